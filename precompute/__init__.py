@@ -1,0 +1,35 @@
+"""Pay for augmentation once: variants of each source written to sharded TFRecords, streamed by tf.data.
+
+Importing this module loads nothing heavy: each name below brings its own module when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from precompute.errors import PrecomputeError
+    from precompute.loader import EpochRow, load
+    from precompute.run.build import build
+    from precompute.sources.source import Source
+
+_HOMES = {
+    "EpochRow": "precompute.loader",
+    "PrecomputeError": "precompute.errors",
+    "Source": "precompute.sources.source",
+    "build": "precompute.run.build",
+    "load": "precompute.loader",
+}
+
+__all__ = ["EpochRow", "PrecomputeError", "Source", "build", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'precompute' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""The contract on disk: names, manifest, rows. Standard library only."""

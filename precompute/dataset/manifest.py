@@ -1,0 +1,194 @@
+"""The manifest and the row files: read, checked, and written as JSON (see FORMAT.md)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.json_files import decode_json, dump, parse_json, read_json
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import DatasetError
+
+__all__ = [
+    "ORIGINAL_VARIANT",
+    "SPLITS",
+    "Image",
+    "Manifest",
+    "Row",
+    "RowFile",
+    "Shard",
+    "Split",
+    "Target",
+    "read_row_file",
+]
+
+FORMAT = "augment-once"
+VERSION = (1, 0)
+ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """Shape and encoding of every image: uint8 [height, width, channels], RGB."""
+
+    height: int
+    width: int
+    channels: int
+    encoding: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What records are labelled with.
+
+    Attributes:
+        kind: ``"class"`` or ``"mask"``.
+        num_classes: Number of classes; for masks one more than the largest class id.
+        class_names: Name of each class; may be empty for masks.
+        encoding: Of masks: ``"png"`` or ``"raw"``; None for classes.
+        dtype: Of masks: ``"uint8"`` or ``"uint16"``; None for classes.
+        ignore_class: Of masks: the id of pixels that count neither in loss nor in metrics.
+    """
+
+    kind: str
+    num_classes: int
+    class_names: list[str]
+    encoding: str | None = None
+    dtype: str | None = None
+    ignore_class: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One listed row: every place of a split once, under one (seed, variant)."""
+
+    row: int
+    seed: int
+    variant: int | None
+    original: bool
+    num_records: int
+    num_bytes: int
+    sha256: str
+
+    @property
+    def stored_variant(self) -> int:
+        """What the row's records hold as `augment/variant`."""
+        return ORIGINAL_VARIANT if self.variant is None else self.variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The grid of a split."""
+
+    num_places: int
+    num_records: int
+    num_blocks: int
+    sources_sha256: str
+    next_row: int
+    rows: list[Row]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All that a reader needs to know; what it does not list does not exist."""
+
+    name: str
+    generation: str
+    fingerprint: str
+    settings: dict[str, Any]
+    image: Image
+    target: Target
+    normalize: dict[str, dict[str, Any] | None]
+    splits: dict[str, Split]
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    leaks: list[dict[str, Any]] = field(default_factory=list)
+    cpu_features: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Manifest:
+        """Read the manifest of a dataset.
+
+        Raises:
+            DatasetError: It is missing, not valid, or of a newer major format.
+        """
+        path = DatasetPaths(Path(folder)).manifest
+        content = read_json(path, missing="build the dataset first, or check the path")
+        if content.get("format") != FORMAT:
+            raise DatasetError(f"{path}: expected a manifest with format {FORMAT!r}, got {content.get('format')!r}.")
+        version = content.get("version")
+        if not (isinstance(version, list) and version and isinstance(version[0], int)):
+            raise DatasetError(f"{path}: expected version [major, minor], got {version!r}.")
+        if version[0] != VERSION[0]:
+            raise DatasetError(
+                f"{path}: the dataset has format {version[0]}, this version reads format {VERSION[0]}. "
+                f"Install a version of augment-once that reads format {version[0]}."
+            )
+        manifest = parse_json(cls, content, str(path))
+        manifest._check_names(path)
+        return manifest
+
+    def _check_names(self, path: Path) -> None:
+        # File names are made from these: none may lead out of the folder.
+        for field_name, value, pattern in (
+            ("name", self.name, r"[a-z][a-z0-9_]*"),
+            ("generation", self.generation, r"g\d{4}"),
+            *(("splits", split, "|".join(SPLITS)) for split in self.splits),
+        ):
+            if not re.fullmatch(pattern, value):
+                raise DatasetError(f"{path}: {field_name}: {value!r} is not a name that precompute gives.")
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return dump({"format": FORMAT, "version": list(VERSION), **dataclasses.asdict(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """What is known of one file of a row."""
+
+    num_records: int
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFile:
+    """Counts and hashes of one row, a shard a block. Never changed once the manifest lists it."""
+
+    generation: str
+    split: str
+    row: int
+    seed: int
+    variant: int | None
+    original: bool
+    shards: list[Shard]
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return dump(dataclasses.asdict(self))
+
+
+def read_row_file(folder: Path, manifest: Manifest, split: str, row: Row) -> RowFile:
+    """Read the row file that the manifest lists.
+
+    Raises:
+        DatasetError: It is missing, or is not the one that the manifest names by its sha256.
+    """
+    path = DatasetPaths(folder).row_file(manifest.generation, split, row.row)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: the manifest lists row {row.row} of {split}, but: {error.strerror}.") from error
+    if hashlib.sha256(content).hexdigest() != row.sha256:
+        raise DatasetError(f"{path}: this is not the row file that the manifest names by its sha256; it was altered.")
+    parsed = parse_json(RowFile, decode_json(path, content), str(path))
+    if len(parsed.shards) != manifest.splits[split].num_blocks:
+        raise DatasetError(
+            f"{path}: expected {manifest.splits[split].num_blocks} shards, one a block, got {len(parsed.shards)}."
+        )
+    return parsed

@@ -1,0 +1,98 @@
+"""Where everything of a dataset lies: the only place that spells file names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["DatasetPaths", "dataset_name"]
+
+MAX_ROW = 9_999  # TensorFlow Datasets takes five digits for a shard number
+
+
+@dataclass(frozen=True)
+class DatasetPaths:
+    """File names of one dataset.
+
+    Attributes:
+        root: The dataset's folder.
+    """
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        """The only mutable truth."""
+        return self.root / "manifest.json"
+
+    @property
+    def leases(self) -> Path:
+        """Folder of small files that living readers renew."""
+        return self.root / ".leases"
+
+    @property
+    def build(self) -> Path:
+        """Folder for the writer alone."""
+        return self.root / ".build"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that may write."""
+        return self.build / "lock"
+
+    @property
+    def temporary(self) -> Path:
+        """Folder of files that have no final name yet."""
+        return self.build / "tmp"
+
+    @property
+    def errors(self) -> Path:
+        """All bad sources of the last build, one JSON object a line."""
+        return self.root / "errors.jsonl"
+
+    def draft(self, generation: str) -> Path:
+        """Return the plan of a generation that the manifest does not list yet."""
+        return self.build / generation / "plan.json"
+
+    def receipts(self, generation: str) -> Path:
+        """Return the folder of a generation's receipts."""
+        return self.build / generation / "receipts"
+
+    def receipt(self, generation: str, split: str, row: int, block: int) -> Path:
+        """Return the proof that one cell of the grid is whole."""
+        return self.receipts(generation) / f"{split}_r{row:04d}-{block:05d}.json"
+
+    def column(self, generation: str, split: str, block: int) -> Path:
+        """Return what was learnt of the sources of one block."""
+        return self.build / generation / "columns" / f"{split}-{block:05d}.json"
+
+    def generation(self, generation: str) -> Path:
+        """Return the folder of a generation's data."""
+        return self.root / "data" / generation
+
+    def sources(self, generation: str, split: str) -> Path:
+        """Return the list of a split's sources."""
+        return self.generation(generation) / f"sources-{split}.jsonl"
+
+    def row_file(self, generation: str, split: str, row: int) -> Path:
+        """Return the file with counts and hashes of one row's shards."""
+        return self.generation(generation) / "rows" / f"{split}_r{row:04d}.json"
+
+    def shard(self, name: str, generation: str, split: str, row: int, block: int, num_blocks: int) -> Path:
+        """Return the shard of one cell of the grid."""
+        return self.generation(generation) / f"{name}-{split}_r{row:04d}.tfrecord-{block:05d}-of-{num_blocks:05d}"
+
+
+def dataset_name(folder: Path) -> str:
+    """Return the folder's name in snake_case, fit for TensorFlow Datasets.
+
+    Source: https://github.com/tensorflow/datasets/blob/v4.9.10/tensorflow_datasets/core/naming.py
+    (names are ``[a-zA-Z][\\w]*``; five or more digits are read as a shard number).
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", folder.name)
+    name = re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+    name = re.sub(r"(\d{4})(?=\d)", r"\1_", name)
+    if not name or not name[0].isalpha():
+        name = f"dataset_{name}".rstrip("_")
+    return name

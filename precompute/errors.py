@@ -1,0 +1,88 @@
+"""Everything that precompute raises on purpose.
+
+PrecomputeError            a user can act on it; the command line prints it without a traceback
+├── UsageError             an option or argument does not make sense (exit 2)
+├── SourceError            the sources as a whole cannot be used: unmatched, ambiguous, empty (exit 1)
+├── BadSourcesError        single sources failed; all of them are listed (exit 3)
+├── PipelineError          the pipeline cannot be used offline, or is not valid (exit 1)
+├── SettingsError          an existing dataset was made with other settings or sources (exit 1)
+├── DatasetError           a dataset on disk is missing, short, altered or of another format (exit 1)
+├── VerificationError      `verify` found shards that are not what the manifest says (exit 4)
+└── BuildError             the job could not be carried out: workers died, folder in use (exit 1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "BadSourcesError",
+    "BuildError",
+    "DatasetError",
+    "PipelineError",
+    "PrecomputeError",
+    "RejectedSource",
+    "SettingsError",
+    "SourceError",
+    "UsageError",
+    "VerificationError",
+    "first_few",
+]
+
+
+class PrecomputeError(Exception):
+    """Base of all errors that a user can act on."""
+
+    exit_code = 1
+
+
+class UsageError(PrecomputeError, ValueError):
+    """An option or argument is not one that the call accepts."""
+
+    exit_code = 2
+
+
+class SourceError(PrecomputeError):
+    """The sources as a whole cannot be used; nothing has been written."""
+
+
+class RejectedSource(PrecomputeError):  # noqa: N818 (it is a verdict on data, collected rather than shown)
+    """One source cannot be used: the message says what is wrong with which file and what to do."""
+
+    exit_code = 3
+
+
+class BadSourcesError(PrecomputeError):
+    """Single sources failed; the others are written and kept for the next build."""
+
+    exit_code = 3
+
+
+class PipelineError(PrecomputeError):
+    """A pipeline is not valid, or its results could not be made again."""
+
+
+class SettingsError(PrecomputeError):
+    """An existing dataset was made with other settings or sources."""
+
+
+class DatasetError(PrecomputeError):
+    """A dataset on disk is missing, incomplete, altered or of another format."""
+
+
+class VerificationError(PrecomputeError):
+    """Verification found shards that are not what the manifest says."""
+
+    exit_code = 4
+
+
+class BuildError(PrecomputeError):
+    """The job could not be carried out."""
+
+
+def first_few(items: Sequence[str], limit: int = 5) -> str:
+    """Return the first items, one an indented line, and the number of those left out."""
+    lines = [f"  {item}" for item in items[:limit]]
+    if len(items) > limit:
+        lines.append(f"  … and {len(items) - limit} more ({len(items)} in total)")
+    return "\n".join(lines)

@@ -1,0 +1,176 @@
+"""The options of a build. One definition serves the Python call, the command line, its help and the manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import joblib
+
+from precompute.errors import UsageError
+from precompute.record.seeding import check_seed
+
+__all__ = ["BuildOptions", "parse_bytes", "parse_image_size", "parse_mask_map"]
+
+BACKENDS = ("loky", "threading", "sequential", "dask", "ray", "spark", "multiprocessing")
+ENCODINGS = ("jpeg", "png", "raw")
+
+
+def _option(default: Any, help: str, *, parse: Callable[[str], Any] | None = None, **cli: Any) -> Any:
+    """Return a field whose metadata makes its argument on the command line."""
+    return field(default=default, metadata={"help": help, "parse": parse, **cli})
+
+
+def parse_mask_map(text: str) -> dict[int, int]:
+    """Return {255: 1, 128: 2} of ``"255:1,128:2"``."""
+    pairs = [part.split(":") for part in text.split(",")]
+    if not all(len(pair) == 2 and all(number.strip().isdecimal() for number in pair) for pair in pairs):
+        raise UsageError(f"mask_map: expected ids as from:to, such as 255:1,128:2, got {text!r}.")
+    return {int(old): int(new) for old, new in pairs}
+
+
+def parse_bytes(text: str) -> int:
+    """Return 67108864 of ``"64MiB"``; kB, MB, GB are powers of 1000."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?)(i?)B?", text.strip())
+    if not match:
+        raise UsageError(f"shard_size: expected bytes such as 64MiB or 200MB, got {text!r}.")
+    power = " KMG".index(match[2].upper() or " ")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+
+
+def parse_image_size(text: str | Sequence[str]) -> tuple[int, int]:
+    """Return (height, width) of one number or two."""
+    words = text.replace("x", " ").split() if isinstance(text, str) else list(text)
+    if len(words) not in (1, 2) or not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise UsageError(f"image_size: expected one number or height and width, got {text!r}.")
+    return int(words[0]), int(words[-1])
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What `precompute build` can be told; refuses bad values and shows them.
+
+    Each field is an option of the command line with the same name and default.
+    """
+
+    pipeline: Any = _option(
+        None,
+        "pipelines for train, validation, test: a Python file, a YAML or JSON that Albumentations wrote, or a preset: "
+        "light, medium, heavy",
+        metavar="FILE",
+    )
+    variants: int = _option(10, "augmented variants of each training source: rows 0 to N-1 of this seed", parse=int)
+    seed: int = _option(0, "seed of the augmentation; another seed adds rows", parse=int)
+    jobs: int | None = _option(None, "worker processes; default: all cores of the machine or container", parse=int)
+    backend: str = _option("loky", "joblib backend that runs the workers", choices=BACKENDS)
+    image_size: tuple[int, int] | None = _option(
+        None, "one number, or height and width: for presets and pipelines that are functions", parse=str, nargs="+"
+    )
+    image_format: str = _option("jpeg", "encoding of images; masks are always lossless", choices=ENCODINGS)
+    quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
+    validation_split: float = _option(0.0, "fraction of sources for validation, by class and group", parse=float)
+    test_split: float = _option(0.0, "fraction of sources for test", parse=float)
+    images: str | None = _option(None, "folder of the images, where it is not called images", metavar="DIR")
+    masks: str | None = _option(None, "folder of the masks, where it is not called masks", metavar="DIR")
+    image_suffix: str = _option("", "end of every image's stem, such as _leftImg8bit")
+    mask_suffix: str = _option("", "end of every mask's stem, such as _L or _gtFine_labelTrainIds")
+    split_in_key: bool = _option(False, "keep the split's folder in keys, where names repeat from split to split")
+    class_names: list[str] | None = _option(
+        None, "classes in the order of their index, separated by commas; default: sorted by name", parse=_names
+    )
+    num_classes: int | None = _option(None, "classes of masks; default: by the largest id found", parse=int)
+    mask_map: dict[int, int] = field(
+        default_factory=dict,
+        metadata={
+            "help": "class ids to change on reading, as from:to, such as 255:1,128:2",
+            "parse": parse_mask_map,
+            "metavar": "IDS",
+        },
+    )
+    ignore_class: int | None = _option(
+        None, "id of mask pixels that shall count neither in loss nor metrics", parse=int
+    )
+    include_original: bool = _option(False, "one more row: training sources through the validation pipeline")
+    shard_size: int | None = _option(
+        None,
+        "bytes a shard, such as 128MiB; default: a 1024th of a row, from 64 to 512 MiB; at least 16 shards where that "
+        "leaves 8 records each",
+        parse=parse_bytes,
+        metavar="SIZE",
+    )
+    limit: int | None = _option(None, "use only this many sources, for a quick try", parse=int)
+    check: str = _option(
+        "sizes", "how rows written before are looked at: sizes, or full for their sha256", choices=("sizes", "full")
+    )
+    skip_bad: str = _option(
+        "0", "accept up to this many bad sources, or this share (5%%): they are left out of all rows"
+    )
+    replace: bool = _option(False, "where settings or sources differ: write a new generation, then swap")
+    dry_run: bool = _option(False, "show the plan and write nothing")
+    quiet: bool = _option(False, "say nothing but errors")
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        self._check_range("variants", 1, 9_999)
+        self._check_range("quality", 1, 100)
+        self._check_range("jobs", 1)
+        self._check_range("limit", 1)
+        self._check_range("num_classes", 1, 65_536)
+        self._check_range("ignore_class", 0, 65_535)
+        self._check_range("shard_size", 1024)
+        self._check_choice("image_format", ENCODINGS)
+        self._check_choice("backend", BACKENDS)
+        self._check_choice("check", ("sizes", "full"))
+        self.allowed_bad(100)
+        if self.image_size is not None:
+            given: Any = self.image_size
+            words = [str(number) for number in given] if isinstance(given, list | tuple) else str(given)
+            object.__setattr__(self, "image_size", parse_image_size(words))
+        for old, new in self.mask_map.items():
+            if not (0 <= old <= 65_535 and 0 <= new <= 65_535):
+                raise UsageError(f"mask_map: expected ids from 0 to 65535, got {old}:{new}.")
+
+    @property
+    def num_jobs(self) -> int:
+        """Workers to start: all cores that the container grants, unless told otherwise."""
+        return int(joblib.cpu_count()) if self.jobs is None else self.jobs
+
+    def allowed_bad(self, num_sources: int) -> int:
+        """Return how many bad sources are accepted.
+
+        Raises:
+            UsageError: `skip_bad` is neither a number nor a percentage.
+        """
+        match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", str(self.skip_bad))
+        if not match:
+            raise UsageError(f"skip_bad: expected a number or a percentage such as 5%, got {self.skip_bad!r}.")
+        return int(match[1]) if match[1] else int(num_sources * float(match[2]) / 100)
+
+    @classmethod
+    def make(cls, **given: Any) -> BuildOptions:
+        """Return options from keyword arguments, with an error that names what it does not know."""
+        known = [f.name for f in dataclasses.fields(cls)]
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise UsageError(f"build: unknown option {', '.join(unknown)}; expected: {', '.join(known)}.")
+        return cls(**given)
+
+    def _check_range(self, name: str, low: int, high: int | None = None) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+            expected = f"an integer from {low} to {high}" if high is not None else f"an integer of {low} or more"
+            raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+    def _check_choice(self, name: str, choices: Sequence[str]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            raise UsageError(f"{name}: expected one of {', '.join(choices)}, got {value!r}.")

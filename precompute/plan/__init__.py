@@ -1,0 +1,1 @@
+"""What will be made, as pure data: splits and blocks."""

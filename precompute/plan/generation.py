@@ -1,0 +1,121 @@
+"""The plan of a generation and of its rows: pure data, made before anything is written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from precompute.dataset.json_files import dump
+from precompute.dataset.manifest import Image, Manifest, Split
+from precompute.dataset.paths import MAX_ROW
+from precompute.errors import BuildError
+
+__all__ = ["GenerationPlan", "RowPlan", "SplitPlan", "missing_rows"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowPlan:
+    """One row to be written.
+
+    Attributes:
+        row: Its number, never used before.
+        seed: Of its draws.
+        variant: Of its draws; −1 for the original row.
+    """
+
+    row: int
+    seed: int
+    variant: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitPlan:
+    """The columns of a split's grid.
+
+    Attributes:
+        num_places: Sources times copies.
+        num_blocks: Columns.
+        record_bytes: Mean size of a record, of the sample that blocks were measured on.
+        record_s: Seconds that a record took then.
+    """
+
+    num_places: int
+    num_blocks: int
+    record_bytes: int
+    record_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationPlan:
+    """One plan: settings, sources and blocks; rows come and go within it.
+
+    Attributes:
+        name: The dataset's name.
+        generation: Its folder: g0001, g0002 …
+        fingerprint: Hash of `settings["pixels"]`.
+        settings: Everything that a later build is compared with.
+        image: Shape and encoding of all images.
+        mask_dtype: Of masks as they are stored; None for classes.
+        normalize: By split, the numbers of a Normalize that was taken off, or None.
+        splits: By split, its blocks.
+        skipped: Bad sources accepted so far: key, split, reason.
+        rows: By split, rows that it has from the start: those of the generation that it takes the place of.
+    """
+
+    name: str
+    generation: str
+    fingerprint: str
+    settings: dict[str, Any]
+    image: Image
+    mask_dtype: str | None
+    normalize: dict[str, dict[str, Any] | None]
+    splits: dict[str, SplitPlan]
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    rows: dict[str, list[RowPlan]] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the draft's file."""
+        return dump(dataclasses.asdict(self))
+
+    @classmethod
+    def of_manifest(cls, manifest: Manifest) -> GenerationPlan:
+        """Return the plan that a listed dataset was made by."""
+        return cls(
+            name=manifest.name,
+            generation=manifest.generation,
+            fingerprint=manifest.fingerprint,
+            settings=manifest.settings,
+            image=manifest.image,
+            mask_dtype=manifest.target.dtype,
+            normalize=manifest.normalize,
+            splits={name: _split_plan(split) for name, split in manifest.splits.items()},
+            skipped=manifest.skipped,
+        )
+
+
+def _split_plan(split: Split) -> SplitPlan:
+    records = sum(row.num_records for row in split.rows) or 1
+    mean = sum(row.num_bytes for row in split.rows) // records
+    return SplitPlan(num_places=split.num_places, num_blocks=split.num_blocks, record_bytes=mean, record_s=0.0)
+
+
+def missing_rows(wanted: Sequence[tuple[int, int]], taken: Collection[tuple[int, int]], *, first: int) -> list[RowPlan]:
+    """Return rows to write, with numbers that were not used before.
+
+    Args:
+        wanted: (seed, variant) of each row that shall be there.
+        taken: Those that are there.
+        first: The next number.
+
+    Raises:
+        BuildError: The numbers are used up.
+    """
+    missing = [pair for pair in wanted if pair not in taken]
+    if first + len(missing) > MAX_ROW + 1:
+        raise BuildError(
+            f"row numbers end at {MAX_ROW} and are never used again; {len(missing)} more do not fit. Build with "
+            "--replace: a new generation starts at 0."
+        )
+    return [RowPlan(row=first + i, seed=seed, variant=variant) for i, (seed, variant) in enumerate(missing)]

@@ -1,0 +1,95 @@
+"""The list of a split's sources, as JSON lines: what a generation was made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from precompute.errors import DatasetError
+from precompute.sources.source import Sources
+
+__all__ = ["Entry", "compare_listing", "listing_lines", "read_listing", "split_of_keys"]
+
+Entry = dict[str, Any]
+
+
+def listing_lines(
+    sources: Sources,
+    split: str,
+    sha256: Mapping[str, str] | None = None,
+    mask_sha256: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return the content of a split's sources file, a line a source, sorted by key."""
+    lines = [
+        json.dumps(
+            {k: v for k, v in _entry(sources, i, sha256 or {}, mask_sha256 or {}).items() if v is not None},
+            ensure_ascii=False,
+        )
+        for i in sources.of_split(split)
+    ]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _entry(sources: Sources, i: int, sha256: Mapping[str, str], mask_sha256: Mapping[str, str]) -> Entry:
+    key = sources.keys[i]
+    return {
+        "key": key,
+        "image": sources.images[i],
+        "mask": None if sources.masks is None else sources.masks[i],
+        "label": None if sources.labels is None else sources.labels[i],
+        "group": None if sources.groups is None else sources.groups[i],
+        "copies": 1,
+        "num_bytes": sources.num_bytes[i],
+        "sha256": sha256.get(key),
+        "mask_sha256": mask_sha256.get(key),
+    }
+
+
+def read_listing(path: Path) -> dict[str, Entry]:
+    """Return the entries of a sources file by key.
+
+    Raises:
+        DatasetError: It is missing or not valid.
+    """
+    try:
+        entries = [json.loads(line) for line in path.read_bytes().splitlines()]
+        return {entry["key"]: entry for entry in entries}
+    except OSError as error:
+        raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
+
+
+def split_of_keys(listing: Mapping[str, Mapping[str, Entry]]) -> dict[str, str]:
+    """Return the split that each key was assigned to."""
+    return {key: split for split, entries in listing.items() for key in entries}
+
+
+def compare_listing(
+    stored: Mapping[str, Mapping[str, Entry]], sources: Sources, *, mended: Collection[str] = ()
+) -> list[str]:
+    """Return how the sources found now differ from a stored list, one line each.
+
+    Args:
+        stored: Split → key → entry.
+        sources: Found now, their splits assigned.
+        mended: Keys whose files may have another size: they were bad, and had to be changed.
+    """
+    old = {key: (split, entry) for split, entries in stored.items() for key, entry in entries.items()}
+    lines = []
+    for i, key in enumerate(sources.keys):
+        if key not in old:
+            lines.append(f"{key}: new, not in the dataset")
+            continue
+        split, entry = old.pop(key)
+        now = {k: v for k, v in _entry(sources, i, {}, {}).items() if v is not None}
+        changed = [k for k in now.keys() | entry.keys() if not k.endswith("sha256") and now.get(k) != entry.get(k)]
+        if key in mended:
+            changed = [k for k in changed if k != "num_bytes"]
+        if split != sources.splits[i]:
+            changed.append("split")
+        if changed:
+            lines.append(f"{key}: {', '.join(sorted(changed))} changed")
+    return [*lines, *(f"{key}: gone, but in the dataset" for key in old)]

@@ -1,0 +1,163 @@
+"""Makes the plan of a generation: which settings it has, and into which blocks its splits are cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.json_files import canonical_json
+from precompute.dataset.manifest import SPLITS, Image
+from precompute.dataset.paths import dataset_name
+from precompute.errors import PipelineError
+from precompute.options import BuildOptions
+from precompute.plan.blocks import choose_num_blocks
+from precompute.plan.generation import GenerationPlan, SplitPlan
+from precompute.plan.settings import fingerprint, pixel_versions
+from precompute.plan.survey import Sample, check_binary_masks, decode_sample, find_size, measure
+from precompute.record.pipeline import Prepared, prepare, resize
+from precompute.record.render import RecordSpec
+from precompute.sources.source import Sources
+
+__all__ = ["complete_pipelines", "make_plan", "make_settings", "make_spec"]
+
+
+def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], image: Image) -> dict[str, Prepared]:
+    """Return a pipeline for each split: without one of its own it gets the deterministic resize alone.
+
+    Args:
+        prepared: The pipelines that were given.
+        splits: The splits that have sources.
+        image: Size that the train pipeline gives.
+    """
+    wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
+    plain = prepare(resize(image.height, image.width), "validation")
+    return {split: prepared.get(split, plain) for split in wanted}
+
+
+def make_settings(
+    options: BuildOptions, pipelines: Mapping[str, Prepared], sources: Sources, mask_dtype: str | None
+) -> dict[str, Any]:
+    """Return what a generation is made of, as JSON; see FORMAT.md."""
+    pixels: dict[str, Any] = {
+        "pipelines": {split: prepared.description for split, prepared in pipelines.items()},
+        "image_format": options.image_format,
+        "quality": options.quality if options.image_format == "jpeg" else None,
+        "versions": pixel_versions(),
+    }
+    if sources.kind == "mask":
+        pixels["mask_map"] = {str(old): new for old, new in sorted(options.mask_map.items())}
+        pixels["mask_dtype"] = mask_dtype
+    dataset = {
+        "root": None if sources.root is None else str(sources.root),
+        "validation_split": options.validation_split,
+        "test_split": options.test_split,
+        "images": options.images,
+        "masks": options.masks,
+        "image_suffix": options.image_suffix,
+        "mask_suffix": options.mask_suffix,
+        "split_in_key": options.split_in_key,
+        "limit": options.limit,
+        "shard_size": options.shard_size,
+        "num_classes": options.num_classes,
+        "ignore_class": options.ignore_class,
+        "class_names": sources.class_names,
+    }
+    settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
+    return settings
+
+
+def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask_dtype: str | None) -> RecordSpec:
+    """Return what every record must be; without `image`, what is known before the sample."""
+    highest = 65_535 if mask_dtype in (None, "uint16") else 255
+    return RecordSpec(
+        height=image.height if image else None,
+        width=image.width if image else None,
+        encoding=options.image_format,
+        quality=options.quality,
+        kind=sources.kind,
+        class_names=tuple(sources.class_names),
+        mask_map=tuple(sorted(options.mask_map.items())),
+        max_class_id=highest if options.num_classes is None else options.num_classes - 1,
+        ignore_class=options.ignore_class,
+        mask_dtype=mask_dtype or "uint16",
+    )
+
+
+def make_plan(
+    out: Path, generation: str, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
+) -> GenerationPlan:
+    """Measure a fixed sample of each split, and plan a generation from it.
+
+    Raises:
+        PipelineError: A pipeline cannot be used offline.
+        BadSourcesError: None of the sample can be decoded.
+        SourceError: Masks need a map.
+    """
+    splits = [split for split in SPLITS if any(True for _ in sources.of_split(split))]
+    samples, dtype = _decode_samples(options, sources, splits)
+    blank = make_spec(options, sources, None, dtype)
+    height, width = find_size(samples["train"], prepared["train"].pickled, blank)
+    image = Image(height=height, width=width, channels=3, encoding=options.image_format)
+    pipelines = complete_pipelines(prepared, splits, image)
+    spec = make_spec(options, sources, image, dtype)
+    for split, sample in samples.items():
+        if split != "train":
+            _check_size(split, find_size(sample, pipelines[split].pickled, blank), (height, width))
+    settings = make_settings(options, pipelines, sources, dtype)
+    return GenerationPlan(
+        name=dataset_name(out.resolve()),
+        generation=generation,
+        fingerprint=fingerprint(settings),
+        settings=settings,
+        image=image,
+        mask_dtype=dtype,
+        normalize={split: pipelines[split].normalize for split in splits},
+        splits=dict(_plan_splits(samples, pipelines, sources, spec, options.shard_size)),
+    )
+
+
+def _decode_samples(options: BuildOptions, sources: Sources, splits: list[str]) -> tuple[dict[str, Sample], str | None]:
+    """Return the samples, and the dtype of masks that they call for."""
+    wide = make_spec(options, sources, None, "uint16")
+    samples = {split: decode_sample(sources, split, wide) for split in splits}
+    if sources.kind != "mask":
+        return samples, None
+    for sample in samples.values():
+        check_binary_masks(sample, wide)
+    found = max(int(s.mask.max()) for sample in samples.values() for s in sample.decoded if s.mask is not None)
+    dtype = "uint16" if max(found, (options.num_classes or 1) - 1, options.ignore_class or 0) > 255 else "uint8"
+    for sample in samples.values():
+        for i, source in enumerate(sample.decoded):
+            sample.decoded[i] = source.with_mask_dtype(dtype)
+    return samples, dtype
+
+
+def _check_size(split: str, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    if size != expected:
+        raise PipelineError(
+            f"pipeline of {split}: gives {size[0]}×{size[1]} (height × width), the one of train "
+            f"{expected[0]}×{expected[1]}; one dataset has one size."
+        )
+
+
+def _plan_splits(
+    samples: Mapping[str, Sample],
+    pipelines: Mapping[str, Prepared],
+    sources: Sources,
+    spec: RecordSpec,
+    shard_size: int | None,
+) -> Iterator[tuple[str, SplitPlan]]:
+    for split, sample in samples.items():
+        num_places = sum(1 for _ in sources.of_split(split))
+        record_bytes, record_s = measure(sample, pipelines[split].pickled, spec)
+        yield (
+            split,
+            SplitPlan(
+                num_places=num_places,
+                num_blocks=choose_num_blocks(num_places, record_bytes, shard_size),
+                record_bytes=record_bytes,
+                record_s=record_s,
+            ),
+        )

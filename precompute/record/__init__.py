@@ -1,0 +1,1 @@
+"""One record: pixels, pipeline, draws, bytes."""

@@ -1,0 +1,215 @@
+"""One pure function makes a record: (source, pipeline, seed, variant, copy) → bytes.
+
+The task, the preview, verification and making one record again all call it, so none of them can differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.errors import RejectedSource
+from precompute.record.example import encode_example
+from precompute.record.pipeline import Pipeline
+from precompute.record.pixels import decode_image, decode_mask, encode_image, encode_mask
+
+__all__ = ["Decoded", "RecordSpec", "augment", "decode_source", "render", "source_id"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordSpec:
+    """What every record of a dataset has in common.
+
+    Attributes:
+        height: Of image and mask, pixels; None while it is being found out.
+        width: Likewise.
+        encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
+        quality: Of JPEG, 1 to 100.
+        kind: ``"class"`` or ``"mask"``.
+        class_names: Name of each class index; empty for masks without names.
+        mask_map: Id in the file → class id.
+        max_class_id: Largest id that a mask may hold after the map, the ignore class apart.
+        ignore_class: Id that may stand in masks beside the classes.
+        mask_dtype: ``"uint8"`` or ``"uint16"``.
+    """
+
+    height: int | None
+    width: int | None
+    encoding: str
+    quality: int
+    kind: str
+    class_names: tuple[str, ...] = ()
+    mask_map: tuple[tuple[int, int], ...] = ()
+    max_class_id: int = 255
+    ignore_class: int | None = None
+    mask_dtype: str = "uint8"
+
+    @property
+    def mask_encoding(self) -> str:
+        """Masks are raw beside raw images, else PNG."""
+        return "raw" if self.encoding == "raw" else "png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A source in memory.
+
+    Attributes:
+        key: The source's key.
+        filename: Name of the image file.
+        image: uint8 [H, W, 3], RGB.
+        mask: uint8 or uint16 [H, W], or None.
+        label: Class index, or None.
+        sha256: Of the image file's bytes.
+        mask_sha256: Of the mask file's bytes, or None.
+    """
+
+    key: str
+    filename: str
+    image: NDArray[np.uint8]
+    mask: NDArray[Any] | None
+    label: int | None
+    sha256: str
+    mask_sha256: str | None
+
+    def with_mask_dtype(self, dtype: str) -> Decoded:
+        """Return the source with its mask in another integer type that holds its ids."""
+        return self if self.mask is None else replace(self, mask=self.mask.astype(dtype, copy=False))
+
+
+def decode_source(key: str, image: Path, mask: Path | None, label: int | None, spec: RecordSpec) -> Decoded:
+    """Read and decode one source.
+
+    Raises:
+        RejectedSource: A file is missing or not usable; the message names it.
+    """
+    content, pixels = _read(image, decode_image)
+    ids, mask_hash = None, None
+    if mask is not None:
+        mask_content, stored = _read(mask, decode_mask)
+        ids = _with_path(mask, lambda: _class_ids(stored, spec))
+        mask_hash = hashlib.sha256(mask_content).hexdigest()
+        if ids.shape != pixels.shape[:2]:
+            raise RejectedSource(
+                f"{mask}: is {ids.shape[1]}×{ids.shape[0]} pixels, but its image {image} is "
+                f"{pixels.shape[1]}×{pixels.shape[0]}; both must have one size"
+            )
+    return Decoded(
+        key=key,
+        filename=image.name,
+        image=pixels,
+        mask=ids,
+        label=label,
+        sha256=hashlib.sha256(content).hexdigest(),
+        mask_sha256=mask_hash,
+    )
+
+
+def augment(
+    source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, variant: int, copy: int = 0
+) -> tuple[NDArray[np.uint8], NDArray[Any] | None]:
+    """Return image and mask of one variant, checked against what records must be.
+
+    Raises:
+        RejectedSource: The pipeline failed on this source, or gave another size or type.
+    """
+    try:
+        image, mask = pipeline.apply(source.image, source.mask, seed=seed, key=source.key, variant=variant, copy=copy)
+    except Exception as error:  # a transform may raise anything
+        raise RejectedSource(
+            f"{source.filename}: the pipeline failed at variant {variant} (seed {seed}): "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    wrong = _wrong_output(image, mask, spec)
+    if wrong:
+        raise RejectedSource(f"{source.filename}: at variant {variant} (seed {seed}) the pipeline gave {wrong}")
+    return image, mask
+
+
+def render(source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, variant: int, copy: int = 0) -> bytes:
+    """Return the record of one variant of a source, as serialized tf.train.Example.
+
+    Raises:
+        RejectedSource: The pipeline failed on this source, or gave another size or type.
+    """
+    image, mask = augment(source, pipeline, spec, seed=seed, variant=variant, copy=copy)
+    features: dict[str, bytes | int] = {
+        "augment/copy": copy,
+        "augment/key": source.key.encode(),
+        "augment/seed": seed,
+        "augment/variant": variant,
+        "image/encoded": encode_image(image, spec.encoding, spec.quality),
+        "image/filename": source.filename.encode(),
+        "image/format": spec.encoding.encode(),
+        "image/height": image.shape[0],
+        "image/source_id": str(source_id(source.key)).encode(),
+        "image/width": image.shape[1],
+    }
+    if source.label is not None:
+        features["image/class/label"] = source.label
+        features["image/class/text"] = spec.class_names[source.label].encode()
+    if mask is not None:
+        features["image/segmentation/class/encoded"] = encode_mask(mask, spec.mask_encoding)
+        features["image/segmentation/class/format"] = spec.mask_encoding.encode()
+    return encode_example(features)
+
+
+def source_id(key: str) -> int:
+    """Return the number that stands for a key: some readers parse `image/source_id` as a number."""
+    hashed = hashlib.blake2b(key.encode(), digest_size=8, person=b"augonce-source-1").digest()
+    return int.from_bytes(hashed, "little") % 2**53  # what a float64 holds exactly
+
+
+def _read(path: Path, decode: Any) -> tuple[bytes, NDArray[Any]]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RejectedSource(f"{path}: cannot be read: {error.strerror}") from error
+    return content, _with_path(path, lambda: decode(content))
+
+
+def _with_path(path: Path, function: Any) -> Any:
+    try:
+        return function()
+    except RejectedSource as error:
+        raise RejectedSource(f"{path}: {error}") from error
+
+
+def _class_ids(stored: NDArray[Any], spec: RecordSpec) -> NDArray[Any]:
+    """Return the ids of a decoded mask after the map, in the dtype of records."""
+    ids = stored
+    if spec.mask_map:
+        table = np.arange(max(65_536 if stored.dtype == np.uint16 else 256, 1), dtype=np.int64)
+        for old, new in spec.mask_map:
+            if old < len(table):
+                table[old] = new
+        ids = table[stored]
+    present = np.flatnonzero(np.bincount(ids.reshape(-1)))
+    unknown = [int(i) for i in present if i > spec.max_class_id and i != spec.ignore_class]
+    if unknown:
+        raise RejectedSource(
+            f"holds class ids {', '.join(map(str, unknown[:5]))}; expected ids up to {spec.max_class_id}: "
+            "give --num-classes, map them with --mask-map, or name one as --ignore-class"
+        )
+    return ids.astype(spec.mask_dtype, copy=False)
+
+
+def _wrong_output(image: Any, mask: Any, spec: RecordSpec) -> str | None:
+    """Return what is wrong with a pipeline's output, or None."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        return f"an image of type {getattr(image, 'dtype', type(image).__name__)} where uint8 is expected"
+    if image.ndim != 3 or image.shape[2] != 3:
+        return f"an image of shape {image.shape} where [height, width, 3] is expected"
+    expected = (spec.height or image.shape[0], spec.width or image.shape[1])
+    if image.shape[:2] != expected:
+        return (
+            f"{image.shape[0]}×{image.shape[1]} pixels where {expected[0]}×{expected[1]} (height × width) are expected"
+        )
+    if mask is not None and (mask.shape != expected or mask.dtype != np.dtype(spec.mask_dtype)):
+        return f"a mask of shape {mask.shape} and type {mask.dtype} where {expected} and {spec.mask_dtype} are expected"
+    return None

@@ -1,0 +1,88 @@
+"""TFRecord framing: records as one file, each with its length and checksums.
+
+Source: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details and the mask in
+https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/lib/hash/crc32c.h::
+
+    uint64 length · uint32 masked CRC-32C of the length · length bytes · uint32 masked CRC-32C of these
+
+all little endian.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+
+from precompute.errors import DatasetError
+
+__all__ = ["FRAMING_BYTES", "frame", "read_records", "record_footer", "record_header"]
+
+HEADER_BYTES = 12
+FOOTER_BYTES = 4
+FRAMING_BYTES = HEADER_BYTES + FOOTER_BYTES
+CRC_MASK = 0xA282EAD8
+
+_uint32 = struct.Struct("<I")
+_uint64 = struct.Struct("<Q")
+
+
+def record_header(record: bytes) -> bytes:
+    """Return the 12 bytes that stand before a record."""
+    length = _uint64.pack(len(record))
+    return length + _masked_crc(length)
+
+
+def record_footer(record: bytes) -> bytes:
+    """Return the 4 bytes that stand after a record."""
+    return _masked_crc(record)
+
+
+def frame(record: bytes) -> bytes:
+    """Return the record as it stands in a file. Writing header, record, footer one by one spares the copy."""
+    return record_header(record) + record + record_footer(record)
+
+
+def read_records(path: str | Path) -> Iterator[bytes]:
+    """Yield the records of a TFRecord file, lengths and both checksums verified.
+
+    A file that was cut exactly between two records looks whole from here: compare the number of records.
+
+    Raises:
+        DatasetError: The file cannot be read, ends within a record or has altered bytes; names file and byte.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            yield from _read_framed(file, os.fstat(file.fileno()).st_size, path)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def _read_framed(file: BinaryIO, size: int, path: str | Path) -> Iterator[bytes]:
+    position = 0
+    while header := file.read(HEADER_BYTES):
+        if len(header) < HEADER_BYTES:
+            raise DatasetError(f"{path}: cut short: {len(header)} bytes of a record's header at byte {position}.")
+        if header[8:] != _masked_crc(header[:8]):
+            raise DatasetError(f"{path}: altered: the length of the record at byte {position} fails its checksum.")
+        (length,) = _uint64.unpack(header[:8])
+        left = size - position - HEADER_BYTES
+        if length + FOOTER_BYTES > left:  # also keeps an absurd length from being asked of memory
+            raise DatasetError(
+                f"{path}: cut short: the record at byte {position} should have {length} bytes "
+                f"and a checksum, and {left} are left."
+            )
+        record, footer = file.read(length), file.read(FOOTER_BYTES)
+        if footer != _masked_crc(record):
+            raise DatasetError(f"{path}: altered: the record at byte {position} ({length} bytes) fails its checksum.")
+        yield record
+        position += HEADER_BYTES + length + FOOTER_BYTES
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return _uint32.pack(((crc >> 15 | crc << 17) + CRC_MASK) & 0xFFFF_FFFF)

@@ -1,0 +1,1 @@
+"""The job: tasks, receipts, and what makes them safe."""

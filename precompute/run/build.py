@@ -1,0 +1,156 @@
+"""`precompute.build`: sources and pipelines → shards and manifest."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
+from precompute.errors import PipelineError, SettingsError, UsageError, first_few
+from precompute.options import BuildOptions
+from precompute.plan.listing import compare_listing, split_of_keys
+from precompute.plan.make import complete_pipelines, make_plan, make_settings
+from precompute.plan.settings import differences
+from precompute.plan.splits import assign_splits
+from precompute.record.pipeline import Prepared, prepare
+from precompute.record.pipeline_files import load_pipelines
+from precompute.run.changes import changed_files, mended_keys
+from precompute.run.folder import Known, known_generations, next_generation, save_draft, write_lock
+from precompute.run.progress import Progress
+from precompute.run.repair import repair
+from precompute.run.result import BuildResult
+from precompute.run.write import Work, plan_rows, write_rows
+from precompute.sources.find import find, limit_sources
+from precompute.sources.source import Source, Sources
+
+__all__ = ["build", "build_dataset"]
+
+LISTS = ("images", "labels", "masks", "splits", "groups", "keys")
+
+
+def build(
+    source: str | Path | Iterable[Source] | None = None, output: str | Path | None = None, **options: Any
+) -> BuildResult:
+    """Write augmented variants of all sources as sharded TFRecords, or go on with what is there.
+
+    Args:
+        source: A folder, or an iterable of `Source`; None with the lists below.
+        output: Folder of the dataset; new, or one that this function made.
+        **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
+            `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
+            `images` with `labels` or `masks`, and `splits`, `groups`, `keys`.
+
+    Returns:
+        What was written, and the manifest.
+
+    Raises:
+        PrecomputeError: With what was wrong, in which file, what was expected, and what to do.
+    """
+    if output is None:
+        raise UsageError("output: expected the folder of the dataset.")
+    lists = {name: options.pop(name) for name in LISTS if _is_list(options.get(name))}
+    chosen = BuildOptions.make(**options)
+    with Progress(quiet=chosen.quiet) as progress:
+        return build_dataset(find(source, chosen, lists), Path(output), chosen, progress)
+
+
+def _is_list(value: Any) -> bool:
+    return value is not None and not isinstance(value, str | Path)
+
+
+build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # so that help() and editors show the options
+    [
+        *list(inspect.signature(build).parameters.values())[:2],
+        *(
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=getattr(BuildOptions(), f.name))
+            for f in fields(BuildOptions)
+        ),
+    ]
+)
+
+
+def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: Progress) -> BuildResult:
+    """Plan, compare with what is on disk, and write what is missing."""
+    if options.pipeline is None:
+        raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
+    prepared = {s: prepare(p, s) for s, p in load_pipelines(options.pipeline, options.image_size).items()}
+    for note in (note for p in prepared.values() for note in p.notes):
+        progress.say(f"note: {note}")
+    with nullcontext() if options.dry_run else write_lock(out):
+        known = known_generations(out)
+        stored = split_of_keys(known[-1].listing) if known else {}
+        sources = assign_splits(
+            limit_sources(sources, options.limit),
+            validation_split=options.validation_split,
+            test_split=options.test_split,
+            stored=stored,
+        )
+        for note in sources.notes:
+            progress.say(f"note: {note}")
+        chosen = _choose_generation(known, out, options, prepared, sources)
+        work = Work(
+            out=out,
+            options=options,
+            pipelines=complete_pipelines(prepared, list(chosen.plan.splits), chosen.plan.image),
+            sources=sources,
+            known=chosen,
+            previous=next((k for k in known if k.manifest is not None and k is not chosen), None),
+            rows={},
+        )
+        if not options.dry_run:
+            repair(work, progress)
+        return write_rows(replace(work, rows=plan_rows(chosen, _wanted(chosen, options))), progress)
+
+
+def _choose_generation(
+    known: Sequence[Known], out: Path, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
+) -> Known:
+    """Return the generation on disk that these settings and sources belong to, else a new one.
+
+    Raises:
+        SettingsError: What is on disk was made otherwise, and nobody asked for --replace.
+    """
+    for candidate in known:
+        if not (found := _differences(candidate, out, options, prepared, sources)):
+            return candidate
+    if known and not options.replace:
+        state = "dataset was" if known[0].manifest else "unfinished build was"
+        found = _differences(known[0], out, options, prepared, sources)
+        raise SettingsError(
+            f"{out}: the {state} made with other settings or sources:\n{first_few(found, 10)}\n"
+            "Use the same ones to go on, another folder to keep both, or --replace to write a new generation that "
+            "takes its place when it is complete."
+        )
+    plan = make_plan(out, next_generation(out), options, prepared, sources)
+    draft = Known(plan=plan, manifest=None, listing={})
+    if not options.dry_run:
+        save_draft(out, plan, sources)
+    return draft
+
+
+def _differences(
+    known: Known, out: Path, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
+) -> list[str]:
+    pipelines = complete_pipelines(prepared, list(known.plan.splits), known.plan.image)
+    settings = make_settings(options, pipelines, sources, known.plan.mask_dtype)
+    lines = differences(known.plan.settings, settings)
+    lines += compare_listing(known.listing, sources, mended=mended_keys(out, known))
+    return lines or changed_files(out, known, sources)
+
+
+def _wanted(known: Known, options: BuildOptions) -> dict[str, list[tuple[int, int]]]:
+    """Return split → (seed, variant) of each row that shall be listed."""
+    wanted = {}
+    for split in (s for s in SPLITS if s in known.plan.splits):
+        listed = known.manifest.splits[split].rows if known.manifest else []
+        if split != "train":
+            wanted[split] = [] if listed else [(options.seed, 0)]
+            continue
+        original = options.include_original and not any(row.original for row in listed)
+        wanted[split] = [(options.seed, ORIGINAL_VARIANT)] if original else []
+        wanted[split] += [(options.seed, variant) for variant in range(options.variants)]
+    return wanted

@@ -1,0 +1,50 @@
+"""Have the sources' files changed since rows were made from them?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from precompute.dataset.paths import DatasetPaths
+from precompute.run.folder import Known
+from precompute.run.receipts import read_receipt
+from precompute.sources.source import Sources
+
+__all__ = ["changed_files", "mended_keys"]
+
+
+def changed_files(out: Path, known: Known, sources: Sources) -> list[str]:
+    """Return the sources whose content differs from what rows were made from, one line each.
+
+    Sizes were compared before; only files that are younger than the manifest are read.
+    """
+    if known.manifest is None:
+        return []
+    written = DatasetPaths(out).manifest.stat().st_mtime
+    entries = {key: entry for of_split in known.listing.values() for key, entry in of_split.items()}
+    lines = []
+    for i, key in enumerate(sources.keys):
+        for path, expected in _files(sources, i, entries.get(key, {})):
+            if expected is not None and path.stat().st_mtime > written and _sha256(path) != expected:
+                lines.append(f"{key}: the content of {path} changed")
+    return lines
+
+
+def _files(sources: Sources, i: int, entry: dict[str, str]) -> Iterator[tuple[Path, str | None]]:
+    yield sources.path(sources.images[i]), entry.get("sha256")
+    if sources.masks is not None:
+        yield sources.path(sources.masks[i]), entry.get("mask_sha256")
+
+
+def mended_keys(out: Path, known: Known) -> set[str]:
+    """Return the keys that an unfinished build found bad: their files were to be changed."""
+    if known.manifest is not None:
+        return set()
+    receipts = map(read_receipt, DatasetPaths(out).receipts(known.plan.generation).glob("*.json"))
+    return {bad.key for receipt in receipts if receipt is not None for bad in receipt.bad}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

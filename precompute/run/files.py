@@ -1,0 +1,145 @@
+"""All file operations of a build: what has its final name is whole, and survives a crash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from precompute.record.tfrecord import record_footer, record_header
+
+__all__ = ["ShardWriter", "commit", "link_or_copy", "remove", "remove_tree", "sync_folder", "write_whole"]
+
+
+def write_whole(path: Path, content: bytes, temporary: Path) -> None:
+    """Put a small file in place, whole or not at all.
+
+    Args:
+        path: Its final name.
+        content: What it shall hold.
+        temporary: Folder on the same file system for the name it has meanwhile.
+    """
+    meanwhile = _temporary_name(path, temporary)
+    try:
+        with meanwhile.open("wb") as file:
+            file.write(content)
+            _sync(file)
+        commit([(meanwhile, path)])
+    finally:
+        meanwhile.unlink(missing_ok=True)
+
+
+def commit(renames: Iterable[tuple[Path, Path]]) -> None:
+    """Give finished, synced files their final names, and make the names themselves survive a crash."""
+    folders: dict[Path, None] = {}
+    for meanwhile, final in renames:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        meanwhile.replace(final)
+        folders[final.parent] = None
+    for folder in folders:
+        sync_folder(folder)
+
+
+class ShardWriter:
+    """Writes one shard under a temporary name; `commit` gives it its final one.
+
+    Attributes:
+        final: The name it will have.
+        num_records: Records so far.
+        num_bytes: Bytes so far.
+    """
+
+    def __init__(self, final: Path, temporary: Path, *, buffer_bytes: int) -> None:
+        self.final = final
+        self.num_records = 0
+        self.num_bytes = 0
+        self._hash = hashlib.sha256()
+        self._mark = (0, 0, self._hash)
+        self.meanwhile = _temporary_name(final, temporary)
+        self._file: IO[bytes] = self.meanwhile.open("wb", buffering=buffer_bytes)
+
+    def write(self, record: bytes) -> None:
+        """Append one framed record."""
+        for part in (record_header(record), record, record_footer(record)):
+            self._file.write(part)
+            self._hash.update(part)
+            self.num_bytes += len(part)
+        self.num_records += 1
+
+    def mark(self) -> None:
+        """Remember this place, to come back to it with `rollback`."""
+        self._mark = (self.num_records, self.num_bytes, self._hash.copy())
+
+    def rollback(self) -> None:
+        """Take back all records since `mark`."""
+        self.num_records, self.num_bytes, self._hash = self._mark
+        self._hash = self._hash.copy()
+        self._file.seek(self.num_bytes)
+        self._file.truncate()
+
+    def finish(self) -> str:
+        """Flush, sync and close; returns the content's sha256 in hexadecimal."""
+        _sync(self._file)
+        self._file.close()
+        return self._hash.hexdigest()
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self.meanwhile.unlink(missing_ok=True)  # gone already when it was committed
+
+
+def link_or_copy(source: Path, final: Path, temporary: Path) -> None:
+    """Give a finished file a second name: a hard link where the file system has them, else a copy."""
+    meanwhile = _temporary_name(final, temporary)
+    try:
+        try:
+            os.link(source, meanwhile)
+        except OSError:
+            shutil.copyfile(source, meanwhile)
+            with meanwhile.open("rb+") as file:
+                _sync(file)
+        commit([(meanwhile, final)])
+    finally:
+        meanwhile.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Delete a file if it is there."""
+    path.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder with all that is in it, if it is there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a crash; Windows has no such call and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _temporary_name(final: Path, temporary: Path) -> Path:
+    temporary.mkdir(parents=True, exist_ok=True)
+    return temporary / f"{final.name}.{uuid.uuid4().hex}"

@@ -1,0 +1,152 @@
+"""From receipts to the manifest: the last step of a build, and the only one that readers notice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.manifest import ORIGINAL_VARIANT, Manifest, Row, RowFile, Shard, Split, Target, read_row_file
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import BuildError
+from precompute.plan.generation import GenerationPlan, RowPlan
+from precompute.plan.listing import listing_lines
+from precompute.run.files import write_whole
+from precompute.run.grid import Grid
+from precompute.run.receipts import Column, Receipt
+from precompute.sources.source import Sources
+from precompute.tfds import tfds_files
+
+__all__ = ["list_rows", "publish", "start_manifest"]
+
+
+def start_manifest(grid: Grid, sources: Sources, skipped: Sequence[Mapping[str, str]]) -> Manifest:
+    """Write the sources files of a new generation, and return its manifest without rows."""
+    plan, paths = grid.plan, grid.paths
+    columns = {split: grid.columns(split) for split in plan.splits}
+    splits = {}
+    for split, split_plan in plan.splits.items():
+        hashes = [_merged(columns[split], name) for name in ("sha256", "mask_sha256")]
+        content = listing_lines(sources, split, *hashes)
+        write_whole(paths.sources(plan.generation, split), content, paths.temporary)
+        splits[split] = Split(
+            num_places=split_plan.num_places,
+            num_records=split_plan.num_places - sum(1 for s in skipped if s["split"] == split),
+            num_blocks=split_plan.num_blocks,
+            sources_sha256=hashlib.sha256(content).hexdigest(),
+            next_row=0,
+            rows=[],
+        )
+    ids = {i for of_split in columns.values() for column in of_split for i in column.class_ids}
+    return Manifest(
+        name=plan.name,
+        generation=plan.generation,
+        fingerprint=plan.fingerprint,
+        settings=plan.settings,
+        image=plan.image,
+        target=_target(plan, sources, ids),
+        normalize=plan.normalize,
+        splits=splits,
+        skipped=[dict(s) for s in skipped],
+        leaks=_leaks(columns),
+    )
+
+
+def _merged(columns: Sequence[Column], attribute: str) -> dict[str, str]:
+    return {key: value for column in columns for key, value in getattr(column, attribute).items()}
+
+
+def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
+    if sources.kind == "class":
+        return Target(kind="class", num_classes=len(sources.class_names), class_names=sources.class_names)
+    ignore = plan.settings["dataset"]["ignore_class"]
+    given = plan.settings["dataset"]["num_classes"]
+    return Target(
+        kind="mask",
+        num_classes=max(ids - {ignore}, default=0) + 1 if given is None else given,
+        class_names=sources.class_names,
+        encoding="raw" if plan.image.encoding == "raw" else "png",
+        dtype=plan.mask_dtype,
+        ignore_class=ignore,
+    )
+
+
+def _leaks(columns: Mapping[str, Sequence[Column]]) -> list[dict[str, Any]]:
+    """Return the pairs of splits that share a source's content."""
+    keys: dict[str, dict[str, str]] = defaultdict(dict)
+    for split, of_split in columns.items():
+        for key, sha256 in _merged(of_split, "sha256").items():
+            keys[split].setdefault(sha256, key)
+    leaks = []
+    for a, b in combinations(keys, 2):
+        shared = sorted(keys[a][sha256] for sha256 in keys[a].keys() & keys[b].keys())
+        if shared:
+            by_key = {key: sha256 for sha256, key in keys[a].items()}
+            examples = [[key, keys[b][by_key[key]]] for key in shared[:5]]
+            leaks.append({"splits": [a, b], "num_sources": len(shared), "examples": examples})
+    return leaks
+
+
+def list_rows(
+    manifest: Manifest, grid: Grid, rows: Mapping[str, Sequence[RowPlan]], proven: Mapping[str, Sequence[Receipt]]
+) -> Manifest:
+    """Write the row files of finished rows, and return the manifest that lists them."""
+    splits, features = dict(manifest.splits), list(manifest.cpu_features)
+    for split, planned in rows.items():
+        receipts = {(r.cell.row, r.cell.block): r for r in proven[split]}
+        features += [r.cpu_features for r in proven[split] if r.cpu_features not in features]
+        added = [_write_row(manifest, grid, split, row, receipts) for row in planned]
+        old = splits[split]
+        next_row = max([old.next_row, *(row.row + 1 for row in planned)])
+        splits[split] = replace(old, rows=[*old.rows, *added], next_row=next_row)
+    return replace(manifest, splits=splits, cpu_features=list(dict.fromkeys(features)))
+
+
+def _write_row(
+    manifest: Manifest, grid: Grid, split: str, row: RowPlan, receipts: Mapping[tuple[int, int], Receipt]
+) -> Row:
+    of_row = [receipts[row.row, block] for block in range(len(grid.blocks[split]))]
+    original = row.variant == ORIGINAL_VARIANT
+    variant = None if original else row.variant
+    content = RowFile(
+        generation=manifest.generation,
+        split=split,
+        row=row.row,
+        seed=row.seed,
+        variant=variant,
+        original=original,
+        shards=[Shard(num_records=r.num_records, num_bytes=r.num_bytes, sha256=r.sha256) for r in of_row],
+    ).to_bytes()
+    num_records = sum(r.num_records for r in of_row)
+    if num_records != manifest.splits[split].num_records:
+        raise BuildError(
+            f"row {row.row} of {split} has {num_records} records, expected {manifest.splits[split].num_records}; "
+            "this is a defect of precompute: please report it."
+        )
+    write_whole(grid.paths.row_file(manifest.generation, split, row.row), content, grid.paths.temporary)
+    return Row(
+        row=row.row,
+        seed=row.seed,
+        variant=variant,
+        original=original,
+        num_records=num_records,
+        num_bytes=sum(r.num_bytes for r in of_row),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def publish(out: Path, manifest: Manifest) -> None:
+    """Write the files for TensorFlow Datasets, and last the manifest: from then on readers see it."""
+    paths = DatasetPaths(out)
+    row_files = {
+        name: [read_row_file(out, manifest, name, row) for row in split.rows]
+        for name, split in manifest.splits.items()
+        if split.rows
+    }
+    for name, content in tfds_files(manifest, row_files).items():
+        write_whole(out / name, content, paths.temporary)
+    write_whole(paths.manifest, manifest.to_bytes(), paths.temporary)

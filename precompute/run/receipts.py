@@ -1,0 +1,108 @@
+"""Receipts: the proof, one a cell of the grid, that a shard is whole; and what was learnt of a block's sources."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from precompute.dataset.json_files import dump, parse_json, read_json
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import DatasetError
+from precompute.run.files import write_whole
+
+__all__ = ["Bad", "Cell", "Column", "Receipt", "read_column", "read_receipt"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bad:
+    """One source that could not be used, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What a shard holds, apart from its bytes: a receipt that speaks of another cell proves nothing.
+
+    Attributes:
+        split: Split of the grid.
+        row: Number of the row.
+        block: Index of the block.
+        seed: Seed of the row.
+        variant: Variant of the row; −1 in the original row.
+        skipped: Keys of the block's sources that have no record, sorted.
+    """
+
+    split: str
+    row: int
+    block: int
+    seed: int
+    variant: int
+    skipped: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """Proof that one shard is whole.
+
+    Attributes:
+        cell: What the shard holds.
+        fingerprint: Of the settings it was made under.
+        num_records: Records in it.
+        num_bytes: Its size.
+        sha256: Of its content.
+        column_sha256: Of the block's `Column`: all rows must have been made from the same files.
+        bad: Sources of this block that failed while it was written; they are among `cell.skipped`.
+        cpu_features: OpenCV's feature line of the machine that wrote it.
+    """
+
+    cell: Cell
+    fingerprint: str
+    num_records: int
+    num_bytes: int
+    sha256: str
+    column_sha256: str
+    cpu_features: str
+    bad: list[Bad] = field(default_factory=list)
+
+    def save(self, paths: DatasetPaths, generation: str) -> None:
+        """Leave the receipt; its shard must have its final name by now."""
+        path = paths.receipt(generation, self.cell.split, self.cell.row, self.cell.block)
+        write_whole(path, dump(dataclasses.asdict(self)), paths.temporary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What was learnt of a block's sources while decoding them.
+
+    Attributes:
+        sha256: Key → sha256 of the image file, sources that failed left out.
+        mask_sha256: Key → sha256 of the mask file.
+        class_ids: Class ids found in the block's masks, sorted.
+    """
+
+    sha256: dict[str, str]
+    mask_sha256: dict[str, str]
+    class_ids: list[int]
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return dump(dataclasses.asdict(self))
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    """Return a receipt, or None when there is none that can be read."""
+    try:
+        return parse_json(Receipt, read_json(path, missing="the cell is not proven"), str(path))
+    except DatasetError:
+        return None
+
+
+def read_column(path: Path) -> Column | None:
+    """Return what was learnt of a block's sources, or None when that cannot be read."""
+    try:
+        return parse_json(Column, read_json(path, missing="the block is not proven"), str(path))
+    except DatasetError:
+        return None

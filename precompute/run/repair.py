@@ -1,0 +1,97 @@
+"""Puts back shards that are missing or altered, with the bytes that the row file names or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import replace
+
+from precompute.dataset.manifest import Manifest, RowFile, Shard, read_row_file
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import BuildError, first_few
+from precompute.plan.generation import RowPlan
+from precompute.run.execute import run_tasks
+from precompute.run.files import commit, remove_tree
+from precompute.run.grid import Grid
+from precompute.run.progress import Progress
+from precompute.run.receipts import read_receipt
+from precompute.run.task import Task
+from precompute.run.write import Work, make_job, work_grid
+
+__all__ = ["repair"]
+
+SCRATCH = "repair"  # in the place of a generation, so that nothing wrong ever has a listed shard's name
+RowFiles = dict[tuple[str, int], RowFile]
+Broken = tuple[str, int, int]  # split, row, block
+
+
+def repair(work: Work, progress: Progress) -> int:
+    """Write again the listed shards that are missing or altered; returns how many.
+
+    Raises:
+        BuildError: What comes out now is not what the row file names.
+    """
+    manifest = work.known.manifest
+    if manifest is None:
+        return 0
+    row_files = {
+        (split, row.row): read_row_file(work.out, manifest, split, row)
+        for split, listed in manifest.splits.items()
+        for row in listed.rows
+    }
+    grid = work_grid(work)
+    broken = _find_broken(grid.paths, manifest, row_files, full=work.options.check == "full")
+    if broken:
+        progress.say(f"note: {len(broken)} shards are missing or altered; they are written again.")
+        tasks = _make_tasks(grid, manifest, row_files, broken)
+        progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
+        job = replace(make_job(work), generation=SCRATCH)
+        run_tasks(job, tasks, jobs=work.options.num_jobs, backend=work.options.backend, on_done=progress.task_done)
+        _put_back(grid.paths, manifest, row_files, broken)
+    return len(broken)
+
+
+def _find_broken(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, *, full: bool) -> list[Broken]:
+    broken = []
+    for (split, row), row_file in row_files.items():
+        for block, shard in enumerate(row_file.shards):
+            path = paths.shard(manifest.name, manifest.generation, split, row, block, len(row_file.shards))
+            whole = path.is_file() and path.stat().st_size == shard.num_bytes
+            if not whole or (full and hashlib.sha256(path.read_bytes()).hexdigest() != shard.sha256):
+                broken.append((split, row, block))
+    return broken
+
+
+def _make_tasks(grid: Grid, manifest: Manifest, row_files: RowFiles, broken: list[Broken]) -> list[Task]:
+    columns: dict[tuple[str, int], list[RowPlan]] = defaultdict(list)
+    for split, row, block in broken:
+        listed = next(r for r in manifest.splits[split].rows if r.row == row)
+        columns[split, block].append(RowPlan(row=row, seed=listed.seed, variant=listed.stored_variant))
+    skipped = {split: {s["key"] for s in manifest.skipped if s["split"] == split} for split in manifest.splits}
+    return [grid.task(split, block, rows, skipped[split]) for (split, block), rows in columns.items()]
+
+
+def _put_back(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, broken: list[Broken]) -> None:
+    wrong = []
+    for split, row, block in broken:
+        expected: Shard = row_files[split, row].shards[block]
+        source, final = (
+            paths.shard(manifest.name, generation, split, row, block, len(row_files[split, row].shards))
+            for generation in (SCRATCH, manifest.generation)
+        )
+        receipt = read_receipt(paths.receipt(SCRATCH, split, row, block))
+        if receipt is not None and receipt.sha256 == expected.sha256:
+            commit([(source, final)])
+        else:
+            wrong.append(f"{final}: {_why(receipt.bad[0].reason if receipt and receipt.bad else '')}")
+    remove_tree(paths.generation(SCRATCH))
+    remove_tree(paths.build / SCRATCH)
+    if wrong:
+        raise BuildError(
+            f"{len(wrong)} shards cannot be put back with the bytes that they had:\n{first_few(wrong)}\n"
+            "Build with --replace to write a new generation."
+        )
+
+
+def _why(reason: str) -> str:
+    return reason or "other bytes come out now; another processor rounds otherwise"

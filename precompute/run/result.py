@@ -1,0 +1,83 @@
+"""What a build tells at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from precompute.dataset.manifest import Manifest
+from precompute.plan.generation import GenerationPlan, RowPlan
+from precompute.run.progress import format_bytes
+
+__all__ = ["BuildResult"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """What a build wrote, or would write.
+
+    Attributes:
+        plan: The generation.
+        rows: Split → rows written now.
+        manifest: The dataset's manifest; None after a dry run of a new dataset.
+        seconds: From the start of the job to the manifest.
+        dry_run: Nothing was written.
+    """
+
+    plan: GenerationPlan
+    rows: Mapping[str, Sequence[RowPlan]]
+    manifest: Manifest | None
+    seconds: float
+    dry_run: bool = False
+
+    @property
+    def num_records(self) -> int:
+        """Records written now."""
+        return sum(self.plan.splits[split].num_places * len(rows) for split, rows in self.rows.items())
+
+    def summary(self) -> str:
+        """Return a few lines for people."""
+        if self.dry_run or self.manifest is None:
+            return self._planned()
+        lines = [self._head()]
+        for name, split in self.manifest.splits.items():
+            num_bytes = sum(row.num_bytes for row in split.rows)
+            lines.append(
+                f"  {name}: {split.num_places:,} sources × {_count(len(split.rows), 'row')} in "
+                f"{_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
+            )
+        if self.manifest.skipped:
+            lines.append(f"  {len(self.manifest.skipped)} bad sources were left out of all rows")
+        train = self.manifest.splits.get("train")
+        if train and train.rows:
+            lines.append(
+                f"  one epoch reads one row: each of the {train.num_records:,} training sources once; "
+                f"{_count(len(train.rows), 'epoch')} until the first row comes again"
+            )
+        for leak in self.manifest.leaks:
+            lines.append(
+                f"  warning: {' and '.join(leak['splits'])} share the content of {leak['num_sources']} sources, "
+                f"e.g. {' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
+            )
+        return "\n".join(lines)
+
+    def _head(self) -> str:
+        if not any(self.rows.values()):
+            return "complete already: nothing to do"
+        rate = self.num_records / max(self.seconds, 1e-9)
+        return f"wrote {self.num_records:,} records in {self.seconds:.1f} s ({rate:,.0f} records/s)"
+
+    def _planned(self) -> str:
+        lines = [f"plan of generation {self.plan.generation} (nothing was written):"]
+        for name, rows in self.rows.items():
+            split = self.plan.splits[name]
+            size = format_bytes(split.num_places * len(rows) * split.record_bytes)
+            lines.append(
+                f"  {name}: {split.num_places:,} sources × {_count(len(rows), 'new row')} in "
+                f"{_count(split.num_blocks * len(rows), 'shard')}, about {size}"
+            )
+        return "\n".join(lines)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,176 @@
+"""A task: one column of the grid, or a range of its rows. Decodes each source once, writes all the task's shards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from precompute.dataset.manifest import ORIGINAL_VARIANT
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import RejectedSource
+from precompute.record.pipeline import Pipeline
+from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.run.files import ShardWriter, commit, write_whole
+from precompute.run.receipts import Bad, Cell, Column, Receipt
+
+__all__ = ["Job", "Place", "Task", "TaskDone", "run_task"]
+
+BUFFER_BYTES = 4 * 2**20  # of all open shards of a task together, so that a worker's memory does not grow with rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What all tasks of a build have in common.
+
+    Attributes:
+        out: The dataset's folder.
+        name: The dataset's name.
+        generation: Folder that is written to.
+        fingerprint: Of the settings, for receipts.
+        spec: What every record must be.
+        pipelines: Split → pickled pipeline; the original row goes through ``"original"``.
+        own_process: The worker runs nothing else, so global generators may be set.
+    """
+
+    out: str
+    name: str
+    generation: str
+    fingerprint: str
+    spec: RecordSpec
+    pipelines: dict[str, bytes]
+    own_process: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place of a block: where its source lies."""
+
+    key: str
+    copy: int
+    image: str
+    mask: str | None
+    label: int | None
+    sha256: str | None = None  # what the files held when earlier rows were made, if there are any
+    mask_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Some rows of one block.
+
+    Attributes:
+        split: Split of the grid.
+        block: Index of the block.
+        num_blocks: Blocks of the split.
+        rows: (row, seed, variant) of each row to write.
+        places: All places of the block, in order.
+        skipped: Keys that are left out.
+    """
+
+    split: str
+    block: int
+    num_blocks: int
+    rows: list[tuple[int, int, int]]
+    places: list[Place]
+    skipped: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskDone:
+    """What a finished task tells the parent; the proof is in its receipts."""
+
+    num_records: int
+    num_bytes: int
+
+
+def run_task(job: Job, task: Task) -> TaskDone:
+    """Write the shards of a task, give them their final names, and leave their receipts."""
+    paths = DatasetPaths(Path(job.out))
+    with _one_opencv_thread(), ExitStack() as stack:
+        writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
+        column, bad = _write_places(job, task, writers)
+        hashes = [writer.finish() for writer in writers]
+        commit([(writer.meanwhile, writer.final) for writer in writers])
+        content = column.to_bytes()
+        write_whole(paths.column(job.generation, task.split, task.block), content, paths.temporary)
+        skipped = sorted({*task.skipped, *(b.key for b in bad)})
+        for (row, seed, variant), writer, sha256 in zip(task.rows, writers, hashes, strict=True):
+            Receipt(
+                cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
+                fingerprint=job.fingerprint,
+                num_records=writer.num_records,
+                num_bytes=writer.num_bytes,
+                sha256=sha256,
+                column_sha256=hashlib.sha256(content).hexdigest(),
+                bad=bad,
+                cpu_features=cv2.getCPUFeaturesLine(),
+            ).save(paths, job.generation)
+    return TaskDone(
+        num_records=sum(writer.num_records for writer in writers), num_bytes=sum(writer.num_bytes for writer in writers)
+    )
+
+
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the cores are busy with other workers
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _open_shard(paths: DatasetPaths, job: Job, task: Task, row: int) -> ShardWriter:
+    final = paths.shard(job.name, job.generation, task.split, row, task.block, task.num_blocks)
+    return ShardWriter(final, paths.temporary, buffer_bytes=max(8192, BUFFER_BYTES // len(task.rows)))
+
+
+def _write_places(job: Job, task: Task, writers: Sequence[ShardWriter]) -> tuple[Column, list[Bad]]:
+    pipeline = Pipeline(job.pipelines[task.split], own_process=job.own_process)
+    original = Pipeline(job.pipelines["original"], own_process=job.own_process) if "original" in job.pipelines else None
+    column, bad, found = Column(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
+    failed = set(task.skipped)
+    for place in task.places:
+        if place.key in failed:
+            continue
+        for writer in writers:
+            writer.mark()
+        try:
+            source = _decode(place, job.spec)
+            for (_, seed, variant), writer in zip(task.rows, writers, strict=True):
+                chosen = original if variant == ORIGINAL_VARIANT and original is not None else pipeline
+                writer.write(render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy))
+        except RejectedSource as error:
+            # Absent from all rows: what earlier rows hold of it is taken back.
+            for writer in writers:
+                writer.rollback()
+            bad.append(Bad(key=place.key, reason=str(error)))
+            failed.add(place.key)
+            continue
+        column.sha256[place.key] = source.sha256
+        if source.mask is not None and source.mask_sha256 is not None:
+            column.mask_sha256[place.key] = source.mask_sha256
+            found |= np.bincount(source.mask.reshape(-1), minlength=65_536).astype(bool)
+    column.class_ids.extend(int(i) for i in np.flatnonzero(found))
+    return column, bad
+
+
+def _decode(place: Place, spec: RecordSpec) -> Decoded:
+    mask = None if place.mask is None else Path(place.mask)
+    source = decode_source(place.key, Path(place.image), mask, place.label, spec)
+    for path, expected, got in (
+        (place.image, place.sha256, source.sha256),
+        (place.mask, place.mask_sha256, source.mask_sha256),
+    ):
+        if expected is not None and expected != got:
+            raise RejectedSource(
+                f"{path}: its content has changed since earlier rows were made from it; put the file back, or build "
+                "with --replace"
+            )
+    return source

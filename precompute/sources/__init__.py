@@ -1,0 +1,1 @@
+"""Files become sources: what there is to augment."""

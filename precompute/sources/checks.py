@@ -1,0 +1,72 @@
+"""What holds for sources wherever they come from."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from precompute.errors import SourceError, UsageError, first_few
+
+__all__ = ["check_class_names", "check_keys", "key_problem"]
+
+MAX_KEY_BYTES = 1_024
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def key_problem(key: object) -> str | None:
+    """Return what is wrong with a key, or None."""
+    if not isinstance(key, str):
+        return f"expected text, got {type(key).__name__}"
+    try:
+        num_bytes = len(key.encode())
+    except UnicodeEncodeError:
+        return "not valid Unicode"
+    if not key:
+        return "empty"
+    if num_bytes > MAX_KEY_BYTES:
+        return f"{num_bytes:,} bytes of UTF-8, at most {MAX_KEY_BYTES:,} are allowed"
+    if key.startswith("/"):
+        return "starts with '/'"
+    if "\\" in key:
+        return "holds a backslash"
+    if _CONTROL.search(key):
+        return "holds a control character"
+    if ".." in key and ".." in key.split("/"):
+        return "holds a '..' part"
+    return None
+
+
+def check_keys(keys: Iterable[object], *, where: str, remedy: str) -> None:
+    """Check that each key can be stored and be told from a path that leads elsewhere.
+
+    Raises:
+        SourceError: The first five that cannot, each with its reason.
+    """
+    # ascii() shows what a terminal could not print, and does not let control characters through.
+    problems = [f"{ascii(key)[:200]}: {problem}" for key in keys if (problem := key_problem(key)) is not None]
+    if problems:
+        raise SourceError(f"{where}: keys that cannot be used:\n{first_few(sorted(problems))}\n{remedy}")
+
+
+def check_class_names(class_names: Sequence[str] | None) -> list[str] | None:
+    """Return the names as a list of their own.
+
+    Raises:
+        UsageError: They are not a list of different, non-empty texts.
+    """
+    if class_names is None:
+        return None
+    if isinstance(class_names, str):
+        raise UsageError(f"class_names (--class-names): expected a list of names, got the text {class_names!r}.")
+    names = list(class_names)
+    if not names:
+        raise UsageError("class_names (--class-names): expected at least one name, got none.")
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"class_names (--class-names): expected non-empty texts, got {name!r}.")
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise UsageError(f"class_names (--class-names): each name once, but these appear again:\n{first_few(twice)}")
+    return [str(name) for name in names]

@@ -1,0 +1,62 @@
+"""From what a user gave to sources: a folder, an iterable of `Source`, or parallel lists."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from precompute.errors import UsageError
+from precompute.options import BuildOptions
+from precompute.sources.folders import find_sources
+from precompute.sources.lists import from_iterable, from_lists
+from precompute.sources.source import Source, Sources
+
+__all__ = ["find", "limit_sources"]
+
+
+def find(
+    source: str | Path | Iterable[Source] | None, options: BuildOptions, lists: Mapping[str, Any] | None = None
+) -> Sources:
+    """Return the sources, splits not yet assigned.
+
+    Args:
+        source: A folder, an iterable of `Source`, or None when lists are given.
+        options: Of the build.
+        lists: `images` and others of the arguments of `from_lists`.
+
+    Raises:
+        SourceError: They cannot be used as they are.
+        UsageError: Both or neither were given.
+    """
+    if lists:
+        if source is not None:
+            raise UsageError(f"source: give a folder or the lists {', '.join(lists)}, not both.")
+        if "images" not in lists:
+            raise UsageError(f"images: expected a list of image paths beside {', '.join(lists)}.")
+        return from_lists(**lists, class_names=options.class_names)
+    if source is None:
+        raise UsageError(
+            "source: expected a folder, an iterable of Source, or images=[…] with labels=[…] or masks=[…]."
+        )
+    if isinstance(source, str | Path):
+        return find_sources(
+            source,
+            images=options.images,
+            masks=options.masks,
+            image_suffix=options.image_suffix,
+            mask_suffix=options.mask_suffix,
+            class_names=options.class_names,
+            split_in_key=options.split_in_key,
+        )
+    return from_iterable(source, class_names=options.class_names)
+
+
+def limit_sources(sources: Sources, limit: int | None) -> Sources:
+    """Return a fixed choice of sources for a quick try: those whose keys have the smallest hashes."""
+    if limit is None or limit >= len(sources):
+        return sources
+    hashes = [hashlib.blake2b(key.encode(), digest_size=8, person=b"augonce-limit-1").digest() for key in sources.keys]
+    chosen = sorted(range(len(sources)), key=lambda i: (hashes[i], sources.keys[i]))[:limit]
+    return sources.take(sorted(chosen))

@@ -1,0 +1,238 @@
+"""Sources from Python: an iterable of them, or the parallel lists that notebooks have."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from precompute.errors import SourceError, UsageError, first_few
+from precompute.sources.checks import check_class_names, check_keys
+from precompute.sources.labels import make_classes, read_label
+from precompute.sources.source import SPLITS, Source, Sources
+
+__all__ = ["from_iterable", "from_lists"]
+
+
+def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | None = None) -> Sources:
+    """Check sources and put them into columns, sorted by key.
+
+    Args:
+        sources: All with a label, or all with a mask.
+        class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
+
+    Raises:
+        UsageError: A field is not what it should be.
+        SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
+    """
+    names = check_class_names(class_names)
+    items = list(sources)
+    _check_items(items)
+    check_keys((item.key for item in items), where="sources", remedy="Give other keys.")
+    items.sort(key=lambda item: item.key)
+    _check_unique(items)
+    masked = _check_target(items)
+    images = [_file(item.image, "image", item.key) for item in items]
+    masks = [_file(item.mask, "mask", item.key) for item in items] if masked else None
+    num_bytes = _check_files(images + (masks or []))
+    root = _common_parent(images + (masks or []))
+    keys = [str(item.key) for item in items]
+    classes = None if masked else make_classes([read_label(item.label, item.key) for item in items], keys, names)
+    groups = [_group(item) for item in items]
+    return Sources(
+        root=root,
+        keys=keys,
+        images=_below(root, images),
+        masks=None if masks is None else _below(root, masks),
+        labels=None if classes is None else classes.indices,
+        splits=[_split(item) for item in items],
+        groups=None if all(group is None for group in groups) else groups,
+        num_bytes=[num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items))],
+        class_names=(names or []) if classes is None else classes.names,
+        notes=[] if classes is None else classes.notes,
+    )
+
+
+def from_lists(
+    *,
+    images: Iterable[str | Path],
+    labels: Iterable[str | int] | None = None,
+    masks: Iterable[str | Path] | None = None,
+    splits: Iterable[str | None] | None = None,
+    groups: Iterable[str | int | None] | None = None,
+    keys: Iterable[str] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Sources:
+    """Make sources of lists of equal length: the i-th entry of each belongs to the i-th image.
+
+    Args:
+        images: Paths of the image files.
+        labels: Class names or class indices; this or `masks`.
+        masks: Paths of the mask files; this or `labels`.
+        splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
+        groups: Sources of one group always share a split; None when a source stands alone.
+        keys: Stable names; when left out, each image's path below the folder that all share, without its extension.
+        class_names: As for `from_iterable`.
+
+    Raises:
+        UsageError: Lengths differ, or a list holds what it should not.
+        SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
+    """
+    if (labels is None) == (masks is None):
+        raise UsageError(
+            f"Expected labels or masks beside images, got {'neither' if labels is None else 'both'}: "
+            "labels for classification, masks for segmentation."
+        )
+    columns = {"images": images, "labels": labels, "masks": masks, "splits": splits, "groups": groups, "keys": keys}
+    lists = {name: _as_list(name, column) for name, column in columns.items() if column is not None}
+    _check_lengths(lists)
+    if "keys" not in lists:
+        lists["keys"] = _make_keys(lists["images"])
+    fields = {
+        "images": "image",
+        "labels": "label",
+        "masks": "mask",
+        "splits": "split",
+        "groups": "group",
+        "keys": "key",
+    }
+    rows = zip(*lists.values(), strict=True)
+    names = [fields[name] for name in lists]
+    return from_iterable((Source(**dict(zip(names, row, strict=True))) for row in rows), class_names=class_names)
+
+
+# Lists.
+
+
+def _as_list(name: str, column: Any) -> list[Any]:
+    if isinstance(column, (str, bytes, os.PathLike)):
+        raise UsageError(f"{name}: expected a list with an entry for each image, got {column!r}.")
+    try:
+        return list(column)
+    except TypeError:
+        raise UsageError(
+            f"{name}: expected a list with an entry for each image, got {type(column).__name__}."
+        ) from None
+
+
+def _check_lengths(lists: dict[str, list[Any]]) -> None:
+    count = len(lists["images"])
+    for name, values in lists.items():
+        if len(values) != count:
+            raise UsageError(
+                f"{name}: expected an entry for each of the {count:,} images, got {len(values):,}. "
+                "Entries belong together by position; check where the lists come from."
+            )
+
+
+def _make_keys(images: list[Any]) -> list[str]:
+    paths = [_file(image, "image", i) for i, image in enumerate(images)]
+    root = _common_parent(paths)
+    if root is None and paths:
+        raise UsageError("keys: the images lie on different drives and share no folder; give a key for each.")
+    return [os.path.splitext(path)[0] for path in _below(root, paths)]  # noqa: PTH122 (a Path a file is slow)
+
+
+# Single sources.
+
+
+def _check_items(items: list[Source]) -> None:
+    if not items:
+        raise SourceError("There are no sources: the list of images is empty.")
+    for i, item in enumerate(items):
+        if not isinstance(item, Source):
+            raise UsageError(f"sources[{i}]: expected a precompute.Source, got {type(item).__name__}.")
+
+
+def _check_unique(items: list[Source]) -> None:
+    listed = [f"{a.key!r}: {os.fspath(a.image)}, {os.fspath(b.image)}" for a, b in pairwise(items) if a.key == b.key]
+    if listed:
+        raise SourceError(
+            f"Keys that appear again ({len(listed):,}):\n{first_few(listed)}\nExpected each image once, under a key of "
+            "its own. Keys made from paths leave out the extension; give keys yourself where that is not enough."
+        )
+
+
+def _check_target(items: list[Source]) -> bool:
+    """Return whether the target is a mask, the same for all."""
+    wrong = [repr(item.key) for item in items if (item.mask is None) == (item.label is None)]
+    if wrong:
+        raise UsageError(f"Expected a mask or a label, not both and not neither, for:\n{first_few(wrong)}")
+    masked = [repr(item.key) for item in items if item.mask is not None]
+    if masked and len(masked) < len(items):
+        raise UsageError(
+            f"Expected masks for all sources or labels for all, got {len(masked):,} masks and "
+            f"{len(items) - len(masked):,} labels. With masks:\n{first_few(masked)}"
+        )
+    return bool(masked)
+
+
+def _file(path: Any, role: str, where: str | int) -> str:
+    """Return an absolute posix path."""
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        file = "an image file" if role == "image" else "a mask file"
+        raise UsageError(f"{role}s: expected the path of {file} for {where!r}, got {_described(path)}.")
+    absolute = os.path.abspath(os.fspath(path))  # noqa: PTH100 (resolve would follow links)
+    return absolute.replace(os.sep, "/") if os.sep != "/" else absolute
+
+
+def _described(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"an array of shape {tuple(shape)}; write it to a file first" if shape else f"{value!r:.80}"
+
+
+def _check_files(paths: list[str]) -> list[int]:
+    """Return the sizes in bytes."""
+    sizes, missing = [], []
+    for path in paths:
+        try:
+            status = os.stat(path)  # noqa: PTH116 (a Path a file is slow)
+        except (OSError, ValueError) as error:
+            missing.append(f"{path}: {getattr(error, 'strerror', None) or error}")
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            missing.append(f"{path}: not a file")
+        sizes.append(status.st_size)
+    if missing:
+        raise SourceError(
+            f"{len(missing):,} of {len(paths):,} files cannot be found:\n{first_few(missing)}\n"
+            f"Check the paths; relative ones start from {Path.cwd()}."
+        )
+    return sizes
+
+
+def _split(item: Source) -> str | None:
+    if item.split is not None and item.split not in SPLITS:
+        raise UsageError(f"split of {item.key!r}: expected {', '.join(map(repr, SPLITS))} or None, got {item.split!r}.")
+    return None if item.split is None else str(item.split)
+
+
+def _group(item: Source) -> str | None:
+    group: Any = item.group
+    if group is None or isinstance(group, str):
+        return group if group is None else str(group)
+    label = None if isinstance(group, bool) or not hasattr(group, "__index__") else group.__index__()
+    if label is None:
+        raise UsageError(f"group of {item.key!r}: expected a text, a whole number or None, got {group!r}.")
+    return str(label)
+
+
+# Paths.
+
+
+def _common_parent(paths: list[str]) -> Path | None:
+    folders = {path.rpartition("/")[0] or "/" for path in paths}
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # on different drives
+        return None
+
+
+def _below(root: Path | None, paths: list[str]) -> list[str]:
+    if root is None:
+        return paths
+    start = len(root.as_posix().rstrip("/")) + 1
+    return [path[start:] for path in paths]

@@ -1,0 +1,95 @@
+"""What a source is: one original with its target, and many of them as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from precompute.dataset.manifest import SPLITS
+
+__all__ = ["SPLITS", "Source", "Sources"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One original: an image with its label or mask.
+
+    Attributes:
+        key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
+        image: Path of the image file.
+        mask: Path of the mask file, the class id in each pixel; None when there is a label instead.
+        label: Class name, or class index into ``class_names``; None when there is a mask instead.
+        split: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
+        group: Sources of one group (a patient, a scene) always share a split; None when each stands alone.
+    """
+
+    key: str
+    image: str | Path
+    mask: str | Path | None = None
+    label: str | int | None = None
+    split: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Sources as columns of equal length, sorted by key; ten million of them fit.
+
+    Attributes:
+        root: Folder that relative paths start from, absolute; None when the paths came from Python and share none.
+        keys: Unique, sorted.
+        images: Paths, posix, below `root` (absolute when `root` is None).
+        masks: Likewise, or None when the target is a class.
+        labels: Class index of each source into `class_names`, or None when the target is a mask.
+        splits: One of SPLITS or None for each source.
+        groups: Group of each source, or None when no source has one.
+        num_bytes: Size of the image file plus that of the mask file.
+        class_names: For classes: the name of each index. For masks: empty unless given.
+        strangers: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
+        notes: What the user should hear about how the sources were read.
+    """
+
+    root: Path | None
+    keys: list[str]
+    images: list[str]
+    masks: list[str] | None = None
+    labels: list[int] | None = None
+    splits: list[str | None] = field(default_factory=list)
+    groups: list[str | None] | None = None
+    num_bytes: list[int] = field(default_factory=list)
+    class_names: list[str] = field(default_factory=list)
+    strangers: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def kind(self) -> str:
+        """The target that all sources have: ``"mask"`` or ``"class"``."""
+        return "mask" if self.masks is not None else "class"
+
+    def path(self, relative: str) -> Path:
+        """Return the full path of an entry of `images` or `masks`."""
+        return Path(relative) if self.root is None else self.root / relative
+
+    def take(self, indices: list[int]) -> Sources:
+        """Return the sources at these positions, in this order."""
+        return Sources(
+            root=self.root,
+            keys=[self.keys[i] for i in indices],
+            images=[self.images[i] for i in indices],
+            masks=None if self.masks is None else [self.masks[i] for i in indices],
+            labels=None if self.labels is None else [self.labels[i] for i in indices],
+            splits=[self.splits[i] for i in indices],
+            groups=None if self.groups is None else [self.groups[i] for i in indices],
+            num_bytes=[self.num_bytes[i] for i in indices],
+            class_names=self.class_names,
+            strangers=self.strangers,
+            notes=self.notes,
+        )
+
+    def of_split(self, split: str) -> Iterator[int]:
+        """Yield the positions of the sources of a split, in the order of their keys."""
+        return (i for i, s in enumerate(self.splits) if s == split)

@@ -1,0 +1,93 @@
+"""Folders named train, validation or test: at which level of the tree they are, if at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from precompute.errors import SourceError, first_few
+
+__all__ = ["SPLIT_FOLDERS", "split_of", "split_positions"]
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+
+Context = tuple[str, ...]
+
+
+def split_of(folder: str) -> str | None:
+    """Return the split that a folder's name stands for, in any case of its letters."""
+    return SPLIT_FOLDERS.get(folder.lower())
+
+
+def split_positions(contexts: Sequence[Context], *, where: str) -> list[int] | None:
+    """Return where in each path of folders its split's folder is, or None when there are no splits.
+
+    A level counts, from the top or from the bottom, when every path has a split's folder there and one of them is
+    train: `valid` beside `invalid` are classes, and so is a `test` that stands beside other names without a train.
+
+    Args:
+        contexts: Folders of each place that holds images, those that name a role (images/, masks/) left out.
+        where: The folder that errors speak of.
+
+    Raises:
+        SourceError: Some folders belong to splits and others do not, or two levels could be the splits'.
+    """
+    levels = _levels(contexts)
+    found = [level for level in levels if "train" in _splits_at(contexts, level)]
+    if len(found) > 1:
+        raise SourceError(
+            f"{where}: two levels of folders could be the splits, in:\n{_shown(contexts)}\n"
+            "Expected folders named train, val or test at one level only; rename the others."
+        )
+    if found:
+        return found[0]
+    _check_mixed(contexts, where)
+    if levels:
+        raise SourceError(
+            f"{where}: folders named like splits, but there is no train folder:\n{_shown(contexts)}\n"
+            "Expected a train folder beside them. Give the folder that holds all splits or, if these are names of "
+            "classes, say so with --class-names."
+        )
+    return None
+
+
+def _levels(contexts: Sequence[Context]) -> list[list[int]]:
+    """Return the different choices of one folder a path, at one level, that take splits' folders alone."""
+    depth = min((len(context) for context in contexts), default=0)
+    from_top = [[i] * len(contexts) for i in range(depth)]
+    from_bottom = [[len(context) - 1 - i for context in contexts] for i in range(depth)]
+    levels: list[list[int]] = []
+    for level in from_top + from_bottom:
+        if level not in levels and None not in _splits_at(contexts, level):
+            levels.append(level)
+    return levels
+
+
+def _splits_at(contexts: Sequence[Context], level: list[int]) -> set[str | None]:
+    return {split_of(context[i]) for context, i in zip(contexts, level, strict=True)}
+
+
+def _check_mixed(contexts: Sequence[Context], where: str) -> None:
+    """A train folder that is not part of a clean level would silently become part of keys and classes."""
+    if not any(split_of(part) == "train" for context in contexts for part in context):
+        return
+    outside = [context for context in contexts if not any(split_of(part) for part in context)]
+    if not outside:
+        raise SourceError(
+            f"{where}: the folders of the splits lie at different levels:\n{_shown(contexts)}\n"
+            "Expected them all at one level, above the other folders or below them."
+        )
+    raise SourceError(
+        f"{where}: there is a train folder, but these folders belong to no split:\n{_shown(outside)}\n"
+        "Expected folders named train, val or test beside train, and no others. Move the others elsewhere; if train "
+        "is the name of a class, rename its folder or give all classes with --class-names."
+    )
+
+
+def _shown(contexts: Sequence[Context]) -> str:
+    return first_few(sorted({"/".join(context) + "/" if context else "./" for context in contexts}))

@@ -1,0 +1,138 @@
+"""One pass over a folder tree: which image files there are, and how many files are none."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from precompute.errors import SourceError, first_few
+
+__all__ = ["IMAGE_EXTENSIONS", "Folder", "Tree", "walk"]
+
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+
+_HIDDEN = ("__MACOSX", "@eaDir")  # left behind by macOS archives and by Synology drives, with pictures in them
+
+
+@dataclass(slots=True)
+class Folder:
+    """One folder and the image files directly in it.
+
+    Attributes:
+        parts: Names of the folders from the top of the walk to this one; empty for the top itself.
+        path: Absolute, posix.
+        files: Name and size in bytes of each image file, in no certain order.
+        num_strangers: Files and hidden folders that were passed over.
+    """
+
+    parts: tuple[str, ...]
+    path: str
+    files: list[tuple[str, int]] = field(default_factory=list)
+    num_strangers: int = 0
+
+
+@dataclass(slots=True)
+class Tree:
+    """All folders below a top, sorted by their parts."""
+
+    top: Path
+    folders: list[Folder]
+
+    @property
+    def strangers(self) -> int:
+        """Files and hidden folders that were passed over."""
+        return sum(folder.num_strangers for folder in self.folders)
+
+    @property
+    def num_files(self) -> int:
+        """Image files in all folders."""
+        return sum(len(folder.files) for folder in self.folders)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What is still to do, and what went wrong so far.
+
+    A folder waits with its real path, after those of the folders on its way in which a link was followed.
+    """
+
+    pending: list[tuple[Folder, tuple[str, ...]]]
+    skip: str | None
+    broken: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    circular: list[str] = field(default_factory=list)
+
+
+def walk(top: Path, *, skip: Path | None = None) -> Tree:
+    """Find every image file below a folder; links to files and to folders are followed.
+
+    Args:
+        top: Absolute path of an existing folder.
+        skip: A folder below `top` that is left out, the masks' folder inside the images' one, say.
+
+    Raises:
+        SourceError: Folders cannot be read, or links lead nowhere or in a circle.
+    """
+    state = _Walk([(Folder((), top.as_posix()), (os.path.realpath(top),))], None if skip is None else skip.as_posix())
+    folders = []
+    while state.pending:
+        folder, real = state.pending.pop()
+        folders.append(folder)
+        _read_folder(state, folder, real)
+    _check_walk(top, state)
+    return Tree(top, sorted(folders, key=lambda f: f.parts))
+
+
+def _read_folder(state: _Walk, folder: Folder, real: tuple[str, ...]) -> None:
+    try:
+        with os.scandir(folder.path) as entries:
+            for entry in entries:
+                _read_entry(state, folder, real, entry)
+    except OSError as error:
+        state.unreadable.append(f"{folder.path}: {error.strerror}")
+
+
+def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
+    name = entry.name
+    if name.startswith(".") or name in _HIDDEN:
+        folder.num_strangers += 1
+    elif entry.is_dir():
+        _add_folder(state, folder, real, entry)
+    elif os.path.splitext(name)[1].lower() not in IMAGE_EXTENSIONS:  # noqa: PTH122 (a Path a file is slow)
+        folder.num_strangers += 1
+    elif entry.is_file():
+        folder.files.append((name, entry.stat().st_size))
+    elif entry.is_symlink():
+        state.broken.append(f"{folder.path}/{name}")
+    else:
+        folder.num_strangers += 1
+
+
+def _add_folder(state: _Walk, parent: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
+    path = f"{parent.path.rstrip('/')}/{entry.name}"
+    if path == state.skip:
+        return
+    if entry.is_symlink():
+        target = os.path.realpath(path)
+        if any(f"{folder}/".startswith(f"{target}/") for folder in real):
+            state.circular.append(path)
+            return
+        real = (*real, target)
+    else:
+        real = (*real[:-1], f"{real[-1]}/{entry.name}")
+    state.pending.append((Folder((*parent.parts, entry.name), path), real))
+
+
+def _check_walk(top: Path, state: _Walk) -> None:
+    problems = [
+        f"{what} ({len(paths):,}):\n{first_few(sorted(paths))}\n{remedy}"
+        for what, paths, remedy in [
+            ("folders that cannot be read", state.unreadable, "Give yourself the right to read them."),
+            ("links to images that lead nowhere", state.broken, "Put the files back, or remove the links."),
+            ("links to folders that lead in a circle", state.circular, "Remove the links."),
+        ]
+        if paths
+    ]
+    if problems:
+        raise SourceError(f"{top}: " + "\n".join(problems))
