@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
     from precompute.loader import EpochRow, load
+    from precompute.reading import read
     from precompute.run.build import build
+    from precompute.run.change_rows import drop, regenerate
     from precompute.sources.source import Source
+    from precompute.verification import verify
 
 _HOMES = {
     "EpochRow": "precompute.loader",
     "PrecomputeError": "precompute.errors",
     "Source": "precompute.sources.source",
     "build": "precompute.run.build",
+    "drop": "precompute.run.change_rows",
     "load": "precompute.loader",
+    "read": "precompute.reading",
+    "regenerate": "precompute.run.change_rows",
+    "verify": "precompute.verification",
 }
 
-__all__ = ["EpochRow", "PrecomputeError", "Source", "build", "load"]
+__all__ = ["EpochRow", "PrecomputeError", "Source", "build", "drop", "load", "read", "regenerate", "verify"]
 
 
 def __getattr__(name: str) -> Any:

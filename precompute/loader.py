@@ -1,26 +1,35 @@
-"""`precompute.load`: manifest → tf.data. The one module that owns tf.data; it never loads Albumentations or OpenCV."""
+"""`precompute.load`: manifest → tf.data.
+
+This module, `epochs` and `decoding` alone load TensorFlow, and none of them needs Albumentations or OpenCV.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import operator
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 try:
-    import keras
+    import keras  # noqa: F401  (named here, so that its absence is explained too)
     import tensorflow as tf
 except ImportError as error:
     raise ImportError("precompute.load needs TensorFlow and Keras: pip install 'augment-once[train]'") from error
 
-from precompute.dataset.manifest import Manifest, Row, Split, read_row_file
+from precompute.dataset.guards import check_leaks, check_shards
+from precompute.dataset.leases import Lease, hold_rows
+from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import position_of_epoch, select_rows
-from precompute.errors import DatasetError, UsageError, first_few
+from precompute.decoding import batch_parser
+from precompute.epochs import EpochCounter, EpochRow
+from precompute.errors import DatasetError, UsageError
 
 __all__ = ["EpochRow", "load"]
 
 SHUFFLE_BUFFER_BYTES = 128 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
+INTERLEAVED_SHARDS = 16
+PARALLEL_READS = 4  # at most as many as shards are open
 CHECKS = ("sizes", "full", "none")
 
 
@@ -43,7 +52,11 @@ def load(
 
     Each iteration reads one row, which holds every source once: epoch e of a plain `fit` reads row e mod R of the
     R chosen rows. Without the callback `EpochRow`, each fresh iteration counts as an epoch: a peek at a batch, or
-    `initial_epoch`, then shifts which row is read, never how much of it.
+    `initial_epoch`, then shifts which row is read, never how much of it. Let `fit` count the epochs: do not add
+    `.repeat()`, and use `cache=True` in place of `.cache()`, which would hold the first row for ever.
+
+    As long as the dataset is in use, a small file in the dataset's folder keeps `regenerate`, `drop` and
+    `build --replace` from deleting the rows that it may read. Where the folder cannot be written to, there is none.
 
     Args:
         path: Folder of the dataset.
@@ -69,147 +82,90 @@ def load(
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.
         UsageError: An argument is not one that the dataset can serve.
     """
-    root = Path(path)
-    manifest = Manifest.load(root)
-    grid = _choose_split(manifest, root, split, batch_size, check)
-    chosen = select_rows(grid, rows, name=split)
-    if not allow_leak:
-        _check_leaks(manifest, root, split)
-    if check != "none":
-        _check_shards(root, manifest, split, chosen, full=check == "full")
-
+    root, batch_size = Path(path).absolute(), _integer("batch_size", batch_size, 1)
+    rows = rows if isinstance(rows, str) else _row_numbers(rows)
     shuffle = split == "train" if shuffle is None else shuffle
+    seed = _integer("shuffle_seed", shuffle_seed, -(2**63)) if shuffle else None
+    manifest, chosen, lease = _open(root, split, rows, check=check, allow_leak=allow_leak)
     rows_an_epoch = len(chosen) if rows == "all" else 1
-    epoch = _Epoch()
-    positions = epoch.dataset().flat_map(
-        lambda e: tf.data.Dataset.range(e * rows_an_epoch, (e + 1) * rows_an_epoch)  # counts rows read so far
-    )
-    read_row = _row_reader(root, manifest, split, chosen, seed=shuffle_seed if shuffle else None)
-    parse = _batch_parser(manifest, split, with_keys=with_keys, normalize=normalize)
-    if cache:
-        held = _read_all(read_row, parse, len(chosen), batch_size)
-        read_row = _memory_reader(len(chosen), grid.num_records, seed=shuffle_seed if shuffle else None)
-        parse = lambda indices: tf.nest.map_structure(lambda values: tf.gather(values, indices), held)  # noqa: E731
+    num_batches = _count_batches(chosen[0].num_records * rows_an_epoch, batch_size, drop_remainder=drop_remainder)
 
-    num_records = grid.num_records * rows_an_epoch
-    num_batches = num_records // batch_size if drop_remainder else -(-num_records // batch_size)
+    read_row = _row_reader(root, manifest, split, chosen, seed=seed)
+    parse = batch_parser(manifest, split, with_keys=with_keys, normalize=normalize)
+    if cache:
+        examples = _read_all(_row_reader(root, manifest, split, chosen, seed=None), parse, len(chosen), batch_size)
+        read_row, parse = _memory_reader(len(chosen), chosen[0].num_records, seed=seed), _memory_parser(examples)
+        lease.close()
+
+    epoch = EpochCounter(lease)
     dataset = (
-        positions.flat_map(read_row)
+        epoch.numbers()
+        .flat_map(lambda e: tf.data.Dataset.range(e * rows_an_epoch, (e + 1) * rows_an_epoch))  # rows read so far
+        .flat_map(read_row)  # shards ► interleave ► shuffle: encoded records
         .batch(batch_size, drop_remainder=drop_remainder)
-        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # batches in parallel
         .apply(tf.data.experimental.assert_cardinality(num_batches))
         .prefetch(tf.data.AUTOTUNE)
     )
-    dataset._augment_once_epoch = epoch  # found again by EpochRow, also below a user's own map or prefetch
-    return dataset
+    return epoch.attach(dataset)
 
 
-class EpochRow(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ties the row that a dataset reads to the epoch number of `fit`.
-
-    Needed with `initial_epoch`, when a run is resumed, under `tf.distribute`, and where batches were looked at before.
-
-    Args:
-        dataset: What `load` returned, or a dataset made from it.
-    """
-
-    def __init__(self, dataset: Any) -> None:
-        super().__init__()
-        self._epoch = _find_epoch(dataset)
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Let all iterations read the row of this epoch until the next one begins."""
-        self._epoch.hold(epoch)
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Let each fresh iteration count as an epoch again."""
-        self._epoch.release()
+def _integer(name: str, value: Any, low: int) -> int:
+    try:
+        number = operator.index(value)  # NumPy's integers are welcome
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or not low <= number < 2**63:
+        expected = "an integer" if low < 0 else f"an integer of {low} or more"
+        raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+    return number
 
 
-class _Epoch:
-    """The number of the epoch, on the graph's side: each fresh iteration reads it and moves it on."""
-
-    def __init__(self) -> None:
-        with tf.device("CPU:0"):
-            self._number = tf.Variable(0, dtype=tf.int64, trainable=False)
-            self._step = tf.Variable(1, dtype=tf.int64, trainable=False)  # 0 while a callback holds the number
-
-    def hold(self, epoch: int) -> None:
-        self._step.assign(0)
-        self._number.assign(epoch)
-
-    def release(self) -> None:
-        self._number.assign_add(1 - self._step)
-        self._step.assign(1)
-
-    def dataset(self) -> Any:
-        def advance(_: Any) -> Any:
-            return self._number.assign_add(self._step, read_value=True) - self._step
-
-        return tf.data.Dataset.range(1).map(advance)
-
-
-def _find_epoch(dataset: Any) -> _Epoch:
-    found = getattr(dataset, "_augment_once_epoch", None)
-    if isinstance(found, _Epoch):
-        return found
-    for source in dataset._inputs() if hasattr(dataset, "_inputs") else ():
-        try:
-            return _find_epoch(source)
-        except UsageError:
-            continue
-    raise UsageError(f"EpochRow: expected a dataset made by precompute.load, got {dataset!r}.")
-
-
-def _choose_split(manifest: Manifest, root: Path, split: str, batch_size: int, check: str) -> Split:
-    if split not in manifest.splits:
-        raise UsageError(f"split: {root} has {', '.join(manifest.splits)}; got {split!r}.")
-    if isinstance(batch_size, bool) or batch_size < 1:
-        raise UsageError(f"batch_size: expected 1 or more, got {batch_size!r}.")
+def _open(
+    root: Path, split: str, rows: str | Sequence[int], *, check: str, allow_leak: bool
+) -> tuple[Manifest, list[Row], Lease]:
+    """Return the manifest and the chosen rows, looked at and held."""
     if check not in CHECKS:
         raise UsageError(f"check: expected one of {', '.join(CHECKS)}, got {check!r}.")
+
+    def choose(manifest: Manifest) -> list[Row]:
+        return select_rows(_grid(manifest, root, split), rows, name=split)
+
+    manifest, lease = hold_rows(root, lambda m: [(m.generation, split, row.row) for row in choose(m)])
+    chosen = choose(manifest)
+    try:
+        if not allow_leak:
+            check_leaks(root, manifest, split)
+        if check != "none":
+            check_shards(root, manifest, split, chosen, full=check == "full")
+    except DatasetError:
+        lease.close()
+        raise
+    return manifest, chosen, lease
+
+
+def _row_numbers(rows: Sequence[int]) -> list[int]:
+    try:
+        return [operator.index(number) for number in rows]
+    except TypeError:
+        raise UsageError(f"rows: expected 'cycle', 'all' or a list of row numbers, got {rows!r}.") from None
+
+
+def _grid(manifest: Manifest, root: Path, split: str) -> Split:
+    if split not in manifest.splits:
+        raise UsageError(f"split: {root} has {', '.join(manifest.splits)}; got {split!r}.")
     grid = manifest.splits[split]
     if not grid.rows:
         raise DatasetError(f"{root}: {split} lists no rows; add some with `precompute build`.")
     return grid
 
 
-def _check_leaks(manifest: Manifest, root: Path, split: str) -> None:
-    for leak in manifest.leaks:
-        if split in leak.get("splits", ()):
-            pairs = [" = ".join(map(str, pair)) for pair in leak.get("examples", ())]
-            raise DatasetError(
-                f"{root}: {' and '.join(leak['splits'])} share the content of {leak.get('num_sources')} sources, so a "
-                f"score on one would flatter a model trained on the other:\n{first_few(pairs)}\n"
-                "Remove the duplicates and build again, or pass allow_leak=True."
-            )
-
-
-def _check_shards(root: Path, manifest: Manifest, split: str, rows: Sequence[Row], *, full: bool) -> None:
-    paths, wrong = DatasetPaths(root), []
-    for row in rows:
-        shards = read_row_file(root, manifest, split, row).shards
-        for block, shard in enumerate(shards):
-            path = paths.shard(manifest.name, manifest.generation, split, row.row, block, len(shards))
-            try:
-                size = path.stat().st_size
-            except OSError:
-                wrong.append(f"{path}: missing")
-                continue
-            if size != shard.num_bytes:
-                wrong.append(f"{path}: {size} bytes, expected {shard.num_bytes}")
-            elif full and _sha256(path) != shard.sha256:
-                wrong.append(f"{path}: its content was altered (sha256 differs)")
-    if wrong:
-        raise DatasetError(
-            f"{root}: {len(wrong)} shards are not what the manifest says:\n{first_few(wrong)}\n"
-            "Run the same `precompute build` again: it puts back what is missing or altered."
+def _count_batches(num_records: int, batch_size: int, *, drop_remainder: bool) -> int:
+    if drop_remainder and num_records < batch_size:
+        raise UsageError(
+            f"batch_size: an epoch has {num_records} records, so that drop_remainder leaves no batch of {batch_size}."
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return num_records // batch_size if drop_remainder else -(-num_records // batch_size)
 
 
 def _row_reader(
@@ -227,6 +183,7 @@ def _row_reader(
         ]
     )
     mean_bytes = max(1, rows[0].num_bytes // max(1, grid.num_records))
+    num_open = min(INTERLEAVED_SHARDS, grid.num_blocks)
     buffer_size = max(1, min(grid.num_records, SHUFFLE_BUFFER_BYTES // mean_bytes))
 
     def read_row(count: Any) -> Any:
@@ -235,14 +192,32 @@ def _row_reader(
             return tf.data.TFRecordDataset(files)
         key = tf.stack([tf.constant(seed, tf.int64), count])
         files = tf.random.experimental.stateless_shuffle(files, seed=key)
-        buffer_seed = tf.random.stateless_uniform([], seed=key, minval=None, maxval=None, dtype=tf.int64)
-        return (
-            tf.data.Dataset.from_tensor_slices(files)
-            .interleave(tf.data.TFRecordDataset, cycle_length=min(16, grid.num_blocks), num_parallel_calls=4)
-            .shuffle(buffer_size, seed=buffer_seed, reshuffle_each_iteration=False)
+        records = tf.data.Dataset.from_tensor_slices(files).interleave(
+            tf.data.TFRecordDataset, cycle_length=num_open, num_parallel_calls=min(PARALLEL_READS, num_open)
         )
+        return _shuffle(records, buffer_size, key)
 
     return read_row
+
+
+def _shuffle(records: Any, buffer_size: int, key: Any) -> Any:
+    """Return the records mixed, by a key that is known inside the graph alone.
+
+    `Dataset.shuffle` mixes the program's global seed in, so that the order would depend on it, and fails on a seed
+    that is a tensor when the global one is 0. Source: get_seed in
+    https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/framework/random_seed.py
+    """
+    seeds = tf.random.stateless_uniform([2], seed=key, minval=None, maxval=None, dtype=tf.int64)
+    mixed = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(records),
+        buffer_size=buffer_size,
+        seed=seeds[0],
+        seed2=seeds[1],
+        output_types=[tf.string],
+        output_shapes=[[]],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(mixed, tf.TensorSpec([], tf.string))
 
 
 def _memory_reader(num_rows: int, num_records: int, *, seed: int | None) -> Callable[[Any], Any]:
@@ -260,59 +235,13 @@ def _memory_reader(num_rows: int, num_records: int, *, seed: int | None) -> Call
 
 
 def _read_all(read_row: Callable[[Any], Any], parse: Callable[[Any], Any], num_rows: int, batch_size: int) -> Any:
+    """Return all examples of all rows, decoded: a tuple of tensors."""
     dataset = tf.data.Dataset.range(num_rows).flat_map(read_row).batch(batch_size)
     batches = list(dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True))
     with tf.device("CPU:0"):
         return tuple(tf.concat(parts, axis=0) for parts in zip(*batches, strict=True))
 
 
-def _batch_parser(manifest: Manifest, split: str, *, with_keys: bool, normalize: bool) -> Callable[[Any], Any]:
-    """Return a function from encoded records, string [B], to a batch."""
-    image, target = manifest.image, manifest.target
-    spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string), "augment/key": tf.io.FixedLenFeature([], tf.string)}
-    if target.kind == "class":
-        spec["image/class/label"] = tf.io.FixedLenFeature([], tf.int64)
-    else:
-        spec["image/segmentation/class/encoded"] = tf.io.FixedLenFeature([], tf.string)
-    shape = (image.height, image.width, image.channels)
-    decode_image = _decoder(image.encoding, shape, tf.uint8)
-    decode_mask = _decoder(target.encoding or "png", (*shape[:2], 1), tf.as_dtype(target.dtype or "uint8"))
-    finish = _normalizer(manifest, split) if normalize else (lambda images: images)
-
-    def parse(records: Any) -> tuple[Any, ...]:
-        features = tf.io.parse_example(records, spec)
-        images = finish(decode_image(features["image/encoded"]))
-        if target.kind == "class":
-            labels = features["image/class/label"]
-        else:
-            labels = tf.squeeze(decode_mask(features["image/segmentation/class/encoded"]), axis=-1)
-            labels = tf.cast(labels, tf.uint8 if target.num_classes <= 256 else tf.int32)
-        return (images, labels, features["augment/key"]) if with_keys else (images, labels)
-
-    return parse
-
-
-def _decoder(encoding: str, shape: tuple[int, int, int], dtype: Any) -> Callable[[Any], Any]:
-    """Return a function from string [B] to `dtype` [B, *shape]."""
-    if encoding == "raw":
-        return lambda encoded: tf.reshape(tf.io.decode_raw(encoded, dtype), (-1, *shape))
-
-    def decode_one(encoded: Any) -> Any:
-        if encoding == "jpeg":
-            pixels = tf.io.decode_jpeg(encoded, channels=shape[2])
-        else:
-            pixels = tf.io.decode_png(encoded, channels=shape[2], dtype=dtype)
-        return tf.ensure_shape(pixels, shape)
-
-    # One call a batch, batches in parallel: as fast as a call a record, and the parsing is shared.
-    return lambda encoded: tf.map_fn(decode_one, encoded, fn_output_signature=tf.TensorSpec(shape, dtype))
-
-
-def _normalizer(manifest: Manifest, split: str) -> Callable[[Any], Any]:
-    numbers = manifest.normalize.get(split)
-    if numbers is None:
-        raise UsageError(f"normalize: no Normalize was taken off {split}'s pipeline; scale inside the model instead.")
-    scale = float(numbers["max_pixel_value"])
-    mean = tf.constant(numbers["mean"], tf.float32) * scale
-    std = tf.constant(numbers["std"], tf.float32) * scale
-    return lambda images: (tf.cast(images, tf.float32) - mean) / std
+def _memory_parser(examples: Any) -> Callable[[Any], Any]:
+    """Return a function from positions among the held examples, int64 [B], to a batch."""
+    return lambda positions: tuple(tf.gather(values, positions) for values in examples)

@@ -39,7 +39,7 @@ def choose_num_blocks(num_places: int, record_bytes: int, shard_bytes: int | Non
         shard_bytes: Size that shards should have, or None to derive one: 1/1024 of a row, from 64 to 512 MiB.
     """
     row_bytes = num_places * record_bytes
-    target = min(max(row_bytes // 1024, 64 * MIB), 512 * MIB) if shard_bytes is None else shard_bytes
+    target = min(max(-(-row_bytes // 1024), 64 * MIB), 512 * MIB) if shard_bytes is None else shard_bytes
     wanted = -(-row_bytes // target)
     if wanted > 16:
         return min(16 * -(-wanted // 16), num_places)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import DatasetError
 from precompute.sources.source import Sources
 
-__all__ = ["Entry", "compare_listing", "listing_lines", "read_listing", "split_of_keys"]
+__all__ = ["Entry", "compare_listing", "listing_lines", "read_listing", "sources_of_listing", "split_of_keys"]
 
 Entry = dict[str, Any]
 
@@ -65,6 +65,28 @@ def read_listing(path: Path) -> dict[str, Entry]:
 def split_of_keys(listing: Mapping[str, Mapping[str, Entry]]) -> dict[str, str]:
     """Return the split that each key was assigned to."""
     return {key: split for split, entries in listing.items() for key in entries}
+
+
+def sources_of_listing(
+    listing: Mapping[str, Mapping[str, Entry]], root: str | None, class_names: Sequence[str]
+) -> Sources:
+    """Return the sources that a generation was made from, without looking for them again."""
+    pairs = sorted((key, split) for split, entries in listing.items() for key in entries)
+    entries = [listing[split][key] for key, split in pairs]
+    labels = [entry.get("label") for entry in entries]
+    masks = [entry.get("mask") for entry in entries]
+    groups = [entry.get("group") for entry in entries]
+    return Sources(
+        root=None if root is None else Path(root),
+        keys=[key for key, _ in pairs],
+        images=[entry["image"] for entry in entries],
+        masks=[mask for mask in masks if mask is not None] if any(masks) else None,
+        labels=[label for label in labels if label is not None] if not any(masks) else None,
+        splits=[split for _, split in pairs],
+        groups=groups if any(groups) else None,
+        num_bytes=[entry["num_bytes"] for entry in entries],
+        class_names=list(class_names),
+    )
 
 
 def compare_listing(

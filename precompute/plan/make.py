@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import SPLITS, Image
-from precompute.dataset.paths import dataset_name
-from precompute.errors import PipelineError
+from precompute.errors import PipelineError, UsageError
 from precompute.options import BuildOptions
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.settings import fingerprint, pixel_versions
-from precompute.plan.survey import Sample, check_binary_masks, decode_sample, find_size, measure
+from precompute.plan.survey import Sample, Survey, check_binary_masks, decode_sample, survey
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.render import RecordSpec
 from precompute.sources.source import Sources
 
-__all__ = ["complete_pipelines", "make_plan", "make_settings", "make_spec"]
+__all__ = ["complete_pipelines", "known_num_classes", "make_plan", "make_settings", "make_spec"]
 
 
 def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], image: Image) -> dict[str, Prepared]:
@@ -71,6 +69,7 @@ def make_settings(
 def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask_dtype: str | None) -> RecordSpec:
     """Return what every record must be; without `image`, what is known before the sample."""
     highest = 65_535 if mask_dtype in (None, "uint16") else 255
+    num_classes = known_num_classes(options.num_classes, sources.class_names)
     return RecordSpec(
         height=image.height if image else None,
         width=image.width if image else None,
@@ -79,14 +78,25 @@ def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask
         kind=sources.kind,
         class_names=tuple(sources.class_names),
         mask_map=tuple(sorted(options.mask_map.items())),
-        max_class_id=highest if options.num_classes is None else options.num_classes - 1,
+        max_class_id=highest if num_classes is None else num_classes - 1,
         ignore_class=options.ignore_class,
         mask_dtype=mask_dtype or "uint16",
     )
 
 
+def known_num_classes(num_classes: int | None, class_names: list[str]) -> int | None:
+    """Return how many classes masks have, if the user said so by number or by names.
+
+    Raises:
+        UsageError: Both were said, and they differ.
+    """
+    if num_classes is not None and class_names and len(class_names) != num_classes:
+        raise UsageError(f"num_classes: {num_classes} does not fit the {len(class_names)} class_names.")
+    return len(class_names) or num_classes
+
+
 def make_plan(
-    out: Path, generation: str, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
+    name: str, generation: str, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
 ) -> GenerationPlan:
     """Measure a fixed sample of each split, and plan a generation from it.
 
@@ -98,23 +108,24 @@ def make_plan(
     splits = [split for split in SPLITS if any(True for _ in sources.of_split(split))]
     samples, dtype = _decode_samples(options, sources, splits)
     blank = make_spec(options, sources, None, dtype)
-    height, width = find_size(samples["train"], prepared["train"].pickled, blank)
-    image = Image(height=height, width=width, channels=3, encoding=options.image_format)
+    surveys = {"train": survey(samples["train"], prepared["train"].pickled, blank)}
+    size = (surveys["train"].height, surveys["train"].width)
+    image = Image(height=size[0], width=size[1], channels=3, encoding=options.image_format)
     pipelines = complete_pipelines(prepared, splits, image)
-    spec = make_spec(options, sources, image, dtype)
-    for split, sample in samples.items():
+    for split in splits:
         if split != "train":
-            _check_size(split, find_size(sample, pipelines[split].pickled, blank), (height, width))
+            surveys[split] = survey(samples[split], pipelines[split].pickled, blank)
+            _check_size(split, (surveys[split].height, surveys[split].width), size)
     settings = make_settings(options, pipelines, sources, dtype)
     return GenerationPlan(
-        name=dataset_name(out.resolve()),
+        name=name,
         generation=generation,
         fingerprint=fingerprint(settings),
         settings=settings,
         image=image,
         mask_dtype=dtype,
         normalize={split: pipelines[split].normalize for split in splits},
-        splits=dict(_plan_splits(samples, pipelines, sources, spec, options.shard_size)),
+        splits={split: _plan_split(sources, split, surveys[split], options.shard_size) for split in splits},
     )
 
 
@@ -142,22 +153,11 @@ def _check_size(split: str, size: tuple[int, int], expected: tuple[int, int]) ->
         )
 
 
-def _plan_splits(
-    samples: Mapping[str, Sample],
-    pipelines: Mapping[str, Prepared],
-    sources: Sources,
-    spec: RecordSpec,
-    shard_size: int | None,
-) -> Iterator[tuple[str, SplitPlan]]:
-    for split, sample in samples.items():
-        num_places = sum(1 for _ in sources.of_split(split))
-        record_bytes, record_s = measure(sample, pipelines[split].pickled, spec)
-        yield (
-            split,
-            SplitPlan(
-                num_places=num_places,
-                num_blocks=choose_num_blocks(num_places, record_bytes, shard_size),
-                record_bytes=record_bytes,
-                record_s=record_s,
-            ),
-        )
+def _plan_split(sources: Sources, split: str, measured: Survey, shard_size: int | None) -> SplitPlan:
+    num_places = sum(1 for _ in sources.of_split(split))
+    return SplitPlan(
+        num_places=num_places,
+        num_blocks=choose_num_blocks(num_places, measured.record_bytes, shard_size),
+        record_bytes=measured.record_bytes,
+        record_s=measured.record_s,
+    )

@@ -13,6 +13,16 @@ __all__ = ["differences", "fingerprint", "pixel_versions"]
 
 # Packages that decide pixels: another version may change them.
 PIXEL_PACKAGES = ("albumentations", "albucore", "opencv-python-headless", "numpy", "scipy", "pillow")
+# One module comes in several distributions; which one ran is told by its version.
+DISTRIBUTIONS = {
+    "albumentations": ("albumentations", "albumentationsx"),
+    "opencv-python-headless": (
+        "opencv-python-headless",
+        "opencv-python",
+        "opencv-contrib-python-headless",
+        "opencv-contrib-python",
+    ),
+}
 NOT_COMPARED = ("dataset.root", "dataset.class_names")  # a moved folder is the same data; classes are in the listing
 
 
@@ -29,11 +39,37 @@ def fingerprint(settings: dict[str, Any]) -> str:
 def differences(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Return what differs between two settings, one line each; empty when nothing does."""
     old, new = dict(_flat(stored)), dict(_flat(wanted))
-    lines = []
+    lines: list[str] = []
     for name in [*old, *(name for name in new if name not in old)]:
         if name not in NOT_COMPARED and old.get(name) != new.get(name):
-            lines.append(f"{name}: {_shown(old.get(name))} in the dataset, {_shown(new.get(name))} now")
+            lines += _difference(name, old.get(name), new.get(name))
     return lines
+
+
+def _difference(name: str, old: Any, new: Any) -> Iterator[str]:
+    """Yield where two values differ: the arguments of transforms, when both are pipelines of the same transforms."""
+    if _names(old) != _names(new) or not isinstance(old, dict) or not isinstance(new, dict):
+        yield f"{name}: {_shown(old)} in the dataset, {_shown(new)} now"
+        return
+    for key in [*old, *(key for key in new if key not in old)]:
+        if key == "transforms":
+            for old_inner, new_inner in zip(old[key], new[key], strict=True):
+                yield from _difference(f"{name} › {_class_of(old_inner)}", old_inner, new_inner)
+        elif old.get(key) != new.get(key):
+            inner = name if key in ("transform", "attributes") else f"{name} › {key}"
+            yield from _difference(inner, old.get(key), new.get(key))
+
+
+def _names(node: Any) -> Any:
+    """Return the classes of a pipeline's transforms, nested as they are; None for what is no transform."""
+    if not isinstance(node, dict):
+        return None
+    inner = [node["transform"]] if "transform" in node else node.get("transforms", ())
+    return [_class_of(node), *map(_names, inner)]
+
+
+def _class_of(node: dict[str, Any]) -> str:
+    return str(node.get("__class_fullname__", "")).rpartition(".")[2]
 
 
 def _flat(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -53,17 +89,15 @@ def _shown(value: Any) -> str:
     return "none" if value is None else repr(value)
 
 
-def _pipeline_shown(transform: dict[str, Any]) -> str:
-    inner = transform.get("transforms")
-    name = transform.get("__class_fullname__", "?").rpartition(".")[2]
-    if inner is not None:
-        return f"{name}[{', '.join(_pipeline_shown(t) for t in inner)}]"
-    arguments = ", ".join(f"{k}={v}" for k, v in transform.items() if k != "__class_fullname__")
-    return f"{name}({arguments})"
+def _pipeline_shown(node: dict[str, Any]) -> str:
+    inner = [_pipeline_shown(transform) for transform in node.get("transforms", ())]
+    return f"{_class_of(node)}[{', '.join(inner)}]" if "transforms" in node else _class_of(node)
 
 
 def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"  # OpenCV has four distributions of one module
+    for distribution in DISTRIBUTIONS.get(package, (package,)):
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return "not installed"

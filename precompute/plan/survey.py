@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import order_places
-from precompute.record.pipeline import Pipeline
+from precompute.record.pipeline import Pipeline, finishing_inside
 from precompute.record.probe import probe
-from precompute.record.render import Decoded, RecordSpec, augment, decode_source, render
+from precompute.record.render import Decoded, RecordSpec, augment, decode_source, encode_record
+from precompute.record.tfrecord import FRAMING_BYTES
 from precompute.sources.source import Sources
 
-__all__ = ["Sample", "check_binary_masks", "decode_sample", "find_size", "measure"]
+__all__ = ["Sample", "Survey", "check_binary_masks", "decode_sample", "survey"]
 
 SAMPLE_SIZE = 64
 PROBED = 3
+NUM_SIZED = 64  # records whose size is looked at: several variants of each source where there are few
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,6 @@ class Sample:
     split: str
     decoded: list[Decoded]
     rejected: list[str]
-    decode_s: float
 
 
 def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
@@ -45,7 +46,7 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
     """
     indices = list(sources.of_split(split))
     chosen = [indices[place] for place, _ in order_places([sources.keys[i] for i in indices])[:SAMPLE_SIZE]]
-    decoded, rejected, start = [], [], time.perf_counter()
+    decoded, rejected = [], []
     for i in chosen:
         mask = None if sources.masks is None else sources.path(sources.masks[i])
         label = None if sources.labels is None else sources.labels[i]
@@ -55,26 +56,62 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
             rejected.append(str(error))
     if not decoded:
         raise BadSourcesError(f"{split}: none of the first {len(chosen)} sources can be used:\n{first_few(rejected)}")
-    return Sample(split=split, decoded=decoded, rejected=rejected, decode_s=(time.perf_counter() - start) / len(chosen))
+    return Sample(split=split, decoded=decoded, rejected=rejected)
 
 
-def find_size(sample: Sample, pickled: bytes, spec: RecordSpec) -> tuple[int, int]:
-    """Return the height and width that a pipeline gives, after checking that it can be used offline.
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What a pipeline makes of the sample.
+
+    Attributes:
+        height: Of its output, pixels.
+        width: Likewise.
+        record_bytes: Mean size of the records of variant 0 under seed 0, framing included; blocks are cut by it.
+        record_s: Mean seconds that one of them took.
+    """
+
+    height: int
+    width: int
+    record_bytes: int
+    record_s: float
+
+
+def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
+    """Try a pipeline on the sample, as the job will.
+
+    Args:
+        sample: Of the split.
+        pickled: The split's prepared pipeline.
+        spec: Without height and width.
 
     Raises:
         PipelineError: It fails on the sample, gives sizes that vary, or draws what its generators do not reach.
     """
     probe(pickled, sample.decoded[:PROBED], sample.split)
-    pipeline = Pipeline(pickled)
+    pipeline, failures, start = Pipeline(pickled), list[str](), time.perf_counter()
     sizes: dict[tuple[int, int], str] = {}
-    failures = []
-    for i, source in enumerate(sample.decoded):
-        try:
-            image, _ = augment(source, pipeline, replace(spec, height=None, width=None), seed=0, variant=i % 4)
-        except RejectedSource as error:
-            failures.append(str(error))
-        else:
+    lengths = []
+    for variant in range(-(-NUM_SIZED // len(sample.decoded))):
+        for source in sample.decoded:
+            try:
+                image, mask = augment(source, pipeline, spec, seed=0, variant=variant)
+            except RejectedSource as error:
+                failures.append(str(error))
+                continue
             sizes.setdefault((image.shape[0], image.shape[1]), source.key)
+            if variant == 0:
+                record = encode_record(source, image, mask, spec, seed=0, variant=0)
+                lengths.append(len(record) + FRAMING_BYTES)
+        if variant == 0:
+            record_s = (time.perf_counter() - start) / len(sample.decoded)
+    _check_sizes(sample, pickled, sizes, failures)
+    height, width = next(iter(sizes))
+    # Without a record of variant 0, the size of any block will do: it holds what other variants make of these sources.
+    record_bytes = sum(lengths) // len(lengths) if lengths else height * width
+    return Survey(height=height, width=width, record_bytes=record_bytes, record_s=record_s)
+
+
+def _check_sizes(sample: Sample, pickled: bytes, sizes: Mapping[tuple[int, int], str], failures: list[str]) -> None:
     if len(sizes) > 1:
         shown = [f"{height}×{width} from {key}" for (height, width), key in sizes.items()]
         raise PipelineError(
@@ -84,33 +121,19 @@ def find_size(sample: Sample, pickled: bytes, spec: RecordSpec) -> tuple[int, in
     if not sizes:
         raise PipelineError(
             f"pipeline of {sample.split}: it failed on all of the first {len(sample.decoded)} images:\n"
-            f"{first_few(failures)}{_advice(failures)}"
+            f"{first_few(failures[: len(sample.decoded)])}{_advice(failures, pickled)}"
         )
-    return next(iter(sizes))
 
 
-def _advice(failures: Sequence[str]) -> str:
-    if any("uint8 is expected" in failure for failure in failures):
-        return (
-            "\nRecords hold uint8 pixels: only a Normalize, ToFloat or ToTensorV2 at the very end is taken off and "
-            "left to the model."
-        )
-    return ""
-
-
-def measure(sample: Sample, pickled: bytes, spec: RecordSpec) -> tuple[int, float]:
-    """Return the mean bytes of a record, and the mean seconds that making one takes.
-
-    Bytes are those of variant 0 under seed 0, whatever the seed of the build: blocks are cut by them.
-    """
-    pipeline, sizes, start = Pipeline(pickled), [], time.perf_counter()
-    for source in sample.decoded:
-        try:
-            sizes.append(len(render(source, pipeline, spec, seed=0, variant=0)) + 16)  # 16 bytes of framing
-        except RejectedSource:
-            continue  # listed by the job
-    seconds = (time.perf_counter() - start) / max(1, len(sample.decoded))
-    return sum(sizes) // max(1, len(sizes)), seconds
+def _advice(failures: Sequence[str], pickled: bytes) -> str:
+    if not any("uint8 is expected" in failure for failure in failures):
+        return ""
+    found = finishing_inside(pickled)
+    where = f" Here {' and '.join(found)} stand{'s' * (len(found) == 1)} elsewhere: move it there." if found else ""
+    return (
+        "\nRecords hold uint8 pixels: only a Normalize, ToFloat or ToTensorV2 at the very end is taken off and left to "
+        f"the model.{where}"
+    )
 
 
 def check_binary_masks(sample: Sample, spec: RecordSpec) -> None:

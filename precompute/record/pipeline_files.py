@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.util
 import inspect
 import json
@@ -11,17 +13,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import albumentations
 import cloudpickle
 import cv2
 import yaml
 
 from precompute.dataset.manifest import SPLITS
 from precompute.errors import PipelineError
+from precompute.record.transforms import albumentations, make_from_dict
 
 __all__ = ["PRESETS", "load_pipelines"]
 
 ImageSize = tuple[int, int]
+
+SUFFIXES = (".py", ".yaml", ".yml", ".json")
+# Names that people give to splits; one of them alone in a file would be passed over without a word.
+OTHER_NAMES = {"training": "train", "val": "validation", "valid": "validation", "testing": "test"}
 
 
 def _light(height: int, width: int) -> Any:
@@ -78,54 +84,68 @@ def load_pipelines(given: Any, image_size: ImageSize | None) -> dict[str, Any]:
     Raises:
         PipelineError: It cannot be read, or holds no pipeline for train.
     """
-    if isinstance(given, str) and given in PRESETS:
-        found: Mapping[str, Any] = {"train": PRESETS[given]}
-        where = f"preset {given}"
-    elif isinstance(given, str | Path):
-        path = Path(given)
-        found, where = _read_file(path), str(path)
-    elif isinstance(given, Mapping):
-        found, where = given, "pipeline"
-        unknown = [str(split) for split in found if split not in SPLITS]
-        if unknown:
-            raise PipelineError(f"pipeline: expected the keys {', '.join(SPLITS)}, got {', '.join(unknown)}.")
-    else:
-        found, where = {"train": given}, "pipeline"
+    found, where = _find(given)
+    if isinstance(given, str) and given in PRESETS and image_size is None:
+        raise PipelineError(f"{where}: give its size with --image-size.")
     pipelines = {split: _sized(found[split], image_size, f"{where}: {split}") for split in SPLITS if split in found}
     if "train" not in pipelines:
         raise PipelineError(f"{where}: there is no pipeline for train; expected a name `train` bound to a Compose.")
     return pipelines
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _find(given: Any) -> tuple[Mapping[str, Any], str]:
+    """Return what was given by split, and where it is from for messages."""
+    if isinstance(given, str) and given in PRESETS:
+        return {"train": PRESETS[given]}, f"preset {given}"
+    if isinstance(given, str | Path):
+        return _read_file(Path(given)), str(given)
+    if isinstance(given, Mapping):
+        _check_keys(given, "pipeline")
+        return given, "pipeline"
+    return {"train": given}, "pipeline"
+
+
+def _check_keys(mapping: Mapping[str, Any], where: str) -> None:
+    unknown = [str(key) for key in mapping if key not in SPLITS]
+    if unknown:
+        raise PipelineError(f"{where}: expected the keys {', '.join(SPLITS)}, got {', '.join(unknown)}.")
+
+
+def _read_file(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise PipelineError(
             f"{path}: there is no such file; expected a .py, .yaml or .json file with pipelines, or a preset: "
             f"{', '.join(PRESETS)}."
         )
+    if path.suffix not in SUFFIXES:
+        raise PipelineError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}.")
     with warnings.catch_warnings():
         # Unknown arguments of transforms come with a warning; `prepare` makes an error of them that says more.
         warnings.filterwarnings("ignore", message="Argument\\(s\\)")
-        if path.suffix == ".py":
-            return _read_python(path)
-        return _read_serialized(path)
+        warnings.filterwarnings("ignore", message="Using lambda is incompatible")  # not with cloudpickle
+        return _read_python(path) if path.suffix == ".py" else _read_serialized(path)
 
 
 def _read_python(path: Path) -> dict[str, Any]:
-    name = f"precompute_pipelines_{path.stem}"
+    path = path.resolve()
+    name = f"precompute_pipelines_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PipelineError(f"{path}: Python cannot import this file.")
     module = importlib.util.module_from_spec(spec)
-    # Workers cannot import a user's file: what it defines is pickled by value.
     sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))  # it may import its neighbours, as it could when run
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        line = _line_in(path, error)
-        raise PipelineError(f"{path}{line}: {type(error).__name__}: {_first_lines(error)}") from error
-    cloudpickle.register_pickle_by_value(module)
+        raise PipelineError(f"{path}{_line_in(path, error)}: {type(error).__name__}: {_said(error)}") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    _pickle_by_value(path.parent)
+    others = [name for name in OTHER_NAMES if hasattr(module, name) and not hasattr(module, OTHER_NAMES[name])]
+    if others:
+        raise PipelineError(f"{path}: defines {others[0]}; pipelines are looked for under {', '.join(SPLITS)}.")
     found = {split: getattr(module, split) for split in SPLITS if hasattr(module, split)}
     if not found:
         raise PipelineError(
@@ -134,7 +154,18 @@ def _read_python(path: Path) -> dict[str, Any]:
     return found
 
 
+def _pickle_by_value(folder: Path) -> None:
+    """Let what the modules of a folder define travel to workers, which cannot import a user's files."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and Path(file).parent == folder and module.__name__ != "__main__":
+            cloudpickle.register_pickle_by_value(module)
+
+
 def _line_in(path: Path, error: BaseException) -> str:
+    """Return ``", line 7"``, the last line of a file that an error came through."""
+    if isinstance(error, SyntaxError):
+        return f", line {error.lineno}" if error.filename == str(path) else ""
     line, trace = "", error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):
@@ -143,8 +174,10 @@ def _line_in(path: Path, error: BaseException) -> str:
     return line
 
 
-def _first_lines(error: BaseException) -> str:
-    return "; ".join(line.strip() for line in str(error).splitlines()[:3])
+def _said(error: BaseException) -> str:
+    """Return the first lines of an error's message."""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return "; ".join(line.strip() for line in text.splitlines()[:3])
 
 
 def _read_serialized(path: Path) -> dict[str, Any]:
@@ -152,28 +185,43 @@ def _read_serialized(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
-        raise PipelineError(f"{path}: not valid {path.suffix[1:].upper()}: {_first_lines(error)}") from error
+        raise PipelineError(f"{path}: not valid {path.suffix[1:].upper()}: {_said(error)}") from error
     if not isinstance(content, dict):
         raise PipelineError(f"{path}: expected what albumentations.save writes, got {type(content).__name__}.")
-    parts = {"train": content} if "transform" in content else {s: content[s] for s in SPLITS if s in content}
-    if not parts:
+    parts = {"train": content} if "transform" in content else content
+    if not any(split in parts for split in SPLITS):
         raise PipelineError(f"{path}: expected what albumentations.save writes, or that under {', '.join(SPLITS)}.")
+    _check_keys(parts, str(path))
+    return {split: _deserialize(part, f"{path}: {split}") for split, part in parts.items()}
+
+
+def _deserialize(part: Any, where: str) -> Any:
+    if not isinstance(part, dict) or "transform" not in part:
+        raise PipelineError(f"{where}: expected what albumentations.save writes, got {part!r:.60}.")
     try:
-        return {split: albumentations.from_dict(part) for split, part in parts.items()}
-    except Exception as error:
-        raise PipelineError(f"{path}: Albumentations cannot rebuild it: {_first_lines(error)}") from error
+        return make_from_dict(part["transform"])
+    except KeyError as error:
+        raise PipelineError(f"{where}: Albumentations does not know a transform {error}.") from error
+    except Exception as error:  # each transform refuses arguments in its own way
+        raise PipelineError(f"{where}: Albumentations cannot rebuild it: {_said(error)}") from error
 
 
 def _sized(pipeline: Any, image_size: ImageSize | None, where: str) -> Any:
     """Return the pipeline itself, or what a function of the image size returns."""
-    if not inspect.isfunction(pipeline):
+    if not inspect.isroutine(pipeline) and not isinstance(pipeline, functools.partial):
         return pipeline
-    if image_size is None:
+    name = getattr(pipeline, "__name__", "it")
+    parameters = list(inspect.signature(pipeline).parameters.values())
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if image_size is None and required:
         raise PipelineError(f"{where} is a function of the image size: give --image-size.")
-    height, width = image_size
-    two = len(inspect.signature(pipeline).parameters) == 2
-    call = f"{pipeline.__name__}({height}, {width})" if two else f"{pipeline.__name__}(({height}, {width}))"
+    arguments: tuple[Any, ...] = () if image_size is None or not parameters else image_size
+    if image_size is not None and len(required or parameters) == 1:
+        arguments = (image_size,)
     try:
-        return pipeline(height, width) if two else pipeline((height, width))
+        return pipeline(*arguments)
     except Exception as error:
-        raise PipelineError(f"{where}: {call} raised {type(error).__name__}: {_first_lines(error)}") from error
+        call = f"{name}({', '.join(map(str, arguments))})"
+        raise PipelineError(f"{where}: {call} raised {type(error).__name__}: {_said(error)}") from error

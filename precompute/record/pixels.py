@@ -7,40 +7,72 @@ truncated files that OpenCV fills with grey. OpenCV encodes: faster, in the same
 from __future__ import annotations
 
 import io
+import re
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from precompute.errors import RejectedSource
 
 __all__ = ["decode_image", "decode_mask", "encode_image", "encode_mask"]
 
+# Those whose depth is known here. Others Pillow would cut to 8 bits in silence, or hand to a program of their own.
+# (A format must have been imported to be named.)
+FORMATS = (
+    BmpImagePlugin.BmpImageFile.format,
+    GifImagePlugin.GifImageFile.format,
+    JpegImagePlugin.JpegImageFile.format,
+    PngImagePlugin.PngImageFile.format,
+    PpmImagePlugin.PpmImageFile.format,
+    TiffImagePlugin.TiffImageFile.format,
+    WebPImagePlugin.WebPImageFile.format,
+)
+LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above which it speaks of a bomb
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-TIFF_BITS_PER_SAMPLE = 258  # Source: TIFF 6.0, section 8
+TIFF_BITS_PER_SAMPLE, TIFF_SAMPLES_PER_PIXEL = 258, 277  # Source: TIFF 6.0, section 8
+PPM_HEADER = re.compile(rb"P[2356](?:\s+|#[^\n]*\n)+(?:\d+(?:\s+|#[^\n]*\n)+){2}(\d+)")  # Source: ppm(5): the maximum
 
 
 def decode_image(content: bytes) -> NDArray[np.uint8]:
     """Return the pixels of an image file, decoded by content whatever its name says.
 
     Returns:
-        uint8 [H, W, 3], RGB, turned as its EXIF orientation says. Grey, palette, 1-bit and CMYK become RGB.
+        uint8 [H, W, 3], RGB, turned as its EXIF orientation says; read-only. Grey, palette, 1-bit and CMYK become RGB.
 
     Raises:
-        RejectedSource: It is not a whole image, has an alpha channel, or more than 8 bits a channel.
+        RejectedSource: It is not one whole image, has an alpha channel, or more than 8 bits a channel.
     """
     picture = _open(content)
-    if _bits(picture, content) > 8:
+    bits = _bits(picture, content)
+    if bits > 8:
         raise RejectedSource(
-            "has 16 or more bits a channel; records hold 8, and cutting would be silent: convert it to 8 bits first"
+            f"has {bits} bits a channel; records hold 8, and cutting would be silent: convert it to 8 bits first"
         )
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         raise RejectedSource("has an alpha channel; records hold RGB: flatten it on a background first")
-    return np.asarray(picture.convert("RGB"))
+    try:
+        return np.asarray(picture.convert("RGB"))
+    except ValueError as error:
+        raise RejectedSource(
+            f"has colours of a kind that is not read here (mode {picture.mode}); save it as RGB"
+        ) from error
 
 
 def decode_mask(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -52,17 +84,18 @@ def decode_mask(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
         uint8 or uint16 [H, W].
 
     Raises:
-        RejectedSource: It is not a whole image, is lossy, or holds colours.
+        RejectedSource: It is not one whole image, is lossy, or holds colours or fractions.
     """
     picture = _open(content)
-    if picture.format == "JPEG":
-        raise RejectedSource("is a JPEG: lossy compression changes class ids; save masks as PNG")
-    if picture.mode in ("RGB", "RGBA", "LA", "PA", "CMYK", "F"):
-        return _single_channel(picture)
+    lossy = _lossy(picture, content)
+    if lossy:
+        raise RejectedSource(f"is a {lossy}: lossy compression changes class ids; save masks as PNG")
+    bits = _bits(picture, content)
+    if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
+        return _single_channel(picture, bits)
     ids = np.asarray(picture)
     if ids.dtype == np.bool_:
         return ids.astype(np.uint8)
-    bits = _bits(picture, content)
     if picture.mode == "L" and bits in (2, 4):
         return ids // np.uint8(255 // (2**bits - 1))  # Pillow stretches these to 0…255
     if ids.dtype in (np.uint8, np.uint16):
@@ -101,21 +134,30 @@ def _open(content: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the limit on dimensions is checked here
-            picture = Image.open(io.BytesIO(content))
-            if picture.width * picture.height > MAX_PIXELS:
-                raise RejectedSource(f"claims {picture.width}×{picture.height} pixels; the limit is {MAX_PIXELS:,}")
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+            _check_header(picture)
             picture.load()
-            return _upright(picture)
+            ImageOps.exif_transpose(picture, in_place=True)
+            return picture
     except RejectedSource:
         raise
+    except UnidentifiedImageError as error:  # its own message names an address in memory
+        raise RejectedSource(f"is damaged, or no image of a kind that is read here ({', '.join(FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        raise RejectedSource(f"claims more pixels than the limit of {MAX_PIXELS:,}") from error
     except Exception as error:  # decoders of damaged files raise nearly anything
-        raise RejectedSource(f"cannot be decoded: it is damaged, cut short, or no image ({error})") from error
+        raise RejectedSource(f"cannot be decoded: it is damaged or cut short ({error})") from error
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    upright = ImageOps.exif_transpose(picture)
-    upright.format = picture.format
-    return upright
+def _check_header(picture: Image.Image) -> None:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise RejectedSource(f"claims {picture.width}×{picture.height} pixels; the limit is {MAX_PIXELS:,}")
+    num_frames = getattr(picture, "n_frames", 1)
+    if num_frames > 1 and picture.format != "MPO":  # a camera's JPEG with a preview or depth beside the picture
+        raise RejectedSource(f"holds {num_frames} pictures; a source is one: save each as a file of its own")
+    num_channels = getattr(picture, "tag_v2", {}).get(TIFF_SAMPLES_PER_PIXEL, 1)
+    if num_channels > len(picture.getbands()):  # Pillow passes over what has no place in its mode
+        raise RejectedSource(f"has {num_channels} channels; records hold RGB: choose three of them first")
 
 
 def _bits(picture: Image.Image, content: bytes) -> int:
@@ -125,14 +167,38 @@ def _bits(picture: Image.Image, content: bytes) -> int:
     stored = getattr(picture, "tag_v2", {}).get(TIFF_BITS_PER_SAMPLE)
     if stored:
         return int(max(stored)) if isinstance(stored, tuple) else int(stored)
+    header = PPM_HEADER.match(content)
+    if header:
+        return int(header[1]).bit_length()
     return {"1": 1, "I": 32, "F": 32}.get(picture.mode, 16 if picture.mode.startswith("I;16") else 8)
 
 
-def _single_channel(picture: Image.Image) -> NDArray[np.uint8]:
-    if picture.mode == "RGB":
+def _lossy(picture: Image.Image, content: bytes) -> str | None:
+    """Return what a file is that may have changed ids, or None."""
+    if picture.format in ("JPEG", "MPO"):
+        return "JPEG"
+    if picture.format == "WEBP" and b"VP8L" not in _webp_chunks(content):
+        return "lossy WebP"
+    if picture.format == "TIFF" and picture.info.get("compression") in LOSSY_TIFF:
+        return f"TIFF with {picture.info['compression']} inside"
+    return None
+
+
+def _webp_chunks(content: bytes) -> Iterator[bytes]:
+    # Source: WebP container specification: after 12 bytes chunks of a name, a length, and bytes padded to even.
+    start = 12
+    while start + 8 <= len(content):
+        yield content[start : start + 4]
+        length = int.from_bytes(content[start + 4 : start + 8], "little")
+        start += 8 + length + length % 2
+
+
+def _single_channel(picture: Image.Image, bits: int) -> NDArray[np.uint8]:
+    if picture.mode == "RGB" and bits <= 8:
         channels = np.asarray(picture)
         if (channels[..., :1] == channels).all():
             return np.ascontiguousarray(channels[..., 0])
+    held = "fractions" if picture.mode == "F" else "colours"
     raise RejectedSource(
-        f"holds colours (mode {picture.mode}) where class ids are expected: one channel, the id in each pixel"
+        f"holds {held} (mode {picture.mode}) where class ids are expected: one channel, the id in each pixel"
     )

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import albumentations
 import cloudpickle
 import cv2
 import numpy as np
 
 from precompute.errors import PipelineError
-from precompute.record.pipeline import Pipeline, is_custom, leaves
+from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded
+from precompute.record.transforms import albumentations, is_custom, leaves, shown_name
 
 __all__ = ["probe"]
 
@@ -37,16 +38,24 @@ def probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
     Raises:
         PipelineError: It does not; the message names the transform.
     """
-    with _global_generators_kept():
-        suspects = [leaf for leaf in leaves(cloudpickle.loads(pickled)) if is_custom(leaf)]
-        for leaf in suspects:
-            complaint = _complaint(_alone(leaf), sources)
-            if complaint:
-                raise PipelineError(_message(split, _name(leaf), complaint))
-        complaint = _complaint(pickled, sources)
-        if complaint:
-            culprits = [_name(leaf) for leaf in leaves(cloudpickle.loads(pickled)) if _complaint(_alone(leaf), sources)]
-            raise PipelineError(_message(split, ", ".join(culprits) or "a transform", complaint))
+    # OpenCV has one generator a thread and does not show its state: the caller's is safe in another thread.
+    with _global_generators_kept(), ThreadPoolExecutor(1) as other_thread:
+        other_thread.submit(_probe, pickled, sources, split).result()
+
+
+def _probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
+    transforms = list(leaves(cloudpickle.loads(pickled)))
+    for transform in filter(is_custom, transforms):
+        _refuse(split, shown_name(transform), _complaint(_alone(transform), sources))
+    complaint = _complaint(pickled, sources)
+    if complaint:
+        culprits = [shown_name(transform) for transform in transforms if _complaint(_alone(transform), sources)]
+        _refuse(split, ", ".join(culprits) or "a composition", complaint)
+
+
+def _refuse(split: str, name: str, complaint: str | None) -> None:
+    if complaint:
+        raise PipelineError(_message(split, name, complaint))
 
 
 def _message(split: str, name: str, complaint: str) -> str:
@@ -62,39 +71,34 @@ def _alone(leaf: Any) -> bytes:
     return bytes(cloudpickle.dumps(albumentations.Compose([leaf])))
 
 
-def _name(leaf: Any) -> str:
-    name = getattr(leaf, "name", None)
-    return f"{type(leaf).__name__}({name})" if isinstance(name, str) else type(leaf).__name__
-
-
 def _complaint(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
-    """Return what is wrong with a pipeline, or None. Transforms that raise are judged elsewhere."""
+    """Return what is wrong with a pipeline, or None."""
     work = [(source, variant) for source in sources for variant in VARIANTS]
     first, second = Pipeline(pickled), Pipeline(pickled)
-    try:
-        _set_global_generators(1)
-        before = _global_state()
-        forward = [_apply(first, source, variant) for source, variant in work]
-        if _global_state() != before:
-            return "draws from a global random generator (np.random or random)"
-        _set_global_generators(2)
-        backward = []
-        for source, variant in reversed(work):
-            _apply(second, sources[0], len(VARIANTS) + variant)  # a call between
-            backward.append(_apply(second, source, variant))
-    except Exception:
-        return None
+    _set_global_generators(1)
+    before = _global_state()
+    forward = [_apply(first, source, variant) for source, variant in work]
+    if _global_state() != before:
+        return "draws from a global random generator (np.random or random)"
+    _set_global_generators(2)
+    backward = []
+    for source, variant in reversed(work):
+        _apply(second, sources[0], len(VARIANTS) + variant)  # a call between
+        backward.append(_apply(second, source, variant))
     same = all(_equal(a, b) for a, b in zip(forward, reversed(backward), strict=True))
     return None if same else "gives other pixels when the same record is made again"
 
 
 def _apply(pipeline: Pipeline, source: Decoded, variant: int) -> tuple[Any, Any]:
-    image, mask = source.image.copy(), None if source.mask is None else source.mask.copy()
-    return pipeline.apply(image, mask, seed=0, key=source.key, variant=variant, copy=0)
+    """Return what a pipeline makes of a source; where it raises, nothing: that is judged elsewhere."""
+    try:
+        return pipeline.apply(source.image, source.mask, seed=0, key=source.key, variant=variant, copy=0)
+    except Exception:  # a transform may raise anything
+        return None, None
 
 
 def _equal(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True) if x is not None)
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _set_global_generators(number: int) -> None:

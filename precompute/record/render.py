@@ -18,7 +18,7 @@ from precompute.record.example import encode_example
 from precompute.record.pipeline import Pipeline
 from precompute.record.pixels import decode_image, decode_mask, encode_image, encode_mask
 
-__all__ = ["Decoded", "RecordSpec", "augment", "decode_source", "render", "source_id"]
+__all__ = ["Decoded", "RecordSpec", "augment", "decode_source", "encode_record", "render", "source_id"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +138,20 @@ def render(source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, 
         RejectedSource: The pipeline failed on this source, or gave another size or type.
     """
     image, mask = augment(source, pipeline, spec, seed=seed, variant=variant, copy=copy)
+    return encode_record(source, image, mask, spec, seed=seed, variant=variant, copy=copy)
+
+
+def encode_record(
+    source: Decoded,
+    image: NDArray[np.uint8],
+    mask: NDArray[Any] | None,
+    spec: RecordSpec,
+    *,
+    seed: int,
+    variant: int,
+    copy: int = 0,
+) -> bytes:
+    """Return the record of what `augment` gave for a source."""
     features: dict[str, bytes | int] = {
         "augment/copy": copy,
         "augment/key": source.key.encode(),

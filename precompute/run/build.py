@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
+from precompute.dataset.paths import dataset_name
 from precompute.errors import PipelineError, SettingsError, UsageError, first_few
 from precompute.options import BuildOptions
 from precompute.plan.listing import compare_listing, split_of_keys
@@ -89,9 +90,13 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             test_split=options.test_split,
             stored=stored,
         )
-        for note in sources.notes:
+        for note in _source_notes(sources):
             progress.say(f"note: {note}")
         chosen = _choose_generation(known, out, options, prepared, sources)
+        plain = [split for split in chosen.plan.splits if split not in prepared]
+        if plain and not known:
+            size = f"{chosen.plan.image.height}×{chosen.plan.image.width}"
+            progress.say(f"note: {' and '.join(plain)}: without a pipeline of its own, only resized to {size}.")
         work = Work(
             out=out,
             options=options,
@@ -104,6 +109,11 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         if not options.dry_run:
             repair(work, progress)
         return write_rows(replace(work, rows=plan_rows(chosen, _wanted(chosen, options))), progress)
+
+
+def _source_notes(sources: Sources) -> list[str]:
+    passed_over = [f"{sources.strangers:,} files are no images of this layout and were passed over."]
+    return [*sources.notes, *(passed_over if sources.strangers else [])]
 
 
 def _choose_generation(
@@ -125,7 +135,8 @@ def _choose_generation(
             "Use the same ones to go on, another folder to keep both, or --replace to write a new generation that "
             "takes its place when it is complete."
         )
-    plan = make_plan(out, next_generation(out), options, prepared, sources)
+    name = next((k.plan.name for k in known if k.manifest), dataset_name(out.resolve()))
+    plan = make_plan(name, next_generation(out), options, prepared, sources)
     draft = Known(plan=plan, manifest=None, listing={})
     if not options.dry_run:
         save_draft(out, plan, sources)

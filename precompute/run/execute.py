@@ -63,3 +63,8 @@ def run_tasks(job: Job, tasks: Sequence[Task], *, jobs: int, backend: str, on_do
                 "a worker process died, killed from outside or for lack of memory. What was finished is kept: run the "
                 "same command again, with fewer --jobs if memory is short."
             ) from error
+        except OSError as error:
+            raise BuildError(
+                f"{error.filename or job.out}: writing failed: {error.strerror or error}. What was finished is kept: "
+                "mend it, then run the same command again."
+            ) from error

@@ -119,9 +119,12 @@ def remove(path: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Delete a folder with all that is in it, if it is there."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    """Delete a folder with all that is in it, if it is there.
+
+    What cannot be deleted stays for the next time: workers of a build that was killed may not have ended yet. Those
+    find their temporary files gone, and so can give nothing a final name any more.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.plan.listing import listing_lines
+from precompute.plan.make import known_num_classes
 from precompute.run.files import write_whole
 from precompute.run.grid import Grid
 from precompute.run.receipts import Column, Receipt
@@ -64,7 +65,7 @@ def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
     if sources.kind == "class":
         return Target(kind="class", num_classes=len(sources.class_names), class_names=sources.class_names)
     ignore = plan.settings["dataset"]["ignore_class"]
-    given = plan.settings["dataset"]["num_classes"]
+    given = known_num_classes(plan.settings["dataset"]["num_classes"], sources.class_names)
     return Target(
         kind="mask",
         num_classes=max(ids - {ignore}, default=0) + 1 if given is None else given,

@@ -107,7 +107,8 @@ def save_draft(out: Path, plan: GenerationPlan, sources: Sources) -> None:
 def next_generation(out: Path) -> str:
     """Return a generation's name that was never used here."""
     paths = DatasetPaths(out)
-    folders = [*paths.build.glob("g*"), *(paths.root / "data").glob("g*")]
+    drafts = [plan.parent for plan in paths.build.glob("g*/plan.json")]
+    folders = [*drafts, *(paths.root / "data").glob("g*")]
     used = [int(folder.name[1:]) for folder in folders if re.fullmatch(r"g\d{4}", folder.name)]
     if paths.manifest.exists():
         used.append(int(Manifest.load(out).generation[1:]))

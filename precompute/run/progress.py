@@ -9,8 +9,9 @@ from types import TracebackType
 from tqdm import tqdm
 
 from precompute.run.task import TaskDone
+from precompute.text import format_bytes
 
-__all__ = ["Progress", "format_bytes"]
+__all__ = ["Progress"]
 
 LINE_EVERY_S = 10.0
 
@@ -68,12 +69,3 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def format_bytes(number: int) -> str:
-    """Return a size for people: ``"3.1 MB"``, powers of 1000."""
-    if number < 1000:
-        return f"{number} bytes"
-    power = min(3, (len(str(number)) - 1) // 3)
-    size = number / 1000**power
-    return f"{size:,.{0 if size >= 100 else 1}f} {('kB', 'MB', 'GB')[power - 1]}"

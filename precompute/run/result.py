@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from precompute.dataset.manifest import Manifest
 from precompute.plan.generation import GenerationPlan, RowPlan
-from precompute.run.progress import format_bytes
+from precompute.text import format_bytes, format_count
 
 __all__ = ["BuildResult"]
 
@@ -43,8 +43,8 @@ class BuildResult:
         for name, split in self.manifest.splits.items():
             num_bytes = sum(row.num_bytes for row in split.rows)
             lines.append(
-                f"  {name}: {split.num_places:,} sources × {_count(len(split.rows), 'row')} in "
-                f"{_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
+                f"  {name}: {split.num_places:,} sources × {format_count(len(split.rows), 'row')} in "
+                f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
             )
         if self.manifest.skipped:
             lines.append(f"  {len(self.manifest.skipped)} bad sources were left out of all rows")
@@ -52,14 +52,29 @@ class BuildResult:
         if train and train.rows:
             lines.append(
                 f"  one epoch reads one row: each of the {train.num_records:,} training sources once; "
-                f"{_count(len(train.rows), 'epoch')} until the first row comes again"
+                f"{format_count(len(train.rows), 'epoch')} until the first row comes again"
             )
-        for leak in self.manifest.leaks:
-            lines.append(
-                f"  warning: {' and '.join(leak['splits'])} share the content of {leak['num_sources']} sources, "
-                f"e.g. {' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
-            )
+        lines += [f"  warning: {text}" for text in self._warnings(self.manifest)]
         return "\n".join(lines)
+
+    @staticmethod
+    def _warnings(manifest: Manifest) -> Iterator[str]:
+        target = manifest.target
+        if target.kind == "mask" and target.num_classes == 256 and target.ignore_class is None:
+            yield (
+                "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
+                "it means foreground, with --mask-map 255:1"
+            )
+        if len(manifest.cpu_features) > 1:
+            yield (
+                "machines with different processors wrote records: the same record may differ by a grey level between "
+                "them"
+            )
+        for leak in manifest.leaks:
+            yield (
+                f"{' and '.join(leak['splits'])} share the content of {leak['num_sources']} sources, e.g. "
+                f"{' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
+            )
 
     def _head(self) -> str:
         if not any(self.rows.values()):
@@ -73,11 +88,7 @@ class BuildResult:
             split = self.plan.splits[name]
             size = format_bytes(split.num_places * len(rows) * split.record_bytes)
             lines.append(
-                f"  {name}: {split.num_places:,} sources × {_count(len(rows), 'new row')} in "
-                f"{_count(split.num_blocks * len(rows), 'shard')}, about {size}"
+                f"  {name}: {split.num_places:,} sources × {format_count(len(rows), 'new row')} in "
+                f"{format_count(split.num_blocks * len(rows), 'shard')}, about {size}"
             )
         return "\n".join(lines)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

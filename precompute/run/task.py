@@ -19,7 +19,7 @@ from precompute.record.render import Decoded, RecordSpec, decode_source, render
 from precompute.run.files import ShardWriter, commit, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
 
-__all__ = ["Job", "Place", "Task", "TaskDone", "run_task"]
+__all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
 
 BUFFER_BYTES = 4 * 2**20  # of all open shards of a task together, so that a worker's memory does not grow with rows
 
@@ -142,7 +142,7 @@ def _write_places(job: Job, task: Task, writers: Sequence[ShardWriter]) -> tuple
         for writer in writers:
             writer.mark()
         try:
-            source = _decode(place, job.spec)
+            source = decode_place(place, job.spec)
             for (_, seed, variant), writer in zip(task.rows, writers, strict=True):
                 chosen = original if variant == ORIGINAL_VARIANT and original is not None else pipeline
                 writer.write(render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy))
@@ -161,7 +161,12 @@ def _write_places(job: Job, task: Task, writers: Sequence[ShardWriter]) -> tuple
     return column, bad
 
 
-def _decode(place: Place, spec: RecordSpec) -> Decoded:
+def decode_place(place: Place, spec: RecordSpec) -> Decoded:
+    """Read and decode the source of a place.
+
+    Raises:
+        RejectedSource: It cannot be used, or is not what earlier rows were made from.
+    """
     mask = None if place.mask is None else Path(place.mask)
     source = decode_source(place.key, Path(place.image), mask, place.label, spec)
     for path, expected, got in (

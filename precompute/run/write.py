@@ -26,7 +26,7 @@ from precompute.run.result import BuildResult
 from precompute.run.task import Job
 from precompute.sources.source import Sources
 
-__all__ = ["Work", "make_job", "plan_rows", "work_grid", "write_rows"]
+__all__ = ["Work", "make_job", "plan_rows", "unlist_rows", "work_grid", "write_rows"]
 
 Rows = Mapping[str, Sequence[RowPlan]]
 MOST_PASSES = 50  # each pass but the last finds new bad sources
@@ -90,7 +90,7 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
         return write_rows(_without_sources(work, fell.bad), progress)
     if manifest is None:
         manifest = start_manifest(grid, work.sources, _skipped_entries(work, grid, skipped))
-    manifest = _unlist(list_rows(manifest, grid, work.rows, proven), work.unlist)
+    manifest = unlist_rows(list_rows(manifest, grid, work.rows, proven), work.unlist)
     publish(work.out, manifest)
     kept = sweep(work.out, manifest)
     if kept:
@@ -215,7 +215,8 @@ def _without_sources(work: Work, bad: Mapping[str, Mapping[str, Bad]]) -> Work:
     return replace(work, known=known, previous=work.known, rows=rows, unlist={})
 
 
-def _unlist(manifest: Manifest, numbers: Mapping[str, set[int]]) -> Manifest:
+def unlist_rows(manifest: Manifest, numbers: Mapping[str, set[int]]) -> Manifest:
+    """Return the manifest without these rows: split → row numbers."""
     splits = {
         name: replace(split, rows=[row for row in split.rows if row.row not in numbers.get(name, ())])
         for name, split in manifest.splits.items()

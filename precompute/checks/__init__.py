@@ -1,0 +1,1 @@
+"""What `verify` looks at: lists, shards, and records made again."""

@@ -1,0 +1,154 @@
+"""Records made again from their sources, compared with what is stored."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from precompute.checks.lists import Lists
+from precompute.checks.problem import Problem
+from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import DatasetError, PipelineError, RejectedSource
+from precompute.plan.settings import pixel_versions
+from precompute.reading import shard_path
+from precompute.record.stored import decode_record
+from precompute.record.tfrecord import read_records
+from precompute.remake import Remaker
+
+__all__ = ["Remade", "compare_remade"]
+
+# What may differ where another processor rounds otherwise.
+GREY_LEVELS = 1  # of any pixel
+JPEG_GREY_LEVELS = 2  # in the mean: single levels before encoding became up to 11, 1.1 in the mean (quality 95)
+MOST_OTHER_IDS = 0.001  # share of a mask's pixels, at the borders of classes
+
+
+@dataclass(kw_only=True)
+class Remade:
+    """What came of making records again.
+
+    Attributes:
+        num_records: Records that were compared.
+        problems: Those that came out otherwise, or not at all.
+        notes: How they were compared, where that was not byte for byte.
+    """
+
+    num_records: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def compare_remade(
+    out: Path,
+    manifest: Manifest,
+    lists: Lists,
+    *,
+    number: int,
+    seed: int,
+    pipeline: Any,
+    source: str | Path | None,
+) -> Remade:
+    """Make records chosen by chance again, and compare each with the stored one."""
+    remade = Remade(notes=list(_version_notes(manifest)))
+    try:
+        remaker = Remaker(out, manifest, pipeline=pipeline, source=source)
+    except PipelineError as error:
+        text = f"no record could be made again: {error}"  # asked for and not done: that is no success
+        remade.problems.append(Problem(path=DatasetPaths(out).manifest, why=text, kind="pipeline"))
+        return remade
+    exact = cv2.getCPUFeaturesLine() in manifest.cpu_features
+    if not exact:
+        remade.notes.append(
+            "this processor has other features than those that wrote the dataset and may round otherwise: pixels were "
+            f"compared to within {GREY_LEVELS} grey level ({JPEG_GREY_LEVELS} in the mean for JPEG), not byte for byte."
+        )
+    for choice in _choose(manifest, lists, number, seed):
+        why = _compare(out, manifest, remaker, choice, exact=exact)
+        remade.num_records += 1
+        if why is not None:
+            path = shard_path(out, manifest, choice.split, choice.row.row, choice.block)
+            text = f"record {choice.index} ({choice.place[0]}, seed {choice.row.seed}, variant {choice.row.variant})"
+            remade.problems.append(Problem(path=path, why=f"{text}: {why}", kind="source"))
+    return remade
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    split: str
+    row: Row
+    block: int
+    index: int
+    place: tuple[str, int]
+
+
+def _choose(manifest: Manifest, lists: Lists, number: int, seed: int) -> list[_Choice]:
+    """Return records by chance, each as likely as any other; in the order of their shards."""
+    cells = [
+        (split, row, block, places)
+        for split, blocks in lists.places.items()
+        for row in manifest.splits[split].rows
+        for block, places in enumerate(blocks)
+    ]
+    ends = list(itertools.accumulate(len(places) for *_, places in cells))
+    total = ends[-1] if ends else 0
+    chosen = sorted(random.Random(seed).sample(range(total), min(number, total)))
+    return list(_locate(cells, ends, chosen))
+
+
+def _locate(cells: Sequence[Any], ends: Sequence[int], chosen: Sequence[int]) -> Iterator[_Choice]:
+    for position, cell in zip(chosen, np.searchsorted(ends, chosen, side="right"), strict=True):
+        split, row, block, places = cells[cell]
+        index = position - (ends[cell - 1] if cell else 0)
+        yield _Choice(split=split, row=row, block=block, index=index, place=places[index])
+
+
+def _compare(out: Path, manifest: Manifest, remaker: Remaker, choice: _Choice, *, exact: bool) -> str | None:
+    """Return why the stored record is not the one that is made now, or None."""
+    key, copy = choice.place
+    try:
+        made = remaker.record(choice.split, choice.row, key, copy)
+        records = read_records(shard_path(out, manifest, choice.split, choice.row.row, choice.block))
+        stored = next(itertools.islice(records, choice.index, None), None)
+    except (RejectedSource, DatasetError) as error:
+        return str(error).rstrip(".")
+    if stored == made:
+        return None
+    if stored is None:
+        return "the shard ends before it"
+    try:
+        return _pixel_difference(decode_record(stored), decode_record(made), exact=exact)
+    except DatasetError as error:
+        return str(error).rstrip(".")
+
+
+def _pixel_difference(stored: dict[str, Any], made: dict[str, Any], *, exact: bool) -> str | None:
+    arrays = ("image", "mask")
+    other = [name for name in made if name not in arrays and made[name] != stored.get(name)]
+    if other:
+        return f"{other[0]} is {stored.get(other[0])!r}, its source now gives {made[other[0]]!r}"
+    if any(name in made and stored[name].shape != made[name].shape for name in arrays):
+        return "its source now gives another size"
+    levels = np.abs(stored["image"].astype(int) - made["image"])
+    moved = float((stored["mask"] != made["mask"]).mean()) if "mask" in made else 0.0
+    near = levels.mean() <= JPEG_GREY_LEVELS if made["format"] == "jpeg" else levels.max() <= GREY_LEVELS
+    if not exact and near and moved <= MOST_OTHER_IDS:
+        return None
+    if not levels.any() and not moved:
+        return "its source now gives the same pixels in other bytes"
+    masks = f", and other classes on {moved:.1%} of the mask" if moved else ""
+    return f"its source now gives other pixels, by up to {levels.max()} grey levels{masks}"
+
+
+def _version_notes(manifest: Manifest) -> Iterator[str]:
+    installed = pixel_versions()
+    for package, version in manifest.settings["pixels"]["versions"].items():
+        if installed.get(package) != version:
+            yield f"written with {package} {version}, installed is {installed.get(package)}: pixels may differ."

@@ -1,0 +1,213 @@
+"""The command line: one function a command, arguments made from the options. The only module that prints."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from precompute.errors import PrecomputeError, UsageError
+from precompute.options import BuildOptions
+
+__all__ = ["main", "make_parser"]
+
+EXIT_CODES = """exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted"""
+PREVIEW_OPTIONS = (
+    "pipeline",
+    "image_size",
+    "seed",
+    "validation_split",
+    "test_split",
+    "images",
+    "masks",
+    "image_suffix",
+    "mask_suffix",
+    "split_in_key",
+    "class_names",
+    "num_classes",
+    "mask_map",
+    "ignore_class",
+    "limit",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parsed = make_parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except PrecomputeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: what is finished is kept; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="precompute",
+        description="Write augmented variants of a data set once, as sharded TFRecords.",
+        epilog=EXIT_CODES,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    build = _command(commands, "build", _build, "write variants of all sources, or go on with what is there")
+    build.add_argument("source", type=Path, metavar="SOURCE", help="folder of the sources")
+    build.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    _add_options(build, [f.name for f in dataclasses.fields(BuildOptions)])
+
+    preview = _command(commands, "preview", _preview, "draw sources and variants of them, writing no dataset")
+    preview.add_argument("source", type=Path, metavar="SOURCE", help="folder of the sources")
+    preview.add_argument(
+        "--output", type=Path, default=Path("preview.png"), metavar="PNG", help="the picture (preview.png)"
+    )
+    preview.add_argument("--split", default="train", help="whose pipeline to draw (train)")
+    preview.add_argument("--num-sources", type=int, default=6, metavar="N", help="rows of the picture (6)")
+    preview.add_argument("--num-variants", type=int, default=6, metavar="N", help="variants of each source (6)")
+    _add_options(preview, PREVIEW_OPTIONS)
+
+    inspect = _command(commands, "inspect", _inspect, "show what a dataset holds")
+    inspect.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    inspect.add_argument("--output", dest="sheet", type=Path, metavar="PNG", help="also draw stored records here")
+
+    verify = _command(commands, "verify", _verify, "compare all files with what the manifest says of them")
+    verify.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    verify.add_argument(
+        "--sources", type=int, default=0, metavar="K", help="also make K random records again from the sources (0)"
+    )
+    verify.add_argument("--pipeline", metavar="FILE", help="for --sources, where the manifest cannot hold the pipeline")
+    verify.add_argument("--source", type=Path, metavar="DIR", help="folder of the sources, where it has moved")
+
+    regenerate = _command(commands, "regenerate", _regenerate, "replace rows by as many under a new seed")
+    regenerate.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    regenerate.add_argument("--seed", type=int, required=True, help="the new seed")
+    regenerate.add_argument("--split", default="train", help="whose rows (train)")
+    regenerate.add_argument("--source", type=Path, metavar="DIR", help="folder of the sources, where it has moved")
+    _add_options(regenerate, ("pipeline", "jobs", "backend", "quiet"), required=())
+
+    drop = _command(commands, "drop", _drop, "take rows away and delete their shards")
+    drop.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    drop.add_argument("--rows", required=True, metavar="ROWS", help="row numbers; ranges are inclusive, such as 0-3,7")
+    drop.add_argument("--split", default="train", help="whose rows (train)")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, epilog=EXIT_CODES)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_options(
+    parser: argparse.ArgumentParser, names: Sequence[str], required: Sequence[str] = ("pipeline",)
+) -> None:
+    defaults = BuildOptions()
+    by_name = {f.name: f for f in dataclasses.fields(BuildOptions)}
+    for name in names:
+        metadata, default = dict(by_name[name].metadata), getattr(defaults, name)
+        help, parse = metadata.pop("help"), metadata.pop("parse", None)
+        flag = f"--{name.replace('_', '-')}"
+        if default is False:
+            parser.add_argument(flag, action="store_true", help=help)
+            continue
+        shown = "" if default in (None, "", {}) else f" ({default})"
+        parser.add_argument(
+            flag, default=default, type=_typed(parse), help=help + shown, required=name in required, **metadata
+        )
+
+
+def _typed(parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
+    def typed(text: str) -> Any:
+        try:
+            return text if parse is None else parse(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    typed.__name__ = getattr(parse, "__name__", "text")  # argparse names it when it refuses a value
+    return typed
+
+
+def _options(parsed: argparse.Namespace) -> BuildOptions:
+    names = {f.name for f in dataclasses.fields(BuildOptions)}
+    return BuildOptions(**{name: value for name, value in vars(parsed).items() if name in names})
+
+
+def _build(parsed: argparse.Namespace) -> None:
+    from precompute.run.build import build_dataset
+    from precompute.run.progress import Progress
+    from precompute.sources.find import find
+
+    options = _options(parsed)
+    with Progress(quiet=options.quiet) as progress:
+        result = build_dataset(find(parsed.source, options), parsed.output, options, progress)
+    if not options.quiet:
+        print(result.summary())
+
+
+def _regenerate(parsed: argparse.Namespace) -> None:
+    from precompute.run.change_rows import regenerate
+
+    result = regenerate(
+        parsed.output,
+        seed=parsed.seed,
+        split=parsed.split,
+        pipeline=parsed.pipeline,
+        source=parsed.source,
+        jobs=parsed.jobs,
+        backend=parsed.backend,
+        quiet=parsed.quiet,
+    )
+    if not parsed.quiet:
+        print(result.summary())
+
+
+def _drop(parsed: argparse.Namespace) -> None:
+    from precompute.dataset.rows import describe_numbers
+    from precompute.run.change_rows import drop
+    from precompute.text import format_bytes
+
+    dropped = drop(parsed.output, rows=parsed.rows, split=parsed.split)
+    print(f"dropped rows {describe_numbers(dropped.rows)} of {parsed.split}: {format_bytes(dropped.num_bytes)}")
+    if dropped.kept_files:
+        print(f"  {dropped.kept_files} files stay until their readers have ended; the next command deletes them")
+
+
+def _preview(parsed: argparse.Namespace) -> None:
+    from precompute.look.preview import preview
+
+    path = preview(
+        parsed.source,
+        options=_options(parsed),
+        output=parsed.output,
+        num_sources=parsed.num_sources,
+        num_variants=parsed.num_variants,
+        split=parsed.split,
+        say=lambda note: print(f"note: {note}", file=sys.stderr),
+    )
+    print(path)
+
+
+def _inspect(parsed: argparse.Namespace) -> None:
+    from precompute.look.inspect import inspect
+    from precompute.look.report import report
+    from precompute.look.stored import draw_stored
+
+    print(report(inspect(parsed.output)))
+    if parsed.sheet is not None:
+        print(draw_stored(parsed.output, parsed.sheet))
+
+
+def _verify(parsed: argparse.Namespace) -> None:
+    from precompute.verification import verify
+
+    found = verify(parsed.output, sources=parsed.sources, pipeline=parsed.pipeline, source=parsed.source)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    found.raise_for_problems()
+    print(found.summary())

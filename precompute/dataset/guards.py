@@ -1,0 +1,71 @@
+"""What is looked at before a split is read: its shards are those of the manifest, and it shares nothing with others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from precompute.dataset.manifest import Manifest, Row, Shard, read_row_file
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import DatasetError, first_few
+
+__all__ = ["check_leaks", "check_shards"]
+
+
+def check_leaks(root: Path, manifest: Manifest, split: str) -> None:
+    """Refuse a split that shares a source's content with another one.
+
+    Raises:
+        DatasetError: It does; names the first such sources.
+    """
+    for leak in manifest.leaks:
+        if split in leak.get("splits", ()):
+            pairs = [" = ".join(map(str, pair)) for pair in leak.get("examples", ())]
+            raise DatasetError(
+                f"{root}: {' and '.join(leak['splits'])} share the content of {leak.get('num_sources')} sources, so a "
+                f"score on one would flatter a model trained on the other:\n{first_few(pairs)}\n"
+                "Remove the duplicates and build again, or pass allow_leak=True."
+            )
+
+
+def check_shards(root: Path, manifest: Manifest, split: str, rows: Sequence[Row], *, full: bool) -> None:
+    """Compare the files of rows with their row files: sizes, and with `full` also sha256.
+
+    Raises:
+        DatasetError: Some are missing, short or altered; names the first ones.
+    """
+    paths, wrong, num_shards = DatasetPaths(root), [], 0
+    for row in {row.row: row for row in rows}.values():  # a row may be asked for more than once
+        shards = read_row_file(root, manifest, split, row).shards
+        num_shards += len(shards)
+        for block, shard in enumerate(shards):
+            path = paths.shard(manifest.name, manifest.generation, split, row.row, block, len(shards))
+            fault = _fault(path, shard, full=full)
+            if fault is not None:
+                wrong.append(f"{path}: {fault}")
+    if wrong:
+        raise DatasetError(
+            f"{root}: {len(wrong)} of {num_shards} shards of {split} are not what the manifest says:\n"
+            f"{first_few(wrong)}\nRun the same `precompute build` again{' with --check full' if full else ''}: it puts "
+            "back what is missing or altered."
+        )
+
+
+def _fault(path: Path, shard: Shard, *, full: bool) -> str | None:
+    try:
+        size = path.stat().st_size
+        if size != shard.num_bytes:
+            return f"{size} bytes, expected {shard.num_bytes}"
+        if full and _sha256(path) != shard.sha256:
+            return "its content was altered (sha256 differs)"
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

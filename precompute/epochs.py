@@ -1,0 +1,106 @@
+"""Which epoch an iteration of a dataset stands for: counted inside tf.data, or set by a callback of `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from precompute.dataset.leases import Lease
+from precompute.errors import UsageError
+
+__all__ = ["EpochCounter", "EpochRow"]
+
+ATTRIBUTE = "_augment_once_epoch"  # of the dataset that `load` returns
+
+
+class EpochRow(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ties the row that a dataset reads to the epoch number of `fit`.
+
+    Needed with `initial_epoch`, when a run is resumed, under `tf.distribute` (which reads ahead, so that rows would
+    be left out), and where batches were looked at before. Give it to every `fit` of a dataset or to none: one that is
+    interrupted leaves the row held until the next `fit` with this callback.
+
+    Args:
+        dataset: What `load` returned, or a dataset made from it or from several of them.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        super().__init__()
+        self._epochs = list(_find_epochs(dataset))
+        if not self._epochs:
+            raise UsageError(
+                f"EpochRow: expected a dataset made by precompute.load, or one made from it, got {dataset!r:.200}."
+            )
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Let all iterations read the row of this epoch until the next one begins."""
+        for counter in self._epochs:
+            counter.hold(epoch)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Let each fresh iteration count as an epoch again."""
+        for counter in self._epochs:
+            counter.release()
+
+
+class EpochCounter:
+    """The number of the epoch, on the graph's side: each fresh iteration reads it and moves it on.
+
+    It lives as long as anything that was made from the dataset, so that the lease is kept here.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._number = _plain_variable(0)
+        self._step = _plain_variable(1)  # 0 while a callback holds the number
+
+    def hold(self, epoch: int) -> None:
+        """Let all iterations stand for this epoch."""
+        self._step.assign(0)
+        self._number.assign(epoch)
+
+    def release(self) -> None:
+        """Let each iteration stand for an epoch again, from the next one on."""
+        self._number.assign_add(1 - self._step)
+        self._step.assign(1)
+
+    def numbers(self) -> Any:
+        """Return a dataset of one int64: the epoch that the iteration stands for."""
+
+        def advance(_: Any) -> Any:
+            return self._number.assign_add(self._step, read_value=True) - self._step
+
+        return tf.data.Dataset.range(1).map(advance)
+
+    def attach(self, dataset: Any) -> Any:
+        """Return the dataset, so marked that EpochRow finds this counter, also below a user's own map or prefetch."""
+        setattr(dataset, ATTRIBUTE, self)
+        return dataset
+
+
+def _plain_variable(value: int) -> Any:
+    """Return an int64 variable in main memory, also inside a strategy's scope.
+
+    There `tf.Variable` would make one copy a replica, on devices that tf.data does not reach. A scope belongs to its
+    thread; so a thread of its own is outside it.
+    """
+
+    def make() -> Any:
+        with tf.device("CPU:0"):
+            return tf.Variable(value, dtype=tf.int64, trainable=False)
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(make).result()
+
+
+def _find_epochs(dataset: Any) -> Iterator[EpochCounter]:
+    found = getattr(dataset, ATTRIBUTE, None)
+    if isinstance(found, EpochCounter):
+        yield found
+    elif isinstance(dataset, tf.data.Dataset):
+        for source in dataset._inputs():
+            yield from _find_epochs(source)

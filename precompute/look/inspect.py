@@ -1,0 +1,171 @@
+"""`precompute.inspect`: what a dataset holds, as data and as text for people. Loads nothing heavy."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.leases import held_rows
+from precompute.dataset.manifest import Manifest, Row, Split
+from precompute.dataset.paths import DatasetPaths
+from precompute.plan.listing import read_listing
+from precompute.plan.settings import pixel_versions
+
+__all__ = ["Inspection", "RowGroup", "SplitInspection", "inspect"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowGroup:
+    """Rows of one seed.
+
+    Attributes:
+        rows: Their numbers, sorted.
+        seed: Of their draws.
+        variants: Of their draws; empty for the original row.
+    """
+
+    rows: list[int]
+    seed: int
+    variants: list[int]
+
+    @property
+    def original(self) -> bool:
+        """Whether this is the original row: sources through the validation pipeline."""
+        return not self.variants
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitInspection:
+    """What one split holds.
+
+    Attributes:
+        num_sources: Listed sources, the skipped ones included.
+        num_skipped: Sources that are left out of all rows.
+        num_places: Places of the grid: sources times copies.
+        num_rows: Listed rows.
+        num_records: Records in all rows.
+        num_shards: Files.
+        num_bytes: Of all shards.
+        rows: Listed rows by seed.
+        held: Rows that living readers hold.
+        class_counts: Sources of each class, skipped ones left out; empty for masks.
+    """
+
+    num_sources: int
+    num_skipped: int
+    num_places: int
+    num_rows: int
+    num_records: int
+    num_shards: int
+    num_bytes: int
+    rows: list[RowGroup]
+    held: list[int]
+    class_counts: list[int]
+
+    @property
+    def record_bytes(self) -> int:
+        """Mean size of a record, its framing included."""
+        return self.num_bytes // max(1, self.num_records)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What a dataset holds.
+
+    Attributes:
+        out: Its folder.
+        manifest: Everything that its manifest says.
+        splits: What each split holds.
+        other_versions: Package → (version that wrote the dataset, installed version), where these differ.
+        held_elsewhere: Rows of earlier generations, or no longer listed, that living readers hold.
+    """
+
+    out: Path
+    manifest: Manifest
+    splits: dict[str, SplitInspection]
+    other_versions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    held_elsewhere: int = 0
+
+    def text(self) -> str:
+        """Return the report for people."""
+        from precompute.look.report import report
+
+        return report(self)
+
+
+def inspect(out: str | Path) -> Inspection:
+    """Return what a dataset holds; reads the manifest and the lists of sources, no shard.
+
+    Args:
+        out: The dataset's folder.
+
+    Raises:
+        DatasetError: Manifest or lists of sources are missing or not valid.
+    """
+    folder = Path(out)
+    manifest = Manifest.load(folder)
+    held = held_rows(folder, now=time.time())
+    listed = {(manifest.generation, name, row.row) for name, split in manifest.splits.items() for row in split.rows}
+    return Inspection(
+        out=folder,
+        manifest=manifest,
+        splits={
+            name: _inspect_split(folder, manifest, name, sorted(row for _, s, row in held & listed if s == name))
+            for name in manifest.splits
+        },
+        other_versions=_other_versions(manifest),
+        held_elsewhere=len(held - listed),
+    )
+
+
+def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) -> SplitInspection:
+    split = manifest.splits[name]
+    entries = read_listing(DatasetPaths(out).sources(manifest.generation, name))
+    skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == name}
+    return SplitInspection(
+        num_sources=len(entries),
+        num_skipped=len(skipped),
+        num_places=split.num_places,
+        num_rows=len(split.rows),
+        num_records=sum(row.num_records for row in split.rows),
+        num_shards=len(split.rows) * split.num_blocks,
+        num_bytes=sum(row.num_bytes for row in split.rows),
+        rows=_group(split),
+        held=held,
+        class_counts=_count_classes(manifest, [entry for key, entry in entries.items() if key not in skipped]),
+    )
+
+
+def _group(split: Split) -> list[RowGroup]:
+    """Return the rows by seed, in the order of their first numbers; the original row is a group of its own."""
+    groups: dict[tuple[int, bool], list[Row]] = {}
+    for row in sorted(split.rows, key=lambda row: row.row):
+        groups.setdefault((row.seed, row.original), []).append(row)
+    return [
+        RowGroup(
+            rows=[row.row for row in rows],
+            seed=seed,
+            variants=sorted(row.variant for row in rows if row.variant is not None),
+        )
+        for (seed, _), rows in groups.items()
+    ]
+
+
+def _count_classes(manifest: Manifest, entries: list[dict[str, Any]]) -> list[int]:
+    if manifest.target.kind != "class":
+        return []
+    counts = Counter(entry.get("label") for entry in entries)
+    return [counts[label] for label in range(manifest.target.num_classes)]
+
+
+def _other_versions(manifest: Manifest) -> dict[str, tuple[str, str]]:
+    installed = pixel_versions()
+    written: dict[str, str] = manifest.settings["pixels"]["versions"]
+    return {
+        package: (version, installed.get(package, "not installed"))
+        for package, version in written.items()
+        if installed.get(package) != version
+    }

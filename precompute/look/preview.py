@@ -1,0 +1,165 @@
+"""`precompute.preview`: a picture of what a build would write, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from precompute.errors import BadSourcesError, PipelineError, RejectedSource, UsageError, first_few
+from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
+from precompute.options import BuildOptions
+from precompute.plan.make import complete_pipelines, make_plan, make_spec
+from precompute.plan.places import spread
+from precompute.plan.splits import assign_splits
+from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipeline_files import load_pipelines
+from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.record.stored import decode_record
+from precompute.sources.find import find, limit_sources
+from precompute.sources.source import Source, Sources
+
+__all__ = ["preview", "preview_sheet"]
+
+Say = Callable[[str], None]
+
+
+def preview(
+    source: str | Path | Iterable[Source] | None,
+    *,
+    options: BuildOptions,
+    output: str | Path,
+    num_sources: int = 6,
+    num_variants: int = 6,
+    split: str = "train",
+    lists: Mapping[str, Any] | None = None,
+    say: Say = lambda _: None,
+) -> Path:
+    """Draw some sources beside their first variants, as a build with the same options would store them.
+
+    Args:
+        source: A folder, or an iterable of `Source`; None with `lists`.
+        options: Of the build.
+        output: File of the picture.
+        num_sources: Sources to show: a fixed choice, of as many classes as fit.
+        num_variants: Variants of each, from 0; no more than the split will have rows.
+        split: The split to show.
+        lists: `images` and other lists in place of a source, as for a build.
+        say: Called with each note that the build would give.
+
+    Returns:
+        Path of the picture.
+
+    Raises:
+        PrecomputeError: As for a build; a source that is rejected shows its reason in the picture instead.
+        BadSourcesError: All of the chosen sources are rejected.
+    """
+    path = Path(output)
+    check_output(path)
+    for name, number in (("num_sources", num_sources), ("num_variants", num_variants)):
+        if number < 1:
+            raise UsageError(f"{name}: expected 1 or more, got {number!r}.")
+    studio = _open_studio(find(source, options, lists), options, split, say)
+    return save_sheet(preview_sheet(studio, num_sources=num_sources, num_variants=num_variants), path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studio:
+    """All that is needed to make records of one split.
+
+    Attributes:
+        sources: All of them, their splits assigned.
+        options: Of the build.
+        split: The split to show.
+        spec: What every record must be.
+        pipeline: Of the split.
+    """
+
+    sources: Sources
+    options: BuildOptions
+    split: str
+    spec: RecordSpec
+    pipeline: Pipeline
+
+
+def _open_studio(sources: Sources, options: BuildOptions, split: str, say: Say) -> Studio:
+    """Prepare as a build does, so that what a build refuses is refused here, in the same words."""
+    if options.pipeline is None:
+        raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
+    prepared = {s: prepare(p, s) for s, p in load_pipelines(options.pipeline, options.image_size).items()}
+    sources = assign_splits(
+        limit_sources(sources, options.limit),
+        validation_split=options.validation_split,
+        test_split=options.test_split,
+    )
+    for note in [*(note for p in prepared.values() for note in p.notes), *sources.notes]:
+        say(note)
+    found = list(dict.fromkeys(s for s in sources.splits if s is not None))
+    if split not in found:
+        raise UsageError(f"split: the sources have {', '.join(sorted(found))}; got {split!r}.")
+    plan = make_plan("preview", "g0001", options, prepared, sources)
+    pipelines = complete_pipelines(prepared, list(plan.splits), plan.image)
+    return Studio(
+        sources=sources,
+        options=options,
+        split=split,
+        spec=make_spec(options, sources, plan.image, plan.mask_dtype),
+        pipeline=Pipeline(pipelines[split].pickled),
+    )
+
+
+def preview_sheet(studio: Studio, *, num_sources: int, num_variants: int) -> Sheet:
+    """Return what is drawn.
+
+    Raises:
+        BadSourcesError: All of the chosen sources are rejected.
+    """
+    sources, options, split = studio.sources, studio.options, studio.split
+    of_split = {sources.keys[i]: i for i in sources.of_split(split)}
+    labels = {key: None if sources.labels is None else sources.labels[i] for key, i in of_split.items()}
+    variants = range(min(num_variants, options.variants if split == "train" else 1))
+    lines, reasons = [], list[str]()
+    for key in spread(labels, num_sources):
+        line, reason = _line(studio, of_split[key], variants)
+        lines.append(line)
+        reasons += [reason] if reason else []
+    if len(reasons) == len(lines):
+        raise BadSourcesError(f"{split}: none of the {len(lines)} sources to show can be used:\n{first_few(reasons)}")
+    return Sheet(
+        title=f"{split}: {len(lines)} of {len(of_split):,} sources under seed {options.seed}",
+        subtitle=f"as they would be stored: {studio.spec.height}×{studio.spec.width} {options.image_format}",
+        columns=["original", *(f"variant {variant}" for variant in variants)],
+        lines=lines,
+        class_names=sources.class_names,
+        ignore_class=options.ignore_class,
+    )
+
+
+def _line(studio: Studio, i: int, variants: range) -> tuple[Line, str]:
+    """Return a source's pictures, and why a build would reject it, if it would."""
+    sources = studio.sources
+    mask = None if sources.masks is None else sources.path(sources.masks[i])
+    label = None if sources.labels is None else sources.labels[i]
+    try:
+        source = decode_source(sources.keys[i], sources.path(sources.images[i]), mask, label, studio.spec)
+    except RejectedSource as error:
+        reason = str(error)
+        cells = [Cell(text=reason), *(Cell() for _ in variants)]
+        return Line(caption=sources.keys[i], cells=cells, remark="rejected: it would have no records"), reason
+    made = [_cell(studio, source, variant) for variant in variants]
+    reason = next((cell.text for cell in made if cell.image is None), "")
+    height, width = source.image.shape[:2]
+    remark = "" if label is None else f"{sources.class_names[label]}, "
+    remark += f"{height}×{width}" + (", rejected: it would have no records" if reason else "")
+    return Line(caption=source.key, cells=[Cell(image=source.image, mask=source.mask), *made], remark=remark), reason
+
+
+def _cell(studio: Studio, source: Decoded, variant: int) -> Cell:
+    """Return what is in the record of one variant, read back from its bytes."""
+    try:
+        record = render(source, studio.pipeline, studio.spec, seed=studio.options.seed, variant=variant)
+    except RejectedSource as error:
+        return Cell(text=str(error))
+    example = decode_record(record)
+    return Cell(image=example["image"], mask=example.get("mask"))

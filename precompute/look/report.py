@@ -1,0 +1,186 @@
+"""An inspection as text: what people want to know first, first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from precompute.dataset.manifest import SPLITS
+from precompute.dataset.rows import describe_numbers
+from precompute.errors import first_few
+from precompute.look.inspect import Inspection, RowGroup, SplitInspection
+from precompute.text import format_bytes, format_count
+
+__all__ = ["describe_pipeline", "report"]
+
+LABEL = 14  # width of the first column
+MOST_CLASSES = 30
+NO_ARGUMENTS = ("__class_fullname__", "transforms", "attributes", "p")  # or, as p, said last
+
+
+def report(found: Inspection) -> str:
+    """Return the report: dataset, table of splits, rows, pipelines, and what is unusual."""
+    parts = [_dataset(found), _split_table(found), _rows(found), _classes(found), _pipelines(found), _warnings(found)]
+    return "\n\n".join("\n".join(lines) for lines in (list(part) for part in parts) if lines)
+
+
+def _dataset(found: Inspection) -> Iterator[str]:
+    manifest, pixels = found.manifest, found.manifest.settings["pixels"]
+    image, quality = manifest.image, pixels["quality"]
+    encoding = f"{image.encoding} of quality {quality}" if image.encoding == "jpeg" else image.encoding
+    yield f"{manifest.name}, generation {manifest.generation}, in {found.out}"
+    yield _labelled("images", f"{image.height}×{image.width} (height × width), {image.channels} channels, {encoding}")
+    yield _labelled("target", _target(found))
+    yield _labelled("sources", _sources(found))
+    yield _labelled("one epoch", _epoch(found))
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"  {label:<{LABEL}}{text}".rstrip()
+
+
+def _target(found: Inspection) -> str:
+    target = found.manifest.target
+    if target.kind == "class":
+        return f"class, {target.num_classes} of them"
+    names = f": {', '.join(target.class_names)}" if target.class_names else ""
+    ignored = "" if target.ignore_class is None else f", {target.ignore_class} is ignored"
+    mapped = found.manifest.settings["pixels"].get("mask_map") or {}
+    ids = f", ids mapped {', '.join(f'{old}:{new}' for old, new in mapped.items())}" if mapped else ""
+    return f"mask of {target.num_classes} classes{names} ({target.encoding} {target.dtype}{ignored}{ids})"
+
+
+def _sources(found: Inspection) -> str:
+    root = found.manifest.settings["dataset"]["root"]
+    return "files named one by one" if root is None else str(root)
+
+
+def _epoch(found: Inspection) -> str:
+    train = found.splits.get("train")
+    if train is None or not train.num_rows:
+        return "train lists no rows"
+    each = train.num_records // train.num_rows
+    again = (
+        "the same row every time" if train.num_rows == 1 else f"the first row comes again after {train.num_rows} epochs"
+    )
+    copies = "" if train.num_places == train.num_sources else ", those with copies more often"
+    return f"one row of train: {each:,} records, every source once{copies}; {again}"
+
+
+def _split_table(found: Inspection) -> Iterator[str]:
+    heads = ("split", "sources", "rows", "shards", "records", "size", "a record")
+    rows = [heads, *(_split_row(name, split) for name, split in found.splits.items())]
+    if len(found.splits) > 1:
+        whole = found.splits.values()
+        totals = [sum(getattr(s, f"num_{head}") for s in whole) for head in ("sources", "rows", "shards", "records")]
+        size = format_bytes(sum(split.num_bytes for split in whole))
+        rows.append(("all", *(f"{total:,}" for total in totals), size, ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
+    for row in rows:
+        numbers = "  ".join(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))
+        yield _labelled(row[0], numbers)
+
+
+def _split_row(name: str, split: SplitInspection) -> tuple[str, ...]:
+    counts = (split.num_sources, split.num_rows, split.num_shards, split.num_records)
+    return (name, *(f"{count:,}" for count in counts), format_bytes(split.num_bytes), format_bytes(split.record_bytes))
+
+
+def _rows(found: Inspection) -> Iterator[str]:
+    yield "rows"
+    for name, split in found.splits.items():
+        for i, group in enumerate(split.rows):
+            yield _labelled("" if i else name, _group(group))
+        if split.held:
+            yield _labelled("", f"in use by readers: {describe_numbers(split.held)}")
+    if found.held_elsewhere:
+        yield _labelled("", f"{found.held_elsewhere} rows that are no longer listed are still in use by readers")
+
+
+def _group(group: RowGroup) -> str:
+    numbers = f"{_noun('row', group.rows)} {describe_numbers(group.rows)}"
+    if group.original:
+        return f"{numbers}: originals through the validation pipeline"
+    return f"{numbers}: seed {group.seed}, {_noun('variant', group.variants)} {describe_numbers(group.variants)}"
+
+
+def _noun(word: str, numbers: Sequence[int]) -> str:
+    return word if len(numbers) == 1 else f"{word}s"
+
+
+def _classes(found: Inspection) -> Iterator[str]:
+    """Yield a table of the sources of each class in each split."""
+    names = found.manifest.target.class_names
+    counts = {name: split.class_counts for name, split in found.splits.items() if split.class_counts}
+    if not counts:
+        return
+    width = max(len(name) for name in names[:MOST_CLASSES]) + 7
+    yield "sources of each class"
+    yield f"  {'':<{width}}" + "".join(f"{split:>12}" for split in counts)
+    for i, name in enumerate(names[:MOST_CLASSES]):
+        yield f"  {f'{i:>3}  {name}':<{width}}" + "".join(f"{of_split[i]:>12,}" for of_split in counts.values())
+    if len(names) > MOST_CLASSES:
+        yield f"  … and {len(names) - MOST_CLASSES} more classes"
+
+
+def _pipelines(found: Inspection) -> Iterator[str]:
+    yield "pipelines"
+    described: dict[str, dict[str, Any]] = found.manifest.settings["pixels"]["pipelines"]
+    for split in (split for split in SPLITS if split in described):
+        for i, line in enumerate(describe_pipeline(described[split])):
+            yield _labelled("" if i else split, line)
+        numbers = found.manifest.normalize.get(split)
+        if numbers:
+            arguments = ", ".join(f"{name}={_value(value)}" for name, value in numbers.items())
+            yield _labelled("", f"left to the model: Normalize({arguments})")
+
+
+def describe_pipeline(description: dict[str, Any]) -> list[str]:
+    """Return a pipeline as the manifest describes it, one line a transform, nested ones indented."""
+    inner = description["transform"].get("transforms", [])
+    lines = [line for transform in inner for line in _transform(transform, "")]
+    return lines or ["nothing: images as they are"]
+
+
+def _transform(transform: dict[str, Any], indent: str) -> Iterator[str]:
+    name = str(transform.get("__class_fullname__", "?")).rpartition(".")[2]
+    inner = transform.get("transforms")
+    known = {key: value for key, value in transform.items() if key not in NO_ARGUMENTS and value is not None}
+    arguments = [f"{key}={_value(value)}" for key, value in known.items()]
+    if "p" in transform:
+        arguments.append(f"p={_value(transform['p'])}")
+    yield f"{indent}{name}({', '.join(arguments)})" + (":" if inner else "")
+    for below in inner or ():
+        yield from _transform(below, indent + "  ")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return f"({', '.join(_value(item) for item in value)})"
+    return repr(value)
+
+
+def _warnings(found: Inspection) -> Iterator[str]:
+    """Yield what a user should know before trusting the data."""
+    manifest = found.manifest
+    if manifest.skipped:
+        reasons = [f"{entry['key']} ({entry['split']}): {entry.get('reason', '')}" for entry in manifest.skipped]
+        yield f"left out of all rows, {format_count(len(reasons), 'bad source')}:\n{first_few(reasons)}"
+    for leak in manifest.leaks:
+        pairs = [" = ".join(map(str, pair)) for pair in leak.get("examples", ())]
+        yield (
+            f"warning: {' and '.join(leak['splits'])} share the content of {leak.get('num_sources')} sources, so that "
+            f"scores flatter:\n{first_few(pairs)}"
+        )
+    if "validation" not in found.splits:
+        yield "warning: there is no validation split; nothing tells how well a model generalizes"
+    if found.other_versions:
+        lines = [f"{name}: {old}, installed is {new}" for name, (old, new) in found.other_versions.items()]
+        yield f"written by other versions; more rows would be refused:\n{first_few(lines, 10)}"
+    else:
+        written = ", ".join(f"{name} {version}" for name, version in manifest.settings["pixels"]["versions"].items())
+        yield f"written by {written} (all installed)"
+    if len(manifest.cpu_features) > 1:
+        yield f"written by {len(manifest.cpu_features)} kinds of processors; they may round by a grey level"

@@ -1,0 +1,279 @@
+"""A contact sheet: rows of small pictures with their masks drawn on them. Pillow draws; nothing else is needed."""
+
+from __future__ import annotations
+
+import bisect
+import colorsys
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from precompute.errors import UsageError
+
+__all__ = ["Cell", "Line", "Sheet", "check_output", "draw_sheet", "save_sheet"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+WIDTH = 1800  # of a sheet, pixels, where its cells do not become too small or too large by it
+CELL_SIZES = (112, 256)
+GAP, MARGIN, HEADING = 6, 20, 36
+TINT, HALO = 0.12, 0.5  # share of a class colour laid over its pixels, and of black around its outline
+MOST_CLASSES = 24  # in the legend
+INK, FAINT, PAPER, EMPTY, BAD = (32, 33, 36), (105, 110, 118), (255, 255, 255), (236, 238, 241), (253, 232, 230)
+IGNORED = (255, 255, 255)
+
+# Easy to tell apart; the first ones stand out from dark, light and stained images alike.
+# Source: https://sashamaps.net/docs/resources/20-colors, a brighter green first, without white, grey and black.
+COLORS = (
+    (0, 235, 100), (230, 25, 75), (67, 99, 216), (255, 225, 25), (245, 130, 49), (145, 30, 180), (66, 212, 244),
+    (240, 50, 230), (191, 239, 69), (250, 190, 212), (70, 153, 144), (220, 190, 255), (154, 99, 36), (170, 255, 195),
+    (128, 0, 0), (128, 128, 0), (255, 216, 177), (0, 0, 117),
+)  # fmt: skip
+
+Color = tuple[int, int, int]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One picture, or the reason why there is none.
+
+    Attributes:
+        image: uint8 [H, W, 3], RGB; None when there is only text.
+        mask: [H, W] class ids drawn on the image; None without.
+        text: Shown in place of the image.
+    """
+
+    image: NDArray[np.uint8] | None = None
+    mask: NDArray[Any] | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One source: its caption above its pictures.
+
+    Attributes:
+        caption: Its key.
+        remark: What else is to be said, such as its class.
+        cells: One a column.
+    """
+
+    caption: str
+    cells: Sequence[Cell]
+    remark: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """All that is drawn.
+
+    Attributes:
+        title: First line.
+        subtitle: Second line, smaller.
+        columns: Heading of each column.
+        lines: From top to bottom.
+        class_names: Name of each class id, for the legend; may be shorter than the ids are many.
+        ignore_class: Id of pixels that do not count.
+    """
+
+    title: str
+    subtitle: str = ""
+    columns: Sequence[str]
+    lines: Sequence[Line]
+    class_names: Sequence[str] = field(default_factory=list)
+    ignore_class: int | None = None
+
+
+def check_output(path: Path) -> None:
+    """Refuse, before any work, a file that no picture can be saved as.
+
+    Raises:
+        UsageError: Its name has no suffix of a picture, or it is a folder.
+    """
+    if path.suffix.lower() not in SUFFIXES or path.is_dir():
+        raise UsageError(f"output: expected a file that ends with {', '.join(SUFFIXES)}, got {str(path)!r}.")
+
+
+def save_sheet(sheet: Sheet, path: Path) -> Path:
+    """Draw a sheet into a file; returns its path.
+
+    Raises:
+        UsageError: It cannot be written there.
+    """
+    check_output(path)
+    picture = draw_sheet(sheet)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    except OSError as error:
+        raise UsageError(f"output: {path} cannot be written: {error.strerror or error}.") from error
+    return path
+
+
+def draw_sheet(sheet: Sheet) -> Image.Image:
+    """Return the sheet as a picture, RGB."""
+    size = _cell_size(len(sheet.columns))
+    heading, caption, small = (ImageFont.load_default(points) for points in (22, 15, 13))
+    legend = _legend(sheet)
+    width = max(2 * MARGIN + len(sheet.columns) * (size + GAP) - GAP, 480)
+    # Once to find out how high it becomes, once to draw.
+    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    legend_height = _draw_legend(draw, legend, small, width, top=0)
+    top = MARGIN + 34 + (24 if sheet.subtitle else 0) + legend_height + HEADING
+    line_height = 26 + size + 14
+    picture = Image.new("RGB", (width, top + len(sheet.lines) * line_height + MARGIN - 14), PAPER)
+    draw = ImageDraw.Draw(picture)
+    draw.text((MARGIN, MARGIN), _shortened(sheet.title, heading, width - 2 * MARGIN), INK, heading)
+    if sheet.subtitle:
+        draw.text((MARGIN, MARGIN + 32), _shortened(sheet.subtitle, caption, width - 2 * MARGIN), FAINT, caption)
+    _draw_legend(draw, legend, small, width, top=top - HEADING - legend_height)
+    draw.line((MARGIN, top - 3, width - MARGIN, top - 3), EMPTY)
+    for i, text in enumerate(sheet.columns):
+        draw.text((MARGIN + i * (size + GAP), top - HEADING + 8), _shortened(text, caption, size), FAINT, caption)
+    for i, line in enumerate(sheet.lines):
+        _draw_line(picture, line, (MARGIN, top + i * line_height), size, (caption, small), sheet.ignore_class)
+    return picture
+
+
+def _cell_size(num_columns: int) -> int:
+    wanted = (WIDTH - 2 * MARGIN) // max(1, num_columns) - GAP
+    return min(max(wanted, CELL_SIZES[0]), CELL_SIZES[1])
+
+
+def _draw_line(
+    picture: Image.Image,
+    line: Line,
+    corner: tuple[int, int],
+    size: int,
+    fonts: tuple[Font, Font],
+    ignore_class: int | None,
+) -> None:
+    draw, (left, top), (caption, small) = ImageDraw.Draw(picture), corner, fonts
+    width = picture.width - 2 * MARGIN
+    remark_width = int(small.getlength(line.remark)) + 14 if line.remark else 0
+    name = _shortened(line.caption, caption, width - min(remark_width, width // 2))
+    draw.text((left, top + 3), name, INK, caption)
+    if line.remark:
+        start = int(caption.getlength(name)) + 14
+        draw.text((left + start, top + 5), _shortened(line.remark, small, width - start), FAINT, small)
+    for i, cell in enumerate(line.cells):
+        place = (left + i * (size + GAP), top + 26)
+        if cell.image is None:
+            _draw_text_cell(draw, cell.text, place, size, small)
+            continue
+        drawn = _picture(cell.image, cell.mask, size, ignore_class)
+        draw.rectangle((*place, place[0] + size - 1, place[1] + size - 1), EMPTY)
+        picture.paste(drawn, (place[0] + (size - drawn.width) // 2, place[1] + (size - drawn.height) // 2))
+
+
+def _draw_text_cell(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], size: int, font: Font) -> None:
+    draw.rectangle((*place, place[0] + size - 1, place[1] + size - 1), BAD if text else EMPTY)
+    letters = max(8, int((size - 16) / font.getlength("n")))
+    lines = textwrap.wrap(_printable(text), letters, max_lines=(size - 16) // 18, placeholder=" ...")
+    draw.multiline_text((place[0] + 8, place[1] + 8), "\n".join(lines), INK, font, spacing=3)
+
+
+def _picture(image: NDArray[np.uint8], mask: NDArray[Any] | None, size: int, ignore_class: int | None) -> Image.Image:
+    """Return an image scaled to fit into its cell, its mask drawn on it."""
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    # Whole multiples show small images pixel by pixel, as the model gets them.
+    scale = int(scale) if scale >= 2 else scale
+    shown = (max(1, round(width * scale)), max(1, round(height * scale)))
+    resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
+    picture = Image.fromarray(image).resize(shown, resample)
+    if mask is None:
+        return picture
+    rows = np.minimum((np.arange(shown[1]) + 0.5) * height / shown[1], height - 1).astype(int)
+    columns = np.minimum((np.arange(shown[0]) + 0.5) * width / shown[0], width - 1).astype(int)
+    return Image.fromarray(_overlay(np.asarray(picture), mask[np.ix_(rows, columns)], ignore_class))
+
+
+def _overlay(pixels: NDArray[np.uint8], ids: NDArray[Any], ignore_class: int | None) -> NDArray[np.uint8]:
+    """Return pixels with each class but 0 outlined in its colour, and tinted so lightly that the image stays itself."""
+    drawn = pixels.astype(np.float32)
+    regions = [(ids == i, np.array(_color(i, ignore_class), np.float32)) for i in map(int, np.unique(ids)) if i != 0]
+    for inside, color in regions:
+        drawn[inside] += TINT * (color - drawn[inside])
+    for inside, _ in regions:  # a dark line outside the bright one: it shows on light images
+        drawn[~inside & ~_shrunk(~inside)] *= 1 - HALO
+    for inside, color in regions:
+        drawn[inside & ~_shrunk(inside)] = color
+    return drawn.round().astype(np.uint8)
+
+
+def _shrunk(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a region without the pixels at its border; the picture's own edge is none."""
+    padded = np.pad(inside, 1, mode="edge")
+    return inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+
+
+def _color(class_id: int, ignore_class: int | None) -> Color:
+    if class_id == ignore_class:
+        return IGNORED
+    if class_id <= len(COLORS):
+        return COLORS[class_id - 1]
+    # Steps of the golden ratio never come close to an earlier hue soon.
+    red, green, blue = colorsys.hsv_to_rgb(class_id * 0.618034 % 1, 0.55 + 0.45 * (class_id % 2), 0.95)
+    return int(red * 255), int(green * 255), int(blue * 255)
+
+
+def _legend(sheet: Sheet) -> list[tuple[str, Color | None]]:
+    """Return name and colour of the class ids that are on the sheet."""
+    masks = [cell.mask for line in sheet.lines for cell in line.cells if cell.mask is not None]
+    ids = sorted({int(i) for mask in masks for i in np.unique(mask)})
+    entries: list[tuple[str, Color | None]] = []
+    for i in ids[:MOST_CLASSES]:
+        name = _printable(sheet.class_names[i]) if i < len(sheet.class_names) else f"class {i}"
+        if i == sheet.ignore_class:
+            entries.append((f"{i}: ignored", _color(i, sheet.ignore_class)))
+        else:
+            entries.append((name, _color(i, sheet.ignore_class)) if i else (f"{name}: as it is", None))
+    if len(ids) > MOST_CLASSES:
+        entries.append((f"and {len(ids) - MOST_CLASSES} more", None))
+    return entries
+
+
+def _draw_legend(
+    draw: ImageDraw.ImageDraw, legend: Sequence[tuple[str, Color | None]], font: Font, width: int, *, top: int
+) -> int:
+    """Draw the legend in as many lines as it needs; returns its height."""
+    if not legend:
+        return 0
+    x, y = MARGIN, top
+    for text, color in legend:
+        indent = 20 if color else 0
+        step = indent + int(font.getlength(text)) + 18
+        if x > MARGIN and x + step > width - MARGIN:
+            x, y = MARGIN, y + 22
+        if color:
+            draw.rectangle((x, y + 2, x + 13, y + 15), color, FAINT)
+        draw.text((x + indent, y), text, INK, font)
+        x += step
+    return y - top + 30
+
+
+def _shortened(text: str, font: Font, width: int) -> str:
+    """Return the text, its middle left out where it is wider than there is room: keys differ at both ends."""
+    text = _printable(text)
+    if font.getlength(text) <= width:
+        return text
+
+    def shorter(kept: int) -> str:
+        return f"{text[: kept // 2]}...{text[len(text) - (kept - kept // 2) :]}"
+
+    fitting = bisect.bisect_right(range(len(text)), width, key=lambda kept: int(font.getlength(shorter(kept))))
+    return shorter(max(0, fitting - 1))
+
+
+def _printable(text: str) -> str:
+    """Return the text in ASCII, all that Pillow's own font has: accents go, the rest becomes a question mark."""
+    plain = unicodedata.normalize("NFKD", text.replace("×", "x").replace("…", "..."))
+    return "".join(c for c in plain if not unicodedata.combining(c)).encode("ascii", "replace").decode()

@@ -1,0 +1,51 @@
+"""Which places stand in which shard of a dataset on disk: the cut that the build made, from its sources."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from precompute.dataset.manifest import Manifest
+from precompute.errors import DatasetError
+from precompute.plan.blocks import block_bounds, order_places
+from precompute.plan.listing import Entry
+
+__all__ = ["shard_places", "spread"]
+
+PlaceName = tuple[str, int]
+
+
+def shard_places(manifest: Manifest, split: str, entries: Mapping[str, Entry]) -> list[list[PlaceName]]:
+    """Return for each block the (key, copy) of its records, in their order; skipped sources have none.
+
+    Raises:
+        DatasetError: The list of sources has another number of places than the manifest.
+    """
+    grid, keys = manifest.splits[split], list(entries)
+    skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
+    places = [(keys[i], copy) for i, copy in order_places(keys, [entry.get("copies", 1) for entry in entries.values()])]
+    if len(places) != grid.num_places:
+        raise DatasetError(f"{split}: the list of sources has {len(places)} places, the manifest {grid.num_places}.")
+    return [
+        [place for place in places[first:last] if place[0] not in skipped]
+        for first, last in block_bounds(len(places), grid.num_blocks)
+    ]
+
+
+def spread(labels: Mapping[str, int | None], number: int, *, left_out: Collection[str] = ()) -> list[str]:
+    """Return a fixed choice of keys to look at, as many classes as fit; the same one on every machine.
+
+    Args:
+        labels: Class of each key, None where there are no classes.
+        number: How many to choose.
+        left_out: Keys that are not to be chosen.
+    """
+    keys = [key for key in labels if key not in left_out]
+    of_class: Counter[int | None] = Counter()
+    ranked = []
+    for position, (i, _) in enumerate(order_places(keys)):
+        label = labels[keys[i]]
+        ranked.append((of_class[label], position, keys[i]))  # first the first of each class, then the second …
+        of_class[label] += 1
+    chosen = [key for _, _, key in sorted(ranked)[:number]]
+    return sorted(chosen, key=lambda key: (-1 if labels[key] is None else labels[key], key))

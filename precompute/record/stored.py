@@ -1,0 +1,146 @@
+"""Stored records → arrays, without TensorFlow and without OpenCV: a reader needs Pillow alone.
+
+Everything is taken from the record itself; `difference` then compares it with what the manifest promises.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from precompute.dataset.manifest import Manifest
+from precompute.errors import DatasetError
+from precompute.record.example import decode_example
+
+__all__ = ["decode_record", "difference"]
+
+Example = dict[str, Any]
+CHANNELS = 3
+
+
+def decode_record(record: bytes) -> Example:
+    """Return one stored record as Python and NumPy values.
+
+    Returns:
+        `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `seed`, `variant` (−1 in the original row), `copy`
+        and `source_id` (int), `format` (str); then `label` (int) and `class_name` (str), or `mask` (uint8 or uint16
+        [H, W], class ids).
+
+    Raises:
+        DatasetError: It is not a record of this format, or its image or mask cannot be decoded.
+    """
+    features = decode_example(record)
+    shape = (_integer(features, "image/height"), _integer(features, "image/width"))
+    encoding = _text(features, "image/format")
+    example: Example = {
+        "key": _text(features, "augment/key"),
+        "image": _decode(_bytes(features, "image/encoded"), encoding, (*shape, CHANNELS), "image/encoded"),
+        "seed": _integer(features, "augment/seed"),
+        "variant": _integer(features, "augment/variant"),
+        "copy": _integer(features, "augment/copy"),
+        "filename": _text(features, "image/filename"),
+        "source_id": _number(features, "image/source_id"),
+        "format": encoding,
+    }
+    if "image/class/label" in features:
+        example["label"] = _integer(features, "image/class/label")
+        example["class_name"] = _text(features, "image/class/text")
+    if "image/segmentation/class/encoded" in features:
+        key = "image/segmentation/class/encoded"
+        mask_encoding = _text(features, "image/segmentation/class/format")
+        example["mask"] = _decode(_bytes(features, key), mask_encoding, shape, key)
+    return example
+
+
+def difference(example: Example, manifest: Manifest) -> str | None:
+    """Return how an example differs from what the manifest says of all records, or None."""
+    image, target = manifest.image, manifest.target
+    expected = (image.height, image.width, image.channels)
+    if example["image"].shape != expected:
+        return f"its image is {_shown(example['image'].shape)}, expected {_shown(expected)}"
+    if example["format"] != image.encoding:
+        return f"its image is stored as {example['format']}, expected {image.encoding}"
+    if target.kind == "mask":
+        return _mask_difference(example.get("mask"), manifest)
+    label = example.get("label")
+    if label is None or not 0 <= label < target.num_classes:
+        return f"its class is {label}, expected 0 to {target.num_classes - 1}"
+    name = target.class_names[label] if label < len(target.class_names) else None
+    return None if example["class_name"] == name else f"class {label} is {example['class_name']!r}, expected {name!r}"
+
+
+def _mask_difference(mask: NDArray[Any] | None, manifest: Manifest) -> str | None:
+    target, expected = manifest.target, (manifest.image.height, manifest.image.width)
+    if mask is None:
+        return "it has no mask"
+    if mask.shape != expected or mask.dtype != np.dtype(target.dtype or "uint8"):
+        return f"its mask is {mask.dtype} {_shown(mask.shape)}, expected {target.dtype} {_shown(expected)}"
+    highest = int(mask.max(initial=0, where=mask != target.ignore_class if target.ignore_class is not None else True))
+    if highest >= target.num_classes:
+        return f"its mask holds the class id {highest}, expected ids up to {target.num_classes - 1}"
+    return None
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _decode(content: bytes, encoding: str, shape: tuple[int, ...], name: str) -> NDArray[Any]:
+    pixels = _decode_raw(content, shape) if encoding == "raw" else _decode_file(content, encoding, len(shape), name)
+    if pixels.shape != shape:
+        raise DatasetError(f"{name}: decodes to {_shown(pixels.shape)}, image/height and width say {_shown(shape)}.")
+    return pixels
+
+
+def _decode_raw(content: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
+    size = int(np.prod(shape))
+    wide = len(shape) == 2 and len(content) == 2 * size  # class ids above 255
+    pixels = np.frombuffer(content, "<u2" if wide else "u1")
+    return pixels.reshape(shape).astype("u2" if wide else "u1") if pixels.size == size else pixels
+
+
+def _decode_file(content: bytes, encoding: str, num_dimensions: int, name: str) -> NDArray[Any]:
+    try:
+        with Image.open(io.BytesIO(content), formats=[encoding.upper()]) as picture:
+            if num_dimensions == 3:
+                return np.array(picture.convert("RGB"))
+            ids = np.array(picture)
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        raise DatasetError(f"{name}: not a whole {encoding} ({error}).") from error
+    # Pillow gives some PNGs of 16 bits as int32.
+    return ids if ids.dtype == np.uint8 else ids.astype(np.uint16)
+
+
+def _value(features: dict[str, Any], key: str, kind: type) -> Any:
+    values = features.get(key)
+    if values is None or len(values) != 1 or not isinstance(values[0], kind):
+        raise DatasetError(f"{key}: expected one value of type {kind.__name__}, got {values!r:.60}.")
+    return values[0]
+
+
+def _bytes(features: dict[str, Any], key: str) -> bytes:
+    value: bytes = _value(features, key, bytes)
+    return value
+
+
+def _integer(features: dict[str, Any], key: str) -> int:
+    value: int = _value(features, key, int)
+    return value
+
+
+def _text(features: dict[str, Any], key: str) -> str:
+    try:
+        return _bytes(features, key).decode()
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{key}: expected text in UTF-8, got {_bytes(features, key)!r:.60}.") from error
+
+
+def _number(features: dict[str, Any], key: str) -> int:
+    text = _text(features, key)
+    if not text.isdecimal():
+        raise DatasetError(f"{key}: expected a decimal number, got {text!r:.60}.")
+    return int(text)

@@ -1,0 +1,99 @@
+"""Albumentations, imported without its question to the package index; and walks over its compositions."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from typing import Any
+
+# Importing Albumentations asks the package index for updates, two seconds in every worker, unless this is set before.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations
+
+_NOT_GIVEN = albumentations.Lambda().custom_apply_fns
+__all__ = [
+    "albumentations",
+    "compositions",
+    "custom_functions",
+    "is_composition",
+    "is_custom",
+    "leaves",
+    "make_from_dict",
+    "parameters_of",
+    "shown_name",
+]
+
+
+def make_from_dict(node: dict[str, Any]) -> Any:
+    """Return the transform or composition of a dictionary that Albumentations wrote, its ``transform`` entry.
+
+    Albumentations writes more than it takes: also parameters of a transform's base classes, which it then calls unknown
+    and warns about (`PadIfNeeded`, `SafeRotate`, `RGBShift` …).
+    """
+    return albumentations.from_dict({"transform": _without_inherited(node)})
+
+
+def _without_inherited(node: dict[str, Any]) -> dict[str, Any]:
+    cls = getattr(albumentations, node["__class_fullname__"].rpartition(".")[2], None)
+    if cls is None:
+        return node
+    inherited = {name for base in cls.__mro__[1:] for name in parameters_of(base)} - set(parameters_of(cls))
+    kept = {name: value for name, value in node.items() if name not in inherited}
+    if "transforms" in node:
+        kept["transforms"] = [_without_inherited(inner) for inner in node["transforms"]]
+    return kept
+
+
+def parameters_of(cls: type) -> list[str]:
+    """Return the names of the arguments that a transform's class takes."""
+    if cls is object:
+        return []
+    return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "strict")]  # type: ignore[misc]
+
+
+def is_composition(transform: Any) -> bool:
+    """Return whether it holds other transforms: Compose, OneOf, SomeOf, Sequential …"""
+    return isinstance(transform, albumentations.BaseCompose)
+
+
+def leaves(composition: Any) -> Iterator[Any]:
+    """Yield the transforms of a pipeline, those inside nested compositions included."""
+    for transform in getattr(composition, "transforms", ()):
+        if is_composition(transform):
+            yield from leaves(transform)
+        else:
+            yield transform
+
+
+def compositions(composition: Any) -> Iterator[Any]:
+    """Yield a composition and all those inside it."""
+    yield composition
+    for transform in composition.transforms:
+        if is_composition(transform):
+            yield from compositions(transform)
+
+
+def is_custom(transform: Any) -> bool:
+    """Return whether a transform or a composition runs a user's own code."""
+    foreign = not type(transform).__module__.startswith("albumentations.")
+    return foreign or isinstance(transform, albumentations.Lambda)
+
+
+def custom_functions(transform: Any) -> dict[str, Any]:
+    """Return target → function of a Lambda, those alone that the user gave; empty for other transforms."""
+    if not isinstance(transform, albumentations.Lambda):
+        return {}
+    functions = sorted(transform.custom_apply_fns.items())
+    return {target: function for target, function in functions if function is not _NOT_GIVEN[target]}
+
+
+def shown_name(transform: Any) -> str:
+    """Return the name of a transform for messages; of a Lambda also which one it is."""
+    name = type(transform).__name__
+    named = getattr(transform, "name", None)
+    if isinstance(named, str):
+        return f"{name}({named!r})"
+    functions = [f"{target}={getattr(f, '__name__', '?')}" for target, f in custom_functions(transform).items()]
+    return f"{name}({', '.join(functions)})" if functions else name

@@ -1,0 +1,162 @@
+"""One record made again alone, from its source and what the manifest says: it equals the stored one, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import DatasetError, PipelineError, RejectedSource
+from precompute.plan.listing import Entry, read_listing
+from precompute.plan.make import complete_pipelines
+from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
+from precompute.record.pipeline_files import load_pipelines
+from precompute.record.render import Decoded, RecordSpec, decode_source, render
+
+__all__ = ["Remaker", "rebuild_pipelines", "remake_record", "stored_spec"]
+
+CHANGED = "its content has changed since records were made from it"
+
+
+class Remaker:
+    """Makes records of a dataset again, one at a time. Not to be shared by threads: a pipeline holds its draws.
+
+    Args:
+        out: The dataset's folder.
+        manifest: Of the dataset.
+        pipeline: As for a build; rebuilt from the manifest when None.
+        source: Folder of the sources, where it has moved.
+
+    Attributes:
+        pipelines: Split → the pipeline that the dataset was made with.
+
+    Raises:
+        PipelineError: The manifest's pipelines cannot be rebuilt, or those given are other ones.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        manifest: Manifest,
+        *,
+        pipeline: Any = None,
+        source: str | Path | None = None,
+    ) -> None:
+        self._out, self._manifest = out, manifest
+        self._spec = stored_spec(manifest)
+        self._root = Path(source or manifest.settings["dataset"]["root"] or "")
+        self.pipelines = rebuild_pipelines(manifest) if pipeline is None else _given_pipelines(manifest, pipeline)
+        self._loaded: dict[str, Pipeline] = {}
+        self._listings: dict[str, dict[str, Entry]] = {}
+
+    def record(self, split: str, row: Row, key: str, copy: int = 0) -> bytes:
+        """Return the record of one place in one row.
+
+        Raises:
+            RejectedSource: Its source is missing, cannot be used, or has changed since.
+            DatasetError: The dataset has no such source.
+        """
+        pipeline = self._pipeline("validation" if row.original else split)
+        source = self._source(split, key)
+        return render(source, pipeline, self._spec, seed=row.seed, variant=row.stored_variant, copy=copy)
+
+    def _pipeline(self, split: str) -> Pipeline:
+        if split not in self._loaded:
+            self._loaded[split] = Pipeline(self.pipelines[split].pickled)
+        return self._loaded[split]
+
+    def _source(self, split: str, key: str) -> Decoded:
+        if split not in self._listings:
+            path = DatasetPaths(self._out).sources(self._manifest.generation, split)
+            self._listings[split] = read_listing(path)
+        entry = self._listings[split].get(key)
+        if entry is None:
+            raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
+        image = self._root / entry["image"]
+        mask = self._root / entry["mask"] if "mask" in entry else None
+        source = decode_source(key, image, mask, entry.get("label"), self._spec)
+        if source.sha256 != entry.get("sha256", source.sha256):
+            raise RejectedSource(f"{image}: {CHANGED}")
+        if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):
+            raise RejectedSource(f"{mask}: {CHANGED}")
+        return source
+
+
+def remake_record(
+    out: str | Path,
+    manifest: Manifest,
+    split: str,
+    row: Row,
+    key: str,
+    *,
+    copy: int = 0,
+    pipeline: Any = None,
+    source: str | Path | None = None,
+) -> bytes:
+    """Return one record as it is stored, made anew. For more than one, a `Remaker` spares the preparations.
+
+    Args:
+        out: The dataset's folder.
+        manifest: Of the dataset.
+        split: Split of the source.
+        row: Listed row that the record stands in.
+        key: Of the source.
+        copy: Which of the source's places.
+        pipeline: As for a build; rebuilt from the manifest when None.
+        source: Folder of the sources, where it has moved.
+
+    Raises:
+        PipelineError: The manifest's pipelines cannot be rebuilt, or those given are other ones.
+        RejectedSource: The source is missing, cannot be used, or has changed since.
+    """
+    return Remaker(Path(out), manifest, pipeline=pipeline, source=source).record(split, row, key, copy)
+
+
+def rebuild_pipelines(manifest: Manifest) -> dict[str, Prepared]:
+    """Return the pipelines of a dataset, made from its manifest alone.
+
+    Raises:
+        PipelineError: One of them runs a user's own code, or Albumentations no longer makes it from its description.
+    """
+    pipelines = {}
+    for split, description in manifest.settings["pixels"]["pipelines"].items():
+        compose = rebuild(description)
+        if compose is None:
+            raise PipelineError(
+                f"pipeline of {split}: it cannot be rebuilt from the manifest (it runs code of its own, or the "
+                "installed Albumentations is another one). Pass the file that it was built with: --pipeline FILE."
+            )
+        pipelines[split] = prepare(compose, split)
+    return pipelines
+
+
+def stored_spec(manifest: Manifest) -> RecordSpec:
+    """Return what every record of a dataset is, as `render` wants to know it."""
+    pixels, image = manifest.settings["pixels"], manifest.image
+    return RecordSpec(
+        height=image.height,
+        width=image.width,
+        encoding=image.encoding,
+        quality=pixels["quality"] or 95,  # None where it plays no part
+        kind=manifest.target.kind,
+        class_names=tuple(manifest.target.class_names),
+        mask_map=tuple(sorted((int(old), new) for old, new in pixels.get("mask_map", {}).items())),
+        max_class_id=manifest.target.num_classes - 1,
+        ignore_class=manifest.target.ignore_class,
+        mask_dtype=manifest.target.dtype or "uint16",
+    )
+
+
+def _given_pipelines(manifest: Manifest, given: Any) -> dict[str, Prepared]:
+    stored = manifest.settings["pixels"]["pipelines"]
+    found = load_pipelines(given, (manifest.image.height, manifest.image.width))
+    prepared = {split: prepare(pipeline, split) for split, pipeline in found.items()}
+    pipelines = complete_pipelines(prepared, list(manifest.splits), manifest.image)
+    other = [split for split, description in stored.items() if pipelines[split].description != description]
+    if other:
+        raise PipelineError(
+            f"pipeline of {', '.join(other)}: this is not the one that the dataset was made with "
+            "(`precompute inspect` shows that one)."
+        )
+    return pipelines

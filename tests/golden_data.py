@@ -1,0 +1,62 @@
+"""How the golden datasets were made, and what they are compared by."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import albumentations as A
+import numpy as np
+from drawn import save
+
+import precompute
+from precompute.dataset.manifest import Manifest
+
+GOLDEN = Path(__file__).parent / "golden" / "format-1"
+KINDS = ("class-png", "class-jpeg", "mask-png", "mask-raw")
+
+
+def build_golden(kind: str, folder: Path) -> Path:
+    """Build one of the golden datasets anew, in `folder`."""
+    target, encoding = kind.split("-")
+    for i in range(6):
+        rng = np.random.default_rng(i)
+        image = rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)
+        if target == "class":
+            save(folder / "data" / ("ant", "bee")[i % 2] / f"{i}.png", image)
+        else:
+            save(folder / "data" / "images" / f"{i}.png", image)
+            save(folder / "data" / "masks" / f"{i}.png", rng.integers(0, 4, (12, 16), dtype=np.uint8))
+    precompute.build(
+        folder / "data",
+        folder / "golden",
+        # Flips move pixels and change none, so that every processor gives the same.
+        pipeline={"train": A.Compose([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]), "validation": A.Compose([])},
+        variants=2,
+        seed=7,
+        validation_split=0.3,
+        include_original=True,
+        image_format=encoding,
+        jobs=1,
+        backend="sequential",
+        quiet=True,
+    )
+    return folder / "golden"
+
+
+def digest_of(out: Path) -> str:
+    """Return a hash of all decoded records, in order: arrays, not encoded bytes, which other codecs write otherwise."""
+    hashed = hashlib.sha256()
+    for split, listed in Manifest.load(out).splits.items():
+        for row in listed.rows:
+            for example in precompute.read(out, split=split, row=row.row):
+                for name in sorted(example):
+                    hashed.update(f"{split} {row.row} {name} ".encode() + _bytes(example[name]))
+    return hashed.hexdigest()
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes()
+    return repr(value).encode()

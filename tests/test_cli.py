@@ -1,0 +1,136 @@
+"""The command line: exit codes, messages without tracebacks, help that states defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from drawn import draw_pairs
+
+from precompute.cli import main, make_parser
+from precompute.options import BuildOptions, parse_bytes, parse_image_size, parse_mask_map
+
+PIPELINES = """
+import albumentations as A
+train = A.Compose([A.HorizontalFlip(p=0.5), A.Resize(16, 16)])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pipelines.py").write_text(PIPELINES)
+    return draw_pairs(tmp_path / "data", 12)
+
+
+def build(folder: Path, *more: str) -> int:
+    out, pipelines = folder.parent / "out", folder.parent / "pipelines.py"
+    given = ["--pipeline", str(pipelines), "--variants", "2", "--jobs", "1", "--backend", "sequential", *more]
+    return main(["build", str(folder), str(out), *given])
+
+
+def test_exit_codes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(folder) == 0
+    assert "each of the 12 training sources once" in capsys.readouterr().out
+    assert build(folder, "--image-format", "png") == 1
+    assert "image_format: 'jpeg' in the dataset, 'png' now" in capsys.readouterr().err
+    assert build(folder, "--variants", "0") == 2
+    assert "variants: expected an integer from 1 to 9999, got 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        build(folder, "--mask-map", "255=1")
+    assert caught.value.code == 2
+    assert "expected ids as from:to, such as 255:1,128:2, got '255=1'" in capsys.readouterr().err
+
+
+def test_bad_sources_exit_with_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "images" / "s003.png").write_bytes(b"not an image")
+    assert build(folder) == 3
+    assert "1 of 12 sources are bad" in capsys.readouterr().err
+    assert build(folder, "--skip-bad", "1") == 0
+
+
+def test_altered_shards_exit_with_4(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(folder) == 0
+    out = folder.parent / "out"
+    assert main(["verify", str(out)]) == 0
+    shard = sorted(out.rglob("*.tfrecord-*"))[0]
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 4
+    shard.write_bytes(content)
+    capsys.readouterr()
+    assert main(["verify", str(out)]) == 4
+    assert shard.name in capsys.readouterr().err
+    assert build(folder, "--check", "full") == 0
+    assert main(["verify", str(out)]) == 0
+
+
+def test_interruption_exits_with_130(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from precompute.run import write
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(write, "run_tasks", interrupted)
+    assert build(folder) == 130
+
+
+def test_mistakes_are_no_tracebacks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(folder.parent / "nowhere")
+    for arguments, message in (
+        (["inspect", out], "there is no such file"),
+        (["verify", out], "there is no such file"),
+        (["drop", out, "--rows", "0"], "there is no such file"),
+        (["regenerate", out, "--seed", "1"], "there is no such file"),
+        (["build", out, out + "2", "--pipeline", "light", "--image-size", "16"], "nowhere"),
+        (["build", str(folder), out, "--pipeline", "missing.py"], "missing.py: there is no such file"),
+        (["build", str(folder), out, "--pipeline", "light"], "with --image-size"),
+        (["preview", str(folder), "--pipeline", "missing.py"], "missing.py: there is no such file"),
+    ):
+        assert main(arguments) == 1
+        captured = capsys.readouterr().err
+        assert captured.startswith("error: ") and message in captured, arguments
+    assert not Path(out).exists()
+
+
+def test_quiet_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert build(folder, "--quiet") == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_help_states_every_default() -> None:
+    text = " ".join(help_of("build").split())
+    for field in dataclasses.fields(BuildOptions):
+        flag = f"--{field.name.replace('_', '-')}"
+        assert flag in text
+        default = getattr(BuildOptions(), field.name)
+        if default not in (None, False, "", {}):
+            assert f"({default})" in text, flag
+    for code in ("0 complete", "1 user error", "2 usage", "3 bad sources", "4 verification failed", "130 interrupted"):
+        assert code in text
+
+
+def help_of(command: str) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "120")
+        actions = make_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+        return str(actions[command].format_help())  # type: ignore[index,call-overload]
+
+
+def test_values_are_parsed() -> None:
+    assert parse_mask_map("255:1, 128:2") == {255: 1, 128: 2}
+    assert [parse_bytes(text) for text in ("64MiB", "200MB", "1.5 kB", "12", "1GiB")] == [
+        64 * 2**20,
+        200_000_000,
+        1500,
+        12,
+        2**30,
+    ]
+    assert parse_image_size("256") == parse_image_size(["256", "256"]) == (256, 256)
+    assert BuildOptions(image_size=(3, 4)).image_size == BuildOptions(image_size="3x4").image_size == (3, 4)  # type: ignore[arg-type]
+
+
+def test_runs_as_a_module(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "precompute", "--help"], capture_output=True, text=True, check=True)
+    assert "build" in done.stdout and "exit codes" in done.stdout

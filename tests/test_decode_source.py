@@ -1,0 +1,119 @@
+"""Pixels to bytes and back, and a source: image and mask together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from decoded import random_pixels, saved, smooth
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from precompute.errors import RejectedSource
+from precompute.record.pixels import decode_image, decode_mask, encode_image, encode_mask
+from precompute.record.render import RecordSpec, decode_source
+
+# Encoding.
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))), st.sampled_from(["png", "raw"]))
+@settings(max_examples=60, deadline=None)
+def test_lossless_images_come_back(image: Any, encoding: str) -> None:
+    content = encode_image(image, encoding, 95)
+    got = np.frombuffer(content, np.uint8).reshape(image.shape) if encoding == "raw" else decode_image(content)
+    np.testing.assert_array_equal(got, image)
+
+
+@given(
+    st.sampled_from([np.uint8, np.uint16]).flatmap(
+        lambda dtype: arrays(dtype, st.tuples(st.integers(1, 9), st.integers(1, 9)))
+    ),
+    st.sampled_from(["png", "raw"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_masks_come_back(ids: Any, encoding: str) -> None:
+    content = encode_mask(ids, encoding)
+    little = ids.dtype.newbyteorder("<")
+    got = np.frombuffer(content, little).reshape(ids.shape) if encoding == "raw" else decode_mask(content)
+    np.testing.assert_array_equal(got, ids)
+
+
+def test_tensorflow_sees_what_was_meant() -> None:
+    tf = pytest.importorskip("tensorflow")
+    image, ids = smooth(), random_pixels(48, 64, high=200)
+    wide = random_pixels(48, 64, high=60_000, dtype=np.uint16)
+    np.testing.assert_array_equal(tf.io.decode_png(encode_image(image, "png", 95)).numpy(), image)
+    np.testing.assert_array_equal(tf.io.decode_png(encode_mask(ids, "png")).numpy()[..., 0], ids)
+    np.testing.assert_array_equal(tf.io.decode_png(encode_mask(wide, "png"), dtype=tf.uint16).numpy()[..., 0], wide)
+    jpeg = encode_image(image, "jpeg", 95)
+    decoded = tf.io.decode_jpeg(jpeg).numpy().astype(int)
+    assert np.abs(decoded - image).mean() < 2 and np.abs(decoded - decode_image(jpeg)).max() <= 4
+    assert len(encode_image(image, "jpeg", 40)) < len(jpeg)
+
+
+# A source: image and mask together.
+
+
+def spec(**changes: Any) -> RecordSpec:
+    return RecordSpec(**{"height": None, "width": None, "encoding": "png", "quality": 95, "kind": "mask", **changes})
+
+
+def pair(folder: Path, mask: np.ndarray[Any, Any], shape: tuple[int, ...] = (5, 9, 3)) -> tuple[Path, Path]:
+    image_path, mask_path = folder / "i.png", folder / "m.png"
+    image_path.write_bytes(saved(random_pixels(*shape)))
+    mask_path.write_bytes(saved(mask))
+    return image_path, mask_path
+
+
+def test_mask_map_and_ignored_ids(tmp_path: Path) -> None:
+    mask = np.array([[0, 255, 7], [128, 128, 0]], np.uint8)
+    paths = pair(tmp_path, mask, (2, 3, 3))
+    mapped = spec(mask_map=((128, 2), (255, 1)), max_class_id=2, ignore_class=7)
+    got = decode_source("k", *paths, None, mapped)
+    assert got.mask is not None and got.mask.tolist() == [[0, 1, 7], [2, 2, 0]] and got.mask.dtype == np.uint8
+
+
+def test_a_map_may_swap_ids(tmp_path: Path) -> None:
+    paths = pair(tmp_path, np.array([[0, 1]], np.uint8), (1, 2, 3))
+    got = decode_source("k", *paths, None, spec(mask_map=((0, 1), (1, 0))))
+    assert got.mask is not None and got.mask.tolist() == [[1, 0]]
+
+
+def test_ids_beyond_the_classes_are_refused(tmp_path: Path) -> None:
+    image, mask = pair(tmp_path, np.array([[0, 1, 5, 9]], np.uint8), (1, 4, 3))
+    with pytest.raises(RejectedSource) as caught:
+        decode_source("k", image, mask, None, spec(max_class_id=2, ignore_class=9))
+    message = str(caught.value)
+    assert message.startswith(f"{mask}: holds class ids 5;") and "--num-classes" in message
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    image, mask = pair(tmp_path, random_pixels(5, 8, high=2))
+    with pytest.raises(RejectedSource, match=r"m\.png: is 8×5 pixels, but its image .*i\.png is 9×5"):
+        decode_source("k", image, mask, None, spec())
+
+
+def test_messages_name_the_file(tmp_path: Path) -> None:
+    image, mask = pair(tmp_path, random_pixels(5, 9, 3))
+    with pytest.raises(RejectedSource, match=r"m\.png: holds colours"):
+        decode_source("k", image, mask, None, spec())
+    image.write_bytes(b"")
+    with pytest.raises(RejectedSource, match=r"i\.png: is empty"):
+        decode_source("k", image, None, 0, spec(kind="class"))
+    with pytest.raises(RejectedSource, match=r"none\.png: cannot be read: No such file"):
+        decode_source("k", tmp_path / "none.png", None, 0, spec(kind="class"))
+
+
+def test_names_do_not_matter(tmp_path: Path) -> None:
+    for i, file_format in enumerate(("GIF", "PNG", "BMP", "WEBP", "TIFF")):
+        path = tmp_path / f"{i}.jpg"
+        path.write_bytes(saved(smooth(), file_format))
+        assert decode_source("k", path, None, 0, spec(kind="class")).image.shape == (48, 64, 3)
+
+
+def test_decoded_images_cannot_be_written_into(tmp_path: Path) -> None:
+    # One source serves many variants: a transform that writes into its input must not reach the next one.
+    assert not decode_image(saved(smooth())).flags.writeable

@@ -1,0 +1,271 @@
+"""Leases: rows that somebody reads keep their files until that somebody is gone."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from drawn import options
+from stored import Stored, build_rows
+
+import precompute
+from precompute.dataset import leases
+from precompute.dataset.leases import EXPIRES_S, Lease, held_rows, hold_rows
+from precompute.dataset.manifest import Manifest
+
+ROWS = [("g0001", "train", 0), ("g0001", "train", 3)]
+
+
+def lease_files(out: Path) -> list[Path]:
+    return sorted((out / ".leases").glob("*"))
+
+
+def row_files(out: Path, row: int) -> list[Path]:
+    return sorted(path for path in (out / "data").rglob(f"*train_r{row:04d}.*"))
+
+
+def collected(out: Path) -> bool:
+    """Whether no lease is left once what nobody refers to is collected."""
+    gc.collect()
+    return not lease_files(out)
+
+
+# The files
+
+
+def test_a_lease_names_its_rows_until_it_is_closed(tmp_path: Path) -> None:
+    lease = Lease(tmp_path, ROWS)
+    assert held_rows(tmp_path, now=time.time()) == set(ROWS)
+    lease.close()
+    lease.close()
+    assert held_rows(tmp_path, now=time.time()) == set()
+    assert lease_files(tmp_path) == []
+
+
+def test_a_lease_ends_with_the_last_reference(tmp_path: Path) -> None:
+    lease = Lease(tmp_path, ROWS)
+    assert lease_files(tmp_path)
+    del lease
+    assert collected(tmp_path)
+
+
+def test_a_lease_expires_unless_it_is_renewed(tmp_path: Path) -> None:
+    lease = Lease(tmp_path, ROWS)
+    assert held_rows(tmp_path, now=time.time() + EXPIRES_S - 5) == set(ROWS)
+    assert held_rows(tmp_path, now=time.time() + EXPIRES_S + 5) == set()
+    assert lease_files(tmp_path) == []
+    lease.close()
+
+
+def test_a_living_reader_renews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW_S", 0.01)
+    lease = Lease(tmp_path, ROWS)
+    os.utime(lease_files(tmp_path)[0], (0, 0))
+    deadline = time.monotonic() + 10
+    while lease_files(tmp_path)[0].stat().st_mtime == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert held_rows(tmp_path, now=time.time()) == set(ROWS)
+    lease.close()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"rows": [["g0001"]]}'])
+def test_what_is_no_lease_is_passed_over(tmp_path: Path, content: str) -> None:
+    lease = Lease(tmp_path, ROWS)
+    (tmp_path / ".leases/other.json").write_text(content)
+    assert held_rows(tmp_path, now=time.time()) == set(ROWS)
+    lease.close()
+
+
+def test_a_folder_that_cannot_be_written_to_has_no_lease(tmp_path: Path) -> None:
+    (tmp_path / ".leases").write_text("")  # as good as read-only, also for root
+    Lease(tmp_path, ROWS).close()
+    Lease(tmp_path / "nowhere", ROWS).close()
+    assert held_rows(tmp_path, now=time.time()) == set()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
+def test_a_forked_child_does_not_end_its_parents_lease(tmp_path: Path) -> None:
+    lease = Lease(tmp_path, ROWS)
+    child = multiprocessing.get_context("fork").Process(target=lease.close)
+    child.start()
+    child.join()
+    assert held_rows(tmp_path, now=time.time()) == set(ROWS)
+    lease.close()
+
+
+# A reader in this process
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[Path]:
+    yield build_rows(tmp_path)
+    gc.collect()
+
+
+def test_load_holds_what_it_may_read_and_nothing_else(out: Path) -> None:
+    dataset = precompute.load(out, rows=[1, 3])
+    assert held_rows(out, now=time.time()) == {("g0001", "train", 1), ("g0001", "train", 3)}
+    other = precompute.load(out, split="validation")
+    assert len(held_rows(out, now=time.time())) == 3
+    del dataset, other
+    assert collected(out)
+
+
+def test_a_dataset_held_in_memory_holds_no_rows(out: Path) -> None:
+    dataset = precompute.load(out, cache=True)
+    assert lease_files(out) == []
+    del dataset
+
+
+def test_whatever_is_made_of_a_dataset_holds_its_rows(out: Path) -> None:
+    derived: Any = precompute.load(out).map(lambda images, labels: images).prefetch(1)
+    gc.collect()
+    assert lease_files(out)
+    iterator = iter(derived)
+    del derived
+    gc.collect()
+    assert lease_files(out)
+    del iterator
+    assert collected(out)
+
+
+def test_a_row_that_is_read_survives_drop(out: Path) -> None:
+    stored = Stored(out)
+    dataset = precompute.load(out, rows=[1])
+    kept = row_files(out, 1)
+    dropped = precompute.drop(out, rows=[0, 1])
+    assert dropped.kept_files == len(kept) == 5  # four shards and the row file
+    assert row_files(out, 0) == []
+    assert row_files(out, 1) == kept
+    assert sorted(stored.epoch(dataset)) == stored.whole_row(1)  # reading goes on
+    with pytest.raises(precompute.PrecomputeError, match=r"train lists \(2-3\), got \[1\]"):
+        precompute.load(out, rows=[1])
+    del dataset
+    gc.collect()
+    assert precompute.drop(out, rows=[2]).kept_files == 0
+    assert row_files(out, 1) == row_files(out, 2) == []
+
+
+def test_rows_that_are_read_survive_regenerate(out: Path) -> None:
+    stored = Stored(out)
+    dataset = precompute.load(out, batch_size=5)
+    assert sorted(stored.epoch(dataset)) == stored.whole_row(0)
+    precompute.regenerate(out, seed=1, jobs=1, backend="sequential", quiet=True)
+    assert [row.row for row in Manifest.load(out).splits["train"].rows] == [4, 5, 6, 7]
+    for row in (1, 2, 3, 0):
+        assert sorted(stored.epoch(dataset)) == stored.whole_row(row)
+    del dataset
+    gc.collect()
+    precompute.drop(out, rows=[4])
+    assert [row_files(out, row) == [] for row in range(8)] == [True] * 5 + [False] * 3
+
+
+def test_rows_that_are_read_survive_replace(out: Path) -> None:
+    stored = Stored(out)
+    dataset = precompute.load(out, rows=[2])
+    given = options(image_format="raw", validation_split=0.2)
+    precompute.build(out.parent / "sources", out, **given, replace=True)
+    assert Manifest.load(out).generation == "g0002"
+    assert {path.name for path in (out / "data/g0001").glob("*.tfrecord-*")} == {
+        path.name for path in row_files(out, 2) if path.parent.name == "g0001"
+    }
+    assert sorted(stored.epoch(dataset)) == stored.whole_row(2)
+    del dataset
+    gc.collect()
+    precompute.drop(out, rows=[0])
+    assert not (out / "data/g0001").exists()
+
+
+def test_a_row_dropped_while_a_reader_opens_is_not_read(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Overtaken(Lease):
+        """A lease that comes too late the first time."""
+
+        def __init__(self, *arguments: Any) -> None:
+            monkeypatch.setattr(leases, "Lease", Lease)
+            precompute.drop(out, rows=[0, 1])
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(leases, "Lease", Overtaken)
+    manifest, lease = hold_rows(out, lambda m: [(m.generation, "train", row.row) for row in m.splits["train"].rows])
+    assert [row.row for row in manifest.splits["train"].rows] == [2, 3]
+    assert held_rows(out, now=time.time()) == {("g0001", "train", 2), ("g0001", "train", 3)}
+    assert len(lease_files(out)) == 1
+    lease.close()
+
+
+# A reader in another process
+
+READER = """
+import sys
+from pathlib import Path
+from precompute.dataset.leases import hold_rows
+manifest, lease = hold_rows(Path(sys.argv[1]), lambda m: [(m.generation, "train", 1)])
+print("reading", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def reader(out: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", READER, out], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_reader_in_another_process_holds_until_it_ends(out: Path, reader: subprocess.Popen[str]) -> None:
+    precompute.drop(out, rows=[1])
+    assert len(row_files(out, 1)) == 5
+    reader.communicate("")
+    assert lease_files(out) == []
+    precompute.drop(out, rows=[2])
+    assert row_files(out, 1) == []
+
+
+def test_a_killed_readers_rows_go_after_a_while(
+    out: Path, reader: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader.send_signal(signal.SIGKILL)
+    reader.wait()
+    precompute.drop(out, rows=[1])
+    assert len(row_files(out, 1)) == 5  # for all that the folder tells, it may still be reading
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + EXPIRES_S + 5)
+    precompute.drop(out, rows=[2])
+    assert row_files(out, 1) == []
+    assert lease_files(out) == []
+
+
+@pytest.mark.slow  # for TensorFlow in the other process
+def test_load_in_another_process_holds(out: Path) -> None:
+    script = "import sys, precompute; d = precompute.load(sys.argv[1], rows=[1]); print('reading', flush=True); input()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, out], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    assert held_rows(out, now=time.time()) == {("g0001", "train", 1)}
+    process.communicate("\n")
+    assert lease_files(out) == []
+
+
+def test_nothing_of_tensorflow_keeps_a_lease_alive(out: Path) -> None:
+    for _ in range(3):
+        dataset = precompute.load(out)
+        tf.function(lambda d: d.reduce(0, lambda n, batch: n + 1))(dataset)
+        del dataset
+    assert collected(out)

@@ -1,0 +1,162 @@
+"""`precompute.read`: what is stored, as NumPy arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import albumentations as A
+import numpy as np
+import pytest
+from drawn import draw_classes, draw_pairs, options, save
+from PIL import Image
+
+import precompute
+from precompute.dataset.manifest import Manifest
+from precompute.errors import DatasetError, UsageError
+from precompute.reading import read
+from precompute.record.tfrecord import frame, read_records
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    precompute.build(draw_pairs(folder / "sources"), folder / "out", **options(include_original=True))
+    return folder
+
+
+def shards_of(out: Path, split: str, row: int) -> list[Path]:
+    return sorted((out / "data").rglob(f"*-{split}_r{row:04d}.tfrecord-*"))
+
+
+def test_every_source_once_with_its_draw(pairs: Path) -> None:
+    out = pairs / "out"
+    grid = Manifest.load(out).splits["train"]
+    for row in grid.rows:
+        examples = list(read(out, row=row.row))
+        assert len({example["key"] for example in examples}) == len(examples) == grid.num_records
+        assert {(e["seed"], e["variant"], e["copy"]) for e in examples} == {(row.seed, row.stored_variant, 0)}
+        assert {(e["image"].shape, e["image"].dtype.name) for e in examples} == {((16, 16, 3), "uint8")}
+        assert {(e["mask"].shape, e["mask"].dtype.name) for e in examples} == {((16, 16), "uint8")}
+        assert {e["filename"] for e in examples} == {f"{e['key']}.png" for e in examples}
+
+
+def test_the_first_row_is_read_when_none_is_named(pairs: Path) -> None:
+    first = Manifest.load(pairs / "out").splits["train"].rows[0]
+    assert {e["variant"] for e in read(pairs / "out")} == {first.stored_variant}
+
+
+def test_pixels_are_those_of_the_resized_source_in_the_original_row(pairs: Path) -> None:
+    resize = A.Resize(16, 16)
+    for example in read(pairs / "out", split="validation"):
+        image = np.asarray(Image.open(pairs / "sources" / "images" / example["filename"]))
+        mask = np.asarray(Image.open(pairs / "sources" / "masks" / example["filename"]))
+        expected = resize(image=image, mask=mask)
+        np.testing.assert_array_equal(example["image"], expected["image"])
+        np.testing.assert_array_equal(example["mask"], expected["mask"])
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "png", "raw"])
+def test_classes_and_encodings(tmp_path: Path, image_format: str) -> None:
+    draw_classes(tmp_path / "sources")
+    precompute.build(tmp_path / "sources", tmp_path / "out", **options(image_format=image_format, variants=1))
+    examples = list(read(tmp_path / "out"))
+    assert {(e["label"], e["class_name"]) for e in examples} == {(0, "cat"), (1, "dog")}
+    assert all(e["key"].startswith(e["class_name"]) and e["image"].shape == (16, 16, 3) for e in examples)
+    assert not any("mask" in e for e in examples)
+
+
+@pytest.mark.parametrize("image_format", ["png", "raw"])
+def test_masks_of_more_than_256_classes(tmp_path: Path, image_format: str) -> None:
+    for i in range(4):
+        save(tmp_path / "sources" / "images" / f"{i}.png", np.full((16, 16, 3), i, np.uint8))
+        save(tmp_path / "sources" / "masks" / f"{i}.png", np.full((16, 16), 40_000 + i, np.uint16))
+    plain = A.Compose([A.Resize(16, 16)])
+    precompute.build(
+        tmp_path / "sources", tmp_path / "out", **options(pipeline=plain, image_format=image_format, variants=1)
+    )
+    found = {(e["key"], e["mask"].dtype.name, int(e["mask"].max())) for e in read(tmp_path / "out")}
+    assert found <= {(str(i), "uint16", 40_000 + i) for i in range(4)}
+    assert len(found) == 3
+
+
+def test_a_shard_cut_between_records_is_named_before_the_first_example(pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(pairs / "out", out)
+    shard = shards_of(out, "train", 1)[0]
+    shard.write_bytes(b"".join(map(frame, list(read_records(shard))[:-1])))
+    with pytest.raises(
+        DatasetError, match=rf"1 of .* shards .*not what the manifest says:\n  .*{shard.name}: \d+ bytes"
+    ):
+        read(out, row=1)
+    assert len(list(read(out, row=0)))  # the others are whole
+
+
+def test_a_shard_with_one_record_less_of_the_same_size_is_named(pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(pairs / "out", out)
+    shard = shards_of(out, "train", 1)[0]
+    records = list(read_records(shard))
+    padded = records[-2] + b"\x12" + bytes([len(records[-1]) % 128])  # no longer a record of this format
+    content = b"".join(map(frame, [*records[:-2], padded]))
+    shard.write_bytes(content + b"\0" * (shard.stat().st_size - len(content)))
+    with pytest.raises(DatasetError, match=shard.name):
+        list(read(out, row=1))
+
+
+def test_a_count_that_is_not_the_row_files_is_named(pairs: Path, tmp_path: Path) -> None:
+    """Sizes agree, and every record is whole: only the count tells."""
+    out = tmp_path / "out"
+    shutil.copytree(pairs / "out", out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    row_path = next((out / "data").rglob("train_r0001.json"))
+    row = json.loads(row_path.read_text())
+    row["shards"][0]["num_records"] += 1
+    row_path.write_text(json.dumps(row))
+    manifest["splits"]["train"]["rows"][1]["sha256"] = hashlib.sha256(row_path.read_bytes()).hexdigest()
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DatasetError, match=r"\d+ records, expected \d+\. Run the same `precompute build`"):
+        list(read(out, row=1))
+
+
+def test_what_is_not_there_is_refused_with_what_is(pairs: Path) -> None:
+    with pytest.raises(UsageError, match="split: the dataset has train, validation; got 'test'"):
+        read(pairs / "out", split="test")
+    with pytest.raises(UsageError, match=r"rows: expected row numbers that train lists \(0-3\), got \[9\]"):
+        read(pairs / "out", row=9)
+    with pytest.raises(DatasetError, match="build the dataset first"):
+        read(pairs / "nowhere")
+
+
+def test_reading_loads_neither_tensorflow_nor_albumentations_nor_opencv(pairs: Path) -> None:
+    heavy = "{'tensorflow', 'keras', 'albumentations', 'cv2'}"
+    reads = f"from precompute.reading import read; list(read({str(pairs / 'out')!r}))"
+    code = f"import sys; {reads}; print({heavy} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+    seen = subprocess.run(
+        [sys.executable, "-c", f"import cv2, {code[7:]}"], capture_output=True, text=True, check=True
+    ).stdout
+    assert seen == "{'cv2'}\n"  # the test can fail
+
+
+def test_tensorflow_reads_the_same_pixels(pairs: Path) -> None:
+    pytest.importorskip("tensorflow")
+    batch = next(iter(precompute.load(pairs / "out", split="validation", batch_size=64, with_keys=True)))
+    images, masks, keys = (part.numpy() for part in batch)
+    for i, example in enumerate(read(pairs / "out", split="validation")):
+        assert keys[i].decode() == example["key"]
+        np.testing.assert_array_equal(images[i], example["image"])
+        np.testing.assert_array_equal(masks[i], example["mask"])
+
+
+def test_a_reader_holds_its_row_until_it_ends(pairs: Path) -> None:
+    leases = pairs / "out" / ".leases"
+    examples = read(pairs / "out", row=2)
+    next(examples)
+    assert [json.loads(path.read_text())["rows"] for path in leases.glob("*.json")] == [[["g0001", "train", 2]]]
+    list(examples)
+    assert not list(leases.glob("*.json"))

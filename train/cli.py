@@ -1,0 +1,113 @@
+"""The command `train`. The one module here that prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from precompute.errors import PrecomputeError
+from train.options import EvaluateOptions, FitOptions
+from train.start import quiet_stderr, require_tensorflow
+
+__all__ = ["main", "make_parser"]
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Of the command line; the process's own by default.
+
+    Returns:
+        The exit code: 0 done, 1 an error that the user can mend, 2 a bad option, 130 interrupted.
+    """
+    parsed = make_parser().parse_args(arguments)
+    try:
+        code: int = parsed.run_command(parsed)
+        return code
+    except PrecomputeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on after the last finished epoch", file=sys.stderr)
+        return INTERRUPTED
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands, made from the options."""
+    parser = argparse.ArgumentParser(prog="train", description="Train Keras models from datasets made by precompute.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    text = "train a model, or go on with a run that was stopped"
+    command = commands.add_parser("fit", help=text, description=text.capitalize() + ".")
+    command.add_argument("dataset", metavar="DATASET", help="folder that precompute has written")
+    command.add_argument("--run", required=True, metavar="RUN", help="folder of the run: models, history, pictures")
+    FitOptions.add_arguments(command)
+    command.add_argument("--restart", action="store_true", help="throw away the run that the folder holds")
+    command.add_argument("--quiet", action="store_true", help="say only what went wrong")
+    command.set_defaults(run_command=_fit)
+
+    text = "write the scores and a picture of a run's model on a split"
+    command = commands.add_parser("evaluate", help=text, description=text.capitalize() + ".")
+    command.add_argument("run", metavar="RUN", help="folder of the run")
+    EvaluateOptions.add_arguments(command)
+    command.set_defaults(run_command=_evaluate)
+    return parser
+
+
+def _fit(parsed: argparse.Namespace) -> int:
+    options = FitOptions.from_arguments(parsed)
+    _load_tensorflow()
+    from train.fit import fit
+
+    result = fit(
+        parsed.dataset,
+        run=parsed.run,
+        options=options,
+        restart=parsed.restart,
+        say=(lambda line: None) if parsed.quiet else _say,
+        progress_bar=sys.stdout.isatty() and not parsed.quiet,
+    )
+    if parsed.quiet:
+        return 0
+    metrics, folder = result.metrics, result.folder
+    if result.was_finished:
+        _say(f"{folder.path}: this run is finished, it has {metrics['epochs']} epochs; more --epochs go on from there")
+    else:
+        _say(f"\nbest: epoch {metrics['best_epoch']} of {metrics['epochs']}, on {metrics['judged_on']}")
+    for line in result.table:
+        _say(f"  {line}")
+    for path in (folder.model("best"), folder.history, folder.curves, folder.predictions, folder.metrics):
+        _say(str(path))
+    return 0
+
+
+def _evaluate(parsed: argparse.Namespace) -> int:
+    options = EvaluateOptions.from_arguments(parsed)
+    _load_tensorflow()
+    from train.evaluate import evaluate
+
+    result = evaluate(parsed.run, options)
+    _say(f"{options.checkpoint} model of {parsed.run} on {result.summary['num_images']} images of {options.split}")
+    for line in result.table:
+        _say(f"  {line}")
+    _say(str(result.json_path))
+    _say(str(result.picture_path))
+    return 0
+
+
+def _load_tensorflow() -> None:
+    """Load TensorFlow, before anything that imports Keras, without the dozen lines that it says about itself."""
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":  # set by somebody who wants to see them
+        require_tensorflow()
+        return
+    with quiet_stderr():
+        require_tensorflow()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,99 @@
+"""What happens after each epoch of `fit`: state, models, history and curves to the run folder."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from precompute.errors import PrecomputeError
+from train.checkpoint import TrainingState, save_state
+from train.pictures import draw_curves
+from train.run_folder import RunFolder
+
+__all__ = ["Recorder"]
+
+CURVES_EVERY_S = 30.0  # drawing takes a good part of a second, as long as a small epoch
+
+
+class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the run folder after each epoch.
+
+    The checkpoint comes first and is the truth; the other files follow from it, and `write_derived` makes them again
+    when a run was killed between the two.
+
+    Args:
+        folder: Of the run.
+        network: The model to save: not compiled, so that it opens anywhere without this package.
+        state: Of the run so far; is brought up to date.
+        score: Name of the score of an epoch's log that decides which epoch is best.
+        say: Takes a line for the user.
+    """
+
+    def __init__(
+        self, folder: RunFolder, network: Any, state: TrainingState, *, score: str, say: Callable[[str], None]
+    ) -> None:
+        super().__init__()
+        self._folder = folder
+        self._network = network
+        self._state = state
+        self._score = score
+        self._say = say
+        self._epoch_began = self._curves_drawn = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
+        self._epoch_began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Record the epoch that was just finished."""
+        entry: dict[str, Any] = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
+        entry["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        entry["seconds"] = round(time.monotonic() - self._epoch_began, 3)
+        self._check_finite(entry)
+        state = self._state
+        state.history.append(entry)
+        state.epochs = epoch + 1
+        if state.best_score is None or entry[self._score] > state.best_score:
+            state.best_epoch, state.best_score = epoch + 1, entry[self._score]
+        self._folder.write(self._folder.checkpoint, lambda path: save_state(path, self.model, state))
+        self.write_derived()
+        self._say(describe_epoch(entry, total=self.params["epochs"], score=self._score))
+
+    def write_derived(self) -> None:
+        """Write all that follows from the checkpoint of the present weights."""
+        folder, state = self._folder, self._state
+        if state.best_epoch == state.epochs:  # else the best model was finished long before this epoch
+            folder.write(folder.model("best"), self._network.save)
+        folder.write(folder.model("last"), self._network.save)
+        folder.write_history(state.history)
+        if time.monotonic() - self._curves_drawn >= CURVES_EVERY_S:
+            self.write_curves()
+
+    def write_curves(self) -> None:
+        """Draw the history."""
+        score = self._score.removeprefix("val_")
+        picture = draw_curves(self._state.history, score=score, best_epoch=self._state.best_epoch)
+        self._folder.write_bytes(self._folder.curves, picture)
+        self._curves_drawn = time.monotonic()
+
+    def _check_finite(self, entry: Mapping[str, Any]) -> None:
+        broken = [name for name, value in entry.items() if not math.isfinite(value)]
+        if broken:
+            raise PrecomputeError(
+                f"epoch {entry['epoch']}: {', '.join(broken)} became {entry[broken[0]]}. The epochs before it are "
+                "kept. A lower --learning-rate helps in most cases; it needs another --run, or --restart."
+            )
+
+
+def describe_epoch(entry: Mapping[str, Any], *, total: int, score: str) -> str:
+    """Return the line that a user sees after an epoch."""
+    name = score.removeprefix("val_")
+    parts = [f"train: loss {entry['loss']:.3f}, {name.replace('_', ' ')} {entry[name]:.3f}"]
+    if "val_loss" in entry:
+        parts.append(f"validation: loss {entry['val_loss']:.3f}, {name.replace('_', ' ')} {entry['val_' + name]:.3f}")
+    width = len(str(total))
+    return f"epoch {entry['epoch']:{width}d}/{total}  " + "   ".join(parts) + f"   {entry['seconds']:.1f} s"

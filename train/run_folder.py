@@ -1,0 +1,186 @@
+"""The folder of a run: names, whole-or-nothing writing, and whether it may be continued."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from precompute.dataset.manifest import Manifest
+from precompute.errors import PrecomputeError, SettingsError
+from train.options import FitOptions, flag
+
+__all__ = ["RunFolder", "RunSettings"]
+
+TEMPORARY = ".unfinished-"  # prefix, so that the suffix still tells Keras the format
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run was started with, as `options.json` keeps it.
+
+    Attributes:
+        dataset: Folder of the dataset; it may have moved since.
+        facts: What identifies the dataset: its fingerprint, and the sources of train and validation. Rows are not
+            among them: they may come and go.
+        options: All options of `train fit`.
+    """
+
+    dataset: str
+    facts: dict[str, Any]
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, dataset: Path, manifest: Manifest, options: FitOptions) -> RunSettings:
+        """Gather the settings of a run that is about to start."""
+        facts: dict[str, Any] = {"fingerprint": manifest.fingerprint, "classes": manifest.target.class_names}
+        for name in ("train", "validation"):
+            split = manifest.splits.get(name)
+            facts[f"{name} sources"] = split.sources_sha256 if split else None
+        return cls(dataset=str(dataset.absolute()), facts=facts, options=options.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `options.json` holds."""
+        return {"dataset": self.dataset, "dataset_facts": self.facts, "options": self.options}
+
+
+class RunFolder:
+    """Where a run keeps its files. A file under its final name is whole."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.options = self.path / "options.json"
+        self.checkpoint = self.path / "checkpoint.npz"
+        self.history = self.path / "history.csv"
+        self.metrics = self.path / "metrics.json"
+        self.curves = self.path / "curves.png"
+        self.predictions = self.path / "predictions.png"
+        self.lock = self.path / ".lock"
+
+    def model(self, which: str) -> Path:
+        """Return the path of the ``"best"`` or ``"last"`` model."""
+        return self.path / f"{which}.keras"
+
+    def evaluation(self, split: str, suffix: str) -> Path:
+        """Return the path of `train evaluate`'s result for a split."""
+        return self.path / f"evaluate-{split}{suffix}"
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Make the folder and keep other processes from training in it.
+
+        Raises:
+            PrecomputeError: One does, or the folder cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.lock, timeout=0):
+                yield
+        except filelock.Timeout as error:
+            raise PrecomputeError(f"--run {self.path}: another process is training in this folder.") from error
+
+    def open(self, settings: RunSettings, *, restart: bool = False) -> None:
+        """Make the folder ready for a run with these settings, new or continued.
+
+        Args:
+            settings: Of the run that is about to start.
+            restart: Throw away what the folder's earlier run has left.
+
+        Raises:
+            SettingsError: The folder holds a run with other settings, or something else than a run.
+        """
+        if restart and self.options.exists():
+            self._clear()
+        if not self.options.exists() and any(not path.name.startswith(".") for path in self.path.iterdir()):
+            raise SettingsError(f"--run {self.path}: this folder has files but no run in it; choose another --run.")
+        if self.checkpoint.exists():  # before the first epoch is finished there is nothing to protect
+            self._check_same(settings)
+        self.write_json(self.options, settings.to_dict())
+
+    def load_settings(self) -> RunSettings:
+        """Read the settings of the run.
+
+        Raises:
+            SettingsError: There is no run in the folder.
+        """
+        try:
+            content = json.loads(self.options.read_bytes())
+            return RunSettings(dataset=content["dataset"], facts=content["dataset_facts"], options=content["options"])
+        except FileNotFoundError as error:
+            raise SettingsError(
+                f"{self.path}: there is no run in this folder ({self.options.name} is missing)."
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SettingsError(f"{self.options}: cannot be read as a run's options: {error!r}.") from error
+
+    def load_metrics(self) -> dict[str, Any] | None:
+        """Read `metrics.json`, which is written when a run has come to its end; None if it never has."""
+        try:
+            content: dict[str, Any] = json.loads(self.metrics.read_bytes())
+            return content if {"epochs", "scores"} <= content.keys() else None
+        except (OSError, ValueError, AttributeError):  # missing or spoilt: it is made again
+            return None
+
+    def write(self, path: Path, save: Callable[[Path], object]) -> None:
+        """Let `save` write a file under a temporary name, then give it its final one."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(TEMPORARY + path.name)
+        try:
+            save(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # else a crash may leave the final name on an empty file
+            temporary.replace(path)
+        except OSError as error:
+            raise PrecomputeError(f"{path}: cannot be written: {error}.") from error
+
+    def write_bytes(self, path: Path, content: bytes) -> None:
+        """Write a small file."""
+        self.write(path, lambda temporary: temporary.write_bytes(content))
+
+    def write_json(self, path: Path, value: Any) -> None:
+        """Write JSON for people to look into: a list of numbers on one line."""
+        text = json.dumps(value, indent=1, ensure_ascii=False)
+        text = re.sub(r"\[\n[\s\d.,e+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]), text)
+        self.write_bytes(path, (text + "\n").encode())
+
+    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Write `history.csv`, a line an epoch."""
+        text = io.StringIO()
+        names = list(dict.fromkeys(name for entry in history for name in entry))
+        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        self.write_bytes(self.history, text.getvalue().encode())
+
+    def _clear(self) -> None:
+        """Delete what a run writes, and nothing that a user may have put beside it."""
+        mine = [self.checkpoint, self.history, self.metrics, self.curves, self.predictions]
+        mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
+        mine += [*self.path.glob(TEMPORARY + "*"), self.options]  # options last: until then it is still a run
+        for path in mine:
+            path.unlink(missing_ok=True)
+
+    def _check_same(self, settings: RunSettings) -> None:
+        before = self.load_settings()
+        wrong = [
+            f"  {flag(name)}: {before.options.get(name)!r} in the run, {settings.options[name]!r} now"
+            for name in FitOptions.deciding()
+            if before.options.get(name) != settings.options[name]
+        ]
+        changed = [name for name, value in settings.facts.items() if before.facts.get(name) != value]
+        if changed:
+            wrong.append(f"  dataset: {settings.dataset} differs from {before.dataset} in its {', '.join(changed)}")
+        if wrong:
+            raise SettingsError(
+                f"--run {self.path} holds a run with other settings:\n" + "\n".join(wrong) + "\n"
+                "Choose another --run, or pass --restart to throw that run away."
+            )

@@ -1,0 +1,29 @@
+"""The kinds of target that can be learnt: model, loss, scores and pictures of each."""
+
+from __future__ import annotations
+
+from precompute.dataset.manifest import Manifest
+from precompute.errors import DatasetError
+from train.tasks.classify import Classify
+from train.tasks.segment import Segment
+from train.tasks.task import Task
+
+__all__ = ["Task", "make_task"]
+
+
+def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
+    """Return the task that the manifest's target asks for.
+
+    Args:
+        manifest: Of the dataset.
+        ignore_class: Takes the place of the manifest's, if given.
+
+    Raises:
+        DatasetError: There is no task for this target.
+    """
+    for kind in (Classify, Segment):
+        if kind.target == manifest.target.kind:
+            return kind.of(manifest, ignore_class)
+    raise DatasetError(
+        f"{manifest.name}: train fit learns classes and masks, the dataset has {manifest.target.kind!r}."
+    )

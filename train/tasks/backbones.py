@@ -1,0 +1,112 @@
+"""Classifiers on the networks of keras.applications, each with the preprocessing that it expects inside the model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+from precompute.errors import PrecomputeError, UsageError
+from train.tasks.scaling import standardize
+
+__all__ = ["backbone_names", "check_backbone", "make_backbone_classifier", "preprocess"]
+
+# What each family expects; a test compares this with its own `preprocess_input`.
+# Source: keras.applications, `imagenet_utils.preprocess_input` and the modules that call it.
+BUILT_IN = ("convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3")  # 0 … 255: they hold a scaling layer
+CAFFE = ("resnet", "vgg16", "vgg19")
+TORCH = ("densenet",)
+MINUS_ONE_TO_ONE = (
+    "inception_resnet_v2",
+    "inception_v3",
+    "mobilenet",
+    "mobilenet_v2",
+    "nasnet",
+    "resnet_v2",
+    "xception",
+)
+
+DROPOUT = 0.2
+MOMENTUM = 0.9  # as in the U-Net: up to 0.999 in these networks, which short runs never warm up
+
+
+def backbone_names() -> list[str]:
+    """Return the names of all networks."""
+    return [name for name in dir(keras.applications) if name[0].isupper()]
+
+
+def check_backbone(name: str) -> None:
+    """Raise `UsageError` if keras.applications has no network of that name."""
+    if name in backbone_names():
+        return
+    lower = {n.lower(): n for n in backbone_names()}
+    close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
+    near = f" Did you mean {' or '.join(close)}?" if close else ""
+    raise UsageError(
+        f"--model: expected small, or a network of keras.applications ({', '.join(backbone_names())}), "
+        f"got {name!r}.{near}"
+    )
+
+
+def make_backbone_classifier(shape: tuple[int, int, int], num_classes: int, *, name: str, weights: str) -> Any:
+    """Return a model from uint8 images [B, H, W, 3] to float32 logits [B, num_classes].
+
+    Args:
+        shape: Height, width and channels.
+        num_classes: Number of classes.
+        name: A network of keras.applications.
+        weights: ``"none"``, ``"imagenet"``, or an .h5 file of the network without its top.
+
+    Raises:
+        PrecomputeError: The network cannot take images of this size, or the weights cannot be had.
+    """
+    check_backbone(name)
+    images = keras.Input(shape, dtype="uint8", name="image")
+    network = _make_network(name, shape, None if weights == "none" else weights)
+    for layer in network._flatten_layers():
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, MOMENTUM)
+    x = network(preprocess(images, family_of(name)))
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dropout(DROPOUT, name="dropout")(x)
+    logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    return keras.Model(images, logits, name=name)
+
+
+def preprocess(images: Any, family: str) -> Any:
+    """Return images, uint8 [B, H, W, 3] RGB, as a family of networks expects them."""
+    if family in BUILT_IN:
+        return layers.Rescaling(1.0, name="scale")(images)  # to float32 alone
+    if family in TORCH:
+        mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+        return standardize(images, mean=[255 * m for m in mean], std=[255 * s for s in std])
+    if family in CAFFE:
+        bgr = keras.ops.flip(images, axis=-1)
+        return standardize(bgr, mean=[103.939, 116.779, 123.68], std=[1.0, 1.0, 1.0])
+    return layers.Rescaling(1 / 127.5, offset=-1, name="scale")(images)
+
+
+def family_of(name: str) -> str:
+    """Return the module of keras.applications that a network belongs to.
+
+    Raises:
+        PrecomputeError: The family is not among those whose preprocessing is known here.
+    """
+    family: str = getattr(keras.applications, name).__module__.rpartition(".")[2]
+    if family not in (*BUILT_IN, *CAFFE, *TORCH, *MINUS_ONE_TO_ONE):
+        raise PrecomputeError(f"--model: how {name} wants its images scaled is not known here; use another network.")
+    return family
+
+
+def _make_network(name: str, shape: tuple[int, int, int], weights: str | None) -> Any:
+    make: Callable[..., Any] = getattr(keras.applications, name)
+    try:
+        return make(include_top=False, weights=weights, input_shape=shape)
+    except Exception as error:  # of many kinds: too small, no network, a file of another network
+        which = f" with weights {weights}" if weights else ""
+        raise PrecomputeError(
+            f"--model {name}{which} cannot be made for images of {shape[0]}×{shape[1]}×{shape[2]}: {error}"
+        ) from error

@@ -1,0 +1,101 @@
+"""One class an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from precompute.errors import UsageError
+from train.options import FitOptions
+from train.pictures import Sample, draw_classes
+from train.scores import recalls
+from train.tasks.backbones import check_backbone, make_backbone_classifier
+from train.tasks.small import make_small
+from train.tasks.task import Task
+
+__all__ = ["Classify"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classify(Task):
+    """Classification: cross-entropy, judged by accuracy."""
+
+    target: ClassVar[str] = "class"
+    default_model: ClassVar[str] = "small"
+
+    @property
+    def score(self) -> str:
+        """Accuracy."""
+        return "accuracy"
+
+    def check_options(self, options: FitOptions) -> None:
+        """Raise `UsageError` for options that make no sense for classes."""
+        if options.ignore_class is not None:
+            raise UsageError(f"--ignore-class: this is for masks; the dataset has classes, got {options.ignore_class}.")
+        name = self.model_name(options)
+        if name == "unet":
+            raise UsageError("--model: unet is for masks; the dataset has classes: small, or a backbone.")
+        if name != "small":
+            check_backbone(name)
+            if self.shape[2] != 3:
+                raise UsageError(f"--model: {name} takes images of 3 channels, the dataset's have {self.shape[2]}.")
+        elif options.weights == "imagenet":
+            raise UsageError("--weights: imagenet is for backbones such as MobileNetV3Small, got --model small.")
+
+    def make_model(self, options: FitOptions) -> Any:
+        """Return the compact network, or a backbone with a new top."""
+        name = self.model_name(options)
+        if name == "small":
+            return make_small(
+                self.shape, self.num_classes, base_channels=options.base_channels, normalize=self.normalize
+            )
+        # The file of a whole model is read later, by `fit`; here only the backbone's own.
+        weights = "none" if is_whole_model(options.weights) else options.weights
+        return make_backbone_classifier(self.shape, self.num_classes, name=name, weights=weights)
+
+    def make_loss(self) -> Any:
+        """Return the cross-entropy."""
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def make_metrics(self) -> list[Any]:
+        """Return the accuracy."""
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def summarize(self, confusion: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """Return accuracy, recall of each class and the confusion matrix."""
+        by_class, counts = recalls(confusion), confusion.sum(axis=1)
+        known = [recall for recall in by_class if recall is not None]
+        return {
+            "num_images": int(confusion.sum()),
+            "accuracy": float(np.trace(confusion) / max(1, confusion.sum())),
+            "mean_recall": float(np.mean(known)) if known else 0.0,
+            "classes": [
+                {"class": c, "name": name, "num_images": int(counts[c]), "recall": by_class[c]}
+                for c, name in enumerate(self.class_names)
+            ],
+            "confusion": confusion.tolist(),
+            "confusion_axes": ["truth", "predicted"],
+        }
+
+    def describe(self, summary: dict[str, Any]) -> list[str]:
+        """Return a line a class and the accuracy."""
+        width = max(len(name) for name in self.class_names)
+        lines = [f"{'class':<{width}}  images  recall"]
+        for row in summary["classes"]:
+            recall = "     –" if row["recall"] is None else f"{row['recall']:6.1%}"
+            lines.append(f"{row['name']:<{width}}  {row['num_images']:6d}  {recall}")
+        return [*lines, f"accuracy {summary['accuracy']:.1%}, mean recall {summary['mean_recall']:.1%}"]
+
+    def draw(self, samples: Sequence[Sample]) -> bytes:
+        """Return a grid of images with the predicted and, where it differs, the true class."""
+        return draw_classes(samples, self.class_names)
+
+
+def is_whole_model(weights: str) -> bool:
+    """Tell whether a weights file is of a whole model, not of a backbone alone."""
+    return weights.endswith((".keras", ".weights.h5"))

@@ -1,0 +1,63 @@
+"""A U-Net of any image size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import layers
+
+from train.tasks.scaling import scale
+
+__all__ = ["make_unet"]
+
+LARGE = 192  # pixels of the shorter side from which a fourth level is worth its parameters
+
+# Not batch normalization: batches are small, and where images differ much in brightness its moving averages fit none
+# of them. On nuclei, validation IoU jumped between 0.1 and 0.7 from epoch to epoch, and ended lower.
+NUM_GROUPS = 8
+
+
+def make_unet(
+    shape: tuple[int, int, int], num_classes: int, *, base_channels: int, normalize: Mapping[str, Any] | None
+) -> Any:
+    """Return a model from uint8 images [B, H, W, C] to float32 logits [B, H, W, num_classes].
+
+    Images are padded to a multiple of its coarsest pixel inside the model, and the result is cropped back.
+
+    Source: Ronneberger et al. 2015, with padded convolutions and group normalization (Wu and He 2018).
+    """
+    images = keras.Input(shape, dtype="uint8", name="image")
+    num_levels = 4 if min(shape[:2]) >= LARGE else 3
+    margins = [_margins(size, 2**num_levels) for size in shape[:2]]
+    x = layers.ZeroPadding2D(margins, name="pad")(scale(images, normalize))
+    skips = []
+    for level in range(num_levels):
+        x = _two_convolutions(x, base_channels << level, f"down{level}")
+        skips.append(x)
+        x = layers.MaxPooling2D(name=f"down{level}_pool")(x)
+    x = _two_convolutions(x, base_channels << num_levels, "bottom")
+    for level in reversed(range(num_levels)):
+        x = layers.Conv2DTranspose(base_channels << level, 2, strides=2, name=f"up{level}_grow")(x)
+        x = layers.Concatenate(name=f"up{level}_join")([skips[level], x])
+        x = _two_convolutions(x, base_channels << level, f"up{level}")
+    x = layers.Cropping2D(margins, name="crop")(x)
+    logits = layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)
+    return keras.Model(images, logits, name="unet")
+
+
+def _margins(size: int, stride: int) -> tuple[int, int]:
+    missing = -size % stride
+    return missing // 2, missing - missing // 2
+
+
+def _two_convolutions(x: Any, channels: int, name: str) -> Any:
+    for part in "ab":
+        x = layers.Conv2D(
+            channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}{part}_conv"
+        )(x)
+        x = layers.GroupNormalization(math.gcd(NUM_GROUPS, channels), name=f"{name}{part}_norm")(x)
+        x = layers.Activation("relu", name=f"{name}{part}_relu")(x)
+    return x
