@@ -19,7 +19,6 @@ except ImportError as error:
 from precompute.dataset.guards import check_leaks, check_shards
 from precompute.dataset.leases import Lease, hold_rows
 from precompute.dataset.manifest import Manifest, Row, Split
-from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import position_of_epoch, select_rows
 from precompute.decoding import batch_parser
 from precompute.epochs import EpochCounter, EpochRow
@@ -172,15 +171,9 @@ def _row_reader(
     root: Path, manifest: Manifest, split: str, rows: Sequence[Row], *, seed: int | None
 ) -> Callable[[Any], Any]:
     """Return a function from the number of rows read so far to a dataset of one row's encoded records."""
-    paths, grid = DatasetPaths(root), manifest.splits[split]
+    grid = manifest.splits[split]
     table = tf.constant(
-        [
-            [
-                str(paths.shard(manifest.name, manifest.generation, split, row.row, block, grid.num_blocks))
-                for block in range(grid.num_blocks)
-            ]
-            for row in rows
-        ]
+        [[str(manifest.shard_path(root, split, row.row, block)) for block in range(grid.num_blocks)] for row in rows]
     )
     mean_bytes = max(1, rows[0].num_bytes // max(1, grid.num_records))
     num_open = min(INTERLEAVED_SHARDS, grid.num_blocks)

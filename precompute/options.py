@@ -8,12 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import joblib
-
 from precompute.errors import UsageError
-from precompute.record.seeding import check_seed
 
-__all__ = ["BuildOptions", "parse_bytes", "parse_image_size", "parse_mask_map"]
+__all__ = ["BuildOptions", "check_seed", "parse_bytes", "parse_image_size", "parse_mask_map"]
 
 BACKENDS = ("loky", "threading", "sequential", "dask", "ray", "spark", "multiprocessing")
 ENCODINGS = ("jpeg", "png", "raw")
@@ -51,6 +48,17 @@ def parse_image_size(text: str | Sequence[str]) -> tuple[int, int]:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed if a record can hold it.
+
+    Raises:
+        UsageError: It is not an integer from 0 to 2**63 − 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}.")
+    return seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +148,8 @@ class BuildOptions:
     @property
     def num_jobs(self) -> int:
         """Workers to start: all cores that the container grants, unless told otherwise."""
+        import joblib  # here, so that --help is quick
+
         return int(joblib.cpu_count()) if self.jobs is None else self.jobs
 
     def allowed_bad(self, num_sources: int) -> int:

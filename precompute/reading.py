@@ -9,13 +9,12 @@ from typing import Any
 from precompute.dataset.guards import check_shards
 from precompute.dataset.leases import Lease, RowName, hold_rows
 from precompute.dataset.manifest import Manifest, Row, RowFile, read_row_file
-from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
 
-__all__ = ["choose_row", "read", "shard_path"]
+__all__ = ["choose_row", "read"]
 
 REPAIR = "Run the same `precompute build` again: it puts back what is missing or altered."
 
@@ -64,16 +63,10 @@ def choose_row(manifest: Manifest, split: str, number: int | None) -> Row:
     return rows[0] if number is None else select_rows(manifest.splits[split], [number], name=split)[0]
 
 
-def shard_path(root: Path, manifest: Manifest, split: str, row: int, block: int) -> Path:
-    """Return where the shard of one block in one row lies."""
-    num_blocks = manifest.splits[split].num_blocks
-    return DatasetPaths(root).shard(manifest.name, manifest.generation, split, row, block, num_blocks)
-
-
 def _examples(root: Path, manifest: Manifest, row_file: RowFile, lease: Lease) -> Iterator[dict[str, Any]]:
     try:
         for block, shard in enumerate(row_file.shards):
-            path = shard_path(root, manifest, row_file.split, row_file.row, block)
+            path = manifest.shard_path(root, row_file.split, row_file.row, block)
             num_records = 0
             for record in read_records(path):
                 yield _example(record, manifest, f"{path}: record {num_records}")

@@ -15,7 +15,6 @@ from precompute.checks.shards import Cell, ShardCheck, check_shard
 from precompute.dataset.leases import RowName, hold_rows
 from precompute.dataset.manifest import Manifest
 from precompute.errors import VerificationError, first_few
-from precompute.reading import shard_path
 from precompute.text import format_count
 
 __all__ = ["Problem", "ShardCheck", "VerifyReport", "verify"]
@@ -153,7 +152,7 @@ def _cells(out: Path, manifest: Manifest, lists: Lists) -> Iterator[Cell]:
     for (split, number), row_file in lists.row_files.items():
         for block, shard in enumerate(row_file.shards):
             yield Cell(
-                path=shard_path(out, manifest, split, number, block),
+                path=manifest.shard_path(out, split, number, block),
                 shard=shard,
                 row=rows[split, number],
                 places=lists.places[split][block] if split in lists.places else None,

@@ -131,3 +131,17 @@ def test_what_cannot_be_pickled() -> None:
             self.lock = threading.Lock()
 
     assert "it cannot be handed to worker processes: TypeError: cannot pickle" in refusal(Locked())
+
+
+@pytest.mark.parametrize("side", [32, 40, 64, 128])
+def test_resized_masks_stay_on_their_images(side: int) -> None:
+    y, x = np.mgrid[:200, :200]
+    disc = ((y - 93.5) ** 2 + (x - 110.5) ** 2 < 50**2).astype(np.uint8)
+    compose = resize(side, side)
+    found = compose(image=np.repeat(disc[..., None] * 255, 3, axis=2), mask=disc)
+
+    def middle(weights: Any) -> Any:
+        return np.array([(np.arange(side) * weights.sum(axis)).sum() for axis in (1, 0)]) / weights.sum()
+
+    shift = middle(found["mask"].astype(float)) - middle(found["image"][..., 0].astype(float))
+    assert np.abs(shift).max() < 0.12, shift  # pixels; with INTER_NEAREST up to 0.56

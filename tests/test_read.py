@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import albumentations as A
+import cv2
 import numpy as np
 import pytest
 from drawn import draw_classes, draw_pairs, options, save
@@ -51,7 +52,7 @@ def test_the_first_row_is_read_when_none_is_named(pairs: Path) -> None:
 
 
 def test_pixels_are_those_of_the_resized_source_in_the_original_row(pairs: Path) -> None:
-    resize = A.Resize(16, 16)
+    resize = A.Resize(16, 16, mask_interpolation=cv2.INTER_NEAREST_EXACT)
     for example in read(pairs / "out", split="validation"):
         image = np.asarray(Image.open(pairs / "sources" / "images" / example["filename"]))
         mask = np.asarray(Image.open(pairs / "sources" / "masks" / example["filename"]))

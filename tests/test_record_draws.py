@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precompute.errors import UsageError
+from precompute.options import check_seed
 from precompute.record.pipeline import Pipeline, prepare
-from precompute.record.seeding import Draws, check_seed, digest
+from precompute.record.seeding import Draws, digest
 
 IMAGE = some_sources(1)[0].image
 MASK = some_sources(1)[0].mask

@@ -18,7 +18,6 @@ from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.plan.settings import pixel_versions
-from precompute.reading import shard_path
 from precompute.record.stored import decode_record
 from precompute.record.tfrecord import read_records
 from precompute.remake import Remaker
@@ -74,7 +73,7 @@ def compare_remade(
         why = _compare(out, manifest, remaker, choice, exact=exact)
         remade.num_records += 1
         if why is not None:
-            path = shard_path(out, manifest, choice.split, choice.row.row, choice.block)
+            path = manifest.shard_path(out, choice.split, choice.row.row, choice.block)
             text = f"record {choice.index} ({choice.place[0]}, seed {choice.row.seed}, variant {choice.row.variant})"
             remade.problems.append(Problem(path=path, why=f"{text}: {why}", kind="source"))
     return remade
@@ -115,7 +114,7 @@ def _compare(out: Path, manifest: Manifest, remaker: Remaker, choice: _Choice, *
     key, copy = choice.place
     try:
         made = remaker.record(choice.split, choice.row, key, copy)
-        records = read_records(shard_path(out, manifest, choice.split, choice.row.row, choice.block))
+        records = read_records(manifest.shard_path(out, choice.split, choice.row.row, choice.block))
         stored = next(itertools.islice(records, choice.index, None), None)
     except (RejectedSource, DatasetError) as error:
         return str(error).rstrip(".")

@@ -142,6 +142,11 @@ class Manifest:
             if not re.fullmatch(pattern, value):
                 raise DatasetError(f"{path}: {field_name}: {value!r} is not a name that precompute gives.")
 
+    def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
+        """Return where the shard of one block in one row lies."""
+        num_blocks = self.splits[split].num_blocks
+        return DatasetPaths(folder).shard(self.name, self.generation, split, row, block, num_blocks)
+
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         return dump({"format": FORMAT, "version": list(VERSION), **dataclasses.asdict(self)})

@@ -14,7 +14,7 @@ from precompute.errors import DatasetError, UsageError
 from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
 from precompute.plan.listing import Entry, read_listing
 from precompute.plan.places import shard_places, spread
-from precompute.reading import choose_row, shard_path
+from precompute.reading import choose_row
 from precompute.record.stored import decode_record
 from precompute.record.tfrecord import read_records
 
@@ -110,7 +110,7 @@ def _read_column(
     """Return the pictures of one row by key."""
     cells = {}
     for block, wanted in positions.items():
-        path = shard_path(out, manifest, split, row.row, block)
+        path = manifest.shard_path(out, split, row.row, block)
         for index, record in enumerate(read_records(path)):
             if index in wanted:
                 cells[wanted[index]] = _cell(decode_record(record), wanted[index], path)

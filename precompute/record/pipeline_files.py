@@ -30,13 +30,16 @@ SUFFIXES = (".py", ".yaml", ".yml", ".json")
 OTHER_NAMES = {"training": "train", "val": "validation", "valid": "validation", "testing": "test"}
 
 
+EXACT = {"mask_interpolation": cv2.INTER_NEAREST_EXACT}  # keeps masks on their images; see `pipeline.resize`
+
+
 def _light(height: int, width: int) -> Any:
     return albumentations.Compose(
         [
             albumentations.HorizontalFlip(p=0.5),
             albumentations.Rotate(limit=15, p=0.5),
             albumentations.RandomBrightnessContrast(p=0.3),
-            albumentations.Resize(height, width),
+            albumentations.Resize(height, width, **EXACT),
         ]
     )
 
@@ -44,7 +47,7 @@ def _light(height: int, width: int) -> Any:
 def _medium(height: int, width: int) -> Any:
     return albumentations.Compose(
         [
-            albumentations.RandomResizedCrop((height, width), scale=(0.5, 1.0), ratio=(0.8, 1.25)),
+            albumentations.RandomResizedCrop((height, width), scale=(0.5, 1.0), ratio=(0.8, 1.25), **EXACT),
             albumentations.HorizontalFlip(p=0.5),
             albumentations.Rotate(limit=20, p=0.5),
             albumentations.RandomBrightnessContrast(p=0.5),
@@ -57,7 +60,7 @@ def _medium(height: int, width: int) -> Any:
 def _heavy(height: int, width: int) -> Any:
     return albumentations.Compose(
         [
-            albumentations.RandomResizedCrop((height, width), scale=(0.3, 1.0), ratio=(0.75, 1.33)),
+            albumentations.RandomResizedCrop((height, width), scale=(0.3, 1.0), ratio=(0.75, 1.33), **EXACT),
             albumentations.HorizontalFlip(p=0.5),
             albumentations.Affine(rotate=(-30, 30), shear=(-10, 10), border_mode=cv2.BORDER_REFLECT_101, p=0.5),
             albumentations.ElasticTransform(alpha=30, sigma=6, approximate=True, p=0.2),

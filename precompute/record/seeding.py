@@ -8,9 +8,7 @@ import struct
 
 import numpy as np
 
-from precompute.errors import UsageError
-
-__all__ = ["Draws", "check_seed", "digest"]
+__all__ = ["Draws", "digest"]
 
 PERSON = b"augonce-draws-1"
 
@@ -52,14 +50,3 @@ class Draws:
         }
         self.py_random.seed(int.from_bytes(seeds[16:], "little"))
         return seeds
-
-
-def check_seed(seed: int) -> int:
-    """Return the seed if a record can hold it.
-
-    Raises:
-        UsageError: It is not an integer from 0 to 2**63 − 1.
-    """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UsageError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}.")
-    return seed

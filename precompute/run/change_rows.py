@@ -11,12 +11,10 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.rows import describe_numbers, parse_row_ranges, select_rows
 from precompute.errors import DatasetError, PipelineError, RejectedSource, SettingsError, UsageError, first_few
-from precompute.options import BuildOptions
+from precompute.options import BuildOptions, check_seed
 from precompute.plan.listing import sources_of_listing
 from precompute.plan.settings import differences, pixel_versions
-from precompute.reading import shard_path
 from precompute.record.example import decode_example
-from precompute.record.seeding import check_seed
 from precompute.record.tfrecord import read_records
 from precompute.remake import Remaker
 from precompute.run.finish import publish
@@ -180,7 +178,7 @@ def _check_same_bytes(out: Path, manifest: Manifest, remaker: Remaker, split: st
         PipelineError: It is not.
     """
     row = manifest.splits[split].rows[0]
-    for stored in islice(read_records(shard_path(out, manifest, split, row.row, 0)), SAMPLE_SIZE):
+    for stored in islice(read_records(manifest.shard_path(out, split, row.row, 0)), SAMPLE_SIZE):
         example: dict[str, Any] = dict(decode_example(stored))
         key, copy = example["augment/key"][0].decode(), example["augment/copy"][0]
         try:

@@ -55,7 +55,7 @@ def _find_broken(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, *
     broken = []
     for (split, row), row_file in row_files.items():
         for block, shard in enumerate(row_file.shards):
-            path = paths.shard(manifest.name, manifest.generation, split, row, block, len(row_file.shards))
+            path = manifest.shard_path(paths.root, split, row, block)
             whole = path.is_file() and path.stat().st_size == shard.num_bytes
             if not whole or (full and hashlib.sha256(path.read_bytes()).hexdigest() != shard.sha256):
                 broken.append((split, row, block))
