@@ -265,10 +265,10 @@ def test_leaks_between_splits_are_reported(tmp_path: Path, capfd: pytest.Capture
     for path in sorted((tmp_path / "data" / "val").rglob("*.png")):
         path.rename(path.with_stem(f"v{path.stem}"))
     assert folder.exists()
-    result = precompute.build(tmp_path / "data", tmp_path / "out", **options(validation_split=0.0))
+    result = precompute.build(tmp_path / "data", tmp_path / "out", **options(validation_split=0.0, quiet=False))
     assert result.manifest is not None
     assert [leak["num_sources"] for leak in result.manifest.leaks] == [4]
-    assert "share the content of 4 sources" in result.summary()
+    assert "warning: train and validation share the content of 4 sources" in capfd.readouterr().err
 
 
 def test_manifest_records_what_was_asked(pairs: Path, tmp_path: Path) -> None:

@@ -108,7 +108,10 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         )
         if not options.dry_run:
             repair(work, progress)
-        return write_rows(replace(work, rows=plan_rows(chosen, _wanted(chosen, options))), progress)
+        result = write_rows(replace(work, rows=plan_rows(chosen, _wanted(chosen, options))), progress)
+        for warning in result.warnings():
+            progress.say(f"warning: {warning}")
+        return result
 
 
 def _source_notes(sources: Sources) -> list[str]:

@@ -54,12 +54,13 @@ class BuildResult:
                 f"  one epoch reads one row: each of the {train.num_records:,} training sources once; "
                 f"{format_count(len(train.rows), 'epoch')} until the first row comes again"
             )
-        lines += [f"  warning: {text}" for text in self._warnings(self.manifest)]
         return "\n".join(lines)
 
-    @staticmethod
-    def _warnings(manifest: Manifest) -> Iterator[str]:
-        target = manifest.target
+    def warnings(self) -> Iterator[str]:
+        """Yield what the user should know before training on this dataset."""
+        if self.manifest is None:
+            return
+        manifest, target = self.manifest, self.manifest.target
         if target.kind == "mask" and target.num_classes == 256 and target.ignore_class is None:
             yield (
                 "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
