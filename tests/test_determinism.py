@@ -20,6 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import precompute
+from precompute.dataset.manifest import Manifest
+from precompute.record.example import decode_example
+from precompute.record.tfrecord import read_records
+from precompute.remake import remake_record
 from precompute.run import files, write
 from precompute.run.task import Task
 
@@ -32,10 +36,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def built(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("expected") / "out"
     precompute.build(folder, out, **options(variants=VARIANTS))
-    hashes = shard_hashes(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def expected(built: Path) -> dict[str, str]:
+    hashes = shard_hashes(built)
     assert len(set(hashes.values())) == len(hashes) == 2 * VARIANTS - VARIANTS + 1, "a shard a row, one a split"
     return hashes
 
@@ -98,6 +107,18 @@ def test_grown_or_built_at_once(
     for variants in [*sorted(steps), VARIANTS]:
         precompute.build(folder, out, **options(variants=variants))
     assert shard_hashes(out) == expected
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_record_made_alone_equals_the_stored_one(built: Path, data: st.DataObject) -> None:
+    manifest = Manifest.load(built)
+    split = data.draw(st.sampled_from(list(manifest.splits)))
+    row = data.draw(st.sampled_from(manifest.splits[split].rows))
+    shards = [manifest.shard_path(built, split, row.row, b) for b in range(manifest.splits[split].num_blocks)]
+    stored = data.draw(st.sampled_from([record for shard in shards for record in read_records(shard)]))
+    key: Any = decode_example(stored)["augment/key"][0]
+    assert remake_record(built, manifest, split, row, key.decode()) == stored
 
 
 class Crash(BaseException):

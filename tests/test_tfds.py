@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from drawn import draw_pairs, options
 
+import precompute
 from precompute.dataset.manifest import Image, Manifest, Row, RowFile, Shard, Split, Target
 from precompute.dataset.paths import DatasetPaths
 from precompute.record.example import encode_example
@@ -228,3 +230,22 @@ def test_an_empty_shard_and_a_split_without_rows_do_no_harm(tmp_path: Path) -> N
     builder = tfds.builder_from_directory(tmp_path)
     assert set(builder.info.splits) == {"train", "train_r0002"}
     assert len(read(builder, "train")) == SHARD_SIZES[0]
+
+
+@pytest.mark.parametrize("encoding", ["png", "jpeg"])
+def test_what_a_build_leaves_is_opened(tmp_path: Path, encoding: str) -> None:
+    given = options(image_format=encoding, variants=2)
+    precompute.build(draw_pairs(tmp_path / "data", 16), tmp_path / "cells", **given)
+    builder = tfds.builder_from_directory(str(tmp_path / "cells"))
+    assert set(builder.info.splits) == {"train", "train_r0000", "train_r0001", "validation", "validation_r0000"}
+    for split, row in (("train", 1), ("validation", 0)):
+        stored = {example["key"]: example for example in precompute.read(tmp_path / "cells", split=split, row=row)}
+        seen = 0
+        for example in tfds.as_numpy(builder.as_dataset(split=f"{split}_r{row:04d}")):
+            expected = stored[example["augment/key"].decode()]
+            np.testing.assert_array_equal(example["image/segmentation/class/encoded"][..., 0], expected["mask"])
+            # TensorFlow's quick JPEG decoder, which TensorFlow Datasets takes, rounds otherwise than Pillow.
+            near = np.abs(example["image/encoded"].astype(int) - expected["image"].astype(int))
+            assert near.max() <= (0 if encoding == "png" else 24)
+            seen += 1
+        assert seen == len(stored) > 0

@@ -14,12 +14,13 @@ import pytest
 from test_train_datasets import SIZE, write_classes, write_masks
 
 import precompute
+from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PrecomputeError, SettingsError, UsageError
 from train.evaluate import evaluate
 from train.fit import fit
 from train.options import EvaluateOptions, FitOptions
 from train.recorder import Recorder
-from train.run_folder import RunFolder
+from train.run_folder import RunFolder, RunSettings
 
 PNG = b"\x89PNG"
 
@@ -205,9 +206,28 @@ def test_class_ids_without_an_output_are_named_before_training(tmp_path):
 def test_one_process_a_run(tmp_path, masks):
     with RunFolder(tmp_path).hold(), pytest.raises(PrecomputeError, match="another process is training"):
         fit(masks, run=tmp_path, options=tiny())
+    with RunFolder(tmp_path).hold():
+        pass  # free again
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot be used as a folder"), RunFolder(tmp_path / "file").hold():
+        pass
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path, masks):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(SettingsError, match="has files but no run"):
         fit(masks, run=tmp_path, options=tiny(), restart=True)
+
+
+def test_restart_throws_away_the_run_and_nothing_else(tmp_path, masks):
+    folder = RunFolder(tmp_path)
+    settings = RunSettings.of(masks, Manifest.load(masks), tiny())
+    folder.open(settings)
+    for name in ("checkpoint.npz", "best.keras", "history.csv", "evaluate-test.json", "notes.txt"):
+        (tmp_path / name).write_text("old")
+    other = RunSettings.of(masks, Manifest.load(masks), tiny(seed=5))
+    with pytest.raises(SettingsError, match="--seed: 0 in the run, 5 now"):
+        folder.open(other)
+    folder.open(other, restart=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "options.json"}
+    assert folder.load_settings() == other
