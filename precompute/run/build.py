@@ -27,6 +27,7 @@ from precompute.run.result import BuildResult
 from precompute.run.write import Work, plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
+from precompute.text import format_count
 
 __all__ = ["build", "build_dataset"]
 
@@ -115,7 +116,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
 
 
 def _source_notes(sources: Sources) -> list[str]:
-    passed_over = [f"{sources.strangers:,} files are no images of this layout and were passed over."]
+    passed_over = [f"{format_count(sources.strangers, 'file')} passed over: no images of this layout."]
     return [*sources.notes, *(passed_over if sources.strangers else [])]
 
 
