@@ -72,7 +72,7 @@ def test_interruption_exits_with_130(folder: Path, monkeypatch: pytest.MonkeyPat
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(write, "run_tasks", interrupted)
+    monkeypatch.setattr(write, "run_surviving", interrupted)
     assert build(folder) == 130
 
 

@@ -47,6 +47,11 @@ class DatasetPaths:
         return self.build / "tmp"
 
     @property
+    def whereabouts(self) -> Path:
+        """Folder of notes: which source each worker is at."""
+        return self.build / "at"
+
+    @property
     def errors(self) -> Path:
         """All bad sources of the last build, one JSON object a line."""
         return self.root / "errors.jsonl"

@@ -1,21 +1,27 @@
-"""Cuts columns into tasks and runs them. Owns joblib."""
+"""Cuts columns into tasks and runs them, also when workers die. Owns joblib."""
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
+from precompute.run.receipts import Bad
 from precompute.run.task import Job, Task, TaskDone, run_task
+from precompute.run.whereabouts import left_behind
 
-__all__ = ["cut_columns", "run_tasks"]
+__all__ = ["cut_columns", "run_surviving"]
 
 LONGEST_TASK_S = 600.0
 MOST_ROWS = 128  # open files of a task
+KILLS = "the worker process that tried it died, twice: out of memory, or a crash in a library"
 
 
 def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[Task]:
@@ -44,11 +50,16 @@ def _cut(column: Task, pieces: int) -> Iterator[Task]:
         yield replace(column, rows=column.rows[piece * num_rows // pieces : (piece + 1) * num_rows // pieces])
 
 
+class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
+    """A worker process ended; joblib gives up the whole call."""
+
+
 def run_tasks(job: Job, tasks: Sequence[Task], *, jobs: int, backend: str, on_done: Callable[[TaskDone], None]) -> None:
     """Run all tasks, in any order; what they made is in their receipts.
 
     Raises:
-        BuildError: Workers died.
+        WorkersDied: A worker process ended.
+        BuildError: The disk does not do its part.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
@@ -59,12 +70,59 @@ def run_tasks(job: Job, tasks: Sequence[Task], *, jobs: int, backend: str, on_do
             for done in parallel(joblib.delayed(run_task)(job, task) for task in tasks):
                 on_done(done)
         except TerminatedWorkerError as error:
-            raise BuildError(
-                "a worker process died, killed from outside or for lack of memory. What was finished is kept: run the "
-                "same command again, with fewer --jobs if memory is short."
-            ) from error
+            raise WorkersDied from error
         except OSError as error:
             raise BuildError(
                 f"{error.filename or job.out}: writing failed: {error.strerror or error}. What was finished is kept: "
                 "mend it, then run the same command again."
             ) from error
+
+
+def run_surviving(
+    job: Job, tasks: Sequence[Task], *, jobs: int, backend: str, on_done: Callable[[TaskDone], None]
+) -> dict[tuple[str, str], Bad] | None:
+    """Run tasks; when a worker dies, find out by which source.
+
+    Returns:
+        None when all tasks have run. Else some are left over, and this is (split, key) → each source that killed the
+        worker that tried it, twice and alone.
+
+    Raises:
+        BuildError: Workers die, and by no source: there is not enough memory, or somebody kills them.
+    """
+    notes = DatasetPaths(Path(job.out)).whereabouts
+    try:
+        run_tasks(job, tasks, jobs=jobs, backend=backend, on_done=on_done)
+        return None
+    except WorkersDied as error:
+        suspects = left_behind(notes)  # all workers of the call were ended with the one that died
+        if not suspects:
+            raise BuildError(
+                "worker processes die before they come to a source: killed from outside, or for lack of memory. What "
+                "was finished is kept: run the same command again, with fewer --jobs if memory is short."
+            ) from error
+    killers: dict[tuple[str, str], Bad] = {}
+    for task in tasks:
+        if suspects & {(task.split, place.key) for place in task.places}:
+            killers |= _try_alone(job, task, notes, backend=backend, on_done=on_done)
+    return killers
+
+
+def _try_alone(
+    job: Job, task: Task, notes: Path, *, backend: str, on_done: Callable[[TaskDone], None]
+) -> dict[tuple[str, str], Bad]:
+    """Run one task by itself, up to twice; returns the source at which it died both times, if it did."""
+    deaths: Counter[tuple[str, str]] = Counter()
+    for _ in range(2):
+        try:
+            # Two jobs, of which one has nothing to do: with one, joblib would run it in this process.
+            run_tasks(job, [task], jobs=2, backend=backend, on_done=on_done)
+            return {}
+        except WorkersDied:
+            deaths.update(left_behind(notes))
+    images = {(task.split, place.key): place.image for place in task.places}
+    return {
+        name: Bad(key=name[1], reason=f"{images[name]}: {KILLS}")
+        for name, times in deaths.items()
+        if times == 2 and name in images
+    }

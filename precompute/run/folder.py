@@ -46,6 +46,7 @@ def write_lock(out: Path) -> Iterator[None]:
         raise BuildError(f"{out}: cannot be written to: {error.strerror}.") from error
     try:
         remove_tree(paths.temporary)
+        remove_tree(paths.whereabouts)
         yield
     finally:
         lock.release()

@@ -10,7 +10,7 @@ from precompute.dataset.manifest import Manifest, RowFile, Shard, read_row_file
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError, first_few
 from precompute.plan.generation import RowPlan
-from precompute.run.execute import run_tasks
+from precompute.run.execute import run_surviving
 from precompute.run.files import commit, remove_tree
 from precompute.run.grid import Grid
 from precompute.run.progress import Progress
@@ -46,7 +46,7 @@ def repair(work: Work, progress: Progress) -> int:
         tasks = _make_tasks(grid, manifest, row_files, broken)
         progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
         job = replace(make_job(work), generation=SCRATCH)
-        run_tasks(job, tasks, jobs=work.options.num_jobs, backend=work.options.backend, on_done=progress.task_done)
+        run_surviving(job, tasks, jobs=work.options.num_jobs, backend=work.options.backend, on_done=progress.task_done)
         _put_back(grid.paths, manifest, row_files, broken)
     return len(broken)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
 from precompute.run.files import ShardWriter, commit, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
+from precompute.run.whereabouts import Whereabouts
 
 __all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
 
@@ -71,6 +72,7 @@ class Task:
         rows: (row, seed, variant) of each row to write.
         places: All places of the block, in order.
         skipped: Keys that are left out.
+        known_bad: Those of them that no receipt would name otherwise: they killed the workers that tried them.
     """
 
     split: str
@@ -79,6 +81,12 @@ class Task:
     rows: list[tuple[int, int, int]]
     places: list[Place]
     skipped: list[str]
+    known_bad: list[Bad] = field(default_factory=list)
+
+    def naming(self, killers: Mapping[tuple[str, str], Bad]) -> Task:
+        """Return the task with those of its skipped sources named that killed workers."""
+        known = [bad for (split, key), bad in killers.items() if split == self.split and key in self.skipped]
+        return replace(self, known_bad=known) if known else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +102,8 @@ def run_task(job: Job, task: Task) -> TaskDone:
     paths = DatasetPaths(Path(job.out))
     with _one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
-        column, bad = _write_places(job, task, writers)
+        note = stack.enter_context(Whereabouts(paths.whereabouts))
+        column, bad = _write_places(job, task, writers, note)
         hashes = [writer.finish() for writer in writers]
         commit([(writer.meanwhile, writer.final) for writer in writers])
         content = column.to_bytes()
@@ -108,7 +117,7 @@ def run_task(job: Job, task: Task) -> TaskDone:
                 num_bytes=writer.num_bytes,
                 sha256=sha256,
                 column_sha256=hashlib.sha256(content).hexdigest(),
-                bad=bad,
+                bad=[*task.known_bad, *bad],
                 cpu_features=cv2.getCPUFeaturesLine(),
             ).save(paths, job.generation)
     return TaskDone(
@@ -131,7 +140,7 @@ def _open_shard(paths: DatasetPaths, job: Job, task: Task, row: int) -> ShardWri
     return ShardWriter(final, paths.temporary, buffer_bytes=max(8192, BUFFER_BYTES // len(task.rows)))
 
 
-def _write_places(job: Job, task: Task, writers: Sequence[ShardWriter]) -> tuple[Column, list[Bad]]:
+def _write_places(job: Job, task: Task, writers: Sequence[ShardWriter], note: Whereabouts) -> tuple[Column, list[Bad]]:
     pipeline = Pipeline(job.pipelines[task.split], own_process=job.own_process)
     original = Pipeline(job.pipelines["original"], own_process=job.own_process) if "original" in job.pipelines else None
     column, bad, found = Column(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
@@ -139,6 +148,7 @@ def _write_places(job: Job, task: Task, writers: Sequence[ShardWriter]) -> tuple
     for place in task.places:
         if place.key in failed:
             continue
+        note.at(task.split, place.key)
         for writer in writers:
             writer.mark()
         try:

@@ -15,7 +15,7 @@ from precompute.plan.generation import RowPlan, missing_rows
 from precompute.plan.make import make_spec
 from precompute.record.pipeline import Prepared
 from precompute.run.adopt import adopt
-from precompute.run.execute import cut_columns, run_tasks
+from precompute.run.execute import cut_columns, run_surviving
 from precompute.run.files import remove, write_whole
 from precompute.run.finish import list_rows, publish, start_manifest
 from precompute.run.folder import Known, next_generation, save_draft, sweep
@@ -23,7 +23,7 @@ from precompute.run.grid import Grid, make_grid
 from precompute.run.progress import Progress
 from precompute.run.receipts import Bad, Receipt
 from precompute.run.result import BuildResult
-from precompute.run.task import Job
+from precompute.run.task import Job, Task
 from precompute.sources.source import Sources
 
 __all__ = ["Work", "make_job", "plan_rows", "unlist_rows", "work_grid", "write_rows"]
@@ -130,30 +130,41 @@ def _run_until_proven(
     work: Work, grid: Grid, progress: Progress
 ) -> tuple[dict[str, set[str]], dict[str, list[Receipt]]]:
     """Run tasks until a receipt proves every cell; returns the skipped keys and the receipts."""
-    skipped, job = _accepted(work, grid), make_job(work)
+    accepted, job = _accepted(work, grid), make_job(work)
+    killers: dict[tuple[str, str], Bad] = {}
     for _ in range(MOST_PASSES):
+        skipped = {s: keys | {key for split, key in killers if split == s} for s, keys in accepted.items()}
         tasks, proven = grid.missing(work.rows, skipped)
         if not tasks:
             return skipped, proven
-        record_s = max(plan.record_s for plan in grid.plan.splits.values())
         progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
-        run_tasks(
-            job,
-            cut_columns(tasks, jobs=work.options.num_jobs, record_s=record_s),
-            jobs=work.options.num_jobs,
-            backend=work.options.backend,
-            on_done=progress.task_done,
-        )
+        deadly = _run(work, job, [task.naming(killers) for task in tasks], progress)
+        if deadly is not None:
+            killers |= deadly
+            continue  # a pass that was cut short: all sources are gone through before they are judged
         bad = grid.bad_of(work.rows)
-        new = {s: {k: b for k, b in found.items() if k not in skipped[s]} for s, found in bad.items()}
+        for (split, key), killer in killers.items():
+            bad.setdefault(split, {})[key] = killer
+        new = {s: {k: b for k, b in found.items() if k not in accepted[s]} for s, found in bad.items()}
         if any(new.values()):
-            _judge(work, grid, bad, num_accepted=sum(len(keys) for keys in skipped.values()))
+            _judge(work, grid, bad)
             if work.known.manifest is not None:
                 raise _SourcesFellOut(new)
-            skipped = {s: keys | set(new.get(s, ())) for s, keys in skipped.items()}
+            accepted = {s: keys | set(new.get(s, ())) for s, keys in accepted.items()}
     raise BuildError(
         f"{work.out}: after {MOST_PASSES} passes there are still cells without a receipt; are the sources or "
         "the output being changed meanwhile?"
+    )
+
+
+def _run(work: Work, job: Job, tasks: Sequence[Task], progress: Progress) -> dict[tuple[str, str], Bad] | None:
+    record_s = max(plan.record_s for plan in work.known.plan.splits.values())
+    return run_surviving(
+        job,
+        cut_columns(tasks, jobs=work.options.num_jobs, record_s=record_s),
+        jobs=work.options.num_jobs,
+        backend=work.options.backend,
+        on_done=progress.task_done,
     )
 
 
@@ -168,7 +179,7 @@ def _accepted(work: Work, grid: Grid) -> dict[str, set[str]]:
     return skipped
 
 
-def _judge(work: Work, grid: Grid, bad: Mapping[str, Mapping[str, Bad]], *, num_accepted: int) -> None:
+def _judge(work: Work, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:
     """Raise unless that many bad sources were accepted; all of them go to a file."""
     found = [{"split": s, "key": b.key, "reason": b.reason} for s in bad for b in bad[s].values()]
     total = len({(f["split"], f["key"]) for f in found} | {(e["split"], e["key"]) for e in grid.plan.skipped})

@@ -1,0 +1,76 @@
+"""A worker that dies does not end the job, and the source that killed it is known by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn import draw_pairs, options, rows_of, save, shard_hashes
+from test_build import keys_of
+
+import precompute
+from precompute.dataset.manifest import Manifest
+from precompute.errors import BadSourcesError
+
+# Kills its process, as a crash in a codec would, unless that is the one that tries the pipeline before the job.
+PIPELINES = """
+import os, signal
+from pathlib import Path
+import albumentations as A
+
+PARENT = {parent}
+ONCE = Path({once!r})
+
+class Deadly(A.ImageOnlyTransform):
+    def apply(self, img, **params):
+        if tuple(img[0, 0]) == (255, 0, 0) and os.getpid() != PARENT:
+            if not ONCE.name or not ONCE.exists():
+                ONCE.name and ONCE.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return img
+
+train = A.Compose([Deadly(p=1), A.HorizontalFlip(p=0.5), A.Resize(16, 16)])
+validation = A.Compose([A.Resize(16, 16)])
+"""
+
+
+def deadly(folder: Path, keys: list[str], *, once: str = "") -> Path:
+    import os
+
+    for key in keys:
+        save(folder / "data" / "images" / f"{key}.png", np.full((20, 18, 3), (255, 0, 0), np.uint8))
+        save(folder / "data" / "masks" / f"{key}.png", np.zeros((20, 18), np.uint8))
+    path = folder / "pipelines.py"
+    path.write_text(PIPELINES.format(parent=os.getpid(), once=once))
+    return path
+
+
+def test_a_source_that_kills_its_worker_is_a_bad_source(tmp_path: Path) -> None:
+    draw_pairs(tmp_path / "data", 40)
+    given = options(
+        pipeline=deadly(tmp_path, ["s004", "s030"]), backend="loky", jobs=2, validation_split=0.0, variants=2
+    )
+    with pytest.raises(BadSourcesError) as caught:
+        precompute.build(tmp_path / "data", tmp_path / "out", **given)
+    for part in ("2 of 40 sources are bad", "s004.png: the worker process that tried it died, twice", "s030.png: the"):
+        assert part in str(caught.value)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    precompute.build(tmp_path / "data", tmp_path / "out", **{**given, "skip_bad": "2"})
+    manifest = Manifest.load(tmp_path / "out")
+    assert sorted(entry["key"] for entry in manifest.skipped) == ["s004", "s030"]
+    assert "died, twice" in manifest.skipped[0]["reason"]
+    for row in manifest.splits["train"].rows:
+        assert len(keys_of(tmp_path / "out", "train", row.row)) == 38
+
+
+def test_a_worker_that_dies_once_changes_nothing(tmp_path: Path) -> None:
+    draw_pairs(tmp_path / "data", 40)
+    path = deadly(tmp_path, ["s004"], once=str(tmp_path / "died"))
+    given = options(pipeline=path, validation_split=0.0, variants=2)
+    precompute.build(tmp_path / "data", tmp_path / "out", **{**given, "backend": "loky", "jobs": 2})
+    assert (tmp_path / "died").exists()
+    assert len(rows_of(tmp_path / "out")) == 2
+    precompute.build(tmp_path / "data", tmp_path / "whole" / "out", **given)
+    assert shard_hashes(tmp_path / "out") == shard_hashes(tmp_path / "whole" / "out")
+    assert not any((tmp_path / "out" / ".build" / "at").glob("*"))
