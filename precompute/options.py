@@ -120,6 +120,7 @@ class BuildOptions:
     skip_bad: str = _option(
         "0", "accept up to this many bad sources, or this share (5%%): they are left out of all rows"
     )
+    ignore_space: bool = _option(False, "start although the disk seems too small for what is missing")
     replace: bool = _option(False, "where settings or sources differ: write a new generation, then swap")
     dry_run: bool = _option(False, "show the plan and write nothing")
     quiet: bool = _option(False, "say nothing but errors")

@@ -59,7 +59,6 @@ def run_tasks(job: Job, tasks: Sequence[Task], *, jobs: int, backend: str, on_do
 
     Raises:
         WorkersDied: A worker process ended.
-        BuildError: The disk does not do its part.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
@@ -71,11 +70,6 @@ def run_tasks(job: Job, tasks: Sequence[Task], *, jobs: int, backend: str, on_do
                 on_done(done)
         except TerminatedWorkerError as error:
             raise WorkersDied from error
-        except OSError as error:
-            raise BuildError(
-                f"{error.filename or job.out}: writing failed: {error.strerror or error}. What was finished is kept: "
-                "mend it, then run the same command again."
-            ) from error
 
 
 def run_surviving(

@@ -48,6 +48,11 @@ def write_lock(out: Path) -> Iterator[None]:
         remove_tree(paths.temporary)
         remove_tree(paths.whereabouts)
         yield
+    except OSError as error:  # the disk is full, read-only, or gone
+        raise BuildError(
+            f"{error.filename or out}: {error.strerror or error}. What was finished is kept: mend this, then run the "
+            "same command again."
+        ) from error
     finally:
         lock.release()
 

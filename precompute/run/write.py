@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from precompute.run.receipts import Bad, Receipt
 from precompute.run.result import BuildResult
 from precompute.run.task import Job, Task
 from precompute.sources.source import Sources
+from precompute.text import format_bytes
 
 __all__ = ["Work", "make_job", "plan_rows", "unlist_rows", "work_grid", "write_rows"]
 
@@ -137,6 +139,8 @@ def _run_until_proven(
         tasks, proven = grid.missing(work.rows, skipped)
         if not tasks:
             return skipped, proven
+        if not work.options.ignore_space:
+            _check_space(grid, tasks)
         progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
         deadly = _run(work, job, [task.naming(killers) for task in tasks], progress)
         if deadly is not None:
@@ -155,6 +159,21 @@ def _run_until_proven(
         f"{work.out}: after {MOST_PASSES} passes there are still cells without a receipt; are the sources or "
         "the output being changed meanwhile?"
     )
+
+
+def _check_space(grid: Grid, tasks: Sequence[Task]) -> None:
+    """Refuse a job that cannot fit, before it has filled the disk.
+
+    Raises:
+        BuildError: There is less space than the records will take, by the sample that was measured.
+    """
+    needed = sum(len(t.places) * len(t.rows) * grid.plan.splits[t.split].record_bytes for t in tasks)
+    free = shutil.disk_usage(grid.paths.root).free
+    if needed > free:
+        raise BuildError(
+            f"{grid.paths.root}: about {format_bytes(needed)} are needed for what is missing, {format_bytes(free)} are "
+            "free. Make space, ask for fewer --variants, or start all the same with --ignore-space."
+        )
 
 
 def _run(work: Work, job: Job, tasks: Sequence[Task], progress: Progress) -> dict[tuple[str, str], Bad] | None:

@@ -1,8 +1,11 @@
-"""A worker that dies does not end the job, and the source that killed it is known by name."""
+"""Workers that die and disks that are full: one clear error, nothing lost."""
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +14,8 @@ from test_build import keys_of
 
 import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.errors import BadSourcesError
+from precompute.errors import BadSourcesError, BuildError
+from precompute.run import files
 
 # Kills its process, as a crash in a codec would, unless that is the one that tries the pipeline before the job.
 PIPELINES = """
@@ -36,8 +40,6 @@ validation = A.Compose([A.Resize(16, 16)])
 
 
 def deadly(folder: Path, keys: list[str], *, once: str = "") -> Path:
-    import os
-
     for key in keys:
         save(folder / "data" / "images" / f"{key}.png", np.full((20, 18, 3), (255, 0, 0), np.uint8))
         save(folder / "data" / "masks" / f"{key}.png", np.zeros((20, 18), np.uint8))
@@ -74,3 +76,41 @@ def test_a_worker_that_dies_once_changes_nothing(tmp_path: Path) -> None:
     precompute.build(tmp_path / "data", tmp_path / "whole" / "out", **given)
     assert shard_hashes(tmp_path / "out") == shard_hashes(tmp_path / "whole" / "out")
     assert not any((tmp_path / "out" / ".build" / "at").glob("*"))
+
+
+@pytest.mark.parametrize("after", [0, 3, 40, 80])
+def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    folder, out = draw_pairs(tmp_path / "data", 24), tmp_path / "out"
+    real, left = os.fsync, [*range(after)]
+
+    def fsync(descriptor: int) -> None:
+        if not left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left.pop()
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", fsync)
+        with pytest.raises(BuildError, match="No space left on device. What was finished is kept"):
+            precompute.build(folder, out, **options(variants=30))
+    assert not (out / "manifest.json").exists()
+    precompute.build(folder, out, **options(variants=30))
+    precompute.build(folder, tmp_path / "whole" / "out", **options(variants=30))
+    assert shard_hashes(out) == shard_hashes(tmp_path / "whole" / "out")
+
+
+def test_a_job_that_cannot_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from precompute.run import write
+
+    class Usage:
+        free = 5_000
+
+    def usage(_: Any) -> type[Usage]:
+        return Usage
+
+    monkeypatch.setattr(write.shutil, "disk_usage", usage)
+    folder = draw_pairs(tmp_path / "data", 24)
+    with pytest.raises(BuildError, match=r"about [\d.]+ kB are needed for what is missing, 5\.0 kB are free"):
+        precompute.build(folder, tmp_path / "out", **options())
+    assert not list((tmp_path / "out").rglob("*.tfrecord-*"))
+    precompute.build(folder, tmp_path / "out", **options(ignore_space=True))
