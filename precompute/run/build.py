@@ -24,7 +24,8 @@ from precompute.run.folder import Known, known_generations, next_generation, sav
 from precompute.run.progress import Progress
 from precompute.run.repair import repair
 from precompute.run.result import BuildResult
-from precompute.run.write import Work, plan_rows, write_rows
+from precompute.run.work import Work
+from precompute.run.write import plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
 from precompute.text import format_count

@@ -21,7 +21,8 @@ from precompute.run.finish import publish
 from precompute.run.folder import Known, known_generations, sweep, write_lock
 from precompute.run.progress import Progress
 from precompute.run.result import BuildResult
-from precompute.run.write import Work, plan_rows, unlist_rows, write_rows
+from precompute.run.work import Work
+from precompute.run.write import plan_rows, unlist_rows, write_rows
 
 __all__ = ["Dropped", "drop", "regenerate"]
 

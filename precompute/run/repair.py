@@ -16,7 +16,7 @@ from precompute.run.grid import Grid
 from precompute.run.progress import Progress
 from precompute.run.receipts import read_receipt
 from precompute.run.task import Task
-from precompute.run.write import Work, make_job, work_grid
+from precompute.run.work import Work, make_job, work_grid
 
 __all__ = ["repair"]
 

@@ -1,62 +1,32 @@
-"""Runs the tasks that rows need, judges the bad sources, and lists what is whole."""
+"""Runs the tasks that rows need until all is proven, and lists what is whole."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import BadSourcesError, BuildError, first_few
-from precompute.options import BuildOptions
+from precompute.errors import BuildError
 from precompute.plan.generation import RowPlan, missing_rows
-from precompute.plan.make import make_spec
-from precompute.record.pipeline import Prepared
 from precompute.run.adopt import adopt
 from precompute.run.execute import cut_columns, run_surviving
-from precompute.run.files import remove, write_whole
+from precompute.run.files import remove
 from precompute.run.finish import list_rows, publish, start_manifest
 from precompute.run.folder import Known, next_generation, save_draft, sweep
-from precompute.run.grid import Grid, make_grid
+from precompute.run.grid import Grid
+from precompute.run.judge import accepted_keys, judge, skipped_entries
 from precompute.run.progress import Progress
 from precompute.run.receipts import Bad, Receipt
 from precompute.run.result import BuildResult
 from precompute.run.task import Job, Task
-from precompute.sources.source import Sources
+from precompute.run.work import Work, make_job, work_grid
 from precompute.text import format_bytes
 
-__all__ = ["Work", "make_job", "plan_rows", "unlist_rows", "work_grid", "write_rows"]
+__all__ = ["plan_rows", "unlist_rows", "write_rows"]
 
-Rows = Mapping[str, Sequence[RowPlan]]
 MOST_PASSES = 50  # each pass but the last finds new bad sources
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """All that writing rows needs to know.
-
-    Attributes:
-        out: The dataset's folder.
-        options: Of this build.
-        pipelines: Split → prepared pipeline, one for each.
-        sources: All of them, their splits assigned.
-        known: The generation that is written to.
-        previous: The listed generation, when that is another one.
-        rows: Split → rows that shall be whole at the end, those listed already apart.
-        unlist: Split → numbers of listed rows that the new ones replace.
-    """
-
-    out: Path
-    options: BuildOptions
-    pipelines: Mapping[str, Prepared]
-    sources: Sources
-    known: Known
-    previous: Known | None
-    rows: Rows
-    unlist: Mapping[str, set[int]] = field(default_factory=dict)
 
 
 def plan_rows(known: Known, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, list[RowPlan]]:
@@ -85,13 +55,13 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
         return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0, dry_run=work.options.dry_run)
     grid = work_grid(work)
     if work.previous is not None:
-        adopt(grid, work.previous, _accepted(work, grid))
+        adopt(grid, work.previous, accepted_keys(work, grid))
     try:
         skipped, proven = _run_until_proven(work, grid, progress)
     except _SourcesFellOut as fell:
         return write_rows(_without_sources(work, fell.bad), progress)
     if manifest is None:
-        manifest = start_manifest(grid, work.sources, _skipped_entries(work, grid, skipped))
+        manifest = start_manifest(grid, work.sources, skipped_entries(work, grid, skipped))
     manifest = unlist_rows(list_rows(manifest, grid, work.rows, proven), work.unlist)
     publish(work.out, manifest)
     kept = sweep(work.out, manifest)
@@ -99,26 +69,6 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
         progress.say(f"note: {kept} files of rows no longer listed stay until their readers have ended.")
     remove(grid.paths.errors)
     return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=time.monotonic() - start)
-
-
-def work_grid(work: Work) -> Grid:
-    """Return the grid that the work writes to."""
-    return make_grid(work.out, work.known.plan, work.sources, work.known.listing)
-
-
-def make_job(work: Work) -> Job:
-    """Return what all tasks of the work have in common."""
-    plan, options = work.known.plan, work.options
-    pickled = {split: prepared.pickled for split, prepared in work.pipelines.items()}
-    return Job(
-        out=str(work.out),
-        name=plan.name,
-        generation=plan.generation,
-        fingerprint=plan.fingerprint,
-        spec=make_spec(options, work.sources, plan.image, plan.mask_dtype),
-        pipelines={**pickled, "original": pickled["validation"]},
-        own_process=options.backend != "threading" and options.backend != "sequential" and options.num_jobs > 1,
-    )
 
 
 class _SourcesFellOut(Exception):  # noqa: N818 (an event, not an error)
@@ -132,7 +82,7 @@ def _run_until_proven(
     work: Work, grid: Grid, progress: Progress
 ) -> tuple[dict[str, set[str]], dict[str, list[Receipt]]]:
     """Run tasks until a receipt proves every cell; returns the skipped keys and the receipts."""
-    accepted, job = _accepted(work, grid), make_job(work)
+    accepted, job = accepted_keys(work, grid), make_job(work)
     killers: dict[tuple[str, str], Bad] = {}
     for _ in range(MOST_PASSES):
         skipped = {s: keys | {key for split, key in killers if split == s} for s, keys in accepted.items()}
@@ -151,7 +101,7 @@ def _run_until_proven(
             bad.setdefault(split, {})[key] = killer
         new = {s: {k: b for k, b in found.items() if k not in accepted[s]} for s, found in bad.items()}
         if any(new.values()):
-            _judge(work, grid, bad)
+            judge(work, grid, bad)
             if work.known.manifest is not None:
                 raise _SourcesFellOut(new)
             accepted = {s: keys | set(new.get(s, ())) for s, keys in accepted.items()}
@@ -185,45 +135,6 @@ def _run(work: Work, job: Job, tasks: Sequence[Task], progress: Progress) -> dic
         backend=work.options.backend,
         on_done=progress.task_done,
     )
-
-
-def _accepted(work: Work, grid: Grid) -> dict[str, set[str]]:
-    """Return split → keys that are known to be bad and accepted as such."""
-    skipped: dict[str, set[str]] = {split: set() for split in grid.plan.splits}
-    for entry in grid.plan.skipped:
-        skipped[entry["split"]].add(entry["key"])
-    if work.options.allowed_bad(len(work.sources)) and work.known.manifest is None:
-        for split, bad in grid.bad_of(work.rows).items():
-            skipped[split] |= bad.keys()
-    return skipped
-
-
-def _judge(work: Work, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:
-    """Raise unless that many bad sources were accepted; all of them go to a file."""
-    found = [{"split": s, "key": b.key, "reason": b.reason} for s in bad for b in bad[s].values()]
-    total = len({(f["split"], f["key"]) for f in found} | {(e["split"], e["key"]) for e in grid.plan.skipped})
-    allowed = work.options.allowed_bad(len(work.sources))
-    if total <= allowed:
-        return
-    content = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in found)
-    write_whole(grid.paths.errors, content.encode(), grid.paths.temporary)
-    raise BadSourcesError(
-        f"{total} of {len(work.sources)} sources are bad, {allowed} were accepted:\n"
-        f"{first_few([entry['reason'] for entry in found])}\n"
-        f"All are listed in {grid.paths.errors}. Everything else is written and kept. Mend them and run the same "
-        f"command again, or accept them with --skip-bad {total}: they will be left out of all rows."
-    )
-
-
-def _skipped_entries(work: Work, grid: Grid, skipped: Mapping[str, set[str]]) -> list[dict[str, str]]:
-    reasons = {(entry["split"], entry["key"]): entry["reason"] for entry in grid.plan.skipped}
-    for split, bad in grid.bad_of(work.rows).items():
-        reasons.update({(split, key): b.reason for key, b in bad.items()})
-    return [
-        {"key": key, "split": split, "reason": reasons.get((split, key), "")}
-        for split, keys in skipped.items()
-        for key in sorted(keys)
-    ]
 
 
 def _without_sources(work: Work, bad: Mapping[str, Mapping[str, Bad]]) -> Work:

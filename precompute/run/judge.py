@@ -1,0 +1,58 @@
+"""Bad sources: which are accepted, and whether there are too many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from precompute.errors import BadSourcesError, first_few
+from precompute.run.files import write_whole
+from precompute.run.grid import Grid
+from precompute.run.receipts import Bad
+from precompute.run.work import Work
+
+__all__ = ["accepted_keys", "judge", "skipped_entries"]
+
+
+def accepted_keys(work: Work, grid: Grid) -> dict[str, set[str]]:
+    """Return split → keys that are known to be bad and accepted as such."""
+    skipped: dict[str, set[str]] = {split: set() for split in grid.plan.splits}
+    for entry in grid.plan.skipped:
+        skipped[entry["split"]].add(entry["key"])
+    if work.options.allowed_bad(len(work.sources)) and work.known.manifest is None:
+        for split, bad in grid.bad_of(work.rows).items():
+            skipped[split] |= bad.keys()
+    return skipped
+
+
+def judge(work: Work, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:
+    """Go on only if that many bad sources were accepted; else all of them go to a file.
+
+    Raises:
+        BadSourcesError: There are more.
+    """
+    found = [{"split": s, "key": b.key, "reason": b.reason} for s in bad for b in bad[s].values()]
+    total = len({(f["split"], f["key"]) for f in found} | {(e["split"], e["key"]) for e in grid.plan.skipped})
+    allowed = work.options.allowed_bad(len(work.sources))
+    if total <= allowed:
+        return
+    content = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in found)
+    write_whole(grid.paths.errors, content.encode(), grid.paths.temporary)
+    raise BadSourcesError(
+        f"{total} of {len(work.sources)} sources are bad, {allowed} were accepted:\n"
+        f"{first_few([entry['reason'] for entry in found])}\n"
+        f"All are listed in {grid.paths.errors}. Everything else is written and kept. Mend them and run the same "
+        f"command again, or accept them with --skip-bad {total}: they will be left out of all rows."
+    )
+
+
+def skipped_entries(work: Work, grid: Grid, skipped: Mapping[str, set[str]]) -> list[dict[str, str]]:
+    """Return the manifest's entries of the accepted sources: key, split, reason."""
+    reasons = {(entry["split"], entry["key"]): entry["reason"] for entry in grid.plan.skipped}
+    for split, bad in grid.bad_of(work.rows).items():
+        reasons.update({(split, key): b.reason for key, b in bad.items()})
+    return [
+        {"key": key, "split": split, "reason": reasons.get((split, key), "")}
+        for split, keys in skipped.items()
+        for key in sorted(keys)
+    ]

@@ -1,0 +1,65 @@
+"""What one build has to do, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from precompute.options import BuildOptions
+from precompute.plan.generation import RowPlan
+from precompute.plan.make import make_spec
+from precompute.record.pipeline import Prepared
+from precompute.run.folder import Known
+from precompute.run.grid import Grid, make_grid
+from precompute.run.task import Job
+from precompute.sources.source import Sources
+
+__all__ = ["Rows", "Work", "make_job", "work_grid"]
+
+Rows = Mapping[str, Sequence[RowPlan]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """All that writing rows needs to know.
+
+    Attributes:
+        out: The dataset's folder.
+        options: Of this build.
+        pipelines: Split → prepared pipeline, one for each.
+        sources: All of them, their splits assigned.
+        known: The generation that is written to.
+        previous: The listed generation, when that is another one.
+        rows: Split → rows that shall be whole at the end, those listed already apart.
+        unlist: Split → numbers of listed rows that the new ones replace.
+    """
+
+    out: Path
+    options: BuildOptions
+    pipelines: Mapping[str, Prepared]
+    sources: Sources
+    known: Known
+    previous: Known | None
+    rows: Rows
+    unlist: Mapping[str, set[int]] = field(default_factory=dict)
+
+
+def work_grid(work: Work) -> Grid:
+    """Return the grid that the work writes to."""
+    return make_grid(work.out, work.known.plan, work.sources, work.known.listing)
+
+
+def make_job(work: Work) -> Job:
+    """Return what all tasks of the work have in common."""
+    plan, options = work.known.plan, work.options
+    pickled = {split: prepared.pickled for split, prepared in work.pipelines.items()}
+    return Job(
+        out=str(work.out),
+        name=plan.name,
+        generation=plan.generation,
+        fingerprint=plan.fingerprint,
+        spec=make_spec(options, work.sources, plan.image, plan.mask_dtype),
+        pipelines={**pickled, "original": pickled["validation"]},
+        own_process=options.backend != "threading" and options.backend != "sequential" and options.num_jobs > 1,
+    )
