@@ -271,6 +271,14 @@ def test_leaks_between_splits_are_reported(tmp_path: Path, capfd: pytest.Capture
     assert "warning: train and validation share the content of 4 sources" in capfd.readouterr().err
 
 
+def test_two_keys_with_one_source_id_are_refused(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from precompute.plan import make
+
+    monkeypatch.setattr(make, "source_id", lambda key: 7 if key in ("s003", "s011") else int(key[1:]) + 100)
+    with pytest.raises(SourceError, match="the keys 's003' and 's011' have the same image/source_id"):
+        precompute.build(pairs, tmp_path / "out", **options())
+
+
 def test_manifest_records_what_was_asked(pairs: Path, tmp_path: Path) -> None:
     train = A.Compose([A.HorizontalFlip(p=0.5), A.Resize(16, 16), A.Normalize()])
     precompute.build(pairs, tmp_path / "out", **options(pipeline={"train": train}))
