@@ -116,6 +116,8 @@ def _add_options(
         if default is False:
             parser.add_argument(flag, action="store_true", help=help)
             continue
+        if parse in (int, float):
+            metadata.setdefault("metavar", "N" if parse is int else "F")
         shown = "" if default in (None, "", {}) else f" ({default})"
         parser.add_argument(
             flag, default=default, type=_typed(parse), help=help + shown, required=name in required, **metadata

@@ -12,7 +12,7 @@ from precompute.errors import UsageError
 
 __all__ = ["BuildOptions", "check_seed", "parse_bytes", "parse_image_size", "parse_mask_map"]
 
-BACKENDS = ("loky", "threading", "sequential", "dask", "ray", "spark", "multiprocessing")
+BACKENDS = ("loky", "threading", "sequential")  # not multiprocessing: it forks
 ENCODINGS = ("jpeg", "png", "raw")
 
 

@@ -61,5 +61,5 @@ def make_job(work: Work) -> Job:
         fingerprint=plan.fingerprint,
         spec=make_spec(options, work.sources, plan.image, plan.mask_dtype),
         pipelines={**pickled, "original": pickled["validation"]},
-        own_process=options.backend != "threading" and options.backend != "sequential" and options.num_jobs > 1,
+        own_process=options.backend == "loky" and options.num_jobs > 1,
     )
