@@ -13,6 +13,7 @@ from precompute.errors import BadSourcesError, BuildError, first_few
 from precompute.options import BuildOptions
 from precompute.plan.generation import RowPlan, missing_rows
 from precompute.plan.make import make_spec
+from precompute.record.mask_ids import pickled_fills
 from precompute.record.pipeline import Prepared
 from precompute.run.adopt import adopt
 from precompute.run.execute import cut_columns, run_tasks
@@ -88,15 +89,18 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
         skipped, proven = _run_until_proven(work, grid, progress)
     except _SourcesFellOut as fell:
         return write_rows(_without_sources(work, fell.bad), progress)
+    new_classes: dict[int, str] = {}
     if manifest is None:
-        manifest = start_manifest(grid, work.sources, _skipped_entries(work, grid, skipped))
+        fills = {i: name for p in work.pipelines.values() for i, name in pickled_fills(p.pickled).items()}
+        manifest, new_classes = start_manifest(grid, work.sources, _skipped_entries(work, grid, skipped), fills)
     manifest = unlist_rows(list_rows(manifest, grid, work.rows, proven), work.unlist)
     publish(work.out, manifest)
     kept = sweep(work.out, manifest)
     if kept:
         progress.say(f"note: {kept} files of rows no longer listed stay until their readers have ended.")
     remove(grid.paths.errors)
-    return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=time.monotonic() - start)
+    seconds = time.monotonic() - start
+    return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=seconds, new_classes=new_classes)
 
 
 def work_grid(work: Work) -> Grid:
