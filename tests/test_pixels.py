@@ -191,6 +191,21 @@ def test_alpha_is_refused_in_each_of_its_forms() -> None:
         assert "has an alpha channel; records hold RGB: flatten it" in refusal(decode_image, content), name
 
 
+@pytest.mark.parametrize(
+    "chunks", [[], [(b"eXIf", b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")]]
+)
+def test_an_index_that_the_palette_has_no_colour_for_is_refused(chunks: list[tuple[bytes, bytes]]) -> None:
+    """Pillow would make it black; as a class id it is as good as any."""
+    ids, palette = random_pixels(5, 9, high=3), random_pixels(3, 3)
+    ids[0, 0] = 2
+    content = make_png(9, 5, 8, 3, packed(ids, 8), (b"PLTE", palette.tobytes()), *chunks)
+    np.testing.assert_array_equal(decode_image(content), palette[UPRIGHT[6](ids) if chunks else ids])
+    ids[0, 0] = 3
+    content = make_png(9, 5, 8, 3, packed(ids, 8), (b"PLTE", palette.tobytes()), *chunks)
+    assert "uses colour 3 of a palette that ends at 2" in refusal(decode_image, content)
+    np.testing.assert_array_equal(decode_mask(content), UPRIGHT[6](ids) if chunks else ids)
+
+
 def tiff_16_bits(num_channels: int, orientation: int = 1) -> bytes:
     """A little-endian TIFF of one strip, which Pillow cannot write at this depth."""
     pixels = random_pixels(4, 4, num_channels, high=65_536, dtype="<u2").tobytes()

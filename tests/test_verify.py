@@ -222,10 +222,13 @@ def test_a_record_that_the_list_of_sources_labels_otherwise_is_found(tmp_path: P
 
 
 def test_class_ids_beyond_the_classes_are_found(tmp_path: Path) -> None:
-    """A pipeline may fill what it uncovers with an id that no source has."""
+    """Here the manifest was edited: a build counts what its pipeline fills masks with."""
     draw_pairs(tmp_path / "sources")
     fill = A.Compose([A.Affine(translate_px=8, fill_mask=9, p=1), A.Resize(16, 16)])
     precompute.build(tmp_path / "sources", tmp_path / "out", **options(pipeline=fill, variants=1))
+    assert verify(tmp_path / "out").problems == []
+    with edited(tmp_path / "out" / "manifest.json") as manifest:
+        manifest["target"]["num_classes"] = 3
     report = verify(tmp_path / "out")
     assert "its mask holds the class id 9, expected ids up to 2" in report.problems[0].why
     with pytest.raises(

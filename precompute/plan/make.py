@@ -16,6 +16,7 @@ from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.settings import fingerprint, pixel_versions
 from precompute.plan.survey import Sample, Survey, check_binary_masks, decode_sample, survey
+from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.render import RecordSpec, source_id
 from precompute.sources.source import Sources
@@ -109,8 +110,12 @@ def make_plan(
     """
     _check_source_ids(sources.keys)
     splits = [split for split in SPLITS if any(True for _ in sources.of_split(split))]
-    samples, dtype = _decode_samples(options, sources, splits)
+    fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
+    samples, dtype = _decode_samples(options, sources, splits, highest_fill=max(fills))
     blank = make_spec(options, sources, None, dtype)
+    if sources.kind == "mask":
+        for split, p in prepared.items():
+            check_mask_rules(p.pickled, split, max_class_id=blank.max_class_id, ignore_class=options.ignore_class)
     surveys = {"train": survey(samples["train"], prepared["train"].pickled, blank)}
     size = (surveys["train"].height, surveys["train"].width)
     image = Image(height=size[0], width=size[1], channels=3, encoding=options.image_format)
@@ -145,7 +150,9 @@ def _check_source_ids(keys: Sequence[str]) -> None:
         raise SourceError(f"the keys {a!r} and {b!r} have the same image/source_id; rename one of the files.")
 
 
-def _decode_samples(options: BuildOptions, sources: Sources, splits: list[str]) -> tuple[dict[str, Sample], str | None]:
+def _decode_samples(
+    options: BuildOptions, sources: Sources, splits: list[str], *, highest_fill: int
+) -> tuple[dict[str, Sample], str | None]:
     """Return the samples, and the dtype of masks that they call for."""
     wide = make_spec(options, sources, None, "uint16")
     samples = {split: decode_sample(sources, split, wide) for split in splits}
@@ -154,7 +161,8 @@ def _decode_samples(options: BuildOptions, sources: Sources, splits: list[str]) 
     for sample in samples.values():
         check_binary_masks(sample, wide)
     found = max(int(s.mask.max()) for sample in samples.values() for s in sample.decoded if s.mask is not None)
-    dtype = "uint16" if max(found, (options.num_classes or 1) - 1, options.ignore_class or 0) > 255 else "uint8"
+    highest = max(found, highest_fill, (options.num_classes or 1) - 1, options.ignore_class or 0)
+    dtype = "uint16" if highest > 255 else "uint8"
     for sample in samples.values():
         for i, source in enumerate(sample.decoded):
             sample.decoded[i] = source.with_mask_dtype(dtype)

@@ -10,6 +10,7 @@ import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import order_places
+from precompute.record.mask_ids import UnknownIds
 from precompute.record.pipeline import Pipeline, finishing_inside
 from precompute.record.probe import probe
 from precompute.record.render import Decoded, RecordSpec, augment, decode_source, encode_record
@@ -85,7 +86,8 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
         spec: Without height and width.
 
     Raises:
-        PipelineError: It fails on the sample, gives sizes that vary, or draws what its generators do not reach.
+        PipelineError: It fails on the sample, gives sizes that vary, makes class ids that masks do not hold, or draws
+            what its generators do not reach.
     """
     probe(pickled, sample.decoded[:PROBED], sample.split)
     pipeline, failures, start = Pipeline(pickled), list[str](), time.perf_counter()
@@ -95,6 +97,8 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
         for source in sample.decoded:
             try:
                 image, mask = augment(source, pipeline, spec, seed=0, variant=variant)
+            except UnknownIds as error:  # no fault of the source
+                raise PipelineError(f"pipeline of {sample.split}: {error}.") from error
             except RejectedSource as error:
                 failures.append(str(error))
                 continue

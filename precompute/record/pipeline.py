@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import PipelineError
 from precompute.record.description import describe, rebuild
+from precompute.record.mask_ids import mask_fills
 from precompute.record.seeding import Draws
 from precompute.record.transforms import albumentations, compositions, is_custom, leaves, parameters_of
 
@@ -30,12 +31,16 @@ class Pipeline:
     Args:
         pickled: A prepared `Compose`, pickled by value.
         own_process: Also set the global generators of Python, NumPy and OpenCV for each record.
+
+    Attributes:
+        mask_fills: Class ids that its transforms may fill masks with.
     """
 
     def __init__(self, pickled: bytes, *, own_process: bool = False) -> None:
         self._compose = cloudpickle.loads(pickled)
         self._draws = Draws()
         self._own_process = own_process
+        self.mask_fills = frozenset(mask_fills(self._compose))
         # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
         self._copies = any(is_custom(transform) for transform in [*leaves(self._compose), *compositions(self._compose)])
         # Never Compose(seed=…) or set_random_seed: they give every transform the same seed, so all fire together.

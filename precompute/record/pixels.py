@@ -57,7 +57,8 @@ def decode_image(content: bytes) -> NDArray[np.uint8]:
         uint8 [H, W, 3], RGB, turned as its EXIF orientation says; read-only. Grey, palette, 1-bit and CMYK become RGB.
 
     Raises:
-        RejectedSource: It is not one whole image, has an alpha channel, or more than 8 bits a channel.
+        RejectedSource: It is not one whole image, has an alpha channel, more than 8 bits a channel, or colours that
+            its palette does not name.
     """
     picture = _open(content)
     bits = _bits(picture, content)
@@ -67,6 +68,7 @@ def decode_image(content: bytes) -> NDArray[np.uint8]:
         )
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         raise RejectedSource("has an alpha channel; records hold RGB: flatten it on a background first")
+    _check_palette(picture)
     try:
         return np.asarray(picture.convert("RGB"))
     except ValueError as error:
@@ -158,6 +160,17 @@ def _check_header(picture: Image.Image) -> None:
     num_channels = getattr(picture, "tag_v2", {}).get(TIFF_SAMPLES_PER_PIXEL, 1)
     if num_channels > len(picture.getbands()):  # Pillow passes over what has no place in its mode
         raise RejectedSource(f"has {num_channels} channels; records hold RGB: choose three of them first")
+
+
+def _check_palette(picture: Image.Image) -> None:
+    """Refuse indices that a palette has no colour for: Pillow would make them black in silence."""
+    if picture.mode != "P":
+        return
+    num_colours, highest = len(picture.getpalette() or ()) // 3, int(np.asarray(picture).max())
+    if highest >= num_colours:
+        raise RejectedSource(
+            f"uses colour {highest} of a palette that ends at {num_colours - 1}: it is damaged; save it anew"
+        )
 
 
 def _bits(picture: Image.Image, content: bytes) -> int:

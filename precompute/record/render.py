@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource
 from precompute.record.example import encode_example
+from precompute.record.mask_ids import AllowedIds, UnknownIds
 from precompute.record.pipeline import Pipeline
 from precompute.record.pixels import decode_image, decode_mask, encode_image, encode_mask
 
@@ -77,6 +79,17 @@ class Decoded:
     sha256: str
     mask_sha256: str | None
 
+    @cached_property
+    def _allowed(self) -> dict[frozenset[int], AllowedIds]:
+        return {}  # one source serves many records
+
+    def allowed_ids(self, fills: frozenset[int]) -> AllowedIds:
+        """Return the ids that masks made of this source may hold: its own, and these fills."""
+        if fills not in self._allowed:
+            mask = np.zeros(0, np.uint8) if self.mask is None else self.mask
+            self._allowed[fills] = AllowedIds.of_mask(mask, fills)
+        return self._allowed[fills]
+
     def with_mask_dtype(self, dtype: str) -> Decoded:
         """Return the source with its mask in another integer type that holds its ids."""
         return self if self.mask is None else replace(self, mask=self.mask.astype(dtype, copy=False))
@@ -117,6 +130,7 @@ def augment(
 
     Raises:
         RejectedSource: The pipeline failed on this source, or gave another size or type.
+        UnknownIds: It made class ids that the source does not hold.
     """
     try:
         image, mask = pipeline.apply(source.image, source.mask, seed=seed, key=source.key, variant=variant, copy=copy)
@@ -128,7 +142,20 @@ def augment(
     wrong = _wrong_output(image, mask, spec)
     if wrong:
         raise RejectedSource(f"{source.filename}: at variant {variant} (seed {seed}) the pipeline gave {wrong}")
+    if mask is not None:
+        _check_ids(source, mask, pipeline, spec, f"{source.filename}: at variant {variant} (seed {seed})")
     return image, mask
+
+
+def _check_ids(source: Decoded, mask: NDArray[Any], pipeline: Pipeline, spec: RecordSpec, where: str) -> None:
+    fills = pipeline.mask_fills if spec.ignore_class is None else pipeline.mask_fills | {spec.ignore_class}
+    unknown = source.allowed_ids(fills).unknown(mask)
+    if unknown:
+        raise UnknownIds(
+            f"{where} the pipeline made class ids that its mask does not hold: {', '.join(map(str, unknown[:5]))}"
+            f"{' …' if len(unknown) > 5 else ''}. Interpolation other than nearest blends ids "
+            "(mask_interpolation); a transform that fills says so in fill_mask; to change ids, use --mask-map"
+        )
 
 
 def render(source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, variant: int, copy: int = 0) -> bytes:

@@ -25,8 +25,20 @@ from precompute.tfds import tfds_files
 __all__ = ["list_rows", "publish", "start_manifest"]
 
 
-def start_manifest(grid: Grid, sources: Sources, skipped: Sequence[Mapping[str, str]]) -> Manifest:
-    """Write the sources files of a new generation, and return its manifest without rows."""
+def start_manifest(
+    grid: Grid, sources: Sources, skipped: Sequence[Mapping[str, str]], fills: Mapping[int, str]
+) -> tuple[Manifest, dict[int, str]]:
+    """Write the sources files of a new generation.
+
+    Args:
+        grid: Of the generation.
+        sources: All of them.
+        skipped: Those that were accepted as bad.
+        fills: Class id → transform that fills masks with it.
+
+    Returns:
+        Its manifest without rows, and those of the fills that make a class which no source has.
+    """
     plan, paths = grid.plan, grid.paths
     columns = {split: grid.columns(split) for split in plan.splits}
     splits = {}
@@ -43,22 +55,33 @@ def start_manifest(grid: Grid, sources: Sources, skipped: Sequence[Mapping[str, 
             rows=[],
         )
     ids = {i for of_split in columns.values() for column in of_split for i in column.class_ids}
-    return Manifest(
+    new = _new_classes(plan, sources, ids, fills)
+    manifest = Manifest(
         name=plan.name,
         generation=plan.generation,
         fingerprint=plan.fingerprint,
         settings=plan.settings,
         image=plan.image,
-        target=_target(plan, sources, ids),
+        target=_target(plan, sources, {*ids, *new}),
         normalize=plan.normalize,
         splits=splits,
         skipped=[dict(s) for s in skipped],
         leaks=_leaks(columns),
     )
+    return manifest, new
 
 
 def _merged(columns: Sequence[Column], attribute: str) -> dict[str, str]:
     return {key: value for column in columns for key, value in getattr(column, attribute).items()}
+
+
+def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: Mapping[int, str]) -> dict[int, str]:
+    """Return the fills that make classes of their own: training must count them, or it would stop at the first one."""
+    given = plan.settings["dataset"]["num_classes"]
+    if sources.kind != "mask" or known_num_classes(given, sources.class_names) is not None:
+        return {}
+    known = {*ids, 0, plan.settings["dataset"]["ignore_class"]}
+    return {fill: name for fill, name in fills.items() if fill not in known}
 
 
 def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:

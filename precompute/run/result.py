@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from precompute.dataset.manifest import Manifest
 from precompute.plan.generation import GenerationPlan, RowPlan
@@ -22,6 +22,7 @@ class BuildResult:
         manifest: The dataset's manifest; None after a dry run of a new dataset.
         seconds: From the start of the job to the manifest.
         dry_run: Nothing was written.
+        new_classes: Class id that no source holds → transform that fills masks with it; of a new generation.
     """
 
     plan: GenerationPlan
@@ -29,6 +30,7 @@ class BuildResult:
     manifest: Manifest | None
     seconds: float
     dry_run: bool = False
+    new_classes: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def num_records(self) -> int:
@@ -65,6 +67,12 @@ class BuildResult:
             yield (
                 "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
                 "it means foreground, with --mask-map 255:1"
+            )
+        for fill, name in self.new_classes.items():
+            yield (
+                f"{name} fills masks with {fill}, which no source holds: it counts as a class of its own "
+                f"({target.num_classes} classes). If it means void, build with --ignore-class {fill}, else set its "
+                "fill_mask"
             )
         if len(manifest.cpu_features) > 1:
             yield (

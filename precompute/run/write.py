@@ -10,6 +10,7 @@ from dataclasses import replace
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BuildError
 from precompute.plan.generation import RowPlan, missing_rows
+from precompute.record.mask_ids import pickled_fills
 from precompute.run.adopt import adopt
 from precompute.run.execute import cut_columns, run_surviving
 from precompute.run.files import remove
@@ -60,15 +61,18 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
         skipped, proven = _run_until_proven(work, grid, progress)
     except _SourcesFellOut as fell:
         return write_rows(_without_sources(work, fell.bad), progress)
+    new_classes: dict[int, str] = {}
     if manifest is None:
-        manifest = start_manifest(grid, work.sources, skipped_entries(work, grid, skipped))
+        fills = {i: name for p in work.pipelines.values() for i, name in pickled_fills(p.pickled).items()}
+        manifest, new_classes = start_manifest(grid, work.sources, skipped_entries(work, grid, skipped), fills)
     manifest = unlist_rows(list_rows(manifest, grid, work.rows, proven), work.unlist)
     publish(work.out, manifest)
     kept = sweep(work.out, manifest)
     if kept:
         progress.say(f"note: {kept} files of rows no longer listed stay until their readers have ended.")
     remove(grid.paths.errors)
-    return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=time.monotonic() - start)
+    seconds = time.monotonic() - start
+    return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=seconds, new_classes=new_classes)
 
 
 class _SourcesFellOut(Exception):  # noqa: N818 (an event, not an error)
