@@ -8,7 +8,7 @@ from typing import Any
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import SettingsError, UsageError
-from train.data import load_in_order
+from train.data import explained, load_in_order
 from train.measure import measure
 from train.options import EvaluateOptions
 from train.run_folder import RunFolder, RunSettings
@@ -61,7 +61,8 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
     batches = load_in_order(
         dataset, manifest, options.split, batch_size=options.batch_size, allow_leak=options.allow_leak
     )
-    found = measure(model, task, batches, num_images=grid.num_records, where=options.split)
+    with explained(dataset, task):
+        found = measure(model, task, batches, num_images=grid.num_records, where=options.split)
     scores = task.summarize(found.confusion)
     summary = {
         "run": str(folder.path),

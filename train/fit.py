@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,9 @@ def fit(
         finished = metrics is not None and metrics["epochs"] == state.epochs >= options.epochs
         if metrics is None or not finished:
             job = _Job(dataset, manifest, task, folder, options, state, say)
-            job.train(progress_bar=progress_bar)
-            metrics = job.conclude()
+            with explained(dataset, task):
+                job.train(progress_bar=progress_bar)
+                metrics = job.conclude()
     table = task.describe(metrics["scores"])
     return FitResult(folder=folder, state=state, metrics=metrics, table=table, was_finished=finished)
 
@@ -121,16 +123,15 @@ class _Job:
         if state.epochs:
             recorder.write_derived()
         self._say_start(data, model)
-        with explained(self.dataset, self.task):
-            model.fit(  # without epochs left, it does nothing
-                data.train,
-                validation_data=data.validation,
-                epochs=options.epochs,
-                initial_epoch=state.epochs,
-                callbacks=[data.epoch_row, recorder],
-                shuffle=False,  # the dataset does; else Keras warns that it cannot
-                verbose=1 if progress_bar else 0,
-            )
+        model.fit(  # without epochs left, it does nothing
+            data.train,
+            validation_data=data.validation,
+            epochs=options.epochs,
+            initial_epoch=state.epochs,
+            callbacks=[data.epoch_row, recorder],
+            shuffle=False,  # the dataset does; else Keras warns that it cannot
+            verbose=1 if progress_bar else 0,
+        )
         recorder.write_curves()
 
     def conclude(self) -> dict[str, Any]:
@@ -195,7 +196,9 @@ def _make_network(task: Task, options: FitOptions, *, started: bool) -> Any:
     network = task.make_model(options)
     if is_whole_model(options.weights):
         try:
-            network.load_weights(options.weights)
+            with warnings.catch_warnings():  # Keras 3.15 warns of a list of its own that is in no file; a layer raises
+                warnings.filterwarnings("ignore", message="Skipping nested container at '_operations_by_depth")
+                network.load_weights(options.weights)
         except Exception as error:  # zipfile, h5py and Keras each raise their own
             raise PrecomputeError(f"--weights {options.weights}: does not fit this model: {error}") from error
     return network

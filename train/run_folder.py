@@ -81,12 +81,18 @@ class RunFolder:
         Raises:
             PrecomputeError: One does, or the folder cannot be made.
         """
+        lock = filelock.FileLock(self.lock)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.lock, timeout=0):
-                yield
+            lock.acquire(timeout=0)
         except filelock.Timeout as error:
             raise PrecomputeError(f"--run {self.path}: another process is training in this folder.") from error
+        except OSError as error:
+            raise SettingsError(f"--run {self.path}: cannot be used as a folder: {error}.") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def open(self, settings: RunSettings, *, restart: bool = False) -> None:
         """Make the folder ready for a run with these settings, new or continued.
@@ -100,7 +106,7 @@ class RunFolder:
         """
         if restart and self.options.exists():
             self._clear()
-        if not self.options.exists() and any(not path.name.startswith(".") for path in self.path.iterdir()):
+        elif not self.options.exists() and any(not path.name.startswith(".") for path in self.path.iterdir()):
             raise SettingsError(f"--run {self.path}: this folder has files but no run in it; choose another --run.")
         if self.checkpoint.exists():  # before the first epoch is finished there is nothing to protect
             self._check_same(settings)

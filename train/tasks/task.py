@@ -50,7 +50,9 @@ class Task(abc.ABC):
         if target.num_classes < 2:
             raise DatasetError(f"{manifest.name}: there is nothing to learn, it has {target.num_classes} class.")
         names = list(target.class_names)
-        names += [str(class_id) for class_id in range(len(names), target.num_classes)]
+        if not names and target.num_classes == 2:
+            names = ["background", "foreground"]
+        names += [f"class {class_id}" for class_id in range(len(names), target.num_classes)]
         return cls(
             shape=(image.height, image.width, image.channels),
             num_classes=target.num_classes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +14,10 @@ __all__ = ["make_unet"]
 
 LARGE = 192  # pixels of the shorter side from which a fourth level is worth its parameters
 
-# Not batch normalization: batches are small, and where images differ much in brightness its moving averages fit none
-# of them. On nuclei, validation IoU jumped between 0.1 and 0.7 from epoch to epoch, and ended lower.
-NUM_GROUPS = 8
+# Keras's 0.99 needs hundreds of steps before validation, which uses the moving averages, shows what was learnt: with
+# 16 steps an epoch the IoU stayed below 0.2 for 12 epochs. At the peak of the learning rate validation still jumps.
+# Group normalization does not, but ended 0.01 to 0.02 lower on nuclei: the noise of batches is worth something.
+MOMENTUM = 0.8
 
 
 def make_unet(
@@ -27,7 +27,7 @@ def make_unet(
 
     Images are padded to a multiple of its coarsest pixel inside the model, and the result is cropped back.
 
-    Source: Ronneberger et al. 2015, with padded convolutions and group normalization (Wu and He 2018).
+    Source: Ronneberger et al. 2015, with padded convolutions and batch normalization.
     """
     images = keras.Input(shape, dtype="uint8", name="image")
     num_levels = 4 if min(shape[:2]) >= LARGE else 3
@@ -58,6 +58,6 @@ def _two_convolutions(x: Any, channels: int, name: str) -> Any:
         x = layers.Conv2D(
             channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}{part}_conv"
         )(x)
-        x = layers.GroupNormalization(math.gcd(NUM_GROUPS, channels), name=f"{name}{part}_norm")(x)
+        x = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}{part}_norm")(x)
         x = layers.Activation("relu", name=f"{name}{part}_relu")(x)
     return x
