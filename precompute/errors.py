@@ -3,6 +3,8 @@
 PrecomputeError            a user can act on it; the command line prints it without a traceback
 ├── UsageError             an option or argument does not make sense (exit 2)
 ├── SourceError            the sources as a whole cannot be used: unmatched, ambiguous, empty (exit 1)
+├── RejectedSource         one source cannot be used; collected into BadSourcesError
+│   └── UnknownIds         the pipeline made class ids that its mask does not hold (in record.mask_ids)
 ├── BadSourcesError        single sources failed; all of them are listed (exit 3)
 ├── PipelineError          the pipeline cannot be used offline, or is not valid (exit 1)
 ├── SettingsError          an existing dataset was made with other settings or sources (exit 1)
