@@ -76,21 +76,22 @@ def known_generations(out: Path) -> list[Known]:
     for draft in sorted(paths.build.glob("g*/plan.json"), reverse=True):
         if manifest is not None and draft.parent.name <= manifest.generation:
             continue
-        plan = _read_draft(draft)
-        if plan is not None:
-            listing = {split: read_listing(draft.parent / f"sources-{split}.jsonl") for split in plan.splits}
-            known.append(Known(plan=plan, manifest=None, listing=listing))
+        found = _read_draft(draft)
+        if found is not None:
+            known.append(found)
     if manifest is not None:
         listing = {split: read_listing(paths.sources(manifest.generation, split)) for split in manifest.splits}
         known.append(Known(plan=GenerationPlan.of_manifest(manifest), manifest=manifest, listing=listing))
     return known
 
 
-def _read_draft(path: Path) -> GenerationPlan | None:
+def _read_draft(path: Path) -> Known | None:
     try:
-        return parse_json(GenerationPlan, read_json(path, missing="no draft"), str(path))
+        plan = parse_json(GenerationPlan, read_json(path, missing="no draft"), str(path))
+        listing = {split: read_listing(path.with_name(f"sources-{split}.jsonl")) for split in plan.splits}
     except DatasetError:
-        return None  # never finished: planned again
+        return None  # never finished, or taken away in part: planned again
+    return Known(plan=plan, manifest=None, listing=listing)
 
 
 def save_draft(out: Path, plan: GenerationPlan, sources: Sources) -> None:
@@ -98,7 +99,7 @@ def save_draft(out: Path, plan: GenerationPlan, sources: Sources) -> None:
     paths = DatasetPaths(out)
     listed = Manifest.load(out).generation if paths.manifest.exists() else None
     for folder in paths.build.glob("g*"):
-        if folder.name != listed and folder.name != plan.generation:
+        if folder.name != listed:  # of this name there can be what is left of a draft that was taken away in part
             remove_tree(folder)
             remove_tree(paths.generation(folder.name))
     for split in plan.splits:
