@@ -28,7 +28,7 @@ from precompute.dataset.manifest import Manifest
 SOURCES = 20  # two blocks of train, one of validation
 MOST_RUNS = 800
 HITS = 3  # of each point, all commands together
-WITH_WORKERS = 0.05  # of the runs that end at what workers write
+WITH_WORKERS = 0.08  # of the runs that end at what workers write
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def kill_until(
     out, kills = whole.parent.parent / "killed" / "out", Counter[str]()
     may_see = [rows_seen(start), rows_seen(whole)]
     shutil.copytree(start, out)
-    order, position = {point: i for i, point in enumerate(wanted)}, 0
+    order, position, with_workers = {point: i for i, point in enumerate(wanted)}, 0, 0
     for _ in range(MOST_RUNS):
         ahead = [point for point in +wanted if order[point] >= position]
         point = min(chance.choices(ahead, k=2), key=lambda p: order[p]) if ahead else "none"
@@ -133,6 +133,7 @@ def kill_until(
         assert rows_seen(out) in may_see, f"{command.name}: a reader was misled by a kill {point}"
         if killed:
             kills[point] += 1
+            with_workers += workers
             wanted[point] -= 1
             position = order[point]
             continue
@@ -140,6 +141,8 @@ def kill_until(
         assert shard_hashes(out) == shard_hashes(whole), f"{command.name}: on its way to {point}"
         shutil.rmtree(out)
         if not +wanted:
+            total = f"{kills.total()} kills at {len(kills)} points, {with_workers} with two workers"
+            print(f"\n{command.name}: {total}", end="")
             return kills
         shutil.copytree(start, out)
         position = 0
@@ -164,9 +167,7 @@ def test_killed_at_every_point_and_resumed(server: Server, tmp_path: Path) -> No
         for point in reached[command.name]:
             wanted[point] = max(command.least, -(-(HITS - kills[point]) // left[point]))
             left[point] -= 1  # commands that come to it
-        of_command = kill_until(server, command, starts[command.name], whole, wanted, chance)
-        print(f"\n{command.name}: {of_command.total()} kills at {len(of_command)} points", end="")
-        kills += of_command
+        kills += kill_until(server, command, starts[command.name], whole, wanted, chance)
         shutil.rmtree(whole)
     print(f"\n{kills.total()} kills:")
     for point, num in sorted(kills.items(), key=lambda item: item[0].split()[::-1]):
