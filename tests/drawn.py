@@ -78,3 +78,14 @@ def rows_of(out: Path, split: str = "train") -> list[tuple[int, int, int | None]
     from precompute.dataset.manifest import Manifest
 
     return [(row.row, row.seed, row.variant) for row in Manifest.load(out).splits[split].rows]
+
+
+def rows_seen(out: Path) -> list[list[tuple[int, int, int | None]]] | None:
+    """Return what a reader sees, split by split, or None where there is no dataset; what it sees must be whole."""
+    import precompute
+    from precompute.dataset.manifest import Manifest
+
+    if not (out / "manifest.json").exists():
+        return None
+    assert precompute.verify(out, jobs=1).problems == []
+    return [rows_of(out, split) for split in Manifest.load(out).splits]

@@ -13,7 +13,16 @@ from typing import IO
 
 from precompute.record.tfrecord import record_footer, record_header
 
-__all__ = ["ShardWriter", "commit", "link_or_copy", "remove", "remove_tree", "sync_folder", "write_whole"]
+__all__ = [
+    "ShardWriter",
+    "commit",
+    "link_or_copy",
+    "make_folder",
+    "remove",
+    "remove_tree",
+    "sync_folder",
+    "write_whole",
+]
 
 
 def write_whole(path: Path, content: bytes, temporary: Path) -> None:
@@ -38,7 +47,7 @@ def commit(renames: Iterable[tuple[Path, Path]]) -> None:
     """Give finished, synced files their final names, and make the names themselves survive a crash."""
     folders: dict[Path, None] = {}
     for meanwhile, final in renames:
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(final.parent)
         meanwhile.replace(final)
         folders[final.parent] = None
     for folder in folders:
@@ -113,6 +122,15 @@ def link_or_copy(source: Path, final: Path, temporary: Path) -> None:
         meanwhile.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it where they are missing, and make their names survive a crash."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)  # else all that is in it can be lost, synced or not
+
+
 def remove(path: Path) -> None:
     """Delete a file if it is there."""
     path.unlink(missing_ok=True)
@@ -144,5 +162,5 @@ def _sync(file: IO[bytes]) -> None:
 
 
 def _temporary_name(final: Path, temporary: Path) -> Path:
-    temporary.mkdir(parents=True, exist_ok=True)
+    make_folder(temporary)
     return temporary / f"{final.name}.{uuid.uuid4().hex}"

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from precompute.errors import BuildError
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.plan.listing import listing_lines
 from precompute.plan.make import known_num_classes
-from precompute.run.files import write_whole
+from precompute.run.files import sync_folder, write_whole
 from precompute.run.grid import Grid
 from precompute.run.receipts import Column, Receipt
 from precompute.sources.source import Sources
@@ -173,4 +173,15 @@ def publish(out: Path, manifest: Manifest) -> None:
     }
     for name, content in tfds_files(manifest, row_files).items():
         write_whole(out / name, content, paths.temporary)
+    for folder in _folders_of(paths, manifest):
+        sync_folder(folder)
     write_whole(paths.manifest, manifest.to_bytes(), paths.temporary)
+
+
+def _folders_of(paths: DatasetPaths, manifest: Manifest) -> list[Path]:
+    """Return the folders that hold what the manifest lists, and those above.
+
+    Whoever makes or fills one syncs it, but may have been killed just before: then nobody has.
+    """
+    rows = paths.row_file(manifest.generation, "train", 0).absolute().parent
+    return [rows, *islice(rows.parents, 4)]  # generation, data, the dataset, and where its own name stands

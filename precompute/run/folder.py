@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,12 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError, DatasetError
 from precompute.plan.generation import GenerationPlan
 from precompute.plan.listing import Entry, listing_lines, read_listing
-from precompute.run.files import remove, remove_tree, write_whole
+from precompute.run.files import make_folder, remove, remove_tree, sync_folder, write_whole
 from precompute.sources.source import Sources
 
-__all__ = ["Known", "known_generations", "next_generation", "save_draft", "sweep", "write_lock"]
+__all__ = ["SCRATCH", "Known", "known_generations", "next_generation", "save_draft", "sweep", "write_lock"]
+
+SCRATCH = "repair"  # in the place of a generation, so that nothing wrong ever has a listed shard's name
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def write_lock(out: Path) -> Iterator[None]:
     if out.is_dir() and not paths.build.exists() and not paths.manifest.exists() and any(out.iterdir()):
         raise BuildError(f"{out}: holds other files and no dataset; give a new or empty folder.")
     try:
-        paths.build.mkdir(parents=True, exist_ok=True)
+        make_folder(paths.build)
         lock = FileLock(paths.lock, timeout=0)
         lock.acquire()
     except Timeout as error:
@@ -47,6 +49,7 @@ def write_lock(out: Path) -> Iterator[None]:
     try:
         remove_tree(paths.temporary)
         remove_tree(paths.whereabouts)
+        _go_on_sweeping(out)
         yield
     except OSError as error:  # the disk is full, read-only, or gone
         raise BuildError(
@@ -79,21 +82,22 @@ def known_generations(out: Path) -> list[Known]:
     for draft in sorted(paths.build.glob("g*/plan.json"), reverse=True):
         if manifest is not None and draft.parent.name <= manifest.generation:
             continue
-        plan = _read_draft(draft)
-        if plan is not None:
-            listing = {split: read_listing(draft.parent / f"sources-{split}.jsonl") for split in plan.splits}
-            known.append(Known(plan=plan, manifest=None, listing=listing))
+        found = _read_draft(draft)
+        if found is not None:
+            known.append(found)
     if manifest is not None:
         listing = {split: read_listing(paths.sources(manifest.generation, split)) for split in manifest.splits}
         known.append(Known(plan=GenerationPlan.of_manifest(manifest), manifest=manifest, listing=listing))
     return known
 
 
-def _read_draft(path: Path) -> GenerationPlan | None:
+def _read_draft(path: Path) -> Known | None:
     try:
-        return parse_json(GenerationPlan, read_json(path, missing="no draft"), str(path))
+        plan = parse_json(GenerationPlan, read_json(path, missing="no draft"), str(path))
+        listing = {split: read_listing(path.with_name(f"sources-{split}.jsonl")) for split in plan.splits}
     except DatasetError:
-        return None  # never finished: planned again
+        return None  # never finished, or taken away in part: planned again
+    return Known(plan=plan, manifest=None, listing=listing)
 
 
 def save_draft(out: Path, plan: GenerationPlan, sources: Sources) -> None:
@@ -101,7 +105,7 @@ def save_draft(out: Path, plan: GenerationPlan, sources: Sources) -> None:
     paths = DatasetPaths(out)
     listed = Manifest.load(out).generation if paths.manifest.exists() else None
     for folder in paths.build.glob("g*"):
-        if folder.name != listed and folder.name != plan.generation:
+        if folder.name != listed:  # of this name there can be what is left of a draft that was taken away in part
             remove_tree(folder)
             remove_tree(paths.generation(folder.name))
     for split in plan.splits:
@@ -121,34 +125,55 @@ def next_generation(out: Path) -> str:
     return f"g{max(used, default=0) + 1:04d}"
 
 
-def sweep(out: Path, manifest: Manifest, *, keep_draft: str | None = None) -> int:
+def sweep(out: Path, manifest: Manifest) -> int:
     """Delete what the manifest does not list and no living reader holds; returns how many files stay for readers.
 
     Args:
         out: The dataset's folder.
         manifest: Already in place on disk.
-        keep_draft: A generation that is being written.
+    """
+    kept = _remove_shards(out, manifest, lambda *_: True)
+    for folder in DatasetPaths(out).build.glob("g*"):
+        remove_tree(folder)
+    return kept
+
+
+def _go_on_sweeping(out: Path) -> None:
+    """Delete what was listed once: a sweep that was cut short left it, or readers who have ended by now held it.
+
+    Rows and generations that are yet to be listed have higher numbers; their files are an interrupted build's.
     """
     paths = DatasetPaths(out)
+    remove_tree(paths.generation(SCRATCH))
+    remove_tree(paths.build / SCRATCH)
+    if not paths.manifest.exists():
+        return
+    manifest = Manifest.load(out)
+    next_row = {name: split.next_row for name, split in manifest.splits.items()}
+
+    def listed_once(generation: str, split: str, row: int) -> bool:
+        return generation < manifest.generation or (generation == manifest.generation and row < next_row.get(split, 0))
+
+    sync_folder(out)  # the command that was cut short may not have come to it
+    _remove_shards(out, manifest, listed_once)
+
+
+def _remove_shards(out: Path, manifest: Manifest, goes: Callable[[str, str, int], bool]) -> int:
+    """Delete shards and row files of rows that are not listed; returns how many stay because readers hold them."""
+    data, kept = DatasetPaths(out).generation(manifest.generation).parent, 0
     held = held_rows(out, now=time.time())
     listed = {(manifest.generation, s, row.row) for s, split in manifest.splits.items() for row in split.rows}
-    kept = 0
-    for folder in (paths.root / "data").glob("g*"):
-        if folder.name == keep_draft:
-            continue
-        names = [*folder.glob("*.tfrecord-*"), *(folder / "rows").glob("*.json")]
-        for path in names:
+    for folder in data.glob("g*"):
+        for path in [*folder.glob("*.tfrecord-*"), *(folder / "rows").glob("*.json")]:
             row = _row_of(path)
-            if row is None or (folder.name, *row) in listed:
+            if row is None or (folder.name, *row) in listed or not goes(folder.name, *row):
                 continue
             if (folder.name, *row) in held:
                 kept += 1
             else:
                 remove(path)
-        if folder.name != manifest.generation and not any(folder.glob("*.tfrecord-*")):
-            remove_tree(folder)
-    for folder in paths.build.glob("g*"):
-        if folder.name != keep_draft:
+        empty = not any(folder.glob("*.tfrecord-*"))
+        if empty and folder.name != manifest.generation and goes(folder.name, SPLITS[0], 0):
             remove_tree(folder)
     return kept
 

@@ -12,6 +12,7 @@ from precompute.errors import BuildError, first_few
 from precompute.plan.generation import RowPlan
 from precompute.run.execute import run_surviving
 from precompute.run.files import commit, remove_tree
+from precompute.run.folder import SCRATCH
 from precompute.run.grid import Grid
 from precompute.run.progress import Progress
 from precompute.run.receipts import read_receipt
@@ -20,7 +21,6 @@ from precompute.run.work import Work, make_job, work_grid
 
 __all__ = ["repair"]
 
-SCRATCH = "repair"  # in the place of a generation, so that nothing wrong ever has a listed shard's name
 RowFiles = dict[tuple[str, int], RowFile]
 Broken = tuple[str, int, int]  # split, row, block
 
