@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from typing import Any
@@ -90,7 +91,7 @@ def mutate_json(rng: random.Random, content: bytes) -> bytes:
 
 def _changed(rng: random.Random, tree: Any) -> Any:
     if not isinstance(tree, dict | list) or not tree or rng.random() < 0.02:
-        return rng.choice(ODD_VALUES)
+        return copy.deepcopy(rng.choice(ODD_VALUES))
     key = rng.choice(list(tree) if isinstance(tree, dict) else range(len(tree)))
     deeper = isinstance(tree[key], dict | list) and rng.random() < 0.8
     if deeper:
@@ -104,5 +105,5 @@ def _changed(rng: random.Random, tree: Any) -> Any:
     elif isinstance(tree[key], int) and rng.random() < 0.4:
         tree[key] += rng.choice([-1, 1, 1000])
     else:
-        tree[key] = rng.choice(ODD_VALUES)
+        tree[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     return tree
