@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from precompute.dataset.manifest import Manifest, Row
@@ -73,14 +73,21 @@ class Remaker:
         entry = self._listings[split].get(key)
         if entry is None:
             raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
-        image = self._root / entry["image"]
-        mask = self._root / entry["mask"] if "mask" in entry else None
+        image = self._source_path(entry["image"])
+        mask = self._source_path(entry["mask"]) if "mask" in entry else None
         source = decode_source(key, image, mask, entry.get("label"), self._spec)
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
         if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):
             raise RejectedSource(f"{mask}: {CHANGED}")
         return source
+
+    def _source_path(self, name: str) -> Path:
+        """Return where a source lies; where it has a root, never outside."""
+        path = self._root / name
+        if self._root.parts and (".." in PurePosixPath(name).parts or not path.is_relative_to(self._root)):
+            raise DatasetError(f"{self._out}: the list of sources names {name!r}, which is not below {self._root}.")
+        return path
 
 
 def remake_record(

@@ -303,6 +303,24 @@ def test_a_bomb_is_refused_from_its_header(claimed: tuple[int, int]) -> None:
         assert "claims" in refusal(decode_mask, content)
 
 
+def test_a_tiff_that_claims_more_rows_than_its_strips_hold_is_refused() -> None:
+    content = saved(random_pixels(9, 7, high=5), "TIFF")
+    height = struct.pack("<HHII", 257, 4, 1, 9)
+    assert content.count(height) == 1
+    longer = content.replace(height, struct.pack("<HHII", 257, 4, 1, 20))
+    assert Image.open(io.BytesIO(longer)).convert("RGB").size == (7, 20)  # Pillow's own view: black below
+    for decode in (decode_image, decode_mask):
+        assert "holds fewer pixels than the 7×20 that it claims" in refusal(decode, longer)
+
+
+def test_memory_is_not_asked_for_what_a_header_claims() -> None:
+    content = make_png(12_000, 12_000, 8, 0, bytes(100))
+    for decode in (decode_image, decode_mask):
+        assert "claims 12000×12000 pixels, more than" in refusal(decode, content)
+    blank = make_png(8_000, 8_000, 1, 0, bytes(1001 * 8_000))  # as small as a real one can be
+    assert decode_mask(blank).shape == (8_000, 8_000)
+
+
 # Every odd file is read or refused.
 
 

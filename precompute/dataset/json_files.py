@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -40,7 +41,10 @@ def read_json(path: Path, *, missing: str) -> dict[str, Any]:
 def decode_json(path: Path, content: bytes) -> dict[str, Any]:
     """Return the JSON object that a file's content spells."""
     try:
-        value = json.loads(content)
+        text = content.decode()
+        value = json.loads(text)
+        if "\\u" in text:
+            canonical_json(value)  # half of a pair of surrogates is no text: it would fail where it is used
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(value, dict):
@@ -52,7 +56,7 @@ def parse_json(cls: type[T], value: Any, where: str) -> T:
     """Make a dataclass from decoded JSON; fields it does not know are passed over."""
     if not isinstance(value, dict):
         raise DatasetError(f"{where}: expected an object, got {value!r}.")
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type]  # a class is hashable
     arguments = {}
     for f in dataclasses.fields(cls):  # type: ignore[arg-type]
         if f.name in value:
@@ -60,6 +64,11 @@ def parse_json(cls: type[T], value: Any, where: str) -> T:
         elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             raise DatasetError(f"{where}: the field {f.name!r} is missing.")
     return cls(**arguments)
+
+
+@functools.cache
+def _type_hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)  # compiles the text of each annotation: once is enough
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

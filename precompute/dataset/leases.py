@@ -97,6 +97,6 @@ def held_rows(folder: Path, *, now: float) -> set[RowName]:
                 continue
             rows = json.loads(path.read_text())["rows"]
             held.update((str(generation), str(split), int(row)) for generation, split, row in rows)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue  # gone meanwhile, or not a lease
     return held

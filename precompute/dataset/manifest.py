@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.dataset.json_files import decode_json, dump, parse_json, read_json
+from precompute.dataset.limits import check_limits
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
 
@@ -130,13 +131,14 @@ class Manifest:
             )
         manifest = parse_json(cls, content, str(path))
         manifest._check_names(path)
+        check_limits(manifest, path)
         return manifest
 
     def _check_names(self, path: Path) -> None:
         # File names are made from these: none may lead out of the folder.
         for field_name, value, pattern in (
             ("name", self.name, r"[a-z][a-z0-9_]*"),
-            ("generation", self.generation, r"g\d{4}"),
+            ("generation", self.generation, r"g[0-9]{4}"),
             *(("splits", split, "|".join(SPLITS)) for split in self.splits),
         ):
             if not re.fullmatch(pattern, value):

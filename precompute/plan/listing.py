@@ -13,6 +13,11 @@ from precompute.sources.source import Sources
 __all__ = ["Entry", "compare_listing", "listing_lines", "read_listing", "sources_of_listing", "split_of_keys"]
 
 Entry = dict[str, Any]
+MOST_COPIES = 10_000
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("key", "image", "mask", "group", "sha256", "mask_sha256"), str),
+    **dict.fromkeys(("label", "copies", "num_bytes"), int),
+}
 
 
 def listing_lines(
@@ -55,11 +60,37 @@ def read_listing(path: Path) -> dict[str, Entry]:
     """
     try:
         entries = [json.loads(line) for line in path.read_bytes().splitlines()]
+        for number, entry in enumerate(entries, 1):
+            _check_entry(entry, f"{path}: line {number}")
         return {entry["key"]: entry for entry in entries}
     except OSError as error:
         raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
+
+
+def _check_entry(entry: Any, where: str) -> None:
+    """Refuse what no build writes: each field is used as it stands, some as file names."""
+    if not isinstance(entry, dict):
+        raise DatasetError(f"{where}: expected an object, got {entry!r:.60}.")
+    missing = [name for name in ("key", "image", "num_bytes") if name not in entry]
+    if missing:
+        raise DatasetError(f"{where}: the field {missing[0]!r} is missing.")
+    for name, value in entry.items():
+        kind = _KINDS.get(name)
+        if kind is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise DatasetError(f"{where}: {name}: expected {kind.__name__}, got {value!r:.60}.")
+        if kind is str and not _is_name(value):
+            raise DatasetError(f"{where}: {name}: {value!r:.60} cannot be a name.")
+    if not 1 <= entry.get("copies", 1) <= MOST_COPIES:
+        raise DatasetError(f"{where}: copies: expected 1 to {MOST_COPIES}, got {entry['copies']!r:.60}.")
+
+
+def _is_name(value: str) -> bool:
+    try:
+        return bool(value) and b"\0" not in value.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
 
 
 def split_of_keys(listing: Mapping[str, Mapping[str, Entry]]) -> dict[str, str]:

@@ -42,9 +42,9 @@ def describe(composition: Any) -> dict[str, Any]:
 
 def rebuild(description: dict[str, Any]) -> Any | None:
     """Return the pipeline of a description, or None when it holds what cannot be made from JSON."""
-    if _has_code(description["transform"]):
-        return None
     try:
+        if _has_code(description["transform"]):
+            return None
         compose = make_from_dict(_arguments(description["transform"]))
         _set_interpolation(compose, description["transform"])
         same = describe(compose) == description

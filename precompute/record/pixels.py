@@ -45,9 +45,13 @@ FORMATS = (
 )
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above which it speaks of a bomb
+# Deflate packs at most 1,032 : 1, so a PNG holds at most 8,256 pixels of one bit in a byte; others hold fewer. Memory
+# is not asked for what a damaged header claims. Source: https://zlib.net/zlib_tech.html, "Maximum Compression Factor".
+MOST_PIXELS_A_BYTE = 10_000
+UNBOUNDED = ("WEBP", "TIFF")  # one colour all over takes them hardly a byte
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_BITS_PER_SAMPLE, TIFF_SAMPLES_PER_PIXEL = 258, 277  # Source: TIFF 6.0, section 8
-PPM_HEADER = re.compile(rb"P[2356](?:\s+|#[^\n]*\n)+(?:\d+(?:\s+|#[^\n]*\n)+){2}(\d+)")  # Source: ppm(5): the maximum
+PPM_HEADER = re.compile(rb"P[2356](?:\s|#[^\n]*\n)++(?:\d++(?:\s|#[^\n]*\n)++){2}(\d++)")  # Source: ppm(5): the maximum
 
 
 def decode_image(content: bytes) -> NDArray[np.uint8]:
@@ -137,7 +141,7 @@ def _open(content: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the limit on dimensions is checked here
             picture = Image.open(io.BytesIO(content), formats=FORMATS)
-            _check_header(picture)
+            _check_header(picture, len(content))
             picture.load()
             ImageOps.exif_transpose(picture, in_place=True)
             return picture
@@ -151,15 +155,31 @@ def _open(content: bytes) -> Image.Image:
         raise RejectedSource(f"cannot be decoded: it is damaged or cut short ({error})") from error
 
 
-def _check_header(picture: Image.Image) -> None:
+def _check_header(picture: Image.Image, num_bytes: int) -> None:
     if picture.width * picture.height > MAX_PIXELS:
         raise RejectedSource(f"claims {picture.width}×{picture.height} pixels; the limit is {MAX_PIXELS:,}")
+    if picture.format not in UNBOUNDED and picture.width * picture.height > MOST_PIXELS_A_BYTE * num_bytes:
+        raise RejectedSource(
+            f"claims {picture.width}×{picture.height} pixels, more than {num_bytes:,} bytes can hold: it is damaged"
+        )
+    _check_strips(picture)
     num_frames = getattr(picture, "n_frames", 1)
     if num_frames > 1 and picture.format != "MPO":  # a camera's JPEG with a preview or depth beside the picture
         raise RejectedSource(f"holds {num_frames} pictures; a source is one: save each as a file of its own")
     num_channels = getattr(picture, "tag_v2", {}).get(TIFF_SAMPLES_PER_PIXEL, 1)
     if num_channels > len(picture.getbands()):  # Pillow passes over what has no place in its mode
         raise RejectedSource(f"has {num_channels} channels; records hold RGB: choose three of them first")
+
+
+def _check_strips(picture: Image.Image) -> None:
+    """Refuse a TIFF whose strips do not cover it: Pillow would leave the rest black in silence."""
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return
+    covered = {strip[1] for strip in picture.tile}  # each plane covers the same ones again
+    if sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in filter(None, covered)) < picture.width * picture.height:
+        raise RejectedSource(
+            f"holds fewer pixels than the {picture.width}×{picture.height} that it claims: it is damaged"
+        )
 
 
 def _check_palette(picture: Image.Image) -> None:

@@ -20,6 +20,9 @@ __all__ = ["decode_record", "difference"]
 
 Example = dict[str, Any]
 CHANNELS = 3
+MOST_PIXELS = 2**28
+MOST_DIGITS = 20
+ENCODINGS = ("jpeg", "png")  # no others: Pillow hands some formats to programs of their own
 
 
 def decode_record(record: bytes) -> Example:
@@ -35,6 +38,8 @@ def decode_record(record: bytes) -> Example:
     """
     features = decode_example(record)
     shape = (_integer(features, "image/height"), _integer(features, "image/width"))
+    if min(shape) < 1 or shape[0] * shape[1] > MOST_PIXELS:
+        raise DatasetError(f"image/height and image/width: {_shown(shape)} is no size of an image.")
     encoding = _text(features, "image/format")
     example: Example = {
         "key": _text(features, "augment/key"),
@@ -90,10 +95,14 @@ def _shown(shape: tuple[int, ...]) -> str:
 
 
 def _decode(content: bytes, encoding: str, shape: tuple[int, ...], name: str) -> NDArray[Any]:
-    pixels = _decode_raw(content, shape) if encoding == "raw" else _decode_file(content, encoding, len(shape), name)
+    pixels = _decode_raw(content, shape) if encoding == "raw" else _decode_file(content, encoding, shape, name)
     if pixels.shape != shape:
-        raise DatasetError(f"{name}: decodes to {_shown(pixels.shape)}, image/height and width say {_shown(shape)}.")
+        raise _other_size(pixels.shape, shape, name)
     return pixels
+
+
+def _other_size(found: tuple[int, ...], shape: tuple[int, ...], name: str) -> DatasetError:
+    return DatasetError(f"{name}: decodes to {_shown(found)}, image/height and width say {_shown(shape)}.")
 
 
 def _decode_raw(content: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -103,12 +112,18 @@ def _decode_raw(content: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
     return pixels.reshape(shape).astype("u2" if wide else "u1") if pixels.size == size else pixels
 
 
-def _decode_file(content: bytes, encoding: str, num_dimensions: int, name: str) -> NDArray[Any]:
+def _decode_file(content: bytes, encoding: str, shape: tuple[int, ...], name: str) -> NDArray[Any]:
+    if encoding not in ENCODINGS:
+        raise DatasetError(f"{name}: expected {', '.join(ENCODINGS)} or raw, got {encoding!r:.60}.")
     try:
         with Image.open(io.BytesIO(content), formats=[encoding.upper()]) as picture:
-            if num_dimensions == 3:
+            if (picture.height, picture.width) != shape[:2]:  # said before memory is asked for
+                raise _other_size((picture.height, picture.width), shape, name)
+            if len(shape) == 3:
                 return np.array(picture.convert("RGB"))
             ids = np.array(picture)
+    except DatasetError:
+        raise
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise DatasetError(f"{name}: not a whole {encoding} ({error}).") from error
     # Pillow gives some PNGs of 16 bits as int32.
@@ -141,6 +156,6 @@ def _text(features: dict[str, Any], key: str) -> str:
 
 def _number(features: dict[str, Any], key: str) -> int:
     text = _text(features, key)
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > MOST_DIGITS:
         raise DatasetError(f"{key}: expected a decimal number, got {text!r:.60}.")
     return int(text)

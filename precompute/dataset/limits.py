@@ -1,0 +1,106 @@
+"""What a manifest may say: a file that was altered, or made by others, is refused here rather than believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from precompute.dataset.json_files import parse_json
+from precompute.dataset.paths import MAX_ROW
+from precompute.errors import DatasetError
+
+if TYPE_CHECKING:
+    from precompute.dataset.manifest import Manifest, Split
+
+__all__ = ["check_limits"]
+
+INT64 = 2**63
+MOST_BLOCKS = 99_999  # five digits in a shard's name
+MOST_PIXELS = 2**28
+MOST_CLASS_IDS = 2**16
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pixels:
+    pipelines: dict[str, dict[str, Any]]
+    versions: dict[str, str]
+    quality: int | None
+    mask_map: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dataset:
+    root: str | None = None
+    num_classes: int | None = None
+    ignore_class: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    pixels: _Pixels
+    dataset: _Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Skipped:
+    key: str
+    split: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Leak:
+    splits: list[str]
+    num_sources: int
+    examples: list[list[str]]
+
+
+def check_limits(manifest: Manifest, path: Path) -> None:
+    """Refuse a manifest whose fields have the right types and senseless values.
+
+    Raises:
+        DatasetError: It is one; names the field.
+    """
+    settings = parse_json(_Settings, manifest.settings, f"{path}: settings")
+    for i, skipped in enumerate(manifest.skipped):
+        parse_json(_Skipped, skipped, f"{path}: skipped[{i}]")
+    for i, leak in enumerate(manifest.leaks):
+        parse_json(_Leak, leak, f"{path}: leaks[{i}]")
+    for name, value, allowed in _values(manifest, settings.pixels):
+        if not allowed:
+            raise DatasetError(f"{path}: {name}: {str(value)[:60]!r} is not what precompute writes.")
+
+
+def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, bool]]:
+    """Yield name, value, and whether it is one that makes sense."""
+    image, target = manifest.image, manifest.target
+    yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MOST_PIXELS
+    yield "image: channels", image.channels, image.channels in (1, 3, 4)
+    yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
+    yield "target: kind", target.kind, target.kind in ("class", "mask")
+    yield (
+        "target: encoding",
+        target.encoding,
+        target.encoding in ((None,) if target.kind == "class" else ("png", "raw")),
+    )
+    yield "target: dtype", target.dtype, target.dtype in ((None,) if target.kind == "class" else ("uint8", "uint16"))
+    yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MOST_CLASS_IDS
+    yield "target: ignore_class", target.ignore_class, 0 <= (target.ignore_class or 0) < MOST_CLASS_IDS
+    for old, new in pixels.mask_map.items():
+        name = "settings: pixels: mask_map"
+        yield name, {old: new}, bool(re.fullmatch(r"[0-9]{1,5}", old)) and 0 <= new < MOST_CLASS_IDS
+    for split_name, split in manifest.splits.items():
+        for name, value, allowed in _split_values(split):
+            yield f"splits: {split_name}: {name}", value, allowed
+
+
+def _split_values(split: Split) -> Iterator[tuple[str, Any, bool]]:
+    yield "num_places", split.num_places, 0 <= split.num_places < INT64
+    yield "num_blocks", split.num_blocks, 1 <= split.num_blocks <= MOST_BLOCKS
+    for row in split.rows:
+        yield "row", row.row, 0 <= row.row <= MAX_ROW
+        yield "seed", row.seed, -INT64 <= row.seed < INT64
+        yield "variant", row.variant, -1 <= row.stored_variant < INT64
