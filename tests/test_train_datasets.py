@@ -61,7 +61,7 @@ def _write(root: Path, target: Target, make, *, sizes: dict[str, int], num_rows:
         "name": "tiny",
         "generation": "g0001",
         "fingerprint": "f" * 64,
-        "settings": {},
+        "settings": {"pixels": {"pipelines": {}, "versions": {}, "quality": None}, "dataset": {}},
         "image": Image(height=SIZE, width=SIZE, channels=3, encoding="raw"),
         "target": target,
         "normalize": {},

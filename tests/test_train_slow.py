@@ -58,7 +58,7 @@ def test_nuclei_from_images_to_scores(real_data, tmp_path):
     build += ["--pipeline", "light", "--image-size", "64", "--variants", "2", "--validation-split", "0.2"]
     subprocess.run([*map(str, build), "--mask-map", "255:1", "--quiet"], check=True)
     run = tmp_path / "run"
-    fit = train("fit", tmp_path / "shards", "--run", run, "--epochs", 4, "--batch-size", 8, "--base-channels", 8)
+    fit = train("fit", tmp_path / "shards", "--run", run, "--epochs", 10, "--batch-size", 8, "--base-channels", 8)
     done = subprocess.run(fit, check=True, capture_output=True, text=True)
     assert "train 128, validation 32" in done.stdout
     assert done.stderr == ""
