@@ -13,8 +13,8 @@ from test_train_datasets import write_classes, write_masks
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PrecomputeError, UsageError
 from train.checkpoint import TrainingState, load_state, restore_model, save_state
+from train.compiled import make_network
 from train.data import _guard_targets, explained
-from train.fit import _make_network
 from train.options import FitOptions
 from train.tasks import backbones, make_task
 from train.tasks.scaling import scale
@@ -108,14 +108,14 @@ def test_a_run_starts_from_the_weights_of_a_whole_model(name, tmp_path):
     task = make_task(Manifest.load(write_masks(tmp_path / "data")))
     model, path = task.make_model(FitOptions(base_channels=2)), tmp_path / name
     model.save(path) if name == "model.keras" else model.save_weights(path)
-    started = _make_network(task, FitOptions(base_channels=2, weights=str(path)), started=False)
+    started = make_network(task, FitOptions(base_channels=2, weights=str(path)), started=False)
     for one, two in zip(model.weights, started.weights, strict=True):
         np.testing.assert_array_equal(one, two)
     with pytest.raises(PrecomputeError, match="does not fit this model"):
-        _make_network(task, FitOptions(base_channels=3, weights=str(path)), started=False)
+        make_network(task, FitOptions(base_channels=3, weights=str(path)), started=False)
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(PrecomputeError, match="does not fit this model"):
-        _make_network(task, FitOptions(base_channels=2, weights=str(path)), started=False)
+        make_network(task, FitOptions(base_channels=2, weights=str(path)), started=False)
 
 
 def test_options_that_do_not_fit_the_target_are_refused(tmp_path):

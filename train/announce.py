@@ -1,0 +1,44 @@
+"""What a run says before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from precompute.dataset.manifest import Manifest
+from train.checkpoint import TrainingState
+from train.options import FitOptions
+from train.tasks import Task
+
+__all__ = ["announce"]
+
+
+def announce(
+    dataset: Path,
+    manifest: Manifest,
+    task: Task,
+    options: FitOptions,
+    state: TrainingState,
+    *,
+    num_rows: int,
+    num_parameters: int,
+    say: Callable[[str], None],
+) -> None:
+    """Say what is about to be trained, on what."""
+    height, width, _ = task.shape
+    target = "masks" if task.target == "mask" else "class labels"
+    reuse = options.epochs / num_rows
+    say(f"dataset     {dataset}: {target}, {task.num_classes} classes, {height}×{width}")
+    sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]
+    say(f"images      {', '.join(sizes)}")
+    say(f"rows        {num_rows}: variants of each training image, one an epoch in turn")
+    say(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}")
+    name = task.model_name(options)
+    say(f"model       {name}, {num_parameters / 1e6:.2f} million parameters")
+    if state.epochs:
+        say(f"continuing  after epoch {state.epochs}")
+    if "validation" not in manifest.splits:
+        say(
+            "NO VALIDATION SPLIT: the best epoch is chosen by its score on the training images, which says nothing "
+            "about new ones. Build the dataset with --validation-split 0.2 to know."
+        )
