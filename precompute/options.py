@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
@@ -124,6 +125,9 @@ class BuildOptions:
     ignore_space: bool = _option(False, "start although the disk seems too small for what is missing")
     replace: bool = _option(False, "where settings or sources differ: write a new generation, then swap")
     dry_run: bool = _option(False, "show the plan and write nothing")
+    lease_dir: str | Path | None = _option(
+        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=Path, metavar="DIR"
+    )
     quiet: bool = _option(False, "say nothing but errors")
 
     def __post_init__(self) -> None:

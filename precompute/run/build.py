@@ -83,7 +83,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
     prepared = {s: prepare(p, s) for s, p in load_pipelines(options.pipeline, options.image_size).items()}
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")
-    with nullcontext() if options.dry_run else write_lock(out):
+    with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
         known = known_generations(out)
         stored = split_of_keys(known[-1].listing) if known else {}
         sources = assign_splits(
