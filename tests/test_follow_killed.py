@@ -35,6 +35,7 @@ class Running:
     """The two programs, each started again when it was killed."""
 
     def __init__(self, out: Path, log: Path) -> None:
+        self._out = out
         self._said = log.with_suffix(".said").open("w+")
         follow = [sys.executable, "-c", FOLLOW, "follow", str(out), "--keep", str(KEEP), "--quiet"]
         reader = [sys.executable, str(Path(__file__).parent / "following_reader.py"), str(out), str(log), str(EPOCH_S)]
@@ -51,10 +52,13 @@ class Running:
         self._said.seek(0)
         assert not ended, f"{ended} ended:\n{self._said.read()[-3000:]}"
 
-    def kill(self, name: str, jobs: int) -> None:
+    def kill(self, name: str, jobs: int) -> bool:
+        """Kill one and start it again; returns whether rows were just being written."""
         os.killpg(self._processes[name].pid, signal.SIGKILL)
         self._processes[name].wait()
+        writing = bool(list((self._out / ".build").glob("*/receipts/*")) or list((self._out / ".build/tmp").glob("*")))
         self._processes[name] = self._start(name, jobs)
+        return writing
 
     def end(self) -> int:
         """End the reader, and interrupt the other; returns its exit code."""
@@ -74,14 +78,16 @@ class Running:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="kills process groups")
 def test_killed_at_random_moments_nothing_is_lost(tmp_path: Path) -> None:
-    data, out, log = draw_pairs(tmp_path / "data", 24), tmp_path / "out", tmp_path / "log.jsonl"
-    precompute.build(data, out, **options(variants=2, shard_size=3_000))
+    data, out, log = draw_pairs(tmp_path / "data", 300), tmp_path / "out", tmp_path / "log.jsonl"
+    precompute.build(data, out, **options(variants=2, shard_size=40_000))
     chance, running = random.Random(0), Running(out, log)
+    amidst = 0
     try:
         for kill in range(KILLS):
             time.sleep(chance.uniform(1.0, 4.0))
             running.check()
-            running.kill(chance.choice(["follow", "follow", "reader"]), jobs=2 if kill % 5 == 4 else 1)
+            whom = chance.choice(["follow", "follow", "reader"])
+            amidst += running.kill(whom, jobs=2 if kill % 5 == 4 else 1) and whom == "follow"
             assert 2 <= len(rows_of(out)) <= KEEP
         deadline, before = time.monotonic() + 120, Manifest.load(out).splits["train"].next_row
         while Manifest.load(out).splits["train"].next_row < before + 4:  # it goes on after all that
@@ -91,6 +97,8 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path: Path) -> None:
         assert running.end() == 130
     finally:
         running.close()
+    print(f"\n{KILLS} kills, {amidst} of them while rows were being written", end="")
+    assert amidst >= 3
     rows = rows_of(out)
     assert len(rows) == KEEP
     assert all((seed, variant) == (0, row) for row, seed, variant in rows)
@@ -106,7 +114,7 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path: Path) -> None:
 def check_bytes(log: Path, data: Path, whole: Path) -> None:
     """Compare all that readers saw with rows that were built undisturbed."""
     seen = {tuple(json.loads(line)) for line in log.read_text().splitlines()}
-    precompute.build(data, whole, **options(variants=max(row for _, row, _, _ in seen) + 1, shard_size=3_000))
+    precompute.build(data, whole, **options(variants=max(row for _, row, _, _ in seen) + 1, shard_size=40_000))
     manifest = Manifest.load(whole)
     for generation, row, variant, sha256 in seen:
         assert (generation, row) == ("g0001", variant)
