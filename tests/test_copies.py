@@ -221,7 +221,8 @@ def test_balance_of_any_sizes() -> None:
         assert max(sizes) * 2 / 3 <= min(records.values()) <= max(records.values()) <= max(sizes) * 4 / 3
 
 
-def test_tensorflow_datasets_reads_copies(out: Path) -> None:
+def test_tensorflow_reads_copies(out: Path) -> None:
+    assert [len(images) for images, _ in precompute.load(out, rows=[1], batch_size=13)] == [13, 13]
     tfds = pytest.importorskip("tensorflow_datasets")
     builder = tfds.builder_from_directory(str(out))
     assert builder.info.splits["train_r0001"].num_examples == 26

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from precompute.plan.generation import missing_rows
 from precompute.run.turnover import Step, free_rows, make_step, settle
 
 
@@ -109,3 +110,32 @@ def test_a_reader_beside_it_always_gets_on(epochs: int, keep: int, data: st.Data
             assert row in listed and len(listed) == keep
             assert len(free_rows(listed, held, unseen)) < rows_a_pass  # it does not replace what nobody has seen
     assert all(times_read[row] for row in range(next_row) if row not in listed)  # nothing was written for nothing
+
+
+COMMANDS = st.lists(
+    st.one_of(
+        st.tuples(st.just("build"), st.integers(0, 2), st.integers(1, 9)),  # seed, variants
+        st.tuples(st.just("follow"), st.integers(0, 2), st.integers(1, 4)),  # seed, rows
+        st.tuples(st.just("drop"), st.integers(0, 30), st.integers(1, 9)),  # which, how many
+    ),
+    max_size=12,
+)
+
+
+@given(commands=COMMANDS)
+def test_the_number_of_a_row_is_a_variant_that_never_was(commands: list[tuple[str, int, int]]) -> None:
+    listed, ever, next_row = dict[int, tuple[int, int]](), set[tuple[int, int]](), 0
+    for command, number, many in commands:
+        if command == "drop":
+            listed = {row: pair for i, (row, pair) in enumerate(listed.items()) if not number <= i < number + many}
+            continue
+        first = next_row if command == "follow" else 0
+        wanted = [(number, first + i) for i in range(many)]
+        for made in missing_rows(wanted, set(listed.values()), first=next_row):
+            pair = (made.seed, made.variant)
+            assert made.variant <= made.row
+            assert command != "follow" or (pair not in ever and made.variant == made.row)
+            listed[made.row] = pair
+            ever.add(pair)
+            next_row = made.row + 1
+        assert len(set(listed.values())) == len(listed)
