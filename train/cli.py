@@ -81,7 +81,14 @@ def _fit(parsed: argparse.Namespace) -> int:
         _say(f"\nbest: epoch {metrics['best_epoch']} of {metrics['epochs']}, on {metrics['judged_on']}")
     for line in result.table:
         _say(f"  {line}")
-    for path in (folder.model("best"), folder.history, folder.curves, folder.predictions, folder.metrics):
+    for path in (
+        folder.model("best"),
+        folder.history,
+        folder.curves,
+        folder.predictions,
+        folder.scores,
+        folder.metrics,
+    ):
         _say(str(path))
     return 0
 
@@ -95,8 +102,8 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     _say(f"{options.checkpoint} model of {parsed.run} on {result.summary['num_images']} images of {options.split}")
     for line in result.table:
         _say(f"  {line}")
-    _say(str(result.json_path))
-    _say(str(result.picture_path))
+    for path in (result.json_path, result.picture_path, result.scores_path):
+        _say(str(path))
     return 0
 
 

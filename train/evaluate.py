@@ -26,13 +26,15 @@ class Evaluation:
         summary: What the JSON file holds.
         table: Its main numbers as lines to print.
         json_path: Of the scores.
-        picture_path: Of predictions beside the truth.
+        picture_path: Of predictions beside the truth: best, median and worst.
+        scores_path: Of the picture of scores, class by class.
     """
 
     summary: dict[str, Any]
     table: list[str]
     json_path: Path
     picture_path: Path
+    scores_path: Path
 
 
 def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluation:
@@ -49,8 +51,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
     dataset = Path(options.dataset if options.dataset is not None else settings.dataset)
     manifest = Manifest.load(dataset)
     task = make_task(manifest, ignore_class=settings.options.get("ignore_class"))
-    if options.split not in manifest.splits:
-        raise UsageError(f"--split: {dataset} has {', '.join(manifest.splits)}; got {options.split!r}.")
+    _check_split(manifest, options.split, dataset)
     model_path = folder.model(options.checkpoint)
     if not model_path.exists():
         raise SettingsError(f"{folder.path}: there is no {model_path.name} yet; an epoch has to finish first.")
@@ -62,7 +63,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
         dataset, manifest, options.split, batch_size=options.batch_size, allow_leak=options.allow_leak
     )
     with explained(dataset, task):
-        found = measure(model, task, batches, num_images=grid.num_records, where=options.split)
+        found = measure(model, task, batches, where=options.split)
     scores = task.summarize(found.confusion)
     summary = {
         "run": str(folder.path),
@@ -73,10 +74,25 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
         "num_images": grid.num_records,
         **scores,
     }
-    json_path, picture_path = (folder.evaluation(options.split, suffix) for suffix in (".json", ".png"))
-    folder.write_json(json_path, summary)
+    json_path, picture_path, scores_path = (
+        folder.evaluation(options.split, suffix) for suffix in (".json", ".png", "-scores.png")
+    )
     folder.write_bytes(picture_path, task.draw(found.samples))
-    return Evaluation(summary=summary, table=task.describe(scores), json_path=json_path, picture_path=picture_path)
+    folder.write_bytes(scores_path, task.draw_scores(scores))
+    folder.write_json(json_path, summary)
+    return Evaluation(
+        summary=summary,
+        table=task.describe(scores),
+        json_path=json_path,
+        picture_path=picture_path,
+        scores_path=scores_path,
+    )
+
+
+def _check_split(manifest: Manifest, split: str, dataset: Path) -> None:
+    if split not in manifest.splits:
+        share = "" if split == "train" else f" To have one, build with --{split}-split 0.1, or with a folder {split}/."
+        raise UsageError(f"--split: {dataset} has {', '.join(manifest.splits)}; got {split!r}.{share}")
 
 
 def _check_fits(model: Any, task: Task, settings: RunSettings, dataset: Path) -> None:

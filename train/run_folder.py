@@ -64,6 +64,9 @@ class RunFolder:
         self.metrics = self.path / "metrics.json"
         self.curves = self.path / "curves.png"
         self.predictions = self.path / "predictions.png"
+        self.scores = self.path / "scores.png"
+        self.environment = self.path / "environment.json"
+        self.tensorboard = self.path / "tensorboard"
         self.lock = self.path / ".lock"
 
     def model(self, which: str) -> Path:
@@ -169,7 +172,8 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Delete what a run writes, and nothing that a user may have put beside it."""
-        mine = [self.checkpoint, self.history, self.metrics, self.curves, self.predictions]
+        mine = [self.checkpoint, self.history, self.metrics, self.curves, self.predictions, self.scores]
+        mine += [self.environment, *self.tensorboard.glob("*/events.out.tfevents.*")]
         mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
         mine += [*self.path.glob(TEMPORARY + "*"), self.options]  # options last: until then it is still a run
         for path in mine:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, first_few
 from train.options import FitOptions
-from train.pictures import Sample
+from train.samples import Sample
 
 __all__ = ["Task"]
 
@@ -38,6 +38,7 @@ class Task(abc.ABC):
 
     target: ClassVar[str]  # what the manifest calls it
     default_model: ClassVar[str]
+    activation: ClassVar[str] = "softmax"  # from logits to probabilities; or "sigmoid": each class by itself
 
     @classmethod
     def of(cls, manifest: Manifest, ignore_class: int | None = None) -> Task:
@@ -91,8 +92,16 @@ class Task(abc.ABC):
         """Return lines of a short table of `summarize`'s result."""
 
     @abc.abstractmethod
+    def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
+        """Return how well each image of a batch is predicted, from 0 to 1: what best and worst are chosen by."""
+
+    @abc.abstractmethod
     def draw(self, samples: Sequence[Sample]) -> bytes:
         """Return a PNG of predictions beside the truth."""
+
+    @abc.abstractmethod
+    def draw_scores(self, summary: dict[str, Any]) -> bytes:
+        """Return a PNG of how well each class does, from `summarize`'s result."""
 
     def model_name(self, options: FitOptions) -> str:
         """Return the model's name, also where the user left it to us."""
