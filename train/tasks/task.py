@@ -15,7 +15,7 @@ from precompute.errors import DatasetError, first_few
 from train.options import FitOptions
 from train.samples import Sample
 
-__all__ = ["Task"]
+__all__ = ["Task", "name_classes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +50,10 @@ class Task(abc.ABC):
         target, image = manifest.target, manifest.image
         if target.num_classes < 2:
             raise DatasetError(f"{manifest.name}: there is nothing to learn, it has {target.num_classes} class.")
-        names = list(target.class_names)
-        if not names and target.num_classes == 2:
-            names = ["background", "foreground"]
-        names += [f"class {class_id}" for class_id in range(len(names), target.num_classes)]
         return cls(
             shape=(image.height, image.width, image.channels),
             num_classes=target.num_classes,
-            class_names=tuple(names),
+            class_names=tuple(name_classes(target.kind, target.class_names, target.num_classes)),
             normalize=manifest.normalize.get("train"),
             ignore_class=ignore_class if ignore_class is not None else target.ignore_class,
         )
@@ -121,3 +117,11 @@ class Task(abc.ABC):
                 f"If they mark what shall not count, pass --ignore-class {wrong[-1]}; if they are classes, build the "
                 "dataset again with --num-classes or --mask-map."
             )
+
+
+def name_classes(target: str, names: Sequence[str], num_classes: int) -> list[str]:
+    """Return a name for each class: those given, and others made up."""
+    found = list(names)
+    if not found and target == "mask" and num_classes == 2:
+        found = ["background", "foreground"]
+    return found + [f"class {class_id}" for class_id in range(len(found), num_classes)]
