@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on after the last finished epoch", file=sys.stderr)
+        after = "goes on after the last finished epoch" if parsed.run_command is _fit else "begins again"
+        print(f"interrupted; the same command {after}", file=sys.stderr)
         return INTERRUPTED
 
 
