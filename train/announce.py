@@ -35,8 +35,9 @@ def announce(
     say(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}")
     name = task.model_name(options)
     say(f"model       {name}, {num_parameters / 1e6:.2f} million parameters")
-    if state.epochs:
-        say(f"continuing  after epoch {state.epochs}")
+    if not state.is_new:
+        within = f", batch {state.batch} of the next" if state.batch else ""
+        say(f"continuing  after epoch {state.epochs}{within}")
     if "validation" not in manifest.splits:
         say(
             "NO VALIDATION SPLIT: the best epoch is chosen by its score on the training images, which says nothing "

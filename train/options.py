@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from precompute.errors import UsageError
+from train.interval import Interval
 
 __all__ = ["EvaluateOptions", "FitOptions", "Options", "flag"]
 
@@ -109,8 +110,24 @@ class FitOptions(Options):
         False, "train although splits share the content of sources: scores will flatter the model", decides=False
     )
 
+    early_stopping: int = option(0, "stop after so many epochs without a better score; 0: never")
+    checkpoint_every: str = option(
+        "60s",
+        "how often to write a checkpoint within an epoch, beside the one at its end: seconds such as 60s, batches "
+        "such as 200, or 0",
+        decides=False,
+    )
+    deterministic: bool = option(
+        False, "use only operations that give the same bits every time; slower, and without just-in-time compilation"
+    )
+    devices: str = option(
+        "one", "all: share each batch out among all GPUs, or all logical CPUs without one", choices=("one", "all")
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_at_least(0, early_stopping=self.early_stopping)
+        Interval.parse(self.checkpoint_every)
         _check_at_least(1, epochs=self.epochs, batch_size=self.batch_size, base_channels=self.base_channels)
         _check_at_least(0, seed=self.seed)
         if self.seed >= 2**32:
