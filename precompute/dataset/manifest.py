@@ -109,6 +109,7 @@ class Manifest:
     skipped: list[dict[str, str]] = field(default_factory=list)
     leaks: list[dict[str, Any]] = field(default_factory=list)
     cpu_features: list[str] = field(default_factory=list)
+    mirroring: list[str] = field(default_factory=list)
 
     @classmethod
     def load(cls, folder: str | Path) -> Manifest:
