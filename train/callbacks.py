@@ -30,13 +30,10 @@ def make_callbacks(options: FitOptions, *, score: str) -> list[Any]:
     callbacks: list[Any] = []
     if options.early_stopping:
         callbacks.append(keras.callbacks.EarlyStopping(score, patience=options.early_stopping, mode="max"))
-    if getattr(options, "schedule", "cosine") == "plateau":
+    if options.schedule == "plateau":
         callbacks.append(
             keras.callbacks.ReduceLROnPlateau(
-                score,
-                patience=options.plateau_patience,  # type: ignore[attr-defined]
-                factor=options.plateau_factor,  # type: ignore[attr-defined]
-                mode="max",
+                score, patience=options.plateau_patience, factor=options.plateau_factor, mode="max"
             )
         )
     return callbacks

@@ -18,12 +18,11 @@ import numpy as np
 
 from precompute.errors import PrecomputeError
 
-__all__ = ["READING", "TrainingState", "load_state", "restore_metrics", "restore_model", "save_state"]
+__all__ = ["TrainingState", "load_state", "restore_metrics", "restore_model", "save_state"]
 
 VERSION = 2
 STATE = "state"  # name of the array that holds the JSON
 METRICS = "metrics/"
-READING = ("epoch", "row", "seed", "variant")  # of an epoch, as the state keeps it
 
 
 @dataclass(kw_only=True)
@@ -37,7 +36,7 @@ class TrainingState:
         best_epoch: The one with the best score, counted from 1; None before the first.
         best_score: Its score.
         stopped: Early stopping has ended the run.
-        readings: What each epoch has read, the unfinished one too: its number from 0, row, seed, variant.
+        readings: What each epoch has read, the unfinished one too: `precompute.dataset.rows.Reading`.
         callbacks: What the callbacks had counted after the last finished epoch.
         spent: Times of the unfinished epoch, as `Pace` counts them.
     """
@@ -48,7 +47,7 @@ class TrainingState:
     best_epoch: int | None = None
     best_score: float | None = None
     stopped: bool = False
-    readings: list[list[int | None]] = field(default_factory=list)
+    readings: list[dict[str, Any]] = field(default_factory=list)
     callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
 

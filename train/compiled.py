@@ -11,12 +11,11 @@ import keras
 
 from precompute.errors import PrecomputeError, UsageError
 from train.options import FitOptions
+from train.schedules import make_optimizer
 from train.tasks import Task
 from train.tasks.classify import is_whole_model
 
 __all__ = ["compile_model", "make_network"]
-
-WARM_UP = 0.05  # share of all steps
 
 
 def make_network(task: Task, options: FitOptions, *, started: bool) -> Any:
@@ -41,15 +40,7 @@ def make_network(task: Task, options: FitOptions, *, started: bool) -> Any:
 def compile_model(network: Any, task: Task, options: FitOptions, *, steps: int) -> Any:
     """Return a model to train that shares its weights with `network`, which stays free of our loss and metrics."""
     model = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
-    total = steps * options.epochs
-    warm_up = max(1, round(total * WARM_UP))
-    learning_rate = keras.optimizers.schedules.CosineDecay(
-        options.learning_rate * 0.01,
-        max(1, total - warm_up),
-        alpha=0.01,
-        warmup_target=options.learning_rate,
-        warmup_steps=warm_up,
-    )
-    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer = make_optimizer(options, model.trainable_variables, steps=steps)
     model.compile(optimizer=optimizer, loss=task.make_loss(), metrics=task.make_metrics())
+    model.optimizer.build(model.trainable_variables)  # all of them now: some may be frozen for a while
     return model

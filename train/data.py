@@ -16,7 +16,7 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import Reading
 from precompute.errors import DatasetError, PrecomputeError
-from train.checkpoint import READING, TrainingState
+from train.checkpoint import TrainingState
 from train.devices import fits, fitting_batch_size
 from train.options import FitOptions
 from train.tasks import Task
@@ -57,7 +57,7 @@ def load_train(
         split="train",
         batch_size=options.batch_size,
         rows="follow",
-        readings=[Reading(**dict(zip(READING, reading, strict=True))) for reading in state.readings],
+        readings=[Reading(**reading) for reading in state.readings],
         start_batch=state.batch,
         shuffle_seed=options.seed,
         drop_remainder=leaves_out(manifest, options, num_devices=num_devices) > 0,
@@ -87,7 +87,7 @@ def load_validation(
     return _guard_targets(validation, task)
 
 
-def forget_missing_row(state: TrainingState, manifest: Manifest) -> list[int | None] | None:
+def forget_missing_row(state: TrainingState, manifest: Manifest) -> Reading | None:
     """Take the row of the interrupted epoch out of the state if the dataset does not list it any more.
 
     Returns:
@@ -95,15 +95,16 @@ def forget_missing_row(state: TrainingState, manifest: Manifest) -> list[int | N
     """
     if not state.batch or not state.readings:
         return None
-    _, row, seed, variant = state.readings[-1]
-    if any((r.row, r.seed, r.variant) == (row, seed, variant) for r in manifest.splits["train"].rows):
+    reading = Reading(**state.readings[-1])
+    if any(row.row == reading.row for row in manifest.splits["train"].rows):
         return None
-    return state.readings.pop()
+    state.readings.pop()
+    return reading
 
 
-def readings_of(epoch_row: Any) -> list[list[int | None]]:
+def readings_of(epoch_row: Any) -> list[dict[str, Any]]:
     """Return what each epoch has read so far, as the state of a run keeps it."""
-    return [list(dataclasses.astuple(reading)) for reading in epoch_row.readings]
+    return [dataclasses.asdict(reading) for reading in epoch_row.readings]
 
 
 def load_in_order(dataset: Path, manifest: Manifest, split: str, *, batch_size: int, allow_leak: bool) -> Any:

@@ -25,6 +25,7 @@ from train.progress import Pace
 from train.recorder import Recorder
 from train.resume import Checkpoints, build_metrics
 from train.run_folder import RunFolder, RunSettings
+from train.schedules import warm_up_callbacks
 from train.start import require_tensorflow
 from train.tasks import Task, make_task
 
@@ -154,7 +155,7 @@ class _Job:
                 validation_data=validation,
                 epochs=state.epochs + 1 if state.batch else options.epochs,  # first what is left of one
                 initial_epoch=state.epochs,
-                callbacks=[epoch_row, *steering, pace, recorder, checkpoints],
+                callbacks=[epoch_row, *warm_up_callbacks(options, steps=steps), *steering, pace, recorder, checkpoints],
                 shuffle=False,  # the dataset does; else Keras warns that it cannot
                 verbose=1 if progress_bar else 0,
             )
@@ -190,8 +191,7 @@ class _Job:
         )
         gone = forget_missing_row(self.state, self.manifest)
         if gone is not None:
-            _, row, seed, variant = gone
             self.say(
-                f"row {row} (seed {seed}, variant {variant}) is not in the dataset any more: what is left of epoch "
-                f"{self.state.epochs + 1} reads another row"
+                f"row {gone.row} (seed {gone.seed}, variant {gone.variant}) is not in the dataset any more: what is "
+                f"left of epoch {gone.epoch + 1} reads another row"
             )

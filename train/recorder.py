@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from precompute.errors import PrecomputeError
-from train.checkpoint import READING, TrainingState
+from train.checkpoint import TrainingState
 from train.pictures import draw_curves
 from train.progress import Pace
 from train.resume import Checkpoints
@@ -85,8 +85,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
                 folder.write(folder.model("best"), self._network.save)
             folder.write(folder.model("last"), self._network.save)
         folder.write_table(folder.history, state.history)
-        rows = [[number, *row] for number, (_, *row) in enumerate(state.readings, start=1)]
-        folder.write_table(folder.rows, [dict(zip(READING, row, strict=True)) for row in rows])
+        folder.write_table(folder.rows, [reading | {"epoch": reading["epoch"] + 1} for reading in state.readings])
         if state.history and time.monotonic() - self._curves_drawn >= CURVES_EVERY_S:
             self.write_curves()
 
