@@ -12,7 +12,6 @@ from tensorflow.python.framework.config import disable_op_determinism
 from test_train_datasets import write_classes
 
 from train.fit import fit
-from train.interval import Interval
 from train.options import FitOptions
 from train.resume import Checkpoints
 

@@ -124,4 +124,4 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _finish_steps(self) -> None:
         if self._has_gpu:
-            tf.experimental.sync_devices()
+            tf.test.experimental.sync_devices()
