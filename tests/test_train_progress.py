@@ -26,22 +26,29 @@ class Clock:
         self.now += seconds
         return True
 
-    def batches(self, waits):
-        """Return a dataset that makes its reader wait for each batch."""
-        return tf.data.Dataset.from_tensor_slices([float(wait) for wait in waits]).map(
-            lambda wait: tf.ensure_shape(tf.numpy_function(self.add, [wait], tf.bool), [])
-        )
-
     def step(self, batches):
         """Stand in for the function that Keras makes, of a step that takes three seconds."""
         return tf.numpy_function(lambda _: self.add(3.0), batches, tf.bool)
+
+
+class Batches:
+    """An iterator that lets its reader wait for each batch."""
+
+    element_spec = tf.TensorSpec([], tf.bool)
+
+    def __init__(self, clock, waits):
+        self._clock = clock
+        self._waits = iter(waits)
+
+    def __next__(self):
+        return tf.constant(self._clock.add(next(self._waits)))
 
 
 def run_epoch(pace, clock, waits, *, spent=None, first_batch=0):
     model = SimpleNamespace(make_train_function=lambda: None, train_function=clock.step)
     pace.watch(model)
     pace.begin(spent or {}, first_batch=first_batch)
-    iterator = iter(clock.batches(waits))
+    iterator = Batches(clock, waits)
     for batch in range(len(waits)):
         model.train_function(iterator)
         pace.on_train_batch_end(batch, {})
@@ -79,12 +86,30 @@ def test_on_a_gpu_few_steps_speak_for_all_but_the_first(monkeypatch):
 def test_what_the_progress_bar_shows():
     clock, shown = Clock(), {"loss": 1.0}
     pace = Pace(num_images=8, batch_size=4, clock=clock)
-    clock.add(2)
-    pace.on_train_batch_end(0, shown)
-    assert shown == {"loss": 1.0, "images/s": 2.0}  # nothing is known of waiting on several devices
     run_epoch(pace, clock, [1, 1])
     pace.on_train_batch_end(1, shown)
-    assert shown["wait"] == pytest.approx(2 / 8)
+    assert shown == {"loss": 1.0, "images/s": pytest.approx(8 / 8), "wait": pytest.approx(2 / 8)}
+
+
+def test_on_several_devices_nothing_is_said_of_waiting():
+    clock, shown = Clock(), {"loss": 1.0}
+    pace = Pace(num_images=8, batch_size=4, measures_waiting=False, clock=clock)
+    clock.add(2)
+    pace.on_train_batch_end(0, shown)
+    assert shown == {"loss": 1.0, "images/s": 2.0}
+
+
+def test_a_function_that_keras_has_made_anew_is_measured_too():
+    clock, pace = Clock(), Pace(num_images=8, batch_size=4)
+    model = SimpleNamespace(make_train_function=lambda: None, train_function=clock.step)
+    pace.set_model(model)
+    pace.on_epoch_begin(0)
+    first = model.train_function
+    pace.on_epoch_begin(1)
+    assert model.train_function is first is not clock.step
+    model.train_function = clock.step
+    pace.on_epoch_begin(2)
+    assert model.train_function is not clock.step
 
 
 @pytest.mark.parametrize(

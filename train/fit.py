@@ -130,9 +130,7 @@ class _Job:
                 restore_model(folder.checkpoint, model)
 
         score = self.task.score if validation is None else f"val_{self.task.score}"
-        pace = Pace(num_images=num_images, batch_size=options.batch_size)
-        if num_devices == 1:
-            pace.watch(model)
+        pace = Pace(num_images=num_images, batch_size=options.batch_size, measures_waiting=num_devices == 1)
         steering = make_callbacks(options, score=score)
         interval = Interval.parse(options.checkpoint_every)
         checkpoints = Checkpoints(folder, state, callbacks=steering, pace=pace, interval=interval)
@@ -140,7 +138,7 @@ class _Job:
         recorder = Recorder(
             folder, network, state, checkpoints=checkpoints, pace=pace, score=score, total=options.epochs, say=say
         )
-        if not state.is_new:
+        if state.epochs:
             recorder.write_derived()
         self._announce(model, num_images)
         while state.epochs < options.epochs and not state.stopped:
