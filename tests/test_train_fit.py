@@ -230,5 +230,5 @@ def test_restart_throws_away_the_run_and_nothing_else(tmp_path, masks):
     with pytest.raises(SettingsError, match="--seed: 0 in the run, 5 now"):
         folder.open(other)
     folder.open(other, restart=True)
-    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "options.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "options.json", "options.toml"}
     assert folder.load_settings() == other

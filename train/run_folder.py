@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import tomli_w
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
@@ -52,6 +53,10 @@ class RunSettings:
         """Return what `options.json` holds."""
         return {"dataset": self.dataset, "dataset_facts": self.facts, "options": self.options}
 
+    def to_toml(self) -> str:
+        """Return the options as `train fit --options` takes them; those without a value are left out."""
+        return tomli_w.dumps({flag(k)[2:]: value for k, value in self.options.items() if value is not None})
+
 
 class RunFolder:
     """Where a run keeps its files. A file under its final name is whole."""
@@ -59,6 +64,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.options = self.path / "options.json"
+        self.options_toml = self.path / "options.toml"
         self.checkpoint = self.path / "checkpoint.npz"
         self.history = self.path / "history.csv"
         self.metrics = self.path / "metrics.json"
@@ -111,6 +117,7 @@ class RunFolder:
         if self.checkpoint.exists():  # before the first epoch is finished there is nothing to protect
             self._check_same(settings)
         self.write_json(self.options, settings.to_dict())
+        self.write_bytes(self.options_toml, settings.to_toml().encode())
 
     def load_settings(self) -> RunSettings:
         """Read the settings of the run.
@@ -171,7 +178,11 @@ class RunFolder:
         """Delete what a run writes, and nothing that a user may have put beside it."""
         mine = [self.checkpoint, self.history, self.metrics, self.curves, self.predictions]
         mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
-        mine += [*self.path.glob(TEMPORARY + "*"), self.options]  # options last: until then it is still a run
+        mine += [
+            *self.path.glob(TEMPORARY + "*"),
+            self.options_toml,
+            self.options,
+        ]  # options last: until then it is still a run
         for path in mine:
             path.unlink(missing_ok=True)
 
