@@ -140,7 +140,7 @@ def test_a_class_id_without_an_output_stops_training_with_its_name(tmp_path):
     images = np.zeros((4, 32, 32, 3), np.uint8)
     dataset = _guard_targets(tf.data.Dataset.from_tensor_slices((images, targets)).batch(2), task)
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 1)])
-    model.compile(loss=task.make_loss())
+    model.compile(loss=task.make_loss(FitOptions()))
     with pytest.raises(DatasetError, match="outside its 2 classes") as error, explained(tmp_path, task):
         model.fit(dataset, verbose=0, shuffle=False)
     assert "\n  7\n" in str(error.value)

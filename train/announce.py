@@ -22,6 +22,7 @@ def announce(
     *,
     num_rows: int,
     num_parameters: int,
+    class_weights: list[float] | None,
     say: Callable[[str], None],
 ) -> None:
     """Say what is about to be trained, on what."""
@@ -35,6 +36,9 @@ def announce(
     say(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}")
     name = task.model_name(options)
     say(f"model       {name}, {num_parameters / 1e6:.2f} million parameters")
+    if class_weights is not None:
+        weights = [f"{name} {weight:.3g}" for name, weight in zip(task.class_names, class_weights, strict=True)]
+        say(f"weights     {', '.join(weights)}")
     if state.epochs:
         say(f"continuing  after epoch {state.epochs}")
     if "validation" not in manifest.splits:

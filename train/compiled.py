@@ -41,6 +41,6 @@ def compile_model(network: Any, task: Task, options: FitOptions, *, steps: int) 
     """Return a model to train that shares its weights with `network`, which stays free of our loss and metrics."""
     model = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
     optimizer = make_optimizer(options, model.trainable_variables, steps=steps)
-    model.compile(optimizer=optimizer, loss=task.make_loss(), metrics=task.make_metrics())
+    model.compile(optimizer=optimizer, loss=task.make_loss(options), metrics=task.make_metrics())
     model.optimizer.build(model.trainable_variables)  # all of them now: some may be frozen for a while
     return model

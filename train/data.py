@@ -17,6 +17,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PrecomputeError
 from train.options import FitOptions
 from train.tasks import Task
+from train.weights import add_weights
 
 __all__ = ["RunData", "check_targets", "explained", "load_data", "load_in_order"]
 
@@ -29,7 +30,7 @@ class RunData:
     """What a run reads.
 
     Attributes:
-        train: Batches of (images, targets), a row an epoch.
+        train: Batches of (images, targets) or (images, targets, weights), a row an epoch.
         validation: The same of the validation split, in fixed order; None if there is none.
         epoch_row: Callback that ties the row to the epoch.
         steps: Batches an epoch.
@@ -45,8 +46,10 @@ class RunData:
     judged_on: str
 
 
-def load_data(dataset: Path, manifest: Manifest, task: Task, options: FitOptions) -> RunData:
-    """Open train and, where there is one, validation."""
+def load_data(
+    dataset: Path, manifest: Manifest, task: Task, options: FitOptions, *, class_weights: list[float] | None = None
+) -> RunData:
+    """Open train and, where there is one, validation; with class weights, train's batches have a third component."""
     train = precompute.load(
         dataset,
         split="train",
@@ -59,8 +62,9 @@ def load_data(dataset: Path, manifest: Manifest, task: Task, options: FitOptions
         validation = precompute.load(
             dataset, split="validation", batch_size=options.batch_size, allow_leak=options.allow_leak
         )
+    guarded = _guard_targets(train, task)
     return RunData(
-        train=_guard_targets(train, task),
+        train=guarded if class_weights is None else add_weights(guarded, class_weights),
         validation=_guard_targets(validation, task) if validation is not None else None,
         epoch_row=precompute.EpochRow(train),
         steps=int(train.cardinality()),
@@ -116,7 +120,7 @@ def _guard_targets(dataset: Any, task: Task) -> Any:
 
     def check(images: Any, targets: Any) -> tuple[Any, Any]:
         ids = tf.cast(targets, tf.int32)
-        outside = (ids < 0) | (ids >= task.num_classes)
+        outside = (ids < 0) | (ids >= task.num_target_values)
         if task.ignore_class is not None:
             outside &= ids != task.ignore_class
         worst = tf.reduce_max(tf.where(outside, tf.abs(ids), -1))

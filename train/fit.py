@@ -12,6 +12,7 @@ import keras
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError
 from train.announce import announce
+from train.balance import class_weights_of_run
 from train.checkpoint import TrainingState, load_state, restore_model
 from train.compiled import compile_model, make_network
 from train.conclude import conclude
@@ -19,6 +20,7 @@ from train.data import check_targets, explained, load_data
 from train.options import FitOptions
 from train.recorder import Recorder
 from train.run_folder import RunFolder, RunSettings
+from train.schedules import warm_up_callbacks
 from train.start import require_tensorflow
 from train.tasks import Task, make_task
 
@@ -108,7 +110,8 @@ class _Job:
         state, options = self.state, self.options
         if not state.epochs:
             check_targets(self.dataset, self.manifest, self.task, options)
-        data = load_data(self.dataset, self.manifest, self.task, options)
+        weights = class_weights_of_run(self.dataset, self.manifest, self.task, self.folder, options)
+        data = load_data(self.dataset, self.manifest, self.task, options, class_weights=weights)
         keras.utils.set_random_seed(options.seed)
         network = make_network(self.task, options, started=bool(state.epochs))
         model = compile_model(network, self.task, options, steps=data.steps)
@@ -127,6 +130,7 @@ class _Job:
             state,
             num_rows=data.num_rows,
             num_parameters=model.count_params(),
+            class_weights=weights,
             say=self.say,
         )
         model.fit(  # without epochs left, it does nothing
@@ -134,7 +138,7 @@ class _Job:
             validation_data=data.validation,
             epochs=options.epochs,
             initial_epoch=state.epochs,
-            callbacks=[data.epoch_row, recorder],
+            callbacks=[data.epoch_row, *warm_up_callbacks(options, steps=data.steps), recorder],
             shuffle=False,  # the dataset does; else Keras warns that it cannot
             verbose=1 if progress_bar else 0,
         )

@@ -65,6 +65,7 @@ class RunFolder:
         self.path = Path(path)
         self.options = self.path / "options.json"
         self.options_toml = self.path / "options.toml"
+        self.class_weights = self.path / "class_weights.json"
         self.checkpoint = self.path / "checkpoint.npz"
         self.history = self.path / "history.csv"
         self.metrics = self.path / "metrics.json"
@@ -116,6 +117,8 @@ class RunFolder:
             raise SettingsError(f"--run {self.path}: this folder has files but no run in it; choose another --run.")
         if self.checkpoint.exists():  # before the first epoch is finished there is nothing to protect
             self._check_same(settings)
+        else:
+            self.class_weights.unlink(missing_ok=True)
         self.write_json(self.options, settings.to_dict())
         self.write_bytes(self.options_toml, settings.to_toml().encode())
 
@@ -176,7 +179,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Delete what a run writes, and nothing that a user may have put beside it."""
-        mine = [self.checkpoint, self.history, self.metrics, self.curves, self.predictions]
+        mine = [self.checkpoint, self.class_weights, self.history, self.metrics, self.curves, self.predictions]
         mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
         mine += [
             *self.path.glob(TEMPORARY + "*"),

@@ -15,6 +15,7 @@ from train.options import FitOptions
 from train.pictures import Sample, draw_classes
 from train.scores import recalls
 from train.tasks.backbones import check_backbone, make_backbone_classifier
+from train.tasks.losses import ClassLoss
 from train.tasks.small import make_small
 from train.tasks.task import Task
 
@@ -58,9 +59,9 @@ class Classify(Task):
         weights = "none" if is_whole_model(options.weights) else options.weights
         return make_backbone_classifier(self.shape, self.num_classes, name=name, weights=weights)
 
-    def make_loss(self) -> Any:
+    def make_loss(self, options: FitOptions) -> Any:
         """Return the cross-entropy."""
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return ClassLoss(label_smoothing=options.label_smoothing)
 
     def make_metrics(self) -> list[Any]:
         """Return the accuracy."""

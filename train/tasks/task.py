@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, first_few
 from train.options import FitOptions
 from train.pictures import Sample
+from train.weights import balanced_weights
 
 __all__ = ["Task"]
 
@@ -62,6 +63,11 @@ class Task(abc.ABC):
         )
 
     @property
+    def num_target_values(self) -> int:
+        """Targets are 0 to this, less one, or the ignored class."""
+        return self.num_classes
+
+    @property
     @abc.abstractmethod
     def score(self) -> str:
         """Name of the score, in the logs of `fit`, that decides which epoch is best; more is better."""
@@ -75,8 +81,8 @@ class Task(abc.ABC):
         """Return a model, not compiled, from uint8 images [B, H, W, C] to float32 logits over the classes."""
 
     @abc.abstractmethod
-    def make_loss(self) -> Any:
-        """Return a Keras loss of class ids and logits."""
+    def make_loss(self, options: FitOptions) -> Any:
+        """Return a Keras loss of targets and logits."""
 
     @abc.abstractmethod
     def make_metrics(self) -> list[Any]:
@@ -97,6 +103,16 @@ class Task(abc.ABC):
     def model_name(self, options: FitOptions) -> str:
         """Return the model's name, also where the user left it to us."""
         return self.default_model if options.model == "auto" else options.model
+
+    def balanced_weights(self, batches: Iterable[npt.NDArray[Any]]) -> list[float]:
+        """Return a weight a class, from batches of targets, with which each class weighs the same in the loss."""
+        counts = np.zeros(self.num_classes, np.int64)
+        for targets in batches:
+            found = np.bincount(targets.ravel(), minlength=self.num_classes)
+            counts += found[: self.num_classes]
+        if self.ignore_class is not None and self.ignore_class < self.num_classes:
+            counts[self.ignore_class] = 0
+        return balanced_weights(counts)
 
     def check_targets(self, targets: npt.NDArray[Any], where: str) -> None:
         """Raise `DatasetError` if there are class ids that the model has no output for.
