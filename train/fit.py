@@ -14,13 +14,12 @@ from precompute.errors import DatasetError
 from train.announce import announce
 from train.balance import class_weights_of_run
 from train.checkpoint import TrainingState, load_state, restore_model
-from train.compiled import compile_model, make_network
+from train.compiled import compile_model, make_network, step_callbacks
 from train.conclude import conclude
 from train.data import check_targets, explained, load_data
 from train.options import FitOptions
 from train.recorder import Recorder
 from train.run_folder import RunFolder, RunSettings
-from train.schedules import warm_up_callbacks
 from train.start import require_tensorflow
 from train.tasks import Task, make_task
 
@@ -138,7 +137,7 @@ class _Job:
             validation_data=data.validation,
             epochs=options.epochs,
             initial_epoch=state.epochs,
-            callbacks=[data.epoch_row, *warm_up_callbacks(options, steps=data.steps), recorder],
+            callbacks=[data.epoch_row, *step_callbacks(network, options, steps=data.steps), recorder],
             shuffle=False,  # the dataset does; else Keras warns that it cannot
             verbose=1 if progress_bar else 0,
         )

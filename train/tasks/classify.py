@@ -43,8 +43,15 @@ class Classify(Task):
             raise UsageError("--model: unet is for masks; the dataset has classes: small, or a backbone.")
         if name != "small":
             check_backbone(name)
+            if options.freeze_epochs and options.weights == "none":
+                raise UsageError(
+                    f"--freeze-epochs: {name} starts from random weights, which nothing is won by keeping; expected "
+                    f"--weights, got {options.freeze_epochs}."
+                )
             if self.shape[2] != 3:
                 raise UsageError(f"--model: {name} takes images of 3 channels, the dataset's have {self.shape[2]}.")
+        elif options.freeze_epochs:
+            raise UsageError(f"--freeze-epochs: small has no backbone to freeze, got {options.freeze_epochs}.")
         elif options.weights == "imagenet":
             raise UsageError("--weights: imagenet is for backbones such as MobileNetV3Small, got --model small.")
 
@@ -65,7 +72,7 @@ class Classify(Task):
 
     def make_metrics(self) -> list[Any]:
         """Return the accuracy."""
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        return [keras.metrics.MeanMetricWrapper(_is_right, name="accuracy")]
 
     def summarize(self, confusion: npt.NDArray[np.int64]) -> dict[str, Any]:
         """Return accuracy, recall of each class and the confusion matrix."""
@@ -95,6 +102,13 @@ class Classify(Task):
     def draw(self, samples: Sequence[Sample]) -> bytes:
         """Return a grid of images with the predicted and, where it differs, the true class."""
         return draw_classes(samples, self.class_names)
+
+
+def _is_right(truth: Any, logits: Any) -> Any:
+    """Return 1 for each image whose class, or largest share of a blend, was recognised: float32 [B]."""
+    if len(truth.shape) == len(logits.shape):
+        truth = keras.ops.argmax(truth, axis=-1)
+    return keras.ops.cast(keras.ops.equal(keras.ops.argmax(logits, axis=-1), truth), "float32")
 
 
 def is_whole_model(weights: str) -> bool:

@@ -36,6 +36,12 @@ class Segment(Task):
         """Raise `UsageError` for options that make no sense for masks."""
         if self.model_name(options) != "unet":
             raise UsageError(f"--model: the dataset has masks: unet; got {options.model!r}.")
+        if options.mixup:
+            raise UsageError(
+                f"--mixup: class ids of masks cannot be blended; --cutmix can be used, got {options.mixup}."
+            )
+        if options.freeze_epochs:
+            raise UsageError(f"--freeze-epochs: unet has no backbone to freeze, got {options.freeze_epochs}.")
         if options.weights == "imagenet":
             raise UsageError("--weights: there are no imagenet weights for unet; none, or a file of a whole model.")
 
