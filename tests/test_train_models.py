@@ -122,7 +122,7 @@ def test_options_that_do_not_fit_the_target_are_refused(tmp_path):
     masks = make_task(Manifest.load(write_masks(tmp_path / "masks")))
     classes = make_task(Manifest.load(write_classes(tmp_path / "classes")))
     for task, options, message in (
-        (masks, {"model": "small"}, "--model: the dataset has masks: unet; got 'small'"),
+        (masks, {"model": "small"}, "--model: the dataset has masks: unet, or module:function; got 'small'"),
         (masks, {"weights": "imagenet"}, "--weights: there are no imagenet weights for unet"),
         (classes, {"model": "unet"}, "--model: unet is for masks"),
         (classes, {"ignore_class": 0}, "--ignore-class: this is for masks"),

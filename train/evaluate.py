@@ -14,6 +14,7 @@ from train.options import EvaluateOptions
 from train.run_folder import RunFolder, RunSettings
 from train.start import open_model, require_tensorflow
 from train.tasks import Task, make_task
+from train.tasks.own import import_model_code
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -54,6 +55,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
     model_path = folder.model(options.checkpoint)
     if not model_path.exists():
         raise SettingsError(f"{folder.path}: there is no {model_path.name} yet; an epoch has to finish first.")
+    import_model_code(settings.options.get("model", ""))
     model = open_model(model_path)
     _check_fits(model, task, settings, dataset)
 

@@ -34,10 +34,17 @@ class Classify(Task):
         """Accuracy."""
         return "accuracy"
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """A logit a class."""
+        return (self.num_classes,)
+
     def check_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for classes."""
         if options.ignore_class is not None:
             raise UsageError(f"--ignore-class: this is for masks; the dataset has classes, got {options.ignore_class}.")
+        if self.check_own_options(options):
+            return
         name = self.model_name(options)
         if name == "unet":
             raise UsageError("--model: unet is for masks; the dataset has classes: small, or a backbone.")
@@ -56,7 +63,10 @@ class Classify(Task):
             raise UsageError("--weights: imagenet is for backbones such as MobileNetV3Small, got --model small.")
 
     def make_model(self, options: FitOptions) -> Any:
-        """Return the compact network, or a backbone with a new top."""
+        """Return the compact network, a backbone with a new top, or the user's own."""
+        own = self.own_model(options)
+        if own is not None:
+            return own
         name = self.model_name(options)
         if name == "small":
             return make_small(

@@ -32,22 +32,31 @@ class Segment(Task):
         """IoU of the foreground where there is one, else the mean over classes."""
         return "foreground_iou" if has_foreground(self.num_classes, self.ignore_class) else "mean_iou"
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """A logit a class for each pixel."""
+        return (*self.shape[:2], self.num_classes)
+
     def check_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for masks."""
-        if self.model_name(options) != "unet":
-            raise UsageError(f"--model: the dataset has masks: unet; got {options.model!r}.")
         if options.mixup:
             raise UsageError(
                 f"--mixup: class ids of masks cannot be blended; --cutmix can be used, got {options.mixup}."
             )
+        if self.check_own_options(options):
+            return
+        if self.model_name(options) != "unet":
+            raise UsageError(f"--model: the dataset has masks: unet, or module:function; got {options.model!r}.")
         if options.freeze_epochs:
             raise UsageError(f"--freeze-epochs: unet has no backbone to freeze, got {options.freeze_epochs}.")
         if options.weights == "imagenet":
             raise UsageError("--weights: there are no imagenet weights for unet; none, or a file of a whole model.")
 
     def make_model(self, options: FitOptions) -> Any:
-        """Return a U-Net."""
-        return make_unet(self.shape, self.num_classes, base_channels=options.base_channels, normalize=self.normalize)
+        """Return a U-Net, or the user's own."""
+        return self.own_model(options) or make_unet(
+            self.shape, self.num_classes, base_channels=options.base_channels, normalize=self.normalize
+        )
 
     def make_loss(self, options: FitOptions) -> Any:
         """Return cross-entropy plus Dice."""

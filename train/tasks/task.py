@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import DatasetError, first_few
+from precompute.errors import DatasetError, UsageError, first_few
 from train.options import FitOptions
 from train.pictures import Sample
+from train.tasks.own import is_own, make_own_model
 from train.weights import balanced_weights
 
 __all__ = ["Task"]
@@ -72,6 +73,11 @@ class Task(abc.ABC):
     def score(self) -> str:
         """Name of the score, in the logs of `fit`, that decides which epoch is best; more is better."""
 
+    @property
+    @abc.abstractmethod
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the logits of one image."""
+
     @abc.abstractmethod
     def check_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that do not fit this task."""
@@ -100,6 +106,16 @@ class Task(abc.ABC):
     def draw(self, samples: Sequence[Sample]) -> bytes:
         """Return a PNG of predictions beside the truth."""
 
+    def own_model(self, options: FitOptions) -> Any | None:
+        """Return the model that the user's own function makes; None if the option names none.
+
+        Raises:
+            PrecomputeError: It cannot be had, or does not fit the task.
+        """
+        if not is_own(options.model):
+            return None
+        return make_own_model(options.model, self.shape, self.num_classes, output_shape=self.output_shape)
+
     def model_name(self, options: FitOptions) -> str:
         """Return the model's name, also where the user left it to us."""
         return self.default_model if options.model == "auto" else options.model
@@ -113,6 +129,16 @@ class Task(abc.ABC):
         if self.ignore_class is not None and self.ignore_class < self.num_classes:
             counts[self.ignore_class] = 0
         return balanced_weights(counts)
+
+    def check_own_options(self, options: FitOptions) -> bool:
+        """Tell whether the model is of the user's own function, and raise `UsageError` for what it cannot have."""
+        if not is_own(options.model):
+            return False
+        if options.weights == "imagenet":
+            raise UsageError("--weights: imagenet is for backbones; your own --model loads what it likes.")
+        if options.freeze_epochs:
+            raise UsageError("--freeze-epochs: it is for backbones; your own --model freezes what it likes.")
+        return True
 
     def check_targets(self, targets: npt.NDArray[Any], where: str) -> None:
         """Raise `DatasetError` if there are class ids that the model has no output for.
