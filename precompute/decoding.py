@@ -8,13 +8,12 @@ from typing import Any
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import UsageError
 
 __all__ = ["batch_parser"]
 
 
-def batch_parser(manifest: Manifest, split: str, *, with_keys: bool, normalize: bool) -> Callable[[Any], Any]:
-    """Return a function from encoded records, string [B], to a batch."""
+def batch_parser(manifest: Manifest) -> Callable[[Any], tuple[Any, Any, Any]]:
+    """Return a function from encoded records, string [B], to images, targets and keys."""
     image, target = manifest.image, manifest.target
     spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string), "augment/key": tf.io.FixedLenFeature([], tf.string)}
     if target.kind == "class":
@@ -24,17 +23,16 @@ def batch_parser(manifest: Manifest, split: str, *, with_keys: bool, normalize: 
     shape = (image.height, image.width, image.channels)
     decode_image = _decoder(image.encoding, shape, tf.uint8)
     decode_mask = _decoder(target.encoding or "png", (*shape[:2], 1), tf.as_dtype(target.dtype or "uint8"))
-    finish = _normalizer(manifest, split) if normalize else (lambda images: images)
 
-    def parse(records: Any) -> tuple[Any, ...]:
+    def parse(records: Any) -> tuple[Any, Any, Any]:
         features = tf.io.parse_example(records, spec)
-        images = finish(decode_image(features["image/encoded"]))
+        images = decode_image(features["image/encoded"])
         if target.kind == "class":
             labels = features["image/class/label"]
         else:
             labels = tf.squeeze(decode_mask(features["image/segmentation/class/encoded"]), axis=-1)
             labels = tf.cast(labels, tf.uint8 if target.num_classes <= 256 else tf.int32)
-        return (images, labels, features["augment/key"]) if with_keys else (images, labels)
+        return images, labels, features["augment/key"]
 
     return parse
 
@@ -54,13 +52,3 @@ def _decoder(encoding: str, shape: tuple[int, int, int], dtype: Any) -> Callable
 
     # One call a batch, batches in parallel: as fast as a call a record, and the parsing is shared.
     return lambda encoded: tf.map_fn(decode_one, encoded, fn_output_signature=tf.TensorSpec(shape, dtype))
-
-
-def _normalizer(manifest: Manifest, split: str) -> Callable[[Any], Any]:
-    numbers = manifest.normalize.get(split)
-    if numbers is None:
-        raise UsageError(f"normalize: no Normalize was taken off {split}'s pipeline; scale inside the model instead.")
-    scale = float(numbers["max_pixel_value"])
-    mean = tf.constant(numbers["mean"], tf.float32) * scale
-    std = tf.constant(numbers["std"], tf.float32) * scale
-    return lambda images: (tf.cast(images, tf.float32) - mean) / std

@@ -10,7 +10,9 @@ import keras
 import tensorflow as tf
 
 from precompute.dataset.leases import Lease
+from precompute.dataset.rows import Reading
 from precompute.errors import UsageError
+from precompute.row_files import RowFiles
 
 __all__ = ["EpochCounter", "EpochRow"]
 
@@ -36,6 +38,15 @@ class EpochRow(keras.callbacks.Callback):  # type: ignore[misc]
                 f"EpochRow: expected a dataset made by precompute.load, or one made from it, got {dataset!r:.200}."
             )
 
+    @property
+    def readings(self) -> list[Reading]:
+        """What each epoch so far has read, the present one included; of the first dataset, where several were joined.
+
+        A later `load(..., rows="follow", readings=...)` goes on from it.
+        """
+        found = self._epochs[0].rows.readings
+        return [found[epoch] for epoch in sorted(found)]
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Let all iterations read the row of this epoch until the next one begins."""
         for counter in self._epochs:
@@ -53,13 +64,15 @@ class EpochCounter:
     It lives as long as anything that was made from the dataset, so that the lease is kept here.
     """
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, rows: RowFiles, lease: Lease) -> None:
+        self.rows = rows
         self._lease = lease
         self._number = _plain_variable(0)
         self._step = _plain_variable(1)  # 0 while a callback holds the number
 
     def hold(self, epoch: int) -> None:
         """Let all iterations stand for this epoch."""
+        self.rows.begin(epoch)
         self._step.assign(0)
         self._number.assign(epoch)
 

@@ -157,9 +157,15 @@ ALLOWED = {
     "dataset": "errors",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
-    "epochs": "dataset errors",
-    "decoding": "dataset errors",
-    "loader": "dataset errors epochs decoding",
+    "epochs": "dataset errors row_files",
+    "decoding": "dataset",
+    "parts": "errors",
+    "order": "parts",
+    "memory": "dataset order parts",
+    "row_files": "dataset errors",
+    "fresh": "dataset errors",
+    "finishing": "dataset errors fresh",
+    "loader": "dataset decoding epochs errors finishing memory order parts row_files",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "record": "dataset errors",
     "options": "errors",
@@ -181,8 +187,9 @@ ALLOWED = {
 }
 
 # One owner, or as few as can be, of what is slow to import.
+READING = ("loader", "epochs", "decoding", "finishing", "fresh", "memory", "order", "row_files")
 OWNERS = {
-    "tensorflow": {"precompute.loader", "precompute.epochs", "precompute.decoding", "train"},
+    "tensorflow": {*(f"precompute.{name}" for name in READING), "train"},
     "keras": {"precompute.loader", "precompute.epochs", "train"},
     "albumentations": {"precompute.record"},
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,9 @@ from stored import Stored, build_rows
 
 import precompute
 from precompute.dataset import leases
-from precompute.dataset.leases import EXPIRES_S, Lease, held_rows, hold_rows
+from precompute.dataset.leases import EXPIRES_S, Lease, held_rows, hold_again, hold_rows
 from precompute.dataset.manifest import Manifest
+from precompute.errors import UsageError
 
 ROWS = [("g0001", "train", 0), ("g0001", "train", 3)]
 
@@ -101,6 +103,84 @@ def test_a_forked_child_does_not_end_its_parents_lease(tmp_path: Path) -> None:
     child.join()
     assert held_rows(tmp_path, now=time.time()) == set(ROWS)
     lease.close()
+
+
+# Rows that change while it reads
+
+MORE = [("g0001", "train", 3), ("g0001", "train", 4)]
+
+
+def test_a_lease_moves_on_to_other_rows(tmp_path: Path) -> None:
+    lease = Lease(tmp_path, ROWS)
+    assert lease.hold(MORE)
+    assert held_rows(tmp_path, now=time.time()) == set(MORE)
+    assert len(lease_files(tmp_path)) == 1
+    lease.close()
+    assert not lease.hold(ROWS)
+    assert lease_files(tmp_path) == []
+
+
+def test_other_rows_are_held_whole_or_not_at_all(tmp_path: Path) -> None:
+    stop = threading.Event()
+    lease, seen = Lease(tmp_path, ROWS), set()
+
+    def look() -> None:
+        while not stop.is_set():
+            seen.add(frozenset(held_rows(tmp_path, now=time.time())))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for i in range(200):
+        lease.hold((ROWS, MORE)[i % 2])
+    stop.set()
+    looking.join()
+    lease.close()
+    assert seen <= {frozenset(ROWS), frozenset(MORE)}
+
+
+def test_a_lease_that_was_given_up_comes_back_and_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW_S", 0.01)
+    lease = Lease(tmp_path, ROWS)
+    lease_files(tmp_path)[0].unlink()  # the machine slept for long, say
+    time.sleep(0.05)
+    assert lease.hold(MORE)
+    os.utime(lease_files(tmp_path)[0], (0, 0))
+    deadline = time.monotonic() + 10
+    while lease_files(tmp_path)[0].stat().st_mtime == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert held_rows(tmp_path, now=time.time()) == set(MORE)
+    lease.close()
+
+
+def test_what_a_killed_reader_left_half_written_goes_after_a_while(tmp_path: Path) -> None:
+    (tmp_path / ".leases").mkdir()
+    (tmp_path / ".leases/half.tmp").write_text('{"pid')
+    assert held_rows(tmp_path, now=time.time()) == set()
+    assert lease_files(tmp_path)
+    assert held_rows(tmp_path, now=time.time() + EXPIRES_S + 5) == set()
+    assert lease_files(tmp_path) == []
+
+
+# Readers of a dataset that cannot be written to
+
+
+def test_leases_are_looked_for_in_both_folders(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "away" / "leases"
+    out.mkdir()
+    beside, away = Lease(out, ROWS), Lease(out, MORE, elsewhere)
+    assert held_rows(out, now=time.time()) == set(ROWS)
+    assert held_rows(out, now=time.time(), lease_dir=elsewhere) == {*ROWS, *MORE}
+    assert held_rows(out, now=time.time(), lease_dir=tmp_path / "nowhere") == set(ROWS)
+    assert len(list(elsewhere.iterdir())) == 1
+    away.close()
+    assert list(elsewhere.iterdir()) == []
+    beside.close()
+
+
+def test_a_lease_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"lease_dir: .*file cannot be written to \(.*\); give a folder"):
+        Lease(tmp_path, ROWS, tmp_path / "file")
 
 
 # A reader in this process
@@ -200,6 +280,25 @@ def test_a_row_dropped_while_a_reader_opens_is_not_read(out: Path, monkeypatch: 
     assert [row.row for row in manifest.splits["train"].rows] == [2, 3]
     assert held_rows(out, now=time.time()) == {("g0001", "train", 2), ("g0001", "train", 3)}
     assert len(lease_files(out)) == 1
+    lease.close()
+
+
+def all_rows(manifest: Manifest) -> list[tuple[str, str, int]]:
+    return [(manifest.generation, "train", row.row) for row in manifest.splits["train"].rows]
+
+
+def test_a_row_dropped_while_a_reader_moves_on_is_not_read(out: Path) -> None:
+    _, lease = hold_rows(out, lambda m: all_rows(m)[:1])
+
+    def overtaken(manifest: Manifest) -> list[tuple[str, str, int]]:
+        rows = all_rows(manifest)
+        if len(rows) == 4:  # after the reader has chosen, before its lease says so
+            precompute.drop(out, rows=[1, 2])
+        return rows
+
+    manifest = hold_again(out, lease, overtaken)
+    assert [row.row for row in manifest.splits["train"].rows] == [0, 3]
+    assert held_rows(out, now=time.time()) == {("g0001", "train", 0), ("g0001", "train", 3)}
     lease.close()
 
 

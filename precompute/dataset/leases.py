@@ -6,6 +6,7 @@ deletes; the reader first leaves its lease, then reads the manifest again. Which
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -16,8 +17,9 @@ from pathlib import Path
 
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
+from precompute.errors import UsageError
 
-__all__ = ["Lease", "RowName", "held_rows", "hold_rows"]
+__all__ = ["Lease", "RowName", "held_rows", "hold_again", "hold_rows"]
 
 RENEW_S = 30.0
 EXPIRES_S = 300.0  # ten missed renewals: the reader is gone, whatever became of it
@@ -29,74 +31,145 @@ class Lease:
     """Holds rows of a dataset until it is closed, collected, or its process ends.
 
     On a dataset that cannot be written to there is no lease, and no word about it: whoever may take rows away there
-    has to know the readers.
+    has to know the readers, or look for their leases in a `lease_dir`.
 
     Args:
         folder: The dataset.
         rows: (generation, split, row) of each row that may be read.
+        lease_dir: Folder for the lease where the dataset is read-only; made if it is missing. One such folder serves
+            one dataset: a lease does not name its own.
+
+    Raises:
+        UsageError: `lease_dir` cannot be written to.
     """
 
-    def __init__(self, folder: Path, rows: Sequence[RowName]) -> None:
-        path = DatasetPaths(folder).leases / f"{uuid.uuid4().hex}.json"
-        stop = threading.Event()
-        self.close = weakref.finalize(self, _end, path, stop, os.getpid())
-        try:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps({"pid": os.getpid(), "rows": [list(row) for row in rows]}))
-        except OSError:
+    def __init__(self, folder: Path, rows: Sequence[RowName], lease_dir: Path | None = None) -> None:
+        self._path = _lease_folders(folder, lease_dir)[-1] / f"{uuid.uuid4().hex}.json"
+        self._stop = threading.Event()
+        self._owner = os.getpid()
+        self._renewing = False
+        self.close = weakref.finalize(self, _end, self._path, self._stop, self._owner)
+        if lease_dir is None:
+            with contextlib.suppress(OSError):
+                self._path.parent.mkdir(exist_ok=True)
+            self.hold(rows)
             return
-        threading.Thread(target=_renew, args=(path, stop), name="precompute-lease", daemon=True).start()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._write(rows)
+        except OSError as error:
+            raise UsageError(
+                f"lease_dir: {lease_dir} cannot be written to ({error.strerror}); give a folder where readers may "
+                "leave their leases."
+            ) from error
+
+    def hold(self, rows: Sequence[RowName]) -> bool:
+        """Hold these rows from now on, and no others; returns whether the lease says so on disk.
+
+        Rows that were not held before may have been taken away just before: read the manifest again (`hold_again`).
+        """
+        if not self.close.alive or os.getpid() != self._owner:
+            return False
+        try:
+            self._write(rows)
+        except OSError:
+            return False
+        return True
+
+    def _write(self, rows: Sequence[RowName]) -> None:
+        meanwhile = self._path.with_suffix(".tmp")
+        meanwhile.write_text(json.dumps({"pid": self._owner, "rows": [list(row) for row in rows]}))
+        meanwhile.replace(self._path)  # whoever looks sees the rows of before or these
+        if not self._renewing:
+            self._renewing = True
+            arguments = (self._path, self._stop)
+            threading.Thread(target=_renew, args=arguments, name="precompute-lease", daemon=True).start()
 
 
 def _renew(path: Path, stop: threading.Event) -> None:
     while not stop.wait(RENEW_S):
-        try:
+        with contextlib.suppress(OSError):  # a network folder that is away, or a lease that was given up as expired
             os.utime(path)
-        except FileNotFoundError:
-            return  # the dataset was deleted, or the lease given up as expired
-        except OSError:
-            continue  # a network folder that is away for a moment
 
 
 def _end(path: Path, stop: threading.Event, owner: int) -> None:
     stop.set()
     if os.getpid() != owner:
         return  # a forked child drops its copy of the reader; the parent reads on
-    try:
+    with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
-    except OSError:
-        return
 
 
-def hold_rows(folder: Path, choose: Callable[[Manifest], Sequence[RowName]]) -> tuple[Manifest, Lease]:
+def hold_rows(
+    folder: Path, choose: Callable[[Manifest], Sequence[RowName]], lease_dir: Path | None = None
+) -> tuple[Manifest, Lease]:
     """Return the manifest, and a lease on rows that it lists.
 
     Args:
         folder: The dataset.
+        choose: Returns the rows to hold; called again when the manifest changed meanwhile.
+        lease_dir: Folder for the lease where the dataset is read-only.
+
+    Raises:
+        DatasetError: There is no manifest that can be read.
+        UsageError: `lease_dir` cannot be written to.
+    """
+    manifest = Manifest.load(folder)
+    lease = Lease(folder, choose(manifest), lease_dir)
+    try:
+        return _settle(folder, manifest, lease, choose), lease
+    except BaseException:
+        lease.close()
+        raise
+
+
+def hold_again(folder: Path, lease: Lease, choose: Callable[[Manifest], Sequence[RowName]]) -> Manifest:
+    """Let a lease hold other rows, and return the manifest that lists them.
+
+    Args:
+        folder: The dataset.
+        lease: Of rows of this dataset.
         choose: Returns the rows to hold; called again when the manifest changed meanwhile.
 
     Raises:
         DatasetError: There is no manifest that can be read.
     """
     manifest = Manifest.load(folder)
-    while True:
-        lease = Lease(folder, choose(manifest))
-        before, manifest = manifest, Manifest.load(folder)
-        if manifest == before:
-            return manifest, lease
-        lease.close()  # rows may have been taken away before the lease was seen
+    lease.hold(choose(manifest))
+    return _settle(folder, manifest, lease, choose)
 
 
-def held_rows(folder: Path, *, now: float) -> set[RowName]:
-    """Return the rows that living readers hold; leases that have expired are deleted."""
+def _settle(folder: Path, seen: Manifest, lease: Lease, choose: Callable[[Manifest], Sequence[RowName]]) -> Manifest:
+    """Return the manifest once it is the one that the rows were chosen from: until then some may have been taken."""
+    while (manifest := Manifest.load(folder)) != seen:
+        lease.hold(choose(manifest))
+        seen = manifest
+    return manifest
+
+
+def held_rows(folder: Path, *, now: float, lease_dir: Path | None = None) -> set[RowName]:
+    """Return the rows that living readers hold; leases that have expired are deleted.
+
+    Args:
+        folder: The dataset.
+        now: Time, in seconds since the epoch.
+        lease_dir: Another folder where readers of this dataset, and of no other, leave leases.
+    """
     held: set[RowName] = set()
-    for path in DatasetPaths(folder).leases.glob("*.json"):
+    for path in [path for where in _lease_folders(folder, lease_dir) for path in where.glob("*.*")]:
         try:
+            if path.suffix not in (".json", ".tmp"):
+                continue
             if now - path.stat().st_mtime > EXPIRES_S:
                 path.unlink(missing_ok=True)
-                continue
-            rows = json.loads(path.read_text())["rows"]
-            held.update((str(generation), str(split), int(row)) for generation, split, row in rows)
+            elif path.suffix == ".json":
+                rows = json.loads(path.read_text())["rows"]
+                held.update((str(generation), str(split), int(row)) for generation, split, row in rows)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue  # gone meanwhile, or not a lease
     return held
+
+
+def _lease_folders(folder: Path, lease_dir: Path | None) -> list[Path]:
+    beside = DatasetPaths(folder).leases
+    return [beside] if lease_dir is None else [beside, Path(lease_dir)]

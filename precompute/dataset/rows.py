@@ -2,21 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from precompute.dataset.manifest import Row, Split
 from precompute.errors import UsageError
 
-__all__ = ["parse_row_ranges", "position_of_epoch", "select_rows"]
+__all__ = ["EXPECTED", "Reading", "choose_row", "original_row", "parse_row_ranges", "position_of_epoch", "select_rows"]
+
+WORDS = ("cycle", "follow", "all")
+EXPECTED = "'cycle', 'follow', 'all' or a list of row numbers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Which row an epoch has read.
+
+    Attributes:
+        epoch: Counted from 0.
+        row: Its number.
+        seed: Of its draws.
+        variant: Of its draws; None in the original row.
+    """
+
+    epoch: int
+    row: int
+    seed: int
+    variant: int | None
+
+
+def choose_row(epoch: int, listed: Sequence[Row], readings: Mapping[int, Reading]) -> Row:
+    """Return the row that an epoch reads: the one that was not read for the longest time, never read ones first.
+
+    The one place where this is decided. An epoch that was begun goes on with its own row, as long as it is listed.
+
+    Args:
+        epoch: Counted from 0.
+        listed: Rows to choose from, at least one.
+        readings: Epoch → what it has read.
+    """
+    begun = readings.get(epoch)
+    last_read = {readings[e].row: e for e in sorted(readings) if e < epoch}
+
+    def waiting(row: Row) -> tuple[bool, int]:
+        return begun is None or row.row != begun.row, last_read.get(row.row, -1)
+
+    return min(listed, key=waiting)  # of equals the first
 
 
 def position_of_epoch(epoch: Any, num_rows: int) -> Any:
-    """Return which of the chosen rows an epoch reads, as a position in their list.
+    """Return what `choose_row` comes to when rows neither come nor go, as a position in their list.
 
-    The one place where this is decided. Works on Python integers and on integer tensors alike.
+    Works on Python integers and on integer tensors alike.
     """
     return epoch % num_rows
+
+
+def original_row(split: Split, *, name: str) -> Row:
+    """Return the row of sources that went through the validation pipeline.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for row in split.rows:
+        if row.original:
+            return row
+    raise UsageError(f"clean_from: {name} has no original row; add one with `precompute build --include-original`.")
 
 
 def select_rows(split: Split, rows: str | Sequence[int], *, name: str) -> list[Row]:
@@ -24,15 +76,15 @@ def select_rows(split: Split, rows: str | Sequence[int], *, name: str) -> list[R
 
     Args:
         split: The grid to choose from.
-        rows: ``"cycle"`` or ``"all"`` for every listed row, or row numbers.
+        rows: One of `WORDS` for every listed row, or row numbers.
         name: Name of the split, for messages.
 
     Raises:
         UsageError: A row is not listed, or the list is empty.
     """
     if isinstance(rows, str):
-        if rows not in ("cycle", "all"):
-            raise UsageError(f"rows: expected 'cycle', 'all' or a list of row numbers, got {rows!r}.")
+        if rows not in WORDS:
+            raise UsageError(f"rows: expected {EXPECTED}, got {rows!r}.")
         return split.rows
     listed = {row.row: row for row in split.rows}
     unknown = [number for number in rows if number not in listed]

@@ -1,0 +1,113 @@
+"""The order in which a row's records come: decided by a key, and entered at any record without reading what is before.
+
+Shards are shuffled and opened in groups; a group's records are taken from its shards in turn and shuffled in windows
+that fit in memory. Group and window of the n-th record follow from the shards' numbers of records alone, so that a
+reader that starts there reads no shard of an earlier group, and decodes nothing that it leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from precompute.parts import Part
+
+__all__ = ["RecordOrder"]
+
+WINDOW_BYTES = 64 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
+GROUP_SHARDS = 16
+PARALLEL_READS = 4  # at most as many as shards are open
+
+
+@dataclass(frozen=True)
+class RecordOrder:
+    """Reads the shards of a row.
+
+    Attributes:
+        block_sizes: Records of each shard.
+        mean_bytes: Of a record.
+        seed: Of the shuffling; None: shard by shard as they were written.
+        part: This reader's part of a row.
+        paths: Number of rows read so far, int64 → paths of the next row's shards, string [blocks].
+    """
+
+    block_sizes: Sequence[int]
+    mean_bytes: int
+    seed: int | None
+    part: Part
+    paths: Callable[[Any], Any]
+
+    def records(self, count: Any, start: Any) -> Any:
+        """Return a dataset of encoded records.
+
+        Args:
+            count: Rows read so far, int64; with the seed it decides the order, too.
+            start: Records to leave out, int64, of those that this reader would read.
+        """
+        part = self.part
+        if part.by_record:
+            start = start * part.num_readers + part.index
+        sizes, order = tf.constant(self.block_sizes, tf.int64), tf.range(len(self.block_sizes))
+        if self.seed is not None:
+            order = tf.random.experimental.stateless_shuffle(order, seed=self._key(count))
+        if part.num_readers > 1 and not part.by_record:
+            order = order[part.index :: part.num_readers]
+        files, sizes = tf.gather(self.paths(count), order), tf.gather(sizes, order)
+        records = _in_order(files, sizes, start) if self.seed is None else self._mixed(files, sizes, count, start)
+        return records.shard(part.num_readers, 0) if part.by_record else records
+
+    def all_in_order(self, count: Any) -> Any:
+        """Return a row's records as they were written, all of them."""
+        return tf.data.TFRecordDataset(self.paths(count))
+
+    def _mixed(self, files: Any, sizes: Any, count: Any, start: Any) -> Any:
+        num_shards = tf.size(sizes, out_type=tf.int64)
+        num_groups = (num_shards + GROUP_SHARDS - 1) // GROUP_SHARDS
+        padded = tf.pad(sizes, [[0, num_groups * GROUP_SHARDS - num_shards]])
+        first_group, before = _find(tf.reduce_sum(tf.reshape(padded, (-1, GROUP_SHARDS)), axis=1), start)
+        first_window, rest = (start - before) // self._window, (start - before) % self._window
+
+        def windows_of(group: Any) -> Any:
+            of_group = files[group * GROUP_SHARDS : (group + 1) * GROUP_SHARDS]
+            first = tf.where(group == first_group, first_window, 0)
+            windows = self._interleaved(of_group).batch(self._window).enumerate().skip(first)
+            return windows.map(lambda window, records: self._shuffled(records, count, group, window))
+
+        groups = tf.data.Dataset.range(first_group, num_groups)
+        return groups.flat_map(windows_of).prefetch(1).unbatch().skip(rest)
+
+    @property
+    def _window(self) -> int:
+        return max(1, min(sum(self.block_sizes), WINDOW_BYTES // self.mean_bytes))
+
+    def _interleaved(self, files: Any) -> Any:
+        """Return the records of shards that are read at the same time, one of each in turn."""
+        num_open = min(GROUP_SHARDS, len(self.block_sizes))
+        return tf.data.Dataset.from_tensor_slices(files).interleave(
+            tf.data.TFRecordDataset, cycle_length=num_open, num_parallel_calls=min(PARALLEL_READS, num_open)
+        )
+
+    def _shuffled(self, records: Any, count: Any, group: Any, window: Any) -> Any:
+        # By a key of this window alone; `Dataset.shuffle` would mix the program's global seed in.
+        key = tf.random.experimental.stateless_fold_in(self._key(count), group)
+        key = tf.random.experimental.stateless_fold_in(key, window)
+        positions = tf.random.experimental.stateless_shuffle(tf.range(tf.size(records)), seed=key)
+        return tf.gather(records, positions)
+
+    def _key(self, count: Any) -> Any:
+        return tf.stack([tf.constant(self.seed, tf.int64), count])
+
+
+def _in_order(files: Any, sizes: Any, start: Any) -> Any:
+    first, before = _find(sizes, start)
+    return tf.data.TFRecordDataset(files[first:]).skip(start - before)
+
+
+def _find(sizes: Any, start: Any) -> tuple[Any, Any]:
+    """Return which of several runs of records holds the one at `start`, and how many records are before the run."""
+    ends = tf.cumsum(sizes)
+    first = tf.searchsorted(ends, [start], side="right", out_type=tf.int64)[0]
+    return first, tf.reduce_sum(sizes[:first])

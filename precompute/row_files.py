@@ -1,0 +1,156 @@
+"""Which row an epoch reads, as the files of its shards: decided in the graph where rows stay, else when it begins."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from precompute.dataset.guards import check_shards
+from precompute.dataset.leases import Lease, RowName, hold_again
+from precompute.dataset.manifest import Manifest, Row, Split
+from precompute.dataset.rows import Reading, choose_row, original_row, position_of_epoch
+from precompute.errors import DatasetError
+
+__all__ = ["FixedRows", "FollowedRows", "RowFiles"]
+
+
+class FixedRows:
+    """Rows that neither come nor go.
+
+    Args:
+        root: The dataset.
+        manifest: Its manifest.
+        split: Which split.
+        rows: To take turns with.
+        clean_from: From this epoch on the original row is read.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest, split: str, rows: Sequence[Row], clean_from: int | None) -> None:
+        self._num_rows, self._clean_from = len(rows), clean_from
+        self._rows = list(rows)
+        if clean_from is not None:
+            self._rows.append(original_row(manifest.splits[split], name=split))
+        self._table = tf.constant([_shard_paths(root, manifest, split, row) for row in self._rows])
+        self.readings: dict[int, Reading] = {}
+
+    def begin(self, epoch: int) -> None:
+        """Note what an epoch is going to read."""
+        self.readings[epoch] = _reading(epoch, self._rows[int(self._position(tf.constant(epoch, tf.int64)))])
+
+    def paths(self, count: Any) -> Any:
+        """Return the shards of the row that is read after `count` others, string [blocks]."""
+        return tf.gather(self._table, self._position(count))
+
+    def _position(self, count: Any) -> Any:
+        position = position_of_epoch(count, self._num_rows)
+        return position if self._clean_from is None else tf.where(count >= self._clean_from, self._num_rows, position)
+
+
+class FollowedRows:
+    """Rows that come and go: the manifest is read when an epoch begins.
+
+    The lease then holds the row of the epoch, and those that were not read yet; the others may be taken away.
+
+    Args:
+        root: The dataset.
+        manifest: As it was when the lease was taken.
+        split: Which split.
+        lease: Holds all rows so far.
+        readings: What the epochs before have read.
+        clean_from: From this epoch on the original row is read.
+        check: As of `load`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        manifest: Manifest,
+        split: str,
+        lease: Lease,
+        *,
+        readings: Sequence[Reading],
+        clean_from: int | None,
+        check: str,
+    ) -> None:
+        self._root, self._split, self._lease = root, split, lease
+        self._generation, self._num_blocks = manifest.generation, manifest.splits[split].num_blocks
+        self._clean_from, self._check = clean_from, check
+        self.readings = {reading.epoch: reading for reading in readings}
+        self._known: dict[int, list[str]] = {}
+        self._checked = {row.row for row in manifest.splits[split].rows}
+        self._guard = threading.Lock()
+        if clean_from is not None:
+            original_row(manifest.splits[split], name=split)
+
+    def begin(self, epoch: int) -> list[str]:
+        """Choose the row of an epoch, hold it, and return the paths of its shards.
+
+        Raises:
+            DatasetError: The dataset was replaced by another generation, or the row's files are not whole.
+        """
+        with self._guard:
+            if epoch not in self._known:
+                manifest = hold_again(self._root, self._lease, lambda m: self._wanted(epoch, m))
+                row = self._choose(epoch, manifest)
+                if self._check != "none" and row.row not in self._checked:
+                    check_shards(self._root, manifest, self._split, [row], full=self._check == "full")
+                self._checked.add(row.row)
+                self._note(_reading(epoch, row))
+                self._known = {epoch: _shard_paths(self._root, manifest, self._split, row)}
+            return self._known[epoch]
+
+    def paths(self, count: Any) -> Any:
+        """Return the shards of the row that is read after `count` others, string [blocks]."""
+        paths = tf.numpy_function(lambda epoch: np.array(self.begin(int(epoch)), object), [count], tf.string)
+        return tf.ensure_shape(paths, [self._num_blocks])
+
+    def _choose(self, epoch: int, manifest: Manifest) -> Row:
+        grid = self._grid(manifest)
+        if self._clean_from is not None and epoch >= self._clean_from:
+            return original_row(grid, name=self._split)
+        return choose_row(epoch, grid.rows, self.readings)
+
+    def _wanted(self, epoch: int, manifest: Manifest) -> list[RowName]:
+        grid, row = self._grid(manifest), self._choose(epoch, manifest)
+        read = {reading.row for reading in self.readings.values()}
+        wanted = [r.row for r in grid.rows if r.row == row.row or r.row not in read or self._is_kept(r)]
+        return [(self._generation, self._split, number) for number in wanted]
+
+    def _is_kept(self, row: Row) -> bool:
+        return self._clean_from is not None and row.original
+
+    def _grid(self, manifest: Manifest) -> Split:
+        if manifest.generation != self._generation or not manifest.splits[self._split].rows:
+            raise DatasetError(
+                f"{self._root}: the dataset was built anew while it was read (generation {manifest.generation}, before "
+                f"{self._generation}). Train anew on it, or build into another folder."
+            )
+        return manifest.splits[self._split]
+
+    def _note(self, reading: Reading) -> None:
+        before = self.readings.get(reading.epoch, reading)
+        if before != reading:
+            warnings.warn(
+                f"epoch {before.epoch} was reading row {before.row} (seed {before.seed}, variant {before.variant}) of "
+                f"{self._split}, which {self._root} does not list any more; it goes on with row {reading.row}.",
+                stacklevel=2,
+            )
+        self.readings[reading.epoch] = reading
+
+
+RowFiles = FixedRows | FollowedRows
+
+
+def _reading(epoch: int, row: Row) -> Reading:
+    return Reading(epoch=epoch, row=row.row, seed=row.seed, variant=row.variant)
+
+
+def _shard_paths(root: Path, manifest: Manifest, split: str, row: Row) -> list[str]:
+    blocks = range(manifest.splits[split].num_blocks)
+    return [str(manifest.shard_path(root, split, row.row, block)) for block in blocks]
