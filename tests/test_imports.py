@@ -174,6 +174,8 @@ ALLOWED = {
     "reading": "dataset errors record",
     "remake": "dataset errors plan record",
     "run": "dataset errors options plan reading record remake sources text tfds",
+    # Other images made like those of a dataset.
+    "preparing": "dataset errors plan record remake sources",
     # Looking.
     "checks": "dataset errors plan reading record remake",
     "verification": "checks dataset errors reading text",
@@ -181,9 +183,9 @@ ALLOWED = {
     "cli": "dataset errors look options run sources text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
-    "precompute": "errors loader reading run sources verification",
+    "precompute": "errors loader preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "precompute dataset errors",
+    "train": "precompute dataset errors preparing",
 }
 
 # One owner, or as few as can be, of what is slow to import.

@@ -82,8 +82,8 @@ def _average_precision(without: npt.NDArray[np.int64], having: npt.NDArray[np.in
 class LabelScores(keras.metrics.Metric):  # type: ignore[misc]
     """The scores of `label_scores` as one Keras metric, pooled over an epoch, and the share of images all right.
 
-    Takes logits [B, C] beside multi-hot labels [B, C]; its result is a dictionary. Keras's own AUC gives a label without
-    positives a 0 in its mean, and knows F1 of probabilities alone.
+    Takes logits [B, C] beside multi-hot labels [B, C]; its result is a dictionary. Keras's own AUC takes a
+    label without positives into its mean as 0, and its F1 wants probabilities.
     """
 
     def __init__(self, num_labels: int, name: str = "scores", **kwargs: Any) -> None:
@@ -102,7 +102,7 @@ class LabelScores(keras.metrics.Metric):  # type: ignore[misc]
         counts = ops.segment_sum(ops.ones_like(cells), cells, num_segments=self.num_labels * 2 * NUM_BINS)
         self.cells.assign_add(ops.cast(counts, "int64"))
         right = ops.all(ops.equal(truth, ops.cast(logits >= 0, "int32")), axis=-1)
-        wrong_and_right = ops.stack([ops.sum(ops.cast(~right, "int64")), ops.sum(ops.cast(right, "int64"))])
+        wrong_and_right = ops.stack([ops.sum(ops.cast(ops.logical_not(right), "int64")), ops.sum(ops.cast(right, "int64"))])
         self.images.assign_add(wrong_and_right)
 
     def result(self) -> dict[str, Any]:
