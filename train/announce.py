@@ -39,8 +39,9 @@ def announce(
     if class_weights is not None:
         weights = [f"{name} {weight:.3g}" for name, weight in zip(task.class_names, class_weights, strict=True)]
         say(f"weights     {', '.join(weights)}")
-    if state.epochs:
-        say(f"continuing  after epoch {state.epochs}")
+    if not state.is_new:
+        within = f", batch {state.batch} of the next" if state.batch else ""
+        say(f"continuing  after epoch {state.epochs}{within}")
     if "validation" not in manifest.splits:
         say(
             "NO VALIDATION SPLIT: the best epoch is chosen by its score on the training images, which says nothing "

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on after the last finished epoch", file=sys.stderr)
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -102,7 +102,8 @@ def _fit(parsed: argparse.Namespace) -> int:
         return 0
     metrics, folder = result.metrics, result.folder
     if result.was_finished:
-        _say(f"{folder.path}: this run is finished, it has {metrics['epochs']} epochs; more --epochs go on from there")
+        more = "early stopping has ended it" if result.state.stopped else "more --epochs go on from there"
+        _say(f"{folder.path}: this run is finished, it has {metrics['epochs']} epochs; {more}")
     else:
         _say(f"\nbest: epoch {metrics['best_epoch']} of {metrics['epochs']}, on {metrics['judged_on']}")
     for line in result.table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -20,20 +21,26 @@ class FreezeBackbone(keras.callbacks.Callback):  # type: ignore[misc]
 
     What is frozen follows from the epoch's number, also in a run that goes on. Between epochs nothing is, so that saved
     models do not tell of it. The optimizer has to be built for all weights.
+
+    Args:
+        backbone: A model inside the one that is trained.
+        num_epochs: For how many it is frozen.
+        retrace: Makes the model's training step anew: Keras looks at what can be trained when it traces it.
     """
 
-    def __init__(self, backbone: Any, num_epochs: int) -> None:
+    def __init__(self, backbone: Any, num_epochs: int, retrace: Callable[[], object]) -> None:
         super().__init__()
+        self._retrace = retrace
         self._backbone = backbone
         self._num_epochs = num_epochs
         self._was_frozen: bool | None = None  # unknown: the model may have been traced before
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Freeze or not; Keras reads this when it traces the training step."""
+        """Freeze or not."""
         frozen = epoch < self._num_epochs
         self._backbone.trainable = not frozen
         if frozen != self._was_frozen:
-            self.model.make_train_function(force=True)
+            self._retrace()
             self._was_frozen = frozen
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

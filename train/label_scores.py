@@ -102,7 +102,9 @@ class LabelScores(keras.metrics.Metric):  # type: ignore[misc]
         counts = ops.segment_sum(ops.ones_like(cells), cells, num_segments=self.num_labels * 2 * NUM_BINS)
         self.cells.assign_add(ops.cast(counts, "int64"))
         right = ops.all(ops.equal(truth, ops.cast(logits >= 0, "int32")), axis=-1)
-        wrong_and_right = ops.stack([ops.sum(ops.cast(ops.logical_not(right), "int64")), ops.sum(ops.cast(right, "int64"))])
+        wrong_and_right = ops.stack(
+            [ops.sum(ops.cast(ops.logical_not(right), "int64")), ops.sum(ops.cast(right, "int64"))]
+        )
         self.images.assign_add(wrong_and_right)
 
     def result(self) -> dict[str, Any]:

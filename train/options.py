@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from precompute.errors import UsageError
+from train.interval import Interval
 from train.option_fields import Options, check_at_least, check_between, flag, option
 
 __all__ = ["EvaluateOptions", "FitOptions", "Options", "flag"]
@@ -81,8 +82,24 @@ class FitOptions(Options):
         False, "train although splits share the content of sources: scores will flatter the model", decides=False
     )
 
+    early_stopping: int = option(0, "stop after so many epochs without a better score; 0: never")
+    checkpoint_every: str = option(
+        "60s",
+        "how often to write a checkpoint within an epoch, beside the one at its end: seconds such as 60s, batches "
+        "such as 200, or 0",
+        decides=False,
+    )
+    deterministic: bool = option(
+        False, "use only operations that give the same bits every time; slower, and without just-in-time compilation"
+    )
+    devices: str = option(
+        "one", "all: share each batch out among all GPUs, or all logical CPUs without one", choices=("one", "all")
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_at_least(0, early_stopping=self.early_stopping)
+        Interval.parse(self.checkpoint_every)
         check_at_least(1, epochs=self.epochs, batch_size=self.batch_size, base_channels=self.base_channels)
         check_at_least(0, seed=self.seed)
         if self.seed >= 2**32:

@@ -70,6 +70,7 @@ class RunFolder:
         self.class_weights = self.path / "class_weights.json"
         self.checkpoint = self.path / "checkpoint.npz"
         self.history = self.path / "history.csv"
+        self.rows = self.path / "rows.csv"
         self.metrics = self.path / "metrics.json"
         self.curves = self.path / "curves.png"
         self.predictions = self.path / "predictions.png"
@@ -163,19 +164,20 @@ class RunFolder:
         """Write JSON for people to look into."""
         write_json(path, value)
 
-    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Write `history.csv`, a line an epoch."""
+    def write_table(self, path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Write `history.csv` or `rows.csv`, a line an epoch."""
         text = io.StringIO()
-        names = list(dict.fromkeys(name for entry in history for name in entry))
+        names = list(dict.fromkeys(name for entry in entries for name in entry))
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(history)
-        self.write_bytes(self.history, text.getvalue().encode())
+        writer.writerows(entries)
+        self.write_bytes(path, text.getvalue().encode())
 
     def _clear(self) -> None:
         """Delete what a run writes, and nothing that a user may have put beside it."""
-        mine = [self.checkpoint, self.class_weights, self.history, self.metrics, self.curves, self.predictions]
-        mine += [self.scores, self.environment, *self.tensorboard.glob("*/events.out.tfevents.*")]
+        mine = [self.checkpoint, self.class_weights, self.history, self.rows, self.metrics, self.curves]
+        mine += [self.predictions, self.scores, self.environment]
+        mine += [*self.tensorboard.glob("*/events.out.tfevents.*")]
         mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
         mine += [
             *self.path.glob(TEMPORARY + "*"),
