@@ -109,7 +109,9 @@ def test_the_run_folder_is_complete(continued):
 
 
 def test_a_finished_run_does_nothing_again(continued, masks):
-    before = {path: path.stat().st_mtime_ns for path in continued.run.iterdir() if path.suffix not in (".json", ".toml")}
+    before = {
+        path: path.stat().st_mtime_ns for path in continued.run.iterdir() if path.suffix not in (".json", ".toml")
+    }
     result = fit(masks, run=continued.run, options=tiny())
     assert result.was_finished
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -27,7 +27,7 @@ def announce(
 ) -> None:
     """Say what is about to be trained, on what."""
     height, width, _ = task.shape
-    target = "masks" if task.target == "mask" else "class labels"
+    target = {"mask": "masks", "class": "class labels", "multilabel": "labels, several an image"}[task.target]
     reuse = options.epochs / num_rows
     say(f"dataset     {dataset}: {target}, {task.num_classes} classes, {height}×{width}")
     sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]

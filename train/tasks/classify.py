@@ -14,7 +14,7 @@ from precompute.errors import UsageError
 from train.options import FitOptions
 from train.pictures import draw_classes, draw_confusion
 from train.samples import Sample
-from train.scores import recalls, to_probabilities
+from train.scores import Counts, recalls, to_probabilities
 from train.tasks.backbones import check_backbone, make_backbone_classifier
 from train.tasks.losses import ClassLoss
 from train.tasks.small import make_small
@@ -85,16 +85,17 @@ class Classify(Task):
         """Return the accuracy."""
         return [keras.metrics.MeanMetricWrapper(_is_right, name="accuracy")]
 
-    def summarize(self, confusion: npt.NDArray[np.int64]) -> dict[str, Any]:
+    def summarize(self, counts: Counts) -> dict[str, Any]:
         """Return accuracy, recall of each class and the confusion matrix."""
-        by_class, counts = recalls(confusion), confusion.sum(axis=1)
+        confusion = counts["confusion"]
+        by_class, totals = recalls(confusion), confusion.sum(axis=1)
         known = [recall for recall in by_class if recall is not None]
         return {
             "num_images": int(confusion.sum()),
             "accuracy": float(np.trace(confusion) / max(1, confusion.sum())),
             "mean_recall": float(np.mean(known)) if known else 0.0,
             "classes": [
-                {"class": c, "name": name, "num_images": int(counts[c]), "recall": by_class[c]}
+                {"class": c, "name": name, "num_images": int(totals[c]), "recall": by_class[c]}
                 for c, name in enumerate(self.class_names)
             ],
             "confusion": confusion.tolist(),

@@ -13,7 +13,7 @@ from precompute.errors import UsageError
 from train.options import FitOptions
 from train.pictures import draw_ious, draw_masks
 from train.samples import Sample
-from train.scores import PooledScores, has_foreground, image_ious, mask_scores, mask_scores_by_class
+from train.scores import Counts, PooledScores, has_foreground, image_ious, mask_scores, mask_scores_by_class
 from train.tasks.losses import MaskLoss
 from train.tasks.task import Task
 from train.tasks.unet import make_unet
@@ -69,8 +69,9 @@ class Segment(Task):
         """Return IoU, Dice and accuracy, all from one confusion matrix."""
         return [PooledScores(self.num_classes, self.ignore_class)]
 
-    def summarize(self, confusion: npt.NDArray[np.int64]) -> dict[str, Any]:
+    def summarize(self, counts: Counts) -> dict[str, Any]:
         """Return the pooled scores, those of each class and the confusion matrix."""
+        confusion = counts["confusion"]
         by_class, pixels = mask_scores_by_class(confusion), confusion.sum(axis=1)
         return {
             **mask_scores(confusion, ignore_class=self.ignore_class),

@@ -14,6 +14,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError, first_few
 from train.options import FitOptions
 from train.samples import Sample
+from train.scores import Counts, count_confusion, to_probabilities
 from train.tasks.own import is_own, make_own_model
 from train.weights import balanced_weights
 
@@ -40,6 +41,7 @@ class Task(abc.ABC):
 
     target: ClassVar[str]  # what the manifest calls it
     default_model: ClassVar[str]
+    min_classes: ClassVar[int] = 2
     activation: ClassVar[str] = "softmax"  # from logits to probabilities; or "sigmoid": each class by itself
 
     @classmethod
@@ -50,7 +52,7 @@ class Task(abc.ABC):
             DatasetError: There is nothing to tell apart.
         """
         target, image = manifest.target, manifest.image
-        if target.num_classes < 2:
+        if target.num_classes < cls.min_classes:
             raise DatasetError(f"{manifest.name}: there is nothing to learn, it has {target.num_classes} class.")
         return cls(
             shape=(image.height, image.width, image.channels),
@@ -92,8 +94,8 @@ class Task(abc.ABC):
         """Return new Keras metrics of class ids and logits."""
 
     @abc.abstractmethod
-    def summarize(self, confusion: npt.NDArray[np.int64]) -> dict[str, Any]:
-        """Return the scores of a split, for a JSON file, from its confusion matrix."""
+    def summarize(self, counts: Counts) -> dict[str, Any]:
+        """Return the scores of a split, for a JSON file, from what `count` has counted in it."""
 
     @abc.abstractmethod
     def describe(self, summary: dict[str, Any]) -> list[str]:
@@ -110,6 +112,21 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
         """Return a PNG of how well each class does, from `summarize`'s result."""
+
+    def count(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> Counts:
+        """Count what the scores of a batch follow from: the confusion matrix."""
+        confusion = count_confusion(
+            truth, self.decide(logits), num_classes=self.num_classes, ignore_class=self.ignore_class
+        )
+        return {"confusion": confusion}
+
+    def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Return what logits [..., C] stand for, as targets are given: the likeliest class ids [...]."""
+        return np.asarray(logits.argmax(axis=-1))
+
+    def confidence(self, logits: npt.NDArray[np.float32]) -> float:
+        """Return the mean probability of what is decided from the logits of one image."""
+        return float(to_probabilities(logits, self.activation).max(axis=-1).mean())
 
     def own_model(self, options: FitOptions) -> Any | None:
         """Return the model that the user's own function makes; None if the option names none.
