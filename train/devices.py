@@ -46,10 +46,12 @@ def fitting_batch_size(num_images: int, *, batch_size: int, num_devices: int) ->
     """Return the batch size, at least the given one, with which every device always gets images.
 
     Raises:
-        UsageError: There are fewer images than devices.
+        UsageError: There is none.
     """
-    if num_images < num_devices:
-        raise UsageError(f"--devices all: expected an image for each of {num_devices} devices, got {num_images}.")
-    while not fits(num_images, batch_size=batch_size, num_devices=num_devices):
-        batch_size += num_devices
-    return batch_size
+    for size in range(batch_size, batch_size + num_images + num_devices, num_devices):
+        if num_images >= num_devices and fits(num_images, batch_size=size, num_devices=num_devices):
+            return size
+    raise UsageError(
+        f"--devices: {num_images} images of validation cannot be shared out so that each of {num_devices} devices "
+        "always gets some; pass --devices one, or build the dataset with another --validation-split."
+    )

@@ -75,7 +75,7 @@ class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
         """Set the learning rate of the step that comes."""
         if self._done:  # asking for the count makes a GPU wait
             return
-        step = int(self.model.optimizer.iterations)
+        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
         self._done = step >= self._num_steps
         if not self._done:
             self.model.optimizer.learning_rate = self._peak * (step + 1) / self._num_steps
