@@ -86,6 +86,23 @@ def test_a_module_that_is_kept_away_is_missed() -> None:
         loaded_by(LOAD_WITHOUT.replace("import precompute", "import precompute.record.pipeline"), "nowhere")
 
 
+TRAIN_WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(["cv2", "albumentations", "albucore"]))
+import train.cli, train.fit, train.evaluate, train.export
+try:
+    import train.predict
+except ImportError as error:
+    assert "halted" in str(error), error
+else:
+    raise AssertionError("train.predict decodes images")
+"""
+
+
+def test_of_the_trainer_predict_alone_needs_albumentations_and_opencv() -> None:
+    assert "tensorflow" in loaded_by(TRAIN_WITHOUT)
+
+
 # What a worker loads
 
 BUILD_AND_TELL = """

@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        after = "goes on from the last checkpoint" if parsed.run_command is _fit else "begins again"
+        print(f"interrupted; the same command {after}", file=sys.stderr)
         return INTERRUPTED
 
 

@@ -18,7 +18,7 @@ __all__ = ["describe_environment", "write_environment"]
 
 PACKAGES = (
     *("augment-once", "tensorflow", "keras", "numpy", "ml-dtypes", "h5py"),
-    *("albumentations", "opencv-python-headless", "pillow"),
+    *("albumentations", "opencv-python-headless", "opencv-python", "pillow"),
 )
 
 

@@ -134,19 +134,16 @@ class _MaskWriter(PredictionWriter):
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
         image, source = _pixels(item.image), _pixels(item.source)
         mask = logits.argmax(axis=-1).astype(np.uint8 if self._task.num_classes <= PALETTE_SIZE else np.uint16)
-        picture = Image.fromarray(mask)
-        if self.at_source_size:  # Pillow's nearest takes pixels at their middle, as images are resized
-            picture = picture.resize((source.shape[1], source.shape[0]), Image.Resampling.NEAREST)
+        under, written = image, mask
+        if self.at_source_size:
+            under, written = source, resize_nearest(mask, source.shape[0], source.shape[1])
         mask_path, *drawn_path = self.paths_of(item.key)
+        _save_png(mask_path, written, self._palette if mask.dtype == np.uint8 else None)
         if drawn_path:
-            under = source if self.at_source_size else image
-            drawn = Image.fromarray(lay_over(under, np.asarray(picture), self._task.num_classes))
-            write_file(drawn_path[0], lambda path: drawn.save(path, format="PNG"))
-        if mask.dtype == np.uint8:
-            picture.putpalette(self._palette)
-        write_file(mask_path, lambda path: picture.save(path, format="PNG"))
+            _save_png(drawn_path[0], lay_over(under, written, self._task.num_classes))
         shares = np.bincount(mask.ravel(), minlength=self._task.num_classes) / mask.size
-        self._rows.append([str(item.path), str(mask_path), *(f"{share:.6f}" for share in shares)])
+        below = mask_path.relative_to(self._folder).as_posix()
+        self._rows.append([str(item.path), below, *(f"{share:.6f}" for share in shares)])
         return Prediction(name=item.key, image=image, mask=mask)
 
     def draw(self, predictions: Sequence[Prediction]) -> bytes:
@@ -159,6 +156,21 @@ class _MaskWriter(PredictionWriter):
 
     def _header(self) -> list[str]:
         return ["file", "mask", *(f"share of {name}" for name in self._task.class_names)]
+
+
+def resize_nearest(mask: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    """Return a mask [H, W] at another size: each pixel is the one that lies under its middle, by exact arithmetic."""
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(mask.shape, (height, width), strict=True)
+    )
+    return mask[np.ix_(rows, columns)]
+
+
+def _save_png(path: Path, pixels: npt.NDArray[Any], palette: bytes | None = None) -> None:
+    picture = Image.fromarray(pixels)
+    if palette is not None:
+        picture.putpalette(palette)
+    write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
 
 
 def _pixels(image: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:
