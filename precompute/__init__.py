@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
     from precompute.loader import EpochRow, load
+    from precompute.preparing import prepare_images
     from precompute.reading import read
     from precompute.run.build import build
     from precompute.run.change_rows import drop, regenerate
@@ -24,12 +25,24 @@ _HOMES = {
     "build": "precompute.run.build",
     "drop": "precompute.run.change_rows",
     "load": "precompute.loader",
+    "prepare_images": "precompute.preparing",
     "read": "precompute.reading",
     "regenerate": "precompute.run.change_rows",
     "verify": "precompute.verification",
 }
 
-__all__ = ["EpochRow", "PrecomputeError", "Source", "build", "drop", "load", "read", "regenerate", "verify"]
+__all__ = [
+    "EpochRow",
+    "PrecomputeError",
+    "Source",
+    "build",
+    "drop",
+    "load",
+    "prepare_images",
+    "read",
+    "regenerate",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

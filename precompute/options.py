@@ -106,6 +106,7 @@ class BuildOptions:
         None, "id of mask pixels that shall count neither in loss nor metrics", parse=int
     )
     include_original: bool = _option(False, "one more row: training sources through the validation pipeline")
+    no_mirroring: bool = _option(False, "text, left and right hands: readers never mirror, whatever the pipeline does")
     shard_size: int | None = _option(
         None,
         "bytes a shard, such as 128MiB; default: a 1024th of a row, from 64 to 512 MiB; at least 16 shards where that "

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from test_train_datasets import SIZE, write_classes, write_masks
+from test_train_tensorboard import read_log
 
 import precompute
 from precompute.dataset.manifest import Manifest
@@ -98,7 +99,8 @@ def test_the_run_folder_is_complete(continued):
     models = {"best.keras", "last.keras", "checkpoint.npz"}
     assert names >= models | {"options.json", "history.csv", "curves.png", "predictions.png", "metrics.json"}
     assert not list(continued.run.glob(".unfinished*"))
-    for name in ("curves.png", "predictions.png"):
+    assert names >= {"scores.png", "environment.json", "tensorboard"}
+    for name in ("curves.png", "predictions.png", "scores.png"):
         assert (continued.run / name).read_bytes().startswith(PNG)
     metrics = json.loads((continued.run / "metrics.json").read_bytes())
     assert metrics["epochs"] == 3
@@ -108,8 +110,19 @@ def test_the_run_folder_is_complete(continued):
     assert metrics["scores"]["foreground_iou"] == pytest.approx(float(best["val_foreground_iou"]), abs=1e-6)
 
 
+def test_the_tensorboard_log_of_a_continued_run_equals_its_history(continued):
+    found, history = read_log(continued.run / "tensorboard"), history_of(continued.run)
+    for split, tag, name in [("train", "loss", "loss"), ("validation", "foreground_iou", "val_foreground_iou")]:
+        expected = {int(entry["epoch"]): pytest.approx(float(entry[name]), rel=1e-6) for entry in history}
+        assert found[split][tag] == expected
+    assert "learning_rate" in found["train"]
+    assert len(json.loads((continued.run / "environment.json").read_bytes())) == 2  # it was started twice
+
+
 def test_a_finished_run_does_nothing_again(continued, masks):
-    before = {path: path.stat().st_mtime_ns for path in continued.run.iterdir() if path.suffix != ".json"}
+    before = {
+        path: path.stat().st_mtime_ns for path in continued.run.iterdir() if path.suffix not in (".json", ".toml")
+    }
     result = fit(masks, run=continued.run, options=tiny())
     assert result.was_finished
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -230,5 +243,5 @@ def test_restart_throws_away_the_run_and_nothing_else(tmp_path, masks):
     with pytest.raises(SettingsError, match="--seed: 0 in the run, 5 now"):
         folder.open(other)
     folder.open(other, restart=True)
-    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "options.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "options.json", "options.toml"}
     assert folder.load_settings() == other

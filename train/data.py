@@ -20,6 +20,7 @@ from train.checkpoint import TrainingState
 from train.devices import fits, fitting_batch_size
 from train.options import FitOptions
 from train.tasks import Task
+from train.weights import add_weights
 
 __all__ = [
     "check_targets",
@@ -37,7 +38,14 @@ OUTSIDE = "augment-once: class id without an output:"
 
 
 def load_train(
-    dataset: Path, manifest: Manifest, task: Task, options: FitOptions, state: TrainingState, *, num_devices: int = 1
+    dataset: Path,
+    manifest: Manifest,
+    task: Task,
+    options: FitOptions,
+    state: TrainingState,
+    *,
+    num_devices: int = 1,
+    class_weights: list[float] | None = None,
 ) -> tuple[Any, Any]:
     """Open what is left of the train split's epoch, or of the run if no epoch was interrupted.
 
@@ -48,9 +56,11 @@ def load_train(
         options: Of the run.
         state: How far the run has come.
         num_devices: That share each batch; all of them get images of every batch.
+        class_weights: A weight a class, or None.
 
     Returns:
-        Batches of (images, targets), a row an epoch, and the callback that ties the row to the epoch.
+        Batches of (images, targets), with class weights (images, targets, weights), a row an epoch; and the callback
+        that ties the row to the epoch.
     """
     whole = precompute.load(
         dataset,
@@ -63,7 +73,9 @@ def load_train(
         drop_remainder=leaves_out(manifest, options, num_devices=num_devices) > 0,
         allow_leak=options.allow_leak,
     )
-    return _guard_targets(whole, task), precompute.EpochRow(whole)
+    guarded = _guard_targets(whole, task)
+    train = guarded if class_weights is None else add_weights(guarded, class_weights)
+    return train, precompute.EpochRow(whole)
 
 
 def leaves_out(manifest: Manifest, options: FitOptions, *, num_devices: int) -> int:
@@ -154,7 +166,7 @@ def _guard_targets(dataset: Any, task: Task) -> Any:
 
     def check(images: Any, targets: Any) -> tuple[Any, Any]:
         ids = tf.cast(targets, tf.int32)
-        outside = (ids < 0) | (ids >= task.num_classes)
+        outside = (ids < 0) | (ids >= task.num_target_values)
         if task.ignore_class is not None:
             outside &= ids != task.ignore_class
         worst = tf.reduce_max(tf.where(outside, tf.abs(ids), -1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,23 @@ import tensorflow as tf
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, SettingsError
 from train.announce import announce
+from train.balance import class_weights_of_run
 from train.callbacks import make_callbacks
 from train.checkpoint import TrainingState, load_state, restore_model
-from train.compiled import compile_model, make_network
+from train.compiled import compile_model, make_network, step_callbacks
 from train.conclude import conclude
 from train.data import check_targets, explained, forget_missing_row, leaves_out, load_train, load_validation
 from train.devices import make_strategy
+from train.environment import write_environment
 from train.interval import Interval
 from train.options import FitOptions
 from train.progress import Pace
 from train.recorder import Recorder
 from train.resume import Checkpoints, build_metrics
 from train.run_folder import RunFolder, RunSettings
-from train.schedules import warm_up_callbacks
 from train.start import require_tensorflow
 from train.tasks import Task, make_task
+from train.tensorboard import TensorBoardLog
 
 __all__ = ["FitResult", "fit"]
 
@@ -114,20 +117,16 @@ class _Job:
     def train(self, *, progress_bar: bool) -> None:
         """Train the epochs that are missing, each recorded when it ends."""
         state, options, folder = self.state, self.options, self.folder
+        parts = self.dataset, self.manifest, self.task
         if state.is_new:
-            check_targets(self.dataset, self.manifest, self.task, options)
-        keras.utils.set_random_seed(options.seed)
-        if options.deterministic:
-            tf.config.experimental.enable_op_determinism()
+            check_targets(*parts, options)
+        weights = class_weights_of_run(*parts, folder, options)
         strategy = make_strategy(options.devices, batch_size=options.batch_size)
         num_devices = strategy.num_replicas_in_sync
         num_images, steps = self._measure_epoch(num_devices)
-        validation = load_validation(self.dataset, self.manifest, self.task, options, num_devices=num_devices)
+        validation = load_validation(*parts, options, num_devices=num_devices)
         with strategy.scope():
-            network = make_network(self.task, options, started=not state.is_new)
-            model = compile_model(network, self.task, options, steps=steps)
-            if not state.is_new:
-                restore_model(folder.checkpoint, model)
+            network, model = self._make_model(steps)
 
         score = self.task.score if validation is None else f"val_{self.task.score}"
         pace = Pace(num_images=num_images, batch_size=options.batch_size, measures_waiting=num_devices == 1)
@@ -138,13 +137,15 @@ class _Job:
         recorder = Recorder(
             folder, network, state, checkpoints=checkpoints, pace=pace, score=score, total=options.epochs, say=say
         )
+        retrace = partial(model.make_train_function, force=True)
+        learning = [*step_callbacks(network, options, steps=steps, retrace=retrace), *steering]
+        log = TensorBoardLog(folder.tensorboard, state)
         if state.epochs:
             recorder.write_derived()
-        self._announce(model, num_images)
+        write_environment(folder)
+        self._announce(model, weights)
         while state.epochs < options.epochs and not state.stopped:
-            train, epoch_row = load_train(
-                self.dataset, self.manifest, self.task, options, state, num_devices=num_devices
-            )
+            train, epoch_row = load_train(*parts, options, state, num_devices=num_devices, class_weights=weights)
             checkpoints.epoch_row = epoch_row
             if state.batch:
                 build_metrics(model, train.element_spec)
@@ -153,11 +154,22 @@ class _Job:
                 validation_data=validation,
                 epochs=state.epochs + 1 if state.batch else options.epochs,  # first what is left of one
                 initial_epoch=state.epochs,
-                callbacks=[epoch_row, *warm_up_callbacks(options, steps=steps), *steering, pace, recorder, checkpoints],
+                callbacks=[epoch_row, *learning, pace, recorder, checkpoints, log],
                 shuffle=False,  # the dataset does; else Keras warns that it cannot
                 verbose=1 if progress_bar else 0,
             )
         recorder.write_curves()
+
+    def _make_model(self, steps: int) -> tuple[Any, Any]:
+        """Return the network to save, and the model to train on top of it, as the last checkpoint left them."""
+        keras.utils.set_random_seed(self.options.seed)
+        if self.options.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        network = make_network(self.task, self.options, started=not self.state.is_new)
+        model = compile_model(network, self.task, self.options, steps=steps)
+        if not self.state.is_new:
+            restore_model(self.folder.checkpoint, model)
+        return network, model
 
     def _measure_epoch(self, num_devices: int) -> tuple[int, int]:
         """Return the number of images and of batches of an epoch."""
@@ -175,7 +187,7 @@ class _Job:
             )
         return num_images - left_out, steps
 
-    def _announce(self, model: Any, num_images: int) -> None:
+    def _announce(self, model: Any, class_weights: list[float] | None) -> None:
         """Say what is about to be trained."""
         announce(
             self.dataset,
@@ -185,6 +197,7 @@ class _Job:
             self.state,
             num_rows=len(self.manifest.splits["train"].rows),
             num_parameters=model.count_params(),
+            class_weights=class_weights,
             say=self.say,
         )
         gone = forget_missing_row(self.state, self.manifest)

@@ -76,6 +76,15 @@ class Options:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UsageError(f"--options: {path} cannot be read as TOML: {error}.") from error
+        return cls.check_values(content, f"--options: {path}")
+
+    @classmethod
+    def check_values(cls, content: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Return values by the names of their options, spelt with - or _ in `content`.
+
+        Raises:
+            UsageError: A key or a value is not one of an option.
+        """
         names = [f.name for f in dataclasses.fields(cls)]
         values: dict[str, Any] = {}
         for key, value in content.items():
@@ -83,14 +92,14 @@ class Options:
             if name not in names:
                 close = difflib.get_close_matches(name, names, n=1)
                 near = f" Did you mean {close[0]}?" if close else ""
-                raise UsageError(f"--options: {path}: there is no option {key!r}.{near}")
+                raise UsageError(f"{where}: there is no option {key!r}.{near}")
             if name in values:
-                raise UsageError(f"--options: {path}: {key!r} is given twice, with - and with _.")
-            try:
-                cls(**{name: value})
-            except UsageError as error:
-                raise UsageError(f"--options: {path}: {error}") from error
+                raise UsageError(f"{where}: {key!r} is given twice, with - and with _.")
             values[name] = value
+        try:
+            cls(**values)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
         return values
 
     @classmethod

@@ -27,7 +27,9 @@ class FitOptions(Options):
     model: str = option(
         "auto",
         "masks: unet; classes: small (a compact network), or a backbone of keras.applications such as "
-        "MobileNetV3Small or EfficientNetB0; auto: unet or small",
+        "MobileNetV3Small or EfficientNetB0; auto: unet or small; or a function of your own, module:function or "
+        "file.py:function: of ((height, width, channels), num_classes), it returns a Keras model from pixels 0 to 255 "
+        "to logits",
     )
     weights: str = option(
         "none",

@@ -6,22 +6,20 @@ import contextlib
 import csv
 import io
 import json
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
+import tomli_w
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
+from train.files import TEMPORARY, write_bytes, write_file, write_json
 from train.options import FitOptions, flag
 
 __all__ = ["RunFolder", "RunSettings"]
-
-TEMPORARY = ".unfinished-"  # prefix, so that the suffix still tells Keras the format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +28,8 @@ class RunSettings:
 
     Attributes:
         dataset: Folder of the dataset; it may have moved since.
-        facts: What identifies the dataset: its fingerprint, and the sources of train and validation. Rows are not
-            among them: they may come and go.
+        facts: What identifies the dataset: its fingerprint, kind of target, classes, and the sources of train and
+            validation. Rows are not among them: they may come and go.
         options: All options of `train fit`.
     """
 
@@ -42,7 +40,12 @@ class RunSettings:
     @classmethod
     def of(cls, dataset: Path, manifest: Manifest, options: FitOptions) -> RunSettings:
         """Gather the settings of a run that is about to start."""
-        facts: dict[str, Any] = {"fingerprint": manifest.fingerprint, "classes": manifest.target.class_names}
+        target = manifest.target
+        facts: dict[str, Any] = {
+            "fingerprint": manifest.fingerprint,
+            "target": target.kind,
+            "classes": target.class_names,
+        }
         for name in ("train", "validation"):
             split = manifest.splits.get(name)
             facts[f"{name} sources"] = split.sources_sha256 if split else None
@@ -52,6 +55,10 @@ class RunSettings:
         """Return what `options.json` holds."""
         return {"dataset": self.dataset, "dataset_facts": self.facts, "options": self.options}
 
+    def to_toml(self) -> str:
+        """Return the options as `train fit --options` takes them; those without a value are left out."""
+        return tomli_w.dumps({flag(k)[2:]: value for k, value in self.options.items() if value is not None})
+
 
 class RunFolder:
     """Where a run keeps its files. A file under its final name is whole."""
@@ -59,12 +66,17 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.options = self.path / "options.json"
+        self.options_toml = self.path / "options.toml"
+        self.class_weights = self.path / "class_weights.json"
         self.checkpoint = self.path / "checkpoint.npz"
         self.history = self.path / "history.csv"
         self.rows = self.path / "rows.csv"
         self.metrics = self.path / "metrics.json"
         self.curves = self.path / "curves.png"
         self.predictions = self.path / "predictions.png"
+        self.scores = self.path / "scores.png"
+        self.environment = self.path / "environment.json"
+        self.tensorboard = self.path / "tensorboard"
         self.lock = self.path / ".lock"
 
     def model(self, which: str) -> Path:
@@ -111,7 +123,10 @@ class RunFolder:
             raise SettingsError(f"--run {self.path}: this folder has files but no run in it; choose another --run.")
         if self.checkpoint.exists():  # before the first epoch is finished there is nothing to protect
             self._check_same(settings)
+        else:
+            self.class_weights.unlink(missing_ok=True)
         self.write_json(self.options, settings.to_dict())
+        self.write_bytes(self.options_toml, settings.to_toml().encode())
 
     def load_settings(self) -> RunSettings:
         """Read the settings of the run.
@@ -139,25 +154,15 @@ class RunFolder:
 
     def write(self, path: Path, save: Callable[[Path], object]) -> None:
         """Let `save` write a file under a temporary name, then give it its final one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(TEMPORARY + path.name)
-        try:
-            save(temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())  # else a crash may leave the final name on an empty file
-            temporary.replace(path)
-        except OSError as error:
-            raise PrecomputeError(f"{path}: cannot be written: {error}.") from error
+        write_file(path, save)
 
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Write a small file."""
-        self.write(path, lambda temporary: temporary.write_bytes(content))
+        write_bytes(path, content)
 
     def write_json(self, path: Path, value: Any) -> None:
-        """Write JSON for people to look into: a list of numbers on one line."""
-        text = json.dumps(value, indent=1, ensure_ascii=False)
-        text = re.sub(r"\[\n[\s\d.,e+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]), text)
-        self.write_bytes(path, (text + "\n").encode())
+        """Write JSON for people to look into."""
+        write_json(path, value)
 
     def write_table(self, path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
         """Write `history.csv` or `rows.csv`, a line an epoch."""
@@ -170,9 +175,15 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Delete what a run writes, and nothing that a user may have put beside it."""
-        mine = [self.checkpoint, self.history, self.rows, self.metrics, self.curves, self.predictions]
+        mine = [self.checkpoint, self.class_weights, self.history, self.rows, self.metrics, self.curves]
+        mine += [self.predictions, self.scores, self.environment]
+        mine += [*self.tensorboard.glob("*/events.out.tfevents.*")]
         mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
-        mine += [*self.path.glob(TEMPORARY + "*"), self.options]  # options last: until then it is still a run
+        mine += [
+            *self.path.glob(TEMPORARY + "*"),
+            self.options_toml,
+            self.options,
+        ]  # options last: until then it is still a run
         for path in mine:
             path.unlink(missing_ok=True)
 

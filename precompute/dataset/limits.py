@@ -89,6 +89,8 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     yield "target: dtype", target.dtype, target.dtype in ((None,) if target.kind == "class" else ("uint8", "uint16"))
     yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MOST_CLASS_IDS
     yield "target: ignore_class", target.ignore_class, 0 <= (target.ignore_class or 0) < MOST_CLASS_IDS
+    for side in manifest.mirroring:
+        yield "mirroring", side, side in ("horizontal", "vertical")
     for old, new in pixels.mask_map.items():
         name = "settings: pixels: mask_map"
         yield name, {old: new}, bool(re.fullmatch(r"[0-9]{1,5}", old)) and 0 <= new < MOST_CLASS_IDS

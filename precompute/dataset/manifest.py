@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 FORMAT = "augment-once"
-VERSION = (1, 0)
+VERSION = (1, 1)
 ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
 SPLITS = ("train", "validation", "test")
 
@@ -96,7 +96,12 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """All that a reader needs to know; what it does not list does not exist."""
+    """All that a reader needs to know; what it does not list does not exist.
+
+    Attributes:
+        mirroring: What a reader may do to training records of its own accord: ``"horizontal"``, ``"vertical"``, both
+            or neither. Empty in datasets of format 1.0.
+    """
 
     name: str
     generation: str

@@ -65,6 +65,8 @@ def make_settings(
         "ignore_class": options.ignore_class,
         "class_names": sources.class_names,
     }
+    if options.no_mirroring:  # named only where it is set: format 1.0 did not know it
+        dataset["no_mirroring"] = True
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
     return settings
 

@@ -26,7 +26,12 @@ __all__ = ["list_rows", "publish", "start_manifest"]
 
 
 def start_manifest(
-    grid: Grid, sources: Sources, skipped: Sequence[Mapping[str, str]], fills: Mapping[int, str]
+    grid: Grid,
+    sources: Sources,
+    skipped: Sequence[Mapping[str, str]],
+    *,
+    fills: Mapping[int, str],
+    mirroring: Sequence[str],
 ) -> tuple[Manifest, dict[int, str]]:
     """Write the sources files of a new generation.
 
@@ -35,6 +40,7 @@ def start_manifest(
         sources: All of them.
         skipped: Those that were accepted as bad.
         fills: Class id → transform that fills masks with it.
+        mirroring: What the train pipeline does of it.
 
     Returns:
         Its manifest without rows, and those of the fills that make a class which no source has.
@@ -67,6 +73,7 @@ def start_manifest(
         splits=splits,
         skipped=[dict(s) for s in skipped],
         leaks=_leaks(columns),
+        mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
     )
     return manifest, new
 

@@ -11,6 +11,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import BuildError
 from precompute.plan.generation import RowPlan, missing_rows
 from precompute.record.mask_ids import pickled_fills
+from precompute.record.mirroring import mirrorings
 from precompute.run.adopt import adopt
 from precompute.run.execute import cut_columns, run_surviving
 from precompute.run.files import remove
@@ -64,7 +65,13 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
     new_classes: dict[int, str] = {}
     if manifest is None:
         fills = {i: name for p in work.pipelines.values() for i, name in pickled_fills(p.pickled).items()}
-        manifest, new_classes = start_manifest(grid, work.sources, skipped_entries(work, grid, skipped), fills)
+        manifest, new_classes = start_manifest(
+            grid,
+            work.sources,
+            skipped_entries(work, grid, skipped),
+            fills=fills,
+            mirroring=mirrorings(work.pipelines["train"].pickled),
+        )
     manifest = unlist_rows(list_rows(manifest, grid, work.rows, proven), work.unlist)
     publish(work.out, manifest)
     kept = sweep(work.out, manifest)
