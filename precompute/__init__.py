@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from precompute.reading import read
     from precompute.run.build import build
     from precompute.run.change_rows import drop, regenerate
+    from precompute.run.follow import follow
     from precompute.sources.source import Source
     from precompute.verification import verify
 
@@ -24,6 +25,7 @@ _HOMES = {
     "Source": "precompute.sources.source",
     "build": "precompute.run.build",
     "drop": "precompute.run.change_rows",
+    "follow": "precompute.run.follow",
     "load": "precompute.loader",
     "prepare_images": "precompute.preparing",
     "read": "precompute.reading",
@@ -37,6 +39,7 @@ __all__ = [
     "Source",
     "build",
     "drop",
+    "follow",
     "load",
     "prepare_images",
     "read",

@@ -237,7 +237,16 @@ def test_restart_throws_away_the_run_and_nothing_else(tmp_path, masks):
     folder = RunFolder(tmp_path)
     settings = RunSettings.of(masks, Manifest.load(masks), tiny())
     folder.open(settings)
-    for name in ("checkpoint.npz", "best.keras", "history.csv", "evaluate-test.json", "notes.txt"):
+    mine = (
+        "checkpoint.npz",
+        "best.keras",
+        "history.csv",
+        "scores.png",
+        "evaluate-test.json",
+        "evaluate-test-scores.png",
+    )
+    for name in (*mine, "environment.json", "tensorboard/train/events.out.tfevents.1.v2", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
     other = RunSettings.of(masks, Manifest.load(masks), tiny(seed=5))
     with pytest.raises(SettingsError, match="--seed: 0 in the run, 5 now"):

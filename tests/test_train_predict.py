@@ -141,8 +141,8 @@ def test_bad_files_are_listed_and_the_others_written(mask_run, tmp_path, capsys)
     code = main(["predict", str(mask_run), str(tmp_path / "new"), "--output", str(tmp_path / "out")])
     assert code == 3
     said = capsys.readouterr()
-    assert "1 images predicted; masks have the size of each image" in said.out
-    assert "2 files could not be used" in said.err
+    assert "images predicted: 1; masks have the size of each image" in said.out
+    assert "files that could not be used (2):" in said.err
     assert f"{tmp_path / 'new' / 'words.jpg'}: is damaged, or no image" in said.err
     assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == ["good.png"]
     failed = json.loads((tmp_path / "out" / "predictions.json").read_bytes())["failed"]

@@ -165,11 +165,11 @@ def _predict(parsed: argparse.Namespace) -> int:
         progress_bar=sys.stderr.isatty(),
     )
     size = result.summary.get("mask_size")
-    _say(f"{result.num_images} images predicted" + (f"; masks have the size {size}" if size else ""))
+    _say(f"images predicted: {result.num_images}" + (f"; masks have the size {size}" if size else ""))
     for path in result.paths:
         _say(str(path))
     if result.failed:
-        print(f"error: {len(result.failed)} files could not be used:", file=sys.stderr)
+        print(f"error: files that could not be used ({len(result.failed)}):", file=sys.stderr)
         print(first_few(list(result.failed.values()), limit=20), file=sys.stderr)
         return BadSourcesError.exit_code
     return 0

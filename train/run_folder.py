@@ -186,6 +186,9 @@ class RunFolder:
         ]  # options last: until then it is still a run
         for path in mine:
             path.unlink(missing_ok=True)
+        for folder in (*self.tensorboard.glob("*"), self.tensorboard):
+            with contextlib.suppress(OSError):  # not empty, or not there
+                folder.rmdir()
 
     def _check_same(self, settings: RunSettings) -> None:
         before = self.load_settings()

@@ -52,7 +52,7 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _write(self) -> None:
         for entry in self._state.history[self._num_written :]:
-            values = {name: value for name, value in entry.items() if name != "epoch"}
+            values = {name: value for name, value in entry.items() if name != "epoch" and value is not None}
             of_validation = {name[4:]: value for name, value in values.items() if name.startswith("val_")}
             of_training = {name: value for name, value in values.items() if not name.startswith("val_")}
             for split, scalars in (("train", of_training), ("validation", of_validation)):
