@@ -29,6 +29,8 @@ def make_strategy(devices: str, *, batch_size: int) -> Any:
             f"--batch-size: expected a multiple of the {len(found)} devices that --devices all takes, got "
             f"{batch_size}: it is shared out among them."
         )
+    if len(found) == 1:
+        return tf.distribute.get_strategy()
     return tf.distribute.MirroredStrategy([device.name for device in found])
 
 

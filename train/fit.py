@@ -133,14 +133,7 @@ class _Job:
                 restore_model(folder.checkpoint, model)
 
         score = self.task.score if validation is None else f"val_{self.task.score}"
-        pace = Pace(num_images=num_images, batch_size=options.batch_size)
-
-        def trace() -> None:
-            model.make_train_function(force=True)
-            if num_devices == 1:
-                pace.watch(model)
-
-        trace()
+        pace = Pace(num_images=num_images, batch_size=options.batch_size, measures_waiting=num_devices == 1)
         steering = make_callbacks(options, score=score)
         interval = Interval.parse(options.checkpoint_every)
         checkpoints = Checkpoints(folder, state, callbacks=steering, pace=pace, interval=interval)
@@ -148,7 +141,7 @@ class _Job:
         recorder = Recorder(
             folder, network, state, checkpoints=checkpoints, pace=pace, score=score, total=options.epochs, say=say
         )
-        if not state.is_new:
+        if state.epochs:
             recorder.write_derived()
         write_environment(folder)
         self._announce(model, num_images, weights)
@@ -159,7 +152,7 @@ class _Job:
             checkpoints.epoch_row = epoch_row
             if state.batch:
                 build_metrics(model, train.element_spec)
-            learning = [*step_callbacks(network, options, steps=steps, retrace=trace), *steering]
+            learning = [*step_callbacks(network, options, steps=steps), *steering]
             model.fit(
                 train,
                 validation_data=validation,
@@ -170,8 +163,8 @@ class _Job:
                     *learning,
                     pace,
                     recorder,
-                    checkpoints,
                     TensorBoardLog(folder.tensorboard, state),
+                    checkpoints,
                 ],
                 shuffle=False,  # the dataset does; else Keras warns that it cannot
                 verbose=1 if progress_bar else 0,

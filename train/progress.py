@@ -24,27 +24,38 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         num_images: Of an epoch.
         batch_size: Images a step; the last may have fewer.
+        measures_waiting: Whether waiting is measured; it cannot be on several devices.
         clock: Seconds.
     """
 
     async_safe = True  # else Keras would wait for each step's numbers before it starts the next
 
-    def __init__(self, *, num_images: int, batch_size: int, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        *,
+        num_images: int,
+        batch_size: int,
+        measures_waiting: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         super().__init__()
         self._num_images = num_images
         self._batch_size = batch_size
         self._clock = clock
         self._has_gpu = bool(tf.config.list_logical_devices("GPU"))
         self._sampled = SAMPLED if self._has_gpu else 1
-        self._measures = False
+        self._measures = measures_waiting
+        self._timed_step: Any = None
         self.begin({}, first_batch=0)
 
     def watch(self, model: Any) -> None:
-        """Measure the waiting of a compiled model in the `fit` that follows; not for one on several devices.
+        """Measure the waiting of a compiled model's steps, also when Keras has made their function anew.
 
-        Keras takes a batch from the iterator inside its function for a step; here it is taken first, by the clock.
+        Keras takes a batch from the iterator inside that function; here it is taken before, by the clock.
         """
         model.make_train_function()
+        if model.train_function is self._timed_step:
+            return
         take_step = model.train_function
         in_graph = tf.function(lambda batch: take_step([batch]), autograph=False)
 
@@ -55,8 +66,7 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
             self._steps += 1
             return in_graph(batch)
 
-        model.train_function = timed_step
-        self._measures = True
+        model.train_function = self._timed_step = timed_step
 
     def begin(self, spent: dict[str, float], *, first_batch: int) -> None:
         """Start the clock of an epoch.
@@ -93,6 +103,11 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
         rates = {"images_per_second": min(self._done * self._batch_size, self._num_images) / training}
         return rates | ({"waiting": spent["waiting"] / training} if self._measures else {})
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """See to it that waiting is measured."""
+        if self._measures:
+            self.watch(self.model)
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Add the rates to what the progress bar shows."""
         self._done = max(self._done, self._first_batch + batch + 1)  # calls may overtake each other
@@ -124,4 +139,4 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _finish_steps(self) -> None:
         if self._has_gpu:
-            tf.experimental.sync_devices()
+            tf.test.experimental.sync_devices()
