@@ -112,16 +112,12 @@ def test_mixing_goes_on_from_a_checkpoint_as_if_never_stopped(task, targets, tmp
 # Backbones that are frozen for a while
 
 
-def callbacks_of(network, model, options):
-    return step_callbacks(network, options, steps=2, retrace=lambda: model.make_train_function(force=True))
-
-
 def weights_after(num_epochs, *, optimizer="adamw", precision="float32", path=None):
     """Train epoch by epoch with two frozen; return all weights after each. With a path, every epoch is a new run."""
     found = []
     network, model, options = make(BACKBONE, freeze_epochs=2, optimizer=optimizer, precision=precision)
     for epoch in range(num_epochs):
-        callbacks = callbacks_of(network, model, options)
+        callbacks = step_callbacks(network, options, steps=2)
         step(model, IMAGES, IDS, epochs=epoch + 1, initial_epoch=epoch, callbacks=callbacks)
         assert all(layer.trainable for layer in network._flatten_layers())
         found.append([keras.ops.convert_to_numpy(weight).copy() for weight in network.weights])  # else a view
@@ -144,7 +140,7 @@ def test_a_backbone_is_frozen_for_its_epochs_and_learns_after_them(precision):
 
 def test_freezing_is_the_same_in_one_run_and_in_many(tmp_path):
     network, model, options = make(BACKBONE, freeze_epochs=2, optimizer="adamw")
-    step(model, IMAGES, IDS, epochs=3, callbacks=callbacks_of(network, model, options))
+    step(model, IMAGES, IDS, epochs=3, callbacks=step_callbacks(network, options, steps=2))
     for one, two in zip(network.weights, weights_after(3, path=tmp_path / "state.npz")[-1], strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
 

@@ -94,7 +94,8 @@ def restore_model(path: Path, model: Any) -> None:
     Raises:
         PrecomputeError: The file is of another model.
     """
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # that of mixed precision would get its variables twice
+        model.optimizer.build(model.trainable_variables)
     with np.load(path, allow_pickle=False) as arrays:
         names = [name for name in arrays.files if name != STATE and not name.startswith(METRICS)]
         _assign(path, _variables(model), {name: arrays[name] for name in names})

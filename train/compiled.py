@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +61,17 @@ def compile_model(network: Any, task: Task, options: FitOptions, *, steps: int) 
     return model
 
 
-def step_callbacks(network: Any, options: FitOptions, *, steps: int, retrace: Callable[[], object]) -> list[Any]:
+def step_callbacks(network: Any, options: FitOptions, *, steps: int) -> list[Any]:
     """Return the callbacks that belong to how a run learns: they have no state of their own.
 
     Args:
         network: Of `make_network`.
         options: Of the run.
         steps: Of an epoch.
-        retrace: Makes the model's training step anew.
     """
     callbacks = warm_up_callbacks(options, steps=steps)
     if options.freeze_epochs:
-        callbacks.append(FreezeBackbone(find_backbone(network), options.freeze_epochs, retrace))
+        callbacks.append(FreezeBackbone(find_backbone(network), options.freeze_epochs))
     return callbacks
 
 

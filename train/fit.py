@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,13 +136,13 @@ class _Job:
         recorder = Recorder(
             folder, network, state, checkpoints=checkpoints, pace=pace, score=score, total=options.epochs, say=say
         )
-        retrace = partial(model.make_train_function, force=True)
-        learning = [*step_callbacks(network, options, steps=steps, retrace=retrace), *steering]
+        learning = [*step_callbacks(network, options, steps=steps), *steering]
         log = TensorBoardLog(folder.tensorboard, state)
         if state.epochs:
             recorder.write_derived()
         write_environment(folder)
         self._announce(model, weights)
+        self._leave_missing_row()
         while state.epochs < options.epochs and not state.stopped:
             train, epoch_row = load_train(*parts, options, state, num_devices=num_devices, class_weights=weights)
             checkpoints.epoch_row = epoch_row
@@ -154,7 +153,7 @@ class _Job:
                 validation_data=validation,
                 epochs=state.epochs + 1 if state.batch else options.epochs,  # first what is left of one
                 initial_epoch=state.epochs,
-                callbacks=[epoch_row, *learning, pace, recorder, checkpoints, log],
+                callbacks=[epoch_row, *learning, pace, recorder, log, checkpoints],
                 shuffle=False,  # the dataset does; else Keras warns that it cannot
                 verbose=1 if progress_bar else 0,
             )
@@ -200,6 +199,9 @@ class _Job:
             class_weights=class_weights,
             say=self.say,
         )
+
+    def _leave_missing_row(self) -> None:
+        """Let the interrupted epoch go on with another row if its own is not listed any more, and say so."""
         gone = forget_missing_row(self.state, self.manifest)
         if gone is not None:
             self.say(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -25,12 +24,10 @@ class FreezeBackbone(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         backbone: A model inside the one that is trained.
         num_epochs: For how many it is frozen.
-        retrace: Makes the model's training step anew: Keras looks at what can be trained when it traces it.
     """
 
-    def __init__(self, backbone: Any, num_epochs: int, retrace: Callable[[], object]) -> None:
+    def __init__(self, backbone: Any, num_epochs: int) -> None:
         super().__init__()
-        self._retrace = retrace
         self._backbone = backbone
         self._num_epochs = num_epochs
         self._was_frozen: bool | None = None  # unknown: the model may have been traced before
@@ -40,7 +37,7 @@ class FreezeBackbone(keras.callbacks.Callback):  # type: ignore[misc]
         frozen = epoch < self._num_epochs
         self._backbone.trainable = not frozen
         if frozen != self._was_frozen:
-            self._retrace()
+            self.model.make_train_function(force=True)  # Keras looks at what can be trained when it traces a step
             self._was_frozen = frozen
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
