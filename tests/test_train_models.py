@@ -122,7 +122,7 @@ def test_options_that_do_not_fit_the_target_are_refused(tmp_path):
     masks = make_task(Manifest.load(write_masks(tmp_path / "masks")))
     classes = make_task(Manifest.load(write_classes(tmp_path / "classes")))
     for task, options, message in (
-        (masks, {"model": "small"}, "--model: the dataset has masks: unet; got 'small'"),
+        (masks, {"model": "small"}, "--model: the dataset has masks: unet, or module:function; got 'small'"),
         (masks, {"weights": "imagenet"}, "--weights: there are no imagenet weights for unet"),
         (classes, {"model": "unet"}, "--model: unet is for masks"),
         (classes, {"ignore_class": 0}, "--ignore-class: this is for masks"),
@@ -140,7 +140,7 @@ def test_a_class_id_without_an_output_stops_training_with_its_name(tmp_path):
     images = np.zeros((4, 32, 32, 3), np.uint8)
     dataset = _guard_targets(tf.data.Dataset.from_tensor_slices((images, targets)).batch(2), task)
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 1)])
-    model.compile(loss=task.make_loss())
+    model.compile(loss=task.make_loss(FitOptions()))
     with pytest.raises(DatasetError, match="outside its 2 classes") as error, explained(tmp_path, task):
         model.fit(dataset, verbose=0, shuffle=False)
     assert "\n  7\n" in str(error.value)

@@ -112,7 +112,7 @@ def test_measure_brings_the_samples_in_their_order_from_a_second_pass():
     batches = [(images[i : i + 4], np.ones(len(images[i : i + 4]), np.int64)) for i in (0, 4, 8)]
     model = PixelsAreLogits()
     found = measure(model, task_of(Classify, 2), batches, where="test")
-    assert found.confusion.tolist() == [[0, 0], [0, 10]]
+    assert found.counts["confusion"].tolist() == [[0, 0], [0, 10]]
     assert [int(s.image[0, 0, 0]) for s in found.samples] == [250, 200, 120, 90, 70, 60, 30, 10, 5]
     assert [s.standing for s in found.samples] == ["best"] * 3 + ["median"] * 3 + ["worst"] * 3
     for sample in found.samples:
@@ -213,4 +213,4 @@ def test_each_task_draws_its_scores():
     confusion = np.array([[5, 1], [0, 6]])
     for kind in (Classify, Segment):
         task = task_of(kind, 2)
-        opened(task.draw_scores(task.summarize(confusion)))
+        opened(task.draw_scores(task.summarize({"confusion": confusion})))

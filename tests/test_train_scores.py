@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train.scores import PooledScores, count_confusion, mask_scores, mask_scores_by_class, recalls
-from train.tasks.segment import MaskLoss
+from train.tasks.losses import MaskLoss
 
 
 @st.composite

@@ -6,11 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from test_train_datasets import write_classes
+from test_train_resume import outcome
+
+from train.checkpoint import load_state
 
 pytestmark = pytest.mark.slow
 
@@ -19,38 +21,51 @@ def train(*arguments):
     return [sys.executable, "-m", "train", *map(str, arguments)]
 
 
-def weights_of(run):
-    with np.load(run / "checkpoint.npz") as arrays:
-        return {name: arrays[name] for name in arrays.files if name != "state"}
+KILLED = """
+import os, random, signal, sys, threading
+from train.cli import main
+from train.start import require_tensorflow
+require_tensorflow()
+from train.resume import Checkpoints
+
+left, begin = int(sys.argv[1]), Checkpoints.on_train_batch_begin
+
+def count(self, batch, logs=None):
+    global left
+    left -= 1
+    if not left:
+        threading.Timer(random.uniform(0, 0.02), os.kill, (os.getpid(), signal.SIGKILL)).start()
+    begin(self, batch, logs)
+
+Checkpoints.on_train_batch_begin = count
+main(sys.argv[2:])
+"""
 
 
 def test_killed_runs_end_as_one_that_was_never_killed(tmp_path):
-    """SIGKILL at moments that fall into training, between epochs and into writing."""
-    dataset = write_classes(tmp_path / "data", num_rows=3)
-    options = ["--epochs", 40, "--batch-size", 4, "--base-channels", 4, "--seed", 3]
-    command = train("fit", dataset, "--run", tmp_path / "killed", *options)
-    generator, kills = np.random.default_rng(0), 0
-    while kills < 4:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        for line in process.stdout:
-            if line.startswith("epoch"):
-                break
-        time.sleep(generator.uniform(0, 0.8))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        if process.returncode == 0:
-            break  # it was faster
-        kills += 1
-    assert kills
-    subprocess.run(command, check=True, capture_output=True)
-    subprocess.run(train("fit", dataset, "--run", tmp_path / "whole", *options), check=True, capture_output=True)
+    """SIGKILL within milliseconds of a random batch: in a step, in writing a checkpoint, in validation …"""
+    dataset = write_classes(tmp_path / "data", sizes={"train": 58, "validation": 12}, num_rows=3)
+    options = ["--epochs", 30, "--batch-size", 4, "--base-channels", 4, "--seed", 3, "--learning-rate", 0.01]
+    options += ["--schedule", "plateau", "--plateau-patience", 3, "--early-stopping", 15]
+    options += ["--deterministic", "--checkpoint-every", 2]
+    fit = ["fit", dataset, "--run", tmp_path / "killed", *options]
+    generator, places = np.random.default_rng(), []
+    for _ in range(6):
+        number = generator.integers(2, 60)  # of 15 batches an epoch
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, *map(str, [number, *fit])], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        state = load_state(tmp_path / "killed" / "checkpoint.npz")
+        places.append((state.epochs, state.batch))
+    assert any(batch for _, batch in places), places
+    subprocess.run(train(*fit), check=True, capture_output=True)
+    fit[3] = tmp_path / "whole"
+    subprocess.run(train(*fit), check=True, capture_output=True)
 
-    lines = (tmp_path / "killed" / "history.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines[1:]] == [str(epoch) for epoch in range(1, 41)]
-    killed, whole = (weights_of(tmp_path / name) for name in ("killed", "whole"))
-    assert killed.keys() == whole.keys()
-    for name in whole:
-        np.testing.assert_allclose(killed[name], whole[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    killed, whole = (outcome(tmp_path / name) for name in ("killed", "whole"))
+    for what in whole:
+        assert killed[what] == whole[what], (what, places)
 
 
 def test_nuclei_from_images_to_scores(real_data, tmp_path):

@@ -22,11 +22,12 @@ def announce(
     *,
     num_rows: int,
     num_parameters: int,
+    class_weights: list[float] | None,
     say: Callable[[str], None],
 ) -> None:
     """Say what is about to be trained, on what."""
     height, width, _ = task.shape
-    target = "masks" if task.target == "mask" else "class labels"
+    target = {"mask": "masks", "class": "class labels", "multilabel": "labels, several an image"}[task.target]
     reuse = options.epochs / num_rows
     say(f"dataset     {dataset}: {target}, {task.num_classes} classes, {height}×{width}")
     sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]
@@ -35,8 +36,12 @@ def announce(
     say(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}")
     name = task.model_name(options)
     say(f"model       {name}, {num_parameters / 1e6:.2f} million parameters")
-    if state.epochs:
-        say(f"continuing  after epoch {state.epochs}")
+    if class_weights is not None:
+        weights = [f"{name} {weight:.3g}" for name, weight in zip(task.class_names, class_weights, strict=True)]
+        say(f"weights     {', '.join(weights)}")
+    if not state.is_new:
+        within = f", batch {state.batch} of the next" if state.batch else ""
+        say(f"continuing  after epoch {state.epochs}{within}")
     if "validation" not in manifest.splits:
         say(
             "NO VALIDATION SPLIT: the best epoch is chosen by its score on the training images, which says nothing "

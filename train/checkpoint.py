@@ -1,7 +1,8 @@
 """The state of a training run in one file: what is needed to go on as if nothing had happened.
 
-One file, so that weights, optimizer and history cannot be of different epochs however a run ends. It holds the state of
-generators (Dropout) too, which Keras's own files leave out. Plain arrays and JSON: nothing is executed when it is read.
+One file, so that weights, optimizer and history cannot be of different moments however a run ends. It holds the state
+of generators (Dropout), of metrics in the middle of an epoch and of callbacks too, which Keras's own files leave out.
+Plain arrays and JSON: nothing is executed when it is read.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import numpy as np
 
 from precompute.errors import PrecomputeError
 
-__all__ = ["TrainingState", "load_state", "restore_model", "save_state"]
+__all__ = ["TrainingState", "load_state", "restore_metrics", "restore_model", "save_state"]
 
-VERSION = 1
+VERSION = 2
 STATE = "state"  # name of the array that holds the JSON
+METRICS = "metrics/"
 
 
 @dataclass(kw_only=True)
@@ -29,21 +31,37 @@ class TrainingState:
 
     Attributes:
         epochs: Number of finished epochs.
-        history: Numbers of each, as in `history.csv`.
+        batch: Number of batches of the next epoch that are done.
+        history: Numbers of each finished epoch, as in `history.csv`.
         best_epoch: The one with the best score, counted from 1; None before the first.
         best_score: Its score.
+        stopped: Early stopping has ended the run.
+        readings: What each epoch has read, the unfinished one too: `precompute.dataset.rows.Reading`.
+        callbacks: What the callbacks had counted after the last finished epoch.
+        spent: Times of the unfinished epoch, as `Pace` counts them.
     """
 
     epochs: int = 0
+    batch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int | None = None
     best_score: float | None = None
+    stopped: bool = False
+    readings: list[dict[str, Any]] = field(default_factory=list)
+    callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_new(self) -> bool:
+        """There is no checkpoint yet."""
+        return not self.epochs and not self.batch
 
 
 def save_state(path: Path, model: Any, state: TrainingState) -> None:
-    """Write state, weights and optimizer of a compiled model to a file."""
+    """Write state, weights, optimizer and, within an epoch, metrics of a compiled model to a file."""
+    variables = _variables(model) | (_metrics(model) if state.batch else {})
+    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in variables.items()}
     content = json.dumps({"version": VERSION, **dataclasses.asdict(state)}).encode()
-    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model).items()}
     arrays[STATE] = np.frombuffer(content, np.uint8)
     with path.open("wb") as file:  # given a path, NumPy would append .npz to it
         np.savez(file, **arrays, allow_pickle=False)
@@ -76,20 +94,39 @@ def restore_model(path: Path, model: Any) -> None:
     Raises:
         PrecomputeError: The file is of another model.
     """
-    model.optimizer.build(model.trainable_variables)
-    variables = _variables(model)
+    if not model.optimizer.built:  # that of mixed precision would get its variables twice
+        model.optimizer.build(model.trainable_variables)
     with np.load(path, allow_pickle=False) as arrays:
-        stored = {name: arrays[name].shape for name in arrays.files if name != STATE}
-        if stored != {name: tuple(variable.shape) for name, variable in variables.items()}:
-            raise PrecomputeError(
-                f"{path}: the checkpoint is of another model than this version makes: {len(stored)} variables, "
-                f"expected {len(variables)}, of the same shapes. Pass --restart to begin anew."
-            )
-        for name, variable in variables.items():
-            variable.assign(arrays[name])
+        names = [name for name in arrays.files if name != STATE and not name.startswith(METRICS)]
+        _assign(path, _variables(model), {name: arrays[name] for name in names})
+
+
+def restore_metrics(path: Path, model: Any) -> None:
+    """Give the metrics, which must be built, what they had counted in the middle of an epoch.
+
+    Raises:
+        PrecomputeError: The file is of other metrics.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        names = [name for name in arrays.files if name.startswith(METRICS)]
+        _assign(path, _metrics(model), {name: arrays[name] for name in names})
+
+
+def _assign(path: Path, variables: dict[str, Any], arrays: dict[str, Any]) -> None:
+    if {name: array.shape for name, array in arrays.items()} != {n: tuple(v.shape) for n, v in variables.items()}:
+        raise PrecomputeError(
+            f"{path}: the checkpoint is of another model than this version makes: {len(arrays)} variables, "
+            f"expected {len(variables)}, of the same shapes. Pass --restart to begin anew."
+        )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
 
 
 def _variables(model: Any) -> dict[str, Any]:
     """Return all that training changes, by position: names hold counters that differ from process to process."""
     named = {f"model/{i:04d}": variable for i, variable in enumerate(model.variables)}
     return named | {f"optimizer/{i:04d}": variable for i, variable in enumerate(model.optimizer.variables)}
+
+
+def _metrics(model: Any) -> dict[str, Any]:
+    return {f"{METRICS}{i:04d}": variable for i, variable in enumerate(model.metrics_variables)}

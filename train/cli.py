@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from precompute.errors import BadSourcesError, PrecomputeError, first_few
+from precompute.errors import BadSourcesError, PrecomputeError, UsageError, first_few
 from train.options import EvaluateOptions, FitOptions
 from train.start import quiet_stderr, require_tensorflow
 from train.use_options import ExportOptions, PredictOptions
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        after = "goes on after the last finished epoch" if parsed.run_command is _fit else "begins again"
+        after = "goes on from the last checkpoint" if parsed.run_command is _fit else "begins again"
         print(f"interrupted; the same command {after}", file=sys.stderr)
         return INTERRUPTED
 
@@ -47,8 +48,16 @@ def make_parser() -> argparse.ArgumentParser:
 
     text = "train a model, or go on with a run that was stopped"
     command = commands.add_parser("fit", help=text, description=text.capitalize() + ".")
-    command.add_argument("dataset", metavar="DATASET", help="folder that precompute has written")
+    command.add_argument("dataset", metavar="DATASET", nargs="?", help="folder that precompute has written")
     command.add_argument("--run", required=True, metavar="RUN", help="folder of the run: models, history, pictures")
+    command.add_argument(
+        "--options",
+        metavar="FILE",
+        help="TOML with options by their names below, such as batch-size = 8; the command line wins over it",
+    )
+    command.add_argument(
+        "--like", metavar="RUN", help="a run whose dataset and options hold, where nothing else is given"
+    )
     FitOptions.add_arguments(command)
     command.add_argument("--restart", action="store_true", help="throw away the run that the folder holds")
     command.add_argument("--quiet", action="store_true", help="say only what went wrong")
@@ -78,12 +87,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _fit(parsed: argparse.Namespace) -> int:
-    options = FitOptions.from_arguments(parsed)
+    dataset, options = _what_to_fit(parsed)
     _load_tensorflow()
     from train.fit import fit
 
     result = fit(
-        parsed.dataset,
+        dataset,
         run=parsed.run,
         options=options,
         restart=parsed.restart,
@@ -94,7 +103,8 @@ def _fit(parsed: argparse.Namespace) -> int:
         return 0
     metrics, folder = result.metrics, result.folder
     if result.was_finished:
-        _say(f"{folder.path}: this run is finished, it has {metrics['epochs']} epochs; more --epochs go on from there")
+        more = "early stopping has ended it" if result.state.stopped else "more --epochs go on from there"
+        _say(f"{folder.path}: this run is finished, it has {metrics['epochs']} epochs; {more}")
     else:
         _say(f"\nbest: epoch {metrics['best_epoch']} of {metrics['epochs']}, on {metrics['judged_on']}")
     for line in result.table:
@@ -109,6 +119,22 @@ def _fit(parsed: argparse.Namespace) -> int:
     ):
         _say(str(path))
     return 0
+
+
+def _what_to_fit(parsed: argparse.Namespace) -> tuple[str, FitOptions]:
+    """Return dataset and options: the command line's, then the file's, then those of the run to repeat."""
+    dataset, values = parsed.dataset, {}
+    if parsed.like is not None:
+        from train.run_folder import RunFolder
+
+        settings = RunFolder(parsed.like).load_settings()
+        values = FitOptions.check_values(settings.options, f"--like: {parsed.like}")
+        dataset = dataset if dataset is not None else settings.dataset
+    if parsed.options is not None:
+        values |= FitOptions.read_toml(Path(parsed.options))
+    if dataset is None:
+        raise UsageError("DATASET: expected the folder that precompute has written, or --like RUN to repeat a run.")
+    return dataset, FitOptions.from_arguments(parsed, values)
 
 
 def _evaluate(parsed: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ def conclude(
     )
     model = open_model(folder.model("best"))
     found = measure(model, task, batches, where=split)
-    scores = task.summarize(found.confusion)
+    scores = task.summarize(found.counts)
     folder.write_bytes(folder.predictions, task.draw(found.samples))
     folder.write_bytes(folder.scores, task.draw_scores(scores))
     metrics: dict[str, Any] = {

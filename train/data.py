@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,59 +14,109 @@ import tensorflow as tf
 
 import precompute
 from precompute.dataset.manifest import Manifest
+from precompute.dataset.rows import Reading
 from precompute.errors import DatasetError, PrecomputeError
+from train.checkpoint import TrainingState
+from train.devices import fits, fitting_batch_size
 from train.options import FitOptions
 from train.tasks import Task
+from train.weights import add_weights
 
-__all__ = ["RunData", "check_targets", "explained", "load_data", "load_in_order"]
+__all__ = [
+    "check_targets",
+    "explained",
+    "forget_missing_row",
+    "leaves_out",
+    "load_in_order",
+    "load_train",
+    "load_validation",
+    "readings_of",
+]
 
 CHECKED_IMAGES = 1000  # a split; reading these takes about a second, and every batch is checked again when it is used
 OUTSIDE = "augment-once: class id without an output:"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunData:
-    """What a run reads.
+def load_train(
+    dataset: Path,
+    manifest: Manifest,
+    task: Task,
+    options: FitOptions,
+    state: TrainingState,
+    *,
+    num_devices: int = 1,
+    class_weights: list[float] | None = None,
+) -> tuple[Any, Any]:
+    """Open what is left of the train split's epoch, or of the run if no epoch was interrupted.
 
-    Attributes:
-        train: Batches of (images, targets), a row an epoch.
-        validation: The same of the validation split, in fixed order; None if there is none.
-        epoch_row: Callback that ties the row to the epoch.
-        steps: Batches an epoch.
-        num_rows: Rows that the epochs take turns with.
-        judged_on: The split whose score decides which epoch is best.
+    Args:
+        dataset: Folder of the dataset.
+        manifest: Its manifest.
+        task: Decides which targets can be learnt.
+        options: Of the run.
+        state: How far the run has come.
+        num_devices: That share each batch; all of them get images of every batch.
+        class_weights: A weight a class, or None.
+
+    Returns:
+        Batches of (images, targets), with class weights (images, targets, weights), a row an epoch; and the callback
+        that ties the row to the epoch.
     """
-
-    train: Any
-    validation: Any | None
-    epoch_row: Any
-    steps: int
-    num_rows: int
-    judged_on: str
-
-
-def load_data(dataset: Path, manifest: Manifest, task: Task, options: FitOptions) -> RunData:
-    """Open train and, where there is one, validation."""
-    train = precompute.load(
+    whole = precompute.load(
         dataset,
         split="train",
         batch_size=options.batch_size,
+        rows="follow",
+        readings=[Reading(**reading) for reading in state.readings],
+        start_batch=state.batch,
         shuffle_seed=options.seed,
+        drop_remainder=leaves_out(manifest, options, num_devices=num_devices) > 0,
         allow_leak=options.allow_leak,
     )
-    validation = None
-    if "validation" in manifest.splits:
-        validation = precompute.load(
-            dataset, split="validation", batch_size=options.batch_size, allow_leak=options.allow_leak
-        )
-    return RunData(
-        train=_guard_targets(train, task),
-        validation=_guard_targets(validation, task) if validation is not None else None,
-        epoch_row=precompute.EpochRow(train),
-        steps=int(train.cardinality()),
-        num_rows=len(manifest.splits["train"].rows),
-        judged_on="train" if validation is None else "validation",
+    guarded = _guard_targets(whole, task)
+    train = guarded if class_weights is None else add_weights(guarded, class_weights)
+    return train, precompute.EpochRow(whole)
+
+
+def leaves_out(manifest: Manifest, options: FitOptions, *, num_devices: int) -> int:
+    """Return how many images an epoch leaves out, since the last batch is too small for all devices."""
+    num_images = manifest.splits["train"].num_records
+    if fits(num_images, batch_size=options.batch_size, num_devices=num_devices):
+        return 0
+    return num_images % options.batch_size
+
+
+def load_validation(
+    dataset: Path, manifest: Manifest, task: Task, options: FitOptions, *, num_devices: int = 1
+) -> Any | None:
+    """Open the validation split, in fixed order; None if there is none."""
+    if "validation" not in manifest.splits:
+        return None
+    batch_size = fitting_batch_size(
+        manifest.splits["validation"].num_records, batch_size=options.batch_size, num_devices=num_devices
     )
+    validation = precompute.load(dataset, split="validation", batch_size=batch_size, allow_leak=options.allow_leak)
+    return _guard_targets(validation, task)
+
+
+def forget_missing_row(state: TrainingState, manifest: Manifest) -> Reading | None:
+    """Take the row of the interrupted epoch out of the state if the dataset does not list it any more.
+
+    Returns:
+        What the epoch was reading then; None if all is well.
+    """
+    if not state.batch or not state.readings:
+        return None
+    reading = Reading(**state.readings[-1])
+    if any(row.row == reading.row for row in manifest.splits["train"].rows):
+        return None
+    state.readings.pop()
+    return reading
+
+
+def readings_of(epoch_row: Any) -> list[dict[str, Any]]:
+    """Return what each epoch has read so far, as the state of a run keeps it."""
+    return [dataclasses.asdict(reading) for reading in epoch_row.readings]
 
 
 def load_in_order(dataset: Path, manifest: Manifest, split: str, *, batch_size: int, allow_leak: bool) -> Any:
@@ -116,7 +166,7 @@ def _guard_targets(dataset: Any, task: Task) -> Any:
 
     def check(images: Any, targets: Any) -> tuple[Any, Any]:
         ids = tf.cast(targets, tf.int32)
-        outside = (ids < 0) | (ids >= task.num_classes)
+        outside = (ids < 0) | (ids >= task.num_target_values)
         if task.ignore_class is not None:
             outside &= ids != task.ignore_class
         worst = tf.reduce_max(tf.where(outside, tf.abs(ids), -1))

@@ -52,7 +52,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
     )
     with explained(dataset, task):
         found = measure(trained.model, task, batches, where=options.split)
-    scores = task.summarize(found.confusion)
+    scores = task.summarize(found.counts)
     summary = {
         "run": str(folder.path),
         "checkpoint": options.checkpoint,

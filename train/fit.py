@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import DatasetError
+from precompute.errors import DatasetError, SettingsError
 from train.announce import announce
+from train.balance import class_weights_of_run
+from train.callbacks import make_callbacks
 from train.checkpoint import TrainingState, load_state, restore_model
-from train.compiled import compile_model, make_network
+from train.compiled import compile_model, make_network, step_callbacks
 from train.conclude import conclude
-from train.data import check_targets, explained, load_data
+from train.data import check_targets, explained, forget_missing_row, leaves_out, load_train, load_validation
+from train.devices import make_strategy
 from train.environment import write_environment
+from train.interval import Interval
 from train.options import FitOptions
+from train.progress import Pace
 from train.recorder import Recorder
+from train.resume import Checkpoints, build_metrics
 from train.run_folder import RunFolder, RunSettings
 from train.start import require_tensorflow
 from train.tasks import Task, make_task
@@ -83,7 +90,8 @@ def fit(
         folder.open(RunSettings.of(dataset, manifest, options), restart=restart)
         state = load_state(folder.checkpoint)
         metrics = folder.load_metrics()
-        finished = metrics is not None and metrics["epochs"] == state.epochs >= options.epochs
+        complete = not state.batch and (state.stopped or state.epochs >= options.epochs)
+        finished = complete and metrics is not None and metrics["epochs"] == state.epochs
         if metrics is None or not finished:
             job = _Job(dataset, manifest, task, folder, options, state, say)
             with explained(dataset, task):
@@ -107,38 +115,96 @@ class _Job:
 
     def train(self, *, progress_bar: bool) -> None:
         """Train the epochs that are missing, each recorded when it ends."""
-        state, options = self.state, self.options
-        if not state.epochs:
-            check_targets(self.dataset, self.manifest, self.task, options)
-        data = load_data(self.dataset, self.manifest, self.task, options)
-        keras.utils.set_random_seed(options.seed)
-        network = make_network(self.task, options, started=bool(state.epochs))
-        model = compile_model(network, self.task, options, steps=data.steps)
-        if state.epochs:
-            restore_model(self.folder.checkpoint, model)
-        score = self.task.score if data.validation is None else f"val_{self.task.score}"
-        quiet: Callable[[str], None] = lambda line: None  # noqa: E731
-        recorder = Recorder(self.folder, network, state, score=score, say=quiet if progress_bar else self.say)
+        state, options, folder = self.state, self.options, self.folder
+        parts = self.dataset, self.manifest, self.task
+        if state.is_new:
+            check_targets(*parts, options)
+        weights = class_weights_of_run(*parts, folder, options)
+        strategy = make_strategy(options.devices, batch_size=options.batch_size)
+        num_devices = strategy.num_replicas_in_sync
+        num_images, steps = self._measure_epoch(num_devices)
+        validation = load_validation(*parts, options, num_devices=num_devices)
+        with strategy.scope():
+            network, model = self._make_model(steps)
+
+        score = self.task.score if validation is None else f"val_{self.task.score}"
+        pace = Pace(num_images=num_images, batch_size=options.batch_size, measures_waiting=num_devices == 1)
+        steering = make_callbacks(options, score=score)
+        interval = Interval.parse(options.checkpoint_every)
+        checkpoints = Checkpoints(folder, state, callbacks=steering, pace=pace, interval=interval)
+        say: Callable[[str], None] = (lambda line: None) if progress_bar else self.say
+        recorder = Recorder(
+            folder, network, state, checkpoints=checkpoints, pace=pace, score=score, total=options.epochs, say=say
+        )
+        learning = [*step_callbacks(network, options, steps=steps), *steering]
+        log = TensorBoardLog(folder.tensorboard, state)
         if state.epochs:
             recorder.write_derived()
-        write_environment(self.folder)
+        write_environment(folder)
+        self._announce(model, weights)
+        self._leave_missing_row()
+        while state.epochs < options.epochs and not state.stopped:
+            train, epoch_row = load_train(*parts, options, state, num_devices=num_devices, class_weights=weights)
+            checkpoints.epoch_row = epoch_row
+            if state.batch:
+                build_metrics(model, train.element_spec)
+            model.fit(
+                train,
+                validation_data=validation,
+                epochs=state.epochs + 1 if state.batch else options.epochs,  # first what is left of one
+                initial_epoch=state.epochs,
+                callbacks=[epoch_row, *learning, pace, recorder, log, checkpoints],
+                shuffle=False,  # the dataset does; else Keras warns that it cannot
+                verbose=1 if progress_bar else 0,
+            )
+        recorder.write_curves()
+
+    def _make_model(self, steps: int) -> tuple[Any, Any]:
+        """Return the network to save, and the model to train on top of it, as the last checkpoint left them."""
+        keras.utils.set_random_seed(self.options.seed)
+        if self.options.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        network = make_network(self.task, self.options, started=not self.state.is_new)
+        model = compile_model(network, self.task, self.options, steps=steps)
+        if not self.state.is_new:
+            restore_model(self.folder.checkpoint, model)
+        return network, model
+
+    def _measure_epoch(self, num_devices: int) -> tuple[int, int]:
+        """Return the number of images and of batches of an epoch."""
+        batch_size, num_images = self.options.batch_size, self.manifest.splits["train"].num_records
+        left_out = leaves_out(self.manifest, self.options, num_devices=num_devices)
+        steps = -(-(num_images - left_out) // batch_size)
+        if self.state.batch and self.state.batch >= steps:
+            raise SettingsError(
+                f"--devices: the run was interrupted after batch {self.state.batch} of an epoch, which has no more "
+                f"than {steps} with {num_devices} devices. Go on with as many devices as before."
+            )
+        if left_out:
+            self.say(
+                f"NOTE: each epoch leaves out {left_out} images: a last batch of so few does not reach all devices"
+            )
+        return num_images - left_out, steps
+
+    def _announce(self, model: Any, class_weights: list[float] | None) -> None:
+        """Say what is about to be trained."""
         announce(
             self.dataset,
             self.manifest,
             self.task,
-            options,
-            state,
-            num_rows=data.num_rows,
+            self.options,
+            self.state,
+            num_rows=len(self.manifest.splits["train"].rows),
             num_parameters=model.count_params(),
+            class_weights=class_weights,
             say=self.say,
         )
-        model.fit(  # without epochs left, it does nothing
-            data.train,
-            validation_data=data.validation,
-            epochs=options.epochs,
-            initial_epoch=state.epochs,
-            callbacks=[data.epoch_row, recorder, TensorBoardLog(self.folder.tensorboard, state)],
-            shuffle=False,  # the dataset does; else Keras warns that it cannot
-            verbose=1 if progress_bar else 0,
-        )
-        recorder.write_curves()
+
+    def _leave_missing_row(self) -> None:
+        """Let the interrupted epoch go on with another row if its own is not listed any more, and say so."""
+        gone = forget_missing_row(self.state, self.manifest)
+        if gone is not None:
+            self.say(
+                f"row {gone.row} (seed {gone.seed}, variant {gone.variant}) is not in the dataset any more: what is "
+                f"left of epoch {gone.epoch + 1} reads another row"
+            )

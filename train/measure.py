@@ -1,4 +1,4 @@
-"""Run a model over a split: one confusion matrix, and the best, median and worst examples to look at."""
+"""Run a model over a split: what its scores are counted from, and the best, median and worst examples to look at."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from train.samples import Sample, choose_samples
-from train.scores import count_confusion
+from train.scores import Counts
 from train.tasks import Task
 
 __all__ = ["Measurement", "measure"]
 
-NUM_SAMPLES = {"mask": 6, "class": 24}
+NUM_SAMPLES = {"mask": 6, "class": 24, "multilabel": 24}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +22,11 @@ class Measurement:
     """What a model made of a split.
 
     Attributes:
-        confusion: int64 [C, C]: truth in rows, prediction in columns.
+        counts: What the task has counted, summed over the split.
         samples: As many of the best as of the median and the worst.
     """
 
-    confusion: npt.NDArray[np.int64]
+    counts: Counts
     samples: list[Sample]
 
 
@@ -45,19 +44,21 @@ def measure(model: Any, task: Task, batches: Iterable[Any], *, where: str) -> Me
     Raises:
         DatasetError: A target is outside the task's classes.
     """
-    confusion = np.zeros((task.num_classes, task.num_classes), np.int64)
+    counts: Counts = {}
     scores: list[float] = []
     for images, targets in batches:
         truth, logits = np.asarray(targets), np.asarray(model.predict_on_batch(images))
         task.check_targets(truth, where)
-        predicted = logits.argmax(axis=-1)
-        confusion += count_confusion(truth, predicted, num_classes=task.num_classes, ignore_class=task.ignore_class)
+        for name, found in task.count(truth, logits).items():
+            counts[name] = counts[name] + found if name in counts else found
         scores.extend(task.score_images(truth, logits))
-    samples = _read_samples(model, batches, choose_samples(scores, NUM_SAMPLES[task.target]), scores)
-    return Measurement(confusion=confusion, samples=samples)
+    samples = _read_samples(model, task, batches, choose_samples(scores, NUM_SAMPLES[task.target]), scores)
+    return Measurement(counts=counts, samples=samples)
 
 
-def _read_samples(model: Any, batches: Iterable[Any], chosen: dict[int, str], scores: Sequence[float]) -> list[Sample]:
+def _read_samples(
+    model: Any, task: Task, batches: Iterable[Any], chosen: dict[int, str], scores: Sequence[float]
+) -> list[Sample]:
     """Return the chosen samples, in their order, from a second pass that ends with the last of them."""
     found: dict[int, Sample] = {}
     first = 0
@@ -68,19 +69,13 @@ def _read_samples(model: Any, batches: Iterable[Any], chosen: dict[int, str], sc
         logits = np.asarray(model.predict_on_batch(images)) if positions else np.zeros(0)
         for p in positions:
             image, truth = np.asarray(images[p - first]), np.asarray(targets[p - first])
-            found[p] = _make_sample(image, truth, logits[p - first], chosen[p], scores[p])
+            found[p] = Sample(
+                image=image,
+                truth=truth,
+                predicted=task.decide(logits[p - first]),
+                confidence=task.confidence(logits[p - first]),
+                standing=chosen[p],
+                score=scores[p],
+            )
         first += len(images)
     return [found[p] for p in chosen]
-
-
-def _make_sample(image: Any, truth: Any, logits: npt.NDArray[np.float32], standing: str, score: float) -> Sample:
-    """Make a sample; the confidence is the softmax of the largest logit."""
-    above = np.exp(logits - logits.max(axis=-1, keepdims=True)).sum(axis=-1)
-    return Sample(
-        image=image,
-        truth=truth,
-        predicted=logits.argmax(axis=-1),
-        confidence=float((1 / above).mean()),
-        standing=standing,
-        score=score,
-    )

@@ -1,76 +1,17 @@
-"""What a user can choose. One field holds default, help and whether a run may be continued with another value."""
+"""What a user can choose."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import math
-import types
-import typing
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
 
 from precompute.errors import UsageError
+from train.interval import Interval
+from train.option_fields import Options, check_at_least, check_between, flag, option
 
 __all__ = ["EvaluateOptions", "FitOptions", "Options", "flag"]
 
 SPLITS = ("train", "validation", "test")
-
-
-def option(default: Any, text: str, *, choices: tuple[str, ...] = (), decides: bool = True) -> Any:
-    """Return a field of an options class.
-
-    Args:
-        default: Value when the user says nothing.
-        text: Help for the command line; it adds the default.
-        choices: The only values accepted; empty for any.
-        decides: Whether it decides the weights that come out: a run is continued only with the same value.
-    """
-    return field(default=default, metadata={"help": text, "choices": choices, "decides": decides})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Options that refuse bad values, and that make their own command-line arguments."""
-
-    def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for f in dataclasses.fields(self):
-            _check_type(f.name, getattr(self, f.name), hints[f.name])
-            choices = f.metadata["choices"]
-            if choices and getattr(self, f.name) not in choices:
-                raise UsageError(f"{flag(f.name)}: expected {' or '.join(choices)}, got {getattr(self, f.name)!r}.")
-
-    @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Give the parser one argument a field."""
-        hints = typing.get_type_hints(cls)
-        for f in dataclasses.fields(cls):
-            text = f.metadata["help"].replace("%", "%%")
-            if hints[f.name] is bool:
-                parser.add_argument(flag(f.name), action="store_true", default=f.default, help=text)
-                continue
-            if f.default is not None:
-                text += f" (default: {f.default})"
-            kind = _plain_type(hints[f.name])
-            choices = f.metadata["choices"] or None
-            metavar = None if choices else {int: "N", float: "X", str: "NAME"}[kind]
-            parser.add_argument(flag(f.name), type=kind, default=f.default, choices=choices, metavar=metavar, help=text)
-
-    @classmethod
-    def from_arguments(cls, arguments: argparse.Namespace) -> Self:
-        """Make the options from parsed arguments."""
-        return cls(**{f.name: getattr(arguments, f.name) for f in dataclasses.fields(cls)})
-
-    @classmethod
-    def deciding(cls) -> list[str]:
-        """Return the names of the options that decide what comes out of a run."""
-        return [f.name for f in dataclasses.fields(cls) if f.metadata["decides"]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the options as JSON takes them."""
-        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +27,9 @@ class FitOptions(Options):
     model: str = option(
         "auto",
         "masks: unet; classes: small (a compact network), or a backbone of keras.applications such as "
-        "MobileNetV3Small or EfficientNetB0; auto: unet or small",
+        "MobileNetV3Small or EfficientNetB0; auto: unet or small; or a function of your own, module:function or "
+        "file.py:function: of ((height, width, channels), num_classes), it returns a Keras model from pixels 0 to 255 "
+        "to logits",
     )
     weights: str = option(
         "none",
@@ -94,10 +37,40 @@ class FitOptions(Options):
         "of the same whole model, or an .h5 of the backbone without its top, as Keras offers them",
     )
     learning_rate: float = option(
-        0.003,
-        "peak of the learning rate: it warms up over the first steps and falls along a cosine to the last; a backbone "
-        "with trained weights wants less, such as 0.0003",
+        0.003, "peak of the learning rate; a backbone with trained weights wants less, such as 0.0003; sgd more"
     )
+    optimizer: str = option("adam", "sgd has Nesterov momentum 0.9", choices=("adam", "adamw", "sgd"))
+    weight_decay: float | None = option(
+        None,
+        "share, times the learning rate, that each step takes off the weights; not off biases and normalization "
+        "(default: 0.01 for adamw, 0 for sgd; adam has none)",
+    )
+    schedule: str = option(
+        "cosine",
+        "cosine: the learning rate falls to the last step; plateau: by --plateau-factor when the score has not risen "
+        "for --plateau-patience epochs; constant: it stays",
+        choices=("cosine", "plateau", "constant"),
+    )
+    warm_up: float = option(0.05, "share of all steps over which the learning rate rises to its peak; 0: none")
+    plateau_patience: int = option(5, "epochs without a better score before the learning rate falls")
+    plateau_factor: float = option(0.3, "what the learning rate is multiplied with then")
+    label_smoothing: float = option(0.0, "share of each target that is spread over all classes; such as 0.1")
+    class_weights: str = option(
+        "none",
+        "none; balanced: by how rare a class is in the training targets; or a number a class, such as shoes=3,hat=2 or "
+        "0=1,1=3: those not named weigh 1",
+    )
+    mixup: float = option(
+        0.0, "above 0: blend the images of a batch, and their classes, in shares drawn from Beta(X, X)"
+    )
+    cutmix: float = option(0.0, "above 0: paste a box of another image of the batch, its size by Beta(X, X)")
+    freeze_epochs: int = option(0, "epochs at the start in which a backbone's own weights stay as they are")
+    precision: str = option(
+        "float32",
+        "mixed_float16 is for recent GPUs, mixed_bfloat16 for TPUs and the newest; weights and logits stay float32",
+        choices=("float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    jit: str = option("auto", "compile the model with XLA; auto: where Keras advises it", choices=("auto", "on", "off"))
     base_channels: int = option(
         16, "channels of the first level of unet and small; each further level has twice as many"
     )
@@ -109,19 +82,59 @@ class FitOptions(Options):
         False, "train although splits share the content of sources: scores will flatter the model", decides=False
     )
 
+    early_stopping: int = option(0, "stop after so many epochs without a better score; 0: never")
+    checkpoint_every: str = option(
+        "60s",
+        "how often to write a checkpoint within an epoch, beside the one at its end: seconds such as 60s, batches "
+        "such as 200, or 0",
+        decides=False,
+    )
+    deterministic: bool = option(
+        False, "use only operations that give the same bits every time; slower, and without just-in-time compilation"
+    )
+    devices: str = option(
+        "one", "all: share each batch out among all GPUs, or all logical CPUs without one", choices=("one", "all")
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_at_least(1, epochs=self.epochs, batch_size=self.batch_size, base_channels=self.base_channels)
-        _check_at_least(0, seed=self.seed)
+        check_at_least(0, early_stopping=self.early_stopping)
+        Interval.parse(self.checkpoint_every)
+        check_at_least(1, epochs=self.epochs, batch_size=self.batch_size, base_channels=self.base_channels)
+        check_at_least(0, seed=self.seed)
         if self.seed >= 2**32:
             raise UsageError(f"--seed: expected less than 2**32, got {self.seed!r}.")
         if self.ignore_class is not None:
-            _check_at_least(0, ignore_class=self.ignore_class)
+            check_at_least(0, ignore_class=self.ignore_class)
         if not (0 < self.learning_rate < math.inf):
             raise UsageError(f"--learning-rate: expected a positive number, got {self.learning_rate!r}.")
-        for name in ("model", "weights"):
+        check_between(0, 1, warm_up=self.warm_up, label_smoothing=self.label_smoothing)
+        check_at_least(1, plateau_patience=self.plateau_patience)
+        check_at_least(0, freeze_epochs=self.freeze_epochs)
+        if not 0 < self.plateau_factor < 1:
+            raise UsageError(f"--plateau-factor: expected between 0 and 1, got {self.plateau_factor!r}.")
+        self._check_decay()
+        self._check_mixing()
+        for name in ("model", "weights", "class_weights"):
             if not getattr(self, name):
                 raise UsageError(f"{flag(name)}: expected a name, got {getattr(self, name)!r}.")
+
+    def _check_decay(self) -> None:
+        if self.weight_decay is not None:
+            check_between(0, 1, weight_decay=self.weight_decay)
+            if self.weight_decay and self.optimizer == "adam":
+                raise UsageError(
+                    f"--weight-decay: adam has none, adamw is adam with it: --optimizer adamw; got {self.weight_decay}."
+                )
+
+    def _check_mixing(self) -> None:
+        for name in ("mixup", "cutmix"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{flag(name)}: expected 0 to 1, got {getattr(self, name)!r}.")
+        if self.mixup and self.cutmix:
+            raise UsageError(f"--mixup and --cutmix: expected one of them, got {self.mixup} and {self.cutmix}.")
+        if (self.mixup or self.cutmix) and self.jit == "on":
+            raise UsageError("--jit: XLA cannot draw the shares of --mixup and --cutmix; expected auto or off, got on.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,30 +149,4 @@ class EvaluateOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_at_least(1, batch_size=self.batch_size)
-
-
-def flag(name: str) -> str:
-    """Return how the command line spells a field."""
-    return "--" + name.replace("_", "-")
-
-
-def _plain_type(hint: Any) -> type:
-    """Return `int` for `int | None`."""
-    kinds: list[type] = [part for part in typing.get_args(hint) or (hint,) if part is not types.NoneType]
-    return kinds[0]
-
-
-def _check_type(name: str, value: Any, hint: Any) -> None:
-    accepted: Iterable[type] = typing.get_args(hint) or (hint,)
-    if float in accepted and isinstance(value, int) and not isinstance(value, bool):
-        return
-    if not any(type(value) is kind for kind in accepted):
-        names = " or ".join("None" if kind is types.NoneType else kind.__name__ for kind in accepted)
-        raise UsageError(f"{flag(name)}: expected {names}, got {value!r}.")
-
-
-def _check_at_least(smallest: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < smallest:
-            raise UsageError(f"{flag(name)}: expected {smallest} or more, got {value!r}.")
+        check_at_least(1, batch_size=self.batch_size)

@@ -10,8 +10,10 @@ from typing import Any
 import keras
 
 from precompute.errors import PrecomputeError
-from train.checkpoint import TrainingState, save_state
+from train.checkpoint import TrainingState
 from train.pictures import draw_curves
+from train.progress import Pace
+from train.resume import Checkpoints
 from train.run_folder import RunFolder
 
 __all__ = ["Recorder"]
@@ -29,48 +31,62 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         folder: Of the run.
         network: The model to save: not compiled, so that it opens anywhere without this package.
         state: Of the run so far; is brought up to date.
+        checkpoints: Writes it.
+        pace: Times of the epoch.
         score: Name of the score of an epoch's log that decides which epoch is best.
+        total: Epochs of the whole run.
         say: Takes a line for the user.
     """
 
     def __init__(
-        self, folder: RunFolder, network: Any, state: TrainingState, *, score: str, say: Callable[[str], None]
+        self,
+        folder: RunFolder,
+        network: Any,
+        state: TrainingState,
+        *,
+        checkpoints: Checkpoints,
+        pace: Pace,
+        score: str,
+        total: int,
+        say: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._folder = folder
         self._network = network
         self._state = state
+        self._checkpoints = checkpoints
+        self._pace = pace
         self._score = score
+        self._total = total
         self._say = say
-        self._epoch_began = self._curves_drawn = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Start the clock."""
-        self._epoch_began = time.monotonic()
+        self._curves_drawn = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Record the epoch that was just finished."""
         entry: dict[str, Any] = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
-        entry["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        entry["seconds"] = round(time.monotonic() - self._epoch_began, 3)
+        if "learning_rate" not in entry:  # else it is of the steps before a plateau lowered it
+            entry["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        entry["seconds"] = round(self._pace.spent["seconds"], 3)
+        entry |= {name: float(f"{value:.4g}") for name, value in self._pace.rates.items()}
         self._check_finite(entry)
         state = self._state
         state.history.append(entry)
-        state.epochs = epoch + 1
         if state.best_score is None or entry[self._score] > state.best_score:
             state.best_epoch, state.best_score = epoch + 1, entry[self._score]
-        self._folder.write(self._folder.checkpoint, lambda path: save_state(path, self.model, state))
+        self._checkpoints.finish_epoch()
         self.write_derived()
-        self._say(describe_epoch(entry, total=self.params["epochs"], score=self._score))
+        self._say(describe_epoch(entry, total=self._total, score=self._score))
 
     def write_derived(self) -> None:
         """Write all that follows from the checkpoint of the present weights."""
         folder, state = self._folder, self._state
-        if state.best_epoch == state.epochs:  # else the best model was finished long before this epoch
-            folder.write(folder.model("best"), self._network.save)
-        folder.write(folder.model("last"), self._network.save)
-        folder.write_history(state.history)
-        if time.monotonic() - self._curves_drawn >= CURVES_EVERY_S:
+        if not state.batch:  # within an epoch, the models of the last one were finished long ago
+            if state.best_epoch == state.epochs:
+                folder.write(folder.model("best"), self._network.save)
+            folder.write(folder.model("last"), self._network.save)
+        folder.write_table(folder.history, state.history)
+        folder.write_table(folder.rows, [reading | {"epoch": reading["epoch"] + 1} for reading in state.readings])
+        if state.history and time.monotonic() - self._curves_drawn >= CURVES_EVERY_S:
             self.write_curves()
 
     def write_curves(self) -> None:
@@ -96,4 +112,7 @@ def describe_epoch(entry: Mapping[str, Any], *, total: int, score: str) -> str:
     if "val_loss" in entry:
         parts.append(f"validation: loss {entry['val_loss']:.3f}, {name.replace('_', ' ')} {entry['val_' + name]:.3f}")
     width = len(str(total))
-    return f"epoch {entry['epoch']:{width}d}/{total}  " + "   ".join(parts) + f"   {entry['seconds']:.1f} s"
+    pace = f"{entry['seconds']:.1f} s, {entry['images_per_second']:.0f} images/s"
+    if "waiting" in entry:
+        pace += f", {entry['waiting']:.0%} waiting"
+    return f"epoch {entry['epoch']:{width}d}/{total}  " + "   ".join([*parts, pace])

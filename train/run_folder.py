@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import tomli_w
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
@@ -54,6 +55,10 @@ class RunSettings:
         """Return what `options.json` holds."""
         return {"dataset": self.dataset, "dataset_facts": self.facts, "options": self.options}
 
+    def to_toml(self) -> str:
+        """Return the options as `train fit --options` takes them; those without a value are left out."""
+        return tomli_w.dumps({flag(k)[2:]: value for k, value in self.options.items() if value is not None})
+
 
 class RunFolder:
     """Where a run keeps its files. A file under its final name is whole."""
@@ -61,8 +66,11 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.options = self.path / "options.json"
+        self.options_toml = self.path / "options.toml"
+        self.class_weights = self.path / "class_weights.json"
         self.checkpoint = self.path / "checkpoint.npz"
         self.history = self.path / "history.csv"
+        self.rows = self.path / "rows.csv"
         self.metrics = self.path / "metrics.json"
         self.curves = self.path / "curves.png"
         self.predictions = self.path / "predictions.png"
@@ -115,7 +123,10 @@ class RunFolder:
             raise SettingsError(f"--run {self.path}: this folder has files but no run in it; choose another --run.")
         if self.checkpoint.exists():  # before the first epoch is finished there is nothing to protect
             self._check_same(settings)
+        else:
+            self.class_weights.unlink(missing_ok=True)
         self.write_json(self.options, settings.to_dict())
+        self.write_bytes(self.options_toml, settings.to_toml().encode())
 
     def load_settings(self) -> RunSettings:
         """Read the settings of the run.
@@ -153,21 +164,26 @@ class RunFolder:
         """Write JSON for people to look into."""
         write_json(path, value)
 
-    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Write `history.csv`, a line an epoch."""
+    def write_table(self, path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Write `history.csv` or `rows.csv`, a line an epoch."""
         text = io.StringIO()
-        names = list(dict.fromkeys(name for entry in history for name in entry))
+        names = list(dict.fromkeys(name for entry in entries for name in entry))
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(history)
-        self.write_bytes(self.history, text.getvalue().encode())
+        writer.writerows(entries)
+        self.write_bytes(path, text.getvalue().encode())
 
     def _clear(self) -> None:
         """Delete what a run writes, and nothing that a user may have put beside it."""
-        mine = [self.checkpoint, self.history, self.metrics, self.curves, self.predictions, self.scores]
-        mine += [self.environment, *self.tensorboard.glob("*/events.out.tfevents.*")]
+        mine = [self.checkpoint, self.class_weights, self.history, self.rows, self.metrics, self.curves]
+        mine += [self.predictions, self.scores, self.environment]
+        mine += [*self.tensorboard.glob("*/events.out.tfevents.*")]
         mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
-        mine += [*self.path.glob(TEMPORARY + "*"), self.options]  # options last: until then it is still a run
+        mine += [
+            *self.path.glob(TEMPORARY + "*"),
+            self.options_toml,
+            self.options,
+        ]  # options last: until then it is still a run
         for path in mine:
             path.unlink(missing_ok=True)
         for folder in (*self.tensorboard.glob("*"), self.tensorboard):

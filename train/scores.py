@@ -10,6 +10,7 @@ import numpy.typing as npt
 from keras import ops
 
 __all__ = [
+    "Counts",
     "PooledScores",
     "count_confusion",
     "image_ious",
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 Confusion = npt.NDArray[np.int64]
+Counts = dict[str, npt.NDArray[np.int64]]  # by name; those of a split are the sums of those of its batches
 
 
 def count_confusion(

@@ -11,6 +11,7 @@ from precompute.errors import SettingsError
 from train.run_folder import RunFolder, RunSettings
 from train.start import open_model, require_tensorflow
 from train.tasks import Task, make_task
+from train.tasks.own import import_model_code
 
 __all__ = ["Trained", "open_run_model", "open_trained"]
 
@@ -68,6 +69,7 @@ def open_run_model(run: str | Path, checkpoint: str) -> tuple[RunFolder, RunSett
     path = folder.model(checkpoint)
     if not path.exists():
         raise SettingsError(f"{folder.path}: there is no {path.name} yet; an epoch has to finish first.")
+    import_model_code(settings.options.get("model", ""))
     return folder, settings, open_model(path)
 
 

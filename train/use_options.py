@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from precompute.errors import UsageError
-from train.options import Options, option
+from train.option_fields import Options, option
 
 __all__ = ["ExportOptions", "PredictOptions"]
 

@@ -1,12 +1,13 @@
 """PNGs of curves, scores and predictions. The one package that owns matplotlib.
 
-figures ◄ {curves, samples, scores, predictions}
+figures ◄ {curves, labels, samples, scores, predictions}
 """
 
 from __future__ import annotations
 
 from train.pictures.curves import draw_curves
 from train.pictures.figures import class_colors
+from train.pictures.labels import draw_labels
 from train.pictures.predictions import Prediction, draw_predicted_classes, draw_predicted_masks, lay_over
 from train.pictures.samples import draw_classes, draw_masks
 from train.pictures.scores import draw_confusion, draw_ious
@@ -20,6 +21,7 @@ __all__ = [
     "draw_confusion",
     "draw_curves",
     "draw_ious",
+    "draw_labels",
     "draw_masks",
     "draw_predicted_classes",
     "draw_predicted_masks",

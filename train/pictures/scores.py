@@ -55,15 +55,23 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
 
 
 def draw_ious(
-    class_names: Sequence[str], ious: Sequence[float | None], shares: Sequence[float], *, mean: float
+    class_names: Sequence[str],
+    ious: Sequence[float | None],
+    shares: Sequence[float],
+    *,
+    mean: float,
+    score: str = "IoU",
+    share: str = "of pixels",
 ) -> bytes:
-    """Draw a bar of IoU a class; of very many classes, those with the lowest.
+    """Draw a bar of IoU, or another score, a class; of very many classes, those with the lowest.
 
     Args:
         class_names: Of the classes that count.
         ious: IoU of each, from 0 to 1; None for a class that does not occur.
         shares: Of the pixels of the truth, from 0 to 1.
         mean: IoU over the classes that occur.
+        score: What it is, if not IoU.
+        share: What the shares are of, if not of the pixels.
     """
     lowest_first = sorted(range(len(ious)), key=lambda c: (ious[c] is None, ious[c] or 0.0))
     shown = sorted(lowest_first[:MAX_BARS])
@@ -73,16 +81,16 @@ def draw_ious(
     axes.axvline(mean, color=MEAN, linewidth=1.2, linestyle=":", label=f"mean {mean:.3f}")
     for place, c in enumerate(shown):
         iou = ious[c]
-        text = "does not occur" if iou is None else f"{iou:.3f}   {shares[c]:.1%} of pixels"
+        text = "does not occur" if iou is None else f"{iou:.3f}   {shares[c]:.1%} {share}"
         axes.text((iou or 0.0) + 0.01, place, text, va="center", fontsize=8.5, bbox=PAPER)
     axes.set_yticks(range(len(shown)), [shorten(class_names[c], 26) for c in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, 1.32)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel("IoU")
+    axes.set_xlabel(score)
     if len(shown) < len(ious):
-        axes.set_title(f"{len(shown)} of {len(ious)} classes: those with the lowest IoU", fontsize=11)
+        axes.set_title(f"{len(shown)} of {len(ious)} classes: those with the lowest {score}", fontsize=11)
     figure.legend(frameon=False, loc="outside upper right")
     return to_png(figure)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError
 from train.tasks.classify import Classify
+from train.tasks.multilabel import MultiLabel
 from train.tasks.segment import Segment
 from train.tasks.task import Task, name_classes
 
 __all__ = ["Task", "activation_of", "make_task", "name_classes"]
 
-KINDS = (Classify, Segment)
+KINDS: tuple[type[Task], ...] = (Classify, MultiLabel, Segment)
 
 
 def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
@@ -27,7 +28,7 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
         if kind.target == manifest.target.kind:
             return kind.of(manifest, ignore_class)
     raise DatasetError(
-        f"{manifest.name}: train fit learns classes and masks, the dataset has {manifest.target.kind!r}."
+        f"{manifest.name}: train fit learns classes, labels and masks; the dataset has {manifest.target.kind!r}."
     )
 
 

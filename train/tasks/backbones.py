@@ -46,8 +46,8 @@ def check_backbone(name: str) -> None:
     close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     near = f" Did you mean {' or '.join(close)}?" if close else ""
     raise UsageError(
-        f"--model: expected small, or a network of keras.applications ({', '.join(backbone_names())}), "
-        f"got {name!r}.{near}"
+        f"--model: expected small, module:function, or a network of keras.applications "
+        f"({', '.join(backbone_names())}), got {name!r}.{near}"
     )
 
 

@@ -14,8 +14,9 @@ from precompute.errors import UsageError
 from train.options import FitOptions
 from train.pictures import draw_classes, draw_confusion
 from train.samples import Sample
-from train.scores import recalls, to_probabilities
+from train.scores import Counts, recalls, to_probabilities
 from train.tasks.backbones import check_backbone, make_backbone_classifier
+from train.tasks.losses import ClassLoss
 from train.tasks.small import make_small
 from train.tasks.task import Task
 
@@ -34,22 +35,39 @@ class Classify(Task):
         """Accuracy."""
         return "accuracy"
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """A logit a class."""
+        return (self.num_classes,)
+
     def check_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for classes."""
         if options.ignore_class is not None:
             raise UsageError(f"--ignore-class: this is for masks; the dataset has classes, got {options.ignore_class}.")
+        if self.check_own_options(options):
+            return
         name = self.model_name(options)
         if name == "unet":
             raise UsageError("--model: unet is for masks; the dataset has classes: small, or a backbone.")
         if name != "small":
             check_backbone(name)
+            if options.freeze_epochs and options.weights == "none":
+                raise UsageError(
+                    f"--freeze-epochs: {name} starts from random weights, which nothing is won by keeping; expected "
+                    f"--weights, got {options.freeze_epochs}."
+                )
             if self.shape[2] != 3:
                 raise UsageError(f"--model: {name} takes images of 3 channels, the dataset's have {self.shape[2]}.")
+        elif options.freeze_epochs:
+            raise UsageError(f"--freeze-epochs: small has no backbone to freeze, got {options.freeze_epochs}.")
         elif options.weights == "imagenet":
             raise UsageError("--weights: imagenet is for backbones such as MobileNetV3Small, got --model small.")
 
     def make_model(self, options: FitOptions) -> Any:
-        """Return the compact network, or a backbone with a new top."""
+        """Return the compact network, a backbone with a new top, or the user's own."""
+        own = self.own_model(options)
+        if own is not None:
+            return own
         name = self.model_name(options)
         if name == "small":
             return make_small(
@@ -59,24 +77,25 @@ class Classify(Task):
         weights = "none" if is_whole_model(options.weights) else options.weights
         return make_backbone_classifier(self.shape, self.num_classes, name=name, weights=weights)
 
-    def make_loss(self) -> Any:
+    def make_loss(self, options: FitOptions) -> Any:
         """Return the cross-entropy."""
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return ClassLoss(label_smoothing=options.label_smoothing)
 
     def make_metrics(self) -> list[Any]:
         """Return the accuracy."""
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        return [keras.metrics.MeanMetricWrapper(_is_right, name="accuracy")]
 
-    def summarize(self, confusion: npt.NDArray[np.int64]) -> dict[str, Any]:
+    def summarize(self, counts: Counts) -> dict[str, Any]:
         """Return accuracy, recall of each class and the confusion matrix."""
-        by_class, counts = recalls(confusion), confusion.sum(axis=1)
+        confusion = counts["confusion"]
+        by_class, totals = recalls(confusion), confusion.sum(axis=1)
         known = [recall for recall in by_class if recall is not None]
         return {
             "num_images": int(confusion.sum()),
             "accuracy": float(np.trace(confusion) / max(1, confusion.sum())),
             "mean_recall": float(np.mean(known)) if known else 0.0,
             "classes": [
-                {"class": c, "name": name, "num_images": int(counts[c]), "recall": by_class[c]}
+                {"class": c, "name": name, "num_images": int(totals[c]), "recall": by_class[c]}
                 for c, name in enumerate(self.class_names)
             ],
             "confusion": confusion.tolist(),
@@ -103,6 +122,13 @@ class Classify(Task):
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
         """Return the confusion matrix."""
         return draw_confusion(np.array(summary["confusion"], np.int64), self.class_names)
+
+
+def _is_right(truth: Any, logits: Any) -> Any:
+    """Return 1 for each image whose class, or largest share of a blend, was recognised: float32 [B]."""
+    if len(truth.shape) == len(logits.shape):
+        truth = keras.ops.argmax(truth, axis=-1)
+    return keras.ops.cast(keras.ops.equal(keras.ops.argmax(logits, axis=-1), truth), "float32")
 
 
 def is_whole_model(weights: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import DatasetError, first_few
+from precompute.errors import DatasetError, UsageError, first_few
 from train.options import FitOptions
 from train.samples import Sample
+from train.scores import Counts, count_confusion, to_probabilities
+from train.tasks.own import is_own, make_own_model
+from train.weights import balanced_weights
 
 __all__ = ["Task", "name_classes"]
 
@@ -38,6 +41,7 @@ class Task(abc.ABC):
 
     target: ClassVar[str]  # what the manifest calls it
     default_model: ClassVar[str]
+    min_classes: ClassVar[int] = 2
     activation: ClassVar[str] = "softmax"  # from logits to probabilities; or "sigmoid": each class by itself
 
     @classmethod
@@ -48,7 +52,7 @@ class Task(abc.ABC):
             DatasetError: There is nothing to tell apart.
         """
         target, image = manifest.target, manifest.image
-        if target.num_classes < 2:
+        if target.num_classes < cls.min_classes:
             raise DatasetError(f"{manifest.name}: there is nothing to learn, it has {target.num_classes} class.")
         return cls(
             shape=(image.height, image.width, image.channels),
@@ -59,9 +63,19 @@ class Task(abc.ABC):
         )
 
     @property
+    def num_target_values(self) -> int:
+        """Targets are 0 to this, less one, or the ignored class."""
+        return self.num_classes
+
+    @property
     @abc.abstractmethod
     def score(self) -> str:
         """Name of the score, in the logs of `fit`, that decides which epoch is best; more is better."""
+
+    @property
+    @abc.abstractmethod
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the logits of one image."""
 
     @abc.abstractmethod
     def check_options(self, options: FitOptions) -> None:
@@ -72,16 +86,16 @@ class Task(abc.ABC):
         """Return a model, not compiled, from uint8 images [B, H, W, C] to float32 logits over the classes."""
 
     @abc.abstractmethod
-    def make_loss(self) -> Any:
-        """Return a Keras loss of class ids and logits."""
+    def make_loss(self, options: FitOptions) -> Any:
+        """Return a Keras loss of targets and logits."""
 
     @abc.abstractmethod
     def make_metrics(self) -> list[Any]:
         """Return new Keras metrics of class ids and logits."""
 
     @abc.abstractmethod
-    def summarize(self, confusion: npt.NDArray[np.int64]) -> dict[str, Any]:
-        """Return the scores of a split, for a JSON file, from its confusion matrix."""
+    def summarize(self, counts: Counts) -> dict[str, Any]:
+        """Return the scores of a split, for a JSON file, from what `count` has counted in it."""
 
     @abc.abstractmethod
     def describe(self, summary: dict[str, Any]) -> list[str]:
@@ -99,9 +113,54 @@ class Task(abc.ABC):
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
         """Return a PNG of how well each class does, from `summarize`'s result."""
 
+    def count(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> Counts:
+        """Count what the scores of a batch follow from: the confusion matrix."""
+        confusion = count_confusion(
+            truth, self.decide(logits), num_classes=self.num_classes, ignore_class=self.ignore_class
+        )
+        return {"confusion": confusion}
+
+    def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Return what logits [..., C] stand for, as targets are given: the likeliest class ids [...]."""
+        return np.asarray(logits.argmax(axis=-1))
+
+    def confidence(self, logits: npt.NDArray[np.float32]) -> float:
+        """Return the mean probability of what is decided from the logits of one image."""
+        return float(to_probabilities(logits, self.activation).max(axis=-1).mean())
+
+    def own_model(self, options: FitOptions) -> Any | None:
+        """Return the model that the user's own function makes; None if the option names none.
+
+        Raises:
+            PrecomputeError: It cannot be had, or does not fit the task.
+        """
+        if not is_own(options.model):
+            return None
+        return make_own_model(options.model, self.shape, self.num_classes, output_shape=self.output_shape)
+
     def model_name(self, options: FitOptions) -> str:
         """Return the model's name, also where the user left it to us."""
         return self.default_model if options.model == "auto" else options.model
+
+    def balanced_weights(self, batches: Iterable[npt.NDArray[Any]]) -> list[float]:
+        """Return a weight a class, from batches of targets, with which each class weighs the same in the loss."""
+        counts = np.zeros(self.num_classes, np.int64)
+        for targets in batches:
+            found = np.bincount(targets.ravel(), minlength=self.num_classes)
+            counts += found[: self.num_classes]
+        if self.ignore_class is not None and self.ignore_class < self.num_classes:
+            counts[self.ignore_class] = 0
+        return balanced_weights(counts)
+
+    def check_own_options(self, options: FitOptions) -> bool:
+        """Tell whether the model is of the user's own function, and raise `UsageError` for what it cannot have."""
+        if not is_own(options.model):
+            return False
+        if options.weights == "imagenet":
+            raise UsageError("--weights: imagenet is for backbones; your own --model loads what it likes.")
+        if options.freeze_epochs:
+            raise UsageError("--freeze-epochs: it is for backbones; your own --model freezes what it likes.")
+        return True
 
     def check_targets(self, targets: npt.NDArray[Any], where: str) -> None:
         """Raise `DatasetError` if there are class ids that the model has no output for.

@@ -1,0 +1,43 @@
+"""Which class weights a run trains with; they are kept with it, as rows that they were counted on may go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from precompute.dataset.manifest import Manifest
+from train.data import load_in_order
+from train.options import FitOptions
+from train.run_folder import RunFolder
+from train.tasks import Task
+from train.weights import parse_weights
+
+__all__ = ["class_weights_of_run"]
+
+COUNTED_IMAGES = 1000  # a share of each class's pixels is known well enough from these
+
+
+def class_weights_of_run(
+    dataset: Path, manifest: Manifest, task: Task, folder: RunFolder, options: FitOptions
+) -> list[float] | None:
+    """Return a weight a class: what the run has begun with, else what `--class-weights` asks for; None for none.
+
+    Raises:
+        UsageError: The option names what is not a class.
+    """
+    if options.class_weights == "none":
+        return None
+    if folder.class_weights.exists():
+        stored: dict[str, float] = json.loads(folder.class_weights.read_bytes())
+        return list(stored.values())
+    if options.class_weights == "balanced":
+        batches = load_in_order(
+            dataset, manifest, "train", batch_size=options.batch_size, allow_leak=options.allow_leak
+        )
+        if task.target == "mask":
+            batches = batches.take(-(-COUNTED_IMAGES // options.batch_size))
+        weights = task.balanced_weights(targets.numpy() for _, targets in batches)
+    else:
+        weights = parse_weights(options.class_weights, task.class_names)
+    folder.write_json(folder.class_weights, dict(zip(task.class_names, weights, strict=True)))
+    return weights

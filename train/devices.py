@@ -1,0 +1,59 @@
+"""On which devices a run trains, and how a batch is cut into a part for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from precompute.errors import UsageError
+
+__all__ = ["fits", "fitting_batch_size", "make_strategy"]
+
+
+def make_strategy(devices: str, *, batch_size: int) -> Any:
+    """Return the `tf.distribute` strategy of a run.
+
+    Args:
+        devices: ``"one"``: what TensorFlow takes by itself; ``"all"``: every GPU, or every logical CPU without one.
+        batch_size: Images a step, of all devices together.
+
+    Raises:
+        UsageError: The batch cannot be shared out evenly.
+    """
+    if devices == "one":
+        return tf.distribute.get_strategy()
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if batch_size % len(found):
+        raise UsageError(
+            f"--batch-size: expected a multiple of the {len(found)} devices that --devices all takes, got "
+            f"{batch_size}: it is shared out among them."
+        )
+    if len(found) == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy([device.name for device in found])
+
+
+def fits(num_images: int, *, batch_size: int, num_devices: int) -> bool:
+    """Tell whether every device gets images of the last batch as well.
+
+    TensorFlow gives each of n devices ceil(size / n) images until none are left. A device without images has a loss of
+    0 / 0, which ends as NaN in all weights.
+    """
+    last = num_images % batch_size
+    return not last or -(-last // num_devices) * (num_devices - 1) < last
+
+
+def fitting_batch_size(num_images: int, *, batch_size: int, num_devices: int) -> int:
+    """Return the batch size, at least the given one, with which every device always gets images.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for size in range(batch_size, batch_size + num_images + num_devices, num_devices):
+        if num_images >= num_devices and fits(num_images, batch_size=size, num_devices=num_devices):
+            return size
+    raise UsageError(
+        f"--devices: {num_images} images of validation cannot be shared out so that each of {num_devices} devices "
+        "always gets some; pass --devices one, or build the dataset with another --validation-split."
+    )

@@ -1,0 +1,105 @@
+"""Going on in the middle of an epoch: checkpoints between batches, and putting back what Keras resets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from train.callbacks import put_back, states_of
+from train.checkpoint import TrainingState, restore_metrics, save_state
+from train.data import readings_of
+from train.interval import Interval
+from train.progress import Pace
+from train.run_folder import RunFolder
+
+__all__ = ["Checkpoints", "build_metrics"]
+
+
+class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes checkpoints, and lets a `fit` go on where one was taken.
+
+    It must come after all other callbacks: Keras resets callbacks when `fit` begins and metrics when an epoch begins,
+    and what they had counted is put back after that. Checkpoints are written before a batch begins, when Keras has
+    nothing under way, and never after an epoch's last batch: with the one at the epoch's end validation is done too.
+
+    Args:
+        folder: Of the run.
+        state: Of the run so far; is brought up to date.
+        callbacks: Those with a state of their own.
+        pace: Times of the epoch.
+        interval: Between two checkpoints.
+        clock: Seconds.
+
+    Attributes:
+        epoch_row: The `EpochRow` of the dataset that is read; set before each `fit`.
+    """
+
+    epoch_row: Any
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        state: TrainingState,
+        *,
+        callbacks: Sequence[Any],
+        pace: Pace,
+        interval: Interval,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._folder = folder
+        self._state = state
+        self._callbacks = callbacks
+        self._pace = pace
+        self._interval = interval
+        self._clock = clock
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Put back what the callbacks had counted."""
+        put_back(self._callbacks, self._state.callbacks)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Put back the metrics of an epoch that was interrupted."""
+        state = self._state
+        if state.batch:
+            restore_metrics(self._folder.checkpoint, self.model)
+        self._pace.begin(state.spent, first_batch=state.batch)
+        self._first_batch = self._saved_batch = state.batch
+        self._saved = self._clock()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Write a checkpoint if one is due: all batches before this one are done."""
+        done = self._first_batch + batch
+        if batch and self._interval.is_over(batches=done - self._saved_batch, seconds=self._clock() - self._saved):
+            self._state.batch, self._state.spent = done, self._pace.spent
+            self._write()
+            self._saved_batch, self._saved = done, self._clock()
+
+    def finish_epoch(self) -> None:
+        """Write the checkpoint of a finished epoch, whose entry the history has already."""
+        state = self._state
+        state.epochs, state.batch, state.spent = len(state.history), 0, {}
+        state.callbacks, state.stopped = states_of(self._callbacks), bool(self.model.stop_training)
+        self._write()
+
+    def _write(self) -> None:
+        self._state.readings = readings_of(self.epoch_row)
+        self._folder.write(self._folder.checkpoint, lambda path: save_state(path, self.model, self._state))
+
+
+def build_metrics(model: Any, element_spec: Any) -> None:
+    """Make the variables of a compiled model's metrics, which Keras does at the first batch, without training.
+
+    Args:
+        model: Is tested on one image of zeros, which changes no weights.
+        element_spec: Of a batch.
+    """
+    zeros = tf.nest.map_structure(
+        lambda spec: tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype), element_spec
+    )
+    model.test_on_batch(*zeros)
+    model.make_test_function(force=True)  # so that nothing is left of it

@@ -1,0 +1,138 @@
+"""The losses, each of logits, a number an image, pixel or label, so that Keras's sample weights work on all of them.
+
+Weights scale, they do not normalize: the loss is divided by how many images, pixels or labels count, not by the sum of
+their weights, as everywhere in Keras. Under `tf.distribute` each replica's loss is a mean over its part of the batch,
+and the whole is the mean of these.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["ClassLoss", "LabelLoss", "MaskLoss"]
+
+
+def smooth(wanted: Any, smoothing: float) -> Any:
+    """Spread a share of each target, float32 [..., C], evenly over its classes; its sum stays what it is."""
+    if not smoothing:
+        return wanted
+    return wanted * (1 - smoothing) + ops.mean(wanted, axis=-1, keepdims=True) * smoothing
+
+
+@keras.saving.register_keras_serializable(package="augment_once")
+class ClassLoss(keras.losses.Loss):  # type: ignore[misc]
+    """Cross-entropy of class ids [B], or of shares of the classes [B, C], which sum to the weight of the image."""
+
+    def __init__(self, *, label_smoothing: float = 0.0, name: str = "class_loss", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each image, float32 [B]."""
+        shares = y_true
+        if len(y_true.shape) < len(y_pred.shape):
+            shares = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype="float32")
+        return -ops.sum(smooth(shares, self.label_smoothing) * ops.log_softmax(y_pred, axis=-1), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the loss is made from."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable(package="augment_once")
+class LabelLoss(keras.losses.Loss):  # type: ignore[misc]
+    """Binary cross-entropy of multi-hot labels [B, C], each weighted by itself, as the mean over labels and images."""
+
+    def __init__(self, *, label_smoothing: float = 0.0, name: str = "label_loss", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the loss; weights are [B] or [B, C]."""
+        if sample_weight is not None and len(sample_weight.shape) == 1:
+            sample_weight = ops.expand_dims(sample_weight, -1)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each label, float32 [B, C]."""
+        wanted = y_true * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        return ops.binary_crossentropy(wanted, y_pred, from_logits=True)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the loss is made from."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable(package="augment_once")
+class MaskLoss(keras.losses.Loss):  # type: ignore[misc]
+    """Cross-entropy plus soft Dice, both over the pixels that count.
+
+    Cross-entropy alone is content with a rare class left out; Dice looks at each class that occurs in the batch by
+    itself. Dice is taken over the batch, not an image: a class may fill a few pixels of one image only. As it holds all
+    classes equal already, weights scale the cross-entropy alone; only what weighs nothing is left out of both.
+
+    Source: Milletari et al. 2016 for the soft Dice; the sum of both as in nnU-Net (Isensee et al. 2021).
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        ignore_class: int | None = None,
+        label_smoothing: float = 0.0,
+        name: str = "mask_loss",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self.num_classes = num_classes
+        self.ignore_class = ignore_class
+        self.label_smoothing = label_smoothing
+        self._cross_entropy = _PixelCrossEntropy(name="cross_entropy", **kwargs)
+        self._missing_dice = _MissingDice(name="dice", **kwargs)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the loss, a scalar, of class ids [B, H, W] and logits [B, H, W, C]; weights are [B] or [B, H, W]."""
+        truth = ops.cast(y_true, "int32")
+        # An id without an output has an all-zero row: it adds nothing to any sum.
+        counts = truth != (self.ignore_class if self.ignore_class is not None else -1)
+        if sample_weight is not None:
+            if len(sample_weight.shape) == 1:
+                sample_weight = ops.reshape(sample_weight, (-1, 1, 1))
+            counts = ops.logical_and(counts, sample_weight > 0)
+        counts = ops.cast(counts, "float32")
+        wanted = ops.one_hot(truth, self.num_classes, dtype="float32") * counts[..., None]
+        smoothed = smooth(wanted, self.label_smoothing)
+        return self._cross_entropy((smoothed, counts), y_pred, sample_weight) + self._missing_dice(
+            (wanted, counts), y_pred
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the loss is made from."""
+        own = {name: getattr(self, name) for name in ("num_classes", "ignore_class", "label_smoothing")}
+        return {**super().get_config(), **own}
+
+
+class _PixelCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each pixel [B, H, W], such that its mean over all is that over those that count."""
+        wanted, counts = y_true
+        losses = -ops.sum(wanted * ops.log_softmax(y_pred, axis=-1), axis=-1)
+        return losses / ops.maximum(ops.mean(counts), 1 / ops.cast(ops.size(counts), "float32"))
+
+
+class _MissingDice(keras.losses.Loss):  # type: ignore[misc]
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return 1 − Dice [C] of each class that occurs, such that its mean over all classes is that over those."""
+        wanted, counts = y_true
+        probabilities = ops.softmax(y_pred, axis=-1) * counts[..., None]
+        hits, sizes = _per_class(probabilities * wanted), _per_class(wanted)
+        dice = (2 * hits + 1) / (_per_class(probabilities) + sizes + 1)
+        occurs = ops.cast(sizes > 0, "float32")
+        return (1 - dice) * occurs / ops.maximum(ops.mean(occurs), 1 / occurs.shape[0])
+
+
+def _per_class(values: Any) -> Any:
+    return ops.sum(values, axis=(0, 1, 2))

@@ -1,0 +1,131 @@
+"""Any number of labels an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from precompute.errors import DatasetError, UsageError
+from train.label_scores import LabelScores, count_labels, label_scores, label_scores_by_class
+from train.options import FitOptions
+from train.pictures import draw_ious, draw_labels
+from train.samples import Sample
+from train.scores import Counts, to_probabilities
+from train.tasks.classify import Classify
+from train.tasks.losses import LabelLoss
+
+__all__ = ["MultiLabel"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiLabel(Classify):
+    """Multi-label classification: a binary cross-entropy a label, on the networks of plain classification.
+
+    It is judged by mean average precision, which asks for no threshold: while rare labels are still given less than an
+    even chance everywhere, F1 is 0 for them and tells no epoch from another.
+    """
+
+    target: ClassVar[str] = "multilabel"
+    activation: ClassVar[str] = "sigmoid"
+    min_classes: ClassVar[int] = 1
+
+    @property
+    def num_target_values(self) -> int:
+        """A label is there, or it is not."""
+        return 2
+
+    @property
+    def score(self) -> str:
+        """Mean average precision."""
+        return "mean_average_precision"
+
+    def check_options(self, options: FitOptions) -> None:
+        """Raise `UsageError` for options that make no sense for labels."""
+        super().check_options(options)
+        for name in ("mixup", "cutmix"):
+            if getattr(options, name):
+                raise UsageError(f"--{name}: it is not for several labels an image; got {getattr(options, name)}.")
+
+    def make_loss(self, options: FitOptions) -> Any:
+        """Return the mean of the labels' binary cross-entropies."""
+        return LabelLoss(label_smoothing=options.label_smoothing)
+
+    def make_metrics(self) -> list[Any]:
+        """Return mean average precision, macro F1 and the share of images with all labels right."""
+        return [LabelScores(self.num_classes)]
+
+    def count(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> Counts:
+        """Return the histograms of each label's logits, and how many images are wrong and right in all labels."""
+        right = ((logits >= 0) == (truth > 0)).all(axis=1)
+        return {"logits": count_labels(truth, logits), "images": np.bincount(right, minlength=2)}
+
+    def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Return the labels with at least an even chance, multi-hot."""
+        return np.asarray(logits >= 0, np.uint8)
+
+    def confidence(self, logits: npt.NDArray[np.float32]) -> float:
+        """Return the mean probability of what is decided, label by label."""
+        probabilities = to_probabilities(logits, self.activation)
+        return float(np.maximum(probabilities, 1 - probabilities).mean())
+
+    def balanced_weights(self, batches: Iterable[npt.NDArray[Any]]) -> list[float]:
+        """Return a weight a label with which the images that have it weigh as much as those that have not."""
+        having, total = np.zeros(self.num_classes, np.int64), 0
+        for targets in batches:
+            having += (targets > 0).sum(axis=0)
+            total += len(targets)
+        return [float((total - count) / count) if 0 < count < total else 1.0 for count in having]
+
+    def check_targets(self, targets: npt.NDArray[Any], where: str) -> None:
+        """Raise `DatasetError` for targets that are not multi-hot."""
+        wrong = [int(value) for value in np.unique(targets) if value not in (0, 1)]
+        if wrong:
+            raise DatasetError(f"{where}: expected labels of 0 and 1, got {wrong[0]}. Build the dataset again.")
+
+    def summarize(self, counts: Counts) -> dict[str, Any]:
+        """Return the means, and the scores of each label."""
+        wrong, right = (int(count) for count in counts["images"])
+        return {
+            "num_images": wrong + right,
+            **label_scores(counts["logits"]),
+            "exact_match": right / max(1, wrong + right),
+            "classes": [
+                {"class": c, "name": self.class_names[c], **row}
+                for c, row in enumerate(label_scores_by_class(counts["logits"]))
+            ],
+        }
+
+    def describe(self, summary: dict[str, Any]) -> list[str]:
+        """Return a line a label and the means."""
+        width = max(5, *(len(name) for name in self.class_names))
+        lines = [f"{'label':<{width}}  images     AP     F1"]
+        for row in summary["classes"]:
+            scores = ("    –" if row[k] is None else f"{row[k]:.3f}" for k in ("average_precision", "f1"))
+            lines.append(f"{row['name']:<{width}}  {row['num_images']:6d}  {'  '.join(scores)}")
+        means = f"mean average precision {summary['mean_average_precision']:.3f}, macro F1 {summary['macro_f1']:.3f}"
+        return [*lines, f"{means}, all labels right {summary['exact_match']:.1%}"]
+
+    def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
+        """Return the mean probability that was given to what is true of each image, label by label."""
+        probabilities = to_probabilities(logits, self.activation)
+        return [float(value) for value in np.where(truth > 0, probabilities, 1 - probabilities).mean(axis=1)]
+
+    def draw(self, samples: Sequence[Sample]) -> bytes:
+        """Return a grid of images with the predicted and, where they differ, the true labels."""
+        return draw_labels(samples, self.class_names)
+
+    def draw_scores(self, summary: dict[str, Any]) -> bytes:
+        """Return a bar of average precision a label."""
+        rows = summary["classes"]
+        return draw_ious(
+            [row["name"] for row in rows],
+            [row["average_precision"] for row in rows],
+            [row["num_images"] / max(1, summary["num_images"]) for row in rows],
+            mean=summary["mean_average_precision"],
+            score="average precision",
+            share="of images",
+        )

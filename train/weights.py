@@ -1,0 +1,70 @@
+"""What each class weighs in the loss: as numbers, and as Keras's third component of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from precompute.errors import UsageError
+
+__all__ = ["add_weights", "balanced_weights", "parse_weights"]
+
+
+def add_weights(dataset: Any, class_weights: Sequence[float]) -> Any:
+    """Give each batch of (images, targets) the weights of its targets as a third component, float32 of their shape.
+
+    Args:
+        dataset: With targets that are class ids [B] or [B, H, W], or multi-hot labels [B, C].
+        class_weights: A weight a class. A class id beyond them, such as an ignored one, weighs nothing. Of labels, it
+            weighs those that are there; those that are not weigh 1.
+    """
+    num_classes = len(class_weights)
+    table = np.array([*class_weights, 0.0], np.float32)
+
+    def weigh(images: Any, targets: Any) -> tuple[Any, Any, Any]:
+        if targets.shape.rank == 2:
+            return images, targets, tf.where(targets > 0, table[:-1], 1.0)
+        ids = tf.cast(targets, tf.int32)
+        return images, targets, tf.gather(table, tf.where((ids >= 0) & (ids < num_classes), ids, num_classes))
+
+    return dataset.map(weigh, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def balanced_weights(counts: npt.NDArray[np.int64]) -> list[float]:
+    """Return weights, of [C] targets of each class, with which all classes weigh the same in the end.
+
+    The mean weight of a target is 1, so that the learning rate keeps its meaning. A class that does not occur gets 1.
+    """
+    occurring = np.count_nonzero(counts)
+    return [float(counts.sum() / (occurring * count)) if count else 1.0 for count in counts]
+
+
+def parse_weights(text: str, class_names: Sequence[str]) -> list[float]:
+    """Return the weight of each class from text such as ``"shoes=3,2=0.5"``; those not named weigh 1.
+
+    Raises:
+        UsageError: A class is unknown or named twice, or a weight is not a number of 0 or more.
+    """
+    weights: dict[int, float] = {}
+    for part in text.split(","):
+        name, _, number = (piece.strip() for piece in part.rpartition("="))
+        class_id = class_names.index(name) if name in class_names else int(name) if name.isdecimal() else -1
+        if not 0 <= class_id < len(class_names):
+            raise UsageError(
+                f"--class-weights: expected none, balanced, or a number for some of the classes "
+                f"{', '.join(class_names[:20])} (or their ids), such as {class_names[-1]}=2; got {part!r}."
+            )
+        if class_id in weights:
+            raise UsageError(f"--class-weights: {class_names[class_id]} is given twice, got {text!r}.")
+        try:
+            weights[class_id] = float(number)
+        except ValueError:
+            weights[class_id] = math.nan
+        if not 0 <= weights[class_id] < math.inf:
+            raise UsageError(f"--class-weights: expected a number of 0 or more for {name}, got {number!r}.")
+    return [weights.get(class_id, 1.0) for class_id in range(len(class_names))]
