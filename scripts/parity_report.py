@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from parity_data import NUM_FOLDS, STUDIES, Study
+from parity_data import STUDIES, Study
 from scipy import stats
 
 __all__ = ["write"]
@@ -69,7 +69,7 @@ def intervals(differences: list[float]) -> dict[str, Any]:
     """
     num, spread = len(differences), statistics.stdev(differences)
     t = float(stats.t.ppf(0.975, num - 1))
-    plain, corrected = spread * math.sqrt(1 / num), spread * math.sqrt(1 / num + 1 / (NUM_FOLDS - 1))
+    plain, corrected = spread * math.sqrt(1 / num), spread * math.sqrt(1 / num + 1)
     return {
         "difference": statistics.mean(differences),
         "half_interval": t * plain,
