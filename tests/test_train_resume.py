@@ -98,7 +98,7 @@ def run_killed_at(dataset, run, writes, **changes):
 def runs(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     run_killed_at(dataset, folder / "whole", [])
-    lines = run_killed_at(dataset, folder / "killed", [6, 9])
+    lines = run_killed_at(dataset, folder / "killed", [14, 1])
     return SimpleNamespace(
         folder=folder, whole=outcome(folder / "whole"), killed=outcome(folder / "killed"), lines=lines
     )

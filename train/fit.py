@@ -116,21 +116,16 @@ class _Job:
     def train(self, *, progress_bar: bool) -> None:
         """Train the epochs that are missing, each recorded when it ends."""
         state, options, folder = self.state, self.options, self.folder
+        parts = self.dataset, self.manifest, self.task
         if state.is_new:
-            check_targets(self.dataset, self.manifest, self.task, options)
-        weights = class_weights_of_run(self.dataset, self.manifest, self.task, folder, options)
-        keras.utils.set_random_seed(options.seed)
-        if options.deterministic:
-            tf.config.experimental.enable_op_determinism()
+            check_targets(*parts, options)
+        weights = class_weights_of_run(*parts, folder, options)
         strategy = make_strategy(options.devices, batch_size=options.batch_size)
         num_devices = strategy.num_replicas_in_sync
         num_images, steps = self._measure_epoch(num_devices)
-        validation = load_validation(self.dataset, self.manifest, self.task, options, num_devices=num_devices)
+        validation = load_validation(*parts, options, num_devices=num_devices)
         with strategy.scope():
-            network = make_network(self.task, options, started=not state.is_new)
-            model = compile_model(network, self.task, options, steps=steps)
-            if not state.is_new:
-                restore_model(folder.checkpoint, model)
+            network, model = self._make_model(steps)
 
         score = self.task.score if validation is None else f"val_{self.task.score}"
         pace = Pace(num_images=num_images, batch_size=options.batch_size, measures_waiting=num_devices == 1)
@@ -141,35 +136,38 @@ class _Job:
         recorder = Recorder(
             folder, network, state, checkpoints=checkpoints, pace=pace, score=score, total=options.epochs, say=say
         )
+        learning = [*step_callbacks(network, options, steps=steps), *steering]
+        log = TensorBoardLog(folder.tensorboard, state)
         if state.epochs:
             recorder.write_derived()
         write_environment(folder)
-        self._announce(model, num_images, weights)
+        self._announce(model, weights)
         while state.epochs < options.epochs and not state.stopped:
-            train, epoch_row = load_train(
-                self.dataset, self.manifest, self.task, options, state, num_devices=num_devices, class_weights=weights
-            )
+            train, epoch_row = load_train(*parts, options, state, num_devices=num_devices, class_weights=weights)
             checkpoints.epoch_row = epoch_row
             if state.batch:
                 build_metrics(model, train.element_spec)
-            learning = [*step_callbacks(network, options, steps=steps), *steering]
             model.fit(
                 train,
                 validation_data=validation,
                 epochs=state.epochs + 1 if state.batch else options.epochs,  # first what is left of one
                 initial_epoch=state.epochs,
-                callbacks=[
-                    epoch_row,
-                    *learning,
-                    pace,
-                    recorder,
-                    TensorBoardLog(folder.tensorboard, state),
-                    checkpoints,
-                ],
+                callbacks=[epoch_row, *learning, pace, recorder, checkpoints, log],
                 shuffle=False,  # the dataset does; else Keras warns that it cannot
                 verbose=1 if progress_bar else 0,
             )
         recorder.write_curves()
+
+    def _make_model(self, steps: int) -> tuple[Any, Any]:
+        """Return the network to save, and the model to train on top of it, as the last checkpoint left them."""
+        keras.utils.set_random_seed(self.options.seed)
+        if self.options.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        network = make_network(self.task, self.options, started=not self.state.is_new)
+        model = compile_model(network, self.task, self.options, steps=steps)
+        if not self.state.is_new:
+            restore_model(self.folder.checkpoint, model)
+        return network, model
 
     def _measure_epoch(self, num_devices: int) -> tuple[int, int]:
         """Return the number of images and of batches of an epoch."""
@@ -187,7 +185,7 @@ class _Job:
             )
         return num_images - left_out, steps
 
-    def _announce(self, model: Any, num_images: int, class_weights: list[float] | None) -> None:
+    def _announce(self, model: Any, class_weights: list[float] | None) -> None:
         """Say what is about to be trained."""
         announce(
             self.dataset,
