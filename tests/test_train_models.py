@@ -15,8 +15,10 @@ from precompute.errors import DatasetError, PrecomputeError, UsageError
 from train.checkpoint import TrainingState, load_state, restore_model, save_state
 from train.compiled import make_network
 from train.data import _guard_targets, explained
+from train.freezing import find_backbone
 from train.options import FitOptions
 from train.tasks import backbones, make_task
+from train.tasks.backbone_unet import make_backbone_unet
 from train.tasks.scaling import scale
 from train.tasks.small import make_small
 from train.tasks.unet import make_unet
@@ -103,6 +105,27 @@ def test_a_backbone_is_saved_and_starts_from_a_file(name, tmp_path):
         task.make_model(FitOptions(model=name, weights=str(tmp_path / "missing.h5")))
 
 
+@pytest.mark.parametrize(
+    "name", ["MobileNetV3Small", *(pytest.param(n, marks=pytest.mark.slow) for n in ("EfficientNetB0", "ResNet50"))]
+)
+def test_a_backbone_is_the_way_down_of_a_unet_of_any_size(name, tmp_path):
+    backbone = backbones.make_backbone(name, (64, 64, 3), "none")
+    backbone.save(tmp_path / "notop.h5")
+    model = make_backbone_unet((50, 37, 3), 4, name=name, weights=str(tmp_path / "notop.h5"), base_channels=2)
+    logits = model.predict(random_images(1, 50, 37, 3), verbose=0)
+    assert logits.shape == (1, 50, 37, 4)
+    assert logits.dtype == np.float32
+    inner = find_backbone(model)
+    assert len(inner.outputs) == 5
+    for one, two in zip(backbone.weights, inner.weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_network_that_does_not_halve_evenly_is_no_way_down():
+    with pytest.raises(PrecomputeError, match="--model unet-Xception: this network does not halve its images evenly"):
+        make_backbone_unet((96, 96, 3), 2, name="Xception", weights="none", base_channels=2)
+
+
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
 def test_a_run_starts_from_the_weights_of_a_whole_model(name, tmp_path):
     task = make_task(Manifest.load(write_masks(tmp_path / "data")))
@@ -122,8 +145,10 @@ def test_options_that_do_not_fit_the_target_are_refused(tmp_path):
     masks = make_task(Manifest.load(write_masks(tmp_path / "masks")))
     classes = make_task(Manifest.load(write_classes(tmp_path / "classes")))
     for task, options, message in (
-        (masks, {"model": "small"}, "--model: the dataset has masks: unet, or module:function; got 'small'"),
+        (masks, {"model": "small"}, "--model: the dataset has masks: unet, .* got 'small'"),
         (masks, {"weights": "imagenet"}, "--weights: there are no imagenet weights for unet"),
+        (masks, {"model": "unet-Nothing"}, "got 'Nothing'"),
+        (masks, {"model": "unet-ResNet50", "freeze_epochs": 1}, "ResNet50 starts from random weights"),
         (classes, {"model": "unet"}, "--model: unet is for masks"),
         (classes, {"ignore_class": 0}, "--ignore-class: this is for masks"),
         (classes, {"weights": "imagenet"}, "imagenet is for backbones"),

@@ -3,7 +3,7 @@
     option_fields ◄ options ◄ run_folder ◄ recorder ◄ fit ◄ cli         checkpoint: state of a run in one file
     {schedules, mixing, freezing} ◄ compiled ◄ fit      weights, balance: what each class weighs
     {scores, label_scores, samples} ◄ pictures ◄ tasks ◄ {data, measure} ◄ {fit, evaluate} ◄ cli
-    tasks: {losses, own, scaling ◄ {unet, small, backbones}} ◄ {segment, classify ◄ multilabel}
+    tasks: {losses, own, scaling ◄ {unet, small, backbones ◄ backbone_unet}} ◄ {segment, classify ◄ multilabel}
     trained ◄ {evaluate, export, predictions ◄ predict} ◄ cli
 
 It stands on `precompute.load` and the manifest. Albumentations and OpenCV are loaded by `predict` alone, through

@@ -17,7 +17,7 @@ from train.mixing import MixingModel
 from train.options import FitOptions
 from train.schedules import make_optimizer, warm_up_callbacks
 from train.tasks import Task
-from train.tasks.classify import is_whole_model
+from train.tasks.backbones import is_whole_model
 
 __all__ = ["compile_model", "make_network", "step_callbacks"]
 

@@ -26,10 +26,10 @@ class FitOptions(Options):
     batch_size: int = option(16, "images a step")
     model: str = option(
         "auto",
-        "masks: unet; classes: small (a compact network), or a backbone of keras.applications such as "
-        "MobileNetV3Small or EfficientNetB0; auto: unet or small; or a function of your own, module:function or "
-        "file.py:function: of ((height, width, channels), num_classes), it returns a Keras model from pixels 0 to 255 "
-        "to logits",
+        "masks: unet, or unet- with a backbone, such as unet-EfficientNetB0; classes: small (a compact network), or a "
+        "backbone of keras.applications, such as MobileNetV3Small; auto: unet or small; or a function of your own, "
+        "module:function or file.py:function: of ((height, width, channels), num_classes), it returns a Keras model "
+        "from pixels 0 to 255 to logits",
     )
     weights: str = option(
         "none",

@@ -1,4 +1,4 @@
-"""Classifiers on the networks of keras.applications, each with the preprocessing that it expects inside the model."""
+"""The networks of keras.applications and classifiers on them, the preprocessing that each expects inside the model."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ import keras
 from keras import layers
 
 from precompute.errors import PrecomputeError, UsageError
+from train.options import FitOptions
 from train.tasks.scaling import standardize
 
-__all__ = ["backbone_names", "check_backbone", "make_backbone_classifier", "preprocess"]
+__all__ = [
+    "backbone_names",
+    "check_backbone",
+    "check_backbone_options",
+    "family_of",
+    "is_whole_model",
+    "make_backbone",
+    "make_backbone_classifier",
+    "preprocess",
+]
 
 # What each family expects; a test compares this with its own `preprocess_input`.
 # Source: keras.applications, `imagenet_utils.preprocess_input` and the modules that call it.
@@ -65,10 +75,7 @@ def make_backbone_classifier(shape: tuple[int, int, int], num_classes: int, *, n
     """
     check_backbone(name)
     images = keras.Input(shape, dtype="uint8", name="image")
-    network = _make_network(name, shape, None if weights == "none" else weights)
-    for layer in network._flatten_layers():
-        if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = min(layer.momentum, MOMENTUM)
+    network = make_backbone(name, shape, weights)
     x = network(preprocess(images, family_of(name)))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(DROPOUT, name="dropout")(x)
@@ -99,6 +106,36 @@ def family_of(name: str) -> str:
     if family not in (*BUILT_IN, *CAFFE, *TORCH, *MINUS_ONE_TO_ONE):
         raise PrecomputeError(f"--model: how {name} wants its images scaled is not known here; use another network.")
     return family
+
+
+def make_backbone(name: str, shape: tuple[int, int, int], weights: str) -> Any:
+    """Return a network without its top, of images as `preprocess` makes them.
+
+    Raises:
+        PrecomputeError: It cannot take images of this size, or the weights cannot be had.
+    """
+    network = _make_network(name, shape, None if weights == "none" or is_whole_model(weights) else weights)
+    for layer in network._flatten_layers():
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, MOMENTUM)
+    return network
+
+
+def is_whole_model(weights: str) -> bool:
+    """Tell whether a weights file is of a whole model, which is read later, not of a backbone alone."""
+    return weights.endswith((".keras", ".weights.h5"))
+
+
+def check_backbone_options(name: str, options: FitOptions, *, channels: int) -> None:
+    """Raise `UsageError` for a network that there is not, or for options that do not fit it."""
+    check_backbone(name)
+    if options.freeze_epochs and options.weights == "none":
+        raise UsageError(
+            f"--freeze-epochs: {name} starts from random weights, which nothing is won by keeping; expected --weights, "
+            f"got {options.freeze_epochs}."
+        )
+    if channels != 3:
+        raise UsageError(f"--model: {name} takes images of 3 channels, the dataset's have {channels}.")
 
 
 def _make_network(name: str, shape: tuple[int, int, int], weights: str | None) -> Any:

@@ -15,7 +15,7 @@ from train.options import FitOptions
 from train.pictures import draw_classes, draw_confusion
 from train.samples import Sample
 from train.scores import Counts, recalls, to_probabilities
-from train.tasks.backbones import check_backbone, make_backbone_classifier
+from train.tasks.backbones import check_backbone_options, make_backbone_classifier
 from train.tasks.losses import ClassLoss
 from train.tasks.small import make_small
 from train.tasks.task import Task
@@ -50,14 +50,7 @@ class Classify(Task):
         if name == "unet":
             raise UsageError("--model: unet is for masks; the dataset has classes: small, or a backbone.")
         if name != "small":
-            check_backbone(name)
-            if options.freeze_epochs and options.weights == "none":
-                raise UsageError(
-                    f"--freeze-epochs: {name} starts from random weights, which nothing is won by keeping; expected "
-                    f"--weights, got {options.freeze_epochs}."
-                )
-            if self.shape[2] != 3:
-                raise UsageError(f"--model: {name} takes images of 3 channels, the dataset's have {self.shape[2]}.")
+            check_backbone_options(name, options, channels=self.shape[2])
         elif options.freeze_epochs:
             raise UsageError(f"--freeze-epochs: small has no backbone to freeze, got {options.freeze_epochs}.")
         elif options.weights == "imagenet":
@@ -73,9 +66,7 @@ class Classify(Task):
             return make_small(
                 self.shape, self.num_classes, base_channels=options.base_channels, normalize=self.normalize
             )
-        # The file of a whole model is read later, by `fit`; here only the backbone's own.
-        weights = "none" if is_whole_model(options.weights) else options.weights
-        return make_backbone_classifier(self.shape, self.num_classes, name=name, weights=weights)
+        return make_backbone_classifier(self.shape, self.num_classes, name=name, weights=options.weights)
 
     def make_loss(self, options: FitOptions) -> Any:
         """Return the cross-entropy."""
@@ -129,8 +120,3 @@ def _is_right(truth: Any, logits: Any) -> Any:
     if len(truth.shape) == len(logits.shape):
         truth = keras.ops.argmax(truth, axis=-1)
     return keras.ops.cast(keras.ops.equal(keras.ops.argmax(logits, axis=-1), truth), "float32")
-
-
-def is_whole_model(weights: str) -> bool:
-    """Tell whether a weights file is of a whole model, not of a backbone alone."""
-    return weights.endswith((".keras", ".weights.h5"))

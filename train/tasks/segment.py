@@ -14,6 +14,8 @@ from train.options import FitOptions
 from train.pictures import draw_ious, draw_masks
 from train.samples import Sample
 from train.scores import Counts, PooledScores, has_foreground, image_ious, mask_scores, mask_scores_by_class
+from train.tasks.backbone_unet import PREFIX, make_backbone_unet
+from train.tasks.backbones import check_backbone_options
 from train.tasks.losses import MaskLoss
 from train.tasks.task import Task
 from train.tasks.unet import make_unet
@@ -46,18 +48,35 @@ class Segment(Task):
             )
         if self.check_own_options(options):
             return
-        if self.model_name(options) != "unet":
-            raise UsageError(f"--model: the dataset has masks: unet, or module:function; got {options.model!r}.")
+        name = self.model_name(options)
+        if name.startswith(PREFIX):
+            check_backbone_options(name.removeprefix(PREFIX), options, channels=self.shape[2])
+            return
+        if name != "unet":
+            raise UsageError(
+                f"--model: the dataset has masks: unet, unet- with a backbone such as unet-EfficientNetB0, or "
+                f"module:function; got {options.model!r}."
+            )
         if options.freeze_epochs:
             raise UsageError(f"--freeze-epochs: unet has no backbone to freeze, got {options.freeze_epochs}.")
         if options.weights == "imagenet":
             raise UsageError("--weights: there are no imagenet weights for unet; none, or a file of a whole model.")
 
     def make_model(self, options: FitOptions) -> Any:
-        """Return a U-Net, or the user's own."""
-        return self.own_model(options) or make_unet(
-            self.shape, self.num_classes, base_channels=options.base_channels, normalize=self.normalize
-        )
+        """Return a U-Net, with a backbone as its way down or without, or the user's own."""
+        own = self.own_model(options)
+        if own is not None:
+            return own
+        name = self.model_name(options)
+        if name.startswith(PREFIX):
+            return make_backbone_unet(
+                self.shape,
+                self.num_classes,
+                name=name.removeprefix(PREFIX),
+                weights=options.weights,
+                base_channels=options.base_channels,
+            )
+        return make_unet(self.shape, self.num_classes, base_channels=options.base_channels, normalize=self.normalize)
 
     def make_loss(self, options: FitOptions) -> Any:
         """Return cross-entropy plus Dice."""

@@ -10,7 +10,7 @@ from keras import layers
 
 from train.tasks.scaling import scale
 
-__all__ = ["make_unet"]
+__all__ = ["make_unet", "margins_of", "two_convolutions"]
 
 LARGE = 192  # pixels of the shorter side from which a fourth level is worth its parameters
 
@@ -31,29 +31,31 @@ def make_unet(
     """
     images = keras.Input(shape, dtype="uint8", name="image")
     num_levels = 4 if min(shape[:2]) >= LARGE else 3
-    margins = [_margins(size, 2**num_levels) for size in shape[:2]]
+    margins = [margins_of(size, 2**num_levels) for size in shape[:2]]
     x = layers.ZeroPadding2D(margins, name="pad")(scale(images, normalize))
     skips = []
     for level in range(num_levels):
-        x = _two_convolutions(x, base_channels << level, f"down{level}")
+        x = two_convolutions(x, base_channels << level, f"down{level}")
         skips.append(x)
         x = layers.MaxPooling2D(name=f"down{level}_pool")(x)
-    x = _two_convolutions(x, base_channels << num_levels, "bottom")
+    x = two_convolutions(x, base_channels << num_levels, "bottom")
     for level in reversed(range(num_levels)):
         x = layers.Conv2DTranspose(base_channels << level, 2, strides=2, name=f"up{level}_grow")(x)
         x = layers.Concatenate(name=f"up{level}_join")([skips[level], x])
-        x = _two_convolutions(x, base_channels << level, f"up{level}")
+        x = two_convolutions(x, base_channels << level, f"up{level}")
     x = layers.Cropping2D(margins, name="crop")(x)
     logits = layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="unet")
 
 
-def _margins(size: int, stride: int) -> tuple[int, int]:
+def margins_of(size: int, stride: int) -> tuple[int, int]:
+    """Return how much to add before and behind to come to a multiple of `stride`."""
     missing = -size % stride
     return missing // 2, missing - missing // 2
 
 
-def _two_convolutions(x: Any, channels: int, name: str) -> Any:
+def two_convolutions(x: Any, channels: int, name: str) -> Any:
+    """Return x after two 3×3 convolutions with batch normalization."""
     for part in "ab":
         x = layers.Conv2D(
             channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}{part}_conv"
