@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,15 @@ class FollowedRows:
 
     def paths(self, count: Any) -> Any:
         """Return the shards of the row that is read after `count` others, string [blocks]."""
-        paths = tf.numpy_function(lambda epoch: np.array(self.begin(int(epoch)), object), [count], tf.string)
-        return tf.ensure_shape(paths, [self._num_blocks])
+        alive = weakref.ref(self)  # TensorFlow keeps the function for ever, which must not keep the lease
+
+        def choose(epoch: Any) -> Any:
+            rows = alive()
+            if rows is None:
+                raise RuntimeError("the dataset was deleted; keep what precompute.load returned while it is read")
+            return np.array(rows.begin(int(epoch)), object)
+
+        return tf.ensure_shape(tf.numpy_function(choose, [count], tf.string), [self._num_blocks])
 
     def _choose(self, epoch: int, manifest: Manifest) -> Row:
         grid = self._grid(manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -116,6 +117,23 @@ def test_the_lease_holds_the_row_of_the_epoch_and_those_not_read_yet(out: Path) 
     for epoch, expected in enumerate([{0, 1, 2, 3, 4}, {1, 2, 3, 4}, {2, 3, 4}, {3, 4}, {4}, {0}, {1}]):
         epoch_row.on_epoch_begin(epoch)
         assert held() == expected
+
+
+def test_the_lease_ends_with_the_dataset(out: Path) -> None:
+    dataset = precompute.load(out, rows="follow").prefetch(1)
+    batches = iter(dataset)
+    next(batches)
+    gc.collect()
+    assert held_rows(out, now=0)
+    del dataset, batches
+    gc.collect()
+    assert not held_rows(out, now=0)
+
+
+def test_an_iteration_may_outlive_the_name_of_its_dataset(out: Path) -> None:
+    stored, batches = Stored(out), iter(precompute.load(out, rows="follow", batch_size=5))
+    gc.collect()
+    assert sorted(stored.epoch(batches)) == stored.whole_row(0)
 
 
 def test_readings_name_row_seed_and_variant(out: Path) -> None:

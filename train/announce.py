@@ -8,6 +8,7 @@ from pathlib import Path
 from precompute.dataset.manifest import Manifest
 from train.checkpoint import TrainingState
 from train.options import FitOptions
+from train.reuse import describe_reuse, reuse_of
 from train.tasks import Task
 
 __all__ = ["announce"]
@@ -28,12 +29,15 @@ def announce(
     """Say what is about to be trained, on what."""
     height, width, _ = task.shape
     target = {"mask": "masks", "class": "class labels", "multilabel": "labels, several an image"}[task.target]
-    reuse = options.epochs / num_rows
     say(f"dataset     {dataset}: {target}, {task.num_classes} classes, {height}×{width}")
     sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]
     say(f"images      {', '.join(sizes)}")
     say(f"rows        {num_rows}: variants of each training image, one an epoch in turn")
-    say(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}")
+    reuse = reuse_of(options, manifest)
+    say(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}: {describe_reuse(reuse)}")
+    if state.fresh == "auto":
+        moves = ["small shifts", *(f"{way} flips" for way in manifest.mirroring)]
+        say(f"fresh       {' and '.join(moves)} at each reading")
     name = task.model_name(options)
     say(f"model       {name}, {num_parameters / 1e6:.2f} million parameters")
     if class_weights is not None:

@@ -39,6 +39,7 @@ class TrainingState:
         readings: What each epoch has read, the unfinished one too: `precompute.dataset.rows.Reading`.
         callbacks: What the callbacks had counted after the last finished epoch.
         spent: Times of the unfinished epoch, as `Pace` counts them.
+        fresh: Whether stored variants move at each reading, as decided when the run began; None before.
     """
 
     epochs: int = 0
@@ -50,6 +51,7 @@ class TrainingState:
     readings: list[dict[str, Any]] = field(default_factory=list)
     callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
+    fresh: str | None = None
 
     @property
     def is_new(self) -> bool:

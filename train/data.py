@@ -19,11 +19,13 @@ from precompute.errors import DatasetError, PrecomputeError
 from train.checkpoint import TrainingState
 from train.devices import fits, fitting_batch_size
 from train.options import FitOptions
+from train.reuse import HIGH_REUSE, reuse_of
 from train.tasks import Task
 from train.weights import add_weights
 
 __all__ = [
     "check_targets",
+    "choose_fresh",
     "explained",
     "forget_missing_row",
     "leaves_out",
@@ -70,12 +72,22 @@ def load_train(
         readings=[Reading(**reading) for reading in state.readings],
         start_batch=state.batch,
         shuffle_seed=options.seed,
+        fresh=state.fresh or choose_fresh(options, manifest),
+        clean_from=max(0, options.epochs - options.clean_epochs) if options.clean_epochs else None,
+        lease_dir=options.lease_dir,
         drop_remainder=leaves_out(manifest, options, num_devices=num_devices) > 0,
         allow_leak=options.allow_leak,
     )
     guarded = _guard_targets(whole, task)
     train = guarded if class_weights is None else add_weights(guarded, class_weights)
     return train, precompute.EpochRow(whole)
+
+
+def choose_fresh(options: FitOptions, manifest: Manifest) -> str:
+    """Return the word of `precompute.load` for the fresh last step of a run that begins now."""
+    if options.fresh == "auto":
+        return "auto" if reuse_of(options, manifest) > HIGH_REUSE else "off"
+    return {"on": "auto", "off": "off"}[options.fresh]
 
 
 def leaves_out(manifest: Manifest, options: FitOptions, *, num_devices: int) -> int:
@@ -95,7 +107,13 @@ def load_validation(
     batch_size = fitting_batch_size(
         manifest.splits["validation"].num_records, batch_size=options.batch_size, num_devices=num_devices
     )
-    validation = precompute.load(dataset, split="validation", batch_size=batch_size, allow_leak=options.allow_leak)
+    validation = precompute.load(
+        dataset,
+        split="validation",
+        batch_size=batch_size,
+        allow_leak=options.allow_leak,
+        lease_dir=options.lease_dir,
+    )
     return _guard_targets(validation, task)
 
 

@@ -18,7 +18,15 @@ from train.callbacks import make_callbacks
 from train.checkpoint import TrainingState, load_state, restore_model
 from train.compiled import compile_model, make_network, step_callbacks
 from train.conclude import conclude
-from train.data import check_targets, explained, forget_missing_row, leaves_out, load_train, load_validation
+from train.data import (
+    check_targets,
+    choose_fresh,
+    explained,
+    forget_missing_row,
+    leaves_out,
+    load_train,
+    load_validation,
+)
 from train.devices import make_strategy
 from train.environment import write_environment
 from train.interval import Interval
@@ -119,6 +127,7 @@ class _Job:
         parts = self.dataset, self.manifest, self.task
         if state.is_new:
             check_targets(*parts, options)
+            state.fresh = choose_fresh(options, self.manifest)
         weights = class_weights_of_run(*parts, folder, options)
         strategy = make_strategy(options.devices, batch_size=options.batch_size)
         num_devices = strategy.num_replicas_in_sync

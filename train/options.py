@@ -82,6 +82,21 @@ class FitOptions(Options):
         False, "train although splits share the content of sources: scores will flatter the model", decides=False
     )
 
+    fresh: str = option(
+        "auto",
+        "move images and masks a little each time they are read: small shifts, and the flips that the dataset allows; "
+        "auto: where reuse = epochs / rows is above 3",
+        choices=("auto", "on", "off"),
+    )
+    clean_epochs: int = option(
+        0, "the last epochs read the original row, as it is (a dataset built with --include-original)"
+    )
+    lease_dir: str | None = option(
+        None,
+        "where the dataset is read-only: folder for the lease that keeps its rows from being taken away, of this "
+        "dataset alone (default: in the dataset)",
+        decides=False,
+    )
     early_stopping: int = option(0, "stop after so many epochs without a better score; 0: never")
     checkpoint_every: str = option(
         "60s",
@@ -98,7 +113,7 @@ class FitOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(0, early_stopping=self.early_stopping)
+        check_at_least(0, early_stopping=self.early_stopping, clean_epochs=self.clean_epochs)
         Interval.parse(self.checkpoint_every)
         check_at_least(1, epochs=self.epochs, batch_size=self.batch_size, base_channels=self.base_channels)
         check_at_least(0, seed=self.seed)
