@@ -130,6 +130,8 @@ class FitOptions(Options):
             raise UsageError(f"--plateau-factor: expected between 0 and 1, got {self.plateau_factor!r}.")
         self._check_decay()
         self._check_mixing()
+        if self.deterministic and self.jit == "on":
+            raise UsageError("--deterministic: XLA does not promise the same bits; expected --jit auto or off, got on.")
         for name in ("model", "weights", "class_weights"):
             if not getattr(self, name):
                 raise UsageError(f"{flag(name)}: expected a name, got {getattr(self, name)!r}.")
