@@ -43,7 +43,7 @@ def fit_on_two_devices(folder: Path) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-    from test_train_datasets import write_classes
+    from test_train_datasets import write_classes, write_masks
     from test_train_resume import run_killed_at
 
     import train.tasks.classify
@@ -62,6 +62,8 @@ def fit_on_two_devices(folder: Path) -> None:
     with pytest.raises(UsageError) as error:
         run_killed_at(dataset, folder / "odd", [], **OPTIONS | {"devices": "all", "batch_size": 5})
     result["odd"] = str(error.value)
+    masks = write_masks(folder / "masks")  # another model in the same process
+    run_killed_at(masks, folder / "masks-run", [], **OPTIONS | {"devices": "all", "epochs": 1})
     few = write_classes(folder / "few", sizes={"train": 13, "validation": 4})
     lines = run_killed_at(few, folder / "dropped", [], **OPTIONS | {"devices": "all", "epochs": 1})
     result["dropped"] = lines
@@ -99,6 +101,14 @@ def test_the_interrupted_run_went_on_in_the_middle_of_an_epoch(runs: Any) -> Non
     folder, said = runs
     assert any(line.startswith("continuing") and "batch 2" in line for line in said["resumed"])
     assert (folder / "resumed" / "rows.csv").read_text() == (folder / "one" / "rows.csv").read_text()
+
+
+@pytest.mark.slow
+def test_masks_are_learnt_on_two_devices_after_classes_were(runs: Any) -> None:
+    folder, _ = runs
+    history = (folder / "masks-run" / "history.csv").read_text().splitlines()
+    assert len(history) == 2
+    assert "nan" not in history[1]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -31,7 +32,13 @@ def make_strategy(devices: str, *, batch_size: int) -> Any:
         )
     if len(found) == 1:
         return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy([device.name for device in found])
+    return _mirrored(tuple(device.name for device in found))
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> Any:
+    """Return the one strategy of these devices: a second one would number its collective operations alike."""
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def fits(num_images: int, *, batch_size: int, num_devices: int) -> bool:
