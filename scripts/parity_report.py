@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import statistics
@@ -39,9 +40,26 @@ def write(work: Path, folder: Path, arms: list[str]) -> None:
     results = {"facts": facts, "comparisons": compared, "trials": trials}
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (folder / "parity.png").write_bytes(draw(compared))
-    (folder / "tables.md").write_text("\n\n".join(table(STUDIES[n], rows) for n, rows in compared.items()) + "\n")
+    (folder / "README.md").write_text(page(results))
     print("\n\n".join(table(STUDIES[name], rows) for name, rows in compared.items()))
-    print(folder / "results.json", folder / "parity.png", folder / "tables.md", sep="\n")
+    print(folder / "results.json", folder / "parity.png", folder / "README.md", sep="\n")
+
+
+def page(results: dict[str, Any]) -> str:
+    """Return the page about the experiment."""
+    facts, compared = results["facts"], results["comparisons"]
+    text = (Path(__file__).parent / "parity_page.md").read_text()
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    filled = {
+        "TABLES": "\n\n".join(table(STUDIES[name], rows) for name, rows in compared.items()),
+        "CPU_HOURS": str(facts["cpu_hours"]),
+        "MACHINE": f"{facts['machine']}, Python {facts['python']}, {versions}; code of {', '.join(facts['commits'])}",
+        "TRAININGS": str(len(results["trials"])),
+        **{f"EPOCHS_{name.upper()}": str(STUDIES[name].epochs) for name in compared},
+    }
+    for name, value in filled.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def compare(trials: list[dict[str, Any]], arms: list[str]) -> list[dict[str, Any]]:
@@ -89,9 +107,8 @@ def table(study: Study, rows: list[dict[str, Any]]) -> str:
     for row in rows:
         cells = ["–"] * 3
         if "difference" in row:
-            difference, half = row["difference"], row["half_interval"]
-            cells = [f"{difference:+.3f} ± {half:.3f}", f"± {row['half_interval_corrected']:.3f}"]
-            cells.append(f"{row['smallest_visible']:.3f}")
+            wider = f"± {row['half_interval_corrected']:.3f}" if study.num_folds == 2 else "–"
+            cells = [f"{row['difference']:+.3f} ± {row['half_interval']:.3f}", wider, f"{row['smallest_visible']:.3f}"]
         lines.append(f"| {row['arm']} | {reuse(study, row['arm'])} | {row['mean']:.3f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -103,14 +120,15 @@ def reuse(study: Study, arm: str) -> str:
 
 def draw(compared: dict[str, list[dict[str, Any]]]) -> bytes:
     """Draw the differences with their intervals."""
-    import io
-
     figure = Figure(figsize=(5.2 * len(compared), 4.2), dpi=110, layout="constrained")
     for axes, (name, rows) in zip(figure.subplots(1, len(compared), squeeze=False)[0], compared.items(), strict=True):
         rows = [row for row in rows if "difference" in row]
         places = range(len(rows))
         values = [row["difference"] for row in rows]
-        for key, width, color in (("half_interval_corrected", 1.2, "#9db4d8"), ("half_interval", 4, "#1f5fbf")):
+        kinds = [("half_interval", 4, "#1f5fbf")]
+        if STUDIES[name].num_folds == 2:
+            kinds.insert(0, ("half_interval_corrected", 1.2, "#9db4d8"))
+        for key, width, color in kinds:
             axes.errorbar(values, places, xerr=[row[key] for row in rows], fmt="none", elinewidth=width, color=color)
         axes.plot(values, places, "o", color="#0b2f66", markersize=6)
         axes.axvline(0, color="black", linewidth=0.8)
