@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import NUM_ROWS, Stored, build_rows
+from stored import Stored, build_rows
 
 import precompute
 from precompute import order
@@ -40,7 +40,7 @@ def small_groups_and_windows() -> Any:
 # Entering an epoch
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     batch_size=st.integers(1, 12),
     share=st.floats(0, 1),
@@ -91,8 +91,8 @@ def test_a_start_behind_the_end_is_refused(out: Path) -> None:
 
 
 def test_windows_and_groups_are_mixed(out: Path, stored: Stored) -> None:
-    orders = [[key for _, key in stored.epoch(precompute.load(out, shuffle_seed=seed))] for seed in range(4)]
-    assert len({tuple(keys) for keys in orders}) == 4
+    orders = [[key for _, key in stored.epoch(precompute.load(out, shuffle_seed=seed))] for seed in range(2)]
+    assert orders[0] != orders[1]
     assert all(sorted(keys) == stored.keys["train"] for keys in orders)
 
 
@@ -104,14 +104,13 @@ def shared(out: Path, number: int, replicas: int, **arguments: Any) -> list[Any]
     return [precompute.load(out, input_context=context, **arguments) for context in contexts]
 
 
-@pytest.mark.parametrize("number", [2, 4])
-@pytest.mark.parametrize("rows", ["cycle", "follow"])
+@pytest.mark.parametrize(("number", "rows"), [(2, "cycle"), (4, "follow")])
 def test_readers_divide_the_shards_and_agree_on_the_row(out: Path, stored: Stored, number: int, rows: str) -> None:
     readers = shared(out, number, number, batch_size=2 * number, rows=rows)
-    for epoch in range(NUM_ROWS + 1):
+    for epoch in (0, 1):
         parts = [stored.epoch(reader) for reader in readers]
         assert {len(part) for part in parts} == {NUM_SOURCES // number}
-        assert sorted(seen for part in parts for seen in part) == stored.whole_row(epoch % NUM_ROWS)
+        assert sorted(seen for part in parts for seen in part) == stored.whole_row(epoch)
 
 
 def test_with_fewer_shards_than_readers_it_is_said_and_records_are_divided(out: Path, stored: Stored) -> None:

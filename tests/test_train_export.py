@@ -41,6 +41,7 @@ def classes(tmp_path_factory):
     return make_run(folder / "run", write_classes(folder / "data"))
 
 
+@pytest.mark.slow
 def test_both_formats_give_the_run_s_predictions_without_this_package(masks, classes, tmp_path):
     folders = {masks: tmp_path / "deep" / "masks", classes: tmp_path / "classes"}
     for run, folder in folders.items():

@@ -181,6 +181,7 @@ def test_what_does_not_fit_the_target_is_refused():
             task.check_options(FitOptions(**options))
 
 
+@pytest.mark.slow
 def test_all_at_once_end_to_end(tmp_path):
     data, lines = write_masks(tmp_path / "data", border=255, ignore_class=255), []
     options = FitOptions(
