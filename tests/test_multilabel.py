@@ -131,13 +131,14 @@ def test_labels_that_are_none_are_found(out: Path, labels: list[int]) -> None:
 
 
 def test_what_goes_on_with_a_dataset(lists: dict[str, Any], tmp_path: Path) -> None:
-    """Resume, regenerate, verify with records made again: each takes the labels from the stored list of sources."""
+    """Resume, regenerate, follow, verify with records made again: they take labels from the stored list of sources."""
     out = tmp_path / "out"
     few = {name: values[:30] for name, values in lists.items()}
     precompute.build(output=out, **few, **given(variants=1))
     assert precompute.build(output=out, **few, **given(variants=2)).num_records > 0
     assert precompute.build(output=out, **few, **given(variants=2)).num_records == 0
     precompute.regenerate(out, seed=1, jobs=1, backend="sequential", quiet=True)
+    precompute.follow(out, rows=1, jobs=1, backend="sequential")
     report = precompute.verify(out, sources=10)
     assert report.problems == [] and report.num_remade == 10
     other = {**few, "labels": [["disc"], *few["labels"][1:]]}

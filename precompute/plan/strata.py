@@ -21,17 +21,18 @@ def label_strata(label_sets: Sequence[tuple[int, ...]]) -> list[int]:
         label_sets: Class indices of each source, sorted.
     """
     of_label = Counter(label for labels in label_sets for label in labels)
-    names: list[tuple[int, ...] | int | None] = list(label_sets)
+
+    def rarest(labels: tuple[int, ...]) -> int | None:
+        return min(labels, key=lambda label: (of_label[label], label), default=None)
+
+    of_set = Counter(label_sets)
+    names = [labels if of_set[labels] >= SMALLEST else rarest(labels) for labels in label_sets]
     sizes = Counter(names)
-    for i, labels in enumerate(label_sets):
-        if sizes[labels] < SMALLEST:
-            names[i] = min(labels, key=lambda label: (of_label[label], label), default=None)
+    names = [name if sizes[name] >= SMALLEST else None for name in names]
     sizes = Counter(names)
-    names = [None if isinstance(name, int) and sizes[name] < SMALLEST else name for name in names]
-    sizes = Counter(names)
-    # Of equally large ones, that of the first source: sources are sorted by key.
-    largest = max(sizes, key=lambda name: (name is not None, sizes[name]), default=None)
     if sizes[None] < SMALLEST:
+        # Of equally large ones, that of the first source: sources are sorted by key.
+        largest = max(sizes, key=lambda name: (name is not None, sizes[name]), default=None)
         names = [largest if name is None else name for name in names]
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}
     return [number[name] for name in names]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
@@ -58,7 +57,7 @@ def make_label_sets(
         raise SourceError(
             f"labels: expected a label for some of the images, got empty lists for all {len(labels):,} of them."
         )
-    of_flat = list(chain.from_iterable([key] * len(of_source) for of_source, key in zip(labels, keys, strict=True)))
+    of_flat = [key for of_source, key in zip(labels, keys, strict=True) for _ in of_source]
     classes = make_classes(flat, of_flat, class_names)
     indices = iter(classes.indices)
     sets = [tuple(sorted({next(indices) for _ in of_source})) for of_source in labels]
