@@ -15,9 +15,12 @@ __all__ = ["batch_parser"]
 def batch_parser(manifest: Manifest) -> Callable[[Any], tuple[Any, Any, Any]]:
     """Return a function from encoded records, string [B], to images, targets and keys."""
     image, target = manifest.image, manifest.target
-    spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string), "augment/key": tf.io.FixedLenFeature([], tf.string)}
+    names = ("image/encoded", "augment/key")
+    spec: dict[str, Any] = dict.fromkeys(names, tf.io.FixedLenFeature([], tf.string))
     if target.kind == "class":
         spec["image/class/label"] = tf.io.FixedLenFeature([], tf.int64)
+    elif target.kind == "multilabel":
+        spec["image/class/label"] = tf.io.VarLenFeature(tf.int64)
     else:
         spec["image/segmentation/class/encoded"] = tf.io.FixedLenFeature([], tf.string)
     shape = (image.height, image.width, image.channels)
@@ -29,6 +32,9 @@ def batch_parser(manifest: Manifest) -> Callable[[Any], tuple[Any, Any, Any]]:
         images = decode_image(features["image/encoded"])
         if target.kind == "class":
             labels = features["image/class/label"]
+        elif target.kind == "multilabel":
+            there = tf.sparse.to_indicator(features["image/class/label"], target.num_classes)
+            labels = tf.ensure_shape(tf.cast(there, tf.uint8), (records.shape[0], target.num_classes))
         else:
             labels = tf.squeeze(decode_mask(features["image/segmentation/class/encoded"]), axis=-1)
             labels = tf.cast(labels, tf.uint8 if target.num_classes <= 256 else tf.int32)

@@ -51,17 +51,27 @@ def batch_finisher(
 
 
 def _weigher(target: Target, class_weights: Sequence[float]) -> Callable[[Any], Any]:
-    """Return a function from class ids to the weight of each, 0 for the ignore class."""
+    """Return a function from targets to the weight of each, float32 of their shape.
+
+    Of class ids: 0 for the ignore class, and for ids that are no class. Of labels: 1 for those that are not there.
+    """
     weights = [float(weight) for weight in class_weights]
     if len(weights) != target.num_classes or min(weights) < 0:
         raise UsageError(
             f"class_weights: expected {target.num_classes} numbers, one a class, none below 0; got {weights}."
         )
-    ignored = target.ignore_class
-    if ignored is not None:
-        weights += [0.0] * (ignored + 1 - len(weights))
-        weights[ignored] = 0.0
-    return lambda targets: tf.gather(tf.constant(weights, tf.float32), tf.cast(targets, tf.int32))
+    if target.kind == "multilabel":
+        return lambda labels: tf.where(labels > 0, tf.constant(weights, tf.float32), 1.0)
+    if target.ignore_class is not None and target.ignore_class < target.num_classes:
+        weights[target.ignore_class] = 0.0
+    weights.append(0.0)
+
+    def weigh(targets: Any) -> Any:
+        ids = tf.cast(targets, tf.int32)
+        known = (ids >= 0) & (ids < target.num_classes)
+        return tf.gather(tf.constant(weights, tf.float32), tf.where(known, ids, target.num_classes))
+
+    return weigh
 
 
 def _normalizer(manifest: Manifest, split: str) -> Callable[[Any], Any]:

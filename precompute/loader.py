@@ -85,8 +85,8 @@ def load(
             shifts by up to 1/16 of the size, and the flips that the manifest allows; or a list out of
             ``"horizontal"``, ``"vertical"``, ``"shift"``. Images and masks move alike.
         clean_from: From this epoch on read the original row (`--include-original`), without fresh changes.
-        class_weights: A weight a class. Adds a third component, float32 [B], or [B, H, W] for masks: 0 where they
-            have the ignore class.
+        class_weights: A weight a class. Adds a third component, float32 of the target's shape: 0 where masks have the
+            ignore class; of several labels an image, 1 for those that are not there.
         with_keys: Add the sources' keys as the last component, string [B].
         cache: Hold the decoded rows in memory, read once now.
         normalize: Apply the Normalize that was taken off the pipeline: images become float32.
@@ -100,8 +100,9 @@ def load(
             What does not divide is left out of the epoch.
 
     Returns:
-        Dataset of (image uint8 [B, H, W, C] RGB, target): int64 [B] class indices, or uint8 [B, H, W] class ids
-        (int32 with more than 256 classes). Its cardinality is known.
+        Dataset of (image uint8 [B, H, W, C] RGB, target): int64 [B] class indices; or uint8 [B, number of classes],
+        1 for each label that is there; or uint8 [B, H, W] class ids (int32 with more than 256 classes). Its
+        cardinality is known.
 
     Raises:
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.

@@ -29,8 +29,9 @@ def read(path: str | Path, *, split: str = "train", row: int | None = None) -> I
 
     Returns:
         Iterator over dictionaries: `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `label` (int) and
-        `class_name` (str) or `mask` (uint8 or uint16 [H, W], class ids), and the draw that made it: `seed`, `variant`
-        (−1 in the original row), `copy`.
+        `class_name` (str), or `labels` (list of int, ascending, maybe empty) and `class_names` (list of str), or `mask`
+        (uint8 or uint16 [H, W], class ids), and the draw that made it: `seed`, `variant` (−1 in the original row),
+        `copy`.
 
     Raises:
         DatasetError: The dataset is missing, short or altered; what shows in the files' sizes before the first
@@ -79,7 +80,7 @@ def _examples(root: Path, manifest: Manifest, row_file: RowFile, lease: Lease) -
 
 def _example(record: bytes, manifest: Manifest, where: str) -> dict[str, Any]:
     try:
-        example = decode_record(record)
+        example = decode_record(record, multilabel=manifest.target.kind == "multilabel")
     except DatasetError as error:
         raise DatasetError(f"{where}: {error}") from error
     wrong = difference(example, manifest)

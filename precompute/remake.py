@@ -9,7 +9,7 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
-from precompute.plan.listing import Entry, read_listing
+from precompute.plan.listing import Entry, label_of, read_listing
 from precompute.plan.make import complete_pipelines
 from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.record.pipeline_files import load_pipelines
@@ -76,7 +76,7 @@ class Remaker:
             raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
         image = self._source_path(entry["image"])
         mask = self._source_path(entry["mask"]) if "mask" in entry else None
-        source = decode_source(key, image, mask, entry.get("label"), self._spec)
+        source = decode_source(key, image, mask, label_of(entry), self._spec)
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
         if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):

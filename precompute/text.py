@@ -1,8 +1,10 @@
-"""Numbers as people read them."""
+"""Numbers and labels as people read them."""
 
 from __future__ import annotations
 
-__all__ = ["format_bytes", "format_count"]
+from collections.abc import Sequence
+
+__all__ = ["format_bytes", "format_count", "format_label"]
 
 
 def format_bytes(number: int) -> str:
@@ -17,3 +19,9 @@ def format_bytes(number: int) -> str:
 def format_count(number: int, word: str) -> str:
     """Return a number with its noun: ``"1 row"``, ``"1,200 rows"``."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def format_label(label: int | tuple[int, ...], class_names: Sequence[str]) -> str:
+    """Return the names of the class or the classes of an image: ``"cat, dog"``; ``"no label"`` without any."""
+    indices = (label,) if isinstance(label, int) else label
+    return ", ".join(class_names[index] for index in indices) or "no label"

@@ -38,7 +38,7 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
         "dataset_info.json": dump(_dataset_info(manifest, row_files)),
         "features.json": dump(_features_dict(_features(manifest.image, manifest.target))),
     }
-    if manifest.target.kind == "class" and _names_survive(manifest.target):
+    if manifest.target.kind != "mask" and _names_survive(manifest.target):
         # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
         files[f"{LABEL_KEY.replace('/', '.')}.labels.txt"] = _lines(manifest.target.class_names)
     return files
@@ -94,12 +94,12 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
         **dict.fromkeys(("image/height", "image/width"), _scalar()),
         **dict.fromkeys(("augment/seed", "augment/variant", "augment/copy"), _scalar()),
     }
+    label = _feature("class_label_feature.ClassLabel", classLabel={"numClasses": str(target.num_classes)})
     if target.kind == "class":
-        features[LABEL_KEY] = _feature(
-            "class_label_feature.ClassLabel", classLabel={"numClasses": str(target.num_classes)}
-        )
-        features["image/class/text"] = _text()
-    if target.kind == "mask":
+        features |= {LABEL_KEY: label, "image/class/text": _text()}
+    elif target.kind == "multilabel":
+        features |= {LABEL_KEY: _sequence(label), "image/class/text": _sequence(_text())}
+    else:
         shape = (image.height, image.width, 1)
         features["image/segmentation/class/encoded"] = _picture(
             target.encoding or "png", target.dtype or "uint8", shape
@@ -117,6 +117,10 @@ def _picture(encoding: str, dtype: str, shape: tuple[int, ...]) -> Json:
     if encoding == "raw":
         return _feature("tensor_feature.Tensor", tensor={"shape": dimensions, "dtype": dtype, "encoding": "bytes"})
     return _feature("image_feature.Image", image={"shape": dimensions, "dtype": dtype, "encodingFormat": encoding})
+
+
+def _sequence(feature: Json) -> Json:
+    return _feature("sequence_feature.Sequence", sequence={"feature": feature, "length": "-1"})
 
 
 def _text() -> Json:

@@ -45,6 +45,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_sources_of_several_labels_have_no_copies() -> None:
+    several = Sources(root=None, keys=["a"], images=["/a"], label_sets=[(0,)], splits=["train"], class_names=["hat"])
+    for asked, name in (({"class_copies": {"hat": 2}}, "class_copies"), ({"balance": True}, "balance")):
+        with pytest.raises(UsageError, match=f"{name}: expected sources with a class each, these have several labels"):
+            give_copies(several, **{"class_copies": {}, "balance": False, **asked})
+
+
 @pytest.fixture
 def out(built: Path, tmp_path: Path) -> Path:
     shutil.copytree(built / "out", tmp_path / "out")

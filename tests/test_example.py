@@ -152,7 +152,9 @@ def test_numpy_and_buffers_are_welcome(given_value: Any, plain: Any) -> None:
     assert encode_example({"a": given_value}) == tf_encode({"a": plain})
 
 
-@pytest.mark.parametrize(("dtype", "kind"), [(np.float32, "float_list"), (np.int64, "int64_list")])
+@pytest.mark.parametrize(
+    ("dtype", "kind"), [(np.float32, "float_list"), (np.int64, "int64_list"), (object, "bytes_list")]
+)
 def test_an_empty_array_keeps_its_type(dtype: Any, kind: str) -> None:
     feature = tf.train.Example.FromString(encode_example({"a": np.empty(0, dtype)})).features.feature["a"]
     assert feature.WhichOneof("kind") == kind

@@ -48,6 +48,11 @@ def encode(image: np.ndarray, encoding: str) -> bytes:
     return buffer.getvalue()
 
 
+def several(place: int) -> list[int]:
+    """Labels of a place: none, one, two, three …"""
+    return [0, 1, 2][: place % 4]
+
+
 def make_record(target: Target, encoding: str, split: str, row: int, place: int) -> bytes:
     features: dict[str, Any] = {
         "image/encoded": encode(pixels(split, row, place), encoding),
@@ -64,6 +69,10 @@ def make_record(target: Target, encoding: str, split: str, row: int, place: int)
     if target.kind == "class":
         label = place % target.num_classes
         features |= {"image/class/label": label, "image/class/text": f"class {label}".encode()}
+    elif target.kind == "multilabel":
+        labels = several(place)
+        features["image/class/label"] = np.array(labels, np.int64)
+        features["image/class/text"] = np.array([target.class_names[label].encode() for label in labels], object)
     else:
         assert target.encoding and target.dtype
         features["image/segmentation/class/encoded"] = encode(mask_ids(target.dtype, place), target.encoding)
@@ -123,7 +132,9 @@ def masks(encoding: str = "png", dtype: str = "uint8") -> Target:
     return Target(kind="mask", num_classes=256, class_names=[], encoding=encoding, dtype=dtype)
 
 
+MULTILABEL = Target(kind="multilabel", num_classes=3, class_names=NAMES)
 CASES = [
+    pytest.param(MULTILABEL, "png", id="multilabel-png"),
     pytest.param(CLASSES, "jpeg", id="class-jpeg"),
     pytest.param(CLASSES, "png", id="class-png"),
     pytest.param(CLASSES, "raw", id="class-raw"),
@@ -151,6 +162,9 @@ def test_it_opens_and_yields_equal_pixels(tmp_path: Path, target: Target, encodi
         assert (example["augment/seed"], example["augment/variant"], example["image/height"]) == (-1, 3, HEIGHT)
         if target.kind == "class":
             assert example["image/class/label"] == place % 3
+        elif target.kind == "multilabel":
+            assert example["image/class/label"].tolist() == several(place)
+            assert [name.decode() for name in example["image/class/text"]] == [NAMES[i] for i in several(place)]
         else:
             mask = example["image/segmentation/class/encoded"]
             assert mask.dtype == target.dtype
@@ -170,9 +184,11 @@ def test_each_row_is_a_split_and_the_first_has_the_plain_name(tmp_path: Path) ->
     )
 
 
-def test_label_names_are_known(tmp_path: Path) -> None:
-    make_dataset(tmp_path, CLASSES, "png")
-    assert tfds.builder_from_directory(tmp_path).info.features["image/class/label"].names == NAMES
+@pytest.mark.parametrize("target", [CLASSES, MULTILABEL])
+def test_label_names_are_known(tmp_path: Path, target: Target) -> None:
+    make_dataset(tmp_path, target, "png")
+    label = tfds.builder_from_directory(tmp_path).info.features["image/class/label"]
+    assert getattr(label, "feature", label).names == NAMES  # of several labels, the feature of each
 
 
 @pytest.mark.parametrize("names", [[" hat", "b", "c"], ["b", "", "c"], ["a", "a", "b"], ["a\nb", "c", "d"]])
@@ -212,6 +228,10 @@ def expected_features(target: Target, encoding: str) -> dict[str, Any]:
     if target.kind == "class":
         texts.append("image/class/text")
         features["image/class/label"] = tfds.features.ClassLabel(names=target.class_names)
+    elif target.kind == "multilabel":
+        label = tfds.features.ClassLabel(names=target.class_names)
+        features["image/class/label"] = tfds.features.Sequence(label)
+        features["image/class/text"] = tfds.features.Sequence(tfds.features.Text())
     else:
         texts.append("image/segmentation/class/format")
         dtype = np.dtype(target.dtype).type

@@ -7,17 +7,18 @@ import json
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from test_train_datasets import write_classes, write_masks
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import UsageError
+from precompute.errors import DatasetError, UsageError
 from train.balance import class_weights_of_run
+from train.checkpoint import TrainingState
+from train.data import explained, load_train
 from train.options import FitOptions
 from train.run_folder import RunFolder
 from train.tasks import make_task
 from train.tasks.losses import ClassLoss, LabelLoss, MaskLoss
-from train.weights import add_weights, balanced_weights, parse_weights
+from train.weights import balanced_weights, parse_weights
 
 
 def draw(*shape, num_classes=3, ignored=0.0):
@@ -133,14 +134,15 @@ def test_balanced_classes_weigh_the_same_in_the_end():
     assert (counts * weights)[[0, 1, 3]] == pytest.approx([100 / 3] * 3)
 
 
-def test_weights_are_added_to_batches():
-    def added(targets):
-        dataset = tf.data.Dataset.from_tensors((np.zeros((len(targets), 1)), targets))
-        return next(iter(add_weights(dataset, [1.0, 5.0])))[2].numpy().tolist()
-
-    assert added(np.array([1, 0, 1])) == [5, 1, 5]
-    assert added(np.array([[[1, 0], [255, 1]]], np.uint8)) == [[[5, 1], [0, 5]]]
-    assert added(np.array([[1, 0], [1, 1]], np.uint8)) == [[1, 1], [1, 5]]  # labels: those that are there
+def test_weights_come_with_the_targets_and_ids_without_an_output_are_still_found(tmp_path):
+    data = write_masks(tmp_path / "data", border=255)
+    manifest, options = Manifest.load(data), FitOptions(batch_size=4)
+    given = (data, manifest, make_task(manifest, ignore_class=255), options, TrainingState())
+    for _, masks, weights in load_train(*given, class_weights=[1.0, 5.0])[0]:
+        np.testing.assert_array_equal(weights, np.select([masks == 0, masks == 1], [1, 5], 0))
+    task = make_task(manifest)
+    with pytest.raises(DatasetError, match="has class ids outside its 2 classes"), explained(data, task):
+        list(load_train(data, manifest, task, options, TrainingState(), class_weights=[1.0, 5.0])[0])
 
 
 def test_a_run_keeps_the_weights_that_it_began_with(tmp_path):

@@ -17,7 +17,6 @@ from train.label_scores import LabelScores, count_labels, label_scores, label_sc
 from train.measure import measure
 from train.options import FitOptions
 from train.tasks.multilabel import MultiLabel
-from train.weights import add_weights
 
 TASK = MultiLabel(shape=(SIZE, SIZE, 3), num_classes=3, class_names=tuple(CLASSES), normalize=None)
 
@@ -102,8 +101,12 @@ def trained():
     keras.utils.set_random_seed(0)
     network = make_network(TASK, options, started=False)
     model = compile_model(network, TASK, options, steps=8)
-    data = _guard_targets(tf.data.Dataset.from_tensor_slices((images, labels)).batch(8), TASK)
-    logs = model.fit(add_weights(data, [1.0, 2.0, 1.0]), validation_data=data, epochs=6, verbose=0, shuffle=False)
+    weights = np.where(labels > 0, [1.0, 2.0, 1.0], 1.0).astype(np.float32)
+    data, weighted = (
+        _guard_targets(tf.data.Dataset.from_tensor_slices(parts).batch(8), TASK)
+        for parts in ((images, labels), (images, labels, weights))
+    )
+    logs = model.fit(weighted, validation_data=data, epochs=6, verbose=0, shuffle=False)
     return network, data, {name: values[-1] for name, values in logs.history.items()}
 
 

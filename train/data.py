@@ -21,7 +21,6 @@ from train.devices import fits, fitting_batch_size
 from train.options import FitOptions
 from train.reuse import HIGH_REUSE, reuse_of
 from train.tasks import Task
-from train.weights import add_weights
 
 __all__ = [
     "check_targets",
@@ -76,11 +75,10 @@ def load_train(
         clean_from=max(0, options.epochs - options.clean_epochs) if options.clean_epochs else None,
         lease_dir=options.lease_dir,
         drop_remainder=leaves_out(manifest, options, num_devices=num_devices) > 0,
+        class_weights=class_weights,
         allow_leak=options.allow_leak,
     )
-    guarded = _guard_targets(whole, task)
-    train = guarded if class_weights is None else add_weights(guarded, class_weights)
-    return train, precompute.EpochRow(whole)
+    return _guard_targets(whole, task), precompute.EpochRow(whole)
 
 
 def choose_fresh(options: FitOptions, manifest: Manifest) -> str:
@@ -182,14 +180,14 @@ def explained(dataset: Path, task: Task) -> Iterator[None]:
 def _guard_targets(dataset: Any, task: Task) -> Any:
     """Stop at class ids that the model has no output for: they would become a loss of NaN."""
 
-    def check(images: Any, targets: Any) -> tuple[Any, Any]:
+    def check(images: Any, targets: Any, *others: Any) -> tuple[Any, ...]:
         ids = tf.cast(targets, tf.int32)
         outside = (ids < 0) | (ids >= task.num_target_values)
         if task.ignore_class is not None:
             outside &= ids != task.ignore_class
         worst = tf.reduce_max(tf.where(outside, tf.abs(ids), -1))
         with tf.control_dependencies([tf.debugging.Assert(worst < 0, [OUTSIDE, worst])]):
-            return images, tf.identity(targets)
+            return images, tf.identity(targets), *others
 
     return dataset.map(check, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

@@ -1,38 +1,16 @@
-"""What each class weighs in the loss: as numbers, and as Keras's third component of a batch."""
+"""What each class weighs in the loss."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from precompute.errors import UsageError
 
-__all__ = ["add_weights", "balanced_weights", "parse_weights"]
-
-
-def add_weights(dataset: Any, class_weights: Sequence[float]) -> Any:
-    """Give each batch of (images, targets) the weights of its targets as a third component, float32 of their shape.
-
-    Args:
-        dataset: With targets that are class ids [B] or [B, H, W], or multi-hot labels [B, C].
-        class_weights: A weight a class. A class id beyond them, such as an ignored one, weighs nothing. Of labels, it
-            weighs those that are there; those that are not weigh 1.
-    """
-    num_classes = len(class_weights)
-    table = np.array([*class_weights, 0.0], np.float32)
-
-    def weigh(images: Any, targets: Any) -> tuple[Any, Any, Any]:
-        if targets.shape.rank == 2:
-            return images, targets, tf.where(targets > 0, table[:-1], 1.0)
-        ids = tf.cast(targets, tf.int32)
-        return images, targets, tf.gather(table, tf.where((ids >= 0) & (ids < num_classes), ids, num_classes))
-
-    return dataset.map(weigh, num_parallel_calls=tf.data.AUTOTUNE)
+__all__ = ["balanced_weights", "parse_weights"]
 
 
 def balanced_weights(counts: npt.NDArray[np.int64]) -> list[float]:

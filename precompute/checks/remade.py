@@ -123,7 +123,8 @@ def _compare(out: Path, manifest: Manifest, remaker: Remaker, choice: _Choice, *
     if stored is None:
         return "the shard ends before it"
     try:
-        return _pixel_difference(decode_record(stored), decode_record(made), exact=exact)
+        examples = [decode_record(r, multilabel=manifest.target.kind == "multilabel") for r in (stored, made)]
+        return _pixel_difference(*examples, exact=exact)
     except DatasetError as error:
         return str(error).rstrip(".")
 

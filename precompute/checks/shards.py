@@ -24,14 +24,14 @@ class Cell:
         shard: Counts and hash from the row file.
         row: Row that it belongs to.
         places: (key, copy) of each record in order; None when the list of sources is not to be trusted.
-        labels: Class of each record in order; None where there are none.
+        labels: Class or classes of each record in order; None where there are none.
     """
 
     path: Path
     shard: Shard
     row: Row
     places: Sequence[tuple[str, int]] | None
-    labels: Sequence[int | None] | None
+    labels: Sequence[int | list[int] | None] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def _check_records(cell: Cell, manifest: Manifest) -> tuple[int, str | None]:
 
 def _record_fault(record: bytes, index: int, cell: Cell, manifest: Manifest) -> str | None:
     try:
-        example = decode_record(record)
+        example = decode_record(record, multilabel=manifest.target.kind == "multilabel")
     except DatasetError as error:
         return str(error).rstrip(".")
     place, draw = (example["key"], example["copy"]), (example["seed"], example["variant"])
@@ -107,8 +107,9 @@ def _record_fault(record: bytes, index: int, cell: Cell, manifest: Manifest) -> 
             f"{place[0]} has seed {draw[0]}, variant {draw[1]}; row {cell.row.row} has seed {cell.row.seed}, variant "
             f"{cell.row.stored_variant}"
         )
-    if cell.labels is not None and cell.labels[index] is not None and example.get("label") != cell.labels[index]:
-        return f"{place[0]} has class {example.get('label')}, the list of sources {cell.labels[index]}"
+    label = example.get("labels", example.get("label"))
+    if cell.labels is not None and cell.labels[index] is not None and label != cell.labels[index]:
+        return f"{place[0]} has class {label}, the list of sources {cell.labels[index]}"
     fault = difference(example, manifest)
     return None if fault is None else f"{place[0]}: {fault}"
 

@@ -77,16 +77,13 @@ def check_limits(manifest: Manifest, path: Path) -> None:
 def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, bool]]:
     """Yield name, value, and whether it is one that makes sense."""
     image, target = manifest.image, manifest.target
+    encodings, dtypes = (("png", "raw"), ("uint8", "uint16")) if target.kind == "mask" else ((None,), (None,))
     yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MOST_PIXELS
     yield "image: channels", image.channels, image.channels in (1, 3, 4)
     yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
-    yield "target: kind", target.kind, target.kind in ("class", "mask")
-    yield (
-        "target: encoding",
-        target.encoding,
-        target.encoding in ((None,) if target.kind == "class" else ("png", "raw")),
-    )
-    yield "target: dtype", target.dtype, target.dtype in ((None,) if target.kind == "class" else ("uint8", "uint16"))
+    yield "target: kind", target.kind, target.kind in ("class", "multilabel", "mask")
+    yield "target: encoding", target.encoding, target.encoding in encodings
+    yield "target: dtype", target.dtype, target.dtype in dtypes
     yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MOST_CLASS_IDS
     yield "target: ignore_class", target.ignore_class, 0 <= (target.ignore_class or 0) < MOST_CLASS_IDS
     for side in manifest.mirroring:

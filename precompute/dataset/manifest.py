@@ -7,7 +7,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from precompute.dataset.json_files import decode_json, dump, parse_json, read_json
 from precompute.dataset.limits import check_limits
@@ -18,6 +18,7 @@ __all__ = [
     "ORIGINAL_VARIANT",
     "SPLITS",
     "Image",
+    "Label",
     "Manifest",
     "Row",
     "RowFile",
@@ -31,6 +32,8 @@ FORMAT = "augment-once"
 VERSION = (1, 1)
 ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
 SPLITS = ("train", "validation", "test")
+
+Label: TypeAlias = int | tuple[int, ...]  # a class index; with several labels an image, those of all, sorted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +51,11 @@ class Target:
     """What records are labelled with.
 
     Attributes:
-        kind: ``"class"`` or ``"mask"``.
+        kind: ``"class"``, ``"multilabel"`` (any number of classes an image) or ``"mask"``.
         num_classes: Number of classes; for masks one more than the largest class id.
         class_names: Name of each class; may be empty for masks.
-        encoding: Of masks: ``"png"`` or ``"raw"``; None for classes.
-        dtype: Of masks: ``"uint8"`` or ``"uint16"``; None for classes.
+        encoding: Of masks: ``"png"`` or ``"raw"``; else None.
+        dtype: Of masks: ``"uint8"`` or ``"uint16"``; else None.
         ignore_class: Of masks: the id of pixels that count neither in loss nor in metrics.
     """
 

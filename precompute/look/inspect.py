@@ -11,7 +11,7 @@ from typing import Any
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
-from precompute.plan.listing import read_listing
+from precompute.plan.listing import label_of, read_listing
 from precompute.plan.settings import pixel_versions
 
 __all__ = ["Inspection", "RowGroup", "SplitInspection", "inspect"]
@@ -51,7 +51,7 @@ class SplitInspection:
         num_bytes: Of all shards.
         rows: Listed rows by seed.
         held: Rows that living readers hold.
-        class_counts: Sources of each class, skipped ones left out; empty for masks.
+        class_counts: Sources of each class, or of each label, skipped ones left out; empty for masks.
     """
 
     num_sources: int
@@ -155,9 +155,10 @@ def _group(split: Split) -> list[RowGroup]:
 
 
 def _count_classes(manifest: Manifest, entries: list[dict[str, Any]]) -> list[int]:
-    if manifest.target.kind != "class":
+    if manifest.target.kind == "mask":
         return []
-    counts = Counter(entry.get("label") for entry in entries)
+    labels = [label_of(entry) for entry in entries]
+    counts = Counter(index for label in labels for index in (label if isinstance(label, tuple) else (label,)))
     return [counts[label] for label in range(manifest.target.num_classes)]
 
 

@@ -19,6 +19,7 @@ from precompute.record.render import Decoded, RecordSpec, decode_source, render
 from precompute.record.stored import decode_record
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
+from precompute.text import format_label
 
 __all__ = ["preview", "preview_sheet"]
 
@@ -117,7 +118,7 @@ def preview_sheet(studio: Studio, *, num_sources: int, num_variants: int) -> She
     """
     sources, options, split = studio.sources, studio.options, studio.split
     of_split = {sources.keys[i]: i for i in sources.of_split(split)}
-    labels = {key: None if sources.labels is None else sources.labels[i] for key, i in of_split.items()}
+    labels = {key: sources.label(i) for key, i in of_split.items()}
     variants = range(min(num_variants, options.variants if split == "train" else 1))
     lines, reasons = [], list[str]()
     for key in spread(labels, num_sources):
@@ -140,7 +141,7 @@ def _line(studio: Studio, i: int, variants: range) -> tuple[Line, str]:
     """Return a source's pictures, and why a build would reject it, if it would."""
     sources = studio.sources
     mask = None if sources.masks is None else sources.path(sources.masks[i])
-    label = None if sources.labels is None else sources.labels[i]
+    label = sources.label(i)
     try:
         source = decode_source(sources.keys[i], sources.path(sources.images[i]), mask, label, studio.spec)
     except RejectedSource as error:
@@ -150,7 +151,7 @@ def _line(studio: Studio, i: int, variants: range) -> tuple[Line, str]:
     made = [_cell(studio, source, variant) for variant in variants]
     reason = next((cell.text for cell in made if cell.image is None), "")
     height, width = source.image.shape[:2]
-    remark = "" if label is None else f"{sources.class_names[label]}, "
+    remark = "" if label is None else f"{format_label(label, sources.class_names)}, "
     remark += f"{height}×{width}" + (", rejected: it would have no records" if reason else "")
     return Line(caption=source.key, cells=[Cell(image=source.image, mask=source.mask), *made], remark=remark), reason
 
@@ -161,5 +162,5 @@ def _cell(studio: Studio, source: Decoded, variant: int) -> Cell:
         record = render(source, studio.pipeline, studio.spec, seed=studio.options.seed, variant=variant)
     except RejectedSource as error:
         return Cell(text=str(error))
-    example = decode_record(record)
+    example = decode_record(record, multilabel=studio.spec.kind == "multilabel")
     return Cell(image=example["image"], mask=example.get("mask"))

@@ -51,6 +51,8 @@ def _target(found: Inspection) -> str:
     target = found.manifest.target
     if target.kind == "class":
         return f"class, {target.num_classes} of them"
+    if target.kind == "multilabel":
+        return f"any number of {target.num_classes} labels an image"
     names = f": {', '.join(target.class_names)}" if target.class_names else ""
     ignored = "" if target.ignore_class is None else f", {target.ignore_class} is ignored"
     mapped = found.manifest.settings["pixels"].get("mask_map") or {}
@@ -123,7 +125,7 @@ def _classes(found: Inspection) -> Iterator[str]:
     if not counts:
         return
     width = max(len(name) for name in names[:MOST_CLASSES]) + 7
-    yield "sources of each class"
+    yield f"sources of each {'label' if found.manifest.target.kind == 'multilabel' else 'class'}"
     yield f"  {'':<{width}}" + "".join(f"{split:>12}" for split in counts)
     for i, name in enumerate(names[:MOST_CLASSES]):
         yield f"  {f'{i:>3}  {name}':<{width}}" + "".join(f"{of_split[i]:>12,}" for of_split in counts.values())

@@ -12,11 +12,12 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
 from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
-from precompute.plan.listing import Entry, read_listing
+from precompute.plan.listing import Entry, label_of, read_listing
 from precompute.plan.places import shard_places, spread
 from precompute.reading import choose_row
 from precompute.record.stored import decode_record
 from precompute.record.tfrecord import read_records
+from precompute.text import format_label
 
 __all__ = ["draw_stored", "stored_sheet"]
 
@@ -68,7 +69,8 @@ def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row],
     """Return what is drawn."""
     entries = read_listing(DatasetPaths(out).sources(manifest.generation, split))
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
-    keys = spread({key: entry.get("label") for key, entry in entries.items()}, num_sources, left_out=skipped)
+    labels = {key: label_of(entry) for key, entry in entries.items()}
+    keys = spread(labels, num_sources, left_out=skipped)
     columns = [_read_column(out, manifest, split, row, _positions(manifest, split, entries, keys)) for row in rows]
     names = manifest.target.class_names
     return Sheet(
@@ -79,7 +81,7 @@ def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row],
             Line(
                 caption=key,
                 cells=[column[key] for column in columns],
-                remark=names[entries[key]["label"]] if "label" in entries[key] else "",
+                remark="" if (label := labels[key]) is None else format_label(label, names),
             )
             for key in keys
         ],
@@ -108,12 +110,12 @@ def _read_column(
     out: Path, manifest: Manifest, split: str, row: Row, positions: Mapping[int, Mapping[int, str]]
 ) -> dict[str, Cell]:
     """Return the pictures of one row by key."""
-    cells = {}
+    cells, multilabel = {}, manifest.target.kind == "multilabel"
     for block, wanted in positions.items():
         path = manifest.shard_path(out, split, row.row, block)
         for index, record in enumerate(read_records(path)):
             if index in wanted:
-                cells[wanted[index]] = _cell(decode_record(record), wanted[index], path)
+                cells[wanted[index]] = _cell(decode_record(record, multilabel=multilabel), wanted[index], path)
             if index >= max(wanted):
                 break
     lacking = [key for wanted in positions.values() for key in wanted.values() if key not in cells]

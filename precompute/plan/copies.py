@@ -27,6 +27,11 @@ def give_copies(sources: Sources, *, class_copies: Mapping[str, int], balance: b
     if not class_copies and not balance:
         return sources
     option = "balance" if balance else "class_copies"
+    if sources.label_sets is not None:
+        raise UsageError(
+            f"{option}: expected sources with a class each, these have several labels, so that copies for a rare one "
+            "would multiply others too; weigh the labels when training."
+        )
     if sources.labels is None:
         raise UsageError(
             f"{option}: expected sources with a class each, these have masks, which hold several classes; weigh their "

@@ -7,16 +7,25 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
 from precompute.options import MOST_COPIES
 from precompute.sources.source import Sources
 
-__all__ = ["Entry", "compare_listing", "listing_lines", "read_listing", "sources_of_listing", "split_of_keys"]
+__all__ = [
+    "Entry",
+    "compare_listing",
+    "label_of",
+    "listing_lines",
+    "read_listing",
+    "sources_of_listing",
+    "split_of_keys",
+]
 
 Entry = dict[str, Any]
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("key", "image", "mask", "group", "sha256", "mask_sha256"), str),
-    **dict.fromkeys(("label", "copies", "num_bytes"), int),
+    **dict.fromkeys(("copies", "num_bytes"), int),
 }
 
 
@@ -38,12 +47,12 @@ def listing_lines(
 
 
 def _entry(sources: Sources, i: int, sha256: Mapping[str, str], mask_sha256: Mapping[str, str]) -> Entry:
-    key = sources.keys[i]
+    key, label = sources.keys[i], sources.label(i)
     return {
         "key": key,
         "image": sources.images[i],
         "mask": None if sources.masks is None else sources.masks[i],
-        "label": None if sources.labels is None else sources.labels[i],
+        "label": list(label) if isinstance(label, tuple) else label,
         "group": None if sources.groups is None else sources.groups[i],
         "copies": sources.num_copies(i),
         "num_bytes": sources.num_bytes[i],
@@ -82,8 +91,15 @@ def _check_entry(entry: Any, where: str) -> None:
             raise DatasetError(f"{where}: {name}: expected {kind.__name__}, got {value!r:.60}.")
         if kind is str and not _is_name(value):
             raise DatasetError(f"{where}: {name}: {value!r:.60} cannot be a name.")
+    if not _is_label(entry.get("label", 0)):
+        raise DatasetError(f"{where}: label: expected a class index or a list of them, got {entry['label']!r:.60}.")
     if not 1 <= entry.get("copies", 1) <= MOST_COPIES:
         raise DatasetError(f"{where}: copies: expected 1 to {MOST_COPIES}, got {entry['copies']!r:.60}.")
+
+
+def _is_label(value: Any) -> bool:
+    numbers = value if isinstance(value, list) else [value]
+    return all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
 
 
 def _is_name(value: str) -> bool:
@@ -91,6 +107,12 @@ def _is_name(value: str) -> bool:
         return bool(value) and b"\0" not in value.encode()
     except UnicodeEncodeError:  # half of a pair of surrogates
         return False
+
+
+def label_of(entry: Entry) -> Label | None:
+    """Return the class or the classes of a source; None when it has a mask."""
+    label: Any = entry.get("label")
+    return tuple(label) if isinstance(label, list) else label
 
 
 def split_of_keys(listing: Mapping[str, Mapping[str, Entry]]) -> dict[str, str]:
@@ -104,7 +126,8 @@ def sources_of_listing(
     """Return the sources that a generation was made from, without looking for them again."""
     pairs = sorted((key, split) for split, entries in listing.items() for key in entries)
     entries = [listing[split][key] for key, split in pairs]
-    labels = [entry.get("label") for entry in entries]
+    labels = [label_of(entry) for entry in entries]
+    label_sets = [label for label in labels if isinstance(label, tuple)]
     masks = [entry.get("mask") for entry in entries]
     groups = [entry.get("group") for entry in entries]
     return Sources(
@@ -112,7 +135,8 @@ def sources_of_listing(
         keys=[key for key, _ in pairs],
         images=[entry["image"] for entry in entries],
         masks=[mask for mask in masks if mask is not None] if any(masks) else None,
-        labels=[label for label in labels if label is not None] if not any(masks) else None,
+        labels=[label for label in labels if isinstance(label, int)] if not any(masks) and not label_sets else None,
+        label_sets=label_sets or None,
         splits=[split for _, split in pairs],
         groups=groups if any(groups) else None,
         num_bytes=[entry["num_bytes"] for entry in entries],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import Label, Manifest
 from precompute.errors import DatasetError
 from precompute.plan.blocks import block_bounds, order_places
 from precompute.plan.listing import Entry
@@ -32,16 +32,16 @@ def shard_places(manifest: Manifest, split: str, entries: Mapping[str, Entry]) -
     ]
 
 
-def spread(labels: Mapping[str, int | None], number: int, *, left_out: Collection[str] = ()) -> list[str]:
+def spread(labels: Mapping[str, Label | None], number: int, *, left_out: Collection[str] = ()) -> list[str]:
     """Return a fixed choice of keys to look at, as many classes as fit; the same one on every machine.
 
     Args:
-        labels: Class of each key, None where there are no classes.
+        labels: Class or classes of each key, None where there are none.
         number: How many to choose.
         left_out: Keys that are not to be chosen.
     """
     keys = [key for key in labels if key not in left_out]
-    of_class: Counter[int | None] = Counter()
+    of_class: Counter[Label | None] = Counter()
     ranked = []
     for position, (i, _) in enumerate(order_places(keys)):
         label = labels[keys[i]]

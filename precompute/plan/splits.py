@@ -8,13 +8,16 @@ import numbers
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.plan.strata import label_strata
 from precompute.sources.source import Sources
 
 __all__ = ["assign_splits"]
 
 _PERSON = b"augonce-split-1"
+_Label = TypeVar("_Label", int, tuple[int, ...])
 _FILLED = ("test", "validation")  # in this order; what remains is train's
 
 
@@ -27,9 +30,10 @@ def assign_splits(
 ) -> Sources:
     """Return the sources with every split filled in, and notes on what the user should know.
 
-    Per class (masks are one class, a group counts under its commonest) groups are ordered by a hash; a source without
-    a group is one of its own. Test takes the first round(fraction · number of groups), at least one, validation the
-    next, and at least one stays in train. No seed has a part in it, nor has the order of the sources.
+    Per class (masks are one class, sources of several labels are put together by `label_strata`, a group counts under
+    what most of it have) groups are ordered by a hash; a source without a group is one of its own. Test takes the first
+    round(fraction · number of groups), at least one, validation the next, and at least one stays in train. No seed has
+    a part in it, nor has the order of the sources.
 
     Args:
         sources: Their splits, where they have one already, stay. Fractions fill only the splits that none has, from
@@ -178,12 +182,18 @@ def _number_units(sources: Sources) -> tuple[list[int], list[int]]:
 
 def _unit_classes(sources: Sources, of_source: list[int], num_units: int) -> list[int]:
     """Return the commonest class of each unit, the smaller index when two are equally common."""
+    if sources.label_sets is not None:
+        return label_strata(_commonest(sources.label_sets, of_source, num_units))
     if sources.labels is None:
         return [0] * num_units
-    if sources.groups is None:
-        return sources.labels
-    counts: list[Counter[int]] = [Counter() for _ in range(num_units)]
-    for unit, label in zip(of_source, sources.labels, strict=True):
+    return _commonest(sources.labels, of_source, num_units)
+
+
+def _commonest(labels: list[_Label], of_source: list[int], num_units: int) -> list[_Label]:
+    if len(labels) == num_units:
+        return labels
+    counts: list[Counter[_Label]] = [Counter() for _ in range(num_units)]
+    for unit, label in zip(of_source, labels, strict=True):
         counts[unit][label] += 1
     return [min(count, key=lambda label: (-count[label], label)) for count in counts]
 
@@ -237,6 +247,8 @@ def _flag(split: str) -> str:
 
 
 def _class_text(sources: Sources, label: int) -> str:
+    if sources.label_sets is not None:
+        return "sources of like labels"
     if sources.labels is None:
         return "all sources"
     return f"class {sources.class_names[label]!r}"
@@ -275,9 +287,12 @@ def _missing_notes(sources: Sources, splits: list[str]) -> list[str]:
             "NO VALIDATION SPLIT: nothing will show whether a model that is trained on this dataset has learnt or "
             "memorized. Give --validation-split 0.2, say, or a folder named val."
         )
-    if sources.labels is not None:
-        trained = {label for label, split in zip(sources.labels, splits, strict=True) if split == "train"}
-        lacking = [sources.class_names[label] for label in sorted(set(sources.labels) - trained)]
-        if lacking:
-            notes.append(f"Classes that have no source in train:\n{first_few(lacking)}")
+    trained, every = set[int](), set[int]()
+    for i, split in enumerate(splits):
+        every.update(sources.classes(i))
+        if split == "train":
+            trained.update(sources.classes(i))
+    lacking = [sources.class_names[label] for label in sorted(every - trained)]
+    if lacking:
+        notes.append(f"Classes that have no source in train:\n{first_few(lacking)}")
     return notes

@@ -50,9 +50,9 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
     decoded, rejected = [], []
     for i in chosen:
         mask = None if sources.masks is None else sources.path(sources.masks[i])
-        label = None if sources.labels is None else sources.labels[i]
+        image = sources.path(sources.images[i])
         try:
-            decoded.append(decode_source(sources.keys[i], sources.path(sources.images[i]), mask, label, spec))
+            decoded.append(decode_source(sources.keys[i], image, mask, sources.label(i), spec))
         except RejectedSource as error:
             rejected.append(str(error))
     if not decoded:

@@ -27,7 +27,7 @@ from precompute.errors import DatasetError
 
 __all__ = ["Value", "decode_example", "encode_example"]
 
-Value: TypeAlias = bytes | int | float | Sequence[bytes] | Sequence[int] | Sequence[float]
+Value: TypeAlias = bytes | int | float | Sequence[bytes] | Sequence[int] | Sequence[float] | np.ndarray[Any, Any]
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # wire types; 3 and 4 are groups, which nothing writes any more
 FIELD_1, FIELD_2, FIELD_3 = (bytes([number << 3 | LENGTH]) for number in (1, 2, 3))
@@ -41,8 +41,8 @@ def encode_example(features: Mapping[str, Value]) -> bytes:
 
     Args:
         features: By key: bytes, an integer, a float, or a list of one of them; NumPy scalars and one-dimensional
-            arrays are welcome. The first item decides the type of a list. An empty list is a feature without a type,
-            as ``tf.train.Feature()`` is; an empty array keeps the type of its dtype.
+            arrays are welcome, those of bytes with dtype object. The first item decides the type of a list. An empty
+            list is a feature without a type, as ``tf.train.Feature()`` is; an empty array keeps the type of its dtype.
 
     Raises:
         TypeError: A value is of another type (text, None …), or a list mixes types.
@@ -123,10 +123,10 @@ def _list_feature(values: Sequence[Any], first: Any) -> bytes:
 
 
 def _array_feature(values: np.ndarray[Any, Any]) -> bytes:
-    if values.ndim != 1 or values.dtype.kind not in "biuf":
-        raise TypeError(f"expected a one-dimensional array of numbers, got {values.dtype} {values.shape}.")
+    if values.ndim != 1 or values.dtype.kind not in "biufO":
+        raise TypeError(f"expected a one-dimensional array of numbers or bytes, got {values.dtype} {values.shape}.")
     if not values.size:  # an empty packed field leaves no bytes at all
-        return _field(FIELD_2 if values.dtype.kind == "f" else FIELD_3, b"")
+        return _field({"O": FIELD_1, "f": FIELD_2}.get(values.dtype.kind, FIELD_3), b"")
     items = values.tolist()
     return _list_feature(items, items[0])
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
-from precompute.record.example import encode_example
+from precompute.record.example import Value, encode_example
 from precompute.record.mask_ids import AllowedIds, UnknownIds
 from precompute.record.pipeline import Pipeline
 from precompute.record.pixels import decode_image, decode_mask, encode_image, encode_mask
@@ -32,7 +33,7 @@ class RecordSpec:
         width: Likewise.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
         quality: Of JPEG, 1 to 100.
-        kind: ``"class"`` or ``"mask"``.
+        kind: ``"class"``, ``"multilabel"`` or ``"mask"``.
         class_names: Name of each class index; empty for masks without names.
         mask_map: Id in the file → class id.
         max_class_id: Largest id that a mask may hold after the map, the ignore class apart.
@@ -66,7 +67,7 @@ class Decoded:
         filename: Name of the image file.
         image: uint8 [H, W, 3], RGB.
         mask: uint8 or uint16 [H, W], or None.
-        label: Class index, or None.
+        label: Class index, sorted class indices where images have several labels, or None.
         sha256: Of the image file's bytes.
         mask_sha256: Of the mask file's bytes, or None.
     """
@@ -75,7 +76,7 @@ class Decoded:
     filename: str
     image: NDArray[np.uint8]
     mask: NDArray[Any] | None
-    label: int | None
+    label: Label | None
     sha256: str
     mask_sha256: str | None
 
@@ -95,7 +96,7 @@ class Decoded:
         return self if self.mask is None else replace(self, mask=self.mask.astype(dtype, copy=False))
 
 
-def decode_source(key: str, image: Path, mask: Path | None, label: int | None, spec: RecordSpec) -> Decoded:
+def decode_source(key: str, image: Path, mask: Path | None, label: Label | None, spec: RecordSpec) -> Decoded:
     """Read and decode one source.
 
     Raises:
@@ -179,7 +180,7 @@ def encode_record(
     copy: int = 0,
 ) -> bytes:
     """Return the record of what `augment` gave for a source."""
-    features: dict[str, bytes | int] = {
+    features: dict[str, Value] = {
         "augment/copy": copy,
         "augment/key": source.key.encode(),
         "augment/seed": seed,
@@ -191,9 +192,13 @@ def encode_record(
         "image/source_id": str(source_id(source.key)).encode(),
         "image/width": image.shape[1],
     }
-    if source.label is not None:
+    if isinstance(source.label, int):
         features["image/class/label"] = source.label
         features["image/class/text"] = spec.class_names[source.label].encode()
+    elif source.label is not None:
+        names = [spec.class_names[label].encode() for label in source.label]
+        features["image/class/label"] = np.array(source.label, np.int64)
+        features["image/class/text"] = np.array(names, object)  # an array keeps its type when it is empty
     if mask is not None:
         features["image/segmentation/class/encoded"] = encode_mask(mask, spec.mask_encoding)
         features["image/segmentation/class/format"] = spec.mask_encoding.encode()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import Manifest, Target
 from precompute.errors import DatasetError
 from precompute.record.example import decode_example
 
@@ -25,13 +25,17 @@ MOST_DIGITS = 20
 ENCODINGS = ("jpeg", "png")  # no others: Pillow hands some formats to programs of their own
 
 
-def decode_record(record: bytes) -> Example:
+def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
     """Return one stored record as Python and NumPy values.
+
+    Args:
+        record: Its bytes.
+        multilabel: It has any number of labels: a list of one looks like a class otherwise.
 
     Returns:
         `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `seed`, `variant` (−1 in the original row), `copy`
-        and `source_id` (int), `format` (str); then `label` (int) and `class_name` (str), or `mask` (uint8 or uint16
-        [H, W], class ids).
+        and `source_id` (int), `format` (str); then `label` (int) and `class_name` (str), or `labels` (list of int) and
+        `class_names` (list of str), or `mask` (uint8 or uint16 [H, W], class ids).
 
     Raises:
         DatasetError: It is not a record of this format, or its image or mask cannot be decoded.
@@ -51,7 +55,12 @@ def decode_record(record: bytes) -> Example:
         "source_id": _number(features, "image/source_id"),
         "format": encoding,
     }
-    if "image/class/label" in features:
+    if multilabel:
+        example["labels"] = _values(features, "image/class/label", int)
+        example["class_names"] = [
+            _decoded(name, "image/class/text") for name in _values(features, "image/class/text", bytes)
+        ]
+    elif "image/class/label" in features:
         example["label"] = _integer(features, "image/class/label")
         example["class_name"] = _text(features, "image/class/text")
     if "image/segmentation/class/encoded" in features:
@@ -71,11 +80,22 @@ def difference(example: Example, manifest: Manifest) -> str | None:
         return f"its image is stored as {example['format']}, expected {image.encoding}"
     if target.kind == "mask":
         return _mask_difference(example.get("mask"), manifest)
+    if target.kind == "multilabel":
+        return _labels_difference(example, target)
     label = example.get("label")
     if label is None or not 0 <= label < target.num_classes:
         return f"its class is {label}, expected 0 to {target.num_classes - 1}"
     name = target.class_names[label] if label < len(target.class_names) else None
     return None if example["class_name"] == name else f"class {label} is {example['class_name']!r}, expected {name!r}"
+
+
+def _labels_difference(example: Example, target: Target) -> str | None:
+    labels = example.get("labels")
+    if labels is None or labels != sorted(set(labels)) or not all(0 <= label < target.num_classes for label in labels):
+        return f"its labels are {labels}, expected ascending ones from 0 to {target.num_classes - 1}"
+    names = [name for label in labels for name in target.class_names[label : label + 1]]
+    found = example["class_names"]
+    return None if found == names else f"the labels {labels} are named {found}, expected {names}"
 
 
 def _mask_difference(mask: NDArray[Any] | None, manifest: Manifest) -> str | None:
@@ -137,6 +157,13 @@ def _value(features: dict[str, Any], key: str, kind: type) -> Any:
     return values[0]
 
 
+def _values(features: dict[str, Any], key: str, kind: type) -> list[Any]:
+    values = features.get(key)
+    if values is None or not all(isinstance(value, kind) for value in values):
+        raise DatasetError(f"{key}: expected a list of type {kind.__name__}, got {values!r:.60}.")
+    return list(values)
+
+
 def _bytes(features: dict[str, Any], key: str) -> bytes:
     value: bytes = _value(features, key, bytes)
     return value
@@ -148,10 +175,14 @@ def _integer(features: dict[str, Any], key: str) -> int:
 
 
 def _text(features: dict[str, Any], key: str) -> str:
+    return _decoded(_bytes(features, key), key)
+
+
+def _decoded(content: bytes, key: str) -> str:
     try:
-        return _bytes(features, key).decode()
+        return content.decode()
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{key}: expected text in UTF-8, got {_bytes(features, key)!r:.60}.") from error
+        raise DatasetError(f"{key}: expected text in UTF-8, got {content!r:.60}.") from error
 
 
 def _number(features: dict[str, Any], key: str) -> int:

@@ -93,8 +93,8 @@ def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: M
 
 
 def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
-    if sources.kind == "class":
-        return Target(kind="class", num_classes=len(sources.class_names), class_names=sources.class_names)
+    if sources.kind != "mask":
+        return Target(kind=sources.kind, num_classes=len(sources.class_names), class_names=sources.class_names)
     ignore = plan.settings["dataset"]["ignore_class"]
     given = known_num_classes(plan.settings["dataset"]["num_classes"], sources.class_names)
     return Target(

@@ -133,7 +133,7 @@ def _place(sources: Sources, i: int, copy: int, entries: Mapping[str, Entry]) ->
         copy=copy,
         image=str(sources.path(sources.images[i])),
         mask=None if sources.masks is None else str(sources.path(sources.masks[i])),
-        label=None if sources.labels is None else sources.labels[i],
+        label=sources.label(i),
         sha256=entry.get("sha256"),
         mask_sha256=entry.get("mask_sha256"),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from precompute.dataset.manifest import ORIGINAL_VARIANT
+from precompute.dataset.manifest import ORIGINAL_VARIANT, Label
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.record.pipeline import Pipeline
@@ -56,7 +56,7 @@ class Place:
     copy: int
     image: str
     mask: str | None
-    label: int | None
+    label: Label | None
     sha256: str | None = None  # what the files held when earlier rows were made, if there are any
     mask_sha256: str | None = None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 
-__all__ = ["Classes", "make_classes", "read_label"]
+__all__ = ["Classes", "LabelSets", "has_several", "make_classes", "make_label_sets", "read_label"]
 
 
 class Classes(NamedTuple):
@@ -17,6 +17,51 @@ class Classes(NamedTuple):
     names: list[str]
     indices: list[int]
     notes: list[str]
+
+
+class LabelSets(NamedTuple):
+    """Names of the classes, and the indices of each source's classes, sorted."""
+
+    names: list[str]
+    sets: list[tuple[int, ...]]
+    notes: list[str]
+
+
+def has_several(labels: Sequence[Any], keys: Sequence[str]) -> bool:
+    """Tell whether labels are lists, tuples or sets of labels: those of all sources, or of none.
+
+    Raises:
+        UsageError: Both kinds are there.
+    """
+    several = [isinstance(label, list | tuple | set | frozenset) for label in labels]
+    if any(several) and not all(several):
+        other = several.index(not several[0])
+        raise UsageError(
+            "labels: expected one label for each image, or a list of labels for each (a list of one for an image that "
+            f"has one), got both: {labels[0]!r} for {keys[0]!r}, {labels[other]!r} for {keys[other]!r}."
+        )
+    return all(several)
+
+
+def make_label_sets(
+    labels: Sequence[Collection[object]], keys: Sequence[str], class_names: list[str] | None
+) -> LabelSets:
+    """Number the classes as `make_classes` does; a label that an image has twice counts once.
+
+    Raises:
+        UsageError: A label is neither a class name nor a class index, or names and numbers are mixed.
+        SourceError: A label is not among `class_names`, or no image has any.
+    """
+    flat = [read_label(label, key) for of_source, key in zip(labels, keys, strict=True) for label in of_source]
+    if not flat:
+        raise SourceError(
+            f"labels: expected a label for some of the images, got empty lists for all {len(labels):,} of them."
+        )
+    of_flat = [key for of_source, key in zip(labels, keys, strict=True) for _ in of_source]
+    classes = make_classes(flat, of_flat, class_names)
+    indices = iter(classes.indices)
+    sets = [tuple(sorted({next(indices) for _ in of_source})) for of_source in labels]
+    return LabelSets(classes.names, sets, classes.notes)
 
 
 def read_label(label: object, key: str) -> str | int:
@@ -35,7 +80,7 @@ def read_label(label: object, key: str) -> str | int:
         except TypeError:
             pass
     shape = getattr(label, "shape", ())
-    hint = " One number is expected, not one-hot: use argmax." if shape else ""
+    hint = " One number is expected, not one-hot: use argmax; for several labels, a list of them." if shape else ""
     raise UsageError(
         f"labels: expected a class name or a class index for {key!r}, "
         f"got {type(label).__name__} {'of shape ' + str(tuple(shape)) if shape else repr(label)}.{hint}"

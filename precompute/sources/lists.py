@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.checks import check_class_names, check_keys
-from precompute.sources.labels import make_classes, read_label
+from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.source import SPLITS, Source, Sources
 
 __all__ = ["from_iterable", "from_lists"]
@@ -21,7 +21,7 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
     """Check sources and put them into columns, sorted by key.
 
     Args:
-        sources: All with a label, or all with a mask.
+        sources: All with a label, all with a list of labels, or all with a mask.
         class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
 
     Raises:
@@ -40,14 +40,15 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
     num_bytes = _check_files(images + (masks or []))
     root = _common_parent(images + (masks or []))
     keys = [str(item.key) for item in items]
-    classes = None if masked else make_classes([read_label(item.label, item.key) for item in items], keys, names)
+    classes = None if masked else _number_classes([item.label for item in items], keys, names)
     groups = [_group(item) for item in items]
     return Sources(
         root=root,
         keys=keys,
         images=_below(root, images),
         masks=None if masks is None else _below(root, masks),
-        labels=None if classes is None else classes.indices,
+        labels=classes.indices if isinstance(classes, Classes) else None,
+        label_sets=classes.sets if isinstance(classes, LabelSets) else None,
         splits=[_split(item) for item in items],
         groups=None if all(group is None for group in groups) else groups,
         num_bytes=[num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items))],
@@ -59,7 +60,7 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
 def from_lists(
     *,
     images: Iterable[str | Path],
-    labels: Iterable[str | int] | None = None,
+    labels: Iterable[str | int | Collection[str | int]] | None = None,
     masks: Iterable[str | Path] | None = None,
     splits: Iterable[str | None] | None = None,
     groups: Iterable[str | int | None] | None = None,
@@ -70,7 +71,7 @@ def from_lists(
 
     Args:
         images: Paths of the image files.
-        labels: Class names or class indices; this or `masks`.
+        labels: Class names or class indices, or for each image a list, tuple or set of them; this or `masks`.
         masks: Paths of the mask files; this or `labels`.
         splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         groups: Sources of one group always share a split; None when a source stands alone.
@@ -168,6 +169,12 @@ def _check_target(items: list[Source]) -> bool:
             f"{len(items) - len(masked):,} labels. With masks:\n{first_few(masked)}"
         )
     return bool(masked)
+
+
+def _number_classes(labels: list[Any], keys: list[str], names: list[str] | None) -> Classes | LabelSets:
+    if has_several(labels, keys):
+        return make_label_sets(labels, keys, names)
+    return make_classes([read_label(label, key) for label, key in zip(labels, keys, strict=True)], keys, names)
 
 
 def _file(path: Any, role: str, where: str | int) -> str:

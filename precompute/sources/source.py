@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from precompute.dataset.manifest import SPLITS
+from precompute.dataset.manifest import SPLITS, Label
 
 __all__ = ["SPLITS", "Source", "Sources"]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One original: an image with its label or mask.
+    """One original: an image with its label, labels or mask.
 
     Attributes:
         key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
         image: Path of the image file.
         mask: Path of the mask file, the class id in each pixel; None when there is a label instead.
-        label: Class name, or class index into ``class_names``; None when there is a mask instead.
+        label: Class name, or class index into ``class_names``; a list, tuple or set of them, which may be empty, where
+            images have several labels; None when there is a mask instead.
         split: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         group: Sources of one group (a patient, a scene) always share a split; None when each stands alone.
     """
@@ -27,7 +28,7 @@ class Source:
     key: str
     image: str | Path
     mask: str | Path | None = None
-    label: str | int | None = None
+    label: str | int | Collection[str | int] | None = None
     split: str | None = None
     group: str | None = None
 
@@ -41,12 +42,13 @@ class Sources:
         keys: Unique, sorted.
         images: Paths, posix, below `root` (absolute when `root` is None).
         masks: Likewise, or None when the target is a class.
-        labels: Class index of each source into `class_names`, or None when the target is a mask.
+        labels: Class index of each source into `class_names`, or None when it has none or several.
+        label_sets: Class indices of each source, sorted, or None when it has one class or a mask.
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus that of the mask file.
         copies: Places of each source in every row, or None when each has one.
-        class_names: For classes: the name of each index. For masks: empty unless given.
+        class_names: For classes and labels: the name of each index. For masks: empty unless given.
         strangers: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         notes: What the user should hear about how the sources were read.
     """
@@ -56,6 +58,7 @@ class Sources:
     images: list[str]
     masks: list[str] | None = None
     labels: list[int] | None = None
+    label_sets: list[tuple[int, ...]] | None = None
     splits: list[str | None] = field(default_factory=list)
     groups: list[str | None] | None = None
     num_bytes: list[int] = field(default_factory=list)
@@ -69,8 +72,21 @@ class Sources:
 
     @property
     def kind(self) -> str:
-        """The target that all sources have: ``"mask"`` or ``"class"``."""
-        return "mask" if self.masks is not None else "class"
+        """The target that all sources have: ``"mask"``, ``"multilabel"`` or ``"class"``."""
+        if self.masks is not None:
+            return "mask"
+        return "class" if self.label_sets is None else "multilabel"
+
+    def label(self, i: int) -> Label | None:
+        """Return the class or the classes of a source; None when it has a mask."""
+        if self.label_sets is not None:
+            return self.label_sets[i]
+        return None if self.labels is None else self.labels[i]
+
+    def classes(self, i: int) -> tuple[int, ...]:
+        """Return all classes of a source; none when it has a mask."""
+        label = self.label(i)
+        return (label,) if isinstance(label, int) else label or ()
 
     def num_copies(self, i: int) -> int:
         """Return how many places a source takes in every row."""
@@ -88,6 +104,7 @@ class Sources:
             images=[self.images[i] for i in indices],
             masks=None if self.masks is None else [self.masks[i] for i in indices],
             labels=None if self.labels is None else [self.labels[i] for i in indices],
+            label_sets=None if self.label_sets is None else [self.label_sets[i] for i in indices],
             splits=[self.splits[i] for i in indices],
             groups=None if self.groups is None else [self.groups[i] for i in indices],
             num_bytes=[self.num_bytes[i] for i in indices],
