@@ -37,11 +37,12 @@ class Stored:
         keys: Split → keys of one row, sorted.
         rows: Split → numbers of the rows.
         records: (split, row, key) → features of the record, as TensorFlow's own classes parse them.
+        by_pixels: Bytes of an image → its row and key.
     """
 
     def __init__(self, out: Path) -> None:
         self.records: dict[tuple[str, int, str], Any] = {}
-        self._by_pixels: dict[bytes, Seen] = {}
+        self.by_pixels: dict[bytes, Seen] = {}
         for shard in sorted((out / "data").rglob("*.tfrecord-*")):
             split, _, row = shard.name.split(".")[0].rpartition("-")[2].partition("_r")
             for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
@@ -50,7 +51,7 @@ class Stored:
                 assert (split, int(row), key) not in self.records
                 self.records[split, int(row), key] = features
                 pixels = decode(features["image/encoded"].bytes_list.value[0])
-                assert self._by_pixels.setdefault(pixels.tobytes(), (int(row), key)) == (int(row), key)
+                assert self.by_pixels.setdefault(pixels.tobytes(), (int(row), key)) == (int(row), key)
         self.keys = {split: sorted({k for s, _, k in self.records if s == split}) for split, _, _ in self.records}
         self.rows = {split: sorted({r for s, r, _ in self.records if s == split}) for split, _, _ in self.records}
 
@@ -60,7 +61,7 @@ class Stored:
 
     def name(self, images: Any) -> list[Seen]:
         """Return (row, key) of each image of a batch."""
-        return [self._by_pixels[np.asarray(image).astype(np.uint8).tobytes()] for image in images]
+        return [self.by_pixels[np.asarray(image).astype(np.uint8).tobytes()] for image in images]
 
     def epoch(self, dataset: Iterable[Any]) -> list[Seen]:
         """Return (row, key) of all that one iteration yields, in its order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from test_train_datasets import write_masks
 
 from precompute.errors import UsageError
 from train.cli import main, make_parser
+from train.option_groups import FIT_GROUPS
 from train.options import EvaluateOptions, FitOptions, flag
 from train.use_options import ExportOptions, PredictOptions
 
@@ -63,6 +65,16 @@ def test_help_states_each_option_with_its_default(capsys):
         assert flag(f.name) in text
         if f.default not in (None, False):
             assert f"(default: {f.default})" in text
+
+
+def test_options_of_fit_stand_in_groups_that_name_only_what_there_is():
+    grouped = [name for names in FIT_GROUPS.values() for name in names]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) <= {f.name for f in dataclasses.fields(FitOptions)}
+    [commands] = [action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    shown = {group.title: group._group_actions for group in commands.choices["fit"]._action_groups}
+    for title, names in FIT_GROUPS.items():
+        assert {action.dest for action in shown[title]} == set(names)
 
 
 @pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--epochs", "many"], ["--colour", "red"]])

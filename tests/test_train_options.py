@@ -51,13 +51,13 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("batch_sise = 3", "there is no option 'batch_sise'. Did you mean batch_size?"),
+        ("batch_sise = 3", "there is no option 'batch_sise'. Did you mean batch-size?"),
         ('epochs = "many"', "--epochs: expected int, got 'many'."),
         ("seed = true", "--seed: expected int, got True."),
         ('schedule = "linear"', "--schedule: expected cosine or plateau or constant, got 'linear'."),
         ("batch-size = 1\nbatch_size = 2", "'batch_size' is given twice"),
         ("epochs: 3", "cannot be read as TOML: "),
-        ("[fit]\nepochs = 3", "there is no option 'fit'."),
+        ("[fit]\nepochs = 3", "options stand at the top of the file; take away the line [fit]."),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name_and_the_key(content, message, tmp_path, capsys):
@@ -73,7 +73,12 @@ def test_without_a_dataset_or_a_run_to_repeat_it_says_so(tmp_path, capsys):
     assert main(["fit", "--run", str(tmp_path / "run")]) == 2
     assert "DATASET: expected the folder" in capsys.readouterr().err
     assert main(["fit", "--run", str(tmp_path / "run"), "--like", str(tmp_path / "none")]) == 1
-    assert "there is no run in this folder" in capsys.readouterr().err
+    assert f"--like {tmp_path / 'none'}: there is no run in this folder" in capsys.readouterr().err
+
+
+def test_a_file_of_options_that_is_not_there_is_named(tmp_path, capsys):
+    assert main(["fit", "data", "--run", "run", "--options", str(tmp_path / "none.toml")]) == 2
+    assert f"--options: {tmp_path / 'none.toml'} cannot be read: No such file or directory." in capsys.readouterr().err
 
 
 def test_a_run_keeps_its_options_as_toml_and_is_repeated_by_like(tmp_path):

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from precompute.errors import BadSourcesError, PrecomputeError, UsageError, first_few
+from precompute.errors import BadSourcesError, PrecomputeError, SettingsError, UsageError, first_few
+from train.option_groups import FIT_GROUPS
 from train.options import EvaluateOptions, FitOptions
 from train.start import quiet_stderr, require_tensorflow
 from train.use_options import ExportOptions, PredictOptions
@@ -16,6 +17,7 @@ from train.use_options import ExportOptions, PredictOptions
 __all__ = ["main", "make_parser"]
 
 INTERRUPTED = 130
+EXIT_CODES = "exit codes: 0 done, 1 user error, 2 usage, 3 image files that cannot be used, 130 interrupted"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,11 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, made from the options."""
-    parser = argparse.ArgumentParser(prog="train", description="Train Keras models from datasets made by precompute.")
+    parser = argparse.ArgumentParser(
+        prog="train", description="Train Keras models from datasets made by precompute.", epilog=EXIT_CODES
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     text = "train a model, or go on with a run that was stopped"
-    command = commands.add_parser("fit", help=text, description=text.capitalize() + ".")
+    usage = "train fit DATASET --run RUN [OPTIONS]"  # some thirty options are listed below it, with their groups
+    command = commands.add_parser("fit", help=text, description=text.capitalize() + ".", usage=usage)
     command.add_argument("dataset", metavar="DATASET", nargs="?", help="folder that precompute has written")
     command.add_argument("--run", required=True, metavar="RUN", help="folder of the run: models, history, pictures")
     command.add_argument(
@@ -58,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--like", metavar="RUN", help="a run whose dataset and options hold, where nothing else is given"
     )
-    FitOptions.add_arguments(command)
+    FitOptions.add_arguments(command, FIT_GROUPS)
     command.add_argument("--restart", action="store_true", help="throw away the run that the folder holds")
     command.add_argument("--quiet", action="store_true", help="say only what went wrong")
     command.set_defaults(run_command=_fit)
@@ -127,7 +132,10 @@ def _what_to_fit(parsed: argparse.Namespace) -> tuple[str, FitOptions]:
     if parsed.like is not None:
         from train.run_folder import RunFolder
 
-        settings = RunFolder(parsed.like).load_settings()
+        try:
+            settings = RunFolder(parsed.like).load_settings()
+        except SettingsError as error:
+            raise SettingsError(f"--like {error}") from error
         values = FitOptions.check_values(settings.options, f"--like: {parsed.like}")
         dataset = dataset if dataset is not None else settings.dataset
     if parsed.options is not None:

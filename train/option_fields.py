@@ -8,7 +8,7 @@ import difflib
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,9 @@ from precompute.errors import UsageError
 __all__ = ["Options", "check_at_least", "check_between", "flag", "option"]
 
 
-def option(default: Any, text: str, *, choices: tuple[str, ...] = (), decides: bool = True) -> Any:
+def option(
+    default: Any, text: str, *, choices: tuple[str, ...] = (), decides: bool = True, metavar: str | None = None
+) -> Any:
     """Return a field of an options class.
 
     Args:
@@ -26,8 +28,9 @@ def option(default: Any, text: str, *, choices: tuple[str, ...] = (), decides: b
         text: Help for the command line; it adds the default.
         choices: The only values accepted; empty for any.
         decides: Whether it decides the weights that come out: a run is continued only with the same value.
+        metavar: What the help shows for the value; by default it follows from the type.
     """
-    return field(default=default, metadata={"help": text, "choices": choices, "decides": decides})
+    return field(default=default, metadata={"help": text, "choices": choices, "decides": decides, "metavar": metavar})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,21 +46,32 @@ class Options:
                 raise UsageError(f"{flag(f.name)}: expected {' or '.join(choices)}, got {getattr(self, f.name)!r}.")
 
     @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Give the parser one argument a field; what the user does not give is absent from the result."""
+    def add_arguments(
+        cls, parser: argparse.ArgumentParser, groups: Mapping[str, Sequence[str]] = types.MappingProxyType({})
+    ) -> None:
+        """Give the parser one argument a field; what the user does not give is absent from the result.
+
+        Args:
+            parser: Takes the arguments.
+            groups: Title in the help → fields below it; those without a group stand with the parser's own.
+        """
         hints = typing.get_type_hints(cls)
+        place: dict[str, argparse._ActionsContainer] = {}
+        for title, names in groups.items():
+            place |= dict.fromkeys(names, parser.add_argument_group(title))
         for f in dataclasses.fields(cls):
             text = f.metadata["help"].replace("%", "%%")
             arguments: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text}
+            container = place.get(f.name, parser)
             if hints[f.name] is bool:
-                parser.add_argument(flag(f.name), action=argparse.BooleanOptionalAction, **arguments)
+                container.add_argument(flag(f.name), action=argparse.BooleanOptionalAction, **arguments)
                 continue
             if f.default is not None:
                 arguments["help"] += f" (default: {f.default})"
             kind = _plain_type(hints[f.name])
             choices = f.metadata["choices"] or None
-            metavar = None if choices else {int: "N", float: "X", str: "NAME"}[kind]
-            parser.add_argument(flag(f.name), type=kind, choices=choices, metavar=metavar, **arguments)
+            metavar = None if choices else f.metadata["metavar"] or {int: "N", float: "X", str: "NAME"}[kind]
+            container.add_argument(flag(f.name), type=kind, choices=choices, metavar=metavar, **arguments)
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace, before: Mapping[str, Any] | None = None) -> Self:
@@ -74,7 +88,9 @@ class Options:
         """
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise UsageError(f"--options: {path} cannot be read: {error.strerror}.") from error
+        except ValueError as error:
             raise UsageError(f"--options: {path} cannot be read as TOML: {error}.") from error
         return cls.check_values(content, f"--options: {path}")
 
@@ -90,8 +106,10 @@ class Options:
         for key, value in content.items():
             name = key.replace("-", "_")
             if name not in names:
+                if isinstance(value, Mapping):
+                    raise UsageError(f"{where}: options stand at the top of the file; take away the line [{key}].")
                 close = difflib.get_close_matches(name, names, n=1)
-                near = f" Did you mean {close[0]}?" if close else ""
+                near = f" Did you mean {flag(close[0])[2:]}?" if close else ""
                 raise UsageError(f"{where}: there is no option {key!r}.{near}")
             if name in values:
                 raise UsageError(f"{where}: {key!r} is given twice, with - and with _.")

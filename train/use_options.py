@@ -15,8 +15,12 @@ class PredictOptions(Options):
     """Options of `train predict`."""
 
     checkpoint: str = option("best", "which model of the run", choices=("best", "last"))
-    dataset: str | None = option(None, "folder of the dataset (default: the one that the run was trained on)")
-    pipeline: str | None = option(None, "file of the pipelines, where the dataset's manifest cannot hold the code")
+    dataset: str | None = option(
+        None, "folder of the dataset (default: the one that the run was trained on)", metavar="DIR"
+    )
+    pipeline: str | None = option(
+        None, "file of the pipelines, where the dataset's manifest cannot hold the code", metavar="FILE"
+    )
     draw: bool = option(False, "also write each image with its mask laid over it")
     model_size: bool = option(False, "masks at the size that the model works at (default: at that of the images)")
     batch_size: int = option(8, "images a step; changes no result")
