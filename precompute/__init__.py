@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
-    from precompute.loader import EpochRow, load
+    from precompute.loading.loader import EpochRow, load
     from precompute.preparing import prepare_images
     from precompute.reading import read
     from precompute.run.build import build
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from precompute.verification import verify
 
 _HOMES = {
-    "EpochRow": "precompute.loader",
+    "EpochRow": "precompute.loading.loader",
     "PrecomputeError": "precompute.errors",
     "Source": "precompute.sources.source",
     "build": "precompute.run.build",
     "drop": "precompute.run.change_rows",
     "follow": "precompute.run.follow",
-    "load": "precompute.loader",
+    "load": "precompute.loading.loader",
     "prepare_images": "precompute.preparing",
     "read": "precompute.reading",
     "regenerate": "precompute.run.change_rows",

@@ -34,7 +34,7 @@ def listen(log: Path) -> None:
 
     import train.fit
     from precompute import row_files
-    from precompute.epochs import EpochCounter
+    from precompute.loading.epochs import EpochCounter
 
     choose_row, hold, load_train = row_files.choose_row, EpochCounter.hold, train.fit.load_train
 

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import precompute
+from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
-from precompute.fresh import Moves, draw_moves
+from precompute.loading.fresh import Moves, draw_moves
 
 HEIGHT, WIDTH = 12, 17
 
@@ -132,14 +133,14 @@ def test_the_same_epoch_and_seed_give_the_same_draws_wherever_it_is_entered(out:
 def test_clean_epochs_are_left_as_they_are(out: Path) -> None:
     given = {"with_keys": True, "rows": [1]}
     clean = precompute.load(out, fresh="auto", clean_from=0, **given)
-    (original,) = [row.row for row in precompute.loader.Manifest.load(out).splits["train"].rows if row.original]
+    (original,) = [row.row for row in Manifest.load(out).splits["train"].rows if row.original]
     assert pixels(clean) == pixels(precompute.load(out, with_keys=True, rows=[original]))
 
 
 def test_mirroring_is_done_where_the_manifest_allows_it(tmp_path: Path, out: Path) -> None:
     forbidden = build(tmp_path, A.HorizontalFlip(p=0.5), no_mirroring=True)
     for dataset, allowed in ((out, ["horizontal"]), (forbidden, [])):
-        assert precompute.loader.Manifest.load(dataset).mirroring == allowed
+        assert Manifest.load(dataset).mirroring == allowed
         for step in ("horizontal", "vertical"):
             if step in allowed:
                 precompute.load(dataset, fresh=[step])

@@ -174,15 +174,7 @@ ALLOWED = {
     "dataset": "errors",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
-    "epochs": "dataset errors row_files",
-    "decoding": "dataset",
-    "parts": "errors",
-    "order": "parts",
-    "memory": "dataset order parts",
-    "row_files": "dataset errors",
-    "fresh": "dataset errors",
-    "finishing": "dataset errors fresh",
-    "loader": "dataset decoding epochs errors finishing memory order parts row_files",
+    "loading": "dataset errors",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "record": "dataset errors",
     "options": "errors",
@@ -200,16 +192,15 @@ ALLOWED = {
     "cli": "dataset errors look options run sources text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
-    "precompute": "errors loader preparing reading run sources verification",
+    "precompute": "errors loading preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
     "train": "precompute dataset errors preparing",
 }
 
 # One owner, or as few as can be, of what is slow to import.
-READING = ("loader", "epochs", "decoding", "finishing", "fresh", "memory", "order", "row_files")
 OWNERS = {
-    "tensorflow": {*(f"precompute.{name}" for name in READING), "train"},
-    "keras": {"precompute.loader", "precompute.epochs", "train"},
+    "tensorflow": {"precompute.loading", "train"},
+    "keras": {"precompute.loading", "train"},
     "albumentations": {"precompute.record"},
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from stored import Stored, build_rows
 
 import precompute
-from precompute import order
 from precompute.errors import UsageError
+from precompute.loading import order
 
 NUM_SOURCES = 32
 

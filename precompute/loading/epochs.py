@@ -12,7 +12,7 @@ import tensorflow as tf
 from precompute.dataset.leases import Lease
 from precompute.dataset.rows import Reading
 from precompute.errors import UsageError
-from precompute.row_files import RowFiles
+from precompute.loading.row_files import RowFiles
 
 __all__ = ["EpochCounter", "EpochRow"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from precompute.dataset.rows import position_of_epoch
-from precompute.order import RecordOrder
-from precompute.parts import Part
+from precompute.loading.order import RecordOrder
+from precompute.loading.parts import Part
 
 __all__ = ["HeldExamples"]
 

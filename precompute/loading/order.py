@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from precompute.parts import Part
+from precompute.loading.parts import Part
 
 __all__ = ["RecordOrder"]
 

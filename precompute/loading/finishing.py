@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest, Target
 from precompute.errors import UsageError
-from precompute.fresh import choose_steps, draw_moves
+from precompute.loading.fresh import choose_steps, draw_moves
 
 __all__ = ["batch_finisher"]
 

@@ -1,6 +1,6 @@
 """`precompute.load`: manifest → tf.data.
 
-Only this module and the ones that it imports from beside it load TensorFlow; none needs Albumentations or OpenCV.
+Nothing in this package needs Albumentations or OpenCV.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from precompute.dataset.guards import check_leaks, check_shards
 from precompute.dataset.leases import Lease, hold_rows
 from precompute.dataset.manifest import Manifest, Row, Split, read_row_file
 from precompute.dataset.rows import EXPECTED, Reading, select_rows
-from precompute.decoding import batch_parser
-from precompute.epochs import EpochCounter, EpochRow
 from precompute.errors import DatasetError, UsageError
-from precompute.finishing import batch_finisher
-from precompute.memory import HeldExamples
-from precompute.order import RecordOrder
-from precompute.parts import share_out
-from precompute.row_files import FixedRows, FollowedRows, RowFiles
+from precompute.loading.decoding import batch_parser
+from precompute.loading.epochs import EpochCounter, EpochRow
+from precompute.loading.finishing import batch_finisher
+from precompute.loading.memory import HeldExamples
+from precompute.loading.order import RecordOrder
+from precompute.loading.parts import share_out
+from precompute.loading.row_files import FixedRows, FollowedRows, RowFiles
 
 __all__ = ["EpochRow", "load"]
 
