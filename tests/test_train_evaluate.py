@@ -8,9 +8,10 @@ import pytest
 from made_run import make_run
 from test_train_datasets import write_classes, write_masks
 
-from precompute.errors import SettingsError, UsageError
+from precompute.errors import DatasetError, SettingsError, UsageError
 from train.evaluate import evaluate
 from train.options import EvaluateOptions
+from train.run_folder import RunFolder
 
 SIZES = {"train": 9, "validation": 6, "test": 12}
 
@@ -48,3 +49,20 @@ def test_a_dataset_of_another_target_is_refused(run, tmp_path):
     other = write_masks(tmp_path / "data", num_classes=3)
     with pytest.raises(SettingsError, match="target: class in the run, mask there"):
         evaluate(run, EvaluateOptions(dataset=str(other)))
+
+
+def test_a_dataset_that_has_moved_is_asked_for(tmp_path):
+    data = write_classes(tmp_path / "data")
+    run = make_run(tmp_path / "run", data)
+    data.rename(tmp_path / "moved")
+    with pytest.raises(DatasetError, match=r"is not there; where it has moved to, pass --dataset DIR\.") as error:
+        evaluate(run)
+    assert str(data) in str(error.value)
+    found = evaluate(run, EvaluateOptions(dataset=str(tmp_path / "moved")))
+    assert not found.is_final  # it was never finished
+
+
+def test_a_finished_run_is_final(run):
+    folder = RunFolder(run)
+    folder.write_json(folder.metrics, {"epochs": 1, "scores": {}})
+    assert evaluate(run).is_final

@@ -151,7 +151,9 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     from train.evaluate import evaluate
 
     result = evaluate(parsed.run, options)
-    _say(f"{options.checkpoint} model of {parsed.run} on {result.summary['num_images']} images of {options.split}")
+    so_far = "" if result.is_final else ", of a run that has not come to its end"
+    num_images = result.summary["num_images"]
+    _say(f"{options.checkpoint} model of {parsed.run} on {num_images} images of {options.split}{so_far}")
     for line in result.table:
         _say(f"  {line}")
     for path in (result.json_path, result.picture_path, result.scores_path):

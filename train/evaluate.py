@@ -26,6 +26,7 @@ class Evaluation:
         json_path: Of the scores.
         picture_path: Of predictions beside the truth: best, median and worst.
         scores_path: Of the picture of scores, class by class.
+        is_final: Whether the run has come to its end.
     """
 
     summary: dict[str, Any]
@@ -33,6 +34,7 @@ class Evaluation:
     json_path: Path
     picture_path: Path
     scores_path: Path
+    is_final: bool
 
 
 def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluation:
@@ -74,6 +76,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
         json_path=json_path,
         picture_path=picture_path,
         scores_path=scores_path,
+        is_final=folder.load_metrics() is not None,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import SettingsError
+from precompute.errors import DatasetError, SettingsError
 from train.run_folder import RunFolder, RunSettings
 from train.start import open_model, require_tensorflow
 from train.tasks import Task, make_task
@@ -50,6 +50,8 @@ def open_trained(run: str | Path, *, checkpoint: str, dataset: str | Path | None
     require_tensorflow()
     settings = RunFolder(run).load_settings()
     path = Path(dataset if dataset is not None else settings.dataset)
+    if dataset is None and not path.exists():
+        raise DatasetError(f"{path}: the dataset of {run} is not there; where it has moved to, pass --dataset DIR.")
     manifest = Manifest.load(path)
     task = make_task(manifest, ignore_class=settings.options.get("ignore_class"))
     folder, _, model = open_run_model(run, checkpoint)
