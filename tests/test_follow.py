@@ -245,7 +245,7 @@ def test_the_command_line(out: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["follow", str(out), "--keep", "3", "--rows", "1", "--seed", "5", *given]) == 0
     said = capsys.readouterr()
     assert said.out == "wrote 1 new row; train lists rows 0-3\n"
-    assert "wrote rows 3; train lists 1-3" in said.err
+    assert "wrote row 3; train lists 1-3" in said.err
     assert rows_of(out)[-1] == (3, 5, 3)
     assert main(["follow", str(out), "--keep", "1"]) == 2
     assert main(["follow", str(tmp_path / "nothing")]) == 1

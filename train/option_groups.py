@@ -19,6 +19,16 @@ FIT_GROUPS = {
         "early_stopping",
         "seed",
     ),
-    "images and targets": ("mixup", "cutmix", "label_smoothing", "class_weights", "ignore_class", "allow_leak"),
+    "images and targets": (
+        "fresh",
+        "clean_epochs",
+        "mixup",
+        "cutmix",
+        "label_smoothing",
+        "class_weights",
+        "ignore_class",
+        "allow_leak",
+        "lease_dir",
+    ),
     "machine": ("devices", "precision", "jit", "deterministic", "checkpoint_every"),
 }

@@ -59,6 +59,7 @@ class FitOptions(Options):
         "none",
         "none; balanced: by how rare a class is in the training targets; or a number a class, such as shoes=3,hat=2 or "
         "0=1,1=3: those not named weigh 1",
+        metavar="WEIGHTS",
     )
     mixup: float = option(
         0.0, "above 0: blend the images of a batch, and their classes, in shares drawn from Beta(X, X)"
@@ -96,6 +97,7 @@ class FitOptions(Options):
         "where the dataset is read-only: folder for the lease that keeps its rows from being taken away, of this "
         "dataset alone (default: in the dataset)",
         decides=False,
+        metavar="DIR",
     )
     early_stopping: int = option(0, "stop after so many epochs without a better score; 0: never")
     checkpoint_every: str = option(
@@ -103,6 +105,7 @@ class FitOptions(Options):
         "how often to write a checkpoint within an epoch, beside the one at its end: seconds such as 60s, batches "
         "such as 200, or 0",
         decides=False,
+        metavar="TIME",
     )
     deterministic: bool = option(
         False, "use only operations that give the same bits every time; slower, and without just-in-time compilation"
@@ -160,7 +163,9 @@ class EvaluateOptions(Options):
 
     split: str = option("validation", "split to read", choices=SPLITS)
     checkpoint: str = option("best", "which model of the run", choices=("best", "last"))
-    dataset: str | None = option(None, "folder of the dataset (default: the one that the run was trained on)")
+    dataset: str | None = option(
+        None, "folder of the dataset (default: the one that the run was trained on)", metavar="DIR"
+    )
     batch_size: int = option(32, "images a step; changes no result")
     allow_leak: bool = option(False, "evaluate although the split shares the content of sources with another")
 

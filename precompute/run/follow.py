@@ -217,7 +217,8 @@ class _Follower:
         self._unseen |= set(new)
         self.num_rows += len(new)
         taken = f", took away {describe_numbers(sorted(gone))}" if gone else ""
-        self.say(f"wrote rows {describe_numbers(new)}{taken}; {self._split} lists {describe_numbers(listed)}")
+        noun = "row" if len(new) == 1 else "rows"
+        self.say(f"wrote {noun} {describe_numbers(new)}{taken}; {self._split} lists {describe_numbers(listed)}")
 
     def _current_work(self, known: Known) -> Work:
         """Return the work of the listed generation; another one than before is tried first."""
