@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import active_children
 from pathlib import Path
@@ -142,4 +143,5 @@ class TimeKeeper:
         for process in active_children():
             if process.pid == note.process:
                 self.overdue.add(note.source)
-                os.kill(note.process, KILL)
+                with suppress(OSError):  # it has ended meanwhile
+                    os.kill(note.process, KILL)
