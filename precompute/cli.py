@@ -32,7 +32,7 @@ PREVIEW_OPTIONS = (
     "ignore_class",
     "limit",
 )
-MAKING_OPTIONS = ("pipeline", "jobs", "backend", "lease_dir", "quiet")
+MAKING_OPTIONS = ("pipeline", "jobs", "backend", "task_timeout", "lease_dir", "quiet")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

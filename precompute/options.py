@@ -148,6 +148,14 @@ class BuildOptions:
     skip_bad: str = _option(
         "0", "accept up to this many bad sources, or this share (5%%): they are left out of all rows"
     )
+    retry_bad: bool = _option(False, "try sources that were left out again: those that are mended join all rows")
+    task_timeout: float | None = _option(
+        None,
+        "end a worker that stays at one source for so many seconds, all its new rows together; a source that does so "
+        "twice is bad. Needs loky; default: no limit",
+        parse=float,
+        metavar="SECONDS",
+    )
     ignore_space: bool = _option(False, "start although the disk seems too small for what is missing")
     replace: bool = _option(False, "where settings or sources differ: write a new generation, then swap")
     dry_run: bool = _option(False, "show the plan and write nothing")
@@ -169,6 +177,7 @@ class BuildOptions:
         self._check_choice("backend", BACKENDS)
         self._check_choice("check", ("sizes", "full"))
         self.allowed_bad(100)
+        self._check_timeout()
         if self.image_size is not None:
             given: Any = self.image_size
             words = [str(number) for number in given] if isinstance(given, list | tuple) else str(given)
@@ -216,6 +225,17 @@ class BuildOptions:
         if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
             expected = f"an integer from {low} to {high}" if high is not None else f"an integer of {low} or more"
             raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+    def _check_timeout(self) -> None:
+        value = self.task_timeout
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise UsageError(f"task_timeout: expected seconds above 0, got {value!r}.")
+        if self.backend != "loky":
+            raise UsageError(
+                f"task_timeout: needs backend loky, whose workers are processes that can be ended; got {self.backend}."
+            )
 
     def _check_choice(self, name: str, choices: Sequence[str]) -> None:
         value = getattr(self, name)

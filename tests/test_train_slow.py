@@ -34,12 +34,35 @@ def count(self, batch, logs=None):
     global left
     left -= 1
     if not left:
-        threading.Timer(random.uniform(0, 0.02), os.kill, (os.getpid(), signal.SIGKILL)).start()
+        threading.Timer(random.uniform(0, 0.02), os.kill, (os.getpid(), int(sys.argv[2]))).start()
     begin(self, batch, logs)
 
 Checkpoints.on_train_batch_begin = count
-main(sys.argv[2:])
+sys.exit(main(sys.argv[3:]))
 """
+
+
+def stop(number, how, fit):
+    """Run until a batch has begun, and then a moment longer."""
+    command = [sys.executable, "-c", KILLED, str(number), str(int(how)), *map(str, fit)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_interrupted_runs_end_as_one_that_was_never_interrupted(tmp_path):
+    """SIGINT, as by Ctrl-C, in the second epoch."""
+    dataset = write_classes(tmp_path / "data", sizes={"train": 58, "validation": 12}, num_rows=3)
+    fit = ["fit", dataset, "--run", tmp_path / "interrupted", "--epochs", 3, "--batch-size", 4, "--base-channels", 4]
+    fit += ["--deterministic", "--checkpoint-every", 2]
+    done = stop(20, signal.SIGINT, fit)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.endswith("interrupted; the same command goes on from the last checkpoint\n")
+    assert "Traceback" not in done.stderr
+    state = load_state(tmp_path / "interrupted" / "checkpoint.npz")
+    assert state.epochs == 1 and state.batch
+    subprocess.run(train(*fit), check=True, capture_output=True)
+    fit[3] = tmp_path / "whole"
+    subprocess.run(train(*fit), check=True, capture_output=True)
+    assert outcome(tmp_path / "interrupted") == outcome(tmp_path / "whole")
 
 
 def test_killed_runs_end_as_one_that_was_never_killed(tmp_path):
@@ -51,10 +74,7 @@ def test_killed_runs_end_as_one_that_was_never_killed(tmp_path):
     fit = ["fit", dataset, "--run", tmp_path / "killed", *options]
     generator, places = np.random.default_rng(), []
     for _ in range(6):
-        number = generator.integers(2, 60)  # of 15 batches an epoch
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, *map(str, [number, *fit])], capture_output=True, text=True, check=False
-        )
+        done = stop(generator.integers(2, 60), signal.SIGKILL, fit)  # of 15 batches an epoch
         assert done.returncode == -signal.SIGKILL, done.stderr
         state = load_state(tmp_path / "killed" / "checkpoint.npz")
         places.append((state.epochs, state.batch))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 
 from precompute.dataset.manifest import Manifest, RowFile, read_row_file
 from precompute.dataset.paths import DatasetPaths
 from precompute.plan.generation import RowPlan
-from precompute.run.files import link_or_copy
+from precompute.run.files import link_or_copy, write_whole
 from precompute.run.folder import Known
 from precompute.run.grid import Grid
-from precompute.run.receipts import Cell, Receipt, read_column, read_receipt
+from precompute.run.receipts import Cell, Column, Receipt, read_column, read_receipt
 from precompute.run.task import Task
 
 __all__ = ["adopt"]
@@ -35,31 +36,64 @@ def adopt(grid: Grid, previous: Known, skipped: Mapping[str, set[str]]) -> None:
     }
     tasks, _ = grid.missing(grid.plan.rows, skipped)
     for task in tasks:
-        for number, seed, variant in task.rows:
-            row = RowPlan(row=number, seed=seed, variant=variant)
-            _adopt_cell(grid.paths, manifest, grid.plan.generation, task, row, row_files.get((task.split, number)))
+        column = _column_before(grid.paths, previous, manifest, task)
+        if column is None:
+            continue  # nothing is known of its sources' content: written again
+        proof = sha256(column).hexdigest()
+        adopted = [
+            _adopt_cell(
+                grid.paths, manifest, grid.plan.generation, task, row, row_files.get((task.split, row.row)), proof
+            )
+            for row in (RowPlan(row=number, seed=seed, variant=variant) for number, seed, variant in task.rows)
+        ]
+        if any(adopted):
+            write_whole(grid.paths.column(grid.plan.generation, task.split, task.block), column, grid.paths.temporary)
+
+
+def _column_before(paths: DatasetPaths, previous: Known, manifest: Manifest, task: Task) -> bytes | None:
+    """Return what was learnt of a block's sources: from the build's own file, else from what is listed."""
+    path = paths.column(manifest.generation, task.split, task.block)
+    if read_column(path) is not None:
+        return path.read_bytes()
+    listed, left_out = previous.listing[task.split], _left_out(manifest, task)
+    keys = {place.key for place in task.places} - left_out
+    if not set(task.skipped) <= left_out or not all("sha256" in listed.get(key, {}) for key in keys):
+        return None
+    # Which ids this block holds is not listed; the classes are as many as before or more, for no source has gone.
+    return Column(
+        sha256={key: listed[key]["sha256"] for key in sorted(keys)},
+        mask_sha256={key: listed[key]["mask_sha256"] for key in sorted(keys) if "mask_sha256" in listed[key]},
+        class_ids=list(range(manifest.target.num_classes)) if manifest.target.kind == "mask" else [],
+    ).to_bytes()
+
+
+def _left_out(manifest: Manifest, task: Task) -> set[str]:
+    keys = {place.key for place in task.places}
+    return {s["key"] for s in manifest.skipped if s["split"] == task.split and s["key"] in keys}
 
 
 def _adopt_cell(
-    paths: DatasetPaths, manifest: Manifest, generation: str, task: Task, row: RowPlan, row_file: RowFile | None
-) -> None:
-    before = manifest.generation
-    column_path = paths.column(before, task.split, task.block)
-    if read_column(column_path) is None:
-        return  # nothing is known of its sources' content: written again
+    paths: DatasetPaths,
+    manifest: Manifest,
+    generation: str,
+    task: Task,
+    row: RowPlan,
+    row_file: RowFile | None,
+    column_sha256: str,
+) -> bool:
     cell = Cell(
         split=task.split, row=row.row, block=task.block, seed=row.seed, variant=row.variant, skipped=task.skipped
     )
-    receipt = _receipt_before(paths, manifest, cell, row_file, sha256(column_path.read_bytes()).hexdigest(), task)
+    receipt = _receipt_before(paths, manifest, cell, row_file, column_sha256, task)
     if receipt is None or receipt.cell != cell:
-        return
+        return False
     shards = [
         paths.shard(manifest.name, folder, task.split, row.row, task.block, task.num_blocks)
-        for folder in (before, generation)
+        for folder in (manifest.generation, generation)
     ]
     link_or_copy(shards[0], shards[1], paths.temporary)
-    link_or_copy(column_path, paths.column(generation, task.split, task.block), paths.temporary)
     receipt.save(paths, generation)
+    return True
 
 
 def _receipt_before(
@@ -69,12 +103,8 @@ def _receipt_before(
     if row_file is None:
         return read_receipt(paths.receipt(manifest.generation, cell.split, cell.row, cell.block))
     shard = row_file.shards[cell.block]
-    keys = {place.key for place in task.places}
-    left_out = sorted(s["key"] for s in manifest.skipped if s["split"] == cell.split and s["key"] in keys)
     return Receipt(
-        cell=Cell(
-            split=cell.split, row=cell.row, block=cell.block, seed=cell.seed, variant=cell.variant, skipped=left_out
-        ),
+        cell=replace(cell, skipped=sorted(_left_out(manifest, task))),
         fingerprint=manifest.fingerprint,
         num_records=shard.num_records,
         num_bytes=shard.num_bytes,

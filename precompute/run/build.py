@@ -25,6 +25,7 @@ from precompute.run.folder import Known, known_generations, next_generation, sav
 from precompute.run.progress import Progress
 from precompute.run.repair import repair
 from precompute.run.result import BuildResult
+from precompute.run.retry import retry_bad
 from precompute.run.work import Work
 from precompute.run.write import plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
@@ -111,9 +112,12 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             previous=next((k for k in known if k.manifest is not None and k is not chosen), None),
             rows={},
         )
+        mended = 0
         if not options.dry_run:
             repair(work, progress)
-        result = write_rows(replace(work, rows=plan_rows(chosen, _wanted(chosen, options))), progress)
+            work, mended = retry_bad(work, progress)
+        wanted = plan_rows(work.known, _wanted(work.known, options))
+        result = replace(write_rows(replace(work, rows=wanted), progress), num_mended=mended)
         for warning in result.warnings():
             progress.say(f"warning: {warning}")
         return result

@@ -30,6 +30,7 @@ def regenerate(
     source: str | Path | None = None,
     jobs: int | None = None,
     backend: str = "loky",
+    task_timeout: float | None = None,
     lease_dir: str | Path | None = None,
     quiet: bool = False,
 ) -> BuildResult:
@@ -46,6 +47,7 @@ def regenerate(
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
+        task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
         lease_dir: Where readers of this dataset leave leases, besides in its folder.
         quiet: Say nothing.
 
@@ -55,7 +57,9 @@ def regenerate(
         DatasetError: There is no such dataset, or split.
     """
     out, check = Path(output), check_seed(seed)
-    making = Making(pipeline=pipeline, source=source, jobs=jobs, backend=backend, lease_dir=lease_dir)
+    making = Making(
+        pipeline=pipeline, source=source, jobs=jobs, backend=backend, task_timeout=task_timeout, lease_dir=lease_dir
+    )
     Manifest.load(out)
     with Progress(quiet=quiet) as progress, write_lock(out, lease_dir):
         known = known_generations(out)[-1]

@@ -11,7 +11,7 @@ from precompute.run.folder import Known
 from precompute.run.receipts import read_receipt
 from precompute.sources.source import Sources
 
-__all__ = ["changed_files", "mended_keys"]
+__all__ = ["changed_files", "mended_keys", "num_touched"]
 
 
 def changed_files(out: Path, known: Known, sources: Sources) -> list[str]:
@@ -38,11 +38,23 @@ def _files(sources: Sources, i: int, entry: dict[str, str]) -> Iterator[tuple[Pa
 
 
 def mended_keys(out: Path, known: Known) -> set[str]:
-    """Return the keys that an unfinished build found bad: their files were to be changed."""
+    """Return the keys that were found bad, and are in no row: their files were to be changed."""
     if known.manifest is not None:
-        return set()
+        return {entry["key"] for entry in known.manifest.skipped}
     receipts = map(read_receipt, DatasetPaths(out).receipts(known.plan.generation).glob("*.json"))
     return {bad.key for receipt in receipts if receipt is not None for bad in receipt.bad}
+
+
+def num_touched(out: Path, known: Known, sources: Sources) -> int:
+    """Return how many of the sources that were left out have files of another size, or younger than the manifest."""
+    written, skipped = DatasetPaths(out).manifest.stat().st_mtime, mended_keys(out, known)
+    entries = {key: entry for of_split in known.listing.values() for key, entry in of_split.items()}
+    return sum(
+        sources.num_bytes[i] != entries[key]["num_bytes"]
+        or any(path.stat().st_mtime > written for path, _ in _files(sources, i, {}))
+        for i, key in enumerate(sources.keys)
+        if key in skipped
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -1,11 +1,11 @@
-"""Cuts columns into tasks and runs them, also when workers die. Owns joblib."""
+"""Cuts columns into tasks and runs them, also when workers die or hang. Owns joblib."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import joblib
@@ -15,9 +15,9 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
 from precompute.run.receipts import Bad
 from precompute.run.task import Job, Task, TaskDone, run_task
-from precompute.run.whereabouts import left_behind
+from precompute.run.whereabouts import TimeKeeper, left_behind
 
-__all__ = ["cut_columns", "run_surviving"]
+__all__ = ["Workers", "cut_columns", "run_surviving"]
 
 LONGEST_TASK_S = 600.0
 MOST_ROWS = 128  # open files of a task
@@ -50,73 +50,117 @@ def _cut(column: Task, pieces: int) -> Iterator[Task]:
         yield replace(column, rows=column.rows[piece * num_rows // pieces : (piece + 1) * num_rows // pieces])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """Who runs the tasks.
+
+    Attributes:
+        jobs: How many.
+        backend: joblib's.
+        task_timeout: Seconds that a worker may spend at one source; None for no limit. Needs loky.
+    """
+
+    jobs: int
+    backend: str
+    task_timeout: float | None = None
+
+
 class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
-    """A worker process ended; joblib gives up the whole call."""
+    """A worker process ended; joblib gives up the whole call.
+
+    Attributes:
+        overdue: (split, key) of the sources at which workers were ended, for they took too long.
+    """
+
+    def __init__(self, overdue: set[tuple[str, str]]) -> None:
+        self.overdue = overdue
 
 
-def run_tasks(job: Job, tasks: Sequence[Task], *, jobs: int, backend: str, on_done: Callable[[TaskDone], None]) -> None:
+def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]) -> None:
     """Run all tasks, in any order; what they made is in their receipts.
 
     Raises:
         WorkersDied: A worker process ended.
     """
-    with warnings.catch_warnings():
+    # With one job joblib would run tasks in this process, which cannot be ended: two, then, of which one waits.
+    alone = workers.jobs == 1 and workers.task_timeout is not None
+    parallel = joblib.Parallel(
+        n_jobs=2 if alone else workers.jobs,
+        backend=workers.backend,
+        return_as="generator_unordered",
+        batch_size=1,
+        pre_dispatch=1 if alone else "2*n_jobs",
+    )
+    notes = DatasetPaths(Path(job.out)).whereabouts
+    with warnings.catch_warnings(), TimeKeeper(notes, workers.task_timeout) as keeper:
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
-        parallel = joblib.Parallel(
-            n_jobs=jobs, backend=backend, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
-        )
         try:
             for done in parallel(joblib.delayed(run_task)(job, task) for task in tasks):
                 on_done(done)
         except TerminatedWorkerError as error:
-            raise WorkersDied from error
+            raise WorkersDied(keeper.overdue) from error
 
 
 def run_surviving(
-    job: Job, tasks: Sequence[Task], *, jobs: int, backend: str, on_done: Callable[[TaskDone], None]
+    job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
 ) -> dict[tuple[str, str], Bad] | None:
-    """Run tasks; when a worker dies, find out by which source.
+    """Run tasks; when a worker dies or is ended, find out by which source.
 
     Returns:
         None when all tasks have run. Else some are left over, and this is (split, key) → each source that killed the
-        worker that tried it, twice and alone.
+        worker that tried it, twice and alone, or took too long twice.
 
     Raises:
         BuildError: Workers die, and by no source: there is not enough memory, or somebody kills them.
     """
     notes = DatasetPaths(Path(job.out)).whereabouts
     try:
-        run_tasks(job, tasks, jobs=jobs, backend=backend, on_done=on_done)
+        run_tasks(job, tasks, workers, on_done)
         return None
-    except WorkersDied as error:
+    except WorkersDied as died:
         suspects = left_behind(notes)  # all workers of the call were ended with the one that died
+        overdue = died.overdue
         if not suspects:
             raise BuildError(
                 "worker processes die before they come to a source: killed from outside, or for lack of memory. What "
                 "was finished is kept: run the same command again, with fewer --jobs if memory is short."
-            ) from error
+            ) from died
     killers: dict[tuple[str, str], Bad] = {}
     for task in tasks:
-        if suspects & {(task.split, place.key) for place in task.places}:
-            killers |= _try_alone(job, task, notes, backend=backend, on_done=on_done)
+        in_task = {(task.split, place.key) for place in task.places} - killers.keys()
+        if in_task & (overdue or suspects):
+            killers |= _try_alone(job, task, workers, on_done, overdue & in_task)
     return killers
 
 
 def _try_alone(
-    job: Job, task: Task, notes: Path, *, backend: str, on_done: Callable[[TaskDone], None]
+    job: Job,
+    task: Task,
+    workers: Workers,
+    on_done: Callable[[TaskDone], None],
+    overdue: set[tuple[str, str]],
 ) -> dict[tuple[str, str], Bad]:
-    """Run one task by itself, up to twice; returns the source at which it died both times, if it did."""
-    deaths: Counter[tuple[str, str]] = Counter()
+    """Run one task by itself, up to twice; returns the source at which it died or was ended both times, if it did.
+
+    A source that is overdue already has had its first time.
+    """
+    notes = DatasetPaths(Path(job.out)).whereabouts
+    deaths, late = Counter[tuple[str, str]](overdue), Counter[tuple[str, str]](overdue)
+    # Two jobs, of which one has nothing to do: with one, joblib would run it in this process.
+    workers = replace(workers, jobs=2)
     for _ in range(2):
         try:
-            # Two jobs, of which one has nothing to do: with one, joblib would run it in this process.
-            run_tasks(job, [task], jobs=2, backend=backend, on_done=on_done)
+            run_tasks(job, [task], workers, on_done)
             return {}
-        except WorkersDied:
+        except WorkersDied as died:
             deaths.update(left_behind(notes))
+            late.update(died.overdue)
+        if 2 in deaths.values():
+            break
     images = {(task.split, place.key): place.image for place in task.places}
+    timeout = f"took longer than --task-timeout {workers.task_timeout:g} s, twice" if workers.task_timeout else ""
     return {
-        name: Bad(key=name[1], reason=f"{images[name]}: {KILLS}")
+        name: Bad(key=name[1], reason=f"{images[name]}: {timeout if late[name] == 2 else KILLS}")
         for name, times in deaths.items()
         if times == 2 and name in images
     }

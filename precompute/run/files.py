@@ -103,8 +103,10 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self.meanwhile.unlink(missing_ok=True)  # gone already when it was committed
+        try:
+            self._file.close()  # on a full disk this fails too
+        finally:
+            self.meanwhile.unlink(missing_ok=True)  # gone already when it was committed
 
 
 def link_or_copy(source: Path, final: Path, temporary: Path) -> None:

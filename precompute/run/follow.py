@@ -63,6 +63,7 @@ def follow(
     source: str | Path | None = None,
     jobs: int | None = None,
     backend: str = "loky",
+    task_timeout: float | None = None,
     lease_dir: str | Path | None = None,
     quiet: bool = False,
     wait: Callable[[], None] = lambda: time.sleep(POLL_S),
@@ -85,6 +86,7 @@ def follow(
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
+        task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
         lease_dir: Where readers of this dataset leave leases, besides in its folder.
         quiet: Say nothing.
         wait: Called between two looks at the leases.
@@ -107,7 +109,9 @@ def follow(
         keep=keep,
         rows_a_pass=rows_a_pass or keep // 2,
         seed=None if seed is None else check_seed(seed),
-        making=Making(pipeline=pipeline, source=source, jobs=jobs, backend=backend, lease_dir=lease_dir),
+        making=Making(
+            pipeline=pipeline, source=source, jobs=jobs, backend=backend, task_timeout=task_timeout, lease_dir=lease_dir
+        ),
         quiet=quiet,
     )
     try:

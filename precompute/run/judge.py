@@ -19,7 +19,8 @@ def accepted_keys(work: Work, grid: Grid) -> dict[str, set[str]]:
     skipped: dict[str, set[str]] = {split: set() for split in grid.plan.splits}
     for entry in grid.plan.skipped:
         skipped[entry["split"]].add(entry["key"])
-    if work.options.allowed_bad(len(work.sources)) and work.known.manifest is None:
+    accepts = work.options.allowed_bad(len(work.sources)) and not work.options.retry_bad
+    if accepts and work.known.manifest is None:
         for split, bad in grid.bad_of(work.rows).items():
             skipped[split] |= bad.keys()
     return skipped

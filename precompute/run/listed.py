@@ -34,6 +34,7 @@ class Making:
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
+        task_timeout: Seconds that a worker may spend at one source; no limit by default.
         lease_dir: Where readers leave leases, besides in the dataset.
     """
 
@@ -41,6 +42,7 @@ class Making:
     source: str | Path | None
     jobs: int | None
     backend: str
+    task_timeout: float | None
     lease_dir: str | Path | None
 
     def options(self, settings: Mapping[str, Any]) -> BuildOptions:
@@ -54,6 +56,7 @@ class Making:
             ignore_class=dataset["ignore_class"],
             jobs=self.jobs,
             backend=self.backend,
+            task_timeout=self.task_timeout,
             lease_dir=self.lease_dir,
         )
 

@@ -17,7 +17,7 @@ from precompute.run.grid import Grid
 from precompute.run.progress import Progress
 from precompute.run.receipts import read_receipt
 from precompute.run.task import Task
-from precompute.run.work import Work, make_job, work_grid
+from precompute.run.work import Work, make_job, make_workers, work_grid
 
 __all__ = ["repair"]
 
@@ -46,7 +46,7 @@ def repair(work: Work, progress: Progress) -> int:
         tasks = _make_tasks(grid, manifest, row_files, broken)
         progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
         job = replace(make_job(work), generation=SCRATCH)
-        run_surviving(job, tasks, jobs=work.options.num_jobs, backend=work.options.backend, on_done=progress.task_done)
+        run_surviving(job, tasks, make_workers(work.options), progress.task_done)
         _put_back(grid.paths, manifest, row_files, broken)
     return len(broken)
 

@@ -22,6 +22,7 @@ class BuildResult:
         manifest: The dataset's manifest; None after a dry run of a new dataset.
         seconds: From the start of the job to the manifest.
         dry_run: Nothing was written.
+        num_mended: Sources that had been left out, and are in all rows now.
         new_classes: Class id that no source holds → transform that fills masks with it; of a new generation.
     """
 
@@ -30,6 +31,7 @@ class BuildResult:
     manifest: Manifest | None
     seconds: float
     dry_run: bool = False
+    num_mended: int = 0
     new_classes: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -94,6 +96,8 @@ class BuildResult:
             )
 
     def _head(self) -> str:
+        if not any(self.rows.values()) and self.num_mended:
+            return f"{format_count(self.num_mended, 'mended source')} in all rows now"
         if not any(self.rows.values()):
             return "complete already: nothing to do"
         rate = self.num_records / max(self.seconds, 1e-9)

@@ -104,6 +104,7 @@ def run_task(job: Job, task: Task) -> TaskDone:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
         note = stack.enter_context(Whereabouts(paths.whereabouts))
         column, bad = _write_places(job, task, writers, note)
+        note.leave()
         hashes = [writer.finish() for writer in writers]
         commit([(writer.meanwhile, writer.final) for writer in writers])
         content = column.to_bytes()

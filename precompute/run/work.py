@@ -11,12 +11,13 @@ from precompute.options import BuildOptions
 from precompute.plan.generation import RowPlan
 from precompute.plan.make import make_spec
 from precompute.record.pipeline import Prepared
+from precompute.run.execute import Workers
 from precompute.run.folder import Known
 from precompute.run.grid import Grid, make_grid
 from precompute.run.task import Job
 from precompute.sources.source import Sources
 
-__all__ = ["Rows", "Unlist", "Work", "make_job", "work_grid"]
+__all__ = ["Rows", "Unlist", "Work", "make_job", "make_workers", "work_grid"]
 
 Rows = Mapping[str, Sequence[RowPlan]]
 Unlist = Mapping[str, set[int]]
@@ -68,3 +69,8 @@ def make_job(work: Work) -> Job:
         pipelines={**pickled, "original": pickled["validation"]},
         own_process=options.backend == "loky" and options.num_jobs > 1,
     )
+
+
+def make_workers(options: BuildOptions) -> Workers:
+    """Return who runs the tasks."""
+    return Workers(jobs=options.num_jobs, backend=options.backend, task_timeout=options.task_timeout)

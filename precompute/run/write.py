@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,12 @@ from precompute.run.progress import Progress
 from precompute.run.receipts import Bad, Receipt
 from precompute.run.result import BuildResult
 from precompute.run.task import Job, Task
-from precompute.run.work import Work, make_job, work_grid
+from precompute.run.work import Work, make_job, make_workers, work_grid
 from precompute.text import format_bytes
 
-__all__ = ["plan_rows", "unlist_rows", "write_rows"]
+__all__ = ["next_generation_of", "plan_rows", "unlist_rows", "write_rows"]
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MOST_PASSES = 50  # each pass but the last finds new bad sources
 
 
@@ -106,7 +108,12 @@ def _run_until_proven(
         if not work.options.ignore_space:
             _check_space(grid, tasks)
         progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
-        deadly = _run(work, job, [task.naming(killers) for task in tasks], progress)
+        try:
+            deadly = _run(work, job, [task.naming(killers) for task in tasks], progress)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise _no_room(work, grid, skipped, error) from error
         if deadly is not None:
             killers |= deadly
             continue  # a pass that was cut short: all sources are gone through before they are judged
@@ -131,7 +138,7 @@ def _check_space(grid: Grid, tasks: Sequence[Task]) -> None:
     Raises:
         BuildError: There is less space than the records will take, by the sample that was measured.
     """
-    needed = sum(len(t.places) * len(t.rows) * grid.plan.splits[t.split].record_bytes for t in tasks)
+    needed = _needed_bytes(grid, tasks)
     free = shutil.disk_usage(grid.paths.root).free
     if needed > free:
         raise BuildError(
@@ -140,20 +147,40 @@ def _check_space(grid: Grid, tasks: Sequence[Task]) -> None:
         )
 
 
+def _needed_bytes(grid: Grid, tasks: Sequence[Task]) -> int:
+    return sum(len(t.places) * len(t.rows) * grid.plan.splits[t.split].record_bytes for t in tasks)
+
+
+def _no_room(work: Work, grid: Grid, skipped: Mapping[str, set[str]], error: OSError) -> BuildError:
+    """Return the error of a disk, a quota or a limit that is full: with the bytes that are still needed."""
+    tasks, _ = grid.missing(work.rows, skipped)
+    needed, largest = (
+        _needed_bytes(grid, tasks),
+        max((_needed_bytes(grid, [t]) // len(t.rows) for t in tasks), default=0),
+    )
+    what = f"{error.filename or grid.paths.root}: {error.strerror}."
+    if error.errno == errno.EFBIG:
+        return BuildError(
+            f"{what} The system limits the size of a file, and a shard here takes about {format_bytes(largest)}: raise "
+            "the limit (ulimit -f) and run the same command again, or build with a smaller --shard-size elsewhere or "
+            "with --replace. What was finished is kept."
+        )
+    free = format_bytes(shutil.disk_usage(grid.paths.root).free)
+    return BuildError(
+        f"{what} About {format_bytes(needed)} are needed for what is missing, {free} are free. What was finished is "
+        "kept: make space, then run the same command again."
+    )
+
+
 def _run(work: Work, job: Job, tasks: Sequence[Task], progress: Progress) -> dict[tuple[str, str], Bad] | None:
     record_s = max(plan.record_s for plan in work.known.plan.splits.values())
-    return run_surviving(
-        job,
-        cut_columns(tasks, jobs=work.options.num_jobs, record_s=record_s),
-        jobs=work.options.num_jobs,
-        backend=work.options.backend,
-        on_done=progress.task_done,
-    )
+    workers = make_workers(work.options)
+    return run_surviving(job, cut_columns(tasks, jobs=workers.jobs, record_s=record_s), workers, progress.task_done)
 
 
 def _without_sources(work: Work, bad: Mapping[str, Mapping[str, Bad]]) -> Work:
     """Return the work of a new generation that leaves these sources out of all rows, the listed ones included."""
-    manifest, plan = work.known.manifest, work.known.plan
+    manifest = work.known.manifest
     if manifest is None:
         raise BuildError(f"{work.out}: a draft has no listed rows to take over.")
     rows = {}
@@ -164,7 +191,12 @@ def _without_sources(work: Work, bad: Mapping[str, Mapping[str, Bad]]) -> Work:
             *work.rows.get(split, []),
         ]
     fallen = [{"key": b.key, "split": s, "reason": b.reason} for s, found in bad.items() for b in found.values()]
-    plan = replace(plan, generation=next_generation(work.out), skipped=[*plan.skipped, *fallen], rows=rows)
+    return next_generation_of(work, [*work.known.plan.skipped, *fallen], rows)
+
+
+def next_generation_of(work: Work, skipped: list[dict[str, str]], rows: Mapping[str, list[RowPlan]]) -> Work:
+    """Return the work of a generation that takes the place of the listed one: these rows, without these sources."""
+    plan = replace(work.known.plan, generation=next_generation(work.out), skipped=skipped, rows=dict(rows))
     save_draft(work.out, plan, work.sources)
     known = Known(plan=plan, manifest=None, listing=work.known.listing)
     return replace(work, known=known, previous=work.known, rows=rows, unlist={})

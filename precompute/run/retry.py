@@ -1,0 +1,98 @@
+"""Sources that were left out and have been mended since: they join all rows, and only their blocks are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from precompute.dataset.manifest import Manifest
+from precompute.errors import BuildError, first_few
+from precompute.plan.generation import RowPlan
+from precompute.run.changes import num_touched
+from precompute.run.execute import cut_columns, run_surviving
+from precompute.run.files import remove_tree
+from precompute.run.folder import SCRATCH, known_generations
+from precompute.run.grid import Grid
+from precompute.run.progress import Progress
+from precompute.run.receipts import Bad
+from precompute.run.task import Task
+from precompute.run.work import Work, make_job, make_workers, work_grid
+from precompute.run.write import MOST_PASSES, next_generation_of, write_rows
+from precompute.text import format_count
+
+__all__ = ["retry_bad"]
+
+Rows = Mapping[str, Sequence[RowPlan]]
+Named = Mapping[tuple[str, str], Bad]  # (split, key) → what is wrong
+
+
+def retry_bad(work: Work, progress: Progress) -> tuple[Work, int]:
+    """Take mended sources into all listed rows, by a new generation that takes over what is as it was.
+
+    Returns:
+        The work, to go on with the generation that is listed now; and how many sources were mended.
+
+    Raises:
+        BuildError: Workers died, or the disk is full; the dataset is as it was.
+    """
+    manifest = work.known.manifest
+    if manifest is None or not manifest.skipped:
+        return work, 0
+    if not work.options.retry_bad:
+        touched = num_touched(work.out, work.known, work.sources)
+        if touched:
+            those = format_count(touched, "source")
+            progress.say(f"note: {those} left out as bad, changed since: --retry-bad tries them again.")
+        return work, 0
+    still = _still_bad(work, manifest, progress)
+    mended = len(manifest.skipped) - len(still)
+    if still:
+        reasons = first_few([bad.reason for bad in still.values()])
+        progress.say(f"note: {format_count(len(still), 'source')} still bad, left out as before:\n{reasons}")
+    if not mended:
+        return work, 0
+    skipped = [{"key": key, "split": split, "reason": bad.reason} for (split, key), bad in still.items()]
+    write_rows(next_generation_of(work, skipped, _listed(manifest)), progress)
+    progress.say(f"note: {format_count(mended, 'mended source')} in all rows now.")
+    return replace(work, known=known_generations(work.out)[-1], previous=None), mended
+
+
+def _listed(manifest: Manifest) -> dict[str, list[RowPlan]]:
+    return {
+        name: [RowPlan(row=row.row, seed=row.seed, variant=row.stored_variant) for row in split.rows]
+        for name, split in manifest.splits.items()
+    }
+
+
+def _still_bad(work: Work, manifest: Manifest, progress: Progress) -> Named:
+    """Make the records of the skipped sources, of all rows, to no avail but to see which fail."""
+    grid, rows, killers = work_grid(work), _listed(manifest), dict[tuple[str, str], Bad]()
+    keys = {split: {s["key"] for s in manifest.skipped if s["split"] == split} for split in manifest.splits}
+    paths, job = grid.paths, replace(make_job(work), generation=SCRATCH)
+    workers = make_workers(work.options)
+    try:
+        for _ in range(MOST_PASSES):
+            tasks = [task for task in _tries(grid, rows, keys, killers) if task.rows and task.places]
+            progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
+            pieces = cut_columns(tasks, jobs=1, record_s=0.0)
+            deadly = run_surviving(job, pieces, workers, progress.task_done)
+            if deadly is None:
+                bad = replace(grid, plan=replace(grid.plan, generation=SCRATCH)).bad_of(rows)
+                failed = {(split, b.key): b for split, found in bad.items() for b in found.values()}
+                return failed | killers
+            killers |= deadly
+    finally:
+        remove_tree(paths.generation(SCRATCH))
+        remove_tree(paths.build / SCRATCH)
+    raise BuildError(f"{work.out}: workers die again and again while the bad sources are tried; try fewer at a time.")
+
+
+def _tries(grid: Grid, rows: Rows, keys: Mapping[str, set[str]], killers: Named) -> list[Task]:
+    """Return a task for each block with skipped sources: of nothing but these."""
+    tasks = []
+    for split, blocks in grid.blocks.items():
+        wanted = keys[split] - {key for of, key in killers if of == split}
+        for block, places in enumerate(blocks):
+            task = grid.task(split, block, rows[split], ())
+            tasks.append(replace(task, places=[place for place in places if place.key in wanted]))
+    return tasks

@@ -1,0 +1,125 @@
+"""Ctrl-C, for real: SIGINT while workers are busy. Ends soon, keeps what is finished, and the same command goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn import draw_pairs, rows_of, save, shard_hashes
+
+import precompute
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals to process groups")
+
+# In a worker, the red source takes until the file `go` is there: whoever is interrupted is interrupted at it.
+PIPELINES = """
+import multiprocessing, time
+from pathlib import Path
+import albumentations as A
+
+class Waiting(A.ImageOnlyTransform):
+    def apply(self, img, **params):
+        if tuple(img[0, 0]) == (255, 0, 0) and multiprocessing.current_process().name != "MainProcess":
+            while not (Path(__file__).parent / "go").exists():
+                time.sleep(0.02)
+        return img
+
+train = A.Compose([Waiting(p=1), A.HorizontalFlip(p=0.5), A.Resize(16, 16)])
+validation = A.Compose([A.Resize(16, 16)])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Forty sources, a red one among them, and the file of pipelines."""
+    draw_pairs(tmp_path / "data", 40)
+    save(tmp_path / "data" / "images" / "s004.png", np.full((20, 18, 3), (255, 0, 0), np.uint8))
+    save(tmp_path / "data" / "masks" / "s004.png", np.zeros((20, 18), np.uint8))
+    (tmp_path / "pipelines.py").write_text(PIPELINES)
+    return tmp_path
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen[str]:
+    given = ["--pipeline", str(folder / "pipelines.py"), "--jobs", "2"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "precompute", *command, *given],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def build_of(folder: Path, out: Path, variants: int) -> list[str]:
+    made = ["--variants", str(variants), "--validation-split", "0.25", "--image-format", "png"]
+    return ["build", str(folder / "data"), str(out), *made]
+
+
+def is_busy(out: Path) -> bool:
+    """Whether a worker is at the red source, and another one has left a receipt."""
+    notes = [path.read_bytes() for path in (out / ".build" / "at").glob("*")]
+    at = {json.loads(note)[1] for note in notes if note}
+    return "s004" in at and any((out / ".build" / "g0001" / "receipts").glob("*"))
+
+
+def interrupt(process: subprocess.Popen[str], out: Path, *, group: bool) -> str:
+    """Send SIGINT when a worker is busy; returns what the command then said on standard error."""
+    try:
+        deadline = time.monotonic() + 120
+        while not is_busy(out):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]  # the worker itself would take for ever
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == 130, said
+    assert "interrupted: what is finished is kept; run the same command again to go on." in said
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize("group", [pytest.param(False, marks=pytest.mark.slow), True], ids=["process", "group"])
+def test_a_build_is_interrupted_and_goes_on(folder: Path, group: bool) -> None:
+    out, whole = folder / "out", folder / "whole" / "out"
+    command = build_of(folder, out, 2)
+    interrupt(start(folder, *command), out, group=group)
+    assert not (out / "manifest.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (out / "data").rglob("*.tfrecord-*")}
+    assert kept
+    (folder / "go").touch()
+    again = start(folder, *command)
+    assert again.wait(120) == 0, again.communicate()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    pipeline, made = str(folder / "pipelines.py"), {"validation_split": 0.25, "image_format": "png", "quiet": True}
+    precompute.build(folder / "data", whole, pipeline=pipeline, variants=2, backend="sequential", **made)
+    assert shard_hashes(out) == shard_hashes(whole)
+    assert not any((out / ".build" / "tmp").glob("*"))
+
+
+@pytest.mark.slow
+def test_follow_is_interrupted_and_goes_on(folder: Path) -> None:
+    out, whole = folder / "out", folder / "whole" / "out"
+    pipeline, made = str(folder / "pipelines.py"), {"validation_split": 0.25, "image_format": "png", "quiet": True}
+    precompute.build(folder / "data", out, pipeline=pipeline, variants=2, backend="sequential", **made)
+    said = interrupt(start(folder, "follow", str(out), "--keep", "4"), out, group=True)
+    assert "wrote 0 new rows; train lists rows 0-1" in said
+    assert rows_of(out) == [(0, 0, 0), (1, 0, 1)]
+    assert precompute.verify(out, jobs=1).problems == []
+    (folder / "go").touch()
+    again = start(folder, "follow", str(out), "--keep", "4", "--rows", "2")
+    assert again.wait(120) == 0, again.communicate()
+    precompute.build(folder / "data", whole, pipeline=pipeline, variants=4, backend="sequential", **made)
+    assert rows_of(out) == rows_of(whole)
+    assert shard_hashes(out) == shard_hashes(whole)
