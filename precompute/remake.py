@@ -175,8 +175,9 @@ def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple
         PipelineError: They cannot be read, or cannot be used offline.
     """
     stored = manifest.settings["pixels"]["pipelines"]
-    found = load_pipelines(given, (manifest.image.height, manifest.image.width))
+    size = (manifest.image.height, manifest.image.width)
     for fill in dict.fromkeys((manifest.target.ignore_class, None)):  # what was chosen shows in what is stored
+        found = load_pipelines(given, size, mask_fill=fill)
         prepared = {split: prepare(pipeline, split, mask_fill=fill) for split, pipeline in found.items()}
         pipelines = complete_pipelines(prepared, list(splits), manifest.image)
         other = [split for split in splits if pipelines[split].description != stored.get(split)]

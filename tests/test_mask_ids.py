@@ -20,7 +20,8 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PipelineError, SettingsError
 from precompute.record.mask_ids import AllowedIds, UnknownIds, blending_transforms, mask_fills
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipeline import Pipeline, prepare, rebuild
+from precompute.record.pipeline_files import PRESETS, load_pipelines
 from precompute.record.render import Decoded, RecordSpec, augment
 from precompute.verification import verify
 
@@ -188,6 +189,19 @@ def test_the_users_own_pipeline_stays_as_it_is_and_the_note_says_what_changed() 
     (note,) = prepare(compose, "train", mask_fill=255).notes
     assert note.startswith("pipeline of train: Rotate, PadIfNeeded fill masks with the ignore class, 255, where")
     assert mask_fills(compose) == {0: "the default"}
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_presets_fill_with_the_ignore_class(preset: str) -> None:
+    """Also where they fill what is hidden: of masks without a background, class 0 may be the road."""
+    source, spec = source_of([1])
+    for mask_fill, fill in ((255, 255), (None, 0)):
+        given = load_pipelines(preset, (16, 16), mask_fill=mask_fill)["train"]
+        prepared = prepare(given, "train", mask_fill=mask_fill)
+        made = Pipeline(prepared.pickled)
+        masks = [augment(source, made, replace(spec, ignore_class=255), seed=0, variant=v)[1] for v in range(40)]
+        assert {int(i) for mask in masks if mask is not None for i in np.unique(mask)} == {1, fill}
+        assert (prepared.notes, rebuild(prepared.description) is not None) == ([], True)
 
 
 # In a build.

@@ -34,7 +34,7 @@ def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
     if options.pipeline is None:
         raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
     fill = options.default_mask_fill if kind == "mask" else None
-    given = load_pipelines(options.pipeline, options.image_size)
+    given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
     return {split: prepare(pipeline, split, mask_fill=fill) for split, pipeline in given.items()}
 
 

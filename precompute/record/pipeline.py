@@ -112,7 +112,7 @@ def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None) -> Prepa
     normalize = _normalize_numbers(finishing, split)
     compose = _copied(compose, split)
     compose.transforms = list(compose.transforms[:num_kept])
-    filling = [] if mask_fill is None else fill_unset(compose, mask_fill)
+    filling = fill_unset(compose, mask_fill) if mask_fill else []  # 0 is what it is
     if filling:
         notes.append(
             f"pipeline of {split}: {', '.join(filling)} fill{'s' * (len(filling) == 1)} masks with the ignore class, "
