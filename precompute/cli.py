@@ -30,6 +30,7 @@ PREVIEW_OPTIONS = (
     "num_classes",
     "mask_map",
     "ignore_class",
+    "mask_fill",
     "limit",
 )
 MAKING_OPTIONS = ("pipeline", "jobs", "backend", "task_timeout", "lease_dir", "quiet")

@@ -23,6 +23,7 @@ __all__ = [
 
 BACKENDS = ("loky", "threading", "sequential")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
+MASK_FILLS = ("ignore", "as-written")
 ENCODINGS = ("jpeg", "png", "raw")
 
 
@@ -123,6 +124,12 @@ class BuildOptions:
     ignore_class: int | None = _option(
         None, "id of mask pixels that shall count neither in loss nor metrics", parse=int
     )
+    mask_fill: str = _option(
+        "ignore",
+        "what transforms fill masks with where their fill_mask is at its default, 0: the ignore class if there is one, "
+        "or 0 as written",
+        choices=MASK_FILLS,
+    )
     include_original: bool = _option(False, "one more row: training sources through the validation pipeline")
     class_copies: dict[str, int] = field(
         default_factory=dict,
@@ -175,6 +182,7 @@ class BuildOptions:
         self._check_range("shard_size", 1024)
         self._check_choice("image_format", ENCODINGS)
         self._check_choice("backend", BACKENDS)
+        self._check_choice("mask_fill", MASK_FILLS)
         self._check_choice("check", ("sizes", "full"))
         self.allowed_bad(100)
         self._check_timeout()
@@ -197,6 +205,11 @@ class BuildOptions:
         import joblib  # here, so that --help is quick
 
         return int(joblib.cpu_count()) if self.jobs is None else self.jobs
+
+    @property
+    def default_mask_fill(self) -> int | None:
+        """What masks are filled with where a pipeline does not say it; None: as Albumentations does, with 0."""
+        return self.ignore_class if self.mask_fill == "ignore" else None
 
     def allowed_bad(self, num_sources: int) -> int:
         """Return how many bad sources are accepted.

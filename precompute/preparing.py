@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, UsageError
-from precompute.plan.make import complete_pipelines
-from precompute.record.pipeline import Pipeline, Prepared, prepare
-from precompute.record.pipeline_files import load_pipelines
+from precompute.record.pipeline import Pipeline, Prepared
 from precompute.record.render import RecordSpec, augment, decode_source
 from precompute.record.transforms import albumentations, leaves
-from precompute.remake import rebuild_pipelines, stored_spec
+from precompute.remake import prepare_like, rebuild_pipelines, stored_spec
 from precompute.sources.walk import walk
 
 __all__ = ["PreparedImage", "PreparedImages", "prepare_images"]
@@ -150,12 +148,10 @@ def _name(paths: Sequence[Path]) -> dict[str, Path]:
 def _validation_pipeline(manifest: Manifest, given: Any, say: Callable[[str], None]) -> Prepared:
     if given is None:
         return rebuild_pipelines(manifest, [SPLIT])[SPLIT]
-    found = load_pipelines(given, (manifest.image.height, manifest.image.width))
-    prepared = {split: prepare(pipeline, split) for split, pipeline in found.items()}
-    chosen = complete_pipelines(prepared, [SPLIT], manifest.image)[SPLIT]
-    if chosen.description != manifest.settings["pixels"]["pipelines"].get(SPLIT):
+    pipelines, other = prepare_like(manifest, given, [SPLIT])
+    if other:
         say(f"the pipeline of {SPLIT} is not the one that the dataset was made with: predictions may be worse.")
-    return chosen
+    return pipelines[SPLIT]
 
 
 def _keeps_geometry(prepared: Prepared) -> bool:

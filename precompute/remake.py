@@ -15,7 +15,7 @@ from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
 
-__all__ = ["Remaker", "rebuild_pipelines", "remake_record", "stored_spec"]
+__all__ = ["Remaker", "prepare_like", "rebuild_pipelines", "remake_record", "stored_spec"]
 
 CHANGED = "its content has changed since records were made from it"
 
@@ -160,12 +160,35 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
     )
 
 
+def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple[dict[str, Prepared], list[str]]:
+    """Prepare pipelines as those of a dataset were.
+
+    Args:
+        manifest: Of the dataset.
+        given: As for a build.
+        splits: Whose pipelines.
+
+    Returns:
+        The pipelines, and those of the splits where they are not the ones that the dataset was made with.
+
+    Raises:
+        PipelineError: They cannot be read, or cannot be used offline.
+    """
+    stored = manifest.settings["pixels"]["pipelines"]
+    size = (manifest.image.height, manifest.image.width)
+    for fill in dict.fromkeys((manifest.target.ignore_class, None)):  # what was chosen shows in what is stored
+        found = load_pipelines(given, size, mask_fill=fill)
+        prepared = {split: prepare(pipeline, split, mask_fill=fill) for split, pipeline in found.items()}
+        pipelines = complete_pipelines(prepared, list(splits), manifest.image)
+        other = [split for split in splits if pipelines[split].description != stored.get(split)]
+        if not other:
+            break
+    return pipelines, other
+
+
 def _given_pipelines(manifest: Manifest, given: Any) -> dict[str, Prepared]:
     stored = manifest.settings["pixels"]["pipelines"]
-    found = load_pipelines(given, (manifest.image.height, manifest.image.width))
-    prepared = {split: prepare(pipeline, split) for split, pipeline in found.items()}
-    pipelines = complete_pipelines(prepared, list(manifest.splits), manifest.image)
-    other = [split for split, description in stored.items() if pipelines[split].description != description]
+    pipelines, other = prepare_like(manifest, given, list(stored))
     if other:
         raise PipelineError(
             f"pipeline of {', '.join(other)}: this is not the one that the dataset was made with "

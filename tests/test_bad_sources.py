@@ -54,6 +54,20 @@ def test_all_bad_sources_are_listed_and_nothing_is_published(tmp_path: Path) -> 
     assert sorted(entry["key"] for entry in listed) == ["s002", "s007", "s011"]
 
 
+def test_five_are_shown_and_all_are_in_the_file(tmp_path: Path) -> None:
+    folder, out = draw_pairs(tmp_path / "data", 24), tmp_path / "out"
+    bad = [f"s{i:03d}" for i in range(3, 11)]
+    for key in bad:
+        (folder / "images" / f"{key}.png").write_bytes(b"")
+    with pytest.raises(BadSourcesError, match="8 of 24 sources are bad") as caught:
+        precompute.build(folder, out, **options())
+    assert str(caught.value).count(".png: is empty") == 5
+    assert "3 more" in str(caught.value)
+    listed = [json.loads(line) for line in (out / "errors.jsonl").read_text().splitlines()]
+    assert sorted(entry["key"] for entry in listed) == bad
+    assert all("is empty" in entry["reason"] for entry in listed)
+
+
 def test_accepted_bad_sources_are_absent_and_keep_their_places(tmp_path: Path) -> None:
     folder, out = draw_with_bad(tmp_path / "data"), tmp_path / "out"
     with pytest.raises(BadSourcesError, match="2 were accepted"):

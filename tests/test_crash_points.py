@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 from drawn import draw_pairs, rows_seen, shard_hashes
+from fragile import redden
 
 from precompute.dataset.manifest import Manifest
 
@@ -41,12 +42,14 @@ class Command:
     least: int = 1  # hits of each of its points
 
 
+FRAGILE = str(Path(__file__).with_name("fragile.py"))  # one source fails in the second row
 COMMANDS = [
     Command("build", "build", {"variants": 2}),
     Command("grow", "build", {"variants": 4}),
     Command("regenerate", "regenerate", {"seed": 7}),
     Command("drop", "drop", {"rows": [4, 6]}),
-    Command("replace", "build", {"variants": 1, "image_format": "jpeg", "replace": True}, least=0),
+    Command("replace", "build", {"variants": 1, "pipeline": FRAGILE, "replace": True}, least=0),
+    Command("a source falls out", "build", {"variants": 2, "pipeline": FRAGILE, "skip_bad": "1"}),
 ]
 
 
@@ -54,7 +57,7 @@ class Server:
     """The program that runs commands in processes of their own."""
 
     def __init__(self, folder: Path) -> None:
-        self.data, self.report = draw_pairs(folder / "data", SOURCES), folder / "points.json"
+        self.data, self.report = redden(draw_pairs(folder / "data", SOURCES)), folder / "points.json"
         (folder / "site").mkdir()
         (folder / "site/sitecustomize.py").write_text("import crash_server\ncrash_server.arm_worker()\n")
         tests = Path(__file__).parent

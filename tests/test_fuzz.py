@@ -5,7 +5,9 @@ Each input follows from its kind and number alone: ``corpus.make(kind, number)``
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import resource
 import signal
 import warnings
@@ -99,6 +101,20 @@ def test_there_are_enough_inputs_and_each_can_be_made_again(corpus: Corpus) -> N
     cases = list(itertools.product(NUM_INPUTS, range(300)))
     forwards = {case: corpus.make(*case) for case in cases}
     assert all(corpus.make(*case) == forwards[case] for case in reversed(cases))
+
+
+def test_every_field_of_a_manifest_is_met(corpus: Corpus) -> None:
+    """Those of format 1.1 too: each field is there, and gets another value in some of the fast run's inputs."""
+    fields = {field: value for content in corpus.manifests for field, value in json.loads(content).items()}
+    changed: Counter[str] = Counter()
+    for number in range(NUM_INPUTS["manifest"] // 25):
+        with contextlib.suppress(ValueError, RecursionError):
+            made = json.loads(corpus.make("manifest", number))
+            originals = [json.loads(content) for content in corpus.manifests]
+            if isinstance(made, dict):
+                changed.update(f for f in fields if all(made.get(f) != original.get(f) for original in originals))
+    assert "mirroring" in fields
+    assert min(changed[field] for field in fields) >= 5, changed
 
 
 def test_what_fails_says_how_to_make_it_again(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,42 @@ def test_what_is_no_lease_is_passed_over(tmp_path: Path, content: str) -> None:
     lease.close()
 
 
+def test_only_files_are_looked_into_and_only_leases_are_deleted(tmp_path: Path) -> None:
+    folder, precious = tmp_path / ".leases", tmp_path / "precious.json"
+    lease = Lease(tmp_path, ROWS)
+    named_like_one = [folder / f"{uuid.uuid4().hex}.json" for _ in range(4)]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(named_like_one[0])  # reading it would never end
+    else:
+        named_like_one[0].mkdir()
+    named_like_one[1].mkdir()
+    precious.write_text(json.dumps({"rows": MORE}))
+    named_like_one[2].symlink_to(precious)
+    with named_like_one[3].open("wb") as file:
+        file.truncate(2**33)
+    (folder / "settings.json").write_text(json.dumps({"rows": MORE}))
+    assert held_rows(tmp_path, now=time.time()) == {*ROWS, *MORE}  # what reads as a lease is one, whatever its name
+    held_rows(tmp_path, now=time.time() + 2 * EXPIRES_S)
+    assert {path.name for path in folder.iterdir()} == {*(path.name for path in named_like_one), "settings.json"}
+    assert precious.exists()
+    lease.close()
+
+
+def test_a_folder_for_leases_that_holds_other_files_keeps_them(tmp_path: Path) -> None:
+    """`--lease-dir` given by mistake: old files of others are not taken for leases that have expired."""
+    out, mistaken = tmp_path / "out", tmp_path / "configs"
+    out.mkdir()
+    mistaken.mkdir()
+    names = ["package.json", "notes.tmp", "a.b"]
+    for name in names:
+        (mistaken / name).write_text("{}")
+        os.utime(mistaken / name, (0, 0))
+    (out / ".leases").symlink_to(mistaken)
+    for lease_dir in (None, mistaken):
+        assert held_rows(out, now=time.time(), lease_dir=lease_dir) == set()
+    assert sorted(path.name for path in mistaken.iterdir()) == sorted(names)
+
+
 def test_a_folder_that_cannot_be_written_to_has_no_lease(tmp_path: Path) -> None:
     (tmp_path / ".leases").write_text("")  # as good as read-only, also for root
     Lease(tmp_path, ROWS).close()
@@ -154,7 +192,7 @@ def test_a_lease_that_was_given_up_comes_back_and_is_renewed(tmp_path: Path, mon
 
 def test_what_a_killed_reader_left_half_written_goes_after_a_while(tmp_path: Path) -> None:
     (tmp_path / ".leases").mkdir()
-    (tmp_path / ".leases/half.tmp").write_text('{"pid')
+    (tmp_path / f".leases/{uuid.uuid4().hex}.tmp").write_text('{"pid')
     assert held_rows(tmp_path, now=time.time()) == set()
     assert lease_files(tmp_path)
     assert held_rows(tmp_path, now=time.time() + EXPIRES_S + 5) == set()

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.errors import PipelineError
+from precompute.errors import PipelineError, SettingsError
 from precompute.record.mask_ids import AllowedIds, UnknownIds, blending_transforms, mask_fills
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipeline import Pipeline, prepare, rebuild
+from precompute.record.pipeline_files import PRESETS, load_pipelines
 from precompute.record.render import Decoded, RecordSpec, augment
 from precompute.verification import verify
 
@@ -132,6 +133,77 @@ def timed(call: Any) -> float:
     return time.perf_counter() - start
 
 
+# What fills where the pipeline does not say it.
+
+
+def filled_with(transform: Any, mask_fill: int | None) -> set[int]:
+    """Ids that come of a mask of ones."""
+    source, spec = source_of([1])
+    pipeline = Pipeline(prepare(A.Compose([transform, A.Resize(20, 20)]), "train", mask_fill=mask_fill).pickled)
+    masks = [augment(source, pipeline, replace(spec, ignore_class=255), seed=0, variant=v)[1] for v in range(6)]
+    return {int(i) for mask in masks if mask is not None for i in np.unique(mask)}
+
+
+def zeros(mask: np.ndarray[Any, Any], **_: Any) -> np.ndarray[Any, Any]:
+    return np.zeros_like(mask)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        A.Rotate(limit=(45, 45), p=1),
+        A.SafeRotate(limit=(45, 45), p=1),
+        A.Affine(translate_px=9, p=1),
+        A.Perspective(scale=(0.2, 0.2), fit_output=True, p=1),
+        A.PadIfNeeded(40, 40, p=1),
+        A.CropAndPad(px=5, p=1),
+        A.RandomCrop(40, 40, pad_if_needed=True, p=1),
+        A.OpticalDistortion(distort_limit=(0.9, 0.9), p=1),
+        A.OneOf([A.Sequential([A.Rotate(limit=(45, 45), fill_mask=0, p=1)])], p=1),
+    ],
+    ids=lambda transform: type(transform).__name__,
+)
+def test_a_fill_at_its_default_becomes_the_ignore_class(transform: Any) -> None:
+    assert filled_with(transform, None) == {0, 1}
+    assert filled_with(transform, 255) == {1, 255}
+
+
+@pytest.mark.parametrize(
+    ("transform", "ids"),
+    [
+        (A.Rotate(limit=(45, 45), fill_mask=7, p=1), {1, 7}),
+        (A.CoarseDropout(fill_mask=0, p=1), {0, 1}),  # by default it leaves masks alone: this 0 was given
+        (A.CoarseDropout(p=1), {1}),
+        (A.Rotate(limit=(45, 45), border_mode=cv2.BORDER_REFLECT_101, p=1), {1}),
+        (A.Lambda(mask=zeros, name="zeros", p=1), {0}),
+    ],
+)
+def test_a_fill_that_was_given_stays(transform: Any, ids: set[int]) -> None:
+    prepared = prepare(A.Compose([transform]), "train", mask_fill=255)
+    assert (prepared.notes, prepared.description) == ([], prepare(A.Compose([transform]), "train").description)
+    assert filled_with(transform, 255) == ids
+
+
+def test_the_users_own_pipeline_stays_as_it_is_and_the_note_says_what_changed() -> None:
+    compose = A.Compose([A.Rotate(), A.OneOf([A.Rotate(), A.PadIfNeeded(64, 64)])])
+    (note,) = prepare(compose, "train", mask_fill=255).notes
+    assert note.startswith("pipeline of train: Rotate, PadIfNeeded fill masks with the ignore class, 255, where")
+    assert mask_fills(compose) == {0: "the default"}
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_presets_fill_with_the_ignore_class(preset: str) -> None:
+    """Also where they fill what is hidden: of masks without a background, class 0 may be the road."""
+    source, spec = source_of([1])
+    for mask_fill, fill in ((255, 255), (None, 0)):
+        given = load_pipelines(preset, (16, 16), mask_fill=mask_fill)["train"]
+        prepared = prepare(given, "train", mask_fill=mask_fill)
+        made = Pipeline(prepared.pickled)
+        masks = [augment(source, made, replace(spec, ignore_class=255), seed=0, variant=v)[1] for v in range(40)]
+        assert {int(i) for mask in masks if mask is not None for i in np.unique(mask)} == {1, fill}
+        assert (prepared.notes, rebuild(prepared.description) is not None) == ([], True)
+
+
 # In a build.
 
 
@@ -190,3 +262,31 @@ def test_a_fill_beyond_one_byte_makes_wide_masks(tmp_path: Path) -> None:
     result = built(tmp_path, A.PadIfNeeded(40, 40, fill_mask=300))
     assert (result.manifest.target.dtype, result.manifest.target.num_classes) == ("uint16", 301)
     assert {300} < {int(i) for example in precompute.read(tmp_path / "out") for i in np.unique(example["mask"])}
+
+
+def ids_of(out: Path) -> set[int]:
+    return {int(i) for example in precompute.read(out) for i in np.unique(example["mask"])}
+
+
+def test_corners_are_void_where_there_is_an_ignore_class(tmp_path: Path) -> None:
+    ones = {"mask_map": {0: 1, 2: 1}}  # so that a 0 can only be invented
+    rotate, filled = A.Rotate(limit=(45, 45), p=1), A.Rotate(limit=(45, 45), fill_mask=1, p=1)
+    built(tmp_path / "void", rotate, ignore_class=255, **ones)
+    assert ids_of(tmp_path / "void" / "out") == {1, 255}
+    built(tmp_path / "filled", filled, ignore_class=255, **ones)
+    assert ids_of(tmp_path / "filled" / "out") == {1}
+    built(tmp_path / "plain", rotate, **ones)
+    assert ids_of(tmp_path / "plain" / "out") == {0, 1}
+    built(tmp_path / "kept", rotate, ignore_class=255, mask_fill="as-written", **ones)
+    assert ids_of(tmp_path / "kept" / "out") == {0, 1}
+
+
+@pytest.mark.parametrize("mask_fill", ["ignore", "as-written"])
+def test_what_fills_is_known_to_whoever_makes_records_again(tmp_path: Path, mask_fill: str) -> None:
+    rotate, out = A.Rotate(limit=(45, 45), p=1), tmp_path / "out"
+    built(tmp_path, rotate, ignore_class=255, mask_fill=mask_fill)
+    assert verify(out, sources=20).problems == []  # by the manifest's own pipeline
+    assert verify(out, sources=20, pipeline=A.Compose([rotate, A.Resize(16, 16)])).problems == []
+    other = {"ignore": "as-written", "as-written": "ignore"}[mask_fill]
+    with pytest.raises(SettingsError, match=r"pipeline of train › Rotate › fill_mask: \d+ in the dataset, \d+ now"):
+        built(tmp_path, rotate, ignore_class=255, mask_fill=other)

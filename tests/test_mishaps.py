@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn import draw_pairs, options, rows_of, save, shard_hashes
+from operations import Operation, watch, watch_records
 from test_build import keys_of
 
 import precompute
@@ -96,6 +97,40 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.Monk
     assert not (out / "manifest.json").exists()
     precompute.build(folder, out, **options(variants=30))
     precompute.build(folder, tmp_path / "whole" / "out", **options(variants=30))
+    assert shard_hashes(out) == shard_hashes(tmp_path / "whole" / "out")
+
+
+@pytest.mark.parametrize(
+    ("code", "point"),
+    [
+        (errno.EROFS, "make folder of shards"),
+        (errno.EROFS, "create shard"),
+        (errno.ENOSPC, "write shard"),
+        (errno.EDQUOT, "sync shard"),
+        (errno.EIO, "rename shard"),
+        (errno.ENOSPC, "create receipt"),
+        (errno.EDQUOT, "create row file"),
+        (errno.EROFS, "rename manifest"),
+    ],
+)
+def test_a_disk_that_fails_anywhere_is_one_clear_error(tmp_path: Path, code: int, point: str) -> None:
+    folder, out, done = draw_pairs(tmp_path / "data", 24), tmp_path / "out", False
+
+    def fail(when: str, operation: Operation) -> None:
+        nonlocal done
+        if when == "before" and operation.point == point:
+            done = True
+            raise OSError(code, os.strerror(code), operation.path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        watch(out, fail, patch.setattr)
+        watch_records(fail, patch.setattr)
+        with pytest.raises(BuildError, match=f"{os.strerror(code)}. What was finished is kept: mend this, then run"):
+            precompute.build(folder, out, **options(variants=2))
+    assert done
+    assert not (out / "manifest.json").exists()
+    precompute.build(folder, out, **options(variants=2))
+    precompute.build(folder, tmp_path / "whole" / "out", **options(variants=2))
     assert shard_hashes(out) == shard_hashes(tmp_path / "whole" / "out")
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 from crashed_disk import Disk, State, crashes, put, record
 from drawn import draw_pairs, options, rows_of, shard_hashes
+from fragile import redden
 from operations import Operation, watch
 
 import precompute
 from precompute.errors import UsageError
 
 SOURCES = 16  # two blocks
+FRAGILE = {"pipeline": Path(__file__).with_name("fragile.py")}  # one source fails in the second row
 MIXED = 2  # mixtures of lost and kept, a prefix
 
 
@@ -74,6 +76,10 @@ def lose_shards(root: Path) -> None:
     shards[-1].write_bytes(shards[-1].read_bytes()[:-1])
 
 
+def redden_one(root: Path) -> None:
+    redden(root / "data")
+
+
 @dataclass(frozen=True)
 class Scenario:
     """What is on disk before, and the command that is interrupted."""
@@ -91,6 +97,7 @@ SCENARIOS = {
     "replace": Scenario([build(2)], build(1, image_format="jpeg", replace=True)),
     "replace a draft": Scenario([build(1), leave_draft], build(1, image_format="jpeg", replace=True)),
     "build, killed": Scenario([], build_killed_at_new_folders),
+    "a source falls out": Scenario([redden_one, build(1, **FRAGILE)], build(2, **FRAGILE, skip_bad="1")),
     "repair": Scenario([build(2), lose_shards], build(2), broken=True),
 }
 

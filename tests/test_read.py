@@ -124,6 +124,19 @@ def test_a_count_that_is_not_the_row_files_is_named(pairs: Path, tmp_path: Path)
         list(read(out, row=1))
 
 
+def test_other_versions_do_not_keep_from_reading(pairs: Path, tmp_path: Path) -> None:
+    shutil.copytree(pairs / "out", tmp_path / "out")
+    path = tmp_path / "out" / "manifest.json"
+    content = json.loads(path.read_text())
+    versions = content["settings"]["pixels"]["versions"]
+    versions.update(dict.fromkeys(versions, "0.0.1"))
+    path.write_text(json.dumps(content))
+    for one, other in zip(read(tmp_path / "out"), read(pairs / "out"), strict=True):
+        assert np.array_equal(one["image"], other["image"]) and np.array_equal(one["mask"], other["mask"])
+    dataset = precompute.load(tmp_path / "out", split="train", batch_size=4)
+    assert sum(len(images) for images, _ in dataset) == Manifest.load(pairs / "out").splits["train"].num_records
+
+
 def test_what_is_not_there_is_refused_with_what_is(pairs: Path) -> None:
     with pytest.raises(UsageError, match="split: the dataset has train, validation; got 'test'"):
         read(pairs / "out", split="test")

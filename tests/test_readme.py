@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from precompute.cli import main
 from precompute.options import BuildOptions
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +35,15 @@ def test_every_option_is_in_the_table_with_its_default() -> None:
             assert f"| {default} |" in lines[0], flag
     flags = set(re.findall(r"`--([a-z-]+)`", table))
     assert flags == {field.name.replace("_", "-") for field in dataclasses.fields(BuildOptions)}
+
+
+def test_exit_codes_are_those_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    codes = "0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted"
+    assert f"Exit codes: {codes}." in README
+    for command in ([], ["build"], ["verify"]):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        assert f"exit codes: {codes}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_links_lead_somewhere() -> None:

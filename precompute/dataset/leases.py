@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import stat
 import threading
 import uuid
 import weakref
@@ -23,6 +25,9 @@ __all__ = ["Lease", "RowName", "held_rows", "hold_again", "hold_rows"]
 
 RENEW_S = 30.0
 EXPIRES_S = 300.0  # ten missed renewals: the reader is gone, whatever became of it
+
+MOST_BYTES = 2**22  # 9,999 rows of a long name, several times over
+NAME = re.compile(r"[0-9a-f]{32}\.(json|tmp)")
 
 RowName = tuple[str, str, int]  # generation, split, row
 
@@ -150,6 +155,8 @@ def _settle(folder: Path, seen: Manifest, lease: Lease, choose: Callable[[Manife
 def held_rows(folder: Path, *, now: float, lease_dir: str | Path | None = None) -> set[RowName]:
     """Return the rows that living readers hold; leases that have expired are deleted.
 
+    Nothing else is: a folder given by mistake, or a link to one in a dataset from elsewhere, keeps its files.
+
     Args:
         folder: The dataset.
         now: Time, in seconds since the epoch.
@@ -158,10 +165,12 @@ def held_rows(folder: Path, *, now: float, lease_dir: str | Path | None = None) 
     held: set[RowName] = set()
     for path in [path for where in _lease_folders(folder, lease_dir) for path in where.glob("*.*")]:
         try:
-            if path.suffix not in (".json", ".tmp"):
-                continue
-            if now - path.stat().st_mtime > EXPIRES_S:
-                path.unlink(missing_ok=True)
+            info = path.lstat()
+            if not stat.S_ISREG(info.st_mode) or info.st_size > MOST_BYTES:
+                continue  # to read a pipe would be to wait for ever
+            if now - info.st_mtime > EXPIRES_S:
+                if NAME.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
             elif path.suffix == ".json":
                 rows = json.loads(path.read_text())["rows"]
                 held.update((str(generation), str(split), int(row)) for generation, split, row in rows)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from precompute.errors import BadSourcesError, PipelineError, RejectedSource, UsageError, first_few
+from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
 from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
 from precompute.options import BuildOptions
-from precompute.plan.make import complete_pipelines, make_plan, make_spec
+from precompute.plan.make import complete_pipelines, make_plan, make_spec, prepare_pipelines
 from precompute.plan.places import spread
 from precompute.plan.splits import assign_splits
-from precompute.record.pipeline import Pipeline, prepare
-from precompute.record.pipeline_files import load_pipelines
+from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
 from precompute.record.stored import decode_record
 from precompute.sources.find import find, limit_sources
@@ -86,9 +85,7 @@ class Studio:
 
 def _open_studio(sources: Sources, options: BuildOptions, split: str, say: Say) -> Studio:
     """Prepare as a build does, so that what a build refuses is refused here, in the same words."""
-    if options.pipeline is None:
-        raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
-    prepared = {s: prepare(p, s) for s, p in load_pipelines(options.pipeline, options.image_size).items()}
+    prepared = prepare_pipelines(options, sources.kind)
     sources = assign_splits(
         limit_sources(sources, options.limit),
         validation_split=options.validation_split,

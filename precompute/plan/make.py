@@ -18,10 +18,24 @@ from precompute.plan.settings import fingerprint, pixel_versions
 from precompute.plan.survey import Sample, Survey, check_binary_masks, decode_sample, survey
 from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
+from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import RecordSpec, source_id
 from precompute.sources.source import Sources
 
-__all__ = ["complete_pipelines", "known_num_classes", "make_plan", "make_settings", "make_spec"]
+__all__ = ["complete_pipelines", "known_num_classes", "make_plan", "make_settings", "make_spec", "prepare_pipelines"]
+
+
+def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
+    """Return the pipelines that were given, by split, prepared for records of a kind (class, mask).
+
+    Raises:
+        PipelineError: There is none, or one cannot be used offline.
+    """
+    if options.pipeline is None:
+        raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
+    fill = options.default_mask_fill if kind == "mask" else None
+    given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
+    return {split: prepare(pipeline, split, mask_fill=fill) for split, pipeline in given.items()}
 
 
 def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], image: Image) -> dict[str, Prepared]:

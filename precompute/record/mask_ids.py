@@ -12,9 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import PipelineError, RejectedSource
-from precompute.record.transforms import leaves, shown_name
+from precompute.record.transforms import default_of, is_custom, leaves, shown_name
 
-__all__ = ["AllowedIds", "UnknownIds", "blending_transforms", "check_mask_rules", "mask_fills", "pickled_fills"]
+__all__ = [
+    "AllowedIds",
+    "UnknownIds",
+    "blending_transforms",
+    "check_mask_rules",
+    "fill_unset",
+    "mask_fills",
+    "pickled_fills",
+]
 
 HIGHEST_ID = 65_535
 KEEPING = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
@@ -72,6 +80,23 @@ def mask_fills(composition: Any) -> dict[int, str]:
             if float(fill).is_integer() and 0 <= fill <= HIGHEST_ID:
                 fills.setdefault(int(fill), shown_name(transform))
     return fills
+
+
+def fill_unset(composition: Any, fill: int) -> list[str]:
+    """Let the transforms whose fill of masks is at its default of 0 fill with another id; returns their names.
+
+    Albumentations keeps values alone, so a 0 that was given is not told from one that was not; where the default is
+    to leave masks alone (`CoarseDropout`), a 0 must have been given and stays. A user's own transforms stay too.
+    """
+    filling = [t for t in leaves(composition) if not is_custom(t) and 0 in _fills_of(t) and _is_unset(t)]
+    for transform in filling:
+        transform.fill_mask = fill
+    return list(dict.fromkeys(map(shown_name, filling)))
+
+
+def _is_unset(transform: Any) -> bool:
+    fill = getattr(transform, "fill_mask", None)
+    return isinstance(fill, int | float) and fill == 0 == default_of(type(transform), "fill_mask")
 
 
 def pickled_fills(pickled: bytes) -> dict[int, str]:

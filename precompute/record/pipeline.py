@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import PipelineError
 from precompute.record.description import describe, rebuild
-from precompute.record.mask_ids import mask_fills
+from precompute.record.mask_ids import fill_unset, mask_fills
 from precompute.record.seeding import Draws
 from precompute.record.transforms import albumentations, compositions, is_custom, leaves, parameters_of
 
@@ -85,12 +85,13 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(pipeline: Any, split: str) -> Prepared:
+def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None) -> Prepared:
     """Check a pipeline and take off its end what belongs in the model.
 
     Args:
         pipeline: A `Compose`, another composition, or a single transform.
         split: The split it is for, for messages.
+        mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
 
     Raises:
         PipelineError: It cannot be used offline; the message says why and what to do.
@@ -111,6 +112,12 @@ def prepare(pipeline: Any, split: str) -> Prepared:
     normalize = _normalize_numbers(finishing, split)
     compose = _copied(compose, split)
     compose.transforms = list(compose.transforms[:num_kept])
+    filling = fill_unset(compose, mask_fill) if mask_fill else []  # 0 is what it is
+    if filling:
+        notes.append(
+            f"pipeline of {split}: {', '.join(filling)} fill{'s' * (len(filling) == 1)} masks with the ignore class, "
+            f"{mask_fill}, where the default is 0. --mask-fill as-written keeps 0."
+        )
     return Prepared(pickled=cloudpickle.dumps(compose), description=describe(compose), normalize=normalize, notes=notes)
 
 

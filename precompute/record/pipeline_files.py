@@ -33,23 +33,23 @@ OTHER_NAMES = {"training": "train", "val": "validation", "valid": "validation", 
 EXACT = {"mask_interpolation": cv2.INTER_NEAREST_EXACT}  # keeps masks on their images; see `pipeline.resize`
 
 
-def _light(height: int, width: int) -> Any:
+def _light(height: int, width: int, mask_fill: int = 0) -> Any:
     return albumentations.Compose(
         [
             albumentations.HorizontalFlip(p=0.5),
-            albumentations.Rotate(limit=15, p=0.5),
+            albumentations.Rotate(limit=15, fill_mask=mask_fill, p=0.5),
             albumentations.RandomBrightnessContrast(p=0.3),
             albumentations.Resize(height, width, **EXACT),
         ]
     )
 
 
-def _medium(height: int, width: int) -> Any:
+def _medium(height: int, width: int, mask_fill: int = 0) -> Any:
     return albumentations.Compose(
         [
             albumentations.RandomResizedCrop((height, width), scale=(0.5, 1.0), ratio=(0.8, 1.25), **EXACT),
             albumentations.HorizontalFlip(p=0.5),
-            albumentations.Rotate(limit=20, p=0.5),
+            albumentations.Rotate(limit=20, fill_mask=mask_fill, p=0.5),
             albumentations.RandomBrightnessContrast(p=0.5),
             albumentations.HueSaturationValue(p=0.3),
             albumentations.GaussianBlur(p=0.1),
@@ -57,37 +57,38 @@ def _medium(height: int, width: int) -> Any:
     )
 
 
-def _heavy(height: int, width: int) -> Any:
+def _heavy(height: int, width: int, mask_fill: int = 0) -> Any:
     return albumentations.Compose(
         [
             albumentations.RandomResizedCrop((height, width), scale=(0.3, 1.0), ratio=(0.75, 1.33), **EXACT),
             albumentations.HorizontalFlip(p=0.5),
             albumentations.Affine(rotate=(-30, 30), shear=(-10, 10), border_mode=cv2.BORDER_REFLECT_101, p=0.5),
-            albumentations.ElasticTransform(alpha=30, sigma=6, approximate=True, p=0.2),
+            albumentations.ElasticTransform(alpha=30, sigma=6, approximate=True, fill_mask=mask_fill, p=0.2),
             albumentations.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3, p=0.7),
             albumentations.HueSaturationValue(p=0.5),
             albumentations.GaussNoise(p=0.2),
             albumentations.GaussianBlur(p=0.2),
-            albumentations.CoarseDropout(fill_mask=0, p=0.3),
+            albumentations.CoarseDropout(fill_mask=mask_fill, p=0.3),
         ]
     )
 
 
-PRESETS: dict[str, Callable[[int, int], Any]] = {"light": _light, "medium": _medium, "heavy": _heavy}
+PRESETS: dict[str, Callable[..., Any]] = {"light": _light, "medium": _medium, "heavy": _heavy}
 
 
-def load_pipelines(given: Any, image_size: ImageSize | None) -> dict[str, Any]:
+def load_pipelines(given: Any, image_size: ImageSize | None, *, mask_fill: int | None = None) -> dict[str, Any]:
     """Return the pipelines that were given, by split.
 
     Args:
         given: A path (.py, .yaml, .yml, .json), the name of a preset, a `Compose` (for train), or a mapping from
             split to a `Compose` or to a function of (height, width) that returns one.
         image_size: Height and width for presets and functions.
+        mask_fill: What presets fill masks with; 0 when None.
 
     Raises:
         PipelineError: It cannot be read, or holds no pipeline for train.
     """
-    found, where = _find(given)
+    found, where = _find(given, mask_fill or 0)
     if isinstance(given, str) and given in PRESETS and image_size is None:
         raise PipelineError(f"{where}: give its size with --image-size.")
     pipelines = {split: _sized(found[split], image_size, f"{where}: {split}") for split in SPLITS if split in found}
@@ -96,10 +97,10 @@ def load_pipelines(given: Any, image_size: ImageSize | None) -> dict[str, Any]:
     return pipelines
 
 
-def _find(given: Any) -> tuple[Mapping[str, Any], str]:
+def _find(given: Any, mask_fill: int) -> tuple[Mapping[str, Any], str]:
     """Return what was given by split, and where it is from for messages."""
     if isinstance(given, str) and given in PRESETS:
-        return {"train": PRESETS[given]}, f"preset {given}"
+        return {"train": functools.partial(PRESETS[given], mask_fill=mask_fill)}, f"preset {given}"
     if isinstance(given, str | Path):
         return _read_file(Path(given)), str(given)
     if isinstance(given, Mapping):

@@ -17,6 +17,7 @@ __all__ = [
     "albumentations",
     "compositions",
     "custom_functions",
+    "default_of",
     "is_composition",
     "is_custom",
     "leaves",
@@ -51,6 +52,12 @@ def parameters_of(cls: type) -> list[str]:
     if cls is object:
         return []
     return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "strict")]  # type: ignore[misc]
+
+
+def default_of(cls: type, parameter: str) -> Any:
+    """Return the default of an argument that a transform's class takes; None where it takes no such argument."""
+    found = inspect.signature(cls.__init__).parameters.get(parameter)  # type: ignore[misc]
+    return None if found is None else found.default
 
 
 def is_composition(transform: Any) -> bool:

@@ -11,15 +11,14 @@ from typing import Any
 
 from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
 from precompute.dataset.paths import dataset_name
-from precompute.errors import PipelineError, SettingsError, UsageError, first_few
+from precompute.errors import SettingsError, UsageError, first_few
 from precompute.options import BuildOptions
 from precompute.plan.copies import give_copies
 from precompute.plan.listing import compare_listing, split_of_keys
-from precompute.plan.make import complete_pipelines, make_plan, make_settings
+from precompute.plan.make import complete_pipelines, make_plan, make_settings, prepare_pipelines
 from precompute.plan.settings import differences
 from precompute.plan.splits import assign_splits
-from precompute.record.pipeline import Prepared, prepare
-from precompute.record.pipeline_files import load_pipelines
+from precompute.record.pipeline import Prepared
 from precompute.run.changes import changed_files, mended_keys
 from precompute.run.folder import Known, known_generations, next_generation, save_draft, write_lock
 from precompute.run.progress import Progress
@@ -81,9 +80,7 @@ build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # so tha
 
 def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: Progress) -> BuildResult:
     """Plan, compare with what is on disk, and write what is missing."""
-    if options.pipeline is None:
-        raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
-    prepared = {s: prepare(p, s) for s, p in load_pipelines(options.pipeline, options.image_size).items()}
+    prepared = prepare_pipelines(options, sources.kind)
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")
     with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
