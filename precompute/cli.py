@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import PrecomputeError, UsageError
+from precompute.interruption import EXIT_CODE, ends_soon
 from precompute.options import BuildOptions
 
 __all__ = ["main", "make_parser"]
 
 EXIT_CODES = """exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted"""
+INTERRUPTED = "interrupted: what is finished is kept; run the same command again to go on."
 PREVIEW_OPTIONS = (
     "pipeline",
     "image_size",
@@ -40,13 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     parsed = make_parser().parse_args(arguments)
     try:
-        parsed.run(parsed)
+        with ends_soon(INTERRUPTED):
+            parsed.run(parsed)
     except PrecomputeError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted: what is finished is kept; run the same command again to go on.", file=sys.stderr)
-        return 130
+        print(INTERRUPTED, file=sys.stderr)
+        return EXIT_CODE
     return 0
 
 

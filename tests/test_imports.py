@@ -171,6 +171,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "errors": "",
     "text": "",
+    "interruption": "",
     "dataset": "errors",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
@@ -182,14 +183,14 @@ ALLOWED = {
     "plan": "dataset errors options record sources",
     "reading": "dataset errors record",
     "remake": "dataset errors plan record",
-    "run": "dataset errors options plan reading record remake sources text tfds",
+    "run": "dataset errors interruption options plan reading record remake sources text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources",
     # Looking.
     "checks": "dataset errors plan reading record remake",
     "verification": "checks dataset errors reading text",
     "look": "dataset errors options plan reading record sources text",
-    "cli": "dataset errors look options run sources text verification",
+    "cli": "dataset errors interruption look options run sources text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
     "precompute": "errors loading preparing reading run sources verification",

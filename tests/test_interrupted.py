@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -65,9 +67,37 @@ def build_of(folder: Path, out: Path, variants: int) -> list[str]:
 
 def is_busy(out: Path) -> bool:
     """Whether a worker is at the red source, and another one has left a receipt."""
-    notes = [path.read_bytes() for path in (out / ".build" / "at").glob("*")]
-    at = {json.loads(note)[1] for note in notes if note}
+    at = set()
+    for path in (out / ".build" / "at").glob("*"):
+        with contextlib.suppress(OSError, ValueError):  # gone, or being written
+            at.add(json.loads(path.read_bytes())[1])
     return "s004" in at and any((out / ".build" / "g0001" / "receipts").glob("*"))
+
+
+STUBBORN = """
+import sys, time
+import precompute.interruption
+precompute.interruption.PATIENCE_S = 0.5
+with precompute.interruption.ends_soon("interrupted"):
+    while True:
+        try:
+            print("waiting", flush=True)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+"""
+
+
+def test_what_does_not_end_by_itself_is_ended() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == "interrupted\n"
+    assert process.returncode == 130
 
 
 def interrupt(process: subprocess.Popen[str], out: Path, *, group: bool) -> str:
@@ -96,7 +126,9 @@ def test_a_build_is_interrupted_and_goes_on(folder: Path, group: bool) -> None:
     command = build_of(folder, out, 2)
     interrupt(start(folder, *command), out, group=group)
     assert not (out / "manifest.json").exists()
-    kept = {path: path.stat().st_mtime_ns for path in (out / "data").rglob("*.tfrecord-*")}
+    proven = {path.stem for path in (out / ".build" / "g0001" / "receipts").glob("*.json")}  # train_r0000-00003
+    shards = {re.sub(r".*-(\w+)\.tfrecord-(\d+)-.*", r"\1-\2", path.name): path for path in out.rglob("*.tfrecord-*")}
+    kept = {shards[cell]: shards[cell].stat().st_mtime_ns for cell in proven}
     assert kept
     (folder / "go").touch()
     again = start(folder, *command)

@@ -99,3 +99,11 @@ def squeezed(output: str) -> str:
 
 def test_no_path_of_a_machine_is_shown() -> None:
     assert not re.search(r"/(work|home|root)/", README)
+
+
+def test_tables_of_the_experiment_are_those_of_its_page() -> None:
+    page = (ROOT / "scripts/parity/README.md").read_text(encoding="utf-8").splitlines()
+    section = README.split("## How many variants")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    assert len(lines) > 10
+    assert set(lines) <= set(page)

@@ -14,7 +14,7 @@ from train.announce import announce
 from train.checkpoint import TrainingState
 from train.data import choose_fresh, load_train
 from train.options import FitOptions
-from train.reuse import HIGH_REUSE, describe_reuse, reuse_of
+from train.reuse import FEW_ROWS, HIGH_REUSE, describe_reuse, reuse_of
 from train.tasks import make_task
 
 
@@ -40,9 +40,12 @@ def test_reuse_leaves_the_original_row_and_clean_epochs_out(out, epochs, clean_e
 
 
 def test_what_is_said_of_reuse():
-    assert "no variant is read twice" in describe_reuse(1)
-    assert "measured" in describe_reuse(HIGH_REUSE)
-    assert "precompute follow" in describe_reuse(HIGH_REUSE + 0.1)
+    assert "no variant is read twice" in describe_reuse(1, 1)
+    assert "measured" in describe_reuse(HIGH_REUSE, 1)
+    assert describe_reuse(HIGH_REUSE + 0.1, FEW_ROWS).startswith("high; on small data 4 rows were enough")
+    few = describe_reuse(HIGH_REUSE + 0.1, FEW_ROWS - 1)
+    assert few.startswith("high, and so few rows are hardly better than no augmentation: take more rows")
+    assert "precompute follow" in few
 
 
 @pytest.mark.parametrize(

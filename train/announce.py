@@ -8,7 +8,7 @@ from pathlib import Path
 from precompute.dataset.manifest import Manifest
 from train.checkpoint import TrainingState
 from train.options import FitOptions
-from train.reuse import describe_reuse, reuse_of
+from train.reuse import describe_reuse, num_variants, reuse_of
 from train.tasks import Task
 
 __all__ = ["announce"]
@@ -34,7 +34,8 @@ def announce(
     say(f"images      {', '.join(sizes)}")
     say(f"rows        {num_rows}: variants of each training image, one an epoch in turn")
     reuse = reuse_of(options, manifest)
-    say(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}: {describe_reuse(reuse)}")
+    meaning = describe_reuse(reuse, num_variants(manifest))
+    say(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}: {meaning}")
     if state.fresh == "auto":
         moves = ["small shifts", *(f"{way} flips" for way in manifest.mirroring)]
         say(f"fresh       {' and '.join(moves)} at each reading")

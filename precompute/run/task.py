@@ -14,6 +14,7 @@ import numpy as np
 from precompute.dataset.manifest import ORIGINAL_VARIANT, Label
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
+from precompute.interruption import leave_to_parent
 from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
 from precompute.run.files import ShardWriter, commit, write_whole
@@ -99,6 +100,7 @@ class TaskDone:
 
 def run_task(job: Job, task: Task) -> TaskDone:
     """Write the shards of a task, give them their final names, and leave their receipts."""
+    leave_to_parent()
     paths = DatasetPaths(Path(job.out))
     with _one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
