@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
     from precompute.loader import EpochRow, load
+    from precompute.preparing import prepare_images
     from precompute.reading import read
     from precompute.run.build import build
     from precompute.run.change_rows import drop, regenerate
+    from precompute.run.follow import follow
     from precompute.sources.source import Source
     from precompute.verification import verify
 
@@ -23,13 +25,27 @@ _HOMES = {
     "Source": "precompute.sources.source",
     "build": "precompute.run.build",
     "drop": "precompute.run.change_rows",
+    "follow": "precompute.run.follow",
     "load": "precompute.loader",
+    "prepare_images": "precompute.preparing",
     "read": "precompute.reading",
     "regenerate": "precompute.run.change_rows",
     "verify": "precompute.verification",
 }
 
-__all__ = ["EpochRow", "PrecomputeError", "Source", "build", "drop", "load", "read", "regenerate", "verify"]
+__all__ = [
+    "EpochRow",
+    "PrecomputeError",
+    "Source",
+    "build",
+    "drop",
+    "follow",
+    "load",
+    "prepare_images",
+    "read",
+    "regenerate",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

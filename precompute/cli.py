@@ -32,6 +32,7 @@ PREVIEW_OPTIONS = (
     "ignore_class",
     "limit",
 )
+MAKING_OPTIONS = ("pipeline", "jobs", "backend", "lease_dir", "quiet")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,15 +88,40 @@ def make_parser() -> argparse.ArgumentParser:
     regenerate = _command(commands, "regenerate", _regenerate, "replace rows by as many under a new seed")
     regenerate.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
     regenerate.add_argument("--seed", type=int, required=True, help="the new seed")
-    regenerate.add_argument("--split", default="train", help="whose rows (train)")
-    regenerate.add_argument("--source", type=Path, metavar="DIR", help="folder of the sources, where it has moved")
-    _add_options(regenerate, ("pipeline", "jobs", "backend", "quiet"), required=())
+    _add_making(regenerate)
+
+    follow = _command(
+        commands, "follow", _follow, "go on writing new rows beside running trainings, in place of old ones"
+    )
+    follow.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    follow.add_argument("--keep", type=int, default=4, metavar="N", help="rows to keep, the original one apart (4)")
+    follow.add_argument("--rows", type=int, metavar="N", help="end after N new rows; default: go on until interrupted")
+    follow.add_argument(
+        "--rows-a-pass",
+        type=int,
+        metavar="N",
+        help="rows to write at a time, each source decoded once; default: half of --keep",
+    )
+    follow.add_argument("--seed", type=int, metavar="N", help="of new rows; default: that of the newest row")
+    _add_making(follow)
 
     drop = _command(commands, "drop", _drop, "take rows away and delete their shards")
     drop.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
     drop.add_argument("--rows", required=True, metavar="ROWS", help="row numbers; ranges are inclusive, such as 0-3,7")
     drop.add_argument("--split", default="train", help="whose rows (train)")
+    _add_options(drop, ("lease_dir",))
     return parser
+
+
+def _add_making(parser: argparse.ArgumentParser) -> None:
+    """Add what all commands take that make more rows of a dataset."""
+    parser.add_argument("--split", default="train", help="whose rows (train)")
+    parser.add_argument("--source", type=Path, metavar="DIR", help="folder of the sources, where it has moved")
+    _add_options(parser, MAKING_OPTIONS, required=())
+
+
+def _making(parsed: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(parsed, name) for name in ("split", "source", *MAKING_OPTIONS)}
 
 
 def _command(commands: Any, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
@@ -155,18 +181,24 @@ def _build(parsed: argparse.Namespace) -> None:
 def _regenerate(parsed: argparse.Namespace) -> None:
     from precompute.run.change_rows import regenerate
 
-    result = regenerate(
-        parsed.output,
-        seed=parsed.seed,
-        split=parsed.split,
-        pipeline=parsed.pipeline,
-        source=parsed.source,
-        jobs=parsed.jobs,
-        backend=parsed.backend,
-        quiet=parsed.quiet,
-    )
+    result = regenerate(parsed.output, seed=parsed.seed, **_making(parsed))
     if not parsed.quiet:
         print(result.summary())
+
+
+def _follow(parsed: argparse.Namespace) -> None:
+    from precompute.run.follow import follow
+
+    followed = follow(
+        parsed.output,
+        keep=parsed.keep,
+        rows=parsed.rows,
+        rows_a_pass=parsed.rows_a_pass,
+        seed=parsed.seed,
+        **_making(parsed),
+    )
+    if not parsed.quiet:
+        print(followed.summary())
 
 
 def _drop(parsed: argparse.Namespace) -> None:
@@ -174,7 +206,7 @@ def _drop(parsed: argparse.Namespace) -> None:
     from precompute.run.change_rows import drop
     from precompute.text import format_bytes
 
-    dropped = drop(parsed.output, rows=parsed.rows, split=parsed.split)
+    dropped = drop(parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=parsed.lease_dir)
     print(f"dropped rows {describe_numbers(dropped.rows)} of {parsed.split}: {format_bytes(dropped.num_bytes)}")
     if dropped.kept_files:
         print(f"  {dropped.kept_files} files stay until their readers have ended; the next command deletes them")

@@ -10,7 +10,8 @@ PrecomputeError            a user can act on it; the command line prints it with
 ├── SettingsError          an existing dataset was made with other settings or sources (exit 1)
 ├── DatasetError           a dataset on disk is missing, short, altered or of another format (exit 1)
 ├── VerificationError      `verify` found shards that are not what the manifest says (exit 4)
-└── BuildError             the job could not be carried out: workers died, folder in use (exit 1)
+└── BuildError             the job could not be carried out: workers died (exit 1)
+    └── FolderInUseError   another process is writing there (in run.folder)
 """
 
 from __future__ import annotations

@@ -6,13 +6,23 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
 
-__all__ = ["BuildOptions", "check_seed", "parse_bytes", "parse_image_size", "parse_mask_map"]
+__all__ = [
+    "MOST_COPIES",
+    "BuildOptions",
+    "check_seed",
+    "parse_bytes",
+    "parse_class_copies",
+    "parse_image_size",
+    "parse_mask_map",
+]
 
 BACKENDS = ("loky", "threading", "sequential")  # not multiprocessing: it forks
+MOST_COPIES = 10_000
 ENCODINGS = ("jpeg", "png", "raw")
 
 
@@ -27,6 +37,14 @@ def parse_mask_map(text: str) -> dict[int, int]:
     if not all(len(pair) == 2 and all(number.strip().isdecimal() for number in pair) for pair in pairs):
         raise UsageError(f"mask_map: expected ids as from:to, such as 255:1,128:2, got {text!r}.")
     return {int(old): int(new) for old, new in pairs}
+
+
+def parse_class_copies(text: str) -> dict[str, int]:
+    """Return {"shoes": 3, "hats": 2} of ``"shoes=3,hats=2"``."""
+    pairs = [part.strip().rpartition("=") for part in text.split(",")]
+    if not all(name and number.isdecimal() for name, _, number in pairs):
+        raise UsageError(f"class_copies: expected names and numbers, such as shoes=3,hats=2, got {text!r}.")
+    return {name: int(number) for name, _, number in pairs}
 
 
 def parse_bytes(text: str) -> int:
@@ -106,6 +124,15 @@ class BuildOptions:
         None, "id of mask pixels that shall count neither in loss nor metrics", parse=int
     )
     include_original: bool = _option(False, "one more row: training sources through the validation pipeline")
+    class_copies: dict[str, int] = field(
+        default_factory=dict,
+        metadata={
+            "help": "rare classes more often: places that each of their training sources takes, such as shoes=3,hats=2",
+            "parse": parse_class_copies,
+            "metavar": "COPIES",
+        },
+    )
+    balance: bool = _option(False, "choose the copies so that classes have about as many training records each")
     no_mirroring: bool = _option(False, "text, left and right hands: readers never mirror, whatever the pipeline does")
     shard_size: int | None = _option(
         None,
@@ -124,6 +151,9 @@ class BuildOptions:
     ignore_space: bool = _option(False, "start although the disk seems too small for what is missing")
     replace: bool = _option(False, "where settings or sources differ: write a new generation, then swap")
     dry_run: bool = _option(False, "show the plan and write nothing")
+    lease_dir: str | Path | None = _option(
+        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=Path, metavar="DIR"
+    )
     quiet: bool = _option(False, "say nothing but errors")
 
     def __post_init__(self) -> None:
@@ -143,6 +173,11 @@ class BuildOptions:
             given: Any = self.image_size
             words = [str(number) for number in given] if isinstance(given, list | tuple) else str(given)
             object.__setattr__(self, "image_size", parse_image_size(words))
+        for name, number in self.class_copies.items():
+            if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_COPIES:
+                raise UsageError(f"class_copies: expected 1 to {MOST_COPIES:,} copies, got {name}={number!r}.")
+        if self.class_copies and self.balance:
+            raise UsageError("class_copies, balance: give one of them; --balance chooses the copies itself.")
         for old, new in self.mask_map.items():
             if not (0 <= old <= 65_535 and 0 <= new <= 65_535):
                 raise UsageError(f"mask_map: expected ids from 0 to 65535, got {old}:{new}.")

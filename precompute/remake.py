@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -120,15 +121,19 @@ def remake_record(
     return Remaker(Path(out), manifest, pipeline=pipeline, source=source).record(split, row, key, copy)
 
 
-def rebuild_pipelines(manifest: Manifest) -> dict[str, Prepared]:
+def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -> dict[str, Prepared]:
     """Return the pipelines of a dataset, made from its manifest alone.
+
+    Args:
+        manifest: Of the dataset.
+        splits: Whose pipelines; all when None.
 
     Raises:
         PipelineError: One of them runs a user's own code, or Albumentations no longer makes it from its description.
     """
-    pipelines = {}
-    for split, description in manifest.settings["pixels"]["pipelines"].items():
-        compose = rebuild(description)
+    pipelines, stored = {}, manifest.settings["pixels"]["pipelines"]
+    for split in stored if splits is None else splits:
+        compose = rebuild(stored[split]) if split in stored else None
         if compose is None:
             raise PipelineError(
                 f"pipeline of {split}: it cannot be rebuilt from the manifest (it runs code of its own, or the "

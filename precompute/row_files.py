@@ -49,7 +49,9 @@ class FixedRows:
 
     def _position(self, count: Any) -> Any:
         position = position_of_epoch(count, self._num_rows)
-        return position if self._clean_from is None else tf.where(count >= self._clean_from, self._num_rows, position)
+        if self._clean_from is None:
+            return position
+        return tf.where(count >= self._clean_from, tf.constant(self._num_rows, tf.int64), position)
 
 
 class FollowedRows:
@@ -135,7 +137,7 @@ class FollowedRows:
 
     def _note(self, reading: Reading) -> None:
         before = self.readings.get(reading.epoch, reading)
-        if before != reading:
+        if before.row != reading.row:
             warnings.warn(
                 f"epoch {before.epoch} was reading row {before.row} (seed {before.seed}, variant {before.variant}) of "
                 f"{self._split}, which {self._root} does not list any more; it goes on with row {reading.row}.",

@@ -68,7 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("parity-work"), help="folder of datasets and results")
     parser.add_argument("--only", choices=STUDIES, help="one of the data sets")
-    parser.add_argument("--trials", type=int, default=15, help="of each data set (15)")
+    parser.add_argument("--trials", type=int, default=10, help="of each data set (10)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time (all cores)")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM", help="(all)")
     parser.add_argument("--report", type=Path, help="only write the report of what is there, into this folder")
@@ -172,7 +172,7 @@ def train(study: Study, trial: int, arm: Arm, dataset: Path, output: Path) -> fl
     model = compile_model(make_network(task, options, started=False), task, options, steps=steps)
     model.fit(batches, epochs=study.epochs, callbacks=callbacks, shuffle=False, verbose=0)
     test = load_in_order(dataset, manifest, "validation", batch_size=32, allow_leak=False)
-    found = measure(model, task, test, num_images=manifest.splits["validation"].num_records, where="validation")
+    found = measure(model, task, test, where="validation")
     return float(task.summarize(found.confusion)[study.metric])
 
 

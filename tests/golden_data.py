@@ -14,7 +14,7 @@ import precompute
 from precompute.dataset.manifest import Manifest
 
 GOLDEN = Path(__file__).parent / "golden" / "format-1"
-KINDS = ("class-png", "class-jpeg", "mask-png", "mask-raw")
+KINDS = ("class-png", "class-jpeg", "mask-png", "mask-raw", "copies-png")  # the last since 1.1
 
 
 def build_golden(kind: str, folder: Path) -> Path:
@@ -23,7 +23,7 @@ def build_golden(kind: str, folder: Path) -> Path:
     for i in range(6):
         rng = np.random.default_rng(i)
         image = rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)
-        if target == "class":
+        if target != "mask":
             save(folder / "data" / ("ant", "bee")[i % 2] / f"{i}.png", image)
         else:
             save(folder / "data" / "images" / f"{i}.png", image)
@@ -37,6 +37,7 @@ def build_golden(kind: str, folder: Path) -> Path:
         seed=7,
         validation_split=0.3,
         include_original=True,
+        class_copies={"ant": 3} if target == "copies" else {},
         image_format=encoding,
         jobs=1,
         backend="sequential",

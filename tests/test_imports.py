@@ -86,6 +86,23 @@ def test_a_module_that_is_kept_away_is_missed() -> None:
         loaded_by(LOAD_WITHOUT.replace("import precompute", "import precompute.record.pipeline"), "nowhere")
 
 
+TRAIN_WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(["cv2", "albumentations", "albucore"]))
+import train.cli, train.fit, train.evaluate, train.export
+try:
+    import train.predict
+except ImportError as error:
+    assert "halted" in str(error), error
+else:
+    raise AssertionError("train.predict decodes images")
+"""
+
+
+def test_of_the_trainer_predict_alone_needs_albumentations_and_opencv() -> None:
+    assert "tensorflow" in loaded_by(TRAIN_WITHOUT)
+
+
 # What a worker loads
 
 BUILD_AND_TELL = """
@@ -174,6 +191,8 @@ ALLOWED = {
     "reading": "dataset errors record",
     "remake": "dataset errors plan record",
     "run": "dataset errors options plan reading record remake sources text tfds",
+    # Other images made like those of a dataset.
+    "preparing": "dataset errors plan record remake sources",
     # Looking.
     "checks": "dataset errors plan reading record remake",
     "verification": "checks dataset errors reading text",
@@ -181,9 +200,9 @@ ALLOWED = {
     "cli": "dataset errors look options run sources text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
-    "precompute": "errors loader reading run sources verification",
+    "precompute": "errors loader preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "precompute dataset errors",
+    "train": "precompute dataset errors preparing",
 }
 
 # One owner, or as few as can be, of what is slow to import.

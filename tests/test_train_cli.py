@@ -12,6 +12,7 @@ from test_train_datasets import write_masks
 from precompute.errors import UsageError
 from train.cli import main, make_parser
 from train.options import EvaluateOptions, FitOptions, flag
+from train.use_options import ExportOptions, PredictOptions
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,11 @@ def test_the_same_defaults_in_python_and_on_the_command_line():
     assert FitOptions.from_arguments(parsed) == FitOptions()
     parsed = make_parser().parse_args(["evaluate", "run"])
     assert EvaluateOptions.from_arguments(parsed) == EvaluateOptions()
+    parsed = make_parser().parse_args(["predict", "run", "a.jpg", "b.jpg", "--output", "out"])
+    assert PredictOptions.from_arguments(parsed) == PredictOptions()
+    assert parsed.images == ["a.jpg", "b.jpg"]
+    parsed = make_parser().parse_args(["export", "run", "--output", "out"])
+    assert ExportOptions.from_arguments(parsed) == ExportOptions()
 
 
 def test_help_states_each_option_with_its_default(capsys):

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from test_train_datasets import SIZE, write_classes, write_masks
+from test_train_tensorboard import read_log
 
 import precompute
 from precompute.dataset.manifest import Manifest
@@ -98,7 +99,8 @@ def test_the_run_folder_is_complete(continued):
     models = {"best.keras", "last.keras", "checkpoint.npz"}
     assert names >= models | {"options.json", "history.csv", "curves.png", "predictions.png", "metrics.json"}
     assert not list(continued.run.glob(".unfinished*"))
-    for name in ("curves.png", "predictions.png"):
+    assert names >= {"scores.png", "environment.json", "tensorboard"}
+    for name in ("curves.png", "predictions.png", "scores.png"):
         assert (continued.run / name).read_bytes().startswith(PNG)
     metrics = json.loads((continued.run / "metrics.json").read_bytes())
     assert metrics["epochs"] == 3
@@ -106,6 +108,15 @@ def test_the_run_folder_is_complete(continued):
     best = max(history_of(continued.run), key=lambda entry: float(entry["val_foreground_iou"]))
     assert metrics["best_epoch"] == int(best["epoch"])
     assert metrics["scores"]["foreground_iou"] == pytest.approx(float(best["val_foreground_iou"]), abs=1e-6)
+
+
+def test_the_tensorboard_log_of_a_continued_run_equals_its_history(continued):
+    found, history = read_log(continued.run / "tensorboard"), history_of(continued.run)
+    for split, tag, name in [("train", "loss", "loss"), ("validation", "foreground_iou", "val_foreground_iou")]:
+        expected = {int(entry["epoch"]): pytest.approx(float(entry[name]), rel=1e-6) for entry in history}
+        assert found[split][tag] == expected
+    assert "learning_rate" in found["train"]
+    assert len(json.loads((continued.run / "environment.json").read_bytes())) == 2  # it was started twice
 
 
 def test_a_finished_run_does_nothing_again(continued, masks):
@@ -224,7 +235,16 @@ def test_restart_throws_away_the_run_and_nothing_else(tmp_path, masks):
     folder = RunFolder(tmp_path)
     settings = RunSettings.of(masks, Manifest.load(masks), tiny())
     folder.open(settings)
-    for name in ("checkpoint.npz", "best.keras", "history.csv", "evaluate-test.json", "notes.txt"):
+    mine = (
+        "checkpoint.npz",
+        "best.keras",
+        "history.csv",
+        "scores.png",
+        "evaluate-test.json",
+        "evaluate-test-scores.png",
+    )
+    for name in (*mine, "environment.json", "tensorboard/train/events.out.tfevents.1.v2", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
     other = RunSettings.of(masks, Manifest.load(masks), tiny(seed=5))
     with pytest.raises(SettingsError, match="--seed: 0 in the run, 5 now"):

@@ -1,9 +1,11 @@
 """The Keras trainer: reads what `precompute` has stored and leaves a folder a run.
 
     options ◄ run_folder ◄ recorder ◄ fit ◄ cli         checkpoint: state of a run in one file
-    {scores, pictures} ◄ tasks ◄ {data, measure} ◄ {fit, evaluate} ◄ cli
+    {scores, samples} ◄ pictures ◄ tasks ◄ {data, measure} ◄ {fit, evaluate} ◄ cli
     tasks: scaling ◄ {unet, small, backbones} ◄ {segment, classify}
+    trained ◄ {evaluate, export, predictions ◄ predict} ◄ cli
 
-It stands on `precompute.load` and the manifest alone, and never loads Albumentations or OpenCV. Nothing that a notebook
-needs lives here: a user's own `train.py` hides this package, the console script `train` works all the same.
+It stands on `precompute.load` and the manifest. Albumentations and OpenCV are loaded by `predict` alone, through
+`precompute.prepare_images`. Nothing that a notebook needs lives here: a user's own `train.py` hides this package, the
+console script `train` works all the same.
 """

@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from precompute.errors import PrecomputeError
+from precompute.errors import BadSourcesError, PrecomputeError, first_few
 from train.options import EvaluateOptions, FitOptions
 from train.start import quiet_stderr, require_tensorflow
+from train.use_options import ExportOptions, PredictOptions
 
 __all__ = ["main", "make_parser"]
 
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line; the process's own by default.
 
     Returns:
-        The exit code: 0 done, 1 an error that the user can mend, 2 a bad option, 130 interrupted.
+        The exit code: 0 done, 1 an error that the user can mend, 2 a bad option, 3 image files that
+        cannot be used, 130 interrupted.
     """
     parsed = make_parser().parse_args(arguments)
     try:
@@ -33,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on after the last finished epoch", file=sys.stderr)
+        after = "goes on after the last finished epoch" if parsed.run_command is _fit else "begins again"
+        print(f"interrupted; the same command {after}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -56,6 +59,21 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("run", metavar="RUN", help="folder of the run")
     EvaluateOptions.add_arguments(command)
     command.set_defaults(run_command=_evaluate)
+
+    text = "write what a run's model sees in image files"
+    command = commands.add_parser("predict", help=text, description=text.capitalize() + ".")
+    command.add_argument("run", metavar="RUN", help="folder of the run")
+    command.add_argument("images", metavar="IMAGES", nargs="+", help="files, folders, or patterns such as 'new/*.jpg'")
+    command.add_argument("--output", required=True, metavar="DIR", help="folder for masks, table and picture")
+    PredictOptions.add_arguments(command)
+    command.set_defaults(run_command=_predict)
+
+    text = "write a run's model for use elsewhere"
+    command = commands.add_parser("export", help=text, description=text.capitalize() + ".")
+    command.add_argument("run", metavar="RUN", help="folder of the run")
+    command.add_argument("--output", required=True, metavar="PATH", help="folder of a SavedModel, or .keras file")
+    ExportOptions.add_arguments(command)
+    command.set_defaults(run_command=_export)
     return parser
 
 
@@ -81,7 +99,14 @@ def _fit(parsed: argparse.Namespace) -> int:
         _say(f"\nbest: epoch {metrics['best_epoch']} of {metrics['epochs']}, on {metrics['judged_on']}")
     for line in result.table:
         _say(f"  {line}")
-    for path in (folder.model("best"), folder.history, folder.curves, folder.predictions, folder.metrics):
+    for path in (
+        folder.model("best"),
+        folder.history,
+        folder.curves,
+        folder.predictions,
+        folder.scores,
+        folder.metrics,
+    ):
         _say(str(path))
     return 0
 
@@ -95,8 +120,44 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     _say(f"{options.checkpoint} model of {parsed.run} on {result.summary['num_images']} images of {options.split}")
     for line in result.table:
         _say(f"  {line}")
-    _say(str(result.json_path))
-    _say(str(result.picture_path))
+    for path in (result.json_path, result.picture_path, result.scores_path):
+        _say(str(path))
+    return 0
+
+
+def _predict(parsed: argparse.Namespace) -> int:
+    options = PredictOptions.from_arguments(parsed)
+    _load_tensorflow()
+    from train.predict import predict
+
+    result = predict(
+        parsed.run,
+        parsed.images,
+        output=parsed.output,
+        options=options,
+        say=lambda note: print(f"note: {note}", file=sys.stderr),
+        progress_bar=sys.stderr.isatty(),
+    )
+    size = result.summary.get("mask_size")
+    _say(f"images predicted: {result.num_images}" + (f"; masks have the size {size}" if size else ""))
+    for path in result.paths:
+        _say(str(path))
+    if result.failed:
+        print(f"error: files that could not be used ({len(result.failed)}):", file=sys.stderr)
+        print(first_few(list(result.failed.values()), limit=20), file=sys.stderr)
+        return BadSourcesError.exit_code
+    return 0
+
+
+def _export(parsed: argparse.Namespace) -> int:
+    options = ExportOptions.from_arguments(parsed)
+    _load_tensorflow()
+    from train.export import export
+
+    result = export(parsed.run, output=parsed.output, options=options)
+    _say(f"takes {result.takes}, gives {result.gives}")
+    _say(str(result.path))
+    _say(str(result.labels_path))
     return 0
 
 

@@ -22,7 +22,7 @@ def conclude(
 ) -> dict[str, Any]:
     """Measure the best model and write pictures and metrics: the last is what marks the run as finished."""
     split = "validation" if "validation" in manifest.splits else "train"
-    grid, rows = manifest.splits[split], manifest.splits["train"].rows
+    rows = manifest.splits["train"].rows
     batches = load_in_order(
         dataset,
         manifest,
@@ -31,8 +31,10 @@ def conclude(
         allow_leak=options.allow_leak,
     )
     model = open_model(folder.model("best"))
-    found = measure(model, task, batches, num_images=grid.num_records, where=split)
+    found = measure(model, task, batches, where=split)
+    scores = task.summarize(found.confusion)
     folder.write_bytes(folder.predictions, task.draw(found.samples))
+    folder.write_bytes(folder.scores, task.draw_scores(scores))
     metrics: dict[str, Any] = {
         "epochs": state.epochs,
         "best_epoch": state.best_epoch,
@@ -45,7 +47,7 @@ def conclude(
         "num_rows": len(rows),
         "reuse": state.epochs / len(rows),
         "seconds": round(sum(entry["seconds"] for entry in state.history), 1),
-        "scores": task.summarize(found.confusion),
+        "scores": scores,
     }
     folder.write_json(folder.metrics, metrics)
     return metrics

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import SettingsError, UsageError
+from precompute.errors import UsageError
 from train.data import explained, load_in_order
 from train.measure import measure
 from train.options import EvaluateOptions
-from train.run_folder import RunFolder, RunSettings
-from train.start import open_model, require_tensorflow
-from train.tasks import Task, make_task
+from train.trained import open_trained
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -26,13 +24,15 @@ class Evaluation:
         summary: What the JSON file holds.
         table: Its main numbers as lines to print.
         json_path: Of the scores.
-        picture_path: Of predictions beside the truth.
+        picture_path: Of predictions beside the truth: best, median and worst.
+        scores_path: Of the picture of scores, class by class.
     """
 
     summary: dict[str, Any]
     table: list[str]
     json_path: Path
     picture_path: Path
+    scores_path: Path
 
 
 def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluation:
@@ -43,26 +43,15 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
         UsageError: The dataset has no such split.
     """
     options = options or EvaluateOptions()
-    require_tensorflow()
-    folder = RunFolder(run)
-    settings = folder.load_settings()
-    dataset = Path(options.dataset if options.dataset is not None else settings.dataset)
-    manifest = Manifest.load(dataset)
-    task = make_task(manifest, ignore_class=settings.options.get("ignore_class"))
-    if options.split not in manifest.splits:
-        raise UsageError(f"--split: {dataset} has {', '.join(manifest.splits)}; got {options.split!r}.")
-    model_path = folder.model(options.checkpoint)
-    if not model_path.exists():
-        raise SettingsError(f"{folder.path}: there is no {model_path.name} yet; an epoch has to finish first.")
-    model = open_model(model_path)
-    _check_fits(model, task, settings, dataset)
-
+    trained = open_trained(run, checkpoint=options.checkpoint, dataset=options.dataset)
+    folder, dataset, manifest, task = trained.folder, trained.dataset, trained.manifest, trained.task
+    _check_split(manifest, options.split, dataset)
     grid = manifest.splits[options.split]
     batches = load_in_order(
         dataset, manifest, options.split, batch_size=options.batch_size, allow_leak=options.allow_leak
     )
     with explained(dataset, task):
-        found = measure(model, task, batches, num_images=grid.num_records, where=options.split)
+        found = measure(trained.model, task, batches, where=options.split)
     scores = task.summarize(found.confusion)
     summary = {
         "run": str(folder.path),
@@ -73,21 +62,22 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
         "num_images": grid.num_records,
         **scores,
     }
-    json_path, picture_path = (folder.evaluation(options.split, suffix) for suffix in (".json", ".png"))
-    folder.write_json(json_path, summary)
+    json_path, picture_path, scores_path = (
+        folder.evaluation(options.split, suffix) for suffix in (".json", ".png", "-scores.png")
+    )
     folder.write_bytes(picture_path, task.draw(found.samples))
-    return Evaluation(summary=summary, table=task.describe(scores), json_path=json_path, picture_path=picture_path)
+    folder.write_bytes(scores_path, task.draw_scores(scores))
+    folder.write_json(json_path, summary)
+    return Evaluation(
+        summary=summary,
+        table=task.describe(scores),
+        json_path=json_path,
+        picture_path=picture_path,
+        scores_path=scores_path,
+    )
 
 
-def _check_fits(model: Any, task: Task, settings: RunSettings, dataset: Path) -> None:
-    """Raise if a model cannot be judged on a dataset: other images, or classes that mean something else."""
-    takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
-    wrong = []
-    if takes != task.shape:
-        wrong.append(f"  images: {takes} in the run, {task.shape} there")
-    if gives != task.num_classes:
-        wrong.append(f"  number of classes: {gives} in the run, {task.num_classes} there")
-    elif settings.facts.get("classes") and list(task.class_names) != settings.facts["classes"]:
-        wrong.append(f"  classes: {settings.facts['classes']} in the run, {list(task.class_names)} there")
-    if wrong:
-        raise SettingsError(f"{dataset} does not fit the model of the run:\n" + "\n".join(wrong))
+def _check_split(manifest: Manifest, split: str, dataset: Path) -> None:
+    if split not in manifest.splits:
+        share = "" if split == "train" else f" To have one, build with --{split}-split 0.1, or with a folder {split}/."
+        raise UsageError(f"--split: {dataset} has {', '.join(manifest.splits)}; got {split!r}.{share}")

@@ -16,11 +16,13 @@ from train.checkpoint import TrainingState, load_state, restore_model
 from train.compiled import compile_model, make_network
 from train.conclude import conclude
 from train.data import check_targets, explained, load_data
+from train.environment import write_environment
 from train.options import FitOptions
 from train.recorder import Recorder
 from train.run_folder import RunFolder, RunSettings
 from train.start import require_tensorflow
 from train.tasks import Task, make_task
+from train.tensorboard import TensorBoardLog
 
 __all__ = ["FitResult", "fit"]
 
@@ -119,6 +121,7 @@ class _Job:
         recorder = Recorder(self.folder, network, state, score=score, say=quiet if progress_bar else self.say)
         if state.epochs:
             recorder.write_derived()
+        write_environment(self.folder)
         announce(
             self.dataset,
             self.manifest,
@@ -134,7 +137,7 @@ class _Job:
             validation_data=data.validation,
             epochs=options.epochs,
             initial_epoch=state.epochs,
-            callbacks=[data.epoch_row, recorder],
+            callbacks=[data.epoch_row, recorder, TensorBoardLog(self.folder.tensorboard, state)],
             shuffle=False,  # the dataset does; else Keras warns that it cannot
             verbose=1 if progress_bar else 0,
         )

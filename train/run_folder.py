@@ -6,8 +6,6 @@ import contextlib
 import csv
 import io
 import json
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +15,10 @@ import filelock
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
+from train.files import TEMPORARY, write_bytes, write_file, write_json
 from train.options import FitOptions, flag
 
 __all__ = ["RunFolder", "RunSettings"]
-
-TEMPORARY = ".unfinished-"  # prefix, so that the suffix still tells Keras the format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +27,8 @@ class RunSettings:
 
     Attributes:
         dataset: Folder of the dataset; it may have moved since.
-        facts: What identifies the dataset: its fingerprint, and the sources of train and validation. Rows are not
-            among them: they may come and go.
+        facts: What identifies the dataset: its fingerprint, kind of target, classes, and the sources of train and
+            validation. Rows are not among them: they may come and go.
         options: All options of `train fit`.
     """
 
@@ -42,7 +39,12 @@ class RunSettings:
     @classmethod
     def of(cls, dataset: Path, manifest: Manifest, options: FitOptions) -> RunSettings:
         """Gather the settings of a run that is about to start."""
-        facts: dict[str, Any] = {"fingerprint": manifest.fingerprint, "classes": manifest.target.class_names}
+        target = manifest.target
+        facts: dict[str, Any] = {
+            "fingerprint": manifest.fingerprint,
+            "target": target.kind,
+            "classes": target.class_names,
+        }
         for name in ("train", "validation"):
             split = manifest.splits.get(name)
             facts[f"{name} sources"] = split.sources_sha256 if split else None
@@ -64,6 +66,9 @@ class RunFolder:
         self.metrics = self.path / "metrics.json"
         self.curves = self.path / "curves.png"
         self.predictions = self.path / "predictions.png"
+        self.scores = self.path / "scores.png"
+        self.environment = self.path / "environment.json"
+        self.tensorboard = self.path / "tensorboard"
         self.lock = self.path / ".lock"
 
     def model(self, which: str) -> Path:
@@ -138,25 +143,15 @@ class RunFolder:
 
     def write(self, path: Path, save: Callable[[Path], object]) -> None:
         """Let `save` write a file under a temporary name, then give it its final one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(TEMPORARY + path.name)
-        try:
-            save(temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())  # else a crash may leave the final name on an empty file
-            temporary.replace(path)
-        except OSError as error:
-            raise PrecomputeError(f"{path}: cannot be written: {error}.") from error
+        write_file(path, save)
 
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Write a small file."""
-        self.write(path, lambda temporary: temporary.write_bytes(content))
+        write_bytes(path, content)
 
     def write_json(self, path: Path, value: Any) -> None:
-        """Write JSON for people to look into: a list of numbers on one line."""
-        text = json.dumps(value, indent=1, ensure_ascii=False)
-        text = re.sub(r"\[\n[\s\d.,e+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]), text)
-        self.write_bytes(path, (text + "\n").encode())
+        """Write JSON for people to look into."""
+        write_json(path, value)
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write `history.csv`, a line an epoch."""
@@ -169,11 +164,15 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Delete what a run writes, and nothing that a user may have put beside it."""
-        mine = [self.checkpoint, self.history, self.metrics, self.curves, self.predictions]
+        mine = [self.checkpoint, self.history, self.metrics, self.curves, self.predictions, self.scores]
+        mine += [self.environment, *self.tensorboard.glob("*/events.out.tfevents.*")]
         mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
         mine += [*self.path.glob(TEMPORARY + "*"), self.options]  # options last: until then it is still a run
         for path in mine:
             path.unlink(missing_ok=True)
+        for folder in (*self.tensorboard.glob("*"), self.tensorboard):
+            with contextlib.suppress(OSError):  # not empty, or not there
+                folder.rmdir()
 
     def _check_same(self, settings: RunSettings) -> None:
         before = self.load_settings()

@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-__all__ = ["PooledScores", "count_confusion", "mask_scores", "mask_scores_by_class", "recalls"]
+__all__ = [
+    "PooledScores",
+    "count_confusion",
+    "image_ious",
+    "mask_scores",
+    "mask_scores_by_class",
+    "recalls",
+    "to_probabilities",
+]
 
 Confusion = npt.NDArray[np.int64]
 
@@ -62,6 +70,42 @@ def mask_scores_by_class(confusion: Confusion) -> list[dict[str, float | None]]:
         {"iou": _ratio(h, t + p - h), "dice": _ratio(2 * h, t + p)}
         for h, t, p in zip(hits, truth, predicted, strict=True)
     ]
+
+
+def image_ious(
+    truth: npt.NDArray[Any], predicted: npt.NDArray[Any], *, num_classes: int, ignore_class: int | None = None
+) -> list[float]:
+    """Return the IoU of each image by itself.
+
+    With two classes it is that of class 1, and 1 where neither truth nor prediction has it; else the mean over the
+    classes that occur in the image, in truth or prediction. NaN where no pixel counts.
+
+    Args:
+        truth: Class ids [B, H, W].
+        predicted: Class ids [B, H, W].
+        num_classes: C.
+        ignore_class: Where the truth is this class, nothing is counted.
+    """
+    ious = []
+    for image_truth, image_predicted in zip(truth, predicted, strict=True):
+        confusion = count_confusion(image_truth, image_predicted, num_classes=num_classes, ignore_class=ignore_class)
+        by_class = mask_scores_by_class(confusion)
+        if not confusion.any():
+            ious.append(float("nan"))
+        elif has_foreground(num_classes, ignore_class):
+            foreground = by_class[1]["iou"]
+            ious.append(1.0 if foreground is None else foreground)
+        else:
+            ious.append(mask_scores(confusion, ignore_class=ignore_class)["mean_iou"])
+    return ious
+
+
+def to_probabilities(logits: npt.NDArray[Any], activation: str) -> npt.NDArray[np.float32]:
+    """Return softmax or sigmoid of logits [..., C]."""
+    if activation == "sigmoid":
+        return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80))), np.float32)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
 def recalls(confusion: Confusion) -> list[float | None]:

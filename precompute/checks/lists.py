@@ -55,12 +55,6 @@ def _manifest_faults(manifest: Manifest) -> Iterator[str]:
     if fingerprint(manifest.settings) != manifest.fingerprint:
         yield "settings.pixels is not what the fingerprint was taken of"
     for name, split in manifest.splits.items():
-        num_skipped = sum(1 for entry in manifest.skipped if entry.get("split") == name)
-        if split.num_records != split.num_places - num_skipped:
-            yield (
-                f"{name}: num_records is {split.num_records}, but {split.num_places} places without {num_skipped} "
-                f"skipped sources are {split.num_places - num_skipped}"
-            )
         yield from (f"{name}: {fault}" for fault in _row_list_faults(split))
 
 
@@ -85,8 +79,22 @@ def _read_sources(out: Path, manifest: Manifest, split: str, lists: Lists) -> No
             return
         lists.places[split] = shard_places(manifest, split, entries)
         lists.listings[split] = entries
+        lists.problems.extend(_count_problems(out, manifest, split, lists.places[split]))
     except DatasetError as error:
         lists.problems.append(_problem(path, str(error).removeprefix(f"{path}: ").rstrip(".")))
+
+
+def _count_problems(
+    out: Path, manifest: Manifest, split: str, places: list[list[tuple[str, int]]]
+) -> Iterator[Problem]:
+    grid, num_records = manifest.splits[split], sum(len(of_block) for of_block in places)
+    if grid.num_records != num_records:
+        num_skipped = sum(1 for entry in manifest.skipped if entry.get("split") == split)
+        why = (
+            f"{split}: num_records is {grid.num_records}, but {grid.num_places} places without those of {num_skipped} "
+            f"skipped sources are {num_records}"
+        )
+        yield _problem(DatasetPaths(out).manifest, why)
 
 
 def _read_row(out: Path, manifest: Manifest, split: str, row: Row, lists: Lists) -> None:

@@ -43,7 +43,7 @@ class Lease:
         UsageError: `lease_dir` cannot be written to.
     """
 
-    def __init__(self, folder: Path, rows: Sequence[RowName], lease_dir: Path | None = None) -> None:
+    def __init__(self, folder: Path, rows: Sequence[RowName], lease_dir: str | Path | None = None) -> None:
         self._path = _lease_folders(folder, lease_dir)[-1] / f"{uuid.uuid4().hex}.json"
         self._stop = threading.Event()
         self._owner = os.getpid()
@@ -101,7 +101,7 @@ def _end(path: Path, stop: threading.Event, owner: int) -> None:
 
 
 def hold_rows(
-    folder: Path, choose: Callable[[Manifest], Sequence[RowName]], lease_dir: Path | None = None
+    folder: Path, choose: Callable[[Manifest], Sequence[RowName]], lease_dir: str | Path | None = None
 ) -> tuple[Manifest, Lease]:
     """Return the manifest, and a lease on rows that it lists.
 
@@ -147,7 +147,7 @@ def _settle(folder: Path, seen: Manifest, lease: Lease, choose: Callable[[Manife
     return manifest
 
 
-def held_rows(folder: Path, *, now: float, lease_dir: Path | None = None) -> set[RowName]:
+def held_rows(folder: Path, *, now: float, lease_dir: str | Path | None = None) -> set[RowName]:
     """Return the rows that living readers hold; leases that have expired are deleted.
 
     Args:
@@ -170,6 +170,6 @@ def held_rows(folder: Path, *, now: float, lease_dir: Path | None = None) -> set
     return held
 
 
-def _lease_folders(folder: Path, lease_dir: Path | None) -> list[Path]:
+def _lease_folders(folder: Path, lease_dir: str | Path | None) -> list[Path]:
     beside = DatasetPaths(folder).leases
     return [beside] if lease_dir is None else [beside, Path(lease_dir)]

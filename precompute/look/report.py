@@ -33,6 +33,14 @@ def _dataset(found: Inspection) -> Iterator[str]:
     yield _labelled("target", _target(found))
     yield _labelled("sources", _sources(found))
     yield _labelled("one epoch", _epoch(found))
+    settings = manifest.settings["dataset"]
+    copies = "by the size of each class" if settings.get("balance") else _copies(settings.get("class_copies") or {})
+    if copies:
+        yield _labelled("copies", f"{copies} (of each training source, in every row)")
+
+
+def _copies(class_copies: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in class_copies.items())
 
 
 def _labelled(label: str, text: str) -> str:

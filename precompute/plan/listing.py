@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import DatasetError
+from precompute.options import MOST_COPIES
 from precompute.sources.source import Sources
 
 __all__ = ["Entry", "compare_listing", "listing_lines", "read_listing", "sources_of_listing", "split_of_keys"]
 
 Entry = dict[str, Any]
-MOST_COPIES = 10_000
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("key", "image", "mask", "group", "sha256", "mask_sha256"), str),
     **dict.fromkeys(("label", "copies", "num_bytes"), int),
@@ -45,7 +45,7 @@ def _entry(sources: Sources, i: int, sha256: Mapping[str, str], mask_sha256: Map
         "mask": None if sources.masks is None else sources.masks[i],
         "label": None if sources.labels is None else sources.labels[i],
         "group": None if sources.groups is None else sources.groups[i],
-        "copies": 1,
+        "copies": sources.num_copies(i),
         "num_bytes": sources.num_bytes[i],
         "sha256": sha256.get(key),
         "mask_sha256": mask_sha256.get(key),
@@ -116,6 +116,7 @@ def sources_of_listing(
         splits=[split for _, split in pairs],
         groups=groups if any(groups) else None,
         num_bytes=[entry["num_bytes"] for entry in entries],
+        copies=[entry.get("copies", 1) for entry in entries],
         class_names=list(class_names),
     )
 

@@ -65,8 +65,8 @@ def make_settings(
         "ignore_class": options.ignore_class,
         "class_names": sources.class_names,
     }
-    if options.no_mirroring:  # named only where it is set: format 1.0 did not know it
-        dataset["no_mirroring"] = True
+    later = ("class_copies", "balance", "no_mirroring")  # named only where they are set: format 1.0 did not know them
+    dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
     return settings
 
@@ -180,7 +180,7 @@ def _check_size(split: str, size: tuple[int, int], expected: tuple[int, int]) ->
 
 
 def _plan_split(sources: Sources, split: str, measured: Survey, shard_size: int | None) -> SplitPlan:
-    num_places = sum(1 for _ in sources.of_split(split))
+    num_places = sum(sources.num_copies(i) for i in sources.of_split(split))
     return SplitPlan(
         num_places=num_places,
         num_blocks=choose_num_blocks(num_places, measured.record_bytes, shard_size),

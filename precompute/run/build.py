@@ -13,6 +13,7 @@ from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
 from precompute.dataset.paths import dataset_name
 from precompute.errors import PipelineError, SettingsError, UsageError, first_few
 from precompute.options import BuildOptions
+from precompute.plan.copies import give_copies
 from precompute.plan.listing import compare_listing, split_of_keys
 from precompute.plan.make import complete_pipelines, make_plan, make_settings
 from precompute.plan.settings import differences
@@ -83,7 +84,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
     prepared = {s: prepare(p, s) for s, p in load_pipelines(options.pipeline, options.image_size).items()}
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")
-    with nullcontext() if options.dry_run else write_lock(out):
+    with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
         known = known_generations(out)
         stored = split_of_keys(known[-1].listing) if known else {}
         sources = assign_splits(
@@ -92,6 +93,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             test_split=options.test_split,
             stored=stored,
         )
+        sources = give_copies(sources, class_copies=options.class_copies, balance=options.balance)
         for note in _source_notes(sources):
             progress.say(f"note: {note}")
         chosen = _choose_generation(known, out, options, prepared, sources)

@@ -47,6 +47,7 @@ def start_manifest(
     """
     plan, paths = grid.plan, grid.paths
     columns = {split: grid.columns(split) for split in plan.splits}
+    copies = {key: sources.num_copies(i) for i, key in enumerate(sources.keys)}
     splits = {}
     for split, split_plan in plan.splits.items():
         hashes = [_merged(columns[split], name) for name in ("sha256", "mask_sha256")]
@@ -54,7 +55,7 @@ def start_manifest(
         write_whole(paths.sources(plan.generation, split), content, paths.temporary)
         splits[split] = Split(
             num_places=split_plan.num_places,
-            num_records=split_plan.num_places - sum(1 for s in skipped if s["split"] == split),
+            num_records=split_plan.num_places - sum(copies[s["key"]] for s in skipped if s["split"] == split),
             num_blocks=split_plan.num_blocks,
             sources_sha256=hashlib.sha256(content).hexdigest(),
             next_row=0,

@@ -21,17 +21,35 @@ from precompute.plan.listing import Entry, listing_lines, read_listing
 from precompute.run.files import make_folder, remove, remove_tree, sync_folder, write_whole
 from precompute.sources.source import Sources
 
-__all__ = ["SCRATCH", "Known", "known_generations", "next_generation", "save_draft", "sweep", "write_lock"]
+__all__ = [
+    "SCRATCH",
+    "FolderInUseError",
+    "Known",
+    "known_generations",
+    "next_generation",
+    "save_draft",
+    "sweep",
+    "write_lock",
+]
 
 SCRATCH = "repair"  # in the place of a generation, so that nothing wrong ever has a listed shard's name
 
 
+class FolderInUseError(BuildError):
+    """Another process is writing here."""
+
+
 @contextmanager
-def write_lock(out: Path) -> Iterator[None]:
+def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]:
     """Hold the right to write into a dataset; the operating system gives it back when the process dies.
 
+    Args:
+        out: The dataset's folder.
+        lease_dir: Where readers leave leases, besides in the dataset.
+
     Raises:
-        BuildError: Another process holds it, or the folder cannot be used.
+        FolderInUseError: Another process holds it.
+        BuildError: The folder cannot be used.
     """
     paths = DatasetPaths(out)
     if out.exists() and not out.is_dir():
@@ -43,13 +61,13 @@ def write_lock(out: Path) -> Iterator[None]:
         lock = FileLock(paths.lock, timeout=0)
         lock.acquire()
     except Timeout as error:
-        raise BuildError(f"{out}: another build is writing here; wait until it has ended.") from error
+        raise FolderInUseError(f"{out}: another build is writing here; wait until it has ended.") from error
     except OSError as error:
         raise BuildError(f"{out}: cannot be written to: {error.strerror}.") from error
     try:
         remove_tree(paths.temporary)
         remove_tree(paths.whereabouts)
-        _go_on_sweeping(out)
+        _go_on_sweeping(out, lease_dir)
         yield
     except OSError as error:  # the disk is full, read-only, or gone
         raise BuildError(
@@ -125,20 +143,21 @@ def next_generation(out: Path) -> str:
     return f"g{max(used, default=0) + 1:04d}"
 
 
-def sweep(out: Path, manifest: Manifest) -> int:
+def sweep(out: Path, manifest: Manifest, lease_dir: str | Path | None = None) -> int:
     """Delete what the manifest does not list and no living reader holds; returns how many files stay for readers.
 
     Args:
         out: The dataset's folder.
         manifest: Already in place on disk.
+        lease_dir: Where readers leave leases, besides in the dataset.
     """
-    kept = _remove_shards(out, manifest, lambda *_: True)
+    kept = _remove_shards(out, manifest, lease_dir, lambda *_: True)
     for folder in DatasetPaths(out).build.glob("g*"):
         remove_tree(folder)
     return kept
 
 
-def _go_on_sweeping(out: Path) -> None:
+def _go_on_sweeping(out: Path, lease_dir: str | Path | None) -> None:
     """Delete what was listed once: a sweep that was cut short left it, or readers who have ended by now held it.
 
     Rows and generations that are yet to be listed have higher numbers; their files are an interrupted build's.
@@ -155,13 +174,15 @@ def _go_on_sweeping(out: Path) -> None:
         return generation < manifest.generation or (generation == manifest.generation and row < next_row.get(split, 0))
 
     sync_folder(out)  # the command that was cut short may not have come to it
-    _remove_shards(out, manifest, listed_once)
+    _remove_shards(out, manifest, lease_dir, listed_once)
 
 
-def _remove_shards(out: Path, manifest: Manifest, goes: Callable[[str, str, int], bool]) -> int:
+def _remove_shards(
+    out: Path, manifest: Manifest, lease_dir: str | Path | None, goes: Callable[[str, str, int], bool]
+) -> int:
     """Delete shards and row files of rows that are not listed; returns how many stay because readers hold them."""
     data, kept = DatasetPaths(out).generation(manifest.generation).parent, 0
-    held = held_rows(out, now=time.time())
+    held = held_rows(out, now=time.time(), lease_dir=lease_dir)
     listed = {(manifest.generation, s, row.row) for s, split in manifest.splits.items() for row in split.rows}
     for folder in data.glob("g*"):
         for path in [*folder.glob("*.tfrecord-*"), *(folder / "rows").glob("*.json")]:

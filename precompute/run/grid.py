@@ -120,7 +120,7 @@ def make_grid(out: Path, plan: GenerationPlan, sources: Sources, listing: Mappin
     blocks = {}
     for split, split_plan in plan.splits.items():
         indices = list(sources.of_split(split))
-        places = order_places([sources.keys[i] for i in indices])
+        places = order_places([sources.keys[i] for i in indices], [sources.num_copies(i) for i in indices])
         made = [_place(sources, indices[i], copy, listing.get(split, {})) for i, copy in places]
         blocks[split] = [made[first:last] for first, last in block_bounds(len(made), split_plan.num_blocks)]
     return Grid(paths=DatasetPaths(out), plan=plan, blocks=blocks)

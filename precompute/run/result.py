@@ -37,6 +37,13 @@ class BuildResult:
         """Records written now."""
         return sum(self.plan.splits[split].num_places * len(rows) for split, rows in self.rows.items())
 
+    @property
+    def _has_copies(self) -> bool:
+        return any(self.plan.settings["dataset"].get(name) for name in ("class_copies", "balance"))
+
+    def _noun(self, split: str) -> str:
+        return "places" if self._has_copies and split == "train" else "sources"
+
     def summary(self) -> str:
         """Return a few lines for people."""
         if self.dry_run or self.manifest is None:
@@ -45,17 +52,18 @@ class BuildResult:
         for name, split in self.manifest.splits.items():
             num_bytes = sum(row.num_bytes for row in split.rows)
             lines.append(
-                f"  {name}: {split.num_places:,} sources × {format_count(len(split.rows), 'row')} in "
+                f"  {name}: {split.num_places:,} {self._noun(name)} × {format_count(len(split.rows), 'row')} in "
                 f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
             )
         if self.manifest.skipped:
             lines.append(f"  {len(self.manifest.skipped)} bad sources were left out of all rows")
         train = self.manifest.splits.get("train")
         if train and train.rows:
-            lines.append(
-                f"  one epoch reads one row: each of the {train.num_records:,} training sources once; "
-                f"{format_count(len(train.rows), 'epoch')} until the first row comes again"
-            )
+            each = f"each of the {train.num_records:,} training sources once"
+            if self._has_copies:
+                each = f"{train.num_records:,} records, each training source as often as its class has copies"
+            again = f"{format_count(len(train.rows), 'epoch')} until the first row comes again"
+            lines.append(f"  one epoch reads one row: {each}; {again}")
         return "\n".join(lines)
 
     def warnings(self) -> Iterator[str]:
@@ -97,7 +105,7 @@ class BuildResult:
             split = self.plan.splits[name]
             size = format_bytes(split.num_places * len(rows) * split.record_bytes)
             lines.append(
-                f"  {name}: {split.num_places:,} sources × {format_count(len(rows), 'new row')} in "
+                f"  {name}: {split.num_places:,} {self._noun(name)} × {format_count(len(rows), 'new row')} in "
                 f"{format_count(split.num_blocks * len(rows), 'shard')}, about {size}"
             )
         return "\n".join(lines)

@@ -108,7 +108,8 @@ def run_task(job: Job, task: Task) -> TaskDone:
         commit([(writer.meanwhile, writer.final) for writer in writers])
         content = column.to_bytes()
         write_whole(paths.column(job.generation, task.split, task.block), content, paths.temporary)
-        skipped = sorted({*task.skipped, *(b.key for b in bad)})
+        # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
+        skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in column.sha256)})
         for (row, seed, variant), writer, sha256 in zip(task.rows, writers, hashes, strict=True):
             Receipt(
                 cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from precompute.dataset.manifest import Manifest
 from precompute.options import BuildOptions
 from precompute.plan.generation import RowPlan
 from precompute.plan.make import make_spec
@@ -15,9 +16,10 @@ from precompute.run.grid import Grid, make_grid
 from precompute.run.task import Job
 from precompute.sources.source import Sources
 
-__all__ = ["Rows", "Work", "make_job", "work_grid"]
+__all__ = ["Rows", "Unlist", "Work", "make_job", "work_grid"]
 
 Rows = Mapping[str, Sequence[RowPlan]]
+Unlist = Mapping[str, set[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,8 @@ class Work:
         previous: The listed generation, when that is another one.
         rows: Split → rows that shall be whole at the end, those listed already apart.
         unlist: Split → numbers of listed rows that the new ones replace.
+        choose_last: Chooses, just before the swap of the manifest, which of `rows` are listed and what takes the place
+            of `unlist`: while rows are written, readers go on.
     """
 
     out: Path
@@ -42,7 +46,8 @@ class Work:
     known: Known
     previous: Known | None
     rows: Rows
-    unlist: Mapping[str, set[int]] = field(default_factory=dict)
+    unlist: Unlist = field(default_factory=dict)
+    choose_last: Callable[[Manifest], tuple[Rows, Unlist]] | None = None
 
 
 def work_grid(work: Work) -> Grid:

@@ -72,14 +72,17 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
             fills=fills,
             mirroring=mirrorings(work.pipelines["train"].pickled),
         )
-    manifest = unlist_rows(list_rows(manifest, grid, work.rows, proven), work.unlist)
+    rows, unlist = work.rows, work.unlist
+    if work.choose_last is not None:
+        rows, unlist = work.choose_last(manifest)
+    manifest = unlist_rows(list_rows(manifest, grid, rows, proven), unlist)
     publish(work.out, manifest)
-    kept = sweep(work.out, manifest)
+    kept = sweep(work.out, manifest, work.options.lease_dir)
     if kept:
         progress.say(f"note: {kept} files of rows no longer listed stay until their readers have ended.")
     remove(grid.paths.errors)
     seconds = time.monotonic() - start
-    return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=seconds, new_classes=new_classes)
+    return BuildResult(plan=plan, rows=rows, manifest=manifest, seconds=seconds, new_classes=new_classes)
 
 
 class _SourcesFellOut(Exception):  # noqa: N818 (an event, not an error)

@@ -45,6 +45,7 @@ class Sources:
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus that of the mask file.
+        copies: Places of each source in every row, or None when each has one.
         class_names: For classes: the name of each index. For masks: empty unless given.
         strangers: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         notes: What the user should hear about how the sources were read.
@@ -58,6 +59,7 @@ class Sources:
     splits: list[str | None] = field(default_factory=list)
     groups: list[str | None] | None = None
     num_bytes: list[int] = field(default_factory=list)
+    copies: list[int] | None = None
     class_names: list[str] = field(default_factory=list)
     strangers: int = 0
     notes: list[str] = field(default_factory=list)
@@ -69,6 +71,10 @@ class Sources:
     def kind(self) -> str:
         """The target that all sources have: ``"mask"`` or ``"class"``."""
         return "mask" if self.masks is not None else "class"
+
+    def num_copies(self, i: int) -> int:
+        """Return how many places a source takes in every row."""
+        return 1 if self.copies is None else self.copies[i]
 
     def path(self, relative: str) -> Path:
         """Return the full path of an entry of `images` or `masks`."""
@@ -85,6 +91,7 @@ class Sources:
             splits=[self.splits[i] for i in indices],
             groups=None if self.groups is None else [self.groups[i] for i in indices],
             num_bytes=[self.num_bytes[i] for i in indices],
+            copies=None if self.copies is None else [self.copies[i] for i in indices],
             class_names=self.class_names,
             strangers=self.strangers,
             notes=self.notes,

@@ -6,9 +6,11 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError
 from train.tasks.classify import Classify
 from train.tasks.segment import Segment
-from train.tasks.task import Task
+from train.tasks.task import Task, name_classes
 
-__all__ = ["Task", "make_task"]
+__all__ = ["Task", "activation_of", "make_task", "name_classes"]
+
+KINDS = (Classify, Segment)
 
 
 def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
@@ -21,9 +23,14 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
     Raises:
         DatasetError: There is no task for this target.
     """
-    for kind in (Classify, Segment):
+    for kind in KINDS:
         if kind.target == manifest.target.kind:
             return kind.of(manifest, ignore_class)
     raise DatasetError(
         f"{manifest.name}: train fit learns classes and masks, the dataset has {manifest.target.kind!r}."
     )
+
+
+def activation_of(target: str) -> str:
+    """Return what makes probabilities of the logits of a kind of target: ``"softmax"`` or ``"sigmoid"``."""
+    return next(kind.activation for kind in KINDS if kind.target == target)

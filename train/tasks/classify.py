@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from precompute.errors import UsageError
 from train.options import FitOptions
-from train.pictures import Sample, draw_classes
-from train.scores import recalls
+from train.pictures import draw_classes, draw_confusion
+from train.samples import Sample
+from train.scores import recalls, to_probabilities
 from train.tasks.backbones import check_backbone, make_backbone_classifier
 from train.tasks.small import make_small
 from train.tasks.task import Task
@@ -91,9 +92,17 @@ class Classify(Task):
             lines.append(f"{row['name']:<{width}}  {row['num_images']:6d}  {recall}")
         return [*lines, f"accuracy {summary['accuracy']:.1%}, mean recall {summary['mean_recall']:.1%}"]
 
+    def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
+        """Return the probability that each image's true class was given."""
+        return [float(row[c]) for row, c in zip(to_probabilities(logits, self.activation), truth, strict=True)]
+
     def draw(self, samples: Sequence[Sample]) -> bytes:
         """Return a grid of images with the predicted and, where it differs, the true class."""
         return draw_classes(samples, self.class_names)
+
+    def draw_scores(self, summary: dict[str, Any]) -> bytes:
+        """Return the confusion matrix."""
+        return draw_confusion(np.array(summary["confusion"], np.int64), self.class_names)
 
 
 def is_whole_model(weights: str) -> bool:

@@ -13,8 +13,9 @@ from keras import ops
 
 from precompute.errors import UsageError
 from train.options import FitOptions
-from train.pictures import Sample, draw_masks
-from train.scores import PooledScores, has_foreground, mask_scores, mask_scores_by_class
+from train.pictures import draw_ious, draw_masks
+from train.samples import Sample
+from train.scores import PooledScores, has_foreground, image_ious, mask_scores, mask_scores_by_class
 from train.tasks.task import Task
 from train.tasks.unet import make_unet
 
@@ -78,9 +79,25 @@ class Segment(Task):
         means = f"mean IoU {summary['mean_iou']:.3f}, mean Dice {summary['mean_dice']:.3f}"
         return [*lines, f"{means}, pixel accuracy {summary['pixel_accuracy']:.3f}"]
 
+    def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
+        """Return the IoU of each image by itself: of the foreground, or the mean over the classes in it."""
+        predicted = logits.argmax(axis=-1)
+        return image_ious(truth, predicted, num_classes=self.num_classes, ignore_class=self.ignore_class)
+
     def draw(self, samples: Sequence[Sample]) -> bytes:
         """Return image, truth and prediction side by side."""
         return draw_masks(samples, self.class_names, ignore_class=self.ignore_class)
+
+    def draw_scores(self, summary: dict[str, Any]) -> bytes:
+        """Return a bar of IoU a class."""
+        rows = summary["classes"]
+        num_pixels = max(1, sum(row["num_pixels"] for row in rows))
+        return draw_ious(
+            [row["name"] for row in rows],
+            [row["iou"] for row in rows],
+            [row["num_pixels"] / num_pixels for row in rows],
+            mean=summary["mean_iou"],
+        )
 
 
 @keras.saving.register_keras_serializable(package="augment_once")

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, first_few
 from train.options import FitOptions
-from train.pictures import Sample
+from train.samples import Sample
 
-__all__ = ["Task"]
+__all__ = ["Task", "name_classes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class Task(abc.ABC):
 
     target: ClassVar[str]  # what the manifest calls it
     default_model: ClassVar[str]
+    activation: ClassVar[str] = "softmax"  # from logits to probabilities; or "sigmoid": each class by itself
 
     @classmethod
     def of(cls, manifest: Manifest, ignore_class: int | None = None) -> Task:
@@ -49,14 +50,10 @@ class Task(abc.ABC):
         target, image = manifest.target, manifest.image
         if target.num_classes < 2:
             raise DatasetError(f"{manifest.name}: there is nothing to learn, it has {target.num_classes} class.")
-        names = list(target.class_names)
-        if not names and target.num_classes == 2:
-            names = ["background", "foreground"]
-        names += [f"class {class_id}" for class_id in range(len(names), target.num_classes)]
         return cls(
             shape=(image.height, image.width, image.channels),
             num_classes=target.num_classes,
-            class_names=tuple(names),
+            class_names=tuple(name_classes(target.kind, target.class_names, target.num_classes)),
             normalize=manifest.normalize.get("train"),
             ignore_class=ignore_class if ignore_class is not None else target.ignore_class,
         )
@@ -91,8 +88,16 @@ class Task(abc.ABC):
         """Return lines of a short table of `summarize`'s result."""
 
     @abc.abstractmethod
+    def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
+        """Return how well each image of a batch is predicted, from 0 to 1: what best and worst are chosen by."""
+
+    @abc.abstractmethod
     def draw(self, samples: Sequence[Sample]) -> bytes:
         """Return a PNG of predictions beside the truth."""
+
+    @abc.abstractmethod
+    def draw_scores(self, summary: dict[str, Any]) -> bytes:
+        """Return a PNG of how well each class does, from `summarize`'s result."""
 
     def model_name(self, options: FitOptions) -> str:
         """Return the model's name, also where the user left it to us."""
@@ -112,3 +117,11 @@ class Task(abc.ABC):
                 f"If they mark what shall not count, pass --ignore-class {wrong[-1]}; if they are classes, build the "
                 "dataset again with --num-classes or --mask-map."
             )
+
+
+def name_classes(target: str, names: Sequence[str], num_classes: int) -> list[str]:
+    """Return a name for each class: those given, and others made up."""
+    found = list(names)
+    if not found and target == "mask" and num_classes == 2:
+        found = ["background", "foreground"]
+    return found + [f"class {class_id}" for class_id in range(len(found), num_classes)]

@@ -1,0 +1,140 @@
+"""A dataset that is listed, and more rows of it: the settings come from its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.manifest import Manifest, Row
+from precompute.errors import DatasetError, PipelineError, RejectedSource, SettingsError, UsageError, first_few
+from precompute.options import BuildOptions
+from precompute.plan.listing import sources_of_listing
+from precompute.plan.settings import differences, pixel_versions
+from precompute.record.example import decode_example
+from precompute.record.tfrecord import read_records
+from precompute.remake import Remaker
+from precompute.run.folder import Known
+from precompute.run.work import Work
+
+__all__ = ["Making", "listed_rows", "manifest_of", "work_of_manifest"]
+
+SAMPLE_SIZE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """How more rows of a dataset are made.
+
+    Attributes:
+        pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
+            dataset was built.
+        source: Folder of the sources, where it has moved.
+        jobs: Worker processes; all cores by default.
+        backend: joblib backend.
+        lease_dir: Where readers leave leases, besides in the dataset.
+    """
+
+    pipeline: Any
+    source: str | Path | None
+    jobs: int | None
+    backend: str
+    lease_dir: str | Path | None
+
+    def options(self, settings: Mapping[str, Any]) -> BuildOptions:
+        """Return the options of a build with these settings."""
+        pixels, dataset = settings["pixels"], settings["dataset"]
+        return BuildOptions(
+            image_format=pixels["image_format"],
+            quality=pixels["quality"] or 95,
+            mask_map={int(old): new for old, new in pixels.get("mask_map", {}).items()},
+            num_classes=dataset["num_classes"],
+            ignore_class=dataset["ignore_class"],
+            jobs=self.jobs,
+            backend=self.backend,
+            lease_dir=self.lease_dir,
+        )
+
+
+def manifest_of(known: Known, out: Path) -> Manifest:
+    """Return the manifest of what is on disk.
+
+    Raises:
+        DatasetError: It is a draft.
+    """
+    if known.manifest is None:
+        raise DatasetError(f"{out}: has no manifest; build the dataset first.")
+    return known.manifest
+
+
+def listed_rows(manifest: Manifest, out: Path, split: str) -> list[Row]:
+    """Return the rows that a split lists.
+
+    Raises:
+        UsageError: There is no such split.
+        DatasetError: It lists none.
+    """
+    if split not in manifest.splits:
+        raise UsageError(f"split: {out} has {', '.join(manifest.splits)}; got {split!r}.")
+    rows = manifest.splits[split].rows
+    if not rows:
+        raise DatasetError(f"{out}: {split} lists no rows; run `precompute build` first.")
+    return rows
+
+
+def work_of_manifest(known: Known, out: Path, split: str, making: Making) -> Work:
+    """Return the work of more rows of a split, none of them named yet; it has been tried on a few records.
+
+    Raises:
+        PipelineError: The pipeline cannot be rebuilt from the manifest, or is another one.
+        SettingsError: Sources or versions have changed.
+        DatasetError: There is no such dataset.
+    """
+    manifest, settings = manifest_of(known, out), known.plan.settings
+    _check_versions(settings, out)
+    remaker = Remaker(out, manifest, pipeline=making.pipeline, source=making.source)
+    _check_same_bytes(out, manifest, remaker, split)
+    root = settings["dataset"]["root"] if making.source is None else str(making.source)
+    return Work(
+        out=out,
+        options=making.options(settings),
+        pipelines=remaker.pipelines,
+        sources=sources_of_listing(known.listing, root, settings["dataset"]["class_names"]),
+        known=known,
+        previous=None,
+        rows={},
+    )
+
+
+def _check_versions(settings: Mapping[str, Any], out: Path) -> None:
+    now = {"pixels": {**settings["pixels"], "versions": pixel_versions()}, "dataset": settings["dataset"]}
+    changed = differences(dict(settings), now)
+    if changed:
+        raise SettingsError(
+            f"{out}: other versions decide pixels now than when it was built:\n{first_few(changed, 10)}\n"
+            "Install the versions that it was built with, or build anew with --replace."
+        )
+
+
+def _check_same_bytes(out: Path, manifest: Manifest, remaker: Remaker, split: str) -> None:
+    """Make a few stored records again: what comes out must be what is there.
+
+    Raises:
+        PipelineError: It is not.
+    """
+    row = listed_rows(manifest, out, split)[0]
+    for stored in islice(read_records(manifest.shard_path(out, split, row.row, 0)), SAMPLE_SIZE):
+        example: dict[str, Any] = dict(decode_example(stored))
+        key, copy = example["augment/key"][0].decode(), example["augment/copy"][0]
+        try:
+            made = remaker.record(split, row, key, copy)
+        except RejectedSource as error:
+            raise SettingsError(f"{out}: a source cannot be used any more: {error}") from error
+        if made != stored:
+            raise PipelineError(
+                f"{out}: {key} of row {row.row} does not come out as it is stored: another processor, or a pipeline "
+                "that the manifest does not fully describe. Pass the file that it was built with: --pipeline FILE; or "
+                "build with --replace."
+            )

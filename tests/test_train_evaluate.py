@@ -1,0 +1,50 @@
+"""`train evaluate` on each split, by a model whose answers are known."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from made_run import make_run
+from test_train_datasets import write_classes, write_masks
+
+from precompute.errors import SettingsError, UsageError
+from train.evaluate import evaluate
+from train.options import EvaluateOptions
+
+SIZES = {"train": 9, "validation": 6, "test": 12}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluate")
+    return make_run(folder / "run", write_classes(folder / "data", sizes=SIZES))
+
+
+@pytest.mark.parametrize("split", SIZES)
+def test_every_split_has_its_scores_and_pictures(run, split):
+    found = evaluate(run, EvaluateOptions(split=split, batch_size=5))
+    third = SIZES[split] // 3
+    # The model numbers classes by channel, red first; in the dataset blue is first.
+    assert found.summary["confusion"] == [[0, 0, third], [0, third, 0], [third, 0, 0]]
+    assert found.summary["accuracy"] == pytest.approx(1 / 3)
+    assert found.json_path == run / f"evaluate-{split}.json"
+    assert json.loads(found.json_path.read_bytes())["num_images"] == SIZES[split]
+    assert found.picture_path == run / f"evaluate-{split}.png"
+    assert found.scores_path == run / f"evaluate-{split}-scores.png"
+    for path in (found.picture_path, found.scores_path):
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_split_that_is_not_there_comes_with_advice(tmp_path):
+    run = make_run(tmp_path / "run", write_masks(tmp_path / "data", num_classes=3))
+    with pytest.raises(UsageError) as error:
+        evaluate(run, EvaluateOptions(split="test"))
+    assert f"{tmp_path / 'data'} has train, validation; got 'test'" in str(error.value)
+    assert "build with --test-split 0.1, or with a folder test/" in str(error.value)
+
+
+def test_a_dataset_of_another_target_is_refused(run, tmp_path):
+    other = write_masks(tmp_path / "data", num_classes=3)
+    with pytest.raises(SettingsError, match="target: class in the run, mask there"):
+        evaluate(run, EvaluateOptions(dataset=str(other)))

@@ -1,0 +1,107 @@
+"""`train export`: a run's model for use elsewhere, without this package."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from precompute.errors import PrecomputeError, UsageError
+from train.files import TEMPORARY, write_bytes, write_file
+from train.tasks import activation_of, name_classes
+from train.trained import open_run_model
+from train.use_options import ExportOptions
+
+__all__ = ["Export", "export"]
+
+SAVED_MODEL = "saved_model.pb"  # what tells a SavedModel's folder from another
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        path: Folder of the SavedModel, or the .keras file.
+        labels_path: Text file with the name of each class on a line of its own.
+        takes: What the model wants, in words.
+        gives: What it returns, in words.
+    """
+
+    path: Path
+    labels_path: Path
+    takes: str
+    gives: str
+
+
+def export(run: str | Path, *, output: str | Path, options: ExportOptions | None = None) -> Export:
+    """Write a run's model; the dataset is not needed.
+
+    A SavedModel has one signature, `serving_default`: `images`, uint8 [B, H, W, C], to `logits` and `probabilities`,
+    float32 [B, …, num_classes], and `class_ids`, int32 [B, …], the likeliest class. A model of several labels an image
+    has no `class_ids`. A .keras file holds the run's model as it is: it gives logits.
+
+    Args:
+        run: Folder of the run.
+        output: Folder to make for a SavedModel, file to make for Keras.
+        options: All that can be chosen.
+
+    Raises:
+        SettingsError: There is no run or no model yet.
+        UsageError: `output` exists already, or does not end with .keras where it must.
+    """
+    options, path = options or ExportOptions(), Path(output)
+    _check_output(path, options)
+    _, settings, model = open_run_model(run, options.checkpoint)
+    target = settings.facts["target"]
+    names = name_classes(target, settings.facts["classes"], model.output_shape[-1])
+    if options.format == "keras":
+        write_file(path, model.save)
+        labels_path, gives = path.with_suffix(".labels.txt"), "logits"
+    else:
+        _write_saved_model(model, path, activation_of(target))
+        labels_path = path / "labels.txt"
+        gives = "logits, probabilities" + (", class_ids" if activation_of(target) == "softmax" else "")
+    write_bytes(labels_path, "".join(f"{name}\n" for name in names).encode())
+    takes = f"uint8 images [B, {', '.join(map(str, model.input_shape[1:]))}]"
+    return Export(path=path, labels_path=labels_path, takes=takes, gives=gives)
+
+
+def _check_output(path: Path, options: ExportOptions) -> None:
+    if options.format == "keras" and path.suffix != ".keras":
+        raise UsageError(f"--output: expected a file that ends with .keras, got {str(path)!r}.")
+    if not path.exists():
+        return
+    if not options.overwrite:
+        raise UsageError(f"--output: {path} exists already; choose another, or pass --overwrite.")
+    if path.is_dir() != (options.format == "saved_model") or (path.is_dir() and not (path / SAVED_MODEL).exists()):
+        raise UsageError(f"--output: {path} is no earlier export, so it is not replaced; choose another.")
+
+
+def _write_saved_model(model: Any, path: Path, activation: str) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+
+    def serve(images: Any) -> dict[str, Any]:
+        logits = tf.cast(model(images, training=False), tf.float32)
+        if activation == "sigmoid":
+            return {"logits": logits, "probabilities": tf.sigmoid(logits)}
+        class_ids = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return {"logits": logits, "probabilities": tf.nn.softmax(logits), "class_ids": class_ids}
+
+    images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")
+    archive.add_endpoint("serve", serve, input_signature=[images])  # the first is also called serving_default
+    temporary = path.with_name(TEMPORARY + path.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        archive.write_out(str(temporary), verbose=False)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    except OSError as error:
+        raise PrecomputeError(f"{path}: cannot be written: {error}.") from error

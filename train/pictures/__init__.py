@@ -1,0 +1,27 @@
+"""PNGs of curves, scores and predictions. The one package that owns matplotlib.
+
+figures ◄ {curves, samples, scores, predictions}
+"""
+
+from __future__ import annotations
+
+from train.pictures.curves import draw_curves
+from train.pictures.figures import class_colors
+from train.pictures.predictions import Prediction, draw_predicted_classes, draw_predicted_masks, lay_over
+from train.pictures.samples import draw_classes, draw_masks
+from train.pictures.scores import draw_confusion, draw_ious
+from train.samples import Sample
+
+__all__ = [
+    "Prediction",
+    "Sample",
+    "class_colors",
+    "draw_classes",
+    "draw_confusion",
+    "draw_curves",
+    "draw_ious",
+    "draw_masks",
+    "draw_predicted_classes",
+    "draw_predicted_masks",
+    "lay_over",
+]

@@ -1,0 +1,100 @@
+"""How well each class does: a confusion matrix for classes, bars of IoU for masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.colors import PowerNorm
+
+from train.pictures.figures import new_figure, shorten, to_png
+
+__all__ = ["draw_confusion", "draw_ious"]
+
+MAX_CLASSES = 30  # of a matrix whose names can still be read
+MAX_COUNTED = 15  # classes up to which the cells hold counts
+MAX_BARS = 60
+BAR, MEAN = "#1f5fbf", "#c62828"
+PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind text that a line would cross
+
+
+def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str]) -> bytes:
+    """Draw how often each class was taken for each, as a share of the true class.
+
+    Of more than 30 classes, those with the most errors are shown.
+
+    Args:
+        confusion: int64 [C, C]: truth in rows, prediction in columns.
+        class_names: C names.
+    """
+    totals = confusion.sum(axis=1)
+    shares = confusion / np.maximum(totals, 1)[:, None]
+    shown = _most_confused(confusion)
+    small = len(shown) > MAX_COUNTED
+    side = len(shown) * (0.3 if small else 0.6)
+    figure = new_figure(max(side + 3.8, 6.4), max(side + 2.6, 5.0))
+    axes = figure.subplots()
+    scale = PowerNorm(0.5, vmin=0, vmax=1)  # a few errors among many hits shall be seen
+    picture = axes.imshow(shares[np.ix_(shown, shown)], cmap="Blues", norm=scale)
+    names = [shorten(class_names[c], 22) for c in shown]
+    axes.set_xticks(range(len(shown)), names, rotation=90)
+    axes.set_yticks(range(len(shown)), [f"{name} ({totals[c]:,})" for name, c in zip(names, shown, strict=True)])
+    axes.set_xlabel("prediction")
+    axes.set_ylabel("truth (images)")
+    figure.suptitle(_confusion_title(len(shown), len(class_names)), fontsize=11)
+    for row, truth in enumerate(shown if not small else []):
+        for column, predicted in enumerate(shown):
+            if confusion[truth, predicted]:
+                color = "white" if shares[truth, predicted] > 0.35 else "#333333"
+                axes.text(
+                    column, row, f"{confusion[truth, predicted]:,}", ha="center", va="center", color=color, size=9
+                )
+    figure.colorbar(picture, ax=axes, shrink=0.8, label="share of the true class", ticks=[0, 0.01, 0.1, 0.25, 0.5, 1])
+    return to_png(figure)
+
+
+def draw_ious(
+    class_names: Sequence[str], ious: Sequence[float | None], shares: Sequence[float], *, mean: float
+) -> bytes:
+    """Draw a bar of IoU a class; of very many classes, those with the lowest.
+
+    Args:
+        class_names: Of the classes that count.
+        ious: IoU of each, from 0 to 1; None for a class that does not occur.
+        shares: Of the pixels of the truth, from 0 to 1.
+        mean: IoU over the classes that occur.
+    """
+    lowest_first = sorted(range(len(ious)), key=lambda c: (ious[c] is None, ious[c] or 0.0))
+    shown = sorted(lowest_first[:MAX_BARS])
+    figure = new_figure(8.4, 0.27 * len(shown) + 1.4)
+    axes = figure.subplots()
+    axes.barh(range(len(shown)), [ious[c] or 0.0 for c in shown], color=BAR, height=0.7)
+    axes.axvline(mean, color=MEAN, linewidth=1.2, linestyle=":", label=f"mean {mean:.3f}")
+    for place, c in enumerate(shown):
+        iou = ious[c]
+        text = "does not occur" if iou is None else f"{iou:.3f}   {shares[c]:.1%} of pixels"
+        axes.text((iou or 0.0) + 0.01, place, text, va="center", fontsize=8.5, bbox=PAPER)
+    axes.set_yticks(range(len(shown)), [shorten(class_names[c], 26) for c in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlim(0, 1.32)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("IoU")
+    if len(shown) < len(ious):
+        axes.set_title(f"{len(shown)} of {len(ious)} classes: those with the lowest IoU", fontsize=11)
+    figure.legend(frameon=False, loc="outside upper right")
+    return to_png(figure)
+
+
+def _most_confused(confusion: npt.NDArray[np.int64]) -> list[int]:
+    """Return the classes to show, in their own order."""
+    hits = np.diag(confusion)
+    errors = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * hits
+    return sorted(np.argsort(-errors, kind="stable")[:MAX_CLASSES].tolist())
+
+
+def _confusion_title(num_shown: int, num_classes: int) -> str:
+    if num_shown == num_classes:
+        return "how often each class was taken for each"
+    return f"{num_shown} of {num_classes} classes: those with the most errors"

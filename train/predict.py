@@ -1,0 +1,167 @@
+"""`train predict`: what a run's model sees in new images, written and drawn.
+
+The images are decoded and prepared by `precompute.prepare_images`, which loads Albumentations and OpenCV; nothing else
+in this package does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+import precompute
+from precompute.errors import UsageError, first_few
+from precompute.preparing import PreparedImage, PreparedImages
+from train.data import explained
+from train.files import write_bytes, write_json
+from train.pictures import Prediction
+from train.predictions import PredictionWriter, make_writer
+from train.trained import Trained, open_trained
+from train.use_options import PredictOptions
+
+__all__ = ["Predictions", "predict"]
+
+NUM_DRAWN = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What was written.
+
+    Attributes:
+        folder: Where.
+        num_images: Images with a prediction.
+        failed: Key of each image that could not be used → the reason.
+        summary: What `predictions.json` holds.
+        paths: The table, the picture (unless all images failed) and the folders of masks.
+    """
+
+    folder: Path
+    num_images: int
+    failed: dict[str, str]
+    summary: dict[str, Any]
+    paths: list[Path]
+
+
+def predict(
+    run: str | Path,
+    images: Iterable[str | Path],
+    *,
+    output: str | Path,
+    options: PredictOptions | None = None,
+    say: Callable[[str], None] = lambda note: None,
+    progress_bar: bool = False,
+) -> Predictions:
+    """Predict masks or classes of image files with a run's model.
+
+    Writes into `output`: `predictions.csv`, a line an image; `predictions.png`, up to 24 of them; for masks
+    `masks/<key>.png`, class ids with a palette, at the size of the upright image if the validation pipeline does no
+    more than resize, else at the size that the model works at; and `predictions.json`, which says how and names the
+    files that could not be used.
+
+    Args:
+        run: Folder of the run.
+        images: Files, folders and patterns.
+        output: Folder, made if missing.
+        options: All that can be chosen.
+        say: Takes notes for the user.
+        progress_bar: Show one.
+
+    Raises:
+        UsageError: There are no such images, or `output` holds files that would be overwritten.
+        SettingsError: There is no run or no model yet.
+        PipelineError: The pipeline cannot be rebuilt from the dataset's manifest.
+    """
+    options, folder = options or PredictOptions(), Path(output)
+    trained = open_trained(run, checkpoint=options.checkpoint, dataset=options.dataset)
+    writer = make_writer(trained.task, folder, draw=options.draw)
+    prepared = precompute.prepare_images(trained.dataset, list(images), pipeline=options.pipeline, skip=folder, say=say)
+    writer.at_source_size = prepared.keeps_geometry and not options.model_size
+    written = _claim(folder, [path for key in prepared.files for path in writer.paths_of(key)], options)
+    with explained(trained.dataset, trained.task):
+        failed, drawn = _predict_all(trained, prepared, writer, options.batch_size, progress_bar)
+    paths = [folder / "predictions.csv"]
+    write_bytes(paths[0], writer.table())
+    if drawn:
+        paths.append(folder / "predictions.png")
+        write_bytes(paths[1], writer.draw(drawn))
+    summary = {
+        "run": str(trained.folder.path.absolute()),
+        "checkpoint": options.checkpoint,
+        "dataset": str(trained.dataset.absolute()),
+        **writer.facts(),
+        "num_images": len(prepared) - len(failed),
+        "failed": failed,
+        "files": written,
+    }
+    write_json(folder / "predictions.json", summary)
+    return Predictions(
+        folder=folder,
+        num_images=len(prepared) - len(failed),
+        failed=failed,
+        summary=summary,
+        paths=[*paths, *writer.folders, folder / "predictions.json"],
+    )
+
+
+def _claim(folder: Path, planned: list[Path], options: PredictOptions) -> list[str]:
+    """Write down which files are ours, before the first of them; refuse to overwrite others.
+
+    Returns:
+        Paths below the folder: those planned, and those that an earlier command has written.
+    """
+    record = folder / "predictions.json"
+    planned = [*planned, folder / "predictions.csv", folder / "predictions.png"]
+    try:
+        earlier = set(json.loads(record.read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = set()
+        planned.append(record)
+    foreign = [path for path in planned if path.exists() and path.relative_to(folder).as_posix() not in earlier]
+    if foreign and not options.overwrite:
+        raise UsageError(
+            f"--output {folder}: it has files that were not written by this command and would be replaced:\n"
+            f"{first_few([str(path) for path in foreign])}\nChoose another folder, or pass --overwrite."
+        )
+    files = sorted(earlier | {path.relative_to(folder).as_posix() for path in planned})
+    write_json(record, {"finished": False, "files": files})
+    return files
+
+
+def _predict_all(
+    trained: Trained, prepared: PreparedImages, writer: PredictionWriter, batch_size: int, progress_bar: bool
+) -> tuple[dict[str, str], list[Prediction]]:
+    """Write all predictions; return the images that failed, and those to draw."""
+    failed: dict[str, str] = {}
+    drawn: list[Prediction] = []
+    keys = list(prepared.files)
+    wanted = {keys[i] for i in np.linspace(0, len(keys) - 1, min(NUM_DRAWN, len(keys))).round().astype(int)}
+    images = tqdm(prepared, total=len(keys), unit="image", disable=not progress_bar)
+    for batch in _batches(images, batch_size, failed):
+        logits = trained.model.predict_on_batch(np.stack([item.image for item in batch if item.image is not None]))
+        for item, of_image in zip(batch, np.asarray(logits), strict=True):
+            prediction = writer.write(item, of_image)
+            if item.key in wanted:
+                drawn.append(prediction)
+    return failed, drawn
+
+
+def _batches(images: Iterable[PreparedImage], batch_size: int, failed: dict[str, str]) -> Iterator[list[PreparedImage]]:
+    """Yield images that can be used, so many at a time; put the others among the failed."""
+    batch: list[PreparedImage] = []
+    for item in images:
+        if item.problem is not None:
+            failed[item.key] = item.problem
+            continue
+        batch.append(item)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

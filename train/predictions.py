@@ -1,0 +1,179 @@
+"""How predictions are written: a table for every kind of target, and files of class ids for masks."""
+
+from __future__ import annotations
+
+import abc
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from precompute.errors import UsageError
+from precompute.preparing import PreparedImage
+from train.files import write_file
+from train.pictures import Prediction, class_colors, draw_predicted_classes, draw_predicted_masks, lay_over
+from train.pictures.figures import shorten
+from train.scores import to_probabilities
+from train.tasks import Task
+
+__all__ = ["PredictionWriter", "make_writer"]
+
+NUM_TOP = 3
+PALETTE_SIZE = 256
+
+
+class PredictionWriter(abc.ABC):
+    """Takes predictions one by one.
+
+    Args:
+        task: Of the model.
+        folder: Where files go.
+
+    Attributes:
+        at_source_size: Masks are written at the size of the image that they were predicted for.
+        folders: Those that files of single images lie in.
+    """
+
+    def __init__(self, task: Task, folder: Path) -> None:
+        self._task = task
+        self._folder = folder
+        self._rows: list[list[Any]] = []
+        self.at_source_size = False
+        self.folders: list[Path] = []
+
+    def paths_of(self, key: str) -> list[Path]:
+        """Return the files that `write` makes for an image."""
+        return [folder / f"{key}.png" for folder in self.folders]
+
+    def table(self) -> bytes:
+        """Return the content of a CSV file, a line an image."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows])
+        return text.getvalue().encode()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a user of the files should know, as JSON takes it."""
+        return {"target": self._task.target, "classes": list(self._task.class_names)}
+
+    @abc.abstractmethod
+    def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
+        """Write what was predicted for an image, and return what is needed to draw it."""
+
+    @abc.abstractmethod
+    def draw(self, predictions: Sequence[Prediction]) -> bytes:
+        """Return a PNG of some predictions."""
+
+    @abc.abstractmethod
+    def _header(self) -> list[str]:
+        """Return the names of the table's columns."""
+
+
+def make_writer(task: Task, folder: Path, *, draw: bool) -> PredictionWriter:
+    """Return the writer for a task.
+
+    Raises:
+        UsageError: `draw` is for masks.
+    """
+    if task.target == "mask":
+        return _MaskWriter(task, folder, draw=draw)
+    if draw:
+        raise UsageError("--draw: there are no masks to draw, the dataset has classes; predictions.png shows them.")
+    return _LabelsWriter(task, folder) if task.activation == "sigmoid" else _ClassWriter(task, folder)
+
+
+class _ClassWriter(PredictionWriter):
+    """One class an image: the likeliest, and those behind it."""
+
+    def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
+        probabilities = to_probabilities(logits, self._task.activation)
+        names, row = self._task.class_names, [str(item.path)]
+        top = np.argsort(-probabilities, kind="stable")[:NUM_TOP]
+        for c in top:
+            row += [names[c], f"{probabilities[c]:.6f}"]
+        self._rows.append(row)
+        text = f"{shorten(names[top[0]], 20)}  {probabilities[top[0]]:.0%}"
+        return Prediction(name=item.key, image=_pixels(item.image), text=text)
+
+    def draw(self, predictions: Sequence[Prediction]) -> bytes:
+        return draw_predicted_classes(predictions)
+
+    def _header(self) -> list[str]:
+        places = range(2, min(NUM_TOP, self._task.num_classes) + 1)
+        return ["file", "class", "probability", *(f"{name}_{n}" for n in places for name in ("class", "probability"))]
+
+
+class _LabelsWriter(PredictionWriter):
+    """Any number of classes an image: those with at least an even chance."""
+
+    def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
+        probabilities = to_probabilities(logits, self._task.activation)
+        held = [name for name, p in zip(self._task.class_names, probabilities, strict=True) if p >= 0.5]
+        self._rows.append([str(item.path), "; ".join(held), *(f"{p:.6f}" for p in probabilities)])
+        return Prediction(name=item.key, image=_pixels(item.image), text=shorten(", ".join(held) or "none", 26))
+
+    def draw(self, predictions: Sequence[Prediction]) -> bytes:
+        return draw_predicted_classes(predictions)
+
+    def _header(self) -> list[str]:
+        return ["file", "classes", *self._task.class_names]
+
+
+class _MaskWriter(PredictionWriter):
+    """A class a pixel: PNGs of class ids, with a palette so that they can be looked at."""
+
+    def __init__(self, task: Task, folder: Path, *, draw: bool) -> None:
+        super().__init__(task, folder)
+        self.folders = [folder / "masks", *([folder / "drawn"] if draw else [])]
+        self._palette = (class_colors(task.num_classes) * 255).round().astype(np.uint8).tobytes()
+
+    def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
+        image, source = _pixels(item.image), _pixels(item.source)
+        mask = logits.argmax(axis=-1).astype(np.uint8 if self._task.num_classes <= PALETTE_SIZE else np.uint16)
+        under, written = image, mask
+        if self.at_source_size:
+            under, written = source, resize_nearest(mask, source.shape[0], source.shape[1])
+        mask_path, *drawn_path = self.paths_of(item.key)
+        _save_png(mask_path, written, self._palette if mask.dtype == np.uint8 else None)
+        if drawn_path:
+            _save_png(drawn_path[0], lay_over(under, written, self._task.num_classes))
+        shares = np.bincount(mask.ravel(), minlength=self._task.num_classes) / mask.size
+        below = mask_path.relative_to(self._folder).as_posix()
+        self._rows.append([str(item.path), below, *(f"{share:.6f}" for share in shares)])
+        return Prediction(name=item.key, image=image, mask=mask)
+
+    def draw(self, predictions: Sequence[Prediction]) -> bytes:
+        return draw_predicted_masks(predictions, self._task.class_names)
+
+    def facts(self) -> dict[str, Any]:
+        height, width, _ = self._task.shape
+        size = "of each image" if self.at_source_size else f"{height}×{width}, of the model"
+        return {**super().facts(), "mask_size": size}
+
+    def _header(self) -> list[str]:
+        return ["file", "mask", *(f"share of {name}" for name in self._task.class_names)]
+
+
+def resize_nearest(mask: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    """Return a mask [H, W] at another size: each pixel is the one that lies under its middle, by exact arithmetic."""
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(mask.shape, (height, width), strict=True)
+    )
+    return mask[np.ix_(rows, columns)]
+
+
+def _save_png(path: Path, pixels: npt.NDArray[Any], palette: bytes | None = None) -> None:
+    picture = Image.fromarray(pixels)
+    if palette is not None:
+        picture.putpalette(palette)
+    write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
+
+
+def _pixels(image: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:
+    if image is None:
+        raise ValueError("an image that could not be used has no prediction")
+    return image

@@ -1,0 +1,87 @@
+"""A run's model with what it was trained on: what evaluate, predict and export begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.manifest import Manifest
+from precompute.errors import SettingsError
+from train.run_folder import RunFolder, RunSettings
+from train.start import open_model, require_tensorflow
+from train.tasks import Task, make_task
+
+__all__ = ["Trained", "open_run_model", "open_trained"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A model that fits a dataset.
+
+    Attributes:
+        folder: Of the run.
+        model: From uint8 images [B, H, W, C] to float32 logits.
+        dataset: Folder of the dataset.
+        manifest: Of the dataset.
+        task: Of the dataset.
+    """
+
+    folder: RunFolder
+    model: Any
+    dataset: Path
+    manifest: Manifest
+    task: Task
+
+
+def open_trained(run: str | Path, *, checkpoint: str, dataset: str | Path | None = None) -> Trained:
+    """Open a run's model beside its dataset.
+
+    Args:
+        run: Folder of the run.
+        checkpoint: ``"best"`` or ``"last"``.
+        dataset: Folder of the dataset; the one that the run was trained on when None.
+
+    Raises:
+        SettingsError: There is no run or no model yet, or the dataset is not of the kind the run was trained on.
+        DatasetError: The dataset is not there.
+    """
+    require_tensorflow()
+    settings = RunFolder(run).load_settings()
+    path = Path(dataset if dataset is not None else settings.dataset)
+    manifest = Manifest.load(path)
+    task = make_task(manifest, ignore_class=settings.options.get("ignore_class"))
+    folder, _, model = open_run_model(run, checkpoint)
+    _check_fits(model, task, settings, path)
+    return Trained(folder=folder, model=model, dataset=path, manifest=manifest, task=task)
+
+
+def open_run_model(run: str | Path, checkpoint: str) -> tuple[RunFolder, RunSettings, Any]:
+    """Open a run's model alone.
+
+    Raises:
+        SettingsError: There is no run or no model yet.
+    """
+    require_tensorflow()
+    folder = RunFolder(run)
+    settings = folder.load_settings()
+    path = folder.model(checkpoint)
+    if not path.exists():
+        raise SettingsError(f"{folder.path}: there is no {path.name} yet; an epoch has to finish first.")
+    return folder, settings, open_model(path)
+
+
+def _check_fits(model: Any, task: Task, settings: RunSettings, dataset: Path) -> None:
+    """Raise if a model cannot be used on a dataset: other images, or classes that mean something else."""
+    takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
+    wrong = []
+    if settings.facts.get("target", task.target) != task.target:
+        wrong.append(f"  target: {settings.facts['target']} in the run, {task.target} there")
+    if takes != task.shape:
+        wrong.append(f"  images: {takes} in the run, {task.shape} there")
+    if gives != task.num_classes:
+        wrong.append(f"  number of classes: {gives} in the run, {task.num_classes} there")
+    elif settings.facts.get("classes") and list(task.class_names) != settings.facts["classes"]:
+        wrong.append(f"  classes: {settings.facts['classes']} in the run, {list(task.class_names)} there")
+    if wrong:
+        raise SettingsError(f"{dataset} does not fit the model of the run:\n" + "\n".join(wrong))

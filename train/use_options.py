@@ -1,0 +1,39 @@
+"""What a user can choose when a trained model is used: predict and export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from precompute.errors import UsageError
+from train.options import Options, option
+
+__all__ = ["ExportOptions", "PredictOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(Options):
+    """Options of `train predict`."""
+
+    checkpoint: str = option("best", "which model of the run", choices=("best", "last"))
+    dataset: str | None = option(None, "folder of the dataset (default: the one that the run was trained on)")
+    pipeline: str | None = option(None, "file of the pipelines, where the dataset's manifest cannot hold the code")
+    draw: bool = option(False, "also write each image with its mask laid over it")
+    model_size: bool = option(False, "masks at the size that the model works at (default: at that of the images)")
+    batch_size: int = option(8, "images a step; changes no result")
+    overwrite: bool = option(False, "also replace files in the output folder that this command did not write")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size < 1:
+            raise UsageError(f"--batch-size: expected 1 or more, got {self.batch_size!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Options):
+    """Options of `train export`."""
+
+    format: str = option(
+        "saved_model", "saved_model: for TensorFlow Serving; keras: a .keras file", choices=("saved_model", "keras")
+    )
+    checkpoint: str = option("best", "which model of the run", choices=("best", "last"))
+    overwrite: bool = option(False, "replace an earlier export")
