@@ -1,7 +1,3 @@
-<<<<<<< HEAD
-def write(*a):
-    pass
-=======
 """The report of the parity experiment: paired differences, a table, a plot, a page."""
 
 from __future__ import annotations
@@ -129,4 +125,3 @@ def draw(compared: dict[str, list[dict[str, Any]]]) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
->>>>>>> main
