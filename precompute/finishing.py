@@ -37,7 +37,7 @@ def batch_finisher(
 
     def finish(epoch: Any, batch: Any, images: Any, targets: Any, keys: Any) -> tuple[Any, ...]:
         if steps:
-            key = tf.random.experimental.stateless_fold_in(tf.stack([tf.constant(seed, tf.int64), epoch]), batch)
+            key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
             active = True if clean_from is None else epoch < clean_from
             moves = draw_moves(steps, batch_size=tf.shape(images)[0], shape=shape, key=key, active=active)
             images = moves.pixels(images)

@@ -52,7 +52,7 @@ class RecordOrder:
             start = start * part.num_readers + part.index
         sizes, order = tf.constant(self.block_sizes, tf.int64), tf.range(len(self.block_sizes))
         if self.seed is not None:
-            order = tf.random.experimental.stateless_shuffle(order, seed=self._key(count))
+            order = tf.random.experimental.stateless_shuffle(order, seed=self._key(-1 - count))
         if part.num_readers > 1 and not part.by_record:
             order = order[part.index :: part.num_readers]
         files, sizes = tf.gather(self.paths(count), order), tf.gather(sizes, order)
@@ -64,6 +64,9 @@ class RecordOrder:
         return tf.data.TFRecordDataset(self.paths(count))
 
     def _mixed(self, files: Any, sizes: Any, count: Any, start: Any) -> Any:
+        if sum(self.block_sizes) <= self._window:  # one window: epochs of small rows begin in half the time
+            records = tf.data.TFRecordDataset(files).batch(self._window)
+            return records.map(lambda window: self._shuffled(window, count)).unbatch().skip(start)
         num_shards = tf.size(sizes, out_type=tf.int64)
         num_groups = (num_shards + GROUP_SHARDS - 1) // GROUP_SHARDS
         padded = tf.pad(sizes, [[0, num_groups * GROUP_SHARDS - num_shards]])
@@ -74,14 +77,19 @@ class RecordOrder:
             of_group = files[group * GROUP_SHARDS : (group + 1) * GROUP_SHARDS]
             first = tf.where(group == first_group, first_window, 0)
             windows = self._interleaved(of_group).batch(self._window).enumerate().skip(first)
-            return windows.map(lambda window, records: self._shuffled(records, count, group, window))
+            number = (count * num_groups + group) * self._most_windows
+            return windows.map(lambda window, records: self._shuffled(records, number + window))
 
         groups = tf.data.Dataset.range(first_group, num_groups)
         return groups.flat_map(windows_of).prefetch(1).unbatch().skip(rest)
 
     @property
     def _window(self) -> int:
-        return max(1, min(sum(self.block_sizes), WINDOW_BYTES // self.mean_bytes))
+        return max(1, WINDOW_BYTES // self.mean_bytes)
+
+    @property
+    def _most_windows(self) -> int:
+        return max(self.block_sizes) * GROUP_SHARDS // self._window + 1
 
     def _interleaved(self, files: Any) -> Any:
         """Return the records of shards that are read at the same time, one of each in turn."""
@@ -90,15 +98,13 @@ class RecordOrder:
             tf.data.TFRecordDataset, cycle_length=num_open, num_parallel_calls=min(PARALLEL_READS, num_open)
         )
 
-    def _shuffled(self, records: Any, count: Any, group: Any, window: Any) -> Any:
-        # By a key of this window alone; `Dataset.shuffle` would mix the program's global seed in.
-        key = tf.random.experimental.stateless_fold_in(self._key(count), group)
-        key = tf.random.experimental.stateless_fold_in(key, window)
-        positions = tf.random.experimental.stateless_shuffle(tf.range(tf.size(records)), seed=key)
+    def _shuffled(self, records: Any, number: Any) -> Any:
+        # By the window's own number; `Dataset.shuffle` would mix the program's global seed in, and cannot be entered.
+        positions = tf.random.experimental.stateless_shuffle(tf.range(tf.size(records)), seed=self._key(number))
         return tf.gather(records, positions)
 
-    def _key(self, count: Any) -> Any:
-        return tf.stack([tf.constant(self.seed, tf.int64), count])
+    def _key(self, number: Any) -> Any:
+        return tf.stack([tf.constant(self.seed, tf.int64), number])
 
 
 def _in_order(files: Any, sizes: Any, start: Any) -> Any:

@@ -161,7 +161,7 @@ def train(study: Study, trial: int, arm: Arm, dataset: Path, output: Path) -> fl
         augmented = [row.row for row in manifest.splits["train"].rows if not row.original]
         original = [row.row for row in manifest.splits["train"].rows if row.original]
         rows: Any = "follow" if arm.follow else augmented[: arm.rows] or original
-        batches = precompute.load(dataset, rows=rows, **given)
+        batches = precompute.load(dataset, rows=rows, cache=not arm.follow, **given)  # tiny rows: epochs begin sooner
         callbacks = [precompute.EpochRow(batches)]
         if arm.follow:
             callbacks.insert(
