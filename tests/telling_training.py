@@ -33,7 +33,7 @@ def listen(log: Path) -> None:
     import tensorflow as tf
 
     import train.fit
-    from precompute import row_files
+    from precompute.loading import row_files
     from precompute.loading.epochs import EpochCounter
 
     choose_row, hold, load_train = row_files.choose_row, EpochCounter.hold, train.fit.load_train

@@ -87,7 +87,7 @@ def train_to_the_end(out: Path, run: Path, folder: Path) -> Program:
         folder, "follow", sys.executable, "-c", FOLLOW, "follow", out, "--keep", KEEP, "--backend", "sequential"
     )
     telling = Path(__file__).parent / "telling_training.py"
-    arguments = ["--epochs", EPOCHS, "--batch-size", 4, "--base-channels", 2, "--checkpoint-every", 2]
+    arguments = ["--epochs", EPOCHS, "--batch-size", 4, "--base-channels", 2, "--fresh", "off", "--checkpoint-every", 2]
     fit = Program(folder, "fit", sys.executable, telling, "LOG", "fit", out, "--run", run, *arguments)
     programs = {"follow": follow, "fit": fit}
     try:
