@@ -175,6 +175,7 @@ def start(folder: Path, out: Path, variants: int, **environment: str) -> subproc
     )
 
 
+@pytest.mark.slow
 def test_two_interpreters_with_other_hash_seeds(folder: Path, expected: dict[str, str], tmp_path: Path) -> None:
     outs = [tmp_path / number / "out" for number in ("1", "2")]
     running = [start(folder, out, VARIANTS, PYTHONHASHSEED=out.parent.name) for out in outs]

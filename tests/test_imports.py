@@ -99,6 +99,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_of_the_trainer_predict_alone_needs_albumentations_and_opencv() -> None:
     assert "tensorflow" in loaded_by(TRAIN_WITHOUT)
 

@@ -143,6 +143,7 @@ def test_a_run_on_another_dataset_is_refused(continued, tmp_path):
         fit(other, run=continued.run, options=tiny())
 
 
+@pytest.mark.slow
 def test_models_open_in_a_fresh_interpreter_without_this_package(continued):
     program = f"""
 import sys, numpy as np, keras
