@@ -31,8 +31,21 @@ PREVIEW_OPTIONS = (
     "class_names",
     "num_classes",
     "mask_map",
+    "mask_offset",
+    "mask_colors",
     "ignore_class",
     "mask_fill",
+    "limit",
+)
+COLOR_OPTIONS = (
+    "mask_colors",
+    "images",
+    "masks",
+    "image_suffix",
+    "mask_suffix",
+    "split_in_key",
+    "class_names",
+    "ignore_class",
     "limit",
 )
 MAKING_OPTIONS = ("pipeline", "jobs", "backend", "task_timeout", "lease_dir", "quiet")
@@ -76,6 +89,14 @@ def make_parser() -> argparse.ArgumentParser:
     preview.add_argument("--num-sources", type=int, default=6, metavar="N", help="rows of the picture (6)")
     preview.add_argument("--num-variants", type=int, default=6, metavar="N", help="variants of each source (6)")
     _add_options(preview, PREVIEW_OPTIONS)
+
+    colors = _command(commands, "mask-colors", _mask_colors, "write a file with the colours that masks hold")
+    colors.add_argument("source", type=Path, metavar="SOURCE", help="folder of the sources")
+    colors.add_argument(
+        "--output", type=Path, default=Path("colors.json"), metavar="FILE", help="the file, JSON (colors.json)"
+    )
+    colors.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    _add_options(colors, COLOR_OPTIONS)
 
     inspect = _command(commands, "inspect", _inspect, "show what a dataset holds")
     inspect.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
@@ -229,6 +250,12 @@ def _preview(parsed: argparse.Namespace) -> None:
         say=lambda note: print(f"note: {note}", file=sys.stderr),
     )
     print(path)
+
+
+def _mask_colors(parsed: argparse.Namespace) -> None:
+    from precompute.look.colors import write_colors
+
+    print(write_colors(parsed.source, parsed.output, _options(parsed), overwrite=parsed.overwrite))
 
 
 def _inspect(parsed: argparse.Namespace) -> None:

@@ -178,10 +178,11 @@ ALLOWED = {
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
     "loading": "dataset errors",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
-    "record": "dataset errors",
-    "options": "errors",
+    "mask_colors": "errors",
+    "record": "dataset errors mask_colors",
+    "options": "errors mask_colors",
     "sources": "dataset errors options",
-    "plan": "dataset errors options record sources",
+    "plan": "dataset errors options record sources text",
     "reading": "dataset errors record",
     "remake": "dataset errors plan record",
     "run": "dataset errors interruption options plan reading record remake sources text tfds",
@@ -190,7 +191,7 @@ ALLOWED = {
     # Looking.
     "checks": "dataset errors plan reading record remake",
     "verification": "checks dataset errors reading text",
-    "look": "dataset errors options plan reading record sources text",
+    "look": "dataset errors mask_colors options plan reading record sources text",
     "cli": "dataset errors interruption look options run sources text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.

@@ -29,6 +29,8 @@ class _Pixels:
     versions: dict[str, str]
     quality: int | None
     mask_map: dict[str, int] = field(default_factory=dict)
+    mask_offset: int = 0
+    mask_colors: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,10 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     for old, new in pixels.mask_map.items():
         name = "settings: pixels: mask_map"
         yield name, {old: new}, bool(re.fullmatch(r"[0-9]{1,5}", old)) and 0 <= new < MOST_CLASS_IDS
+    yield "settings: pixels: mask_offset", pixels.mask_offset, abs(pixels.mask_offset) < MOST_CLASS_IDS
+    for color, new in pixels.mask_colors.items():
+        name = "settings: pixels: mask_colors"
+        yield name, {color: new}, bool(re.fullmatch(r"#[0-9a-f]{6}", color)) and 0 <= new < MOST_CLASS_IDS
     for split_name, split in manifest.splits.items():
         for name, value, allowed in _split_values(split):
             yield f"splits: {split_name}: {name}", value, allowed

@@ -52,6 +52,8 @@ class Making:
             image_format=pixels["image_format"],
             quality=pixels["quality"] or 95,
             mask_map={int(old): new for old, new in pixels.get("mask_map", {}).items()},
+            mask_offset=pixels.get("mask_offset", 0),
+            mask_colors=pixels.get("mask_colors"),
             num_classes=dataset["num_classes"],
             ignore_class=dataset["ignore_class"],
             jobs=self.jobs,

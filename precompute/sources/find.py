@@ -28,8 +28,18 @@ def find(
 
     Raises:
         SourceError: They cannot be used as they are.
-        UsageError: Both or neither were given.
+        UsageError: Both or neither were given, or an option does not fit them.
     """
+    sources = _read(source, options, lists)
+    given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
+    if given and sources.kind != "mask":
+        raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
+    return sources
+
+
+def _read(
+    source: str | Path | Iterable[Source] | None, options: BuildOptions, lists: Mapping[str, Any] | None
+) -> Sources:
     if lists:
         if source is not None:
             raise UsageError(f"source: give a folder or the lists {', '.join(lists)}, not both.")
