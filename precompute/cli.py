@@ -23,6 +23,7 @@ PREVIEW_OPTIONS = (
     "seed",
     "validation_split",
     "test_split",
+    "group_by",
     "images",
     "masks",
     "image_suffix",

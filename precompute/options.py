@@ -105,6 +105,12 @@ class BuildOptions:
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
     validation_split: float = _option(0.0, "fraction of sources for validation, by class and group", parse=float)
     test_split: float = _option(0.0, "fraction of sources for test", parse=float)
+    group_by: str | None = _option(
+        None,
+        "regular expression that finds in each key, in parentheses, the group (patient, scene, video) that a split may "
+        "not tear apart, such as '^(patient[0-9]+)_'",
+        metavar="REGEX",
+    )
     images: str | None = _option(None, "folder of the images, where it is not called images", metavar="DIR")
     masks: str | None = _option(None, "folder of the masks, where it is not called masks", metavar="DIR")
     image_suffix: str = _option("", "end of every image's stem, such as _leftImg8bit")

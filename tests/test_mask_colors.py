@@ -340,7 +340,7 @@ def test_aerial(aerial: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="#000000: [0-9,]+ pixels in [1-5] masks?"):
         build(aerial, tmp_path / "out", mask_colors=seventh)
     resize = A.Compose([A.Resize(64, 64)])
-    given = {"pipeline": {"train": resize}, "variants": 1, "mask_colors": TRUE_LEGEND}
+    given = {"pipeline": {"train": resize}, "variants": 1, "group_by": r"^(Tile \d)/", "mask_colors": TRUE_LEGEND}
     manifest = build(aerial, tmp_path / "out", **given)
     assert manifest.target.class_names == ["Building", "Land", "Road", "Vegetation", "Water", "Unlabeled"]
     assert sum(split.num_records for split in manifest.splits.values()) == 54

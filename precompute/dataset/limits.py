@@ -60,6 +60,12 @@ class _Leak:
     examples: list[list[str]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Conflicts:
+    num_sources: int = 0
+    examples: list[list[str]] = field(default_factory=list)
+
+
 def check_limits(manifest: Manifest, path: Path) -> None:
     """Refuse a manifest whose fields have the right types and senseless values.
 
@@ -71,6 +77,7 @@ def check_limits(manifest: Manifest, path: Path) -> None:
         parse_json(_Skipped, skipped, f"{path}: skipped[{i}]")
     for i, leak in enumerate(manifest.leaks):
         parse_json(_Leak, leak, f"{path}: leaks[{i}]")
+    parse_json(_Conflicts, manifest.conflicts, f"{path}: conflicts")
     for name, value, allowed in _values(manifest, settings.pixels):
         if not allowed:
             raise DatasetError(f"{path}: {name}: {str(value)[:60]!r} is not what precompute writes.")

@@ -196,6 +196,12 @@ def _warnings(found: Inspection) -> Iterator[str]:
             f"warning: {' and '.join(leak['splits'])} share the content of {leak.get('num_sources')} sources, so that "
             f"scores flatter:\n{first_few(pairs)}"
         )
+    if manifest.conflicts:
+        pairs = [" = ".join(map(str, pair)) for pair in manifest.conflicts.get("examples", ())]
+        yield (
+            f"warning: {manifest.conflicts.get('num_sources')} sources hold the same image as another one with another "
+            f"{'mask' if manifest.target.kind == 'mask' else 'label'}:\n{first_few(pairs)}"
+        )
     if "validation" not in found.splits:
         yield "warning: there is no validation split; nothing tells how well a model generalizes"
     if found.other_versions:

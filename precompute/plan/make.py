@@ -82,7 +82,12 @@ def make_settings(
         "ignore_class": options.ignore_class,
         "class_names": sources.class_names,
     }
-    later = ("class_copies", "balance", "no_mirroring")  # named only where they are set: format 1.0 did not know them
+    later = (
+        "class_copies",
+        "balance",
+        "no_mirroring",
+        "group_by",
+    )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
     return settings

@@ -256,6 +256,6 @@ def _single_channel(picture: Image.Image, bits: int) -> NDArray[np.uint8]:
             return np.ascontiguousarray(channels[..., 0])
     held = "fractions" if picture.mode == "F" else "colours"
     raise RejectedSource(
-        f"holds {held} (mode {picture.mode}) where class ids are expected: one channel, the id in each pixel; for classes "
-        "that are colours, say which is which with --mask-colors"
+        f"holds {held} (mode {picture.mode}) where class ids are expected: one channel, the id in each pixel; "
+        "for classes that are colours, say which is which with --mask-colors"
     )

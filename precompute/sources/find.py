@@ -10,6 +10,7 @@ from typing import Any
 from precompute.errors import UsageError
 from precompute.options import BuildOptions
 from precompute.sources.folders import find_sources
+from precompute.sources.groups import group_by
 from precompute.sources.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 
@@ -34,7 +35,7 @@ def find(
     given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
     if given and sources.kind != "mask":
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
-    return sources
+    return group_by(sources, options.group_by)
 
 
 def _read(
