@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
+    from precompute.exporting.export import export
     from precompute.loading.loader import EpochRow, load
+    from precompute.look.inspect import inspect
     from precompute.preparing import prepare_images
     from precompute.reading import read
     from precompute.run.build import build
@@ -25,7 +27,9 @@ _HOMES = {
     "Source": "precompute.sources.source",
     "build": "precompute.run.build",
     "drop": "precompute.run.change_rows",
+    "export": "precompute.exporting.export",
     "follow": "precompute.run.follow",
+    "inspect": "precompute.look.inspect",
     "load": "precompute.loading.loader",
     "prepare_images": "precompute.preparing",
     "read": "precompute.reading",
@@ -39,7 +43,9 @@ __all__ = [
     "Source",
     "build",
     "drop",
+    "export",
     "follow",
+    "inspect",
     "load",
     "prepare_images",
     "read",

@@ -103,6 +103,18 @@ def make_parser() -> argparse.ArgumentParser:
     inspect.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
     inspect.add_argument("--output", dest="sheet", type=Path, metavar="PNG", help="also draw stored records here")
 
+    export = _command(commands, "export", _export, "write one row as plain files that a build reads again")
+    export.add_argument("dataset", type=Path, metavar="OUT", help="folder of the dataset")
+    export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
+    export.add_argument("--split", default="train", help="whose row (train)")
+    export.add_argument("--row", type=int, metavar="R", help="number of the row; default: the first one listed")
+    export.add_argument(
+        "--format",
+        default="files",
+        help="files: class folders, or images/ and masks/, with a table (files); coco, yolo and voc are for boxes",
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace an earlier export, and files of equal names")
+
     verify = _command(commands, "verify", _verify, "compare all files with what the manifest says of them")
     verify.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
     verify.add_argument(
@@ -267,6 +279,20 @@ def _inspect(parsed: argparse.Namespace) -> None:
     print(report(inspect(parsed.output)))
     if parsed.sheet is not None:
         print(draw_stored(parsed.output, parsed.sheet))
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    from precompute.exporting.export import export
+
+    exported = export(
+        parsed.dataset,
+        parsed.output,
+        split=parsed.split,
+        row=parsed.row,
+        format=parsed.format,
+        overwrite=parsed.overwrite,
+    )
+    print(exported.summary())
 
 
 def _verify(parsed: argparse.Namespace) -> None:

@@ -14,8 +14,9 @@ from precompute.errors import DatasetError, UsageError
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
 
-__all__ = ["choose_row", "read"]
+__all__ = ["choose_row", "read", "read_stored"]
 
+STORED = ("source_id", "format", "encoded", "mask_format", "mask_encoded")  # what `read` leaves out
 REPAIR = "Run the same `precompute build` again: it puts back what is missing or altered."
 
 
@@ -38,6 +39,12 @@ def read(path: str | Path, *, split: str = "train", row: int | None = None) -> I
             example, the rest while reading.
         UsageError: There is no such split or row.
     """
+    _, _, examples = read_stored(path, split=split, row=row)
+    return ({name: value for name, value in example.items() if name not in STORED} for example in examples)
+
+
+def read_stored(path: str | Path, *, split: str, row: int | None) -> tuple[Manifest, Row, Iterator[dict[str, Any]]]:
+    """Return the manifest, the row, and its examples with their encoded bytes; arguments and errors as of `read`."""
     root = Path(path)
 
     def names(manifest: Manifest) -> list[RowName]:
@@ -46,7 +53,7 @@ def read(path: str | Path, *, split: str = "train", row: int | None = None) -> I
     manifest, lease = hold_rows(root, names)
     chosen = choose_row(manifest, split, row)
     check_shards(root, manifest, split, [chosen], full=False)
-    return _examples(root, manifest, read_row_file(root, manifest, split, chosen), lease)
+    return manifest, chosen, _examples(root, manifest, read_row_file(root, manifest, split, chosen), lease)
 
 
 def choose_row(manifest: Manifest, split: str, number: int | None) -> Row:
@@ -86,4 +93,4 @@ def _example(record: bytes, manifest: Manifest, where: str) -> dict[str, Any]:
     wrong = difference(example, manifest)
     if wrong:
         raise DatasetError(f"{where} ({example['key']}): {wrong}. {REPAIR}")
-    return {name: value for name, value in example.items() if name not in ("source_id", "format")}
+    return example

@@ -192,10 +192,11 @@ ALLOWED = {
     "checks": "dataset errors plan reading record remake",
     "verification": "checks dataset errors reading text",
     "look": "dataset errors mask_colors options plan reading record sources text",
-    "cli": "dataset errors interruption look options run sources text verification",
+    "exporting": "dataset errors reading record text",
+    "cli": "dataset errors exporting interruption look options run sources text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
-    "precompute": "errors loading preparing reading run sources verification",
+    "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
     "train": "precompute dataset errors preparing",
 }

@@ -52,7 +52,8 @@ def group_by(sources: Sources, pattern: str | None) -> Sources:
     if lacking:
         raise SourceError(
             f"{OPTION}: {pattern!r} finds no group in {len(lacking):,} of {len(sources):,} keys:\n"
-            f"{first_few(lacking)}\nExpected one in each, so that none stands apart by mistake. Keys are paths without the folders of images, "
+            f"{first_few(lacking)}\n"
+            "Expected one in each, so that none stands apart by mistake. Keys are paths without the folders of images, "
             "masks and splits, and without the extension; two patterns are joined by |, and |(.+) at the end lets each "
             "remaining source be a group of its own."
         )
