@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
+    from precompute.exporting.dali import dali_index
     from precompute.exporting.export import export
     from precompute.loading.loader import EpochRow, load
     from precompute.look.inspect import inspect
@@ -26,6 +27,7 @@ _HOMES = {
     "PrecomputeError": "precompute.errors",
     "Source": "precompute.sources.source",
     "build": "precompute.run.build",
+    "dali_index": "precompute.exporting.dali",
     "drop": "precompute.run.change_rows",
     "export": "precompute.exporting.export",
     "follow": "precompute.run.follow",
@@ -42,6 +44,7 @@ __all__ = [
     "PrecomputeError",
     "Source",
     "build",
+    "dali_index",
     "drop",
     "export",
     "follow",

@@ -115,6 +115,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export, and files of equal names")
 
+    dali = _command(commands, "dali-index", _dali_index, "write index files for NVIDIA DALI's TFRecord reader")
+    dali.add_argument("dataset", type=Path, metavar="OUT", help="folder of the dataset")
+    dali.add_argument("--split", help="whose rows; default: all splits")
+    dali.add_argument("--rows", default="all", help="row numbers of the split, such as 0-3,7 (all)")
+
     verify = _command(commands, "verify", _verify, "compare all files with what the manifest says of them")
     verify.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
     verify.add_argument(
@@ -293,6 +298,12 @@ def _export(parsed: argparse.Namespace) -> None:
         overwrite=parsed.overwrite,
     )
     print(exported.summary())
+
+
+def _dali_index(parsed: argparse.Namespace) -> None:
+    from precompute.exporting.dali import dali_index
+
+    print(dali_index(parsed.dataset, split=parsed.split, rows=parsed.rows).summary())
 
 
 def _verify(parsed: argparse.Namespace) -> None:

@@ -192,7 +192,7 @@ ALLOWED = {
     "checks": "dataset errors plan reading record remake",
     "verification": "checks dataset errors reading text",
     "look": "dataset errors mask_colors options plan reading record sources text",
-    "exporting": "dataset errors reading record text",
+    "exporting": "dataset errors reading record run text",
     "cli": "dataset errors exporting interruption look options run sources text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.

@@ -88,6 +88,10 @@ class DatasetPaths:
         """Return the shard of one cell of the grid."""
         return self.generation(generation) / f"{name}-{split}_r{row:04d}.tfrecord-{block:05d}-of-{num_blocks:05d}"
 
+    def dali_index(self, shard: Path) -> Path:
+        """Return the index file that NVIDIA DALI reads beside a shard, where one was asked for."""
+        return shard.parent / "dali" / f"{shard.name}.idx"
+
 
 def dataset_name(folder: Path) -> str:
     """Return the folder's name in snake_case, fit for TensorFlow Datasets.
