@@ -114,8 +114,8 @@ def test_masks_stay_under_their_images(tmp_path: Path, suffix: str, size: tuple[
         near = np.linalg.norm(np.moveaxis(np.indices(source.mask.shape), 0, -1) + 0.5 - true / scale, axis=-1)
         drawn = source.image[..., 0] * (near < 0.25 * min(source.mask.shape))
         assert np.abs(middle(drawn) - true / scale).max() < 0.02  # of the new pixels
-        # The nearest pixel of the file is up to half of one off, and edges have steps; under the corner it would be off by
-        # half a new pixel.
+        # The nearest pixel of the file is up to half of one off, and edges have steps; under the corner it would be
+        # off by half a new pixel.
         assert np.abs(middle(source.mask == number) * scale - true).max() < max(0.5, 0.12 * scale.max())
 
 
