@@ -13,6 +13,7 @@ from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
+from precompute.storage.paths import as_path
 
 __all__ = ["choose_row", "read"]
 
@@ -38,7 +39,7 @@ def read(path: str | Path, *, split: str = "train", row: int | None = None) -> I
             example, the rest while reading.
         UsageError: There is no such split or row.
     """
-    root = Path(path)
+    root = as_path(path)
 
     def names(manifest: Manifest) -> list[RowName]:
         return [(manifest.generation, split, choose_row(manifest, split, row).row)]

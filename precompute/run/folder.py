@@ -18,7 +18,7 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError, DatasetError
 from precompute.plan.generation import GenerationPlan
 from precompute.plan.listing import Entry, listing_lines, read_listing
-from precompute.run.files import make_folder, remove, remove_tree, sync_folder, write_whole
+from precompute.run.files import make_folder, remove_all, remove_tree, sync_folder, write_whole
 from precompute.sources.source import Sources
 
 __all__ = [
@@ -185,6 +185,7 @@ def _remove_shards(
     held = held_rows(out, now=time.time(), lease_dir=lease_dir)
     listed = {(manifest.generation, s, row.row) for s, split in manifest.splits.items() for row in split.rows}
     for folder in data.glob("g*"):
+        gone = []
         for path in [*folder.glob("*.tfrecord-*"), *(folder / "rows").glob("*.json")]:
             row = _row_of(path)
             if row is None or (folder.name, *row) in listed or not goes(folder.name, *row):
@@ -192,7 +193,8 @@ def _remove_shards(
             if (folder.name, *row) in held:
                 kept += 1
             else:
-                remove(path)
+                gone.append(path)
+        remove_all(gone)
         empty = not any(folder.glob("*.tfrecord-*"))
         if empty and folder.name != manifest.generation and goes(folder.name, SPLITS[0], 0):
             remove_tree(folder)
