@@ -74,6 +74,11 @@ class Lease:
                 "leave their leases."
             ) from error
 
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self._path.parent
+
     def hold(self, rows: Sequence[RowName]) -> bool:
         """Hold these rows from now on, and no others; returns whether the lease says so on disk.
 

@@ -205,6 +205,18 @@ class RemotePath:
         with explained(str(self), writing=True):
             filesystem(self.scheme).pipe_file(self.location, content)
 
+    def create_bytes(self, content: bytes) -> bool:
+        """Put an object in place if there is none; returns whether that is known to have happened.
+
+        If not, there is one already, the store cannot do it in one step, or the request has failed: look at what is
+        there.
+        """
+        try:
+            filesystem(self.scheme).pipe_file(self.location, content, mode="create")
+        except Exception:  # each store says it in its own way
+            return False
+        return True
+
     def open(self, mode: str = "rb") -> IO[bytes]:
         """Open the object to be read from its beginning.
 
