@@ -42,6 +42,10 @@ class _Snapshot:
     objects: dict[tuple[str, ...], Seen] = field(default_factory=dict)
 
 
+SMALL_BYTES = 2**16
+
+# (scheme, name) → tag and content: receipts stay as they are.
+_read_before: dict[tuple[str, str], tuple[Any, bytes]] = {}
 _snapshot: ContextVar[_Snapshot | None] = ContextVar("snapshot", default=None)  # each thread has its own
 
 
@@ -85,20 +89,35 @@ def seen_at_once(*folders: Path, contents: tuple[Path, ...] = ()) -> Iterator[No
 
 
 def _list(folder: RemotePath, *, with_content: bool) -> Iterator[tuple[tuple[str, ...], Seen]]:
-    fs = filesystem(folder.scheme)
     try:
         with explained(str(folder)):
-            found = fs.find(folder.location, detail=True)
-            names = list(found) if with_content else []
-            contents = fs.cat(names, on_error="return", **read_options(folder.scheme)) if names else {}
+            found = filesystem(folder.scheme).find(folder.location, detail=True)
     except FileNotFoundError:
         return
+    contents = _read(folder, found) if with_content else {}
     start = len(folder.location.rstrip("/")) + 1
     for name, info in found.items():
-        content = contents.get(name)
-        if isinstance(content, FileNotFoundError):
+        if with_content and name not in contents:
             continue  # gone meanwhile
+        yield (*folder.parts, *name[start:].split("/")), Seen(info, contents.get(name))
+
+
+def _read(folder: RemotePath, found: dict[str, dict[str, Any]]) -> dict[str, bytes]:
+    """Return the content of objects by name, many read at a time; what has not changed since is not read again."""
+    fs, scheme = filesystem(folder.scheme), folder.scheme
+    tags = {name: info.get("ETag") or info.get("etag") for name, info in found.items()}
+    known = {name: _read_before[scheme, name] for name in found if (scheme, name) in _read_before}
+    contents = {name: content for name, (tag, content) in known.items() if tag == tags[name]}
+    new = [name for name in found if name not in contents]
+    with explained(str(folder)):
+        answers = fs.cat(new, on_error="return", **read_options(scheme)) if new else {}
+    for name, content in answers.items():
+        if isinstance(content, FileNotFoundError):
+            continue
         if isinstance(content, Exception):
-            with explained(f"{folder}/{name[start:]}"):
+            with explained(f"{folder.scheme}://{name.lstrip('/')}"):
                 raise content
-        yield (*folder.parts, *name[start:].split("/")), Seen(info, content)
+        contents[name] = content
+        if tags[name] and len(content) <= SMALL_BYTES:
+            _read_before[scheme, name] = tags[name], content
+    return contents
