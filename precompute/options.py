@@ -173,7 +173,7 @@ class BuildOptions:
     replace: bool = _option(False, "where settings or sources differ: write a new generation, then swap")
     dry_run: bool = _option(False, "show the plan and write nothing")
     lease_dir: str | Path | None = _option(
-        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=Path, metavar="DIR"
+        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=str, metavar="DIR"
     )
     quiet: bool = _option(False, "say nothing but errors")
 

@@ -18,6 +18,7 @@ from precompute.record.render import Decoded, RecordSpec, decode_source, render
 from precompute.record.stored import decode_record
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
+from precompute.storage.paths import local_path
 from precompute.text import format_label
 
 __all__ = ["preview", "preview_sheet"]
@@ -55,7 +56,7 @@ def preview(
         PrecomputeError: As for a build; a source that is rejected shows its reason in the picture instead.
         BadSourcesError: All of the chosen sources are rejected.
     """
-    path = Path(output)
+    path = local_path(output, "output")
     check_output(path)
     for name, number in (("num_sources", num_sources), ("num_variants", num_variants)):
         if number < 1:

@@ -29,6 +29,7 @@ from precompute.run.work import Work
 from precompute.run.write import plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
+from precompute.storage.paths import as_path
 from precompute.text import format_count
 
 __all__ = ["build", "build_dataset"]
@@ -60,7 +61,7 @@ def build(
     lists = {name: options.pop(name) for name in LISTS if _is_list(options.get(name))}
     chosen = BuildOptions.make(**options)
     with Progress(quiet=chosen.quiet) as progress:
-        return build_dataset(find(source, chosen, lists), Path(output), chosen, progress)
+        return build_dataset(find(source, chosen, lists), as_path(output), chosen, progress)
 
 
 def _is_list(value: Any) -> bool:
