@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import numpy as np
 
 from precompute.dataset.guards import check_shards
 from precompute.dataset.leases import Lease, RowName, hold_rows
-from precompute.dataset.manifest import Manifest, Row, RowFile, read_row_file
+from precompute.dataset.manifest import Manifest, Row, read_row_file
 from precompute.dataset.rows import position_of_epoch, select_rows
+from precompute.dataset.shard_cache import ShardCache, open_cache
 from precompute.errors import DatasetError, UsageError
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
+from precompute.storage.paths import as_path
 
 __all__ = ["choose_row", "read", "read_stored"]
 
@@ -33,11 +36,12 @@ def read(
     epoch: int | None = None,
     shuffle_seed: int | None = None,
     part: tuple[int, int] = (0, 1),
+    cache_dir: str | Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Return the examples of one row, for any framework: no TensorFlow and no OpenCV is needed.
 
     Args:
-        path: Folder of the dataset.
+        path: Folder of the dataset, or its URL in an object store.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         row: Number of the row; the first listed one when None. A row holds every source of the split once.
         epoch: In place of a row: epoch e reads row e mod R of the R rows that are listed, as `load` does.
@@ -46,6 +50,7 @@ def read(
         part: (index, number): this reader's part of the row when it is shared among a number of them, workers or
             machines. They take whole shards where that divides them about evenly, else each every number-th example;
             given the same other arguments, no example comes twice and none is left out.
+        cache_dir: Of a dataset in an object store: local folder that shards are fetched to before they are read.
 
     Returns:
         Iterator over dictionaries. Every example has:
@@ -70,7 +75,9 @@ def read(
         UsageError: There is no such split or row, or an argument makes no sense.
     """
     _check_reading(row, epoch, shuffle_seed, part)
-    _, _, examples = read_stored(path, split=split, row=row, epoch=epoch, shuffle_seed=shuffle_seed, part=part)
+    _, _, examples = read_stored(
+        path, split=split, row=row, epoch=epoch, shuffle_seed=shuffle_seed, part=part, cache_dir=cache_dir
+    )
     return ({name: value for name, value in example.items() if name not in STORED} for example in examples)
 
 
@@ -97,9 +104,10 @@ def read_stored(
     epoch: int | None = None,
     shuffle_seed: int | None = None,
     part: tuple[int, int] = (0, 1),
+    cache_dir: str | Path | None = None,
 ) -> tuple[Manifest, Row, Iterator[dict[str, Any]]]:
     """Return the manifest, the row, and its examples with their encoded bytes; arguments and errors as of `read`."""
-    root = Path(path)
+    root = as_path(path)
 
     def choose(manifest: Manifest) -> Row:
         first = choose_row(manifest, split, row)
@@ -113,8 +121,32 @@ def read_stored(
     chosen = choose(manifest)
     check_shards(root, manifest, split, [chosen], full=False)
     row_file = read_row_file(root, manifest, split, chosen)
+    cache = open_cache(root, cache_dir)
+    shards = _Shards(
+        paths=[manifest.shard_path(root, split, chosen.row, block) for block in range(len(row_file.shards))],
+        num_records=[shard.num_records for shard in row_file.shards],
+        cache=cache,
+        local=None if cache is None else cache.names(manifest, split, chosen),
+    )
     mixer = None if shuffle_seed is None else np.random.default_rng([shuffle_seed, chosen.row, epoch or 0])
-    return manifest, chosen, _examples(root, manifest, row_file, lease, mixer, part)
+    return manifest, chosen, _examples(manifest, shards, lease, mixer, part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shards:
+    """The shards of a row: where they lie, records of each, and local copies if they lie in an object store."""
+
+    paths: list[Path]
+    num_records: list[int]
+    cache: ShardCache | None
+    local: list[str] | None
+
+    def fetch(self, block: int) -> Path:
+        """Return where a shard can be read."""
+        if self.cache is None or self.local is None:
+            return self.paths[block]
+        self.cache.fetch([self.local[block]])
+        return Path(self.local[block])
 
 
 def choose_row(manifest: Manifest, split: str, number: int | None) -> Row:
@@ -133,19 +165,14 @@ def choose_row(manifest: Manifest, split: str, number: int | None) -> Row:
 
 
 def _examples(
-    root: Path,
-    manifest: Manifest,
-    row_file: RowFile,
-    lease: Lease,
-    mixer: np.random.Generator | None,
-    part: tuple[int, int],
+    manifest: Manifest, shards: _Shards, lease: Lease, mixer: np.random.Generator | None, part: tuple[int, int]
 ) -> Iterator[dict[str, Any]]:
     index, number = part
-    blocks = list(range(len(row_file.shards)))
+    blocks = list(range(len(shards.paths)))
     if mixer is not None:
         mixer.shuffle(blocks)
     by_example = len(blocks) % number != 0 and len(blocks) < ENOUGH_SHARDS * number
-    records = _records(root, manifest, row_file, blocks if by_example else blocks[index::number])
+    records = _records(shards, blocks if by_example else blocks[index::number])
     if by_example:
         records = islice(records, index, None, number)
     try:
@@ -155,17 +182,15 @@ def _examples(
         lease.close()
 
 
-def _records(root: Path, manifest: Manifest, row_file: RowFile, blocks: Sequence[int]) -> Iterator[tuple[bytes, str]]:
+def _records(shards: _Shards, blocks: Sequence[int]) -> Iterator[tuple[bytes, str]]:
     """Yield the records of some shards, each with where it stands."""
     for block in blocks:
-        path, num_records = manifest.shard_path(root, row_file.split, row_file.row, block), 0
+        path, num_records = shards.fetch(block), 0
         for record in read_records(path):
             yield record, f"{path}: record {num_records}"
             num_records += 1
-        if num_records != row_file.shards[block].num_records:
-            raise DatasetError(
-                f"{path}: {num_records} records, expected {row_file.shards[block].num_records}. {REPAIR}"
-            )
+        if num_records != shards.num_records[block]:
+            raise DatasetError(f"{path}: {num_records} records, expected {shards.num_records[block]}. {REPAIR}")
 
 
 def _mixed(records: Iterator[tuple[bytes, str]], mixer: np.random.Generator) -> Iterator[tuple[bytes, str]]:

@@ -39,8 +39,9 @@ def test_each_shard_has_the_index_that_dali_writes(out: Path) -> None:
     found = precompute.dali_index(out)
     assert [str(path.relative_to(out)) for path in found.shards] != [] and found.num_records == 8 * 3 + 4
     assert {str(path.relative_to(out)) for path in found.shards} == set(shard_hashes(out))
+    assert (sorted(found.shards), sorted(found.indexes)) == (found.shards, found.indexes)  # one belongs to one
     for shard, index in zip(found.shards, found.indexes, strict=True):
-        assert index == shard.parent / "dali" / f"{shard.name}.idx"
+        assert index == shard.parent / "dali" / f"{shard.name.replace('.tfrecord-', '.')}.idx"
         assert index.read_text(encoding="ascii") == published(shard)
 
 
@@ -81,7 +82,8 @@ def test_the_command(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "of 16 records" in said and str(out / "data/g0001/dali") in said
     names = {path.name for path in (out / "data/g0001/dali").iterdir()}
-    assert names == {f"{shard.name}.idx" for row in (0, 1) for shard in out.rglob(f"*-train_r000{row}.tfrecord-*")}
+    shards = [shard for row in (0, 1) for shard in out.rglob(f"*-train_r000{row}.tfrecord-*")]
+    assert names == {shard.name.replace("tfrecord-", "") + ".idx" for shard in shards}
 
 
 def test_what_cannot_be_indexed(out: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from precompute.errors import DatasetError, UsageError
 from precompute.record.tfrecord import FRAMING_BYTES, read_records
 from precompute.run.files import write_whole
 from precompute.run.folder import write_lock
+from precompute.storage.paths import as_path
 from precompute.text import format_count
 
 __all__ = ["DaliIndexes", "dali_index"]
@@ -43,7 +44,7 @@ class DaliIndexes:
         """Return a line for people."""
         return (
             f"wrote {format_count(len(self.indexes), 'index file')} of {self.num_records:,} records to {self.folder}; "
-            "each is named like its shard, with .idx"
+            "sorted by name they are in the order of the shards"
         )
 
 
@@ -62,7 +63,7 @@ def dali_index(out: str | Path, *, split: str | None = None, rows: str | Sequenc
         DatasetError: The dataset is missing, or shards are missing, short or altered.
         FolderInUseError: Another command is writing there.
     """
-    folder = Path(out)
+    folder = as_path(out)
     Manifest.load(folder)
     if rows != "all" and split is None:
         raise UsageError("rows: row numbers belong to a split; give one (--split train).")

@@ -15,14 +15,12 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import BuildError, UsageError, first_few
 from precompute.exporting.names import Names
-from precompute.exporting.plain import LAYOUTS, SEPARATOR, TABLE
+from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Layout
 from precompute.reading import read_stored
+from precompute.storage.paths import as_path, is_remote, local_path
 from precompute.text import format_bytes, format_count
 
-__all__ = ["FORMATS", "Exported", "export"]
-
-FORMATS = ("files", "coco", "yolo", "voc")
-FORMATS_OF_BOXES = ("coco", "yolo", "voc")
+__all__ = ["Exported", "export"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +96,14 @@ def export(
         DatasetError: The dataset is missing, short or altered.
         BuildError: A file cannot be written.
     """
-    folder = Path(output)
-    _check_folder(Path(out), folder)
+    folder = local_path(output, "output")
+    if not is_remote(as_path(out)):
+        _check_folder(Path(out), folder)
     manifest, chosen, examples = read_stored(out, split=split, row=row)
     _check_format(format, manifest)
     foreign = _clear(folder, overwrite=overwrite)
     try:
-        num_files, num_bytes, lines, written = _write(folder, manifest, examples)
+        num_files, num_bytes, lines, written = _write(folder, FORMATS[format][manifest.target.kind], examples)
     except OSError as error:
         raise BuildError(
             f"{error.filename or folder}: cannot be written: {error.strerror}. Files that are there are "
@@ -128,9 +127,11 @@ def _check_format(format: str, manifest: Manifest) -> None:
     if format not in FORMATS:
         raise UsageError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}.")
     kind = manifest.target.kind
-    if format in FORMATS_OF_BOXES:
+    if kind not in FORMATS[format]:
+        able = [name for name, layouts in FORMATS.items() if kind in layouts]
         raise UsageError(
-            f"format: {format} is for boxes, and {manifest.name} has none (its target is {kind}); use --format files."
+            f"format: {format} is for boxes, and {manifest.name} has none (its target is {kind}); use "
+            f"--format {' or '.join(able)}."
         )
     wrong = [name for name in manifest.target.class_names if SEPARATOR in name]
     if kind == "multilabel" and wrong:
@@ -178,11 +179,10 @@ def _earlier(table: Path) -> set[str]:
 
 
 def _write(
-    folder: Path, manifest: Manifest, examples: Iterator[dict[str, Any]]
+    folder: Path, layout: Layout, examples: Iterator[dict[str, Any]]
 ) -> tuple[dict[str, int], int, list[dict[str, Any]], set[str]]:
     """Write all files and last the table; returns files by top folder, bytes, lines of the table, and paths."""
-    layout, names = LAYOUTS[manifest.target.kind], Names()
-    counts, num_bytes, lines, written = Counter[str](), 0, [], {TABLE}
+    names, counts, num_bytes, lines, written = Names(), Counter[str](), 0, [], {TABLE}
     for example in examples:
         made = layout(example, names)
         for name, content in made.files.items():

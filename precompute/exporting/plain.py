@@ -1,7 +1,7 @@
 """One record as plain files, in a layout that `precompute build` reads again.
 
 A layout is a function of an example and the names in use that returns its files and its line of the table. A new target
-needs one more function, and its line in LAYOUTS.
+needs one more function, and its line in FORMATS.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from precompute.exporting.names import Names, safe_name, safe_path
 from precompute.record.pixels import encode_image, encode_mask
 
-__all__ = ["LAYOUTS", "SEPARATOR", "TABLE", "Export"]
+__all__ = ["FORMATS", "SEPARATOR", "TABLE", "Export", "Layout"]
 
 TABLE = "labels.csv"
 SEPARATOR = ";"  # between the labels of one image
@@ -60,10 +60,12 @@ def multilabel_files(example: Example, names: Names) -> Export:
     return Export(files={image: content}, line=_line(example, image=image, labels=labels))
 
 
-LAYOUTS: dict[str, Callable[[Example, Names], Export]] = {
-    "class": class_files,
-    "mask": mask_files,
-    "multilabel": multilabel_files,
+Layout = Callable[[Example, Names], Export]
+FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
+    "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files},
+    "coco": {},
+    "yolo": {},
+    "voc": {},
 }
 
 
