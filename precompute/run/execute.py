@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from precompute.run.whereabouts import TimeKeeper, left_behind
 __all__ = ["Workers", "cut_columns", "run_surviving"]
 
 LONGEST_TASK_S = 600.0
+SHORTEST_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
 MOST_ROWS = 128  # open files of a task
 KILLS = "the worker process that tried it died, twice: out of memory, or a crash in a library"
 
@@ -27,20 +29,22 @@ KILLS = "the worker process that tried it died, twice: out of memory, or a crash
 def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[Task]:
     """Cut columns into ranges of rows, so that workers do not idle and no task takes very long.
 
-    How work is cut never changes the bytes.
+    How work is cut never changes the bytes. Large tasks come first, and those that come last are small.
 
     Args:
         columns: One task a column, with all rows that it misses.
         jobs: Workers.
         record_s: Seconds that one record takes, as far as is known.
     """
-    tasks: list[Task] = []
-    for column in columns:
-        seconds = len(column.places) * len(column.rows) * record_s
-        pieces = max(
-            -(-jobs // max(1, len(columns))), int(seconds / LONGEST_TASK_S) + 1, -(-len(column.rows) // MOST_ROWS)
-        )
+    costs = {id(column): len(column.places) * len(column.rows) * record_s for column in columns}
+    left_s, tasks = sum(costs.values()), list[Task]()
+    for column in sorted(columns, key=lambda column: -costs[id(column)]):
+        seconds = costs[id(column)]
+        # Half of a worker's share of what is left: however tasks fall, the last ones end at nearly the same time.
+        most_s = min(LONGEST_TASK_S, max(SHORTEST_CUT_S, left_s / (2 * jobs)))
+        pieces = max(-(-jobs // len(columns)), math.ceil(seconds / most_s), -(-len(column.rows) // MOST_ROWS))
         tasks += _cut(column, min(pieces, len(column.rows)))
+        left_s -= seconds
     return tasks
 
 
