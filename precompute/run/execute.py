@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from precompute.run.receipts import Bad
 from precompute.run.task import Job, Task, TaskDone, run_task
 from precompute.run.whereabouts import TimeKeeper, left_behind
 
-__all__ = ["Workers", "cut_columns", "run_surviving"]
+__all__ = ["Workers", "cut_columns", "run_surviving", "workers_starting"]
 
 LONGEST_TASK_S = 600.0
 SHORTEST_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
@@ -67,6 +68,30 @@ class Workers:
     jobs: int
     backend: str
     task_timeout: float | None = None
+
+
+@contextmanager
+def workers_starting(workers: Workers) -> Iterator[None]:
+    """Let worker processes start, and import what tasks need, while the caller does something else.
+
+    joblib goes on with the same processes. They take a second to start, about as long as the plan of a generation.
+    """
+    if workers.backend != "loky" or workers.jobs == 1:
+        yield
+        return
+    parallel = joblib.Parallel(
+        n_jobs=workers.jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+    )
+    arriving = parallel(joblib.delayed(_arrive)() for _ in range(workers.jobs))
+    try:
+        yield
+    finally:
+        with suppress(TerminatedWorkerError):  # those who run the tasks will hear of it
+            deque(arriving, maxlen=0)
+
+
+def _arrive() -> None:
+    """Do nothing: a worker that unpickles this has imported this module, and by that the modules of tasks."""
 
 
 class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
