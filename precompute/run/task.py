@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,10 +17,12 @@ from precompute.errors import RejectedSource
 from precompute.interruption import leave_to_parent
 from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.record.threads import one_opencv_thread
 from precompute.run.allocator import keep_freed_memory
 from precompute.run.files import ShardWriter, commit, write_all_whole, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
 from precompute.run.whereabouts import Whereabouts
+from precompute.storage.paths import as_path
 
 __all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
 
@@ -106,8 +107,8 @@ def run_task(job: Job, task: Task) -> TaskDone:
     leave_to_parent()
     if job.own_process:
         keep_freed_memory()
-    paths = DatasetPaths(Path(job.out))
-    with _one_opencv_thread(), ExitStack() as stack:
+    paths = DatasetPaths(as_path(job.out))
+    with one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
         note = stack.enter_context(Whereabouts(paths.whereabouts))
         threads = stack.enter_context(ThreadPoolExecutor(SYNC_THREADS))
@@ -144,16 +145,6 @@ def _receipts(
         )
         for (row, seed, variant), (writer, sha256) in zip(task.rows, shards, strict=True)
     ]
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # the cores are busy with other workers
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _open_shard(paths: DatasetPaths, job: Job, task: Task, row: int) -> ShardWriter:
@@ -210,8 +201,8 @@ def decode_place(place: Place, spec: RecordSpec) -> Decoded:
     Raises:
         RejectedSource: It cannot be used, or is not what earlier rows were made from.
     """
-    mask = None if place.mask is None else Path(place.mask)
-    source = decode_source(place.key, Path(place.image), mask, place.label, spec)
+    mask = None if place.mask is None else as_path(place.mask)
+    source = decode_source(place.key, as_path(place.image), mask, place.label, spec)
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
         (place.mask, place.mask_sha256, source.mask_sha256),
