@@ -157,6 +157,7 @@ def test_bad_sources_are_left_out_as_on_a_disk(url: str, local: Path, tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_what_is_altered_is_found_and_put_back(url: str, local: Path) -> None:
     put_tree(local / "shards", url)
     name = next(name for name in objects(url) if "train_r0001.tfrecord" in name)

@@ -151,10 +151,7 @@ class ShardCache:
             ) from error
 
     def _is_whole(self, name: str) -> bool:
-        if name in self._whole and Path(name).exists():
-            return True
-        _, shard = self._shards[name]
-        if not _is_file(Path(name), shard, full=self.full):
+        if not _is_file(Path(name), self._shards[name][1], full=self.full and name not in self._whole):
             return False
         self._whole.add(name)
         return True

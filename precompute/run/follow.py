@@ -77,7 +77,7 @@ def follow(
     own number: numbers are never used twice and no row has a variant above its number, so each draw is a new one.
 
     Args:
-        output: Folder of the dataset.
+        output: Folder of the dataset, or its URL.
         keep: Rows to keep, 2 or more: a reader always holds one.
         split: Which split.
         rows: End after so many new rows; by default go on until interrupted.
