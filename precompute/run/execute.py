@@ -17,7 +17,7 @@ from precompute.run.task import Job, Task, TaskDone, run_task
 from precompute.run.whereabouts import TimeKeeper, left_behind
 from precompute.storage.paths import as_path
 
-__all__ = ["Workers", "cut_columns", "run_surviving"]
+__all__ = ["Workers", "count_pieces", "cut_columns", "run_surviving"]
 
 LONGEST_TASK_S = 600.0
 MOST_ROWS = 128  # open files of a task
@@ -36,12 +36,17 @@ def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[
     """
     tasks: list[Task] = []
     for column in columns:
-        seconds = len(column.places) * len(column.rows) * record_s
-        pieces = max(
-            -(-jobs // max(1, len(columns))), int(seconds / LONGEST_TASK_S) + 1, -(-len(column.rows) // MOST_ROWS)
-        )
-        tasks += _cut(column, min(pieces, len(column.rows)))
+        num_places, num_rows = len(column.places), len(column.rows)
+        pieces = count_pieces(num_places, num_rows, num_columns=len(columns), jobs=jobs, record_s=record_s)
+        tasks += _cut(column, pieces)
     return tasks
+
+
+def count_pieces(num_places: int, num_rows: int, *, num_columns: int, jobs: int, record_s: float) -> int:
+    """Return how many tasks the rows of a column are cut into; each of them decodes the column's sources once."""
+    seconds = num_places * num_rows * record_s
+    pieces = max(-(-jobs // max(1, num_columns)), int(seconds / LONGEST_TASK_S) + 1, -(-num_rows // MOST_ROWS))
+    return min(pieces, num_rows)
 
 
 def _cut(column: Task, pieces: int) -> Iterator[Task]:

@@ -18,6 +18,7 @@ from precompute.run.execute import cut_columns, run_surviving
 from precompute.run.files import remove
 from precompute.run.finish import list_rows, publish, start_manifest
 from precompute.run.folder import Known, next_generation, save_draft, sweep
+from precompute.run.forecast import forecast
 from precompute.run.grid import Grid
 from precompute.run.judge import accepted_keys, judge, skipped_entries
 from precompute.run.progress import Progress
@@ -56,8 +57,11 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
         BuildError: Workers died.
     """
     start, plan, manifest = time.monotonic(), work.known.plan, work.known.manifest
-    if work.options.dry_run or not (any(work.rows.values()) or any(work.unlist.values())):
-        return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0, dry_run=work.options.dry_run)
+    if work.options.dry_run:
+        estimate = forecast(work) if any(work.rows.values()) else None
+        return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0, dry_run=True, estimate=estimate)
+    if not (any(work.rows.values()) or any(work.unlist.values())):
+        return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0)
     grid = work_grid(work)
     if work.previous is not None:
         adopt(grid, work.previous, accepted_keys(work, grid))
