@@ -170,6 +170,13 @@ def test_what_is_altered_is_found_and_put_back(url: str, local: Path) -> None:
     assert precompute.verify(url).problems == []
 
 
+def test_a_dry_run_writes_nothing(store: FaultyStore, url: str, photos: str) -> None:
+    summary = build(photos, url, dry_run=True).summary()
+    assert "nothing was written" in summary
+    assert "disk:" not in summary  # a store has no end
+    assert {request["method"] for request in store.requests()} == {"GET", "HEAD"}
+
+
 # Faults
 
 POINTS = {
