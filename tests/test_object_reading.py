@@ -14,10 +14,11 @@ from faulty_store import FaultyStore
 from objects import build, objects, put_tree
 
 import precompute
-from precompute.dataset.leases import held_rows
+from precompute.dataset.leases import Lease, held_rows
 from precompute.dataset.shard_cache import default_folder, open_cache
 from precompute.errors import DatasetError, StorageError, UsageError
 from precompute.storage.paths import as_path
+from precompute.storage.remote_path import RemotePath
 
 NUM_TRAIN = 18  # of 24 sources
 
@@ -215,3 +216,18 @@ def test_a_model_is_trained_from_a_store(url: str, shards: Path, cache: Path, tm
         histories.append([line.split(",")[:3] for line in lines])
     assert histories[0] == histories[1]
     assert json.loads((tmp_path / "remote/options.json").read_text())["dataset"] == url
+
+
+def test_a_lease_that_ends_while_it_is_renewed_does_not_come_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = Lease(as_path(url), [("g0001", "train", 0)])
+    write = RemotePath.write_bytes
+
+    def close_meanwhile(path: RemotePath, content: bytes) -> None:
+        lease.close()
+        write(path, content)
+
+    monkeypatch.setattr(RemotePath, "write_bytes", close_meanwhile)
+    lease._told.renew()
+    assert objects(url) == {}
+    lease._told.renew()
+    assert objects(url) == {}
