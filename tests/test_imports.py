@@ -15,7 +15,19 @@ import pytest
 from drawn import draw_classes
 from stored import build_rows
 
-HEAVY = {"tensorflow", "keras", "albumentations", "cv2", "PIL", "joblib", "matplotlib", "scipy", "pydantic"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "albumentations",
+    "cv2",
+    "PIL",
+    "joblib",
+    "matplotlib",
+    "scipy",
+    "pydantic",
+    "fsspec",
+    "s3fs",
+}
 
 
 # What a fresh interpreter loads

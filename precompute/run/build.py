@@ -46,8 +46,9 @@ def build(
     """Write augmented variants of all sources as sharded TFRecords, or go on with what is there.
 
     Args:
-        source: A folder, or an iterable of `Source`; None with the lists below.
-        output: Folder of the dataset; new, or one that this function made.
+        source: A folder, the URL of one in an object store (``"s3://bucket/photos"``), or an iterable of `Source`; None
+            with the lists below.
+        output: Folder of the dataset, or its URL; new, or one that this function made.
         **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
             `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
             `images` with `labels` (a class, or a list of classes, for each) or `masks`, and `splits`, `groups`,
