@@ -131,7 +131,7 @@ def _receipts(
     """Return the receipts of finished shards, each with its sha256."""
     # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
     skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in column.sha256)})
-    column_sha256 = hashlib.sha256(column.to_bytes()).hexdigest()
+    column_sha256, cpu_features = hashlib.sha256(column.to_bytes()).hexdigest(), cv2.getCPUFeaturesLine()
     return [
         Receipt(
             cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
@@ -141,7 +141,7 @@ def _receipts(
             sha256=sha256,
             column_sha256=column_sha256,
             bad=[*task.known_bad, *bad],
-            cpu_features=cv2.getCPUFeaturesLine(),
+            cpu_features=cpu_features,
         )
         for (row, seed, variant), (writer, sha256) in zip(task.rows, shards, strict=True)
     ]
