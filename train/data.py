@@ -162,7 +162,9 @@ def explained(dataset: Path, task: Task) -> Iterator[None]:
     """Turn TensorFlow's errors that a user can act on into ours."""
     try:
         yield
-    except tf.errors.DataLossError as error:
+    except (tf.errors.DataLossError, tf.errors.UnknownError) as error:
+        if isinstance(error, tf.errors.UnknownError) and "a shard is damaged" not in str(error):
+            raise
         raise DatasetError(
             f"{dataset}: a shard is damaged ({_first_line(error)}). Run `precompute verify` to see which."
         ) from error

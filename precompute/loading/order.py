@@ -8,7 +8,7 @@ reader that starts there reads no shard of an earlier group, and decodes nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
@@ -32,6 +32,7 @@ class RecordOrder:
         seed: Of the shuffling; None: shard by shard as they were written.
         part: This reader's part of a row.
         paths: Number of rows read so far, int64 → paths of the next row's shards, string [blocks].
+        open: Path, or several → a dataset of their records, one file after the other.
     """
 
     block_sizes: Sequence[int]
@@ -39,6 +40,21 @@ class RecordOrder:
     seed: int | None
     part: Part
     paths: Callable[[Any], Any]
+    open: Callable[[Any], Any] = tf.data.TFRecordDataset
+
+    def of_positions(self, runs: Callable[[Any], Any]) -> RecordOrder:
+        """Return the same order of positions in place of records.
+
+        Args:
+            runs: Number of rows read so far → first and end of the positions in each of the next row's shards, int64
+                [blocks, 2].
+        """
+
+        def positions(runs: Any) -> Any:
+            each = tf.data.Dataset.from_tensor_slices(tf.reshape(runs, (-1, 2)))
+            return each.flat_map(lambda run: tf.data.Dataset.range(run[0], run[1]))
+
+        return replace(self, paths=runs, open=positions)
 
     def records(self, count: Any, start: Any) -> Any:
         """Return a dataset of encoded records.
@@ -56,16 +72,16 @@ class RecordOrder:
         if part.num_readers > 1 and not part.by_record:
             order = order[part.index :: part.num_readers]
         files, sizes = tf.gather(self.paths(count), order), tf.gather(sizes, order)
-        records = _in_order(files, sizes, start) if self.seed is None else self._mixed(files, sizes, count, start)
+        records = self._in_order(files, sizes, start) if self.seed is None else self._mixed(files, sizes, count, start)
         return records.shard(part.num_readers, 0) if part.by_record else records
 
-    def all_in_order(self, count: Any) -> Any:
-        """Return a row's records as they were written, all of them."""
-        return tf.data.TFRecordDataset(self.paths(count))
+    def _in_order(self, files: Any, sizes: Any, start: Any) -> Any:
+        first, before = _find(sizes, start)
+        return self.open(files[first:]).skip(start - before)
 
     def _mixed(self, files: Any, sizes: Any, count: Any, start: Any) -> Any:
         if sum(self.block_sizes) <= self._window:  # one window: epochs of small rows begin in half the time
-            records = tf.data.TFRecordDataset(files).batch(self._window)
+            records = self.open(files).batch(self._window)
             return records.map(lambda window: self._shuffled(window, count)).unbatch().skip(start)
         num_shards = tf.size(sizes, out_type=tf.int64)
         num_groups = (num_shards + GROUP_SHARDS - 1) // GROUP_SHARDS
@@ -95,7 +111,7 @@ class RecordOrder:
         """Return the records of shards that are read at the same time, one of each in turn."""
         num_open = min(GROUP_SHARDS, len(self.block_sizes))
         return tf.data.Dataset.from_tensor_slices(files).interleave(
-            tf.data.TFRecordDataset, cycle_length=num_open, num_parallel_calls=min(PARALLEL_READS, num_open)
+            self.open, cycle_length=num_open, num_parallel_calls=min(PARALLEL_READS, num_open)
         )
 
     def _shuffled(self, records: Any, number: Any) -> Any:
@@ -105,11 +121,6 @@ class RecordOrder:
 
     def _key(self, number: Any) -> Any:
         return tf.stack([tf.constant(self.seed, tf.int64), number])
-
-
-def _in_order(files: Any, sizes: Any, start: Any) -> Any:
-    first, before = _find(sizes, start)
-    return tf.data.TFRecordDataset(files[first:]).skip(start - before)
 
 
 def _find(sizes: Any, start: Any) -> tuple[Any, Any]:
