@@ -1,8 +1,8 @@
 """How many images a second are read: from our shards, by TensorFlow Datasets, from memory, and augmented online.
 
 One data set (`nuclei` of PRECOMPUTE_TEST_DATA, else cells that are drawn), built once an encoding; batches of 32 images
-of 256×256 with masks. All arms take turns within one run. A figure is of the batches after the first 16, so that opening
-files and starting threads is not in it.
+of 256×256 with masks. All arms take turns within one run. A figure is of the batches after the first 16, so that
+opening files and starting threads is not in it.
 """
 
 from __future__ import annotations
