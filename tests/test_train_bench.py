@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -172,6 +173,7 @@ def test_a_dataset_is_measured_and_left_as_it_was(
     assert ("not held in memory (turned off)" in lines[4]) == (cache == "off")
     assert lines[7].startswith(("compute-bound: the loader is ", "input-bound: the loader is "))
     assert lines[8].startswith("- ")
+    gc.collect()
     assert held_rows(out, now=0) == set()
     assert [path for path in sorted(out.rglob("*")) if path.is_file() and path.suffix != ".json"] == [
         path for path in before if path.suffix != ".json"

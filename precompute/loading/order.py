@@ -1,8 +1,8 @@
 """The order in which a row's records come: decided by a key, and entered at any record without reading what is before.
 
-Shards are shuffled and opened in groups; a group's records are taken from its shards in turn and shuffled in windows
-that fit in memory. Group and window of the n-th record follow from the shards' numbers of records alone, so that a
-reader that starts there reads no shard of an earlier group, and decodes nothing that it leaves out.
+Shards are shuffled and opened in groups; a group's records are taken from its shards in turn and shuffled through a
+buffer, by a key of the group's own. The group of the n-th record follows from the shards' numbers of records alone, so
+that a reader that starts there reads no shard of an earlier group, and decodes nothing that it leaves out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from precompute.loading.parts import Part
 
 __all__ = ["RecordOrder"]
 
-WINDOW_BYTES = 64 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
+BUFFER_BYTES = 64 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
 GROUP_SHARDS = 16
 PARALLEL_READS = 4  # at most as many as shards are open
 
@@ -80,32 +80,24 @@ class RecordOrder:
         return self.open(files[first:]).skip(start - before)
 
     def _mixed(self, files: Any, sizes: Any, count: Any, start: Any) -> Any:
-        if sum(self.block_sizes) <= self._window:  # one window: epochs of small rows begin in half the time
-            records = self.open(files).batch(self._window)
-            return records.map(lambda window: self._shuffled(window, count)).unbatch().skip(start)
+        if sum(self.block_sizes) <= self._buffer:  # no groups, no threads: epochs of small rows begin in half the time
+            return self._shuffled(self.open(files), count).skip(start)
         num_shards = tf.size(sizes, out_type=tf.int64)
         num_groups = (num_shards + GROUP_SHARDS - 1) // GROUP_SHARDS
         padded = tf.pad(sizes, [[0, num_groups * GROUP_SHARDS - num_shards]])
         first_group, before = _find(tf.reduce_sum(tf.reshape(padded, (-1, GROUP_SHARDS)), axis=1), start)
-        first_window, rest = (start - before) // self._window, (start - before) % self._window
 
-        def windows_of(group: Any) -> Any:
-            of_group = files[group * GROUP_SHARDS : (group + 1) * GROUP_SHARDS]
-            first = tf.where(group == first_group, first_window, 0)
-            windows = self._interleaved(of_group).batch(self._window).enumerate().skip(first)
-            number = (count * num_groups + group) * self._most_windows
-            return windows.map(lambda window, records: self._shuffled(records, number + window))
+        def records_of(group: Any) -> Any:
+            of_group = self._interleaved(files[group * GROUP_SHARDS : (group + 1) * GROUP_SHARDS])
+            records = self._shuffled(of_group, count * num_groups + group)
+            return records.skip(tf.where(group == first_group, start - before, 0))
 
-        groups = tf.data.Dataset.range(first_group, num_groups)
-        return groups.flat_map(windows_of).prefetch(1).unbatch().skip(rest)
+        # Reading ahead, so that the next group's buffer fills while the last of a group are used up.
+        return tf.data.Dataset.range(first_group, num_groups).flat_map(records_of).prefetch(max(1, self._buffer // 4))
 
     @property
-    def _window(self) -> int:
-        return max(1, WINDOW_BYTES // self.mean_bytes)
-
-    @property
-    def _most_windows(self) -> int:
-        return max(self.block_sizes) * GROUP_SHARDS // self._window + 1
+    def _buffer(self) -> int:
+        return max(1, BUFFER_BYTES // self.mean_bytes)
 
     def _interleaved(self, files: Any) -> Any:
         """Return the records of shards that are read at the same time, one of each in turn."""
@@ -115,9 +107,22 @@ class RecordOrder:
         )
 
     def _shuffled(self, records: Any, number: Any) -> Any:
-        # By the window's own number; `Dataset.shuffle` would mix the program's global seed in, and cannot be entered.
-        positions = tf.random.experimental.stateless_shuffle(tf.range(tf.size(records)), seed=self._key(number))
-        return tf.gather(records, positions)
+        """Return records shuffled by the seed and a number, through a buffer; none of them is copied.
+
+        `Dataset.shuffle` would mix the program's global seed in, and takes no tensor for a seed.
+        """
+        seeds = tf.random.stateless_uniform([2], self._key(number), minval=None, maxval=None, dtype=tf.int64)
+        spec = records.element_spec
+        shuffled = tf.raw_ops.ShuffleDataset(
+            input_dataset=tf.data.experimental.to_variant(records),
+            buffer_size=self._buffer,
+            seed=seeds[0],
+            seed2=seeds[1],
+            reshuffle_each_iteration=False,
+            output_types=[spec.dtype],
+            output_shapes=[spec.shape],
+        )
+        return tf.data.experimental.from_variant(shuffled, spec)
 
     def _key(self, number: Any) -> Any:
         return tf.stack([tf.constant(self.seed, tf.int64), number])
