@@ -40,7 +40,7 @@ class HeldRows:
         *,
         when_full: Callable[[], Any] | None = None,
     ) -> None:
-        self._paths, self._num_rows = order.paths, num_rows
+        self._files, self._num_rows = order, num_rows
         self._most, self._when_full = most, when_full
         self._row_size = sum(order.block_sizes)
         self._held: dict[bytes, Sequence[Any]] = {}
@@ -94,14 +94,14 @@ class HeldRows:
             DatasetError: A shard is damaged or missing.
         """
         counts = [epoch * self._num_rows + number for number in range(self._num_rows)]
-        paths = tf.concat([self._paths(count) for count in counts], axis=0)
+        paths = tf.concat([self._files.paths(count) for count in counts], axis=0)
         name = paths[0].numpy()
         with self._guard:  # who wants the same row waits for it
             if name not in self._held:
                 while len(self._held) >= self._most:
                     self._held.pop(next(iter(self._held)))
                 try:
-                    self._held[name] = self._read(paths)
+                    self._held[name] = self._read(self._files.fetched(paths))
                 except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
                     raise DatasetError(
                         f"a shard is damaged or missing ({_last_words(error)}). Run `precompute verify` to see which."

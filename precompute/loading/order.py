@@ -33,6 +33,7 @@ class RecordOrder:
         part: This reader's part of a row.
         paths: Number of rows read so far, int64 → paths of the next row's shards, string [blocks].
         open: Path, or several → a dataset of their records, one file after the other.
+        fetch: Returns paths, string [n], once their files are there; None where they always are.
     """
 
     block_sizes: Sequence[int]
@@ -41,6 +42,7 @@ class RecordOrder:
     part: Part
     paths: Callable[[Any], Any]
     open: Callable[[Any], Any] = tf.data.TFRecordDataset
+    fetch: Callable[[Any], Any] | None = None
 
     def of_positions(self, runs: Callable[[Any], Any]) -> RecordOrder:
         """Return the same order of positions in place of records.
@@ -54,7 +56,7 @@ class RecordOrder:
             each = tf.data.Dataset.from_tensor_slices(tf.reshape(runs, (-1, 2)))
             return each.flat_map(lambda run: tf.data.Dataset.range(run[0], run[1]))
 
-        return replace(self, paths=runs, open=positions)
+        return replace(self, paths=runs, open=positions, fetch=None)
 
     def records(self, count: Any, start: Any) -> Any:
         """Return a dataset of encoded records.
@@ -71,9 +73,13 @@ class RecordOrder:
             order = tf.random.experimental.stateless_shuffle(order, seed=self._key(-1 - count))
         if part.num_readers > 1 and not part.by_record:
             order = order[part.index :: part.num_readers]
-        files, sizes = tf.gather(self.paths(count), order), tf.gather(sizes, order)
+        files, sizes = self.fetched(tf.gather(self.paths(count), order)), tf.gather(sizes, order)
         records = self._in_order(files, sizes, start) if self.seed is None else self._mixed(files, sizes, count, start)
         return records.shard(part.num_readers, 0) if part.by_record else records
+
+    def fetched(self, files: Any) -> Any:
+        """Return paths of shards, once their files are there."""
+        return files if self.fetch is None else self.fetch(files)
 
     def _in_order(self, files: Any, sizes: Any, start: Any) -> Any:
         first, before = _find(sizes, start)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -16,10 +17,12 @@ from precompute.errors import BuildError
 from precompute.run.receipts import Bad
 from precompute.run.task import Job, Task, TaskDone, run_task
 from precompute.run.whereabouts import TimeKeeper, left_behind
+from precompute.storage.paths import as_path
 
-__all__ = ["Workers", "cut_columns", "run_surviving"]
+__all__ = ["Workers", "count_pieces", "cut_columns", "run_surviving", "workers_starting"]
 
 LONGEST_TASK_S = 600.0
+SHORTEST_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
 MOST_ROWS = 128  # open files of a task
 KILLS = "the worker process that tried it died, twice: out of memory, or a crash in a library"
 
@@ -27,21 +30,35 @@ KILLS = "the worker process that tried it died, twice: out of memory, or a crash
 def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[Task]:
     """Cut columns into ranges of rows, so that workers do not idle and no task takes very long.
 
-    How work is cut never changes the bytes.
+    How work is cut never changes the bytes. Large tasks come first, and those that come last are small.
 
     Args:
         columns: One task a column, with all rows that it misses.
         jobs: Workers.
         record_s: Seconds that one record takes, as far as is known.
     """
-    tasks: list[Task] = []
-    for column in columns:
-        seconds = len(column.places) * len(column.rows) * record_s
-        pieces = max(
-            -(-jobs // max(1, len(columns))), int(seconds / LONGEST_TASK_S) + 1, -(-len(column.rows) // MOST_ROWS)
-        )
-        tasks += _cut(column, min(pieces, len(column.rows)))
-    return tasks
+    columns = sorted(columns, key=lambda column: -len(column.places) * len(column.rows))
+    sizes = [(len(column.places), len(column.rows)) for column in columns]
+    pieces = count_pieces(sizes, jobs=jobs, record_s=record_s)
+    return [task for column, number in zip(columns, pieces, strict=True) for task in _cut(column, number)]
+
+
+def count_pieces(sizes: Sequence[tuple[int, int]], *, jobs: int, record_s: float) -> list[int]:
+    """Return into how many tasks each column is cut; each of them decodes the column's sources once.
+
+    Args:
+        sizes: Places and rows of the columns, the largest first.
+        jobs: Workers.
+        record_s: Seconds that one record takes.
+    """
+    left_s, pieces = sum(places * rows for places, rows in sizes) * record_s, []
+    for places, rows in sizes:
+        seconds = places * rows * record_s
+        # Half of a worker's share of what is left: however tasks fall, the last ones end at nearly the same time.
+        most_s = min(LONGEST_TASK_S, max(SHORTEST_CUT_S, left_s / (2 * jobs)))
+        pieces.append(min(rows, max(-(-jobs // len(sizes)), math.ceil(seconds / most_s), -(-rows // MOST_ROWS))))
+        left_s -= seconds
+    return pieces
 
 
 def _cut(column: Task, pieces: int) -> Iterator[Task]:
@@ -63,6 +80,30 @@ class Workers:
     jobs: int
     backend: str
     task_timeout: float | None = None
+
+
+@contextmanager
+def workers_starting(workers: Workers) -> Iterator[None]:
+    """Let worker processes start, and import what tasks need, while the caller does something else.
+
+    joblib goes on with the same processes. They take a second to start, about as long as the plan of a generation.
+    """
+    if workers.backend != "loky" or workers.jobs == 1:
+        yield
+        return
+    parallel = joblib.Parallel(
+        n_jobs=workers.jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+    )
+    arriving = parallel(joblib.delayed(_arrive)() for _ in range(workers.jobs))
+    try:
+        yield
+    finally:
+        with suppress(TerminatedWorkerError):  # those who run the tasks will hear of it
+            deque(arriving, maxlen=0)
+
+
+def _arrive() -> None:
+    """Do nothing: a worker that unpickles this has imported this module, and by that the modules of tasks."""
 
 
 class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
@@ -91,7 +132,7 @@ def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callab
         batch_size=1,
         pre_dispatch=1 if alone else "2*n_jobs",
     )
-    notes = DatasetPaths(Path(job.out)).whereabouts
+    notes = DatasetPaths(as_path(job.out)).whereabouts
     with warnings.catch_warnings(), TimeKeeper(notes, workers.task_timeout) as keeper:
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
         try:
@@ -113,7 +154,7 @@ def run_surviving(
     Raises:
         BuildError: Workers die, and by no source: there is not enough memory, or somebody kills them.
     """
-    notes = DatasetPaths(Path(job.out)).whereabouts
+    notes = DatasetPaths(as_path(job.out)).whereabouts
     try:
         run_tasks(job, tasks, workers, on_done)
         return None
@@ -144,7 +185,7 @@ def _try_alone(
 
     A source that is overdue already has had its first time.
     """
-    notes = DatasetPaths(Path(job.out)).whereabouts
+    notes = DatasetPaths(as_path(job.out)).whereabouts
     deaths, late = Counter[tuple[str, str]](overdue), Counter[tuple[str, str]](overdue)
     # Two jobs, of which one has nothing to do: with one, joblib would run it in this process.
     workers = replace(workers, jobs=2)
