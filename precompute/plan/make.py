@@ -125,7 +125,7 @@ def make_plan(
         SourceError: Masks need a map.
     """
     _check_source_ids(sources.keys)
-    splits = [split for split in SPLITS if any(True for _ in sources.of_split(split))]
+    splits = [split for split in SPLITS if split in sources.splits]
     fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
     samples, dtype = _decode_samples(options, sources, splits, highest_fill=max(fills))
     blank = make_spec(options, sources, None, dtype)
@@ -194,7 +194,7 @@ def _check_size(split: str, size: tuple[int, int], expected: tuple[int, int]) ->
 
 
 def _plan_split(sources: Sources, split: str, measured: Survey, shard_size: int | None) -> SplitPlan:
-    num_places = sum(sources.num_copies(i) for i in sources.of_split(split))
+    num_places = sum(sources.copies_of(split))
     return SplitPlan(
         num_places=num_places,
         num_blocks=choose_num_blocks(num_places, measured.record_bytes, shard_size),

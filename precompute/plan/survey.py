@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
-from precompute.plan.blocks import order_places
+from precompute.plan.blocks import place_order
 from precompute.record.mask_ids import UnknownIds
 from precompute.record.pipeline import Pipeline, finishing_inside
 from precompute.record.probe import probe
@@ -45,8 +46,8 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
     Raises:
         BadSourcesError: Not one of them can be decoded.
     """
-    indices = list(sources.of_split(split))
-    chosen = [indices[place] for place, _ in order_places([sources.keys[i] for i in indices])[:SAMPLE_SIZE]]
+    indices = array("q", sources.of_split(split))
+    chosen = [indices[i] for i in place_order(sources.keys_of(split)).sources[:SAMPLE_SIZE]]
     decoded, rejected = [], []
     for i in chosen:
         mask = None if sources.masks is None else sources.path(sources.masks[i])

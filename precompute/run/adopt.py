@@ -34,7 +34,7 @@ def adopt(grid: Grid, previous: Known, skipped: Mapping[str, set[str]]) -> None:
         for split, listed in manifest.splits.items()
         for row in listed.rows
     }
-    tasks, _ = grid.missing(grid.plan.rows, skipped)
+    tasks, _ = grid.missing(grid.plan.rows, skipped, grid.receipts(grid.plan.rows))
     for task in tasks:
         column = _column_before(grid.paths, previous, manifest, task)
         if column is None:

@@ -25,18 +25,18 @@ __all__ = [
 ]
 
 
-def write_whole(path: Path, content: bytes, temporary: Path) -> None:
-    """Put a small file in place, whole or not at all.
+def write_whole(path: Path, content: bytes | Iterable[bytes], temporary: Path) -> None:
+    """Put a file in place, whole or not at all.
 
     Args:
         path: Its final name.
-        content: What it shall hold.
+        content: What it shall hold; in parts where it is large.
         temporary: Folder on the same file system for the name it has meanwhile.
     """
     meanwhile = _temporary_name(path, temporary)
     try:
         with meanwhile.open("wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             _sync(file)
         commit([(meanwhile, path)])
     finally:
