@@ -9,6 +9,7 @@ __all__ = ["Digests"]
 
 SIZE = 32
 NONE = bytes(SIZE)  # no file is known with this one
+NONE_TEXT = NONE.hex()
 
 
 class Digests(Sequence[str | None]):
@@ -46,7 +47,12 @@ class Digests(Sequence[str | None]):
 
     def __getitem__(self, index: int | slice) -> str | list[str | None] | None:
         if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
+            positions = range(len(self))[index]
+            if positions.step != 1:
+                return [self[i] for i in positions]
+            text = self._content[positions.start * SIZE : positions.stop * SIZE].hex()
+            parts = [text[i : i + 2 * SIZE] for i in range(0, len(text), 2 * SIZE)]
+            return [None if part == NONE_TEXT else part for part in parts]
         start = range(len(self))[index] * SIZE
         digest = self._content[start : start + SIZE]
         return None if digest == NONE else digest.hex()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import SPLITS, Image
@@ -14,12 +15,13 @@ from precompute.errors import PipelineError, SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
+from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint, pixel_versions
 from precompute.plan.survey import Sample, Survey, check_binary_masks, decode_sample, survey
 from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.pipeline_files import load_pipelines
-from precompute.record.render import RecordSpec, source_id
+from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON, RecordSpec
 from precompute.sources.source import Sources
 
 __all__ = ["complete_pipelines", "known_num_classes", "make_plan", "make_settings", "make_spec", "prepare_pipelines"]
@@ -153,13 +155,19 @@ def make_plan(
     )
 
 
+def source_ids(keys: Sequence[str]) -> NDArray[np.uint64]:
+    """Return `source_id` of each key, uint64 [number of keys]."""
+    hashes = hash_all((key.encode() for key in keys), digest_size=8, person=SOURCE_ID_PERSON)[:, 0]
+    return hashes.byteswap() & np.uint64(NUM_SOURCE_IDS - 1)  # a digest is read from its last byte
+
+
 def _check_source_ids(keys: Sequence[str]) -> None:
     """Refuse two keys with one `image/source_id`: readers that go by it would take them for one image.
 
     Raises:
         SourceError: There are such keys: among ten million sources, one chance in 180.
     """
-    ids = np.fromiter((source_id(key) for key in keys), np.uint64, len(keys))
+    ids = source_ids(keys)
     order = np.argsort(ids, kind="stable")
     for first in np.flatnonzero(ids[order[1:]] == ids[order[:-1]]):
         a, b = keys[order[first]], keys[order[first + 1]]

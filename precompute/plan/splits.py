@@ -6,9 +6,9 @@ import dataclasses
 import numbers
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.plan.hashes import hash_all
 from precompute.plan.strata import label_strata
 from precompute.sources.source import Sources
+from precompute.sources.texts import pick
 
 __all__ = ["assign_splits"]
 
@@ -234,17 +235,18 @@ def _assign(sources: Sources, units: _Units, open_units: Sequence[int], takes: M
         units.splits[unit] = "train"
     if not any(takes.values()):
         return
-    ranks = hash_all((_ranked(sources, units.first[unit]) for unit in open_units), digest_size=16, person=_PERSON)
+    ranks = hash_all(_ranked(sources, [units.first[unit] for unit in open_units]), digest_size=16, person=_PERSON)
     order = iter(np.lexsort((ranks[:, 1], ranks[:, 0])).tolist())
     for split, take in takes.items():
         for at in islice(order, take):
             units.splits[open_units[at]] = split
 
 
-def _ranked(sources: Sources, position: int) -> bytes:
-    """Return what decides a place: the group or else the key; a first byte keeps equal texts of the two apart."""
-    group = None if sources.groups is None else sources.groups[position]
-    return b"k" + sources.keys[position].encode() if group is None else b"g" + group.encode(errors="surrogatepass")
+def _ranked(sources: Sources, positions: Sequence[int]) -> Iterator[bytes]:
+    """Yield what is hashed: the group or else the key; a first byte keeps equal texts of the two apart."""
+    groups = repeat(None) if sources.groups is None else (sources.groups[i] for i in positions)
+    for group, key in zip(groups, pick(sources.keys, positions), strict=False):
+        yield b"k" + key.encode() if group is None else b"g" + group.encode(errors="surrogatepass")
 
 
 # What the user reads.

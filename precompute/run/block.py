@@ -13,6 +13,7 @@ from precompute.plan.blocks import PlaceOrder, place_order
 from precompute.plan.listing import Listing
 from precompute.run.task import Place
 from precompute.sources.source import Sources
+from precompute.sources.texts import pick
 
 __all__ = ["Block", "SplitPlaces"]
 
@@ -72,10 +73,9 @@ class Block(Sequence[Place]):
         """int64 [number of places]: index of each place's source among those of the split."""
         return self._split.order.sources[self._first : self._last]
 
-    def keys(self) -> list[str]:
+    def source_keys(self) -> list[str]:
         """Return the key of each place; a source with copies comes more than once."""
-        keys = self._split.sources.keys
-        return [keys[i] for i in self._split.positions[self.indices].tolist()]
+        return pick(self._split.sources.keys, self._split.positions[self.indices].tolist())
 
     def __len__(self) -> int:
         return self._last - self._first
@@ -101,15 +101,15 @@ class Block(Sequence[Place]):
     def _pack(self) -> _Packed:
         split, of, hashes = self._split, self._split.sources, list[tuple[str | None, str | None]]()
         chosen = split.positions[self.indices].tolist()
-        keys = [of.keys[i] for i in chosen]
+        keys = pick(of.keys, chosen)
         if split.listing is not None:
             hashes = [split.hashes(i, key) for i, key in zip(self.indices.tolist(), keys, strict=True)]
         return _Packed(
             sources=Sources(
                 root=of.root,
                 keys=keys,
-                images=[of.images[i] for i in chosen],
-                masks=None if of.masks is None else [of.masks[i] for i in chosen],
+                images=pick(of.images, chosen),
+                masks=None if of.masks is None else pick(of.masks, chosen),
                 labels=None if of.labels is None else [of.labels[i] for i in chosen],
                 label_sets=None if of.label_sets is None else [of.label_sets[i] for i in chosen],
             ),

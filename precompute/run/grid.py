@@ -109,7 +109,7 @@ class Grid:
         )
 
     def _left_out(self, split: str, block: int, skipped: Collection[str]) -> list[str]:
-        return sorted(set(self.blocks[split][block].keys()) & set(skipped)) if skipped else []
+        return sorted(set(self.blocks[split][block].source_keys()) & set(skipped)) if skipped else []
 
     def _proves(self, receipt: Receipt, row: RowPlan, split: str, block: int, skipped: list[str]) -> bool:
         cell, num_blocks = receipt.cell, len(self.blocks[split])
@@ -138,7 +138,7 @@ class Grid:
             if column is None:
                 raise BuildError(f"{self.paths.build}: files of the build have vanished; run the same command again.")
             found.class_ids.update(column.class_ids)
-            for i, key in zip(block.indices.tolist(), block.keys(), strict=True):
+            for i, key in zip(block.indices.tolist(), block.source_keys(), strict=True):
                 if key in column.sha256:
                     found.sha256[i] = column.sha256[key]
                 if key in column.mask_sha256:

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, repeat
-from operator import add
+from operator import add, eq
 from pathlib import Path
 from typing import NamedTuple
 
@@ -234,9 +234,9 @@ def _idents(files: FoundFiles, by_split: bool) -> Iterator[tuple[str | None, str
 
 def _side_by_side(images: FoundFiles, masks: FoundFiles, *, by_split: bool) -> bool:
     """Tell whether both are in one order: then no table of all keys is needed to pair them."""
-    if len(images) != len(masks) or not images.keys_are_plain or images.twice():
+    if len(images) != len(masks) or not (images.keys_are_plain and masks.keys_are_plain) or images.twice():
         return False
-    return all(a == b for a, b in zip(_idents(images, by_split), _idents(masks, by_split), strict=True))
+    return images.keys == masks.keys and (not by_split or all(map(eq, images.splits(), masks.splits())))
 
 
 def _index(files: FoundFiles, by_split: bool, base: Path | None) -> tuple[dict[tuple[str | None, str], int], list[str]]:

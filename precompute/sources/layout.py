@@ -63,7 +63,8 @@ class Part:
 
     def stems(self) -> Iterator[str]:
         """Yield the name of each file without the role's suffix and the extension."""
-        return (_stem(name).removesuffix(self.suffix) for name in self.files.names)
+        stems = (name.rpartition(".")[0] for name in self.files.names)  # as _stem does
+        return (stem.removesuffix(self.suffix) for stem in stems) if self.suffix else stems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice, pairwise
 from typing import overload
 
-__all__ = ["Texts"]
+__all__ = ["CHUNK", "Texts", "pick"]
 
 CHUNK = 4096  # texts that are encoded or decoded at a time
 
@@ -20,35 +20,37 @@ class Texts(Sequence[str]):
     (half of a pair of surrogates) come out as they went in.
     """
 
-    __slots__ = ("_buffer", "_ends")
+    __slots__ = ("_buffer", "_edges")
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._buffer = bytearray()
-        self._ends: array[int] = array("q")
+        self._edges: array[int] = array("q", [0])  # text i lies between edges i and i + 1
         self.extend(texts)
 
     def append(self, text: str) -> None:
         """Add one text."""
         self._buffer += text.encode(errors="surrogatepass")
-        self._ends.append(len(self._buffer))
+        self._edges.append(len(self._buffer))
 
     def extend(self, texts: Iterable[str]) -> None:
         """Add many texts, faster than one at a time."""
         rest = iter(texts)
         while chunk := list(islice(rest, CHUNK)):
-            start = len(self._buffer)
-            encoded = "".join(chunk).encode(errors="surrogatepass")
-            lengths = map(len, chunk)
-            if sum(map(len, chunk)) != len(encoded):  # not ASCII alone
+            encoded, lengths = "".join(chunk).encode(errors="surrogatepass"), list(map(len, chunk))
+            if sum(lengths) != len(encoded):  # not ASCII alone
                 parts = [text.encode(errors="surrogatepass") for text in chunk]
-                encoded, lengths = b"".join(parts), map(len, parts)
+                encoded, lengths = b"".join(parts), list(map(len, parts))
+            lengths[0] += len(self._buffer)
             self._buffer += encoded
-            ends = accumulate(lengths, initial=start)
-            next(ends)
-            self._ends.extend(ends)
+            self._edges.extend(accumulate(lengths))
+
+    def pick(self, indices: Iterable[int]) -> list[str]:
+        """Return the texts at some positions, from 0; faster than one at a time."""
+        buffer, edges = self._buffer, self._edges
+        return [buffer[edges[i] : edges[i + 1]].decode(errors="surrogatepass") for i in indices]
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._edges) - 1
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -59,33 +61,27 @@ class Texts(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
             positions = range(len(self))[index]
-            if positions.step == 1:
-                return self._cut(positions.start, positions.stop)
-            return [self[i] for i in positions]
-        end = self._ends[index]
-        if index < 0:
-            index += len(self._ends)
-        start = self._ends[index - 1] if index else 0
-        return self._buffer[start:end].decode(errors="surrogatepass")
+            return self._cut(positions.start, positions.stop) if positions.step == 1 else self.pick(positions)
+        i = range(len(self))[index]
+        return self._buffer[self._edges[i] : self._edges[i + 1]].decode(errors="surrogatepass")
 
     def _cut(self, first: int, last: int) -> list[str]:
         if first >= last:
             return []
-        start = self._ends[first - 1] if first else 0
-        edges = [0, *(end - start for end in self._ends[first:last])]
-        content = bytes(memoryview(self._buffer)[start : self._ends[last - 1]])
-        text = content.decode(errors="surrogatepass")
+        edges = self._edges[first : last + 1]
+        content = bytes(memoryview(self._buffer)[edges[0] : edges[-1]])
+        text, start = content.decode(errors="surrogatepass"), edges[0]
         if len(text) == len(content):
-            return [text[a:b] for a, b in pairwise(edges)]
-        return [content[a:b].decode(errors="surrogatepass") for a, b in pairwise(edges)]
+            return [text[a - start : b - start] for a, b in pairwise(edges)]
+        return [content[a - start : b - start].decode(errors="surrogatepass") for a, b in pairwise(edges)]
 
     def __iter__(self) -> Iterator[str]:
         for first in range(0, len(self), CHUNK):
-            yield from self[first : first + CHUNK]
+            yield from self._cut(first, min(first + CHUNK, len(self)))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Texts):
-            return self._ends == other._ends and self._buffer == other._buffer
+            return self._edges == other._edges and self._buffer == other._buffer
         if not isinstance(other, Sequence) or isinstance(other, str):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
@@ -95,3 +91,8 @@ class Texts(Sequence[str]):
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:5]))
         return f"Texts([{shown}{', …' if len(self) > 5 else ''}])"
+
+
+def pick(column: Sequence[str], indices: Iterable[int]) -> list[str]:
+    """Return the texts at some positions, from 0, of any list of texts."""
+    return column.pick(indices) if isinstance(column, Texts) else [column[i] for i in indices]
