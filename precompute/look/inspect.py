@@ -12,6 +12,7 @@ from precompute.dataset.manifest import Label, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.plan.listing import read_listing
 from precompute.plan.settings import pixel_versions
+from precompute.storage.paths import as_path
 
 __all__ = ["Inspection", "RowGroup", "SplitInspection", "inspect"]
 
@@ -104,7 +105,7 @@ def inspect(out: str | Path) -> Inspection:
     Raises:
         DatasetError: Manifest or lists of sources are missing or not valid.
     """
-    folder = Path(out)
+    folder = as_path(out)
     manifest = Manifest.load(folder)
     held = held_rows(folder, now=time.time())
     listed = {(manifest.generation, name, row.row) for name, split in manifest.splits.items() for row in split.rows}

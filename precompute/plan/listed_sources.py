@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import compress, count, repeat
 from operator import eq
-from pathlib import Path
 from typing import Any
 
 from precompute.plan.listing import HASHES, Entry, Listing
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
+from precompute.storage.paths import as_path
 
 __all__ = ["compare_listing", "sources_of_listing", "stored_splits"]
 
@@ -55,7 +55,7 @@ def sources_of_listing(listing: Mapping[str, Listing], root: str | None, class_n
     labels = list(column("labels"))
     label_sets = [label for label in labels if isinstance(label, tuple)]
     return Sources(
-        root=None if root is None else Path(root),
+        root=None if root is None else as_path(root),
         keys=Texts(column("sorted_keys")),
         images=Texts(column("images")),
         masks=Texts(mask for mask in column("masks") if mask) if masked else None,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from precompute.dataset.paths import DatasetPaths
 from precompute.run.folder import Known
 from precompute.run.receipts import read_receipt
 from precompute.sources.source import Sources
+from precompute.storage.snapshot import seen_at_once
 
 __all__ = ["changed_files", "mended_keys", "num_touched"]
 
@@ -23,13 +25,18 @@ def changed_files(out: Path, known: Known, sources: Sources) -> list[str]:
         return []
     written = DatasetPaths(out).manifest.stat().st_mtime
     found = []
-    for split, listing in known.listing.items():
-        # Keys were compared before: the sources of a split are those that it lists, in one order.
-        for i, *expected in zip(sources.of_split(split), listing.sha256, listing.mask_sha256, strict=True):
-            for path, sha256 in zip(_files(sources, i), expected, strict=False):
-                if sha256 is not None and path.stat().st_mtime > written and _sha256(path) != sha256:
-                    found.append((i, f"{sources.keys[i]}: the content of {path} changed"))
+    with _all_seen(sources):
+        for split, listing in known.listing.items():
+            # Keys were compared before: the sources of a split are those that it lists, in one order.
+            for i, *expected in zip(sources.of_split(split), listing.sha256, listing.mask_sha256, strict=True):
+                for path, sha256 in zip(_files(sources, i), expected, strict=False):
+                    if sha256 is not None and path.stat().st_mtime > written and _sha256(path) != sha256:
+                        found.append((i, f"{sources.keys[i]}: the content of {path} changed"))
     return [line for _, line in sorted(found)]
+
+
+def _all_seen(sources: Sources) -> AbstractContextManager[None]:
+    return seen_at_once() if sources.root is None else seen_at_once(sources.root)
 
 
 def _files(sources: Sources, i: int) -> Iterator[Path]:
@@ -51,11 +58,12 @@ def num_touched(out: Path, known: Known, sources: Sources) -> int:
     written, skipped = DatasetPaths(out).manifest.stat().st_mtime, mended_keys(out, known)
     listed = {key: entry for key in skipped for of in known.listing.values() if (entry := of.get(key)) is not None}
     positions = {key: sources.position(key) for key in listed}
-    return sum(
-        sources.num_bytes[i] != listed[key]["num_bytes"]
-        or any(path.stat().st_mtime > written for path in _files(sources, i))
-        for key, i in positions.items()
-    )
+    with _all_seen(sources):
+        return sum(
+            sources.num_bytes[i] != listed[key]["num_bytes"]
+            or any(path.stat().st_mtime > written for path in _files(sources, i))
+            for key, i in positions.items()
+        )
 
 
 def _sha256(path: Path) -> str:

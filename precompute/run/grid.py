@@ -14,7 +14,7 @@ from precompute.plan.digests import Digests
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.plan.listing import Listing
 from precompute.run.block import Block, SplitPlaces
-from precompute.run.receipts import Bad, Receipt, read_column, read_receipt
+from precompute.run.receipts import Bad, Receipt, generation_seen, read_column, read_receipt
 from precompute.run.task import Task
 from precompute.sources.source import Sources
 
@@ -56,14 +56,17 @@ class Grid:
 
     def receipts(self, rows: Mapping[str, Sequence[RowPlan]]) -> Receipts:
         """Read the receipts of these rows, as many as there are; those of other settings are left out."""
-        found = {}
-        for split, planned in rows.items():
-            for block in range(len(self.blocks[split])):
-                for row in planned:
-                    receipt = read_receipt(self.paths.receipt(self.plan.generation, split, row.row, block))
-                    if receipt is not None and receipt.fingerprint == self.plan.fingerprint:
-                        found[split, row.row, block] = receipt
-        return found
+        cells = [
+            (split, row.row, block)
+            for split, planned in rows.items()
+            for block in range(len(self.blocks[split]))
+            for row in planned
+        ]
+        with generation_seen(self.paths, self.plan.generation):
+            read = {
+                (s, row, b): read_receipt(self.paths.receipt(self.plan.generation, s, row, b)) for s, row, b in cells
+            }
+        return {cell: r for cell, r in read.items() if r is not None and r.fingerprint == self.plan.fingerprint}
 
     def missing(
         self, rows: Mapping[str, Sequence[RowPlan]], skipped: Mapping[str, set[str]], receipts: Receipts
@@ -75,23 +78,21 @@ class Grid:
             skipped: Split → keys that have no record.
             receipts: Of these rows.
         """
-        tasks, proven = [], {}
-        for split, planned in rows.items():
-            proven[split] = list[Receipt]()
-            for block in range(len(self.blocks[split])):
-                left_out = self._left_out(split, block, skipped.get(split, ()))
-                of_block = [receipts.get((split, row.row, block)) for row in planned]
-                column = self._column_hash(split, block) if any(of_block) else None
-                good = [
-                    r
-                    if r is not None and r.column_sha256 == column and self._proves(r, row, split, block, left_out)
-                    else None
-                    for row, r in zip(planned, of_block, strict=True)
-                ]
-                proven[split] += [r for r in good if r is not None]
-                lacking = [row for row, r in zip(planned, good, strict=True) if r is None]
-                if lacking:
-                    tasks.append(self._task(split, block, lacking, left_out))
+        tasks, proven = [], {split: list[Receipt]() for split in rows}
+        with generation_seen(self.paths, self.plan.generation):
+            for split, planned in rows.items():
+                for block in range(len(self.blocks[split])):
+                    left_out = self._left_out(split, block, skipped.get(split, ()))
+                    found = {row: receipts.get((split, row.row, block)) for row in planned}
+                    column = self._column_hash(split, block) if any(found.values()) else None
+                    good = {
+                        row: r
+                        for row, r in found.items()
+                        if r and r.column_sha256 == column and self._proves(r, row, split, block, left_out)
+                    }
+                    proven[split] += good.values()
+                    if len(good) < len(planned):
+                        tasks.append(self._task(split, block, [row for row in planned if row not in good], left_out))
         return tasks, proven
 
     def task(self, split: str, block: int, rows: Sequence[RowPlan], skipped: Collection[str]) -> Task:
@@ -133,16 +134,17 @@ class Grid:
         found = Learnt(
             sha256=Digests(num_sources), mask_sha256=Digests(0 if masks is None else num_sources), class_ids=set()
         )
-        for number, block in enumerate(self.blocks[split]):
-            column = read_column(self.paths.column(self.plan.generation, split, number))
-            if column is None:
-                raise BuildError(f"{self.paths.build}: files of the build have vanished; run the same command again.")
-            found.class_ids.update(column.class_ids)
-            for i, key in zip(block.indices.tolist(), block.source_keys(), strict=True):
-                if key in column.sha256:
-                    found.sha256[i] = column.sha256[key]
-                if key in column.mask_sha256:
-                    found.mask_sha256[i] = column.mask_sha256[key]
+        with generation_seen(self.paths, self.plan.generation):
+            for number, block in enumerate(self.blocks[split]):
+                column = read_column(self.paths.column(self.plan.generation, split, number))
+                if column is None:
+                    raise BuildError(f"{self.paths.build}: files of the build have vanished; run the command again.")
+                found.class_ids.update(column.class_ids)
+                for i, key in zip(block.indices.tolist(), block.source_keys(), strict=True):
+                    if key in column.sha256:
+                        found.sha256[i] = column.sha256[key]
+                    if key in column.mask_sha256:
+                        found.mask_sha256[i] = column.mask_sha256[key]
         return found
 
 

@@ -20,6 +20,7 @@ from precompute.sources.source import Sources
 from precompute.sources.split_folders import split_positions
 from precompute.sources.texts import Texts
 from precompute.sources.walk import IMAGE_EXTENSIONS
+from precompute.storage.paths import absolute, as_path, common_folder
 
 __all__ = ["find_sources"]
 
@@ -79,7 +80,7 @@ class _Found(NamedTuple):
 def _check_root(root: str | Path) -> Path:
     if not isinstance(root, (str, os.PathLike)) or not os.fspath(root):
         raise UsageError(f"Expected the folder of the sources, got {root!r}.")
-    top = Path(os.path.abspath(root))  # noqa: PTH100 (resolve would follow links)
+    top = absolute(as_path(root))
     if not top.exists():
         raise SourceError(f"{top}: there is no such folder. Check the path.")
     if not top.is_dir():
@@ -92,10 +93,7 @@ def _base(top: Path, layout: Layout) -> Path | None:
     folders = [part.path for part in layout.images + (layout.masks or [])]
     if all(relative(folder, top) is not None for folder in folders):
         return top
-    try:
-        return Path(os.path.commonpath(folders))
-    except ValueError:  # on different drives
-        return None
+    return common_folder(folders)
 
 
 def _check_any(found: _Found, role: str, parts: list[Part], suffix: str) -> None:
