@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise, repeat
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
@@ -165,7 +165,7 @@ def read_listing(path: Path) -> Listing:
     listing, number = Listing(), 1
     try:
         with path.open("rb") as file:
-            while lines := file.readlines(CHUNK_BYTES):
+            for lines in _lines(file):
                 entries = _decode(lines)
                 columns = _columns(entries)
                 if columns is None:
@@ -180,6 +180,17 @@ def read_listing(path: Path) -> Listing:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
     return listing
+
+
+def _lines(file: IO[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of a file, many at a time; an object of a store gives no lines itself."""
+    rest = b""
+    while part := file.read(CHUNK_BYTES):
+        *lines, rest = (rest + part).split(b"\n")
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
 
 
 def _decode(lines: list[bytes]) -> list[Any]:
