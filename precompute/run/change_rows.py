@@ -105,7 +105,7 @@ def drop(
     numbers = parse_row_ranges(rows) if isinstance(rows, str) else list(rows)
     Manifest.load(out)
     with write_lock(out, lease_dir):
-        manifest = manifest_of(known_generations(out)[-1], out)
+        manifest = Manifest.load(out)
         listed = listed_rows(manifest, out, split)
         gone = select_rows(manifest.splits[split], numbers, name=split)
         if len(gone) == len(listed):
