@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
     from precompute.loading.loader import EpochRow, load
+    from precompute.look.profile import profile
     from precompute.preparing import prepare_images
     from precompute.reading import read
     from precompute.run.build import build
@@ -28,6 +29,7 @@ _HOMES = {
     "follow": "precompute.run.follow",
     "load": "precompute.loading.loader",
     "prepare_images": "precompute.preparing",
+    "profile": "precompute.look.profile",
     "read": "precompute.reading",
     "regenerate": "precompute.run.change_rows",
     "verify": "precompute.verification",
@@ -42,6 +44,7 @@ __all__ = [
     "follow",
     "load",
     "prepare_images",
+    "profile",
     "read",
     "regenerate",
     "verify",

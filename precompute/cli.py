@@ -36,6 +36,7 @@ PREVIEW_OPTIONS = (
     "mask_fill",
     "limit",
 )
+PROFILE_OPTIONS = ("variants", "image_format", "quality", "jobs", "backend")
 MAKING_OPTIONS = ("pipeline", "jobs", "backend", "task_timeout", "lease_dir", "quiet")
 
 
@@ -77,6 +78,16 @@ def make_parser() -> argparse.ArgumentParser:
     preview.add_argument("--num-sources", type=int, default=6, metavar="N", help="rows of the picture (6)")
     preview.add_argument("--num-variants", type=int, default=6, metavar="N", help="variants of each source (6)")
     _add_options(preview, PREVIEW_OPTIONS)
+
+    profile = _command(
+        commands, "profile", _profile, "show where the time of a build goes, by stage and transform, from a few sources"
+    )
+    profile.add_argument("source", type=Path, metavar="SOURCE", help="folder of the sources")
+    profile.add_argument("--split", default="train", help="whose pipeline to measure (train)")
+    profile.add_argument("--num-sources", type=int, default=16, metavar="N", help="sources to measure (16)")
+    profile.add_argument("--num-variants", type=int, default=8, metavar="N", help="variants of each to measure (8)")
+    profile.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    _add_options(profile, [*PREVIEW_OPTIONS, *PROFILE_OPTIONS])
 
     inspect = _command(commands, "inspect", _inspect, "show what a dataset holds")
     inspect.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
@@ -230,6 +241,26 @@ def _preview(parsed: argparse.Namespace) -> None:
         say=lambda note: print(f"note: {note}", file=sys.stderr),
     )
     print(path)
+
+
+def _profile(parsed: argparse.Namespace) -> None:
+    from precompute.look.profile import profile, profile_json
+
+    found = profile(
+        parsed.source,
+        split=parsed.split,
+        num_sources=parsed.num_sources,
+        num_variants=parsed.num_variants,
+        say=lambda note: print(f"note: {note}", file=sys.stderr),
+        **{name: getattr(parsed, name) for name in [*PREVIEW_OPTIONS, *PROFILE_OPTIONS]},
+    )
+    print(found.report())
+    if parsed.json is not None:
+        try:
+            parsed.json.parent.mkdir(parents=True, exist_ok=True)
+            parsed.json.write_text(profile_json(found), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"json: {parsed.json} cannot be written: {error.strerror}.") from error
 
 
 def _inspect(parsed: argparse.Namespace) -> None:

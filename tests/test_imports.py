@@ -190,11 +190,11 @@ ALLOWED = {
     # Looking.
     "checks": "dataset errors plan reading record remake",
     "verification": "checks dataset errors reading text",
-    "look": "dataset errors options plan reading record sources text",
+    "look": "dataset errors options plan reading record run sources text",
     "cli": "dataset errors interruption look options run sources text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
-    "precompute": "errors loading preparing reading run sources verification",
+    "precompute": "errors loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
     "train": "precompute dataset errors preparing",
 }
