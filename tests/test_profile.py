@@ -407,7 +407,7 @@ def test_the_command_line_prints_it_and_writes_json(
     assert content["num_rows"] == 5 and content["image_format"] == "jpeg" and "pillow" in content["versions"]
     assert content["record_ms"] == pytest.approx(sum(stage["record_ms"] for stage in content["stages"]))
     (tmp_path / "file").write_text("")
-    assert main(["profile", str(pairs), *given.split(), "--json", str(tmp_path / "file" / "x.json")]) == 1
+    assert main(["profile", str(pairs), *given.split(), "--json", str(tmp_path / "file" / "x.json")]) == 2
     assert "json: " in capsys.readouterr().err
 
 
