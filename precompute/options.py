@@ -177,7 +177,7 @@ class BuildOptions:
     runs: int | None = _option(None, "with --dry-run: trainings that will read the records; default: 1", parse=int)
     epochs: int | None = _option(None, "with --dry-run: epochs of each of these trainings; default: 100", parse=int)
     lease_dir: str | Path | None = _option(
-        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=Path, metavar="DIR"
+        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=str, metavar="DIR"
     )
     quiet: bool = _option(False, "say nothing but errors")
 

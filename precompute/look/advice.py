@@ -83,7 +83,9 @@ def _large_sources(trial: _Trial) -> Iterator[str]:
     if trial.spec.max_source_size is not None:
         return
     studio, rows = trial.studio, trial.profile.num_rows
-    saving = saving_of_size(studio.sources, studio.split, trial.pickled, trial.spec, rows_a_task=rows)
+    saving = saving_of_size(
+        studio.sources, studio.split, trial.pickled, trial.spec, rows_a_task=rows, seed=studio.options.seed
+    )
     if saving is not None and saving.share >= WORTH:
         yield f"{saving.sentence()}."
 

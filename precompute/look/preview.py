@@ -15,6 +15,7 @@ from precompute.record.render import Decoded, decode_source, render
 from precompute.record.stored import decode_record
 from precompute.sources.find import find
 from precompute.sources.source import Source
+from precompute.storage.paths import local_path
 from precompute.text import format_label
 
 __all__ = ["preview", "preview_sheet"]
@@ -50,7 +51,7 @@ def preview(
         PrecomputeError: As for a build; a source that is rejected shows its reason in the picture instead.
         BadSourcesError: All of the chosen sources are rejected.
     """
-    path = Path(output)
+    path = local_path(output, "output")
     check_output(path)
     for name, number in (("num_sources", num_sources), ("num_variants", num_variants)):
         if number < 1:

@@ -30,6 +30,7 @@ from precompute.run.work import Work
 from precompute.run.write import plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
+from precompute.storage.paths import as_path
 from precompute.text import format_count
 
 __all__ = ["build", "build_dataset"]
@@ -62,7 +63,7 @@ def build(
     lists = {name: options.pop(name) for name in LISTS if _is_list(options.get(name))}
     chosen = BuildOptions.make(**options)
     with Progress(quiet=chosen.quiet) as progress:
-        return build_dataset(find(source, chosen, lists), Path(output), chosen, progress)
+        return build_dataset(find(source, chosen, lists), as_path(output), chosen, progress)
 
 
 def _is_list(value: Any) -> bool:
@@ -139,7 +140,9 @@ def _say_source_size(
             )
         return
     spec = make_spec(options, sources, image, chosen.plan.mask_dtype)
-    saving = saving_of_size(sources, "train", prepared["train"].pickled, spec, rows_a_task=options.variants)
+    saving = saving_of_size(
+        sources, "train", prepared["train"].pickled, spec, rows_a_task=options.variants, seed=options.seed
+    )
     if saving is not None and saving.share >= WORTH_SAYING:
         progress.say(f"note: {saving.sentence()}.")
 

@@ -9,6 +9,7 @@ from precompute.plan.estimate import Estimate, Part, estimate, online
 from precompute.plan.measure import measure
 from precompute.run.execute import count_pieces
 from precompute.run.work import Work, make_job
+from precompute.storage.paths import is_remote
 
 __all__ = ["forecast"]
 
@@ -51,7 +52,7 @@ def forecast(work: Work) -> Estimate:
     trained = None
     if "train" in parts:
         trained = online(parts["train"], runs=options.runs or RUNS, epochs=options.epochs or EPOCHS)
-    free = shutil.disk_usage(_existing(work.out)).free
+    free = None if is_remote(work.out) else shutil.disk_usage(_existing(work.out)).free
     return estimate(parts, jobs=options.num_jobs, num_tasks=num_tasks, free_bytes=free, trained=trained)
 
 

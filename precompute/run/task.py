@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,6 +20,7 @@ from precompute.record.threads import one_opencv_thread
 from precompute.run.files import ShardWriter, commit, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
 from precompute.run.whereabouts import Whereabouts
+from precompute.storage.paths import as_path
 
 __all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
 
@@ -102,7 +102,7 @@ class TaskDone:
 def run_task(job: Job, task: Task) -> TaskDone:
     """Write the shards of a task, give them their final names, and leave their receipts."""
     leave_to_parent()
-    paths = DatasetPaths(Path(job.out))
+    paths = DatasetPaths(as_path(job.out))
     with one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
         note = stack.enter_context(Whereabouts(paths.whereabouts))
@@ -172,8 +172,8 @@ def decode_place(place: Place, spec: RecordSpec) -> Decoded:
     Raises:
         RejectedSource: It cannot be used, or is not what earlier rows were made from.
     """
-    mask = None if place.mask is None else Path(place.mask)
-    source = decode_source(place.key, Path(place.image), mask, place.label, spec)
+    mask = None if place.mask is None else as_path(place.mask)
+    source = decode_source(place.key, as_path(place.image), mask, place.label, spec)
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
         (place.mask, place.mask_sha256, source.mask_sha256),
