@@ -381,12 +381,12 @@ def test_changed_pipelines_are_what_they_are_called() -> None:
 def test_the_table_is_aligned_and_says_what_follows(pairs: Path) -> None:
     found = quick(pairs, pipeline=nested(), variants=4)
     lines = found.report().splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith("─"))
+    start = next(number for number, line in enumerate(lines) if line.startswith("---"))
     end = next(number for number, line in enumerate(lines) if line.startswith("total"))
     assert {len(line) for line in lines[start : end + 1]} == {len(lines[start - 1])}
     text = "\n".join(lines)
     for part in (
-        "train: 4 sources of 0.00 megapixels, 3 variants of each → 16×16 png",
+        "train: 4 sources of 0.00 megapixels, 3 variants of each, as 16×16 png",
         "source, once for 4 rows",
         "  OneOf › SomeOf › Transpose",
         " records/s on one core, ",

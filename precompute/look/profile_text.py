@@ -19,7 +19,7 @@ def _head(profile: Profile) -> list[str]:
     rejected = f" ({format_count(profile.num_rejected, 'other')} rejected)" if profile.num_rejected else ""
     return [
         f"{profile.split}: {format_count(profile.num_sources, 'source')} of {profile.source_pixels / 1e6:.2f} "
-        f"megapixels{rejected}, {format_count(profile.num_variants, 'variant')} of each → "
+        f"megapixels{rejected}, {format_count(profile.num_variants, 'variant')} of each, as "
         f"{profile.height}×{profile.width} {profile.image_format}",
         "milliseconds of one core; median and 90th percentile of those times when a stage runs",
     ]
@@ -38,7 +38,7 @@ def _table(profile: Profile) -> list[str]:
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         lines.append("  ".join(cells).rstrip())
-    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     return [lines[0], rule, *lines[1:-1], rule, lines[-1]]
 
 
