@@ -205,7 +205,7 @@ ALLOWED = {
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading storage text",
-    "look": "dataset errors mask_colors options plan reading record sources storage text",
+    "look": "dataset errors mask_colors options plan reading record run sources storage text",
     "exporting": "dataset errors reading record run storage text",
     "cli": "dataset errors exporting interruption look options run sources storage text verification",
     "__main__": "cli",

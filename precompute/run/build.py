@@ -142,7 +142,9 @@ def _say_source_size(
             )
         return
     spec = make_spec(options, sources, image, chosen.plan.mask_dtype)
-    saving = saving_of_size(sources, "train", prepared["train"].pickled, spec, rows_a_task=options.variants)
+    saving = saving_of_size(
+        sources, "train", prepared["train"].pickled, spec, rows_a_task=options.variants, seed=options.seed
+    )
     if saving is not None and saving.share >= WORTH_SAYING:
         progress.say(f"note: {saving.sentence()}.")
 
