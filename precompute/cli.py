@@ -35,7 +35,16 @@ PREVIEW_OPTIONS = (
     "mask_fill",
     "limit",
 )
-MAKING_OPTIONS = ("pipeline", "jobs", "backend", "task_timeout", "lease_dir", "quiet")
+MAKING_OPTIONS = (
+    "pipeline",
+    "jobs",
+    "backend",
+    "address",
+    "allow_mixed_cpus",
+    "task_timeout",
+    "lease_dir",
+    "quiet",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

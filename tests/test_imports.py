@@ -15,7 +15,19 @@ import pytest
 from drawn import draw_classes
 from stored import build_rows
 
-HEAVY = {"tensorflow", "keras", "albumentations", "cv2", "PIL", "joblib", "matplotlib", "scipy", "pydantic"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "albumentations",
+    "cv2",
+    "PIL",
+    "joblib",
+    "matplotlib",
+    "scipy",
+    "pydantic",
+    "distributed",
+    "dask",
+}
 
 
 # What a fresh interpreter loads
@@ -206,6 +218,7 @@ OWNERS = {
     "albumentations": {"precompute.record"},
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
+    "distributed": {"precompute.run"},
 }
 
 

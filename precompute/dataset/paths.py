@@ -51,6 +51,10 @@ class DatasetPaths:
         """Folder of notes: which source each worker is at."""
         return self.build / "at"
 
+    def marker(self, token: str) -> Path:
+        """Return a file that tells workers on other machines that they see this dataset."""
+        return self.temporary / f"marker.{token}"
+
     @property
     def errors(self) -> Path:
         """All bad sources of the last build, one JSON object a line."""
