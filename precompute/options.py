@@ -122,6 +122,12 @@ class BuildOptions:
     image_size: tuple[int, int] | None = _option(
         None, "one number, or height and width: for presets and pipelines that are functions", parse=str, nargs="+"
     )
+    max_source_size: int | None = _option(
+        None,
+        "shrink sources whose longer side has more than N pixels to N while decoding, their masks with them, before "
+        "the pipeline; smaller ones stay as they are. Quicker; pixels change, so it is kept in the manifest",
+        parse=int,
+    )
     image_format: str = _option("jpeg", "encoding of images; masks are always lossless", choices=ENCODINGS)
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
     validation_split: float = _option(0.0, "fraction of sources for validation, by class and group", parse=float)
@@ -187,9 +193,13 @@ class BuildOptions:
     )
     ignore_space: bool = _option(False, "start although the disk seems too small for what is missing")
     replace: bool = _option(False, "where settings or sources differ: write a new generation, then swap")
-    dry_run: bool = _option(False, "show the plan and write nothing")
+    dry_run: bool = _option(
+        False, "show the plan with its records, bytes, hours and free disk, and when it pays, and write nothing"
+    )
+    runs: int | None = _option(None, "with --dry-run: trainings that will read the records; default: 1", parse=int)
+    epochs: int | None = _option(None, "with --dry-run: epochs of each of these trainings; default: 100", parse=int)
     lease_dir: str | Path | None = _option(
-        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=Path, metavar="DIR"
+        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=str, metavar="DIR"
     )
     quiet: bool = _option(False, "say nothing but errors")
 
@@ -199,9 +209,15 @@ class BuildOptions:
         self._check_range("quality", 1, 100)
         self._check_range("jobs", 1)
         self._check_range("limit", 1)
+        self._check_range("max_source_size", 16)
         self._check_range("num_classes", 1, 65_536)
         self._check_range("ignore_class", 0, 65_535)
         self._check_range("shard_size", 1024)
+        self._check_range("runs", 1)
+        self._check_range("epochs", 1)
+        for name in ("runs", "epochs"):
+            if getattr(self, name) is not None and not self.dry_run:
+                raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
         self._check_choice("image_format", ENCODINGS)
         self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)

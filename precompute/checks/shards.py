@@ -11,6 +11,7 @@ from precompute.dataset.manifest import Manifest, Row, Shard
 from precompute.errors import DatasetError
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
+from precompute.storage.transfer import local_copy
 
 __all__ = ["Cell", "ShardCheck", "check_shard"]
 
@@ -56,21 +57,26 @@ class ShardCheck:
 def check_shard(cell: Cell, manifest: Manifest) -> ShardCheck:
     """Read a shard twice, as bytes and as records, and collect what is wrong with it."""
     try:
-        num_bytes = cell.path.stat().st_size
-        with cell.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        with local_copy(cell.path) as path:
+            return _check_file(cell, path, manifest)
     except FileNotFoundError:
         return ShardCheck(path=cell.path, num_records=0, num_bytes=0, faults=["missing"], altered=True)
     except OSError as error:
         why = f"cannot be read: {error.strerror}"
         return ShardCheck(path=cell.path, num_records=0, num_bytes=0, faults=[why], altered=True)
+
+
+def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
+    num_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     faults = []
     if num_bytes != cell.shard.num_bytes:
         faults.append(f"{num_bytes:,} bytes, expected {cell.shard.num_bytes:,}")
     elif sha256 != cell.shard.sha256:
         faults.append("its content was altered (sha256 differs)")
     altered = bool(faults)
-    num_records, fault = _check_records(cell, manifest)
+    num_records, fault = _check_records(cell, path, manifest)
     if fault is not None:
         faults.append(fault)
     elif num_records != cell.shard.num_records:
@@ -78,17 +84,17 @@ def check_shard(cell: Cell, manifest: Manifest) -> ShardCheck:
     return ShardCheck(path=cell.path, num_records=num_records, num_bytes=num_bytes, faults=faults, altered=altered)
 
 
-def _check_records(cell: Cell, manifest: Manifest) -> tuple[int, str | None]:
+def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, str | None]:
     """Return how many records were decoded, and what is wrong with the next one, if anything is."""
     num_records = 0
     try:
-        for record in read_records(cell.path):
+        for record in read_records(path):
             fault = _record_fault(record, num_records, cell, manifest)
             if fault is not None:
                 return num_records, f"record {num_records}: {fault}"
             num_records += 1
     except DatasetError as error:
-        return num_records, str(error).removeprefix(f"{cell.path}: ").rstrip(".")
+        return num_records, str(error).removeprefix(f"{path}: ").rstrip(".")
     return num_records, None
 
 

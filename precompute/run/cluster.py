@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
@@ -27,11 +26,12 @@ import cloudpickle
 import joblib
 
 from precompute.dataset.paths import DatasetPaths
-from precompute.errors import BuildError, UsageError, first_few
+from precompute.errors import BuildError, PrecomputeError, UsageError, first_few
 from precompute.run import remote
 from precompute.run.files import make_folder, remove
 from precompute.run.task import Job, Task, TaskDone
 from precompute.run.whereabouts import left_behind
+from precompute.storage.paths import as_path, is_remote
 from precompute.text import format_count
 
 try:
@@ -129,7 +129,7 @@ def run_on_cluster(
     Raises:
         BuildError: The cluster was lost, or its workers cannot do the work.
     """
-    paths, lost = DatasetPaths(Path(job.out)), list[Task]()
+    paths, lost = DatasetPaths(as_path(job.out)), list[Task]()
     address, alone = workers.address or "", workers.under_way == 1
     with ExitStack() as stack:
         client = stack.enter_context(_connect(address))
@@ -165,7 +165,7 @@ def _expected(paths: DatasetPaths | None, sources: dict[str, str]) -> remote.Exp
         "versions": remote.deciding_versions(),
         "cpu_features": None,
         "marker": None if paths is None else str(paths.marker(token)),
-        "temporary": "" if paths is None else str(paths.temporary),
+        "temporary": "" if paths is None or is_remote(paths.root) else str(paths.temporary),
         "sources": sources,
         "pipelines": {},
     }
@@ -176,8 +176,8 @@ def _sample(tasks: Sequence[Task]) -> dict[str, str]:
     for place in (place for task in tasks for place in task.places if place.key not in task.skipped):
         try:
             paths = [path for path in (place.image, place.mask) if path is not None]
-            return {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
-        except OSError:
+            return {path: hashlib.sha256(as_path(path).read_bytes()).hexdigest() for path in paths}
+        except (OSError, PrecomputeError):
             continue  # a bad source
     return {}
 
@@ -185,9 +185,9 @@ def _sample(tasks: Sequence[Task]) -> dict[str, str]:
 @contextmanager
 def _marked(expected: remote.Expected) -> Iterator[remote.Expected]:
     """Leave a file in the output that all workers must see while they work."""
-    marker = Path(expected["marker"] or "")
+    marker = as_path(expected["marker"] or "")
     make_folder(marker.parent)
-    marker.write_text(expected["token"], encoding="utf-8")
+    marker.write_bytes(expected["token"].encode())
     try:
         yield expected
     finally:

@@ -31,7 +31,8 @@ class Expected(TypedDict):
         versions: Package → version that the parent has.
         cpu_features: OpenCV's feature line of the other workers; None where any will do.
         marker: File that the parent has just written, with the token in it; None where there is no output yet.
-        temporary: Folder of the output for files without a final name.
+        temporary: Folder of the output for files without a final name; empty where each machine has its own, as for
+            an output in an object store.
         sources: Path → sha256 of a few source files.
         pipelines: Split → pickled pipeline.
     """
@@ -116,12 +117,16 @@ def _version_faults(versions: dict[str, str]) -> list[str]:
 def _output_faults(marker: str | None, token: str, temporary: str) -> list[str]:
     if marker is None:
         return []
+    from precompute.storage.paths import as_path
+
     try:
-        seen = Path(marker).read_text(encoding="utf-8") == token
-    except OSError as error:
-        return [f"does not see what this machine has just written to the output: {marker}: {error.strerror}"]
+        seen = as_path(marker).read_bytes() == token.encode()
+    except Exception as error:  # of a file system, or of an object store
+        return [f"does not see what this machine has just written to the output: {marker}: {_said(error)}"]
     if not seen:
         return [f"has another file where this machine has just written to the output: {marker}"]
+    if not temporary:
+        return []
     path = Path(temporary, f"try.{uuid.uuid4().hex}")
     try:
         path.write_bytes(b"x")
@@ -132,14 +137,20 @@ def _output_faults(marker: str | None, token: str, temporary: str) -> list[str]:
 
 
 def _source_faults(sources: dict[str, str]) -> list[str]:
+    from precompute.storage.paths import as_path
+
     faults = []
     for path, sha256 in sources.items():
         try:
-            if hashlib.sha256(Path(path).read_bytes()).hexdigest() != sha256:
+            if hashlib.sha256(as_path(path).read_bytes()).hexdigest() != sha256:
                 faults.append(f"has other bytes in the source {path} than this machine")
-        except OSError as error:
-            faults.append(f"cannot read the source {path}: {error.strerror}")
+        except Exception as error:  # of a file system, or of an object store
+            faults.append(f"cannot read the source {path}: {_said(error)}")
     return faults
+
+
+def _said(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _pipeline_faults(pipelines: dict[str, bytes]) -> list[str]:

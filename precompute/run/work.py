@@ -16,6 +16,7 @@ from precompute.run.folder import Known
 from precompute.run.grid import Grid, make_grid
 from precompute.run.task import Job
 from precompute.sources.source import Sources
+from precompute.storage.paths import absolute
 
 __all__ = ["Rows", "Unlist", "Work", "make_job", "make_workers", "work_grid"]
 
@@ -61,7 +62,7 @@ def make_job(work: Work) -> Job:
     plan, options = work.known.plan, work.options
     pickled = {split: prepared.pickled for split, prepared in work.pipelines.items()}
     return Job(
-        out=str(work.out.absolute()),  # other machines have other working folders
+        out=str(absolute(work.out)),  # other machines have other working folders
         name=plan.name,
         generation=plan.generation,
         fingerprint=plan.fingerprint,
