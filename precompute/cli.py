@@ -51,7 +51,16 @@ COLOR_OPTIONS = (
     "limit",
 )
 PROFILE_OPTIONS = ("variants", "image_format", "quality", "jobs", "backend")
-MAKING_OPTIONS = ("pipeline", "jobs", "backend", "task_timeout", "lease_dir", "quiet")
+MAKING_OPTIONS = (
+    "pipeline",
+    "jobs",
+    "backend",
+    "address",
+    "allow_mixed_cpus",
+    "task_timeout",
+    "lease_dir",
+    "quiet",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

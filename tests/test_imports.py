@@ -27,6 +27,8 @@ HEAVY = {
     "pydantic",
     "fsspec",
     "s3fs",
+    "distributed",
+    "dask",
 }
 
 
@@ -222,6 +224,7 @@ OWNERS = {
     "albumentations": {"precompute.record"},
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
+    "distributed": {"precompute.run"},
     "fsspec": {"precompute.storage"},
 }
 

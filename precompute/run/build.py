@@ -85,6 +85,11 @@ build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # so tha
 
 def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: Progress) -> BuildResult:
     """Plan, compare with what is on disk, and write what is missing."""
+    if options.backend == "dask" and not options.dry_run:
+        from precompute.run.cluster import check_cluster  # here, for it loads Dask
+
+        for note in check_cluster(options.address or "", mixed_cpus=options.allow_mixed_cpus):
+            progress.say(note)
     prepared = prepare_pipelines(options, sources.kind)
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")
