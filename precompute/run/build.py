@@ -21,12 +21,13 @@ from precompute.plan.source_size import saving_of_size
 from precompute.plan.splits import assign_splits
 from precompute.record.pipeline import Prepared
 from precompute.run.changes import changed_files, mended_keys
+from precompute.run.execute import workers_starting
 from precompute.run.folder import Known, known_generations, next_generation, save_draft, write_lock
 from precompute.run.progress import Progress
 from precompute.run.repair import repair
 from precompute.run.result import BuildResult
 from precompute.run.retry import retry_bad
-from precompute.run.work import Work
+from precompute.run.work import Work, make_workers
 from precompute.run.write import plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
@@ -45,8 +46,9 @@ def build(
     """Write augmented variants of all sources as sharded TFRecords, or go on with what is there.
 
     Args:
-        source: A folder, or an iterable of `Source`; None with the lists below.
-        output: Folder of the dataset; new, or one that this function made.
+        source: A folder, the URL of one in an object store (``"s3://bucket/photos"``), or an iterable of `Source`; None
+            with the lists below.
+        output: Folder of the dataset, or its URL; new, or one that this function made.
         **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
             `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
             `images` with `labels` (a class, or a list of classes, for each) or `masks`, and `splits`, `groups`,
@@ -175,7 +177,8 @@ def _choose_generation(
             "takes its place when it is complete."
         )
     name = next((k.plan.name for k in known if k.manifest), dataset_name(out.resolve()))
-    plan = make_plan(name, next_generation(out), options, prepared, sources)
+    with nullcontext() if options.dry_run else workers_starting(make_workers(options)):
+        plan = make_plan(name, next_generation(out), options, prepared, sources)
     draft = Known(plan=plan, manifest=None, listing={})
     if not options.dry_run:
         save_draft(out, plan, sources)

@@ -42,7 +42,7 @@ def regenerate(
     The original row stays. Readers of the old rows keep them until they end.
 
     Args:
-        output: Folder of the dataset.
+        output: Folder of the dataset, or its URL.
         seed: The new seed.
         split: Which split.
         pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
@@ -103,7 +103,7 @@ def drop(
     """Take rows from the manifest, then delete their shards; row numbers are not used again.
 
     Args:
-        output: Folder of the dataset.
+        output: Folder of the dataset, or its URL.
         rows: Row numbers, or text such as ``"0-3,7"``; ranges are inclusive.
         split: Which split.
         lease_dir: Where readers of this dataset leave leases, besides in its folder.

@@ -9,6 +9,7 @@ from precompute.plan.estimate import Estimate, Part, estimate, online
 from precompute.plan.measure import measure
 from precompute.run.execute import count_pieces
 from precompute.run.work import Work, make_job
+from precompute.storage.paths import is_remote
 
 __all__ = ["forecast"]
 
@@ -39,19 +40,20 @@ def forecast(work: Work) -> Estimate:
         )
         record_s = sum(cost.record_s for cost in costs) / len(costs)
         places = -(-plan.num_places // plan.num_blocks)
-        pieces = count_pieces(places, len(rows), num_columns=plan.num_blocks, jobs=options.num_jobs, record_s=record_s)
-        num_tasks += plan.num_blocks * pieces
+        columns = [(places, len(rows))] * plan.num_blocks
+        num_of_split = sum(count_pieces(columns, jobs=options.num_jobs, record_s=record_s))
+        num_tasks += num_of_split
         parts[split] = Part(
             num_places=plan.num_places,
             num_rows=len(rows),
             num_blocks=plan.num_blocks,
-            rows_a_task=-(-len(rows) // pieces),
+            rows_a_task=-(-len(rows) * plan.num_blocks // num_of_split),
             costs=costs,
         )
     trained = None
     if "train" in parts:
         trained = online(parts["train"], runs=options.runs or RUNS, epochs=options.epochs or EPOCHS)
-    free = shutil.disk_usage(_existing(work.out)).free
+    free = None if is_remote(work.out) else shutil.disk_usage(_existing(work.out)).free
     return estimate(parts, jobs=options.num_jobs, num_tasks=num_tasks, free_bytes=free, trained=trained)
 
 
