@@ -27,6 +27,8 @@ HEAVY = {
     "pydantic",
     "fsspec",
     "s3fs",
+    "distributed",
+    "dask",
 }
 
 
@@ -205,7 +207,7 @@ ALLOWED = {
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading storage text",
-    "look": "dataset errors mask_colors options plan reading record sources storage text",
+    "look": "dataset errors mask_colors options plan reading record run sources storage text",
     "exporting": "dataset errors reading record run storage text",
     "cli": "dataset errors exporting interruption look options run sources storage text verification",
     "__main__": "cli",
@@ -222,6 +224,7 @@ OWNERS = {
     "albumentations": {"precompute.record"},
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
+    "distributed": {"precompute.run"},
     "fsspec": {"precompute.storage"},
 }
 
