@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
+from precompute.mask_colors import read_mask_colors
 
 __all__ = [
     "MOST_COPIES",
@@ -110,6 +111,12 @@ class BuildOptions:
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
     validation_split: float = _option(0.0, "fraction of sources for validation, by class and group", parse=float)
     test_split: float = _option(0.0, "fraction of sources for test", parse=float)
+    group_by: str | None = _option(
+        None,
+        "regular expression that finds in each key, in parentheses, the group (patient, scene, video) that a split may "
+        "not tear apart, such as '^(patient[0-9]+)_'",
+        metavar="REGEX",
+    )
     images: str | None = _option(None, "folder of the images, where it is not called images", metavar="DIR")
     masks: str | None = _option(None, "folder of the masks, where it is not called masks", metavar="DIR")
     image_suffix: str = _option("", "end of every image's stem, such as _leftImg8bit")
@@ -126,6 +133,14 @@ class BuildOptions:
             "parse": parse_mask_map,
             "metavar": "IDS",
         },
+    )
+    mask_offset: int = _option(
+        0, "added to every id in the masks' files that --mask-map does not name: -1 for ids that start at 1", parse=int
+    )
+    mask_colors: Any = _option(
+        None,
+        "masks are colours: a JSON or CSV file with the class of each; `precompute mask-colors` writes one",
+        metavar="FILE",
     )
     ignore_class: int | None = _option(
         None, "id of mask pixels that shall count neither in loss nor metrics", parse=int
@@ -211,6 +226,8 @@ class BuildOptions:
                 raise UsageError(f"class_copies: expected 1 to {MOST_COPIES:,} copies, got {name}={number!r}.")
         if self.class_copies and self.balance:
             raise UsageError("class_copies, balance: give one of them; --balance chooses the copies itself.")
+        self._check_range("mask_offset", -65_535, 65_535)
+        self._read_colors()
         for old, new in self.mask_map.items():
             if not (0 <= old <= 65_535 and 0 <= new <= 65_535):
                 raise UsageError(f"mask_map: expected ids from 0 to 65535, got {old}:{new}.")
@@ -254,6 +271,20 @@ class BuildOptions:
         if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
             expected = f"an integer from {low} to {high}" if high is not None else f"an integer of {low} or more"
             raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+    def _read_colors(self) -> None:
+        """Put the class of each colour in place of the file that says it, and its names where none were given."""
+        if self.mask_colors is None:
+            return
+        other = [name for name in ("mask_map", "mask_offset") if getattr(self, name)]
+        if other:
+            raise UsageError(
+                f"{other[0]}: is for masks of ids; with mask_colors the file says which class a colour is."
+            )
+        colors = read_mask_colors(self.mask_colors, class_names=self.class_names, ignore_class=self.ignore_class)
+        object.__setattr__(self, "mask_colors", colors.ids)
+        if colors.names is not None:
+            object.__setattr__(self, "class_names", colors.names)
 
     def _check_timeout(self) -> None:
         value = self.task_timeout

@@ -97,6 +97,10 @@ class DatasetPaths:
         """Return the shard of one cell of the grid."""
         return self.generation(generation) / f"{name}-{split}_r{row:04d}.tfrecord-{block:05d}-of-{num_blocks:05d}"
 
+    def dali_index(self, shard: Path) -> Path:
+        """Return the index file that NVIDIA DALI reads beside a shard; patterns for shards do not match its name."""
+        return shard.parent / "dali" / f"{shard.name.replace('.tfrecord-', '.')}.idx"
+
 
 def dataset_name(folder: Path) -> str:
     """Return the folder's name in snake_case, fit for TensorFlow Datasets.

@@ -53,6 +53,8 @@ class Making:
             quality=pixels["quality"] or 95,
             max_source_size=pixels.get("max_source_size"),
             mask_map={int(old): new for old, new in pixels.get("mask_map", {}).items()},
+            mask_offset=pixels.get("mask_offset", 0),
+            mask_colors=pixels.get("mask_colors"),
             num_classes=dataset["num_classes"],
             ignore_class=dataset["ignore_class"],
             jobs=self.jobs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from precompute.dataset.manifest import Manifest
 from precompute.plan.estimate import Estimate, Online, Range
@@ -97,6 +98,7 @@ class BuildResult:
                 f"{' and '.join(leak['splits'])} share the content of {leak['num_sources']} sources, e.g. "
                 f"{' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
             )
+        yield from _conflicts(manifest.conflicts, target.kind)
 
     def _head(self) -> str:
         if not any(self.rows.values()) and self.num_mended:
@@ -122,6 +124,15 @@ class BuildResult:
         else:
             lines += [f"  {line}" for line in describe(self.estimate)]
         return "\n".join(lines)
+
+
+def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
+    if conflicts.get("num_sources"):
+        pairs = ", ".join(" = ".join(pair) for pair in conflicts["examples"][:3])
+        yield (
+            f"{conflicts['num_sources']} sources hold the same image as another one with "
+            f"{'another mask' if kind == 'mask' else 'another label'}, e.g. {pairs}: no model can learn both"
+        )
 
 
 def describe(estimate: Estimate) -> Iterator[str]:
