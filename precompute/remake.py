@@ -9,8 +9,9 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
-from precompute.plan.listing import Entry, label_of, read_listing
+from precompute.plan.listing import Listing, label_of, read_listing
 from precompute.plan.make import complete_pipelines
+from precompute.record.mask_files import packed_colors
 from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
@@ -50,7 +51,7 @@ class Remaker:
         self._root = as_path(source or manifest.settings["dataset"]["root"] or "")
         self.pipelines = rebuild_pipelines(manifest) if pipeline is None else _given_pipelines(manifest, pipeline)
         self._loaded: dict[str, Pipeline] = {}
-        self._listings: dict[str, dict[str, Entry]] = {}
+        self._listings: dict[str, Listing] = {}
 
     def record(self, split: str, row: Row, key: str, copy: int = 0) -> bytes:
         """Return the record of one place in one row.
@@ -155,6 +156,8 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
         kind=manifest.target.kind,
         class_names=tuple(manifest.target.class_names),
         mask_map=tuple(sorted((int(old), new) for old, new in pixels.get("mask_map", {}).items())),
+        mask_offset=pixels.get("mask_offset", 0),
+        mask_colors=packed_colors(pixels.get("mask_colors")),
         max_class_id=manifest.target.num_classes - 1,
         ignore_class=manifest.target.ignore_class,
         mask_dtype=manifest.target.dtype or "uint16",

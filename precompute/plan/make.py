@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import SPLITS, Image
@@ -14,12 +15,14 @@ from precompute.errors import PipelineError, SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
+from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint, pixel_versions
-from precompute.plan.survey import Sample, Survey, check_binary_masks, decode_sample, survey
+from precompute.plan.survey import Sample, Survey, check_colors, check_mask_ids, decode_sample, survey
+from precompute.record.mask_files import packed_colors
 from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.pipeline_files import load_pipelines
-from precompute.record.render import RecordSpec, source_id
+from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON, RecordSpec
 from precompute.sources.source import Sources
 
 __all__ = ["complete_pipelines", "known_num_classes", "make_plan", "make_settings", "make_spec", "prepare_pipelines"]
@@ -66,6 +69,8 @@ def make_settings(
     if sources.kind == "mask":
         pixels["mask_map"] = {str(old): new for old, new in sorted(options.mask_map.items())}
         pixels["mask_dtype"] = mask_dtype
+        more = ("mask_offset", "mask_colors")  # named only where they are set: format 1.0 did not know them
+        pixels |= {name: getattr(options, name) for name in more if getattr(options, name)}
     dataset = {
         "root": None if sources.root is None else str(sources.root),
         "validation_split": options.validation_split,
@@ -81,7 +86,12 @@ def make_settings(
         "ignore_class": options.ignore_class,
         "class_names": sources.class_names,
     }
-    later = ("class_copies", "balance", "no_mirroring")  # named only where they are set: format 1.0 did not know them
+    later = (
+        "class_copies",
+        "balance",
+        "no_mirroring",
+        "group_by",
+    )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
     return settings
@@ -99,6 +109,8 @@ def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask
         kind=sources.kind,
         class_names=tuple(sources.class_names),
         mask_map=tuple(sorted(options.mask_map.items())),
+        mask_offset=options.mask_offset,
+        mask_colors=packed_colors(options.mask_colors),
         max_class_id=highest if num_classes is None else num_classes - 1,
         ignore_class=options.ignore_class,
         mask_dtype=mask_dtype or "uint16",
@@ -128,7 +140,7 @@ def make_plan(
         SourceError: Masks need a map.
     """
     _check_source_ids(sources.keys)
-    splits = [split for split in SPLITS if any(True for _ in sources.of_split(split))]
+    splits = [split for split in SPLITS if split in sources.splits]
     fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
     samples, dtype = _decode_samples(options, sources, splits, highest_fill=max(fills))
     blank = make_spec(options, sources, None, dtype)
@@ -156,13 +168,19 @@ def make_plan(
     )
 
 
+def source_ids(keys: Sequence[str]) -> NDArray[np.uint64]:
+    """Return `source_id` of each key, uint64 [number of keys]."""
+    hashes = hash_all((key.encode() for key in keys), digest_size=8, person=SOURCE_ID_PERSON)[:, 0]
+    return hashes.byteswap() & np.uint64(NUM_SOURCE_IDS - 1)  # a digest is read from its last byte
+
+
 def _check_source_ids(keys: Sequence[str]) -> None:
     """Refuse two keys with one `image/source_id`: readers that go by it would take them for one image.
 
     Raises:
         SourceError: There are such keys: among ten million sources, one chance in 180.
     """
-    ids = np.fromiter((source_id(key) for key in keys), np.uint64, len(keys))
+    ids = source_ids(keys)
     order = np.argsort(ids, kind="stable")
     for first in np.flatnonzero(ids[order[1:]] == ids[order[:-1]]):
         a, b = keys[order[first]], keys[order[first + 1]]
@@ -175,12 +193,15 @@ def _decode_samples(
     """Return the samples, and the dtype of masks that they call for."""
     wide = make_spec(options, sources, None, "uint16")
     samples = {split: decode_sample(sources, split, wide) for split in splits}
+    for sample in samples.values():
+        check_colors(sample, allowed=options.allowed_bad(len(sources)))
     if sources.kind != "mask":
         return samples, None
     for sample in samples.values():
-        check_binary_masks(sample, wide)
+        check_mask_ids(sample, wide)
     found = max(int(s.mask.max()) for sample in samples.values() for s in sample.decoded if s.mask is not None)
-    highest = max(found, highest_fill, (options.num_classes or 1) - 1, options.ignore_class or 0)
+    listed = max((options.mask_colors or {}).values(), default=0)
+    highest = max(found, listed, highest_fill, (options.num_classes or 1) - 1, options.ignore_class or 0)
     dtype = "uint16" if highest > 255 else "uint8"
     for sample in samples.values():
         for i, source in enumerate(sample.decoded):
@@ -197,7 +218,7 @@ def _check_size(split: str, size: tuple[int, int], expected: tuple[int, int]) ->
 
 
 def _plan_split(sources: Sources, split: str, measured: Survey, shard_size: int | None) -> SplitPlan:
-    num_places = sum(sources.num_copies(i) for i in sources.of_split(split))
+    num_places = sum(sources.copies_of(split))
     return SplitPlan(
         num_places=num_places,
         num_blocks=choose_num_blocks(num_places, measured.record_bytes, shard_size),
