@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from precompute.exporting.export import export
     from precompute.loading.loader import EpochRow, load
     from precompute.look.inspect import inspect
+    from precompute.look.profile import profile
     from precompute.preparing import prepare_images
     from precompute.reading import read
     from precompute.run.build import build
@@ -34,6 +35,7 @@ _HOMES = {
     "inspect": "precompute.look.inspect",
     "load": "precompute.loading.loader",
     "prepare_images": "precompute.preparing",
+    "profile": "precompute.look.profile",
     "read": "precompute.reading",
     "regenerate": "precompute.run.change_rows",
     "verify": "precompute.verification",
@@ -51,6 +53,7 @@ __all__ = [
     "inspect",
     "load",
     "prepare_images",
+    "profile",
     "read",
     "regenerate",
     "verify",

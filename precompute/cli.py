@@ -50,7 +50,17 @@ COLOR_OPTIONS = (
     "ignore_class",
     "limit",
 )
-MAKING_OPTIONS = ("pipeline", "jobs", "backend", "task_timeout", "lease_dir", "quiet")
+PROFILE_OPTIONS = ("variants", "image_format", "quality", "jobs", "backend")
+MAKING_OPTIONS = (
+    "pipeline",
+    "jobs",
+    "backend",
+    "address",
+    "allow_mixed_cpus",
+    "task_timeout",
+    "lease_dir",
+    "quiet",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,6 +113,18 @@ def make_parser() -> argparse.ArgumentParser:
     )
     colors.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     _add_options(colors, COLOR_OPTIONS)
+
+    profile = _command(
+        commands, "profile", _profile, "show where the time of a build goes, by stage and transform, from a few sources"
+    )
+    profile.add_argument(
+        "source", metavar="SOURCE", help="folder of the sources, or the URL of one, such as s3://bucket/photos"
+    )
+    profile.add_argument("--split", default="train", help="whose pipeline to measure (train)")
+    profile.add_argument("--num-sources", type=int, default=16, metavar="N", help="sources to measure (16)")
+    profile.add_argument("--num-variants", type=int, default=8, metavar="N", help="variants of each to measure (8)")
+    profile.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    _add_options(profile, [*PREVIEW_OPTIONS, *PROFILE_OPTIONS])
 
     inspect = _command(commands, "inspect", _inspect, "show what a dataset holds")
     inspect.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
@@ -280,6 +302,26 @@ def _mask_colors(parsed: argparse.Namespace) -> None:
     from precompute.look.colors import write_colors
 
     print(write_colors(parsed.source, parsed.output, _options(parsed), overwrite=parsed.overwrite))
+
+
+def _profile(parsed: argparse.Namespace) -> None:
+    from precompute.look.profile import profile, profile_json
+
+    found = profile(
+        parsed.source,
+        split=parsed.split,
+        num_sources=parsed.num_sources,
+        num_variants=parsed.num_variants,
+        say=lambda note: print(f"note: {note}", file=sys.stderr),
+        **{name: getattr(parsed, name) for name in [*PREVIEW_OPTIONS, *PROFILE_OPTIONS]},
+    )
+    print(found.report())
+    if parsed.json is not None:
+        try:
+            parsed.json.parent.mkdir(parents=True, exist_ok=True)
+            parsed.json.write_text(profile_json(found), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"json: {parsed.json} cannot be written: {error.strerror}.") from error
 
 
 def _inspect(parsed: argparse.Namespace) -> None:

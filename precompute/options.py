@@ -22,7 +22,7 @@ __all__ = [
     "parse_mask_map",
 ]
 
-BACKENDS = ("loky", "threading", "sequential")  # not multiprocessing: it forks
+BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
 MASK_FILLS = ("ignore", "as-written")
 ENCODINGS = ("jpeg", "png", "raw")
@@ -70,6 +70,13 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
+def _is_registered(backend: Any) -> bool:
+    """Tell whether joblib knows a backend, by somebody else, or one of its own that does not fork."""
+    from joblib.parallel import BACKENDS as REGISTERED  # here, so that --help is quick
+
+    return backend in REGISTERED and backend != "multiprocessing"
+
+
 def check_seed(seed: int) -> int:
     """Return the seed if a record can hold it.
 
@@ -96,8 +103,23 @@ class BuildOptions:
     )
     variants: int = _option(10, "augmented variants of each training source: rows 0 to N-1 of this seed", parse=int)
     seed: int = _option(0, "seed of the augmentation; another seed adds rows", parse=int)
-    jobs: int | None = _option(None, "worker processes; default: all cores of the machine or container", parse=int)
-    backend: str = _option("loky", "joblib backend that runs the workers", choices=BACKENDS)
+    jobs: int | None = _option(
+        None,
+        "worker processes; default: all cores of the machine or container; with dask, tasks under way: twice what its "
+        "workers take",
+        parse=int,
+    )
+    backend: str = _option(
+        "loky", "joblib backend that runs the workers; dask: those of the cluster at --address", choices=BACKENDS
+    )
+    address: str | None = _option(
+        None,
+        "Dask scheduler, as `dask scheduler` prints it, such as tcp://10.0.0.1:8786; its workers must see sources and "
+        "output under the same paths",
+    )
+    allow_mixed_cpus: bool = _option(
+        False, "workers of the cluster may have different processors, which may round pixels by a grey level"
+    )
     image_size: tuple[int, int] | None = _option(
         None, "one number, or height and width: for presets and pipelines that are functions", parse=str, nargs="+"
     )
@@ -212,7 +234,7 @@ class BuildOptions:
             if getattr(self, name) is not None and not self.dry_run:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
         self._check_choice("image_format", ENCODINGS)
-        self._check_choice("backend", BACKENDS)
+        self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)
         self._check_choice("check", ("sizes", "full"))
         self.allowed_bad(100)
@@ -285,6 +307,24 @@ class BuildOptions:
         object.__setattr__(self, "mask_colors", colors.ids)
         if colors.names is not None:
             object.__setattr__(self, "class_names", colors.names)
+
+    def _check_backend(self) -> None:
+        if self.backend not in BACKENDS and not _is_registered(self.backend):
+            raise UsageError(
+                f"backend: expected one of {', '.join(BACKENDS)}, or from Python a name that was registered with "
+                f"joblib.register_parallel_backend; got {self.backend!r}."
+            )
+        if self.backend == "dask" and self.address is None:
+            raise UsageError(
+                "address: backend dask needs that of the scheduler, as `dask scheduler` prints it, such as "
+                "tcp://10.0.0.1:8786."
+            )
+        if self.address is None:
+            return
+        if self.backend != "dask":
+            raise UsageError(f"address: is for backend dask; got backend {self.backend}.")
+        if not isinstance(self.address, str) or not re.fullmatch(r"(\w+://)?\S+:\d+/?", self.address):
+            raise UsageError(f"address: expected one such as tcp://10.0.0.1:8786, got {self.address!r}.")
 
     def _check_timeout(self) -> None:
         value = self.task_timeout

@@ -9,7 +9,7 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
-from precompute.plan.listing import Entry, label_of, read_listing
+from precompute.plan.listing import Listing, label_of, read_listing
 from precompute.plan.make import complete_pipelines
 from precompute.record.mask_files import packed_colors
 from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
@@ -51,7 +51,7 @@ class Remaker:
         self._root = as_path(source or manifest.settings["dataset"]["root"] or "")
         self.pipelines = rebuild_pipelines(manifest) if pipeline is None else _given_pipelines(manifest, pipeline)
         self._loaded: dict[str, Pipeline] = {}
-        self._listings: dict[str, dict[str, Entry]] = {}
+        self._listings: dict[str, Listing] = {}
 
     def record(self, split: str, row: Row, key: str, copy: int = 0) -> bytes:
         """Return the record of one place in one row.
@@ -87,7 +87,7 @@ class Remaker:
 
     def _source_path(self, name: str) -> Path:
         """Return where a source lies; where it has a root, never outside."""
-        path = self._root / name
+        path = self._root / name if self._root.parts else as_path(name)
         if self._root.parts and (".." in PurePosixPath(name).parts or not path.is_relative_to(self._root)):
             raise DatasetError(f"{self._out}: the list of sources names {name!r}, which is not below {self._root}.")
         return path

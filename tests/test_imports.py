@@ -15,7 +15,21 @@ import pytest
 from drawn import draw_classes
 from stored import build_rows
 
-HEAVY = {"tensorflow", "keras", "albumentations", "cv2", "PIL", "joblib", "matplotlib", "scipy", "pydantic"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "albumentations",
+    "cv2",
+    "PIL",
+    "joblib",
+    "matplotlib",
+    "scipy",
+    "pydantic",
+    "fsspec",
+    "s3fs",
+    "distributed",
+    "dask",
+}
 
 
 # What a fresh interpreter loads
@@ -193,7 +207,7 @@ ALLOWED = {
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading storage text",
-    "look": "dataset errors mask_colors options plan reading record sources storage text",
+    "look": "dataset errors mask_colors options plan reading record run sources storage text",
     "exporting": "dataset errors reading record run storage text",
     "cli": "dataset errors exporting interruption look options run sources storage text verification",
     "__main__": "cli",
@@ -210,6 +224,7 @@ OWNERS = {
     "albumentations": {"precompute.record"},
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
+    "distributed": {"precompute.run"},
     "fsspec": {"precompute.storage"},
 }
 

@@ -60,6 +60,10 @@ class DatasetPaths:
         """Folder of notes: which source each worker is at."""
         return self._on_disk / "at"
 
+    def marker(self, token: str) -> Path:
+        """Return a file that tells workers on other machines that they see this dataset."""
+        return (self.build if is_remote(self.root) else self.temporary) / f"marker.{token}"
+
     @property
     def errors(self) -> Path:
         """All bad sources of the last build, one JSON object a line."""

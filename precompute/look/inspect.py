@@ -6,12 +6,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from precompute.dataset.leases import held_rows
-from precompute.dataset.manifest import Manifest, Row, Split
+from precompute.dataset.manifest import Label, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
-from precompute.plan.listing import label_of, read_listing
+from precompute.plan.listing import read_listing
 from precompute.plan.settings import pixel_versions
 from precompute.storage.paths import as_path
 
@@ -124,10 +123,10 @@ def inspect(out: str | Path) -> Inspection:
 
 def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) -> SplitInspection:
     split = manifest.splits[name]
-    entries = read_listing(DatasetPaths(out).sources(manifest.generation, name))
+    listing = read_listing(DatasetPaths(out).sources(manifest.generation, name))
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == name}
     return SplitInspection(
-        num_sources=len(entries),
+        num_sources=len(listing),
         num_skipped=len(skipped),
         num_places=split.num_places,
         num_rows=len(split.rows),
@@ -136,7 +135,9 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
         num_bytes=sum(row.num_bytes for row in split.rows),
         rows=_group(split),
         held=held,
-        class_counts=_count_classes(manifest, [entry for key, entry in entries.items() if key not in skipped]),
+        class_counts=_count_classes(
+            manifest, [label for key, label in zip(listing, listing.labels, strict=True) if key not in skipped]
+        ),
     )
 
 
@@ -155,10 +156,9 @@ def _group(split: Split) -> list[RowGroup]:
     ]
 
 
-def _count_classes(manifest: Manifest, entries: list[dict[str, Any]]) -> list[int]:
+def _count_classes(manifest: Manifest, labels: list[Label | None]) -> list[int]:
     if manifest.target.kind == "mask":
         return []
-    labels = [label_of(entry) for entry in entries]
     counts = Counter(index for label in labels for index in (label if isinstance(label, tuple) else (label,)))
     return [counts[label] for label in range(manifest.target.num_classes)]
 

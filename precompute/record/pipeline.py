@@ -16,7 +16,7 @@ from precompute.errors import PipelineError
 from precompute.record.description import describe, rebuild
 from precompute.record.mask_ids import fill_unset, mask_fills
 from precompute.record.seeding import Draws
-from precompute.record.transforms import albumentations, compositions, is_custom, leaves, parameters_of
+from precompute.record.transforms import albumentations, compositions, is_custom, leaves, named_leaves, parameters_of
 
 __all__ = ["Pipeline", "Prepared", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
 
@@ -59,6 +59,11 @@ class Pipeline:
             return self._compose(image=image)["image"], None
         result = self._compose(image=image, mask=mask)
         return result["image"], result["mask"]
+
+    @property
+    def transforms(self) -> list[tuple[str, Any]]:
+        """Its transforms with their names, those inside compositions too; they are to be looked at, not changed."""
+        return list(named_leaves(self._compose))
 
     @staticmethod
     def _set_global_generators(digest: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import DatasetError, PipelineError, RejectedSource, SettingsError, UsageError, first_few
 from precompute.options import BuildOptions
-from precompute.plan.listing import sources_of_listing
+from precompute.plan.listed_sources import sources_of_listing
 from precompute.plan.settings import differences, pixel_versions
 from precompute.record.example import decode_example
 from precompute.record.tfrecord import read_records
@@ -34,6 +34,8 @@ class Making:
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
+        address: Of the Dask scheduler, for backend dask.
+        allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source; no limit by default.
         lease_dir: Where readers leave leases, besides in the dataset.
     """
@@ -42,6 +44,8 @@ class Making:
     source: str | Path | None
     jobs: int | None
     backend: str
+    address: str | None
+    allow_mixed_cpus: bool
     task_timeout: float | None
     lease_dir: str | Path | None
 
@@ -59,6 +63,8 @@ class Making:
             ignore_class=dataset["ignore_class"],
             jobs=self.jobs,
             backend=self.backend,
+            address=self.address,
+            allow_mixed_cpus=self.allow_mixed_cpus,
             task_timeout=self.task_timeout,
             lease_dir=self.lease_dir,
         )

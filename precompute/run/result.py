@@ -139,9 +139,12 @@ def describe(estimate: Estimate) -> Iterator[str]:
     """Yield what a dry run expects, a line each."""
     records, shards = format_count(estimate.num_records, "record"), format_count(estimate.num_shards, "shard")
     yield f"together: {records} in {shards}, about {_shown_bytes(estimate.num_bytes)}"
-    needed = format_bytes(round(estimate.num_bytes.high - estimate.free_bytes))
-    fits = "they fit" if estimate.fits else f"NOT ENOUGH, {needed} are missing"
-    yield f"disk: {format_bytes(estimate.free_bytes)} free: {fits}"
+    if estimate.free_bytes is None:
+        yield "disk: an object store, which shows no limit; the time to send is not in what follows"
+    else:
+        lacking = format_bytes(round(estimate.num_bytes.high - estimate.free_bytes))
+        fits = "they fit" if estimate.fits else f"NOT ENOUGH, {lacking} are missing"
+        yield f"disk: {format_bytes(estimate.free_bytes)} free: {fits}"
     wall, each = estimate.wall_s, estimate.cpu_s.mean / max(1, estimate.num_records) * 1000
     spread = f" ({format_duration(wall.low)} to {format_duration(wall.high)})" if wall.is_known else ""
     decoding = estimate.decode_s / estimate.cpu_s.mean

@@ -21,13 +21,13 @@ from precompute.record.threads import one_opencv_thread
 from precompute.run.allocator import keep_freed_memory
 from precompute.run.files import ShardWriter, commit, write_all_whole, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
-from precompute.run.whereabouts import Whereabouts
+from precompute.run.whereabouts import KILLS, Whereabouts
 from precompute.storage.paths import as_path
 
 __all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
 
 BUFFER_BYTES = 4 * 2**20  # of all open shards of a task together, so that a worker's memory does not grow with rows
-SYNC_THREADS = 8  # waiting for the disk side by side: 64 small files are synced in 12 ms where one by one takes 23
+SYNC_THREADS = 4  # waiting for the disk side by side: 64 small files are synced in 12 ms where one by one takes 23
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class Job:
         spec: What every record must be.
         pipelines: Split → pickled pipeline; the original row goes through ``"original"``.
         own_process: The worker runs nothing else, so global generators may be set.
+        names_killers: A cluster begins a task anew when its worker, which had nothing else to do, has died: the task
+            itself then finds out by which source. Elsewhere the parent does.
     """
 
     out: str
@@ -51,6 +53,7 @@ class Job:
     spec: RecordSpec
     pipelines: dict[str, bytes]
     own_process: bool
+    names_killers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,14 @@ class Task:
     block: int
     num_blocks: int
     rows: list[tuple[int, int, int]]
-    places: list[Place]
+    places: Sequence[Place]
     skipped: list[str]
     known_bad: list[Bad] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """One that no other task of the same call has, fit for a file."""
+        return f"{self.split}-{self.block:05d}-{self.rows[0][0] if self.rows else 0:04d}"
 
     def naming(self, killers: Mapping[tuple[str, str], Bad]) -> Task:
         """Return the task with those of its skipped sources named that killed workers."""
@@ -110,11 +118,11 @@ def run_task(job: Job, task: Task) -> TaskDone:
     paths = DatasetPaths(as_path(job.out))
     with one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
-        note = stack.enter_context(Whereabouts(paths.whereabouts))
+        note = stack.enter_context(Whereabouts(paths.whereabouts, task.name, alone=job.names_killers))
         threads = stack.enter_context(ThreadPoolExecutor(SYNC_THREADS))
         column, bad = _write_places(job, task, writers, note, threads)
         note.leave()
-        hashes = list(threads.map(ShardWriter.finish, writers))
+        hashes = [writer.finish() for writer in writers]  # synced by now, unless the last source is left out
         commit([(writer.meanwhile, writer.final) for writer in writers])
         write_whole(paths.column(job.generation, task.split, task.block), column.to_bytes(), paths.temporary)
         receipts = _receipts(job, task, zip(writers, hashes, strict=True), column, bad)
@@ -131,7 +139,7 @@ def _receipts(
     """Return the receipts of finished shards, each with its sha256."""
     # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
     skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in column.sha256)})
-    column_sha256 = hashlib.sha256(column.to_bytes()).hexdigest()
+    column_sha256, cpu_features = hashlib.sha256(column.to_bytes()).hexdigest(), cv2.getCPUFeaturesLine()
     return [
         Receipt(
             cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
@@ -141,7 +149,7 @@ def _receipts(
             sha256=sha256,
             column_sha256=column_sha256,
             bad=[*task.known_bad, *bad],
-            cpu_features=cv2.getCPUFeaturesLine(),
+            cpu_features=cpu_features,
         )
         for (row, seed, variant), (writer, sha256) in zip(task.rows, shards, strict=True)
     ]
@@ -161,6 +169,10 @@ def _write_places(
     failed = set(task.skipped)
     for place in task.places:
         if place.key in failed:
+            continue
+        if note.deaths[task.split, place.key] >= 2:
+            bad.append(Bad(key=place.key, reason=f"{place.image}: {KILLS}"))
+            failed.add(place.key)
             continue
         note.at(task.split, place.key)
         for writer in writers:
