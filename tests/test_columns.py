@@ -38,6 +38,7 @@ some = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChe
 
 @some
 @given(texts=st.lists(any_text, max_size=30), more=any_text, data=st.data())
+@pytest.mark.slow
 def test_texts_are_a_list(texts: list[str], more: str, data: st.DataObject) -> None:
     column = Texts(texts)
     column.append(more)

@@ -134,6 +134,7 @@ def test_functions_of_a_module_beside_it_count(tmp_path: Path, monkeypatch: pyte
     assert descriptions[0] == descriptions[1] != descriptions[2]
 
 
+@pytest.mark.slow
 def test_the_same_under_any_hash_seed(tmp_path: Path) -> None:
     path = tmp_path / "p.py"
     here = describe_file(path, CODE)

@@ -89,6 +89,7 @@ def test_there_are_many() -> None:
 
 @pytest.mark.filterwarnings("ignore:::albumentations")
 @pytest.mark.parametrize("name", sorted(set(TRANSFORMS) - NOT_FROM_JSON - {"FromFloat"}))  # it wants float images
+@pytest.mark.slow
 def test_every_transform_can_be_rebuilt(name: str) -> None:
     transform = fresh(name)
     transform.p = 1.0

@@ -67,6 +67,7 @@ def test_jobs_and_backends(folder: Path, expected: dict[str, str], tmp_path: Pat
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
+@pytest.mark.slow
 def test_any_cutting_of_columns(
     folder: Path, expected: dict[str, str], fresh: Iterator[Path], monkeypatch: pytest.MonkeyPatch, data: st.DataObject
 ) -> None:
@@ -127,6 +128,7 @@ class Crash(BaseException):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(crashes=st.lists(st.integers(0, 60), min_size=1, max_size=4))
+@pytest.mark.slow
 def test_ended_at_any_commit_and_resumed(
     folder: Path, expected: dict[str, str], fresh: Iterator[Path], crashes: list[int]
 ) -> None:

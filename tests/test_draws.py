@@ -60,6 +60,7 @@ def gates(image: np.ndarray[Any, Any]) -> tuple[bool, bool, bool]:
     ],
     ids=["plain", "nested"],
 )
+@pytest.mark.slow
 def test_gates_are_even_and_uncorrelated(tmp_path: Path, transforms: list[Any]) -> None:
     noise = A.GaussNoise(std_range=(0.01, 0.03), p=1)
     given = options(pipeline=A.Compose([*transforms, noise]), validation_split=0.0, variants=VARIANTS)

@@ -77,6 +77,7 @@ def test_bytes_equal_tensorflows_deterministic_serialization(features: dict[str,
 
 @settings(max_examples=300, deadline=None)
 @given(FEATURES)
+@pytest.mark.slow
 def test_decoding_gives_back_what_was_encoded(features: dict[str, Any]) -> None:
     expected = {key: value if isinstance(value, list) else [value] for key, value in features.items()}
     with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, to TensorFlow as to us
@@ -101,6 +102,7 @@ def test_decoding_gives_back_what_was_encoded(features: dict[str, Any]) -> None:
     ],
     ids=["many", "unicode", "two-byte length", "negative", "big", "nan", "beyond float32", "empty list", "long list"],
 )
+@pytest.mark.slow
 def test_the_properties_see_the_hard_cases(wanted: Any) -> None:
     found = find(
         FEATURES, wanted, settings=settings(max_examples=1000, derandomize=True, database=None, phases=[Phase.generate])

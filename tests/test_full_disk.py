@@ -26,6 +26,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
 @pytest.mark.parametrize("backend", ["sequential", pytest.param("loky", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_is_one_clear_error(tmp_path: Path, backend: str) -> None:
     data, out, whole = draw_pairs(tmp_path / "data", 24), tmp_path / "out", tmp_path / "whole" / "out"
     script = tmp_path / "limited.py"

@@ -86,6 +86,7 @@ def check_kind(corpus: Corpus, kind: str, numbers: range) -> None:
 
 
 @pytest.mark.parametrize("kind", NUM_INPUTS)
+@pytest.mark.slow
 def test_only_our_errors_come_out(corpus: Corpus, kind: str) -> None:
     check_kind(corpus, kind, range(NUM_INPUTS[kind] // 25))
 

@@ -48,6 +48,7 @@ def hanging(folder: Path, key: str, *, once: str = "") -> Path:
 
 
 @pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
 def test_a_source_that_hangs_is_a_bad_source(tmp_path: Path, jobs: int) -> None:
     pipeline = hanging(tmp_path, "s004")
     timed = {"backend": "loky", "jobs": jobs, "task_timeout": 1.5, "validation_split": 0.0, "variants": 2}

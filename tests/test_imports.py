@@ -91,6 +91,7 @@ assert len(batches) == 7, len(batches)
 """
 
 
+@pytest.mark.slow
 def test_load_needs_neither_albumentations_nor_opencv(tmp_path: Path) -> None:
     assert "tensorflow" in loaded_by(LOAD_WITHOUT, build_rows(tmp_path))
 
@@ -164,6 +165,7 @@ def loaded_in_workers(folder: Path, stand_ins: Path, on_purpose: str) -> list[se
     return [{name.partition(".")[0] for name in path.read_text().split()} for path in told.iterdir()]
 
 
+@pytest.mark.slow
 def test_a_worker_has_no_tensorflow(tmp_path: Path, stand_ins: Path) -> None:
     workers = loaded_in_workers(tmp_path, stand_ins, "")
     assert workers
@@ -172,6 +174,7 @@ def test_a_worker_has_no_tensorflow(tmp_path: Path, stand_ins: Path) -> None:
         assert loaded & {"tensorflow", "keras", "matplotlib"} == set()
 
 
+@pytest.mark.slow
 def test_a_worker_that_loads_keras_on_purpose_is_caught(tmp_path: Path, stand_ins: Path) -> None:
     workers = loaded_in_workers(tmp_path, stand_ins, "keras")
     assert workers

@@ -121,6 +121,7 @@ def interrupt(process: subprocess.Popen[str], out: Path, *, group: bool) -> str:
 
 
 @pytest.mark.parametrize("group", [pytest.param(False, marks=pytest.mark.slow), True], ids=["process", "group"])
+@pytest.mark.slow
 def test_a_build_is_interrupted_and_goes_on(folder: Path, group: bool) -> None:
     out, whole = folder / "out", folder / "whole" / "out"
     command = build_of(folder, out, 2)

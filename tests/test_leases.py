@@ -245,6 +245,7 @@ def test_a_dataset_held_in_memory_holds_no_rows(out: Path) -> None:
     del dataset
 
 
+@pytest.mark.slow
 def test_whatever_is_made_of_a_dataset_holds_its_rows(out: Path) -> None:
     derived: Any = precompute.load(out).map(lambda images, labels: images).prefetch(1)
     gc.collect()
@@ -288,6 +289,7 @@ def test_rows_that_are_read_survive_regenerate(out: Path) -> None:
     assert [row_files(out, row) == [] for row in range(8)] == [True] * 5 + [False] * 3
 
 
+@pytest.mark.slow
 def test_rows_that_are_read_survive_replace(out: Path) -> None:
     stored = Stored(out)
     dataset = precompute.load(out, rows=[2])
@@ -400,6 +402,7 @@ def test_load_in_another_process_holds(out: Path) -> None:
     assert lease_files(out) == []
 
 
+@pytest.mark.slow
 def test_nothing_of_tensorflow_keeps_a_lease_alive(out: Path) -> None:
     for _ in range(3):
         dataset = precompute.load(out)

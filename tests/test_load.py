@@ -48,6 +48,7 @@ def test_each_iteration_reads_the_next_row(out: Path, stored: Stored) -> None:
     shuffle=st.booleans(),
     shuffle_seed=st.integers(-(2**63), 2**63 - 1),
 )
+@pytest.mark.slow
 def test_each_epoch_is_one_whole_row(
     out: Path, stored: Stored, batch_size: int, rows: list[int], shuffle: bool, shuffle_seed: int
 ) -> None:
@@ -89,6 +90,7 @@ def test_chosen_rows_keep_their_numbers_after_others_were_dropped(tmp_path: Path
 # Order
 
 
+@pytest.mark.slow
 def test_shuffling_is_decided_by_seed_and_epoch(out: Path, stored: Stored) -> None:
     def orders(**arguments: Any) -> list[list[str]]:
         dataset = precompute.load(out, batch_size=5, **arguments)
@@ -100,6 +102,7 @@ def test_shuffling_is_decided_by_seed_and_epoch(out: Path, stored: Stored) -> No
 
 
 @pytest.mark.parametrize("cache", [False, True, "auto"], ids=["streamed", "cache", "auto"])
+@pytest.mark.slow
 def test_the_global_seed_has_no_say(out: Path, stored: Stored, cache: bool) -> None:
     orders = []
     for seed in (0, 1, 2**31):
@@ -156,6 +159,7 @@ def test_a_smaller_last_batch_can_be_left_out(out: Path, stored: Stored) -> None
 
 @pytest.mark.parametrize("rows", ["cycle", "all", [2, 2, 1]], ids=str)
 @pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.slow
 def test_held_in_memory_it_yields_the_same(out: Path, rows: Any, shuffle: bool) -> None:
     held = precompute.load(out, batch_size=5, rows=rows, shuffle=shuffle, cache=True, with_keys=True)
     streamed = precompute.load(out, batch_size=5, rows=rows, shuffle=shuffle, cache=False, with_keys=True)

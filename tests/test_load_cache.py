@@ -71,6 +71,7 @@ def test_rows_that_fit_are_held(out: Path, limit: Callable[[int], None]) -> None
     assert not plan_cache(False, manifest, rows[:1], reads_part=False).holds
 
 
+@pytest.mark.slow
 def test_what_a_reader_may_come_to_counts(out: Path, limit: Callable[[int], None]) -> None:
     limit(2)
     assert not plan_of(precompute.load(out)).holds
@@ -138,6 +139,7 @@ def test_other_words_are_refused(out: Path, cache: Any) -> None:
 @pytest.mark.parametrize("groups", ["one", "several"])
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("rows", ["cycle", "follow", "all", [2, 2, 1]], ids=str)
+@pytest.mark.slow
 def test_the_order_is_that_of_the_files(
     out: Path, rows: Any, shuffle: bool, groups: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

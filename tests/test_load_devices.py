@@ -63,6 +63,7 @@ def seen(out: Path) -> Any:
 
 
 @pytest.mark.parametrize("where", ["inside", "outside"])
+@pytest.mark.slow
 def test_each_epoch_is_the_row_of_its_number(out: Path, seen: Any, where: str) -> None:
     stored = Stored(out)
     assert seen[where] == [stored.whole_row(epoch % NUM_ROWS) for epoch in range(NUM_EPOCHS)]

@@ -162,6 +162,7 @@ def test_the_callback_refuses_anything_else(other: Any) -> None:
 
 
 @pytest.mark.parametrize("cache", [False, True, "auto"], ids=["streamed", "cache", "auto"])
+@pytest.mark.slow
 def test_two_fits_at_once_in_threads(out: Path, stored: Stored, cache: bool) -> None:
     models, seen = [Witness(stored), Witness(stored)], {}
 

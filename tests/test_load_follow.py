@@ -88,6 +88,7 @@ def test_an_epoch_that_was_begun_goes_on_with_its_row(past: list[int], listed: s
 # The manifest, epoch by epoch
 
 
+@pytest.mark.slow
 def test_rows_that_stay_are_read_as_by_cycle(out: Path) -> None:
     stored = Stored(out)
     follow, cycle = precompute.load(out, rows="follow"), precompute.load(out)
@@ -192,6 +193,7 @@ def test_another_generation_is_not_taken_for_this_one(out: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", ["cycle", "follow", [1, 2]])
+@pytest.mark.slow
 def test_the_last_epochs_read_the_original_row(out: Path, rows: Any) -> None:
     dataset = precompute.load(out, rows=rows, clean_from=2)
     stored = Stored(out)

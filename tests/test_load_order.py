@@ -48,6 +48,7 @@ def small_groups() -> Any:
     shuffle=st.booleans(),
     drop_remainder=st.booleans(),
 )
+@pytest.mark.slow
 def test_the_rest_of_an_epoch_is_what_was_left_of_it(
     out: Path, stored: Stored, batch_size: int, share: float, rows: Any, shuffle: bool, drop_remainder: bool
 ) -> None:
@@ -61,6 +62,7 @@ def test_the_rest_of_an_epoch_is_what_was_left_of_it(
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.slow
 def test_held_in_memory_an_epoch_can_be_entered_too(out: Path, stored: Stored, shuffle: bool) -> None:
     whole = precompute.load(out, batch_size=5, cache=True, shuffle=shuffle)
     rest = precompute.load(out, batch_size=5, cache=True, shuffle=shuffle, start_batch=3)
@@ -68,6 +70,7 @@ def test_held_in_memory_an_epoch_can_be_entered_too(out: Path, stored: Stored, s
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.slow
 def test_shards_before_the_start_are_not_read(tmp_path: Path, shuffle: bool) -> None:
     out = build_rows(tmp_path, num_rows=1)
     stored = Stored(out)
@@ -105,6 +108,7 @@ def shared(out: Path, number: int, replicas: int, **arguments: Any) -> list[Any]
 
 
 @pytest.mark.parametrize(("number", "rows"), [(2, "cycle"), (4, "follow")])
+@pytest.mark.slow
 def test_readers_divide_the_shards_and_agree_on_the_row(out: Path, stored: Stored, number: int, rows: str) -> None:
     readers = shared(out, number, number, batch_size=2 * number, rows=rows)
     for epoch in (0, 1):
@@ -113,6 +117,7 @@ def test_readers_divide_the_shards_and_agree_on_the_row(out: Path, stored: Store
         assert sorted(seen for part in parts for seen in part) == stored.whole_row(epoch)
 
 
+@pytest.mark.slow
 def test_with_fewer_shards_than_readers_it_is_said_and_records_are_divided(out: Path, stored: Stored) -> None:
     with pytest.warns(UserWarning, match=r"4 shards do not divide among 5 readers.*every 5th record.*--shard-size"):
         readers = shared(out, 5, 5, batch_size=10)
@@ -126,6 +131,7 @@ def test_with_fewer_shards_than_readers_it_is_said_and_records_are_divided(out: 
 @pytest.mark.filterwarnings("ignore:4 shards do not divide")
 @pytest.mark.parametrize("number", [2, 3])
 @pytest.mark.parametrize("cache", [False, True], ids=["streamed", "cache"])
+@pytest.mark.slow
 def test_a_shared_epoch_can_be_entered(out: Path, stored: Stored, number: int, cache: bool) -> None:
     whole = shared(out, number, number, batch_size=2 * number, cache=cache)
     rest = shared(out, number, number, batch_size=2 * number, cache=cache, start_batch=2)

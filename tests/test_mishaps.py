@@ -49,6 +49,7 @@ def deadly(folder: Path, keys: list[str], *, once: str = "") -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_source_that_kills_its_worker_is_a_bad_source(tmp_path: Path) -> None:
     draw_pairs(tmp_path / "data", 40)
     given = options(
@@ -67,6 +68,7 @@ def test_a_source_that_kills_its_worker_is_a_bad_source(tmp_path: Path) -> None:
         assert len(keys_of(tmp_path / "out", "train", row.row)) == 38
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_once_changes_nothing(tmp_path: Path) -> None:
     draw_pairs(tmp_path / "data", 40)
     path = deadly(tmp_path, ["s004"], once=str(tmp_path / "died"))
@@ -80,6 +82,7 @@ def test_a_worker_that_dies_once_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 3, 40, 80])
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     folder, out = draw_pairs(tmp_path / "data", 24), tmp_path / "out"
     real, left = os.fsync, [*range(after)]
@@ -113,6 +116,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.Monk
         (errno.EROFS, "rename manifest"),
     ],
 )
+@pytest.mark.slow
 def test_a_disk_that_fails_anywhere_is_one_clear_error(tmp_path: Path, code: int, point: str) -> None:
     folder, out, done = draw_pairs(tmp_path / "data", 24), tmp_path / "out", False
 

@@ -63,6 +63,7 @@ def until(true: Any) -> None:
     raise AssertionError("it has not come to that within 30 s")
 
 
+@pytest.mark.slow
 def test_load_gives_what_the_local_dataset_gives(url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     for arguments in ({"epochs": 5}, {"split": "validation"}, {"rows": "follow", "epochs": 2}):
@@ -113,6 +114,7 @@ def test_the_next_row_is_fetched_while_one_is_read(url: str, shards: Path, cache
 
 
 @pytest.mark.parametrize("check", ["sizes", "full"])
+@pytest.mark.slow
 def test_a_cached_file_that_was_changed_is_fetched_again(url: str, shards: Path, cache: Path, check: str) -> None:
     put_tree(shards, url)
     expected = pixels(url, rows=[0])
@@ -174,6 +176,7 @@ def test_a_bucket_that_is_read_only_is_read(store: FaultyStore, url: str, shards
         precompute.load(url, lease_dir="s3://bucket/leases")
 
 
+@pytest.mark.slow
 def test_rows_that_are_no_longer_listed_leave_the_cache(url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     held = precompute.read(url, row=1)

@@ -61,6 +61,7 @@ def ask(store: FaultyStore, method: str, content: bytes | None = None) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_the_store_fails_on_request(store: FaultyStore, url: str, kind: str) -> None:
     before, after = b"before" * 1000, b"after" * 1000
     ask(store, "PUT", before)
@@ -100,6 +101,7 @@ def test_from_store_to_store_as_from_disk_to_disk(store: FaultyStore, url: str, 
     assert all(path.endswith("/lock.json") for path in written)
 
 
+@pytest.mark.slow
 def test_from_disk_to_store_and_from_store_to_disk(url: str, local: Path, photos: str, tmp_path: Path) -> None:
     build(local / "photos", url)
     assert_same(objects(url), files_of(local / "shards"))
@@ -225,6 +227,7 @@ def check_fault(store: FaultyStore, url: str, local: Path, photos: str, kind: st
     assert_same(objects(url), files_of(local / "shards"))
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_for_long_ends_the_build_and_the_same_command_goes_on(
     store: FaultyStore, url: str, local: Path, photos: str
 ) -> None:

@@ -175,6 +175,7 @@ class Replay:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.slow
 def test_some_prefixes(name: str, tmp_path: Path) -> None:
     assert Replay(SCENARIOS[name], tmp_path).check_all(every=12, offset=5) > 2
 

@@ -194,6 +194,7 @@ def test_edge_of_the_picture_is_no_outline() -> None:
     assert {c: n for n, c in sheets[1].getcolors(10_000)}[100, 100, 100] == 256 * 256
 
 
+@pytest.mark.slow
 def test_any_size_number_and_text_is_drawn() -> None:
     odd = [Cell(image=np.zeros(shape, np.uint8)) for shape in ((1, 900, 3), (900, 1, 3), (3000, 20, 3))]
     draw_sheet(sheet_with(*odd, Cell(), Cell(text="long " * 200), Cell(text="unbroken" * 100)))

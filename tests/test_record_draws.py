@@ -74,6 +74,7 @@ def everything() -> bytes:
     return prepare(A.Compose([*MANY.values(), A.Resize(16, 16)]), "train").pickled
 
 
+@pytest.mark.slow
 def test_a_record_is_the_same_in_another_process(tmp_path: Path) -> None:
     (tmp_path / "pickled").write_bytes(everything())
     code = """

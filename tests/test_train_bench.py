@@ -157,6 +157,7 @@ def test_help_states_each_option_with_its_default(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("cache", ["auto", "off"])
+@pytest.mark.slow
 def test_a_dataset_is_measured_and_left_as_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], cache: str
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_dataset_is_measured_and_left_as_it_was(
     ]
 
 
+@pytest.mark.slow
 def test_labels_are_measured_too(tmp_path: Path) -> None:
     found = bench(write_classes(tmp_path), BenchOptions(steps=2, base_channels=2, batch_size=8))
     assert min(found.loader, found.step, found.together, found.memory or 0) > 0

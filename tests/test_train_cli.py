@@ -129,6 +129,7 @@ def test_another_backend_is_refused(tmp_path):
     assert done.stderr.startswith("error: KERAS_BACKEND: train needs tensorflow, got 'jax'.")
 
 
+@pytest.mark.slow
 def test_trainer_loads_no_albumentations_and_says_nothing_of_its_own_start():
     program = """
 import sys

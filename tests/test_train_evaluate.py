@@ -23,6 +23,7 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize("split", SIZES)
+@pytest.mark.slow
 def test_every_split_has_its_scores_and_pictures(run, split):
     found = evaluate(run, EvaluateOptions(split=split, batch_size=5))
     third = SIZES[split] // 3

@@ -75,6 +75,7 @@ def continued(masks, tmp_path_factory):
     return SimpleNamespace(run=run, died=died, on_return=on_return, lines=lines, result=result)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_after_its_last_finished_epoch(continued):
     assert [entry["epoch"] for entry in history_of(continued.run)] == ["1", "2", "3"]
     assert any("after epoch 2" in line for line in continued.lines)
@@ -190,6 +191,7 @@ def test_evaluate_refuses_a_missing_split_and_an_unfit_dataset(continued, tmp_pa
         evaluate(tmp_path)
 
 
+@pytest.mark.slow
 def test_classes_end_to_end_without_validation(tmp_path):
     dataset, lines = write_classes(tmp_path / "data", sizes={"train": 24, "test": 9}), []
     result = fit(dataset, run=tmp_path / "run", options=tiny(epochs=4, base_channels=4), say=lines.append)

@@ -93,6 +93,7 @@ def test_smoothing_of_masks_leaves_dice_as_it_is():
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 6, 6)])
+@pytest.mark.slow
 def test_keras_trains_with_weights_of_images_and_of_pixels(shape):
     truth, _, weights = draw(*shape)
     layer = keras.layers.Dense(3) if len(shape) == 1 else keras.layers.Conv2D(3, 1)
@@ -134,6 +135,7 @@ def test_balanced_classes_weigh_the_same_in_the_end():
     assert (counts * weights)[[0, 1, 3]] == pytest.approx([100 / 3] * 3)
 
 
+@pytest.mark.slow
 def test_weights_come_with_the_targets_and_ids_without_an_output_are_still_found(tmp_path):
     data = write_masks(tmp_path / "data", border=255)
     manifest, options = Manifest.load(data), FitOptions(batch_size=4)

@@ -29,6 +29,7 @@ def random_images(*shape):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (37, 50), (9, 70)])
+@pytest.mark.slow
 def test_unet_takes_images_of_any_size(size):
     model = make_unet((*size, 3), 4, base_channels=2, normalize=None)
     logits = model.predict(random_images(1, *size, 3), verbose=0)
@@ -108,6 +109,7 @@ def test_a_backbone_is_saved_and_starts_from_a_file(name, tmp_path):
 @pytest.mark.parametrize(
     "name", ["MobileNetV3Small", *(pytest.param(n, marks=pytest.mark.slow) for n in ("EfficientNetB0", "ResNet50"))]
 )
+@pytest.mark.slow
 def test_a_backbone_is_the_way_down_of_a_unet_of_any_size(name, tmp_path):
     backbone = backbones.make_backbone(name, (64, 64, 3), "none")
     backbone.save(tmp_path / "notop.h5")
@@ -127,6 +129,7 @@ def test_a_network_that_does_not_halve_evenly_is_no_way_down():
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
+@pytest.mark.slow
 def test_a_run_starts_from_the_weights_of_a_whole_model(name, tmp_path):
     task = make_task(Manifest.load(write_masks(tmp_path / "data")))
     model, path = task.make_model(FitOptions(base_channels=2)), tmp_path / name

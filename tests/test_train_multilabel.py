@@ -110,6 +110,7 @@ def trained():
     return network, data, {name: values[-1] for name, values in logs.history.items()}
 
 
+@pytest.mark.slow
 def test_labels_are_learnt_and_measured_as_in_fit(trained):
     network, data, logs = trained
     assert logs["val_mean_average_precision"] > 0.85  # by chance, a half

@@ -82,6 +82,7 @@ def code(tmp_path):
 
 
 @pytest.mark.parametrize("function", ["functional", "of_bytes", "subclassed", "pixels"])
+@pytest.mark.slow
 def test_a_function_makes_a_model_of_bytes_to_logits(function, code):
     task = SEGMENT if function == "pixels" else CLASSIFY
     options = FitOptions(model=f"{code}:{function}")

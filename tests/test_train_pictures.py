@@ -127,6 +127,7 @@ def test_measure_brings_the_samples_in_their_order_from_a_second_pass():
 
 
 @pytest.mark.parametrize("num_classes", [1, 2, 12, 40])
+@pytest.mark.slow
 def test_pictures_of_any_number_of_classes(num_classes):
     generator, names = np.random.default_rng(0), names_of(num_classes)
     image = generator.integers(0, 255, (16, 24, 3), dtype=np.uint8)

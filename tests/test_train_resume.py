@@ -105,6 +105,7 @@ def runs(dataset, tmp_path_factory):
 
 
 @pytest.mark.parametrize("what", ["history", "rows", "checkpoint", "best"])
+@pytest.mark.slow
 def test_killed_in_the_middle_of_epochs_it_ends_the_same(runs, what):
     assert runs.killed[what] == runs.whole[what]
 

@@ -51,6 +51,7 @@ def test_a_constant_rate_warms_up_step_by_step_and_stays():
     assert rates == pytest.approx([0.025, 0.05, 0.075, *[0.1] * 7])
 
 
+@pytest.mark.slow
 def test_without_warm_up_the_first_step_is_at_the_peak():
     for schedule in ("constant", "plateau", "cosine"):
         options = FitOptions(epochs=1, schedule=schedule, warm_up=0.0, learning_rate=0.1)

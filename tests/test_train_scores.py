@@ -51,6 +51,7 @@ def by_hand(num_classes, ignore_class, truth, predicted):
 
 @settings(max_examples=150, deadline=None)
 @given(labelled_batches())
+@pytest.mark.slow
 def test_metric_equals_numpy_pooled_over_batches(case):
     num_classes, ignore_class, batches = case
     metric = PooledScores(num_classes, ignore_class)

@@ -97,6 +97,7 @@ def test_boxes_are_pasted_into_image_mask_and_weights_alike():
 
 
 @pytest.mark.parametrize(("task", "targets"), [(BACKBONE, IDS), (COLOURS, MASKS)])
+@pytest.mark.slow
 def test_mixing_goes_on_from_a_checkpoint_as_if_never_stopped(task, targets, tmp_path):
     weights = np.ones(targets.shape, np.float32)
     whole, parts, again = (make(task, cutmix=0.5)[1] for _ in range(3))
@@ -129,6 +130,7 @@ def weights_after(num_epochs, *, optimizer="adamw", precision="float32", path=No
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.slow
 def test_a_backbone_is_frozen_for_its_epochs_and_learns_after_them(precision):
     first, second, third, fourth = weights_after(4, precision=precision)
     backbone, top = slice(0, 5), slice(5, 7)
@@ -138,6 +140,7 @@ def test_a_backbone_is_frozen_for_its_epochs_and_learns_after_them(precision):
         assert not any(np.array_equal(one, two) for one, two in zip(before[part], after[part], strict=True))
 
 
+@pytest.mark.slow
 def test_freezing_is_the_same_in_one_run_and_in_many(tmp_path):
     network, model, options = make(BACKBONE, freeze_epochs=2, optimizer="adamw")
     step(model, IMAGES, IDS, epochs=3, callbacks=step_callbacks(network, options, steps=2))
@@ -149,6 +152,7 @@ def test_freezing_is_the_same_in_one_run_and_in_many(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.slow
 def test_precision_stays_inside_the_run_and_logits_are_float32(precision, tmp_path):
     before = keras.config.dtype_policy()
     network, model, _ = make(CLASSIFY, precision=precision)

@@ -84,6 +84,7 @@ def test_sources_outside_their_root_are_not_opened(out: Path, field: str, name: 
 
 @pytest.mark.parametrize("value", ["", "a\0b", "\ud800", 3, None, ["a"]])
 @pytest.mark.parametrize("field", ["key", "image", "mask"])
+@pytest.mark.slow
 def test_what_cannot_be_a_name_is_refused(out: Path, field: str, value: Any) -> None:
     with pytest.raises(DatasetError, match=f"sources-train.jsonl: line 1: {field}: "):
         read_listing(edit_listing(out, **{field: value}))

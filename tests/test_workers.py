@@ -142,6 +142,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell what a process took")
+@pytest.mark.slow
 def test_a_worker_stays_below_200_mb_at_a_megapixel_and_64_rows(tmp_path: Path) -> None:
     for i in range(2):
         rng = np.random.default_rng(i)
