@@ -33,6 +33,10 @@ PREVIEW_OPTIONS = (
     "mask_map",
     "ignore_class",
     "mask_fill",
+    "annotations",
+    "drop_empty",
+    "min_visibility",
+    "min_area",
     "limit",
 )
 MAKING_OPTIONS = ("pipeline", "jobs", "backend", "task_timeout", "lease_dir", "quiet")

@@ -30,7 +30,9 @@ def read(path: str | Path, *, split: str = "train", row: int | None = None) -> I
     Returns:
         Iterator over dictionaries: `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `label` (int) and
         `class_name` (str), or `labels` (list of int, ascending, maybe empty) and `class_names` (list of str), or `mask`
-        (uint8 or uint16 [H, W], class ids), and the draw that made it: `seed`, `variant` (−1 in the original row),
+        (uint8 or uint16 [H, W], class ids), or `boxes` (float32 [N, 4]: x_min, y_min, x_max, y_max in pixels of the
+        image) with `labels` (int64 [N]), `class_names` (list of str), `crowd`, `difficult` and `truncated` (bool [N]);
+        and the draw that made it: `seed`, `variant` (−1 in the original row),
         `copy`.
 
     Raises:

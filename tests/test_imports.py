@@ -173,18 +173,19 @@ ALLOWED = {
     "errors": "",
     "text": "",
     "interruption": "",
+    "boxes": "",
     "dataset": "errors",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
     "loading": "dataset errors",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
-    "record": "dataset errors",
+    "record": "boxes dataset errors",
     "options": "errors",
-    "sources": "dataset errors options",
-    "plan": "dataset errors options record sources",
+    "sources": "boxes dataset errors options",
+    "plan": "boxes dataset errors options record sources",
     "reading": "dataset errors record",
     "remake": "dataset errors plan record",
-    "run": "dataset errors interruption options plan reading record remake sources text tfds",
+    "run": "boxes dataset errors interruption options plan reading record remake sources text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources",
     # Looking.

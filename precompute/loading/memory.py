@@ -33,7 +33,7 @@ class HeldExamples:
         dataset = tf.data.Dataset.range(num_rows).flat_map(order.all_in_order).batch(BATCH_SIZE)
         batches = list(dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True))
         with tf.device("CPU:0"):
-            self._values = tuple(tf.concat(parts, axis=0) for parts in zip(*batches, strict=True))
+            self._values = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *batches)
         self._num_rows, self._row_size = num_rows, sum(order.block_sizes)
         self._seed, self._part = seed, part
 
@@ -49,4 +49,4 @@ class HeldExamples:
 
     def examples(self, positions: Any) -> Any:
         """Return the examples at positions, int64 [B]."""
-        return tuple(tf.gather(values, positions) for values in self._values)
+        return tf.nest.map_structure(lambda values: tf.gather(values, positions), self._values)

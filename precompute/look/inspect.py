@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.dataset.leases import held_rows
-from precompute.dataset.manifest import Manifest, Row, Split
+from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.plan.listing import label_of, read_listing
 from precompute.plan.settings import pixel_versions
@@ -51,7 +51,10 @@ class SplitInspection:
         num_bytes: Of all shards.
         rows: Listed rows by seed.
         held: Rows that living readers hold.
-        class_counts: Sources of each class, or of each label, skipped ones left out; empty for masks.
+        class_counts: Sources of each class, or of each label, or boxes of each class, skipped ones left out; empty for
+            masks.
+        boxes: Counts of the boxes in all records; None without boxes.
+        num_without: Sources that have no boxes, skipped ones left out.
     """
 
     num_sources: int
@@ -64,6 +67,8 @@ class SplitInspection:
     rows: list[RowGroup]
     held: list[int]
     class_counts: list[int]
+    boxes: BoxCounts | None = None
+    num_without: int = 0
 
     @property
     def record_bytes(self) -> int:
@@ -125,6 +130,7 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
     split = manifest.splits[name]
     entries = read_listing(DatasetPaths(out).sources(manifest.generation, name))
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == name}
+    used = [entry for key, entry in entries.items() if key not in skipped]
     return SplitInspection(
         num_sources=len(entries),
         num_skipped=len(skipped),
@@ -135,7 +141,9 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
         num_bytes=sum(row.num_bytes for row in split.rows),
         rows=_group(split),
         held=held,
-        class_counts=_count_classes(manifest, [entry for key, entry in entries.items() if key not in skipped]),
+        class_counts=_count_classes(manifest, used),
+        boxes=BoxCounts.total(row.boxes for row in split.rows),
+        num_without=sum(1 for entry in used if entry.get("boxes") == []),
     )
 
 
@@ -157,6 +165,9 @@ def _group(split: Split) -> list[RowGroup]:
 def _count_classes(manifest: Manifest, entries: list[dict[str, Any]]) -> list[int]:
     if manifest.target.kind == "mask":
         return []
+    if manifest.target.kind == "boxes":
+        of_boxes = Counter(row[4] for entry in entries for row in entry.get("boxes", ()))
+        return [of_boxes[label] for label in range(manifest.target.num_classes)]
     labels = [label_of(entry) for entry in entries]
     counts = Counter(index for label in labels for index in (label if isinstance(label, tuple) else (label,)))
     return [counts[label] for label in range(manifest.target.num_classes)]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
 from precompute.options import MOST_COPIES
@@ -14,6 +15,7 @@ from precompute.sources.source import Sources
 
 __all__ = [
     "Entry",
+    "boxes_of_entry",
     "compare_listing",
     "label_of",
     "listing_lines",
@@ -47,12 +49,14 @@ def listing_lines(
 
 
 def _entry(sources: Sources, i: int, sha256: Mapping[str, str], mask_sha256: Mapping[str, str]) -> Entry:
-    key, label = sources.keys[i], sources.label(i)
+    key, label, boxes = sources.keys[i], sources.label(i), sources.boxes_of(i)
     return {
         "key": key,
         "image": sources.images[i],
         "mask": None if sources.masks is None else sources.masks[i],
         "label": list(label) if isinstance(label, tuple) else label,
+        "boxes": None if boxes is None else boxes.to_rows(),
+        "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
         "group": None if sources.groups is None else sources.groups[i],
         "copies": sources.num_copies(i),
         "num_bytes": sources.num_bytes[i],
@@ -93,8 +97,28 @@ def _check_entry(entry: Any, where: str) -> None:
             raise DatasetError(f"{where}: {name}: {value!r:.60} cannot be a name.")
     if not _is_label(entry.get("label", 0)):
         raise DatasetError(f"{where}: label: expected a class index or a list of them, got {entry['label']!r:.60}.")
+    _check_boxes(entry, where)
     if not 1 <= entry.get("copies", 1) <= MOST_COPIES:
         raise DatasetError(f"{where}: copies: expected 1 to {MOST_COPIES}, got {entry['copies']!r:.60}.")
+
+
+def _check_boxes(entry: Entry, where: str) -> None:
+    rows, size = entry.get("boxes", []), entry.get("boxes_size", [1, 1])
+    if not (isinstance(rows, list) and all(map(_is_box, rows))):
+        raise DatasetError(f"{where}: boxes: expected a list of four sides, class index and flags each.")
+    if not (isinstance(size, list) and len(size) == 2 and all(_is_index(n) and 0 < n < 2**31 for n in size)):
+        raise DatasetError(f"{where}: boxes_size: expected width and height, got {size!r:.60}.")
+
+
+def _is_box(row: Any) -> bool:
+    if not isinstance(row, list) or len(row) != 6:
+        return False
+    sides = all(isinstance(side, int | float) and not isinstance(side, bool) and abs(side) < 2**31 for side in row[:4])
+    return sides and _is_index(row[4]) and _is_index(row[5]) and 0 <= row[4] < 2**31 and 0 <= row[5] < 256
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_label(value: Any) -> bool:
@@ -115,6 +139,14 @@ def label_of(entry: Entry) -> Label | None:
     return tuple(label) if isinstance(label, list) else label
 
 
+def boxes_of_entry(entry: Entry) -> Boxes | None:
+    """Return the boxes of a source; None when it has another target."""
+    if "boxes" not in entry:
+        return None
+    size = entry.get("boxes_size")
+    return Boxes.of_rows(entry["boxes"], None if size is None else (size[0], size[1]))
+
+
 def split_of_keys(listing: Mapping[str, Mapping[str, Entry]]) -> dict[str, str]:
     """Return the split that each key was assigned to."""
     return {key: split for split, entries in listing.items() for key in entries}
@@ -130,13 +162,16 @@ def sources_of_listing(
     label_sets = [label for label in labels if isinstance(label, tuple)]
     masks = [entry.get("mask") for entry in entries]
     groups = [entry.get("group") for entry in entries]
+    boxes = [found for entry in entries if (found := boxes_of_entry(entry)) is not None]
+    no_label = any(masks) or label_sets or boxes
     return Sources(
         root=None if root is None else Path(root),
         keys=[key for key, _ in pairs],
         images=[entry["image"] for entry in entries],
         masks=[mask for mask in masks if mask is not None] if any(masks) else None,
-        labels=[label for label in labels if isinstance(label, int)] if not any(masks) and not label_sets else None,
+        labels=None if no_label else [label for label in labels if isinstance(label, int)],
         label_sets=label_sets or None,
+        boxes=BoxColumn.of_images(boxes) if boxes else None,
         splits=[split for _, split in pairs],
         groups=groups if any(groups) else None,
         num_bytes=[entry["num_bytes"] for entry in entries],

@@ -16,13 +16,24 @@ from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.settings import fingerprint, pixel_versions
 from precompute.plan.survey import Sample, Survey, check_binary_masks, decode_sample, survey
+from precompute.record.box_rules import BoxRules
 from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import RecordSpec, source_id
 from precompute.sources.source import Sources
 
-__all__ = ["complete_pipelines", "known_num_classes", "make_plan", "make_settings", "make_spec", "prepare_pipelines"]
+__all__ = [
+    "box_rules",
+    "complete_pipelines",
+    "known_num_classes",
+    "make_plan",
+    "make_settings",
+    "make_spec",
+    "prepare_pipelines",
+]
+
+BOX_RULES = ("min_visibility", "min_area")
 
 
 def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
@@ -34,8 +45,23 @@ def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
     if options.pipeline is None:
         raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
     fill = options.default_mask_fill if kind == "mask" else None
+    rules = box_rules(options, kind)
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
-    return {split: prepare(pipeline, split, mask_fill=fill) for split, pipeline in given.items()}
+    return {split: prepare(pipeline, split, mask_fill=fill, box_rules=rules) for split, pipeline in given.items()}
+
+
+def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
+    """Return which boxes are kept, where sources have boxes.
+
+    Raises:
+        UsageError: Rules for boxes were given, and there are none.
+    """
+    rules = BoxRules(min_visibility=options.min_visibility, min_area=options.min_area)
+    if kind == "boxes":
+        return rules
+    if rules != BoxRules():
+        raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
+    return None
 
 
 def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], image: Image) -> dict[str, Prepared]:
@@ -47,7 +73,8 @@ def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], imag
         image: Size that the train pipeline gives.
     """
     wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
-    plain = prepare(resize(image.height, image.width), "validation")
+    rules = next((p.box_rules for p in prepared.values()), None)
+    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules)
     return {split: prepared.get(split, plain) for split in wanted}
 
 
@@ -64,6 +91,9 @@ def make_settings(
     if sources.kind == "mask":
         pixels["mask_map"] = {str(old): new for old, new in sorted(options.mask_map.items())}
         pixels["mask_dtype"] = mask_dtype
+    pixels |= {
+        name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)
+    }  # where they are set
     dataset = {
         "root": None if sources.root is None else str(sources.root),
         "validation_split": options.validation_split,
@@ -79,7 +109,13 @@ def make_settings(
         "ignore_class": options.ignore_class,
         "class_names": sources.class_names,
     }
-    later = ("class_copies", "balance", "no_mirroring")  # named only where they are set: format 1.0 did not know them
+    later = (
+        "class_copies",
+        "balance",
+        "no_mirroring",
+        "annotations",
+        "drop_empty",
+    )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
     return settings

@@ -52,7 +52,7 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
         mask = None if sources.masks is None else sources.path(sources.masks[i])
         image = sources.path(sources.images[i])
         try:
-            decoded.append(decode_source(sources.keys[i], image, mask, sources.label(i), spec))
+            decoded.append(decode_source(sources.keys[i], image, mask, sources.label(i), spec, sources.boxes_of(i)))
         except RejectedSource as error:
             rejected.append(str(error))
     if not decoded:
@@ -96,7 +96,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
     for variant in range(-(-NUM_SIZED // len(sample.decoded))):
         for source in sample.decoded:
             try:
-                image, mask = augment(source, pipeline, spec, seed=0, variant=variant)
+                image, target = augment(source, pipeline, spec, seed=0, variant=variant)
             except UnknownIds as error:  # no fault of the source
                 raise PipelineError(f"pipeline of {sample.split}: {error}.") from error
             except RejectedSource as error:
@@ -104,7 +104,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
                 continue
             sizes.setdefault((image.shape[0], image.shape[1]), source.key)
             if variant == 0:
-                record = encode_record(source, image, mask, spec, seed=0, variant=0)
+                record = encode_record(source, image, target, spec, seed=0, variant=0)
                 lengths.append(len(record) + FRAMING_BYTES)
         if variant == 0:
             record_s = (time.perf_counter() - start) / len(sample.decoded)

@@ -134,6 +134,7 @@ def _place(sources: Sources, i: int, copy: int, entries: Mapping[str, Entry]) ->
         image=str(sources.path(sources.images[i])),
         mask=None if sources.masks is None else str(sources.path(sources.masks[i])),
         label=sources.label(i),
+        boxes=sources.boxes_of(i),
         sha256=entry.get("sha256"),
         mask_sha256=entry.get("mask_sha256"),
     )

@@ -54,6 +54,8 @@ class Making:
             mask_map={int(old): new for old, new in pixels.get("mask_map", {}).items()},
             num_classes=dataset["num_classes"],
             ignore_class=dataset["ignore_class"],
+            min_visibility=pixels.get("min_visibility", 0.0),
+            min_area=pixels.get("min_area", 0.0),
             jobs=self.jobs,
             backend=self.backend,
             task_timeout=self.task_timeout,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from precompute.dataset.json_files import dump, parse_json, read_json
+from precompute.dataset.manifest import BoxCounts
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
 from precompute.run.files import write_whole
@@ -56,6 +57,7 @@ class Receipt:
         column_sha256: Of the block's `Column`: all rows must have been made from the same files.
         bad: Sources of this block that failed while it was written; they are among `cell.skipped`.
         cpu_features: OpenCV's feature line of the machine that wrote it.
+        boxes: Counts of its boxes, where records have boxes.
     """
 
     cell: Cell
@@ -66,6 +68,7 @@ class Receipt:
     column_sha256: str
     cpu_features: str
     bad: list[Bad] = field(default_factory=list)
+    boxes: BoxCounts | None = None
 
     def save(self, paths: DatasetPaths, generation: str) -> None:
         """Leave the receipt; its shard must have its final name by now."""

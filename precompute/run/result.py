@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import BoxCounts, Manifest
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.text import format_bytes, format_count
 
@@ -57,6 +57,9 @@ class BuildResult:
                 f"  {name}: {split.num_places:,} {self._noun(name)} × {format_count(len(split.rows), 'row')} in "
                 f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
             )
+            boxes = BoxCounts.total(row.boxes for row in split.rows)
+            if boxes is not None:
+                lines.append(f"    {boxes.num_boxes:,} boxes; {_emptied(boxes.num_empty)}")
         if self.manifest.skipped:
             lines.append(f"  {len(self.manifest.skipped)} bad sources were left out of all rows")
         train = self.manifest.splits.get("train")
@@ -113,3 +116,9 @@ class BuildResult:
                 f"{format_count(split.num_blocks * len(rows), 'shard')}, about {size}"
             )
         return "\n".join(lines)
+
+
+def _emptied(number: int) -> str:
+    if not number:
+        return "every record has some"
+    return f"{format_count(number, 'record')} without any: their sources have none, or all were cut off; kept"

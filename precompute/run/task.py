@@ -11,10 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from precompute.dataset.manifest import ORIGINAL_VARIANT, Label
+from precompute.boxes import Boxes
+from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Label
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.interruption import leave_to_parent
+from precompute.record.box_features import count_boxes
 from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
 from precompute.run.files import ShardWriter, commit, write_whole
@@ -58,6 +60,7 @@ class Place:
     image: str
     mask: str | None
     label: Label | None
+    boxes: Boxes | None = None
     sha256: str | None = None  # what the files held when earlier rows were made, if there are any
     mask_sha256: str | None = None
 
@@ -105,7 +108,7 @@ def run_task(job: Job, task: Task) -> TaskDone:
     with _one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
         note = stack.enter_context(Whereabouts(paths.whereabouts))
-        column, bad = _write_places(job, task, writers, note)
+        column, bad, counts = _write_places(job, task, writers, note)
         note.leave()
         hashes = [writer.finish() for writer in writers]
         commit([(writer.meanwhile, writer.final) for writer in writers])
@@ -113,7 +116,7 @@ def run_task(job: Job, task: Task) -> TaskDone:
         write_whole(paths.column(job.generation, task.split, task.block), content, paths.temporary)
         # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
         skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in column.sha256)})
-        for (row, seed, variant), writer, sha256 in zip(task.rows, writers, hashes, strict=True):
+        for (row, seed, variant), writer, sha256, boxes in zip(task.rows, writers, hashes, counts, strict=True):
             Receipt(
                 cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
                 fingerprint=job.fingerprint,
@@ -123,6 +126,7 @@ def run_task(job: Job, task: Task) -> TaskDone:
                 column_sha256=hashlib.sha256(content).hexdigest(),
                 bad=[*task.known_bad, *bad],
                 cpu_features=cv2.getCPUFeaturesLine(),
+                boxes=boxes,
             ).save(paths, job.generation)
     return TaskDone(
         num_records=sum(writer.num_records for writer in writers), num_bytes=sum(writer.num_bytes for writer in writers)
@@ -144,11 +148,14 @@ def _open_shard(paths: DatasetPaths, job: Job, task: Task, row: int) -> ShardWri
     return ShardWriter(final, paths.temporary, buffer_bytes=max(8192, BUFFER_BYTES // len(task.rows)))
 
 
-def _write_places(job: Job, task: Task, writers: Sequence[ShardWriter], note: Whereabouts) -> tuple[Column, list[Bad]]:
+def _write_places(
+    job: Job, task: Task, writers: Sequence[ShardWriter], note: Whereabouts
+) -> tuple[Column, list[Bad], list[BoxCounts | None]]:
     pipeline = Pipeline(job.pipelines[task.split], own_process=job.own_process)
     original = Pipeline(job.pipelines["original"], own_process=job.own_process) if "original" in job.pipelines else None
     column, bad, found = Column(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
     failed = set(task.skipped)
+    counts: list[BoxCounts | None] = [BoxCounts() if job.spec.kind == "boxes" else None for _ in writers]
     for place in task.places:
         if place.key in failed:
             continue
@@ -156,10 +163,12 @@ def _write_places(job: Job, task: Task, writers: Sequence[ShardWriter], note: Wh
         for writer in writers:
             writer.mark()
         try:
-            source = decode_place(place, job.spec)
+            source, of_place = decode_place(place, job.spec), list[BoxCounts | None]()
             for (_, seed, variant), writer in zip(task.rows, writers, strict=True):
                 chosen = original if variant == ORIGINAL_VARIANT and original is not None else pipeline
-                writer.write(render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy))
+                record = render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy)
+                writer.write(record)
+                of_place.append(BoxCounts.of_record(count_boxes(record)) if source.boxes is not None else None)
         except RejectedSource as error:
             # Absent from all rows: what earlier rows hold of it is taken back.
             for writer in writers:
@@ -167,12 +176,13 @@ def _write_places(job: Job, task: Task, writers: Sequence[ShardWriter], note: Wh
             bad.append(Bad(key=place.key, reason=str(error)))
             failed.add(place.key)
             continue
+        counts = [BoxCounts.total(pair) for pair in zip(counts, of_place, strict=True)]
         column.sha256[place.key] = source.sha256
         if source.mask is not None and source.mask_sha256 is not None:
             column.mask_sha256[place.key] = source.mask_sha256
             found |= np.bincount(source.mask.reshape(-1), minlength=65_536).astype(bool)
     column.class_ids.extend(int(i) for i in np.flatnonzero(found))
-    return column, bad
+    return column, bad, counts
 
 
 def decode_place(place: Place, spec: RecordSpec) -> Decoded:
@@ -182,7 +192,7 @@ def decode_place(place: Place, spec: RecordSpec) -> Decoded:
         RejectedSource: It cannot be used, or is not what earlier rows were made from.
     """
     mask = None if place.mask is None else Path(place.mask)
-    source = decode_source(place.key, Path(place.image), mask, place.label, spec)
+    source = decode_source(place.key, Path(place.image), mask, place.label, spec, place.boxes)
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
         (place.mask, place.mask_sha256, source.mask_sha256),
