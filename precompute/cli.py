@@ -20,6 +20,7 @@ INTERRUPTED = "interrupted: what is finished is kept; run the same command again
 PREVIEW_OPTIONS = (
     "pipeline",
     "image_size",
+    "max_source_size",
     "seed",
     "validation_split",
     "test_split",

@@ -100,6 +100,12 @@ class BuildOptions:
     image_size: tuple[int, int] | None = _option(
         None, "one number, or height and width: for presets and pipelines that are functions", parse=str, nargs="+"
     )
+    max_source_size: int | None = _option(
+        None,
+        "shrink sources whose longer side has more than N pixels to N while decoding, their masks with them, before "
+        "the pipeline; smaller ones stay as they are. Quicker; pixels change, so it is kept in the manifest",
+        parse=int,
+    )
     image_format: str = _option("jpeg", "encoding of images; masks are always lossless", choices=ENCODINGS)
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
     validation_split: float = _option(0.0, "fraction of sources for validation, by class and group", parse=float)
@@ -188,6 +194,7 @@ class BuildOptions:
         self._check_range("quality", 1, 100)
         self._check_range("jobs", 1)
         self._check_range("limit", 1)
+        self._check_range("max_source_size", 16)
         self._check_range("num_classes", 1, 65_536)
         self._check_range("ignore_class", 0, 65_535)
         self._check_range("shard_size", 1024)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, UsageError
 from precompute.record.pipeline import Pipeline, Prepared
-from precompute.record.render import RecordSpec, augment, decode_source
+from precompute.record.render import Decoded, RecordSpec, augment, decode_source
 from precompute.record.transforms import albumentations, leaves
 from precompute.remake import prepare_like, rebuild_pipelines, stored_spec
 from precompute.sources.walk import walk
@@ -34,7 +34,7 @@ class PreparedImage:
         key: Its name among the others: the path below their common parent, without suffix unless two would be equal.
         path: Of the file.
         image: uint8 [H, W, 3], RGB, as the pipeline gives it; None when the file cannot be used.
-        source: uint8 [H0, W0, 3], RGB, as decoded, upright; None when the file cannot be used.
+        source: uint8 [H0, W0, 3], RGB, as decoded, upright, in its full size; None when the file cannot be used.
         problem: Why it cannot be used; None when it can.
     """
 
@@ -71,7 +71,12 @@ class PreparedImages:
             except RejectedSource as error:
                 yield PreparedImage(key=key, path=path, problem=str(error))
             else:
-                yield PreparedImage(key=key, path=path, image=image, source=source.image)
+                yield PreparedImage(key=key, path=path, image=image, source=self._full(source, path))
+
+    def _full(self, source: Decoded, path: Path) -> NDArray[np.uint8]:
+        if source.full_size is None:
+            return source.image
+        return decode_source(source.key, path, None, None, replace(self._spec, max_source_size=None)).image
 
 
 def prepare_images(

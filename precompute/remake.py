@@ -158,6 +158,7 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
         max_class_id=manifest.target.num_classes - 1,
         ignore_class=manifest.target.ignore_class,
         mask_dtype=manifest.target.dtype or "uint16",
+        max_source_size=pixels.get("max_source_size"),  # named only where it was set
     )
 
 

@@ -281,6 +281,18 @@ def test_an_image_of_another_size_is_a_bad_source(tmp_path: Path) -> None:
         decode_source("a", tmp_path / "a.png", None, None, spec, boxes)
 
 
+def test_boxes_of_shrunk_sources_stay_where_they_are(tmp_path: Path) -> None:
+    image = np.zeros((80, 120, 3), np.uint8)
+    image[8:40, 16:64] = (250, 20, 20)
+    save(tmp_path / "a.png", image)
+    given = options(pipeline=A.Compose([A.NoOp()]), variants=1, validation_split=0, max_source_size=60)
+    precompute.build(output=tmp_path / "out", images=[tmp_path / "a.png"], boxes=[[(16, 8, 64, 40, "bar")]], **given)
+    (example,) = precompute.read(tmp_path / "out")
+    assert example["image"].shape == (40, 60, 3)
+    np.testing.assert_allclose(example["boxes"], [[8, 4, 32, 20]], atol=1e-4)
+    assert (example["image"][5:19, 9:31] == (250, 20, 20)).all()
+
+
 def test_a_damaged_image_is_said_when_it_is_decoded(drawn: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, truth = drawn
     given = lists_of(folder, truth)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from decoded import random_pixels, saved, smooth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from precompute.errors import RejectedSource
 from precompute.record.pixels import decode_image, decode_mask, encode_image, encode_mask
@@ -52,6 +56,32 @@ def test_tensorflow_sees_what_was_meant() -> None:
     decoded = tf.io.decode_jpeg(jpeg).numpy().astype(int)
     assert np.abs(decoded - image).mean() < 2 and np.abs(decoded - decode_image(jpeg)).max() <= 4
     assert len(encode_image(image, "jpeg", 40)) < len(jpeg)
+
+
+@given(
+    st.sampled_from([np.uint8, np.uint16]).flatmap(
+        lambda dtype: arrays(dtype, st.tuples(st.integers(1, 40), st.integers(1, 40)), fill=st.integers(0, 255))
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_a_mask_is_a_plain_grey_png_that_every_reader_gives_back(ids: Any) -> None:
+    tf = pytest.importorskip("tensorflow")
+    content = encode_mask(ids, "png")
+    bits, kind = content[24:26]  # Source: PNG specification, IHDR: width, height, depth, colour type
+    assert (bits, kind) == (8 * ids.itemsize, 0)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), ids)
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), ids)
+    decoded = tf.io.decode_png(content, channels=1, dtype=tf.as_dtype(ids.dtype)).numpy()
+    np.testing.assert_array_equal(decoded[..., 0], ids)
+
+
+def test_masks_are_written_without_filters() -> None:
+    """Which is what TensorFlow decodes soonest; OpenCV's own default has one in each row."""
+    ids = np.repeat(random_pixels(32, 4, high=3), 16, axis=1)
+    content = encode_mask(ids, "png")
+    start = content.index(b"IDAT")
+    rows = zlib.decompress(content[start + 4 : start + 4 + int.from_bytes(content[start - 4 : start], "big")])
+    assert rows == b"".join(b"\0" + row.tobytes() for row in ids)
 
 
 # A source: image and mask together.

@@ -88,6 +88,8 @@ def make_settings(
         "quality": options.quality if options.image_format == "jpeg" else None,
         "versions": pixel_versions(),
     }
+    if options.max_source_size is not None:  # format 1.0 did not know it
+        pixels["max_source_size"] = options.max_source_size
     if sources.kind == "mask":
         pixels["mask_map"] = {str(old): new for old, new in sorted(options.mask_map.items())}
         pixels["mask_dtype"] = mask_dtype
@@ -136,6 +138,7 @@ def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask
         max_class_id=highest if num_classes is None else num_classes - 1,
         ignore_class=options.ignore_class,
         mask_dtype=mask_dtype or "uint16",
+        max_source_size=options.max_source_size,
     )
 
 

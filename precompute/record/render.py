@@ -21,7 +21,8 @@ from precompute.record.box_features import box_features
 from precompute.record.example import Value, encode_example
 from precompute.record.mask_ids import AllowedIds, UnknownIds
 from precompute.record.pipeline import Pipeline, Target
-from precompute.record.pixels import decode_image, decode_mask, encode_image, encode_mask
+from precompute.record.pixels import decode_mask, decode_shrunk, encode_image, encode_mask
+from precompute.record.shrinking import shrink_mask
 
 __all__ = ["Decoded", "RecordSpec", "augment", "decode_source", "encode_record", "render", "source_id"]
 
@@ -41,6 +42,7 @@ class RecordSpec:
         max_class_id: Largest id that a mask may hold after the map, the ignore class apart.
         ignore_class: Id that may stand in masks beside the classes.
         mask_dtype: ``"uint8"`` or ``"uint16"``.
+        max_source_size: Pixels that the longer side of a source may have; larger ones are shrunk while decoding.
     """
 
     height: int | None
@@ -53,6 +55,7 @@ class RecordSpec:
     max_class_id: int = 255
     ignore_class: int | None = None
     mask_dtype: str = "uint8"
+    max_source_size: int | None = None
 
     @property
     def mask_encoding(self) -> str:
@@ -67,12 +70,13 @@ class Decoded:
     Attributes:
         key: The source's key.
         filename: Name of the image file.
-        image: uint8 [H, W, 3], RGB.
-        mask: uint8 or uint16 [H, W], or None.
+        image: uint8 [H, W, 3], RGB; shrunk if it was larger than the spec allows.
+        mask: uint8 or uint16 [H, W], or None; shrunk likewise.
         label: Class index, sorted class indices where images have several labels, or None.
         sha256: Of the image file's bytes.
         mask_sha256: Of the mask file's bytes, or None.
         boxes: Around its objects, or None.
+        full_size: Height and width of a source that was shrunk, before that; None for others.
     """
 
     key: str
@@ -83,6 +87,7 @@ class Decoded:
     sha256: str
     mask_sha256: str | None
     boxes: Boxes | None = None
+    full_size: tuple[int, int] | None = None
 
     @property
     def target(self) -> Target:
@@ -113,19 +118,21 @@ def decode_source(
     Raises:
         RejectedSource: A file is missing or not usable; the message names it.
     """
-    content, pixels = _read(image, decode_image)
+    content, (pixels, full_size) = _read(image, lambda content: decode_shrunk(content, spec.max_source_size))
+    shrunk = full_size != pixels.shape[:2]
     ids, mask_hash = None, None
     if mask is not None:
         mask_content, stored = _read(mask, decode_mask)
         ids = _with_path(mask, lambda: _class_ids(stored, spec))
         mask_hash = hashlib.sha256(mask_content).hexdigest()
-        if ids.shape != pixels.shape[:2]:
+        if ids.shape != full_size:
             raise RejectedSource(
                 f"{mask}: is {ids.shape[1]}×{ids.shape[0]} pixels, but its image {image} is "
-                f"{pixels.shape[1]}×{pixels.shape[0]}; both must have one size"
+                f"{full_size[1]}×{full_size[0]}; both must have one size"
             )
+        ids = shrink_mask(ids, pixels.shape[:2]) if shrunk else ids
     if boxes is not None:
-        boxes = _of_size(image, pixels, boxes)
+        boxes = _of_size(image, full_size, boxes)
     return Decoded(
         key=key,
         filename=image.name,
@@ -135,11 +142,13 @@ def decode_source(
         sha256=hashlib.sha256(content).hexdigest(),
         mask_sha256=mask_hash,
         boxes=boxes,
+        full_size=full_size if shrunk else None,
     )
 
 
-def _of_size(image: Path, pixels: NDArray[np.uint8], boxes: Boxes) -> Boxes:
-    height, width = pixels.shape[:2]
+def _of_size(image: Path, full_size: tuple[int, int], boxes: Boxes) -> Boxes:
+    """Return the boxes with the size of their image, before it was shrunk: as shares they stay where they are."""
+    height, width = full_size
     if boxes.size == UNKNOWN_SIZE:
         return replace(boxes, size=(width, height))
     if boxes.size is not None and boxes.size != (width, height):
@@ -243,7 +252,7 @@ def source_id(key: str) -> int:
     return int.from_bytes(hashed, "little") % 2**53  # what a float64 holds exactly
 
 
-def _read(path: Path, decode: Any) -> tuple[bytes, NDArray[Any]]:
+def _read(path: Path, decode: Any) -> tuple[bytes, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -51,6 +51,7 @@ class Making:
         return BuildOptions(
             image_format=pixels["image_format"],
             quality=pixels["quality"] or 95,
+            max_source_size=pixels.get("max_source_size"),
             mask_map={int(old): new for old, new in pixels.get("mask_map", {}).items()},
             num_classes=dataset["num_classes"],
             ignore_class=dataset["ignore_class"],

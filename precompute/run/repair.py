@@ -94,4 +94,6 @@ def _put_back(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, brok
 
 
 def _why(reason: str) -> str:
-    return reason or "other bytes come out now; another processor rounds otherwise"
+    return reason or (
+        "other bytes come out now: another processor rounds otherwise, or another version of this package wrote it"
+    )

@@ -10,6 +10,7 @@ from typing import Any
 from precompute.errors import UsageError
 from precompute.options import BuildOptions
 from precompute.sources.box_checks import drop_empty
+from precompute.sources.detection import find_boxes
 from precompute.sources.folders import find_sources
 from precompute.sources.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
@@ -42,6 +43,11 @@ def find(
             "source: expected a folder, an iterable of Source, or images=[…] with labels=[…], masks=[…] or boxes=[…]."
         )
     if isinstance(source, str | Path):
+        boxed = find_boxes(source, options)
+        if boxed is not None:
+            return drop_empty(boxed) if options.drop_empty else boxed
+        if options.drop_empty:
+            raise UsageError(f"drop_empty: it leaves out images without boxes; there are no boxes in {source}.")
         return find_sources(
             source,
             images=options.images,
