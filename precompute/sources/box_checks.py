@@ -51,8 +51,8 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
     if not len(of_box):
         raise SourceError(f"{where}: not one of the {len(column):,} images has a box; there is nothing to detect.")
     clipped = np.clip(column.corners, 0, np.hstack([sizes, sizes]))
-    flat = (column.corners[:, :2] >= column.corners[:, 2:]).any(axis=1)
-    outside = np.logical_not(flat) & (clipped[:, :2] >= clipped[:, 2:]).any(axis=1)
+    flat = np.asarray((column.corners[:, :2] >= column.corners[:, 2:]).any(axis=1))
+    outside = np.logical_not(flat) & np.asarray((clipped[:, :2] >= clipped[:, 2:]).any(axis=1))
     cut = np.logical_not(flat | outside) & (clipped != column.corners).any(axis=1)
     kept = np.logical_not(flat | outside)
     if not kept.any():

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from precompute.boxes import CROWD, UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.errors import SourceError, first_few
@@ -203,6 +204,7 @@ def _add_row(
 ) -> None:
     where = f"{path.name}: annotation {annotation.get('id')}"
     image_id, category, box = (annotation.get(name) for name in ("image_id", "category_id", "bbox"))
+    box = _around(annotation.get("segmentation")) if box is None else box
     if str(image_id) not in rows:
         problems.unknown_images.append(f"{where}: image_id {image_id!r}")
     elif str(category) not in index:
@@ -223,6 +225,19 @@ def _is_box(box: Any) -> bool:
     )
 
 
+def _around(segmentation: Any) -> list[float] | None:
+    """Return the box around polygons, for files that leave it out; None where there are none."""
+    polygons = segmentation if isinstance(segmentation, list) else []
+    try:
+        points = [float(number) for polygon in polygons for number in polygon]
+    except (TypeError, ValueError):
+        return None
+    if not points or any(len(polygon) % 2 for polygon in polygons):
+        return None
+    x, y = points[::2], points[1::2]
+    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+
+
 def _size(image: Json) -> tuple[int, int] | None:
     width, height = image.get("width"), image.get("height")
     known = all(isinstance(side, int) and 0 < side < 2**31 for side in (width, height))
@@ -234,6 +249,8 @@ def _locate(
 ) -> FoundImage | None:
     """Return the file that is meant: one whose path ends so; of several, the one of the file's folder or split."""
     parts = name.replace("\\", "/").split("/")
+    if parts[-1] not in by_name:
+        parts = unquote(name).split("/")  # some programs write file names as parts of addresses
     candidates = by_name.get(parts[-1], [])
     whole = [image for image in candidates if f"/{image.path}".endswith("/" + "/".join(parts))]
     for chosen in (whole, candidates):

@@ -1,9 +1,9 @@
 """Pascal VOC: an xml file an image, and lists of the images of each split.
 
-Source: https://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf, sections 3 and 4 (files): pixels are counted from
-1, and x_max, y_max are the last ones inside. Programs that write the same xml, labelImg first, write edges instead: x_max
-is where the box ends. Files of PASCAL's own are known by the database that they name; their x_min and y_min are taken
-down by 1, so that they become edges. All others are taken as written. Where that is wrong, and pixels were meant, boxes
+Source: https://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf, sections 3 and 4 (files): pixels are counted
+from 1, and x_max, y_max are the last ones inside. Programs that write the same xml, labelImg first, write edges: x_max
+is where the box ends. PASCAL's own files are known by the database that they name; their x_min and y_min are taken down
+by 1, so that they become edges. All others are taken as written. Where that is wrong, and pixels were meant, boxes
 begin one pixel too far right and below, which moves their middles by half a pixel.
 """
 

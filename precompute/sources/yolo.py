@@ -46,7 +46,7 @@ OTHER_TEXTS = (
     "requirements.txt",
     *(f"{name}.txt" for name in SPLIT_FOLDERS),
 )
-A_LITTLE = 1e-3  # how far beyond the image a share may lie by rounding; more is taken for pixels
+MOST = 2.0  # a share of a box that reaches beyond its image, and is clipped; more is taken for pixels
 
 
 @dataclass
@@ -148,13 +148,13 @@ def _splits_of_yaml(found: FoundImages, data_yaml: Path | None) -> dict[str, str
     twice = []
     for name in ("train", "val", "test"):
         entries = content.get(name) or []
-        for entry in entries if isinstance(entry, list) else [entry]:
+        for entry in entries if isinstance(entries, list) else [entries]:
             for path in _named_images(found, str(entry), starts):
                 if splits.setdefault(path, SPLIT_FOLDERS[name]) != SPLIT_FOLDERS[name]:
                     twice.append(path)
     remedy = "Expected each in one of train, val and test; for a split by chance, take train and val out of it."
     raise_problems(f"{data_yaml}: its splits overlap.", [listed("Images in two of them", twice, remedy)])
-    return splits
+    return splits if len(set(splits.values())) > 1 else {}  # else fractions may still divide them
 
 
 def _named_images(found: FoundImages, entry: str, starts: Sequence[Path]) -> Iterator[str]:
@@ -258,7 +258,7 @@ def _row(words: Sequence[str], names: list[str] | None) -> tuple[float, float, f
         raise ValueError(f"expected the number of a class, 0 or more, got {words[0]}")
     if names is not None and label >= len(names):
         raise ValueError(f"class {int(label)}, but there are {len(names)} names (0 to {len(names) - 1})")
-    if max(sides) > 1 + A_LITTLE or min(sides) < -A_LITTLE:
+    if max(map(abs, sides)) > MOST:
         raise ValueError(f"expected shares from 0 to 1, got {max(sides, key=abs):g}: are these pixels?")
     return (*_corners(sides), int(label), 0)
 
