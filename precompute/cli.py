@@ -68,12 +68,16 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = _command(commands, "build", _build, "write variants of all sources, or go on with what is there")
-    build.add_argument("source", type=Path, metavar="SOURCE", help="folder of the sources")
-    build.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    build.add_argument(
+        "source", metavar="SOURCE", help="folder of the sources, or the URL of one, such as s3://bucket/photos"
+    )
+    build.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     _add_options(build, [f.name for f in dataclasses.fields(BuildOptions)])
 
     preview = _command(commands, "preview", _preview, "draw sources and variants of them, writing no dataset")
-    preview.add_argument("source", type=Path, metavar="SOURCE", help="folder of the sources")
+    preview.add_argument(
+        "source", metavar="SOURCE", help="folder of the sources, or the URL of one, such as s3://bucket/photos"
+    )
     preview.add_argument(
         "--output", type=Path, default=Path("preview.png"), metavar="PNG", help="the picture (preview.png)"
     )
@@ -83,26 +87,26 @@ def make_parser() -> argparse.ArgumentParser:
     _add_options(preview, PREVIEW_OPTIONS)
 
     inspect = _command(commands, "inspect", _inspect, "show what a dataset holds")
-    inspect.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    inspect.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     inspect.add_argument("--output", dest="sheet", type=Path, metavar="PNG", help="also draw stored records here")
 
     verify = _command(commands, "verify", _verify, "compare all files with what the manifest says of them")
-    verify.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    verify.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     verify.add_argument(
         "--sources", type=int, default=0, metavar="K", help="also make K random records again from the sources (0)"
     )
     verify.add_argument("--pipeline", metavar="FILE", help="for --sources, where the manifest cannot hold the pipeline")
-    verify.add_argument("--source", type=Path, metavar="DIR", help="folder of the sources, where it has moved")
+    verify.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
 
     regenerate = _command(commands, "regenerate", _regenerate, "replace rows by as many under a new seed")
-    regenerate.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    regenerate.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     regenerate.add_argument("--seed", type=int, required=True, help="the new seed")
     _add_making(regenerate)
 
     follow = _command(
         commands, "follow", _follow, "go on writing new rows beside running trainings, in place of old ones"
     )
-    follow.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    follow.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     follow.add_argument("--keep", type=int, default=4, metavar="N", help="rows to keep, the original one apart (4)")
     follow.add_argument("--rows", type=int, metavar="N", help="end after N new rows; default: go on until interrupted")
     follow.add_argument(
@@ -115,7 +119,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_making(follow)
 
     drop = _command(commands, "drop", _drop, "take rows away and delete their shards")
-    drop.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset")
+    drop.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     drop.add_argument("--rows", required=True, metavar="ROWS", help="row numbers; ranges are inclusive, such as 0-3,7")
     drop.add_argument("--split", default="train", help="whose rows (train)")
     _add_options(drop, ("lease_dir",))
@@ -125,7 +129,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_making(parser: argparse.ArgumentParser) -> None:
     """Add what all commands take that make more rows of a dataset."""
     parser.add_argument("--split", default="train", help="whose rows (train)")
-    parser.add_argument("--source", type=Path, metavar="DIR", help="folder of the sources, where it has moved")
+    parser.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
     _add_options(parser, MAKING_OPTIONS, required=())
 
 
@@ -179,10 +183,11 @@ def _build(parsed: argparse.Namespace) -> None:
     from precompute.run.build import build_dataset
     from precompute.run.progress import Progress
     from precompute.sources.find import find
+    from precompute.storage.paths import as_path
 
     options = _options(parsed)
     with Progress(quiet=options.quiet) as progress:
-        result = build_dataset(find(parsed.source, options), parsed.output, options, progress)
+        result = build_dataset(find(parsed.source, options), as_path(parsed.output), options, progress)
     if not options.quiet:
         print(result.summary())
 

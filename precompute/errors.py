@@ -9,6 +9,7 @@ PrecomputeError            a user can act on it; the command line prints it with
 ├── PipelineError          the pipeline cannot be used offline, or is not valid (exit 1)
 ├── SettingsError          an existing dataset was made with other settings or sources (exit 1)
 ├── DatasetError           a dataset on disk is missing, short, altered or of another format (exit 1)
+├── StorageError           an object store cannot be reached, refuses, or fails (exit 1)
 ├── VerificationError      `verify` found shards that are not what the manifest says (exit 4)
 └── BuildError             the job could not be carried out: workers died (exit 1)
     └── FolderInUseError   another process is writing there (in run.folder)
@@ -27,6 +28,7 @@ __all__ = [
     "RejectedSource",
     "SettingsError",
     "SourceError",
+    "StorageError",
     "UsageError",
     "VerificationError",
     "first_few",
@@ -71,6 +73,10 @@ class SettingsError(PrecomputeError):
 
 class DatasetError(PrecomputeError):
     """A dataset on disk is missing, incomplete, altered or of another format."""
+
+
+class StorageError(PrecomputeError):
+    """An object store cannot be reached, refuses, or fails: nothing is known of what was asked for."""
 
 
 class VerificationError(PrecomputeError):

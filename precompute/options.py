@@ -182,9 +182,13 @@ class BuildOptions:
     )
     ignore_space: bool = _option(False, "start although the disk seems too small for what is missing")
     replace: bool = _option(False, "where settings or sources differ: write a new generation, then swap")
-    dry_run: bool = _option(False, "show the plan and write nothing")
+    dry_run: bool = _option(
+        False, "show the plan with its records, bytes, hours and free disk, and when it pays, and write nothing"
+    )
+    runs: int | None = _option(None, "with --dry-run: trainings that will read the records; default: 1", parse=int)
+    epochs: int | None = _option(None, "with --dry-run: epochs of each of these trainings; default: 100", parse=int)
     lease_dir: str | Path | None = _option(
-        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=Path, metavar="DIR"
+        None, "folder where readers of this dataset leave leases, if it is read-only to them", parse=str, metavar="DIR"
     )
     quiet: bool = _option(False, "say nothing but errors")
 
@@ -198,6 +202,11 @@ class BuildOptions:
         self._check_range("num_classes", 1, 65_536)
         self._check_range("ignore_class", 0, 65_535)
         self._check_range("shard_size", 1024)
+        self._check_range("runs", 1)
+        self._check_range("epochs", 1)
+        for name in ("runs", "epochs"):
+            if getattr(self, name) is not None and not self.dry_run:
+                raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
         self._check_choice("image_format", ENCODINGS)
         self._check_choice("backend", BACKENDS)
         self._check_choice("mask_fill", MASK_FILLS)

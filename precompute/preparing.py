@@ -20,6 +20,7 @@ from precompute.record.render import Decoded, RecordSpec, augment, decode_source
 from precompute.record.transforms import albumentations, leaves
 from precompute.remake import prepare_like, rebuild_pipelines, stored_spec
 from precompute.sources.walk import walk
+from precompute.storage.paths import local_path
 
 __all__ = ["PreparedImage", "PreparedImages", "prepare_images"]
 
@@ -116,7 +117,7 @@ def _find(images: Sequence[str | Path], skip: Path | None) -> list[Path]:
     """Return the files that were meant, each once, in the order given; those of a folder sorted."""
     found: dict[Path, None] = {}
     for given in images:
-        path = _absolute(given)
+        path = _absolute(local_path(given, "images"))
         if path.is_dir():
             folders = walk(path, skip=skip).folders
             paths = sorted(Path(folder.path, name) for folder in folders for name, _ in folder.files)

@@ -15,6 +15,7 @@ from precompute.record.box_rules import BoxRules
 from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.storage.paths import as_path
 
 __all__ = ["Remaker", "prepare_like", "rebuild_pipelines", "remake_record", "stored_spec"]
 
@@ -47,7 +48,7 @@ class Remaker:
     ) -> None:
         self._out, self._manifest = out, manifest
         self._spec = stored_spec(manifest)
-        self._root = Path(source or manifest.settings["dataset"]["root"] or "")
+        self._root = as_path(source or manifest.settings["dataset"]["root"] or "")
         self.pipelines = rebuild_pipelines(manifest) if pipeline is None else _given_pipelines(manifest, pipeline)
         self._loaded: dict[str, Pipeline] = {}
         self._listings: dict[str, dict[str, Entry]] = {}
@@ -119,7 +120,7 @@ def remake_record(
         PipelineError: The manifest's pipelines cannot be rebuilt, or those given are other ones.
         RejectedSource: The source is missing, cannot be used, or has changed since.
     """
-    return Remaker(Path(out), manifest, pipeline=pipeline, source=source).record(split, row, key, copy)
+    return Remaker(as_path(out), manifest, pipeline=pipeline, source=source).record(split, row, key, copy)
 
 
 def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -> dict[str, Prepared]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["format_bytes", "format_count", "format_label"]
+__all__ = ["format_bytes", "format_count", "format_duration", "format_label"]
 
 
 def format_bytes(number: int) -> str:
@@ -19,6 +19,16 @@ def format_bytes(number: int) -> str:
 def format_count(number: int, word: str) -> str:
     """Return a number with its noun: ``"1 row"``, ``"1,200 rows"``."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a time for people: ``"0.4 s"``, ``"12 min"``, ``"3.1 hours"``."""
+    for unit, size, until in (("s", 1, 90), ("min", 60, 90)):
+        if seconds < until * size:
+            number = seconds / size
+            return f"{number:.{0 if number >= 10 else 1}f} {unit}"
+    hours = seconds / 3600
+    return f"{hours:,.{0 if hours >= 100 else 1}f} hours"
 
 
 def format_label(label: int | tuple[int, ...], class_names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from precompute.checks.shards import Cell, ShardCheck, check_shard
 from precompute.dataset.leases import RowName, hold_rows
 from precompute.dataset.manifest import Manifest
 from precompute.errors import VerificationError, first_few
+from precompute.storage.paths import as_path
 from precompute.text import format_count
 
 __all__ = ["Problem", "ShardCheck", "VerifyReport", "verify"]
@@ -108,7 +109,7 @@ def verify(
     Raises:
         DatasetError: There is no manifest that can be read.
     """
-    folder = Path(out)
+    folder = as_path(out)
     manifest, lease = hold_rows(folder, _all_rows)
     try:
         lists = read_lists(folder, manifest)

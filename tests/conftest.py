@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before anything imports them: TensorFlow reads the first once, Albumentations asks the network without the second.
@@ -10,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import pytest
+from faulty_store import FaultyStore
 
 REAL_DATA = "PRECOMPUTE_TEST_DATA"
 
@@ -23,3 +25,31 @@ def real_data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"{REAL_DATA}={folder} is not a folder")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStore]:
+    """A store that speaks S3, with a bucket called ``bucket``; this process and those that it starts use it."""
+    from precompute.storage import store as stores
+
+    folder = tmp_path_factory.mktemp("store")
+    running = FaultyStore(folder / "said.txt")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        patch.setenv("AUGMENT_ONCE_CACHE", str(folder / "cache"))
+        patch.setattr("s3fs.core.S3FileSystem.retries", 2)  # faults that stay are told in a second
+        stores._made.cache_clear()
+        stores.filesystem("s3").mkdir("bucket")
+        yield running
+        stores._made.cache_clear()
+    running.close()
+
+
+@pytest.fixture
+def url(store: FaultyStore, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A folder of the store for one test; nothing fails there before the test says so."""
+    store.heal()
+    store.requests()
+    yield "s3://bucket/" + "".join(c if c.isalnum() else "-" for c in request.node.name) + "/shards"
+    store.heal()

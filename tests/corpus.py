@@ -34,7 +34,6 @@ from precompute.record.tfrecord import frame, read_records
 from precompute.remake import rebuild_pipelines, stored_spec
 from precompute.run.receipts import Column, Receipt, read_column, read_receipt
 
-
 KINDS = ("pairs", "classes", "boxes")
 
 

@@ -174,30 +174,32 @@ ALLOWED = {
     "text": "",
     "interruption": "",
     "boxes": "",
-    "dataset": "errors",
+    # Files of object stores, beside those of local disks.
+    "storage": "errors",
+    "dataset": "errors storage",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
-    "loading": "dataset errors",
+    "loading": "dataset errors storage",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
-    "record": "boxes dataset errors",
+    "record": "boxes dataset errors storage",
     "options": "errors",
-    "sources": "boxes dataset errors options",
-    "plan": "boxes dataset errors options record sources",
-    "reading": "dataset errors record",
-    "remake": "dataset errors plan record",
-    "run": "boxes dataset errors interruption options plan reading record remake sources text tfds",
+    "sources": "boxes dataset errors options storage",
+    "plan": "boxes dataset errors options record sources storage",
+    "reading": "dataset errors record storage",
+    "remake": "dataset errors plan record storage",
+    "run": "boxes dataset errors interruption options plan reading record remake sources storage text tfds",
     # Other images made like those of a dataset.
-    "preparing": "dataset errors plan record remake sources",
+    "preparing": "dataset errors plan record remake sources storage",
     # Looking.
-    "checks": "dataset errors plan reading record remake",
-    "verification": "checks dataset errors reading text",
-    "look": "dataset errors options plan reading record sources text",
-    "cli": "dataset errors interruption look options run sources text verification",
+    "checks": "dataset errors plan reading record remake storage",
+    "verification": "checks dataset errors reading storage text",
+    "look": "dataset errors options plan reading record sources storage text",
+    "cli": "dataset errors interruption look options run sources storage text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
     "precompute": "errors loading preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "precompute dataset errors preparing",
+    "train": "dataset errors precompute preparing storage",
 }
 
 # One owner, or as few as can be, of what is slow to import.
@@ -207,6 +209,7 @@ OWNERS = {
     "albumentations": {"precompute.record"},
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
+    "fsspec": {"precompute.storage"},
 }
 
 

@@ -12,8 +12,9 @@ from PIL import Image
 
 import precompute
 from precompute.errors import BadSourcesError, PipelineError, PrecomputeError, SourceError, UsageError
-from precompute.look.preview import _open_studio, preview, preview_sheet
+from precompute.look.preview import preview, preview_sheet
 from precompute.look.sheet import Cell, Line, Sheet, draw_sheet, save_sheet
+from precompute.look.studio import open_studio
 from precompute.options import BuildOptions
 from precompute.reading import read
 from precompute.sources.find import find
@@ -23,7 +24,7 @@ def sheet_of(
     source: Path, *, split: str = "train", num_sources: int = 6, num_variants: int = 6, **changes: object
 ) -> Sheet:
     chosen = BuildOptions.make(**options(**changes))
-    studio = _open_studio(find(source, chosen), chosen, split, lambda _: None)
+    studio = open_studio(find(source, chosen), chosen, split, lambda _: None)
     return preview_sheet(studio, num_sources=num_sources, num_variants=num_variants)
 
 

@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 CHECKED_IMAGES = 1000  # a split; reading these takes about a second, and every batch is checked again when it is used
+# What was raised while shards were fetched from an object store, as TensorFlow passes it on.
+FETCHING = re.compile(r"(?:StorageError|DatasetError): (.+?)\nTraceback", re.DOTALL)
 OUTSIDE = "augment-once: class id without an output:"
 
 
@@ -166,6 +168,11 @@ def explained(dataset: Path, task: Task) -> Iterator[None]:
         raise DatasetError(
             f"{dataset}: a shard is damaged ({_first_line(error)}). Run `precompute verify` to see which."
         ) from error
+    except tf.errors.UnknownError as error:
+        found = FETCHING.search(str(error))
+        if found:
+            raise DatasetError(found[1]) from error
+        raise
     except tf.errors.ResourceExhaustedError as error:
         raise PrecomputeError(
             f"out of memory ({_first_line(error)}). Try a smaller --batch-size or --base-channels."

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from precompute.errors import PrecomputeError, UsageError
+from precompute.storage.paths import local_path
 from train.files import TEMPORARY, write_bytes, write_file
 from train.tasks import activation_of, name_classes
 from train.trained import open_run_model
@@ -54,7 +55,7 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
         SettingsError: There is no run or no model yet.
         UsageError: `output` exists already, or does not end with .keras where it must.
     """
-    options, path = options or ExportOptions(), Path(output)
+    options, path = options or ExportOptions(), local_path(output, "--output")
     _check_output(path, options)
     _, settings, model = open_run_model(run, options.checkpoint)
     target = settings.facts["target"]

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, SettingsError
+from precompute.storage.paths import as_path
 from train.announce import announce
 from train.balance import class_weights_of_run
 from train.callbacks import make_callbacks
@@ -73,7 +74,7 @@ def fit(
     """Train a model on a dataset, or go on with a run that was stopped.
 
     Args:
-        dataset: Folder that `precompute` has written.
+        dataset: Folder that `precompute` has written, or its URL in an object store.
         run: Folder of the run, made if missing.
         options: All that can be chosen.
         restart: Throw away what an earlier run has left in the folder.
@@ -88,7 +89,7 @@ def fit(
     """
     options = options or FitOptions()
     require_tensorflow()
-    dataset, folder = Path(dataset), RunFolder(run)
+    dataset, folder = as_path(dataset), RunFolder(run)
     manifest = Manifest.load(dataset)
     if "train" not in manifest.splits:
         raise DatasetError(f"{dataset}: there is no train split, only {', '.join(manifest.splits)}.")

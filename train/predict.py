@@ -18,6 +18,7 @@ from tqdm import tqdm
 import precompute
 from precompute.errors import UsageError, first_few
 from precompute.preparing import PreparedImage, PreparedImages
+from precompute.storage.paths import local_path
 from train.data import explained
 from train.files import write_bytes, write_json
 from train.pictures import Prediction
@@ -78,7 +79,7 @@ def predict(
         SettingsError: There is no run or no model yet.
         PipelineError: The pipeline cannot be rebuilt from the dataset's manifest.
     """
-    options, folder = options or PredictOptions(), Path(output)
+    options, folder = options or PredictOptions(), local_path(output, "--output")
     trained = open_trained(run, checkpoint=options.checkpoint, dataset=options.dataset)
     writer = make_writer(trained.task, folder, draw=options.draw)
     prepared = precompute.prepare_images(trained.dataset, list(images), pipeline=options.pipeline, skip=folder, say=say)

@@ -16,6 +16,7 @@ import tomli_w
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
+from precompute.storage.paths import local_path
 from train.files import TEMPORARY, write_bytes, write_file, write_json
 from train.options import FitOptions, flag
 
@@ -64,7 +65,7 @@ class RunFolder:
     """Where a run keeps its files. A file under its final name is whole."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = local_path(path, "--run")
         self.options = self.path / "options.json"
         self.options_toml = self.path / "options.toml"
         self.class_weights = self.path / "class_weights.json"

@@ -8,6 +8,7 @@ from typing import Any
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, SettingsError
+from precompute.storage.paths import as_path
 from train.run_folder import RunFolder, RunSettings
 from train.start import open_model, require_tensorflow
 from train.tasks import Task, make_task
@@ -49,7 +50,7 @@ def open_trained(run: str | Path, *, checkpoint: str, dataset: str | Path | None
     """
     require_tensorflow()
     settings = RunFolder(run).load_settings()
-    path = Path(dataset if dataset is not None else settings.dataset)
+    path = as_path(dataset if dataset is not None else settings.dataset)
     if dataset is None and not path.exists():
         raise DatasetError(f"{path}: the dataset of {run} is not there; where it has moved to, pass --dataset DIR.")
     manifest = Manifest.load(path)

@@ -12,6 +12,7 @@ from precompute.errors import DatasetError
 from precompute.record.box_features import count_boxes
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
+from precompute.storage.transfer import local_copy
 
 __all__ = ["Cell", "ShardCheck", "check_shard"]
 
@@ -57,21 +58,26 @@ class ShardCheck:
 def check_shard(cell: Cell, manifest: Manifest) -> ShardCheck:
     """Read a shard twice, as bytes and as records, and collect what is wrong with it."""
     try:
-        num_bytes = cell.path.stat().st_size
-        with cell.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        with local_copy(cell.path) as path:
+            return _check_file(cell, path, manifest)
     except FileNotFoundError:
         return ShardCheck(path=cell.path, num_records=0, num_bytes=0, faults=["missing"], altered=True)
     except OSError as error:
         why = f"cannot be read: {error.strerror}"
         return ShardCheck(path=cell.path, num_records=0, num_bytes=0, faults=[why], altered=True)
+
+
+def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
+    num_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     faults = []
     if num_bytes != cell.shard.num_bytes:
         faults.append(f"{num_bytes:,} bytes, expected {cell.shard.num_bytes:,}")
     elif sha256 != cell.shard.sha256:
         faults.append("its content was altered (sha256 differs)")
     altered = bool(faults)
-    num_records, boxes, fault = _check_records(cell, manifest)
+    num_records, boxes, fault = _check_records(cell, path, manifest)
     if fault is not None:
         faults.append(fault)
     elif manifest.target.kind == "boxes" and boxes != cell.shard.boxes:
@@ -81,11 +87,11 @@ def check_shard(cell: Cell, manifest: Manifest) -> ShardCheck:
     return ShardCheck(path=cell.path, num_records=num_records, num_bytes=num_bytes, faults=faults, altered=altered)
 
 
-def _check_records(cell: Cell, manifest: Manifest) -> tuple[int, BoxCounts, str | None]:
+def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, BoxCounts, str | None]:
     """Return how many records were decoded, their boxes, and what is wrong with the next one, if anything is."""
     num_records, boxes = 0, BoxCounts()
     try:
-        for record in read_records(cell.path):
+        for record in read_records(path):
             fault = _record_fault(record, num_records, cell, manifest)
             if fault is not None:
                 return num_records, boxes, f"record {num_records}: {fault}"
@@ -93,7 +99,7 @@ def _check_records(cell: Cell, manifest: Manifest) -> tuple[int, BoxCounts, str 
             if manifest.target.kind == "boxes":
                 boxes += BoxCounts.of_record(count_boxes(record))
     except DatasetError as error:
-        return num_records, boxes, str(error).removeprefix(f"{cell.path}: ").rstrip(".")
+        return num_records, boxes, str(error).removeprefix(f"{path}: ").rstrip(".")
     return num_records, boxes, None
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from precompute.dataset.manifest import Manifest, Row, Shard, read_row_file
+from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, first_few
+from precompute.storage.snapshot import seen_at_once
 
 __all__ = ["check_leaks", "check_shards"]
 
@@ -35,14 +37,15 @@ def check_shards(root: Path, manifest: Manifest, split: str, rows: Sequence[Row]
         DatasetError: Some are missing, short or altered; names the first ones.
     """
     wrong, num_shards = [], 0
-    for row in {row.row: row for row in rows}.values():  # a row may be asked for more than once
-        shards = read_row_file(root, manifest, split, row).shards
-        num_shards += len(shards)
-        for block, shard in enumerate(shards):
-            path = manifest.shard_path(root, split, row.row, block)
-            fault = _fault(path, shard, full=full)
-            if fault is not None:
-                wrong.append(f"{path}: {fault}")
+    with seen_at_once(DatasetPaths(root).generation(manifest.generation)):
+        for row in {row.row: row for row in rows}.values():  # a row may be asked for more than once
+            shards = read_row_file(root, manifest, split, row).shards
+            num_shards += len(shards)
+            for block, shard in enumerate(shards):
+                path = manifest.shard_path(root, split, row.row, block)
+                fault = _fault(path, shard, full=full)
+                if fault is not None:
+                    wrong.append(f"{path}: {fault}")
     if wrong:
         raise DatasetError(
             f"{root}: {len(wrong)} of {num_shards} shards of {split} are not what the manifest says:\n"

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
-from precompute.errors import UsageError
+from precompute.errors import StorageError, UsageError
+from precompute.storage.paths import as_path, is_remote
+from precompute.storage.snapshot import seen_at_once
 
 __all__ = ["Lease", "RowName", "held_rows", "hold_again", "hold_rows"]
 
@@ -28,6 +30,8 @@ EXPIRES_S = 300.0  # ten missed renewals: the reader is gone, whatever became of
 
 MOST_BYTES = 2**22  # 9,999 rows of a long name, several times over
 NAME = re.compile(r"[0-9a-f]{32}\.(json|tmp)")
+
+FAILURES = (OSError, StorageError)  # of writing: a folder or a bucket that is read-only, or away
 
 RowName = tuple[str, str, int]  # generation, split, row
 
@@ -50,23 +54,30 @@ class Lease:
 
     def __init__(self, folder: Path, rows: Sequence[RowName], lease_dir: str | Path | None = None) -> None:
         self._path = _lease_folders(folder, lease_dir)[-1] / f"{uuid.uuid4().hex}.json"
+        self._told = _Told(self._path)
         self._stop = threading.Event()
         self._owner = os.getpid()
         self._renewing = False
         self.close = weakref.finalize(self, _end, self._path, self._stop, self._owner)
         if lease_dir is None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(*FAILURES):
                 self._path.parent.mkdir(exist_ok=True)
             self.hold(rows)
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._write(rows)
-        except OSError as error:
+        except FAILURES as error:
+            reason = error.strerror if isinstance(error, OSError) else error
             raise UsageError(
-                f"lease_dir: {lease_dir} cannot be written to ({error.strerror}); give a folder where readers may "
+                f"lease_dir: {lease_dir} cannot be written to ({reason}); give a folder where readers may "
                 "leave their leases."
             ) from error
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self._path.parent
 
     def hold(self, rows: Sequence[RowName]) -> bool:
         """Hold these rows from now on, and no others; returns whether the lease says so on disk.
@@ -77,31 +88,57 @@ class Lease:
             return False
         try:
             self._write(rows)
-        except OSError:
+        except FAILURES:
             return False
         return True
 
     def _write(self, rows: Sequence[RowName]) -> None:
-        meanwhile = self._path.with_suffix(".tmp")
-        meanwhile.write_text(json.dumps({"pid": self._owner, "rows": [list(row) for row in rows]}))
-        meanwhile.replace(self._path)  # whoever looks sees the rows of before or these
+        self._told.write(json.dumps({"pid": self._owner, "rows": [list(row) for row in rows]}))
         if not self._renewing:
             self._renewing = True
-            arguments = (self._path, self._stop)
+            arguments = (self._told, self._stop)
             threading.Thread(target=_renew, args=arguments, name="precompute-lease", daemon=True).start()
 
 
-def _renew(path: Path, stop: threading.Event) -> None:
+class _Told:
+    """What a lease says; renewed from another thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._content = path, b""
+        self._guard = threading.Lock()  # a renewal must not put back what was said before
+
+    def write(self, text: str) -> None:
+        """Say something else: whoever looks sees what was said before, or this."""
+        with self._guard:
+            self._content = text.encode()
+            if is_remote(self._path):
+                self._path.write_bytes(self._content)
+                return
+            meanwhile = self._path.with_suffix(".tmp")
+            meanwhile.write_bytes(self._content)
+            meanwhile.replace(self._path)
+
+    def renew(self) -> None:
+        """Say it again, now."""
+        with self._guard:
+            if is_remote(self._path):
+                self._path.write_bytes(self._content)
+            else:
+                os.utime(self._path)
+
+
+def _renew(told: _Told, stop: threading.Event) -> None:
     while not stop.wait(RENEW_S):
-        with contextlib.suppress(OSError):  # a network folder that is away, or a lease that was given up as expired
-            os.utime(path)
+        with contextlib.suppress(*FAILURES):  # a network folder that is away, or a lease that was given up as expired
+            told.renew()
 
 
 def _end(path: Path, stop: threading.Event, owner: int) -> None:
     stop.set()
     if os.getpid() != owner:
         return  # a forked child drops its copy of the reader; the parent reads on
-    with contextlib.suppress(OSError):
+    # As a program ends, a store's library may be unable to send anything any more; the lease then expires.
+    with contextlib.suppress(*FAILURES, RuntimeError):
         path.unlink(missing_ok=True)
 
 
@@ -162,6 +199,11 @@ def held_rows(folder: Path, *, now: float, lease_dir: str | Path | None = None) 
         now: Time, in seconds since the epoch.
         lease_dir: Another folder where readers of this dataset, and of no other, leave leases.
     """
+    with seen_at_once(*_lease_folders(folder, lease_dir)):
+        return _read_leases(folder, now, lease_dir)
+
+
+def _read_leases(folder: Path, now: float, lease_dir: str | Path | None) -> set[RowName]:
     held: set[RowName] = set()
     for path in [path for where in _lease_folders(folder, lease_dir) for path in where.glob("*.*")]:
         try:
@@ -181,4 +223,4 @@ def held_rows(folder: Path, *, now: float, lease_dir: str | Path | None = None) 
 
 def _lease_folders(folder: Path, lease_dir: str | Path | None) -> list[Path]:
     beside = DatasetPaths(folder).leases
-    return [beside] if lease_dir is None else [beside, Path(lease_dir)]
+    return [beside] if lease_dir is None else [beside, as_path(lease_dir)]

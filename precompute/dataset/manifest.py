@@ -14,6 +14,7 @@ from precompute.dataset.json_files import decode_json, dump, parse_json, read_js
 from precompute.dataset.limits import check_limits
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
+from precompute.storage.paths import as_path
 
 __all__ = [
     "ORIGINAL_VARIANT",
@@ -163,7 +164,7 @@ class Manifest:
         Raises:
             DatasetError: It is missing, not valid, or of a newer major format.
         """
-        path = DatasetPaths(Path(folder)).manifest
+        path = DatasetPaths(as_path(folder)).manifest
         content = read_json(path, missing="build the dataset first, or check the path")
         if content.get("format") != FORMAT:
             raise DatasetError(f"{path}: expected a manifest with format {FORMAT!r}, got {content.get('format')!r}.")

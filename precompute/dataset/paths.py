@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from precompute.storage.paths import is_remote
+from precompute.storage.transfer import local_side
+
 __all__ = ["DatasetPaths", "dataset_name"]
 
 MAX_ROW = 9_999  # TensorFlow Datasets takes five digits for a shard number
@@ -15,11 +18,17 @@ MAX_ROW = 9_999  # TensorFlow Datasets takes five digits for a shard number
 class DatasetPaths:
     """File names of one dataset.
 
+    Of a dataset in an object store, `lock`, `temporary` and `whereabouts` lie on the disk of the machine that asks.
+
     Attributes:
         root: The dataset's folder.
     """
 
     root: Path
+
+    @property
+    def _on_disk(self) -> Path:
+        return local_side(str(self.root)) if is_remote(self.root) else self.build
 
     @property
     def manifest(self) -> Path:
@@ -39,17 +48,17 @@ class DatasetPaths:
     @property
     def lock(self) -> Path:
         """Held by the one process that may write."""
-        return self.build / "lock"
+        return self._on_disk / "lock"
 
     @property
     def temporary(self) -> Path:
         """Folder of files that have no final name yet."""
-        return self.build / "tmp"
+        return self._on_disk / "tmp"
 
     @property
     def whereabouts(self) -> Path:
         """Folder of notes: which source each worker is at."""
-        return self.build / "at"
+        return self._on_disk / "at"
 
     @property
     def errors(self) -> Path:

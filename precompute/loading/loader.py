@@ -21,15 +21,18 @@ from precompute.dataset.guards import check_leaks, check_shards
 from precompute.dataset.leases import Lease, hold_rows
 from precompute.dataset.manifest import Manifest, Row, Split, read_row_file
 from precompute.dataset.rows import EXPECTED, Reading, select_rows
+from precompute.dataset.shard_cache import ShardCache, open_cache
 from precompute.errors import DatasetError, UsageError
 from precompute.loading.boxes import choose_box_format
 from precompute.loading.decoding import batch_parser
 from precompute.loading.epochs import EpochCounter, EpochRow
+from precompute.loading.fetching import fetching
 from precompute.loading.finishing import batch_finisher
 from precompute.loading.memory import HeldExamples
 from precompute.loading.order import RecordOrder
 from precompute.loading.parts import share_out
 from precompute.loading.row_files import FixedRows, FollowedRows, RowFiles
+from precompute.storage.paths import as_path, is_remote
 
 __all__ = ["EpochRow", "load"]
 
@@ -59,6 +62,7 @@ def load(
     check: str = "sizes",
     allow_leak: bool = False,
     lease_dir: str | Path | None = None,
+    cache_dir: str | Path | None = None,
     input_context: Any = None,
 ) -> Any:
     """Return a split of a dataset as a `tf.data.Dataset` of batches.
@@ -73,7 +77,9 @@ def load(
     `lease_dir` says where to leave it.
 
     Args:
-        path: Folder of the dataset.
+        path: Folder of the dataset, or its URL in an object store, such as ``s3://bucket/shards``. TensorFlow reads
+            ``gs://`` itself; shards from elsewhere are fetched to `cache_dir`, a row when its epoch begins and the next
+            one meanwhile.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         batch_size: Examples a batch; the last may be smaller.
         rows: ``"cycle"``: a listed row an epoch, in turn; ``"follow"``: the same where rows come and go: the manifest
@@ -104,6 +110,9 @@ def load(
         allow_leak: Read a split that shares a source's content with another one.
         lease_dir: Folder for the lease, of this dataset alone, where the dataset is read-only; name it to the commands
             that take rows away, too.
+        cache_dir: Local folder for the shards of a dataset in an object store; several readers may share it. What is
+            there is compared with the row files as `check` says, and fetched again where it differs. By default
+            `AUGMENT_ONCE_CACHE`, else a folder of the user's cache. It comes to hold all listed rows.
         input_context: What `tf.distribute.Strategy.distribute_datasets_from_function` hands out: `batch_size` is then
             that of all replicas together; shards are divided among the readers, or records where shards are too few.
             What does not divide is left out of the epoch.
@@ -124,18 +133,22 @@ def load(
     clean_from = None if clean_from is None else _integer("clean_from", clean_from, 0)
     max_boxes = None if max_boxes is None else _integer("max_boxes", max_boxes, 1)
     _check_together(rows, cache=cache, clean_from=clean_from, readings=readings)
-    opened = _open(Path(path).absolute(), split, rows, check=check, allow_leak=allow_leak, lease_dir=lease_dir)
+    opened = _open(as_path(path).absolute(), split, rows, check=check, allow_leak=allow_leak, lease_dir=lease_dir)
     manifest, num_rows = opened.manifest, len(opened.rows) if rows == "all" else 1
     part = share_out(opened.block_sizes, batch_size, input_context)
     num_batches = part.num_batches(num_rows, drop_remainder=drop_remainder)
     first = _integer("start_batch", start_batch, 0, num_batches)
+    shards = open_cache(opened.root, cache_dir, full=check == "full", tensorflow=True)
+    if shards is not None:
+        shards.tidy(manifest, opened.lease)
 
     if rows == "follow":
-        files: RowFiles = opened.follow(readings, clean_from, check)
+        files: RowFiles = opened.follow(readings, clean_from, check, shards)
     else:
-        files = FixedRows(opened.root, manifest, split, opened.rows, clean_from)
+        files = FixedRows(opened.root, manifest, split, opened.rows, clean_from, shards)
     mixed = split == "train" if shuffle is None else shuffle
-    order: Any = RecordOrder(opened.block_sizes, opened.mean_bytes, seed if mixed else None, part, files.paths)
+    fetch = None if shards is None else fetching(shards)
+    order: Any = RecordOrder(opened.block_sizes, opened.mean_bytes, seed if mixed else None, part, files.paths, fetch)
     boxes = choose_box_format(manifest, box_format=box_format, max_boxes=max_boxes, ragged=ragged, held=cache)
     parse = batch_parser(manifest, boxes)
     if cache:
@@ -199,7 +212,9 @@ class _Opened:
     def mean_bytes(self) -> int:
         return max(1, self.rows[0].num_bytes // max(1, self.rows[0].num_records))
 
-    def follow(self, readings: Sequence[Reading], clean_from: int | None, check: str) -> FollowedRows:
+    def follow(
+        self, readings: Sequence[Reading], clean_from: int | None, check: str, cache: ShardCache | None
+    ) -> FollowedRows:
         return FollowedRows(
             self.root,
             self.manifest,
@@ -208,6 +223,7 @@ class _Opened:
             readings=readings,
             clean_from=clean_from,
             check=check,
+            cache=cache,
         )
 
 
@@ -224,14 +240,15 @@ def _open(
     manifest, lease = hold_rows(
         root,
         lambda m: [(m.generation, split, row.row) for row in choose(m)],
-        lease_dir=None if lease_dir is None else Path(lease_dir),
+        lease_dir=lease_dir,
     )
     chosen = choose(manifest)
     try:
         if not allow_leak:
             check_leaks(root, manifest, split)
         if check != "none":
-            check_shards(root, manifest, split, chosen, full=check == "full")
+            # Of shards in a store their copies are compared, which are what is read.
+            check_shards(root, manifest, split, chosen, full=check == "full" and not is_remote(root))
         block_sizes = [shard.num_records for shard in read_row_file(root, manifest, split, chosen[0]).shards]
     except DatasetError:
         lease.close()

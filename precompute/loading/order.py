@@ -32,6 +32,7 @@ class RecordOrder:
         seed: Of the shuffling; None: shard by shard as they were written.
         part: This reader's part of a row.
         paths: Number of rows read so far, int64 → paths of the next row's shards, string [blocks].
+        fetch: Returns paths, string [n], once their files are there; None where they always are.
     """
 
     block_sizes: Sequence[int]
@@ -39,6 +40,7 @@ class RecordOrder:
     seed: int | None
     part: Part
     paths: Callable[[Any], Any]
+    fetch: Callable[[Any], Any] | None = None
 
     def records(self, count: Any, start: Any) -> Any:
         """Return a dataset of encoded records.
@@ -55,13 +57,16 @@ class RecordOrder:
             order = tf.random.experimental.stateless_shuffle(order, seed=self._key(-1 - count))
         if part.num_readers > 1 and not part.by_record:
             order = order[part.index :: part.num_readers]
-        files, sizes = tf.gather(self.paths(count), order), tf.gather(sizes, order)
+        files, sizes = self._fetched(tf.gather(self.paths(count), order)), tf.gather(sizes, order)
         records = _in_order(files, sizes, start) if self.seed is None else self._mixed(files, sizes, count, start)
         return records.shard(part.num_readers, 0) if part.by_record else records
 
     def all_in_order(self, count: Any) -> Any:
         """Return a row's records as they were written, all of them."""
-        return tf.data.TFRecordDataset(self.paths(count))
+        return tf.data.TFRecordDataset(self._fetched(self.paths(count)))
+
+    def _fetched(self, files: Any) -> Any:
+        return files if self.fetch is None else self.fetch(files)
 
     def _mixed(self, files: Any, sizes: Any, count: Any, start: Any) -> Any:
         if sum(self.block_sizes) <= self._window:  # one window: epochs of small rows begin in half the time

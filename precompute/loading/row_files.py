@@ -16,6 +16,7 @@ from precompute.dataset.guards import check_shards
 from precompute.dataset.leases import Lease, RowName, hold_again
 from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.dataset.rows import Reading, choose_row, original_row, position_of_epoch
+from precompute.dataset.shard_cache import ShardCache
 from precompute.errors import DatasetError
 
 __all__ = ["FixedRows", "FollowedRows", "RowFiles"]
@@ -30,14 +31,26 @@ class FixedRows:
         split: Which split.
         rows: To take turns with.
         clean_from: From this epoch on the original row is read.
+        cache: Where shards of a dataset in an object store are fetched to.
     """
 
-    def __init__(self, root: Path, manifest: Manifest, split: str, rows: Sequence[Row], clean_from: int | None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        manifest: Manifest,
+        split: str,
+        rows: Sequence[Row],
+        clean_from: int | None,
+        cache: ShardCache | None = None,
+    ) -> None:
         self._num_rows, self._clean_from = len(rows), clean_from
         self._rows = list(rows)
         if clean_from is not None:
             self._rows.append(original_row(manifest.splits[split], name=split))
-        self._table = tf.constant([_shard_paths(root, manifest, split, row) for row in self._rows])
+        paths = [_shard_paths(root, manifest, split, row, cache) for row in self._rows]
+        if cache is not None:
+            cache.take_turns(paths[: self._num_rows])
+        self._table = tf.constant(paths)
         self.readings: dict[int, Reading] = {}
 
     def begin(self, epoch: int) -> None:
@@ -68,6 +81,7 @@ class FollowedRows:
         readings: What the epochs before have read.
         clean_from: From this epoch on the original row is read.
         check: As of `load`.
+        cache: Where shards of a dataset in an object store are fetched to.
     """
 
     def __init__(
@@ -80,10 +94,11 @@ class FollowedRows:
         readings: Sequence[Reading],
         clean_from: int | None,
         check: str,
+        cache: ShardCache | None = None,
     ) -> None:
         self._root, self._split, self._lease = root, split, lease
         self._generation, self._num_blocks = manifest.generation, manifest.splits[split].num_blocks
-        self._clean_from, self._check = clean_from, check
+        self._clean_from, self._check, self._cache = clean_from, check, cache
         self.readings = {reading.epoch: reading for reading in readings}
         self._known: dict[int, list[str]] = {}
         self._checked = {row.row for row in manifest.splits[split].rows}
@@ -105,8 +120,16 @@ class FollowedRows:
                     check_shards(self._root, manifest, self._split, [row], full=self._check == "full")
                 self._checked.add(row.row)
                 self._note(_reading(epoch, row))
-                self._known = {epoch: _shard_paths(self._root, manifest, self._split, row)}
+                self._known = {epoch: _shard_paths(self._root, manifest, self._split, row, self._cache)}
+                self._fetch_ahead(epoch, manifest)
             return self._known[epoch]
+
+    def _fetch_ahead(self, epoch: int, manifest: Manifest) -> None:
+        """Fetch the row that the next epoch reads, unless new ones come meanwhile, while this one is read."""
+        if self._cache is not None:
+            self._cache.tidy(manifest, self._lease)
+            likely = _shard_paths(self._root, manifest, self._split, self._choose(epoch + 1, manifest), self._cache)
+            self._cache.take_turns([self._known[epoch], likely])
 
     def paths(self, count: Any) -> Any:
         """Return the shards of the row that is read after `count` others, string [blocks]."""
@@ -161,6 +184,8 @@ def _reading(epoch: int, row: Row) -> Reading:
     return Reading(epoch=epoch, row=row.row, seed=row.seed, variant=row.variant)
 
 
-def _shard_paths(root: Path, manifest: Manifest, split: str, row: Row) -> list[str]:
+def _shard_paths(root: Path, manifest: Manifest, split: str, row: Row, cache: ShardCache | None) -> list[str]:
+    if cache is not None:
+        return cache.names(manifest, split, row)
     blocks = range(manifest.splits[split].num_blocks)
     return [str(manifest.shard_path(root, split, row.row, block)) for block in blocks]

@@ -13,6 +13,7 @@ from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.plan.listing import label_of, read_listing
 from precompute.plan.settings import pixel_versions
+from precompute.storage.paths import as_path
 
 __all__ = ["Inspection", "RowGroup", "SplitInspection", "inspect"]
 
@@ -110,7 +111,7 @@ def inspect(out: str | Path) -> Inspection:
     Raises:
         DatasetError: Manifest or lists of sources are missing or not valid.
     """
-    folder = Path(out)
+    folder = as_path(out)
     manifest = Manifest.load(folder)
     held = held_rows(folder, now=time.time())
     listed = {(manifest.generation, name, row.row) for name, split in manifest.splits.items() for row in split.rows}

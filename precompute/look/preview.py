@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,17 @@ import numpy as np
 
 from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
 from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
+from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
-from precompute.plan.make import complete_pipelines, make_plan, make_spec, prepare_pipelines
 from precompute.plan.places import spread
-from precompute.plan.splits import assign_splits
-from precompute.record.pipeline import Pipeline
-from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.record.render import Decoded, decode_source, render
 from precompute.record.stored import decode_record
-from precompute.sources.find import find, limit_sources
-from precompute.sources.source import Source, Sources
+from precompute.sources.find import find
+from precompute.sources.source import Source
+from precompute.storage.paths import local_path
 from precompute.text import format_count, format_label
 
 __all__ = ["preview", "preview_sheet"]
-
-Say = Callable[[str], None]
 
 
 def preview(
@@ -57,56 +53,13 @@ def preview(
         PrecomputeError: As for a build; a source that is rejected shows its reason in the picture instead.
         BadSourcesError: All of the chosen sources are rejected.
     """
-    path = Path(output)
+    path = local_path(output, "output")
     check_output(path)
     for name, number in (("num_sources", num_sources), ("num_variants", num_variants)):
         if number < 1:
             raise UsageError(f"{name}: expected 1 or more, got {number!r}.")
-    studio = _open_studio(find(source, options, lists), options, split, say)
+    studio = open_studio(find(source, options, lists), options, split, say)
     return save_sheet(preview_sheet(studio, num_sources=num_sources, num_variants=num_variants), path)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Studio:
-    """All that is needed to make records of one split.
-
-    Attributes:
-        sources: All of them, their splits assigned.
-        options: Of the build.
-        split: The split to show.
-        spec: What every record must be.
-        pipeline: Of the split.
-    """
-
-    sources: Sources
-    options: BuildOptions
-    split: str
-    spec: RecordSpec
-    pipeline: Pipeline
-
-
-def _open_studio(sources: Sources, options: BuildOptions, split: str, say: Say) -> Studio:
-    """Prepare as a build does, so that what a build refuses is refused here, in the same words."""
-    prepared = prepare_pipelines(options, sources.kind)
-    sources = assign_splits(
-        limit_sources(sources, options.limit),
-        validation_split=options.validation_split,
-        test_split=options.test_split,
-    )
-    for note in [*(note for p in prepared.values() for note in p.notes), *sources.notes]:
-        say(note)
-    found = list(dict.fromkeys(s for s in sources.splits if s is not None))
-    if split not in found:
-        raise UsageError(f"split: the sources have {', '.join(sorted(found))}; got {split!r}.")
-    plan = make_plan("preview", "g0001", options, prepared, sources)
-    pipelines = complete_pipelines(prepared, list(plan.splits), plan.image)
-    return Studio(
-        sources=sources,
-        options=options,
-        split=split,
-        spec=make_spec(options, sources, plan.image, plan.mask_dtype),
-        pipeline=Pipeline(pipelines[split].pickled),
-    )
 
 
 def preview_sheet(studio: Studio, *, num_sources: int, num_variants: int) -> Sheet:

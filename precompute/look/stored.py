@@ -17,6 +17,7 @@ from precompute.plan.places import shard_places, spread
 from precompute.reading import choose_row
 from precompute.record.stored import decode_record
 from precompute.record.tfrecord import read_records
+from precompute.storage.paths import as_path, local_path
 from precompute.text import format_label
 
 __all__ = ["draw_stored", "stored_sheet"]
@@ -45,7 +46,7 @@ def draw_stored(
         DatasetError: The dataset is missing, short or altered.
         UsageError: There is no such split or row, or the picture cannot be written.
     """
-    folder, path = Path(out), Path(output)
+    folder, path = as_path(out), local_path(output, "output")
     check_output(path)
 
     def chosen(manifest: Manifest) -> list[Row]:

@@ -12,6 +12,7 @@ from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
 from precompute.options import MOST_COPIES
 from precompute.sources.source import Sources
+from precompute.storage.paths import as_path
 
 __all__ = [
     "Entry",
@@ -165,7 +166,7 @@ def sources_of_listing(
     boxes = [found for entry in entries if (found := boxes_of_entry(entry)) is not None]
     no_label = any(masks) or label_sets or boxes
     return Sources(
-        root=None if root is None else Path(root),
+        root=None if root is None else as_path(root),
         keys=[key for key, _ in pairs],
         images=[entry["image"] for entry in entries],
         masks=[mask for mask in masks if mask is not None] if any(masks) else None,

@@ -17,7 +17,7 @@ from precompute.record.render import Decoded, RecordSpec, augment, decode_source
 from precompute.record.tfrecord import FRAMING_BYTES
 from precompute.sources.source import Sources
 
-__all__ = ["Sample", "Survey", "check_binary_masks", "decode_sample", "survey"]
+__all__ = ["Sample", "Survey", "check_binary_masks", "decode_one", "decode_sample", "sample_of", "survey"]
 
 SAMPLE_SIZE = 64
 PROBED = 3
@@ -45,19 +45,33 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
     Raises:
         BadSourcesError: Not one of them can be decoded.
     """
-    indices = list(sources.of_split(split))
-    chosen = [indices[place] for place, _ in order_places([sources.keys[i] for i in indices])[:SAMPLE_SIZE]]
+    chosen = sample_of(sources, split, SAMPLE_SIZE)
     decoded, rejected = [], []
     for i in chosen:
-        mask = None if sources.masks is None else sources.path(sources.masks[i])
-        image = sources.path(sources.images[i])
         try:
-            decoded.append(decode_source(sources.keys[i], image, mask, sources.label(i), spec, sources.boxes_of(i)))
+            decoded.append(decode_one(sources, i, spec))
         except RejectedSource as error:
             rejected.append(str(error))
     if not decoded:
         raise BadSourcesError(f"{split}: none of the first {len(chosen)} sources can be used:\n{first_few(rejected)}")
     return Sample(split=split, decoded=decoded, rejected=rejected)
+
+
+def sample_of(sources: Sources, split: str, number: int) -> list[int]:
+    """Return the positions of the first sources of a split in the order of its blocks."""
+    indices = list(sources.of_split(split))
+    return [indices[place] for place, _ in order_places([sources.keys[i] for i in indices])[:number]]
+
+
+def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:
+    """Read and decode the source at a position.
+
+    Raises:
+        RejectedSource: It cannot be used.
+    """
+    mask = None if sources.masks is None else sources.path(sources.masks[i])
+    image, label, boxes = sources.path(sources.images[i]), sources.label(i), sources.boxes_of(i)
+    return decode_source(sources.keys[i], image, mask, label, spec, boxes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,9 +50,9 @@ MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above 
 # is not asked for what a damaged header claims. Source: https://zlib.net/zlib_tech.html, "Maximum Compression Factor".
 MOST_PIXELS_A_BYTE = 10_000
 UNBOUNDED = ("WEBP", "TIFF")  # one colour all over takes them hardly a byte
-# Of masks: TensorFlow decodes these in a third to a half of the time that OpenCV's default takes (SUB, run lengths), since
-# nothing is to be undone a pixel at a time, and long runs of one id are copied whole; written sooner, about as small.
-# Higher levels win little in reading and cost twice the time in writing. OpenCV before 4.12 cannot choose the filter.
+# Of masks: TensorFlow decodes these in a third to a half of the time that OpenCV's default takes (SUB, run lengths),
+# since nothing is to be undone a pixel at a time, and long runs of one id are copied whole; written sooner, about as
+# small. Higher levels win little in reading and cost twice the time in writing. OpenCV before 4.12 has no such choice.
 MASK_PNG = (
     [cv2.IMWRITE_PNG_COMPRESSION, 2, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
     if hasattr(cv2, "IMWRITE_PNG_FILTER")

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import google_crc32c
 
 from precompute.errors import DatasetError
+from precompute.storage.paths import as_path
 
 __all__ = ["FRAMING_BYTES", "frame", "read_records", "record_footer", "record_header"]
 
@@ -56,8 +57,10 @@ def read_records(path: str | Path) -> Iterator[bytes]:
         DatasetError: The file cannot be read, ends within a record or has altered bytes; names file and byte.
     """
     try:
-        with Path(path).open("rb") as file:
-            yield from _read_framed(file, os.fstat(file.fileno()).st_size, path)
+        with as_path(path).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            yield from _read_framed(file, size, path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}.") from error
 

@@ -15,8 +15,9 @@ from precompute.errors import SettingsError, UsageError, first_few
 from precompute.options import BuildOptions
 from precompute.plan.copies import give_copies
 from precompute.plan.listing import compare_listing, split_of_keys
-from precompute.plan.make import complete_pipelines, make_plan, make_settings, prepare_pipelines
+from precompute.plan.make import complete_pipelines, make_plan, make_settings, make_spec, prepare_pipelines
 from precompute.plan.settings import differences
+from precompute.plan.source_size import saving_of_size
 from precompute.plan.splits import assign_splits
 from precompute.record.pipeline import Prepared
 from precompute.run.changes import changed_files, mended_keys
@@ -29,10 +30,12 @@ from precompute.run.work import Work
 from precompute.run.write import plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
+from precompute.storage.paths import as_path
 from precompute.text import format_count
 
 __all__ = ["build", "build_dataset"]
 
+WORTH_SAYING = 0.1  # of the time
 LISTS = ("images", "labels", "masks", "boxes", "splits", "groups", "keys")
 
 
@@ -60,7 +63,7 @@ def build(
     lists = {name: options.pop(name) for name in LISTS if _is_list(options.get(name))}
     chosen = BuildOptions.make(**options)
     with Progress(quiet=chosen.quiet) as progress:
-        return build_dataset(find(source, chosen, lists), Path(output), chosen, progress)
+        return build_dataset(find(source, chosen, lists), as_path(output), chosen, progress)
 
 
 def _is_list(value: Any) -> bool:
@@ -97,6 +100,8 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             progress.say(f"note: {note}")
         chosen = _choose_generation(known, out, options, prepared, sources)
         plain = [split for split in chosen.plan.splits if split not in prepared]
+        if chosen not in known:
+            _say_source_size(chosen, options, prepared, sources, progress)
         if plain and not known:
             size = f"{chosen.plan.image.height}×{chosen.plan.image.width}"
             progress.say(f"note: {' and '.join(plain)}: without a pipeline of its own, only resized to {size}.")
@@ -118,6 +123,26 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         for warning in result.warnings():
             progress.say(f"warning: {warning}")
         return result
+
+
+def _say_source_size(
+    chosen: Known, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources, progress: Progress
+) -> None:
+    """Say what --max-source-size would save where sources are large, or that it makes them too small."""
+    if options.quiet:
+        return
+    image, limit = chosen.plan.image, options.max_source_size
+    if limit is not None:
+        if limit < max(image.height, image.width):
+            size = f"{image.height}×{image.width}"
+            progress.say(
+                f"warning: --max-source-size {limit} is below the {size} of records: they are made larger again."
+            )
+        return
+    spec = make_spec(options, sources, image, chosen.plan.mask_dtype)
+    saving = saving_of_size(sources, "train", prepared["train"].pickled, spec, rows_a_task=options.variants)
+    if saving is not None and saving.share >= WORTH_SAYING:
+        progress.say(f"note: {saving.sentence()}.")
 
 
 def _source_notes(sources: Sources) -> list[str]:

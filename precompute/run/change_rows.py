@@ -17,6 +17,7 @@ from precompute.run.listed import Making, listed_rows, manifest_of, work_of_mani
 from precompute.run.progress import Progress
 from precompute.run.result import BuildResult
 from precompute.run.write import plan_rows, unlist_rows, write_rows
+from precompute.storage.paths import as_path
 
 __all__ = ["Dropped", "drop", "regenerate"]
 
@@ -56,7 +57,7 @@ def regenerate(
         SettingsError: Sources or versions have changed.
         DatasetError: There is no such dataset, or split.
     """
-    out, check = Path(output), check_seed(seed)
+    out, check = as_path(output), check_seed(seed)
     making = Making(
         pipeline=pipeline, source=source, jobs=jobs, backend=backend, task_timeout=task_timeout, lease_dir=lease_dir
     )
@@ -100,7 +101,7 @@ def drop(
         UsageError: A row is not listed, or none would be left.
         DatasetError: There is no such dataset, or split.
     """
-    out = Path(output)
+    out = as_path(output)
     numbers = parse_row_ranges(rows) if isinstance(rows, str) else list(rows)
     Manifest.load(out)
     with write_lock(out, lease_dir):

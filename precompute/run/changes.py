@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from precompute.dataset.paths import DatasetPaths
 from precompute.run.folder import Known
 from precompute.run.receipts import read_receipt
 from precompute.sources.source import Sources
+from precompute.storage.snapshot import seen_at_once
 
 __all__ = ["changed_files", "mended_keys", "num_touched"]
 
@@ -24,11 +26,16 @@ def changed_files(out: Path, known: Known, sources: Sources) -> list[str]:
     written = DatasetPaths(out).manifest.stat().st_mtime
     entries = {key: entry for of_split in known.listing.values() for key, entry in of_split.items()}
     lines = []
-    for i, key in enumerate(sources.keys):
-        for path, expected in _files(sources, i, entries.get(key, {})):
-            if expected is not None and path.stat().st_mtime > written and _sha256(path) != expected:
-                lines.append(f"{key}: the content of {path} changed")
+    with _all_seen(sources):
+        for i, key in enumerate(sources.keys):
+            for path, expected in _files(sources, i, entries.get(key, {})):
+                if expected is not None and path.stat().st_mtime > written and _sha256(path) != expected:
+                    lines.append(f"{key}: the content of {path} changed")
     return lines
+
+
+def _all_seen(sources: Sources) -> AbstractContextManager[None]:
+    return seen_at_once() if sources.root is None else seen_at_once(sources.root)
 
 
 def _files(sources: Sources, i: int, entry: dict[str, str]) -> Iterator[tuple[Path, str | None]]:
@@ -49,12 +56,13 @@ def num_touched(out: Path, known: Known, sources: Sources) -> int:
     """Return how many of the sources that were left out have files of another size, or younger than the manifest."""
     written, skipped = DatasetPaths(out).manifest.stat().st_mtime, mended_keys(out, known)
     entries = {key: entry for of_split in known.listing.values() for key, entry in of_split.items()}
-    return sum(
-        sources.num_bytes[i] != entries[key]["num_bytes"]
-        or any(path.stat().st_mtime > written for path, _ in _files(sources, i, {}))
-        for i, key in enumerate(sources.keys)
-        if key in skipped
-    )
+    with _all_seen(sources):
+        return sum(
+            sources.num_bytes[i] != entries[key]["num_bytes"]
+            or any(path.stat().st_mtime > written for path, _ in _files(sources, i, {}))
+            for i, key in enumerate(sources.keys)
+            if key in skipped
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -6,7 +6,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -16,8 +15,9 @@ from precompute.errors import BuildError
 from precompute.run.receipts import Bad
 from precompute.run.task import Job, Task, TaskDone, run_task
 from precompute.run.whereabouts import TimeKeeper, left_behind
+from precompute.storage.paths import as_path
 
-__all__ = ["Workers", "cut_columns", "run_surviving"]
+__all__ = ["Workers", "count_pieces", "cut_columns", "run_surviving"]
 
 LONGEST_TASK_S = 600.0
 MOST_ROWS = 128  # open files of a task
@@ -36,12 +36,17 @@ def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[
     """
     tasks: list[Task] = []
     for column in columns:
-        seconds = len(column.places) * len(column.rows) * record_s
-        pieces = max(
-            -(-jobs // max(1, len(columns))), int(seconds / LONGEST_TASK_S) + 1, -(-len(column.rows) // MOST_ROWS)
-        )
-        tasks += _cut(column, min(pieces, len(column.rows)))
+        num_places, num_rows = len(column.places), len(column.rows)
+        pieces = count_pieces(num_places, num_rows, num_columns=len(columns), jobs=jobs, record_s=record_s)
+        tasks += _cut(column, pieces)
     return tasks
+
+
+def count_pieces(num_places: int, num_rows: int, *, num_columns: int, jobs: int, record_s: float) -> int:
+    """Return how many tasks the rows of a column are cut into; each of them decodes the column's sources once."""
+    seconds = num_places * num_rows * record_s
+    pieces = max(-(-jobs // max(1, num_columns)), int(seconds / LONGEST_TASK_S) + 1, -(-num_rows // MOST_ROWS))
+    return min(pieces, num_rows)
 
 
 def _cut(column: Task, pieces: int) -> Iterator[Task]:
@@ -91,7 +96,7 @@ def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callab
         batch_size=1,
         pre_dispatch=1 if alone else "2*n_jobs",
     )
-    notes = DatasetPaths(Path(job.out)).whereabouts
+    notes = DatasetPaths(as_path(job.out)).whereabouts
     with warnings.catch_warnings(), TimeKeeper(notes, workers.task_timeout) as keeper:
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
         try:
@@ -113,7 +118,7 @@ def run_surviving(
     Raises:
         BuildError: Workers die, and by no source: there is not enough memory, or somebody kills them.
     """
-    notes = DatasetPaths(Path(job.out)).whereabouts
+    notes = DatasetPaths(as_path(job.out)).whereabouts
     try:
         run_tasks(job, tasks, workers, on_done)
         return None
@@ -144,7 +149,7 @@ def _try_alone(
 
     A source that is overdue already has had its first time.
     """
-    notes = DatasetPaths(Path(job.out)).whereabouts
+    notes = DatasetPaths(as_path(job.out)).whereabouts
     deaths, late = Counter[tuple[str, str]](overdue), Counter[tuple[str, str]](overdue)
     # Two jobs, of which one has nothing to do: with one, joblib would run it in this process.
     workers = replace(workers, jobs=2)

@@ -1,4 +1,8 @@
-"""All file operations of a build: what has its final name is whole, and survives a crash."""
+"""All file operations of a build: what has its final name is whole, and survives a crash.
+
+In an object store an object appears when its last byte has arrived, and survives: there a shard is written to the local
+disk and sent as a whole, small files are sent from memory, and nothing has to be synced.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from precompute.record.tfrecord import record_footer, record_header
+from precompute.storage.paths import RemotePath, is_remote
+from precompute.storage.transfer import copy_object, delete_objects, delete_tree, upload
 
 __all__ = [
     "ShardWriter",
@@ -19,6 +25,7 @@ __all__ = [
     "link_or_copy",
     "make_folder",
     "remove",
+    "remove_all",
     "remove_tree",
     "sync_folder",
     "write_whole",
@@ -33,6 +40,9 @@ def write_whole(path: Path, content: bytes, temporary: Path) -> None:
         content: What it shall hold.
         temporary: Folder on the same file system for the name it has meanwhile.
     """
+    if is_remote(path):
+        path.write_bytes(content)
+        return
     meanwhile = _temporary_name(path, temporary)
     try:
         with meanwhile.open("wb") as file:
@@ -47,11 +57,22 @@ def commit(renames: Iterable[tuple[Path, Path]]) -> None:
     """Give finished, synced files their final names, and make the names themselves survive a crash."""
     folders: dict[Path, None] = {}
     for meanwhile, final in renames:
+        if is_remote(final):
+            _commit_object(meanwhile, final)
+            continue
         make_folder(final.parent)
         meanwhile.replace(final)
         folders[final.parent] = None
     for folder in folders:
         sync_folder(folder)
+
+
+def _commit_object(meanwhile: Path, final: RemotePath) -> None:
+    if is_remote(meanwhile):
+        copy_object(meanwhile, final)
+    else:
+        upload(meanwhile, final)
+    meanwhile.unlink(missing_ok=True)
 
 
 class ShardWriter:
@@ -111,6 +132,9 @@ class ShardWriter:
 
 def link_or_copy(source: Path, final: Path, temporary: Path) -> None:
     """Give a finished file a second name: a hard link where the file system has them, else a copy."""
+    if is_remote(source) and is_remote(final):
+        copy_object(source, final)
+        return
     meanwhile = _temporary_name(final, temporary)
     try:
         try:
@@ -126,7 +150,7 @@ def link_or_copy(source: Path, final: Path, temporary: Path) -> None:
 
 def make_folder(folder: Path) -> None:
     """Create a folder and those above it where they are missing, and make their names survive a crash."""
-    if folder.is_dir():
+    if is_remote(folder) or folder.is_dir():
         return
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
@@ -138,18 +162,29 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def remove_all(paths: Sequence[Path]) -> None:
+    """Delete files, those of an object store many at a time."""
+    delete_objects([path for path in paths if is_remote(path)])
+    for path in paths:
+        if not is_remote(path):
+            remove(path)
+
+
 def remove_tree(folder: Path) -> None:
     """Delete a folder with all that is in it, if it is there.
 
     What cannot be deleted stays for the next time: workers of a build that was killed may not have ended yet. Those
     find their temporary files gone, and so can give nothing a final name any more.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    if is_remote(folder):
+        delete_tree(folder)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a crash; Windows has no such call and needs none."""
-    if os.name == "nt":
+    if is_remote(folder) or os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -28,7 +28,7 @@ from precompute.plan.listing import listing_lines
 from precompute.plan.make import known_num_classes
 from precompute.run.files import sync_folder, write_whole
 from precompute.run.grid import Grid
-from precompute.run.receipts import Column, Receipt
+from precompute.run.receipts import Column, Receipt, generation_seen
 from precompute.sources.source import Sources
 from precompute.tfds import tfds_files
 
@@ -56,7 +56,8 @@ def start_manifest(
         Its manifest without rows, and those of the fills that make a class which no source has.
     """
     plan, paths = grid.plan, grid.paths
-    columns = {split: grid.columns(split) for split in plan.splits}
+    with generation_seen(paths, plan.generation):
+        columns = {split: grid.columns(split) for split in plan.splits}
     copies = {key: sources.num_copies(i) for i, key in enumerate(sources.keys)}
     splits = {}
     for split, split_plan in plan.splits.items():

@@ -12,14 +12,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from precompute.dataset.json_files import parse_json, read_json
-from precompute.dataset.leases import held_rows
+from precompute.dataset.leases import EXPIRES_S, held_rows
 from precompute.dataset.manifest import SPLITS, Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError, DatasetError
 from precompute.plan.generation import GenerationPlan
 from precompute.plan.listing import Entry, listing_lines, read_listing
-from precompute.run.files import make_folder, remove, remove_tree, sync_folder, write_whole
+from precompute.run.files import make_folder, remove_all, remove_tree, sync_folder, write_whole
+from precompute.run.remote_lock import RemoteLock
 from precompute.sources.source import Sources
+from precompute.storage.paths import is_remote
 
 __all__ = [
     "SCRATCH",
@@ -64,7 +66,13 @@ def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]
         raise FolderInUseError(f"{out}: another build is writing here; wait until it has ended.") from error
     except OSError as error:
         raise BuildError(f"{out}: cannot be written to: {error.strerror}.") from error
+    remote = RemoteLock(out) if is_remote(out) else None
     try:
+        if remote is not None and (holder := remote.acquire()) is not None:
+            raise FolderInUseError(
+                f"{out}: another build is writing here ({holder}); wait until it has ended. One that was killed on "
+                f"another machine gives way {EXPIRES_S / 60:.0f} minutes after it was last seen."
+            )
         remove_tree(paths.temporary)
         remove_tree(paths.whereabouts)
         _go_on_sweeping(out, lease_dir)
@@ -75,6 +83,8 @@ def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]
             "same command again."
         ) from error
     finally:
+        if remote is not None:
+            remote.release()
         lock.release()
 
 
@@ -185,6 +195,7 @@ def _remove_shards(
     held = held_rows(out, now=time.time(), lease_dir=lease_dir)
     listed = {(manifest.generation, s, row.row) for s, split in manifest.splits.items() for row in split.rows}
     for folder in data.glob("g*"):
+        gone = []
         for path in [*folder.glob("*.tfrecord-*"), *(folder / "rows").glob("*.json")]:
             row = _row_of(path)
             if row is None or (folder.name, *row) in listed or not goes(folder.name, *row):
@@ -192,7 +203,8 @@ def _remove_shards(
             if (folder.name, *row) in held:
                 kept += 1
             else:
-                remove(path)
+                gone.append(path)
+        remove_all(gone)
         empty = not any(folder.glob("*.tfrecord-*"))
         if empty and folder.name != manifest.generation and goes(folder.name, SPLITS[0], 0):
             remove_tree(folder)

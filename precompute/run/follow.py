@@ -24,6 +24,7 @@ from precompute.run.progress import Progress
 from precompute.run.turnover import Step, free_rows, make_step, settle
 from precompute.run.work import Rows, Unlist, Work
 from precompute.run.write import plan_rows, unlist_rows, write_rows
+from precompute.storage.paths import as_path
 from precompute.text import format_count
 
 __all__ = ["Followed", "follow"]
@@ -104,7 +105,7 @@ def follow(
     if rows_a_pass is not None and rows_a_pass >= keep:
         raise UsageError(f"rows_a_pass: expected less than keep ({keep}), as readers hold a row; got {rows_a_pass}.")
     follower = _Follower(
-        Path(output),
+        as_path(output),
         split,
         keep=keep,
         rows_a_pass=rows_a_pass or keep // 2,

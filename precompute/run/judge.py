@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from precompute.errors import BadSourcesError, first_few
 from precompute.run.files import write_whole
 from precompute.run.grid import Grid
-from precompute.run.receipts import Bad
+from precompute.run.receipts import Bad, generation_seen
 from precompute.run.work import Work
 
 __all__ = ["accepted_keys", "judge", "skipped_entries"]
@@ -21,7 +21,9 @@ def accepted_keys(work: Work, grid: Grid) -> dict[str, set[str]]:
         skipped[entry["split"]].add(entry["key"])
     accepts = work.options.allowed_bad(len(work.sources)) and not work.options.retry_bad
     if accepts and work.known.manifest is None:
-        for split, bad in grid.bad_of(work.rows).items():
+        with generation_seen(grid.paths, grid.plan.generation):
+            found = grid.bad_of(work.rows)
+        for split, bad in found.items():
             skipped[split] |= bad.keys()
     return skipped
 
@@ -50,7 +52,9 @@ def judge(work: Work, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:
 def skipped_entries(work: Work, grid: Grid, skipped: Mapping[str, set[str]]) -> list[dict[str, str]]:
     """Return the manifest's entries of the accepted sources: key, split, reason."""
     reasons = {(entry["split"], entry["key"]): entry["reason"] for entry in grid.plan.skipped}
-    for split, bad in grid.bad_of(work.rows).items():
+    with generation_seen(grid.paths, grid.plan.generation):
+        found = grid.bad_of(work.rows)
+    for split, bad in found.items():
         reasons.update({(split, key): b.reason for key, b in bad.items()})
     return [
         {"key": key, "split": split, "reason": reasons.get((split, key), "")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from precompute.dataset.manifest import BoxCounts
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
 from precompute.run.files import write_whole
+from precompute.storage.snapshot import seen_at_once
 
-__all__ = ["Bad", "Cell", "Column", "Receipt", "read_column", "read_receipt"]
+__all__ = ["Bad", "Cell", "Column", "Receipt", "generation_seen", "read_column", "read_receipt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,12 @@ class Column:
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         return dump(dataclasses.asdict(self))
+
+
+def generation_seen(paths: DatasetPaths, generation: str) -> AbstractContextManager[None]:
+    """Have many questions about shards, receipts and columns of a generation answered at once, while nobody writes."""
+    columns = paths.column(generation, "train", 0).parent
+    return seen_at_once(paths.generation(generation), contents=(paths.receipts(generation), columns))
 
 
 def read_receipt(path: Path) -> Receipt | None:

@@ -18,6 +18,7 @@ from precompute.run.progress import Progress
 from precompute.run.receipts import read_receipt
 from precompute.run.task import Task
 from precompute.run.work import Work, make_job, make_workers, work_grid
+from precompute.storage.snapshot import seen_at_once
 
 __all__ = ["repair"]
 
@@ -53,12 +54,13 @@ def repair(work: Work, progress: Progress) -> int:
 
 def _find_broken(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, *, full: bool) -> list[Broken]:
     broken = []
-    for (split, row), row_file in row_files.items():
-        for block, shard in enumerate(row_file.shards):
-            path = manifest.shard_path(paths.root, split, row, block)
-            whole = path.is_file() and path.stat().st_size == shard.num_bytes
-            if not whole or (full and hashlib.sha256(path.read_bytes()).hexdigest() != shard.sha256):
-                broken.append((split, row, block))
+    with seen_at_once(paths.generation(manifest.generation)):
+        for (split, row), row_file in row_files.items():
+            for block, shard in enumerate(row_file.shards):
+                path = manifest.shard_path(paths.root, split, row, block)
+                whole = path.is_file() and path.stat().st_size == shard.num_bytes
+                if not whole or (full and hashlib.sha256(path.read_bytes()).hexdigest() != shard.sha256):
+                    broken.append((split, row, block))
     return broken
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from precompute.dataset.manifest import BoxCounts, Manifest
+from precompute.plan.estimate import Estimate, Online, Range
 from precompute.plan.generation import GenerationPlan, RowPlan
-from precompute.text import format_bytes, format_count
+from precompute.text import format_bytes, format_count, format_duration
 
 __all__ = ["BuildResult"]
 
@@ -23,6 +24,7 @@ class BuildResult:
         seconds: From the start of the job to the manifest.
         dry_run: Nothing was written.
         num_mended: Sources that had been left out, and are in all rows now.
+        estimate: What a dry run expects the rows to take; None where none are missing, and after a build.
         new_classes: Class id that no source holds → transform that fills masks with it; of a new generation.
     """
 
@@ -32,6 +34,7 @@ class BuildResult:
     seconds: float
     dry_run: bool = False
     num_mended: int = 0
+    estimate: Estimate | None = None
     new_classes: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -111,10 +114,16 @@ class BuildResult:
         for name, rows in self.rows.items():
             split = self.plan.splits[name]
             size = format_bytes(split.num_places * len(rows) * split.record_bytes)
+            if self.estimate is not None and rows:
+                size = _shown_bytes(self.estimate.split_bytes[name])
             lines.append(
                 f"  {name}: {split.num_places:,} {self._noun(name)} × {format_count(len(rows), 'new row')} in "
                 f"{format_count(split.num_blocks * len(rows), 'shard')}, about {size}"
             )
+        if self.estimate is None:
+            lines.append("  all rows are there: nothing to do")
+        else:
+            lines += [f"  {line}" for line in describe(self.estimate)]
         return "\n".join(lines)
 
 
@@ -122,3 +131,47 @@ def _emptied(number: int) -> str:
     if not number:
         return "every record has some"
     return f"{format_count(number, 'record')} without any: their sources have none, or all were cut off; kept"
+
+
+def describe(estimate: Estimate) -> Iterator[str]:
+    """Yield what a dry run expects, a line each."""
+    records, shards = format_count(estimate.num_records, "record"), format_count(estimate.num_shards, "shard")
+    yield f"together: {records} in {shards}, about {_shown_bytes(estimate.num_bytes)}"
+    needed = format_bytes(round(estimate.num_bytes.high - estimate.free_bytes))
+    fits = "they fit" if estimate.fits else f"NOT ENOUGH, {needed} are missing"
+    yield f"disk: {format_bytes(estimate.free_bytes)} free: {fits}"
+    wall, each = estimate.wall_s, estimate.cpu_s.mean / max(1, estimate.num_records) * 1000
+    spread = f" ({format_duration(wall.low)} to {format_duration(wall.high)})" if wall.is_known else ""
+    decoding = estimate.decode_s / estimate.cpu_s.mean
+    yield (
+        f"time: about {format_duration(wall.mean)}{spread} on {format_count(estimate.num_workers, 'worker')}, if they "
+        f"do not slow each other; {each:.1f} ms of one core a record, {decoding:.0%} of it decodes sources"
+    )
+    if estimate.online is not None:
+        yield from _compared(estimate.online)
+
+
+def _compared(online: Online) -> Iterator[str]:
+    """Yield what augmenting in the training loop would cost, and when writing records pays."""
+    runs = f"{format_count(online.runs, 'run')} of {format_count(online.epochs, 'epoch')}"
+    yield (
+        f"augmented while training: {format_duration(online.online_s)} of one core for {runs}, "
+        f"{online.online_image_s * 1000:.1f} ms an image (for other trainings: --runs, --epochs)"
+    )
+    total = online.build_s + online.read_s
+    yield (
+        f"from records: {format_duration(total)} of one core, {format_duration(online.build_s)} to write them once and "
+        f"{format_duration(online.read_s)} to read them, {online.read_image_s * 1000:.1f} ms an image"
+    )
+    if online.pays_from is None:
+        yield "records do not pay here: reading them takes as long as augmenting"
+    elif online.pays_from > online.runs * online.epochs:
+        yield f"records would pay from epoch {online.pays_from:,} on, counted over all runs: these end before"
+    else:
+        spared = f"{format_duration(online.online_s - total)} of one core spared, {1 - total / online.online_s:.0%}"
+        yield f"records pay from epoch {online.pays_from:,} on, counted over all runs: {spared}"
+
+
+def _shown_bytes(size: Range) -> str:
+    spread = f" ({format_bytes(round(size.low))} to {format_bytes(round(size.high))})" if size.is_known else ""
+    return format_bytes(round(size.mean)) + spread

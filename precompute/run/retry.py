@@ -14,7 +14,7 @@ from precompute.run.files import remove_tree
 from precompute.run.folder import SCRATCH, known_generations
 from precompute.run.grid import Grid
 from precompute.run.progress import Progress
-from precompute.run.receipts import Bad
+from precompute.run.receipts import Bad, generation_seen
 from precompute.run.task import Task
 from precompute.run.work import Work, make_job, make_workers, work_grid
 from precompute.run.write import MOST_PASSES, next_generation_of, write_rows
@@ -77,7 +77,8 @@ def _still_bad(work: Work, manifest: Manifest, progress: Progress) -> Named:
             pieces = cut_columns(tasks, jobs=1, record_s=0.0)
             deadly = run_surviving(job, pieces, workers, progress.task_done)
             if deadly is None:
-                bad = replace(grid, plan=replace(grid.plan, generation=SCRATCH)).bad_of(rows)
+                with generation_seen(paths, SCRATCH):
+                    bad = replace(grid, plan=replace(grid.plan, generation=SCRATCH)).bad_of(rows)
                 failed = {(split, b.key): b for split, found in bad.items() for b in found.values()}
                 return failed | killers
             killers |= deadly

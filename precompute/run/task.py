@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,9 +18,11 @@ from precompute.interruption import leave_to_parent
 from precompute.record.box_features import count_boxes
 from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.record.threads import one_opencv_thread
 from precompute.run.files import ShardWriter, commit, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
 from precompute.run.whereabouts import Whereabouts
+from precompute.storage.paths import as_path
 
 __all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
 
@@ -104,8 +105,8 @@ class TaskDone:
 def run_task(job: Job, task: Task) -> TaskDone:
     """Write the shards of a task, give them their final names, and leave their receipts."""
     leave_to_parent()
-    paths = DatasetPaths(Path(job.out))
-    with _one_opencv_thread(), ExitStack() as stack:
+    paths = DatasetPaths(as_path(job.out))
+    with one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
         note = stack.enter_context(Whereabouts(paths.whereabouts))
         column, bad, counts = _write_places(job, task, writers, note)
@@ -131,16 +132,6 @@ def run_task(job: Job, task: Task) -> TaskDone:
     return TaskDone(
         num_records=sum(writer.num_records for writer in writers), num_bytes=sum(writer.num_bytes for writer in writers)
     )
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # the cores are busy with other workers
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _open_shard(paths: DatasetPaths, job: Job, task: Task, row: int) -> ShardWriter:
@@ -191,8 +182,8 @@ def decode_place(place: Place, spec: RecordSpec) -> Decoded:
     Raises:
         RejectedSource: It cannot be used, or is not what earlier rows were made from.
     """
-    mask = None if place.mask is None else Path(place.mask)
-    source = decode_source(place.key, Path(place.image), mask, place.label, spec, place.boxes)
+    mask = None if place.mask is None else as_path(place.mask)
+    source = decode_source(place.key, as_path(place.image), mask, place.label, spec, place.boxes)
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
         (place.mask, place.mask_sha256, source.mask_sha256),

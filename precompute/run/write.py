@@ -18,13 +18,15 @@ from precompute.run.execute import cut_columns, run_surviving
 from precompute.run.files import remove
 from precompute.run.finish import list_rows, publish, start_manifest
 from precompute.run.folder import Known, next_generation, save_draft, sweep
+from precompute.run.forecast import forecast
 from precompute.run.grid import Grid
 from precompute.run.judge import accepted_keys, judge, skipped_entries
 from precompute.run.progress import Progress
-from precompute.run.receipts import Bad, Receipt
+from precompute.run.receipts import Bad, Receipt, generation_seen
 from precompute.run.result import BuildResult
 from precompute.run.task import Job, Task
 from precompute.run.work import Work, make_job, make_workers, work_grid
+from precompute.storage.paths import is_remote
 from precompute.text import format_bytes
 
 __all__ = ["next_generation_of", "plan_rows", "unlist_rows", "write_rows"]
@@ -55,8 +57,11 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
         BuildError: Workers died.
     """
     start, plan, manifest = time.monotonic(), work.known.plan, work.known.manifest
-    if work.options.dry_run or not (any(work.rows.values()) or any(work.unlist.values())):
-        return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0, dry_run=work.options.dry_run)
+    if work.options.dry_run:
+        estimate = forecast(work) if any(work.rows.values()) else None
+        return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0, dry_run=True, estimate=estimate)
+    if not (any(work.rows.values()) or any(work.unlist.values())):
+        return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0)
     grid = work_grid(work)
     if work.previous is not None:
         adopt(grid, work.previous, accepted_keys(work, grid))
@@ -102,11 +107,12 @@ def _run_until_proven(
     killers: dict[tuple[str, str], Bad] = {}
     for _ in range(MOST_PASSES):
         skipped = {s: keys | {key for split, key in killers if split == s} for s, keys in accepted.items()}
-        tasks, proven = grid.missing(work.rows, skipped)
+        with generation_seen(grid.paths, grid.plan.generation):
+            tasks, proven = grid.missing(work.rows, skipped)
         if not tasks:
             return skipped, proven
         if not work.options.ignore_space:
-            _check_space(grid, tasks)
+            _check_space(work, grid, tasks)
         progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
         try:
             deadly = _run(work, job, [task.naming(killers) for task in tasks], progress)
@@ -117,7 +123,8 @@ def _run_until_proven(
         if deadly is not None:
             killers |= deadly
             continue  # a pass that was cut short: all sources are gone through before they are judged
-        bad = grid.bad_of(work.rows)
+        with generation_seen(grid.paths, grid.plan.generation):
+            bad = grid.bad_of(work.rows)
         for (split, key), killer in killers.items():
             bad.setdefault(split, {})[key] = killer
         new = {s: {k: b for k, b in found.items() if k not in accepted[s]} for s, found in bad.items()}
@@ -132,12 +139,15 @@ def _run_until_proven(
     )
 
 
-def _check_space(grid: Grid, tasks: Sequence[Task]) -> None:
+def _check_space(work: Work, grid: Grid, tasks: Sequence[Task]) -> None:
     """Refuse a job that cannot fit, before it has filled the disk.
 
     Raises:
         BuildError: There is less space than the records will take, by the sample that was measured.
     """
+    if is_remote(grid.paths.root):
+        _check_space_on_the_way(work, grid, tasks)
+        return
     needed = _needed_bytes(grid, tasks)
     free = shutil.disk_usage(grid.paths.root).free
     if needed > free:
@@ -147,13 +157,27 @@ def _check_space(grid: Grid, tasks: Sequence[Task]) -> None:
         )
 
 
+def _check_space_on_the_way(work: Work, grid: Grid, tasks: Sequence[Task]) -> None:
+    """Refuse shards that the local disk cannot hold until they are sent: each worker has those of a task."""
+    sizes = sorted((_needed_bytes(grid, [task]) for task in _cut(work, tasks)), reverse=True)
+    needed, disk = sum(sizes[: work.options.num_jobs]), grid.paths.temporary.parent
+    free = shutil.disk_usage(disk).free
+    if needed > free:
+        raise BuildError(
+            f"{disk}: shards are written here before they are sent to {grid.paths.root}, about {format_bytes(needed)} "
+            f"at a time, and {format_bytes(free)} are free. Set TMPDIR to a folder on a larger disk, use fewer --jobs, "
+            "or start all the same with --ignore-space."
+        )
+
+
 def _needed_bytes(grid: Grid, tasks: Sequence[Task]) -> int:
     return sum(len(t.places) * len(t.rows) * grid.plan.splits[t.split].record_bytes for t in tasks)
 
 
 def _no_room(work: Work, grid: Grid, skipped: Mapping[str, set[str]], error: OSError) -> BuildError:
     """Return the error of a disk, a quota or a limit that is full: with the bytes that are still needed."""
-    tasks, _ = grid.missing(work.rows, skipped)
+    with generation_seen(grid.paths, grid.plan.generation):
+        tasks, _ = grid.missing(work.rows, skipped)
     needed, largest = (
         _needed_bytes(grid, tasks),
         max((_needed_bytes(grid, [t]) // len(t.rows) for t in tasks), default=0),
@@ -165,6 +189,11 @@ def _no_room(work: Work, grid: Grid, skipped: Mapping[str, set[str]], error: OSE
             "the limit (ulimit -f) and run the same command again, or build with a smaller --shard-size elsewhere or "
             "with --replace. What was finished is kept."
         )
+    if is_remote(grid.paths.root):
+        return BuildError(
+            f"{what} Shards are written there before they are sent. What was finished is kept: make space, set TMPDIR "
+            "to a folder on a larger disk, or use fewer --jobs; then run the same command again."
+        )
     free = format_bytes(shutil.disk_usage(grid.paths.root).free)
     return BuildError(
         f"{what} About {format_bytes(needed)} are needed for what is missing, {free} are free. What was finished is "
@@ -173,9 +202,12 @@ def _no_room(work: Work, grid: Grid, skipped: Mapping[str, set[str]], error: OSE
 
 
 def _run(work: Work, job: Job, tasks: Sequence[Task], progress: Progress) -> dict[tuple[str, str], Bad] | None:
+    return run_surviving(job, _cut(work, tasks), make_workers(work.options), progress.task_done)
+
+
+def _cut(work: Work, tasks: Sequence[Task]) -> list[Task]:
     record_s = max(plan.record_s for plan in work.known.plan.splits.values())
-    workers = make_workers(work.options)
-    return run_surviving(job, cut_columns(tasks, jobs=workers.jobs, record_s=record_s), workers, progress.task_done)
+    return cut_columns(tasks, jobs=work.options.num_jobs, record_s=record_s)
 
 
 def _without_sources(work: Work, bad: Mapping[str, Mapping[str, Bad]]) -> Work:

@@ -14,6 +14,7 @@ from precompute.sources.coco import find_coco
 from precompute.sources.source import Sources
 from precompute.sources.voc import find_voc
 from precompute.sources.yolo import CLASS_LISTS, find_yolo, yaml_files
+from precompute.storage.paths import is_remote, is_url
 
 __all__ = ["find_boxes"]
 
@@ -32,6 +33,12 @@ def find_boxes(root: str | Path, options: BuildOptions) -> Sources | None:
         SourceError: There are annotations, and something is wrong with them; or of several kinds.
         UsageError: An option makes no sense here.
     """
+    if is_url(root) or is_remote(root):
+        if options.annotations is not None:
+            raise UsageError(
+                "annotations: they are read from local folders; give boxes in an object store from Python."
+            )
+        return None
     top = Path(os.path.abspath(root))  # noqa: PTH100 (resolve would follow links)
     if not top.is_dir() or options.masks is not None or options.mask_suffix:
         if options.annotations is not None:

@@ -15,6 +15,7 @@ from precompute.sources.layout import LAYOUTS, Layout, Naming, Part, find_layout
 from precompute.sources.source import Sources
 from precompute.sources.split_folders import split_of, split_positions
 from precompute.sources.walk import IMAGE_EXTENSIONS
+from precompute.storage.paths import absolute, as_path, common_folder
 
 __all__ = ["find_sources"]
 
@@ -85,7 +86,7 @@ class _File(NamedTuple):
 def _check_root(root: str | Path) -> Path:
     if not isinstance(root, (str, os.PathLike)) or not os.fspath(root):
         raise UsageError(f"Expected the folder of the sources, got {root!r}.")
-    top = Path(os.path.abspath(root))  # noqa: PTH100 (resolve would follow links)
+    top = absolute(as_path(root))
     if not top.exists():
         raise SourceError(f"{top}: there is no such folder. Check the path.")
     if not top.is_dir():
@@ -98,10 +99,7 @@ def _base(top: Path, layout: Layout) -> Path | None:
     folders = [part.path for part in layout.images + (layout.masks or [])]
     if all(_relative(folder, top) is not None for folder in folders):
         return top
-    try:
-        return Path(os.path.commonpath(folders))
-    except ValueError:  # on different drives
-        return None
+    return common_folder(folders)
 
 
 def _relative(path: str, base: Path | None) -> str | None:

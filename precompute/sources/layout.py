@@ -9,6 +9,7 @@ from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
 from precompute.sources.walk import IMAGE_EXTENSIONS, Folder, Tree, walk
+from precompute.storage.paths import absolute, as_path, is_url
 
 __all__ = ["LAYOUTS", "Layout", "Naming", "Part", "find_layout"]
 
@@ -82,9 +83,9 @@ class Layout:
 def find_layout(root: Path, naming: Naming) -> Layout:
     """Find out which folders below the root hold images and which hold masks."""
     images, masks = _given(root, naming.images, "images"), _given(root, naming.masks, "masks")
-    if isinstance(images, Path) or isinstance(masks, Path):
-        return _named(root, images, masks, naming)
-    return _searched(walk(root), images, masks, naming)
+    if isinstance(images, str | None) and isinstance(masks, str | None):
+        return _searched(walk(root), images, masks, naming)
+    return _named(root, images, masks, naming)
 
 
 def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | None:
@@ -93,10 +94,10 @@ def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | N
         return None
     if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
         raise UsageError(f"{option} (--{option}): expected a folder, got {folder!r}.")
-    path = Path(os.path.abspath(root / folder))  # noqa: PTH100 (resolve would follow links)
+    path = absolute(as_path(folder) if is_url(folder) else root / folder)
     if path.is_dir():
         return path
-    if len(Path(folder).parts) == 1:
+    if not is_url(folder) and len(Path(folder).parts) == 1:
         return str(folder)
     raise SourceError(f"--{option} {folder}: there is no folder {path}. Give a path below {root}, or an absolute one.")
 
@@ -105,16 +106,16 @@ def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | N
 
 
 def _named(root: Path, images: Path | str | None, masks: Path | str | None, naming: Naming) -> Layout:
-    for option, folder in [("images", images), ("masks", masks)]:
-        if isinstance(folder, str):
-            raise SourceError(f"--{option} {folder}: there is no such folder in {root}.")
+    if isinstance(images, str) or isinstance(masks, str):
+        option, folder = ("images", images) if isinstance(images, str) else ("masks", masks)
+        raise SourceError(f"--{option} {folder}: there is no such folder in {root}.")
     image_dir, mask_dir = images or _child(root, "images"), masks or _child(root, "masks")
-    if not isinstance(image_dir, Path):
+    if image_dir is None:
         raise SourceError(
             f"{root}: --masks {naming.masks} was given, but there is no folder images/. "
             "Name the folder of the images with --images."
         )
-    if not isinstance(mask_dir, Path):
+    if mask_dir is None:
         return _as_classes(walk(image_dir), naming, strip=None)
     if image_dir == mask_dir:
         return _one_folder(walk(image_dir), naming, strip=None)

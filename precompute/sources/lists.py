@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from precompute.sources.box_lists import boxes_of_python
 from precompute.sources.checks import check_class_names, check_keys
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.source import SPLITS, Source, Sources
+from precompute.storage.paths import as_path, common_folder, is_url
 
 __all__ = ["from_iterable", "from_lists"]
 
 TARGETS = ("mask", "label", "boxes")
+STATS_AT_A_TIME = 32
 
 
 def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | None = None) -> Sources:
@@ -207,6 +210,8 @@ def _file(path: Any, role: str, where: str | int) -> str:
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         file = "an image file" if role == "image" else "a mask file"
         raise UsageError(f"{role}s: expected the path of {file} for {where!r}, got {_described(path)}.")
+    if is_url(path):
+        return str(as_path(path))
     absolute = os.path.abspath(os.fspath(path))  # noqa: PTH100 (resolve would follow links)
     return absolute.replace(os.sep, "/") if os.sep != "/" else absolute
 
@@ -219,9 +224,11 @@ def _described(value: Any) -> str:
 def _check_files(paths: list[str]) -> list[int]:
     """Return the sizes in bytes."""
     sizes, missing = [], []
+    with ThreadPoolExecutor(STATS_AT_A_TIME) as threads:  # of URLs, each is a request
+        asked = {path: threads.submit(as_path(path).stat) for path in paths if is_url(path)}
     for path in paths:
         try:
-            status = os.stat(path)  # noqa: PTH116 (a Path a file is slow)
+            status = asked[path].result() if path in asked else os.stat(path)  # noqa: PTH116 (a Path a file is slow)
         except (OSError, ValueError) as error:
             missing.append(f"{path}: {getattr(error, 'strerror', None) or error}")
             continue
@@ -256,11 +263,7 @@ def _group(item: Source) -> str | None:
 
 
 def _common_parent(paths: list[str]) -> Path | None:
-    folders = {path.rpartition("/")[0] or "/" for path in paths}
-    try:
-        return Path(os.path.commonpath(folders))
-    except ValueError:  # on different drives
-        return None
+    return common_folder({path.rpartition("/")[0] or "/" for path in paths})
 
 
 def _below(root: Path | None, paths: list[str]) -> list[str]:

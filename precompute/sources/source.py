@@ -9,6 +9,7 @@ from typing import Any
 
 from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import SPLITS, Label
+from precompute.storage.paths import as_path
 
 __all__ = ["SPLITS", "Source", "Sources"]
 
@@ -111,7 +112,7 @@ class Sources:
 
     def path(self, relative: str) -> Path:
         """Return the full path of an entry of `images` or `masks`."""
-        return Path(relative) if self.root is None else self.root / relative
+        return as_path(relative) if self.root is None else self.root / relative
 
     def take(self, indices: list[int]) -> Sources:
         """Return the sources at these positions, in this order."""

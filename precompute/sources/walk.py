@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from precompute.errors import SourceError, first_few
+from precompute.storage.paths import RemotePath, is_remote
+from precompute.storage.transfer import list_objects
 
 __all__ = ["IMAGE_EXTENSIONS", "Folder", "Tree", "walk"]
 
@@ -74,6 +77,8 @@ def walk(top: Path, *, skip: Path | None = None) -> Tree:
     Raises:
         SourceError: Folders cannot be read, or links lead nowhere or in a circle.
     """
+    if is_remote(top):
+        return _walk_remote(top, skip)
     state = _Walk([(Folder((), top.as_posix()), (os.path.realpath(top),))], None if skip is None else skip.as_posix())
     folders = []
     while state.pending:
@@ -82,6 +87,35 @@ def walk(top: Path, *, skip: Path | None = None) -> Tree:
         _read_folder(state, folder, real)
     _check_walk(top, state)
     return Tree(top, sorted(folders, key=lambda f: f.parts))
+
+
+def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
+    """Find them in an object store, by one listing of all that is below; it has no links, and no empty folders."""
+    folders: dict[tuple[str, ...], Folder] = {}
+
+    def folder_of(parts: tuple[str, ...]) -> Folder:
+        if parts not in folders:
+            folders[parts] = Folder(parts, "/".join((top.as_posix(), *parts)))
+            if parts:
+                folder_of(parts[:-1])
+        return folders[parts]
+
+    left_out = skip.parts[len(top.parts) :] if is_remote(skip) and skip.is_relative_to(top) else None
+    hidden = set()
+    folder_of(())
+    for (*parts, name), num_bytes in list_objects(top):
+        at = next((i for i, part in enumerate(parts) if part.startswith(".") or part in _HIDDEN), None)
+        if left_out and tuple(parts[: len(left_out)]) == left_out:
+            continue
+        if at is not None:  # a hidden folder is one stranger, whatever is in it
+            if tuple(parts[: at + 1]) not in hidden:
+                hidden.add(tuple(parts[: at + 1]))
+                folder_of(tuple(parts[:at])).num_strangers += 1
+        elif name.startswith(".") or os.path.splitext(name)[1].lower() not in IMAGE_EXTENSIONS:  # noqa: PTH122
+            folder_of(tuple(parts)).num_strangers += 1
+        else:
+            folder_of(tuple(parts)).files.append((name, num_bytes))
+    return Tree(cast(Path, top), sorted(folders.values(), key=lambda f: f.parts))
 
 
 def _read_folder(state: _Walk, folder: Folder, real: tuple[str, ...]) -> None:

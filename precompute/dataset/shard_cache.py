@@ -1,0 +1,241 @@
+"""Shards of a dataset in an object store, fetched to a local folder before they are read.
+
+A cached file is named by row, block and sha256 of its content, so that none can be taken for another one. Several
+readers may share a folder. What rows that are no longer listed have left there is taken away when a dataset is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any, cast
+
+from filelock import FileLock
+
+from precompute.dataset.leases import Lease, RowName, held_rows
+from precompute.dataset.manifest import Manifest, Row, Shard, read_row_file
+from precompute.errors import DatasetError, StorageError, UsageError
+from precompute.storage.paths import RemotePath, is_remote, local_path
+from precompute.storage.transfer import download
+
+__all__ = ["ShardCache", "open_cache"]
+
+READ_BY_TENSORFLOW = ("gs",)  # as it stands: tf.io.gfile knows this scheme itself
+AT_A_TIME = 8
+CELL = re.compile(r"(g\d{4})-([a-z]+)_r(\d{4})-\d{5}-[0-9a-f]{32}\.tfrecord")
+UNFINISHED = ".unfinished"
+ABANDONED_S = 3600.0  # a download that has not grown for so long
+
+
+def open_cache(
+    root: Path, cache_dir: str | Path | None, *, full: bool = False, tensorflow: bool = False
+) -> ShardCache | None:
+    """Return the cache of a dataset's shards; None where they are read from where they lie.
+
+    Args:
+        root: The dataset.
+        cache_dir: The folder; by default `AUGMENT_ONCE_CACHE`, else a folder of the user's cache.
+        full: Compare cached files with their sha256 before they are read, not with their sizes alone.
+        tensorflow: TensorFlow is going to read, which knows some schemes itself.
+
+    Raises:
+        UsageError: The folder cannot be written to.
+    """
+    if not is_remote(root) or (tensorflow and root.scheme in READ_BY_TENSORFLOW):
+        return None
+    folder = default_folder() if cache_dir is None else local_path(cache_dir, "cache_dir")
+    folder = folder / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cache_dir: {folder} cannot be written to ({error.strerror}); shards of {root} are fetched there before "
+            "they are read. Give a folder on a local disk, or set AUGMENT_ONCE_CACHE."
+        ) from error
+    return ShardCache(root, folder, full=full)
+
+
+def default_folder() -> Path:
+    """Return where cached files lie by the rules of the operating system, unless `AUGMENT_ONCE_CACHE` says it."""
+    chosen = os.environ.get("AUGMENT_ONCE_CACHE")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library/Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "augment-once"
+
+
+@dataclass
+class ShardCache:
+    """Local copies of a dataset's shards.
+
+    Attributes:
+        root: The dataset.
+        folder: Where the copies lie.
+        full: Compare them with their sha256 before they are read.
+    """
+
+    root: RemotePath
+    folder: Path
+    full: bool = False
+    _shards: dict[str, tuple[RemotePath, Shard]] = field(default_factory=dict)
+    _next: dict[frozenset[str], list[str]] = field(default_factory=dict)
+    _whole: set[str] = field(default_factory=set)  # compared by this process
+    _guard: Any = field(default_factory=Lock)
+
+    def names(self, manifest: Manifest, split: str, row: Row) -> list[str]:
+        """Return the local name of each shard of a row; nothing is fetched yet."""
+        names = []
+        for block, shard in enumerate(read_row_file(cast(Path, self.root), manifest, split, row).shards):
+            name = f"{manifest.generation}-{split}_r{row.row:04d}-{block:05d}-{shard.sha256[:32]}.tfrecord"
+            names.append(str(self.folder / name))
+            path = manifest.shard_path(cast(Path, self.root), split, row.row, block)
+            self._shards[names[-1]] = cast(RemotePath, path), shard
+        return names
+
+    def take_turns(self, rows: Sequence[list[str]]) -> None:
+        """Say in which order rows will be read, again and again: while one is, the next is fetched."""
+        if len(rows) > 1:
+            self._next = {frozenset(row): rows[(i + 1) % len(rows)] for i, row in enumerate(rows)}
+
+    def fetch(self, names: Sequence[str]) -> None:
+        """Wait until shards have their local names; those of the row that is read next follow in the background.
+
+        Raises:
+            DatasetError: What the store holds is missing, or not what the row file says; or the disk is full.
+            StorageError: The store cannot be reached, refuses, or fails.
+        """
+        with self._guard:
+            self._fetch_missing(names)
+        upcoming = self._next.get(frozenset(names))
+        if upcoming is not None:
+            self.fetch_ahead(upcoming)
+
+    def fetch_ahead(self, names: Sequence[str]) -> None:
+        """Fetch shards in the background; what goes wrong shows when they are needed."""
+
+        def fetch() -> None:
+            with suppress(Exception), self._guard:
+                self._fetch_missing(names)
+
+        if any(not Path(name).exists() for name in names):
+            Thread(target=fetch, name="precompute-fetch", daemon=True).start()
+
+    def _fetch_missing(self, names: Sequence[str]) -> None:
+        missing = [name for name in names if not self._is_whole(name)]
+        if not missing:
+            return
+        try:
+            with FileLock(self.folder / ".lock"):  # another reader may be at it: then it is done when this one comes
+                _all_of(self._fetch_one, [name for name in missing if not self._is_whole(name)])
+        except OSError as error:
+            needed = sum(self._shards[name][1].num_bytes for name in missing)
+            raise DatasetError(
+                f"{self.folder}: shards of {self.root} are fetched here before they are read, and cannot be written "
+                f"({error.strerror or error}); up to {needed:,} bytes are needed. Make space, or choose a folder on a "
+                "larger disk: cache_dir, or the environment variable AUGMENT_ONCE_CACHE."
+            ) from error
+
+    def _is_whole(self, name: str) -> bool:
+        if name in self._whole and Path(name).exists():
+            return True
+        _, shard = self._shards[name]
+        if not _is_file(Path(name), shard, full=self.full):
+            return False
+        self._whole.add(name)
+        return True
+
+    def _fetch_one(self, name: str) -> None:
+        path, shard = self._shards[name]
+        meanwhile = Path(f"{name}.{uuid.uuid4().hex}{UNFINISHED}")
+        try:
+            download(path, meanwhile)
+            if not _is_file(meanwhile, shard, full=True):
+                raise DatasetError(
+                    f"{path}: this is not the shard that the row file names by its sha256; it was altered. Run the "
+                    "same `precompute build` again with --check full: it puts back what is missing or altered."
+                )
+            meanwhile.replace(name)
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{path}: missing. Run the same `precompute build` again: it puts back what is missing or altered."
+            ) from error
+        finally:
+            meanwhile.unlink(missing_ok=True)
+        self._whole.add(name)
+
+    def tidy(self, manifest: Manifest, lease: Lease) -> None:
+        """Take away copies of shards whose rows are neither listed nor held by a reader, and abandoned downloads.
+
+        Args:
+            manifest: As it is now.
+            lease: Of this reader; others leave theirs in the same folder, or beside the dataset.
+        """
+        wanted = {(manifest.generation, split, row.row) for split, s in manifest.splits.items() for row in s.rows}
+        try:
+            wanted |= held_rows(cast(Path, self.root), now=time.time(), lease_dir=lease.folder)
+        except StorageError:
+            return  # what others hold is not known
+        for path in self.folder.iterdir():
+            with suppress(OSError):  # another reader does the same, or has it open where that keeps it
+                if _is_left_over(path, wanted):
+                    path.unlink()
+
+
+def _is_left_over(path: Path, wanted: set[RowName]) -> bool:
+    cell = CELL.fullmatch(path.name)
+    if cell is not None:
+        return (cell[1], cell[2], int(cell[3])) not in wanted
+    return path.name.endswith(UNFINISHED) and time.time() - path.stat().st_mtime > ABANDONED_S
+
+
+def _is_file(path: Path, shard: Shard, *, full: bool) -> bool:
+    try:
+        if path.stat().st_size != shard.num_bytes:
+            return False
+        if not full:
+            return True
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256
+    except FileNotFoundError:
+        return False
+
+
+def _all_of(work: Any, items: Sequence[str]) -> None:
+    """Do some work for all items, several at a time; raises what the first one that failed has raised.
+
+    In threads that do not keep the program from ending, as those of concurrent.futures would.
+    """
+    left, errors = list(reversed(items)), list[BaseException]()
+
+    def take() -> None:
+        while left and not errors:
+            try:
+                item = left.pop()
+            except IndexError:
+                return
+            try:
+                work(item)
+            except BaseException as error:  # raised below, in the thread that waits
+                errors.append(error)
+
+    threads = [Thread(target=take, name="precompute-fetch", daemon=True) for _ in items[:AT_A_TIME]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -1,0 +1,149 @@
+"""Whole files between disks and object stores; copies and deletions that a store carries out itself."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from precompute.errors import StorageError, UsageError
+from precompute.storage.paths import RemotePath, is_remote
+from precompute.storage.store import explained, filesystem, whole_file_options
+
+__all__ = [
+    "copy_object",
+    "delete_objects",
+    "delete_tree",
+    "download",
+    "list_objects",
+    "local_copy",
+    "local_side",
+    "upload",
+]
+
+
+def list_objects(folder: RemotePath) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield the parts below a folder, and the size in bytes, of all objects there, at any level.
+
+    Raises:
+        StorageError: The store cannot be reached, refuses, or fails.
+    """
+    try:
+        with explained(str(folder)):
+            found = filesystem(folder.scheme).find(folder.location, detail=True)
+    except FileNotFoundError:
+        return
+    start = len(folder.location.rstrip("/")) + 1
+    for name, info in found.items():
+        if info["type"] == "file" and name[start:] and not name.endswith("/"):  # consoles mark folders by such names
+            yield tuple(part for part in name[start:].split("/") if part), int(info["size"] or 0)
+
+
+def upload(source: Path, target: RemotePath) -> None:
+    """Put a whole file in place: until its last byte has arrived nothing has the name, or what had it before.
+
+    Raises:
+        StorageError: The store cannot be reached, refuses, or fails; or it says another size than was sent.
+    """
+    size = source.stat().st_size
+    with explained(str(target), writing=True):
+        filesystem(target.scheme).put_file(str(source), target.location, **whole_file_options(target.scheme))
+    stored = target.stat().st_size
+    if stored != size:
+        raise StorageError(f"{target}: {size} bytes were sent, the store holds {stored}. Run the same command again.")
+
+
+def download(source: RemotePath, target: Path) -> None:
+    """Write an object to a local file.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        StorageError: The store cannot be reached, refuses, or fails.
+    """
+    with explained(str(source)):
+        filesystem(source.scheme).get_file(source.location, str(target), **whole_file_options(source.scheme))
+
+
+@contextmanager
+def local_copy(path: Path) -> Iterator[Path]:
+    """Give a file on a local disk with an object's content while the block runs; of a local file, itself.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        StorageError: The store cannot be reached, refuses, or fails.
+    """
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="augment-once-") as folder:
+        copy = Path(folder, path.name)
+        download(path, copy)
+        yield copy
+
+
+def copy_object(source: RemotePath, target: RemotePath) -> None:
+    """Copy an object inside its store, without its bytes coming here.
+
+    Raises:
+        StorageError: The store cannot be reached, refuses, or fails.
+    """
+    with explained(f"{source} → {target}", writing=True):
+        filesystem(target.scheme).cp_file(source.location, target.location)
+
+
+def delete_objects(paths: Sequence[RemotePath]) -> None:
+    """Delete objects, many in a request; those that are not there are passed over.
+
+    Raises:
+        StorageError: The store cannot be reached, refuses, or fails.
+    """
+    try:
+        if paths:
+            with explained(str(paths[0])):
+                filesystem(paths[0].scheme).rm([path.location for path in paths])
+    except FileNotFoundError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def delete_tree(folder: RemotePath) -> None:
+    """Delete all objects below a folder, if there are any.
+
+    Raises:
+        StorageError: The store cannot be reached, refuses, or fails; or objects are still there afterwards.
+    """
+    fs = filesystem(folder.scheme)
+    try:
+        with explained(str(folder)):
+            if not fs.find(folder.location):
+                return
+            fs.rm(folder.location, recursive=True)
+            left = fs.find(folder.location)
+    except FileNotFoundError:
+        return
+    if left:  # s3fs says nothing of objects in a request for many that are not deleted
+        raise StorageError(f"{folder}: {len(left)} objects cannot be deleted; may these credentials do that?")
+
+
+@functools.cache
+def local_side(url: str) -> Path:
+    """Return this machine's folder for what a remote dataset needs on a disk: its lock, shards on their way.
+
+    It lies where temporary files do (`TMPDIR`), of this user alone, and is the same in all processes.
+
+    Raises:
+        UsageError: The folder for it belongs to somebody else.
+    """
+    name = str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
+    mine = Path(tempfile.gettempdir(), f"augment-once-{name}")
+    mine.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "getuid") and mine.lstat().st_uid != os.getuid():
+        raise UsageError(f"{mine}: belongs to another user; set TMPDIR to a folder for temporary files of your own.")
+    folder = mine / hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder.mkdir(exist_ok=True)
+    return folder
