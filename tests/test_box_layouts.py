@@ -210,6 +210,17 @@ def test_voc_beside_the_images(tmp_path: Path) -> None:
     assert rows_of(sources_of(tmp_path)) == truth
 
 
+def test_images_in_a_folder_of_another_name(tmp_path: Path) -> None:
+    truth = write_voc(tmp_path)
+    (tmp_path / "JPEGImages").rename(tmp_path / "photos")
+    save(tmp_path / "cover.png", np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(SourceError, match=r"Images without an annotation \(13\):\n  cover.png"):
+        sources_of(tmp_path)
+    assert rows_of(sources_of(tmp_path, images="photos")) == truth
+    with pytest.raises(SourceError, match="expected a folder pictures/ with images"):
+        sources_of(tmp_path, images="pictures")
+
+
 def test_voc_of_pascal_counts_pixels_from_one(tmp_path: Path) -> None:
     truth = draw_boxed(tmp_path / "JPEGImages")
     (tmp_path / "Annotations").mkdir()

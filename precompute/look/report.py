@@ -52,7 +52,10 @@ def _target(found: Inspection) -> str:
     if target.kind == "class":
         return f"class, {target.num_classes} of them"
     if target.kind == "boxes":
-        return f"boxes of {target.num_classes} classes, at most {found.manifest.most_boxes} an image"
+        pixels = found.manifest.settings["pixels"]
+        rules = [f", {name} {pixels[name]:g}" for name in ("min_visibility", "min_area") if name in pixels]
+        most = found.manifest.most_boxes
+        return f"boxes of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
     if target.kind == "multilabel":
         return f"any number of {target.num_classes} labels an image"
     names = f": {', '.join(target.class_names)}" if target.class_names else ""
