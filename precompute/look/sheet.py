@@ -209,7 +209,7 @@ def _draw_boxes(picture: Image.Image, boxes: NDArray[Any], labels: NDArray[Any])
         # The last pixel inside; a box smaller than a pixel of the picture is a point.
         inner = (round(left), round(top), max(round(left), round(right) - 1), max(round(top), round(bottom) - 1))
         draw.rectangle((inner[0] - 1, inner[1] - 1, inner[2] + 1, inner[3] + 1), outline=(0, 0, 0))
-        draw.rectangle(inner, outline=_color(label + 1, None))
+        draw.rectangle(inner, outline=_color(label + 1, None), width=2)
 
 
 def _overlay(pixels: NDArray[np.uint8], ids: NDArray[Any], ignore_class: int | None) -> NDArray[np.uint8]:

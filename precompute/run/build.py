@@ -21,12 +21,13 @@ from precompute.plan.source_size import saving_of_size
 from precompute.plan.splits import assign_splits
 from precompute.record.pipeline import Prepared
 from precompute.run.changes import changed_files, mended_keys
+from precompute.run.execute import workers_starting
 from precompute.run.folder import Known, known_generations, next_generation, save_draft, write_lock
 from precompute.run.progress import Progress
 from precompute.run.repair import repair
 from precompute.run.result import BuildResult
 from precompute.run.retry import retry_bad
-from precompute.run.work import Work
+from precompute.run.work import Work, make_workers
 from precompute.run.write import plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
@@ -170,7 +171,8 @@ def _choose_generation(
             "takes its place when it is complete."
         )
     name = next((k.plan.name for k in known if k.manifest), dataset_name(out.resolve()))
-    plan = make_plan(name, next_generation(out), options, prepared, sources)
+    with nullcontext() if options.dry_run else workers_starting(make_workers(options)):
+        plan = make_plan(name, next_generation(out), options, prepared, sources)
     draft = Known(plan=plan, manifest=None, listing={})
     if not options.dry_run:
         save_draft(out, plan, sources)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import joblib
@@ -17,9 +19,10 @@ from precompute.run.task import Job, Task, TaskDone, run_task
 from precompute.run.whereabouts import TimeKeeper, left_behind
 from precompute.storage.paths import as_path
 
-__all__ = ["Workers", "count_pieces", "cut_columns", "run_surviving"]
+__all__ = ["Workers", "count_pieces", "cut_columns", "run_surviving", "workers_starting"]
 
 LONGEST_TASK_S = 600.0
+SHORTEST_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
 MOST_ROWS = 128  # open files of a task
 KILLS = "the worker process that tried it died, twice: out of memory, or a crash in a library"
 
@@ -27,26 +30,35 @@ KILLS = "the worker process that tried it died, twice: out of memory, or a crash
 def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[Task]:
     """Cut columns into ranges of rows, so that workers do not idle and no task takes very long.
 
-    How work is cut never changes the bytes.
+    How work is cut never changes the bytes. Large tasks come first, and those that come last are small.
 
     Args:
         columns: One task a column, with all rows that it misses.
         jobs: Workers.
         record_s: Seconds that one record takes, as far as is known.
     """
-    tasks: list[Task] = []
-    for column in columns:
-        num_places, num_rows = len(column.places), len(column.rows)
-        pieces = count_pieces(num_places, num_rows, num_columns=len(columns), jobs=jobs, record_s=record_s)
-        tasks += _cut(column, pieces)
-    return tasks
+    columns = sorted(columns, key=lambda column: -len(column.places) * len(column.rows))
+    sizes = [(len(column.places), len(column.rows)) for column in columns]
+    pieces = count_pieces(sizes, jobs=jobs, record_s=record_s)
+    return [task for column, number in zip(columns, pieces, strict=True) for task in _cut(column, number)]
 
 
-def count_pieces(num_places: int, num_rows: int, *, num_columns: int, jobs: int, record_s: float) -> int:
-    """Return how many tasks the rows of a column are cut into; each of them decodes the column's sources once."""
-    seconds = num_places * num_rows * record_s
-    pieces = max(-(-jobs // max(1, num_columns)), int(seconds / LONGEST_TASK_S) + 1, -(-num_rows // MOST_ROWS))
-    return min(pieces, num_rows)
+def count_pieces(sizes: Sequence[tuple[int, int]], *, jobs: int, record_s: float) -> list[int]:
+    """Return into how many tasks each column is cut; each of them decodes the column's sources once.
+
+    Args:
+        sizes: Places and rows of the columns, the largest first.
+        jobs: Workers.
+        record_s: Seconds that one record takes.
+    """
+    left_s, pieces = sum(places * rows for places, rows in sizes) * record_s, []
+    for places, rows in sizes:
+        seconds = places * rows * record_s
+        # Half of a worker's share of what is left: however tasks fall, the last ones end at nearly the same time.
+        most_s = min(LONGEST_TASK_S, max(SHORTEST_CUT_S, left_s / (2 * jobs)))
+        pieces.append(min(rows, max(-(-jobs // len(sizes)), math.ceil(seconds / most_s), -(-rows // MOST_ROWS))))
+        left_s -= seconds
+    return pieces
 
 
 def _cut(column: Task, pieces: int) -> Iterator[Task]:
@@ -68,6 +80,30 @@ class Workers:
     jobs: int
     backend: str
     task_timeout: float | None = None
+
+
+@contextmanager
+def workers_starting(workers: Workers) -> Iterator[None]:
+    """Let worker processes start, and import what tasks need, while the caller does something else.
+
+    joblib goes on with the same processes. They take a second to start, about as long as the plan of a generation.
+    """
+    if workers.backend != "loky" or workers.jobs == 1:
+        yield
+        return
+    parallel = joblib.Parallel(
+        n_jobs=workers.jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+    )
+    arriving = parallel(joblib.delayed(_arrive)() for _ in range(workers.jobs))
+    try:
+        yield
+    finally:
+        with suppress(TerminatedWorkerError):  # those who run the tasks will hear of it
+            deque(arriving, maxlen=0)
+
+
+def _arrive() -> None:
+    """Do nothing: a worker that unpickles this has imported this module, and by that the modules of tasks."""
 
 
 class WorkersDied(Exception):  # noqa: N818 (an event, not an error)

@@ -10,7 +10,8 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -28,6 +29,7 @@ __all__ = [
     "remove_all",
     "remove_tree",
     "sync_folder",
+    "write_all_whole",
     "write_whole",
 ]
 
@@ -45,12 +47,36 @@ def write_whole(path: Path, content: bytes, temporary: Path) -> None:
         return
     meanwhile = _temporary_name(path, temporary)
     try:
-        with meanwhile.open("wb") as file:
-            file.write(content)
-            _sync(file)
+        _write_synced(meanwhile, content)
         commit([(meanwhile, path)])
     finally:
         meanwhile.unlink(missing_ok=True)
+
+
+def write_all_whole(contents: Mapping[Path, bytes], temporary: Path, threads: Executor) -> None:
+    """Put small files in place, each whole or not at all: synced side by side, and each folder once.
+
+    Args:
+        contents: Final name → what the file shall hold.
+        temporary: Folder on the same file system for the names they have meanwhile.
+        threads: Wait for the disk.
+    """
+    if any(map(is_remote, contents)):
+        list(threads.map(lambda path: path.write_bytes(contents[path]), contents))
+        return
+    meanwhile = {_temporary_name(path, temporary): path for path in contents}
+    try:
+        list(threads.map(_write_synced, meanwhile, contents.values()))
+        commit(meanwhile.items())
+    finally:
+        for path in meanwhile:
+            path.unlink(missing_ok=True)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        _sync(file)
 
 
 def commit(renames: Iterable[tuple[Path, Path]]) -> None:
@@ -90,6 +116,7 @@ class ShardWriter:
         self.num_bytes = 0
         self._hash = hashlib.sha256()
         self._mark = (0, 0, self._hash)
+        self._synced_bytes = -1
         self.meanwhile = _temporary_name(final, temporary)
         self._file: IO[bytes] = self.meanwhile.open("wb", buffering=buffer_bytes)
 
@@ -111,10 +138,17 @@ class ShardWriter:
         self._hash = self._hash.copy()
         self._file.seek(self.num_bytes)
         self._file.truncate()
+        self._synced_bytes = -1
+
+    def sync(self) -> None:
+        """Flush and sync what was written so far, unless that is done."""
+        if self._synced_bytes != self.num_bytes:
+            _sync(self._file)
+            self._synced_bytes = self.num_bytes
 
     def finish(self) -> str:
         """Flush, sync and close; returns the content's sha256 in hexadecimal."""
-        _sync(self._file)
+        self.sync()
         self._file.close()
         return self._hash.hexdigest()
 

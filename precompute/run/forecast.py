@@ -39,13 +39,14 @@ def forecast(work: Work) -> Estimate:
         )
         record_s = sum(cost.record_s for cost in costs) / len(costs)
         places = -(-plan.num_places // plan.num_blocks)
-        pieces = count_pieces(places, len(rows), num_columns=plan.num_blocks, jobs=options.num_jobs, record_s=record_s)
-        num_tasks += plan.num_blocks * pieces
+        columns = [(places, len(rows))] * plan.num_blocks
+        num_of_split = sum(count_pieces(columns, jobs=options.num_jobs, record_s=record_s))
+        num_tasks += num_of_split
         parts[split] = Part(
             num_places=plan.num_places,
             num_rows=len(rows),
             num_blocks=plan.num_blocks,
-            rows_a_task=-(-len(rows) // pieces),
+            rows_a_task=-(-len(rows) * plan.num_blocks // num_of_split),
             costs=costs,
         )
     trained = None

@@ -72,10 +72,17 @@ class Receipt:
     bad: list[Bad] = field(default_factory=list)
     boxes: BoxCounts | None = None
 
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return dump(dataclasses.asdict(self))
+
+    def path(self, paths: DatasetPaths, generation: str) -> Path:
+        """Return the file's name."""
+        return paths.receipt(generation, self.cell.split, self.cell.row, self.cell.block)
+
     def save(self, paths: DatasetPaths, generation: str) -> None:
         """Leave the receipt; its shard must have its final name by now."""
-        path = paths.receipt(generation, self.cell.split, self.cell.row, self.cell.block)
-        write_whole(path, dump(dataclasses.asdict(self)), paths.temporary)
+        write_whole(self.path(paths, generation), self.to_bytes(), paths.temporary)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +20,8 @@ from precompute.record.box_features import count_boxes
 from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
 from precompute.record.threads import one_opencv_thread
-from precompute.run.files import ShardWriter, commit, write_whole
+from precompute.run.allocator import keep_freed_memory
+from precompute.run.files import ShardWriter, commit, write_all_whole, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
 from precompute.run.whereabouts import Whereabouts
 from precompute.storage.paths import as_path
@@ -27,6 +29,7 @@ from precompute.storage.paths import as_path
 __all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
 
 BUFFER_BYTES = 4 * 2**20  # of all open shards of a task together, so that a worker's memory does not grow with rows
+SYNC_THREADS = 8  # waiting for the disk side by side: 64 small files are synced in 12 ms where one by one takes 23
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,33 +108,51 @@ class TaskDone:
 def run_task(job: Job, task: Task) -> TaskDone:
     """Write the shards of a task, give them their final names, and leave their receipts."""
     leave_to_parent()
+    if job.own_process:
+        keep_freed_memory()
     paths = DatasetPaths(as_path(job.out))
     with one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
         note = stack.enter_context(Whereabouts(paths.whereabouts))
-        column, bad, counts = _write_places(job, task, writers, note)
+        threads = stack.enter_context(ThreadPoolExecutor(SYNC_THREADS))
+        column, bad, counts = _write_places(job, task, writers, note, threads)
         note.leave()
-        hashes = [writer.finish() for writer in writers]
+        hashes = list(threads.map(ShardWriter.finish, writers))
         commit([(writer.meanwhile, writer.final) for writer in writers])
-        content = column.to_bytes()
-        write_whole(paths.column(job.generation, task.split, task.block), content, paths.temporary)
-        # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
-        skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in column.sha256)})
-        for (row, seed, variant), writer, sha256, boxes in zip(task.rows, writers, hashes, counts, strict=True):
-            Receipt(
-                cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
-                fingerprint=job.fingerprint,
-                num_records=writer.num_records,
-                num_bytes=writer.num_bytes,
-                sha256=sha256,
-                column_sha256=hashlib.sha256(content).hexdigest(),
-                bad=[*task.known_bad, *bad],
-                cpu_features=cv2.getCPUFeaturesLine(),
-                boxes=boxes,
-            ).save(paths, job.generation)
+        write_whole(paths.column(job.generation, task.split, task.block), column.to_bytes(), paths.temporary)
+        receipts = _receipts(job, task, zip(writers, hashes, counts, strict=True), column, bad)
+        contents = {receipt.path(paths, job.generation): receipt.to_bytes() for receipt in receipts}
+        write_all_whole(contents, paths.temporary, threads)
     return TaskDone(
         num_records=sum(writer.num_records for writer in writers), num_bytes=sum(writer.num_bytes for writer in writers)
     )
+
+
+def _receipts(
+    job: Job,
+    task: Task,
+    shards: Iterable[tuple[ShardWriter, str, BoxCounts | None]],
+    column: Column,
+    bad: list[Bad],
+) -> list[Receipt]:
+    """Return the receipts of finished shards, each with its sha256 and the counts of its boxes."""
+    # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
+    skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in column.sha256)})
+    column_sha256 = hashlib.sha256(column.to_bytes()).hexdigest()
+    return [
+        Receipt(
+            cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
+            fingerprint=job.fingerprint,
+            num_records=writer.num_records,
+            num_bytes=writer.num_bytes,
+            sha256=sha256,
+            column_sha256=column_sha256,
+            bad=[*task.known_bad, *bad],
+            cpu_features=cv2.getCPUFeaturesLine(),
+            boxes=boxes,
+        )
+        for (row, seed, variant), (writer, sha256, boxes) in zip(task.rows, shards, strict=True)
+    ]
 
 
 def _open_shard(paths: DatasetPaths, job: Job, task: Task, row: int) -> ShardWriter:
@@ -140,7 +161,7 @@ def _open_shard(paths: DatasetPaths, job: Job, task: Task, row: int) -> ShardWri
 
 
 def _write_places(
-    job: Job, task: Task, writers: Sequence[ShardWriter], note: Whereabouts
+    job: Job, task: Task, writers: Sequence[ShardWriter], note: Whereabouts, threads: Executor
 ) -> tuple[Column, list[Bad], list[BoxCounts | None]]:
     pipeline = Pipeline(job.pipelines[task.split], own_process=job.own_process)
     original = Pipeline(job.pipelines["original"], own_process=job.own_process) if "original" in job.pipelines else None
@@ -153,6 +174,7 @@ def _write_places(
         note.at(task.split, place.key)
         for writer in writers:
             writer.mark()
+        syncing: list[Future[None]] = []
         try:
             source, of_place = decode_place(place, job.spec), list[BoxCounts | None]()
             for (_, seed, variant), writer in zip(task.rows, writers, strict=True):
@@ -160,8 +182,12 @@ def _write_places(
                 record = render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy)
                 writer.write(record)
                 of_place.append(BoxCounts.of_record(count_boxes(record)) if source.boxes is not None else None)
+                if place is task.places[-1]:  # this shard is full: the disk can begin while the others get their last
+                    syncing.append(threads.submit(writer.sync))
+            _await(syncing)
         except RejectedSource as error:
             # Absent from all rows: what earlier rows hold of it is taken back.
+            _await(syncing)
             for writer in writers:
                 writer.rollback()
             bad.append(Bad(key=place.key, reason=str(error)))
@@ -174,6 +200,11 @@ def _write_places(
             found |= np.bincount(source.mask.reshape(-1), minlength=65_536).astype(bool)
     column.class_ids.extend(int(i) for i in np.flatnonzero(found))
     return column, bad, counts
+
+
+def _await(syncing: Iterable[Future[None]]) -> None:
+    for future in syncing:
+        future.result()  # raises what went wrong: a second fsync of the file would succeed in silence
 
 
 def decode_place(place: Place, spec: RecordSpec) -> Decoded:
