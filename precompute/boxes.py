@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,22 @@ class BoxColumn:
             offsets=np.cumsum([0, *(len(boxes) for boxes in every)], dtype=np.int64),
             sizes=np.array([boxes.size or (0, 0) for boxes in every], np.int32).reshape(-1, 2),
         )
+
+    @classmethod
+    def joined(cls, columns: Sequence[BoxColumn]) -> BoxColumn:
+        """Return the images of several columns in turn."""
+        counts = np.concatenate([np.zeros(1, np.int64), *(column.counts for column in columns)])
+        return cls(
+            corners=np.concatenate([column.corners for column in columns]),
+            labels=np.concatenate([column.labels for column in columns]),
+            flags=np.concatenate([column.flags for column in columns]),
+            offsets=np.cumsum(counts, dtype=np.int64),
+            sizes=np.concatenate([column.sizes for column in columns]),
+        )
+
+    def same(self, other: BoxColumn) -> bool:
+        """Return whether another column holds equal boxes."""
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     @property
     def counts(self) -> NDArray[np.int64]:

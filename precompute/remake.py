@@ -9,7 +9,7 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
-from precompute.plan.listing import Entry, boxes_of_entry, label_of, read_listing
+from precompute.plan.listing import Listing, boxes_of_entry, label_of, read_listing
 from precompute.plan.make import complete_pipelines
 from precompute.record.box_rules import BoxRules
 from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
@@ -51,7 +51,7 @@ class Remaker:
         self._root = as_path(source or manifest.settings["dataset"]["root"] or "")
         self.pipelines = rebuild_pipelines(manifest) if pipeline is None else _given_pipelines(manifest, pipeline)
         self._loaded: dict[str, Pipeline] = {}
-        self._listings: dict[str, dict[str, Entry]] = {}
+        self._listings: dict[str, Listing] = {}
 
     def record(self, split: str, row: Row, key: str, copy: int = 0) -> bytes:
         """Return the record of one place in one row.

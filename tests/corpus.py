@@ -24,7 +24,8 @@ from precompute.dataset.guards import check_leaks, check_shards
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest, read_row_file
 from precompute.plan.generation import GenerationPlan
-from precompute.plan.listing import read_listing, sources_of_listing, split_of_keys
+from precompute.plan.listed_sources import sources_of_listing, stored_splits
+from precompute.plan.listing import read_listing
 from precompute.plan.places import shard_places
 from precompute.reading import choose_row
 from precompute.record.example import decode_example, encode_example
@@ -143,7 +144,7 @@ class Corpus:
     def _read_sources_listing(self, content: bytes) -> None:
         self.listing_path.write_bytes(content)
         entries = read_listing(self.listing_path)
-        split_of_keys({"train": entries})
+        assert stored_splits({"train": entries}, list(entries)) == ["train"] * len(entries)
         sources_of_listing({"train": entries}, "/root", [])
         shard_places(self.manifest, "train", entries)
 

@@ -52,7 +52,7 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     assert found.kind == "class" and found.masks is None and found.groups is None
     assert found.class_names == ["cat", "dog"]
     assert found.images == ["cat/1.png", "cat/a.b.tif", "dog/10.jpeg", "dog/2.JPG"]
-    assert found.num_bytes == [len(path) for path in found.images]
+    assert list(found.num_bytes) == [len(path) for path in found.images]
     assert found.splits == [None] * 4
     assert (found.strangers, found.notes, found.root) == (0, [], tmp_path)
 
@@ -161,7 +161,7 @@ def test_images_and_masks(tmp_path: Path) -> None:
     assert found.kind == "mask" and found.labels is None
     assert found.keys == ["a", "b"]
     assert found.images == ["images/a.png", "images/b.jpg"] and found.masks == ["masks/a.png", "masks/b.PNG"]
-    assert found.num_bytes == [len("images/a.png" + "masks/a.png"), len("images/b.jpg" + "masks/b.PNG")]
+    assert list(found.num_bytes) == [len("images/a.png" + "masks/a.png"), len("images/b.jpg" + "masks/b.PNG")]
     assert found.class_names == ["sky", "tree"]
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from test_lists import make
 
 from precompute.errors import DatasetError, SourceError, UsageError
-from precompute.plan.listing import compare_listing, listing_lines, read_listing, sources_of_listing
+from precompute.plan.listed_sources import compare_listing, sources_of_listing
+from precompute.plan.listing import listing_lines, read_listing
 from precompute.plan.splits import assign_splits
 from precompute.plan.strata import SMALLEST, label_strata
 from precompute.sources.lists import from_iterable, from_lists
@@ -87,7 +88,7 @@ def make_sources(label_sets: list[tuple[int, ...]], **columns: Any) -> Sources:
 
 def test_the_stored_list_gives_the_same_sources(tmp_path: Path) -> None:
     sources = make_sources([(0, 2), (), (1,)], splits=["train"] * 3)
-    (tmp_path / "list").write_bytes(listing_lines(sources, "train"))
+    (tmp_path / "list").write_bytes(b"".join(listing_lines(sources, "train")))
     stored = {"train": read_listing(tmp_path / "list")}
     again = sources_of_listing(stored, None, sources.class_names)
     assert (again.kind, again.label_sets, again.labels) == ("multilabel", sources.label_sets, None)

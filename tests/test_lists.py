@@ -32,7 +32,7 @@ def test_images_and_labels(tmp_path: Path) -> None:
     assert found.keys == ["a/1", "a/2.x", "b/1"]
     assert found.class_names == ["cat", "dog"] and found.labels == [0, 1, 1] and found.masks is None
     assert found.groups == [None, "7", "p"] and found.splits == [None, "train", "test"]
-    assert found.num_bytes == [7, 9, 7]
+    assert list(found.num_bytes) == [7, 9, 7]
 
 
 def test_images_and_masks(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_images_and_masks(tmp_path: Path) -> None:
     found = from_lists(images=[Path(p) for p in images], masks=masks, class_names=["sky"])
     assert found.keys == ["a", "b"] and found.kind == "mask" and found.class_names == ["sky"]
     assert found.images == ["i/a.jpg", "i/b.jpg"] and found.masks == ["m/xyz.png", "m/b.png"]
-    assert found.num_bytes == [len("i/a.jpgm/xyz.png"), len("i/b.jpgm/b.png")]
+    assert list(found.num_bytes) == [len("i/a.jpgm/xyz.png"), len("i/b.jpgm/b.png")]
     assert found.groups is None and found.path(found.masks[0]).is_file()
 
 

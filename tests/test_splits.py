@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precompute.errors import SourceError, UsageError
-from precompute.plan.splits import assign_splits
+from precompute.plan import splits
 from precompute.sources.source import Sources
 
 
@@ -36,6 +37,12 @@ def make(
         class_names=names,
         notes=["found"],
     )
+
+
+def assign_splits(sources: Sources, *, stored: Mapping[str, Any] | None = None, **fractions: float) -> Sources:
+    """Assign splits, those in an existing dataset given by key."""
+    known = None if stored is None else [stored.get(key) for key in sources.keys]
+    return splits.assign_splits(sources, stored=known, **fractions)
 
 
 def numbered(count: int, start: int = 0) -> list[str]:

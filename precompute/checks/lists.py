@@ -12,7 +12,7 @@ from precompute.checks.problem import Problem
 from precompute.dataset.manifest import Manifest, Row, RowFile, Split, read_row_file
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
-from precompute.plan.listing import Entry, read_listing
+from precompute.plan.listing import Listing, read_listing
 from precompute.plan.places import shard_places
 from precompute.plan.settings import fingerprint
 
@@ -30,7 +30,7 @@ class Lists:
         problems: What is wrong with the lists themselves.
     """
 
-    listings: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    listings: dict[str, Listing] = field(default_factory=dict)
     places: dict[str, list[list[tuple[str, int]]]] = field(default_factory=dict)
     row_files: dict[tuple[str, int], RowFile] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
-from precompute.plan.listing import label_of, read_listing
+from precompute.plan.listing import Listing, read_listing
 from precompute.plan.settings import pixel_versions
 from precompute.storage.paths import as_path
 
@@ -129,11 +130,11 @@ def inspect(out: str | Path) -> Inspection:
 
 def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) -> SplitInspection:
     split = manifest.splits[name]
-    entries = read_listing(DatasetPaths(out).sources(manifest.generation, name))
+    listing = read_listing(DatasetPaths(out).sources(manifest.generation, name))
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == name}
-    used = [entry for key, entry in entries.items() if key not in skipped]
+    used, boxes = [i for i, key in enumerate(listing) if key not in skipped], listing.boxes
     return SplitInspection(
-        num_sources=len(entries),
+        num_sources=len(listing),
         num_skipped=len(skipped),
         num_places=split.num_places,
         num_rows=len(split.rows),
@@ -142,9 +143,9 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
         num_bytes=sum(row.num_bytes for row in split.rows),
         rows=_group(split),
         held=held,
-        class_counts=_count_classes(manifest, used),
+        class_counts=_count_classes(manifest, listing, used),
         boxes=BoxCounts.total(row.boxes for row in split.rows),
-        num_without=sum(1 for entry in used if entry.get("boxes") == []),
+        num_without=0 if boxes is None else int((boxes.take(used).counts == 0).sum()),
     )
 
 
@@ -163,13 +164,13 @@ def _group(split: Split) -> list[RowGroup]:
     ]
 
 
-def _count_classes(manifest: Manifest, entries: list[dict[str, Any]]) -> list[int]:
+def _count_classes(manifest: Manifest, listing: Listing, used: list[int]) -> list[int]:
     if manifest.target.kind == "mask":
         return []
-    if manifest.target.kind == "boxes":
-        of_boxes = Counter(row[4] for entry in entries for row in entry.get("boxes", ()))
-        return [of_boxes[label] for label in range(manifest.target.num_classes)]
-    labels = [label_of(entry) for entry in entries]
+    if listing.boxes is not None:
+        found = np.bincount(listing.boxes.take(used).labels, minlength=manifest.target.num_classes)
+        return [int(number) for number in found]
+    labels = [listing.labels[i] for i in used]
     counts = Counter(index for label in labels for index in (label if isinstance(label, tuple) else (label,)))
     return [counts[label] for label in range(manifest.target.num_classes)]
 

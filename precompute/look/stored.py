@@ -12,7 +12,7 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
 from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
-from precompute.plan.listing import Entry, label_of, read_listing
+from precompute.plan.listing import Listing, read_listing
 from precompute.plan.places import shard_places, spread
 from precompute.reading import choose_row
 from precompute.record.stored import decode_record
@@ -68,14 +68,14 @@ def draw_stored(
 
 def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row], num_sources: int) -> Sheet:
     """Return what is drawn."""
-    entries = read_listing(DatasetPaths(out).sources(manifest.generation, split))
+    listing = read_listing(DatasetPaths(out).sources(manifest.generation, split))
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
-    labels = {key: label_of(entry) for key, entry in entries.items()}
+    labels = dict(zip(listing, listing.labels, strict=True))
     keys = spread(labels, num_sources, left_out=skipped)
-    columns = [_read_column(out, manifest, split, row, _positions(manifest, split, entries, keys)) for row in rows]
+    columns = [_read_column(out, manifest, split, row, _positions(manifest, split, listing, keys)) for row in rows]
     names = manifest.target.class_names
     return Sheet(
-        title=f"{manifest.name} {manifest.generation}: {len(keys)} of {len(entries):,} sources of {split}",
+        title=f"{manifest.name} {manifest.generation}: {len(keys)} of {len(listing):,} sources of {split}",
         subtitle="records as they are stored",
         columns=[f"row {row.row}: {_draw(row)}" for row in rows],
         lines=[
@@ -95,12 +95,10 @@ def _draw(row: Row) -> str:
     return "original" if row.original else f"seed {row.seed}, variant {row.variant}"
 
 
-def _positions(
-    manifest: Manifest, split: str, entries: Mapping[str, Entry], keys: Sequence[str]
-) -> dict[int, dict[int, str]]:
+def _positions(manifest: Manifest, split: str, listing: Listing, keys: Sequence[str]) -> dict[int, dict[int, str]]:
     """Return block → index of a record in its shard → key, for the first place of each key."""
     found: dict[int, dict[int, str]] = {}
-    for block, places in enumerate(shard_places(manifest, split, entries)):
+    for block, places in enumerate(shard_places(manifest, split, listing)):
         for index, (key, copy) in enumerate(places):
             if copy == 0 and key in keys:
                 found.setdefault(block, {})[index] = key

@@ -2,32 +2,70 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from precompute.errors import UsageError
+from precompute.plan.hashes import hash_all
 
-__all__ = ["block_bounds", "choose_num_blocks", "order_places"]
+__all__ = ["PlaceOrder", "block_bounds", "choose_num_blocks", "order_places", "place_order"]
 
 PERSON = b"augonce-order-1"
 MIB = 2**20
+FIRST = struct.pack("<q", 0)  # copy 0, as it is hashed
+
+
+class PlaceOrder(NamedTuple):
+    """All places of a split in the order that blocks are cut from, as columns.
+
+    Attributes:
+        sources: int64 [number of places]: index of the source among those of the split.
+        copies: int64 [number of places]: which of its places it is, from 0.
+    """
+
+    sources: NDArray[np.int64]
+    copies: NDArray[np.int64]
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Return (index of the source, copy) of each place."""
+        return list(zip(self.sources.tolist(), self.copies.tolist(), strict=True))
+
+
+def place_order(keys: Iterable[str], copies: Iterable[int] | None = None) -> PlaceOrder:
+    """Return all places of a split: sorted by a hash of key and copy.
+
+    Args:
+        keys: Keys of the split's sources, each one once.
+        copies: Copies of each source; one each when None.
+    """
+    if copies is None:
+        hashes = _hashes(key.encode() + FIRST for key in keys)
+        sources, of_source = np.arange(len(hashes)), np.zeros(len(hashes), np.int64)
+    else:
+        counts = np.fromiter(copies, np.int64)
+        sources = np.repeat(np.arange(len(counts)), counts)
+        of_source = np.arange(len(sources)) - np.repeat(np.cumsum(counts) - counts, counts)
+        hashes = _hashes(
+            key.encode() + struct.pack("<q", copy)
+            for key, count in zip(keys, counts.tolist(), strict=True)
+            for copy in range(count)
+        )
+    order = np.lexsort((hashes[:, 1], hashes[:, 0]))  # two places with one hash would be a collision of 128 bits
+    return PlaceOrder(sources[order], of_source[order])
+
+
+def _hashes(messages: Iterable[bytes]) -> NDArray[np.uint64]:
+    return hash_all(messages, digest_size=16, person=PERSON)
 
 
 def order_places(keys: Sequence[str], copies: Sequence[int] | None = None) -> list[tuple[int, int]]:
-    """Return all places of a split, as (index into `keys`, copy), in the order that blocks are cut from.
-
-    Args:
-        keys: Keys of the split's sources.
-        copies: Copies of each source; one each when None.
-    """
-    places = [(i, copy) for i in range(len(keys)) for copy in range(1 if copies is None else copies[i])]
-    return sorted(places, key=lambda place: (_hash(keys[place[0]], place[1]), keys[place[0]], place[1]))
-
-
-def _hash(key: str, copy: int) -> bytes:
-    return hashlib.blake2b(key.encode() + struct.pack("<q", copy), digest_size=16, person=PERSON).digest()
+    """Return `place_order` as pairs: (index into `keys`, copy)."""
+    return place_order(keys, copies).pairs()
 
 
 def choose_num_blocks(num_places: int, record_bytes: int, shard_bytes: int | None = None) -> int:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise, repeat
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -11,76 +16,232 @@ from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
 from precompute.options import MOST_COPIES
+from precompute.plan.digests import Digests
 from precompute.sources.source import Sources
-from precompute.storage.paths import as_path
+from precompute.sources.texts import Texts, pick
 
-__all__ = [
-    "Entry",
-    "boxes_of_entry",
-    "compare_listing",
-    "label_of",
-    "listing_lines",
-    "read_listing",
-    "sources_of_listing",
-    "split_of_keys",
-]
+__all__ = ["HASHES", "Entry", "Listing", "boxes_of_entry", "label_of", "listing_lines", "read_listing"]
 
 Entry = dict[str, Any]
-_KINDS: dict[str, type] = {
-    **dict.fromkeys(("key", "image", "mask", "group", "sha256", "mask_sha256"), str),
-    **dict.fromkeys(("copies", "num_bytes"), int),
-}
+CHUNK = 10_000  # sources that are written together
+CHUNK_BYTES = 2**20  # read and decoded together
+MOST_BYTES = 2**62
+_NAMES = ("key", "image", "mask", "group")
+HASHES = ("sha256", "mask_sha256")
+FIELDS = (*_NAMES, "label", "boxes", "boxes_size", "copies", "num_bytes", *HASHES)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_KINDS: dict[str, type] = {**dict.fromkeys((*_NAMES, *HASHES), str), **dict.fromkeys(("copies", "num_bytes"), int)}
+
+
+class Listing(Mapping[str, Entry]):
+    """A split's sources by key, sorted: a mapping to the entries of the file, held as columns.
+
+    Attributes:
+        sorted_keys: Of the sources.
+        images: Paths.
+        masks: Paths; empty where a source has none.
+        groups: Likewise.
+        labels: Class or classes of each source; None when it has a mask or boxes.
+        copies: Places of each source in every row.
+        num_bytes: Size of each source's files.
+        sha256: Of each image file, where rows have been made from it.
+        mask_sha256: Of each mask file.
+    """
+
+    def __init__(self) -> None:
+        self.sorted_keys, self.images, self.masks, self.groups = Texts(), Texts(), Texts(), Texts()
+        self.labels: list[Label | None] = []
+        self.copies: array[int] = array("q")
+        self.num_bytes: array[int] = array("q")
+        self.sha256, self.mask_sha256 = Digests(), Digests()
+        self._same: dict[Any, Any] = {}  # one object for all equal labels
+        self._boxes: list[BoxColumn] = []
+
+    @property
+    def boxes(self) -> BoxColumn | None:
+        """The boxes of all sources; None when they have another target."""
+        if len(self._boxes) > 1:
+            self._boxes = [BoxColumn.joined(self._boxes)]
+        return self._boxes[0] if self._boxes else None
+
+    def add(self, columns: Mapping[str, Sequence[Any]], num: int) -> None:
+        """Add so many sources, sorted and checked: field → a value of each source, None where it has none."""
+
+        def column(name: str, none: Any) -> Iterable[Any]:
+            return (
+                (none if value is None else value for value in columns[name]) if name in columns else repeat(none, num)
+            )
+
+        self.sorted_keys.extend(columns["key"])
+        self.images.extend(columns["image"])
+        self.masks.extend(column("mask", ""))
+        self.groups.extend(column("group", ""))
+        labels = [tuple(label) if isinstance(label, list) else label for label in column("label", None)]
+        self.labels.extend(map(self._same.setdefault, labels, labels))
+        rows = [of_one for of_one in column("boxes", None) if of_one is not None]
+        if rows:
+            sizes = columns.get("boxes_size", [None] * num)
+            self._boxes.append(BoxColumn.of_images(map(_boxes, rows, sizes)))
+        self.copies.extend(column("copies", 1))
+        self.num_bytes.extend(columns["num_bytes"])
+        self.sha256.extend(columns.get("sha256", [None] * num))
+        self.mask_sha256.extend(columns.get("mask_sha256", [None] * num))
+
+    def entry(self, i: int) -> Entry:
+        """Return what the file says of the source at a position; fields that it has not are left out."""
+        label, boxes = self.labels[i], None if self.boxes is None else self.boxes.of(i)
+        fields = {
+            "key": self.sorted_keys[i],
+            "image": self.images[i],
+            "mask": self.masks[i] or None,
+            "label": list(label) if isinstance(label, tuple) else label,
+            "boxes": None if boxes is None else boxes.to_rows(),
+            "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
+            "group": self.groups[i] or None,
+            "copies": self.copies[i],
+            "num_bytes": self.num_bytes[i],
+            "sha256": self.sha256[i],
+            "mask_sha256": self.mask_sha256[i],
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def position(self, key: str) -> int | None:
+        """Return where a key stands, or None when it is not there."""
+        i = bisect_left(self.sorted_keys, key)
+        return i if i < len(self.sorted_keys) and self.sorted_keys[i] == key else None
+
+    def __getitem__(self, key: str) -> Entry:
+        i = self.position(key)
+        if i is None:
+            raise KeyError(key)
+        return self.entry(i)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sorted_keys)
+
+    def __len__(self) -> int:
+        return len(self.sorted_keys)
+
+
+# Written.
 
 
 def listing_lines(
-    sources: Sources,
-    split: str,
-    sha256: Mapping[str, str] | None = None,
-    mask_sha256: Mapping[str, str] | None = None,
-) -> bytes:
-    """Return the content of a split's sources file, a line a source, sorted by key."""
-    lines = [
-        json.dumps(
-            {k: v for k, v in _entry(sources, i, sha256 or {}, mask_sha256 or {}).items() if v is not None},
-            ensure_ascii=False,
-        )
-        for i in sources.of_split(split)
+    sources: Sources, split: str, sha256: Digests | None = None, mask_sha256: Digests | None = None
+) -> Iterator[bytes]:
+    """Yield the content of a split's sources file: a line of JSON a source, sorted by key, many lines at a time.
+
+    Args:
+        sources: All of them.
+        split: Whose sources are listed.
+        sha256: Of the image of each source of the split, where it is known.
+        mask_sha256: Of the mask.
+    """
+    positions = array("q", sources.of_split(split))
+    for first in range(0, len(positions), CHUNK):
+        chosen = positions[first : first + CHUNK]
+        fields = _spelled(sources, chosen)
+        for name, column in (("sha256", sha256), ("mask_sha256", mask_sha256)):
+            if column:
+                known = column[first : first + CHUNK]
+                fields.append(["" if one is None else f', "{name}": "{one}"' for one in known])
+        yield "".join(f"{''.join(line)}}}\n" for line in zip(*fields, strict=True)).encode()
+
+
+def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
+    """Return a column a field, what `json.dumps` makes of it: in a fifth of the time of a call for each source."""
+    text, copies, num_bytes = encode_basestring, sources.copies, sources.num_bytes
+    fields = [
+        [f'{{"key": {text(key)}' for key in pick(sources.keys, chosen)],
+        [f', "image": {text(image)}' for image in pick(sources.images, chosen)],
     ]
-    return "".join(f"{line}\n" for line in lines).encode()
+    if sources.masks is not None:
+        fields.append([f', "mask": {text(mask)}' for mask in pick(sources.masks, chosen)])
+    if sources.label_sets is not None:
+        fields.append([f', "label": {list(sources.label_sets[i])}' for i in chosen])
+    elif sources.labels is not None:
+        fields.append([f', "label": {sources.labels[i]}' for i in chosen])
+    if sources.boxes is not None:
+        fields.append([_spelled_boxes(sources.boxes.of(i)) for i in chosen])
+    if sources.groups is not None:
+        groups = [sources.groups[i] for i in chosen]
+        fields.append(["" if group is None else f', "group": {text(group)}' for group in groups])
+    fields.append([f', "copies": {1 if copies is None else copies[i]}, "num_bytes": {num_bytes[i]}' for i in chosen])
+    return fields
 
 
-def _entry(sources: Sources, i: int, sha256: Mapping[str, str], mask_sha256: Mapping[str, str]) -> Entry:
-    key, label, boxes = sources.keys[i], sources.label(i), sources.boxes_of(i)
-    return {
-        "key": key,
-        "image": sources.images[i],
-        "mask": None if sources.masks is None else sources.masks[i],
-        "label": list(label) if isinstance(label, tuple) else label,
-        "boxes": None if boxes is None else boxes.to_rows(),
-        "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
-        "group": None if sources.groups is None else sources.groups[i],
-        "copies": sources.num_copies(i),
-        "num_bytes": sources.num_bytes[i],
-        "sha256": sha256.get(key),
-        "mask_sha256": mask_sha256.get(key),
-    }
+def _spelled_boxes(boxes: Boxes) -> str:
+    size = "" if boxes.size is None else f', "boxes_size": {list(boxes.size)}'
+    return f', "boxes": {json.dumps(boxes.to_rows())}{size}'
 
 
-def read_listing(path: Path) -> dict[str, Entry]:
-    """Return the entries of a sources file by key.
+# Read.
+
+
+def read_listing(path: Path) -> Listing:
+    """Return the entries of a sources file.
 
     Raises:
         DatasetError: It is missing or not valid.
     """
+    listing, number = Listing(), 1
     try:
-        entries = [json.loads(line) for line in path.read_bytes().splitlines()]
-        for number, entry in enumerate(entries, 1):
-            _check_entry(entry, f"{path}: line {number}")
-        return {entry["key"]: entry for entry in entries}
+        with path.open("rb") as file:
+            while lines := file.readlines(CHUNK_BYTES):
+                entries = _decode(lines)
+                columns = _columns(entries)
+                if columns is None:
+                    for i, entry in enumerate(entries):
+                        _check_entry(entry, f"{path}: line {number + i}")
+                    columns = {name: [entry.get(name) for entry in entries] for name in FIELDS}
+                _check_order(columns["key"], listing, path, number)
+                listing.add(columns, len(entries))
+                number += len(lines)
     except OSError as error:
         raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
+    if listing.boxes is not None and len(listing.boxes) != len(listing):
+        raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(listing.boxes)}.")
+    return listing
+
+
+def _decode(lines: list[bytes]) -> list[Any]:
+    try:
+        entries = json.loads(b"[" + b",".join(lines) + b"]")  # one call a line would take twice as long
+        if len(entries) == len(lines):
+            return list(entries)
+    except ValueError:
+        pass
+    return [json.loads(line) for line in lines]
+
+
+def _columns(entries: list[Any]) -> dict[str, Sequence[Any]] | None:
+    """Return entries as columns if all have the same fields and nothing has to be looked at closely, else None.
+
+    To look at whole columns takes a fraction of the time that it takes to look at each entry.
+    """
+    if set(map(type, entries)) != {dict} or len(fields := set(map(tuple, entries))) != 1:
+        return None
+    columns = dict(zip(fields.pop(), zip(*map(dict.values, entries), strict=True), strict=True))
+    if not {"key", "image", "num_bytes"} <= columns.keys() or "boxes" in columns:
+        return None
+    texts = [columns[name] for name in (*_NAMES, *HASHES) if name in columns]
+    numbers = [columns[name] for name in ("num_bytes", "copies", "label") if name in columns]
+    if not all(set(map(type, column)) == {str} for column in texts) or not all(
+        set(map(type, column)) == {int} for column in numbers
+    ):
+        return None
+    joined = "".join(chain.from_iterable(texts))
+    fine = (
+        all(map(all, texts))
+        and "\0" not in joined
+        and not _SURROGATE.search(joined)
+        and all(set(map(len, columns[name])) == {64} for name in HASHES if name in columns)
+        and 1 <= min(columns.get("copies", (1,))) <= max(columns.get("copies", (1,))) <= MOST_COPIES
+        and max(map(abs, columns["num_bytes"])) < MOST_BYTES
+    )
+    return columns if fine else None
 
 
 def _check_entry(entry: Any, where: str) -> None:
@@ -96,11 +257,15 @@ def _check_entry(entry: Any, where: str) -> None:
             raise DatasetError(f"{where}: {name}: expected {kind.__name__}, got {value!r:.60}.")
         if kind is str and not _is_name(value):
             raise DatasetError(f"{where}: {name}: {value!r:.60} cannot be a name.")
+        if name in HASHES and not _is_hash(value):
+            raise DatasetError(f"{where}: {name}: expected 64 hexadecimal digits, got {value!r:.80}.")
     if not _is_label(entry.get("label", 0)):
         raise DatasetError(f"{where}: label: expected a class index or a list of them, got {entry['label']!r:.60}.")
     _check_boxes(entry, where)
     if not 1 <= entry.get("copies", 1) <= MOST_COPIES:
         raise DatasetError(f"{where}: copies: expected 1 to {MOST_COPIES}, got {entry['copies']!r:.60}.")
+    if abs(entry["num_bytes"]) >= MOST_BYTES:
+        raise DatasetError(f"{where}: num_bytes: expected the size of files, got {entry['num_bytes']}.")
 
 
 def _check_boxes(entry: Entry, where: str) -> None:
@@ -134,6 +299,17 @@ def _is_name(value: str) -> bool:
         return False
 
 
+def _is_hash(value: str) -> bool:
+    return len(value) == 64 and not set(value) - set("0123456789abcdef")
+
+
+def _check_order(keys: Sequence[str], listing: Listing, path: Path, number: int) -> None:
+    before = [listing.sorted_keys[-1]] if len(listing) else []
+    for i, (a, b) in enumerate(pairwise((*before, *keys)), number + 1 - len(before)):
+        if a >= b:
+            raise DatasetError(f"{path}: line {i}: key: expected one after {a!r}, as the list is sorted; got {b!r}.")
+
+
 def label_of(entry: Entry) -> Label | None:
     """Return the class or the classes of a source; None when it has a mask."""
     label: Any = entry.get("label")
@@ -142,68 +318,8 @@ def label_of(entry: Entry) -> Label | None:
 
 def boxes_of_entry(entry: Entry) -> Boxes | None:
     """Return the boxes of a source; None when it has another target."""
-    if "boxes" not in entry:
-        return None
-    size = entry.get("boxes_size")
-    return Boxes.of_rows(entry["boxes"], None if size is None else (size[0], size[1]))
+    return None if "boxes" not in entry else _boxes(entry["boxes"], entry.get("boxes_size"))
 
 
-def split_of_keys(listing: Mapping[str, Mapping[str, Entry]]) -> dict[str, str]:
-    """Return the split that each key was assigned to."""
-    return {key: split for split, entries in listing.items() for key in entries}
-
-
-def sources_of_listing(
-    listing: Mapping[str, Mapping[str, Entry]], root: str | None, class_names: Sequence[str]
-) -> Sources:
-    """Return the sources that a generation was made from, without looking for them again."""
-    pairs = sorted((key, split) for split, entries in listing.items() for key in entries)
-    entries = [listing[split][key] for key, split in pairs]
-    labels = [label_of(entry) for entry in entries]
-    label_sets = [label for label in labels if isinstance(label, tuple)]
-    masks = [entry.get("mask") for entry in entries]
-    groups = [entry.get("group") for entry in entries]
-    boxes = [found for entry in entries if (found := boxes_of_entry(entry)) is not None]
-    no_label = any(masks) or label_sets or boxes
-    return Sources(
-        root=None if root is None else as_path(root),
-        keys=[key for key, _ in pairs],
-        images=[entry["image"] for entry in entries],
-        masks=[mask for mask in masks if mask is not None] if any(masks) else None,
-        labels=None if no_label else [label for label in labels if isinstance(label, int)],
-        label_sets=label_sets or None,
-        boxes=BoxColumn.of_images(boxes) if boxes else None,
-        splits=[split for _, split in pairs],
-        groups=groups if any(groups) else None,
-        num_bytes=[entry["num_bytes"] for entry in entries],
-        copies=[entry.get("copies", 1) for entry in entries],
-        class_names=list(class_names),
-    )
-
-
-def compare_listing(
-    stored: Mapping[str, Mapping[str, Entry]], sources: Sources, *, mended: Collection[str] = ()
-) -> list[str]:
-    """Return how the sources found now differ from a stored list, one line each.
-
-    Args:
-        stored: Split → key → entry.
-        sources: Found now, their splits assigned.
-        mended: Keys whose files may have another size: they were bad, and had to be changed.
-    """
-    old = {key: (split, entry) for split, entries in stored.items() for key, entry in entries.items()}
-    lines = []
-    for i, key in enumerate(sources.keys):
-        if key not in old:
-            lines.append(f"{key}: new, not in the dataset")
-            continue
-        split, entry = old.pop(key)
-        now = {k: v for k, v in _entry(sources, i, {}, {}).items() if v is not None}
-        changed = [k for k in now.keys() | entry.keys() if not k.endswith("sha256") and now.get(k) != entry.get(k)]
-        if key in mended:
-            changed = [k for k in changed if k != "num_bytes"]
-        if split != sources.splits[i]:
-            changed.append("split")
-        if changed:
-            lines.append(f"{key}: {', '.join(sorted(changed))} changed")
-    return [*lines, *(f"{key}: gone, but in the dataset" for key in old)]
+def _boxes(rows: list[list[Any]], size: list[int] | None) -> Boxes:
+    return Boxes.of_rows(rows, None if size is None else (size[0], size[1]))

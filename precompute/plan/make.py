@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import SPLITS, Image
@@ -14,13 +15,14 @@ from precompute.errors import PipelineError, SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
+from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint, pixel_versions
 from precompute.plan.survey import Sample, Survey, check_binary_masks, decode_sample, survey
 from precompute.record.box_rules import BoxRules
 from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.pipeline_files import load_pipelines
-from precompute.record.render import RecordSpec, source_id
+from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON, RecordSpec
 from precompute.sources.source import Sources
 
 __all__ = [
@@ -164,7 +166,7 @@ def make_plan(
         SourceError: Masks need a map.
     """
     _check_source_ids(sources.keys)
-    splits = [split for split in SPLITS if any(True for _ in sources.of_split(split))]
+    splits = [split for split in SPLITS if split in sources.splits]
     fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
     samples, dtype = _decode_samples(options, sources, splits, highest_fill=max(fills))
     blank = make_spec(options, sources, None, dtype)
@@ -192,13 +194,19 @@ def make_plan(
     )
 
 
+def source_ids(keys: Sequence[str]) -> NDArray[np.uint64]:
+    """Return `source_id` of each key, uint64 [number of keys]."""
+    hashes = hash_all((key.encode() for key in keys), digest_size=8, person=SOURCE_ID_PERSON)[:, 0]
+    return hashes.byteswap() & np.uint64(NUM_SOURCE_IDS - 1)  # a digest is read from its last byte
+
+
 def _check_source_ids(keys: Sequence[str]) -> None:
     """Refuse two keys with one `image/source_id`: readers that go by it would take them for one image.
 
     Raises:
         SourceError: There are such keys: among ten million sources, one chance in 180.
     """
-    ids = np.fromiter((source_id(key) for key in keys), np.uint64, len(keys))
+    ids = source_ids(keys)
     order = np.argsort(ids, kind="stable")
     for first in np.flatnonzero(ids[order[1:]] == ids[order[:-1]]):
         a, b = keys[order[first]], keys[order[first + 1]]
@@ -233,7 +241,7 @@ def _check_size(split: str, size: tuple[int, int], expected: tuple[int, int]) ->
 
 
 def _plan_split(sources: Sources, split: str, measured: Survey, shard_size: int | None) -> SplitPlan:
-    num_places = sum(sources.num_copies(i) for i in sources.of_split(split))
+    num_places = sum(sources.copies_of(split))
     return SplitPlan(
         num_places=num_places,
         num_blocks=choose_num_blocks(num_places, measured.record_bytes, shard_size),

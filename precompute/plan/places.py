@@ -8,22 +8,22 @@ from collections.abc import Collection, Mapping
 from precompute.dataset.manifest import Label, Manifest
 from precompute.errors import DatasetError
 from precompute.plan.blocks import block_bounds, order_places
-from precompute.plan.listing import Entry
+from precompute.plan.listing import Listing
 
 __all__ = ["shard_places", "spread"]
 
 PlaceName = tuple[str, int]
 
 
-def shard_places(manifest: Manifest, split: str, entries: Mapping[str, Entry]) -> list[list[PlaceName]]:
+def shard_places(manifest: Manifest, split: str, listing: Listing) -> list[list[PlaceName]]:
     """Return for each block the (key, copy) of its records, in their order; skipped sources have none.
 
     Raises:
         DatasetError: The list of sources has another number of places than the manifest.
     """
-    grid, keys = manifest.splits[split], list(entries)
+    grid, keys = manifest.splits[split], listing.sorted_keys
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
-    places = [(keys[i], copy) for i, copy in order_places(keys, [entry.get("copies", 1) for entry in entries.values()])]
+    places = [(keys[i], copy) for i, copy in order_places(keys, listing.copies)]
     if len(places) != grid.num_places:
         raise DatasetError(f"{split}: the list of sources has {len(places)} places, the manifest {grid.num_places}.")
     return [

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import numbers
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 from typing import TypeVar
 
+import numpy as np
+
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.plan.hashes import hash_all
 from precompute.plan.strata import label_strata
 from precompute.sources.source import Sources
+from precompute.sources.texts import pick
 
 __all__ = ["assign_splits"]
 
@@ -26,7 +31,7 @@ def assign_splits(
     *,
     validation_split: float = 0.0,
     test_split: float = 0.0,
-    stored: Mapping[str, str] | None = None,
+    stored: Sequence[str | None] | None = None,
 ) -> Sources:
     """Return the sources with every split filled in, and notes on what the user should know.
 
@@ -40,7 +45,8 @@ def assign_splits(
             those of train and those without a split.
         validation_split: Fraction of each class for validation, from 0 up to but not including 1.
         test_split: Likewise for test.
-        stored: Split by key in an existing dataset. It stays; new sources bring each class closer to its fractions.
+        stored: Split of each source in an existing dataset, None where it is new; None without one. It stays; new
+            sources bring each class closer to its fractions.
 
     Raises:
         UsageError: A fraction is out of range.
@@ -50,14 +56,15 @@ def assign_splits(
     provided = {split for split in sources.splits if split is not None} - {"train"}
     notes = [_ignored(split, fractions[split]) for split in _FILLED if split in provided and fractions[split]]
     wanted = {split: fraction for split, fraction in fractions.items() if fraction and split not in provided}
-    stored = stored or {}
-    _check_stored(sources, stored, provided)
-    units = _make_units(sources, stored)
+    known = [None] * len(sources) if stored is None else stored
+    _check_stored(sources, known, provided)
+    units = _make_units(sources, known)
     _fill(sources, units, wanted)
-    splits = [units.splits[unit] or "train" for unit in units.of_source]
+    of_unit = [split or "train" for split in units.splits]
+    splits: list[str | None] = [of_unit[unit] for unit in units.of_source]
     _check_train(splits)
     notes += _missing_notes(sources, splits)
-    return dataclasses.replace(sources, splits=list(splits), notes=[*sources.notes, *notes])
+    return dataclasses.replace(sources, splits=splits, notes=[*sources.notes, *notes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +79,8 @@ class _Units:
         counted: Whether the unit is part of what fractions are taken of; not when its folder is validation or test.
     """
 
-    of_source: list[int]
-    first: list[int]
+    of_source: Sequence[int]
+    first: Sequence[int]
     classes: list[int]
     splits: list[str | None]
     counted: list[bool]
@@ -96,15 +103,12 @@ def _is_fraction(value: object) -> bool:
     return not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 <= float(value) < 1
 
 
-def _check_stored(sources: Sources, stored: Mapping[str, str], provided: set[str]) -> None:
+def _check_stored(sources: Sources, stored: Sequence[str | None], provided: set[str]) -> None:
     """Check folders against the dataset; validation that was once taken from a train folder is no contradiction."""
     wrong = [
         f"{key}: stored in {known}, now in {split}"
-        for key, split in zip(sources.keys, sources.splits, strict=True)
-        if split is not None
-        and (known := stored.get(key)) is not None
-        and known != split
-        and (split != "train" or known in provided)
+        for key, split, known in zip(sources.keys, sources.splits, stored, strict=True)
+        if split is not None and known is not None and known != split and (split != "train" or known in provided)
     ]
     if wrong:
         raise SourceError(
@@ -116,10 +120,10 @@ def _check_stored(sources: Sources, stored: Mapping[str, str], provided: set[str
 # Units.
 
 
-def _make_units(sources: Sources, stored: Mapping[str, str]) -> _Units:
+def _make_units(sources: Sources, stored: Sequence[str | None]) -> _Units:
     of_source, first = _number_units(sources)
     by_folder, torn = _merge(of_source, sources.splits, len(first))
-    known, torn_stored = _merge(of_source, [stored.get(key) for key in sources.keys], len(first))
+    known, torn_stored = _merge(of_source, stored, len(first))
     pulled = {
         unit
         for unit, (folder, split) in enumerate(zip(by_folder, known, strict=True))
@@ -137,8 +141,12 @@ def _make_units(sources: Sources, stored: Mapping[str, str]) -> _Units:
     )
 
 
-def _merge(of_source: list[int], splits: Iterable[str | None], num_units: int) -> tuple[list[str | None], set[int]]:
+def _merge(
+    of_source: Sequence[int], splits: Sequence[str | None], num_units: int
+) -> tuple[Sequence[str | None], set[int]]:
     """Return the split of each unit, the one that any of its sources has, and the units with more than one."""
+    if len(splits) == num_units:
+        return splits, set()
     merged: list[str | None] = [None] * num_units
     torn = set()
     for unit, split in zip(of_source, splits, strict=True):
@@ -149,7 +157,7 @@ def _merge(of_source: list[int], splits: Iterable[str | None], num_units: int) -
     return merged, torn
 
 
-def _check_groups(sources: Sources, first: list[int], torn: set[int], contradicted: set[int]) -> None:
+def _check_groups(sources: Sources, first: Sequence[int], torn: set[int], contradicted: set[int]) -> None:
     groups = sources.groups
     if groups is None:
         return
@@ -165,10 +173,9 @@ def _check_groups(sources: Sources, first: list[int], torn: set[int], contradict
             )
 
 
-def _number_units(sources: Sources) -> tuple[list[int], list[int]]:
+def _number_units(sources: Sources) -> tuple[Sequence[int], Sequence[int]]:
     if sources.groups is None:
-        everyone = list(range(len(sources)))
-        return everyone, everyone
+        return range(len(sources)), range(len(sources))
     of_source: list[int] = []
     first: list[int] = []
     unit_of_group: dict[str, int] = {}
@@ -180,7 +187,7 @@ def _number_units(sources: Sources) -> tuple[list[int], list[int]]:
     return of_source, first
 
 
-def _unit_classes(sources: Sources, of_source: list[int], num_units: int) -> list[int]:
+def _unit_classes(sources: Sources, of_source: Sequence[int], num_units: int) -> list[int]:
     """Return the commonest class of each unit, the smaller index when two are equally common."""
     if sources.boxes is not None:  # an image's classes are those of its boxes
         of_images = [sources.classes(i) for i in range(len(sources))]
@@ -192,7 +199,7 @@ def _unit_classes(sources: Sources, of_source: list[int], num_units: int) -> lis
     return _commonest(sources.labels, of_source, num_units)
 
 
-def _commonest(labels: list[_Label], of_source: list[int], num_units: int) -> list[_Label]:
+def _commonest(labels: list[_Label], of_source: Sequence[int], num_units: int) -> list[_Label]:
     if len(labels) == num_units:
         return labels
     counts: list[Counter[_Label]] = [Counter() for _ in range(num_units)]
@@ -207,7 +214,7 @@ def _commonest(labels: list[_Label], of_source: list[int], num_units: int) -> li
 def _fill(sources: Sources, units: _Units, wanted: Mapping[str, float]) -> None:
     """Give each open unit its split, class by class."""
     held: dict[int, Counter[str]] = defaultdict(Counter)
-    waiting: dict[int, list[int]] = defaultdict(list)
+    waiting: dict[int, array[int]] = defaultdict(lambda: array("q"))
     for unit, split in enumerate(units.splits):
         if split is None:
             waiting[units.classes[unit]].append(unit)
@@ -226,20 +233,23 @@ def _fill(sources: Sources, units: _Units, wanted: Mapping[str, float]) -> None:
         raise _too_small(sources, too_small, wanted)
 
 
-def _assign(sources: Sources, units: _Units, open_units: list[int], takes: Mapping[str, int]) -> None:
-    order = iter(sorted(open_units, key=lambda unit: _rank(sources, units.first[unit])))
-    for split, take in takes.items():
-        for _, unit in zip(range(take), order):  # noqa: B905 (range first: it must not take one unit too many)
-            units.splits[unit] = split
-    for unit in order:
+def _assign(sources: Sources, units: _Units, open_units: Sequence[int], takes: Mapping[str, int]) -> None:
+    for unit in open_units:
         units.splits[unit] = "train"
+    if not any(takes.values()):
+        return
+    ranks = hash_all(_ranked(sources, [units.first[unit] for unit in open_units]), digest_size=16, person=_PERSON)
+    order = iter(np.lexsort((ranks[:, 1], ranks[:, 0])).tolist())
+    for split, take in takes.items():
+        for at in islice(order, take):
+            units.splits[open_units[at]] = split
 
 
-def _rank(sources: Sources, position: int) -> bytes:
-    """Return a hash of the group or, without one, of the key; a first byte keeps equal texts of the two apart."""
-    group = None if sources.groups is None else sources.groups[position]
-    text = b"k" + sources.keys[position].encode() if group is None else b"g" + group.encode(errors="surrogatepass")
-    return hashlib.blake2b(text, digest_size=16, person=_PERSON).digest()
+def _ranked(sources: Sources, positions: Sequence[int]) -> Iterator[bytes]:
+    """Yield what is hashed: the group or else the key; a first byte keeps equal texts of the two apart."""
+    groups = repeat(None) if sources.groups is None else (sources.groups[i] for i in positions)
+    for group, key in zip(groups, pick(sources.keys, positions), strict=False):
+        yield b"k" + key.encode() if group is None else b"g" + group.encode(errors="surrogatepass")
 
 
 # What the user reads.
@@ -274,15 +284,16 @@ def _ignored(split: str, fraction: float) -> str:
     return f"{_flag(split)} {fraction} is ignored: the sources come with a {split} split."
 
 
-def _check_train(splits: list[str]) -> None:
+def _check_train(splits: Sequence[str | None]) -> None:
     if "train" not in splits:
+        where = " and ".join(sorted(map(str, set(splits)))) or "no split"
         raise SourceError(
-            f"No source is in train: all {len(splits):,} are in {' and '.join(sorted(set(splits))) or 'no split'}. "
+            f"No source is in train: all {len(splits):,} are in {where}. "
             "Expected sources in train; give the folder that holds all splits."
         )
 
 
-def _missing_notes(sources: Sources, splits: list[str]) -> list[str]:
+def _missing_notes(sources: Sources, splits: Sequence[str | None]) -> list[str]:
     """Say loudly what training will lack."""
     notes = []
     if "validation" not in splits:
@@ -290,11 +301,11 @@ def _missing_notes(sources: Sources, splits: list[str]) -> list[str]:
             "NO VALIDATION SPLIT: nothing will show whether a model that is trained on this dataset has learnt or "
             "memorized. Give --validation-split 0.2, say, or a folder named val."
         )
-    trained, every = set[int](), set[int]()
-    for i, split in enumerate(splits):
-        every.update(sources.classes(i))
-        if split == "train":
-            trained.update(sources.classes(i))
+    if sources.label_sets is not None:
+        found = {(label, split) for labels, split in zip(sources.label_sets, splits, strict=True) for label in labels}
+    else:
+        found = set(zip(sources.labels or (), splits, strict=False))
+    trained, every = {label for label, split in found if split == "train"}, {label for label, _ in found}
     lacking = [sources.class_names[label] for label in sorted(every - trained)]
     if lacking:
         notes.append(f"Classes that have no source in train:\n{first_few(lacking)}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
-from precompute.plan.blocks import order_places
+from precompute.plan.blocks import place_order
 from precompute.record.mask_ids import UnknownIds
 from precompute.record.pipeline import Pipeline, finishing_inside
 from precompute.record.probe import probe
@@ -59,8 +60,8 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
 
 def sample_of(sources: Sources, split: str, number: int) -> list[int]:
     """Return the positions of the first sources of a split in the order of its blocks."""
-    indices = list(sources.of_split(split))
-    return [indices[place] for place, _ in order_places([sources.keys[i] for i in indices])[:number]]
+    indices = array("q", sources.of_split(split))
+    return [indices[i] for i in place_order(sources.keys_of(split)).sources[:number].tolist()]
 
 
 def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:

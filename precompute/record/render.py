@@ -26,6 +26,9 @@ from precompute.record.shrinking import shrink_mask
 
 __all__ = ["Decoded", "RecordSpec", "augment", "decode_source", "encode_record", "render", "source_id"]
 
+SOURCE_ID_PERSON = b"augonce-source-1"
+NUM_SOURCE_IDS = 2**53  # what a float64 holds exactly
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordSpec:
@@ -248,8 +251,8 @@ def encode_record(
 
 def source_id(key: str) -> int:
     """Return the number that stands for a key: some readers parse `image/source_id` as a number."""
-    hashed = hashlib.blake2b(key.encode(), digest_size=8, person=b"augonce-source-1").digest()
-    return int.from_bytes(hashed, "little") % 2**53  # what a float64 holds exactly
+    hashed = hashlib.blake2b(key.encode(), digest_size=8, person=SOURCE_ID_PERSON).digest()
+    return int.from_bytes(hashed, "little") % NUM_SOURCE_IDS
 
 
 def _read(path: Path, decode: Any) -> tuple[bytes, Any]:

@@ -12,7 +12,7 @@ from precompute.plan.generation import RowPlan
 from precompute.run.files import link_or_copy, write_whole
 from precompute.run.folder import Known
 from precompute.run.grid import Grid
-from precompute.run.receipts import Cell, Column, Receipt, generation_seen, read_column, read_receipt
+from precompute.run.receipts import Cell, Column, Receipt, read_column, read_receipt
 from precompute.run.task import Task
 
 __all__ = ["adopt"]
@@ -34,8 +34,7 @@ def adopt(grid: Grid, previous: Known, skipped: Mapping[str, set[str]]) -> None:
         for split, listed in manifest.splits.items()
         for row in listed.rows
     }
-    with generation_seen(grid.paths, grid.plan.generation):
-        tasks, _ = grid.missing(grid.plan.rows, skipped)
+    tasks, _ = grid.missing(grid.plan.rows, skipped, grid.receipts(grid.plan.rows))
     for task in tasks:
         column = _column_before(grid.paths, previous, manifest, task)
         if column is None:

@@ -14,7 +14,7 @@ from precompute.dataset.paths import dataset_name
 from precompute.errors import SettingsError, UsageError, first_few
 from precompute.options import BuildOptions
 from precompute.plan.copies import give_copies
-from precompute.plan.listing import compare_listing, split_of_keys
+from precompute.plan.listed_sources import compare_listing, stored_splits
 from precompute.plan.make import complete_pipelines, make_plan, make_settings, make_spec, prepare_pipelines
 from precompute.plan.settings import differences
 from precompute.plan.source_size import saving_of_size
@@ -89,12 +89,12 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         progress.say(f"note: {note}")
     with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
         known = known_generations(out)
-        stored = split_of_keys(known[-1].listing) if known else {}
+        sources = limit_sources(sources, options.limit)
         sources = assign_splits(
-            limit_sources(sources, options.limit),
+            sources,
             validation_split=options.validation_split,
             test_split=options.test_split,
-            stored=stored,
+            stored=stored_splits(known[-1].listing, sources.keys) if known else None,
         )
         sources = give_copies(sources, class_copies=options.class_copies, balance=options.balance)
         for note in _source_notes(sources):

@@ -24,24 +24,25 @@ def changed_files(out: Path, known: Known, sources: Sources) -> list[str]:
     if known.manifest is None:
         return []
     written = DatasetPaths(out).manifest.stat().st_mtime
-    entries = {key: entry for of_split in known.listing.values() for key, entry in of_split.items()}
-    lines = []
+    found = []
     with _all_seen(sources):
-        for i, key in enumerate(sources.keys):
-            for path, expected in _files(sources, i, entries.get(key, {})):
-                if expected is not None and path.stat().st_mtime > written and _sha256(path) != expected:
-                    lines.append(f"{key}: the content of {path} changed")
-    return lines
+        for split, listing in known.listing.items():
+            # Keys were compared before: the sources of a split are those that it lists, in one order.
+            for i, *expected in zip(sources.of_split(split), listing.sha256, listing.mask_sha256, strict=True):
+                for path, sha256 in zip(_files(sources, i), expected, strict=False):
+                    if sha256 is not None and path.stat().st_mtime > written and _sha256(path) != sha256:
+                        found.append((i, f"{sources.keys[i]}: the content of {path} changed"))
+    return [line for _, line in sorted(found)]
 
 
 def _all_seen(sources: Sources) -> AbstractContextManager[None]:
     return seen_at_once() if sources.root is None else seen_at_once(sources.root)
 
 
-def _files(sources: Sources, i: int, entry: dict[str, str]) -> Iterator[tuple[Path, str | None]]:
-    yield sources.path(sources.images[i]), entry.get("sha256")
+def _files(sources: Sources, i: int) -> Iterator[Path]:
+    yield sources.path(sources.images[i])
     if sources.masks is not None:
-        yield sources.path(sources.masks[i]), entry.get("mask_sha256")
+        yield sources.path(sources.masks[i])
 
 
 def mended_keys(out: Path, known: Known) -> set[str]:
@@ -55,13 +56,13 @@ def mended_keys(out: Path, known: Known) -> set[str]:
 def num_touched(out: Path, known: Known, sources: Sources) -> int:
     """Return how many of the sources that were left out have files of another size, or younger than the manifest."""
     written, skipped = DatasetPaths(out).manifest.stat().st_mtime, mended_keys(out, known)
-    entries = {key: entry for of_split in known.listing.values() for key, entry in of_split.items()}
+    listed = {key: entry for key in skipped for of in known.listing.values() if (entry := of.get(key)) is not None}
+    positions = {key: sources.position(key) for key in listed}
     with _all_seen(sources):
         return sum(
-            sources.num_bytes[i] != entries[key]["num_bytes"]
-            or any(path.stat().st_mtime > written for path, _ in _files(sources, i, {}))
-            for i, key in enumerate(sources.keys)
-            if key in skipped
+            sources.num_bytes[i] != listed[key]["num_bytes"]
+            or any(path.stat().st_mtime > written for path in _files(sources, i))
+            for key, i in positions.items()
         )
 
 

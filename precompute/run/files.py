@@ -34,16 +34,16 @@ __all__ = [
 ]
 
 
-def write_whole(path: Path, content: bytes, temporary: Path) -> None:
-    """Put a small file in place, whole or not at all.
+def write_whole(path: Path, content: bytes | Iterable[bytes], temporary: Path) -> None:
+    """Put a file in place, whole or not at all.
 
     Args:
         path: Its final name.
-        content: What it shall hold.
+        content: What it shall hold; in parts where it is large.
         temporary: Folder on the same file system for the name it has meanwhile.
     """
     if is_remote(path):
-        path.write_bytes(content)
+        path.write_bytes(content if isinstance(content, bytes) else b"".join(content))
         return
     meanwhile = _temporary_name(path, temporary)
     try:
@@ -73,9 +73,9 @@ def write_all_whole(contents: Mapping[Path, bytes], temporary: Path, threads: Ex
             path.unlink(missing_ok=True)
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def _write_synced(path: Path, content: bytes | Iterable[bytes]) -> None:
     with path.open("wb") as file:
-        file.write(content)
+        file.writelines([content] if isinstance(content, bytes) else content)
         _sync(file)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from precompute.dataset.manifest import (
     ORIGINAL_VARIANT,
@@ -27,8 +29,8 @@ from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.plan.listing import listing_lines
 from precompute.plan.make import known_num_classes
 from precompute.run.files import sync_folder, write_whole
-from precompute.run.grid import Grid
-from precompute.run.receipts import Column, Receipt, generation_seen
+from precompute.run.grid import Grid, Learnt
+from precompute.run.receipts import Receipt
 from precompute.sources.source import Sources
 from precompute.tfds import tfds_files
 
@@ -56,23 +58,22 @@ def start_manifest(
         Its manifest without rows, and those of the fills that make a class which no source has.
     """
     plan, paths = grid.plan, grid.paths
-    with generation_seen(paths, plan.generation):
-        columns = {split: grid.columns(split) for split in plan.splits}
-    copies = {key: sources.num_copies(i) for i, key in enumerate(sources.keys)}
+    learnt = {split: grid.learnt(split) for split in plan.splits}
     splits = {}
     for split, split_plan in plan.splits.items():
-        hashes = [_merged(columns[split], name) for name in ("sha256", "mask_sha256")]
-        content = listing_lines(sources, split, *hashes)
-        write_whole(paths.sources(plan.generation, split), content, paths.temporary)
+        content = hashlib.sha256()
+        lines = listing_lines(sources, split, learnt[split].sha256, learnt[split].mask_sha256)
+        write_whole(paths.sources(plan.generation, split), _hashed(lines, content), paths.temporary)
         splits[split] = Split(
             num_places=split_plan.num_places,
-            num_records=split_plan.num_places - sum(copies[s["key"]] for s in skipped if s["split"] == split),
+            num_records=split_plan.num_places
+            - sum(sources.num_copies(sources.position(s["key"])) for s in skipped if s["split"] == split),
             num_blocks=split_plan.num_blocks,
-            sources_sha256=hashlib.sha256(content).hexdigest(),
+            sources_sha256=content.hexdigest(),
             next_row=0,
             rows=[],
         )
-    ids = {i for of_split in columns.values() for column in of_split for i in column.class_ids}
+    ids = {i for of_split in learnt.values() for i in of_split.class_ids}
     new = _new_classes(plan, sources, ids, fills)
     manifest = Manifest(
         name=plan.name,
@@ -84,14 +85,17 @@ def start_manifest(
         normalize=plan.normalize,
         splits=splits,
         skipped=[dict(s) for s in skipped],
-        leaks=_leaks(columns),
+        leaks=_leaks(grid, learnt),
         mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
     )
     return manifest, new
 
 
-def _merged(columns: Sequence[Column], attribute: str) -> dict[str, str]:
-    return {key: value for column in columns for key, value in getattr(column, attribute).items()}
+def _hashed(parts: Iterable[bytes], content: Any) -> Iterator[bytes]:
+    """Yield the parts of a file, and let a hash see them."""
+    for part in parts:
+        content.update(part)
+        yield part
 
 
 def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: Mapping[int, str]) -> dict[int, str]:
@@ -118,20 +122,29 @@ def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
     )
 
 
-def _leaks(columns: Mapping[str, Sequence[Column]]) -> list[dict[str, Any]]:
+def _leaks(grid: Grid, learnt: Mapping[str, Learnt]) -> list[dict[str, Any]]:
     """Return the pairs of splits that share a source's content."""
-    keys: dict[str, dict[str, str]] = defaultdict(dict)
-    for split, of_split in columns.items():
-        for key, sha256 in _merged(of_split, "sha256").items():
-            keys[split].setdefault(sha256, key)
+    starts = {split: np.frombuffer(of.sha256.content, "<u8")[::4] for split, of in learnt.items()}
     leaks = []
-    for a, b in combinations(keys, 2):
-        shared = sorted(keys[a][sha256] for sha256 in keys[a].keys() & keys[b].keys())
-        if shared:
-            by_key = {key: sha256 for sha256, key in keys[a].items()}
-            examples = [[key, keys[b][by_key[key]]] for key in shared[:5]]
-            leaks.append({"splits": [a, b], "num_sources": len(shared), "examples": examples})
+    for a, b in combinations(learnt, 2):
+        # The first 8 of 32 bytes tell which ones have to be looked at: few, where nothing is wrong.
+        keys_a = _first_keys(grid, a, learnt[a], np.isin(starts[a], starts[b]))
+        keys_b = _first_keys(grid, b, learnt[b], np.isin(starts[b], starts[a]))
+        of_key = {keys_a[sha256]: sha256 for sha256 in keys_a.keys() & keys_b.keys()}
+        if of_key:
+            examples = [[key, keys_b[of_key[key]]] for key in sorted(of_key)[:5]]
+            leaks.append({"splits": [a, b], "num_sources": len(of_key), "examples": examples})
     return leaks
+
+
+def _first_keys(grid: Grid, split: str, learnt: Learnt, chosen: NDArray[np.bool_]) -> dict[str, str]:
+    """Return sha256 → key of the first place that has it, of the chosen sources of a split."""
+    places, found = grid.places[split], dict[str, str]()
+    for i in places.order.sources[chosen[places.order.sources]].tolist():
+        sha256 = learnt.sha256[i]
+        if sha256 is not None:
+            found.setdefault(sha256, places.sources.keys[places.positions[i]])
+    return found
 
 
 def list_rows(

@@ -17,7 +17,7 @@ from precompute.dataset.manifest import SPLITS, Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError, DatasetError
 from precompute.plan.generation import GenerationPlan
-from precompute.plan.listing import Entry, listing_lines, read_listing
+from precompute.plan.listing import Listing, listing_lines, read_listing
 from precompute.run.files import make_folder, remove_all, remove_tree, sync_folder, write_whole
 from precompute.run.remote_lock import RemoteLock
 from precompute.sources.source import Sources
@@ -95,12 +95,12 @@ class Known:
     Attributes:
         plan: What it is made of.
         manifest: Lists it; None while it is a draft.
-        listing: Split → key → entry of its sources.
+        listing: Split → its sources.
     """
 
     plan: GenerationPlan
     manifest: Manifest | None
-    listing: dict[str, dict[str, Entry]]
+    listing: dict[str, Listing]
 
 
 def known_generations(out: Path) -> list[Known]:

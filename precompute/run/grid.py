@@ -9,14 +9,33 @@ from pathlib import Path
 
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
-from precompute.plan.blocks import block_bounds, order_places
+from precompute.plan.blocks import block_bounds
+from precompute.plan.digests import Digests
 from precompute.plan.generation import GenerationPlan, RowPlan
-from precompute.plan.listing import Entry
-from precompute.run.receipts import Bad, Column, Receipt, read_column, read_receipt
-from precompute.run.task import Place, Task
+from precompute.plan.listing import Listing
+from precompute.run.block import Block, SplitPlaces
+from precompute.run.receipts import Bad, Receipt, generation_seen, read_column, read_receipt
+from precompute.run.task import Task
 from precompute.sources.source import Sources
 
-__all__ = ["Grid", "make_grid"]
+__all__ = ["Grid", "Learnt", "Receipts", "bad_of", "make_grid"]
+
+Receipts = Mapping[tuple[str, int, int], Receipt]  # split, row, block
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learnt:
+    """What was learnt of a split's sources while decoding them.
+
+    Attributes:
+        sha256: Of the image file of each source of the split; None for those that failed.
+        mask_sha256: Of the mask files.
+        class_ids: Class ids found in masks.
+    """
+
+    sha256: Digests
+    mask_sha256: Digests
+    class_ids: set[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,58 +45,81 @@ class Grid:
     Attributes:
         paths: Where everything lies.
         plan: The generation.
+        places: Split → all its places.
         blocks: Split → block → places.
     """
 
     paths: DatasetPaths
     plan: GenerationPlan
-    blocks: dict[str, list[list[Place]]]
+    places: dict[str, SplitPlaces]
+    blocks: dict[str, list[Block]]
+
+    def receipts(self, rows: Mapping[str, Sequence[RowPlan]]) -> Receipts:
+        """Read the receipts of these rows, as many as there are; those of other settings are left out."""
+        cells = [
+            (split, row.row, block)
+            for split, planned in rows.items()
+            for block in range(len(self.blocks[split]))
+            for row in planned
+        ]
+        with generation_seen(self.paths, self.plan.generation):
+            read = {
+                (s, row, b): read_receipt(self.paths.receipt(self.plan.generation, s, row, b)) for s, row, b in cells
+            }
+        return {cell: r for cell, r in read.items() if r is not None and r.fingerprint == self.plan.fingerprint}
 
     def missing(
-        self, rows: Mapping[str, Sequence[RowPlan]], skipped: Mapping[str, set[str]]
+        self, rows: Mapping[str, Sequence[RowPlan]], skipped: Mapping[str, set[str]], receipts: Receipts
     ) -> tuple[list[Task], dict[str, list[Receipt]]]:
         """Return a task for each column that misses cells, and by split the receipts of the others.
 
         Args:
             rows: Split → rows that shall be whole.
             skipped: Split → keys that have no record.
+            receipts: Of these rows.
         """
-        tasks, proven = [], {}
-        for split, planned in rows.items():
-            proven[split] = list[Receipt]()
-            for block, places in enumerate(self.blocks[split]):
-                left_out = sorted({p.key for p in places} & skipped.get(split, set()))
-                receipts = [self._proof(split, block, row, left_out) for row in planned]
-                column = self._column_hash(split, block)
-                good = [r if r is not None and r.column_sha256 == column else None for r in receipts]
-                proven[split] += [r for r in good if r is not None]
-                lacking = [row for row, r in zip(planned, good, strict=True) if r is None]
-                if lacking:
-                    tasks.append(self.task(split, block, lacking, skipped.get(split, set())))
+        tasks, proven = [], {split: list[Receipt]() for split in rows}
+        with generation_seen(self.paths, self.plan.generation):
+            for split, planned in rows.items():
+                for block in range(len(self.blocks[split])):
+                    left_out = self._left_out(split, block, skipped.get(split, ()))
+                    found = {row: receipts.get((split, row.row, block)) for row in planned}
+                    column = self._column_hash(split, block) if any(found.values()) else None
+                    good = {
+                        row: r
+                        for row, r in found.items()
+                        if r and r.column_sha256 == column and self._proves(r, row, split, block, left_out)
+                    }
+                    proven[split] += good.values()
+                    if len(good) < len(planned):
+                        tasks.append(self._task(split, block, [row for row in planned if row not in good], left_out))
         return tasks, proven
 
     def task(self, split: str, block: int, rows: Sequence[RowPlan], skipped: Collection[str]) -> Task:
         """Return the task that writes these rows of one block."""
+        return self._task(split, block, rows, self._left_out(split, block, skipped))
+
+    def _task(self, split: str, block: int, rows: Sequence[RowPlan], left_out: list[str]) -> Task:
         return Task(
             split=split,
             block=block,
             num_blocks=len(self.blocks[split]),
             rows=[(row.row, row.seed, row.variant) for row in rows],
             places=self.blocks[split][block],
-            skipped=sorted({place.key for place in self.blocks[split][block]} & set(skipped)),
+            skipped=left_out,
         )
 
-    def _proof(self, split: str, block: int, row: RowPlan, skipped: list[str]) -> Receipt | None:
-        receipt = read_receipt(self.paths.receipt(self.plan.generation, split, row.row, block))
-        if receipt is None or receipt.fingerprint != self.plan.fingerprint:
-            return None
-        cell = receipt.cell
+    def _left_out(self, split: str, block: int, skipped: Collection[str]) -> list[str]:
+        return sorted(set(self.blocks[split][block].source_keys()) & set(skipped)) if skipped else []
+
+    def _proves(self, receipt: Receipt, row: RowPlan, split: str, block: int, skipped: list[str]) -> bool:
+        cell, num_blocks = receipt.cell, len(self.blocks[split])
         if (cell.split, cell.block, cell.row) != (split, block, row.row) or cell.skipped != skipped:
-            return None
+            return False
         if (cell.seed, cell.variant) != (row.seed, row.variant):
-            return None
-        shard = self.paths.shard(self.plan.name, self.plan.generation, split, row.row, block, len(self.blocks[split]))
-        return receipt if shard.exists() and shard.stat().st_size == receipt.num_bytes else None
+            return False
+        shard = self.paths.shard(self.plan.name, self.plan.generation, split, row.row, block, num_blocks)
+        return shard.exists() and shard.stat().st_size == receipt.num_bytes
 
     def _column_hash(self, split: str, block: int) -> str | None:
         try:
@@ -86,55 +128,50 @@ class Grid:
             return None
         return hashlib.sha256(content).hexdigest()
 
-    def columns(self, split: str) -> list[Column]:
-        """Return what was learnt of the sources of each block; all cells must be proven."""
-        columns = [
-            read_column(self.paths.column(self.plan.generation, split, block))
-            for block in range(len(self.blocks[split]))
-        ]
-        if any(column is None for column in columns):
-            raise BuildError(f"{self.paths.build}: files of the build have vanished; run the same command again.")
-        return [column for column in columns if column is not None]
-
-    def bad_of(self, rows: Mapping[str, Sequence[RowPlan]]) -> dict[str, dict[str, Bad]]:
-        """Return split → key → what is wrong, of all sources that failed in these rows."""
-        bad: dict[str, dict[str, Bad]] = {}
-        for split, planned in rows.items():
-            for block in range(len(self.blocks[split])):
-                for row in planned:
-                    receipt = read_receipt(self.paths.receipt(self.plan.generation, split, row.row, block))
-                    if receipt is not None and receipt.fingerprint == self.plan.fingerprint:
-                        bad.setdefault(split, {}).update({b.key: b for b in receipt.bad})
-        return bad
+    def learnt(self, split: str) -> Learnt:
+        """Return what was learnt of a split's sources; all cells must be proven."""
+        num_sources, masks = len(self.places[split].positions), self.places[split].sources.masks
+        found = Learnt(
+            sha256=Digests(num_sources), mask_sha256=Digests(0 if masks is None else num_sources), class_ids=set()
+        )
+        with generation_seen(self.paths, self.plan.generation):
+            for number, block in enumerate(self.blocks[split]):
+                column = read_column(self.paths.column(self.plan.generation, split, number))
+                if column is None:
+                    raise BuildError(f"{self.paths.build}: files of the build have vanished; run the command again.")
+                found.class_ids.update(column.class_ids)
+                for i, key in zip(block.indices.tolist(), block.source_keys(), strict=True):
+                    if key in column.sha256:
+                        found.sha256[i] = column.sha256[key]
+                    if key in column.mask_sha256:
+                        found.mask_sha256[i] = column.mask_sha256[key]
+        return found
 
 
-def make_grid(out: Path, plan: GenerationPlan, sources: Sources, listing: Mapping[str, Mapping[str, Entry]]) -> Grid:
+def bad_of(receipts: Receipts) -> dict[str, dict[str, Bad]]:
+    """Return split → key → what is wrong, of all sources that failed."""
+    bad: dict[str, dict[str, Bad]] = {}
+    for (split, _, _), receipt in receipts.items():
+        if receipt.bad:
+            bad.setdefault(split, {}).update({b.key: b for b in receipt.bad})
+    return bad
+
+
+def make_grid(out: Path, plan: GenerationPlan, sources: Sources, listing: Mapping[str, Listing]) -> Grid:
     """Return the grid of a generation.
 
     Args:
         out: The dataset's folder.
         plan: The generation.
         sources: All sources, their splits assigned.
-        listing: Split → key → entry with the content's sha256, where rows have been made before.
+        listing: Split → its sources with their content's sha256, where rows have been made before.
     """
-    blocks = {}
-    for split, split_plan in plan.splits.items():
-        indices = list(sources.of_split(split))
-        places = order_places([sources.keys[i] for i in indices], [sources.num_copies(i) for i in indices])
-        made = [_place(sources, indices[i], copy, listing.get(split, {})) for i, copy in places]
-        blocks[split] = [made[first:last] for first, last in block_bounds(len(made), split_plan.num_blocks)]
-    return Grid(paths=DatasetPaths(out), plan=plan, blocks=blocks)
-
-
-def _place(sources: Sources, i: int, copy: int, entries: Mapping[str, Entry]) -> Place:
-    entry = entries.get(sources.keys[i], {})
-    return Place(
-        key=sources.keys[i],
-        copy=copy,
-        image=str(sources.path(sources.images[i])),
-        mask=None if sources.masks is None else str(sources.path(sources.masks[i])),
-        label=sources.label(i),
-        boxes=sources.boxes_of(i),
-        sha256=entry.get("sha256"),
-        mask_sha256=entry.get("mask_sha256"),
-    )
+    places = {split: SplitPlaces.of_split(sources, split, listing.get(split)) for split in plan.splits}
+    blocks = {
+        split: [
+            Block(places[split], first, last)
+            for first, last in block_bounds(len(places[split].order.sources), split_plan.num_blocks)
+        ]
+        for split, split_plan in plan.splits.items()
+    }
+    return Grid(paths=DatasetPaths(out), plan=plan, places=places, blocks=blocks)

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from precompute.errors import BadSourcesError, first_few
 from precompute.run.files import write_whole
-from precompute.run.grid import Grid
-from precompute.run.receipts import Bad, generation_seen
+from precompute.run.grid import Grid, Receipts, bad_of
+from precompute.run.receipts import Bad, Receipt
 from precompute.run.work import Work
 
 __all__ = ["accepted_keys", "judge", "skipped_entries"]
 
 
-def accepted_keys(work: Work, grid: Grid) -> dict[str, set[str]]:
-    """Return split → keys that are known to be bad and accepted as such."""
+def accepted_keys(work: Work, grid: Grid, receipts: Receipts) -> dict[str, set[str]]:
+    """Return split → keys that are known to be bad, from the plan and from receipts, and accepted as such."""
     skipped: dict[str, set[str]] = {split: set() for split in grid.plan.splits}
     for entry in grid.plan.skipped:
         skipped[entry["split"]].add(entry["key"])
     accepts = work.options.allowed_bad(len(work.sources)) and not work.options.retry_bad
     if accepts and work.known.manifest is None:
-        with generation_seen(grid.paths, grid.plan.generation):
-            found = grid.bad_of(work.rows)
-        for split, bad in found.items():
+        for split, bad in bad_of(receipts).items():
             skipped[split] |= bad.keys()
     return skipped
 
@@ -49,13 +47,12 @@ def judge(work: Work, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:
     )
 
 
-def skipped_entries(work: Work, grid: Grid, skipped: Mapping[str, set[str]]) -> list[dict[str, str]]:
+def skipped_entries(
+    grid: Grid, skipped: Mapping[str, set[str]], proven: Mapping[str, Sequence[Receipt]]
+) -> list[dict[str, str]]:
     """Return the manifest's entries of the accepted sources: key, split, reason."""
     reasons = {(entry["split"], entry["key"]): entry["reason"] for entry in grid.plan.skipped}
-    with generation_seen(grid.paths, grid.plan.generation):
-        found = grid.bad_of(work.rows)
-    for split, bad in found.items():
-        reasons.update({(split, key): b.reason for key, b in bad.items()})
+    reasons |= {(split, bad.key): bad.reason for split, of in proven.items() for receipt in of for bad in receipt.bad}
     return [
         {"key": key, "split": split, "reason": reasons.get((split, key), "")}
         for split, keys in skipped.items()

@@ -11,7 +11,7 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import DatasetError, PipelineError, RejectedSource, SettingsError, UsageError, first_few
 from precompute.options import BuildOptions
-from precompute.plan.listing import sources_of_listing
+from precompute.plan.listed_sources import sources_of_listing
 from precompute.plan.settings import differences, pixel_versions
 from precompute.record.example import decode_example
 from precompute.record.tfrecord import read_records

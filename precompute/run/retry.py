@@ -12,9 +12,9 @@ from precompute.run.changes import num_touched
 from precompute.run.execute import cut_columns, run_surviving
 from precompute.run.files import remove_tree
 from precompute.run.folder import SCRATCH, known_generations
-from precompute.run.grid import Grid
+from precompute.run.grid import Grid, bad_of
 from precompute.run.progress import Progress
-from precompute.run.receipts import Bad, generation_seen
+from precompute.run.receipts import Bad
 from precompute.run.task import Task
 from precompute.run.work import Work, make_job, make_workers, work_grid
 from precompute.run.write import MOST_PASSES, next_generation_of, write_rows
@@ -77,8 +77,7 @@ def _still_bad(work: Work, manifest: Manifest, progress: Progress) -> Named:
             pieces = cut_columns(tasks, jobs=1, record_s=0.0)
             deadly = run_surviving(job, pieces, workers, progress.task_done)
             if deadly is None:
-                with generation_seen(paths, SCRATCH):
-                    bad = replace(grid, plan=replace(grid.plan, generation=SCRATCH)).bad_of(rows)
+                bad = bad_of(replace(grid, plan=replace(grid.plan, generation=SCRATCH)).receipts(rows))
                 failed = {(split, b.key): b for split, found in bad.items() for b in found.values()}
                 return failed | killers
             killers |= deadly
@@ -95,5 +94,5 @@ def _tries(grid: Grid, rows: Rows, keys: Mapping[str, set[str]], killers: Named)
         wanted = keys[split] - {key for of, key in killers if of == split}
         for block, places in enumerate(blocks):
             task = grid.task(split, block, rows[split], ())
-            tasks.append(replace(task, places=[place for place in places if place.key in wanted]))
+            tasks.append(replace(task, places=[place for place in places if place.key in wanted] if wanted else []))
     return tasks

@@ -87,7 +87,7 @@ class Task:
     block: int
     num_blocks: int
     rows: list[tuple[int, int, int]]
-    places: list[Place]
+    places: Sequence[Place]
     skipped: list[str]
     known_bad: list[Bad] = field(default_factory=list)
 

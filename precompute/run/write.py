@@ -19,10 +19,10 @@ from precompute.run.files import remove
 from precompute.run.finish import list_rows, publish, start_manifest
 from precompute.run.folder import Known, next_generation, save_draft, sweep
 from precompute.run.forecast import forecast
-from precompute.run.grid import Grid
+from precompute.run.grid import Grid, bad_of
 from precompute.run.judge import accepted_keys, judge, skipped_entries
 from precompute.run.progress import Progress
-from precompute.run.receipts import Bad, Receipt, generation_seen
+from precompute.run.receipts import Bad, Receipt
 from precompute.run.result import BuildResult
 from precompute.run.task import Job, Task
 from precompute.run.work import Work, make_job, make_workers, work_grid
@@ -64,7 +64,7 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
         return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0)
     grid = work_grid(work)
     if work.previous is not None:
-        adopt(grid, work.previous, accepted_keys(work, grid))
+        adopt(grid, work.previous, accepted_keys(work, grid, grid.receipts(work.rows)))
     try:
         skipped, proven = _run_until_proven(work, grid, progress)
     except _SourcesFellOut as fell:
@@ -75,7 +75,7 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
         manifest, new_classes = start_manifest(
             grid,
             work.sources,
-            skipped_entries(work, grid, skipped),
+            skipped_entries(grid, skipped, proven),
             fills=fills,
             mirroring=mirrorings(work.pipelines["train"].pickled),
         )
@@ -103,12 +103,12 @@ def _run_until_proven(
     work: Work, grid: Grid, progress: Progress
 ) -> tuple[dict[str, set[str]], dict[str, list[Receipt]]]:
     """Run tasks until a receipt proves every cell; returns the skipped keys and the receipts."""
-    accepted, job = accepted_keys(work, grid), make_job(work)
+    receipts, job = grid.receipts(work.rows), make_job(work)
+    accepted = accepted_keys(work, grid, receipts)
     killers: dict[tuple[str, str], Bad] = {}
     for _ in range(MOST_PASSES):
         skipped = {s: keys | {key for split, key in killers if split == s} for s, keys in accepted.items()}
-        with generation_seen(grid.paths, grid.plan.generation):
-            tasks, proven = grid.missing(work.rows, skipped)
+        tasks, proven = grid.missing(work.rows, skipped, receipts)
         if not tasks:
             return skipped, proven
         if not work.options.ignore_space:
@@ -120,11 +120,11 @@ def _run_until_proven(
             if error.errno not in NO_ROOM:
                 raise
             raise _no_room(work, grid, skipped, error) from error
+        receipts = grid.receipts(work.rows)  # read once a pass: with many cells it takes a while
         if deadly is not None:
             killers |= deadly
             continue  # a pass that was cut short: all sources are gone through before they are judged
-        with generation_seen(grid.paths, grid.plan.generation):
-            bad = grid.bad_of(work.rows)
+        bad = bad_of(receipts)
         for (split, key), killer in killers.items():
             bad.setdefault(split, {})[key] = killer
         new = {s: {k: b for k, b in found.items() if k not in accepted[s]} for s, found in bad.items()}
@@ -176,8 +176,7 @@ def _needed_bytes(grid: Grid, tasks: Sequence[Task]) -> int:
 
 def _no_room(work: Work, grid: Grid, skipped: Mapping[str, set[str]], error: OSError) -> BuildError:
     """Return the error of a disk, a quota or a limit that is full: with the bytes that are still needed."""
-    with generation_seen(grid.paths, grid.plan.generation):
-        tasks, _ = grid.missing(work.rows, skipped)
+    tasks, _ = grid.missing(work.rows, skipped, grid.receipts(work.rows))
     needed, largest = (
         _needed_bytes(grid, tasks),
         max((_needed_bytes(grid, [t]) // len(t.rows) for t in tasks), default=0),

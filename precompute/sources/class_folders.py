@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
@@ -11,7 +11,7 @@ __all__ = ["check_class_folders", "class_notes"]
 
 _ROLES = ("images", "image", "imgs", "img", "jpegimages", "masks", "mask")
 
-Labelled = Iterable[tuple[str, str]]
+Labelled = Callable[[], Iterable[tuple[str, str]]]
 
 
 def check_class_folders(top: Path, labels: list[str], names: list[str] | None, files: Labelled) -> None:
@@ -21,7 +21,7 @@ def check_class_folders(top: Path, labels: list[str], names: list[str] | None, f
         top: The folder that errors speak of.
         labels: Class of each folder, sorted.
         names: The classes that were asked for, or None.
-        files: Class and key of each image.
+        files: Gives class and key of each image, where they have to be looked at.
 
     Raises:
         SourceError: Classes without a folder, folders without a class, or two folders of equal files, one of which is
@@ -44,9 +44,14 @@ def check_class_folders(top: Path, labels: list[str], names: list[str] | None, f
                 )
 
 
-def class_notes(labels: list[str], files: Labelled) -> list[str]:
-    """Return what about the classes may not be meant."""
-    notes = []
+def class_notes(sizes: Mapping[str, int], files: Labelled) -> list[str]:
+    """Return what about the classes may not be meant.
+
+    Args:
+        sizes: Number of images of each class.
+        files: Gives class and key of each image, where they have to be looked at.
+    """
+    notes, labels = [], sorted(sizes)
     if len(labels) == 1:
         notes.append(f"All images are of one class, {labels[0]!r}.")
     tops = {label.split("/")[0] for label in labels}
@@ -59,7 +64,7 @@ def class_notes(labels: list[str], files: Labelled) -> list[str]:
     both = [label for label in labels if any(parent in every for parent in _parents(label))]
     if both:
         notes.append(f"Class folders inside class folders, each a class of its own:\n{first_few(both)}")
-    if len(labels) == 2:
+    if len(labels) == 2 and sizes[labels[0]] == sizes[labels[1]]:
         stems = _stems(files)
         if stems[labels[0]] == stems[labels[1]]:
             notes.append(
@@ -84,7 +89,7 @@ def _check_names(top: Path, labels: list[str], names: list[str]) -> None:
 
 def _stems(files: Labelled) -> dict[str, set[str]]:
     stems: dict[str, set[str]] = {}
-    for label, key in files:
+    for label, key in files():
         stems.setdefault(label, set()).add(key[len(label) + 1 :])
     return stems
 

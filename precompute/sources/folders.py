@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, repeat
+from operator import add, eq
 from pathlib import Path
 from typing import NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.checks import check_class_names, check_keys
 from precompute.sources.class_folders import check_class_folders, class_notes
+from precompute.sources.found_files import FoundFile, FoundFiles, relative, shown
 from precompute.sources.layout import LAYOUTS, Layout, Naming, Part, find_layout
 from precompute.sources.source import Sources
-from precompute.sources.split_folders import split_of, split_positions
+from precompute.sources.split_folders import split_positions
+from precompute.sources.texts import Texts
 from precompute.sources.walk import IMAGE_EXTENSIONS
 from precompute.storage.paths import absolute, as_path, common_folder
 
@@ -72,17 +77,6 @@ class _Found(NamedTuple):
     split_in_key: bool
 
 
-class _File(NamedTuple):
-    """One image or mask, and what its path says of it."""
-
-    key: str
-    plain: str  # the key without the split's folder, whatever was asked for
-    split: str | None
-    label: str
-    path: str
-    num_bytes: int
-
-
 def _check_root(root: str | Path) -> Path:
     if not isinstance(root, (str, os.PathLike)) or not os.fspath(root):
         raise UsageError(f"Expected the folder of the sources, got {root!r}.")
@@ -97,23 +91,9 @@ def _check_root(root: str | Path) -> Path:
 def _base(top: Path, layout: Layout) -> Path | None:
     """Return the folder that all paths start from: the root, unless folders elsewhere were named."""
     folders = [part.path for part in layout.images + (layout.masks or [])]
-    if all(_relative(folder, top) is not None for folder in folders):
+    if all(relative(folder, top) is not None for folder in folders):
         return top
     return common_folder(folders)
-
-
-def _relative(path: str, base: Path | None) -> str | None:
-    """Return a posix path below the base, or None when it does not lie there."""
-    if base is None:
-        return None
-    start = base.as_posix().rstrip("/")
-    if path == base.as_posix():
-        return "."
-    return path[len(start) + 1 :] if path.startswith(start + "/") else None
-
-
-def _shown(path: str, base: Path | None) -> str:
-    return _relative(path, base) or path
 
 
 def _check_any(found: _Found, role: str, parts: list[Part], suffix: str) -> None:
@@ -126,21 +106,8 @@ def _check_any(found: _Found, role: str, parts: list[Part], suffix: str) -> None
     )
 
 
-def _files(parts: Iterable[Part], positions: list[int] | None, *, split_in_key: bool) -> Iterator[_File]:
-    for i, part in enumerate(parts):
-        context, split = part.context, None
-        if positions is not None:
-            at = positions[i]
-            context, split = (*context[:at], *context[at + 1 :]), split_of(context[at])
-        start = "".join(f"{folder}/" for folder in context)
-        key_start = "".join(f"{folder}/" for folder in part.context) if split_in_key else start
-        folder, label = part.path.rstrip("/"), "/".join(context)
-        for stem, name, num_bytes in part.files:
-            yield _File(key_start + stem, start + stem, split, label, f"{folder}/{name}", num_bytes)
-
-
-def _check_file_keys(found: _Found, files: Iterable[_File]) -> None:
-    check_keys((file.key for file in files), where=str(found.top), remedy="Rename the files or their folders.")
+def _check_file_keys(found: _Found, files: FoundFiles) -> None:
+    check_keys(files.keys, where=str(found.top), remedy="Rename the files or their folders.")
 
 
 # A folder a class.
@@ -149,35 +116,36 @@ def _check_file_keys(found: _Found, files: Iterable[_File]) -> None:
 def _class_sources(found: _Found) -> Sources:
     files = _class_files(found)
     _check_classes(found, files)
-    labels = sorted({file.label for file in files})
-    check_class_folders(found.top, labels, found.names, ((file.label, file.plain) for file in files))
+    sizes = Counter(files.labels())
+    labels = sorted(sizes)
+    check_class_folders(found.top, labels, found.names, lambda: zip(files.labels(), files.plain(), strict=True))
     names = found.names or labels
     index = {name: i for i, name in enumerate(names)}
     return Sources(
         root=found.base,
-        keys=[file.key for file in files],
-        images=[_shown(file.path, found.base) for file in files],
-        labels=[index[file.label] for file in files],
-        splits=[file.split for file in files],
-        num_bytes=[file.num_bytes for file in files],
+        keys=files.keys,
+        images=files.paths(found.base),
+        labels=[index[label] for label in files.labels()],
+        splits=list(files.splits()),
+        num_bytes=files.num_bytes,
         class_names=names,
         strangers=found.layout.strangers,
-        notes=class_notes(labels, ((file.label, file.plain) for file in files)),
+        notes=class_notes(sizes, lambda: zip(files.labels(), files.plain(), strict=True)),
     )
 
 
-def _class_files(found: _Found) -> list[_File]:
+def _class_files(found: _Found) -> FoundFiles:
     parts = [part for part in found.layout.images if part.files]
     contexts = [part.context for part in parts]
     # Names that were given outrank what names of folders look like: a class may be called train.
     all_are_classes = found.names is not None and {"/".join(context) for context in contexts} == set(found.names)
     positions = None if all_are_classes else split_positions(contexts, where=str(found.top))
-    return sorted(_files(parts, positions, split_in_key=found.split_in_key))
+    return FoundFiles(parts, positions, split_in_key=found.split_in_key)
 
 
-def _check_classes(found: _Found, files: list[_File]) -> None:
+def _check_classes(found: _Found, files: FoundFiles) -> None:
     _check_file_keys(found, files)
-    flat = [_shown(file.path, found.base) for file in files if not file.label]
+    flat = [shown(files[i].path, found.base) for i, label in enumerate(files.labels()) if not label]
     if len(flat) == len(files):
         raise SourceError(
             f"{found.top}: {len(files):,} images, but neither folders for their classes nor masks:\n"
@@ -186,7 +154,7 @@ def _check_classes(found: _Found, files: list[_File]) -> None:
     problems = [
         _problem("Images outside of every class folder", flat, "Move each into the folder of its class."),
         _barren_problem(found),
-        _duplicates(files, found.base),
+        _duplicates(files.twice(), found.base),
     ]
     _raise(f"{found.top}: the class folders cannot be used as they are.", problems)
 
@@ -198,34 +166,45 @@ def _mask_sources(found: _Found, mask_parts: list[Part]) -> Sources:
     images, images_split = _role_files(found, found.layout.images)
     masks, masks_split = _role_files(found, mask_parts)
     _check_file_keys(found, images)
-    pairs = _pair(found, images, masks, by_split=images_split and masks_split)
+    order = _pair(found, images, masks, by_split=images_split and masks_split)
+    mask_paths, mask_splits, mask_bytes = masks.paths(found.base), list(masks.splits()), masks.num_bytes
+    if order is not None:
+        mask_paths = Texts(mask_paths[i] for i in order)
+        mask_splits, mask_bytes = [mask_splits[i] for i in order], array("q", (mask_bytes[i] for i in order))
     return Sources(
         root=found.base,
-        keys=[image.key for image, _ in pairs],
-        images=[_shown(image.path, found.base) for image, _ in pairs],
-        masks=[_shown(mask.path, found.base) for _, mask in pairs],
-        splits=[image.split or mask.split for image, mask in pairs],
-        num_bytes=[image.num_bytes + mask.num_bytes for image, mask in pairs],
+        keys=images.keys,
+        images=images.paths(found.base),
+        masks=mask_paths,
+        splits=[split or other for split, other in zip(images.splits(), mask_splits, strict=True)],
+        num_bytes=array("q", map(add, images.num_bytes, mask_bytes)),
         class_names=found.names or [],
         strangers=found.layout.strangers,
     )
 
 
-def _role_files(found: _Found, parts: list[Part]) -> tuple[list[_File], bool]:
-    """Return the files of one role, sorted, and whether they lie in splits' folders."""
+def _role_files(found: _Found, parts: list[Part]) -> tuple[FoundFiles, bool]:
+    """Return the files of one role, and whether they lie in splits' folders."""
     parts = [part for part in parts if part.files]
     positions = split_positions([part.context for part in parts], where=str(found.top))
-    return sorted(_files(parts, positions, split_in_key=found.split_in_key)), positions is not None
+    return FoundFiles(parts, positions, split_in_key=found.split_in_key), positions is not None
 
 
-def _pair(found: _Found, images: list[_File], masks: list[_File], *, by_split: bool) -> list[tuple[_File, _File]]:
-    """Match images and masks by key, and by split too when both have splits."""
-    base = found.base
+def _pair(found: _Found, images: FoundFiles, masks: FoundFiles, *, by_split: bool) -> list[int] | None:
+    """Match images and masks by key, and by split too when both have splits.
+
+    Returns:
+        The position of each image's mask; None when each stands where its image does.
+    """
+    barren = _barren_problem(found)
+    if not (barren or found.layout.outside) and _side_by_side(images, masks, by_split=by_split):
+        return None
+    base, keys = found.base, images.keys
     image_of, image_again = _index(images, by_split, base)
     mask_of, mask_again = _index(masks, by_split, base)
-    alone_images = [_with_key(file, base) for ident, file in image_of.items() if ident not in mask_of]
-    alone_masks = [_with_key(file, base) for ident, file in mask_of.items() if ident not in image_of]
-    outside = sorted(_shown(path, base) for path in found.layout.outside)
+    alone_images = [_with_key(images[i], base) for ident, i in image_of.items() if ident not in mask_of]
+    alone_masks = [_with_key(masks[i], base) for ident, i in mask_of.items() if ident not in image_of]
+    outside = sorted(shown(path, base) for path in found.layout.outside)
     problems = [
         _problem("Images that have no mask", alone_images, "Expected for each image one mask with the same key."),
         _problem("Masks that have no image", alone_masks, "Expected for each mask one image with the same key."),
@@ -233,11 +212,11 @@ def _pair(found: _Found, images: list[_File], masks: list[_File], *, by_split: b
         _problem("Images for one key", image_again, "Expected one image a key; rename or move the others."),
         _problem("Masks for one image", mask_again, "Expected one mask an image; rename or move the others."),
         _problem("Images outside of the folders of images and masks", outside, _ELSEWHERE),
-        _barren_problem(found),
-        _duplicates(list(image_of.values()), base),
+        barren,
+        _duplicates([(images[a], images[b]) for a, b in pairwise(image_of.values()) if keys[a] == keys[b]], base),
     ]
     _raise(f"{found.top}: images and masks do not fit together.", problems)
-    return [(image, mask_of[ident]) for ident, image in image_of.items()]
+    return [mask_of[ident] for ident in image_of]
 
 
 _ELSEWHERE = "Move them elsewhere, or name the folders with --images and --masks."
@@ -247,30 +226,37 @@ _NAMES_DIFFER = (
 )
 
 
-def _index(
-    files: list[_File], by_split: bool, base: Path | None
-) -> tuple[dict[tuple[str | None, str], _File], list[str]]:
-    """Return the first file of each identity, in the order given, and a line for each one that comes after it."""
-    index: dict[tuple[str | None, str], _File] = {}
+def _idents(files: FoundFiles, by_split: bool) -> Iterator[tuple[str | None, str]]:
+    return zip(files.splits() if by_split else repeat(None, len(files)), files.plain(), strict=True)
+
+
+def _side_by_side(images: FoundFiles, masks: FoundFiles, *, by_split: bool) -> bool:
+    """Tell whether both are in one order: then no table of all keys is needed to pair them."""
+    if len(images) != len(masks) or not (images.keys_are_plain and masks.keys_are_plain) or images.twice():
+        return False
+    return images.keys == masks.keys and (not by_split or all(map(eq, images.splits(), masks.splits())))
+
+
+def _index(files: FoundFiles, by_split: bool, base: Path | None) -> tuple[dict[tuple[str | None, str], int], list[str]]:
+    """Return the position of the first file of each identity, and a line for each one that comes after it."""
+    index: dict[tuple[str | None, str], int] = {}
     twice = []
-    for file in files:
-        first = index.setdefault((file.split if by_split else None, file.plain), file)
-        if first is not file:
-            twice.append(f"{_shown(first.path, base)}, {_with_key(file, base)}")
+    for i, ident in enumerate(_idents(files, by_split)):
+        first = index.setdefault(ident, i)
+        if first != i:
+            twice.append(f"{shown(files[first].path, base)}, {_with_key(files[i], base)}")
     return index, twice
 
 
 # Problems: each is listed, with what was expected.
 
 
-def _with_key(file: _File, base: Path | None) -> str:
-    return f"{_shown(file.path, base)} (key {file.plain!r}{f' in {file.split}' if file.split else ''})"
+def _with_key(file: FoundFile, base: Path | None) -> str:
+    return f"{shown(file.path, base)} (key {file.plain!r}{f' in {file.split}' if file.split else ''})"
 
 
-def _duplicates(files: Sequence[_File], base: Path | None) -> str | None:
-    """Describe neighbours, in the order of keys, that have one key."""
-    pairs = [(a, b) for a, b in pairwise(files) if a.key == b.key]
-    listed = [f"{_shown(a.path, base)}, {_shown(b.path, base)} (key {a.key!r})" for a, b in pairs]
+def _duplicates(pairs: Sequence[tuple[FoundFile, FoundFile]], base: Path | None) -> str | None:
+    listed = [f"{shown(a.path, base)}, {shown(b.path, base)} (key {a.key!r})" for a, b in pairs]
     remedy = "Expected one image a key; rename one of them, or remove it if it is a copy."
     if any(a.split != b.split for a, b in pairs):
         remedy += " If different images have the same name in different splits, give --split-in-key."
@@ -278,7 +264,7 @@ def _duplicates(files: Sequence[_File], base: Path | None) -> str | None:
 
 
 def _barren_problem(found: _Found) -> str | None:
-    listed = [_shown(path, found.base) + "/" for path in found.layout.barren]
+    listed = [shown(path, found.base) + "/" for path in found.layout.barren]
     return _problem("Folders without images", listed, "Fill them, remove them, or move them elsewhere.")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
-from precompute.sources.walk import IMAGE_EXTENSIONS, Folder, Tree, walk
+from precompute.sources.walk import IMAGE_EXTENSIONS, Files, Folder, Tree, walk
 from precompute.storage.paths import absolute, as_path, is_url
 
 __all__ = ["LAYOUTS", "Layout", "Naming", "Part", "find_layout"]
@@ -53,12 +53,19 @@ class Part:
     Attributes:
         context: Folders on the way to it, those that name a role (images/, masks/) left out.
         path: The folder, absolute, posix.
-        files: Stem without the role's suffix, name and size in bytes of each file.
+        suffix: The role's: all stems end with it.
+        files: Names and sizes, in no certain order.
     """
 
     context: tuple[str, ...]
     path: str
-    files: list[tuple[str, str, int]]
+    suffix: str
+    files: Files
+
+    def stems(self) -> Iterator[str]:
+        """Yield the name of each file without the role's suffix and the extension."""
+        stems = (name.rpartition(".")[0] for name in self.files.names)  # as _stem does
+        return (stem.removesuffix(self.suffix) for stem in stems) if self.suffix else stems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -231,8 +238,8 @@ def _one_folder(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
     for folder in tree.folders:
         context = _without(folder.parts, strip)
         first = _part(folder, context, longer)
-        taken = {name for _, name, _ in first.files}
-        rest = Folder(folder.parts, folder.path, [file for file in folder.files if file[0] not in taken])
+        taken = set(first.files.names)
+        rest = Folder(folder.parts, folder.path, Files(file for file in folder.files if file[0] not in taken))
         parts[longer].append(first)
         parts[shorter].append(_part(rest, context, shorter))
     kept = sum(len(part.files) for side in parts.values() for part in side)
@@ -250,12 +257,14 @@ def _without(parts: tuple[str, ...], name: str | None) -> tuple[str, ...]:
 
 
 def _part(folder: Folder, context: tuple[str, ...], suffix: str) -> Part:
-    files = []
-    for name, size in folder.files:
-        stem = os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
-        if len(stem) > len(suffix) and stem.endswith(suffix):
-            files.append((stem.removesuffix(suffix), name, size))
-    return Part(context, folder.path, files)
+    files = folder.files
+    if suffix:
+        files = Files(file for file in files if len(stem := _stem(file[0])) > len(suffix) and stem.endswith(suffix))
+    return Part(context, folder.path, suffix, files)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]  # all have an extension, and none begins with its dot
 
 
 def _barren(counts: list[tuple[Folder, int]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from array import array
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -15,6 +16,7 @@ from precompute.sources.box_lists import boxes_of_python
 from precompute.sources.checks import check_class_names, check_keys
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.source import SPLITS, Source, Sources
+from precompute.sources.texts import Texts
 from precompute.storage.paths import as_path, common_folder, is_url
 
 __all__ = ["from_iterable", "from_lists"]
@@ -53,14 +55,14 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
     found: Any = classes or boxes
     return Sources(
         root=root,
-        keys=keys,
-        images=_below(root, images),
-        masks=None if masks is None else _below(root, masks),
+        keys=Texts(keys),
+        images=Texts(_below(root, images)),
+        masks=None if masks is None else Texts(_below(root, masks)),
         labels=classes.indices if isinstance(classes, Classes) else None,
         label_sets=classes.sets if isinstance(classes, LabelSets) else None,
         splits=[_split(item) for item in items],
         groups=None if all(group is None for group in groups) else groups,
-        num_bytes=[num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items))],
+        num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
         boxes=None if boxes is None else boxes.column,
         class_names=(names or []) if found is None else found.names,
         notes=[] if found is None else found.notes,

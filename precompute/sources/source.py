@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, repeat
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,9 @@ class Source:
 class Sources:
     """Sources as columns of equal length, sorted by key; ten million of them fit.
 
+    Texts of many sources stand in `Texts` and sizes in arrays, which read like lists; a class or a split is one object
+    for all sources that have it.
+
     Attributes:
         root: Folder that relative paths start from, absolute; None when the paths came from Python and share none.
         keys: Unique, sorted.
@@ -63,15 +68,15 @@ class Sources:
     """
 
     root: Path | None
-    keys: list[str]
-    images: list[str]
-    masks: list[str] | None = None
+    keys: Sequence[str]
+    images: Sequence[str]
+    masks: Sequence[str] | None = None
     labels: list[int] | None = None
     label_sets: list[tuple[int, ...]] | None = None
     boxes: BoxColumn | None = None
     splits: list[str | None] = field(default_factory=list)
     groups: list[str | None] | None = None
-    num_bytes: list[int] = field(default_factory=list)
+    num_bytes: Sequence[int] = field(default_factory=list)
     copies: list[int] | None = None
     class_names: list[str] = field(default_factory=list)
     strangers: int = 0
@@ -110,11 +115,22 @@ class Sources:
         """Return how many places a source takes in every row."""
         return 1 if self.copies is None else self.copies[i]
 
+    def position(self, key: str) -> int:
+        """Return where a source stands, by its key.
+
+        Raises:
+            KeyError: There is no such source.
+        """
+        i = bisect_left(self.keys, key)
+        if i == len(self.keys) or self.keys[i] != key:
+            raise KeyError(key)
+        return i
+
     def path(self, relative: str) -> Path:
         """Return the full path of an entry of `images` or `masks`."""
         return as_path(relative) if self.root is None else self.root / relative
 
-    def take(self, indices: list[int]) -> Sources:
+    def take(self, indices: Sequence[int]) -> Sources:
         """Return the sources at these positions, in this order."""
         return Sources(
             root=self.root,
@@ -136,3 +152,12 @@ class Sources:
     def of_split(self, split: str) -> Iterator[int]:
         """Yield the positions of the sources of a split, in the order of their keys."""
         return (i for i, s in enumerate(self.splits) if s == split)
+
+    def keys_of(self, split: str) -> Iterator[str]:
+        """Yield the keys of a split."""
+        return compress(self.keys, (s == split for s in self.splits))
+
+    def copies_of(self, split: str) -> Iterator[int]:
+        """Yield how many places each source of a split takes."""
+        copies = repeat(1, len(self)) if self.copies is None else self.copies
+        return compress(copies, (s == split for s in self.splits))
