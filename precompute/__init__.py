@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
+    from precompute.exporting.dali import dali_index
+    from precompute.exporting.export import export
     from precompute.loading.loader import EpochRow, load
+    from precompute.look.inspect import inspect
+    from precompute.look.profile import profile
     from precompute.preparing import prepare_images
     from precompute.reading import read
     from precompute.run.build import build
@@ -24,10 +28,14 @@ _HOMES = {
     "PrecomputeError": "precompute.errors",
     "Source": "precompute.sources.source",
     "build": "precompute.run.build",
+    "dali_index": "precompute.exporting.dali",
     "drop": "precompute.run.change_rows",
+    "export": "precompute.exporting.export",
     "follow": "precompute.run.follow",
+    "inspect": "precompute.look.inspect",
     "load": "precompute.loading.loader",
     "prepare_images": "precompute.preparing",
+    "profile": "precompute.look.profile",
     "read": "precompute.reading",
     "regenerate": "precompute.run.change_rows",
     "verify": "precompute.verification",
@@ -38,10 +46,14 @@ __all__ = [
     "PrecomputeError",
     "Source",
     "build",
+    "dali_index",
     "drop",
+    "export",
     "follow",
+    "inspect",
     "load",
     "prepare_images",
+    "profile",
     "read",
     "regenerate",
     "verify",

@@ -24,6 +24,7 @@ PREVIEW_OPTIONS = (
     "seed",
     "validation_split",
     "test_split",
+    "group_by",
     "images",
     "masks",
     "image_suffix",
@@ -32,6 +33,8 @@ PREVIEW_OPTIONS = (
     "class_names",
     "num_classes",
     "mask_map",
+    "mask_offset",
+    "mask_colors",
     "ignore_class",
     "mask_fill",
     "annotations",
@@ -40,7 +43,28 @@ PREVIEW_OPTIONS = (
     "min_area",
     "limit",
 )
-MAKING_OPTIONS = ("pipeline", "jobs", "backend", "task_timeout", "lease_dir", "quiet")
+COLOR_OPTIONS = (
+    "mask_colors",
+    "images",
+    "masks",
+    "image_suffix",
+    "mask_suffix",
+    "split_in_key",
+    "class_names",
+    "ignore_class",
+    "limit",
+)
+PROFILE_OPTIONS = ("variants", "image_format", "quality", "jobs", "backend")
+MAKING_OPTIONS = (
+    "pipeline",
+    "jobs",
+    "backend",
+    "address",
+    "allow_mixed_cpus",
+    "task_timeout",
+    "lease_dir",
+    "quiet",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,9 +110,46 @@ def make_parser() -> argparse.ArgumentParser:
     preview.add_argument("--num-variants", type=int, default=6, metavar="N", help="variants of each source (6)")
     _add_options(preview, PREVIEW_OPTIONS)
 
+    colors = _command(commands, "mask-colors", _mask_colors, "write a file with the colours that masks hold")
+    colors.add_argument("source", metavar="SOURCE", help="folder of the sources")
+    colors.add_argument(
+        "--output", type=Path, default=Path("colors.json"), metavar="FILE", help="the file, JSON (colors.json)"
+    )
+    colors.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    _add_options(colors, COLOR_OPTIONS)
+
+    profile = _command(
+        commands, "profile", _profile, "show where the time of a build goes, by stage and transform, from a few sources"
+    )
+    profile.add_argument(
+        "source", metavar="SOURCE", help="folder of the sources, or the URL of one, such as s3://bucket/photos"
+    )
+    profile.add_argument("--split", default="train", help="whose pipeline to measure (train)")
+    profile.add_argument("--num-sources", type=int, default=16, metavar="N", help="sources to measure (16)")
+    profile.add_argument("--num-variants", type=int, default=8, metavar="N", help="variants of each to measure (8)")
+    profile.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    _add_options(profile, [*PREVIEW_OPTIONS, *PROFILE_OPTIONS])
+
     inspect = _command(commands, "inspect", _inspect, "show what a dataset holds")
     inspect.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     inspect.add_argument("--output", dest="sheet", type=Path, metavar="PNG", help="also draw stored records here")
+
+    export = _command(commands, "export", _export, "write one row as plain files that a build reads again")
+    export.add_argument("dataset", metavar="OUT", help="folder of the dataset")
+    export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
+    export.add_argument("--split", default="train", help="whose row (train)")
+    export.add_argument("--row", type=int, metavar="R", help="number of the row; default: the first one listed")
+    export.add_argument(
+        "--format",
+        default="files",
+        help="files: class folders, or images/ and masks/, with a table (files); coco, yolo and voc are for boxes",
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace an earlier export, and files of equal names")
+
+    dali = _command(commands, "dali-index", _dali_index, "write index files for NVIDIA DALI's TFRecord reader")
+    dali.add_argument("dataset", metavar="OUT", help="folder of the dataset")
+    dali.add_argument("--split", help="whose rows; default: all splits")
+    dali.add_argument("--rows", default="all", help="row numbers of the split, such as 0-3,7 (all)")
 
     verify = _command(commands, "verify", _verify, "compare all files with what the manifest says of them")
     verify.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
@@ -241,6 +302,32 @@ def _preview(parsed: argparse.Namespace) -> None:
     print(path)
 
 
+def _mask_colors(parsed: argparse.Namespace) -> None:
+    from precompute.look.colors import write_colors
+
+    print(write_colors(parsed.source, parsed.output, _options(parsed), overwrite=parsed.overwrite))
+
+
+def _profile(parsed: argparse.Namespace) -> None:
+    from precompute.look.profile import profile, profile_json
+
+    found = profile(
+        parsed.source,
+        split=parsed.split,
+        num_sources=parsed.num_sources,
+        num_variants=parsed.num_variants,
+        say=lambda note: print(f"note: {note}", file=sys.stderr),
+        **{name: getattr(parsed, name) for name in [*PREVIEW_OPTIONS, *PROFILE_OPTIONS]},
+    )
+    print(found.report())
+    if parsed.json is not None:
+        try:
+            parsed.json.parent.mkdir(parents=True, exist_ok=True)
+            parsed.json.write_text(profile_json(found), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"json: {parsed.json} cannot be written: {error.strerror}.") from error
+
+
 def _inspect(parsed: argparse.Namespace) -> None:
     from precompute.look.inspect import inspect
     from precompute.look.report import report
@@ -249,6 +336,26 @@ def _inspect(parsed: argparse.Namespace) -> None:
     print(report(inspect(parsed.output)))
     if parsed.sheet is not None:
         print(draw_stored(parsed.output, parsed.sheet))
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    from precompute.exporting.export import export
+
+    exported = export(
+        parsed.dataset,
+        parsed.output,
+        split=parsed.split,
+        row=parsed.row,
+        format=parsed.format,
+        overwrite=parsed.overwrite,
+    )
+    print(exported.summary())
+
+
+def _dali_index(parsed: argparse.Namespace) -> None:
+    from precompute.exporting.dali import dali_index
+
+    print(dali_index(parsed.dataset, split=parsed.split, rows=parsed.rows).summary())
 
 
 def _verify(parsed: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
+from precompute.mask_colors import read_mask_colors
 
 __all__ = [
     "MOST_COPIES",
@@ -21,7 +22,7 @@ __all__ = [
     "parse_mask_map",
 ]
 
-BACKENDS = ("loky", "threading", "sequential")  # not multiprocessing: it forks
+BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
 MASK_FILLS = ("ignore", "as-written")
 ENCODINGS = ("jpeg", "png", "raw")
@@ -69,6 +70,13 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
+def _is_registered(backend: Any) -> bool:
+    """Tell whether joblib knows a backend, by somebody else, or one of its own that does not fork."""
+    from joblib.parallel import BACKENDS as REGISTERED  # here, so that --help is quick
+
+    return backend in REGISTERED and backend != "multiprocessing"
+
+
 def check_seed(seed: int) -> int:
     """Return the seed if a record can hold it.
 
@@ -95,8 +103,23 @@ class BuildOptions:
     )
     variants: int = _option(10, "augmented variants of each training source: rows 0 to N-1 of this seed", parse=int)
     seed: int = _option(0, "seed of the augmentation; another seed adds rows", parse=int)
-    jobs: int | None = _option(None, "worker processes; default: all cores of the machine or container", parse=int)
-    backend: str = _option("loky", "joblib backend that runs the workers", choices=BACKENDS)
+    jobs: int | None = _option(
+        None,
+        "worker processes; default: all cores of the machine or container; with dask, tasks under way: twice what its "
+        "workers take",
+        parse=int,
+    )
+    backend: str = _option(
+        "loky", "joblib backend that runs the workers; dask: those of the cluster at --address", choices=BACKENDS
+    )
+    address: str | None = _option(
+        None,
+        "Dask scheduler, as `dask scheduler` prints it, such as tcp://10.0.0.1:8786; its workers must see sources and "
+        "output under the same paths",
+    )
+    allow_mixed_cpus: bool = _option(
+        False, "workers of the cluster may have different processors, which may round pixels by a grey level"
+    )
     image_size: tuple[int, int] | None = _option(
         None, "one number, or height and width: for presets and pipelines that are functions", parse=str, nargs="+"
     )
@@ -110,6 +133,12 @@ class BuildOptions:
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
     validation_split: float = _option(0.0, "fraction of sources for validation, by class and group", parse=float)
     test_split: float = _option(0.0, "fraction of sources for test", parse=float)
+    group_by: str | None = _option(
+        None,
+        "regular expression that finds in each key, in parentheses, the group (patient, scene, video) that a split may "
+        "not tear apart, such as '^(patient[0-9]+)_'",
+        metavar="REGEX",
+    )
     images: str | None = _option(None, "folder of the images, where it is not called images", metavar="DIR")
     masks: str | None = _option(None, "folder of the masks, where it is not called masks", metavar="DIR")
     image_suffix: str = _option("", "end of every image's stem, such as _leftImg8bit")
@@ -126,6 +155,14 @@ class BuildOptions:
             "parse": parse_mask_map,
             "metavar": "IDS",
         },
+    )
+    mask_offset: int = _option(
+        0, "added to every id in the masks' files that --mask-map does not name: -1 for ids that start at 1", parse=int
+    )
+    mask_colors: Any = _option(
+        None,
+        "masks are colours: a JSON or CSV file with the class of each; `precompute mask-colors` writes one",
+        metavar="FILE",
     )
     ignore_class: int | None = _option(
         None, "id of mask pixels that shall count neither in loss nor metrics", parse=int
@@ -208,7 +245,7 @@ class BuildOptions:
             if getattr(self, name) is not None and not self.dry_run:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
         self._check_choice("image_format", ENCODINGS)
-        self._check_choice("backend", BACKENDS)
+        self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)
         self._check_choice("check", ("sizes", "full"))
         self._check_number("min_visibility", 0, 1)
@@ -224,6 +261,8 @@ class BuildOptions:
                 raise UsageError(f"class_copies: expected 1 to {MOST_COPIES:,} copies, got {name}={number!r}.")
         if self.class_copies and self.balance:
             raise UsageError("class_copies, balance: give one of them; --balance chooses the copies itself.")
+        self._check_range("mask_offset", -65_535, 65_535)
+        self._read_colors()
         for old, new in self.mask_map.items():
             if not (0 <= old <= 65_535 and 0 <= new <= 65_535):
                 raise UsageError(f"mask_map: expected ids from 0 to 65535, got {old}:{new}.")
@@ -273,6 +312,38 @@ class BuildOptions:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
             raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+    def _read_colors(self) -> None:
+        """Put the class of each colour in place of the file that says it, and its names where none were given."""
+        if self.mask_colors is None:
+            return
+        other = [name for name in ("mask_map", "mask_offset") if getattr(self, name)]
+        if other:
+            raise UsageError(
+                f"{other[0]}: is for masks of ids; with mask_colors the file says which class a colour is."
+            )
+        colors = read_mask_colors(self.mask_colors, class_names=self.class_names, ignore_class=self.ignore_class)
+        object.__setattr__(self, "mask_colors", colors.ids)
+        if colors.names is not None:
+            object.__setattr__(self, "class_names", colors.names)
+
+    def _check_backend(self) -> None:
+        if self.backend not in BACKENDS and not _is_registered(self.backend):
+            raise UsageError(
+                f"backend: expected one of {', '.join(BACKENDS)}, or from Python a name that was registered with "
+                f"joblib.register_parallel_backend; got {self.backend!r}."
+            )
+        if self.backend == "dask" and self.address is None:
+            raise UsageError(
+                "address: backend dask needs that of the scheduler, as `dask scheduler` prints it, such as "
+                "tcp://10.0.0.1:8786."
+            )
+        if self.address is None:
+            return
+        if self.backend != "dask":
+            raise UsageError(f"address: is for backend dask; got backend {self.backend}.")
+        if not isinstance(self.address, str) or not re.fullmatch(r"(\w+://)?\S+:\d+/?", self.address):
+            raise UsageError(f"address: expected one such as tcp://10.0.0.1:8786, got {self.address!r}.")
 
     def _check_timeout(self) -> None:
         value = self.task_timeout

@@ -2,60 +2,153 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from precompute.dataset.guards import check_shards
 from precompute.dataset.leases import Lease, RowName, hold_rows
-from precompute.dataset.manifest import Manifest, Row, RowFile, read_row_file
-from precompute.dataset.rows import select_rows
+from precompute.dataset.manifest import Manifest, Row, read_row_file
+from precompute.dataset.rows import position_of_epoch, select_rows
 from precompute.dataset.shard_cache import ShardCache, open_cache
 from precompute.errors import DatasetError, UsageError
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
 from precompute.storage.paths import as_path
 
-__all__ = ["choose_row", "read"]
+__all__ = ["choose_row", "read", "read_stored"]
 
+STORED = ("source_id", "format", "encoded", "mask_format", "mask_encoded")  # what `read` leaves out
+WINDOW_BYTES = 64 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
+ENOUGH_SHARDS = 16  # a reader; a shard more or less is then a few records in a hundred
 REPAIR = "Run the same `precompute build` again: it puts back what is missing or altered."
 
 
 def read(
-    path: str | Path, *, split: str = "train", row: int | None = None, cache_dir: str | Path | None = None
+    path: str | Path,
+    *,
+    split: str = "train",
+    row: int | None = None,
+    epoch: int | None = None,
+    shuffle_seed: int | None = None,
+    part: tuple[int, int] = (0, 1),
+    cache_dir: str | Path | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Return the examples of one row, in the order in which they are stored.
+    """Return the examples of one row, for any framework: no TensorFlow and no OpenCV is needed.
 
     Args:
         path: Folder of the dataset, or its URL in an object store.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         row: Number of the row; the first listed one when None. A row holds every source of the split once.
+        epoch: In place of a row: epoch e reads row e mod R of the R rows that are listed, as `load` does.
+        shuffle_seed: None: in the order in which examples are stored, the same one in every row. Else shards are
+            shuffled, and examples within windows of 64 MiB, by this seed, the row and the epoch.
+        part: (index, number): this reader's part of the row when it is shared among a number of them, workers or
+            machines. They take whole shards where that divides them about evenly, else each every number-th example;
+            given the same other arguments, no example comes twice and none is left out.
         cache_dir: Of a dataset in an object store: local folder that shards are fetched to before they are read.
 
     Returns:
-        Iterator over dictionaries: `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `label` (int) and
-        `class_name` (str), or `labels` (list of int, ascending, maybe empty) and `class_names` (list of str), or `mask`
-        (uint8 or uint16 [H, W], class ids), or `boxes` (float32 [N, 4]: x_min, y_min, x_max, y_max in pixels of the
-        image) with `labels` (int64 [N]), `class_names` (list of str), `crowd`, `difficult` and `truncated` (bool [N]);
-        and the draw that made it: `seed`, `variant` (−1 in the original row),
-        `copy`.
+        Iterator over dictionaries. Every example has:
+
+        - `image`: uint8 [H, W, 3], RGB, 0 to 255; H and W are the same in the whole dataset. Decoded by Pillow.
+        - `key`, `filename`: str; of the source.
+        - `seed`, `variant`, `copy`: int; the draw that made it; variant is −1 in the original row.
+
+        And by target:
+
+        - class: `label`: int; `class_name`: str.
+        - several labels: `labels`: list of int, ascending, maybe empty; `class_names`: list of str, their names.
+        - mask: `mask`: [H, W], class ids, uint8, or uint16 where ids exceed 255.
+        - boxes: `boxes`: float32 [N, 4], x_min, y_min, x_max, y_max in pixels of the image, N may be 0; `labels`: int64
+          [N]; `class_names`: list of str; `crowd`, `difficult`, `truncated`: bool [N].
+
+        Arrays are writeable and belong to the caller. `precompute.inspect(path)` has what all examples share:
+        `manifest.target` (number and names of classes, ignore class), `manifest.image` (size), and for each split the
+        rows and how many examples they hold.
 
     Raises:
         DatasetError: The dataset is missing, short or altered; what shows in the files' sizes before the first
             example, the rest while reading.
-        UsageError: There is no such split or row.
+        UsageError: There is no such split or row, or an argument makes no sense.
     """
+    _check_reading(row, epoch, shuffle_seed, part)
+    _, _, examples = read_stored(
+        path, split=split, row=row, epoch=epoch, shuffle_seed=shuffle_seed, part=part, cache_dir=cache_dir
+    )
+    return ({name: value for name, value in example.items() if name not in STORED} for example in examples)
+
+
+def _check_reading(row: int | None, epoch: int | None, shuffle_seed: int | None, part: tuple[int, int]) -> None:
+    if row is not None and epoch is not None:
+        raise UsageError(f"row, epoch: give one of them; got row {row!r} and epoch {epoch!r}.")
+    for name, value in (("epoch", epoch), ("shuffle_seed", shuffle_seed)):
+        if value is not None and not _is_count(value):
+            raise UsageError(f"{name}: expected a whole number of 0 or more, got {value!r}.")
+    pair = part if isinstance(part, tuple | list) and len(part) == 2 else (None, None)
+    if not all(map(_is_count, pair)) or not pair[0] < pair[1]:
+        raise UsageError(f"part: expected (index, number) with an index from 0 to number - 1, got {part!r}.")
+
+
+def _is_count(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool) and value >= 0
+
+
+def read_stored(
+    path: str | Path,
+    *,
+    split: str,
+    row: int | None,
+    epoch: int | None = None,
+    shuffle_seed: int | None = None,
+    part: tuple[int, int] = (0, 1),
+    cache_dir: str | Path | None = None,
+) -> tuple[Manifest, Row, Iterator[dict[str, Any]]]:
+    """Return the manifest, the row, and its examples with their encoded bytes; arguments and errors as of `read`."""
     root = as_path(path)
 
+    def choose(manifest: Manifest) -> Row:
+        first = choose_row(manifest, split, row)
+        rows = manifest.splits[split].rows
+        return first if epoch is None else rows[position_of_epoch(epoch, len(rows))]
+
     def names(manifest: Manifest) -> list[RowName]:
-        return [(manifest.generation, split, choose_row(manifest, split, row).row)]
+        return [(manifest.generation, split, choose(manifest).row)]
 
     manifest, lease = hold_rows(root, names)
-    chosen = choose_row(manifest, split, row)
+    chosen = choose(manifest)
     check_shards(root, manifest, split, [chosen], full=False)
+    row_file = read_row_file(root, manifest, split, chosen)
     cache = open_cache(root, cache_dir)
-    local = None if cache is None else cache.names(manifest, split, chosen)
-    return _examples(root, manifest, read_row_file(root, manifest, split, chosen), lease, cache, local)
+    shards = _Shards(
+        paths=[manifest.shard_path(root, split, chosen.row, block) for block in range(len(row_file.shards))],
+        num_records=[shard.num_records for shard in row_file.shards],
+        cache=cache,
+        local=None if cache is None else cache.names(manifest, split, chosen),
+    )
+    mixer = None if shuffle_seed is None else np.random.default_rng([shuffle_seed, chosen.row, epoch or 0])
+    return manifest, chosen, _examples(manifest, shards, lease, mixer, part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shards:
+    """The shards of a row: where they lie, records of each, and local copies if they lie in an object store."""
+
+    paths: list[Path]
+    num_records: list[int]
+    cache: ShardCache | None
+    local: list[str] | None
+
+    def fetch(self, block: int) -> Path:
+        """Return where a shard can be read."""
+        if self.cache is None or self.local is None:
+            return self.paths[block]
+        self.cache.fetch([self.local[block]])
+        return Path(self.local[block])
 
 
 def choose_row(manifest: Manifest, split: str, number: int | None) -> Row:
@@ -74,22 +167,48 @@ def choose_row(manifest: Manifest, split: str, number: int | None) -> Row:
 
 
 def _examples(
-    root: Path, manifest: Manifest, row_file: RowFile, lease: Lease, cache: ShardCache | None, local: list[str] | None
+    manifest: Manifest, shards: _Shards, lease: Lease, mixer: np.random.Generator | None, part: tuple[int, int]
 ) -> Iterator[dict[str, Any]]:
+    index, number = part
+    blocks = list(range(len(shards.paths)))
+    if mixer is not None:
+        mixer.shuffle(blocks)
+    by_example = len(blocks) % number != 0 and len(blocks) < ENOUGH_SHARDS * number
+    records = _records(shards, blocks if by_example else blocks[index::number])
+    if by_example:
+        records = islice(records, index, None, number)
     try:
-        for block, shard in enumerate(row_file.shards):
-            path = manifest.shard_path(root, row_file.split, row_file.row, block)
-            if cache is not None and local is not None:
-                cache.fetch([local[block]])
-                path = Path(local[block])
-            num_records = 0
-            for record in read_records(path):
-                yield _example(record, manifest, f"{path}: record {num_records}")
-                num_records += 1
-            if num_records != shard.num_records:
-                raise DatasetError(f"{path}: {num_records} records, expected {shard.num_records}. {REPAIR}")
+        for record, where in records if mixer is None else _mixed(records, mixer):
+            yield _example(record, manifest, where)
     finally:
         lease.close()
+
+
+def _records(shards: _Shards, blocks: Sequence[int]) -> Iterator[tuple[bytes, str]]:
+    """Yield the records of some shards, each with where it stands."""
+    for block in blocks:
+        path, num_records = shards.fetch(block), 0
+        for record in read_records(path):
+            yield record, f"{path}: record {num_records}"
+            num_records += 1
+        if num_records != shards.num_records[block]:
+            raise DatasetError(f"{path}: {num_records} records, expected {shards.num_records[block]}. {REPAIR}")
+
+
+def _mixed(records: Iterator[tuple[bytes, str]], mixer: np.random.Generator) -> Iterator[tuple[bytes, str]]:
+    """Yield records in another order, in windows that fit in memory."""
+    window, num_bytes = list[tuple[bytes, str]](), 0
+    for record in records:
+        window.append(record)
+        num_bytes += len(record[0])
+        if num_bytes >= WINDOW_BYTES:
+            yield from _shuffled(window, mixer)
+            window, num_bytes = [], 0
+    yield from _shuffled(window, mixer)
+
+
+def _shuffled(window: list[tuple[bytes, str]], mixer: np.random.Generator) -> Iterator[tuple[bytes, str]]:
+    return (window[i] for i in mixer.permutation(len(window)))
 
 
 def _example(record: bytes, manifest: Manifest, where: str) -> dict[str, Any]:
@@ -100,4 +219,4 @@ def _example(record: bytes, manifest: Manifest, where: str) -> dict[str, Any]:
     wrong = difference(example, manifest)
     if wrong:
         raise DatasetError(f"{where} ({example['key']}): {wrong}. {REPAIR}")
-    return {name: value for name, value in example.items() if name not in ("source_id", "format")}
+    return example

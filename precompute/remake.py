@@ -12,6 +12,7 @@ from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.plan.listing import Listing, boxes_of_entry, label_of, read_listing
 from precompute.plan.make import complete_pipelines
 from precompute.record.box_rules import BoxRules
+from precompute.record.mask_files import packed_colors
 from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
@@ -156,6 +157,8 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
         kind=manifest.target.kind,
         class_names=tuple(manifest.target.class_names),
         mask_map=tuple(sorted((int(old), new) for old, new in pixels.get("mask_map", {}).items())),
+        mask_offset=pixels.get("mask_offset", 0),
+        mask_colors=packed_colors(pixels.get("mask_colors")),
         max_class_id=manifest.target.num_classes - 1,
         ignore_class=manifest.target.ignore_class,
         mask_dtype=manifest.target.dtype or "uint16",

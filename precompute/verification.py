@@ -95,7 +95,7 @@ def verify(
     """Compare all that the manifest lists with what is on disk, every record decoded.
 
     Args:
-        out: The dataset's folder.
+        out: The dataset's folder, or its URL: shards of a store are fetched one by one to a temporary file.
         sources: Make so many records, chosen by chance, again from their sources, and compare them byte for byte.
         seed: Chooses those records.
         pipeline: As for a build; needed with `sources` only where the manifest's pipelines hold a user's own code.

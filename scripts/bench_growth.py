@@ -3,7 +3,8 @@
 Three parts, on small pictures that are made here:
 
 records  CPU seconds of the workers and wall seconds a record, from few sources to many with few rows, and from one row
-         to many with few sources. Flat is what is wanted; the ratio is against the smallest.
+         to many with few sources; the ratio is against the smallest. By sources it should stay at 1; by rows it may
+         only fall, since a source is decoded once for all of them.
 parent   CPU seconds of the parent a task, in builds of very many very small tasks, split into what each task, each
          cell (a row of a task) and each place costs. From it the number of workers at which the parent is the limit:
          seconds of a task in a worker / seconds of it in the parent.

@@ -342,3 +342,36 @@ def test_listing_is_plain_json(out: Path, drawn: tuple[Path, dict[str, Any]]) ->
         rows = drawn[1][entry["key"]]
         assert entry["boxes"] == [[*row[:4], NAMES.index(row[4]), 0] for row in rows]
         assert len(entry["boxes_size"]) == 2
+
+
+def test_export_says_that_it_does_not_know_boxes(out: Path, tmp_path: Path) -> None:
+    from precompute.exporting.export import export
+
+    with pytest.raises(UsageError, match=r"turned has boxes, which are not exported; read the row in Python"):
+        export(out, output=tmp_path / "plain")
+
+
+def test_equal_images_with_other_boxes_are_reported(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        save(tmp_path / f"{name}.png", np.full((20, 30, 3), 9 if name == "c" else 0, np.uint8))
+    images = [tmp_path / f"{name}.png" for name in ("a", "b", "c")]
+    boxes = [[(1, 1, 9, 9, "x")], [(1, 1, 9, 8, "x")], [(1, 1, 9, 9, "x")]]
+    given = options(pipeline=A.Compose([A.NoOp()]), variants=1, validation_split=0)
+    result = precompute.build(output=tmp_path / "out", images=images, boxes=boxes, **given)
+    assert any("another one with other boxes, e.g. a = b" in warning for warning in result.warnings())
+
+
+def test_a_listing_without_some_boxes_is_refused(out: Path, tmp_path: Path) -> None:
+    from precompute.errors import DatasetError
+    from precompute.plan.listing import read_listing
+
+    lines = (out / "data" / "g0001" / "sources-train.jsonl").read_text().splitlines()
+    first = {name: value for name, value in json.loads(lines[0]).items() if not name.startswith("boxes")}
+    for changed, message in (
+        (first, "boxes: expected them for all 9 sources, got 8"),
+        ({**json.loads(lines[0]), "boxes": [[1, 2, 3, 4, 0]]}, "boxes: expected a list of four sides"),
+        ({**json.loads(lines[0]), "boxes_size": [0, 2]}, "boxes_size: expected width and height"),
+    ):
+        (tmp_path / "list.jsonl").write_text("\n".join([json.dumps(changed), *lines[1:]]) + "\n")
+        with pytest.raises(DatasetError, match=message):
+            read_listing(tmp_path / "list.jsonl")

@@ -168,7 +168,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("lists")
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(sources=some_sources(), data=st.data())
 def test_lists_hold_what_json_would_write(folder: Path, sources: Sources, data: st.DataObject) -> None:
     positions = list(sources.of_split("train"))
@@ -188,7 +188,7 @@ def test_lists_hold_what_json_would_write(folder: Path, sources: Sources, data: 
     assert listing.get("no such key") is None
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(sources=some_sources())
 def test_sources_come_back_from_their_list(folder: Path, sources: Sources) -> None:
     stored = listed(folder, sources)
@@ -203,7 +203,7 @@ def test_sources_come_back_from_their_list(folder: Path, sources: Sources) -> No
         sources.position("zz")
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(old=some_sources(), new=some_sources(), mended=st.sets(names, max_size=3))
 def test_differences_are_those_of_each_entry(folder: Path, old: Sources, new: Sources, mended: set[str]) -> None:
     was = {key: (old.splits[i], plain_entry(old, i)) for i, key in enumerate(old.keys)}
@@ -242,7 +242,7 @@ def test_lists_that_no_build_writes_are_refused(tmp_path: Path, lines: list[str]
         read_listing(tmp_path / "list")
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(sources=some_sources(splits=("train",)), data=st.data())
 def test_places_sent_to_a_worker_are_those_of_the_block(folder: Path, sources: Sources, data: st.DataObject) -> None:
     known = data.draw(st.lists(st.none() | sha256, min_size=len(sources), max_size=len(sources)))

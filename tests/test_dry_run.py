@@ -42,7 +42,6 @@ def test_it_tells_what_the_build_then_writes(pairs: Path, tmp_path: Path) -> Non
         got = result.estimate.split_bytes[split]
         written = sum(row.num_bytes for row in listed.rows)
         assert got.mean == pytest.approx(written, rel=0.02)
-        assert got.low <= written <= got.high or got.mean == pytest.approx(written, rel=1e-6)
 
 
 def test_the_text_says_all_of_it(pairs: Path, tmp_path: Path) -> None:

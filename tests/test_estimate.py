@@ -9,6 +9,7 @@ import pytest
 
 from precompute.plan.estimate import Estimate, Part, Range, estimate, online
 from precompute.plan.measure import SourceCost
+from precompute.run.result import describe
 from precompute.text import format_duration
 
 
@@ -72,6 +73,11 @@ def test_room_is_judged_by_the_larger_guess() -> None:
     got = estimated(parts, free_bytes=8 * 10**9)
     assert got.num_bytes.mean == pytest.approx(8e9) and got.num_bytes.high == pytest.approx(9.6e9, rel=1e-3)
     assert not got.fits and estimated(parts, free_bytes=97 * 10**8).fits
+
+
+def test_an_object_store_has_room() -> None:
+    got = estimated({"train": part([cost()] * 2)}, free_bytes=None)
+    assert got.fits and "disk: an object store, which shows no limit" in "\n".join(describe(got))
 
 
 def test_online_decodes_and_augments_in_each_epoch_of_each_run() -> None:

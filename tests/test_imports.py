@@ -15,7 +15,21 @@ import pytest
 from drawn import draw_classes
 from stored import build_rows
 
-HEAVY = {"tensorflow", "keras", "albumentations", "cv2", "PIL", "joblib", "matplotlib", "scipy", "pydantic"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "albumentations",
+    "cv2",
+    "PIL",
+    "joblib",
+    "matplotlib",
+    "scipy",
+    "pydantic",
+    "fsspec",
+    "s3fs",
+    "distributed",
+    "dask",
+}
 
 
 # What a fresh interpreter loads
@@ -181,10 +195,11 @@ ALLOWED = {
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
     "loading": "dataset errors storage",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
-    "record": "boxes dataset errors storage",
-    "options": "errors",
+    "mask_colors": "errors",
+    "record": "boxes dataset errors mask_colors storage",
+    "options": "errors mask_colors",
     "sources": "boxes dataset errors options storage",
-    "plan": "boxes dataset errors options record sources storage",
+    "plan": "boxes dataset errors options record sources storage text",
     "reading": "dataset errors record storage",
     "remake": "dataset errors plan record storage",
     "run": "boxes dataset errors interruption options plan reading record remake sources storage text tfds",
@@ -193,11 +208,12 @@ ALLOWED = {
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading storage text",
-    "look": "dataset errors options plan reading record sources storage text",
-    "cli": "dataset errors interruption look options run sources storage text verification",
+    "look": "dataset errors mask_colors options plan reading record run sources storage text",
+    "exporting": "dataset errors reading record run storage text",
+    "cli": "dataset errors exporting interruption look options run sources storage text verification",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
-    "precompute": "errors loading preparing reading run sources verification",
+    "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
     "train": "dataset errors precompute preparing storage",
 }
@@ -209,6 +225,7 @@ OWNERS = {
     "albumentations": {"precompute.record"},
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
+    "distributed": {"precompute.run"},
     "fsspec": {"precompute.storage"},
 }
 

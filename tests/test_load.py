@@ -99,7 +99,7 @@ def test_shuffling_is_decided_by_seed_and_epoch(out: Path, stored: Stored) -> No
     assert len({tuple(order) for order in [*seed_0, *seed_1]}) == 4 * NUM_ROWS  # also where a row comes again
 
 
-@pytest.mark.parametrize("cache", [False, True], ids=["streamed", "cache"])
+@pytest.mark.parametrize("cache", [False, True, "auto"], ids=["streamed", "cache", "auto"])
 def test_the_global_seed_has_no_say(out: Path, stored: Stored, cache: bool) -> None:
     orders = []
     for seed in (0, 1, 2**31):
@@ -158,14 +158,13 @@ def test_a_smaller_last_batch_can_be_left_out(out: Path, stored: Stored) -> None
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_held_in_memory_it_yields_the_same(out: Path, rows: Any, shuffle: bool) -> None:
     held = precompute.load(out, batch_size=5, rows=rows, shuffle=shuffle, cache=True, with_keys=True)
-    streamed = precompute.load(out, batch_size=5, rows=rows, shuffle=shuffle, with_keys=True)
+    streamed = precompute.load(out, batch_size=5, rows=rows, shuffle=shuffle, cache=False, with_keys=True)
     assert held.cardinality() == streamed.cardinality()
     assert held.element_spec == streamed.element_spec
     orders = set()
     for _ in range(NUM_ROWS):
         from_memory, from_disk = flat(arrays(held)), flat(arrays(streamed))
-        assert sorted(from_memory) == sorted(from_disk)
-        assert shuffle or from_memory == from_disk
+        assert from_memory == from_disk
         orders.add(tuple(key for key, _, _ in from_memory))
     assert len(orders) == (NUM_ROWS if shuffle else 1)
 

@@ -161,7 +161,7 @@ def test_the_callback_refuses_anything_else(other: Any) -> None:
         precompute.EpochRow(other)
 
 
-@pytest.mark.parametrize("cache", [False, True], ids=["streamed", "cache"])
+@pytest.mark.parametrize("cache", [False, True, "auto"], ids=["streamed", "cache", "auto"])
 def test_two_fits_at_once_in_threads(out: Path, stored: Stored, cache: bool) -> None:
     models, seen = [Witness(stored), Witness(stored)], {}
 

@@ -215,7 +215,10 @@ def test_without_an_original_row_clean_epochs_are_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rows": "follow", "cache": True}, r"cache: rows that come and go are not held in memory"),
+        (
+            {"rows": "follow", "cache": True},
+            r"cache: rows that come and go are not all held in memory; cache='auto' holds",
+        ),
         ({"clean_from": 1, "cache": True}, r"clean_from: expected rows that take turns and are read from files"),
         ({"clean_from": 1, "rows": "all"}, r"clean_from: expected rows that take turns and are read from files"),
         ({"readings": [Reading(epoch=0, row=0, seed=0, variant=0)]}, r"readings: .*rows='follow' alone"),

@@ -27,7 +27,7 @@ from precompute.errors import PrecomputeError, SourceError, StorageError, UsageE
 from precompute.run.folder import FolderInUseError, write_lock
 from precompute.run.remote_lock import RemoteLock
 from precompute.storage.paths import as_path
-from precompute.storage.store import filesystem
+from precompute.storage.store import S3_OPTIONS, filesystem
 from precompute.storage.transfer import download, upload
 
 
@@ -93,6 +93,7 @@ def test_from_store_to_store_as_from_disk_to_disk(store: FaultyStore, url: str, 
     assert puts[-1].endswith("/manifest.json")
     assert_same(objects(url), files_of(local / "shards"))
     assert list(DatasetPaths(as_path(url)).temporary.glob("*")) == []
+    assert not any(name.startswith(".build/") for name in objects(url))
     store.requests()
     assert "complete already" in build(photos, url).summary()
     written = [request["path"] for request in store.requests() if request["method"] == "PUT"]
@@ -156,6 +157,7 @@ def test_bad_sources_are_left_out_as_on_a_disk(url: str, local: Path, tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_what_is_altered_is_found_and_put_back(url: str, local: Path) -> None:
     put_tree(local / "shards", url)
     name = next(name for name in objects(url) if "train_r0001.tfrecord" in name)
@@ -166,6 +168,13 @@ def test_what_is_altered_is_found_and_put_back(url: str, local: Path) -> None:
     build(local / "photos", url, check="full")
     assert objects(url)[name] == whole
     assert precompute.verify(url).problems == []
+
+
+def test_a_dry_run_writes_nothing(store: FaultyStore, url: str, photos: str) -> None:
+    summary = build(photos, url, dry_run=True).summary()
+    assert "nothing was written" in summary
+    assert "disk:" not in summary  # a store has no end
+    assert {request["method"] for request in store.requests()} == {"GET", "HEAD"}
 
 
 # Faults
@@ -282,6 +291,22 @@ def test_a_transfer_that_is_cut_goes_on(store: FaultyStore, url: str, tmp_path: 
         assert store.faults() == ["cut answer"]
         assert (tmp_path / "got").read_bytes() == content
         path.unlink()
+
+
+def test_a_large_file_is_sent_in_parts_and_appears_whole(
+    store: FaultyStore, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(S3_OPTIONS, "chunksize", 5 * 2**20)  # the smallest that S3 takes
+    content = os.urandom(11 * 2**20)
+    (tmp_path / "sent").write_bytes(content)
+    path: Any = as_path(url) / "x.bin"
+    store.fail("500", "partNumber=3", methods="PUT")
+    with pytest.raises(StorageError, match="x.bin"):
+        upload(tmp_path / "sent", path)
+    assert not path.exists()
+    store.fail("cut request", "partNumber=2", methods="PUT", times=1)
+    upload(tmp_path / "sent", path)
+    assert path.read_bytes() == content
 
 
 # One writer at a time

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import cv2
@@ -174,3 +175,97 @@ def test_a_reader_holds_its_row_until_it_ends(pairs: Path) -> None:
     assert [json.loads(path.read_text())["rows"] for path in leases.glob("*.json")] == [[["g0001", "train", 2]]]
     list(examples)
     assert not list(leases.glob("*.json"))
+
+
+# Sharing, shuffling, epochs.
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many")
+    given = options(pipeline={"train": A.Compose([A.Resize(8, 8)])}, variants=2, validation_split=0)
+    precompute.build(draw_classes(folder / "sources", per_class=40), folder / "out", **given)
+    return folder / "out"
+
+
+def keys_of(out: Path, **chosen: Any) -> list[str]:
+    return [example["key"] for example in read(out, **chosen)]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 7, 100])
+@pytest.mark.parametrize("shuffle_seed", [None, 5])
+def test_readers_divide_a_row(many: Path, number: int, shuffle_seed: int | None) -> None:
+    parts = [keys_of(many, shuffle_seed=shuffle_seed, part=(i, number)) for i in range(number)]
+    assert sorted(key for part in parts for key in part) == sorted(keys_of(many)) and len(keys_of(many)) == 80
+    assert number > 7 or max(map(len, parts)) - min(map(len, parts)) <= 6
+
+
+def test_shuffling_follows_from_seed_row_and_epoch(many: Path) -> None:
+    stored = keys_of(many)
+    orders = [
+        keys_of(many, **chosen)
+        for chosen in (
+            {"shuffle_seed": 0},
+            {"shuffle_seed": 1},
+            {"shuffle_seed": 0, "row": 1},
+            {"shuffle_seed": 0, "epoch": 2},
+        )
+    ]
+    assert all(sorted(order) == sorted(stored) for order in orders)
+    assert len({tuple(order) for order in [stored, *orders]}) == 5
+    assert keys_of(many, shuffle_seed=0) == orders[0]
+    moved = np.argsort([stored.index(key) for key in orders[0]]) - np.arange(80)
+    assert np.abs(moved).mean() > 15  # of 26.7 for an even shuffle
+
+
+def test_records_are_mixed_in_windows(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import precompute.reading as reading
+
+    monkeypatch.setattr(reading, "WINDOW_BYTES", 2_000)
+    assert sorted(keys_of(many, shuffle_seed=3)) == sorted(keys_of(many))
+
+
+def test_an_epoch_reads_its_row(many: Path) -> None:
+    assert [next(read(many, epoch=epoch))["variant"] for epoch in range(4)] == [0, 1, 0, 1]
+
+
+def test_arrays_belong_to_the_caller(tmp_path: Path, many: Path) -> None:
+    for image_format in ("jpeg", "png", "raw"):
+        out = tmp_path / image_format
+        precompute.build(draw_pairs(tmp_path / "data"), out, **options(image_format=image_format, variants=1))
+        for example in read(out):
+            assert example["image"].flags.writeable and example["mask"].flags.writeable
+            assert example["image"].flags.c_contiguous and example["mask"].flags.c_contiguous
+
+
+def test_several_labels_are_lists(tmp_path: Path) -> None:
+    folder = draw_classes(tmp_path / "sources")
+    images = sorted(folder.rglob("*.png"))
+    labels = [["dog", "cat"][: i % 3] for i in range(len(images))]
+    precompute.build(output=tmp_path / "out", images=images, labels=labels, **options(validation_split=0))
+    found = {e["filename"]: (e["labels"], e["class_names"]) for e in read(tmp_path / "out")}
+    expected = [([], []), ([1], ["dog"]), ([0, 1], ["cat", "dog"])]
+    assert found == {path.name: expected[i % 3] for i, path in enumerate(images)}
+    assert not any({"label", "class_name", "mask"} & set(example) for example in read(tmp_path / "out"))
+
+
+def test_inspect_has_what_all_examples_share(many: Path) -> None:
+    found = precompute.inspect(many)
+    assert found.manifest.target.class_names == ["cat", "dog"] and found.manifest.image.height == 8
+    assert (found.splits["train"].num_rows, found.splits["train"].num_records) == (2, 160)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"row": 0, "epoch": 0}, "row, epoch: give one of them"),
+        ({"epoch": -1}, "epoch: expected a whole number of 0 or more, got -1"),
+        ({"shuffle_seed": 0.5}, "shuffle_seed: expected a whole number"),
+        ({"part": (2, 2)}, r"part: expected \(index, number\) with an index from 0 to number - 1, got \(2, 2\)"),
+        ({"part": 3}, "part: expected"),
+        ({"part": (0, 0)}, "part: expected"),
+    ],
+)
+def test_arguments_that_make_no_sense(many: Path, chosen: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read(many, **chosen)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import precompute
 from precompute.dataset.manifest import Manifest
 from train.checkpoint import TrainingState
 from train.options import FitOptions
 from train.reuse import describe_reuse, num_variants, reuse_of
 from train.tasks import Task
 
-__all__ = ["announce"]
+__all__ = ["announce", "describe_memory"]
 
 
 def announce(
@@ -52,3 +54,14 @@ def announce(
             "NO VALIDATION SPLIT: the best epoch is chosen by its score on the training images, which says nothing "
             "about new ones. Build the dataset with --validation-split 0.2 to know."
         )
+
+
+def describe_memory(datasets: dict[str, Any]) -> str:
+    """Return the line that says which splits are held in memory.
+
+    Args:
+        datasets: Split → what `precompute.load` returned, or a dataset made from it.
+    """
+    plans = {split: precompute.EpochRow(dataset).cache_plan for split, dataset in datasets.items()}
+    how = [f"{split} {'held' if plan.holds else 'read from files'} ({plan.reason})" for split, plan in plans.items()]
+    return f"memory      {'; '.join(how)}"

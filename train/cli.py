@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from precompute.errors import BadSourcesError, PrecomputeError, SettingsError, UsageError, first_few
+from train.bench_options import BenchOptions
 from train.option_groups import FIT_GROUPS
 from train.options import EvaluateOptions, FitOptions
 from train.start import quiet_stderr, require_tensorflow
@@ -68,6 +69,12 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--quiet", action="store_true", help="say only what went wrong")
     command.set_defaults(run_command=_fit)
 
+    text = "time loader and step on this machine, and say which of them a training waits for"
+    command = commands.add_parser("bench", help=text, description=text.capitalize() + ". Nothing is written.")
+    command.add_argument("dataset", metavar="DATASET", help="folder that precompute has written")
+    BenchOptions.add_arguments(command)
+    command.set_defaults(run_command=_bench)
+
     text = "write the scores and a picture of a run's model on a split"
     command = commands.add_parser("evaluate", help=text, description=text.capitalize() + ".")
     command.add_argument("run", metavar="RUN", help="folder of the run")
@@ -123,6 +130,19 @@ def _fit(parsed: argparse.Namespace) -> int:
         folder.metrics,
     ):
         _say(str(path))
+    return 0
+
+
+def _bench(parsed: argparse.Namespace) -> int:
+    options = BenchOptions.from_arguments(parsed)
+    _load_tensorflow()
+    from precompute.dataset.manifest import Manifest
+    from train.bench import bench
+    from train.bench_report import describe
+
+    result = bench(parsed.dataset, options)
+    for line in describe(result, Path(parsed.dataset), Manifest.load(Path(parsed.dataset)), options):
+        _say(line)
     return 0
 
 

@@ -78,6 +78,7 @@ def load_train(
         lease_dir=options.lease_dir,
         drop_remainder=leaves_out(manifest, options, num_devices=num_devices) > 0,
         class_weights=class_weights,
+        cache=cache_of(options),
         allow_leak=options.allow_leak,
     )
     return _guard_targets(whole, task), precompute.EpochRow(whole)
@@ -88,6 +89,11 @@ def choose_fresh(options: FitOptions, manifest: Manifest) -> str:
     if options.fresh == "auto":
         return "auto" if reuse_of(options, manifest) > HIGH_REUSE else "off"
     return {"on": "auto", "off": "off"}[options.fresh]
+
+
+def cache_of(options: FitOptions) -> str | bool:
+    """Return the word of `precompute.load` for holding rows in memory."""
+    return "auto" if options.cache == "auto" else False
 
 
 def leaves_out(manifest: Manifest, options: FitOptions, *, num_devices: int) -> int:
@@ -111,6 +117,7 @@ def load_validation(
         dataset,
         split="validation",
         batch_size=batch_size,
+        cache=cache_of(options),
         allow_leak=options.allow_leak,
         lease_dir=options.lease_dir,
     )
@@ -138,10 +145,10 @@ def readings_of(epoch_row: Any) -> list[dict[str, Any]]:
 
 
 def load_in_order(dataset: Path, manifest: Manifest, split: str, *, batch_size: int, allow_leak: bool) -> Any:
-    """Open the first row of a split without shuffling."""
+    """Open the first row of a split without shuffling, to be read once."""
     first = manifest.splits[split].rows[0].row
     return precompute.load(
-        dataset, split=split, batch_size=batch_size, rows=[first], shuffle=False, allow_leak=allow_leak
+        dataset, split=split, batch_size=batch_size, rows=[first], shuffle=False, cache=False, allow_leak=allow_leak
     )
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, SettingsError
 from precompute.storage.paths import as_path
-from train.announce import announce
+from train.announce import announce, describe_memory
 from train.balance import class_weights_of_run
 from train.callbacks import make_callbacks
 from train.checkpoint import TrainingState, load_state, restore_model
@@ -156,7 +156,10 @@ class _Job:
         while state.epochs < options.epochs and not state.stopped:
             train, epoch_row = load_train(*parts, options, state, num_devices=num_devices, class_weights=weights)
             checkpoints.epoch_row = epoch_row
-            if state.batch:
+            if not state.batch:
+                opened = {"train": train} | ({} if validation is None else {"validation": validation})
+                self.say(describe_memory(opened))
+            else:
                 build_metrics(model, train.element_spec)
             model.fit(
                 train,

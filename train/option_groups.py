@@ -30,5 +30,5 @@ FIT_GROUPS = {
         "allow_leak",
         "lease_dir",
     ),
-    "machine": ("devices", "precision", "jit", "deterministic", "checkpoint_every"),
+    "machine": ("devices", "precision", "jit", "cache", "deterministic", "checkpoint_every"),
 }

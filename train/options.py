@@ -92,6 +92,13 @@ class FitOptions(Options):
     clean_epochs: int = option(
         0, "the last epochs read the original row, as it is (a dataset built with --include-original)"
     )
+    cache: str = option(
+        "auto",
+        "auto: hold decoded rows in memory, each from its first reading on, where all of them take 512 MiB or less and "
+        "at most a quarter of the memory that is free; off: decode at each reading",
+        choices=("auto", "off"),
+        decides=False,
+    )
     lease_dir: str | None = option(
         None,
         "where the dataset is read-only: folder for the lease that keeps its rows from being taken away, of this "

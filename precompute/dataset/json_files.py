@@ -72,9 +72,9 @@ def _type_hints(cls: type) -> dict[str, Any]:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin, parameters = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
+    if hint is Any or hint is type(value):
         return value
+    origin, parameters = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return None if value is None else _convert(parameters[0], value, where)
     if origin in (list, dict) and isinstance(value, origin) and parameters[-1] in (str, int):

@@ -14,7 +14,7 @@ import stat
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from precompute.dataset.manifest import Manifest
@@ -58,7 +58,7 @@ class Lease:
         self._stop = threading.Event()
         self._owner = os.getpid()
         self._renewing = False
-        self.close = weakref.finalize(self, _end, self._path, self._stop, self._owner)
+        self.close = weakref.finalize(self, _end, self._told, self._stop, self._owner)
         if lease_dir is None:
             with contextlib.suppress(*FAILURES):
                 self._path.parent.mkdir(exist_ok=True)
@@ -106,10 +106,11 @@ class _Told:
     def __init__(self, path: Path) -> None:
         self._path, self._content = path, b""
         self._guard = threading.Lock()  # a renewal must not put back what was said before
+        self._ended = threading.Event()
 
     def write(self, text: str) -> None:
         """Say something else: whoever looks sees what was said before, or this."""
-        with self._guard:
+        with self._telling():
             self._content = text.encode()
             if is_remote(self._path):
                 self._path.write_bytes(self._content)
@@ -120,11 +121,32 @@ class _Told:
 
     def renew(self) -> None:
         """Say it again, now."""
-        with self._guard:
+        with self._telling():
+            if self._ended.is_set():
+                return
             if is_remote(self._path):
                 self._path.write_bytes(self._content)
             else:
                 os.utime(self._path)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        with self._guard:
+            yield
+            if self._ended.is_set():  # meanwhile: it must not come back
+                self._path.unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """Say nothing any more.
+
+        It may be called wherever garbage is collected, also in a thread that a renewal waits for: so it waits for none.
+        """
+        self._ended.set()
+        if self._guard.acquire(blocking=False):
+            try:
+                self._path.unlink(missing_ok=True)
+            finally:
+                self._guard.release()
 
 
 def _renew(told: _Told, stop: threading.Event) -> None:
@@ -133,13 +155,13 @@ def _renew(told: _Told, stop: threading.Event) -> None:
             told.renew()
 
 
-def _end(path: Path, stop: threading.Event, owner: int) -> None:
+def _end(told: _Told, stop: threading.Event, owner: int) -> None:
     stop.set()
     if os.getpid() != owner:
         return  # a forked child drops its copy of the reader; the parent reads on
     # As a program ends, a store's library may be unable to send anything any more; the lease then expires.
     with contextlib.suppress(*FAILURES, RuntimeError):
-        path.unlink(missing_ok=True)
+        told.end()
 
 
 def hold_rows(

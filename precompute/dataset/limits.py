@@ -31,6 +31,8 @@ class _Pixels:
     mask_map: dict[str, int] = field(default_factory=dict)
     min_visibility: float = 0.0
     min_area: float = 0.0
+    mask_offset: int = 0
+    mask_colors: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,12 @@ class _Leak:
     examples: list[list[str]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Conflicts:
+    num_sources: int = 0
+    examples: list[list[str]] = field(default_factory=list)
+
+
 def check_limits(manifest: Manifest, path: Path) -> None:
     """Refuse a manifest whose fields have the right types and senseless values.
 
@@ -71,6 +79,7 @@ def check_limits(manifest: Manifest, path: Path) -> None:
         parse_json(_Skipped, skipped, f"{path}: skipped[{i}]")
     for i, leak in enumerate(manifest.leaks):
         parse_json(_Leak, leak, f"{path}: leaks[{i}]")
+    parse_json(_Conflicts, manifest.conflicts, f"{path}: conflicts")
     for name, value, allowed in _values(manifest, settings.pixels):
         if not allowed:
             raise DatasetError(f"{path}: {name}: {str(value)[:60]!r} is not what precompute writes.")
@@ -93,6 +102,10 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     for old, new in pixels.mask_map.items():
         name = "settings: pixels: mask_map"
         yield name, {old: new}, bool(re.fullmatch(r"[0-9]{1,5}", old)) and 0 <= new < MOST_CLASS_IDS
+    yield "settings: pixels: mask_offset", pixels.mask_offset, abs(pixels.mask_offset) < MOST_CLASS_IDS
+    for color, new in pixels.mask_colors.items():
+        name = "settings: pixels: mask_colors"
+        yield name, {color: new}, bool(re.fullmatch(r"#[0-9a-f]{6}", color)) and 0 <= new < MOST_CLASS_IDS
     for split_name, split in manifest.splits.items():
         for name, value, allowed in _split_values(split):
             yield f"splits: {split_name}: {name}", value, allowed

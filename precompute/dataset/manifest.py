@@ -142,6 +142,8 @@ class Manifest:
     Attributes:
         mirroring: What a reader may do to training records of its own accord: ``"horizontal"``, ``"vertical"``, both
             or neither. Empty in datasets of format 1.0.
+        conflicts: `num_sources` whose image is that of another source with another label or mask, and `examples`, pairs
+            of keys; empty when there are none.
     """
 
     name: str
@@ -156,6 +158,7 @@ class Manifest:
     leaks: list[dict[str, Any]] = field(default_factory=list)
     cpu_features: list[str] = field(default_factory=list)
     mirroring: list[str] = field(default_factory=list)
+    conflicts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: str | Path) -> Manifest:

@@ -60,6 +60,10 @@ class DatasetPaths:
         """Folder of notes: which source each worker is at."""
         return self._on_disk / "at"
 
+    def marker(self, token: str) -> Path:
+        """Return a file that tells workers on other machines that they see this dataset."""
+        return (self.build if is_remote(self.root) else self.temporary) / f"marker.{token}"
+
     @property
     def errors(self) -> Path:
         """All bad sources of the last build, one JSON object a line."""
@@ -96,6 +100,10 @@ class DatasetPaths:
     def shard(self, name: str, generation: str, split: str, row: int, block: int, num_blocks: int) -> Path:
         """Return the shard of one cell of the grid."""
         return self.generation(generation) / f"{name}-{split}_r{row:04d}.tfrecord-{block:05d}-of-{num_blocks:05d}"
+
+    def dali_index(self, shard: Path) -> Path:
+        """Return the index file that NVIDIA DALI reads beside a shard; patterns for shards do not match its name."""
+        return shard.parent / "dali" / f"{shard.name.replace('.tfrecord-', '.')}.idx"
 
 
 def dataset_name(folder: Path) -> str:

@@ -139,7 +139,8 @@ class ShardCache:
         if not missing:
             return
         try:
-            with FileLock(self.folder / ".lock"):  # another reader may be at it: then it is done when this one comes
+            # Another reader may be at it: then it is done when this one comes.
+            with FileLock(self.folder / f".{_split_of(missing[0])}.lock"):
                 _all_of(self._fetch_one, [name for name in missing if not self._is_whole(name)])
         except OSError as error:
             needed = sum(self._shards[name][1].num_bytes for name in missing)
@@ -150,10 +151,7 @@ class ShardCache:
             ) from error
 
     def _is_whole(self, name: str) -> bool:
-        if name in self._whole and Path(name).exists():
-            return True
-        _, shard = self._shards[name]
-        if not _is_file(Path(name), shard, full=self.full):
+        if not _is_file(Path(name), self._shards[name][1], full=self.full and name not in self._whole):
             return False
         self._whole.add(name)
         return True
@@ -193,6 +191,11 @@ class ShardCache:
             with suppress(OSError):  # another reader does the same, or has it open where that keeps it
                 if _is_left_over(path, wanted):
                     path.unlink()
+
+
+def _split_of(name: str) -> str:
+    cell = CELL.fullmatch(Path(name).name)
+    return cell[2] if cell else ""
 
 
 def _is_left_over(path: Path, wanted: set[RowName]) -> bool:

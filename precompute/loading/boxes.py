@@ -11,12 +11,13 @@ import tensorflow as tf
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
 
-__all__ = ["BoxFormat", "box_parser", "box_weigher", "choose_box_format", "hand_out", "move_boxes"]
+__all__ = ["PARTS", "BoxFormat", "box_parser", "box_weigher", "choose_box_format", "hand_out", "move_boxes"]
 
 CORNERS = ("xyxy", "yxyx", "xywh", "center_xywh")  # in Keras' wording; with rel_ before it: shares of width and height
 FORMATS = (*CORNERS, *(f"rel_{corners}" for corners in CORNERS))
 SIDES = ("ymin", "xmin", "ymax", "xmax")
 LABEL_KEY = "image/object/class/label"
+PARTS = ("boxes", "labels", "mask", "crowd", "difficult")  # what the parser gives, in this order
 FLAG_KEYS = {"crowd": "image/object/is_crowd", "difficult": "image/object/difficult"}
 
 
@@ -83,7 +84,7 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
     def parse(features: Any) -> dict[str, Any]:
         counts = features[LABEL_KEY].row_lengths()
         if boxes.size is not None and not boxes.cut:
-            said = f"a record has more boxes than the {boxes.size} known when it was opened: give load max_boxes."
+            said = f"a record has more boxes than the {boxes.size} known when it was opened: open it again."
             tf.debugging.assert_less_equal(tf.reduce_max(counts), tf.cast(boxes.size, counts.dtype), said)
         longest = tf.reduce_max(counts) if boxes.size is None else boxes.size
 

@@ -13,10 +13,10 @@ from precompute.loading.boxes import BoxFormat, box_parser
 __all__ = ["batch_parser"]
 
 
-def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Callable[[Any], tuple[Any, Any, Any]]:
+def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Callable[[Any], tuple[Any, ...]]:
     """Return a function from encoded records, string [B], to images, targets and keys.
 
-    Boxes come as dense tensors in pixels, whatever is handed out in the end (see `precompute.loading.boxes`).
+    Boxes come in parts, dense and in pixels, whatever is handed out in the end (see `precompute.loading.boxes`).
     """
     image, target = manifest.image, manifest.target
     names = ("image/encoded", "augment/key")
@@ -34,7 +34,7 @@ def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Cal
     decode_image = _decoder(image.encoding, shape, tf.uint8)
     decode_mask = _decoder(target.encoding or "png", (*shape[:2], 1), tf.as_dtype(target.dtype or "uint8"))
 
-    def parse(records: Any) -> tuple[Any, Any, Any]:
+    def parse(records: Any) -> tuple[Any, ...]:
         features = tf.io.parse_example(records, spec)
         images = decode_image(features["image/encoded"])
         if target.kind == "class":
@@ -43,7 +43,7 @@ def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Cal
             there = tf.sparse.to_indicator(features["image/class/label"], target.num_classes)
             labels = tf.ensure_shape(tf.cast(there, tf.uint8), (records.shape[0], target.num_classes))
         elif box_format is not None:
-            labels = parse_boxes(features)
+            return images, *parse_boxes(features).values(), features["augment/key"]
         else:
             labels = tf.squeeze(decode_mask(features["image/segmentation/class/encoded"]), axis=-1)
             labels = tf.cast(labels, tf.uint8 if target.num_classes <= 256 else tf.int32)

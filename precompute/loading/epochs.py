@@ -12,6 +12,8 @@ import tensorflow as tf
 from precompute.dataset.leases import Lease
 from precompute.dataset.rows import Reading
 from precompute.errors import UsageError
+from precompute.loading.caching import CachePlan
+from precompute.loading.memory import HeldRows
 from precompute.loading.row_files import RowFiles
 
 __all__ = ["EpochCounter", "EpochRow"]
@@ -47,6 +49,11 @@ class EpochRow(keras.callbacks.Callback):  # type: ignore[misc]
         found = self._epochs[0].rows.readings
         return [found[epoch] for epoch in sorted(found)]
 
+    @property
+    def cache_plan(self) -> CachePlan:
+        """Whether the dataset's rows are held in memory, and why; of the first dataset, where several were joined."""
+        return self._epochs[0].cache_plan
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Let all iterations read the row of this epoch until the next one begins."""
         for counter in self._epochs:
@@ -61,12 +68,12 @@ class EpochRow(keras.callbacks.Callback):  # type: ignore[misc]
 class EpochCounter:
     """The number of the epoch, on the graph's side: each fresh iteration reads it and moves it on.
 
-    It lives as long as anything that was made from the dataset, so that the lease is kept here.
+    It lives as long as anything that was made from the dataset, so that the lease and rows in memory are kept here.
     """
 
-    def __init__(self, rows: RowFiles, lease: Lease) -> None:
-        self.rows = rows
-        self._lease = lease
+    def __init__(self, rows: RowFiles, lease: Lease, cache_plan: CachePlan, held: HeldRows | None) -> None:
+        self.rows, self.cache_plan = rows, cache_plan
+        self._lease, self._held = lease, held
         self._number = _plain_variable(0)
         self._step = _plain_variable(1)  # 0 while a callback holds the number
 

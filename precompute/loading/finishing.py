@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest, Target
 from precompute.errors import UsageError
-from precompute.loading.boxes import BoxFormat, box_weigher, hand_out, move_boxes
+from precompute.loading.boxes import PARTS, BoxFormat, box_weigher, hand_out, move_boxes
 from precompute.loading.fresh import choose_steps, draw_moves
 
 __all__ = ["batch_finisher"]
@@ -38,7 +38,9 @@ def batch_finisher(
     shape = (manifest.image.height, manifest.image.width)
     size = {"height": shape[0], "width": shape[1]}
 
-    def finish(epoch: Any, batch: Any, images: Any, targets: Any, keys: Any) -> tuple[Any, ...]:
+    def finish(epoch: Any, batch: Any, images: Any, *targets_and_keys: Any) -> tuple[Any, ...]:
+        *parts, keys = targets_and_keys
+        targets: Any = parts[0] if box_format is None else dict(zip(PARTS, parts, strict=True))
         if steps:
             key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
             active = True if clean_from is None else epoch < clean_from

@@ -6,7 +6,7 @@ Nothing in this package needs Albumentations or OpenCV.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ from precompute.dataset.rows import EXPECTED, Reading, select_rows
 from precompute.dataset.shard_cache import ShardCache, open_cache
 from precompute.errors import DatasetError, UsageError
 from precompute.loading.boxes import choose_box_format
+from precompute.loading.caching import CachePlan, plan_cache
 from precompute.loading.decoding import batch_parser
 from precompute.loading.epochs import EpochCounter, EpochRow
 from precompute.loading.fetching import fetching
 from precompute.loading.finishing import batch_finisher
-from precompute.loading.memory import HeldExamples
+from precompute.loading.memory import HeldRows
 from precompute.loading.order import RecordOrder
 from precompute.loading.parts import share_out
 from precompute.loading.row_files import FixedRows, FollowedRows, RowFiles
@@ -54,7 +55,7 @@ def load(
     clean_from: int | None = None,
     class_weights: Sequence[float] | None = None,
     with_keys: bool = False,
-    cache: bool = False,
+    cache: bool | str = "auto",
     normalize: bool = False,
     box_format: str | None = None,
     max_boxes: int | None = None,
@@ -70,7 +71,7 @@ def load(
     Each iteration reads one row, which holds every source once: epoch e of a plain `fit` reads row e mod R of the
     R chosen rows. Without the callback `EpochRow`, each fresh iteration counts as an epoch: a peek at a batch, or
     `initial_epoch`, then shifts which row is read, never how much of it. Let `fit` count the epochs: do not add
-    `.repeat()`, and use `cache=True` in place of `.cache()`, which would hold the first row for ever.
+    `.repeat()`, and use `cache` in place of `.cache()`, which would hold the first row for ever.
 
     As long as the dataset is in use, a small file in its folder keeps `follow`, `regenerate`, `drop` and
     `build --replace` from deleting rows that it may read. Where the folder cannot be written to, there is none, unless
@@ -98,7 +99,12 @@ def load(
         class_weights: A weight a class. Adds a third component, float32 of the target's shape: 0 where masks have the
             ignore class; of several labels an image, 1 for those that are not there; of boxes [B, N], 0 for padding.
         with_keys: Add the sources' keys as the last component, string [B].
-        cache: Hold the decoded rows in memory, read once now.
+        cache: Hold decoded rows in memory; what is yielded, and its order, are the same. ``True``: all of them, read
+            now, so that the files are not needed later. ``"auto"``: each from its first reading on, if all rows that
+            the reader may come to take 512 MiB or less when they are decoded, and at most a quarter of the memory that
+            is free now; with `start_batch` or `input_context` none, since those read parts of rows. ``False``: none.
+            `EpochRow.cache_plan` of the dataset tells what was decided. With ``"follow"``, rows that come later take
+            the places of those read first when the room is used up.
         normalize: Apply the Normalize that was taken off the pipeline: images become float32.
         box_format: Of boxes: ``"xyxy"`` (default), ``"yxyx"``, ``"xywh"`` (corner and size) or ``"center_xywh"``, in
             pixels of the image; with ``rel_`` before it, as shares of width and height.
@@ -148,13 +154,22 @@ def load(
         files = FixedRows(opened.root, manifest, split, opened.rows, clean_from, shards)
     mixed = split == "train" if shuffle is None else shuffle
     fetch = None if shards is None else fetching(shards)
-    order: Any = RecordOrder(opened.block_sizes, opened.mean_bytes, seed if mixed else None, part, files.paths, fetch)
-    boxes = choose_box_format(manifest, box_format=box_format, max_boxes=max_boxes, ragged=ragged, held=cache)
-    parse = batch_parser(manifest, boxes)
-    if cache:
-        order = HeldExamples(order, parse, len(opened.rows), seed if mixed else None, part)
-        parse = order.examples
-        opened.lease.close()
+    order: Any = RecordOrder(
+        opened.block_sizes, opened.mean_bytes, seed if mixed else None, part, files.paths, fetch=fetch
+    )
+    plan = opened.plan_cache(cache, clean_from, reads_part=first > 0 or input_context is not None)
+    boxes = choose_box_format(manifest, box_format=box_format, max_boxes=max_boxes, ragged=ragged, held=plan.holds)
+    parse: Callable[..., tuple[Any, ...]] = batch_parser(manifest, boxes)
+    held = None
+    if plan.holds:
+        if rows == "follow":
+            held = HeldRows(order, parse, num_rows, plan.room)
+        else:
+            held = HeldRows(order, parse, num_rows, plan.num_rows // num_rows, when_full=opened.lease.close)
+        order, parse = order.of_positions(held.runs), held.examples
+        if cache is True:
+            for epoch in range(len(opened.rows) // num_rows):
+                held.rows(tf.constant(epoch, tf.int64))
     finish = batch_finisher(
         manifest,
         split,
@@ -169,25 +184,32 @@ def load(
 
     rows_left_out, of_next = divmod(first * part.batch_size, part.row_size)
 
-    def read_epoch(epoch: Any) -> Any:
-        """Return the epoch's batches with their numbers, encoded."""
+    def records_of(epoch: Any) -> Any:
+        """Return the epoch's records, encoded, or their positions in rows that are held."""
         rows_before = epoch * num_rows + rows_left_out
-        batches = (
-            tf.data.Dataset.range(rows_before, (epoch + 1) * num_rows)
-            .flat_map(
-                lambda count: order.records(count, tf.where(count == rows_before, tf.constant(of_next, tf.int64), 0))
-            )
-            .batch(part.batch_size, drop_remainder=drop_remainder or part.is_shared)
-            .take(num_batches - first)
+        return tf.data.Dataset.range(rows_before, (epoch + 1) * num_rows).flat_map(
+            lambda count: order.records(count, tf.where(count == rows_before, tf.constant(of_next, tf.int64), 0))
         )
-        return batches.enumerate(first).map(lambda batch, records: (epoch, batch, records))
 
-    counter = EpochCounter(files, opened.lease)
+    look_up = held.epochs(records_of) if held else None
+
+    def read_epoch(epoch: Any) -> Any:
+        """Return the epoch's batches with their numbers, not decoded yet."""
+        if look_up:
+            positions, *values = look_up(epoch)
+            records = tf.data.Dataset.from_tensor_slices(positions)
+        else:
+            records, values = records_of(epoch), []
+        batches = records.batch(part.batch_size, drop_remainder=drop_remainder or part.is_shared)
+        numbered = batches.take(num_batches - first).enumerate(first)
+        return numbered.map(lambda batch, records: (epoch, batch, (records, *values)))
+
+    counter = EpochCounter(files, opened.lease, plan, held)
     dataset = (
         counter.numbers()
         .flat_map(read_epoch)
         .map(
-            lambda epoch, batch, records: finish(epoch, batch, *parse(records)),
+            lambda epoch, batch, records: finish(epoch, batch, *parse(*records)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -211,6 +233,10 @@ class _Opened:
     @property
     def mean_bytes(self) -> int:
         return max(1, self.rows[0].num_bytes // max(1, self.rows[0].num_records))
+
+    def plan_cache(self, cache: bool | str, clean_from: int | None, *, reads_part: bool) -> CachePlan:
+        originals = [] if clean_from is None else [row for row in self.manifest.splits[self.split].rows if row.original]
+        return plan_cache(cache, self.manifest, [*self.rows, *originals], reads_part=reads_part)
 
     def follow(
         self, readings: Sequence[Reading], clean_from: int | None, check: str, cache: ShardCache | None
@@ -285,12 +311,14 @@ def _row_numbers(rows: Sequence[int]) -> list[int]:
 
 
 def _check_together(
-    rows: str | Sequence[int], *, cache: bool, clean_from: int | None, readings: Sequence[Reading]
+    rows: str | Sequence[int], *, cache: bool | str, clean_from: int | None, readings: Sequence[Reading]
 ) -> None:
     """Refuse arguments that do not go together."""
-    if cache and rows == "follow":
-        raise UsageError("cache: rows that come and go are not held in memory; rows='cycle' are.")
-    if clean_from is not None and (cache or rows == "all"):
+    if cache not in (True, False, "auto"):
+        raise UsageError(f"cache: expected 'auto', True or False, got {cache!r}.")
+    if cache is True and rows == "follow":
+        raise UsageError("cache: rows that come and go are not all held in memory; cache='auto' holds those that fit.")
+    if clean_from is not None and (cache is True or rows == "all"):
         raise UsageError("clean_from: expected rows that take turns and are read from files, got cache or rows='all'.")
     if readings and rows != "follow":
         raise UsageError("readings: what was read before matters with rows='follow' alone.")

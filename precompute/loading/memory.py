@@ -1,52 +1,121 @@
-"""Decoded rows held in memory: `load(cache=True)`."""
+"""Decoded rows held in memory: `load(cache=True)`, and `cache="auto"` where they are small."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from precompute.dataset.rows import position_of_epoch
+from precompute.errors import DatasetError
 from precompute.loading.order import RecordOrder
-from precompute.loading.parts import Part
 
-__all__ = ["HeldExamples"]
+__all__ = ["HeldRows"]
 
 BATCH_SIZE = 32  # of reading
 
 
-class HeldExamples:
-    """All examples of some rows; in place of records it hands out their positions.
+class HeldRows:
+    """The rows of epochs, decoded and held from their first reading on, as whole tensors.
+
+    An epoch that begins with a row that is not held waits until it is read. All of it happens in Python, once an epoch:
+    in the graph it would be made ready anew each time, which takes longer than an epoch of a small row.
 
     Args:
-        order: Reads the rows.
+        order: Of reading records from files.
         parse: Records → tensors.
-        num_rows: Rows to hold.
-        seed: Of the shuffling, or None.
-        part: This reader's part of a row.
+        num_rows: Rows of one epoch.
+        most: For how many epochs' rows there is room; the first that were read give way.
+        when_full: Called once so many are held; of rows that stay no files are needed any more.
     """
 
     def __init__(
-        self, order: RecordOrder, parse: Callable[[Any], Any], num_rows: int, seed: int | None, part: Part
+        self,
+        order: RecordOrder,
+        parse: Callable[[Any], Any],
+        num_rows: int,
+        most: int,
+        *,
+        when_full: Callable[[], Any] | None = None,
     ) -> None:
-        dataset = tf.data.Dataset.range(num_rows).flat_map(order.all_in_order).batch(BATCH_SIZE)
-        batches = list(dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True))
-        with tf.device("CPU:0"):
-            self._values = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *batches)
-        self._num_rows, self._row_size = num_rows, sum(order.block_sizes)
-        self._seed, self._part = seed, part
+        self._files, self._num_rows = order, num_rows
+        self._most, self._when_full = most, when_full
+        self._row_size = sum(order.block_sizes)
+        self._held: dict[bytes, Sequence[Any]] = {}
+        self._guard = threading.Lock()
+        ends = tf.cumsum(tf.constant(order.block_sizes, tf.int64))
+        self._runs = tf.stack([ends - order.block_sizes, ends], axis=1)
 
-    def records(self, count: Any, start: Any) -> Any:
-        """Return a dataset of positions: the row that is read after `count` others, from its record `start` on."""
-        first = position_of_epoch(count, self._num_rows) * self._row_size
-        positions = tf.range(first, first + self._row_size)
-        if self._seed is not None:
-            key = tf.stack([tf.constant(self._seed, tf.int64), count])
-            positions = tf.random.experimental.stateless_shuffle(positions, seed=key)
-        part = self._part
-        return tf.data.Dataset.from_tensor_slices(positions[start * part.num_readers + part.index :: part.num_readers])
+        def read(paths: Any) -> Any:
+            """Return all examples of some shards, in the order in which they were written."""
+            batches = tf.data.TFRecordDataset(paths).batch(BATCH_SIZE)
+            parsed = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            return parsed.rebatch(self._row_size * num_rows).get_single_element()
 
-    def examples(self, positions: Any) -> Any:
-        """Return the examples at positions, int64 [B]."""
-        return tf.nest.map_structure(lambda values: tf.gather(values, positions), self._values)
+        self._read = tf.function(read, input_signature=[tf.TensorSpec([None], tf.string)])
+
+    def runs(self, count: Any) -> Any:
+        """Return first and end of each block's positions, of the row that is read after `count` others."""
+        return self._runs + self._row_size * (count % self._num_rows)
+
+    def epochs(self, order: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+        """Return a function, for tf.data, from an epoch to positions in the order of reading, and all its examples.
+
+        Args:
+            order: Epoch → a dataset of positions.
+        """
+
+        def in_order(epoch: Any) -> Any:
+            return order(epoch).batch(self._row_size * self._num_rows).get_single_element()
+
+        self._positions = tf.function(in_order, input_signature=[tf.TensorSpec([], tf.int64)])
+        spec = self._read.get_concrete_function().structured_outputs
+        alive = weakref.ref(self)  # TensorFlow keeps the function for ever, which must not keep the rows
+
+        def find(epoch: Any) -> Any:
+            held = alive()
+            if held is None:
+                raise RuntimeError("the dataset was deleted; keep what precompute.load returned while it is read")
+            return [held._positions(epoch), *held.rows(epoch)]
+
+        def epoch_of(epoch: Any) -> tuple[Any, ...]:
+            found = tf.py_function(find, [epoch], [tf.int64, *(s.dtype for s in spec)])
+            return tuple(tf.ensure_shape(value, shape) for value, shape in zip(found, shapes, strict=True))
+
+        shapes = [[None], *(s.shape for s in spec)]
+        return epoch_of
+
+    def rows(self, epoch: Any) -> Sequence[Any]:
+        """Return all examples of an epoch's rows; they are read if they are not held.
+
+        Raises:
+            DatasetError: A shard is damaged or missing.
+        """
+        counts = [epoch * self._num_rows + number for number in range(self._num_rows)]
+        paths = tf.concat([self._files.paths(count) for count in counts], axis=0)
+        name = paths[0].numpy()
+        with self._guard:  # who wants the same row waits for it
+            if name not in self._held:
+                while len(self._held) >= self._most:
+                    self._held.pop(next(iter(self._held)))
+                try:
+                    self._held[name] = self._read(self._files.fetched(paths))
+                except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+                    raise DatasetError(
+                        f"a shard is damaged or missing ({_last_words(error)}). Run `precompute verify` to see which."
+                    ) from None
+                if self._when_full and len(self._held) == self._most:
+                    self._when_full()
+            return self._held[name]
+
+    def examples(self, positions: Any, *values: Any) -> tuple[Any, ...]:
+        """Return the examples at positions, int64 [B], of the values that `epochs` has returned."""
+        return tuple(tf.gather(value, positions) for value in values)
+
+
+def _last_words(error: tf.errors.OpError) -> str:
+    """Return what TensorFlow says after it has told where in the program it was."""
+    lines = [line.strip() for line in str(error.message).splitlines()]
+    return next((line for line in reversed(lines) if line and not line.startswith("[[")), "")

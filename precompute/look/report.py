@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from precompute.dataset.manifest import SPLITS, BoxCounts
@@ -60,9 +60,21 @@ def _target(found: Inspection) -> str:
         return f"any number of {target.num_classes} labels an image"
     names = f": {', '.join(target.class_names)}" if target.class_names else ""
     ignored = "" if target.ignore_class is None else f", {target.ignore_class} is ignored"
-    mapped = found.manifest.settings["pixels"].get("mask_map") or {}
-    ids = f", ids mapped {', '.join(f'{old}:{new}' for old, new in mapped.items())}" if mapped else ""
-    return f"mask of {target.num_classes} classes{names} ({target.encoding} {target.dtype}{ignored}{ids})"
+    from_files = _from_files(found.manifest.settings["pixels"])
+    return f"mask of {target.num_classes} classes{names} ({target.encoding} {target.dtype}{ignored}{from_files})"
+
+
+def _from_files(pixels: Mapping[str, Any]) -> str:
+    """Return how ids came of what the masks' files hold."""
+    mapped = ", ".join(f"{old}:{new}" for old, new in (pixels.get("mask_map") or {}).items())
+    offset, colors = pixels.get("mask_offset", 0), pixels.get("mask_colors") or {}
+    return "".join(
+        [
+            f", ids mapped {mapped}" if mapped else "",
+            f", ids moved by {offset}" if offset else "",
+            f", from {format_count(len(colors), 'colour')}" if colors else "",
+        ]
+    )
 
 
 def _sources(found: Inspection) -> str:
@@ -200,6 +212,12 @@ def _warnings(found: Inspection) -> Iterator[str]:
         yield (
             f"warning: {' and '.join(leak['splits'])} share the content of {leak.get('num_sources')} sources, so that "
             f"scores flatter:\n{first_few(pairs)}"
+        )
+    if manifest.conflicts:
+        pairs = [" = ".join(map(str, pair)) for pair in manifest.conflicts.get("examples", ())]
+        yield (
+            f"warning: {manifest.conflicts.get('num_sources')} sources hold the same image as another one with another "
+            f"{'mask' if manifest.target.kind == 'mask' else 'label'}:\n{first_few(pairs)}"
         )
     if "validation" not in found.splits:
         yield "warning: there is no validation split; nothing tells how well a model generalizes"

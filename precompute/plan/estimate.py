@@ -82,7 +82,7 @@ class Estimate:
         cpu_s: Seconds of one core.
         decode_s: Of these, for reading and decoding sources.
         num_workers: That have something to do.
-        free_bytes: On the output's file system.
+        free_bytes: On the output's file system; None for an object store, which has no limit of its own.
         online: Against augmentation while training; None where no training rows are new.
     """
 
@@ -93,7 +93,7 @@ class Estimate:
     cpu_s: Range
     decode_s: float
     num_workers: int
-    free_bytes: int
+    free_bytes: int | None
     online: Online | None
 
     @property
@@ -104,7 +104,7 @@ class Estimate:
     @property
     def fits(self) -> bool:
         """Whether there is room, also if records are as large as the sample allows."""
-        return self.num_bytes.high <= self.free_bytes
+        return self.free_bytes is None or self.num_bytes.high <= self.free_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class Online:
 
 
 def estimate(
-    parts: Mapping[str, Part], *, jobs: int, num_tasks: int, free_bytes: int, trained: Online | None
+    parts: Mapping[str, Part], *, jobs: int, num_tasks: int, free_bytes: int | None, trained: Online | None
 ) -> Estimate:
     """Return what the new rows of all splits take.
 
@@ -158,7 +158,7 @@ def estimate(
         parts: By split.
         jobs: Workers.
         num_tasks: Pieces that the work can be cut into: no more workers than these have something to do.
-        free_bytes: On the output's file system.
+        free_bytes: On the output's file system; None for an object store, which has no limit of its own.
         trained: What `online` gave.
     """
     split_bytes = {split: _total(part, [mean(c.record_bytes) for c in part.costs]) for split, part in parts.items()}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise, repeat
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import Label
@@ -187,7 +187,7 @@ def read_listing(path: Path) -> Listing:
     listing, number = Listing(), 1
     try:
         with path.open("rb") as file:
-            while lines := file.readlines(CHUNK_BYTES):
+            for lines in _lines(file):
                 entries = _decode(lines)
                 columns = _columns(entries)
                 if columns is None:
@@ -204,6 +204,17 @@ def read_listing(path: Path) -> Listing:
     if listing.boxes is not None and len(listing.boxes) != len(listing):
         raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(listing.boxes)}.")
     return listing
+
+
+def _lines(file: IO[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of a file, many at a time; an object of a store gives no lines itself."""
+    rest = b""
+    while part := file.read(CHUNK_BYTES):
+        *lines, rest = (rest + part).split(b"\n")
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
 
 
 def _decode(lines: list[bytes]) -> list[Any]:

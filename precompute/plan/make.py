@@ -17,8 +17,9 @@ from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint, pixel_versions
-from precompute.plan.survey import Sample, Survey, check_binary_masks, decode_sample, survey
+from precompute.plan.survey import Sample, Survey, check_colors, check_mask_ids, decode_sample, survey
 from precompute.record.box_rules import BoxRules
+from precompute.record.mask_files import packed_colors
 from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.pipeline_files import load_pipelines
@@ -95,9 +96,9 @@ def make_settings(
     if sources.kind == "mask":
         pixels["mask_map"] = {str(old): new for old, new in sorted(options.mask_map.items())}
         pixels["mask_dtype"] = mask_dtype
-    pixels |= {
-        name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)
-    }  # where they are set
+        more = ("mask_offset", "mask_colors")  # named only where they are set: format 1.0 did not know them
+        pixels |= {name: getattr(options, name) for name in more if getattr(options, name)}
+    pixels |= {name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)}  # likewise
     dataset = {
         "root": None if sources.root is None else str(sources.root),
         "validation_split": options.validation_split,
@@ -119,6 +120,7 @@ def make_settings(
         "no_mirroring",
         "annotations",
         "drop_empty",
+        "group_by",
     )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
@@ -137,6 +139,8 @@ def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask
         kind=sources.kind,
         class_names=tuple(sources.class_names),
         mask_map=tuple(sorted(options.mask_map.items())),
+        mask_offset=options.mask_offset,
+        mask_colors=packed_colors(options.mask_colors),
         max_class_id=highest if num_classes is None else num_classes - 1,
         ignore_class=options.ignore_class,
         mask_dtype=mask_dtype or "uint16",
@@ -219,12 +223,15 @@ def _decode_samples(
     """Return the samples, and the dtype of masks that they call for."""
     wide = make_spec(options, sources, None, "uint16")
     samples = {split: decode_sample(sources, split, wide) for split in splits}
+    for sample in samples.values():
+        check_colors(sample, allowed=options.allowed_bad(len(sources)))
     if sources.kind != "mask":
         return samples, None
     for sample in samples.values():
-        check_binary_masks(sample, wide)
+        check_mask_ids(sample, wide)
     found = max(int(s.mask.max()) for sample in samples.values() for s in sample.decoded if s.mask is not None)
-    highest = max(found, highest_fill, (options.num_classes or 1) - 1, options.ignore_class or 0)
+    listed = max((options.mask_colors or {}).values(), default=0)
+    highest = max(found, listed, highest_fill, (options.num_classes or 1) - 1, options.ignore_class or 0)
     dtype = "uint16" if highest > 255 else "uint8"
     for sample in samples.values():
         for i, source in enumerate(sample.decoded):

@@ -14,7 +14,7 @@ from precompute.sources.source import Sources
 __all__ = ["Saving", "saving_of_size"]
 
 NUM_SOURCES = 4
-NUM_VARIANTS = 2
+NUM_VARIANTS = 4
 MARGIN = 4  # times the longer side of the output: crops of half a side still have twice the pixels that they need
 LEAST = 1.5  # below this factor there is little to win, whatever is measured
 
@@ -52,7 +52,7 @@ class Saving:
 
 
 def saving_of_size(
-    sources: Sources, split: str, pickled: bytes, spec: RecordSpec, *, rows_a_task: int
+    sources: Sources, split: str, pickled: bytes, spec: RecordSpec, *, rows_a_task: int, seed: int
 ) -> Saving | None:
     """Try the option on a few sources.
 
@@ -62,6 +62,7 @@ def saving_of_size(
         pickled: The split's prepared pipeline.
         spec: What every record is, with its height and width; without a limit on sources.
         rows_a_task: Rows that one decoding of a source serves.
+        seed: Of the draws.
 
     Returns:
         None where sources are not much larger than their records, or cannot be used.
@@ -74,7 +75,9 @@ def saving_of_size(
 
     def cost(limit: int | None) -> list[SourceCost]:
         spec_with = replace(spec, max_source_size=limit)
-        return measure(sources, split, pickled, spec_with, num_sources=NUM_SOURCES, num_variants=NUM_VARIANTS)
+        return measure(
+            sources, split, pickled, spec_with, num_sources=NUM_SOURCES, num_variants=NUM_VARIANTS, seed=seed
+        )
 
     try:
         before, after = cost(None), cost(size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,14 +12,25 @@ import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import place_order
+from precompute.record.mask_files import UnlistedColors, unpacked_color
 from precompute.record.mask_ids import UnknownIds
 from precompute.record.pipeline import Pipeline, finishing_inside
 from precompute.record.probe import probe
 from precompute.record.render import Decoded, RecordSpec, augment, decode_source, encode_record
 from precompute.record.tfrecord import FRAMING_BYTES
 from precompute.sources.source import Sources
+from precompute.text import format_count
 
-__all__ = ["Sample", "Survey", "check_binary_masks", "decode_one", "decode_sample", "sample_of", "survey"]
+__all__ = [
+    "Sample",
+    "Survey",
+    "check_colors",
+    "check_mask_ids",
+    "decode_one",
+    "decode_sample",
+    "sample_of",
+    "survey",
+]
 
 SAMPLE_SIZE = 64
 PROBED = 3
@@ -33,11 +45,13 @@ class Sample:
         split: Where they are from.
         decoded: Those that could be decoded.
         rejected: What is wrong with the others; the job lists them again with all the rest.
+        unlisted: Packed colour → pixels, of each mask that has colours without a class.
     """
 
     split: str
     decoded: list[Decoded]
     rejected: list[str]
+    unlisted: list[dict[int, int]]
 
 
 def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
@@ -47,15 +61,16 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
         BadSourcesError: Not one of them can be decoded.
     """
     chosen = sample_of(sources, split, SAMPLE_SIZE)
-    decoded, rejected = [], []
+    decoded, rejected, unlisted = [], list[str](), list[dict[int, int]]()
     for i in chosen:
         try:
             decoded.append(decode_one(sources, i, spec))
         except RejectedSource as error:
             rejected.append(str(error))
-    if not decoded:
+            unlisted += [error.counts] if isinstance(error, UnlistedColors) else []
+    if not decoded and not unlisted:
         raise BadSourcesError(f"{split}: none of the first {len(chosen)} sources can be used:\n{first_few(rejected)}")
-    return Sample(split=split, decoded=decoded, rejected=rejected)
+    return Sample(split=split, decoded=decoded, rejected=rejected, unlisted=unlisted)
 
 
 def sample_of(sources: Sources, split: str, number: int) -> list[int]:
@@ -155,15 +170,47 @@ def _advice(failures: Sequence[str], pickled: bytes) -> str:
     )
 
 
-def check_binary_masks(sample: Sample, spec: RecordSpec) -> None:
-    """Refuse masks that hold 0 and 255 alone: 255 is hardly meant as class 255.
+def check_colors(sample: Sample, *, allowed: int) -> None:
+    """Refuse masks whose colours have no class, all of them counted at once.
+
+    Args:
+        sample: Of a split.
+        allowed: Bad sources that are accepted.
+
+    Raises:
+        SourceError: More of the sample's masks have such colours, or all of them have.
+    """
+    if not sample.unlisted or (len(sample.unlisted) <= allowed and sample.decoded):
+        return
+    pixels, masks = Counter[int](), Counter[int]()
+    for counts in sample.unlisted:
+        pixels.update(counts)
+        masks.update(counts.keys())
+    shown = [f"{unpacked_color(c)}: {n:,} pixels in {format_count(masks[c], 'mask')}" for c, n in pixels.most_common()]
+    raise SourceError(
+        f"masks hold {len(pixels):,} colours that --mask-colors does not list ({len(sample.unlisted)} of "
+        f"{len(sample.decoded) + len(sample.rejected)} masks looked at in {sample.split}):\n{first_few(shown, 10)}\n"
+        "Add them, several colours may be one class; or let `precompute mask-colors SOURCE --output FILE` write a file "
+        "with all colours that the masks hold, and name their classes there."
+    )
+
+
+def check_mask_ids(sample: Sample, spec: RecordSpec) -> None:
+    """Refuse masks that hold 0 and 255 alone: 255 is hardly meant as class 255. And an offset that moves void away.
 
     Raises:
         SourceError: It is so, and no map was given.
     """
-    if spec.mask_map or spec.ignore_class == 255:
-        return
     ids = {int(i) for source in sample.decoded if source.mask is not None for i in np.unique(source.mask)}
+    void, offset = spec.ignore_class, spec.mask_offset
+    if void is not None and offset and void not in ids and void + offset in ids and void not in dict(spec.mask_map):
+        raise SourceError(
+            f"masks hold the id {void}, which --mask-offset {offset} makes {void + offset}, and none comes out as "
+            f"--ignore-class {void} (looked at {len(sample.decoded)} of {sample.split}). If {void} means void in the "
+            f"files, keep it with --mask-map {void}:{void}."
+        )
+    if spec.mask_map or spec.mask_offset or spec.mask_colors or spec.ignore_class == 255:
+        return
     if 255 in ids and ids <= {0, 255}:
         raise SourceError(
             f"masks hold 0 and 255 alone (looked at {len(sample.decoded)} of {sample.split}): 255 would be class 255 "

@@ -18,7 +18,7 @@ from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules, m
 from precompute.record.description import describe, rebuild
 from precompute.record.mask_ids import fill_unset, mask_fills
 from precompute.record.seeding import Draws
-from precompute.record.transforms import albumentations, compositions, is_custom, leaves, parameters_of
+from precompute.record.transforms import albumentations, compositions, is_custom, leaves, named_leaves, parameters_of
 
 __all__ = ["Pipeline", "Prepared", "Target", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
 
@@ -78,6 +78,11 @@ class Pipeline:
         corners = np.clip(np.asarray(result["bboxes"], np.float32).reshape(-1, 4), 0, 1)
         wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)  # slivers may have no width left in float32
         return result["image"], boxes.moved(corners[wide], np.asarray(result[INDEX_FIELD], np.int64)[wide])
+
+    @property
+    def transforms(self) -> list[tuple[str, Any]]:
+        """Its transforms with their names, those inside compositions too; they are to be looked at, not changed."""
+        return list(named_leaves(self._compose))
 
     @staticmethod
     def _set_global_generators(digest: bytes) -> None:

@@ -31,7 +31,7 @@ from PIL import (
 from precompute.errors import RejectedSource
 from precompute.record.shrinking import Shrinking, load_smaller, shrunk_size
 
-__all__ = ["decode_image", "decode_mask", "decode_shrunk", "encode_image", "encode_mask"]
+__all__ = ["decode_colors", "decode_image", "decode_mask", "decode_shrunk", "encode_image", "encode_mask"]
 
 # Those whose depth is known here. Others Pillow would cut to 8 bits in silence, or hand to a program of their own.
 # (A format must have been imported to be named.)
@@ -141,6 +141,29 @@ def decode_mask(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
     if ids.min() < 0 or ids.max() > 65_535:
         raise RejectedSource(f"holds ids from {ids.min()} to {ids.max()}; class ids go from 0 to 65535")
     return ids.astype(np.uint16)
+
+
+def decode_colors(content: bytes) -> NDArray[np.uint8]:
+    """Return the colours of a mask file whose classes are colours; palettes and grey become RGB.
+
+    Returns:
+        uint8 [H, W, 3], RGB.
+
+    Raises:
+        RejectedSource: It is not one whole image, is lossy, has more than 8 bits a channel, or pixels that are
+            transparent.
+    """
+    picture, _ = _open(content, None)
+    lossy = _lossy(picture, content)
+    if lossy:
+        raise RejectedSource(f"is a {lossy}: lossy compression changes colours; save masks as PNG")
+    bits = _bits(picture, content)
+    if bits > 8:
+        raise RejectedSource(f"has {bits} bits a channel; colours of classes have 8")
+    if "A" in picture.getbands() and picture.getchannel("A").getextrema() != (255, 255):
+        raise RejectedSource("has transparent pixels, which have no colour; save it without an alpha channel")
+    _check_palette(picture)
+    return np.asarray(picture.convert("RGB"))
 
 
 def encode_image(image: NDArray[np.uint8], encoding: str, quality: int) -> bytes:
@@ -269,5 +292,6 @@ def _single_channel(picture: Image.Image, bits: int) -> NDArray[np.uint8]:
             return np.ascontiguousarray(channels[..., 0])
     held = "fractions" if picture.mode == "F" else "colours"
     raise RejectedSource(
-        f"holds {held} (mode {picture.mode}) where class ids are expected: one channel, the id in each pixel"
+        f"holds {held} (mode {picture.mode}) where class ids are expected: one channel, the id in each pixel; "
+        "for classes that are colours, say which is which with --mask-colors"
     )

@@ -19,9 +19,10 @@ from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
 from precompute.record.box_features import box_features
 from precompute.record.example import Value, encode_example
+from precompute.record.mask_files import UnlistedColors, changed_ids, ids_of_colors
 from precompute.record.mask_ids import AllowedIds, UnknownIds
 from precompute.record.pipeline import Pipeline, Target
-from precompute.record.pixels import decode_mask, decode_shrunk, encode_image, encode_mask
+from precompute.record.pixels import decode_colors, decode_mask, decode_shrunk, encode_image, encode_mask
 from precompute.record.shrinking import shrink_mask
 
 __all__ = ["Decoded", "RecordSpec", "augment", "decode_source", "encode_record", "render", "source_id"]
@@ -42,6 +43,8 @@ class RecordSpec:
         kind: ``"class"``, ``"multilabel"``, ``"mask"`` or ``"boxes"``.
         class_names: Name of each class index; empty for masks without names.
         mask_map: Id in the file → class id.
+        mask_offset: Added to the ids in the file that the map does not name.
+        mask_colors: (packed colour, class id), in the order of the colours, where masks hold colours; else empty.
         max_class_id: Largest id that a mask may hold after the map, the ignore class apart.
         ignore_class: Id that may stand in masks beside the classes.
         mask_dtype: ``"uint8"`` or ``"uint16"``.
@@ -55,6 +58,8 @@ class RecordSpec:
     kind: str
     class_names: tuple[str, ...] = ()
     mask_map: tuple[tuple[int, int], ...] = ()
+    mask_offset: int = 0
+    mask_colors: tuple[tuple[int, int], ...] = ()
     max_class_id: int = 255
     ignore_class: int | None = None
     mask_dtype: str = "uint8"
@@ -125,7 +130,7 @@ def decode_source(
     shrunk = full_size != pixels.shape[:2]
     ids, mask_hash = None, None
     if mask is not None:
-        mask_content, stored = _read(mask, decode_mask)
+        mask_content, stored = _read(mask, decode_colors if spec.mask_colors else decode_mask)
         ids = _with_path(mask, lambda: _class_ids(stored, spec))
         mask_hash = hashlib.sha256(mask_content).hexdigest()
         if ids.shape != full_size:
@@ -266,19 +271,18 @@ def _read(path: Path, decode: Any) -> tuple[bytes, Any]:
 def _with_path(path: Path, function: Any) -> Any:
     try:
         return function()
+    except UnlistedColors as error:
+        raise UnlistedColors(error.counts, where=f"{path}: ") from error
     except RejectedSource as error:
         raise RejectedSource(f"{path}: {error}") from error
 
 
 def _class_ids(stored: NDArray[Any], spec: RecordSpec) -> NDArray[Any]:
-    """Return the ids of a decoded mask after the map, in the dtype of records."""
-    ids = stored
-    if spec.mask_map:
-        table = np.arange(max(65_536 if stored.dtype == np.uint16 else 256, 1), dtype=np.int64)
-        for old, new in spec.mask_map:
-            if old < len(table):
-                table[old] = new
-        ids = table[stored]
+    """Return the class ids of a decoded mask, in the dtype of records."""
+    if spec.mask_colors:
+        ids: NDArray[Any] = ids_of_colors(stored, spec.mask_colors)
+    else:
+        ids = changed_ids(stored, spec.mask_map, spec.mask_offset)
     present = np.flatnonzero(np.bincount(ids.reshape(-1)))
     unknown = [int(i) for i in present if i > spec.max_class_id and i != spec.ignore_class]
     if unknown:

@@ -36,8 +36,9 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
 
     Returns:
         `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `seed`, `variant` (−1 in the original row), `copy`
-        and `source_id` (int), `format` (str); then `label` (int) and `class_name` (str), or `labels` (list of int) and
-        `class_names` (list of str), or `mask` (uint8 or uint16 [H, W], class ids), or what `decode_boxes` returns.
+        and `source_id` (int), `format` (str) and `encoded` (bytes), of the image; then `label` (int) and `class_name`
+        (str), or `labels` (list of int) and `class_names` (list of str), or `mask` (uint8 or uint16 [H, W], class ids)
+        with `mask_format` and `mask_encoded`, or what `decode_boxes` returns.
 
     Raises:
         DatasetError: It is not a record of this format, or its image or mask cannot be decoded.
@@ -56,6 +57,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
         "filename": _text(features, "image/filename"),
         "source_id": _number(features, "image/source_id"),
         "format": encoding,
+        "encoded": _bytes(features, "image/encoded"),
     }
     if multilabel:
         example["labels"] = _values(features, "image/class/label", int)
@@ -71,6 +73,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
         key = "image/segmentation/class/encoded"
         mask_encoding = _text(features, "image/segmentation/class/format")
         example["mask"] = _decode(_bytes(features, key), mask_encoding, shape, key)
+        example |= {"mask_format": mask_encoding, "mask_encoded": _bytes(features, key)}
     return example
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "is_custom",
     "leaves",
     "make_from_dict",
+    "named_leaves",
     "parameters_of",
     "shown_name",
 ]
@@ -76,6 +77,16 @@ def leaves(composition: Any) -> Iterator[Any]:
             yield from leaves(transform)
         else:
             yield transform
+
+
+def named_leaves(composition: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the transforms of a pipeline, each after its name, which stands below those of compositions around it."""
+    for transform in getattr(composition, "transforms", ()):
+        if is_composition(transform):
+            around = type(transform).__name__
+            yield from ((f"{around} › {name}", leaf) for name, leaf in named_leaves(transform))
+        else:
+            yield shown_name(transform), transform
 
 
 def compositions(composition: Any) -> Iterator[Any]:

@@ -46,8 +46,9 @@ def build(
     """Write augmented variants of all sources as sharded TFRecords, or go on with what is there.
 
     Args:
-        source: A folder, or an iterable of `Source`; None with the lists below.
-        output: Folder of the dataset; new, or one that this function made.
+        source: A folder, the URL of one in an object store (``"s3://bucket/photos"``), or an iterable of `Source`; None
+            with the lists below.
+        output: Folder of the dataset, or its URL; new, or one that this function made.
         **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
             `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
             `images` with `labels` (a class, or a list of classes, for each), `masks` or `boxes`, and `splits`,
@@ -84,6 +85,11 @@ build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # so tha
 
 def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: Progress) -> BuildResult:
     """Plan, compare with what is on disk, and write what is missing."""
+    if options.backend == "dask" and not options.dry_run:
+        from precompute.run.cluster import check_cluster  # here, for it loads Dask
+
+        for note in check_cluster(options.address or "", mixed_cpus=options.allow_mixed_cpus):
+            progress.say(note)
     prepared = prepare_pipelines(options, sources.kind)
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")
@@ -141,7 +147,9 @@ def _say_source_size(
             )
         return
     spec = make_spec(options, sources, image, chosen.plan.mask_dtype)
-    saving = saving_of_size(sources, "train", prepared["train"].pickled, spec, rows_a_task=options.variants)
+    saving = saving_of_size(
+        sources, "train", prepared["train"].pickled, spec, rows_a_task=options.variants, seed=options.seed
+    )
     if saving is not None and saving.share >= WORTH_SAYING:
         progress.say(f"note: {saving.sentence()}.")
 

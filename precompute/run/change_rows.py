@@ -31,6 +31,8 @@ def regenerate(
     source: str | Path | None = None,
     jobs: int | None = None,
     backend: str = "loky",
+    address: str | None = None,
+    allow_mixed_cpus: bool = False,
     task_timeout: float | None = None,
     lease_dir: str | Path | None = None,
     quiet: bool = False,
@@ -40,7 +42,7 @@ def regenerate(
     The original row stays. Readers of the old rows keep them until they end.
 
     Args:
-        output: Folder of the dataset.
+        output: Folder of the dataset, or its URL.
         seed: The new seed.
         split: Which split.
         pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
@@ -48,6 +50,8 @@ def regenerate(
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
+        address: Of the Dask scheduler, for backend dask.
+        allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
         lease_dir: Where readers of this dataset leave leases, besides in its folder.
         quiet: Say nothing.
@@ -59,7 +63,14 @@ def regenerate(
     """
     out, check = as_path(output), check_seed(seed)
     making = Making(
-        pipeline=pipeline, source=source, jobs=jobs, backend=backend, task_timeout=task_timeout, lease_dir=lease_dir
+        pipeline=pipeline,
+        source=source,
+        jobs=jobs,
+        backend=backend,
+        address=address,
+        allow_mixed_cpus=allow_mixed_cpus,
+        task_timeout=task_timeout,
+        lease_dir=lease_dir,
     )
     Manifest.load(out)
     with Progress(quiet=quiet) as progress, write_lock(out, lease_dir):
@@ -92,7 +103,7 @@ def drop(
     """Take rows from the manifest, then delete their shards; row numbers are not used again.
 
     Args:
-        output: Folder of the dataset.
+        output: Folder of the dataset, or its URL.
         rows: Row numbers, or text such as ``"0-3,7"``; ranges are inclusive.
         split: Which split.
         lease_dir: Where readers of this dataset leave leases, besides in its folder.
@@ -105,7 +116,7 @@ def drop(
     numbers = parse_row_ranges(rows) if isinstance(rows, str) else list(rows)
     Manifest.load(out)
     with write_lock(out, lease_dir):
-        manifest = manifest_of(known_generations(out)[-1], out)
+        manifest = Manifest.load(out)
         listed = listed_rows(manifest, out, split)
         gone = select_rows(manifest.splits[split], numbers, name=split)
         if len(gone) == len(listed):

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.parallel import get_active_backend
 
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
 from precompute.run.receipts import Bad
 from precompute.run.task import Job, Task, TaskDone, run_task
-from precompute.run.whereabouts import TimeKeeper, left_behind
+from precompute.run.whereabouts import KILLS, TimeKeeper, left_behind
 from precompute.storage.paths import as_path
 
 __all__ = ["Workers", "count_pieces", "cut_columns", "run_surviving", "workers_starting"]
@@ -24,7 +25,6 @@ __all__ = ["Workers", "count_pieces", "cut_columns", "run_surviving", "workers_s
 LONGEST_TASK_S = 600.0
 SHORTEST_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
 MOST_ROWS = 128  # open files of a task
-KILLS = "the worker process that tried it died, twice: out of memory, or a crash in a library"
 
 
 def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[Task]:
@@ -74,12 +74,18 @@ class Workers:
     Attributes:
         jobs: How many.
         backend: joblib's.
+        under_way: Most tasks that are with workers, or wait for one of them, at a time; None for the backend's choice.
         task_timeout: Seconds that a worker may spend at one source; None for no limit. Needs loky.
+        address: Of the Dask scheduler, for backend dask.
+        mixed_cpus: Workers on other machines may have different processors.
     """
 
     jobs: int
     backend: str
+    under_way: int | None = None
     task_timeout: float | None = None
+    address: str | None = None
+    mixed_cpus: bool = False
 
 
 @contextmanager
@@ -117,18 +123,25 @@ class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
         self.overdue = overdue
 
 
-def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]) -> None:
+def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]) -> list[Task]:
     """Run all tasks, in any order; what they made is in their receipts.
 
+    Returns:
+        Tasks that a cluster gave up, for their workers died.
+
     Raises:
-        WorkersDied: A worker process ended.
+        WorkersDied: A worker process of this machine ended.
     """
+    if workers.backend == "dask":
+        from precompute.run.cluster import run_on_cluster  # here, for it loads Dask
+
+        return run_on_cluster(job, tasks, workers, on_done)
     # With one job joblib would run tasks in this process, which cannot be ended: two, then, of which one waits.
     alone = workers.jobs == 1 and workers.task_timeout is not None
     parallel = joblib.Parallel(
         n_jobs=2 if alone else workers.jobs,
         backend=workers.backend,
-        return_as="generator_unordered",
+        return_as="generator_unordered" if _gives_results_as_they_come(workers.backend) else "list",
         batch_size=1,
         pre_dispatch=1 if alone else "2*n_jobs",
     )
@@ -140,6 +153,13 @@ def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callab
                 on_done(done)
         except TerminatedWorkerError as error:
             raise WorkersDied(keeper.overdue) from error
+    return []
+
+
+def _gives_results_as_they_come(backend: str) -> bool:
+    """Tell whether a joblib backend can; those that others have registered, such as Spark's, may not."""
+    with joblib.parallel_config(backend=backend):
+        return bool(get_active_backend()[0].supports_return_generator)
 
 
 def run_surviving(
@@ -156,7 +176,8 @@ def run_surviving(
     """
     notes = DatasetPaths(as_path(job.out)).whereabouts
     try:
-        run_tasks(job, tasks, workers, on_done)
+        given_up = run_tasks(job, tasks, workers, on_done)
+        _run_given_up(job, given_up, workers, on_done)
         return None
     except WorkersDied as died:
         suspects = left_behind(notes)  # all workers of the call were ended with the one that died
@@ -172,6 +193,23 @@ def run_surviving(
         if in_task & (overdue or suspects):
             killers |= _try_alone(job, task, workers, on_done, overdue & in_task)
     return killers
+
+
+def _run_given_up(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]) -> None:
+    """Run tasks that a cluster gave up, each by itself: some only waited for workers that others killed.
+
+    A source that kills its workers is found out by the task itself.
+
+    Raises:
+        BuildError: Workers die again, and by no source.
+    """
+    for task in tasks:
+        if run_tasks(job, [task], replace(workers, under_way=1), on_done):
+            raise BuildError(
+                f"workers of the cluster die again and again at block {task.block} of {task.split}, and never twice at "
+                "one source: killed from outside, or for lack of memory. What was finished is kept: run the same "
+                "command again, with fewer --jobs or more memory for each worker."
+            )
 
 
 def _try_alone(

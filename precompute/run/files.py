@@ -68,9 +68,10 @@ def write_all_whole(contents: Mapping[Path, bytes], temporary: Path, threads: Ex
     try:
         list(threads.map(_write_synced, meanwhile, contents.values()))
         commit(meanwhile.items())
-    finally:
+    except BaseException:
         for path in meanwhile:
             path.unlink(missing_ok=True)
+        raise
 
 
 def _write_synced(path: Path, content: bytes | Iterable[bytes]) -> None:

@@ -28,6 +28,7 @@ from precompute.errors import BuildError
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.plan.listing import listing_lines
 from precompute.plan.make import known_num_classes
+from precompute.run.conflicts import find_conflicts
 from precompute.run.files import sync_folder, write_whole
 from precompute.run.grid import Grid, Learnt
 from precompute.run.receipts import Receipt
@@ -86,6 +87,7 @@ def start_manifest(
         splits=splits,
         skipped=[dict(s) for s in skipped],
         leaks=_leaks(grid, learnt),
+        conflicts=find_conflicts(grid, learnt),
         mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
     )
     return manifest, new

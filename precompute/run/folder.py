@@ -195,8 +195,8 @@ def _remove_shards(
     held = held_rows(out, now=time.time(), lease_dir=lease_dir)
     listed = {(manifest.generation, s, row.row) for s, split in manifest.splits.items() for row in split.rows}
     for folder in data.glob("g*"):
-        gone = []
-        for path in [*folder.glob("*.tfrecord-*"), *(folder / "rows").glob("*.json")]:
+        gone, derived = [], [*(folder / "rows").glob("*.json"), *(folder / "dali").glob("*.idx")]
+        for path in [*folder.glob("*.tfrecord-*"), *derived]:
             row = _row_of(path)
             if row is None or (folder.name, *row) in listed or not goes(folder.name, *row):
                 continue

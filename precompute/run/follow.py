@@ -24,12 +24,13 @@ from precompute.run.progress import Progress
 from precompute.run.turnover import Step, free_rows, make_step, settle
 from precompute.run.work import Rows, Unlist, Work
 from precompute.run.write import plan_rows, unlist_rows, write_rows
-from precompute.storage.paths import as_path
+from precompute.storage.paths import as_path, is_remote
 from precompute.text import format_count
 
 __all__ = ["Followed", "follow"]
 
 POLL_S = 1.0
+POLL_REMOTE_S = 10.0  # of an object store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +65,12 @@ def follow(
     source: str | Path | None = None,
     jobs: int | None = None,
     backend: str = "loky",
+    address: str | None = None,
+    allow_mixed_cpus: bool = False,
     task_timeout: float | None = None,
     lease_dir: str | Path | None = None,
     quiet: bool = False,
-    wait: Callable[[], None] = lambda: time.sleep(POLL_S),
+    wait: Callable[[], None] | None = None,
 ) -> Followed:
     """Go on writing new rows beside running trainings, and take the oldest away that all of them have read.
 
@@ -76,7 +79,7 @@ def follow(
     own number: numbers are never used twice and no row has a variant above its number, so each draw is a new one.
 
     Args:
-        output: Folder of the dataset.
+        output: Folder of the dataset, or its URL.
         keep: Rows to keep, 2 or more: a reader always holds one.
         split: Which split.
         rows: End after so many new rows; by default go on until interrupted.
@@ -87,10 +90,12 @@ def follow(
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
+        address: Of the Dask scheduler, for backend dask.
+        allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
         lease_dir: Where readers of this dataset leave leases, besides in its folder.
         quiet: Say nothing.
-        wait: Called between two looks at the leases.
+        wait: Called between two looks at the leases; by default waits a second, ten where each look costs requests.
 
     Raises:
         UsageError: An argument is out of range, or there is no such split.
@@ -104,21 +109,29 @@ def follow(
     _check_at_least("rows_a_pass", rows_a_pass, 1)
     if rows_a_pass is not None and rows_a_pass >= keep:
         raise UsageError(f"rows_a_pass: expected less than keep ({keep}), as readers hold a row; got {rows_a_pass}.")
+    out = as_path(output)
     follower = _Follower(
-        as_path(output),
+        out,
         split,
         keep=keep,
         rows_a_pass=rows_a_pass or keep // 2,
         seed=None if seed is None else check_seed(seed),
         making=Making(
-            pipeline=pipeline, source=source, jobs=jobs, backend=backend, task_timeout=task_timeout, lease_dir=lease_dir
+            pipeline=pipeline,
+            source=source,
+            jobs=jobs,
+            backend=backend,
+            address=address,
+            allow_mixed_cpus=allow_mixed_cpus,
+            task_timeout=task_timeout,
+            lease_dir=lease_dir,
         ),
         quiet=quiet,
     )
     try:
         while rows is None or follower.num_rows < rows:
             if not follower.go_on(most=None if rows is None else rows - follower.num_rows):
-                wait()
+                wait() if wait is not None else time.sleep(POLL_REMOTE_S if is_remote(out) else POLL_S)
     except KeyboardInterrupt:
         follower.say(follower.followed().summary())
         raise

@@ -9,11 +9,12 @@ from precompute.plan.estimate import Estimate, Part, estimate, online
 from precompute.plan.measure import measure
 from precompute.run.execute import count_pieces
 from precompute.run.work import Work, make_job
+from precompute.storage.paths import is_remote
 
 __all__ = ["forecast"]
 
-NUM_SOURCES = 16
-NUM_VARIANTS = 4
+NUM_SOURCES = 32  # what records of one source take differs less than what sources do
+NUM_VARIANTS = 2
 RUNS, EPOCHS = 1, 100  # where --runs and --epochs are not given
 
 
@@ -52,7 +53,7 @@ def forecast(work: Work) -> Estimate:
     trained = None
     if "train" in parts:
         trained = online(parts["train"], runs=options.runs or RUNS, epochs=options.epochs or EPOCHS)
-    free = shutil.disk_usage(_existing(work.out)).free
+    free = None if is_remote(work.out) else shutil.disk_usage(_existing(work.out)).free
     return estimate(parts, jobs=options.num_jobs, num_tasks=num_tasks, free_bytes=free, trained=trained)
 
 

@@ -34,6 +34,8 @@ class Making:
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
+        address: Of the Dask scheduler, for backend dask.
+        allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source; no limit by default.
         lease_dir: Where readers leave leases, besides in the dataset.
     """
@@ -42,6 +44,8 @@ class Making:
     source: str | Path | None
     jobs: int | None
     backend: str
+    address: str | None
+    allow_mixed_cpus: bool
     task_timeout: float | None
     lease_dir: str | Path | None
 
@@ -53,12 +57,16 @@ class Making:
             quality=pixels["quality"] or 95,
             max_source_size=pixels.get("max_source_size"),
             mask_map={int(old): new for old, new in pixels.get("mask_map", {}).items()},
+            mask_offset=pixels.get("mask_offset", 0),
+            mask_colors=pixels.get("mask_colors"),
             num_classes=dataset["num_classes"],
             ignore_class=dataset["ignore_class"],
             min_visibility=pixels.get("min_visibility", 0.0),
             min_area=pixels.get("min_area", 0.0),
             jobs=self.jobs,
             backend=self.backend,
+            address=self.address,
+            allow_mixed_cpus=self.allow_mixed_cpus,
             task_timeout=self.task_timeout,
             lease_dir=self.lease_dir,
         )

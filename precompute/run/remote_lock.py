@@ -37,6 +37,7 @@ class RemoteLock:
         self._disk = _disk_id(out)
         self._id = uuid.uuid4().hex
         self._stop = threading.Event()
+        self._guard = threading.Lock()
 
     def acquire(self) -> str | None:
         """Take the lock; returns None, or who has it.
@@ -46,7 +47,7 @@ class RemoteLock:
         """
         other = self._read()
         if other is not None and other.get("disk") != self._disk:
-            age = time.time() - self._path.stat().st_mtime
+            age = self._age_s()
             if age < EXPIRES_S:
                 return f"{other.get('host')}, process {other.get('pid')}, seen {max(0, age):.0f} s ago"
         if other is not None or not self._path.create_bytes(self._content()):
@@ -63,15 +64,22 @@ class RemoteLock:
     def release(self) -> None:
         """Give it back; where that fails it expires."""
         self._stop.set()
-        with suppress(PrecomputeError):
+        with self._guard, suppress(PrecomputeError):
             if (self._read() or {}).get("id") == self._id:
                 self._path.unlink(missing_ok=True)
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_S):
-            with suppress(PrecomputeError):
-                if (self._read() or {}).get("id") == self._id:  # else this machine slept, and another one took over
+            with self._guard, suppress(PrecomputeError):
+                # Else it was given back meanwhile; or this machine slept, and another one took over.
+                if not self._stop.is_set() and (self._read() or {}).get("id") == self._id:
                     self._path.write_bytes(self._content())
+
+    def _age_s(self) -> float:
+        try:
+            return time.time() - self._path.stat().st_mtime
+        except FileNotFoundError:
+            return EXPIRES_S  # given back meanwhile
 
     def _content(self) -> bytes:
         owner = {"id": self._id, "disk": self._disk, "host": socket.gethostname(), "pid": os.getpid()}

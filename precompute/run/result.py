@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from precompute.dataset.manifest import BoxCounts, Manifest
 from precompute.plan.estimate import Estimate, Online, Range
@@ -100,6 +101,7 @@ class BuildResult:
                 f"{' and '.join(leak['splits'])} share the content of {leak['num_sources']} sources, e.g. "
                 f"{' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
             )
+        yield from _conflicts(manifest.conflicts, target.kind)
 
     def _head(self) -> str:
         if not any(self.rows.values()) and self.num_mended:
@@ -133,13 +135,26 @@ def _emptied(number: int) -> str:
     return f"{format_count(number, 'record')} without any: their sources have none, or all were cut off; kept"
 
 
+def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
+    if conflicts.get("num_sources"):
+        pairs = ", ".join(" = ".join(pair) for pair in conflicts["examples"][:3])
+        other = {"mask": "another mask", "boxes": "other boxes"}.get(kind, "another label")
+        yield (
+            f"{conflicts['num_sources']} sources hold the same image as another one with {other}, e.g. {pairs}: no model "
+            "can learn both"
+        )
+
+
 def describe(estimate: Estimate) -> Iterator[str]:
     """Yield what a dry run expects, a line each."""
     records, shards = format_count(estimate.num_records, "record"), format_count(estimate.num_shards, "shard")
     yield f"together: {records} in {shards}, about {_shown_bytes(estimate.num_bytes)}"
-    needed = format_bytes(round(estimate.num_bytes.high - estimate.free_bytes))
-    fits = "they fit" if estimate.fits else f"NOT ENOUGH, {needed} are missing"
-    yield f"disk: {format_bytes(estimate.free_bytes)} free: {fits}"
+    if estimate.free_bytes is None:
+        yield "disk: an object store, which shows no limit; the time to send is not in what follows"
+    else:
+        lacking = format_bytes(round(estimate.num_bytes.high - estimate.free_bytes))
+        fits = "they fit" if estimate.fits else f"NOT ENOUGH, {lacking} are missing"
+        yield f"disk: {format_bytes(estimate.free_bytes)} free: {fits}"
     wall, each = estimate.wall_s, estimate.cpu_s.mean / max(1, estimate.num_records) * 1000
     spread = f" ({format_duration(wall.low)} to {format_duration(wall.high)})" if wall.is_known else ""
     decoding = estimate.decode_s / estimate.cpu_s.mean

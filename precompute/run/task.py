@@ -23,7 +23,7 @@ from precompute.record.threads import one_opencv_thread
 from precompute.run.allocator import keep_freed_memory
 from precompute.run.files import ShardWriter, commit, write_all_whole, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
-from precompute.run.whereabouts import Whereabouts
+from precompute.run.whereabouts import KILLS, Whereabouts
 from precompute.storage.paths import as_path
 
 __all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
@@ -44,6 +44,8 @@ class Job:
         spec: What every record must be.
         pipelines: Split → pickled pipeline; the original row goes through ``"original"``.
         own_process: The worker runs nothing else, so global generators may be set.
+        names_killers: A cluster begins a task anew when its worker, which had nothing else to do, has died: the task
+            itself then finds out by which source. Elsewhere the parent does.
     """
 
     out: str
@@ -53,6 +55,7 @@ class Job:
     spec: RecordSpec
     pipelines: dict[str, bytes]
     own_process: bool
+    names_killers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,11 @@ class Task:
     skipped: list[str]
     known_bad: list[Bad] = field(default_factory=list)
 
+    @property
+    def name(self) -> str:
+        """One that no other task of the same call has, fit for a file."""
+        return f"{self.split}-{self.block:05d}-{self.rows[0][0] if self.rows else 0:04d}"
+
     def naming(self, killers: Mapping[tuple[str, str], Bad]) -> Task:
         """Return the task with those of its skipped sources named that killed workers."""
         known = [bad for (split, key), bad in killers.items() if split == self.split and key in self.skipped]
@@ -113,7 +121,7 @@ def run_task(job: Job, task: Task) -> TaskDone:
     paths = DatasetPaths(as_path(job.out))
     with one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
-        note = stack.enter_context(Whereabouts(paths.whereabouts))
+        note = stack.enter_context(Whereabouts(paths.whereabouts, task.name, alone=job.names_killers))
         threads = stack.enter_context(ThreadPoolExecutor(SYNC_THREADS))
         column, bad, counts = _write_places(job, task, writers, note, threads)
         note.leave()
@@ -138,7 +146,7 @@ def _receipts(
     """Return the receipts of finished shards, each with its sha256 and the counts of its boxes."""
     # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
     skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in column.sha256)})
-    column_sha256 = hashlib.sha256(column.to_bytes()).hexdigest()
+    column_sha256, cpu_features = hashlib.sha256(column.to_bytes()).hexdigest(), cv2.getCPUFeaturesLine()
     return [
         Receipt(
             cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
@@ -148,7 +156,7 @@ def _receipts(
             sha256=sha256,
             column_sha256=column_sha256,
             bad=[*task.known_bad, *bad],
-            cpu_features=cv2.getCPUFeaturesLine(),
+            cpu_features=cpu_features,
             boxes=boxes,
         )
         for (row, seed, variant), (writer, sha256, boxes) in zip(task.rows, shards, strict=True)
@@ -170,6 +178,10 @@ def _write_places(
     counts: list[BoxCounts | None] = [BoxCounts() if job.spec.kind == "boxes" else None for _ in writers]
     for place in task.places:
         if place.key in failed:
+            continue
+        if note.deaths[task.split, place.key] >= 2:
+            bad.append(Bad(key=place.key, reason=f"{place.image}: {KILLS}"))
+            failed.add(place.key)
             continue
         note.at(task.split, place.key)
         for writer in writers:

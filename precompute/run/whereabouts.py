@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import active_children
@@ -14,10 +15,15 @@ from time import monotonic
 from types import TracebackType
 from uuid import uuid4
 
-__all__ = ["TimeKeeper", "Whereabouts", "left_behind"]
+__all__ = ["KILLS", "Abandoned", "TimeKeeper", "Whereabouts", "died_at", "left_behind"]
 
 LOOK_EVERY_S = 0.5
+KILLS = "the worker process that tried it died, twice: out of memory, or a crash in a library"
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the latter alone, and it is as strong
+
+
+class Abandoned(Exception):  # noqa: N818 (an event, not an error)
+    """Nobody waits for this task any more."""
 
 
 class Whereabouts:
@@ -25,16 +31,30 @@ class Whereabouts:
 
     Args:
         folder: Where the notes of all workers lie.
+        task: Name of the task, fit for a file; on a cluster a lost task is begun anew by another worker.
+        alone: The process has no other task, so that the source it is at is to blame if it dies.
+
+    Attributes:
+        deaths: (split, key) → times that a process which had this task alone ended there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, task: str = "task", *, alone: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / uuid4().hex
+        self._earlier = _notes_of(folder, task)
+        self.deaths = died_at(folder, task)
+        self._path = folder / f"{task}.{uuid4().hex}"
         self._file = self._path.open("wb", buffering=0)
         self._last = ("", "")
+        self._alone = alone
 
     def at(self, split: str, key: str) -> None:
-        """Note the source that comes next."""
+        """Note the source that comes next.
+
+        Raises:
+            Abandoned: The note was taken away: the command has ended, and its task outlived it on a cluster.
+        """
+        if not self._path.exists():
+            raise Abandoned(f"{self._path}: taken away")
         self._last = split, key
         self._write(busy=True)
 
@@ -46,7 +66,7 @@ class Whereabouts:
     def _write(self, *, busy: bool) -> None:
         self._file.seek(0)
         self._file.truncate()
-        self._file.write(json.dumps([*self._last, os.getpid(), busy]).encode())
+        self._file.write(json.dumps([*self._last, os.getpid(), busy, self._alone]).encode())
 
     def __enter__(self) -> Whereabouts:
         return self
@@ -56,6 +76,9 @@ class Whereabouts:
     ) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
+        if kind is None:
+            for path in self._earlier:
+                _take_away(path)
 
 
 @dataclass(frozen=True)
@@ -64,6 +87,7 @@ class _Note:
     key: str
     process: int
     busy: bool
+    alone: bool
 
     @property
     def source(self) -> tuple[str, str]:
@@ -77,15 +101,33 @@ def _read(path: Path) -> _Note | None:
         return None  # it has not come to a source yet, or is just being written
 
 
+def _notes_of(folder: Path, task: str) -> list[Path]:
+    return list(folder.glob(f"{task}.*"))
+
+
+def died_at(folder: Path, task: str) -> Counter[tuple[str, str]]:
+    """Return (split, key) → times that a process which had the task alone ended there, by the notes of earlier ones."""
+    notes = [_read(path) for path in _notes_of(folder, task)]
+    return Counter(note.source for note in notes if note is not None and note.alone)
+
+
 def left_behind(folder: Path) -> set[tuple[str, str]]:
-    """Return (split, key) of the sources that dead workers were at, and delete their notes."""
+    """Return (split, key) of the sources that dead workers were at, and delete their notes.
+
+    Workers of a cluster may live on: they see that their notes are gone, and stop.
+    """
     found = set()
     for path in folder.glob("*"):
         note = _read(path)
         if note is not None:
             found.add(note.source)
-        path.unlink(missing_ok=True)
+        _take_away(path)
     return found
+
+
+def _take_away(path: Path) -> None:
+    with suppress(PermissionError):  # Windows, while a worker still has it open
+        path.unlink(missing_ok=True)
 
 
 class TimeKeeper:

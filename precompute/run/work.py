@@ -16,6 +16,7 @@ from precompute.run.folder import Known
 from precompute.run.grid import Grid, make_grid
 from precompute.run.task import Job
 from precompute.sources.source import Sources
+from precompute.storage.paths import absolute
 
 __all__ = ["Rows", "Unlist", "Work", "make_job", "make_workers", "work_grid"]
 
@@ -61,7 +62,7 @@ def make_job(work: Work) -> Job:
     plan, options = work.known.plan, work.options
     pickled = {split: prepared.pickled for split, prepared in work.pipelines.items()}
     return Job(
-        out=str(work.out),
+        out=str(absolute(work.out)),  # other machines have other working folders
         name=plan.name,
         generation=plan.generation,
         fingerprint=plan.fingerprint,
@@ -72,5 +73,16 @@ def make_job(work: Work) -> Job:
 
 
 def make_workers(options: BuildOptions) -> Workers:
-    """Return who runs the tasks."""
-    return Workers(jobs=options.num_jobs, backend=options.backend, task_timeout=options.task_timeout)
+    """Return who runs the tasks.
+
+    Raises:
+        BuildError: The Dask cluster cannot be reached.
+    """
+    if options.backend != "dask":
+        return Workers(jobs=options.num_jobs, backend=options.backend, task_timeout=options.task_timeout)
+    from precompute.run.cluster import num_threads  # here, for it loads Dask
+
+    address = options.address or ""
+    jobs = options.jobs or num_threads(address)
+    under_way = options.jobs or 2 * jobs  # one in hand for each, so that none waits for the next
+    return Workers(jobs=jobs, backend="dask", under_way=under_way, address=address, mixed_cpus=options.allow_mixed_cpus)

@@ -12,6 +12,7 @@ from precompute.options import BuildOptions
 from precompute.sources.box_checks import drop_empty
 from precompute.sources.detection import find_boxes
 from precompute.sources.folders import find_sources
+from precompute.sources.groups import group_by
 from precompute.sources.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 
@@ -30,8 +31,18 @@ def find(
 
     Raises:
         SourceError: They cannot be used as they are.
-        UsageError: Both or neither were given.
+        UsageError: Both or neither were given, or an option does not fit them.
     """
+    sources = _read(source, options, lists)
+    given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
+    if given and sources.kind != "mask":
+        raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
+    return group_by(sources, options.group_by)
+
+
+def _read(
+    source: str | Path | Iterable[Source] | None, options: BuildOptions, lists: Mapping[str, Any] | None
+) -> Sources:
     if lists:
         if source is not None:
             raise UsageError(f"source: give a folder or the lists {', '.join(lists)}, not both.")

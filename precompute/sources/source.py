@@ -22,7 +22,7 @@ class Source:
 
     Attributes:
         key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
-        image: Path of the image file.
+        image: Path of the image file, or its URL in an object store.
         mask: Path of the mask file, the class id in each pixel; None when there is a label instead.
         label: Class name, or class index into ``class_names``; a list, tuple or set of them, which may be empty, where
             images have several labels; None when there is a mask instead.

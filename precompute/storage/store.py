@@ -16,7 +16,7 @@ from typing import Any
 
 from precompute.errors import PrecomputeError, StorageError, UsageError
 
-__all__ = ["LOST", "explained", "filesystem", "read_options", "whole_file_options"]
+__all__ = ["LOST", "explained", "filesystem", "read_options", "write_options"]
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 KEPT = "What was finished is kept: run the same command again."
@@ -55,13 +55,13 @@ def _made(scheme: str, process: int) -> Any:
         ) from error
 
 
-def whole_file_options(scheme: str) -> dict[str, Any]:
-    """Return arguments for moving whole files between a store and a disk with little memory."""
+def write_options(scheme: str) -> dict[str, Any]:
+    """Return arguments for sending a file with little memory."""
     return dict(S3_OPTIONS) if EXTRAS.get(scheme) == "s3" else {}
 
 
 def read_options(scheme: str) -> dict[str, Any]:
-    """Return arguments for reading an object in one request: s3fs would ask for its size before."""
+    """Return arguments for reading an object in one request: s3fs would ask for its size, and read parts of it."""
     return {"max_concurrency": 1} if EXTRAS.get(scheme) == "s3" else {}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from precompute.errors import StorageError, UsageError
 from precompute.storage.paths import RemotePath, is_remote
-from precompute.storage.store import explained, filesystem, whole_file_options
+from precompute.storage.store import explained, filesystem, read_options, write_options
 
 __all__ = [
     "copy_object",
@@ -52,7 +52,7 @@ def upload(source: Path, target: RemotePath) -> None:
     """
     size = source.stat().st_size
     with explained(str(target), writing=True):
-        filesystem(target.scheme).put_file(str(source), target.location, **whole_file_options(target.scheme))
+        filesystem(target.scheme).put_file(str(source), target.location, **write_options(target.scheme))
     stored = target.stat().st_size
     if stored != size:
         raise StorageError(f"{target}: {size} bytes were sent, the store holds {stored}. Run the same command again.")
@@ -66,7 +66,8 @@ def download(source: RemotePath, target: Path) -> None:
         StorageError: The store cannot be reached, refuses, or fails.
     """
     with explained(str(source)):
-        filesystem(source.scheme).get_file(source.location, str(target), **whole_file_options(source.scheme))
+        # In one stream: s3fs takes up a stream that was cut where it was, and gives up on parts.
+        filesystem(source.scheme).get_file(source.location, str(target), **read_options(source.scheme))
 
 
 @contextmanager

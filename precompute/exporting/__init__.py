@@ -1,0 +1,1 @@
+"""From shards back to files that other programs read."""

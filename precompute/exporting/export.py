@@ -1,0 +1,226 @@
+"""`precompute.export`: one row back to plain files, to look at, to label, or for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from precompute.dataset.manifest import Manifest, Row
+from precompute.errors import BuildError, UsageError, first_few
+from precompute.exporting.names import Names
+from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Layout
+from precompute.reading import read_stored
+from precompute.storage.paths import as_path, is_remote, local_path
+from precompute.text import format_bytes, format_count
+
+__all__ = ["Exported", "export"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        folder: Where.
+        split: Of the row.
+        row: The row.
+        num_files: Top folder (a class, ``"images"``, ``"masks"``) → files in it.
+        num_bytes: Of all files, the table apart.
+        build_options: What `precompute build` has to be told of the folder, such as ``["--ignore-class", "255"]``.
+        foreign: Files in the folder that are none of the export.
+    """
+
+    folder: Path
+    split: str
+    row: Row
+    num_files: dict[str, int]
+    num_bytes: int
+    build_options: list[str]
+    foreign: int
+
+    def summary(self) -> str:
+        """Return a few lines for people."""
+        draw = "original" if self.row.original else f"seed {self.row.seed}, variant {self.row.variant}"
+        lines = [
+            f"wrote row {self.row.row} ({draw}) of {self.split} to {self.folder}: "
+            f"{format_count(sum(self.num_files.values()), 'file')}, {format_bytes(self.num_bytes)}",
+            *(f"  {name}/: {format_count(number, 'file')}" for name, number in sorted(self.num_files.items())[:10]),
+            f"  {TABLE}: what each file is",
+        ]
+        if len(self.num_files) > 10:
+            lines.insert(-1, f"  … and {len(self.num_files) - 10} more folders")
+        if self.build_options:
+            lines.append(f"  to build from it, give {shlex.join(self.build_options)}")
+        if self.foreign:
+            lines.append(f"  {format_count(self.foreign, 'other file')} in the folder stayed as they were")
+        return "\n".join(lines)
+
+
+def export(
+    out: str | Path,
+    output: str | Path,
+    *,
+    split: str = "train",
+    row: int | None = None,
+    format: str = "files",
+    overwrite: bool = False,
+) -> Exported:
+    """Write one row of a dataset as plain files, in a layout that `build` reads again.
+
+    Classes: a folder each. Masks: ``images/`` and ``masks/``. Several labels an image: ``images/``, and the labels in
+    the column `labels` of ``labels.csv``, separated by ``;``. That table is there for every target: which file is which
+    key, with its label and its draw. Files hold the stored bytes where these are JPEG or PNG; raw pixels become PNG.
+    Names come from the keys; copies of rare classes end with ``-copy1`` and so on.
+
+    Args:
+        out: The dataset's folder.
+        output: Folder to write; new or empty.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        row: Number of the row; the first listed one when None.
+        format: ``"files"``; ``"coco"``, ``"yolo"`` and ``"voc"`` are for boxes.
+        overwrite: Write into a folder that holds files. What an earlier export wrote there is removed first, files of
+            the same names are replaced, others stay.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: There is no such split, row or format, or the folder holds files.
+        DatasetError: The dataset is missing, short or altered.
+        BuildError: A file cannot be written.
+    """
+    folder = local_path(output, "output")
+    if not is_remote(as_path(out)):
+        _check_folder(Path(out), folder)
+    manifest, chosen, examples = read_stored(out, split=split, row=row)
+    _check_format(format, manifest)
+    foreign = _clear(folder, overwrite=overwrite)
+    try:
+        num_files, num_bytes, lines, written = _write(folder, FORMATS[format][manifest.target.kind], examples)
+    except OSError as error:
+        raise BuildError(
+            f"{error.filename or folder}: cannot be written: {error.strerror}. Files that are there are "
+            "whole; make space, or choose another folder, and run the same command again with --overwrite."
+        ) from error
+    return Exported(
+        folder=folder,
+        split=split,
+        row=chosen,
+        num_files=num_files,
+        num_bytes=num_bytes,
+        build_options=_build_options(manifest, lines),
+        foreign=len(foreign - written),
+    )
+
+
+# Before the first file.
+
+
+def _check_format(format: str, manifest: Manifest) -> None:
+    if format not in FORMATS:
+        raise UsageError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}.")
+    kind = manifest.target.kind
+    if kind not in FORMATS[format]:
+        able = [name for name, layouts in FORMATS.items() if kind in layouts]
+        if not able:
+            raise UsageError(
+                f"format: {manifest.name} has {kind}, which are not exported; read the row in Python with "
+                "precompute.read."
+            )
+        raise UsageError(
+            f"format: {format} is for boxes, and {manifest.name} has none (its target is {kind}); use "
+            f"--format {' or '.join(able)}."
+        )
+    wrong = [name for name in manifest.target.class_names if SEPARATOR in name]
+    if kind == "multilabel" and wrong:
+        raise UsageError(
+            f"format: {TABLE} separates labels by {SEPARATOR!r}, and a label is named {wrong[0]!r}; read the row in "
+            "Python with precompute.read."
+        )
+
+
+def _check_folder(out: Path, folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"output: {folder} is a file; expected the name of a folder.")
+    dataset, target = out.resolve(), folder.resolve()
+    if target == dataset or dataset in target.parents:
+        raise UsageError(f"output: {folder} lies in the dataset {out}; choose a folder elsewhere.")
+
+
+def _clear(folder: Path, *, overwrite: bool) -> set[str]:
+    """Remove what an earlier export wrote; returns the other files, as paths below the folder."""
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if present and not overwrite:
+        shown = first_few(sorted(present))
+        raise UsageError(
+            f"output: {folder} holds files:\n{shown}\nChoose another folder, or pass --overwrite: it removes what an "
+            "earlier export wrote there, and replaces files of the same names."
+        )
+    earlier = _earlier(folder / TABLE) & present
+    for name in [*earlier, *([TABLE] if earlier else [])]:
+        (folder / name).unlink()
+    return present - earlier - {TABLE}
+
+
+def _earlier(table: Path) -> set[str]:
+    """Return the files that a table of an earlier export lists."""
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        return set()
+    named = [line[column] for line in lines for column in ("image", "mask") if line.get(column) and line.get("key")]
+    return {name for name in named if not PurePosixPath(name).is_absolute() and ".." not in name.split("/")}
+
+
+# Files.
+
+
+def _write(
+    folder: Path, layout: Layout, examples: Iterator[dict[str, Any]]
+) -> tuple[dict[str, int], int, list[dict[str, Any]], set[str]]:
+    """Write all files and last the table; returns files by top folder, bytes, lines of the table, and paths."""
+    names, counts, num_bytes, lines, written = Names(), Counter[str](), 0, [], {TABLE}
+    for example in examples:
+        made = layout(example, names)
+        for name, content in made.files.items():
+            _write_file(folder / name, content)
+            counts[name.partition("/")[0]] += 1
+            num_bytes += len(content)
+            written.add(name)
+        lines.append(made.line)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(lines[0]) if lines else ["image"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    _write_file(folder / TABLE, text.getvalue().encode())
+    return dict(counts), num_bytes, lines, written
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    """A file has its name when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meanwhile = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        meanwhile.write_bytes(content)
+        meanwhile.replace(path)
+    except BaseException:
+        meanwhile.unlink(missing_ok=True)
+        raise
+
+
+def _build_options(manifest: Manifest, lines: list[dict[str, Any]]) -> list[str]:
+    """Return what a build cannot find out from the files."""
+    target = manifest.target
+    options = [] if target.ignore_class is None else ["--ignore-class", str(target.ignore_class)]
+    sorted_anyway = target.kind == "class" and target.class_names == sorted({line["label"] for line in lines})
+    if target.class_names and not sorted_anyway and not any("," in name for name in target.class_names):
+        return [*options, "--class-names", ",".join(target.class_names)]
+    return [*options, "--num-classes", str(target.num_classes)] if target.kind == "mask" else options

@@ -1,0 +1,89 @@
+"""One record as plain files, in a layout that `precompute build` reads again.
+
+A layout is a function of an example and the names in use that returns its files and its line of the table. A new target
+needs one more function, and its line in FORMATS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from precompute.exporting.names import Names, safe_name, safe_path
+from precompute.record.pixels import encode_image, encode_mask
+
+__all__ = ["FORMATS", "SEPARATOR", "TABLE", "Export", "Layout"]
+
+TABLE = "labels.csv"
+SEPARATOR = ";"  # between the labels of one image
+SUFFIXES = {"jpeg": ".jpg", "png": ".png"}
+
+Example = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What becomes of one record.
+
+    Attributes:
+        files: Path below the folder, posix → content.
+        line: Its line of the table: column → value.
+    """
+
+    files: dict[str, bytes]
+    line: dict[str, Any]
+
+
+def class_files(example: Example, names: Names) -> Export:
+    """A folder a class, `animals/cat/1.jpg`; whatever else the key holds is part of the file's name."""
+    folder = "/".join(map(safe_name, example["class_name"].split("/")))
+    rest = example["key"].removeprefix(f"{example['class_name']}/")
+    suffix, content = _image(example)
+    path = names.unique(f"{folder}/{safe_name(rest)}{_copy(example)}") + suffix
+    return Export(files={path: content}, line=_line(example, image=path, label=example["class_name"]))
+
+
+def mask_files(example: Example, names: Names) -> Export:
+    """Images and masks of equal names, `images/a.jpg` and `masks/a.png`."""
+    suffix, content = _image(example)
+    path = names.unique(safe_path(example["key"]) + _copy(example))
+    image, mask = f"images/{path}{suffix}", f"masks/{path}.png"
+    return Export(files={image: content, mask: _mask(example)}, line=_line(example, image=image, mask=mask))
+
+
+def multilabel_files(example: Example, names: Names) -> Export:
+    """Images alone, `images/a.jpg`: their labels are in the table."""
+    suffix, content = _image(example)
+    image = f"images/{names.unique(safe_path(example['key']) + _copy(example))}{suffix}"
+    labels = SEPARATOR.join(example["class_names"])
+    return Export(files={image: content}, line=_line(example, image=image, labels=labels))
+
+
+Layout = Callable[[Example, Names], Export]
+FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
+    "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files},
+    "coco": {},
+    "yolo": {},
+    "voc": {},
+}
+
+
+def _line(example: Example, **columns: str) -> dict[str, Any]:
+    return {**columns, **{name: example[name] for name in ("key", "copy", "seed", "variant")}}
+
+
+def _image(example: Example) -> tuple[str, bytes]:
+    """Return suffix and content: the stored bytes where they are a file."""
+    if example["format"] == "raw":
+        return ".png", encode_image(example["image"], "png", 95)
+    return SUFFIXES[example["format"]], example["encoded"]
+
+
+def _mask(example: Example) -> bytes:
+    content: bytes = example["mask_encoded"]
+    return encode_mask(example["mask"], "png") if example["mask_format"] == "raw" else content
+
+
+def _copy(example: Example) -> str:
+    return f"-copy{example['copy']}" if example["copy"] else ""

@@ -1,0 +1,179 @@
+"""`train bench`: how fast this machine reads a dataset and takes steps, and which of the two a training waits for."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from precompute.dataset.manifest import Manifest
+from precompute.errors import DatasetError
+from train.bench_options import BenchOptions
+from train.checkpoint import TrainingState
+from train.compiled import compile_model, make_network
+from train.data import explained, load_train
+from train.options import FitOptions
+from train.start import require_tensorflow
+from train.tasks import Task, make_task
+
+__all__ = ["BenchResult", "StepClock", "bench"]
+
+WARM_UP = 3  # steps before the clock: TensorFlow compiles in the first and settles in the next
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchResult:
+    """What was measured on this machine.
+
+    Attributes:
+        loader: Images read a second from files, with nothing else going on.
+        memory: The same from rows that are held in memory; None where they are not.
+        step: Images trained on a second, of a batch that is in memory.
+        together: Images a second of training from files, as in a first epoch.
+        is_held: Rows are held in memory after their first reading.
+        why_held: Why, or why not.
+        model: Name and size.
+        batch_size: Images a step.
+    """
+
+    loader: float
+    memory: float | None
+    step: float
+    together: float
+    is_held: bool
+    why_held: str
+    model: str
+    batch_size: int
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast as the step the loader is, after the first epochs."""
+        return (self.memory or self.loader) / self.step
+
+    @property
+    def bound(self) -> str:
+        """What a training waits for: ``"input-bound"`` or ``"compute-bound"``."""
+        return "input-bound" if self.ratio < 1 else "compute-bound"
+
+
+def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResult:
+    """Time reading, training on a batch in memory, and both together, each alone on the machine.
+
+    Nothing is written, and no weights are kept.
+
+    Args:
+        dataset: Folder that `precompute` has written.
+        options: Of the training that is meant.
+
+    Raises:
+        UsageError: An option does not fit the dataset.
+        DatasetError: The dataset cannot be read.
+    """
+    options = options or BenchOptions()
+    require_tensorflow()
+    dataset, manifest = Path(dataset), Manifest.load(dataset)
+    if "train" not in manifest.splits:
+        raise DatasetError(f"{dataset}: there is no train split, only {', '.join(manifest.splits)}.")
+    fit = options.as_fit()
+    task = make_task(manifest, ignore_class=fit.ignore_class)
+    task.check_options(fit)
+    with explained(dataset, task):
+        return _measure(dataset, manifest, task, fit, options)
+
+
+def _measure(dataset: Path, manifest: Manifest, task: Task, fit: FitOptions, options: BenchOptions) -> BenchResult:
+    streamed, _ = load_train(dataset, manifest, task, dataclasses.replace(fit, cache="off"), TrainingState())
+    chosen, epoch_row = load_train(dataset, manifest, task, fit, TrainingState())
+    plan = epoch_row.cache_plan
+    loader = _reading(_epochs(streamed), options)
+    memory = None
+    if plan.holds:
+        epoch_row.on_epoch_begin(0)  # one row, again and again
+        memory = _reading(_epochs(chosen), options)
+    batch, num_images = next(iter(streamed)), manifest.splits["train"].num_records
+    keras.utils.set_random_seed(fit.seed)
+    network = make_network(task, fit, started=False)
+    model = compile_model(network, task, fit, steps=options.steps)
+    num_steps, size = int(streamed.cardinality()), int(batch[0].shape[0])
+    in_memory = tf.data.Dataset.from_tensors(batch).repeat(num_steps)
+    return BenchResult(
+        loader=loader,
+        memory=memory,
+        step=_training(model, in_memory, num_steps * size, options),
+        together=_training(model, streamed, num_images, options),
+        is_held=plan.holds,
+        why_held=plan.reason,
+        model=f"{task.model_name(fit)}, {model.count_params() / 1e6:.2f} million parameters",
+        batch_size=fit.batch_size,
+    )
+
+
+def _epochs(dataset: Any) -> Iterator[Any]:
+    while True:
+        yield from dataset
+
+
+def _reading(batches: Iterator[Any], options: BenchOptions) -> float:
+    """Return images a second, the first batch left out: files are opened for it, and threads started."""
+    next(batches)
+    began, num_images, num_batches = time.perf_counter(), 0, 0
+    while num_batches < options.steps and time.perf_counter() - began < options.seconds:
+        num_images += int(next(batches)[0].shape[0])
+        num_batches += 1
+    return num_images / (time.perf_counter() - began)
+
+
+def _training(model: Any, dataset: Any, num_images: int, options: BenchOptions) -> float:
+    clock = StepClock(options, num_images)
+    while not clock.is_over:
+        model.fit(dataset, epochs=1, shuffle=False, verbose=0, callbacks=[clock])
+    return clock.num_images / clock.measured_s
+
+
+class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Counts images and seconds of steps after the first few, and ends a training when there are enough.
+
+    It is no `async_safe` callback, so that Keras waits for each step's numbers: a step that has ended has ended on a
+    GPU, too.
+
+    Args:
+        options: How many are enough.
+        num_images: Of an epoch; its last step has what is left of them.
+        clock: Seconds.
+    """
+
+    def __init__(self, options: BenchOptions, num_images: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        super().__init__()
+        self._options, self._of_epoch, self._clock = options, num_images, clock
+        self._before = WARM_UP
+        self._began = 0.0
+        self._num_steps = self.num_images = 0
+        self.measured_s = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Enough was measured."""
+        return self._num_steps >= self._options.steps or self.measured_s >= self._options.seconds
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock: an epoch's first batch takes longer, and that belongs to it."""
+        self._began = self._clock()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Count a step, or leave it out as one of the first."""
+        now = self._clock()
+        if self._before:
+            self._before -= 1
+        else:
+            size = self._options.batch_size
+            self._num_steps += 1
+            self.num_images += min(size, self._of_epoch - batch * size)
+            self.measured_s += now - self._began
+        self._began = now
+        self.model.stop_training = self.is_over

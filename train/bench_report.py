@@ -1,0 +1,94 @@
+"""What `train bench` says: what was measured, which of loader and step a training waits for, what to change."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import tensorflow as tf
+
+from precompute.dataset.manifest import Manifest
+from train.bench import BenchResult
+from train.bench_options import BenchOptions
+
+__all__ = ["advise", "describe"]
+
+LEVEL = 1.1  # below that a loader is hardly faster than the step: small changes decide who waits
+RAW_IS_FASTER = 2.5  # than JPEG with PNG masks, in images read (scripts/bench_read.py)
+
+
+def describe(result: BenchResult, dataset: Path, manifest: Manifest, options: BenchOptions) -> list[str]:
+    """Return the lines of the report."""
+    image, size = manifest.image, options.batch_size
+    num_gpus = len(tf.config.list_logical_devices("GPU"))
+    if result.memory is None:
+        memory = f"not held in memory ({result.why_held})"
+    else:
+        memory = f"{_rate(result.memory, size)} from rows held in memory ({result.why_held})"
+    slower = ", each on the same cores" if not num_gpus else ""
+    than = f"{result.ratio:.3g} times as fast as the step"
+    return [
+        f"dataset     {dataset}: {image.height}×{image.width}, {image.encoding}, {manifest.target.kind}",
+        f"machine     {os.cpu_count()} cores, {num_gpus or 'no'} GPU{'s' * (num_gpus > 1)}",
+        f"model       {result.model}, {size} images a step",
+        f"loader      {_rate(result.loader, size)} from files",
+        f"            {memory}",
+        f"step        {_rate(result.step, size)} on a batch that is in memory",
+        f"together    {_rate(result.together, size)} from files{slower}",
+        f"{result.bound}: the loader is {than}",
+        *(f"- {line}" for line in advise(result, manifest, options)),
+    ]
+
+
+def _rate(images_per_second: float, batch_size: int) -> str:
+    return f"{images_per_second:,.0f} images/s, {1000 * batch_size / images_per_second:,.3g} ms a batch,"
+
+
+def advise(result: BenchResult, manifest: Manifest, options: BenchOptions) -> list[str]:
+    """Return what to change, the most worthwhile first."""
+    if result.bound == "compute-bound":
+        return _advise_compute(result, manifest)
+    return _advise_input(result, manifest, options)
+
+
+def _advise_input(result: BenchResult, manifest: Manifest, options: BenchOptions) -> list[str]:
+    advice = []
+    first = manifest.splits["train"].rows[0]
+    image = manifest.image
+    if image.encoding != "raw":
+        now = first.num_bytes / max(1, first.num_records)
+        raw = image.height * image.width * (image.channels + (manifest.target.kind == "mask"))
+        advice.append(
+            f"raw records are read about {RAW_IS_FASTER:g} times as fast as JPEG with masks, and take {raw / now:.1f} "
+            "times the disk: precompute build --image-format raw"
+        )
+    if not result.is_held:
+        advice.append(
+            "--cache auto holds decoded rows in memory"
+            if options.cache == "off"
+            else f"fewer rows can be held in memory, where reading costs next to nothing (now: {result.why_held})"
+        )
+    if options.fresh != "off":
+        advice.append("--fresh off saves the moves that are drawn at each reading, if there are rows enough")
+    cores = os.cpu_count()
+    advice.append(f"more cores: decoding takes all {cores} that are here, and grows with them")
+    return advice
+
+
+def _advise_compute(result: BenchResult, manifest: Manifest) -> list[str]:
+    advice = []
+    if result.ratio < LEVEL:
+        advice.append("loader and step are about level: a faster step would wait for the loader")
+    else:
+        advice.append("the loader keeps up: nothing is to be won in reading or augmenting")
+    if manifest.image.encoding == "raw" and result.ratio > 2 * RAW_IS_FASTER:
+        advice.append(
+            "JPEG would be fast enough, too, for a fraction of the disk: precompute build --image-format jpeg"
+        )
+    if result.together < 0.9 * result.step and result.ratio >= LEVEL:
+        advice.append("the model runs on the cores that decode: a GPU would leave them to the loader")
+    if tf.config.list_logical_devices("GPU"):
+        advice.append("a faster step: --precision mixed_float16 on recent GPUs, a larger --batch-size, --devices all")
+    else:
+        advice.append("a faster step: a GPU, a smaller model (--base-channels), smaller images")
+    return advice
