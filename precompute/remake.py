@@ -88,7 +88,7 @@ class Remaker:
 
     def _source_path(self, name: str) -> Path:
         """Return where a source lies; where it has a root, never outside."""
-        path = self._root / name
+        path = self._root / name if self._root.parts else as_path(name)
         if self._root.parts and (".." in PurePosixPath(name).parts or not path.is_relative_to(self._root)):
             raise DatasetError(f"{self._out}: the list of sources names {name!r}, which is not below {self._root}.")
         return path

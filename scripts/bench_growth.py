@@ -261,7 +261,7 @@ def cells(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     out = folder / "proven"
     steps = in_own_process("proven", str(data), str(out), given.cell_rows, given.jobs)
     print(f"\nA build that finds {steps.pop('cells'):,} cells proven:\n")
-    print_table(["step", "seconds"], list(steps.items()))
+    print_table(["step", "seconds", "of CPU"], [[name, *figures] for name, figures in steps.items()])
     return dict(steps)
 
 
@@ -290,7 +290,8 @@ def measure_proven(data: str, out: str, rows: int, jobs: int) -> Any:
     ]:
         setattr(owner, name, timed(step, getattr(owner, name), taken))
     precompute.build(data, out, variants=rows + 1, **options)
-    return {"cells": num_cells, **{name.removesuffix(" s"): s for name, s in taken.items() if name.endswith(" s")}}
+    steps = [name for name in taken if not name.endswith(" s")]
+    return {"cells": num_cells, **{name: [taken[f"{name} s"], taken[name]] for name in steps}}
 
 
 def make_up(grid: Grid, rows: list[RowPlan]) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import albumentations as A
 import numpy as np
 import pytest
 from drawn import draw_classes, draw_pairs, options, pipeline, rows_of, save, shard_hashes
+from numpy.typing import NDArray
 
 import precompute
 from precompute.dataset.manifest import Manifest, read_row_file
@@ -274,7 +276,10 @@ def test_leaks_between_splits_are_reported(tmp_path: Path, capfd: pytest.Capture
 def test_two_keys_with_one_source_id_are_refused(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from precompute.plan import make
 
-    monkeypatch.setattr(make, "source_id", lambda key: 7 if key in ("s003", "s011") else int(key[1:]) + 100)
+    def ids(keys: Sequence[str]) -> NDArray[np.uint64]:
+        return np.array([7 if key in ("s003", "s011") else int(key[1:]) + 100 for key in keys], np.uint64)
+
+    monkeypatch.setattr(make, "source_ids", ids)
     with pytest.raises(SourceError, match="the keys 's003' and 's011' have the same image/source_id"):
         precompute.build(pairs, tmp_path / "out", **options())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from precompute.errors import DatasetError
@@ -30,10 +30,13 @@ any_text = st.text(st.characters(), max_size=6)  # half of a surrogate pair too:
 names = st.text(st.sampled_from('ab"\\é漢😀 /.-'), min_size=1, max_size=6)
 sha256 = st.binary(min_size=32, max_size=32).filter(any).map(bytes.hex)
 
+some = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 # Texts.
 
 
+@some
 @given(texts=st.lists(any_text, max_size=30), more=any_text, data=st.data())
 def test_texts_are_a_list(texts: list[str], more: str, data: st.DataObject) -> None:
     column = Texts(texts)
@@ -58,6 +61,7 @@ def test_texts_longer_than_a_chunk(size: int) -> None:
     assert list(column) == texts and column[CHUNK - 2 : CHUNK + 2] == texts[CHUNK - 2 : CHUNK + 2]
 
 
+@some
 @given(digests=st.lists(st.none() | sha256, max_size=10), data=st.data())
 def test_digests_are_a_list(digests: list[str | None], data: st.DataObject) -> None:
     column = Digests()
@@ -70,6 +74,7 @@ def test_digests_are_a_list(digests: list[str | None], data: st.DataObject) -> N
     assert list(Digests(3)) == [None] * 3
 
 
+@some
 @given(
     keys=st.lists(st.one_of(any_text, st.just("a/../b"), st.just("/a"), st.just("x" * 1100), st.just(3)), max_size=8)
 )
@@ -86,6 +91,7 @@ def test_keys_looked_at_together_are_judged_like_each_alone(keys: list[Any]) -> 
 # Places.
 
 
+@some
 @given(keys=st.lists(names, unique=True, max_size=20), data=st.data())
 def test_places_are_sorted_by_their_hashes(keys: list[str], data: st.DataObject) -> None:
     copies = data.draw(st.lists(st.integers(1, 3), min_size=len(keys), max_size=len(keys)))
@@ -101,6 +107,7 @@ def test_places_are_sorted_by_their_hashes(keys: list[str], data: st.DataObject)
     assert place_order(iter(keys), iter(copies)).pairs() == order_places(keys, copies)
 
 
+@some
 @given(messages=st.lists(st.binary(max_size=5)), size=st.sampled_from([8, 16]))
 def test_hashes_order_as_digests_do(messages: list[bytes], size: int) -> None:
     plain = [blake2b(message, digest_size=size, person=b"some use").digest() for message in messages]
@@ -108,6 +115,7 @@ def test_hashes_order_as_digests_do(messages: list[bytes], size: int) -> None:
     assert [row.astype(">u8").tobytes() for row in found] == plain
 
 
+@some
 @given(keys=st.lists(names, max_size=20))
 def test_source_ids_are_those_of_the_records(keys: list[str]) -> None:
     assert source_ids(keys).tolist() == [source_id(key) for key in keys]
@@ -168,7 +176,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("lists")
 
 
-@settings(max_examples=40, deadline=None)
+@some
 @given(sources=some_sources(), data=st.data())
 def test_lists_hold_what_json_would_write(folder: Path, sources: Sources, data: st.DataObject) -> None:
     positions = list(sources.of_split("train"))
@@ -188,7 +196,7 @@ def test_lists_hold_what_json_would_write(folder: Path, sources: Sources, data: 
     assert listing.get("no such key") is None
 
 
-@settings(max_examples=40, deadline=None)
+@some
 @given(sources=some_sources())
 def test_sources_come_back_from_their_list(folder: Path, sources: Sources) -> None:
     stored = listed(folder, sources)
@@ -203,7 +211,7 @@ def test_sources_come_back_from_their_list(folder: Path, sources: Sources) -> No
         sources.position("zz")
 
 
-@settings(max_examples=40, deadline=None)
+@some
 @given(old=some_sources(), new=some_sources(), mended=st.sets(names, max_size=3))
 def test_differences_are_those_of_each_entry(folder: Path, old: Sources, new: Sources, mended: set[str]) -> None:
     was = {key: (old.splits[i], plain_entry(old, i)) for i, key in enumerate(old.keys)}
@@ -242,7 +250,7 @@ def test_lists_that_no_build_writes_are_refused(tmp_path: Path, lines: list[str]
         read_listing(tmp_path / "list")
 
 
-@settings(max_examples=40, deadline=None)
+@some
 @given(sources=some_sources(splits=("train",)), data=st.data())
 def test_places_sent_to_a_worker_are_those_of_the_block(folder: Path, sources: Sources, data: st.DataObject) -> None:
     known = data.draw(st.lists(st.none() | sha256, min_size=len(sources), max_size=len(sources)))

@@ -135,13 +135,13 @@ def test_other_words_are_refused(out: Path, cache: Any) -> None:
 # Nothing else changes
 
 
-@pytest.mark.parametrize("windows", ["one", "several"])
+@pytest.mark.parametrize("groups", ["one", "several"])
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("rows", ["cycle", "follow", "all", [2, 2, 1]], ids=str)
 def test_the_order_is_that_of_the_files(
-    out: Path, rows: Any, shuffle: bool, windows: str, monkeypatch: pytest.MonkeyPatch
+    out: Path, rows: Any, shuffle: bool, groups: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if windows == "several":
+    if groups == "several":
         monkeypatch.setattr(order, "GROUP_SHARDS", 2)
         monkeypatch.setattr(order, "BUFFER_BYTES", 5_000)
     given = {"batch_size": 5, "rows": rows, "shuffle": shuffle, "shuffle_seed": 3, "fresh": "auto"}

@@ -29,8 +29,8 @@ def stored(out: Path) -> Stored:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_groups_and_windows() -> Any:
-    """Two shards a group and a few records a window, so that a row of four shards has several of each."""
+def small_groups() -> Any:
+    """Two shards a group and a few records in the buffer, so that a row of four shards has several groups."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(order, "GROUP_SHARDS", 2)
         patch.setattr(order, "BUFFER_BYTES", 5_000)
@@ -90,7 +90,7 @@ def test_a_start_behind_the_end_is_refused(out: Path) -> None:
         precompute.load(out, batch_size=8, start_batch=5)
 
 
-def test_windows_and_groups_are_mixed(out: Path, stored: Stored) -> None:
+def test_groups_are_mixed(out: Path, stored: Stored) -> None:
     orders = [[key for _, key in stored.epoch(precompute.load(out, shuffle_seed=seed))] for seed in range(2)]
     assert orders[0] != orders[1]
     assert all(sorted(keys) == stored.keys["train"] for keys in orders)

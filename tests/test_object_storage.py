@@ -116,6 +116,9 @@ def test_lists_of_urls(url: str, local: Path, photos: str, tmp_path: Path) -> No
         files_of(tmp_path / "shards")["data/g0001/rows/train_r0001.json"]
         == (local / "shards/data/g0001/rows/train_r0001.json").read_bytes()
     )
+    mixed = {"images": lists["images"], "masks": [local / "photos/masks" / name for name in names]}
+    build(None, tmp_path / "mixed", **mixed, keys=keys)
+    assert precompute.verify(tmp_path / "mixed", sources=3).problems == []
     lists["masks"][3] += ".gone"
     with pytest.raises(SourceError, match=r"1 of 24 files cannot be found:\n  s3://bucket/photos/masks/s003.png.gone"):
         build(None, tmp_path / "other", **lists, keys=keys)

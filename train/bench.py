@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError
+from precompute.storage.paths import as_path
 from train.bench_options import BenchOptions
 from train.checkpoint import TrainingState
 from train.compiled import compile_model, make_network
@@ -77,7 +78,7 @@ def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResu
     """
     options = options or BenchOptions()
     require_tensorflow()
-    dataset, manifest = Path(dataset), Manifest.load(dataset)
+    dataset, manifest = as_path(dataset), Manifest.load(dataset)
     if "train" not in manifest.splits:
         raise DatasetError(f"{dataset}: there is no train split, only {', '.join(manifest.splits)}.")
     fit = options.as_fit()

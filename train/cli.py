@@ -137,11 +137,12 @@ def _bench(parsed: argparse.Namespace) -> int:
     options = BenchOptions.from_arguments(parsed)
     _load_tensorflow()
     from precompute.dataset.manifest import Manifest
+    from precompute.storage.paths import as_path
     from train.bench import bench
     from train.bench_report import describe
 
     result = bench(parsed.dataset, options)
-    for line in describe(result, Path(parsed.dataset), Manifest.load(Path(parsed.dataset)), options):
+    for line in describe(result, as_path(parsed.dataset), Manifest.load(parsed.dataset), options):
         _say(line)
     return 0
 

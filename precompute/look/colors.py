@@ -11,6 +11,7 @@ from precompute.options import BuildOptions
 from precompute.record.mask_files import count_colors, unpacked_color
 from precompute.record.pixels import decode_colors
 from precompute.sources.find import find, limit_sources
+from precompute.storage.paths import local_path
 
 __all__ = ["find_colors", "write_colors"]
 
@@ -32,7 +33,7 @@ def write_colors(source: str | Path, output: str | Path, options: BuildOptions, 
         SourceError: There are no masks, or they hold too many colours to be classes.
         BadSourcesError: Masks cannot be read.
     """
-    path = Path(output)
+    path = local_path(output, "output")
     if path.suffix.lower() != ".json":
         raise UsageError(f"output: expected the name of a JSON file, such as colors.json, got {path}.")
     if path.exists() and not overwrite:
