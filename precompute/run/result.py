@@ -140,8 +140,8 @@ def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
         pairs = ", ".join(" = ".join(pair) for pair in conflicts["examples"][:3])
         other = {"mask": "another mask", "boxes": "other boxes"}.get(kind, "another label")
         yield (
-            f"{conflicts['num_sources']} sources hold the same image as another one with {other}, e.g. {pairs}: no model "
-            "can learn both"
+            f"{conflicts['num_sources']} sources hold the same image as another one with {other}, e.g. {pairs}: no "
+            "model can learn both"
         )
 
 
