@@ -27,7 +27,7 @@ def put_tree(folder: Path, url: str) -> str:
 
 def files_of(folder: Path) -> dict[str, bytes]:
     """Return the content of all files that a local folder holds for readers."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and ".build" not in path.parts]
+    paths = [path for path in folder.rglob("*") if path.is_file() and not {".build", ".leases"} & {*path.parts}]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 

@@ -167,7 +167,7 @@ def test_the_callers_generators_stay_as_they_are() -> None:
 
 
 def size_of(*transforms: Any, num_sources: int = 3, height: int = 24, width: int = 20) -> tuple[int, int]:
-    sample = Sample(split="train", decoded=some_sources(num_sources, height, width), rejected=[])
+    sample = Sample(split="train", decoded=some_sources(num_sources, height, width), rejected=[], unlisted=[])
     found = survey(sample, prepare(A.Compose([*transforms]), "train").pickled, SPEC)
     return found.height, found.width
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from drawn import draw_classes, options
+from fsspec.registry import _registry
 
 import precompute
 from precompute.errors import StorageError, UsageError
@@ -147,6 +148,7 @@ def test_without_fsspec_local_files_are_as_ever(tmp_path: Path, monkeypatch: pyt
 
 def test_without_the_package_of_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(_registry, "s3", raising=False)
     stores._made.cache_clear()
     with pytest.raises(UsageError, match=r"s3://: a package .* is not installed .*: pip install 'augment-once\[s3\]'"):
         as_path("s3://bucket/x").exists()

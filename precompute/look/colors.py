@@ -12,6 +12,7 @@ from precompute.record.mask_files import count_colors, unpacked_color
 from precompute.record.pixels import decode_colors
 from precompute.sources.find import find, limit_sources
 from precompute.storage.paths import local_path
+from precompute.text import format_count
 
 __all__ = ["find_colors", "write_colors"]
 
@@ -42,8 +43,8 @@ def write_colors(source: str | Path, output: str | Path, options: BuildOptions, 
     write_mask_colors(path, found)
     unnamed = sum(str(color.name).startswith("unnamed ") for color in found)
     return (
-        f"{path}: {len(found)} colours of {num_masks:,} masks, {unnamed} of them without a class; put class names in "
-        "their place (several colours may be one class), then build with --mask-colors"
+        f"{path}: {format_count(len(found), 'colour')} of {format_count(num_masks, 'mask')}, {unnamed} without a "
+        "class; put class names in their place (several colours may be one class), then build with --mask-colors"
     )
 
 

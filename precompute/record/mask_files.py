@@ -28,7 +28,7 @@ class UnlistedColors(RejectedSource):
         most = sorted(counts, key=lambda color: -counts[color])[:5]
         shown = ", ".join(f"{unpacked_color(color)} ({counts[color]:,} pixels)" for color in most)
         super().__init__(
-            f"{where}holds {len(counts):,} colours that --mask-colors does not list: {shown}"
+            f"{where}holds colours that --mask-colors does not list ({len(counts):,} of them): {shown}"
             f"{' …' if len(counts) > len(most) else ''}"
         )
 
