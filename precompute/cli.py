@@ -37,6 +37,10 @@ PREVIEW_OPTIONS = (
     "mask_colors",
     "ignore_class",
     "mask_fill",
+    "annotations",
+    "drop_empty",
+    "min_visibility",
+    "min_area",
     "limit",
 )
 COLOR_OPTIONS = (

@@ -173,6 +173,17 @@ class BuildOptions:
         "or 0 as written",
         choices=MASK_FILLS,
     )
+    annotations: str | None = _option(
+        None,
+        "boxes: file or folder of the annotations, where it is not found: a COCO JSON, a folder of Pascal VOC xml or "
+        "of YOLO txt, or YOLO's data.yaml",
+        metavar="PATH",
+    )
+    drop_empty: bool = _option(False, "leave out images that have no boxes; they are kept by default")
+    min_visibility: float = _option(
+        0.0, "boxes: share of its area that each transform must leave of a box, 0 to 1, or it falls out", parse=float
+    )
+    min_area: float = _option(0.0, "boxes: pixels that must be left of a box, or it falls out", parse=float)
     include_original: bool = _option(False, "one more row: training sources through the validation pipeline")
     class_copies: dict[str, int] = field(
         default_factory=dict,
@@ -237,6 +248,8 @@ class BuildOptions:
         self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)
         self._check_choice("check", ("sizes", "full"))
+        self._check_number("min_visibility", 0, 1)
+        self._check_number("min_area", 0)
         self.allowed_bad(100)
         self._check_timeout()
         if self.image_size is not None:
@@ -292,6 +305,12 @@ class BuildOptions:
             return
         if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
             expected = f"an integer from {low} to {high}" if high is not None else f"an integer of {low} or more"
+            raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+    def _check_number(self, name: str, low: float, high: float = float("inf")) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
             raise UsageError(f"{name}: expected {expected}, got {value!r}.")
 
     def _read_colors(self) -> None:

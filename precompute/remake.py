@@ -9,8 +9,9 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
-from precompute.plan.listing import Listing, label_of, read_listing
+from precompute.plan.listing import Listing, boxes_of_entry, label_of, read_listing
 from precompute.plan.make import complete_pipelines
+from precompute.record.box_rules import BoxRules
 from precompute.record.mask_files import packed_colors
 from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.record.pipeline_files import load_pipelines
@@ -78,7 +79,7 @@ class Remaker:
             raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
         image = self._source_path(entry["image"])
         mask = self._source_path(entry["mask"]) if "mask" in entry else None
-        source = decode_source(key, image, mask, label_of(entry), self._spec)
+        source = decode_source(key, image, mask, label_of(entry), self._spec, boxes_of_entry(entry))
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
         if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):
@@ -165,6 +166,13 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
     )
 
 
+def _stored_rules(manifest: Manifest) -> BoxRules | None:
+    if manifest.target.kind != "boxes":
+        return None
+    pixels = manifest.settings["pixels"]
+    return BoxRules(min_visibility=pixels.get("min_visibility", 0.0), min_area=pixels.get("min_area", 0.0))
+
+
 def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple[dict[str, Prepared], list[str]]:
     """Prepare pipelines as those of a dataset were.
 
@@ -181,9 +189,12 @@ def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple
     """
     stored = manifest.settings["pixels"]["pipelines"]
     size = (manifest.image.height, manifest.image.width)
+    rules = _stored_rules(manifest)
     for fill in dict.fromkeys((manifest.target.ignore_class, None)):  # what was chosen shows in what is stored
         found = load_pipelines(given, size, mask_fill=fill)
-        prepared = {split: prepare(pipeline, split, mask_fill=fill) for split, pipeline in found.items()}
+        prepared = {
+            split: prepare(pipeline, split, mask_fill=fill, box_rules=rules) for split, pipeline in found.items()
+        }
         pipelines = complete_pipelines(prepared, list(splits), manifest.image)
         other = [split for split in splits if pipelines[split].description != stored.get(split)]
         if not other:

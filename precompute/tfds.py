@@ -20,6 +20,9 @@ __all__ = ["tfds_files"]
 
 FEATURES = "tensorflow_datasets.core.features"
 LABEL_KEY = "image/class/label"
+BOX_LABEL_KEY = "image/object/class/label"
+BOX_FLOATS = (*(f"image/object/bbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax")), "image/object/area")
+BOX_FLAGS = ("image/object/is_crowd", "image/object/difficult", "image/object/truncated")
 
 Json = dict[str, Any]
 
@@ -40,7 +43,8 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
     }
     if manifest.target.kind != "mask" and _names_survive(manifest.target):
         # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
-        files[f"{LABEL_KEY.replace('/', '.')}.labels.txt"] = _lines(manifest.target.class_names)
+        key = BOX_LABEL_KEY if manifest.target.kind == "boxes" else LABEL_KEY
+        files[f"{key.replace('/', '.')}.labels.txt"] = _lines(manifest.target.class_names)
     return files
 
 
@@ -99,6 +103,10 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
         features |= {LABEL_KEY: label, "image/class/text": _text()}
     elif target.kind == "multilabel":
         features |= {LABEL_KEY: _sequence(label), "image/class/text": _sequence(_text())}
+    elif target.kind == "boxes":
+        features |= {BOX_LABEL_KEY: _sequence(label), "image/object/class/text": _sequence(_text())}
+        features |= dict.fromkeys(BOX_FLOATS, _sequence(_scalar("float32")))
+        features |= dict.fromkeys(BOX_FLAGS, _sequence(_scalar()))
     else:
         shape = (image.height, image.width, 1)
         features["image/segmentation/class/encoded"] = _picture(
@@ -127,8 +135,8 @@ def _text() -> Json:
     return _feature("text_feature.Text", text={})
 
 
-def _scalar() -> Json:
-    return _feature("scalar.Scalar", tensor={"shape": {}, "dtype": "int64", "encoding": "none"})
+def _scalar(dtype: str = "int64") -> Json:
+    return _feature("scalar.Scalar", tensor={"shape": {}, "dtype": dtype, "encoding": "none"})
 
 
 def _feature(class_name: str, **content: Json) -> Json:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from boxed import draw_boxed
 from decoded import random_pixels, saved, smooth
 from drawn import draw_classes, draw_pairs, options
 from mutated import ODD_VALUES, mutate_bytes, mutate_json
@@ -34,6 +35,8 @@ from precompute.record.tfrecord import frame, read_records
 from precompute.remake import rebuild_pipelines, stored_spec
 from precompute.run.receipts import Column, Receipt, read_column, read_receipt
 
+KINDS = ("pairs", "classes", "boxes")
+
 
 class Corpus:
     """Valid files to start from, and what reads each kind.
@@ -45,18 +48,21 @@ class Corpus:
     def __init__(self, folder: Path) -> None:
         draw_pairs(folder / "pairs", 8)
         draw_classes(folder / "classes", 4)
-        for name in ("pairs", "classes"):
-            precompute.build(folder / name, folder / f"out_{name}", **options(variants=2))
+        boxes = draw_boxed(folder / "boxes", 8)
+        lists = {"images": sorted((folder / "boxes").iterdir()), "boxes": list(boxes.values())}
+        for name in KINDS:
+            given = lists if name == "boxes" else {"source": folder / name}
+            precompute.build(output=folder / f"out_{name}", **given, **options(variants=2))
         self.out = folder / "out_pairs"
         self.manifest = Manifest.load(self.out)
-        self.manifests = [(folder / f"out_{name}" / "manifest.json").read_bytes() for name in ("pairs", "classes")]
+        self.manifests = [(folder / f"out_{name}" / "manifest.json").read_bytes() for name in KINDS]
         self.row = self.manifest.splits["train"].rows[0]
         self.row_path = self.out / "data" / "g0001" / "rows" / "train_r0000.json"
         self.listing_path = self.out / "data" / "g0001" / "sources-train.jsonl"
+        box_listing = folder / "out_boxes" / "data" / "g0001" / "sources-train.jsonl"
+        self.box_lines = box_listing.read_bytes().splitlines()
         self.row_file, self.listing = self.row_path.read_bytes(), self.listing_path.read_bytes()
-        shards = [
-            p for name in ("pairs", "classes") for p in sorted((folder / f"out_{name}" / "data").rglob("*tfrecord*"))
-        ]
+        shards = [p for name in KINDS for p in sorted((folder / f"out_{name}" / "data").rglob("*tfrecord*"))]
         self.shards = [path.read_bytes() for path in shards]
         self.records = [record for path in shards for record in read_records(path)]
         self.example = decode_record(self.records[0])
@@ -95,7 +101,7 @@ class Corpus:
     def _listing(self, rng: random.Random) -> bytes:
         lines = self.listing.splitlines()
         at = rng.randrange(len(lines))
-        lines[at] = mutate_json(rng, lines[at])
+        lines[at] = mutate_json(rng, rng.choice([lines[at], rng.choice(self.box_lines)]))
         return b"\n".join(lines)
 
     def _framed(self, rng: random.Random) -> bytes:
@@ -109,7 +115,7 @@ class Corpus:
         if rng.random() < 0.4:
             return mutate_bytes(rng, record, self.records)
         features: dict[str, Any] = dict(decode_example(record))
-        for key in rng.sample(sorted(features), rng.choice([1, 1, 2, 3])):
+        for key in rng.sample(sorted(key for key, values in features.items() if values), rng.choice([1, 1, 2, 3])):
             features[key] = _other_feature(rng, features[key])
         return encode_example(features)
 

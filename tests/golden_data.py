@@ -14,7 +14,15 @@ import precompute
 from precompute.dataset.manifest import Manifest
 
 GOLDEN = Path(__file__).parent / "golden" / "format-1"
-KINDS = ("class-png", "class-jpeg", "mask-png", "mask-raw", "copies-png", "multilabel-png")  # the last two since 1.1
+KINDS = (
+    "class-png",
+    "class-jpeg",
+    "mask-png",
+    "mask-raw",
+    "copies-png",
+    "multilabel-png",
+    "boxes-png",
+)  # the last three since 1.1
 
 
 def build_golden(kind: str, folder: Path) -> Path:
@@ -30,10 +38,12 @@ def build_golden(kind: str, folder: Path) -> Path:
             save(folder / "data" / "masks" / f"{i}.png", rng.integers(0, 4, (12, 16), dtype=np.uint8))
     images = sorted((folder / "data").rglob("*.png"))
     several = {"images": images, "labels": [["ant", "bee"][: i % 3] for i in range(6)]}
+    boxes = [[(i, 2, i + 4, 7, "ant"), (1, i, 9, i + 2, "bee", "crowd")][: i % 3] for i in range(6)]
+    lists = {"multilabel": several, "boxes": {"images": images, "boxes": boxes}}.get(target, {})
     precompute.build(
-        None if target == "multilabel" else folder / "data",
+        None if lists else folder / "data",
         folder / "golden",
-        **several if target == "multilabel" else {},
+        **lists,
         # Flips move pixels and change none, so that every processor gives the same.
         pipeline={"train": A.Compose([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]), "validation": A.Compose([])},
         variants=2,

@@ -190,6 +190,7 @@ ALLOWED = {
     "errors": "",
     "text": "",
     "interruption": "",
+    "boxes": "",
     # Files of object stores, beside those of local disks.
     "storage": "errors",
     "dataset": "errors storage",
@@ -198,13 +199,13 @@ ALLOWED = {
     "loading": "dataset errors storage",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "mask_colors": "errors",
-    "record": "dataset errors mask_colors storage",
+    "record": "boxes dataset errors mask_colors storage",
     "options": "errors mask_colors",
-    "sources": "dataset errors options storage",
-    "plan": "dataset errors options record sources storage text",
+    "sources": "boxes dataset errors options storage",
+    "plan": "boxes dataset errors options record sources storage text",
     "reading": "dataset errors record storage",
     "remake": "dataset errors plan record storage",
-    "run": "dataset errors interruption options plan reading record remake sources storage text tfds",
+    "run": "boxes dataset errors interruption options plan reading record remake sources storage text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources storage",
     # Looking.

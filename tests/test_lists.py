@@ -136,7 +136,7 @@ def test_neither_or_both(tmp_path: Path) -> None:
         from_lists(images=paths, masks=paths, labels=["x"])
     with pytest.raises(UsageError, match="not both and not neither, for:\n  'k'"):
         from_iterable([Source("k", paths[0])])
-    with pytest.raises(UsageError, match=r"got 1 masks and 1 labels\. With masks:\s+'l'"):
+    with pytest.raises(UsageError, match=r"got 1 times label and 1 times mask\. With label:\s+'k'\s+With mask:\s+'l'"):
         from_iterable([Source("k", paths[0], label="x"), Source("l", paths[0], mask=paths[0])])
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precompute.dataset.manifest import Manifest, Row, Shard
+from precompute.dataset.manifest import BoxCounts, Manifest, Row, Shard
 from precompute.errors import DatasetError
+from precompute.record.box_features import count_boxes
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
 from precompute.storage.transfer import local_copy
@@ -76,26 +77,30 @@ def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
     elif sha256 != cell.shard.sha256:
         faults.append("its content was altered (sha256 differs)")
     altered = bool(faults)
-    num_records, fault = _check_records(cell, path, manifest)
+    num_records, boxes, fault = _check_records(cell, path, manifest)
     if fault is not None:
         faults.append(fault)
+    elif manifest.target.kind == "boxes" and boxes != cell.shard.boxes:
+        faults.append(f"{boxes}, the row file says {cell.shard.boxes}")
     elif num_records != cell.shard.num_records:
         faults.append(f"{num_records} records, expected {cell.shard.num_records}")
     return ShardCheck(path=cell.path, num_records=num_records, num_bytes=num_bytes, faults=faults, altered=altered)
 
 
-def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, str | None]:
-    """Return how many records were decoded, and what is wrong with the next one, if anything is."""
-    num_records = 0
+def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, BoxCounts, str | None]:
+    """Return how many records were decoded, their boxes, and what is wrong with the next one, if anything is."""
+    num_records, boxes = 0, BoxCounts()
     try:
         for record in read_records(path):
             fault = _record_fault(record, num_records, cell, manifest)
             if fault is not None:
-                return num_records, f"record {num_records}: {fault}"
+                return num_records, boxes, f"record {num_records}: {fault}"
             num_records += 1
+            if manifest.target.kind == "boxes":
+                boxes += BoxCounts.of_record(count_boxes(record))
     except DatasetError as error:
-        return num_records, str(error).removeprefix(f"{path}: ").rstrip(".")
-    return num_records, None
+        return num_records, boxes, str(error).removeprefix(f"{path}: ").rstrip(".")
+    return num_records, boxes, None
 
 
 def _record_fault(record: bytes, index: int, cell: Cell, manifest: Manifest) -> str | None:
@@ -113,7 +118,7 @@ def _record_fault(record: bytes, index: int, cell: Cell, manifest: Manifest) -> 
             f"{place[0]} has seed {draw[0]}, variant {draw[1]}; row {cell.row.row} has seed {cell.row.seed}, variant "
             f"{cell.row.stored_variant}"
         )
-    label = example.get("labels", example.get("label"))
+    label = example.get("label") if "boxes" in example else example.get("labels", example.get("label"))
     if cell.labels is not None and cell.labels[index] is not None and label != cell.labels[index]:
         return f"{place[0]} has class {label}, the list of sources {cell.labels[index]}"
     fault = difference(example, manifest)

@@ -29,6 +29,8 @@ class _Pixels:
     versions: dict[str, str]
     quality: int | None
     mask_map: dict[str, int] = field(default_factory=dict)
+    min_visibility: float = 0.0
+    min_area: float = 0.0
     mask_offset: int = 0
     mask_colors: dict[str, int] = field(default_factory=dict)
 
@@ -90,7 +92,7 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MOST_PIXELS
     yield "image: channels", image.channels, image.channels in (1, 3, 4)
     yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
-    yield "target: kind", target.kind, target.kind in ("class", "multilabel", "mask")
+    yield "target: kind", target.kind, target.kind in ("class", "multilabel", "mask", "boxes")
     yield "target: encoding", target.encoding, target.encoding in encodings
     yield "target: dtype", target.dtype, target.dtype in dtypes
     yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MOST_CLASS_IDS
@@ -116,3 +118,6 @@ def _split_values(split: Split) -> Iterator[tuple[str, Any, bool]]:
         yield "row", row.row, 0 <= row.row <= MAX_ROW
         yield "seed", row.seed, -INT64 <= row.seed < INT64
         yield "variant", row.variant, -1 <= row.stored_variant < INT64
+        if row.boxes is not None:
+            counts = (row.boxes.num_boxes, row.boxes.most_boxes, row.boxes.num_empty)
+            yield "boxes", row.boxes, all(0 <= count < INT64 for count in counts)

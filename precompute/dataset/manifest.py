@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ from precompute.storage.paths import as_path
 __all__ = [
     "ORIGINAL_VARIANT",
     "SPLITS",
+    "BoxCounts",
     "Image",
     "Label",
     "Manifest",
@@ -52,7 +54,7 @@ class Target:
     """What records are labelled with.
 
     Attributes:
-        kind: ``"class"``, ``"multilabel"`` (any number of classes an image) or ``"mask"``.
+        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"`` or ``"boxes"``.
         num_classes: Number of classes; for masks one more than the largest class id.
         class_names: Name of each class; may be empty for masks.
         encoding: Of masks: ``"png"`` or ``"raw"``; else None.
@@ -69,6 +71,40 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoxCounts:
+    """What there is of boxes in some records.
+
+    Attributes:
+        num_boxes: In all of them.
+        most_boxes: In one of them, at most.
+        num_empty: Records without any.
+    """
+
+    num_boxes: int = 0
+    most_boxes: int = 0
+    num_empty: int = 0
+
+    def __add__(self, other: BoxCounts) -> BoxCounts:
+        return BoxCounts(
+            num_boxes=self.num_boxes + other.num_boxes,
+            most_boxes=max(self.most_boxes, other.most_boxes),
+            num_empty=self.num_empty + other.num_empty,
+        )
+
+    @classmethod
+    def of_record(cls, num_boxes: int) -> BoxCounts:
+        """Return the counts of one record."""
+        return cls(num_boxes=num_boxes, most_boxes=num_boxes, num_empty=int(num_boxes == 0))
+
+    @classmethod
+    def total(cls, counts: Iterable[BoxCounts | None]) -> BoxCounts | None:
+        """Return the counts of all together; None when not all of them have any."""
+        every = list(counts)
+        known = [of_one for of_one in every if of_one is not None]
+        return sum(known, cls()) if len(known) == len(every) and known else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One listed row: every place of a split once, under one (seed, variant)."""
 
@@ -79,6 +115,7 @@ class Row:
     num_records: int
     num_bytes: int
     sha256: str
+    boxes: BoxCounts | None = None  # where records have boxes
 
     @property
     def stored_variant(self) -> int:
@@ -157,6 +194,12 @@ class Manifest:
             if not re.fullmatch(pattern, value):
                 raise DatasetError(f"{path}: {field_name}: {value!r} is not a name that precompute gives.")
 
+    @property
+    def most_boxes(self) -> int:
+        """Boxes that a record has, at most, in all listed rows of all splits."""
+        counts = BoxCounts.total(row.boxes for split in self.splits.values() for row in split.rows)
+        return 0 if counts is None else counts.most_boxes
+
     def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
         """Return where the shard of one block in one row lies."""
         num_blocks = self.splits[split].num_blocks
@@ -174,6 +217,7 @@ class Shard:
     num_records: int
     num_bytes: int
     sha256: str
+    boxes: BoxCounts | None = None  # where records have boxes
 
 
 @dataclass(frozen=True, kw_only=True)

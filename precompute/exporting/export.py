@@ -129,6 +129,11 @@ def _check_format(format: str, manifest: Manifest) -> None:
     kind = manifest.target.kind
     if kind not in FORMATS[format]:
         able = [name for name, layouts in FORMATS.items() if kind in layouts]
+        if not able:
+            raise UsageError(
+                f"format: {manifest.name} has {kind}, which are not exported; read the row in Python with "
+                "precompute.read."
+            )
         raise UsageError(
             f"format: {format} is for boxes, and {manifest.name} has none (its target is {kind}); use "
             f"--format {' or '.join(able)}."

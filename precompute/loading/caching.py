@@ -15,6 +15,7 @@ __all__ = ["CachePlan", "available_bytes", "plan_cache"]
 # `DatasetBuilder._should_cache_ds`), which may be ten times that in memory.
 LIMIT_BYTES = 512 * 2**20
 SHARE_OF_FREE = 1 / 4  # of the memory that is free now: the model and its batches need some, too
+BOX_BYTES = 27  # four sides of 4 bytes, a label of 8, three flags
 KEY_BYTES = 64  # of a key, roughly
 
 MEMINFO = Path("/proc/meminfo")
@@ -89,7 +90,12 @@ def available_bytes() -> int | None:
 def _example_bytes(manifest: Manifest) -> int:
     image, target = manifest.image, manifest.target
     pixels = math.prod((image.height, image.width))
-    of_target = {"class": 8, "multilabel": target.num_classes, "mask": pixels * (1 if target.num_classes <= 256 else 4)}
+    of_target = {
+        "class": 8,
+        "multilabel": target.num_classes,
+        "mask": pixels * (1 if target.num_classes <= 256 else 4),
+        "boxes": manifest.most_boxes * BOX_BYTES,
+    }
     return pixels * image.channels + of_target[target.kind] + KEY_BYTES
 
 

@@ -8,12 +8,16 @@ from typing import Any
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
+from precompute.loading.boxes import BoxFormat, box_parser
 
 __all__ = ["batch_parser"]
 
 
-def batch_parser(manifest: Manifest) -> Callable[[Any], tuple[Any, Any, Any]]:
-    """Return a function from encoded records, string [B], to images, targets and keys."""
+def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function from encoded records, string [B], to images, targets and keys.
+
+    Boxes come in parts, dense and in pixels, whatever is handed out in the end (see `precompute.loading.boxes`).
+    """
     image, target = manifest.image, manifest.target
     names = ("image/encoded", "augment/key")
     spec: dict[str, Any] = dict.fromkeys(names, tf.io.FixedLenFeature([], tf.string))
@@ -21,13 +25,16 @@ def batch_parser(manifest: Manifest) -> Callable[[Any], tuple[Any, Any, Any]]:
         spec["image/class/label"] = tf.io.FixedLenFeature([], tf.int64)
     elif target.kind == "multilabel":
         spec["image/class/label"] = tf.io.VarLenFeature(tf.int64)
+    elif box_format is not None:
+        box_spec, parse_boxes = box_parser(manifest, box_format)
+        spec |= box_spec
     else:
         spec["image/segmentation/class/encoded"] = tf.io.FixedLenFeature([], tf.string)
     shape = (image.height, image.width, image.channels)
     decode_image = _decoder(image.encoding, shape, tf.uint8)
     decode_mask = _decoder(target.encoding or "png", (*shape[:2], 1), tf.as_dtype(target.dtype or "uint8"))
 
-    def parse(records: Any) -> tuple[Any, Any, Any]:
+    def parse(records: Any) -> tuple[Any, ...]:
         features = tf.io.parse_example(records, spec)
         images = decode_image(features["image/encoded"])
         if target.kind == "class":
@@ -35,6 +42,8 @@ def batch_parser(manifest: Manifest) -> Callable[[Any], tuple[Any, Any, Any]]:
         elif target.kind == "multilabel":
             there = tf.sparse.to_indicator(features["image/class/label"], target.num_classes)
             labels = tf.ensure_shape(tf.cast(there, tf.uint8), (records.shape[0], target.num_classes))
+        elif box_format is not None:
+            return images, *parse_boxes(features).values(), features["augment/key"]
         else:
             labels = tf.squeeze(decode_mask(features["image/segmentation/class/encoded"]), axis=-1)
             labels = tf.cast(labels, tf.uint8 if target.num_classes <= 256 else tf.int32)

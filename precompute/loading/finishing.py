@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest, Target
 from precompute.errors import UsageError
+from precompute.loading.boxes import PARTS, BoxFormat, box_weigher, hand_out, move_boxes
 from precompute.loading.fresh import choose_steps, draw_moves
 
 __all__ = ["batch_finisher"]
@@ -24,6 +25,7 @@ def batch_finisher(
     class_weights: Sequence[float] | None,
     normalize: bool,
     with_keys: bool,
+    box_format: BoxFormat | None = None,
 ) -> Callable[..., tuple[Any, ...]]:
     """Return a function from epoch, batch number, images, targets and keys to what `load` hands out.
 
@@ -34,15 +36,21 @@ def batch_finisher(
     scale = _normalizer(manifest, split) if normalize else (lambda images: images)
     weigh = None if class_weights is None else _weigher(manifest.target, class_weights)
     shape = (manifest.image.height, manifest.image.width)
+    size = {"height": shape[0], "width": shape[1]}
 
-    def finish(epoch: Any, batch: Any, images: Any, targets: Any, keys: Any) -> tuple[Any, ...]:
+    def finish(epoch: Any, batch: Any, images: Any, *targets_and_keys: Any) -> tuple[Any, ...]:
+        *parts, keys = targets_and_keys
+        targets: Any = parts[0] if box_format is None else dict(zip(PARTS, parts, strict=True))
         if steps:
             key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
             active = True if clean_from is None else epoch < clean_from
             moves = draw_moves(steps, batch_size=tf.shape(images)[0], shape=shape, key=key, active=active)
             images = moves.pixels(images)
-            targets = moves.pixels(targets) if manifest.target.kind == "mask" else targets
-        handed_out = [scale(images), targets]
+            if manifest.target.kind == "mask":
+                targets = moves.pixels(targets)
+            elif box_format is not None:
+                targets = move_boxes(targets, moves)
+        handed_out = [scale(images), targets if box_format is None else hand_out(targets, box_format, **size)]
         if weigh is not None:
             handed_out.append(weigh(targets))
         return (*handed_out, keys) if with_keys else tuple(handed_out)
@@ -53,13 +61,16 @@ def batch_finisher(
 def _weigher(target: Target, class_weights: Sequence[float]) -> Callable[[Any], Any]:
     """Return a function from targets to the weight of each, float32 of their shape.
 
-    Of class ids: 0 for the ignore class, and for ids that are no class. Of labels: 1 for those that are not there.
+    Of class ids: 0 for the ignore class, and for ids that are no class. Of labels: 1 for those that are not there. Of
+    boxes: 0 for padding.
     """
     weights = [float(weight) for weight in class_weights]
     if len(weights) != target.num_classes or min(weights) < 0:
         raise UsageError(
             f"class_weights: expected {target.num_classes} numbers, one a class, none below 0; got {weights}."
         )
+    if target.kind == "boxes":
+        return box_weigher(weights)
     if target.kind == "multilabel":
         return lambda labels: tf.where(labels > 0, tf.constant(weights, tf.float32), 1.0)
     if target.ignore_class is not None and target.ignore_class < target.num_classes:

@@ -23,6 +23,7 @@ from precompute.dataset.manifest import Manifest, Row, Split, read_row_file
 from precompute.dataset.rows import EXPECTED, Reading, select_rows
 from precompute.dataset.shard_cache import ShardCache, open_cache
 from precompute.errors import DatasetError, UsageError
+from precompute.loading.boxes import choose_box_format
 from precompute.loading.caching import CachePlan, plan_cache
 from precompute.loading.decoding import batch_parser
 from precompute.loading.epochs import EpochCounter, EpochRow
@@ -56,6 +57,9 @@ def load(
     with_keys: bool = False,
     cache: bool | str = "auto",
     normalize: bool = False,
+    box_format: str | None = None,
+    max_boxes: int | None = None,
+    ragged: bool = False,
     check: str = "sizes",
     allow_leak: bool = False,
     lease_dir: str | Path | None = None,
@@ -90,10 +94,10 @@ def load(
         drop_remainder: Leave a smaller last batch out, so that the batch size is static.
         fresh: Cheap changes drawn at each reading, for rows that are read more than once: ``"off"``; ``"auto"``:
             shifts by up to 1/16 of the size, and the flips that the manifest allows; or a list out of
-            ``"horizontal"``, ``"vertical"``, ``"shift"``. Images and masks move alike.
+            ``"horizontal"``, ``"vertical"``, ``"shift"``. Images, masks and boxes move alike.
         clean_from: From this epoch on read the original row (`--include-original`), without fresh changes.
         class_weights: A weight a class. Adds a third component, float32 of the target's shape: 0 where masks have the
-            ignore class; of several labels an image, 1 for those that are not there.
+            ignore class; of several labels an image, 1 for those that are not there; of boxes [B, N], 0 for padding.
         with_keys: Add the sources' keys as the last component, string [B].
         cache: Hold decoded rows in memory; what is yielded, and its order, are the same. ``True``: all of them, read
             now, so that the files are not needed later. ``"auto"``: each from its first reading on, if all rows that
@@ -102,6 +106,11 @@ def load(
             `EpochRow.cache_plan` of the dataset tells what was decided. With ``"follow"``, rows that come later take
             the places of those read first when the room is used up.
         normalize: Apply the Normalize that was taken off the pipeline: images become float32.
+        box_format: Of boxes: ``"xyxy"`` (default), ``"yxyx"``, ``"xywh"`` (corner and size) or ``"center_xywh"``, in
+            pixels of the image; with ``rel_`` before it, as shares of width and height.
+        max_boxes: Boxes an image, so many that dense tensors have room for; others are left out, the first are kept. By
+            default the largest number in any listed row, so that shapes are static and nothing is left out.
+        ragged: Boxes as ragged tensors.
         check: ``"sizes"`` compares all files' sizes with the row files, ``"full"`` also their sha256, ``"none"``
             neither.
         allow_leak: Read a split that shares a source's content with another one.
@@ -116,8 +125,10 @@ def load(
 
     Returns:
         Dataset of (image uint8 [B, H, W, C] RGB, target): int64 [B] class indices; or uint8 [B, number of classes],
-        1 for each label that is there; or uint8 [B, H, W] class ids (int32 with more than 256 classes). Its
-        cardinality is known.
+        1 for each label that is there; or uint8 [B, H, W] class ids (int32 with more than 256 classes); or of boxes a
+        dictionary: ``boxes`` float32 [B, N, 4], 0 where there is padding; ``labels`` int64 [B, N], −1 there; ``mask``
+        bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]. Ragged, N differs from image to image, and
+        there is no ``mask``. Its cardinality is known.
 
     Raises:
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.
@@ -126,6 +137,7 @@ def load(
     rows = rows if isinstance(rows, str) else _row_numbers(rows)
     batch_size, seed = _integer("batch_size", batch_size, 1), _integer("shuffle_seed", shuffle_seed, -(2**63))
     clean_from = None if clean_from is None else _integer("clean_from", clean_from, 0)
+    max_boxes = None if max_boxes is None else _integer("max_boxes", max_boxes, 1)
     _check_together(rows, cache=cache, clean_from=clean_from, readings=readings)
     opened = _open(as_path(path).absolute(), split, rows, check=check, allow_leak=allow_leak, lease_dir=lease_dir)
     manifest, num_rows = opened.manifest, len(opened.rows) if rows == "all" else 1
@@ -145,8 +157,9 @@ def load(
     order: Any = RecordOrder(
         opened.block_sizes, opened.mean_bytes, seed if mixed else None, part, files.paths, fetch=fetch
     )
-    parse: Callable[..., tuple[Any, ...]] = batch_parser(manifest)
     plan = opened.plan_cache(cache, clean_from, reads_part=first > 0 or input_context is not None)
+    boxes = choose_box_format(manifest, box_format=box_format, max_boxes=max_boxes, ragged=ragged, held=plan.holds)
+    parse: Callable[..., tuple[Any, ...]] = batch_parser(manifest, boxes)
     held = None
     if plan.holds:
         if rows == "follow":
@@ -166,6 +179,7 @@ def load(
         class_weights=class_weights,
         normalize=normalize,
         with_keys=with_keys,
+        box_format=boxes,
     )
 
     rows_left_out, of_next = divmod(first * part.batch_size, part.row_size)

@@ -7,10 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from precompute.dataset.leases import held_rows
-from precompute.dataset.manifest import Label, Manifest, Row, Split
+from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
-from precompute.plan.listing import read_listing
+from precompute.plan.listing import Listing, read_listing
 from precompute.plan.settings import pixel_versions
 from precompute.storage.paths import as_path
 
@@ -51,7 +53,10 @@ class SplitInspection:
         num_bytes: Of all shards.
         rows: Listed rows by seed.
         held: Rows that living readers hold.
-        class_counts: Sources of each class, or of each label, skipped ones left out; empty for masks.
+        class_counts: Sources of each class, or of each label, or boxes of each class, skipped ones left out; empty for
+            masks.
+        boxes: Counts of the boxes in all records; None without boxes.
+        num_without: Sources that have no boxes, skipped ones left out.
     """
 
     num_sources: int
@@ -64,6 +69,8 @@ class SplitInspection:
     rows: list[RowGroup]
     held: list[int]
     class_counts: list[int]
+    boxes: BoxCounts | None = None
+    num_without: int = 0
 
     @property
     def record_bytes(self) -> int:
@@ -125,6 +132,7 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
     split = manifest.splits[name]
     listing = read_listing(DatasetPaths(out).sources(manifest.generation, name))
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == name}
+    used, boxes = [i for i, key in enumerate(listing) if key not in skipped], listing.boxes
     return SplitInspection(
         num_sources=len(listing),
         num_skipped=len(skipped),
@@ -135,9 +143,9 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
         num_bytes=sum(row.num_bytes for row in split.rows),
         rows=_group(split),
         held=held,
-        class_counts=_count_classes(
-            manifest, [label for key, label in zip(listing, listing.labels, strict=True) if key not in skipped]
-        ),
+        class_counts=_count_classes(manifest, listing, used),
+        boxes=BoxCounts.total(row.boxes for row in split.rows),
+        num_without=0 if boxes is None else int((boxes.take(used).counts == 0).sum()),
     )
 
 
@@ -156,9 +164,13 @@ def _group(split: Split) -> list[RowGroup]:
     ]
 
 
-def _count_classes(manifest: Manifest, labels: list[Label | None]) -> list[int]:
+def _count_classes(manifest: Manifest, listing: Listing, used: list[int]) -> list[int]:
     if manifest.target.kind == "mask":
         return []
+    if listing.boxes is not None:
+        found = np.bincount(listing.boxes.take(used).labels, minlength=manifest.target.num_classes)
+        return [int(number) for number in found]
+    labels = [listing.labels[i] for i in used]
     counts = Counter(index for label in labels for index in (label if isinstance(label, tuple) else (label,)))
     return [counts[label] for label in range(manifest.target.num_classes)]
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
 from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
 from precompute.look.studio import Say, Studio, open_studio
@@ -16,7 +18,7 @@ from precompute.record.stored import decode_record
 from precompute.sources.find import find
 from precompute.sources.source import Source
 from precompute.storage.paths import local_path
-from precompute.text import format_label
+from precompute.text import format_count, format_label
 
 __all__ = ["preview", "preview_sheet"]
 
@@ -93,7 +95,8 @@ def _line(studio: Studio, i: int, variants: range) -> tuple[Line, str]:
     mask = None if sources.masks is None else sources.path(sources.masks[i])
     label = sources.label(i)
     try:
-        source = decode_source(sources.keys[i], sources.path(sources.images[i]), mask, label, studio.spec)
+        image = sources.path(sources.images[i])
+        source = decode_source(sources.keys[i], image, mask, label, studio.spec, sources.boxes_of(i))
     except RejectedSource as error:
         reason = str(error)
         cells = [Cell(text=reason), *(Cell() for _ in variants)]
@@ -103,7 +106,17 @@ def _line(studio: Studio, i: int, variants: range) -> tuple[Line, str]:
     height, width = source.image.shape[:2]
     remark = "" if label is None else f"{format_label(label, sources.class_names)}, "
     remark += f"{height}×{width}" + (", rejected: it would have no records" if reason else "")
-    return Line(caption=source.key, cells=[Cell(image=source.image, mask=source.mask), *made], remark=remark), reason
+    if source.boxes is not None:
+        remark = f"{format_count(len(source.boxes), 'object')}, {remark}"
+    return Line(caption=source.key, cells=[_original(source), *made], remark=remark), reason
+
+
+def _original(source: Decoded) -> Cell:
+    height, width = source.image.shape[:2]
+    if source.boxes is None:
+        return Cell(image=source.image, mask=source.mask)
+    boxes = source.boxes.shares() * np.array([width, height, width, height], np.float32)
+    return Cell(image=source.image, boxes=boxes, labels=source.boxes.labels)
 
 
 def _cell(studio: Studio, source: Decoded, variant: int) -> Cell:
@@ -113,4 +126,6 @@ def _cell(studio: Studio, source: Decoded, variant: int) -> Cell:
     except RejectedSource as error:
         return Cell(text=str(error))
     example = decode_record(record, multilabel=studio.spec.kind == "multilabel")
-    return Cell(image=example["image"], mask=example.get("mask"))
+    boxes = example.get("boxes")
+    labels = None if boxes is None else example["labels"]
+    return Cell(image=example["image"], mask=example.get("mask"), boxes=boxes, labels=labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from precompute.dataset.manifest import SPLITS
+from precompute.dataset.manifest import SPLITS, BoxCounts
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
 from precompute.look.inspect import Inspection, RowGroup, SplitInspection
@@ -51,6 +51,11 @@ def _target(found: Inspection) -> str:
     target = found.manifest.target
     if target.kind == "class":
         return f"class, {target.num_classes} of them"
+    if target.kind == "boxes":
+        pixels = found.manifest.settings["pixels"]
+        rules = [f", {name} {pixels[name]:g}" for name in ("min_visibility", "min_area") if name in pixels]
+        most = found.manifest.most_boxes
+        return f"boxes of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
     if target.kind == "multilabel":
         return f"any number of {target.num_classes} labels an image"
     names = f": {', '.join(target.class_names)}" if target.class_names else ""
@@ -137,12 +142,24 @@ def _classes(found: Inspection) -> Iterator[str]:
     if not counts:
         return
     width = max(len(name) for name in names[:MOST_CLASSES]) + 7
-    yield f"sources of each {'label' if found.manifest.target.kind == 'multilabel' else 'class'}"
+    yield {"boxes": "boxes of each class, in the sources", "multilabel": "sources of each label"}.get(
+        found.manifest.target.kind, "sources of each class"
+    )
     yield f"  {'':<{width}}" + "".join(f"{split:>12}" for split in counts)
     for i, name in enumerate(names[:MOST_CLASSES]):
         yield f"  {f'{i:>3}  {name}':<{width}}" + "".join(f"{of_split[i]:>12,}" for of_split in counts.values())
     if len(names) > MOST_CLASSES:
         yield f"  … and {len(names) - MOST_CLASSES} more classes"
+    for name, split in found.splits.items():
+        if split.boxes is not None:
+            yield _labelled(name, _box_counts(split, split.boxes))
+
+
+def _box_counts(split: SplitInspection, boxes: BoxCounts) -> str:
+    without = f"; {format_count(split.num_without, 'source')} without boxes" if split.num_without else ""
+    return (
+        f"{boxes.num_boxes:,} boxes in {split.num_records:,} records, {boxes.num_empty:,} of them without any{without}"
+    )
 
 
 def _pipelines(found: Inspection) -> Iterator[str]:

@@ -47,11 +47,15 @@ class Cell:
     Attributes:
         image: uint8 [H, W, 3], RGB; None when there is only text.
         mask: [H, W] class ids drawn on the image; None without.
+        boxes: float [N, 4] x_min, y_min, x_max, y_max in its pixels, drawn on the image; None without.
+        labels: Class index of each box.
         text: Shown in place of the image.
     """
 
     image: NDArray[np.uint8] | None = None
     mask: NDArray[Any] | None = None
+    boxes: NDArray[Any] | None = None
+    labels: NDArray[Any] | None = None
     text: str = ""
 
 
@@ -169,6 +173,8 @@ def _draw_line(
             _draw_text_cell(draw, cell.text, place, size, small)
             continue
         drawn = _picture(cell.image, cell.mask, size, ignore_class)
+        if cell.boxes is not None and cell.labels is not None:
+            _draw_boxes(drawn, cell.boxes * (drawn.width / cell.image.shape[1]), cell.labels)
         draw.rectangle((*place, place[0] + size - 1, place[1] + size - 1), EMPTY)
         picture.paste(drawn, (place[0] + (size - drawn.width) // 2, place[1] + (size - drawn.height) // 2))
 
@@ -194,6 +200,16 @@ def _picture(image: NDArray[np.uint8], mask: NDArray[Any] | None, size: int, ign
     rows = np.minimum((np.arange(shown[1]) + 0.5) * height / shown[1], height - 1).astype(int)
     columns = np.minimum((np.arange(shown[0]) + 0.5) * width / shown[0], width - 1).astype(int)
     return Image.fromarray(_overlay(np.asarray(picture), mask[np.ix_(rows, columns)], ignore_class))
+
+
+def _draw_boxes(picture: Image.Image, boxes: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Outline boxes in the colours of their classes, a dark line around the bright one."""
+    draw = ImageDraw.Draw(picture)
+    for (left, top, right, bottom), label in zip(boxes.tolist(), labels.tolist(), strict=True):
+        # The last pixel inside; a box smaller than a pixel of the picture is a point.
+        inner = (round(left), round(top), max(round(left), round(right) - 1), max(round(top), round(bottom) - 1))
+        draw.rectangle((inner[0] - 1, inner[1] - 1, inner[2] + 1, inner[3] + 1), outline=(0, 0, 0))
+        draw.rectangle(inner, outline=_color(label + 1, None), width=2)
 
 
 def _overlay(pixels: NDArray[np.uint8], ids: NDArray[Any], ignore_class: int | None) -> NDArray[np.uint8]:
@@ -227,6 +243,10 @@ def _color(class_id: int, ignore_class: int | None) -> Color:
 
 def _legend(sheet: Sheet) -> list[tuple[str, Color | None]]:
     """Return name and colour of the class ids that are on the sheet."""
+    labels = [cell.labels for line in sheet.lines for cell in line.cells if cell.labels is not None]
+    if labels:
+        found = sorted({int(label) for of_cell in labels for label in of_cell})
+        return [(_printable(sheet.class_names[label]), _color(label + 1, None)) for label in found[:MOST_CLASSES]]
     masks = [cell.mask for line in sheet.lines for cell in line.cells if cell.mask is not None]
     ids = sorted({int(i) for mask in masks for i in np.unique(mask)})
     entries: list[tuple[str, Color | None]] = []

@@ -126,4 +126,6 @@ def _read_column(
 def _cell(example: dict[str, Any], key: str, path: Path) -> Cell:
     if example["key"] != key:
         raise DatasetError(f"{path}: holds {example['key']} where {key} is expected; run `precompute verify`.")
-    return Cell(image=example["image"], mask=example.get("mask"))
+    boxes = example.get("boxes")
+    labels = None if boxes is None else example["labels"]
+    return Cell(image=example["image"], mask=example.get("mask"), boxes=boxes, labels=labels)

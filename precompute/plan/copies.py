@@ -32,6 +32,11 @@ def give_copies(sources: Sources, *, class_copies: Mapping[str, int], balance: b
             f"{option}: expected sources with a class each, these have several labels, so that copies for a rare one "
             "would multiply others too; weigh the labels when training."
         )
+    if sources.boxes is not None:
+        raise UsageError(
+            f"{option}: expected sources with a class each, these have boxes, of several classes an image; weigh their "
+            "classes when training."
+        )
     if sources.labels is None:
         raise UsageError(
             f"{option}: expected sources with a class each, these have masks, which hold several classes; weigh their "

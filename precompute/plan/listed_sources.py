@@ -9,6 +9,9 @@ from itertools import compress, count, repeat
 from operator import eq
 from typing import Any
 
+import numpy as np
+
+from precompute.boxes import BoxColumn
 from precompute.plan.listing import HASHES, Entry, Listing
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
@@ -54,19 +57,31 @@ def sources_of_listing(listing: Mapping[str, Listing], root: str | None, class_n
     masked, several = (any(any(getattr(one, name)) for _, one in of_split) for name in ("masks", "groups"))
     labels = list(column("labels"))
     label_sets = [label for label in labels if isinstance(label, tuple)]
+    boxes = _joined_boxes([one for _, one in of_split], numbers, positions)
+    no_label = masked or label_sets or boxes is not None
     return Sources(
         root=None if root is None else as_path(root),
         keys=Texts(column("sorted_keys")),
         images=Texts(column("images")),
         masks=Texts(mask for mask in column("masks") if mask) if masked else None,
-        labels=[label for label in labels if isinstance(label, int)] if not masked and not label_sets else None,
+        labels=None if no_label else [label for label in labels if isinstance(label, int)],
         label_sets=label_sets or None,
+        boxes=boxes,
         splits=[of_split[number][0] for number in numbers],
         groups=[group or None for group in column("groups")] if several else None,
         num_bytes=array("q", column("num_bytes")),
         copies=list(column("copies")),
         class_names=list(class_names),
     )
+
+
+def _joined_boxes(listings: Sequence[Listing], numbers: array[int], positions: array[int]) -> BoxColumn | None:
+    """Return the boxes of sources, each given by the number of its listing and its position there."""
+    columns = [column for listing in listings if (column := listing.boxes) is not None]
+    if not columns:
+        return None
+    first = np.cumsum([0, *map(len, columns)])
+    return BoxColumn.joined(columns).take(first[np.asarray(numbers)] + np.asarray(positions))
 
 
 def compare_listing(stored: Mapping[str, Listing], sources: Sources, *, mended: Collection[str] = ()) -> list[str]:
@@ -120,7 +135,17 @@ def _is_same(listing: Listing, sources: Sources, split: str) -> bool:
         (listing.copies, of_split(sources.copies, 1)),
         (listing.num_bytes, of_split(sources.num_bytes, 0)),
     ]
-    return num == len(listing) and all(all(map(eq, old, new)) for old, new in pairs)
+    return (
+        num == len(listing)
+        and all(all(map(eq, old, new)) for old, new in pairs)
+        and _same_boxes(listing, sources, split)
+    )
+
+
+def _same_boxes(listing: Listing, sources: Sources, split: str) -> bool:
+    if listing.boxes is None or sources.boxes is None:
+        return listing.boxes is sources.boxes
+    return listing.boxes.same(sources.boxes.take(list(sources.of_split(split))))
 
 
 def _find(
@@ -141,12 +166,14 @@ def _find(
 
 def _entry(sources: Sources, i: int) -> Entry:
     """Return the entry of a source, without what is known only from decoding it."""
-    label = sources.label(i)
+    label, boxes = sources.label(i), sources.boxes_of(i)
     fields = {
         "key": sources.keys[i],
         "image": sources.images[i],
         "mask": None if sources.masks is None else sources.masks[i],
         "label": list(label) if isinstance(label, tuple) else label,
+        "boxes": None if boxes is None else boxes.to_rows(),
+        "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
         "group": None if sources.groups is None else sources.groups[i],
         "copies": sources.num_copies(i),
         "num_bytes": sources.num_bytes[i],

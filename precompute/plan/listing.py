@@ -12,6 +12,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import IO, Any
 
+from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
 from precompute.options import MOST_COPIES
@@ -19,7 +20,7 @@ from precompute.plan.digests import Digests
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts, pick
 
-__all__ = ["HASHES", "Entry", "Listing", "label_of", "listing_lines", "read_listing"]
+__all__ = ["HASHES", "Entry", "Listing", "boxes_of_entry", "label_of", "listing_lines", "read_listing"]
 
 Entry = dict[str, Any]
 CHUNK = 10_000  # sources that are written together
@@ -27,7 +28,7 @@ CHUNK_BYTES = 2**20  # read and decoded together
 MOST_BYTES = 2**62
 _NAMES = ("key", "image", "mask", "group")
 HASHES = ("sha256", "mask_sha256")
-FIELDS = (*_NAMES, "label", "copies", "num_bytes", *HASHES)
+FIELDS = (*_NAMES, "label", "boxes", "boxes_size", "copies", "num_bytes", *HASHES)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _KINDS: dict[str, type] = {**dict.fromkeys((*_NAMES, *HASHES), str), **dict.fromkeys(("copies", "num_bytes"), int)}
 
@@ -40,7 +41,7 @@ class Listing(Mapping[str, Entry]):
         images: Paths.
         masks: Paths; empty where a source has none.
         groups: Likewise.
-        labels: Class or classes of each source; None when it has a mask.
+        labels: Class or classes of each source; None when it has a mask or boxes.
         copies: Places of each source in every row.
         num_bytes: Size of each source's files.
         sha256: Of each image file, where rows have been made from it.
@@ -54,6 +55,14 @@ class Listing(Mapping[str, Entry]):
         self.num_bytes: array[int] = array("q")
         self.sha256, self.mask_sha256 = Digests(), Digests()
         self._same: dict[Any, Any] = {}  # one object for all equal labels
+        self._boxes: list[BoxColumn] = []
+
+    @property
+    def boxes(self) -> BoxColumn | None:
+        """The boxes of all sources; None when they have another target."""
+        if len(self._boxes) > 1:
+            self._boxes = [BoxColumn.joined(self._boxes)]
+        return self._boxes[0] if self._boxes else None
 
     def add(self, columns: Mapping[str, Sequence[Any]], num: int) -> None:
         """Add so many sources, sorted and checked: field → a value of each source, None where it has none."""
@@ -69,6 +78,10 @@ class Listing(Mapping[str, Entry]):
         self.groups.extend(column("group", ""))
         labels = [tuple(label) if isinstance(label, list) else label for label in column("label", None)]
         self.labels.extend(map(self._same.setdefault, labels, labels))
+        rows = [of_one for of_one in column("boxes", None) if of_one is not None]
+        if rows:
+            sizes = columns.get("boxes_size", [None] * num)
+            self._boxes.append(BoxColumn.of_images(map(_boxes, rows, sizes)))
         self.copies.extend(column("copies", 1))
         self.num_bytes.extend(columns["num_bytes"])
         self.sha256.extend(columns.get("sha256", [None] * num))
@@ -76,12 +89,14 @@ class Listing(Mapping[str, Entry]):
 
     def entry(self, i: int) -> Entry:
         """Return what the file says of the source at a position; fields that it has not are left out."""
-        label = self.labels[i]
+        label, boxes = self.labels[i], None if self.boxes is None else self.boxes.of(i)
         fields = {
             "key": self.sorted_keys[i],
             "image": self.images[i],
             "mask": self.masks[i] or None,
             "label": list(label) if isinstance(label, tuple) else label,
+            "boxes": None if boxes is None else boxes.to_rows(),
+            "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
             "group": self.groups[i] or None,
             "copies": self.copies[i],
             "num_bytes": self.num_bytes[i],
@@ -146,11 +161,18 @@ def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
         fields.append([f', "label": {list(sources.label_sets[i])}' for i in chosen])
     elif sources.labels is not None:
         fields.append([f', "label": {sources.labels[i]}' for i in chosen])
+    if sources.boxes is not None:
+        fields.append([_spelled_boxes(sources.boxes.of(i)) for i in chosen])
     if sources.groups is not None:
         groups = [sources.groups[i] for i in chosen]
         fields.append(["" if group is None else f', "group": {text(group)}' for group in groups])
     fields.append([f', "copies": {1 if copies is None else copies[i]}, "num_bytes": {num_bytes[i]}' for i in chosen])
     return fields
+
+
+def _spelled_boxes(boxes: Boxes) -> str:
+    size = "" if boxes.size is None else f', "boxes_size": {list(boxes.size)}'
+    return f', "boxes": {json.dumps(boxes.to_rows())}{size}'
 
 
 # Read.
@@ -179,6 +201,8 @@ def read_listing(path: Path) -> Listing:
         raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
+    if listing.boxes is not None and len(listing.boxes) != len(listing):
+        raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(listing.boxes)}.")
     return listing
 
 
@@ -211,7 +235,7 @@ def _columns(entries: list[Any]) -> dict[str, Sequence[Any]] | None:
     if set(map(type, entries)) != {dict} or len(fields := set(map(tuple, entries))) != 1:
         return None
     columns = dict(zip(fields.pop(), zip(*map(dict.values, entries), strict=True), strict=True))
-    if not {"key", "image", "num_bytes"} <= columns.keys():
+    if not {"key", "image", "num_bytes"} <= columns.keys() or "boxes" in columns:
         return None
     texts = [columns[name] for name in (*_NAMES, *HASHES) if name in columns]
     numbers = [columns[name] for name in ("num_bytes", "copies", "label") if name in columns]
@@ -248,10 +272,30 @@ def _check_entry(entry: Any, where: str) -> None:
             raise DatasetError(f"{where}: {name}: expected 64 hexadecimal digits, got {value!r:.80}.")
     if not _is_label(entry.get("label", 0)):
         raise DatasetError(f"{where}: label: expected a class index or a list of them, got {entry['label']!r:.60}.")
+    _check_boxes(entry, where)
     if not 1 <= entry.get("copies", 1) <= MOST_COPIES:
         raise DatasetError(f"{where}: copies: expected 1 to {MOST_COPIES}, got {entry['copies']!r:.60}.")
     if abs(entry["num_bytes"]) >= MOST_BYTES:
         raise DatasetError(f"{where}: num_bytes: expected the size of files, got {entry['num_bytes']}.")
+
+
+def _check_boxes(entry: Entry, where: str) -> None:
+    rows, size = entry.get("boxes", []), entry.get("boxes_size", [1, 1])
+    if not (isinstance(rows, list) and all(map(_is_box, rows))):
+        raise DatasetError(f"{where}: boxes: expected a list of four sides, class index and flags each.")
+    if not (isinstance(size, list) and len(size) == 2 and all(_is_index(n) and 0 < n < 2**31 for n in size)):
+        raise DatasetError(f"{where}: boxes_size: expected width and height, got {size!r:.60}.")
+
+
+def _is_box(row: Any) -> bool:
+    if not isinstance(row, list) or len(row) != 6:
+        return False
+    sides = all(isinstance(side, int | float) and not isinstance(side, bool) and abs(side) < 2**31 for side in row[:4])
+    return sides and _is_index(row[4]) and _is_index(row[5]) and 0 <= row[4] < 2**31 and 0 <= row[5] < 256
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_label(value: Any) -> bool:
@@ -281,3 +325,12 @@ def label_of(entry: Entry) -> Label | None:
     """Return the class or the classes of a source; None when it has a mask."""
     label: Any = entry.get("label")
     return tuple(label) if isinstance(label, list) else label
+
+
+def boxes_of_entry(entry: Entry) -> Boxes | None:
+    """Return the boxes of a source; None when it has another target."""
+    return None if "boxes" not in entry else _boxes(entry["boxes"], entry.get("boxes_size"))
+
+
+def _boxes(rows: list[list[Any]], size: list[int] | None) -> Boxes:
+    return Boxes.of_rows(rows, None if size is None else (size[0], size[1]))

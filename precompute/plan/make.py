@@ -18,6 +18,7 @@ from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint, pixel_versions
 from precompute.plan.survey import Sample, Survey, check_colors, check_mask_ids, decode_sample, survey
+from precompute.record.box_rules import BoxRules
 from precompute.record.mask_files import packed_colors
 from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
@@ -25,7 +26,17 @@ from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON, RecordSpec
 from precompute.sources.source import Sources
 
-__all__ = ["complete_pipelines", "known_num_classes", "make_plan", "make_settings", "make_spec", "prepare_pipelines"]
+__all__ = [
+    "box_rules",
+    "complete_pipelines",
+    "known_num_classes",
+    "make_plan",
+    "make_settings",
+    "make_spec",
+    "prepare_pipelines",
+]
+
+BOX_RULES = ("min_visibility", "min_area")
 
 
 def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
@@ -37,8 +48,23 @@ def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
     if options.pipeline is None:
         raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
     fill = options.default_mask_fill if kind == "mask" else None
+    rules = box_rules(options, kind)
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
-    return {split: prepare(pipeline, split, mask_fill=fill) for split, pipeline in given.items()}
+    return {split: prepare(pipeline, split, mask_fill=fill, box_rules=rules) for split, pipeline in given.items()}
+
+
+def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
+    """Return which boxes are kept, where sources have boxes.
+
+    Raises:
+        UsageError: Rules for boxes were given, and there are none.
+    """
+    rules = BoxRules(min_visibility=options.min_visibility, min_area=options.min_area)
+    if kind == "boxes":
+        return rules
+    if rules != BoxRules():
+        raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
+    return None
 
 
 def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], image: Image) -> dict[str, Prepared]:
@@ -50,7 +76,8 @@ def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], imag
         image: Size that the train pipeline gives.
     """
     wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
-    plain = prepare(resize(image.height, image.width), "validation")
+    rules = next((p.box_rules for p in prepared.values()), None)
+    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules)
     return {split: prepared.get(split, plain) for split in wanted}
 
 
@@ -71,6 +98,7 @@ def make_settings(
         pixels["mask_dtype"] = mask_dtype
         more = ("mask_offset", "mask_colors")  # named only where they are set: format 1.0 did not know them
         pixels |= {name: getattr(options, name) for name in more if getattr(options, name)}
+    pixels |= {name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)}  # likewise
     dataset = {
         "root": None if sources.root is None else str(sources.root),
         "validation_split": options.validation_split,
@@ -90,6 +118,8 @@ def make_settings(
         "class_copies",
         "balance",
         "no_mirroring",
+        "annotations",
+        "drop_empty",
         "group_by",
     )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}

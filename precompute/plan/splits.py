@@ -189,6 +189,9 @@ def _number_units(sources: Sources) -> tuple[Sequence[int], Sequence[int]]:
 
 def _unit_classes(sources: Sources, of_source: Sequence[int], num_units: int) -> list[int]:
     """Return the commonest class of each unit, the smaller index when two are equally common."""
+    if sources.boxes is not None:  # an image's classes are those of its boxes
+        of_images = [sources.classes(i) for i in range(len(sources))]
+        return label_strata(_commonest(of_images, of_source, num_units))
     if sources.label_sets is not None:
         return label_strata(_commonest(sources.label_sets, of_source, num_units))
     if sources.labels is None:
@@ -257,7 +260,7 @@ def _flag(split: str) -> str:
 
 
 def _class_text(sources: Sources, label: int) -> str:
-    if sources.label_sets is not None:
+    if sources.label_sets is not None or sources.boxes is not None:
         return "sources of like labels"
     if sources.labels is None:
         return "all sources"

@@ -86,7 +86,8 @@ def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:
         RejectedSource: It cannot be used.
     """
     mask = None if sources.masks is None else sources.path(sources.masks[i])
-    return decode_source(sources.keys[i], sources.path(sources.images[i]), mask, sources.label(i), spec)
+    image, label, boxes = sources.path(sources.images[i]), sources.label(i), sources.boxes_of(i)
+    return decode_source(sources.keys[i], image, mask, label, spec, boxes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
     for variant in range(-(-NUM_SIZED // len(sample.decoded))):
         for source in sample.decoded:
             try:
-                image, mask = augment(source, pipeline, spec, seed=0, variant=variant)
+                image, target = augment(source, pipeline, spec, seed=0, variant=variant)
             except UnknownIds as error:  # no fault of the source
                 raise PipelineError(f"pipeline of {sample.split}: {error}.") from error
             except RejectedSource as error:
@@ -133,7 +134,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
                 continue
             sizes.setdefault((image.shape[0], image.shape[1]), source.key)
             if variant == 0:
-                record = encode_record(source, image, mask, spec, seed=0, variant=0)
+                record = encode_record(source, image, target, spec, seed=0, variant=0)
                 lengths.append(len(record) + FRAMING_BYTES)
         if variant == 0:
             record_s = (time.perf_counter() - start) / len(sample.decoded)

@@ -5,21 +5,26 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import cloudpickle
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.boxes import Boxes
 from precompute.errors import PipelineError
+from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules, moves_boxes
 from precompute.record.description import describe, rebuild
 from precompute.record.mask_ids import fill_unset, mask_fills
 from precompute.record.seeding import Draws
 from precompute.record.transforms import albumentations, compositions, is_custom, leaves, named_leaves, parameters_of
 
-__all__ = ["Pipeline", "Prepared", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
+__all__ = ["Pipeline", "Prepared", "Target", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
 
+Target: TypeAlias = NDArray[Any] | Boxes | None  # what is moved with the pixels: a mask, boxes, or nothing
+
+NO_BOXES = Boxes.of_rows([], None)
 FINISHING = ("Normalize", "ToFloat", "ToTensorV2", "ToTensor3D")  # float or tensor output belongs in the model
 
 
@@ -41,24 +46,38 @@ class Pipeline:
         self._draws = Draws()
         self._own_process = own_process
         self.mask_fills = frozenset(mask_fills(self._compose))
+        self._moves_boxes = moves_boxes(self._compose)
         # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
         self._copies = any(is_custom(transform) for transform in [*leaves(self._compose), *compositions(self._compose)])
         # Never Compose(seed=…) or set_random_seed: they give every transform the same seed, so all fire together.
         self._compose.set_random_state(self._draws.generator, self._draws.py_random)
 
     def apply(
-        self, image: NDArray[np.uint8], mask: NDArray[Any] | None, *, seed: int, key: str, variant: int, copy: int
+        self, image: NDArray[np.uint8], target: Target, *, seed: int, key: str, variant: int, copy: int
     ) -> tuple[Any, Any]:
-        """Return what the pipeline makes of image and mask under the draws of this record."""
+        """Return what the pipeline makes of an image and its mask or boxes under the draws of this record."""
         digest = self._draws.set(seed, key, variant, copy)
         if self._own_process:
             self._set_global_generators(digest)
         if self._copies:
-            image, mask = image.copy(), None if mask is None else mask.copy()
-        if mask is None:
+            image, target = image.copy(), target.copy() if isinstance(target, np.ndarray) else target
+        if self._moves_boxes:
+            return self._apply_to_boxes(image, target if isinstance(target, Boxes) else NO_BOXES)
+        if not isinstance(target, np.ndarray):
             return self._compose(image=image)["image"], None
-        result = self._compose(image=image, mask=mask)
+        result = self._compose(image=image, mask=target)
         return result["image"], result["mask"]
+
+    def _apply_to_boxes(self, image: NDArray[np.uint8], boxes: Boxes) -> tuple[Any, Boxes]:
+        """Move boxes with the pixels.
+
+        Albumentations makes floats of labels and drops some boxes: it is given each box's index in place of a label,
+        and what came through is joined with labels and flags again.
+        """
+        result = self._compose(image=image, bboxes=boxes.shares(), **{INDEX_FIELD: np.arange(len(boxes))})
+        corners = np.clip(np.asarray(result["bboxes"], np.float32).reshape(-1, 4), 0, 1)
+        wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)  # slivers may have no width left in float32
+        return result["image"], boxes.moved(corners[wide], np.asarray(result[INDEX_FIELD], np.int64)[wide])
 
     @property
     def transforms(self) -> list[tuple[str, Any]]:
@@ -81,22 +100,25 @@ class Prepared:
         pickled: The `Compose` without what belongs in the model, pickled by value.
         description: All that decides its pixels, as JSON.
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
+        box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
         notes: What the user should hear.
     """
 
     pickled: bytes
     description: dict[str, Any]
     normalize: dict[str, Any] | None = None
+    box_rules: BoxRules | None = None
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None) -> Prepared:
+def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None, box_rules: BoxRules | None = None) -> Prepared:
     """Check a pipeline and take off its end what belongs in the model.
 
     Args:
         pipeline: A `Compose`, another composition, or a single transform.
         split: The split it is for, for messages.
         mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
+        box_rules: Which boxes are kept, where images have boxes.
 
     Raises:
         PipelineError: It cannot be used offline; the message says why and what to do.
@@ -123,7 +145,15 @@ def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None) -> Prepa
             f"pipeline of {split}: {', '.join(filling)} fill{'s' * (len(filling) == 1)} masks with the ignore class, "
             f"{mask_fill}, where the default is 0. --mask-fill as-written keeps 0."
         )
-    return Prepared(pickled=cloudpickle.dumps(compose), description=describe(compose), normalize=normalize, notes=notes)
+    if box_rules is not None:
+        notes += give_box_rules(compose, split, box_rules)
+    return Prepared(
+        pickled=cloudpickle.dumps(compose),
+        description=describe(compose),
+        normalize=normalize,
+        box_rules=box_rules,
+        notes=notes,
+    )
 
 
 def resize(height: int, width: int) -> Any:

@@ -17,6 +17,7 @@ import cloudpickle
 import cv2
 import numpy as np
 
+from precompute.boxes import Boxes
 from precompute.errors import PipelineError
 from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded
@@ -92,13 +93,13 @@ def _complaint(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
 def _apply(pipeline: Pipeline, source: Decoded, variant: int) -> tuple[Any, Any]:
     """Return what a pipeline makes of a source; where it raises, nothing: that is judged elsewhere."""
     try:
-        return pipeline.apply(source.image, source.mask, seed=0, key=source.key, variant=variant, copy=0)
+        return pipeline.apply(source.image, source.target, seed=0, key=source.key, variant=variant, copy=0)
     except Exception:  # a transform may raise anything
         return None, None
 
 
 def _equal(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    return all(x == y if isinstance(x, Boxes) else np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _set_global_generators(number: int) -> None:

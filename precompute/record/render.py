@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.boxes import UNKNOWN_SIZE, Boxes
 from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
+from precompute.record.box_features import box_features
 from precompute.record.example import Value, encode_example
 from precompute.record.mask_files import UnlistedColors, changed_ids, ids_of_colors
 from precompute.record.mask_ids import AllowedIds, UnknownIds
-from precompute.record.pipeline import Pipeline
+from precompute.record.pipeline import Pipeline, Target
 from precompute.record.pixels import decode_colors, decode_mask, decode_shrunk, encode_image, encode_mask
 from precompute.record.shrinking import shrink_mask
 
@@ -38,7 +40,7 @@ class RecordSpec:
         width: Likewise.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
         quality: Of JPEG, 1 to 100.
-        kind: ``"class"``, ``"multilabel"`` or ``"mask"``.
+        kind: ``"class"``, ``"multilabel"``, ``"mask"`` or ``"boxes"``.
         class_names: Name of each class index; empty for masks without names.
         mask_map: Id in the file → class id.
         mask_offset: Added to the ids in the file that the map does not name.
@@ -81,6 +83,7 @@ class Decoded:
         label: Class index, sorted class indices where images have several labels, or None.
         sha256: Of the image file's bytes.
         mask_sha256: Of the mask file's bytes, or None.
+        boxes: Around its objects, or None.
         full_size: Height and width of a source that was shrunk, before that; None for others.
     """
 
@@ -91,7 +94,13 @@ class Decoded:
     label: Label | None
     sha256: str
     mask_sha256: str | None
+    boxes: Boxes | None = None
     full_size: tuple[int, int] | None = None
+
+    @property
+    def target(self) -> Target:
+        """What is moved with the pixels."""
+        return self.boxes if self.mask is None else self.mask
 
     @cached_property
     def _allowed(self) -> dict[frozenset[int], AllowedIds]:
@@ -109,7 +118,9 @@ class Decoded:
         return self if self.mask is None else replace(self, mask=self.mask.astype(dtype, copy=False))
 
 
-def decode_source(key: str, image: Path, mask: Path | None, label: Label | None, spec: RecordSpec) -> Decoded:
+def decode_source(
+    key: str, image: Path, mask: Path | None, label: Label | None, spec: RecordSpec, boxes: Boxes | None = None
+) -> Decoded:
     """Read and decode one source.
 
     Raises:
@@ -128,6 +139,8 @@ def decode_source(key: str, image: Path, mask: Path | None, label: Label | None,
                 f"{full_size[1]}×{full_size[0]}; both must have one size"
             )
         ids = shrink_mask(ids, pixels.shape[:2]) if shrunk else ids
+    if boxes is not None:
+        boxes = _of_size(image, full_size, boxes)
     return Decoded(
         key=key,
         filename=image.name,
@@ -136,32 +149,50 @@ def decode_source(key: str, image: Path, mask: Path | None, label: Label | None,
         label=label,
         sha256=hashlib.sha256(content).hexdigest(),
         mask_sha256=mask_hash,
+        boxes=boxes,
         full_size=full_size if shrunk else None,
     )
 
 
+def _of_size(image: Path, full_size: tuple[int, int], boxes: Boxes) -> Boxes:
+    """Return the boxes with the size of their image, before it was shrunk: as shares they stay where they are."""
+    height, width = full_size
+    if boxes.size == UNKNOWN_SIZE:
+        return replace(boxes, size=(width, height))
+    if boxes.size is not None and boxes.size != (width, height):
+        turned = boxes.size == (height, width) and ": was it turned by its EXIF orientation after it was annotated?"
+        raise RejectedSource(
+            f"{image}: is {width}×{height} pixels (width × height), but its boxes are meant for "
+            f"{boxes.size[0]}×{boxes.size[1]}{turned or ''}; annotate it as it is shown upright, or mend the size"
+        )
+    return boxes
+
+
 def augment(
     source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, variant: int, copy: int = 0
-) -> tuple[NDArray[np.uint8], NDArray[Any] | None]:
-    """Return image and mask of one variant, checked against what records must be.
+) -> tuple[NDArray[np.uint8], Any]:
+    """Return image and mask, or image and boxes, of one variant, checked against what records must be.
 
     Raises:
         RejectedSource: The pipeline failed on this source, or gave another size or type.
         UnknownIds: It made class ids that the source does not hold.
     """
     try:
-        image, mask = pipeline.apply(source.image, source.mask, seed=seed, key=source.key, variant=variant, copy=copy)
+        image, target = pipeline.apply(
+            source.image, source.target, seed=seed, key=source.key, variant=variant, copy=copy
+        )
     except Exception as error:  # a transform may raise anything
         raise RejectedSource(
             f"{source.filename}: the pipeline failed at variant {variant} (seed {seed}): "
             f"{type(error).__name__}: {error}"
         ) from error
+    mask = None if isinstance(target, Boxes) else target
     wrong = _wrong_output(image, mask, spec)
     if wrong:
         raise RejectedSource(f"{source.filename}: at variant {variant} (seed {seed}) the pipeline gave {wrong}")
     if mask is not None:
         _check_ids(source, mask, pipeline, spec, f"{source.filename}: at variant {variant} (seed {seed})")
-    return image, mask
+    return image, target
 
 
 def _check_ids(source: Decoded, mask: NDArray[Any], pipeline: Pipeline, spec: RecordSpec, where: str) -> None:
@@ -181,14 +212,14 @@ def render(source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, 
     Raises:
         RejectedSource: The pipeline failed on this source, or gave another size or type.
     """
-    image, mask = augment(source, pipeline, spec, seed=seed, variant=variant, copy=copy)
-    return encode_record(source, image, mask, spec, seed=seed, variant=variant, copy=copy)
+    image, target = augment(source, pipeline, spec, seed=seed, variant=variant, copy=copy)
+    return encode_record(source, image, target, spec, seed=seed, variant=variant, copy=copy)
 
 
 def encode_record(
     source: Decoded,
     image: NDArray[np.uint8],
-    mask: NDArray[Any] | None,
+    target: Target,
     spec: RecordSpec,
     *,
     seed: int,
@@ -215,8 +246,10 @@ def encode_record(
         names = [spec.class_names[label].encode() for label in source.label]
         features["image/class/label"] = np.array(source.label, np.int64)
         features["image/class/text"] = np.array(names, object)  # an array keeps its type when it is empty
-    if mask is not None:
-        features["image/segmentation/class/encoded"] = encode_mask(mask, spec.mask_encoding)
+    if isinstance(target, Boxes):
+        features |= box_features(target, spec.class_names, height=image.shape[0], width=image.shape[1])
+    elif target is not None:
+        features["image/segmentation/class/encoded"] = encode_mask(target, spec.mask_encoding)
         features["image/segmentation/class/format"] = spec.mask_encoding.encode()
     return encode_example(features)
 

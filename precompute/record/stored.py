@@ -14,6 +14,8 @@ from PIL import Image
 
 from precompute.dataset.manifest import Manifest, Target
 from precompute.errors import DatasetError
+from precompute.record.box_features import LABEL_KEY as BOX_LABEL_KEY
+from precompute.record.box_features import decode_boxes
 from precompute.record.example import decode_example
 
 __all__ = ["decode_record", "difference"]
@@ -36,7 +38,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
         `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `seed`, `variant` (−1 in the original row), `copy`
         and `source_id` (int), `format` (str) and `encoded` (bytes), of the image; then `label` (int) and `class_name`
         (str), or `labels` (list of int) and `class_names` (list of str), or `mask` (uint8 or uint16 [H, W], class ids)
-        with `mask_format` and `mask_encoded`.
+        with `mask_format` and `mask_encoded`, or what `decode_boxes` returns.
 
     Raises:
         DatasetError: It is not a record of this format, or its image or mask cannot be decoded.
@@ -65,6 +67,8 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
     elif "image/class/label" in features:
         example["label"] = _integer(features, "image/class/label")
         example["class_name"] = _text(features, "image/class/text")
+    if BOX_LABEL_KEY in features:
+        example |= decode_boxes(features, height=shape[0], width=shape[1])
     if "image/segmentation/class/encoded" in features:
         key = "image/segmentation/class/encoded"
         mask_encoding = _text(features, "image/segmentation/class/format")
@@ -85,6 +89,8 @@ def difference(example: Example, manifest: Manifest) -> str | None:
         return _mask_difference(example.get("mask"), manifest)
     if target.kind == "multilabel":
         return _labels_difference(example, target)
+    if target.kind == "boxes":
+        return _boxes_difference(example, target)
     label = example.get("label")
     if label is None or not 0 <= label < target.num_classes:
         return f"its class is {label}, expected 0 to {target.num_classes - 1}"
@@ -99,6 +105,17 @@ def _labels_difference(example: Example, target: Target) -> str | None:
     names = [name for label in labels for name in target.class_names[label : label + 1]]
     found = example["class_names"]
     return None if found == names else f"the labels {labels} are named {found}, expected {names}"
+
+
+def _boxes_difference(example: Example, target: Target) -> str | None:
+    if "boxes" not in example:
+        return "it has no boxes, not even an empty list of them"
+    labels = example["labels"].tolist()
+    if not all(0 <= label < target.num_classes for label in labels):
+        return f"its boxes are of the classes {sorted(set(labels))}, expected 0 to {target.num_classes - 1}"
+    names = [name for label in labels for name in target.class_names[label : label + 1]]
+    found = example["class_names"]
+    return None if found == names else f"boxes of the classes {labels} are named {found}, expected {names}"
 
 
 def _mask_difference(mask: NDArray[Any] | None, manifest: Manifest) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,7 +35,10 @@ def make_from_dict(node: dict[str, Any]) -> Any:
     Albumentations writes more than it takes: also parameters of a transform's base classes, which it then calls unknown
     and warns about (`PadIfNeeded`, `SafeRotate`, `RGBShift` …).
     """
-    return albumentations.from_dict({"transform": _without_inherited(node)})
+    with warnings.catch_warnings():
+        # Of pipelines that change colours alone, or nothing: their boxes stay where they are.
+        warnings.filterwarnings("ignore", message="Got processor for bboxes, but no transform")
+        return albumentations.from_dict({"transform": _without_inherited(node)})
 
 
 def _without_inherited(node: dict[str, Any]) -> dict[str, Any]:

@@ -111,4 +111,5 @@ def _receipt_before(
         sha256=shard.sha256,
         column_sha256=column_sha256,
         cpu_features=manifest.cpu_features[0] if manifest.cpu_features else "",
+        boxes=shard.boxes,
     )

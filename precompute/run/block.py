@@ -112,6 +112,7 @@ class Block(Sequence[Place]):
                 masks=None if of.masks is None else pick(of.masks, chosen),
                 labels=None if of.labels is None else [of.labels[i] for i in chosen],
                 label_sets=None if of.label_sets is None else [of.label_sets[i] for i in chosen],
+                boxes=None if of.boxes is None else of.boxes.take(chosen),
             ),
             copies=split.order.copies[self._first : self._last].tolist(),
             hashes=hashes,
@@ -135,6 +136,7 @@ class _Packed:
                 image=str(sources.path(sources.images[i])),
                 mask=None if sources.masks is None else str(sources.path(sources.masks[i])),
                 label=sources.label(i),
+                boxes=sources.boxes_of(i),
                 sha256=sha256,
                 mask_sha256=mask_sha256,
             )

@@ -15,7 +15,7 @@ MOST_EXAMPLES = 5
 
 
 def find_conflicts(grid: Grid, learnt: Mapping[str, Learnt]) -> dict[str, Any]:
-    """Return how many sources share an image file's content with one that has another label or mask.
+    """Return how many sources share an image file's content with one that has another label, mask or boxes.
 
     Args:
         grid: Of the generation.
@@ -44,5 +44,6 @@ def _repeated(grid: Grid, learnt: Mapping[str, Learnt]) -> Iterator[tuple[str, s
         for i in np.flatnonzero(np.isin(starts[split], values[counts > 1])).tolist():
             image, position = of.sha256[i], int(places.positions[i])
             if image is not None:
-                label = places.sources.label(position)
-                yield places.sources.keys[position], image, of.mask_sha256[i] if label is None else label
+                answer: Any = places.sources.boxes_of(position)
+                answer = places.sources.label(position) if answer is None else answer
+                yield places.sources.keys[position], image, of.mask_sha256[i] if answer is None else answer

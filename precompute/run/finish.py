@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.dataset.manifest import ORIGINAL_VARIANT, Manifest, Row, RowFile, Shard, Split, Target, read_row_file
+from precompute.dataset.manifest import (
+    ORIGINAL_VARIANT,
+    BoxCounts,
+    Manifest,
+    Row,
+    RowFile,
+    Shard,
+    Split,
+    Target,
+    read_row_file,
+)
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
 from precompute.plan.generation import GenerationPlan, RowPlan
@@ -167,7 +177,9 @@ def _write_row(
         seed=row.seed,
         variant=variant,
         original=original,
-        shards=[Shard(num_records=r.num_records, num_bytes=r.num_bytes, sha256=r.sha256) for r in of_row],
+        shards=[
+            Shard(num_records=r.num_records, num_bytes=r.num_bytes, sha256=r.sha256, boxes=r.boxes) for r in of_row
+        ],
     ).to_bytes()
     num_records = sum(r.num_records for r in of_row)
     if num_records != manifest.splits[split].num_records:
@@ -183,6 +195,7 @@ def _write_row(
         original=original,
         num_records=num_records,
         num_bytes=sum(r.num_bytes for r in of_row),
+        boxes=BoxCounts.total(r.boxes for r in of_row),
         sha256=hashlib.sha256(content).hexdigest(),
     )
 

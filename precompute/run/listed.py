@@ -61,6 +61,8 @@ class Making:
             mask_colors=pixels.get("mask_colors"),
             num_classes=dataset["num_classes"],
             ignore_class=dataset["ignore_class"],
+            min_visibility=pixels.get("min_visibility", 0.0),
+            min_area=pixels.get("min_area", 0.0),
             jobs=self.jobs,
             backend=self.backend,
             address=self.address,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from precompute.dataset.json_files import dump, parse_json, read_json
+from precompute.dataset.manifest import BoxCounts
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
 from precompute.run.files import write_whole
@@ -58,6 +59,7 @@ class Receipt:
         column_sha256: Of the block's `Column`: all rows must have been made from the same files.
         bad: Sources of this block that failed while it was written; they are among `cell.skipped`.
         cpu_features: OpenCV's feature line of the machine that wrote it.
+        boxes: Counts of its boxes, where records have boxes.
     """
 
     cell: Cell
@@ -68,6 +70,7 @@ class Receipt:
     column_sha256: str
     cpu_features: str
     bad: list[Bad] = field(default_factory=list)
+    boxes: BoxCounts | None = None
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import BoxCounts, Manifest
 from precompute.plan.estimate import Estimate, Online, Range
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.text import format_bytes, format_count, format_duration
@@ -61,6 +61,9 @@ class BuildResult:
                 f"  {name}: {split.num_places:,} {self._noun(name)} × {format_count(len(split.rows), 'row')} in "
                 f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
             )
+            boxes = BoxCounts.total(row.boxes for row in split.rows)
+            if boxes is not None:
+                lines.append(f"    {boxes.num_boxes:,} boxes; {_emptied(boxes.num_empty)}")
         if self.manifest.skipped:
             lines.append(f"  {len(self.manifest.skipped)} bad sources were left out of all rows")
         train = self.manifest.splits.get("train")
@@ -126,12 +129,19 @@ class BuildResult:
         return "\n".join(lines)
 
 
+def _emptied(number: int) -> str:
+    if not number:
+        return "every record has some"
+    return f"{format_count(number, 'record')} without any: their sources have none, or all were cut off; kept"
+
+
 def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
     if conflicts.get("num_sources"):
         pairs = ", ".join(" = ".join(pair) for pair in conflicts["examples"][:3])
+        other = {"mask": "another mask", "boxes": "other boxes"}.get(kind, "another label")
         yield (
-            f"{conflicts['num_sources']} sources hold the same image as another one with "
-            f"{'another mask' if kind == 'mask' else 'another label'}, e.g. {pairs}: no model can learn both"
+            f"{conflicts['num_sources']} sources hold the same image as another one with {other}, e.g. {pairs}: no "
+            "model can learn both"
         )
 
 

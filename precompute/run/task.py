@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from precompute.dataset.manifest import ORIGINAL_VARIANT, Label
+from precompute.boxes import Boxes
+from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Label
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.interruption import leave_to_parent
+from precompute.record.box_features import count_boxes
 from precompute.record.pipeline import Pipeline
 from precompute.record.render import Decoded, RecordSpec, decode_source, render
 from precompute.record.threads import one_opencv_thread
@@ -65,6 +67,7 @@ class Place:
     image: str
     mask: str | None
     label: Label | None
+    boxes: Boxes | None = None
     sha256: str | None = None  # what the files held when earlier rows were made, if there are any
     mask_sha256: str | None = None
 
@@ -120,12 +123,12 @@ def run_task(job: Job, task: Task) -> TaskDone:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
         note = stack.enter_context(Whereabouts(paths.whereabouts, task.name, alone=job.names_killers))
         threads = stack.enter_context(ThreadPoolExecutor(SYNC_THREADS))
-        column, bad = _write_places(job, task, writers, note, threads)
+        column, bad, counts = _write_places(job, task, writers, note, threads)
         note.leave()
         hashes = [writer.finish() for writer in writers]  # synced by now, unless the last source is left out
         commit([(writer.meanwhile, writer.final) for writer in writers])
         write_whole(paths.column(job.generation, task.split, task.block), column.to_bytes(), paths.temporary)
-        receipts = _receipts(job, task, zip(writers, hashes, strict=True), column, bad)
+        receipts = _receipts(job, task, zip(writers, hashes, counts, strict=True), column, bad)
         contents = {receipt.path(paths, job.generation): receipt.to_bytes() for receipt in receipts}
         write_all_whole(contents, paths.temporary, threads)
     return TaskDone(
@@ -134,9 +137,13 @@ def run_task(job: Job, task: Task) -> TaskDone:
 
 
 def _receipts(
-    job: Job, task: Task, shards: Iterable[tuple[ShardWriter, str]], column: Column, bad: list[Bad]
+    job: Job,
+    task: Task,
+    shards: Iterable[tuple[ShardWriter, str, BoxCounts | None]],
+    column: Column,
+    bad: list[Bad],
 ) -> list[Receipt]:
-    """Return the receipts of finished shards, each with its sha256."""
+    """Return the receipts of finished shards, each with its sha256 and the counts of its boxes."""
     # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
     skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in column.sha256)})
     column_sha256, cpu_features = hashlib.sha256(column.to_bytes()).hexdigest(), cv2.getCPUFeaturesLine()
@@ -150,8 +157,9 @@ def _receipts(
             column_sha256=column_sha256,
             bad=[*task.known_bad, *bad],
             cpu_features=cpu_features,
+            boxes=boxes,
         )
-        for (row, seed, variant), (writer, sha256) in zip(task.rows, shards, strict=True)
+        for (row, seed, variant), (writer, sha256, boxes) in zip(task.rows, shards, strict=True)
     ]
 
 
@@ -162,11 +170,12 @@ def _open_shard(paths: DatasetPaths, job: Job, task: Task, row: int) -> ShardWri
 
 def _write_places(
     job: Job, task: Task, writers: Sequence[ShardWriter], note: Whereabouts, threads: Executor
-) -> tuple[Column, list[Bad]]:
+) -> tuple[Column, list[Bad], list[BoxCounts | None]]:
     pipeline = Pipeline(job.pipelines[task.split], own_process=job.own_process)
     original = Pipeline(job.pipelines["original"], own_process=job.own_process) if "original" in job.pipelines else None
     column, bad, found = Column(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
     failed = set(task.skipped)
+    counts: list[BoxCounts | None] = [BoxCounts() if job.spec.kind == "boxes" else None for _ in writers]
     for place in task.places:
         if place.key in failed:
             continue
@@ -179,10 +188,12 @@ def _write_places(
             writer.mark()
         syncing: list[Future[None]] = []
         try:
-            source = decode_place(place, job.spec)
+            source, of_place = decode_place(place, job.spec), list[BoxCounts | None]()
             for (_, seed, variant), writer in zip(task.rows, writers, strict=True):
                 chosen = original if variant == ORIGINAL_VARIANT and original is not None else pipeline
-                writer.write(render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy))
+                record = render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy)
+                writer.write(record)
+                of_place.append(BoxCounts.of_record(count_boxes(record)) if source.boxes is not None else None)
                 if place is task.places[-1]:  # this shard is full: the disk can begin while the others get their last
                     syncing.append(threads.submit(writer.sync))
             _await(syncing)
@@ -194,12 +205,13 @@ def _write_places(
             bad.append(Bad(key=place.key, reason=str(error)))
             failed.add(place.key)
             continue
+        counts = [BoxCounts.total(pair) for pair in zip(counts, of_place, strict=True)]
         column.sha256[place.key] = source.sha256
         if source.mask is not None and source.mask_sha256 is not None:
             column.mask_sha256[place.key] = source.mask_sha256
             found |= np.bincount(source.mask.reshape(-1), minlength=65_536).astype(bool)
     column.class_ids.extend(int(i) for i in np.flatnonzero(found))
-    return column, bad
+    return column, bad, counts
 
 
 def _await(syncing: Iterable[Future[None]]) -> None:
@@ -214,7 +226,7 @@ def decode_place(place: Place, spec: RecordSpec) -> Decoded:
         RejectedSource: It cannot be used, or is not what earlier rows were made from.
     """
     mask = None if place.mask is None else as_path(place.mask)
-    source = decode_source(place.key, as_path(place.image), mask, place.label, spec)
+    source = decode_source(place.key, as_path(place.image), mask, place.label, spec, place.boxes)
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
         (place.mask, place.mask_sha256, source.mask_sha256),

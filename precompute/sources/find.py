@@ -9,6 +9,8 @@ from typing import Any
 
 from precompute.errors import UsageError
 from precompute.options import BuildOptions
+from precompute.sources.box_checks import drop_empty
+from precompute.sources.detection import find_boxes
 from precompute.sources.folders import find_sources
 from precompute.sources.groups import group_by
 from precompute.sources.lists import from_iterable, from_lists
@@ -46,12 +48,17 @@ def _read(
             raise UsageError(f"source: give a folder or the lists {', '.join(lists)}, not both.")
         if "images" not in lists:
             raise UsageError(f"images: expected a list of image paths beside {', '.join(lists)}.")
-        return from_lists(**lists, class_names=options.class_names)
+        return _with_boxes(from_lists(**lists, class_names=options.class_names), options)
     if source is None:
         raise UsageError(
-            "source: expected a folder, an iterable of Source, or images=[…] with labels=[…] or masks=[…]."
+            "source: expected a folder, an iterable of Source, or images=[…] with labels=[…], masks=[…] or boxes=[…]."
         )
     if isinstance(source, str | Path):
+        boxed = find_boxes(source, options)
+        if boxed is not None:
+            return drop_empty(boxed) if options.drop_empty else boxed
+        if options.drop_empty:
+            raise UsageError(f"drop_empty: it leaves out images without boxes; there are no boxes in {source}.")
         return find_sources(
             source,
             images=options.images,
@@ -61,7 +68,18 @@ def _read(
             class_names=options.class_names,
             split_in_key=options.split_in_key,
         )
-    return from_iterable(source, class_names=options.class_names)
+    return _with_boxes(from_iterable(source, class_names=options.class_names), options)
+
+
+def _with_boxes(sources: Sources, options: BuildOptions) -> Sources:
+    """Return sources from Python, without those that have no boxes if that is asked for."""
+    if options.annotations is not None:
+        raise UsageError("annotations: it names the annotations of a folder; sources from Python bring their boxes.")
+    if not options.drop_empty:
+        return sources
+    if sources.boxes is None:
+        raise UsageError("drop_empty: it leaves out images without boxes; these sources have no boxes.")
+    return drop_empty(sources)
 
 
 def limit_sources(sources: Sources, limit: int | None) -> Sources:

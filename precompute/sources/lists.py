@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.sources.box_lists import boxes_of_python
 from precompute.sources.checks import check_class_names, check_keys
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.source import SPLITS, Source, Sources
@@ -20,6 +21,7 @@ from precompute.storage.paths import as_path, common_folder, is_url
 
 __all__ = ["from_iterable", "from_lists"]
 
+TARGETS = ("mask", "label", "boxes")
 STATS_AT_A_TIME = 32
 
 
@@ -27,7 +29,7 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
     """Check sources and put them into columns, sorted by key.
 
     Args:
-        sources: All with a label, all with a list of labels, or all with a mask.
+        sources: All with a label, all with a list of labels, all with a mask, or all with a list of boxes.
         class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
 
     Raises:
@@ -40,14 +42,17 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
     check_keys((item.key for item in items), where="sources", remedy="Give other keys.")
     items.sort(key=lambda item: item.key)
     _check_unique(items)
-    masked = _check_target(items)
+    target = _check_target(items)
+    masked = target == "mask"
     images = [_file(item.image, "image", item.key) for item in items]
     masks = [_file(item.mask, "mask", item.key) for item in items] if masked else None
     num_bytes = _check_files(images + (masks or []))
     root = _common_parent(images + (masks or []))
     keys = [str(item.key) for item in items]
-    classes = None if masked else _number_classes([item.label for item in items], keys, names)
+    boxes = boxes_of_python([item.boxes for item in items], keys, images, names) if target == "boxes" else None
+    classes = _number_classes([item.label for item in items], keys, names) if target == "label" else None
     groups = [_group(item) for item in items]
+    found: Any = classes or boxes
     return Sources(
         root=root,
         keys=Texts(keys),
@@ -58,8 +63,9 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
         splits=[_split(item) for item in items],
         groups=None if all(group is None for group in groups) else groups,
         num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
-        class_names=(names or []) if classes is None else classes.names,
-        notes=[] if classes is None else classes.notes,
+        boxes=None if boxes is None else boxes.column,
+        class_names=(names or []) if found is None else found.names,
+        notes=[] if found is None else found.notes,
     )
 
 
@@ -68,6 +74,7 @@ def from_lists(
     images: Iterable[str | Path],
     labels: Iterable[str | int | Collection[str | int]] | None = None,
     masks: Iterable[str | Path] | None = None,
+    boxes: Iterable[Sequence[Sequence[Any]]] | None = None,
     splits: Iterable[str | None] | None = None,
     groups: Iterable[str | int | None] | None = None,
     keys: Iterable[str] | None = None,
@@ -77,8 +84,9 @@ def from_lists(
 
     Args:
         images: Paths of the image files.
-        labels: Class names or class indices, or for each image a list, tuple or set of them; this or `masks`.
-        masks: Paths of the mask files; this or `labels`.
+        labels: Class names or class indices, or for each image a list, tuple or set of them; this, `masks` or `boxes`.
+        masks: Paths of the mask files.
+        boxes: For each image a list of boxes as `Source` has them.
         splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         groups: Sources of one group always share a split; None when a source stands alone.
         keys: Stable names; when left out, each image's path below the folder that all share, without its extension.
@@ -88,12 +96,21 @@ def from_lists(
         UsageError: Lengths differ, or a list holds what it should not.
         SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
     """
-    if (labels is None) == (masks is None):
+    targets = [name for name, given in (("labels", labels), ("masks", masks), ("boxes", boxes)) if given is not None]
+    if len(targets) != 1:
         raise UsageError(
-            f"Expected labels or masks beside images, got {'neither' if labels is None else 'both'}: "
-            "labels for classification, masks for segmentation."
+            f"Expected labels, masks or boxes beside images, got {'both ' if targets else 'neither'}"
+            f"{' and '.join(targets)}: labels for classification, masks for segmentation, boxes for detection."
         )
-    columns = {"images": images, "labels": labels, "masks": masks, "splits": splits, "groups": groups, "keys": keys}
+    columns = {
+        "images": images,
+        "labels": labels,
+        "masks": masks,
+        "boxes": boxes,
+        "splits": splits,
+        "groups": groups,
+        "keys": keys,
+    }
     lists = {name: _as_list(name, column) for name, column in columns.items() if column is not None}
     _check_lengths(lists)
     if "keys" not in lists:
@@ -102,6 +119,7 @@ def from_lists(
         "images": "image",
         "labels": "label",
         "masks": "mask",
+        "boxes": "boxes",
         "splits": "split",
         "groups": "group",
         "keys": "key",
@@ -163,18 +181,24 @@ def _check_unique(items: list[Source]) -> None:
         )
 
 
-def _check_target(items: list[Source]) -> bool:
-    """Return whether the target is a mask, the same for all."""
-    wrong = [repr(item.key) for item in items if (item.mask is None) == (item.label is None)]
+def _check_target(items: list[Source]) -> str:
+    """Return what all sources have: ``"mask"``, ``"label"`` or ``"boxes"``."""
+    targets = [[name for name in TARGETS if getattr(item, name) is not None] for item in items]
+    wrong = [repr(item.key) for item, found in zip(items, targets, strict=True) if len(found) != 1]
     if wrong:
-        raise UsageError(f"Expected a mask or a label, not both and not neither, for:\n{first_few(wrong)}")
-    masked = [repr(item.key) for item in items if item.mask is not None]
-    if masked and len(masked) < len(items):
         raise UsageError(
-            f"Expected masks for all sources or labels for all, got {len(masked):,} masks and "
-            f"{len(items) - len(masked):,} labels. With masks:\n{first_few(masked)}"
+            f"Expected a mask, a label or a list of boxes, not both and not neither, for:\n{first_few(wrong)}"
         )
-    return bool(masked)
+    of_kind: dict[str, list[str]] = {}
+    for item, (name,) in zip(items, targets, strict=True):
+        of_kind.setdefault(name, []).append(repr(item.key))
+    if len(of_kind) > 1:
+        (first, those), (second, others) = list(of_kind.items())[:2]
+        raise UsageError(
+            f"Expected the same kind of target for all sources, got {len(those):,} times {first} and {len(others):,} "
+            f"times {second}. With {first}:\n{first_few(those)}\nWith {second}:\n{first_few(others)}"
+        )
+    return next(iter(of_kind))
 
 
 def _number_classes(labels: list[Any], keys: list[str], names: list[str] | None) -> Classes | LabelSets:

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, repeat
 from pathlib import Path
+from typing import Any
 
+from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import SPLITS, Label
 from precompute.storage.paths import as_path
 
@@ -16,7 +18,7 @@ __all__ = ["SPLITS", "Source", "Sources"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One original: an image with its label, labels or mask.
+    """One original: an image with its label, labels, mask or boxes.
 
     Attributes:
         key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
@@ -26,6 +28,10 @@ class Source:
             images have several labels; None when there is a mask instead.
         split: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         group: Sources of one group (a patient, a scene) always share a split; None when each stands alone.
+        boxes: For each object (x_min, y_min, x_max, y_max, class), or with ``"crowd"``, ``"difficult"``,
+            ``"truncated"`` or a list of these as a sixth entry; pixels of the image as it is shown upright, counted by
+            edges: 0 is the left edge of the first pixel, the image's width the right edge of the last. An empty list
+            for an image without objects; None when the sources have no boxes.
     """
 
     key: str
@@ -34,6 +40,7 @@ class Source:
     label: str | int | Collection[str | int] | None = None
     split: str | None = None
     group: str | None = None
+    boxes: Sequence[Sequence[Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +57,12 @@ class Sources:
         masks: Likewise, or None when the target is a class.
         labels: Class index of each source into `class_names`, or None when it has none or several.
         label_sets: Class indices of each source, sorted, or None when it has one class or a mask.
+        boxes: Of all sources, or None when they have a class, labels or a mask.
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus that of the mask file.
         copies: Places of each source in every row, or None when each has one.
-        class_names: For classes and labels: the name of each index. For masks: empty unless given.
+        class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
         strangers: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         notes: What the user should hear about how the sources were read.
     """
@@ -65,6 +73,7 @@ class Sources:
     masks: Sequence[str] | None = None
     labels: list[int] | None = None
     label_sets: list[tuple[int, ...]] | None = None
+    boxes: BoxColumn | None = None
     splits: list[str | None] = field(default_factory=list)
     groups: list[str | None] | None = None
     num_bytes: Sequence[int] = field(default_factory=list)
@@ -78,21 +87,29 @@ class Sources:
 
     @property
     def kind(self) -> str:
-        """The target that all sources have: ``"mask"``, ``"multilabel"`` or ``"class"``."""
+        """The target that all sources have: ``"boxes"``, ``"mask"``, ``"multilabel"`` or ``"class"``."""
+        if self.boxes is not None:
+            return "boxes"
         if self.masks is not None:
             return "mask"
         return "class" if self.label_sets is None else "multilabel"
 
     def label(self, i: int) -> Label | None:
-        """Return the class or the classes of a source; None when it has a mask."""
+        """Return the class or the classes of a source; None when it has a mask or boxes."""
         if self.label_sets is not None:
             return self.label_sets[i]
         return None if self.labels is None else self.labels[i]
 
     def classes(self, i: int) -> tuple[int, ...]:
-        """Return all classes of a source; none when it has a mask."""
+        """Return all classes of a source, those of its boxes too; none when it has a mask."""
+        if self.boxes is not None:
+            return self.boxes.classes(i)
         label = self.label(i)
         return (label,) if isinstance(label, int) else label or ()
+
+    def boxes_of(self, i: int) -> Boxes | None:
+        """Return the boxes of a source; None when it has another target."""
+        return None if self.boxes is None else self.boxes.of(i)
 
     def num_copies(self, i: int) -> int:
         """Return how many places a source takes in every row."""
@@ -122,6 +139,7 @@ class Sources:
             masks=None if self.masks is None else [self.masks[i] for i in indices],
             labels=None if self.labels is None else [self.labels[i] for i in indices],
             label_sets=None if self.label_sets is None else [self.label_sets[i] for i in indices],
+            boxes=None if self.boxes is None else self.boxes.take(indices),
             splits=[self.splits[i] for i in indices],
             groups=None if self.groups is None else [self.groups[i] for i in indices],
             num_bytes=[self.num_bytes[i] for i in indices],

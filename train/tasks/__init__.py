@@ -27,6 +27,11 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
     for kind in KINDS:
         if kind.target == manifest.target.kind:
             return kind.of(manifest, ignore_class)
+    if manifest.target.kind == "boxes":
+        raise DatasetError(
+            f"{manifest.name}: train fit learns classes, labels and masks, and this dataset has boxes: read it with "
+            "precompute.load, and train a detector of your own."
+        )
     raise DatasetError(
         f"{manifest.name}: train fit learns classes, labels and masks; the dataset has {manifest.target.kind!r}."
     )

@@ -1,0 +1,125 @@
+"""Boxes as they are found: checked, clipped to their images, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from precompute.boxes import BoxColumn
+from precompute.errors import SourceError, first_few
+from precompute.sources.source import Sources
+
+__all__ = ["CheckedBoxes", "check_boxes", "drop_empty", "upright_size"]
+
+TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+ORIENTATION = 0x0112
+
+
+class CheckedBoxes(NamedTuple):
+    """Boxes of all images, the names of their classes, and what is to be said of them."""
+
+    column: BoxColumn
+    names: list[str]
+    notes: list[str]
+
+
+def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, where: str) -> CheckedBoxes:
+    """Clip boxes to their images and leave those out that have no area, telling how many and where.
+
+    Args:
+        column: As they were found.
+        keys: Of the images.
+        names: Of the classes.
+        where: For messages.
+
+    Raises:
+        SourceError: Sides are no numbers, or no image has any box.
+    """
+    of_box = np.repeat(np.arange(len(column)), column.counts)
+    sizes = np.where(column.sizes > 0, column.sizes, 1)[of_box].astype(np.float32)
+    strange = np.logical_not(np.isfinite(column.corners).all(axis=1))
+    if strange.any():
+        raise SourceError(
+            f"{where}: boxes whose sides are no numbers:\n{_shown(column, keys, of_box, strange)}\nMend them."
+        )
+    if not len(of_box):
+        raise SourceError(f"{where}: not one of the {len(column):,} images has a box; there is nothing to detect.")
+    clipped = np.clip(column.corners, 0, np.hstack([sizes, sizes]))
+    flat = np.asarray((column.corners[:, :2] >= column.corners[:, 2:]).any(axis=1))
+    outside = np.logical_not(flat) & np.asarray((clipped[:, :2] >= clipped[:, 2:]).any(axis=1))
+    cut = np.logical_not(flat | outside) & (clipped != column.corners).any(axis=1)
+    kept = np.logical_not(flat | outside)
+    if not kept.any():
+        raise SourceError(
+            f"{where}: not one of {len(kept):,} boxes has an area inside its image:\n"
+            f"{_shown(column, keys, of_box, ~kept)}\nExpected x_min < x_max and y_min < y_max, within the image."
+        )
+    checked = BoxColumn(
+        corners=clipped[kept],
+        labels=column.labels[kept],
+        flags=column.flags[kept],
+        offsets=np.concatenate([[0], np.cumsum(np.bincount(of_box[kept], minlength=len(column)))]).astype(np.int64),
+        sizes=column.sizes,
+    )
+    notes = [_summary(checked)]
+    if cut.any():
+        notes.append(f"{_boxes(cut)} that reached beyond their images were clipped to them.")
+    for wrong, what in (
+        (flat, "without area (x_min ≥ x_max or y_min ≥ y_max)"),
+        (outside, "outside of their images"),
+    ):
+        if wrong.any():
+            notes.append(f"{_boxes(wrong)} {what} left out:\n{_shown(column, keys, of_box, wrong)}")
+    return CheckedBoxes(checked, names, notes + _absent(checked, names))
+
+
+def _summary(column: BoxColumn) -> str:
+    empty = int((column.counts == 0).sum())
+    kept = f"; {empty:,} of them have none, and are kept (--drop-empty leaves them out)" if empty else ""
+    return f"{len(column.labels):,} boxes in {len(column):,} images{kept}."
+
+
+def _boxes(which: NDArray[Any]) -> str:
+    number = int(which.sum())
+    return f"{number:,} box{'' if number == 1 else 'es'}"
+
+
+def _shown(column: BoxColumn, keys: Sequence[str], of_box: NDArray[np.int64], which: NDArray[Any]) -> str:
+    found = np.flatnonzero(which)
+    listed = [f"{keys[of_box[i]]}: {', '.join(f'{side:g}' for side in column.corners[i])}" for i in found[:5]]
+    return first_few(listed + [""] * (len(found) - len(listed)))
+
+
+def _absent(column: BoxColumn, names: Sequence[str]) -> list[str]:
+    there = np.bincount(column.labels, minlength=len(names))
+    absent = [name for name, number in zip(names, there, strict=True) if not number]
+    return [f"Classes without a box:\n{first_few(absent)}"] if absent else []
+
+
+def drop_empty(sources: Sources) -> Sources:
+    """Return the sources that have boxes."""
+    if sources.boxes is None:
+        return sources
+    kept = np.flatnonzero(sources.boxes.counts).tolist()
+    dropped = len(sources) - len(kept)
+    note = f"{dropped:,} images without boxes left out."
+    notes = [note if " have none, and are kept" in old else old for old in sources.notes]
+    return replace(sources.take(kept), notes=notes) if dropped else sources
+
+
+def upright_size(path: str | Path) -> tuple[int, int] | None:
+    """Return width and height of an image as it is shown upright, from its header; None where it cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            size = (picture.width, picture.height)
+            exif = picture.info.get("exif")
+            turned = exif is not None and picture.getexif().get(ORIENTATION) in TRANSPOSED
+            return (size[1], size[0]) if turned else size
+    except Exception:  # decoders of damaged files raise nearly anything; that it is damaged is said when it is decoded
+        return None
