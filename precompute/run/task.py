@@ -176,7 +176,8 @@ def _write_places(
     column, bad, found = Column(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
     failed = set(task.skipped)
     counts: list[BoxCounts | None] = [BoxCounts() if job.spec.kind == "boxes" else None for _ in writers]
-    for place in task.places:
+    places = list(task.places)  # in the parent's own process they are made anew each time they are looked at
+    for place in places:
         if place.key in failed:
             continue
         if note.deaths[task.split, place.key] >= 2:
@@ -194,7 +195,7 @@ def _write_places(
                 record = render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy)
                 writer.write(record)
                 of_place.append(BoxCounts.of_record(count_boxes(record)) if source.boxes is not None else None)
-                if place is task.places[-1]:  # this shard is full: the disk can begin while the others get their last
+                if place is places[-1]:  # this shard is full: the disk can begin while the others get their last
                     syncing.append(threads.submit(writer.sync))
             _await(syncing)
         except RejectedSource as error:
