@@ -1,6 +1,8 @@
 """Draw what bench_write.py and bench_read.py have measured: writing and reading, beside what they are compared with.
 
-python scripts/bench_plot.py scripts/benchmarks/write.json scripts/benchmarks/read.json scripts/benchmarks/speed.png
+    python scripts/bench_plot.py scripts/benchmarks
+
+The folder holds what the benchmarks wrote: write.json, write_by_hand.json and read.json; speed.png is put beside them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from matplotlib.axes import Axes
 __all__: list[str] = []
 
 OURS, OTHER = "#1f6f8b", "#b8b8b8"
+FILES = ("write", "write_by_hand", "read")
 HAND = {"naive": "by hand, the usual way", "good": "by hand, carefully"}
 READ = {
     "raw in memory": "raw, records in memory",
@@ -38,7 +41,7 @@ def writing_bars(write: dict[str, Any]) -> list[Bar]:
     rounds, records = light["rounds"], light["records"]
     bars = [
         ("the floor", _rates(rounds["floor"]["seconds"], records)),
-        ("precompute build, 64 variants", _rates(rounds["ours"]["seconds"], records)),
+        ("precompute build, the same work", _rates(rounds["ours"]["seconds"], records)),
     ]
     for arm, name in HAND.items():
         if write.get(arm):
@@ -76,22 +79,21 @@ def draw(axes: Axes, title: str, unit: str, bars: list[Bar]) -> None:
 
 
 def main() -> None:
-    """Read both files and write the picture."""
+    """Read the files and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("write", type=Path, help="what bench_write.py --output wrote")
-    parser.add_argument("read", type=Path, help="what bench_read.py --output wrote")
-    parser.add_argument("picture", type=Path, help="PNG to write")
-    options = parser.parse_args()
-    write, read = (json.loads(path.read_text()) for path in (options.write, options.read))
+    parser.add_argument("folder", type=Path, help="where the files are, and the picture goes")
+    folder = parser.parse_args().folder
+    light, by_hand, read = (json.loads((folder / f"{name}.json").read_text()) for name in FILES)
+    write = {**by_hand, "light": light["light"]}
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.2), layout="constrained")
     draw(left, "Writing: image 256×256 and mask, light pipeline", "records a second", writing_bars(write))
     draw(right, "Reading: batches of 32, image 256×256 and mask", "images a second", reading_bars(read))
-    machine = write["machine"]
+    machine = light["machine"]
     figure.supxlabel(
-        f"{machine['cores']} cores of {machine['cpu']}, {write['date']}; bars are medians, lines from least to most",
+        f"{machine['cores']} cores of {machine['cpu']}, {light['date']}; bars are medians, lines from least to most",
         fontsize=8,
     )
-    figure.savefig(options.picture, dpi=110)
+    figure.savefig(folder / "speed.png", dpi=110)
 
 
 if __name__ == "__main__":
