@@ -1,0 +1,82 @@
+"""Print what the benchmarks have measured as the table of the README, from the files in scripts/benchmarks.
+
+    python scripts/bench_table.py
+
+Files that are not there are passed over. tests/test_benchmarks.py compares the README with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FOLDER", "table"]
+
+FOLDER = Path(__file__).resolve().parent / "benchmarks"
+WRITING = {  # part → (what, figure, least)
+    "light": ("writing, light pipeline: time of the floor / ours", "efficiency", 0.95),
+    "heavy": ("writing, heavy pipeline: time of the floor / ours", "efficiency", 0.98),
+    "naive": ("writing, 16 variants: ours / the usual script by hand", "times_as_fast", 3.5),
+    "good": ("writing, 32 variants: ours / a careful script by hand", "times_as_fast", 1.0),
+}
+ARMS = {"ours": "`load`", "tfds": "TensorFlow Datasets", "in memory": "records in memory"}
+MIB_A_GIB = 1024
+
+
+def table(folder: Path = FOLDER) -> list[str]:
+    """Return the lines of the table, in Markdown."""
+    head = ["| what | median | least to most | aim |", "|---|---|---|---|"]
+    writing = _writing({**_read(folder, "write"), **_read(folder, "write_by_hand")})
+    rows = [*writing, *_reading(_read(folder, "read")), *_fit(_read(folder, "fit"))]
+    return [*head, *rows, *_planning(_read(folder, "planning"))]
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def _row(what: str, figures: dict[str, float], aim: str, digits: int = 2) -> str:
+    median, least, most = (f"{figures[key]:,.{digits}f}" for key in ("median", "min", "max"))
+    return f"| {what} | {median} | {least} to {most} | {aim} |"
+
+
+def _writing(write: dict[str, Any]) -> Iterator[str]:
+    for part, (what, figure, least) in WRITING.items():
+        if write.get(part):
+            yield _row(what, write[part][figure], f"≥ {least}")
+
+
+def _reading(read: dict[str, Any]) -> Iterator[str]:
+    for compared in read.get("ratios", []):
+        if compared["target"] is not None:
+            what = f"reading: {_arm(compared['of'])} / {_arm(compared['to'])}"
+            yield _row(what, compared, f"≥ {compared['target']:g}")
+
+
+def _arm(name: str) -> str:
+    if name == "online":
+        return "augmented online"
+    encoding, _, arm = name.partition(" ")
+    return f"{encoding if encoding == 'raw' else encoding.upper() if encoding != 'cached' else 'cached'}, {ARMS[arm]}"
+
+
+def _fit(fit: dict[str, Any]) -> Iterator[str]:
+    for arm in fit.get("arms", []):
+        if arm["source"] != "memory":
+            aim = "–" if arm["target"] is None else f"≤ {arm['target']}"
+            yield _row(f"`fit`, {arm['model']}: a step from {arm['source']} / from memory", arm["to_memory"], aim, 3)
+
+
+def _planning(planning: dict[str, Any]) -> Iterator[str]:
+    for line in planning.get("results", []):
+        if line["sources"] == 10_000_000:
+            what = f"planning 10 million sources ({line['kind']}, {line['build']})"
+            yield f"| {what} | {line['seconds']:.0f} s, {line['peak_mib'] / MIB_A_GIB:.1f} GiB | – | ≤ 180 s, 4 GiB |"
+
+
+if __name__ == "__main__":
+    print("\n".join(table()))
