@@ -15,12 +15,15 @@ from typing import Any
 __all__ = ["FOLDER", "table"]
 
 FOLDER = Path(__file__).resolve().parent / "benchmarks"
-WRITING = {  # part → (what, figure, least)
-    "light": ("writing, light pipeline: time of the floor / ours", "efficiency", 0.95),
-    "heavy": ("writing, heavy pipeline: time of the floor / ours", "efficiency", 0.98),
-    "naive": ("writing, 16 variants: ours / the usual script by hand", "times_as_fast", 3.5),
-    "good": ("writing, 32 variants: ours / a careful script by hand", "times_as_fast", 1.0),
-}
+HAND = "writing, {} by hand, {} variants: theirs / ours, {}"
+WRITING = [  # part, what, figure, least
+    ("light", "writing, light pipeline: time of the floor / ours after start-up", "efficiency", "≥ 0.95"),
+    ("heavy", "writing, heavy pipeline: time of the floor / ours after start-up", "efficiency", "≥ 0.98"),
+    ("naive", HAND.format("the usual script", 16, "whole commands"), "times_as_fast", "≥ 3.5"),
+    ("naive", HAND.format("the usual script", 16, "after start-up"), "times_as_fast_after_our_start_up", "–"),
+    ("good", HAND.format("a careful script", 32, "whole commands"), "times_as_fast", "≥ 1"),
+    ("good", HAND.format("a careful script", 32, "after start-up"), "times_as_fast_after_our_start_up", "–"),
+]
 ARMS = {"ours": "`load`", "tfds": "TensorFlow Datasets", "in memory": "records in memory"}
 MIB_A_GIB = 1024
 
@@ -45,9 +48,9 @@ def _row(what: str, figures: dict[str, float], aim: str, digits: int = 2) -> str
 
 
 def _writing(write: dict[str, Any]) -> Iterator[str]:
-    for part, (what, figure, least) in WRITING.items():
+    for part, what, figure, aim in WRITING:
         if write.get(part):
-            yield _row(what, write[part][figure], f"≥ {least}")
+            yield _row(f"{what}; {write[part]['records']:,.0f} records", write[part][figure], aim)
 
 
 def _reading(read: dict[str, Any]) -> Iterator[str]:
