@@ -142,7 +142,7 @@ def make_parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--format",
         default="files",
-        help="files: class folders, or images/ and masks/, with a table (files); coco, yolo and voc are for boxes",
+        help="files: class folders, or images/ and masks/, with a table (files); not for boxes",
     )
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export, and files of equal names")
 

@@ -112,7 +112,7 @@ def test_unlisted_colours_are_counted_at_once(tmp_path: Path) -> None:
         build(source, tmp_path / "out", mask_colors=wrong, validation_split=0)
     pixels = sum(int((ids_of(i) == 1).sum()) for i in range(12))
     assert f"#8429f6: {pixels:,} pixels in 12 masks" in str(caught.value)
-    assert "masks hold colours that --mask-colors does not list, 1 of them (12 of 12 masks" in str(caught.value)
+    assert "masks hold 1 colour that --mask-colors does not list (12 of 12 masks" in str(caught.value)
     assert "precompute mask-colors SOURCE --output FILE" in str(caught.value)
 
 
@@ -126,8 +126,7 @@ def test_masks_with_unlisted_colours_can_be_left_out(tmp_path: Path) -> None:
     manifest = build(source, tmp_path / "out", mask_colors=NAMED, skip_bad="1")
     assert [s["key"] for s in manifest.skipped] == ["05"]
     assert (
-        "05.png: holds colours that --mask-colors does not list (1 of them): #000000 (3 pixels)"
-        in manifest.skipped[0]["reason"]
+        "05.png: holds 1 colour that --mask-colors does not list: #000000 (3 pixels)" in manifest.skipped[0]["reason"]
     )
 
 
@@ -137,7 +136,7 @@ def test_ids_of_colours_name_what_is_unlisted() -> None:
     with pytest.raises(UnlistedColors) as caught:
         ids_of_colors(COLORS[[0, 2, 2, 1]][None], table)
     assert caught.value.counts == {0x6EC1E4: 2}
-    with pytest.raises(UnlistedColors, match=r"not list .300 of them.: .*#0000\w\w \(1 pixels\) …"):
+    with pytest.raises(UnlistedColors, match=r"holds 300 colours .*#0000\w\w \(1 pixel\) …"):
         ids_of_colors(
             np.stack([np.arange(300) * 0, np.arange(300) // 256, np.arange(300) % 256], -1).astype(np.uint8)[None],
             table,

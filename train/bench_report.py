@@ -13,8 +13,8 @@ from train.bench_options import BenchOptions
 
 __all__ = ["advise", "describe"]
 
+JPEG = "precompute build --image-format jpeg"
 LEVEL = 1.1  # below that a loader is hardly faster than the step: small changes decide who waits
-RAW_IS_FASTER = 2.5  # than JPEG with PNG masks, in images read (scripts/bench_read.py)
 
 
 def describe(result: BenchResult, dataset: Path, manifest: Manifest, options: BenchOptions) -> list[str]:
@@ -53,14 +53,9 @@ def advise(result: BenchResult, manifest: Manifest, options: BenchOptions) -> li
 
 def _advise_input(result: BenchResult, manifest: Manifest, options: BenchOptions) -> list[str]:
     advice = []
-    first = manifest.splits["train"].rows[0]
-    image = manifest.image
-    if image.encoding != "raw":
-        now = first.num_bytes / max(1, first.num_records)
-        raw = image.height * image.width * (image.channels + (manifest.target.kind == "mask"))
+    if manifest.image.encoding != "jpeg":
         advice.append(
-            f"raw records are read about {RAW_IS_FASTER:g} times as fast as JPEG with masks, and take {raw / now:.1f} "
-            "times the disk: precompute build --image-format raw"
+            f"JPEG may be read faster than {manifest.image.encoding}, and takes a fraction of the disk: {JPEG}"
         )
     if not result.is_held:
         advice.append(
@@ -81,10 +76,6 @@ def _advise_compute(result: BenchResult, manifest: Manifest) -> list[str]:
         advice.append("loader and step are about level: a faster step would wait for the loader")
     else:
         advice.append("the loader keeps up: nothing is to be won in reading or augmenting")
-    if manifest.image.encoding == "raw" and result.ratio > 2 * RAW_IS_FASTER:
-        advice.append(
-            "JPEG would be fast enough, too, for a fraction of the disk: precompute build --image-format jpeg"
-        )
     if result.together < 0.9 * result.step and result.ratio >= LEVEL:
         advice.append("the model runs on the cores that decode: a GPU would leave them to the loader")
     if tf.config.list_logical_devices("GPU"):

@@ -84,7 +84,7 @@ def export(
         output: Folder to write; new or empty.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         row: Number of the row; the first listed one when None.
-        format: ``"files"``; ``"coco"``, ``"yolo"`` and ``"voc"`` are for boxes.
+        format: ``"files"``.
         overwrite: Write into a folder that holds files. What an earlier export wrote there is removed first, files of
             the same names are replaced, others stay.
 
@@ -128,15 +128,9 @@ def _check_format(format: str, manifest: Manifest) -> None:
         raise UsageError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}.")
     kind = manifest.target.kind
     if kind not in FORMATS[format]:
-        able = [name for name, layouts in FORMATS.items() if kind in layouts]
-        if not able:
-            raise UsageError(
-                f"format: {manifest.name} has {kind}, which are not exported; read the row in Python with "
-                "precompute.read."
-            )
         raise UsageError(
-            f"format: {format} is for boxes, and {manifest.name} has none (its target is {kind}); use "
-            f"--format {' or '.join(able)}."
+            f"format: {format} has no place for the {kind} of {manifest.name}; expected a dataset of "
+            f"{', '.join(FORMATS[format])}. Read the row in Python with precompute.read."
         )
     wrong = [name for name in manifest.target.class_names if SEPARATOR in name]
     if kind == "multilabel" and wrong:

@@ -63,9 +63,6 @@ def multilabel_files(example: Example, names: Names) -> Export:
 Layout = Callable[[Example, Names], Export]
 FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
     "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files},
-    "coco": {},
-    "yolo": {},
-    "voc": {},
 }
 
 

@@ -188,7 +188,7 @@ def check_colors(sample: Sample, *, allowed: int) -> None:
         masks.update(counts.keys())
     shown = [f"{unpacked_color(c)}: {n:,} pixels in {format_count(masks[c], 'mask')}" for c, n in pixels.most_common()]
     raise SourceError(
-        f"masks hold colours that --mask-colors does not list, {len(pixels):,} of them ({len(sample.unlisted)} of "
+        f"masks hold {format_count(len(pixels), 'colour')} that --mask-colors does not list ({len(sample.unlisted)} of "
         f"{len(sample.decoded) + len(sample.rejected)} masks looked at in {sample.split}):\n{first_few(shown, 10)}\n"
         "Add them, several colours may be one class; or let `precompute mask-colors SOURCE --output FILE` write a file "
         "with all colours that the masks hold, and name their classes there."

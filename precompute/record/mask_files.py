@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource
 from precompute.mask_colors import shown_color
+from precompute.text import format_count
 
 __all__ = ["UnlistedColors", "changed_ids", "count_colors", "ids_of_colors", "packed_colors", "unpacked_color"]
 
@@ -26,9 +27,9 @@ class UnlistedColors(RejectedSource):
     def __init__(self, counts: dict[int, int], where: str = "") -> None:
         self.counts = counts
         most = sorted(counts, key=lambda color: -counts[color])[:5]
-        shown = ", ".join(f"{unpacked_color(color)} ({counts[color]:,} pixels)" for color in most)
+        shown = ", ".join(f"{unpacked_color(color)} ({format_count(counts[color], 'pixel')})" for color in most)
         super().__init__(
-            f"{where}holds colours that --mask-colors does not list ({len(counts):,} of them): {shown}"
+            f"{where}holds {format_count(len(counts), 'colour')} that --mask-colors does not list: {shown}"
             f"{' …' if len(counts) > len(most) else ''}"
         )
 
