@@ -199,7 +199,7 @@ ALLOWED = {
     "loading": "dataset errors storage",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "mask_colors": "errors",
-    "record": "boxes dataset errors mask_colors storage",
+    "record": "boxes dataset errors mask_colors storage text",
     "options": "errors mask_colors",
     "sources": "boxes dataset errors options storage",
     "plan": "boxes dataset errors options record sources storage text",
