@@ -2,7 +2,7 @@
 
     python scripts/bench_plot.py scripts/benchmarks
 
-The folder holds what the benchmarks wrote: write.json, write_by_hand.json and read.json; speed.png is put beside them.
+The folder holds write.json and read.json, as the two benchmarks write them; speed.png is put beside them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from bench_common import spread
 
 matplotlib.use("Agg")  # no screen is needed
 from matplotlib import pyplot as plt
@@ -21,8 +22,7 @@ from matplotlib.axes import Axes
 __all__: list[str] = []
 
 OURS, OTHER = "#1f6f8b", "#b8b8b8"
-FILES = ("write", "write_by_hand", "read")
-HAND = {"naive": "by hand, the usual way", "good": "by hand, carefully"}
+HAND = {"naive": "the usual script by hand", "good": "a careful script by hand"}
 READ = {
     "raw in memory": "raw, records in memory",
     "raw ours": "raw, precompute.load",
@@ -36,29 +36,29 @@ Bar = tuple[str, dict[str, float]]
 
 
 def writing_bars(write: dict[str, Any]) -> list[Bar]:
-    """Return a bar for each arm: records a second, whole commands but for the floor, which has no start-up."""
-    light = write["light"]
-    rounds, records = light["rounds"], light["records"]
+    """Return bars in pairs, each of one comparison of `bench_write.py`: records a second of what took turns.
+
+    Of the floor and the build beside it the time after start-up counts, as of the efficiency; of scripts by hand and
+    the builds beside them whole commands.
+    """
+    records, rounds = write["light"]["records"], write["light"]["rounds"]
+    ours = rounds["ours"]
+    started = [whole - first for whole, first in zip(ours["seconds"], ours["first_record_s"], strict=True)]
+    of_light = f"{records:,.0f} records, after start-up"
     bars = [
-        ("the floor", _rates(rounds["floor"]["seconds"], records)),
-        ("precompute build, the same work", _rates(rounds["ours"]["seconds"], records)),
+        (f"the floor: {of_light}", spread([records / s for s in rounds["floor"]["seconds"]])),
+        (f"precompute build: {of_light}", spread([records / s for s in started])),
     ]
     for arm, name in HAND.items():
-        if write.get(arm):
-            variants = {"naive": 16, "good": 32}[arm]
-            bars.append((f"precompute build, {variants} variants", write[arm]["ours_records_per_s"]))
-            bars.append((f"{name}, {variants} variants", write[arm][f"{arm}_records_per_s"]))
+        whole = f"{write[arm]['records']:,.0f} records, whole commands"
+        bars.append((f"{name}: {whole}", write[arm][f"{arm}_records_per_s"]))
+        bars.append((f"precompute build: {whole}", write[arm]["ours_records_per_s"]))
     return bars
 
 
 def reading_bars(read: dict[str, Any]) -> list[Bar]:
     """Return a bar for each arm that was measured: images a second."""
     return [(name, read["images_per_second"][arm]) for arm, name in READ.items() if arm in read["images_per_second"]]
-
-
-def _rates(seconds: list[float], records: float) -> dict[str, float]:
-    rates = sorted(records / s for s in seconds)
-    return {"median": rates[len(rates) // 2], "min": rates[0], "max": rates[-1]}
 
 
 def draw(axes: Axes, title: str, unit: str, bars: list[Bar]) -> None:
@@ -75,6 +75,7 @@ def draw(axes: Axes, title: str, unit: str, bars: list[Bar]) -> None:
     for place, rate in enumerate(medians):
         label = f"{rate:,.0f}"
         axes.annotate(label, (bars[place][1]["max"], place), xytext=(6, 0), textcoords="offset points", va="center")
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlim(0, max(rate["max"] for _, rate in bars) * 1.15)
 
 
@@ -83,14 +84,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the files are, and the picture goes")
     folder = parser.parse_args().folder
-    light, by_hand, read = (json.loads((folder / f"{name}.json").read_text()) for name in FILES)
-    write = {**by_hand, "light": light["light"]}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.2), layout="constrained")
-    draw(left, "Writing: image 256×256 and mask, light pipeline", "records a second", writing_bars(write))
-    draw(right, "Reading: batches of 32, image 256×256 and mask", "images a second", reading_bars(read))
-    machine = light["machine"]
+    write, read = (json.loads((folder / f"{name}.json").read_text()) for name in ("write", "read"))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(14, 4.2), layout="constrained")
+    draw(left, "Writing, light pipeline", "records a second", writing_bars(write))
+    draw(right, "Reading, batches of 32", "images a second", reading_bars(read))
+    machine = write["machine"]
     figure.supxlabel(
-        f"{machine['cores']} cores of {machine['cpu']}, {light['date']}; bars are medians, lines from least to most",
+        f"{machine['cores']} cores of {machine['cpu']}, {write['date']}; images of 256×256 with masks; "
+        "bars are medians, lines from least to most",
         fontsize=8,
     )
     figure.savefig(folder / "speed.png", dpi=110)

@@ -16,13 +16,14 @@ __all__ = ["FOLDER", "table"]
 
 FOLDER = Path(__file__).resolve().parent / "benchmarks"
 HAND = "writing, {} by hand, {} variants: theirs / ours, {}"
+AIMS = {"light": "≥ 0.95", "heavy": "≥ 0.98"}  # of the floor, by pipeline
 WRITING = [  # part, what, figure, least
-    ("light", "writing, light pipeline: time of the floor / ours after start-up", "efficiency", "≥ 0.95"),
-    ("heavy", "writing, heavy pipeline: time of the floor / ours after start-up", "efficiency", "≥ 0.98"),
+    ("light", "writing, light pipeline: time of the floor / ours after start-up", "efficiency", AIMS["light"]),
+    ("heavy", "writing, heavy pipeline: time of the floor / ours after start-up", "efficiency", AIMS["heavy"]),
     ("naive", HAND.format("the usual script", 16, "whole commands"), "times_as_fast", "≥ 3.5"),
-    ("naive", HAND.format("the usual script", 16, "after start-up"), "times_as_fast_after_our_start_up", "–"),
+    ("naive", HAND.format("the usual script", 16, "without our start-up"), "times_as_fast_after_our_start_up", "–"),
     ("good", HAND.format("a careful script", 32, "whole commands"), "times_as_fast", "≥ 1"),
-    ("good", HAND.format("a careful script", 32, "after start-up"), "times_as_fast_after_our_start_up", "–"),
+    ("good", HAND.format("a careful script", 32, "without our start-up"), "times_as_fast_after_our_start_up", "–"),
 ]
 ARMS = {"ours": "`load`", "tfds": "TensorFlow Datasets", "in memory": "records in memory"}
 MIB_A_GIB = 1024
@@ -31,8 +32,7 @@ MIB_A_GIB = 1024
 def table(folder: Path = FOLDER) -> list[str]:
     """Return the lines of the table, in Markdown."""
     head = ["| what | median | least to most | aim |", "|---|---|---|---|"]
-    writing = _writing({**_read(folder, "write"), **_read(folder, "write_by_hand")})
-    rows = [*writing, *_reading(_read(folder, "read")), *_fit(_read(folder, "fit"))]
+    rows = [*_writing(_read(folder, "write")), *_reading(_read(folder, "read")), *_fit(_read(folder, "fit"))]
     return [*head, *rows, *_planning(_read(folder, "planning"))]
 
 
@@ -48,6 +48,9 @@ def _row(what: str, figures: dict[str, float], aim: str, digits: int = 2) -> str
 
 
 def _writing(write: dict[str, Any]) -> Iterator[str]:
+    for pipeline, found in write.get("overhead", {}).items():
+        what = f"writing, {pipeline} pipeline: processor time of the floor / of a task, in turns by source"
+        yield _row(f"{what}; {found['records']:,.0f} records", found["efficiency"], AIMS[pipeline])
     for part, what, figure, aim in WRITING:
         if write.get(part):
             yield _row(f"{what}; {write[part]['records']:,.0f} records", write[part][figure], aim)

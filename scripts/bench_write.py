@@ -5,9 +5,10 @@
     python scripts/bench_write.py --sources 64 --variants 8 --rounds 1    a quick look
 
 Parts: `light` and `heavy` set our build beside the floor (see bench_write_arms.py; heavy is a pipeline that distorts),
-`naive` and `good` beside scripts written by hand (see bench_write_by_hand.py), `stages` shows where time goes, `memory`
-the memory of workers and parent, `allocator` the floor with and without the allocator's settings. Every arm is a
-command of its own in a fresh interpreter.
+`naive` and `good` beside scripts written by hand (see bench_write_by_hand.py). `overhead` shows what a task takes
+beyond the floor, both in turns, source by source (see bench_write_overhead.py); `stages` where time goes; `memory` the
+memory of workers and parent; `allocator` the floor with and without the allocator's settings. Every arm is a command of
+its own in a fresh interpreter.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from bench_common import add_output, alternate, print_table, ratio, save, spread
 from bench_write_data import make_megapixel_sources, make_sources
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("light", "heavy", "naive", "good", "stages", "memory", "allocator")
+PARTS = ("light", "heavy", "naive", "good", "overhead", "stages", "memory", "allocator")
 ARMS = {"naive": "bench_write_by_hand.py", "good": "bench_write_by_hand.py"}
 MEGAPIXEL_SOURCES = 24
 
@@ -56,7 +57,8 @@ class Bench:
         if done.returncode:
             raise SystemExit(f"{arm} failed:\n{done.stderr}")
         shutil.rmtree(self._folder / "out", ignore_errors=True)
-        return {**json.loads(done.stdout.splitlines()[-1]), "command_s": command_s}
+        told = json.loads(done.stdout.splitlines()[-1])
+        return {**told, "command_s": command_s} if isinstance(told, dict) else {"rounds": told}
 
     def alternate(self, arms: dict[str, Callable[[], dict[str, float]]], rounds: int) -> dict[str, dict[str, Any]]:
         """Measure arms in turns; returns arm → figure → one value a round."""
@@ -123,6 +125,16 @@ def against_hand(bench: Bench, arm: str, sources: Path, variants: int, rounds: i
     print(f"\nby hand, {arm}: {result['records']:,} records, {variants} variants; whole commands")
     _print_spreads({key: value for key, value in result.items() if key not in ("records", "rounds")})
     return result
+
+
+def overhead(bench: Bench, sources: Path, variants: int, pipeline: str, rounds: int) -> dict[str, Any]:
+    """Print the processor time of floor and task, in turns within one process."""
+    told: Any = bench.run("overhead", sources, variants, pipeline, rounds=rounds)["rounds"]
+    floor, ours = ([t[arm] / t["records"] * 1e3 for t in told] for arm in ("floor_s", "ours_s"))
+    result = {"floor_ms": spread(floor), "task_ms": spread(ours), "efficiency": ratio(floor, ours)}
+    print(f"\n{pipeline}: processor time a record, floor and task in turns, {variants} variants")
+    _print_spreads(result)
+    return {"records": sum(t["records"] for t in told), **result, "rounds": told}
 
 
 def stages(bench: Bench, sources: Path, variants: int, pipeline: str) -> dict[str, Any]:
@@ -208,6 +220,10 @@ def main() -> None:
             "heavy": lambda: against_floor(bench, sources, options.heavy_variants, "heavy", rounds),
             "naive": lambda: against_hand(bench, "naive", sources, 16, rounds),
             "good": lambda: against_hand(bench, "good", sources, 32, rounds),
+            "overhead": lambda: {
+                "light": overhead(bench, sources, options.variants, "light", rounds),
+                "heavy": overhead(bench, sources, options.heavy_variants, "heavy", rounds),
+            },
             "stages": lambda: {
                 "light": stages(bench, sources, options.variants, "light"),
                 "heavy": stages(bench, sources, options.heavy_variants, "heavy"),

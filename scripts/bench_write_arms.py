@@ -1,6 +1,6 @@
 """Two of the arms of bench_write.py: the floor and our build, each run in a fresh interpreter.
 
-    python scripts/bench_write_arms.py floor|ours|stages '{"sources": …, "out": …, "pipeline": "light", …}'
+    python scripts/bench_write_arms.py floor|ours|stages|overhead '{"sources": …, "out": …, "pipeline": "light", …}'
 
 The floor is the least that this work can take here: as many processes as jobs; each decodes its sources once, and
 seeds, augments, checks and encodes each record to a whole tf.train.Example by the very functions that a build calls
@@ -19,7 +19,7 @@ from threading import Event, Thread
 from typing import Any, TypedDict
 
 import psutil
-from bench_write_data import MASK_MAP, PIPELINES, SIZE, pairs_of
+from bench_write_data import MASK_MAP, PIPELINES, pairs_of
 
 import precompute
 from precompute.run.allocator import keep_freed_memory
@@ -39,6 +39,7 @@ class Config(TypedDict):
         variants: Of each source.
         jobs: Processes.
         allocator: Whether the floor's processes keep freed memory.
+        rounds: Of `overhead`.
     """
 
     sources: str
@@ -47,6 +48,7 @@ class Config(TypedDict):
     variants: int
     jobs: int
     allocator: bool
+    rounds: int
 
 
 def build_options(config: Config) -> dict[str, Any]:
@@ -86,21 +88,14 @@ def floor(config: Config) -> dict[str, float]:
 
 def _floor_process(config: Config, counter: Any, ready: Any, told: Any) -> None:
     import cv2
+    from bench_write_overhead import SPEC as spec  # noqa: N811
 
     from precompute.record.pipeline import Pipeline, prepare
-    from precompute.record.render import RecordSpec, decode_source, render
+    from precompute.record.render import decode_source, render
 
     if config["allocator"]:
         keep_freed_memory()
     cv2.setNumThreads(1)
-    spec = RecordSpec(
-        height=SIZE,
-        width=SIZE,
-        encoding="jpeg",
-        quality=95,
-        kind="mask",
-        mask_map=tuple(MASK_MAP.items()),
-    )
     pipeline = Pipeline(prepare(PIPELINES[config["pipeline"]](), "train").pickled, own_process=True)
     pairs, records, num_bytes = pairs_of(Path(config["sources"])), 0, 0
     ready.wait()
@@ -207,6 +202,12 @@ def main() -> None:
         from bench_write_stages import stages
 
         print(json.dumps(stages(config)))
+        return
+    if arm == "overhead":
+        from bench_write_overhead import overhead
+
+        where = Path(config["sources"]), Path(config["out"])
+        print(json.dumps(overhead(*where, config["pipeline"], config["variants"], config["rounds"])))
         return
     print(json.dumps({"floor": floor, "ours": ours}[arm](config)))
 

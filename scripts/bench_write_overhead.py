@@ -1,0 +1,90 @@
+"""What a task takes beyond the floor's work, in processor time, source by source in turns.
+
+A whole build and a whole floor are half a minute apart, and machines drift more than the few per cent that lie between
+them. Here the floor does each source right before the task that writes shards does the same source, in one process:
+what drifts, drifts for both. Left out is what several processes add: waiting, handing over tasks, the parent's work.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+from bench_write_data import MASK_MAP, PIPELINES, SIZE, pairs_of
+
+from precompute.dataset.paths import DatasetPaths
+from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.render import RecordSpec, decode_source, render
+from precompute.run import task as tasks
+from precompute.run.allocator import keep_freed_memory
+from precompute.run.task import Job, Place, Task, run_task
+
+__all__ = ["SPEC", "overhead"]
+
+BLOCK = 40  # sources, about as many as in a block of the builds that are measured
+
+SPEC = RecordSpec(height=SIZE, width=SIZE, encoding="jpeg", quality=95, kind="mask", mask_map=tuple(MASK_MAP.items()))
+
+
+def overhead(sources: Path, out: Path, pipeline: str, variants: int, rounds: int) -> list[dict[str, float]]:
+    """Run a block of sources a round; returns seconds of processor time of the floor and of the task, and records."""
+    keep_freed_memory()
+    cv2.setNumThreads(1)
+    pickled = prepare(PIPELINES[pipeline](), "train").pickled
+    pairs = pairs_of(sources)
+    found = []
+    for number in range(rounds + 1):
+        chosen = [pairs[(number * BLOCK + i) % len(pairs)] for i in range(BLOCK)]
+        found.append(_one_block(chosen, out / str(number), pickled, variants))
+    return found[1:]
+
+
+def _one_block(pairs: list[tuple[Path, Path]], out: Path, pickled: bytes, variants: int) -> dict[str, float]:
+    paths, floor = DatasetPaths(out), _Floor(pickled, variants)
+    for folder in (paths.temporary, paths.whereabouts):
+        folder.mkdir(parents=True)
+    job = Job(
+        out=str(out),
+        name=out.name,
+        generation="g0001",
+        fingerprint="",
+        spec=SPEC,
+        pipelines={"train": pickled},
+        own_process=True,
+    )
+    places = [
+        Place(key=f"{i:02d}", copy=0, image=str(image), mask=str(mask), label=None)
+        for i, (image, mask) in enumerate(pairs)
+    ]
+    rows = [(variant, 0, variant) for variant in range(variants)]
+    task = Task(split="train", block=0, num_blocks=1, rows=rows, places=places, skipped=[])
+    real, tasks.decode_place = tasks.decode_place, floor.before(tasks.decode_place)
+    try:
+        start = time.process_time()
+        done = run_task(job, task)
+        both = time.process_time() - start
+    finally:
+        tasks.decode_place = real
+    return {"floor_s": floor.cpu_s, "ours_s": both - floor.cpu_s, "records": done.num_records}
+
+
+class _Floor:
+    """Does a source's records before the task does, and keeps what that took."""
+
+    def __init__(self, pickled: bytes, variants: int) -> None:
+        self._pipeline = Pipeline(pickled, own_process=True)
+        self._variants = variants
+        self.cpu_s = 0.0
+
+    def before(self, decode_place: Any) -> Any:
+        def decode(place: Place, spec: RecordSpec) -> Any:
+            start = time.process_time()
+            source = decode_source(place.key, Path(place.image), Path(place.mask or ""), None, spec)
+            for variant in range(self._variants):
+                render(source, self._pipeline, spec, seed=0, variant=variant)
+            self.cpu_s += time.process_time() - start
+            return decode_place(place, spec)
+
+        return decode
