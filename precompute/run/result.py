@@ -138,7 +138,9 @@ def _emptied(number: int) -> str:
 def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
     if conflicts.get("num_sources"):
         pairs = ", ".join(" = ".join(pair) for pair in conflicts["examples"][:3])
-        other = {"mask": "another mask", "boxes": "other boxes"}.get(kind, "another label")
+        other = {"mask": "another mask", "boxes": "other boxes", "keypoints": "other keypoints"}.get(
+            kind, "another label"
+        )
         yield (
             f"{conflicts['num_sources']} sources hold the same image as another one with {other}, e.g. {pairs}: no "
             "model can learn both"
