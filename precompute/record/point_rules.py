@@ -207,7 +207,7 @@ def _is_mirrored(numbers: NDArray[np.int64], places: NDArray[Any]) -> bool:
         if all(corner is not None for corner in corners):
             a, b, c = corners
             turns += np.sign((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))  # type: ignore[index]
-    return turns < 0
+    return bool(turns < 0)
 
 
 def _moves_points(transform: Any) -> bool:
