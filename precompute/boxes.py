@@ -88,7 +88,7 @@ class Boxes:
         """Return the keypoints as `of_rows` takes them; None without any."""
         if self.points is None:
             return None
-        return [[_plain(value) for value in row] for row in self.points.reshape(len(self), 3 * self.points.shape[1])]
+        return _plain_rows(self.points.reshape(len(self), 3 * self.points.shape[1]))
 
     def shares(self) -> NDArray[np.float64]:
         """Return the corners as shares of width and height, float64 [N, 4]."""
@@ -226,6 +226,16 @@ def _same_points(a: NDArray[np.float32] | None, b: NDArray[np.float32] | None) -
     if a is None or b is None:
         return a is b
     return np.array_equal(a, b) or len(a) == len(b) == 0
+
+
+def _plain_rows(values: NDArray[np.float32]) -> list[list[float | int]]:
+    """Return the shortest numbers that these are; quickly, for most are whole or end with a half."""
+    rows = values.astype(object)
+    whole, halves = values == np.floor(values), 2 * values == np.floor(2 * values)
+    rows[whole] = values[whole].astype(np.int64).astype(object)
+    for place in np.argwhere(~halves):
+        rows[tuple(place)] = _plain(values[tuple(place)])
+    return rows.tolist()  # type: ignore[no-any-return]
 
 
 def _plain(value: np.float32) -> float | int:

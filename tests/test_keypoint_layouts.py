@@ -63,6 +63,14 @@ def test_from_files_to_records(layout: str, turned: bool, tmp_path: Path) -> Non
     assert precompute.verify(tmp_path / "out", sources=4).problems == []
 
 
+def test_images_without_objects_can_be_left_out(tmp_path: Path) -> None:
+    write_table(tmp_path, boxed=False)
+    kept, dropped = (sources_of(tmp_path, drop_empty=drop, **TABLE) for drop in (False, True))
+    assert "4 images have none, and are kept (--drop-empty leaves them out)." in kept.notes
+    assert (len(kept), len(dropped), dropped.kind) == (10, 6, "keypoints")
+    assert "4 images without boxes left out." in dropped.notes
+
+
 def test_crowds_are_told(tmp_path: Path) -> None:
     truth = write_coco(tmp_path / "data")
     chosen = options(pipeline=identity(48, 48), variants=1, validation_split=0)
@@ -147,7 +155,7 @@ def test_a_file_like_cocos_own(tmp_path: Path) -> None:
     assert skeleton is not None and skeleton.flip_pairs == [[i, i + 1] for i in range(1, 17, 2)]
     assert [15, 13] in skeleton.edges and len(skeleton.edges) == 19
     found = sources_of(tmp_path / "coco", images="val2017")
-    assert "3 labelled keypoints of 3 objects with 17 each; 2 of them have none, and are kept." in found.notes
+    assert "3 labelled keypoints of 3 objects with 17 each; 2 of them without any, and they stay." in found.notes
 
 
 # Mistakes

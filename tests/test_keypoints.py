@@ -176,6 +176,9 @@ PLACES = [(40.5, 30.5), (80.5, 40.5), (60.5, 65.5)]
 MOVING = {
     "smaller": A.Resize(40, 50),
     "larger": A.Resize(300, 280),
+    "longest": A.LongestMaxSize(64),
+    "shortest": A.SmallestMaxSize(40),
+    "scaled": A.RandomScale((-0.53, -0.53), p=1),
     "random crop, resized": A.RandomResizedCrop((64, 64), scale=(0.9, 0.95)),
     "crop and pad": A.CropAndPad(px=8),
     "pad": A.Pad(10),

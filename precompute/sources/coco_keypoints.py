@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.keypoints import Skeleton, indices_of_edges, make_skeleton
 from precompute.options import BuildOptions
@@ -117,7 +120,7 @@ def _without_others(content: Json) -> Json:
     }
 
 
-def points_of(annotation: Json, skeleton: Skeleton) -> list[float] | None:
+def points_of(annotation: Json, skeleton: Skeleton) -> NDArray[np.float32] | None:
     """Return x, y, visibility of an annotation's keypoints in turn, by edges; None where they are not 3 · K numbers.
 
     An annotation without keypoints has none that are labelled.
@@ -127,4 +130,6 @@ def points_of(annotation: Json, skeleton: Skeleton) -> list[float] | None:
         return None
     if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in given):
         return None
-    return [float(number) + (HALF if i % 3 < 2 else 0) for i, number in enumerate(given)]
+    points = np.array(given, np.float32).reshape(-1, 3)
+    points[:, :2] += HALF
+    return points.reshape(-1)

@@ -41,6 +41,9 @@ def check_keypoints(
     if skeleton.boxed:
         checked = check_boxes(column, keys, names, where=where)
     column, notes = _check_points(checked.column, keys, skeleton, where)
+    empty = int((column.counts == 0).sum())
+    if empty and not skeleton.boxed:  # boxes say it themselves
+        notes.append(f"{empty:,} images have none, and are kept (--drop-empty leaves them out).")
     return CheckedBoxes(column, names, [*checked.notes, *notes])
 
 
@@ -98,6 +101,7 @@ def _check_points(
         raise SourceError(
             f"{where}: not one of {len(points):,} objects has a labelled keypoint inside its image"
             + (f":\n{shown(outside)}" if outside.any() else "; all have visibility 0.")
+            + ("\nTo read boxes alone, give --target boxes." if skeleton.boxed else "")
         )
     notes = [_summary(kept, skeleton)]
     if outside.any():
@@ -115,4 +119,4 @@ def _check_points(
 def _summary(kept: NDArray[np.bool_], skeleton: Skeleton) -> str:
     without = int((~kept.any(axis=1)).sum())
     text = f"{int(kept.sum()):,} labelled keypoints of {len(kept):,} objects with {len(skeleton):,} each"
-    return text + (f"; {without:,} of them have none, and are kept." if without else ".")
+    return text + (f"; {without:,} of them without any, and they stay." if without else ".")
