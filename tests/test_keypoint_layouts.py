@@ -330,6 +330,33 @@ def test_what_tables_may_look_like(tmp_path: Path) -> None:
         sources_of(tmp_path, keypoint_names=["c"], **TABLE)
 
 
+def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Validation has no pipeline of its own: it is resized, its keypoints too."""
+    from precompute.cli import main
+
+    write_coco(tmp_path / "data")
+    write_table(tmp_path / "table")
+    (tmp_path / "pipelines.py").write_text(
+        "import albumentations as A\n"
+        "train = A.Compose([A.PadIfNeeded(48, 48, border_mode=0, position='top_left'), A.HorizontalFlip(p=0.5)])\n"
+    )
+    given = [f"--pipeline={tmp_path / 'pipelines.py'}", "--flip-pairs=auto", "--validation-split=0.4", "--limit=9"]
+    building = [*given, "--variants=2", "--image-format=png", "--jobs=1", "--backend=sequential", "--quiet"]
+    table = ["--annotations=points.csv", "--skeleton=nose:left_eye,nose:right_eye", "--target=keypoints"]
+    for name, more in (("data", []), ("table", table)):
+        assert main(["build", str(tmp_path / name), str(tmp_path / f"{name}-out"), *building, *more]) == 0
+        for example in precompute.read(tmp_path / f"{name}-out", split="validation"):
+            boxes = example["boxes"].reshape(-1, 1, 4)
+            labelled = example["visibility"] > 0
+            inside = (example["keypoints"] >= boxes[..., :2]) & (example["keypoints"] <= boxes[..., 2:])
+            assert inside[labelled].all()
+        assert main(["inspect", str(tmp_path / f"{name}-out")]) == 0
+        assert "objects with boxes and 5 keypoints each, 2 flip pairs" in capsys.readouterr().out
+        assert main(["verify", str(tmp_path / f"{name}-out"), "--sources=3"]) == 0
+    assert main(["preview", str(tmp_path / "table"), f"--output={tmp_path / 'p.png'}", *given, *table]) == 0
+    assert main(["profile", str(tmp_path / "data"), *given, "--num-sources=2", "--num-variants=1", "--jobs=1"]) == 0
+
+
 def test_all_layouts_make_the_same_records(tmp_path: Path) -> None:
     records = []
     for layout in ("coco", "table"):

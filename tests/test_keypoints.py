@@ -217,6 +217,25 @@ def test_reflected_borders_make_no_copies() -> None:
     np.testing.assert_allclose(moved.corners * 200, [[20 + left, 20 + top, 110 + left, 90 + top]], atol=1.01)
 
 
+def test_shrunk_sources_keep_their_points(tmp_path: Path) -> None:
+    from drawn import save
+
+    save(tmp_path / "a.png", discs(PLACES))
+    given = options(pipeline=A.Compose([A.NoOp()]), variants=1, validation_split=0, max_source_size=64)
+    precompute.build(output=tmp_path / "out", images=[tmp_path / "a.png"], keypoints=[[PLACES]], **given)
+    (example,) = precompute.read(tmp_path / "out")
+    assert example["image"].shape == (47, 64, 3)
+    np.testing.assert_allclose(example["keypoints"][0], [middle(example["image"][..., c]) for c in range(3)], atol=0.1)
+
+
+def test_points_outside_an_image_of_unknown_size_never_come_in() -> None:
+    """As of images in an object store, whose headers are not read beforehand."""
+    boxes = Boxes.of_rows([[2, 2, 9, 9, 0, 0]], (20, 20), [[5, 5, 2, 22, 5, 2]])
+    pad = Pipeline(prepare(A.Pad(10), "train", box_rules=POINTS).pickled)
+    _, moved = pad.apply(np.zeros((20, 20, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0)
+    assert moved.points[0, :, 2].tolist() == [2, 0]
+
+
 @pytest.mark.parametrize(
     ("transform", "mirrors"),
     [
@@ -272,7 +291,7 @@ def test_mirroring_without_pairs_is_warned_about(
     chosen = options(**{"pipeline": turning(), "quiet": False, "dry_run": True, **given})
     precompute.build(output=tmp_path / "out", **lists_of(*drawn), **chosen)
     said = capfd.readouterr().err
-    expected = "warning: pipeline of train: HorizontalFlip, VerticalFlip, Transpose mirrors images, and keypoints are"
+    expected = "warning: pipeline of train: HorizontalFlip, VerticalFlip, Transpose mirror images, and keypoints are"
     assert (expected in said) is warned
     assert ("Give --flip-pairs auto (that is left_eye:right_eye,left_hand:right_hand)" in said) is warned
 

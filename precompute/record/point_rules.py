@@ -114,9 +114,9 @@ def mirroring_warnings(prepared: Mapping[str, Any], skeleton: Skeleton | None, t
         return []
     named = ",".join(f"{skeleton.names[a]}:{skeleton.names[b]}" for a, b in pairs)
     return [
-        f"pipeline of {split}: {', '.join(mirroring)} mirrors images, and keypoints are named left and right, but no "
-        "flip pairs were given: what is named left stays so where it becomes right. Give --flip-pairs auto (that is "
-        f"{named}), or --flip-pairs none if this is meant."
+        f"pipeline of {split}: {', '.join(mirroring)} mirror{'s' * (len(mirroring) == 1)} images, and keypoints are "
+        "named left and right, but no flip pairs were given: what is named left stays so where it becomes right. Give "
+        f"--flip-pairs auto (that is {named}), or --flip-pairs none if this is meant."
         for split, one in prepared.items()
         if (mirroring := _mirroring(one.pickled))
     ]
@@ -173,7 +173,8 @@ class PointMover:
         """Return which points are labelled, and where they are, the triangles after them; in pixels by their middle."""
         size = np.array([image.shape[1], image.shape[0]], np.float64)
         points = boxes.point_shares().reshape(-1, 3)
-        known = np.flatnonzero(points[:, 2] > 0)
+        there = ((points[:, :2] >= 0) & (points[:, :2] <= 1)).all(axis=1)  # sizes may be known from here on alone
+        known = np.flatnonzero(there & (points[:, 2] > 0))
         triangles = (TRIANGLES * size)[:, None] + LEG * np.array([(0, 0), (1, 0), (0, 1)])
         places = np.concatenate([points[known, :2] * size, triangles.reshape(-1, 2)])
         return known, (places - 0.5).astype(np.float32)
