@@ -55,7 +55,8 @@ def out(drawn: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFac
 def test_identity_keeps_every_coordinate(drawn: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, truth = drawn
     given = options(pipeline=identity(48, 48), variants=1, validation_split=0)
-    precompute.build(output=tmp_path / "out", **lists_of(folder, truth), **given)
+    result = precompute.build(output=tmp_path / "out", **lists_of(folder, truth), **given)
+    assert "    9 objects; 4 records without any" in result.summary()
     for example in examples_of(tmp_path / "out"):
         boxes, points = truth[example["key"]]
         expected = np.array(points, np.float64).reshape(-1, len(NAMES), 3)

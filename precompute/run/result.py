@@ -63,7 +63,8 @@ class BuildResult:
             )
             boxes = BoxCounts.total(row.boxes for row in split.rows)
             if boxes is not None:
-                lines.append(f"    {boxes.num_boxes:,} boxes; {_emptied(boxes.num_empty)}")
+                noun = "boxes" if self.manifest.target.keypoints is None else "objects"
+                lines.append(f"    {boxes.num_boxes:,} {noun}; {_emptied(boxes.num_empty)}")
         if self.manifest.skipped:
             lines.append(f"  {len(self.manifest.skipped)} bad sources were left out of all rows")
         train = self.manifest.splits.get("train")

@@ -74,7 +74,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         checked = check_boxes(column, keys, names, where=str(top))
     else:
         column = BoxColumn.of_images(
-            Boxes.of_rows(entry.rows, entry.size, [row[6] for row in entry.rows]) for entry in entries
+            Boxes.of_rows(entry.rows, entry.size, [row[-1] for row in entry.rows]) for entry in entries
         )
         checked = check_keypoints(column, keys, names, skeleton, where=str(top))
     passed = len(found.images) - len(entries)
