@@ -218,6 +218,26 @@ def test_reflected_borders_make_no_copies() -> None:
     np.testing.assert_allclose(moved.corners * 200, [[20 + left, 20 + top, 110 + left, 90 + top]], atol=1.01)
 
 
+@pytest.mark.parametrize("back", [A.Pad(10), A.Affine(scale=0.4, p=1), A.Compose([A.OneOf([A.Pad(10)], p=1)])])
+def test_what_left_the_image_does_not_come_back(back: Any) -> None:
+    boxes = Boxes.of_rows([[2, 2, 29, 19, 0, 0]], (30, 20), [[15, 10, 2, 5, 10, 1, 26, 10, 2]])
+    nested = A.Sequential([A.CenterCrop(10, 10)], p=1)
+    pipeline = Pipeline(prepare(A.Compose([nested, back]), "train", box_rules=POINTS).pickled)
+    _, moved = pipeline.apply(np.zeros((20, 30, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0)
+    assert moved.points[0, :, 2].tolist() == [2, 0, 0]
+
+
+def test_params_that_remove_points_do_not_count() -> None:
+    own = A.KeypointParams("yx", remove_invisible=True)
+    cut = A.Compose([A.Crop(0, 0, 4, 4), A.HorizontalFlip(p=1)], keypoint_params=own)
+    boxes = Boxes.of_rows([[0, 0, 9, 9, 0, 0]], (30, 20), [[1, 1, 2, 9, 9, 2]])
+    _, moved = Pipeline(prepare(cut, "train", box_rules=POINTS).pickled).apply(
+        np.zeros((20, 30, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0
+    )
+    assert moved.mirrored
+    np.testing.assert_allclose(moved.points[0], [[0.75, 0.25, 2], [0, 0, 0]], atol=1e-6)
+
+
 def test_shrunk_sources_keep_their_points(tmp_path: Path) -> None:
     from drawn import save
 

@@ -58,6 +58,7 @@ MIRRORING = (
 # Shares of width and height, no two in one tile of a coarse grid.
 TRIANGLES = np.array([(0.31, 0.37), (0.71, 0.29), (0.53, 0.61), (0.23, 0.79), (0.83, 0.73)])
 LEG = 1.0  # pixels
+NUMBER_COLUMN = 5  # of POINT_FIELD, after x, y, z, angle and scale, while Albumentations moves points
 TOLERANCE = 1e-3  # pixels that float32 may put a point beyond the image which lies on its edge
 
 
@@ -138,6 +139,9 @@ class PointMover:
         self._compose = compose
         for transform in leaves(compose):
             _correct(transform)
+        checking = [p for p in (compose.processors.get("bboxes"),) if p is not None and p.params.check_each_transform]
+        compose.check_each_transform = (*checking, _Leaving())
+        compose._set_check_args_for_transforms(compose.transforms)
 
     def apply(self, image: NDArray[np.uint8], boxes: Boxes) -> tuple[Any, Boxes]:
         """Return image and boxes, as shares, with all their keypoints.
@@ -180,13 +184,32 @@ class PointMover:
         return known, (places - 0.5).astype(np.float32)
 
 
+class _Leaving:
+    """Stands among Albumentations' processors and takes away, after each transform, the points that left the image.
+
+    What is cropped away does not come back where a later transform pads or shrinks. The triangles stay.
+    """
+
+    data_fields = ("keypoints",)
+
+    @staticmethod
+    def filter(data: NDArray[Any], shape: Mapping[str, int]) -> NDArray[Any]:
+        inside = _is_inside(data[:, :2] + 0.5, np.array([shape["width"], shape["height"]]))
+        return data[inside | (data[:, NUMBER_COLUMN] < 0)]
+
+
+def _is_inside(places: NDArray[Any], size: NDArray[Any]) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (places >= -TOLERANCE) & (places <= size + TOLERANCE)
+    return inside[:, 0] & inside[:, 1]
+
+
 def _points(
     boxes: Boxes, numbers: NDArray[np.int64], places: NDArray[Any], shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
     """Return all keypoints as shares [N, K, 3], zeros where they are not in the image of this shape."""
     given = boxes.point_shares()
     size = np.array([shape[1], shape[0]], np.float64)
-    inside = (numbers >= 0) & ((places >= -TOLERANCE) & (places <= size + TOLERANCE)).all(axis=1)
+    inside = (numbers >= 0) & _is_inside(places, size)
     flat = np.zeros((given.shape[0] * given.shape[1], 3), np.float32)
     chosen = numbers[inside]
     flat[chosen, :2] = np.clip(places[inside] / size, 0, 1)
