@@ -200,7 +200,7 @@ ALLOWED = {
     "loading": "dataset errors keypoints storage",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "mask_colors": "errors",
-    "record": "boxes dataset errors keypoints mask_colors storage",
+    "record": "boxes dataset errors keypoints mask_colors storage text",
     "options": "errors keypoints mask_colors",
     "sources": "boxes dataset errors keypoints options storage",
     "plan": "boxes dataset errors keypoints options record sources storage text",

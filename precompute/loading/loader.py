@@ -29,6 +29,7 @@ from precompute.loading.decoding import batch_parser
 from precompute.loading.epochs import EpochCounter, EpochRow
 from precompute.loading.fetching import fetching
 from precompute.loading.finishing import batch_finisher
+from precompute.loading.freed_memory import teach_allocator
 from precompute.loading.memory import HeldRows
 from precompute.loading.order import RecordOrder
 from precompute.loading.parts import share_out
@@ -207,6 +208,7 @@ def load(
         numbered = batches.take(num_batches - first).enumerate(first)
         return numbered.map(lambda batch, records: (epoch, batch, (records, *values)))
 
+    teach_allocator()
     counter = EpochCounter(files, opened.lease, plan, held)
     dataset = (
         counter.numbers()

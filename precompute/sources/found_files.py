@@ -9,7 +9,11 @@ from operator import add, eq
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from precompute.sources.layout import Part
+from precompute.sources.sorting import FEW, add_sorted
 from precompute.sources.split_folders import split_of
 from precompute.sources.texts import CHUNK, Texts
 
@@ -69,6 +73,17 @@ class FoundFiles:
             self._sort()
 
     def _append(self, number: int, folder: _Folder, part: Part) -> None:
+        order = self._append_many(folder, part) if len(part.files) > FEW else None
+        if order is None:
+            self._append_few(folder, part)
+        else:
+            self.num_bytes.frombytes(np.frombuffer(part.files.sizes, np.int64)[order].tobytes())
+        self._folder.extend(repeat(number, len(part.files)))
+
+    def _append_many(self, folder: _Folder, part: Part) -> NDArray[np.int64] | None:
+        return add_sorted(part.files.names, folder.key_start, part.suffix, keys=self.keys, names=self._names)
+
+    def _append_few(self, folder: _Folder, part: Part) -> None:
         # One text a file: to sort it is faster, and takes less memory, than to sort pairs or positions. No name holds
         # the character 0, and it comes before all others, so that stems are compared first, then names.
         lines = sorted(f"{stem}\0{name}\0{size}" for stem, (name, size) in zip(part.stems(), part.files, strict=True))
@@ -77,7 +92,6 @@ class FoundFiles:
             self.keys.extend(map(folder.key_start.__add__, stems))
             self._names.extend(names)
             self.num_bytes.extend(map(int, sizes))
-        self._folder.extend(repeat(number, len(lines)))
 
     def _sort(self) -> None:
         keys = list(self.keys)

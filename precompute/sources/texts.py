@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice, pairwise
 from typing import overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["CHUNK", "Texts", "pick"]
 
 CHUNK = 4096  # texts that are encoded or decoded at a time
@@ -43,6 +46,16 @@ class Texts(Sequence[str]):
             lengths[0] += len(self._buffer)
             self._buffer += encoded
             self._edges.extend(accumulate(lengths))
+
+    def extend_encoded(self, encoded: bytes, lengths: NDArray[np.int64]) -> None:
+        """Add texts that are UTF-8 already, one after the other, by the number of bytes of each."""
+        edges = len(self._buffer) + np.cumsum(lengths, dtype=np.int64)
+        self._buffer += encoded
+        self._edges.frombytes(edges.tobytes())
+
+    def as_arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return UTF-8 of all texts, uint8, and the edges between them, int64 [texts + 1]; nothing may be added."""
+        return np.frombuffer(self._buffer, np.uint8), np.frombuffer(self._edges, np.int64)
 
     def pick(self, indices: Iterable[int]) -> list[str]:
         """Return the texts at some positions, from 0; faster than one at a time."""
