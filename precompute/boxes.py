@@ -1,9 +1,9 @@
-"""Boxes around objects: those of one image, and those of many images as columns."""
+"""Boxes around objects, maybe with keypoints: those of one image, and those of many images as columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,18 @@ class Boxes:
         flags: uint8 [N], sums of CROWD, DIFFICULT, TRUNCATED.
         size: Width and height of the image whose pixels `corners` count, maybe UNKNOWN_SIZE; None: they are shares of
             width and height.
+        points: float32 [N, K, 3]: x, y, visibility of the keypoints of each object, counted as `corners` are; 0, 0
+            where visibility is 0. None: objects have no keypoints. Objects with keypoints may have no boxes: all
+            corners are 0 then.
+        mirrored: Whether a pipeline mirrored the image, so that left and right keypoints are still to change places.
     """
 
     corners: NDArray[np.float32]
     labels: NDArray[np.int32]
     flags: NDArray[np.uint8]
     size: Size | None = None
+    points: NDArray[np.float32] | None = None
+    mirrored: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,7 +50,8 @@ class Boxes:
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Boxes)
-            and self.size == other.size
+            and (self.size, self.mirrored) == (other.size, other.mirrored)
+            and _same_points(self.points, other.points)
             and all(
                 np.array_equal(getattr(self, name), getattr(other, name)) for name in ("corners", "labels", "flags")
             )
@@ -53,9 +60,18 @@ class Boxes:
     __hash__ = None  # type: ignore[assignment]  # arrays have none
 
     @classmethod
-    def of_rows(cls, rows: Sequence[Sequence[Any]], size: Size | None) -> Boxes:
-        """Return the boxes of (x_min, y_min, x_max, y_max, label, flags) each."""
+    def of_rows(
+        cls, rows: Sequence[Sequence[Any]], size: Size | None, points: Sequence[Sequence[float]] | None = None
+    ) -> Boxes:
+        """Return the boxes of (x_min, y_min, x_max, y_max, label, flags) each.
+
+        Args:
+            rows: One a box.
+            size: As the attribute.
+            points: For each box x, y, visibility of its keypoints in turn, 3 · K numbers.
+        """
         return cls(
+            points=None if points is None else _points(points),
             corners=np.array([row[:4] for row in rows], np.float32).reshape(-1, 4),
             labels=np.array([row[4] for row in rows], np.int32),
             flags=np.array([row[5] for row in rows], np.uint8),
@@ -68,6 +84,12 @@ class Boxes:
         pairs = zip(corners, self.labels.tolist(), self.flags.tolist(), strict=True)
         return [[*row, label, flags] for row, label, flags in pairs]
 
+    def point_rows(self) -> list[list[float | int]] | None:
+        """Return the keypoints as `of_rows` takes them; None without any."""
+        if self.points is None:
+            return None
+        return _plain_rows(self.points.reshape(len(self), 3 * self.points.shape[1]))
+
     def shares(self) -> NDArray[np.float64]:
         """Return the corners as shares of width and height, float64 [N, 4]."""
         return self.corners / np.array([*(self.size or (1, 1))] * 2, np.float64)
@@ -75,6 +97,21 @@ class Boxes:
     def moved(self, corners: NDArray[np.float32], indices: NDArray[np.int64]) -> Boxes:
         """Return boxes at other places, as shares: each is what became of the one at its index."""
         return Boxes(corners=corners, labels=self.labels[indices], flags=self.flags[indices])
+
+    def point_shares(self) -> NDArray[np.float64]:
+        """Return the keypoints with x and y as shares of width and height, float64 [N, K, 3]; [N, 0, 3] without any."""
+        if self.points is None:
+            return np.zeros((len(self), 0, 3))
+        return self.points / np.array([*(self.size or (1, 1)), 1], np.float64)
+
+    def flipped(self, pairs: Sequence[Sequence[int]]) -> Boxes:
+        """Return boxes whose left and right keypoints have changed places, if the image was mirrored."""
+        if self.points is None or not self.mirrored or not len(self):  # without objects nobody knows their points
+            return self
+        order = np.arange(self.points.shape[1])
+        for left, right in pairs:
+            order[[left, right]] = right, left
+        return replace(self, points=self.points[:, order], mirrored=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +122,7 @@ class BoxColumn:
         corners, labels, flags: As those of `Boxes`, of all images in turn.
         offsets: int64 [images + 1]: the boxes of image i go from offset i to offset i + 1.
         sizes: int32 [images, 2]: width and height that corners count pixels of; 0, 0 where they are shares.
+        points: float32 [boxes, K, 3], or None, as those of `Boxes`.
     """
 
     corners: NDArray[np.float32]
@@ -92,6 +130,11 @@ class BoxColumn:
     flags: NDArray[np.uint8]
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int32]
+    points: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.points is not None and len(self.points) != len(self.labels):
+            raise ValueError(f"keypoints of {len(self.points)} boxes, expected those of all {len(self.labels)}")
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -107,6 +150,7 @@ class BoxColumn:
             flags=np.concatenate([empty.flags, *(boxes.flags for boxes in every)]),
             offsets=np.cumsum([0, *(len(boxes) for boxes in every)], dtype=np.int64),
             sizes=np.array([boxes.size or (0, 0) for boxes in every], np.int32).reshape(-1, 2),
+            points=_joined_points([boxes.points for boxes in every]),
         )
 
     @classmethod
@@ -119,11 +163,15 @@ class BoxColumn:
             flags=np.concatenate([column.flags for column in columns]),
             offsets=np.cumsum(counts, dtype=np.int64),
             sizes=np.concatenate([column.sizes for column in columns]),
+            points=_joined_points([column.points for column in columns]),
         )
 
     def same(self, other: BoxColumn) -> bool:
         """Return whether another column holds equal boxes."""
-        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        names = ("corners", "labels", "flags", "offsets", "sizes")
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names) and _same_points(
+            self.points, other.points
+        )
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -135,7 +183,10 @@ class BoxColumn:
         own = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
         width, height = map(int, self.sizes[i])
         size = (width, height) if width else None
-        return Boxes(corners=self.corners[own], labels=self.labels[own], flags=self.flags[own], size=size)
+        points = None if self.points is None else self.points[own]
+        return Boxes(
+            corners=self.corners[own], labels=self.labels[own], flags=self.flags[own], size=size, points=points
+        )
 
     def classes(self, i: int) -> tuple[int, ...]:
         """Return the classes that an image has boxes of, each once."""
@@ -153,7 +204,38 @@ class BoxColumn:
             flags=self.flags[where],
             offsets=offsets,
             sizes=self.sizes[chosen],
+            points=None if self.points is None else self.points[where],
         )
+
+
+def _points(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    """Return [N, K, 3]; K is 0 where there are no rows."""
+    return np.array(rows, np.float32).reshape(len(rows), -1, 3) if rows else np.zeros((0, 0, 3), np.float32)
+
+
+def _joined_points(every: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    """Return the keypoints of all in turn; those of images without objects do not know how many an object has."""
+    known = [points for points in every if points is not None]
+    if not known:
+        return None
+    filled = [points for points in known if len(points)]
+    return np.concatenate(filled) if filled else known[0]
+
+
+def _same_points(a: NDArray[np.float32] | None, b: NDArray[np.float32] | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a, b) or len(a) == len(b) == 0
+
+
+def _plain_rows(values: NDArray[np.float32]) -> list[list[float | int]]:
+    """Return the shortest numbers that these are; quickly, for most are whole or end with a half."""
+    rows = values.astype(object)
+    whole, halves = values == np.floor(values), 2 * values == np.floor(2 * values)
+    rows[whole] = values[whole].astype(np.int64).astype(object)
+    for place in np.argwhere(~halves):
+        rows[tuple(place)] = _plain(values[tuple(place)])
+    return rows.tolist()  # type: ignore[no-any-return]
 
 
 def _plain(value: np.float32) -> float | int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
+from precompute.keypoints import checked_pairs, parse_flip_pairs, parse_pairs
 from precompute.mask_colors import read_mask_colors
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
 BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
 MASK_FILLS = ("ignore", "as-written")
+TARGETS = ("auto", "boxes", "keypoints")
 ENCODINGS = ("jpeg", "png", "raw")
 
 
@@ -176,8 +178,30 @@ class BuildOptions:
     annotations: str | None = _option(
         None,
         "boxes: file or folder of the annotations, where it is not found: a COCO JSON, a folder of Pascal VOC xml or "
-        "of YOLO txt, or YOLO's data.yaml",
+        "of YOLO txt, YOLO's data.yaml, or a CSV file of keypoints",
         metavar="PATH",
+    )
+    target: str = _option(
+        "auto",
+        "what is read of annotations that hold several: keypoints or boxes; auto: keypoints where there are some",
+        choices=TARGETS,
+    )
+    keypoint_names: list[str] | None = _option(
+        None, "keypoints from Python: their names in their order, separated by commas", parse=_names, metavar="NAMES"
+    )
+    skeleton: Any = _option(
+        None,
+        "keypoints that are joined when they are drawn, as pairs of names, such as nose:neck,neck:hip; default: those "
+        "of the COCO file",
+        parse=lambda text: parse_pairs(text, "skeleton"),
+        metavar="PAIRS",
+    )
+    flip_pairs: Any = _option(
+        None,
+        "left and right keypoints that change places where images are mirrored, such as left_eye:right_eye,…; auto: by "
+        "names with left and right; none, and no warning",
+        parse=parse_flip_pairs,
+        metavar="PAIRS",
     )
     drop_empty: bool = _option(False, "leave out images that have no boxes; they are kept by default")
     min_visibility: float = _option(
@@ -245,6 +269,10 @@ class BuildOptions:
             if getattr(self, name) is not None and not self.dry_run:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
         self._check_choice("image_format", ENCODINGS)
+        self._check_choice("target", TARGETS)
+        for name in ("skeleton", "flip_pairs"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, checked_pairs(getattr(self, name), name))
         self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)
         self._check_choice("check", ("sizes", "full"))

@@ -66,6 +66,9 @@ def read(
         - mask: `mask`: [H, W], class ids, uint8, or uint16 where ids exceed 255.
         - boxes: `boxes`: float32 [N, 4], x_min, y_min, x_max, y_max in pixels of the image, N may be 0; `labels`: int64
           [N]; `class_names`: list of str; `crowd`, `difficult`, `truncated`: bool [N].
+        - keypoints: what boxes have, without `boxes` where there are none; `keypoints`: float32 [N, K, 2], x, y in
+          pixels, counted as boxes are; `visibility`: int64 [N, K], 0 not labelled or not in the image (x, y are 0, 0
+          then), 1 hidden, 2 visible; `keypoint_names`: list of K str.
 
         Arrays are writeable and belong to the caller. `precompute.inspect(path)` has what all examples share:
         `manifest.target` (number and names of classes, ignore class), `manifest.image` (size), and for each split the
@@ -219,4 +222,9 @@ def _example(record: bytes, manifest: Manifest, where: str) -> dict[str, Any]:
     wrong = difference(example, manifest)
     if wrong:
         raise DatasetError(f"{where} ({example['key']}): {wrong}. {REPAIR}")
+    if manifest.target.keypoints is not None:  # a record without objects does not know how many keypoints they have
+        names = manifest.target.keypoints.names
+        example["keypoints"] = example["keypoints"].reshape(-1, len(names), 2)
+        example["visibility"] = example["visibility"].reshape(-1, len(names))
+        example["keypoint_names"] = list(names)
     return example

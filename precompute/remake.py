@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.manifest import OBJECTS, Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.plan.listing import Listing, boxes_of_entry, label_of, read_listing
@@ -163,14 +163,19 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
         ignore_class=manifest.target.ignore_class,
         mask_dtype=manifest.target.dtype or "uint16",
         max_source_size=pixels.get("max_source_size"),  # named only where it was set
+        skeleton=manifest.target.keypoints,
     )
 
 
 def _stored_rules(manifest: Manifest) -> BoxRules | None:
-    if manifest.target.kind != "boxes":
+    if manifest.target.kind not in OBJECTS:
         return None
     pixels = manifest.settings["pixels"]
-    return BoxRules(min_visibility=pixels.get("min_visibility", 0.0), min_area=pixels.get("min_area", 0.0))
+    return BoxRules(
+        min_visibility=pixels.get("min_visibility", 0.0),
+        min_area=pixels.get("min_area", 0.0),
+        points=manifest.target.keypoints is not None,
+    )
 
 
 def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple[dict[str, Prepared], list[str]]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from precompute.dataset.json_files import dump
-from precompute.dataset.manifest import Image, Manifest, RowFile, Target
+from precompute.dataset.manifest import OBJECTS, Image, Manifest, RowFile, Target
 
 __all__ = ["tfds_files"]
 
@@ -23,6 +23,8 @@ LABEL_KEY = "image/class/label"
 BOX_LABEL_KEY = "image/object/class/label"
 BOX_FLOATS = (*(f"image/object/bbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax")), "image/object/area")
 BOX_FLAGS = ("image/object/is_crowd", "image/object/difficult", "image/object/truncated")
+POINT_FLOATS = ("image/object/keypoint/x", "image/object/keypoint/y")
+POINT_NUMBERS = ("image/object/keypoint/num", "image/object/keypoint/visibility")
 
 Json = dict[str, Any]
 
@@ -43,7 +45,7 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
     }
     if manifest.target.kind != "mask" and _names_survive(manifest.target):
         # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
-        key = BOX_LABEL_KEY if manifest.target.kind == "boxes" else LABEL_KEY
+        key = BOX_LABEL_KEY if manifest.target.kind in OBJECTS else LABEL_KEY
         files[f"{key.replace('/', '.')}.labels.txt"] = _lines(manifest.target.class_names)
     return files
 
@@ -103,10 +105,15 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
         features |= {LABEL_KEY: label, "image/class/text": _text()}
     elif target.kind == "multilabel":
         features |= {LABEL_KEY: _sequence(label), "image/class/text": _sequence(_text())}
-    elif target.kind == "boxes":
+    elif target.kind in OBJECTS:
         features |= {BOX_LABEL_KEY: _sequence(label), "image/object/class/text": _sequence(_text())}
-        features |= dict.fromkeys(BOX_FLOATS, _sequence(_scalar("float32")))
+        boxed = target.keypoints is None or target.keypoints.boxed
+        features |= dict.fromkeys(BOX_FLOATS if boxed else (), _sequence(_scalar("float32")))
         features |= dict.fromkeys(BOX_FLAGS, _sequence(_scalar()))
+        if target.keypoints is not None:
+            features |= dict.fromkeys(POINT_FLOATS, _sequence(_scalar("float32")))
+            features |= dict.fromkeys(POINT_NUMBERS, _sequence(_scalar()))
+            features["image/object/keypoint/text"] = _sequence(_text())
     else:
         shape = (image.height, image.width, 1)
         features["image/segmentation/class/encoded"] = _picture(

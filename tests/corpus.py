@@ -17,6 +17,7 @@ from decoded import random_pixels, saved, smooth
 from drawn import draw_classes, draw_pairs, options
 from mutated import ODD_VALUES, mutate_bytes, mutate_json
 from PIL import Image
+from pointed import draw_pointed, lists_of
 
 import precompute
 from precompute.checks.lists import read_lists
@@ -35,7 +36,7 @@ from precompute.record.tfrecord import frame, read_records
 from precompute.remake import rebuild_pipelines, stored_spec
 from precompute.run.receipts import Column, Receipt, read_column, read_receipt
 
-KINDS = ("pairs", "classes", "boxes")
+KINDS = ("pairs", "classes", "boxes", "points")
 
 
 class Corpus:
@@ -50,8 +51,10 @@ class Corpus:
         draw_classes(folder / "classes", 4)
         boxes = draw_boxed(folder / "boxes", 8)
         lists = {"images": sorted((folder / "boxes").iterdir()), "boxes": list(boxes.values())}
+        points = lists_of(folder / "points", draw_pointed(folder / "points", 8))
+        of_python = {"boxes": lists, "points": {**points, "flip_pairs": "auto"}}
         for name in KINDS:
-            given = lists if name == "boxes" else {"source": folder / name}
+            given: dict[str, Any] = of_python.get(name, {"source": folder / name})
             precompute.build(output=folder / f"out_{name}", **given, **options(variants=2))
         self.out = folder / "out_pairs"
         self.manifest = Manifest.load(self.out)
@@ -59,8 +62,8 @@ class Corpus:
         self.row = self.manifest.splits["train"].rows[0]
         self.row_path = self.out / "data" / "g0001" / "rows" / "train_r0000.json"
         self.listing_path = self.out / "data" / "g0001" / "sources-train.jsonl"
-        box_listing = folder / "out_boxes" / "data" / "g0001" / "sources-train.jsonl"
-        self.box_lines = box_listing.read_bytes().splitlines()
+        listings = [folder / f"out_{name}" / "data" / "g0001" / "sources-train.jsonl" for name in ("boxes", "points")]
+        self.box_lines = [line for listing in listings for line in listing.read_bytes().splitlines()]
         self.row_file, self.listing = self.row_path.read_bytes(), self.listing_path.read_bytes()
         shards = [p for name in KINDS for p in sorted((folder / f"out_{name}" / "data").rglob("*tfrecord*"))]
         self.shards = [path.read_bytes() for path in shards]

@@ -22,7 +22,8 @@ KINDS = (
     "copies-png",
     "multilabel-png",
     "boxes-png",
-)  # the last three since 1.1
+    "keypoints-png",
+)  # the last four since 1.1
 
 
 def build_golden(kind: str, folder: Path) -> Path:
@@ -39,7 +40,10 @@ def build_golden(kind: str, folder: Path) -> Path:
     images = sorted((folder / "data").rglob("*.png"))
     several = {"images": images, "labels": [["ant", "bee"][: i % 3] for i in range(6)]}
     boxes = [[(i, 2, i + 4, 7, "ant"), (1, i, 9, i + 2, "bee", "crowd")][: i % 3] for i in range(6)]
-    lists = {"multilabel": several, "boxes": {"images": images, "boxes": boxes}}.get(target, {})
+    points = [[[(i + 0.5, 2.5), (3, i + 1, 1), None], [(9.5, i, 2), None, (4, 5, 1)]][: i % 3] for i in range(6)]
+    boxed: dict[str, Any] = {"images": images, "boxes": boxes}
+    pointed = {**boxed, "keypoints": points, "keypoint_names": ["left", "right", "tip"], "flip_pairs": "auto"}
+    lists = {"multilabel": several, "boxes": boxed, "keypoints": pointed}.get(target, {})
     precompute.build(
         None if lists else folder / "data",
         folder / "golden",

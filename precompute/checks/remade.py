@@ -27,7 +27,7 @@ __all__ = ["Remade", "compare_remade"]
 # What may differ where another processor rounds otherwise.
 GREY_LEVELS = 1  # of any pixel
 JPEG_GREY_LEVELS = 2  # in the mean: single levels before encoding became up to 11, 1.1 in the mean (quality 95)
-BOX_PIXELS = 0.01  # of any side of a box
+BOX_PIXELS = 0.01  # of any side of a box, or of a keypoint
 MOST_OTHER_IDS = 0.001  # share of a mask's pixels, at the borders of classes
 
 
@@ -153,7 +153,7 @@ def _same(name: str, stored: Any, made: Any, *, exact: bool) -> bool:
     """Return whether a value is what it was; boxes may lie a little aside where another processor rounds."""
     if not isinstance(made, np.ndarray):
         return bool(stored == made)
-    if name == "boxes" and not exact and stored is not None and stored.shape == made.shape:
+    if name in ("boxes", "keypoints") and not exact and stored is not None and stored.shape == made.shape:
         return bool(np.allclose(stored, made, atol=BOX_PIXELS))
     return np.array_equal(stored, made)
 

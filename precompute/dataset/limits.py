@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from precompute.dataset.json_files import parse_json
 from precompute.dataset.paths import MAX_ROW
 from precompute.errors import DatasetError
+from precompute.keypoints import is_skeleton
 
 if TYPE_CHECKING:
     from precompute.dataset.manifest import Manifest, Split
@@ -92,7 +93,10 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MOST_PIXELS
     yield "image: channels", image.channels, image.channels in (1, 3, 4)
     yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
-    yield "target: kind", target.kind, target.kind in ("class", "multilabel", "mask", "boxes")
+    yield "target: kind", target.kind, target.kind in ("class", "multilabel", "mask", "boxes", "keypoints")
+    if target.kind == "keypoints" or target.keypoints is not None:
+        known = target.keypoints is not None and target.kind == "keypoints" and is_skeleton(target.keypoints)
+        yield "target: keypoints", target.keypoints, known
     yield "target: encoding", target.encoding, target.encoding in encodings
     yield "target: dtype", target.dtype, target.dtype in dtypes
     yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MOST_CLASS_IDS

@@ -14,9 +14,11 @@ from precompute.dataset.json_files import decode_json, dump, parse_json, read_js
 from precompute.dataset.limits import check_limits
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
+from precompute.keypoints import Skeleton
 from precompute.storage.paths import as_path
 
 __all__ = [
+    "OBJECTS",
     "ORIGINAL_VARIANT",
     "SPLITS",
     "BoxCounts",
@@ -35,6 +37,7 @@ FORMAT = "augment-once"
 VERSION = (1, 1)
 ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
 SPLITS = ("train", "validation", "test")
+OBJECTS = ("boxes", "keypoints")  # kinds of target that are lists of objects
 
 Label: TypeAlias = int | tuple[int, ...]  # a class index; with several labels an image, those of all, sorted
 
@@ -54,12 +57,14 @@ class Target:
     """What records are labelled with.
 
     Attributes:
-        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"`` or ``"boxes"``.
+        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"``, ``"boxes"`` or
+            ``"keypoints"``.
         num_classes: Number of classes; for masks one more than the largest class id.
         class_names: Name of each class; may be empty for masks.
         encoding: Of masks: ``"png"`` or ``"raw"``; else None.
         dtype: Of masks: ``"uint8"`` or ``"uint16"``; else None.
         ignore_class: Of masks: the id of pixels that count neither in loss nor in metrics.
+        keypoints: Of keypoints: their skeleton; else None.
     """
 
     kind: str
@@ -68,6 +73,7 @@ class Target:
     encoding: str | None = None
     dtype: str | None = None
     ignore_class: int | None = None
+    keypoints: Skeleton | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

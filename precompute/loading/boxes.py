@@ -1,4 +1,4 @@
-"""Boxes as tensors: parsed, moved along with fresh steps, and handed out in the format that was asked for."""
+"""Boxes and their keypoints as tensors: parsed, moved along with fresh steps, handed out as was asked for."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import OBJECTS, Manifest
 from precompute.errors import UsageError
+from precompute.keypoints import Skeleton
+from precompute.loading.keypoints import POINT_PARTS, move_points, parse_points, point_spec
 
-__all__ = ["PARTS", "BoxFormat", "box_parser", "box_weigher", "choose_box_format", "hand_out", "move_boxes"]
+__all__ = ["BoxFormat", "box_parser", "box_weigher", "choose_box_format", "hand_out", "move_boxes"]
 
 CORNERS = ("xyxy", "yxyx", "xywh", "center_xywh")  # in Keras' wording; with rel_ before it: shares of width and height
 FORMATS = (*CORNERS, *(f"rel_{corners}" for corners in CORNERS))
 SIDES = ("ymin", "xmin", "ymax", "xmax")
 LABEL_KEY = "image/object/class/label"
-PARTS = ("boxes", "labels", "mask", "crowd", "difficult")  # what the parser gives, in this order
+PARTS = ("labels", "mask", "crowd", "difficult")  # what the parser gives, in this order, after the boxes
 FLAG_KEYS = {"crowd": "image/object/is_crowd", "difficult": "image/object/difficult"}
 
 
@@ -30,12 +32,25 @@ class BoxFormat:
         ragged: As ragged tensors.
         size: Boxes an image, padded to that; None: as many as the fullest image of a batch has.
         cut: Whether the user chose the size, so that more boxes are left out; else more are an error.
+        skeleton: Of keypoints, or None.
     """
 
     name: str
     ragged: bool
     size: int | None
     cut: bool
+    skeleton: Skeleton | None = None
+
+    @property
+    def boxed(self) -> bool:
+        """Whether objects have boxes, or keypoints alone."""
+        return self.skeleton is None or self.skeleton.boxed
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the parser gives, in this order."""
+        boxes = ("boxes", *PARTS) if self.boxed else PARTS
+        return boxes if self.skeleton is None else (*boxes, *POINT_PARTS)
 
 
 def choose_box_format(
@@ -53,7 +68,7 @@ def choose_box_format(
     Raises:
         UsageError: There is no such format, the records have no boxes, or arguments contradict each other.
     """
-    if manifest.target.kind != "boxes":
+    if manifest.target.kind not in OBJECTS:
         if box_format is not None or max_boxes is not None or ragged:
             raise UsageError(f"box_format, max_boxes, ragged: the records of {manifest.name} have no boxes.")
         return None
@@ -67,6 +82,7 @@ def choose_box_format(
         ragged=ragged,
         size=(None if ragged and not held else largest) if max_boxes is None else max_boxes,
         cut=max_boxes is not None,
+        skeleton=manifest.target.keypoints,
     )
 
 
@@ -74,11 +90,13 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
     """Return the features to parse, and a function from them to a dictionary of dense tensors.
 
     ``boxes`` float32 [B, N, 4] as y_min, x_min, y_max, x_max in pixels, padded with 0; ``labels`` int64 [B, N], padded
-    with −1; ``mask``, ``crowd``, ``difficult`` bool [B, N].
+    with −1; ``mask``, ``crowd``, ``difficult`` bool [B, N]; and what `parse_points` gives.
     """
     height, width = manifest.image.height, manifest.image.width
     sides = [(f"image/object/bbox/{side}", float(width if side[0] == "x" else height)) for side in SIDES]
-    spec = {key: tf.io.RaggedFeature(tf.float32) for key, _ in sides}
+    skeleton = boxes.skeleton
+    spec = {key: tf.io.RaggedFeature(tf.float32) for key, _ in sides} if boxes.boxed else {}
+    spec |= {} if skeleton is None else point_spec()
     spec |= {key: tf.io.RaggedFeature(tf.int64) for key in (LABEL_KEY, *FLAG_KEYS.values())}
 
     def parse(features: Any) -> dict[str, Any]:
@@ -92,31 +110,51 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
             padded = features[key].to_tensor(padding, shape=[None, boxes.size])
             return padded if boxes.size is None else tf.ensure_shape(padded, [counts.shape[0], boxes.size])
 
-        return {
-            "boxes": tf.stack([dense(key, 0.0) * scale for key, scale in sides], axis=-1),
+        found = {"boxes": tf.stack([dense(key, 0.0) * scale for key, scale in sides], axis=-1)} if boxes.boxed else {}
+        found |= {
             "labels": dense(LABEL_KEY, -1),
             "mask": tf.sequence_mask(tf.minimum(counts, tf.cast(longest, counts.dtype)), longest),
             **{name: dense(key, 0) > 0 for name, key in FLAG_KEYS.items()},
         }
+        if skeleton is not None:
+            found |= parse_points(features, longest, skeleton, height=height, width=width)
+        return found
 
     return spec, parse
 
 
-def move_boxes(targets: dict[str, Any], moves: Any) -> dict[str, Any]:
+def move_boxes(targets: dict[str, Any], moves: Any, skeleton: Skeleton | None = None) -> dict[str, Any]:
     """Return the boxes where `moves` took the pixels; those that left the image are padding from then on."""
-    moved = moves.boxes(targets["boxes"])
-    kept = targets["mask"] & tf.reduce_all(moved[..., :2] < moved[..., 2:], axis=-1)
-    return {
-        "boxes": tf.where(kept[..., None], moved, 0.0),
+    kept, found = targets["mask"], {}
+    if "boxes" in targets:
+        moved = moves.boxes(targets["boxes"])
+        kept &= tf.reduce_all(moved[..., :2] < moved[..., 2:], axis=-1)
+        found["boxes"] = tf.where(kept[..., None], moved, 0.0)
+    found |= {
         "labels": tf.where(kept, targets["labels"], -1),
         "mask": kept,
         **{name: targets[name] & kept for name in FLAG_KEYS},
     }
+    if skeleton is not None:
+        points = move_points(targets, moves, skeleton)
+        found["keypoints"] = tf.where(kept[..., None, None], points["keypoints"], 0.0)
+        found["visibility"] = tf.where(kept[..., None], points["visibility"], 0)
+    return found
 
 
 def hand_out(targets: dict[str, Any], boxes: BoxFormat, *, height: int, width: int) -> dict[str, Any]:
-    """Return boxes in the format that was asked for."""
-    y_min, x_min, y_max, x_max = tf.unstack(targets["boxes"], axis=-1)
+    """Return boxes in the format that was asked for, and keypoints in its unit."""
+    found = {**targets, "boxes": _formatted(targets["boxes"], boxes, height, width)} if boxes.boxed else {**targets}
+    if boxes.skeleton is not None and boxes.name.startswith("rel_"):
+        found["keypoints"] = targets["keypoints"] / tf.constant([width, height], tf.float32)
+    if not boxes.ragged:
+        return found
+    mask = found.pop("mask")
+    return {name: tf.ragged.boolean_mask(values, mask) for name, values in found.items()}
+
+
+def _formatted(corners: Any, boxes: BoxFormat, height: int, width: int) -> Any:
+    y_min, x_min, y_max, x_max = tf.unstack(corners, axis=-1)
     if boxes.name.startswith("rel_"):
         y_min, x_min, y_max, x_max = y_min / height, x_min / width, y_max / height, x_max / width
     sizes = (x_max - x_min, y_max - y_min)
@@ -126,11 +164,7 @@ def hand_out(targets: dict[str, Any], boxes: BoxFormat, *, height: int, width: i
         "xywh": (x_min, y_min, *sizes),
         "center_xywh": ((x_min + x_max) / 2, (y_min + y_max) / 2, *sizes),
     }[boxes.name.removeprefix("rel_")]
-    found = {**targets, "boxes": tf.stack(sides, axis=-1)}
-    if not boxes.ragged:
-        return found
-    mask = found.pop("mask")
-    return {name: tf.ragged.boolean_mask(values, mask) for name, values in found.items()}
+    return tf.stack(sides, axis=-1)
 
 
 def box_weigher(class_weights: list[float]) -> Callable[[Any], Any]:

@@ -16,6 +16,7 @@ __all__ = ["CachePlan", "available_bytes", "plan_cache"]
 LIMIT_BYTES = 512 * 2**20
 SHARE_OF_FREE = 1 / 4  # of the memory that is free now: the model and its batches need some, too
 BOX_BYTES = 27  # four sides of 4 bytes, a label of 8, three flags
+POINT_BYTES = 16  # x and y of 4 bytes, visibility of 8
 KEY_BYTES = 64  # of a key, roughly
 
 MEMINFO = Path("/proc/meminfo")
@@ -95,6 +96,8 @@ def _example_bytes(manifest: Manifest) -> int:
         "multilabel": target.num_classes,
         "mask": pixels * (1 if target.num_classes <= 256 else 4),
         "boxes": manifest.most_boxes * BOX_BYTES,
+        "keypoints": manifest.most_boxes
+        * (BOX_BYTES + POINT_BYTES * (0 if target.keypoints is None else len(target.keypoints))),
     }
     return pixels * image.channels + of_target[target.kind] + KEY_BYTES
 

@@ -95,7 +95,7 @@ def load(
         drop_remainder: Leave a smaller last batch out, so that the batch size is static.
         fresh: Cheap changes drawn at each reading, for rows that are read more than once: ``"off"``; ``"auto"``:
             shifts by up to 1/16 of the size, and the flips that the manifest allows; or a list out of
-            ``"horizontal"``, ``"vertical"``, ``"shift"``. Images, masks and boxes move alike.
+            ``"horizontal"``, ``"vertical"``, ``"shift"``. Images, masks, boxes and keypoints move alike.
         clean_from: From this epoch on read the original row (`--include-original`), without fresh changes.
         class_weights: A weight a class. Adds a third component, float32 of the target's shape: 0 where masks have the
             ignore class; of several labels an image, 1 for those that are not there; of boxes [B, N], 0 for padding.
@@ -108,7 +108,8 @@ def load(
             the places of those read first when the room is used up.
         normalize: Apply the Normalize that was taken off the pipeline: images become float32.
         box_format: Of boxes: ``"xyxy"`` (default), ``"yxyx"``, ``"xywh"`` (corner and size) or ``"center_xywh"``, in
-            pixels of the image; with ``rel_`` before it, as shares of width and height.
+            pixels of the image; with ``rel_`` before it, as shares of width and height. Keypoints are x, y in the same
+            unit.
         max_boxes: Boxes an image, so many that dense tensors have room for; others are left out, the first are kept. By
             default the largest number in any listed row, so that shapes are static and nothing is left out.
         ragged: Boxes as ragged tensors.
@@ -129,7 +130,9 @@ def load(
         1 for each label that is there; or uint8 [B, H, W] class ids (int32 with more than 256 classes); or of boxes a
         dictionary: ``boxes`` float32 [B, N, 4], 0 where there is padding; ``labels`` int64 [B, N], −1 there; ``mask``
         bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]. Ragged, N differs from image to image, and
-        there is no ``mask``. Its cardinality is known.
+        there is no ``mask``. Of keypoints the same (without ``boxes`` where objects have none), ``keypoints`` float32
+        [B, N, K, 2] as x, y, and ``visibility`` int64 [B, N, K]: 0 not labelled or not in the image, then x, y are 0,
+        0; 1 hidden; 2 visible. Its cardinality is known.
 
     Raises:
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.

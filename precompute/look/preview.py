@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
-from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
+from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
 from precompute.plan.places import spread
@@ -86,6 +86,7 @@ def preview_sheet(studio: Studio, *, num_sources: int, num_variants: int) -> She
         lines=lines,
         class_names=sources.class_names,
         ignore_class=options.ignore_class,
+        skeleton=sources.skeleton,
     )
 
 
@@ -116,7 +117,14 @@ def _original(source: Decoded) -> Cell:
     if source.boxes is None:
         return Cell(image=source.image, mask=source.mask)
     boxes = source.boxes.shares() * np.array([width, height, width, height], np.float32)
-    return Cell(image=source.image, boxes=boxes, labels=source.boxes.labels)
+    points = source.boxes.point_shares()
+    return Cell(
+        image=source.image,
+        boxes=boxes if boxes.any() else None,
+        labels=source.boxes.labels,
+        points=points[..., :2] * np.array([width, height]) if source.boxes.points is not None else None,
+        visibility=points[..., 2],
+    )
 
 
 def _cell(studio: Studio, source: Decoded, variant: int) -> Cell:
@@ -126,6 +134,4 @@ def _cell(studio: Studio, source: Decoded, variant: int) -> Cell:
     except RejectedSource as error:
         return Cell(text=str(error))
     example = decode_record(record, multilabel=studio.spec.kind == "multilabel")
-    boxes = example.get("boxes")
-    labels = None if boxes is None else example["labels"]
-    return Cell(image=example["image"], mask=example.get("mask"), boxes=boxes, labels=labels)
+    return cell_of(example)

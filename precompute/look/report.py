@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from precompute.dataset.manifest import SPLITS, BoxCounts
+from precompute.dataset.manifest import OBJECTS, SPLITS, BoxCounts
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
+from precompute.keypoints import Skeleton
 from precompute.look.inspect import Inspection, RowGroup, SplitInspection
 from precompute.text import format_bytes, format_count
 
@@ -51,10 +52,14 @@ def _target(found: Inspection) -> str:
     target = found.manifest.target
     if target.kind == "class":
         return f"class, {target.num_classes} of them"
-    if target.kind == "boxes":
+    if target.kind in OBJECTS:
         pixels = found.manifest.settings["pixels"]
         rules = [f", {name} {pixels[name]:g}" for name in ("min_visibility", "min_area") if name in pixels]
         most = found.manifest.most_boxes
+        if target.keypoints is not None:
+            return (
+                f"{_keypoints(target.keypoints)}, {target.num_classes} classes, at most {most} an image{''.join(rules)}"
+            )
         return f"boxes of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
     if target.kind == "multilabel":
         return f"any number of {target.num_classes} labels an image"
@@ -62,6 +67,15 @@ def _target(found: Inspection) -> str:
     ignored = "" if target.ignore_class is None else f", {target.ignore_class} is ignored"
     from_files = _from_files(found.manifest.settings["pixels"])
     return f"mask of {target.num_classes} classes{names} ({target.encoding} {target.dtype}{ignored}{from_files})"
+
+
+def _keypoints(skeleton: Skeleton) -> str:
+    pairs = [f"{skeleton.names[a]}:{skeleton.names[b]}" for a, b in skeleton.flip_pairs]
+    flipped = (
+        f"{format_count(len(pairs), 'flip pair')} ({pairs[0]}{' …' * (len(pairs) > 1)})" if pairs else "no flip pairs"
+    )
+    boxed = "with boxes" if skeleton.boxed else "without boxes"
+    return f"objects {boxed} and {len(skeleton)} keypoints each, {flipped}"
 
 
 def _from_files(pixels: Mapping[str, Any]) -> str:
@@ -142,9 +156,12 @@ def _classes(found: Inspection) -> Iterator[str]:
     if not counts:
         return
     width = max(len(name) for name in names[:MOST_CLASSES]) + 7
-    yield {"boxes": "boxes of each class, in the sources", "multilabel": "sources of each label"}.get(
-        found.manifest.target.kind, "sources of each class"
-    )
+    objects = "objects of each class, in the sources"
+    yield {
+        "boxes": "boxes of each class, in the sources",
+        "keypoints": objects,
+        "multilabel": "sources of each label",
+    }.get(found.manifest.target.kind, "sources of each class")
     yield f"  {'':<{width}}" + "".join(f"{split:>12}" for split in counts)
     for i, name in enumerate(names[:MOST_CLASSES]):
         yield f"  {f'{i:>3}  {name}':<{width}}" + "".join(f"{of_split[i]:>12,}" for of_split in counts.values())
@@ -152,13 +169,14 @@ def _classes(found: Inspection) -> Iterator[str]:
         yield f"  … and {len(names) - MOST_CLASSES} more classes"
     for name, split in found.splits.items():
         if split.boxes is not None:
-            yield _labelled(name, _box_counts(split, split.boxes))
+            noun = "boxes" if found.manifest.target.kind == "boxes" else "objects"
+            yield _labelled(name, _box_counts(split, split.boxes, noun))
 
 
-def _box_counts(split: SplitInspection, boxes: BoxCounts) -> str:
-    without = f"; {format_count(split.num_without, 'source')} without boxes" if split.num_without else ""
+def _box_counts(split: SplitInspection, boxes: BoxCounts, noun: str) -> str:
+    without = f"; {format_count(split.num_without, 'source')} without {noun}" if split.num_without else ""
     return (
-        f"{boxes.num_boxes:,} boxes in {split.num_records:,} records, {boxes.num_empty:,} of them without any{without}"
+        f"{boxes.num_boxes:,} {noun} in {split.num_records:,} records, {boxes.num_empty:,} of them without any{without}"
     )
 
 

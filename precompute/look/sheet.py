@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from precompute.errors import UsageError
+from precompute.keypoints import Skeleton
+from precompute.look.skeletons import draw_skeletons
 
-__all__ = ["Cell", "Line", "Sheet", "check_output", "draw_sheet", "save_sheet"]
+__all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "save_sheet"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 WIDTH = 1800  # of a sheet, pixels, where its cells do not become too small or too large by it
@@ -49,6 +51,8 @@ class Cell:
         mask: [H, W] class ids drawn on the image; None without.
         boxes: float [N, 4] x_min, y_min, x_max, y_max in its pixels, drawn on the image; None without.
         labels: Class index of each box.
+        points: float [N, K, 2] x, y of each object's keypoints in its pixels, drawn on the image; None without.
+        visibility: [N, K] of these.
         text: Shown in place of the image.
     """
 
@@ -56,7 +60,21 @@ class Cell:
     mask: NDArray[Any] | None = None
     boxes: NDArray[Any] | None = None
     labels: NDArray[Any] | None = None
+    points: NDArray[Any] | None = None
+    visibility: NDArray[Any] | None = None
     text: str = ""
+
+
+def cell_of(example: dict[str, Any]) -> Cell:
+    """Return the picture of a decoded record, with its mask, boxes or keypoints."""
+    return Cell(
+        image=example["image"],
+        mask=example.get("mask"),
+        boxes=example.get("boxes"),
+        labels=example.get("labels") if "boxes" in example else None,
+        points=example.get("keypoints"),
+        visibility=example.get("visibility"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +103,7 @@ class Sheet:
         lines: From top to bottom.
         class_names: Name of each class id, for the legend; may be shorter than the ids are many.
         ignore_class: Id of pixels that do not count.
+        skeleton: Of keypoints, where there are some.
     """
 
     title: str
@@ -93,6 +112,7 @@ class Sheet:
     lines: Sequence[Line]
     class_names: Sequence[str] = field(default_factory=list)
     ignore_class: int | None = None
+    skeleton: Skeleton | None = None
 
 
 def check_output(path: Path) -> None:
@@ -142,7 +162,7 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     for i, text in enumerate(sheet.columns):
         draw.text((MARGIN + i * (size + GAP), top - HEADING + 8), _shortened(text, caption, size), FAINT, caption)
     for i, line in enumerate(sheet.lines):
-        _draw_line(picture, line, (MARGIN, top + i * line_height), size, (caption, small), sheet.ignore_class)
+        _draw_line(picture, line, (MARGIN, top + i * line_height), size, (caption, small), sheet)
     return picture
 
 
@@ -157,7 +177,7 @@ def _draw_line(
     corner: tuple[int, int],
     size: int,
     fonts: tuple[Font, Font],
-    ignore_class: int | None,
+    sheet: Sheet,
 ) -> None:
     draw, (left, top), (caption, small) = ImageDraw.Draw(picture), corner, fonts
     width = picture.width - 2 * MARGIN
@@ -172,9 +192,12 @@ def _draw_line(
         if cell.image is None:
             _draw_text_cell(draw, cell.text, place, size, small)
             continue
-        drawn = _picture(cell.image, cell.mask, size, ignore_class)
+        drawn = _picture(cell.image, cell.mask, size, sheet.ignore_class)
+        scale = drawn.width / cell.image.shape[1]
         if cell.boxes is not None and cell.labels is not None:
-            _draw_boxes(drawn, cell.boxes * (drawn.width / cell.image.shape[1]), cell.labels)
+            _draw_boxes(drawn, cell.boxes * scale, cell.labels)
+        if cell.points is not None and cell.visibility is not None and sheet.skeleton is not None:
+            draw_skeletons(drawn, cell.points * scale, cell.visibility, sheet.skeleton)
         draw.rectangle((*place, place[0] + size - 1, place[1] + size - 1), EMPTY)
         picture.paste(drawn, (place[0] + (size - drawn.width) // 2, place[1] + (size - drawn.height) // 2))
 

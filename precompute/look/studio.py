@@ -10,6 +10,7 @@ from precompute.options import BuildOptions
 from precompute.plan.make import complete_pipelines, make_plan, make_spec, prepare_pipelines
 from precompute.plan.splits import assign_splits
 from precompute.record.pipeline import Pipeline, Prepared
+from precompute.record.point_rules import mirroring_warnings
 from precompute.record.render import RecordSpec
 from precompute.sources.find import limit_sources
 from precompute.sources.source import Sources
@@ -48,7 +49,8 @@ def open_studio(sources: Sources, options: BuildOptions, split: str, say: Say) -
         validation_split=options.validation_split,
         test_split=options.test_split,
     )
-    for note in [*(note for p in prepared.values() for note in p.notes), *sources.notes]:
+    warnings = mirroring_warnings(prepared, sources.skeleton, options.flip_pairs)
+    for note in [*warnings, *(note for p in prepared.values() for note in p.notes), *sources.notes]:
         say(note)
     found = list(dict.fromkeys(s for s in sources.splits if s is not None))
     if split not in found:

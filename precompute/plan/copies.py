@@ -34,8 +34,8 @@ def give_copies(sources: Sources, *, class_copies: Mapping[str, int], balance: b
         )
     if sources.boxes is not None:
         raise UsageError(
-            f"{option}: expected sources with a class each, these have boxes, of several classes an image; weigh their "
-            "classes when training."
+            f"{option}: expected sources with a class each, these have {sources.kind}, of several classes an image; "
+            "weigh their classes when training."
         )
     if sources.labels is None:
         raise UsageError(

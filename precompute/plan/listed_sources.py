@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from precompute.boxes import BoxColumn
+from precompute.keypoints import Skeleton
 from precompute.plan.listing import HASHES, Entry, Listing
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
@@ -41,7 +42,9 @@ def stored_splits(listings: Mapping[str, Listing], keys: Sequence[str]) -> list[
     return found
 
 
-def sources_of_listing(listing: Mapping[str, Listing], root: str | None, class_names: Sequence[str]) -> Sources:
+def sources_of_listing(
+    listing: Mapping[str, Listing], root: str | None, class_names: Sequence[str], skeleton: Skeleton | None = None
+) -> Sources:
     """Return the sources that a generation was made from, without looking for them again."""
     of_split = sorted(listing.items())
     spots = merge(*(zip(one, repeat(number), count()) for number, (_, one) in enumerate(of_split)))
@@ -72,6 +75,7 @@ def sources_of_listing(listing: Mapping[str, Listing], root: str | None, class_n
         num_bytes=array("q", column("num_bytes")),
         copies=list(column("copies")),
         class_names=list(class_names),
+        skeleton=skeleton,
     )
 
 
@@ -173,6 +177,7 @@ def _entry(sources: Sources, i: int) -> Entry:
         "mask": None if sources.masks is None else sources.masks[i],
         "label": list(label) if isinstance(label, tuple) else label,
         "boxes": None if boxes is None else boxes.to_rows(),
+        "keypoints": None if boxes is None else boxes.point_rows(),
         "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
         "group": None if sources.groups is None else sources.groups[i],
         "copies": sources.num_copies(i),

@@ -28,7 +28,7 @@ CHUNK_BYTES = 2**20  # read and decoded together
 MOST_BYTES = 2**62
 _NAMES = ("key", "image", "mask", "group")
 HASHES = ("sha256", "mask_sha256")
-FIELDS = (*_NAMES, "label", "boxes", "boxes_size", "copies", "num_bytes", *HASHES)
+FIELDS = (*_NAMES, "label", "boxes", "boxes_size", "keypoints", "copies", "num_bytes", *HASHES)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _KINDS: dict[str, type] = {**dict.fromkeys((*_NAMES, *HASHES), str), **dict.fromkeys(("copies", "num_bytes"), int)}
 
@@ -81,7 +81,8 @@ class Listing(Mapping[str, Entry]):
         rows = [of_one for of_one in column("boxes", None) if of_one is not None]
         if rows:
             sizes = columns.get("boxes_size", [None] * num)
-            self._boxes.append(BoxColumn.of_images(map(_boxes, rows, sizes)))
+            points = columns.get("keypoints", [None] * num)
+            self._boxes.append(BoxColumn.of_images(map(_boxes, rows, sizes, points)))
         self.copies.extend(column("copies", 1))
         self.num_bytes.extend(columns["num_bytes"])
         self.sha256.extend(columns.get("sha256", [None] * num))
@@ -97,6 +98,7 @@ class Listing(Mapping[str, Entry]):
             "label": list(label) if isinstance(label, tuple) else label,
             "boxes": None if boxes is None else boxes.to_rows(),
             "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
+            "keypoints": None if boxes is None else boxes.point_rows(),
             "group": self.groups[i] or None,
             "copies": self.copies[i],
             "num_bytes": self.num_bytes[i],
@@ -172,7 +174,9 @@ def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
 
 def _spelled_boxes(boxes: Boxes) -> str:
     size = "" if boxes.size is None else f', "boxes_size": {list(boxes.size)}'
-    return f', "boxes": {json.dumps(boxes.to_rows())}{size}'
+    points = boxes.point_rows()
+    keypoints = "" if points is None else f', "keypoints": {json.dumps(points)}'
+    return f', "boxes": {json.dumps(boxes.to_rows())}{size}{keypoints}'
 
 
 # Read.
@@ -197,12 +201,13 @@ def read_listing(path: Path) -> Listing:
                 _check_order(columns["key"], listing, path, number)
                 listing.add(columns, len(entries))
                 number += len(lines)
+        boxes = listing.boxes  # puts those of all parts together
     except OSError as error:
         raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
-    if listing.boxes is not None and len(listing.boxes) != len(listing):
-        raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(listing.boxes)}.")
+    if boxes is not None and len(boxes) != len(listing):
+        raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(boxes)}.")
     return listing
 
 
@@ -285,6 +290,9 @@ def _check_boxes(entry: Entry, where: str) -> None:
         raise DatasetError(f"{where}: boxes: expected a list of four sides, class index and flags each.")
     if not (isinstance(size, list) and len(size) == 2 and all(_is_index(n) and 0 < n < 2**31 for n in size)):
         raise DatasetError(f"{where}: boxes_size: expected width and height, got {size!r:.60}.")
+    points = entry.get("keypoints")
+    if points is not None and not _are_points(points, len(rows)):
+        raise DatasetError(f"{where}: keypoints: expected for each box as many numbers, three a point.")
 
 
 def _is_box(row: Any) -> bool:
@@ -292,6 +300,19 @@ def _is_box(row: Any) -> bool:
         return False
     sides = all(isinstance(side, int | float) and not isinstance(side, bool) and abs(side) < 2**31 for side in row[:4])
     return sides and _is_index(row[4]) and _is_index(row[5]) and 0 <= row[4] < 2**31 and 0 <= row[5] < 256
+
+
+def _are_points(points: Any, num_boxes: int) -> bool:
+    if not isinstance(points, list) or len(points) != num_boxes or not all(isinstance(row, list) for row in points):
+        return False
+    lengths = {len(row) for row in points}
+    numbers = (number for row in points for number in row)
+    return (
+        len(lengths) <= 1
+        and all(length and length % 3 == 0 for length in lengths)
+        and all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < 2**31 for n in numbers)
+        and all(visibility in (0, 1, 2) for row in points for visibility in row[2::3])
+    )
 
 
 def _is_index(value: Any) -> bool:
@@ -329,8 +350,8 @@ def label_of(entry: Entry) -> Label | None:
 
 def boxes_of_entry(entry: Entry) -> Boxes | None:
     """Return the boxes of a source; None when it has another target."""
-    return None if "boxes" not in entry else _boxes(entry["boxes"], entry.get("boxes_size"))
+    return None if "boxes" not in entry else _boxes(entry["boxes"], entry.get("boxes_size"), entry.get("keypoints"))
 
 
-def _boxes(rows: list[list[Any]], size: list[int] | None) -> Boxes:
-    return Boxes.of_rows(rows, None if size is None else (size[0], size[1]))
+def _boxes(rows: list[list[Any]], size: list[int] | None, points: list[list[Any]] | None) -> Boxes:
+    return Boxes.of_rows(rows, None if size is None else (size[0], size[1]), points)

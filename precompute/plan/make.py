@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precompute.dataset.json_files import canonical_json
-from precompute.dataset.manifest import SPLITS, Image
+from precompute.dataset.manifest import OBJECTS, SPLITS, Image
 from precompute.errors import PipelineError, SourceError, UsageError
+from precompute.keypoints import skeleton_settings
 from precompute.options import BuildOptions
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
@@ -60,8 +62,8 @@ def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
         UsageError: Rules for boxes were given, and there are none.
     """
     rules = BoxRules(min_visibility=options.min_visibility, min_area=options.min_area)
-    if kind == "boxes":
-        return rules
+    if kind in OBJECTS:
+        return replace(rules, points=kind == "keypoints")
     if rules != BoxRules():
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
     return None
@@ -99,6 +101,8 @@ def make_settings(
         more = ("mask_offset", "mask_colors")  # named only where they are set: format 1.0 did not know them
         pixels |= {name: getattr(options, name) for name in more if getattr(options, name)}
     pixels |= {name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)}  # likewise
+    if sources.skeleton is not None:
+        pixels |= skeleton_settings(sources.skeleton)
     dataset = {
         "root": None if sources.root is None else str(sources.root),
         "validation_split": options.validation_split,
@@ -145,6 +149,7 @@ def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask
         ignore_class=options.ignore_class,
         mask_dtype=mask_dtype or "uint16",
         max_source_size=options.max_source_size,
+        skeleton=sources.skeleton,
     )
 
 

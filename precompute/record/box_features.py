@@ -27,9 +27,12 @@ FLAG_KEYS = {
     "truncated": "image/object/truncated",
 }
 AREA_KEY = "image/object/area"
+POINT_SIGN = "image/object/keypoint/x"  # objects have keypoints
 
 
-def box_features(boxes: Boxes, class_names: Sequence[str], *, height: int, width: int) -> dict[str, Value]:
+def box_features(
+    boxes: Boxes, class_names: Sequence[str], *, height: int, width: int, boxed: bool = True
+) -> dict[str, Value]:
     """Return the features of boxes; of an image without boxes all are there, empty.
 
     Args:
@@ -37,12 +40,15 @@ def box_features(boxes: Boxes, class_names: Sequence[str], *, height: int, width
         class_names: Name of each class index.
         height: Of the stored image, pixels: areas are in its pixels.
         width: Likewise.
+        boxed: Whether objects have boxes, or keypoints alone.
     """
     corners = boxes.shares().astype(np.float32)
     sides = (corners[:, 2:] - corners[:, :2]).astype(np.float64)
-    features: dict[str, Value] = {f"{BOX_KEY}{side}": corners[:, i] for i, side in enumerate(SIDES)}
+    features: dict[str, Value] = {}
+    if boxed:
+        features |= {f"{BOX_KEY}{side}": corners[:, i] for i, side in enumerate(SIDES)}
+        features[AREA_KEY] = (sides[:, 0] * width * sides[:, 1] * height).astype(np.float32)
     features |= {key: (boxes.flags & FLAGS[name] > 0).astype(np.int64) for name, key in FLAG_KEYS.items()}
-    features[AREA_KEY] = (sides[:, 0] * width * sides[:, 1] * height).astype(np.float32)
     features[LABEL_KEY] = boxes.labels.astype(np.int64)
     features[TEXT_KEY] = np.array([class_names[label].encode() for label in boxes.labels], object)
     return features
@@ -58,19 +64,21 @@ def decode_boxes(features: dict[str, Any], *, height: int, width: int) -> dict[s
 
     Returns:
         `boxes` float32 [N, 4] as x_min, y_min, x_max, y_max in pixels of the stored image; `labels` int64 [N];
-        `class_names` (list of str); `crowd`, `difficult`, `truncated` bool [N].
+        `class_names` (list of str); `crowd`, `difficult`, `truncated` bool [N]. Objects that have keypoints alone are
+        without `boxes`.
 
     Raises:
         DatasetError: Its lists differ in length, or hold what no box can be.
     """
-    shares = [_numbers(features, f"{BOX_KEY}{side}", float) for side in SIDES]
+    boxed = any(f"{BOX_KEY}{side}" in features for side in SIDES) or POINT_SIGN not in features
+    shares = [_numbers(features, f"{BOX_KEY}{side}", float) for side in SIDES] if boxed else []
     labels = _numbers(features, LABEL_KEY, int)
     flags = {name: _numbers(features, key, int) for name, key in FLAG_KEYS.items()}
     names = _numbers(features, TEXT_KEY, bytes)
     lengths = {len(values) for values in (*shares, labels, names, *flags.values())}
     if len(lengths) > 1:
         raise DatasetError(f"image/object: lists of different lengths: {', '.join(map(str, sorted(lengths)))}.")
-    corners = np.array(shares, np.float32).T.reshape(-1, 4)
+    corners = np.array(shares or np.zeros((4, 0)), np.float32).T.reshape(-1, 4)
     inside = (corners >= 0).all() and (corners <= 1).all() and (corners[:, :2] < corners[:, 2:]).all()
     if not inside:
         raise DatasetError(f"{BOX_KEY}*: expected sides from 0 to 1, the lower one first.")
@@ -79,7 +87,7 @@ def decode_boxes(features: dict[str, Any], *, height: int, width: int) -> dict[s
     except UnicodeDecodeError as error:
         raise DatasetError(f"{TEXT_KEY}: expected text in UTF-8.") from error
     return {
-        "boxes": _pixels(corners, height, width),
+        **({"boxes": _pixels(corners, height, width)} if boxed else {}),
         "labels": np.array(labels, np.int64),
         "class_names": texts,
         **{name: np.array(values, np.int64) > 0 for name, values in flags.items()},

@@ -23,10 +23,12 @@ class BoxRules:
     Attributes:
         min_visibility: Share of its area that each transform must leave, 0 to 1.
         min_area: Pixels that must be left of it.
+        points: Whether there are keypoints, too.
     """
 
     min_visibility: float = 0.0
     min_area: float = 0.0
+    points: bool = False
 
 
 def give_box_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:

@@ -17,6 +17,7 @@ from precompute.errors import PipelineError
 from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules, moves_boxes
 from precompute.record.description import describe, rebuild
 from precompute.record.mask_ids import fill_unset, mask_fills
+from precompute.record.point_rules import PointMover, give_point_rules, moves_points
 from precompute.record.seeding import Draws
 from precompute.record.transforms import albumentations, compositions, is_custom, leaves, named_leaves, parameters_of
 
@@ -47,6 +48,7 @@ class Pipeline:
         self._own_process = own_process
         self.mask_fills = frozenset(mask_fills(self._compose))
         self._moves_boxes = moves_boxes(self._compose)
+        self._points = PointMover(self._compose) if moves_points(self._compose) else None
         # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
         self._copies = any(is_custom(transform) for transform in [*leaves(self._compose), *compositions(self._compose)])
         # Never Compose(seed=…) or set_random_seed: they give every transform the same seed, so all fire together.
@@ -55,12 +57,17 @@ class Pipeline:
     def apply(
         self, image: NDArray[np.uint8], target: Target, *, seed: int, key: str, variant: int, copy: int
     ) -> tuple[Any, Any]:
-        """Return what the pipeline makes of an image and its mask or boxes under the draws of this record."""
+        """Return what the pipeline makes of an image and its mask or boxes under the draws of this record.
+
+        Keypoints keep their order; whether left and right have to change places is said by `Boxes.mirrored`.
+        """
         digest = self._draws.set(seed, key, variant, copy)
         if self._own_process:
             self._set_global_generators(digest)
         if self._copies:
             image, target = image.copy(), target.copy() if isinstance(target, np.ndarray) else target
+        if self._points is not None:
+            return self._points.apply(image, target if isinstance(target, Boxes) else NO_BOXES)
         if self._moves_boxes:
             return self._apply_to_boxes(image, target if isinstance(target, Boxes) else NO_BOXES)
         if not isinstance(target, np.ndarray):
@@ -147,6 +154,7 @@ def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None, box_rule
         )
     if box_rules is not None:
         notes += give_box_rules(compose, split, box_rules)
+        notes += give_point_rules(compose, split) if box_rules.points else []
     return Prepared(
         pickled=cloudpickle.dumps(compose),
         description=describe(compose),

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from precompute.boxes import UNKNOWN_SIZE, Boxes
 from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
+from precompute.keypoints import Skeleton
 from precompute.record.box_features import box_features
 from precompute.record.example import Value, encode_example
 from precompute.record.mask_files import UnlistedColors, changed_ids, ids_of_colors
 from precompute.record.mask_ids import AllowedIds, UnknownIds
 from precompute.record.pipeline import Pipeline, Target
 from precompute.record.pixels import decode_colors, decode_mask, decode_shrunk, encode_image, encode_mask
+from precompute.record.point_features import point_features
 from precompute.record.shrinking import shrink_mask
 
 __all__ = ["Decoded", "RecordSpec", "augment", "decode_source", "encode_record", "render", "source_id"]
@@ -40,7 +42,7 @@ class RecordSpec:
         width: Likewise.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
         quality: Of JPEG, 1 to 100.
-        kind: ``"class"``, ``"multilabel"``, ``"mask"`` or ``"boxes"``.
+        kind: ``"class"``, ``"multilabel"``, ``"mask"``, ``"boxes"`` or ``"keypoints"``.
         class_names: Name of each class index; empty for masks without names.
         mask_map: Id in the file → class id.
         mask_offset: Added to the ids in the file that the map does not name.
@@ -49,6 +51,7 @@ class RecordSpec:
         ignore_class: Id that may stand in masks beside the classes.
         mask_dtype: ``"uint8"`` or ``"uint16"``.
         max_source_size: Pixels that the longer side of a source may have; larger ones are shrunk while decoding.
+        skeleton: Of keypoints, else None.
     """
 
     height: int | None
@@ -64,6 +67,7 @@ class RecordSpec:
     ignore_class: int | None = None
     mask_dtype: str = "uint8"
     max_source_size: int | None = None
+    skeleton: Skeleton | None = None
 
     @property
     def mask_encoding(self) -> str:
@@ -186,6 +190,8 @@ def augment(
             f"{source.filename}: the pipeline failed at variant {variant} (seed {seed}): "
             f"{type(error).__name__}: {error}"
         ) from error
+    if isinstance(target, Boxes) and spec.skeleton is not None:
+        target = target.flipped(spec.skeleton.flip_pairs)
     mask = None if isinstance(target, Boxes) else target
     wrong = _wrong_output(image, mask, spec)
     if wrong:
@@ -247,7 +253,10 @@ def encode_record(
         features["image/class/label"] = np.array(source.label, np.int64)
         features["image/class/text"] = np.array(names, object)  # an array keeps its type when it is empty
     if isinstance(target, Boxes):
-        features |= box_features(target, spec.class_names, height=image.shape[0], width=image.shape[1])
+        boxed = spec.skeleton is None or spec.skeleton.boxed
+        size = {"height": image.shape[0], "width": image.shape[1]}
+        features |= box_features(target, spec.class_names, boxed=boxed, **size)
+        features |= {} if spec.skeleton is None else point_features(target, spec.skeleton)
     elif target is not None:
         features["image/segmentation/class/encoded"] = encode_mask(target, spec.mask_encoding)
         features["image/segmentation/class/format"] = spec.mask_encoding.encode()

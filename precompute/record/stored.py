@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from precompute.dataset.manifest import Manifest, Target
+from precompute.dataset.manifest import OBJECTS, Manifest, Target
 from precompute.errors import DatasetError
 from precompute.record.box_features import LABEL_KEY as BOX_LABEL_KEY
 from precompute.record.box_features import decode_boxes
 from precompute.record.example import decode_example
+from precompute.record.point_features import POINT_KEY, decode_points, points_difference
 
 __all__ = ["decode_record", "difference"]
 
@@ -38,7 +39,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
         `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `seed`, `variant` (−1 in the original row), `copy`
         and `source_id` (int), `format` (str) and `encoded` (bytes), of the image; then `label` (int) and `class_name`
         (str), or `labels` (list of int) and `class_names` (list of str), or `mask` (uint8 or uint16 [H, W], class ids)
-        with `mask_format` and `mask_encoded`, or what `decode_boxes` returns.
+        with `mask_format` and `mask_encoded`, or what `decode_boxes` returns, maybe with that of `decode_points`.
 
     Raises:
         DatasetError: It is not a record of this format, or its image or mask cannot be decoded.
@@ -69,6 +70,9 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
         example["class_name"] = _text(features, "image/class/text")
     if BOX_LABEL_KEY in features:
         example |= decode_boxes(features, height=shape[0], width=shape[1])
+    if f"{POINT_KEY}x" in features:
+        num = len(example.get("labels", ()))
+        example |= decode_points(features, num_objects=num, height=shape[0], width=shape[1])
     if "image/segmentation/class/encoded" in features:
         key = "image/segmentation/class/encoded"
         mask_encoding = _text(features, "image/segmentation/class/format")
@@ -89,8 +93,9 @@ def difference(example: Example, manifest: Manifest) -> str | None:
         return _mask_difference(example.get("mask"), manifest)
     if target.kind == "multilabel":
         return _labels_difference(example, target)
-    if target.kind == "boxes":
-        return _boxes_difference(example, target)
+    if target.kind in OBJECTS:
+        points = None if target.keypoints is None else points_difference(example, target.keypoints)
+        return points or _boxes_difference(example, target)
     label = example.get("label")
     if label is None or not 0 <= label < target.num_classes:
         return f"its class is {label}, expected 0 to {target.num_classes - 1}"
@@ -108,7 +113,7 @@ def _labels_difference(example: Example, target: Target) -> str | None:
 
 
 def _boxes_difference(example: Example, target: Target) -> str | None:
-    if "boxes" not in example:
+    if "boxes" not in example and "keypoints" not in example:
         return "it has no boxes, not even an empty list of them"
     labels = example["labels"].tolist()
     if not all(0 <= label < target.num_classes for label in labels):

@@ -113,6 +113,7 @@ class Block(Sequence[Place]):
                 labels=None if of.labels is None else [of.labels[i] for i in chosen],
                 label_sets=None if of.label_sets is None else [of.label_sets[i] for i in chosen],
                 boxes=None if of.boxes is None else of.boxes.take(chosen),
+                skeleton=of.skeleton,
             ),
             copies=split.order.copies[self._first : self._last].tolist(),
             hashes=hashes,

@@ -20,6 +20,7 @@ from precompute.plan.settings import differences
 from precompute.plan.source_size import saving_of_size
 from precompute.plan.splits import assign_splits
 from precompute.record.pipeline import Prepared
+from precompute.record.point_rules import mirroring_warnings
 from precompute.run.changes import changed_files, mended_keys
 from precompute.run.execute import workers_starting
 from precompute.run.folder import Known, known_generations, next_generation, save_draft, write_lock
@@ -37,7 +38,7 @@ from precompute.text import format_count
 __all__ = ["build", "build_dataset"]
 
 WORTH_SAYING = 0.1  # of the time
-LISTS = ("images", "labels", "masks", "boxes", "splits", "groups", "keys")
+LISTS = ("images", "labels", "masks", "boxes", "keypoints", "splits", "groups", "keys")
 
 
 def build(
@@ -51,8 +52,8 @@ def build(
         output: Folder of the dataset, or its URL; new, or one that this function made.
         **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
             `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
-            `images` with `labels` (a class, or a list of classes, for each), `masks` or `boxes`, and `splits`,
-            `groups`, `keys`.
+            `images` with `labels` (a class, or a list of classes, for each), `masks`, `boxes` or `keypoints` (with
+            boxes or without), and `splits`, `groups`, `keys`.
 
     Returns:
         What was written, and the manifest.
@@ -93,6 +94,8 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
     prepared = prepare_pipelines(options, sources.kind)
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")
+    for warning in mirroring_warnings(prepared, sources.skeleton, options.flip_pairs):
+        progress.say(f"warning: {warning}")
     with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
         known = known_generations(out)
         sources = limit_sources(sources, options.limit)

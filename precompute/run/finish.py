@@ -111,7 +111,8 @@ def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: M
 
 def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
     if sources.kind != "mask":
-        return Target(kind=sources.kind, num_classes=len(sources.class_names), class_names=sources.class_names)
+        names = sources.class_names
+        return Target(kind=sources.kind, num_classes=len(names), class_names=names, keypoints=sources.skeleton)
     ignore = plan.settings["dataset"]["ignore_class"]
     given = known_num_classes(plan.settings["dataset"]["num_classes"], sources.class_names)
     return Target(

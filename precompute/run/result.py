@@ -63,7 +63,8 @@ class BuildResult:
             )
             boxes = BoxCounts.total(row.boxes for row in split.rows)
             if boxes is not None:
-                lines.append(f"    {boxes.num_boxes:,} boxes; {_emptied(boxes.num_empty)}")
+                noun = "boxes" if self.manifest.target.keypoints is None else "objects"
+                lines.append(f"    {boxes.num_boxes:,} {noun}; {_emptied(boxes.num_empty)}")
         if self.manifest.skipped:
             lines.append(f"  {len(self.manifest.skipped)} bad sources were left out of all rows")
         train = self.manifest.splits.get("train")
@@ -138,7 +139,9 @@ def _emptied(number: int) -> str:
 def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
     if conflicts.get("num_sources"):
         pairs = ", ".join(" = ".join(pair) for pair in conflicts["examples"][:3])
-        other = {"mask": "another mask", "boxes": "other boxes"}.get(kind, "another label")
+        other = {"mask": "another mask", "boxes": "other boxes", "keypoints": "other keypoints"}.get(
+            kind, "another label"
+        )
         yield (
             f"{conflicts['num_sources']} sources hold the same image as another one with {other}, e.g. {pairs}: no "
             "model can learn both"

@@ -66,6 +66,7 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
         flags=column.flags[kept],
         offsets=np.concatenate([[0], np.cumsum(np.bincount(of_box[kept], minlength=len(column)))]).astype(np.int64),
         sizes=column.sizes,
+        points=None if column.points is None else column.points[kept],
     )
     notes = [_summary(checked)]
     if cut.any():

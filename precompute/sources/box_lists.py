@@ -13,7 +13,7 @@ from precompute.errors import SourceError, UsageError
 from precompute.sources.box_checks import CheckedBoxes, check_boxes, upright_size
 from precompute.sources.labels import make_classes, read_label
 
-__all__ = ["boxes_of_python"]
+__all__ = ["boxes_of_python", "rows_of_python"]
 
 EXPECTED = "(x_min, y_min, x_max, y_max, class) in pixels, maybe with 'crowd', 'difficult' or 'truncated' as a sixth"
 
@@ -33,7 +33,7 @@ def boxes_of_python(
         UsageError: A row is not what it should be.
         SourceError: A class is not among `class_names`, or there is no box at all.
     """
-    rows = [list(_rows(of_image, key)) for of_image, key in zip(given, keys, strict=True)]
+    rows = [list(rows_of_python(of_image, key)) for of_image, key in zip(given, keys, strict=True)]
     labels = [row[4] for of_image in rows for row in of_image]
     if not labels:
         raise SourceError(f"boxes: expected boxes for some of the images, got empty lists for all {len(keys):,}.")
@@ -49,7 +49,12 @@ def boxes_of_python(
     return checked._replace(notes=[*checked.notes, *(note for note in classes.notes if "without a source" not in note)])
 
 
-def _rows(of_image: Any, key: str) -> Iterable[tuple[Any, ...]]:
+def rows_of_python(of_image: Any, key: str) -> Iterable[tuple[Any, ...]]:
+    """Yield x_min, y_min, x_max, y_max, class and flags of each box of an image.
+
+    Raises:
+        UsageError: One is not what it should be.
+    """
     if isinstance(of_image, str | bytes) or not hasattr(of_image, "__iter__"):
         raise UsageError(f"boxes of {key!r}: expected a list of boxes, which may be empty, got {of_image!r:.60}.")
     for row in of_image:

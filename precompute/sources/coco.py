@@ -17,24 +17,28 @@ from urllib.parse import unquote
 
 from precompute.boxes import CROWD, UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.errors import SourceError, first_few
+from precompute.keypoints import Skeleton
 from precompute.options import BuildOptions
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.box_images import FoundImage, find_images, listed, path_below, raise_problems
 from precompute.sources.checks import check_class_names
+from precompute.sources.coco_keypoints import find_skeleton, points_of
+from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.source import Sources
 from precompute.sources.split_folders import split_of
 
 __all__ = ["find_coco", "split_of_name"]
 
 Json = Mapping[str, Any]
+Row = tuple[Any, ...]  # four sides, class index, flags; maybe a list of the keypoints' numbers
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """An image of a JSON: where it is listed, its boxes as rows, its split."""
+    """An image of a JSON: where it is listed, its boxes as rows, maybe each with keypoints, its split."""
 
     image: FoundImage
-    rows: list[tuple[float, float, float, float, int, int]]
+    rows: list[Row]
     size: tuple[int, int] | None
     split: str | None
 
@@ -52,7 +56,8 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
             annotations without a box, categories that differ from file to file.
     """
     found = find_images(top, options)
-    contents = {path: _read(path) for path in files}
+    keypoints = find_skeleton({path: _read(path) for path in files}, options)
+    contents, skeleton = keypoints.contents, keypoints.skeleton
     names, index = _categories(contents, check_class_names(options.class_names))
     by_name: dict[str, list[FoundImage]] = defaultdict(list)
     for image in found.images:
@@ -60,23 +65,31 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
     entries, problems = list[_Entry](), _Problems()
     for path, content in contents.items():
         split = split_of_name(path) if len(files) > 1 else None
-        entries += _entries(path, content, split, by_name, index, problems)
+        entries += _entries(path, content, split, by_name, index, problems, skeleton)
     problems.check(top, entries)
     entries.sort(key=lambda entry: entry.image.key)
-    column = BoxColumn.of_images(Boxes.of_rows(entry.rows, entry.size) for entry in entries)
-    checked = check_boxes(column, [entry.image.key for entry in entries], names, where=str(top))
+    keys = [entry.image.key for entry in entries]
+    if skeleton is None:
+        column = BoxColumn.of_images(Boxes.of_rows(entry.rows, entry.size) for entry in entries)
+        checked = check_boxes(column, keys, names, where=str(top))
+    else:
+        column = BoxColumn.of_images(
+            Boxes.of_rows(entry.rows, entry.size, [row[-1] for row in entry.rows]) for entry in entries
+        )
+        checked = check_keypoints(column, keys, names, skeleton, where=str(top))
     passed = len(found.images) - len(entries)
     notes = [f"{passed:,} images that no annotation file names were passed over."] if passed else []
     return Sources(
         root=top,
-        keys=[entry.image.key for entry in entries],
+        keys=keys,
         images=[path_below(top, entry.image.path) for entry in entries],
         boxes=checked.column,
         splits=[entry.split for entry in entries],
         num_bytes=[entry.image.num_bytes for entry in entries],
         class_names=names,
         strangers=found.strangers,
-        notes=[*notes, *checked.notes],
+        notes=[*notes, *keypoints.notes, *checked.notes],
+        skeleton=skeleton,
     )
 
 
@@ -141,6 +154,7 @@ class _Problems:
         self.unknown_images: list[str] = []
         self.unknown_categories: list[str] = []
         self.boxless: list[str] = []
+        self.pointless: list[str] = []
         self.twice: list[str] = []
 
     def check(self, top: Path, entries: Sequence[_Entry]) -> None:
@@ -165,6 +179,11 @@ class _Problems:
                 listed("Annotations of images that are not listed", self.unknown_images, "Mend their image_id."),
                 listed("Annotations of unknown categories", self.unknown_categories, "Mend their category_id."),
                 listed("Annotations without a box of four numbers", self.boxless, "Mend their bbox."),
+                listed(
+                    "Annotations whose keypoints are not three numbers for each that their category names",
+                    self.pointless,
+                    "Mend their keypoints: x, y, visibility in turn.",
+                ),
             ],
         )
 
@@ -176,8 +195,9 @@ def _entries(
     by_name: Mapping[str, list[FoundImage]],
     index: Mapping[str, int],
     problems: _Problems,
+    skeleton: Skeleton | None,
 ) -> Iterator[_Entry]:
-    rows: dict[str, list[tuple[float, float, float, float, int, int]]] = {}
+    rows: dict[str, list[Row]] = {}
     placed: list[tuple[FoundImage | None, str, Json]] = []
     for listed_image in content["images"]:
         image_id = str(listed_image.get("id"))
@@ -188,7 +208,7 @@ def _entries(
         name = str(listed_image.get("file_name") or "")
         placed.append((_locate(name, path, split, by_name, problems), image_id, listed_image))
     for annotation in content["annotations"]:
-        _add_row(path, annotation, rows, index, problems)
+        _add_row(path, annotation, rows, index, problems, skeleton)
     for image, image_id, listed_image in placed:
         if image is not None:
             size = _size(listed_image) or upright_size(image.path) or UNKNOWN_SIZE
@@ -198,23 +218,30 @@ def _entries(
 def _add_row(
     path: Path,
     annotation: Json,
-    rows: dict[str, list[tuple[float, float, float, float, int, int]]],
+    rows: dict[str, list[Row]],
     index: Mapping[str, int],
     problems: _Problems,
+    skeleton: Skeleton | None,
 ) -> None:
     where = f"{path.name}: annotation {annotation.get('id')}"
     image_id, category, box = (annotation.get(name) for name in ("image_id", "category_id", "bbox"))
     box = _around(annotation.get("segmentation")) if box is None else box
+    box = [0, 0, 0, 0] if skeleton is not None and not skeleton.boxed else box
+    points: Any = [] if skeleton is None else points_of(annotation, skeleton)
     if str(image_id) not in rows:
         problems.unknown_images.append(f"{where}: image_id {image_id!r}")
     elif str(category) not in index:
         problems.unknown_categories.append(f"{where}: category_id {category!r}")
     elif not _is_box(box):
         problems.boxless.append(f"{where}: bbox {box!r:.60}")
+    elif points is None:
+        given = annotation["keypoints"]
+        number = f"{len(given)} values" if isinstance(given, list) else repr(given)
+        problems.pointless.append(f"{where}: {number:.60}")
     else:
         x, y, width, height = map(float, box)  # type: ignore[arg-type]  # it was looked at
         flags = CROWD if annotation.get("iscrowd") else 0
-        rows[str(image_id)].append((x, y, x + width, y + height, index[str(category)], flags))
+        rows[str(image_id)].append((x, y, x + width, y + height, index[str(category)], flags, points))
 
 
 def _is_box(box: Any) -> bool:

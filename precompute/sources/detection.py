@@ -11,6 +11,7 @@ from pathlib import Path
 from precompute.errors import SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.sources.coco import find_coco
+from precompute.sources.keypoint_table import find_keypoint_table
 from precompute.sources.source import Sources
 from precompute.sources.voc import find_voc
 from precompute.sources.yolo import CLASS_LISTS, find_yolo, yaml_files
@@ -23,7 +24,8 @@ SNIFFED_BYTES = 65_536
 EXPECTED = """Expected one of
   a COCO JSON, such as annotations/instances_train.json
   a folder of Pascal VOC xml files, such as Annotations/
-  a folder of YOLO text files, such as labels/, or YOLO's data.yaml"""
+  a folder of YOLO text files, such as labels/, or YOLO's data.yaml
+  a CSV file of keypoints, with columns such as image,nose_x,nose_y"""
 
 
 def find_boxes(root: str | Path, options: BuildOptions) -> Sources | None:
@@ -46,7 +48,7 @@ def find_boxes(root: str | Path, options: BuildOptions) -> Sources | None:
         return None
     if options.annotations is not None:
         return _told(top, options.annotations, options)
-    signs = {"Pascal VOC": _has_xml(top), "COCO": bool(_coco_files(top)), "YOLO": _has_labels(top)}
+    signs = {"Pascal VOC": _has_xml(top), "COCO": bool(_coco_files(top, options.target)), "YOLO": _has_labels(top)}
     kinds = [kind for kind, there in signs.items() if there]
     if len(kinds) > 1:
         raise SourceError(
@@ -60,7 +62,7 @@ def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Sou
     if kind == "Pascal VOC":
         return find_voc(top, annotations, options)
     if kind == "COCO":
-        return find_coco(top, _coco_files(annotations), options)
+        return find_coco(top, _coco_files(annotations, options.target), options)
     return find_yolo(top, annotations, next(yaml_files(top), None), options)
 
 
@@ -71,6 +73,8 @@ def _told(top: Path, annotations: str, options: BuildOptions) -> Sources:
     if path.is_file():
         if path.suffix.lower() == ".json":
             return find_coco(top, [path], options)
+        if path.suffix.lower() == ".csv":
+            return find_keypoint_table(top, path, options)
         if path.suffix.lower() in (".yaml", ".yml"):
             return find_yolo(top, top, path, options)
         raise SourceError(f"--annotations {annotations}: {path} is none of the files that are read. {EXPECTED}")
@@ -86,15 +90,22 @@ def _has_xml(folder: Path) -> bool:
     return any(b"<annotation" in _beginning(path) for path in files)
 
 
-def _coco_files(folder: Path) -> list[Path]:
-    """Return the COCO files below a folder: those named instances… where there are such."""
+def _coco_files(folder: Path, target: str = "auto") -> list[Path]:
+    """Return the COCO files below a folder: those named instances… where there are such, or after what is asked for."""
     found = [path for path in islice(_some_files(folder, ".json"), MOST_ENTRIES) if _looks_like_coco(path)]
-    instances = [path for path in found if path.name.startswith("instances")]
-    return sorted(instances or found)
+    names = ("instances", "person_keypoints")
+    for name in reversed(names) if target == "keypoints" else names:
+        named = [path for path in found if path.name.startswith(name)]
+        if named:
+            return sorted(named)
+    return sorted(found)
 
 
 def _looks_like_coco(path: Path) -> bool:
-    if not (path.parent.name.lower() == "annotations" or re.search("coco|instances|annotations", path.stem.lower())):
+    if not (
+        path.parent.name.lower() == "annotations"
+        or re.search("coco|instances|annotations|keypoints", path.stem.lower())
+    ):
         return False
     beginning = _beginning(path)
     return any(f'"{name}"'.encode() in beginning for name in ("images", "annotations", "categories"))

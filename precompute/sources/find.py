@@ -13,6 +13,7 @@ from precompute.sources.box_checks import drop_empty
 from precompute.sources.detection import find_boxes
 from precompute.sources.folders import find_sources
 from precompute.sources.groups import group_by
+from precompute.sources.keypoint_checks import check_target
 from precompute.sources.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 
@@ -37,6 +38,7 @@ def find(
     given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
     if given and sources.kind != "mask":
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
+    check_target(sources, options)
     return group_by(sources, options.group_by)
 
 
@@ -48,10 +50,11 @@ def _read(
             raise UsageError(f"source: give a folder or the lists {', '.join(lists)}, not both.")
         if "images" not in lists:
             raise UsageError(f"images: expected a list of image paths beside {', '.join(lists)}.")
-        return _with_boxes(from_lists(**lists, class_names=options.class_names), options)
+        return _with_boxes(from_lists(**lists, class_names=options.class_names, options=options), options)
     if source is None:
         raise UsageError(
-            "source: expected a folder, an iterable of Source, or images=[…] with labels=[…], masks=[…] or boxes=[…]."
+            "source: expected a folder, an iterable of Source, or images=[…] with labels=[…], masks=[…], boxes=[…] or "
+            "keypoints=[…]."
         )
     if isinstance(source, str | Path):
         boxed = find_boxes(source, options)
@@ -68,7 +71,7 @@ def _read(
             class_names=options.class_names,
             split_in_key=options.split_in_key,
         )
-    return _with_boxes(from_iterable(source, class_names=options.class_names), options)
+    return _with_boxes(from_iterable(source, class_names=options.class_names, options=options), options)
 
 
 def _with_boxes(sources: Sources, options: BuildOptions) -> Sources:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.options import BuildOptions
 from precompute.sources.box_lists import boxes_of_python
 from precompute.sources.checks import check_class_names, check_keys
+from precompute.sources.keypoint_lists import check_same_fields, keypoints_of_python
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.source import SPLITS, Source, Sources
 from precompute.sources.texts import Texts
@@ -25,12 +27,19 @@ TARGETS = ("mask", "label", "boxes")
 STATS_AT_A_TIME = 32
 
 
-def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | None = None) -> Sources:
+def from_iterable(
+    sources: Iterable[Source],
+    *,
+    class_names: Sequence[str] | None = None,
+    options: BuildOptions | None = None,
+) -> Sources:
     """Check sources and put them into columns, sorted by key.
 
     Args:
-        sources: All with a label, all with a list of labels, all with a mask, or all with a list of boxes.
+        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, or all with
+            keypoints, then all with boxes or none.
         class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
+        options: Of the build: names and pairs of keypoints.
 
     Raises:
         UsageError: A field is not what it should be.
@@ -50,6 +59,12 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
     root = _common_parent(images + (masks or []))
     keys = [str(item.key) for item in items]
     boxes = boxes_of_python([item.boxes for item in items], keys, images, names) if target == "boxes" else None
+    points = None
+    if target == "keypoints":
+        of_boxes = [item.boxes for item in items] if items[0].boxes is not None else None
+        given = [item.keypoints for item in items]
+        points = keypoints_of_python(given, of_boxes, keys, images, names, options or BuildOptions())
+        boxes = points[0]
     classes = _number_classes([item.label for item in items], keys, names) if target == "label" else None
     groups = [_group(item) for item in items]
     found: Any = classes or boxes
@@ -66,6 +81,7 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
         boxes=None if boxes is None else boxes.column,
         class_names=(names or []) if found is None else found.names,
         notes=[] if found is None else found.notes,
+        skeleton=None if points is None else points[1],
     )
 
 
@@ -75,10 +91,12 @@ def from_lists(
     labels: Iterable[str | int | Collection[str | int]] | None = None,
     masks: Iterable[str | Path] | None = None,
     boxes: Iterable[Sequence[Sequence[Any]]] | None = None,
+    keypoints: Iterable[Sequence[Any]] | None = None,
     splits: Iterable[str | None] | None = None,
     groups: Iterable[str | int | None] | None = None,
     keys: Iterable[str] | None = None,
     class_names: Sequence[str] | None = None,
+    options: BuildOptions | None = None,
 ) -> Sources:
     """Make sources of lists of equal length: the i-th entry of each belongs to the i-th image.
 
@@ -87,26 +105,31 @@ def from_lists(
         labels: Class names or class indices, or for each image a list, tuple or set of them; this, `masks` or `boxes`.
         masks: Paths of the mask files.
         boxes: For each image a list of boxes as `Source` has them.
+        keypoints: For each image the keypoints of its objects as `Source` has them; alone or with boxes.
         splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         groups: Sources of one group always share a split; None when a source stands alone.
         keys: Stable names; when left out, each image's path below the folder that all share, without its extension.
         class_names: As for `from_iterable`.
+        options: As for `from_iterable`.
 
     Raises:
         UsageError: Lengths differ, or a list holds what it should not.
         SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
     """
     targets = [name for name, given in (("labels", labels), ("masks", masks), ("boxes", boxes)) if given is not None]
-    if len(targets) != 1:
+    if len(targets) != 1 and (keypoints is None or targets):
         raise UsageError(
             f"Expected labels, masks or boxes beside images, got {'both ' if targets else 'neither'}"
             f"{' and '.join(targets)}: labels for classification, masks for segmentation, boxes for detection."
         )
+    if keypoints is not None and targets not in ([], ["boxes"]):
+        raise UsageError(f"keypoints: expected them alone or with boxes, got {targets[0]} too.")
     columns = {
         "images": images,
         "labels": labels,
         "masks": masks,
         "boxes": boxes,
+        "keypoints": keypoints,
         "splits": splits,
         "groups": groups,
         "keys": keys,
@@ -120,13 +143,16 @@ def from_lists(
         "labels": "label",
         "masks": "mask",
         "boxes": "boxes",
+        "keypoints": "keypoints",
         "splits": "split",
         "groups": "group",
         "keys": "key",
     }
     rows = zip(*lists.values(), strict=True)
     names = [fields[name] for name in lists]
-    return from_iterable((Source(**dict(zip(names, row, strict=True))) for row in rows), class_names=class_names)
+    return from_iterable(
+        (Source(**dict(zip(names, row, strict=True))) for row in rows), class_names=class_names, options=options
+    )
 
 
 # Lists.
@@ -182,7 +208,10 @@ def _check_unique(items: list[Source]) -> None:
 
 
 def _check_target(items: list[Source]) -> str:
-    """Return what all sources have: ``"mask"``, ``"label"`` or ``"boxes"``."""
+    """Return what all sources have: ``"mask"``, ``"label"``, ``"boxes"``, or ``"keypoints"``, alone or with boxes."""
+    if any(item.keypoints is not None for item in items):
+        check_same_fields(items)
+        return "keypoints"
     targets = [[name for name in TARGETS if getattr(item, name) is not None] for item in items]
     wrong = [repr(item.key) for item, found in zip(items, targets, strict=True) if len(found) != 1]
     if wrong:

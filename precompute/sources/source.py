@@ -11,6 +11,7 @@ from typing import Any
 
 from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import SPLITS, Label
+from precompute.keypoints import Skeleton
 from precompute.storage.paths import as_path
 
 __all__ = ["SPLITS", "Source", "Sources"]
@@ -32,6 +33,10 @@ class Source:
             ``"truncated"`` or a list of these as a sixth entry; pixels of the image as it is shown upright, counted by
             edges: 0 is the left edge of the first pixel, the image's width the right edge of the last. An empty list
             for an image without objects; None when the sources have no boxes.
+        keypoints: For each object its keypoints, all of them in one order: (x, y) or (x, y, visibility) each, 0 not
+            labelled, 1 hidden, 2 visible; pixels counted as those of boxes are, None or NaN for a point that is not
+            labelled. With `boxes`, in the same order as these; without, all objects are of one class. An array
+            [K, 2 or 3] is one object. None when the sources have no keypoints.
     """
 
     key: str
@@ -41,6 +46,7 @@ class Source:
     split: str | None = None
     group: str | None = None
     boxes: Sequence[Sequence[Any]] | None = None
+    keypoints: Sequence[Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +63,7 @@ class Sources:
         masks: Likewise, or None when the target is a class.
         labels: Class index of each source into `class_names`, or None when it has none or several.
         label_sets: Class indices of each source, sorted, or None when it has one class or a mask.
-        boxes: Of all sources, or None when they have a class, labels or a mask.
+        boxes: Of all sources, maybe with keypoints, or None when they have a class, labels or a mask.
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus that of the mask file.
@@ -65,6 +71,7 @@ class Sources:
         class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
         strangers: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         notes: What the user should hear about how the sources were read.
+        skeleton: Of keypoints, or None without any.
     """
 
     root: Path | None
@@ -81,15 +88,16 @@ class Sources:
     class_names: list[str] = field(default_factory=list)
     strangers: int = 0
     notes: list[str] = field(default_factory=list)
+    skeleton: Skeleton | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
 
     @property
     def kind(self) -> str:
-        """The target that all sources have: ``"boxes"``, ``"mask"``, ``"multilabel"`` or ``"class"``."""
+        """The target that all sources have: ``"keypoints"``, ``"boxes"``, ``"mask"``, ``"multilabel"``, ``"class"``."""
         if self.boxes is not None:
-            return "boxes"
+            return "boxes" if self.skeleton is None else "keypoints"
         if self.masks is not None:
             return "mask"
         return "class" if self.label_sets is None else "multilabel"
@@ -147,6 +155,7 @@ class Sources:
             class_names=self.class_names,
             strangers=self.strangers,
             notes=self.notes,
+            skeleton=self.skeleton,
         )
 
     def of_split(self, split: str) -> Iterator[int]:

@@ -1,0 +1,53 @@
+"""Keypoints drawn on a picture: a dot each, hollow where it is hidden, and lines between those that are joined."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from precompute.keypoints import HIDDEN, Skeleton
+
+__all__ = ["draw_skeletons"]
+
+LEFT, RIGHT = (67, 160, 255), (255, 120, 40)  # of flip pairs: whoever looks sees whether they changed places
+DARK = (0, 0, 0)
+
+
+def draw_skeletons(picture: Image.Image, points: NDArray[Any], visibility: NDArray[Any], skeleton: Skeleton) -> None:
+    """Draw the keypoints of all objects; those that are not labelled are left out.
+
+    Args:
+        picture: What is drawn on.
+        points: float [N, K, 2], x and y in its pixels, by edges.
+        visibility: [N, K].
+        skeleton: Says what is joined; of a flip pair the first is blue, the second orange.
+    """
+    draw = ImageDraw.Draw(picture)
+    radius = max(2, round(min(picture.size) / 80))
+    colors = _colors(skeleton)
+    for places, seen in zip(points.tolist(), visibility.tolist(), strict=True):
+        middles = [(x - 0.5, y - 0.5) for x, y in places]  # Pillow counts the middles of pixels
+        for a, b in skeleton.edges:
+            if seen[a] and seen[b]:
+                ends = (*middles[a], *middles[b])
+                draw.line(ends, DARK, radius + 2)
+                draw.line(ends, colors[b] if colors[a] == colors[b] else (255, 255, 255), max(1, radius - 1))
+        for (x, y), visible, color in zip(middles, seen, colors, strict=True):
+            if visible:
+                box = (x - radius, y - radius, x + radius, y + radius)
+                draw.ellipse(box, None if visible == HIDDEN else color, color if visible == HIDDEN else DARK)
+
+
+def _colors(skeleton: Skeleton) -> Sequence[tuple[int, int, int]]:
+    """Return the colour of each keypoint: by side where sides are known, else all around the circle of colours."""
+    sides = {index: color for pair in skeleton.flip_pairs for index, color in zip(pair, (LEFT, RIGHT), strict=True)}
+    num = len(skeleton)
+    hues = [colorsys.hsv_to_rgb(i / num, 0.85, 1.0) for i in range(num)]
+    return [
+        sides.get(i, (0, 235, 100) if sides else (round(255 * r), round(255 * g), round(255 * b)))
+        for i, (r, g, b) in enumerate(hues)
+    ]
