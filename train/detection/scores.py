@@ -60,7 +60,7 @@ class BoxScores(keras.metrics.Metric):  # type: ignore[misc]
         wrong, right = from_above[:, :, 0], from_above[:, :, 1]
         hits, total = ops.cumsum(right, axis=-1), ops.cast(self.objects, "float32")
         precision = ops.divide_no_nan(hits, hits + ops.cumsum(wrong, axis=-1))
-        envelope = ops.associative_scan(ops.maximum, precision, reverse=True, axis=-1)
+        envelope = _highest_behind(precision)
         average = ops.divide_no_nan(ops.sum(envelope * right, axis=-1), total)  # [overlaps, classes]
         occurs = ops.cast(total > 0, "float32")
         by_overlap = ops.divide_no_nan(ops.sum(average * occurs, axis=-1), ops.sum(occurs))
@@ -70,6 +70,15 @@ class BoxScores(keras.metrics.Metric):  # type: ignore[misc]
         """Return what the metric is made from."""
         own = {name: getattr(self, name) for name in ("height", "width", "num_classes")}
         return {**super().get_config(), **own}
+
+
+def _highest_behind(values: Any) -> Any:
+    """Return for each place of [..., n] the highest value there or behind it; `associative_scan` cannot be compiled."""
+    size, reach = values.shape[-1], 1
+    while reach < size:
+        behind = ops.pad(values[..., reach:], [(0, 0)] * (len(values.shape) - 1) + [(0, reach)])  # none is below 0
+        values, reach = ops.maximum(values, behind), 2 * reach
+    return values
 
 
 def _histogram(cells: Any, size: int) -> Any:
