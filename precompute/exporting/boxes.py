@@ -142,7 +142,7 @@ class _Yolo(BoxExport):
         shares = example["boxes"].astype(np.float64) / [width, height, width, height]
         middles, sizes = (shares[:, :2] + shares[:, 2:]) / 2, shares[:, 2:] - shares[:, :2]
         lines = [
-            " ".join([str(label), *(f"{value:.10g}" for value in (*middle, *size))])
+            " ".join([str(label), *(_decimal(value) for value in (*middle, *size))])  # all digits: 0 shall stay 0
             for label, middle, size in zip(example["labels"].tolist(), middles.tolist(), sizes.tolist(), strict=True)
         ]
         text = "".join(f"{line}\n" for line in lines).encode()
@@ -228,6 +228,11 @@ def _xml(example: Example, filename: str) -> bytes:
 def _add(node: ElementTree.Element, **values: Any) -> None:
     for name, value in values.items():
         ElementTree.SubElement(node, name).text = str(value)
+
+
+def _decimal(value: float) -> str:
+    """Return all digits of a number, without an exponent, which some readers do not know."""
+    return np.format_float_positional(value, trim="0")
 
 
 def _plain(value: float) -> float | int:

@@ -44,7 +44,7 @@ def draw_boxes(samples: Sequence[Sample], class_names: Sequence[str], *, least: 
             _frame(row[1], box[:4], colors[int(box[LABEL])], dashed=bool(box[KIND]))
         _frame_found(row[2], found, colors)
         row[0].set_ylabel(f"{sample.standing}\nF1 {sample.score:.3f}", fontsize=10)
-        row[1].set_xlabel(f"{len(truth)} objects", fontsize=9)
+        row[1].set_xlabel(f"{len(truth)} in truth", fontsize=9)
         row[2].set_xlabel(f"{len(found)} found", fontsize=9)
         shown |= {int(label) for label in (*truth[:, LABEL], *found[:, 5])}
     _legend(figure, class_names, colors, shown, any((s.truth[:, KIND] > 0).any() for s in samples))
