@@ -105,7 +105,7 @@ def describe(found: dict[str, Any]) -> list[str]:
         f"BCCD (blood cells, github.com/Shenggan/BCCD_Dataset): {sizes['train']} training images of "
         f"{height}×{width}, {found['fit']['epochs']} epochs, no weights "
         f"downloaded, {found['num_parameters'] / 1e6:.2f} million parameters, {found['seconds'] / 60:.0f} "
-        f"minutes on {found['machine']['cores']} cores that were not idle. On its {sizes['test']} test images: mAP@.5 "
+        f"minutes on {found['machine']['cores']} cores. On its {sizes['test']} test images: mAP@.5 "
         f"**{test['ap50']:.3f}** (aim: {found['aim_ap50']:g}), mAP@[.5:.95] {test['map']:.3f}.",
         "",
         "| class | objects | AP@.5 | AP@[.5:.95] |",
