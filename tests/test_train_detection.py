@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from train.detection.matching import match
 from train.detection.scores import BoxScores
 from train.detection.truth import COUNTED, CROWD, DIFFICULT, pack
 from train.options import FitOptions
+from train.pictures import Prediction, Sample, draw_predicted_boxes, lay_boxes
+from train.tasks import make_task
 from train.tasks.detect import Detect
 
 CLASSES = 3
@@ -318,3 +321,45 @@ def test_without_pycocotools_the_way_to_it_is_said(monkeypatch):
 def test_coco_scores_of_nothing():
     scores = coco_scores(np.zeros((0, 8)), np.zeros((0, 7)), num_images=2, num_classes=2)
     assert scores["map"] == 0.0 and scores["classes"][0] == {"num_objects": 0, "ap": None, "ap50": None}
+
+
+@pytest.mark.parametrize("kind", ["keypoints", "instances", "none"])
+def test_targets_that_are_not_learnt_are_named(kind):
+    manifest = SimpleNamespace(name="data", target=SimpleNamespace(kind=kind, num_classes=2, class_names=[]))
+    with pytest.raises(DatasetError, match=f"learns classes, labels, masks and boxes; the dataset has {kind}"):
+        make_task(manifest)
+
+
+# Pictures.
+
+
+def test_frames_are_drawn_on_the_outermost_pixels_of_a_box():
+    image = np.zeros((30, 40, 3), np.uint8)
+    drawn = lay_boxes(image, np.array([[5, 6, 15, 12, 0.9, 1]]), 3)
+    y, x = np.nonzero(drawn.any(axis=2))
+    assert (x.min(), y.min(), x.max(), y.max()) == (5, 6, 14, 11)  # the last pixels inside
+    assert not drawn[7:11, 6:14].any() and not image.any()
+    assert len({tuple(lay_boxes(image, np.array([[0, 0, 9, 9, 1, c]]), 3)[0, 0]) for c in range(3)}) == 3
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_pictures_of_samples_with_and_without_boxes(found):
+    boxes = np.array([[5, 6, 15, 12, 0.9, 1]] if found else np.zeros((0, 6)))
+    truth = rows_of((5, 6, 15, 12, 1), (20, 20, 30, 28, 0, CROWD))[0] if found else rows_of()[0]
+    image = np.full((48, 64, 1 if found else 3), 90, np.uint8)
+    samples = [
+        Sample(image=image, truth=truth, predicted=boxes, confidence=0.9, standing=standing, score=1.0)
+        for standing in ("best", "worst")
+    ]
+    assert TASK.draw(samples).startswith(b"\x89PNG")
+    prediction = Prediction(name="a", image=image, boxes=boxes, text="1 found")
+    assert draw_predicted_boxes([prediction] * 4, TASK.class_names).startswith(b"\x89PNG")
+
+
+def test_what_is_summarized_is_described_class_by_class():
+    truth, found = rows_of((*BOX, 0), (*FAR, 1)), detections((*BOX, 0.9, 0))
+    summary = TASK.summarize(count_all([truth], [found]))
+    lines = TASK.describe(summary)
+    assert lines[1].split() == ["a", "1", "1.000", "1.000"] and lines[3].split() == ["c", "0", "–", "–"]
+    assert lines[-1] == "mAP@[.5:.95] 0.500, mAP@.5 0.500, mAP@.75 0.500"
+    assert TASK.draw_scores(summary).startswith(b"\x89PNG")

@@ -19,6 +19,8 @@ from PIL import Image
 
 import precompute
 from precompute.errors import UsageError
+from precompute.options import BuildOptions
+from precompute.sources.find import find
 from train.cli import main
 from train.compiled import compile_model, make_network
 from train.detection.decode import decode
@@ -133,6 +135,9 @@ def test_predicted_boxes_lie_where_the_colours_are_in_images_of_any_size(trained
     assert [category["name"] for category in coco["categories"]] == NAMES and len(coco["images"]) == 4
     assert {"bbox", "score", "category_id", "image_id"} <= coco["annotations"][0].keys()
     assert predict(trained.run, [tmp_path / "new"], output=tmp_path / "out").num_images == 4  # its own files, again
+    chosen = BuildOptions(pipeline="light", annotations=str(tmp_path / "out/boxes.coco.json"))
+    again = find(tmp_path / "new", chosen)  # what was predicted can be built from, as a start of annotations
+    assert len(again.keys) == 4 and again.class_names == NAMES
 
 
 @pytest.mark.slow
