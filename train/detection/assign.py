@@ -66,16 +66,24 @@ def assign(truth: Any, grid: Grid) -> Assignment:
 
 def _gaussians(boxes: Any, grid: Grid) -> Any:
     """Return the height [B, N, cells] of each box's Gaussian in each cell: exactly 1 where its middle is."""
-    cells = ops.convert_to_tensor(np.floor(grid.centers / grid.stride))  # column and row of each
-    away = cells - ops.expand_dims(grid.cells_of(boxes), -2)
     deviations = ops.maximum((boxes[..., 2:] - boxes[..., :2]) * (SPREAD / grid.stride), NARROWEST)
-    squares = ops.square(away / ops.expand_dims(deviations, -2))
-    return ops.exp(-(squares[..., 0] + squares[..., 1]) / 2)
+    middles = grid.cells_of(boxes)
+    across, down = (
+        ops.exp(-ops.square((np.arange(size, dtype=np.float32) - middles[..., i, None]) / deviations[..., i, None]) / 2)
+        for i, size in enumerate((grid.columns, grid.rows))
+    )
+    return _cells(ops.expand_dims(down, -1) * ops.expand_dims(across, -2), grid)
 
 
 def _holds(boxes: Any, grid: Grid) -> Any:
     """Return whether the middle of each cell lies in each box, bool [B, N, cells]."""
-    centers = ops.convert_to_tensor(grid.centers)
-    after = centers >= ops.expand_dims(boxes[..., :2], -2)
-    before = centers <= ops.expand_dims(boxes[..., 2:], -2)
-    return ops.all(ops.logical_and(after, before), axis=-1)
+    middles = ((np.arange(size, dtype=np.float32) + 0.5) * grid.stride for size in (grid.columns, grid.rows))
+    across, down = (
+        ops.logical_and(middle >= boxes[..., i, None], middle <= boxes[..., i + 2, None])
+        for i, middle in enumerate(middles)
+    )
+    return _cells(ops.logical_and(ops.expand_dims(down, -1), ops.expand_dims(across, -2)), grid)
+
+
+def _cells(maps: Any, grid: Grid) -> Any:
+    return ops.reshape(maps, (-1, maps.shape[1], grid.num_cells))
