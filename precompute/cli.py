@@ -141,12 +141,12 @@ def make_parser() -> argparse.ArgumentParser:
     export = _command(commands, "export", _export, "write one row as plain files that a build reads again")
     export.add_argument("dataset", metavar="OUT", help="folder of the dataset")
     export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
-    export.add_argument("--split", default="train", help="whose row (train)")
+    export.add_argument("--split", default="train", help="whose row (train); of boxes also all: each in its place")
     export.add_argument("--row", type=int, metavar="R", help="number of the row; default: the first one listed")
     export.add_argument(
         "--format",
         default="files",
-        help="files: class folders, or images/ and masks/, with a table (files); not for boxes",
+        help="files: class folders, or images/ and masks/, with a table (files); of boxes: coco, yolo or voc",
     )
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export, and files of equal names")
 

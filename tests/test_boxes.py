@@ -344,10 +344,10 @@ def test_listing_is_plain_json(out: Path, drawn: tuple[Path, dict[str, Any]]) ->
         assert len(entry["boxes_size"]) == 2
 
 
-def test_export_says_that_it_does_not_know_boxes(out: Path, tmp_path: Path) -> None:
+def test_export_says_in_which_formats_boxes_go(out: Path, tmp_path: Path) -> None:
     from precompute.exporting.export import export
 
-    with pytest.raises(UsageError, match=r"turned has boxes, which are not exported; read the row in Python"):
+    with pytest.raises(UsageError, match="files has no place for the boxes of turned; expected coco, yolo, voc"):
         export(out, output=tmp_path / "plain")
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import albumentations as A
 import numpy as np
 import pytest
-from boxed import draw_boxed
 from decoded import random_pixels
 from drawn import draw_classes, draw_pairs, options, save
 from hypothesis import given, settings
@@ -235,7 +234,7 @@ def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[s
     out = tmp_path / "out"
     precompute.build(draw_pairs(tmp_path / "sources"), out, **options())
     for changes, message in (
-        ({"format": "tar"}, "format: expected one of files, got 'tar'"),
+        ({"format": "tar"}, "format: expected one of files, coco, yolo, voc, got 'tar'"),
         ({"split": "test"}, "split: the dataset has train, validation; got 'test'"),
         ({"row": 9}, r"row numbers that train lists \(0-2\), got \[9\]"),
         ({"output": out / "files"}, "lies in the dataset"),
@@ -247,7 +246,7 @@ def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[s
         precompute.export(tmp_path / "none", tmp_path / "files")
     assert not (tmp_path / "files").exists()
     assert main(["export", str(out), "--output", str(tmp_path / "files"), "--format", "yolo"]) == 2
-    assert "error: format: expected one of files, got 'yolo'" in capsys.readouterr().err
+    assert "error: format: yolo has no place for the mask of out; expected files." in capsys.readouterr().err
 
 
 def test_labels_that_the_table_cannot_tell_apart(tmp_path: Path) -> None:
@@ -306,14 +305,3 @@ def test_classes_of_a_real_set(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     files = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("*/*")}
     assert files == set(examples(tmp_path / "out"))
-
-
-def test_boxes_are_not_exported_yet(tmp_path: Path) -> None:
-    truth = draw_boxed(tmp_path / "images", 8)
-    images = [tmp_path / "images" / f"{name}.png" for name in truth]
-    resized = {"train": A.Compose([A.Resize(32, 32)])}
-    boxes = list(truth.values())
-    precompute.build(images=images, output=tmp_path / "out", boxes=boxes, pipeline=resized, variants=1, quiet=True)
-    with pytest.raises(UsageError, match=r"files has no place for the boxes of out; .* class, mask, multilabel.*read"):
-        precompute.export(tmp_path / "out", tmp_path / "files")
-    assert not (tmp_path / "files").exists()

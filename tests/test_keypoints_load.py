@@ -172,5 +172,5 @@ def test_tensorflow_datasets_opens_them(built: dict[str, Path]) -> None:
 
 
 def test_training_says_that_it_does_not_learn_them(built: dict[str, Path]) -> None:
-    with pytest.raises(DatasetError, match="boxed: train fit learns .* this dataset has keypoints: read it with"):
+    with pytest.raises(DatasetError, match="boxed: train fit learns .* the dataset has keypoints: read it with"):
         make_task(Manifest.load(built["boxed"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import pickle
 import re
 import subprocess
 import sys
@@ -16,9 +18,10 @@ import pytest
 from drawn import draw_classes, draw_pairs, options
 
 import precompute
+from precompute.exporting.dali import DaliIndexes
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-(SNIPPET,) = re.findall(r"^```py\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+SNIPPET, BOXES_SNIPPET = re.findall(r"^```py\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 NUM_TRAIN, SIZE = 18, 16
 
 
@@ -112,22 +115,48 @@ def test_the_pytorch_dataset_of_the_readme_with_torch_itself(cells: Path) -> Non
 
 def test_the_snippet_is_short() -> None:
     dataset = SNIPPET.partition("\n\n\nif __name__")[0]
-    assert len(dataset.splitlines()) <= 22
+    assert len(dataset.splitlines()) <= 24
+    assert len(BOXES_SNIPPET.splitlines()) <= 12
 
 
-def test_the_tfrecord_package_reads_shards_and_their_index(tmp_path: Path) -> None:
-    """https://github.com/vahidk/tfrecord: its index is that of DALI, and its reader needs it for random access."""
-    tfrecord = pytest.importorskip("tfrecord", exc_type=ImportError)  # it imports torch, too
+READ_BY_TFRECORD = """
+import json, pickle, sys, tfrecord
+description, index_of = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+records = [
+    {key: (bytes(values) if description[key] == "byte" else values.tolist()) for key, values in record.items()}
+    for shard, index in index_of.items()
+    for record in tfrecord.tfrecord_loader(shard, index, description)
+]
+sys.stdout.buffer.write(pickle.dumps(records))
+"""
+
+
+def read_by_tfrecord(indexes: DaliIndexes, description: dict[str, str], *, indexed: bool) -> list[Any]:
+    """Return what https://github.com/vahidk/tfrecord reads: alone, since its protobuf collides with TensorFlow's."""
+    if importlib.util.find_spec("tfrecord") is None:
+        pytest.skip("tfrecord is not installed")
+    index_of = {
+        str(shard): str(index) if indexed else None
+        for shard, index in zip(indexes.shards, indexes.indexes, strict=True)
+    }
+    command = [sys.executable, "-c", READ_BY_TFRECORD, json.dumps(description), json.dumps(index_of)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    found: list[Any] = pickle.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("indexed", [False, True], ids=["in order", "by its index"])
+def test_the_tfrecord_package_reads_shards_and_their_index(tmp_path: Path, indexed: bool) -> None:
+    """Its index is that of DALI, and its reader needs it for random access."""
     precompute.build(draw_classes(tmp_path / "data"), tmp_path / "out", **options(variants=1, image_format="raw"))
     stored = {example["key"]: example for example in precompute.read(tmp_path / "out")}
     found = precompute.dali_index(tmp_path / "out", split="train")
-    for index_of in (lambda _: None, str):
-        seen = set()
-        for shard, index in zip(found.shards, found.indexes, strict=True):
-            description = {"augment/key": "byte", "image/encoded": "byte", "image/class/label": "int"}
-            for record in tfrecord.tfrecord_loader(str(shard), index_of(index), description):
-                example = stored[bytes(record["augment/key"]).decode()]
-                assert bytes(record["image/encoded"]) == example["image"].tobytes()
-                assert record["image/class/label"].tolist() == [example["label"]]
-                seen.add(example["key"])
-        assert seen == stored.keys()
+    description = {"augment/key": "byte", "image/encoded": "byte", "image/class/label": "int"}
+    seen = set()
+    for record in read_by_tfrecord(found, description, indexed=indexed):
+        example = stored[record["augment/key"].decode()]
+        assert record["image/encoded"] == example["image"].tobytes()
+        assert record["image/class/label"] == [example["label"]]
+        seen.add(example["key"])
+    assert seen == stored.keys()

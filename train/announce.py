@@ -15,6 +15,8 @@ from train.tasks import Task
 
 __all__ = ["announce", "describe_memory"]
 
+TARGETS = {"mask": "masks", "class": "class labels", "multilabel": "labels, several an image", "boxes": "boxes"}
+
 
 def announce(
     dataset: Path,
@@ -30,7 +32,7 @@ def announce(
 ) -> None:
     """Say what is about to be trained, on what."""
     height, width, _ = task.shape
-    target = {"mask": "masks", "class": "class labels", "multilabel": "labels, several an image"}[task.target]
+    target = TARGETS[task.target]
     say(f"dataset     {dataset}: {target}, {task.num_classes} classes, {height}×{width}")
     sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]
     say(f"images      {', '.join(sizes)}")

@@ -32,7 +32,7 @@ def class_weights_of_run(
         return list(stored.values())
     if options.class_weights == "balanced":
         batches = load_in_order(
-            dataset, manifest, "train", batch_size=options.batch_size, allow_leak=options.allow_leak
+            dataset, manifest, task, "train", batch_size=options.batch_size, allow_leak=options.allow_leak
         )
         if task.target == "mask":
             batches = batches.take(-(-COUNTED_IMAGES // options.batch_size))

@@ -26,6 +26,7 @@ def conclude(
     batches = load_in_order(
         dataset,
         manifest,
+        task,
         split,
         batch_size=options.batch_size,
         allow_leak=options.allow_leak,

@@ -144,12 +144,15 @@ def readings_of(epoch_row: Any) -> list[dict[str, Any]]:
     return [dataclasses.asdict(reading) for reading in epoch_row.readings]
 
 
-def load_in_order(dataset: Path, manifest: Manifest, split: str, *, batch_size: int, allow_leak: bool) -> Any:
+def load_in_order(
+    dataset: Path, manifest: Manifest, task: Task, split: str, *, batch_size: int, allow_leak: bool
+) -> Any:
     """Open the first row of a split without shuffling, to be read once."""
     first = manifest.splits[split].rows[0].row
-    return precompute.load(
+    whole = precompute.load(
         dataset, split=split, batch_size=batch_size, rows=[first], shuffle=False, cache=False, allow_leak=allow_leak
     )
+    return whole.map(lambda images, targets: (images, *task.pack(targets)))
 
 
 def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOptions) -> None:
@@ -161,8 +164,11 @@ def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOpt
     for split in ("train", "validation"):
         if split not in manifest.splits:
             continue
-        batches = load_in_order(dataset, manifest, split, batch_size=options.batch_size, allow_leak=options.allow_leak)
-        found = [np.unique(targets) for _, targets in batches.take(-(-CHECKED_IMAGES // options.batch_size))]
+        batches = load_in_order(
+            dataset, manifest, task, split, batch_size=options.batch_size, allow_leak=options.allow_leak
+        )
+        first = batches.take(-(-CHECKED_IMAGES // options.batch_size))
+        found = [np.unique(task.class_ids(targets)) for _, targets in first]
         task.check_targets(np.concatenate(found), f"{dataset}: {split}")
 
 
@@ -192,16 +198,17 @@ def explained(dataset: Path, task: Task) -> Iterator[None]:
 
 
 def _guard_targets(dataset: Any, task: Task) -> Any:
-    """Stop at class ids that the model has no output for: they would become a loss of NaN."""
+    """Pack the targets, and stop at class ids without an output: they would become a loss of NaN."""
 
     def check(images: Any, targets: Any, *others: Any) -> tuple[Any, ...]:
-        ids = tf.cast(targets, tf.int32)
+        targets, *weights = task.pack(targets, *others)
+        ids = tf.cast(task.class_ids(targets), tf.int32)
         outside = (ids < 0) | (ids >= task.num_target_values)
         if task.ignore_class is not None:
             outside &= ids != task.ignore_class
         worst = tf.reduce_max(tf.where(outside, tf.abs(ids), -1))
         with tf.control_dependencies([tf.debugging.Assert(worst < 0, [OUTSIDE, worst])]):
-            return images, tf.identity(targets), *others
+            return images, tf.identity(targets), *weights
 
     return dataset.map(check, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

@@ -50,7 +50,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
     _check_split(manifest, options.split, dataset)
     grid = manifest.splits[options.split]
     batches = load_in_order(
-        dataset, manifest, options.split, batch_size=options.batch_size, allow_leak=options.allow_leak
+        dataset, manifest, task, options.split, batch_size=options.batch_size, allow_leak=options.allow_leak
     )
     with explained(dataset, task):
         found = measure(trained.model, task, batches, where=options.split)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import tensorflow as tf
 
 from precompute.errors import PrecomputeError, UsageError
 from precompute.storage.paths import local_path
+from train.detection.decode import decode
+from train.detection.grid import Grid
 from train.files import TEMPORARY, write_bytes, write_file
 from train.tasks import activation_of, name_classes
 from train.trained import open_run_model
@@ -44,7 +47,9 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
 
     A SavedModel has one signature, `serving_default`: `images`, uint8 [B, H, W, C], to `logits` and `probabilities`,
     float32 [B, …, num_classes], and `class_ids`, int32 [B, …], the likeliest class. A model of several labels an image
-    has no `class_ids`. A .keras file holds the run's model as it is: it gives logits.
+    has no `class_ids`. A detector gives `boxes`, float32 [B, 100, 4] as x_min, y_min, x_max, y_max in pixels of the
+    images, `scores`, float32 [B, 100], from the highest down and 0 behind the last box, and `class_ids`, int32
+    [B, 100]. A .keras file holds the run's model as it is: it gives logits; for a detector it is refused.
 
     Args:
         run: Folder of the run.
@@ -59,14 +64,21 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
     _check_output(path, options)
     _, settings, model = open_run_model(run, options.checkpoint)
     target = settings.facts["target"]
-    names = name_classes(target, settings.facts["classes"], model.output_shape[-1])
+    num_classes = len(settings.facts["classes"]) if target == "boxes" else model.output_shape[-1]
+    names = name_classes(target, settings.facts["classes"], num_classes)
+    if options.format == "keras" and target == "boxes":
+        raise UsageError(
+            "--format: a .keras file cannot hold what makes boxes of a detector's output; expected saved_model. The "
+            f"bare network is {options.checkpoint}.keras in the run's folder."
+        )
     if options.format == "keras":
         write_file(path, model.save)
         labels_path, gives = path.with_suffix(".labels.txt"), "logits"
     else:
-        _write_saved_model(model, path, activation_of(target))
+        _write_saved_model(model, path, _detector(model) if target == "boxes" else _classifier(model, target))
         labels_path = path / "labels.txt"
         gives = "logits, probabilities" + (", class_ids" if activation_of(target) == "softmax" else "")
+        gives = "boxes, scores, class_ids" if target == "boxes" else gives
     write_bytes(labels_path, "".join(f"{name}\n" for name in names).encode())
     takes = f"uint8 images [B, {', '.join(map(str, model.input_shape[1:]))}]"
     return Export(path=path, labels_path=labels_path, takes=takes, gives=gives)
@@ -83,17 +95,36 @@ def _check_output(path: Path, options: ExportOptions) -> None:
         raise UsageError(f"--output: {path} is no earlier export, so it is not replaced; choose another.")
 
 
-def _write_saved_model(model: Any, path: Path, activation: str) -> None:
-    archive = keras.export.ExportArchive()
-    archive.track(model)
+Serve = Callable[[Any], dict[str, Any]]
+
+
+def _classifier(model: Any, target: str) -> Serve:
+    """Return what serves a model that gives logits of classes."""
 
     def serve(images: Any) -> dict[str, Any]:
         logits = tf.cast(model(images, training=False), tf.float32)
-        if activation == "sigmoid":
+        if activation_of(target) == "sigmoid":
             return {"logits": logits, "probabilities": tf.sigmoid(logits)}
         class_ids = tf.argmax(logits, axis=-1, output_type=tf.int32)
         return {"logits": logits, "probabilities": tf.nn.softmax(logits), "class_ids": class_ids}
 
+    return serve
+
+
+def _detector(model: Any) -> Serve:
+    """Return what serves a model whose output stands for boxes."""
+    grid = Grid(*model.input_shape[1:3])
+
+    def serve(images: Any) -> dict[str, Any]:
+        found = decode(tf.cast(model(images, training=False), tf.float32), grid)
+        return {"boxes": found.boxes, "scores": found.scores, "class_ids": found.labels}
+
+    return serve
+
+
+def _write_saved_model(model: Any, path: Path, serve: Serve) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(model)
     images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")
     archive.add_endpoint("serve", serve, input_signature=[images])  # the first is also called serving_default
     temporary = path.with_name(TEMPORARY + path.name)

@@ -14,7 +14,7 @@ from train.tasks import Task
 
 __all__ = ["Measurement", "measure"]
 
-NUM_SAMPLES = {"mask": 6, "class": 24, "multilabel": 24}
+NUM_SAMPLES = {"mask": 6, "boxes": 6, "class": 24, "multilabel": 24}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,8 @@ def measure(model: Any, task: Task, batches: Iterable[Any], *, where: str) -> Me
     scores: list[float] = []
     for images, targets in batches:
         truth, logits = np.asarray(targets), np.asarray(model.predict_on_batch(images))
-        task.check_targets(truth, where)
-        for name, found in task.count(truth, logits).items():
-            counts[name] = counts[name] + found if name in counts else found
+        task.check_targets(task.class_ids(truth), where)
+        counts = task.add_counts(counts, task.count(truth, logits))
         scores.extend(task.score_images(truth, logits))
     samples = _read_samples(model, task, batches, choose_samples(scores, NUM_SAMPLES[task.target]), scores)
     return Measurement(counts=counts, samples=samples)

@@ -26,8 +26,9 @@ class FitOptions(Options):
     batch_size: int = option(16, "images a step")
     model: str = option(
         "auto",
-        "masks: unet, or unet- with a backbone, such as unet-EfficientNetB0; classes: small (a compact network), or a "
-        "backbone of keras.applications, such as MobileNetV3Small; auto: unet or small; or a function of your own, "
+        "masks: unet, or unet- with a backbone, such as unet-EfficientNetB0; boxes: detector, or detector- with a "
+        "backbone; classes: small (a compact network), or a backbone of keras.applications, such as MobileNetV3Small; "
+        "auto: unet, detector or small; or, not for boxes, a function of your own, "
         "module:function or file.py:function: of ((height, width, channels), num_classes), it returns a Keras model "
         "from pixels 0 to 255 to logits",
     )
@@ -73,7 +74,7 @@ class FitOptions(Options):
     )
     jit: str = option("auto", "compile the model with XLA; auto: where Keras advises it", choices=("auto", "on", "off"))
     base_channels: int = option(
-        16, "channels of the first level of unet and small; each further level has twice as many"
+        16, "channels of the first level of unet, small and detector; each further level has twice as many"
     )
     ignore_class: int | None = option(
         None, "class id of pixels that count neither in loss nor in metrics (default: the dataset's, if it has one)"

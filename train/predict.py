@@ -59,12 +59,12 @@ def predict(
     say: Callable[[str], None] = lambda note: None,
     progress_bar: bool = False,
 ) -> Predictions:
-    """Predict masks or classes of image files with a run's model.
+    """Predict masks, boxes or classes of image files with a run's model.
 
-    Writes into `output`: `predictions.csv`, a line an image; `predictions.png`, up to 24 of them; for masks
-    `masks/<key>.png`, class ids with a palette, at the size of the upright image if the validation pipeline does no
-    more than resize, else at the size that the model works at; and `predictions.json`, which says how and names the
-    files that could not be used.
+    Writes into `output`: `predictions.csv`, a line an image, for boxes a line a box; `predictions.png`, up to 24 of
+    them; for masks `masks/<key>.png`, class ids with a palette; for boxes `boxes.coco.json`; and `predictions.json`,
+    which says how and names the files that could not be used. Masks and boxes are at the size of the upright image if
+    the validation pipeline does no more than resize, else at the size that the model works at.
 
     Args:
         run: Folder of the run.
@@ -84,14 +84,18 @@ def predict(
     writer = make_writer(trained.task, folder, draw=options.draw)
     prepared = precompute.prepare_images(trained.dataset, list(images), pipeline=options.pipeline, skip=folder, say=say)
     writer.at_source_size = prepared.keeps_geometry and not options.model_size
-    written = _claim(folder, [path for key in prepared.files for path in writer.paths_of(key)], options)
+    planned = [path for key in prepared.files for path in writer.paths_of(key)]
+    written = _claim(folder, [*planned, *(folder / name for name in writer.files())], options)
     with explained(trained.dataset, trained.task):
         failed, drawn = _predict_all(trained, prepared, writer, options.batch_size, progress_bar)
     paths = [folder / "predictions.csv"]
     write_bytes(paths[0], writer.table())
+    for name, content in writer.files().items():
+        paths.append(folder / name)
+        write_bytes(paths[-1], content)
     if drawn:
         paths.append(folder / "predictions.png")
-        write_bytes(paths[1], writer.draw(drawn))
+        write_bytes(paths[-1], writer.draw(drawn))
     summary = {
         "run": str(trained.folder.path.absolute()),
         "checkpoint": options.checkpoint,

@@ -21,7 +21,7 @@ from train.pictures.figures import shorten
 from train.scores import to_probabilities
 from train.tasks import Task
 
-__all__ = ["PredictionWriter", "make_writer"]
+__all__ = ["PredictionWriter", "make_writer", "pixels_of", "save_png"]
 
 NUM_TOP = 3
 PALETTE_SIZE = 256
@@ -35,7 +35,7 @@ class PredictionWriter(abc.ABC):
         folder: Where files go.
 
     Attributes:
-        at_source_size: Masks are written at the size of the image that they were predicted for.
+        at_source_size: Masks and boxes are written at the size of the image that they were predicted for.
         folders: Those that files of single images lie in.
     """
 
@@ -55,6 +55,10 @@ class PredictionWriter(abc.ABC):
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows])
         return text.getvalue().encode()
+
+    def files(self) -> dict[str, bytes]:
+        """Return further files about all images: name → content."""
+        return {}
 
     def facts(self) -> dict[str, Any]:
         """Return what a user of the files should know, as JSON takes it."""
@@ -77,12 +81,18 @@ def make_writer(task: Task, folder: Path, *, draw: bool) -> PredictionWriter:
     """Return the writer for a task.
 
     Raises:
-        UsageError: `draw` is for masks.
+        UsageError: `draw` is for masks and boxes.
     """
+    if task.target == "boxes":
+        from train.box_predictions import BoxWriter  # it is made of what is here
+
+        return BoxWriter(task, folder, draw=draw)
     if task.target == "mask":
         return _MaskWriter(task, folder, draw=draw)
     if draw:
-        raise UsageError("--draw: there are no masks to draw, the dataset has classes; predictions.png shows them.")
+        raise UsageError(
+            "--draw: there are no masks or boxes to draw, the dataset has classes; predictions.png shows them."
+        )
     return _LabelsWriter(task, folder) if task.activation == "sigmoid" else _ClassWriter(task, folder)
 
 
@@ -97,7 +107,7 @@ class _ClassWriter(PredictionWriter):
             row += [names[c], f"{probabilities[c]:.6f}"]
         self._rows.append(row)
         text = f"{shorten(names[top[0]], 20)}  {probabilities[top[0]]:.0%}"
-        return Prediction(name=item.key, image=_pixels(item.image), text=text)
+        return Prediction(name=item.key, image=pixels_of(item.image), text=text)
 
     def draw(self, predictions: Sequence[Prediction]) -> bytes:
         return draw_predicted_classes(predictions)
@@ -114,7 +124,7 @@ class _LabelsWriter(PredictionWriter):
         probabilities = to_probabilities(logits, self._task.activation)
         held = [name for name, p in zip(self._task.class_names, probabilities, strict=True) if p >= 0.5]
         self._rows.append([str(item.path), "; ".join(held), *(f"{p:.6f}" for p in probabilities)])
-        return Prediction(name=item.key, image=_pixels(item.image), text=shorten(", ".join(held) or "none", 26))
+        return Prediction(name=item.key, image=pixels_of(item.image), text=shorten(", ".join(held) or "none", 26))
 
     def draw(self, predictions: Sequence[Prediction]) -> bytes:
         return draw_predicted_classes(predictions)
@@ -132,15 +142,15 @@ class _MaskWriter(PredictionWriter):
         self._palette = (class_colors(task.num_classes) * 255).round().astype(np.uint8).tobytes()
 
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
-        image, source = _pixels(item.image), _pixels(item.source)
+        image, source = pixels_of(item.image), pixels_of(item.source)
         mask = logits.argmax(axis=-1).astype(np.uint8 if self._task.num_classes <= PALETTE_SIZE else np.uint16)
         under, written = image, mask
         if self.at_source_size:
             under, written = source, resize_nearest(mask, source.shape[0], source.shape[1])
         mask_path, *drawn_path = self.paths_of(item.key)
-        _save_png(mask_path, written, self._palette if mask.dtype == np.uint8 else None)
+        save_png(mask_path, written, self._palette if mask.dtype == np.uint8 else None)
         if drawn_path:
-            _save_png(drawn_path[0], lay_over(under, written, self._task.num_classes))
+            save_png(drawn_path[0], lay_over(under, written, self._task.num_classes))
         shares = np.bincount(mask.ravel(), minlength=self._task.num_classes) / mask.size
         below = mask_path.relative_to(self._folder).as_posix()
         self._rows.append([str(item.path), below, *(f"{share:.6f}" for share in shares)])
@@ -166,14 +176,16 @@ def resize_nearest(mask: npt.NDArray[Any], height: int, width: int) -> npt.NDArr
     return mask[np.ix_(rows, columns)]
 
 
-def _save_png(path: Path, pixels: npt.NDArray[Any], palette: bytes | None = None) -> None:
+def save_png(path: Path, pixels: npt.NDArray[Any], palette: bytes | None = None) -> None:
+    """Write pixels, uint8 or uint16 [H, W] or uint8 [H, W, 3], as a PNG."""
     picture = Image.fromarray(pixels)
     if palette is not None:
         picture.putpalette(palette)
     write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
 
 
-def _pixels(image: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:
+def pixels_of(image: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:
+    """Return the pixels of an image that could be used."""
     if image is None:
         raise ValueError("an image that could not be used has no prediction")
     return image

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 Confusion = npt.NDArray[np.int64]
-Counts = dict[str, npt.NDArray[np.int64]]  # by name; those of a split are the sums of those of its batches
+Counts = dict[str, npt.NDArray[Any]]  # by name; a task adds up those of a split's batches
 
 
 def count_confusion(

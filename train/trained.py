@@ -79,13 +79,14 @@ def open_run_model(run: str | Path, checkpoint: str) -> tuple[RunFolder, RunSett
 def _check_fits(model: Any, task: Task, settings: RunSettings, dataset: Path) -> None:
     """Raise if a model cannot be used on a dataset: other images, or classes that mean something else."""
     takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
+    beside = task.output_shape[-1] - task.num_classes  # outputs that are no classes
     wrong = []
     if settings.facts.get("target", task.target) != task.target:
         wrong.append(f"  target: {settings.facts['target']} in the run, {task.target} there")
     if takes != task.shape:
         wrong.append(f"  images: {takes} in the run, {task.shape} there")
-    if gives != task.num_classes:
-        wrong.append(f"  number of classes: {gives} in the run, {task.num_classes} there")
+    if gives - beside != task.num_classes:
+        wrong.append(f"  number of classes: {gives - beside} in the run, {task.num_classes} there")
     elif settings.facts.get("classes") and list(task.class_names) != settings.facts["classes"]:
         wrong.append(f"  classes: {settings.facts['classes']} in the run, {list(task.class_names)} there")
     if wrong:

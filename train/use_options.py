@@ -21,8 +21,10 @@ class PredictOptions(Options):
     pipeline: str | None = option(
         None, "file of the pipelines, where the dataset's manifest cannot hold the code", metavar="FILE"
     )
-    draw: bool = option(False, "also write each image with its mask laid over it")
-    model_size: bool = option(False, "masks at the size that the model works at (default: at that of the images)")
+    draw: bool = option(False, "also write each image with its mask or boxes laid over it")
+    model_size: bool = option(
+        False, "masks and boxes at the size that the model works at (default: at that of the images)"
+    )
     batch_size: int = option(8, "images a step; changes no result")
     overwrite: bool = option(False, "also replace files in the output folder that this command did not write")
 

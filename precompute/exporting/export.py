@@ -7,15 +7,16 @@ import io
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import BuildError, UsageError, first_few
+from precompute.exporting.boxes import BOX_FORMATS, BoxExport, files_beside
 from precompute.exporting.names import Names
-from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Layout
+from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Export, Layout
 from precompute.reading import read_stored
 from precompute.storage.paths import as_path, is_remote, local_path
 from precompute.text import format_bytes, format_count
@@ -29,38 +30,54 @@ class Exported:
 
     Attributes:
         folder: Where.
-        split: Of the row.
+        split: Of the row; of several the first.
         row: The row.
+        others: Split → row of those that were written with it.
         num_files: Top folder (a class, ``"images"``, ``"masks"``) → files in it.
         num_bytes: Of all files, the table apart.
         build_options: What `precompute build` has to be told of the folder, such as ``["--ignore-class", "255"]``.
         foreign: Files in the folder that are none of the export.
+        notes: What the format has no place for.
     """
 
     folder: Path
     split: str
     row: Row
+    others: dict[str, Row]
     num_files: dict[str, int]
     num_bytes: int
     build_options: list[str]
     foreign: int
+    notes: list[str]
 
     def summary(self) -> str:
         """Return a few lines for people."""
-        draw = "original" if self.row.original else f"seed {self.row.seed}, variant {self.row.variant}"
+        rows = [f"row {row.row} ({_draw(row)}) of {split}" for split, row in self._rows.items()]
         lines = [
-            f"wrote row {self.row.row} ({draw}) of {self.split} to {self.folder}: "
+            f"wrote {', '.join(rows)} to {self.folder}: "
             f"{format_count(sum(self.num_files.values()), 'file')}, {format_bytes(self.num_bytes)}",
-            *(f"  {name}/: {format_count(number, 'file')}" for name, number in sorted(self.num_files.items())[:10]),
+            *(
+                f"  {name}{'' if '.' in name else '/'}: {format_count(number, 'file')}"
+                for name, number in sorted(self.num_files.items())[:10]
+            ),
             f"  {TABLE}: what each file is",
         ]
         if len(self.num_files) > 10:
             lines.insert(-1, f"  … and {len(self.num_files) - 10} more folders")
+        lines += [f"  note: {note}" for note in self.notes]
         if self.build_options:
             lines.append(f"  to build from it, give {shlex.join(self.build_options)}")
         if self.foreign:
             lines.append(f"  {format_count(self.foreign, 'other file')} in the folder stayed as they were")
         return "\n".join(lines)
+
+    @property
+    def _rows(self) -> dict[str, Row]:
+        return {self.split: self.row, **self.others}
+
+
+def _draw(row: Row) -> str:
+    return "original" if row.original else f"seed {row.seed}, variant {row.variant}"
 
 
 def export(
@@ -75,16 +92,17 @@ def export(
     """Write one row of a dataset as plain files, in a layout that `build` reads again.
 
     Classes: a folder each. Masks: ``images/`` and ``masks/``. Several labels an image: ``images/``, and the labels in
-    the column `labels` of ``labels.csv``, separated by ``;``. That table is there for every target: which file is which
+    the column `labels` of ``labels.csv``, separated by ``;``. Boxes: as COCO, YOLO or Pascal VOC have them, with the
+    split and whatever the format can say. That table is there for every target: which file is which
     key, with its label and its draw. Files hold the stored bytes where these are JPEG or PNG; raw pixels become PNG.
     Names come from the keys; copies of rare classes end with ``-copy1`` and so on.
 
     Args:
         out: The dataset's folder.
         output: Folder to write; new or empty.
-        split: ``"train"``, ``"validation"`` or ``"test"``.
-        row: Number of the row; the first listed one when None.
-        format: ``"files"``.
+        split: ``"train"``, ``"validation"`` or ``"test"``; of boxes also ``"all"``: each in its place.
+        row: Number of the row; the first listed one when None, and of the splits beside the first.
+        format: ``"files"``; of boxes ``"coco"``, ``"yolo"`` or ``"voc"``.
         overwrite: Write into a folder that holds files. What an earlier export wrote there is removed first, files of
             the same names are replaced, others stay.
 
@@ -99,11 +117,17 @@ def export(
     folder = local_path(output, "output")
     if not is_remote(as_path(out)):
         _check_folder(Path(out), folder)
-    manifest, chosen, examples = read_stored(out, split=split, row=row)
-    _check_format(format, manifest)
+    manifest = Manifest.load(as_path(out))
+    boxes = _check_format(format, manifest)
+    splits = list(manifest.splits) if split == "all" and boxes else [split]
+    rows, records = dict[str, Row](), list[tuple[str, Iterator[dict[str, Any]]]]()
+    for name in splits:
+        _, rows[name], examples = read_stored(out, split=name, row=None if rows else row)
+        records.append((name, examples))
     foreign = _clear(folder, overwrite=overwrite)
+    layout = _layout_of(boxes) if boxes else _plain_layout(FORMATS[format][manifest.target.kind])
     try:
-        num_files, num_bytes, lines, written = _write(folder, FORMATS[format][manifest.target.kind], examples)
+        num_files, num_bytes, lines, written = _write(folder, layout, records, boxes)
     except OSError as error:
         raise BuildError(
             f"{error.filename or folder}: cannot be written: {error.strerror}. Files that are there are "
@@ -111,33 +135,41 @@ def export(
         ) from error
     return Exported(
         folder=folder,
-        split=split,
-        row=chosen,
+        split=splits[0],
+        row=rows.pop(splits[0]),
+        others=rows,
         num_files=num_files,
         num_bytes=num_bytes,
-        build_options=_build_options(manifest, lines),
+        build_options=[] if boxes and boxes.keeps_names else _build_options(manifest, lines),
         foreign=len(foreign - written),
+        notes=boxes.notes if boxes else [],
     )
 
 
 # Before the first file.
 
 
-def _check_format(format: str, manifest: Manifest) -> None:
-    if format not in FORMATS:
-        raise UsageError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}.")
+def _check_format(format: str, manifest: Manifest) -> BoxExport | None:
+    """Return what makes the files of boxes; None for other targets."""
+    if format not in (*FORMATS, *BOX_FORMATS):
+        raise UsageError(f"format: expected one of {', '.join((*FORMATS, *BOX_FORMATS))}, got {format!r}.")
     kind = manifest.target.kind
-    if kind not in FORMATS[format]:
-        raise UsageError(
-            f"format: {format} has no place for the {kind} of {manifest.name}; expected a dataset of "
-            f"{', '.join(FORMATS[format])}. Read the row in Python with precompute.read."
-        )
+    if kind == "boxes" and format in BOX_FORMATS:
+        return BOX_FORMATS[format](manifest.target.class_names)
+    if kind not in FORMATS.get(format, ()):
+        others = [
+            *(name for name, kinds in FORMATS.items() if kind in kinds),
+            *(BOX_FORMATS if kind == "boxes" else ()),
+        ]
+        expected = f"expected {', '.join(others)}" if others else "read the row in Python with precompute.read"
+        raise UsageError(f"format: {format} has no place for the {kind} of {manifest.name}; {expected}.")
     wrong = [name for name in manifest.target.class_names if SEPARATOR in name]
     if kind == "multilabel" and wrong:
         raise UsageError(
             f"format: {TABLE} separates labels by {SEPARATOR!r}, and a label is named {wrong[0]!r}; read the row in "
             "Python with precompute.read."
         )
+    return None
 
 
 def _check_folder(out: Path, folder: Path) -> None:
@@ -170,26 +202,50 @@ def _earlier(table: Path) -> set[str]:
             lines = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error):
         return set()
-    named = [line[column] for line in lines for column in ("image", "mask") if line.get(column) and line.get("key")]
+    columns = ("image", "mask", "annotation")
+    named = [line[column] for line in lines for column in columns if line.get(column) and line.get("key")]
+    named += files_beside([line["annotation"] for line in lines if line.get("annotation") and line.get("key")])
     return {name for name in named if not PurePosixPath(name).is_absolute() and ".." not in name.split("/")}
 
 
 # Files.
 
 
+SplitLayout = Callable[[dict[str, Any], Names, str], Export]
+
+
+def _plain_layout(layout: Layout) -> SplitLayout:
+    return lambda example, names, split: layout(example, names)
+
+
+def _layout_of(boxes: BoxExport) -> SplitLayout:
+    return boxes.export
+
+
 def _write(
-    folder: Path, layout: Layout, examples: Iterator[dict[str, Any]]
+    folder: Path,
+    layout: SplitLayout,
+    records: list[tuple[str, Iterator[dict[str, Any]]]],
+    boxes: BoxExport | None,
 ) -> tuple[dict[str, int], int, list[dict[str, Any]], set[str]]:
     """Write all files and last the table; returns files by top folder, bytes, lines of the table, and paths."""
     names, counts, num_bytes, lines, written = Names(), Counter[str](), 0, [], {TABLE}
-    for example in examples:
-        made = layout(example, names)
-        for name, content in made.files.items():
+
+    def write(files: dict[str, bytes]) -> None:
+        nonlocal num_bytes
+        for name, content in files.items():
             _write_file(folder / name, content)
             counts[name.partition("/")[0]] += 1
             num_bytes += len(content)
             written.add(name)
-        lines.append(made.line)
+
+    for split, examples in records:
+        for example in examples:
+            made = layout(example, names, split)
+            write(made.files)
+            lines.append(made.line)
+    if boxes is not None:
+        write(boxes.finish())
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(lines[0]) if lines else ["image"], lineterminator="\n")
     writer.writeheader()

@@ -13,7 +13,7 @@ from typing import Any
 from precompute.exporting.names import Names, safe_name, safe_path
 from precompute.record.pixels import encode_image, encode_mask
 
-__all__ = ["FORMATS", "SEPARATOR", "TABLE", "Export", "Layout"]
+__all__ = ["FORMATS", "SEPARATOR", "TABLE", "Example", "Export", "Layout", "copy_suffix", "image_file", "line_of"]
 
 TABLE = "labels.csv"
 SEPARATOR = ";"  # between the labels of one image
@@ -39,25 +39,25 @@ def class_files(example: Example, names: Names) -> Export:
     """A folder a class, `animals/cat/1.jpg`; whatever else the key holds is part of the file's name."""
     folder = "/".join(map(safe_name, example["class_name"].split("/")))
     rest = example["key"].removeprefix(f"{example['class_name']}/")
-    suffix, content = _image(example)
-    path = names.unique(f"{folder}/{safe_name(rest)}{_copy(example)}") + suffix
-    return Export(files={path: content}, line=_line(example, image=path, label=example["class_name"]))
+    suffix, content = image_file(example)
+    path = names.unique(f"{folder}/{safe_name(rest)}{copy_suffix(example)}") + suffix
+    return Export(files={path: content}, line=line_of(example, image=path, label=example["class_name"]))
 
 
 def mask_files(example: Example, names: Names) -> Export:
     """Images and masks of equal names, `images/a.jpg` and `masks/a.png`."""
-    suffix, content = _image(example)
-    path = names.unique(safe_path(example["key"]) + _copy(example))
+    suffix, content = image_file(example)
+    path = names.unique(safe_path(example["key"]) + copy_suffix(example))
     image, mask = f"images/{path}{suffix}", f"masks/{path}.png"
-    return Export(files={image: content, mask: _mask(example)}, line=_line(example, image=image, mask=mask))
+    return Export(files={image: content, mask: _mask(example)}, line=line_of(example, image=image, mask=mask))
 
 
 def multilabel_files(example: Example, names: Names) -> Export:
     """Images alone, `images/a.jpg`: their labels are in the table."""
-    suffix, content = _image(example)
-    image = f"images/{names.unique(safe_path(example['key']) + _copy(example))}{suffix}"
+    suffix, content = image_file(example)
+    image = f"images/{names.unique(safe_path(example['key']) + copy_suffix(example))}{suffix}"
     labels = SEPARATOR.join(example["class_names"])
-    return Export(files={image: content}, line=_line(example, image=image, labels=labels))
+    return Export(files={image: content}, line=line_of(example, image=image, labels=labels))
 
 
 Layout = Callable[[Example, Names], Export]
@@ -66,11 +66,12 @@ FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
 }
 
 
-def _line(example: Example, **columns: str) -> dict[str, Any]:
+def line_of(example: Example, **columns: str | int) -> dict[str, Any]:
+    """Return a line of the table: the columns given, and which draw of which source it is."""
     return {**columns, **{name: example[name] for name in ("key", "copy", "seed", "variant")}}
 
 
-def _image(example: Example) -> tuple[str, bytes]:
+def image_file(example: Example) -> tuple[str, bytes]:
     """Return suffix and content: the stored bytes where they are a file."""
     if example["format"] == "raw":
         return ".png", encode_image(example["image"], "png", 95)
@@ -82,5 +83,6 @@ def _mask(example: Example) -> bytes:
     return encode_mask(example["mask"], "png") if example["mask_format"] == "raw" else content
 
 
-def _copy(example: Example) -> str:
+def copy_suffix(example: Example) -> str:
+    """Return what tells the copies of a rare class apart."""
     return f"-copy{example['copy']}" if example["copy"] else ""

@@ -1,10 +1,11 @@
 """PNGs of curves, scores and predictions. The one package that owns matplotlib.
 
-figures ◄ {curves, labels, samples, scores, predictions}
+figures ◄ {curves, labels, samples, scores, predictions};  predictions ◄ boxes
 """
 
 from __future__ import annotations
 
+from train.pictures.boxes import draw_boxes, draw_predicted_boxes, lay_boxes
 from train.pictures.curves import draw_curves
 from train.pictures.figures import class_colors
 from train.pictures.labels import draw_labels
@@ -17,13 +18,16 @@ __all__ = [
     "Prediction",
     "Sample",
     "class_colors",
+    "draw_boxes",
     "draw_classes",
     "draw_confusion",
     "draw_curves",
     "draw_ious",
     "draw_labels",
     "draw_masks",
+    "draw_predicted_boxes",
     "draw_predicted_classes",
     "draw_predicted_masks",
+    "lay_boxes",
     "lay_over",
 ]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from train.pictures.figures import add_legend, class_colors, color_mask, new_figure, shorten, show, to_png
 
-__all__ = ["Prediction", "draw_predicted_classes", "draw_predicted_masks", "lay_over"]
+__all__ = ["Prediction", "draw_predicted_classes", "draw_predicted_masks", "grid_of", "lay_over"]
 
 OPACITY = 0.5  # of the colours over an image
 
@@ -23,19 +23,21 @@ class Prediction:
     Attributes:
         name: Of the file.
         image: uint8 [H, W, C], as the model got it.
-        mask: Class ids [H, W]; None when classes are predicted.
+        mask: Class ids [H, W]; None when other things are predicted.
+        boxes: float [found, 6]: xyxy in pixels of the image, score, label; None when other things are predicted.
         text: What was predicted, in words; empty for masks.
     """
 
     name: str
     image: npt.NDArray[np.uint8]
     mask: npt.NDArray[Any] | None = None
+    boxes: npt.NDArray[Any] | None = None
     text: str = ""
 
 
 def draw_predicted_classes(predictions: Sequence[Prediction]) -> bytes:
     """Draw a grid of images, each with its file's name and what was predicted."""
-    figure, cells = _grid(predictions, columns=6)
+    figure, cells = grid_of(predictions, columns=6)
     for axes, prediction in zip(cells, predictions, strict=False):
         show(axes, prediction.image)
         axes.set_title(prediction.text, fontsize=10)
@@ -45,7 +47,7 @@ def draw_predicted_classes(predictions: Sequence[Prediction]) -> bytes:
 
 def draw_predicted_masks(predictions: Sequence[Prediction], class_names: Sequence[str]) -> bytes:
     """Draw a grid of images, each beside itself with its mask laid over."""
-    figure, cells = _grid(predictions, columns=3, num_each=2)
+    figure, cells = grid_of(predictions, columns=3, num_each=2)
     pairs = cells.reshape(-1, 2)
     masks = [prediction.mask for prediction in predictions if prediction.mask is not None]
     for (left, right), prediction, mask in zip(pairs, predictions, masks, strict=False):
@@ -63,12 +65,15 @@ def lay_over(image: npt.NDArray[np.uint8], mask: npt.NDArray[Any], num_classes: 
     return np.asarray(mixed.round().astype(np.uint8))
 
 
-def _grid(predictions: Sequence[Prediction], *, columns: int, num_each: int = 1) -> tuple[Any, npt.NDArray[Any]]:
+def grid_of(
+    predictions: Sequence[Prediction], *, columns: int, num_each: int = 1, width: float = 2.1
+) -> tuple[Any, npt.NDArray[Any]]:
     """Return a figure and its axes, row by row; those that stay empty are switched off."""
     columns = min(columns, len(predictions))
     rows = -(-len(predictions) // columns)
-    height, width = predictions[0].image.shape[:2]
-    figure = new_figure(max(2.1 * columns * num_each, 4.2), (min(4.0, 1.9 * height / width) + 0.65) * rows + 0.5)
+    shape = predictions[0].image.shape
+    height = min(4.0, (width - 0.2) * shape[0] / shape[1]) + 0.65
+    figure = new_figure(max(width * columns * num_each, 4.2), height * rows + 0.5)
     cells = figure.subplots(rows, columns * num_each, squeeze=False).ravel()
     for axes in cells[len(predictions) * num_each :]:
         axes.set_axis_off()

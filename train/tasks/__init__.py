@@ -5,13 +5,15 @@ from __future__ import annotations
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError
 from train.tasks.classify import Classify
+from train.tasks.detect import Detect
 from train.tasks.multilabel import MultiLabel
 from train.tasks.segment import Segment
 from train.tasks.task import Task, name_classes
 
 __all__ = ["Task", "activation_of", "make_task", "name_classes"]
 
-KINDS: tuple[type[Task], ...] = (Classify, MultiLabel, Segment)
+KINDS: tuple[type[Task], ...] = (Classify, MultiLabel, Segment, Detect)
+LEARNT = "classes, labels, masks and boxes"
 
 
 def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
@@ -27,18 +29,9 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
     for kind in KINDS:
         if kind.target == manifest.target.kind:
             return kind.of(manifest, ignore_class)
-    if manifest.target.kind == "boxes":
-        raise DatasetError(
-            f"{manifest.name}: train fit learns classes, labels and masks, and this dataset has boxes: read it with "
-            "precompute.load, and train a detector of your own."
-        )
-    if manifest.target.kind == "keypoints":
-        raise DatasetError(
-            f"{manifest.name}: train fit learns classes, labels and masks, and this dataset has keypoints: read it "
-            "with precompute.load, and train a pose estimator of your own."
-        )
     raise DatasetError(
-        f"{manifest.name}: train fit learns classes, labels and masks; the dataset has {manifest.target.kind!r}."
+        f"{manifest.name}: train fit learns {LEARNT}; the dataset has {manifest.target.kind}: read it with "
+        "precompute.load, and train in a loop of your own."
     )
 
 

@@ -11,7 +11,7 @@ from precompute.errors import PrecomputeError
 from train.tasks.backbones import check_backbone, family_of, make_backbone, preprocess
 from train.tasks.unet import margins_of, two_convolutions
 
-__all__ = ["PREFIX", "make_backbone_unet"]
+__all__ = ["PREFIX", "make_backbone_unet", "make_encoder"]
 
 PREFIX = "unet-"  # before the network's name in --model
 STRIDES = (2, 4, 8, 16)  # where the way up takes what the way down has seen; the last features are at 32
@@ -36,7 +36,7 @@ def make_backbone_unet(
     images = keras.Input(shape, dtype="uint8", name="image")
     margins = [margins_of(size, 32) for size in shape[:2]]
     padded = (shape[0] + sum(margins[0]), shape[1] + sum(margins[1]), shape[2])
-    encoder = _make_encoder(name, padded, weights)
+    encoder = make_encoder(name, padded, weights)
     *skips, x = encoder(layers.ZeroPadding2D(margins, name="pad")(preprocess(images, family_of(name))))
     for level, skip in reversed(list(enumerate([None, *skips]))):
         channels = base_channels << level
@@ -49,7 +49,7 @@ def make_backbone_unet(
     return keras.Model(images, logits, name=PREFIX + name)
 
 
-def _make_encoder(name: str, shape: tuple[int, int, int], weights: str) -> Any:
+def make_encoder(name: str, shape: tuple[int, int, int], weights: str) -> Any:
     """Return the network with its features at strides 2, 4, 8, 16 and 32 as outputs."""
     network = make_backbone(name, shape, weights)
     last = {

@@ -113,6 +113,23 @@ class Task(abc.ABC):
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
         """Return a PNG of how well each class does, from `summarize`'s result."""
 
+    def pack(self, targets: Any, weights: Any = None) -> tuple[Any, ...]:
+        """Return targets as the loss takes them, one tensor, and weights if they are not part of it.
+
+        Args:
+            targets: As `precompute.load` gives them.
+            weights: Likewise; None without class weights.
+        """
+        return (targets,) if weights is None else (targets, weights)
+
+    def class_ids(self, targets: Any) -> Any:
+        """Return the class ids that packed targets hold, a tensor of a tensor."""
+        return targets
+
+    def add_counts(self, counts: Counts, found: Counts) -> Counts:
+        """Return what `count` found in some batches together with what it found in the next one."""
+        return {name: counts[name] + value if name in counts else value for name, value in found.items()}
+
     def count(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> Counts:
         """Count what the scores of a batch follow from: the confusion matrix."""
         confusion = count_confusion(
