@@ -14,6 +14,7 @@ from precompute.mask_colors import read_mask_colors
 
 __all__ = [
     "MOST_COPIES",
+    "TABLE_OPTIONS",
     "BuildOptions",
     "check_seed",
     "parse_bytes",
@@ -25,6 +26,18 @@ __all__ = [
 BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
 MASK_FILLS = ("ignore", "as-written")
+TARGETS = ("auto", "none")
+TABLE_OPTIONS = (
+    "root",
+    "image_column",
+    "mask_column",
+    "label_column",
+    "label_columns",
+    "label_separator",
+    "split_column",
+    "group_column",
+    "key_column",
+)
 ENCODINGS = ("jpeg", "png", "raw")
 
 
@@ -179,6 +192,34 @@ class BuildOptions:
         "of YOLO txt, or YOLO's data.yaml",
         metavar="PATH",
     )
+    root: str | None = _option(
+        None, "tables: folder that their paths start from; default: the folder that the table lies in", metavar="DIR"
+    )
+    image_column: str | None = _option(
+        None, "tables: column of the images; default: by its name, such as image, path, filename", metavar="NAME"
+    )
+    mask_column: str | None = _option(None, "tables: column of the masks; default: mask …", metavar="NAME")
+    label_column: str | None = _option(
+        None, "tables: column of the class, or of several labels; default: label, class, category …", metavar="NAME"
+    )
+    label_columns: list[str] | None = _option(
+        None, "tables: columns of 0 and 1, one for each label, separated by commas", parse=_names, metavar="NAMES"
+    )
+    label_separator: str | None = _option(
+        None, "tables: what stands between several labels in one cell, such as '|'", metavar="TEXT"
+    )
+    split_column: str | None = _option(
+        None, "tables: column of train, validation, test; default: split, subset …; '' for none", metavar="NAME"
+    )
+    group_column: str | None = _option(
+        None, "tables: column of the groups that splits never tear apart; default: group; '' for none", metavar="NAME"
+    )
+    key_column: str | None = _option(
+        None, "tables: column of the keys; default: key, else the image's path without its extension", metavar="NAME"
+    )
+    target: str = _option(
+        "auto", "none: images alone, for training without labels; auto: what the sources have", choices=TARGETS
+    )
     drop_empty: bool = _option(False, "leave out images that have no boxes; they are kept by default")
     min_visibility: float = _option(
         0.0, "boxes: share of its area that each transform must leave of a box, 0 to 1, or it falls out", parse=float
@@ -245,6 +286,7 @@ class BuildOptions:
             if getattr(self, name) is not None and not self.dry_run:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
         self._check_choice("image_format", ENCODINGS)
+        self._check_choice("target", TARGETS)
         self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)
         self._check_choice("check", ("sizes", "full"))

@@ -41,7 +41,7 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
         "dataset_info.json": dump(_dataset_info(manifest, row_files)),
         "features.json": dump(_features_dict(_features(manifest.image, manifest.target))),
     }
-    if manifest.target.kind != "mask" and _names_survive(manifest.target):
+    if manifest.target.kind not in ("mask", "image") and _names_survive(manifest.target):
         # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
         key = BOX_LABEL_KEY if manifest.target.kind == "boxes" else LABEL_KEY
         files[f"{key.replace('/', '.')}.labels.txt"] = _lines(manifest.target.class_names)
@@ -107,7 +107,7 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
         features |= {BOX_LABEL_KEY: _sequence(label), "image/object/class/text": _sequence(_text())}
         features |= dict.fromkeys(BOX_FLOATS, _sequence(_scalar("float32")))
         features |= dict.fromkeys(BOX_FLAGS, _sequence(_scalar()))
-    else:
+    elif target.kind == "mask":
         shape = (image.height, image.width, 1)
         features["image/segmentation/class/encoded"] = _picture(
             target.encoding or "png", target.dtype or "uint8", shape

@@ -199,9 +199,9 @@ ALLOWED = {
     "loading": "dataset errors storage",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "mask_colors": "errors",
-    "record": "boxes dataset errors mask_colors storage",
+    "record": "boxes dataset errors mask_colors storage text",
     "options": "errors mask_colors",
-    "sources": "boxes dataset errors options storage",
+    "sources": "boxes dataset errors options storage text",
     "plan": "boxes dataset errors options record sources storage text",
     "reading": "dataset errors record storage",
     "remake": "dataset errors plan record storage",
@@ -230,6 +230,7 @@ OWNERS = {
     "matplotlib": {"train"},
     "distributed": {"precompute.run"},
     "fsspec": {"precompute.storage"},
+    "pyarrow": {"precompute.sources"},
 }
 
 

@@ -54,7 +54,8 @@ class Target:
     """What records are labelled with.
 
     Attributes:
-        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"`` or ``"boxes"``.
+        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"``, ``"boxes"``, or ``"image"``:
+            images alone.
         num_classes: Number of classes; for masks one more than the largest class id.
         class_names: Name of each class; may be empty for masks.
         encoding: Of masks: ``"png"`` or ``"raw"``; else None.

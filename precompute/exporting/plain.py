@@ -60,9 +60,16 @@ def multilabel_files(example: Example, names: Names) -> Export:
     return Export(files={image: content}, line=_line(example, image=image, labels=labels))
 
 
+def image_files(example: Example, names: Names) -> Export:
+    """Images alone, `images/a.jpg`."""
+    suffix, content = _image(example)
+    image = f"images/{names.unique(safe_path(example['key']) + _copy(example))}{suffix}"
+    return Export(files={image: content}, line=_line(example, image=image))
+
+
 Layout = Callable[[Example, Names], Export]
 FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
-    "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files},
+    "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files, "image": image_files},
 }
 
 

@@ -14,7 +14,7 @@ __all__ = ["batch_parser"]
 
 
 def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function from encoded records, string [B], to images, targets and keys.
+    """Return a function from encoded records, string [B], to images, targets (none where images are alone) and keys.
 
     Boxes come in parts, dense and in pixels, whatever is handed out in the end (see `precompute.loading.boxes`).
     """
@@ -28,7 +28,7 @@ def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Cal
     elif box_format is not None:
         box_spec, parse_boxes = box_parser(manifest, box_format)
         spec |= box_spec
-    else:
+    elif target.kind == "mask":
         spec["image/segmentation/class/encoded"] = tf.io.FixedLenFeature([], tf.string)
     shape = (image.height, image.width, image.channels)
     decode_image = _decoder(image.encoding, shape, tf.uint8)
@@ -37,6 +37,8 @@ def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Cal
     def parse(records: Any) -> tuple[Any, ...]:
         features = tf.io.parse_example(records, spec)
         images = decode_image(features["image/encoded"])
+        if target.kind == "image":
+            return images, features["augment/key"]
         if target.kind == "class":
             labels = features["image/class/label"]
         elif target.kind == "multilabel":

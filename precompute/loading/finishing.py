@@ -26,7 +26,7 @@ def batch_finisher(
     normalize: bool,
     with_keys: bool,
     box_format: BoxFormat | None = None,
-) -> Callable[..., tuple[Any, ...]]:
+) -> Callable[..., Any]:
     """Return a function from epoch, batch number, images, targets and keys to what `load` hands out.
 
     Raises:
@@ -40,7 +40,7 @@ def batch_finisher(
 
     def finish(epoch: Any, batch: Any, images: Any, *targets_and_keys: Any) -> tuple[Any, ...]:
         *parts, keys = targets_and_keys
-        targets: Any = parts[0] if box_format is None else dict(zip(PARTS, parts, strict=True))
+        targets: Any = (parts or [None])[0] if box_format is None else dict(zip(PARTS, parts, strict=True))
         if steps:
             key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
             active = True if clean_from is None else epoch < clean_from
@@ -50,10 +50,13 @@ def batch_finisher(
                 targets = moves.pixels(targets)
             elif box_format is not None:
                 targets = move_boxes(targets, moves)
-        handed_out = [scale(images), targets if box_format is None else hand_out(targets, box_format, **size)]
+        handed_out = [scale(images)]
+        if manifest.target.kind != "image":
+            handed_out.append(targets if box_format is None else hand_out(targets, box_format, **size))
         if weigh is not None:
             handed_out.append(weigh(targets))
-        return (*handed_out, keys) if with_keys else tuple(handed_out)
+        handed_out += [keys] if with_keys else []
+        return tuple(handed_out) if len(handed_out) > 1 else handed_out[0]
 
     return finish
 
@@ -64,6 +67,8 @@ def _weigher(target: Target, class_weights: Sequence[float]) -> Callable[[Any], 
     Of class ids: 0 for the ignore class, and for ids that are no class. Of labels: 1 for those that are not there. Of
     boxes: 0 for padding.
     """
+    if target.kind == "image":
+        raise UsageError("class_weights: the dataset holds images alone, of no classes.")
     weights = [float(weight) for weight in class_weights]
     if len(weights) != target.num_classes or min(weights) < 0:
         raise UsageError(

@@ -128,7 +128,7 @@ def load(
         1 for each label that is there; or uint8 [B, H, W] class ids (int32 with more than 256 classes); or of boxes a
         dictionary: ``boxes`` float32 [B, N, 4], 0 where there is padding; ``labels`` int64 [B, N], −1 there; ``mask``
         bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]. Ragged, N differs from image to image, and
-        there is no ``mask``. Its cardinality is known.
+        there is no ``mask``. Of images alone: image, no tuple. Its cardinality is known.
 
     Raises:
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.

@@ -56,6 +56,8 @@ def _target(found: Inspection) -> str:
         rules = [f", {name} {pixels[name]:g}" for name in ("min_visibility", "min_area") if name in pixels]
         most = found.manifest.most_boxes
         return f"boxes of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
+    if target.kind == "image":
+        return "none: images alone"
     if target.kind == "multilabel":
         return f"any number of {target.num_classes} labels an image"
     names = f": {', '.join(target.class_names)}" if target.class_names else ""

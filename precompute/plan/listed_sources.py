@@ -64,7 +64,7 @@ def sources_of_listing(listing: Mapping[str, Listing], root: str | None, class_n
         keys=Texts(column("sorted_keys")),
         images=Texts(column("images")),
         masks=Texts(mask for mask in column("masks") if mask) if masked else None,
-        labels=None if no_label else [label for label in labels if isinstance(label, int)],
+        labels=None if no_label else [label for label in labels if isinstance(label, int)] or None,
         label_sets=label_sets or None,
         boxes=boxes,
         splits=[of_split[number][0] for number in numbers],

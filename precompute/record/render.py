@@ -40,7 +40,7 @@ class RecordSpec:
         width: Likewise.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
         quality: Of JPEG, 1 to 100.
-        kind: ``"class"``, ``"multilabel"``, ``"mask"`` or ``"boxes"``.
+        kind: ``"class"``, ``"multilabel"``, ``"mask"``, ``"boxes"`` or ``"image"``.
         class_names: Name of each class index; empty for masks without names.
         mask_map: Id in the file → class id.
         mask_offset: Added to the ids in the file that the map does not name.

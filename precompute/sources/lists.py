@@ -29,7 +29,7 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
     """Check sources and put them into columns, sorted by key.
 
     Args:
-        sources: All with a label, all with a list of labels, all with a mask, or all with a list of boxes.
+        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, or all alone.
         class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
 
     Raises:
@@ -84,7 +84,8 @@ def from_lists(
 
     Args:
         images: Paths of the image files.
-        labels: Class names or class indices, or for each image a list, tuple or set of them; this, `masks` or `boxes`.
+        labels: Class names or class indices, or for each image a list, tuple or set of them; this, `masks`, `boxes`, or
+            none of them for images alone.
         masks: Paths of the mask files.
         boxes: For each image a list of boxes as `Source` has them.
         splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
@@ -97,10 +98,10 @@ def from_lists(
         SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
     """
     targets = [name for name, given in (("labels", labels), ("masks", masks), ("boxes", boxes)) if given is not None]
-    if len(targets) != 1:
+    if len(targets) > 1:
         raise UsageError(
-            f"Expected labels, masks or boxes beside images, got {'both ' if targets else 'neither'}"
-            f"{' and '.join(targets)}: labels for classification, masks for segmentation, boxes for detection."
+            f"Expected labels, masks or boxes beside images, got both {' and '.join(targets)}: labels for "
+            "classification, masks for segmentation, boxes for detection, none of them for images alone."
         )
     columns = {
         "images": images,
@@ -182,12 +183,15 @@ def _check_unique(items: list[Source]) -> None:
 
 
 def _check_target(items: list[Source]) -> str:
-    """Return what all sources have: ``"mask"``, ``"label"`` or ``"boxes"``."""
+    """Return what all sources have: ``"mask"``, ``"label"`` or ``"boxes"``; ``"nothing"`` where images are alone."""
     targets = [[name for name in TARGETS if getattr(item, name) is not None] for item in items]
+    if not any(targets):
+        return "nothing"
     wrong = [repr(item.key) for item, found in zip(items, targets, strict=True) if len(found) != 1]
     if wrong:
         raise UsageError(
-            f"Expected a mask, a label or a list of boxes, not both and not neither, for:\n{first_few(wrong)}"
+            "Expected a mask, a label or a list of boxes, not both, and not neither unless all images are alone, for:"
+            f"\n{first_few(wrong)}"
         )
     of_kind: dict[str, list[str]] = {}
     for item, (name,) in zip(items, targets, strict=True):

@@ -18,12 +18,12 @@ __all__ = ["SPLITS", "Source", "Sources"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One original: an image with its label, labels, mask or boxes.
+    """One original: an image with its label, labels, mask or boxes, or alone.
 
     Attributes:
         key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
         image: Path of the image file, or its URL in an object store.
-        mask: Path of the mask file, the class id in each pixel; None when there is a label instead.
+        mask: Path of the mask file, the class id in each pixel; None when there is a label instead, or nothing.
         label: Class name, or class index into ``class_names``; a list, tuple or set of them, which may be empty, where
             images have several labels; None when there is a mask instead.
         split: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
@@ -55,7 +55,7 @@ class Sources:
         keys: Unique, sorted.
         images: Paths, posix, below `root` (absolute when `root` is None).
         masks: Likewise, or None when the target is a class.
-        labels: Class index of each source into `class_names`, or None when it has none or several.
+        labels: Class index of each source into `class_names`, or None when they have none or several.
         label_sets: Class indices of each source, sorted, or None when it has one class or a mask.
         boxes: Of all sources, or None when they have a class, labels or a mask.
         splits: One of SPLITS or None for each source.
@@ -87,12 +87,14 @@ class Sources:
 
     @property
     def kind(self) -> str:
-        """The target that all sources have: ``"boxes"``, ``"mask"``, ``"multilabel"`` or ``"class"``."""
+        """The target of all sources: ``"boxes"``, ``"mask"``, ``"multilabel"``, ``"class"``; ``"image"``: none."""
         if self.boxes is not None:
             return "boxes"
         if self.masks is not None:
             return "mask"
-        return "class" if self.label_sets is None else "multilabel"
+        if self.label_sets is not None:
+            return "multilabel"
+        return "image" if self.labels is None else "class"
 
     def label(self, i: int) -> Label | None:
         """Return the class or the classes of a source; None when it has a mask or boxes."""

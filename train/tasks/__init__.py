@@ -32,6 +32,11 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
             f"{manifest.name}: train fit learns classes, labels and masks, and this dataset has boxes: read it with "
             "precompute.load, and train a detector of your own."
         )
+    if manifest.target.kind == "image":
+        raise DatasetError(
+            f"{manifest.name}: train fit learns classes, labels and masks, and this dataset holds images alone: read "
+            "it with precompute.load, and train a model of your own."
+        )
     raise DatasetError(
         f"{manifest.name}: train fit learns classes, labels and masks; the dataset has {manifest.target.kind!r}."
     )
