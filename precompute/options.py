@@ -37,6 +37,8 @@ TABLE_OPTIONS = (
     "split_column",
     "group_column",
     "key_column",
+    "weight_column",
+    "extra_columns",
 )
 ENCODINGS = ("jpeg", "png", "raw")
 
@@ -216,6 +218,15 @@ class BuildOptions:
     )
     key_column: str | None = _option(
         None, "tables: column of the keys; default: key, else the image's path without its extension", metavar="NAME"
+    )
+    weight_column: str | None = _option(
+        None, "tables: column of what each source counts in training; default: sample_weight", metavar="NAME"
+    )
+    extra_columns: list[str] | None = _option(
+        None,
+        "tables: columns that travel along unchanged, numbers or texts, separated by commas",
+        parse=_names,
+        metavar="NAMES",
     )
     target: str = _option(
         "auto", "none: images alone, for training without labels; auto: what the sources have", choices=TARGETS

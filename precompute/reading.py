@@ -68,6 +68,8 @@ def read(
           [N]; `class_names`: list of str; `crowd`, `difficult`, `truncated`: bool [N].
         - image: nothing else.
 
+        Where sources have them: `weight`: float; `extra`: dictionary of int, float (as float32 keeps it) or str.
+
         Arrays are writeable and belong to the caller. `precompute.inspect(path)` has what all examples share:
         `manifest.target` (number and names of classes, ignore class), `manifest.image` (size), and for each split the
         rows and how many examples they hold.

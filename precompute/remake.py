@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -80,6 +81,7 @@ class Remaker:
         image = self._source_path(entry["image"])
         mask = self._source_path(entry["mask"]) if "mask" in entry else None
         source = decode_source(key, image, mask, label_of(entry), self._spec, boxes_of_entry(entry))
+        source = replace(source, extra=entry.get("extra"))
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
         if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):

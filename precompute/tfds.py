@@ -20,6 +20,7 @@ __all__ = ["tfds_files"]
 
 FEATURES = "tensorflow_datasets.core.features"
 LABEL_KEY = "image/class/label"
+WEIGHT_KEY = "augment/weight"
 BOX_LABEL_KEY = "image/object/class/label"
 BOX_FLOATS = (*(f"image/object/bbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax")), "image/object/area")
 BOX_FLAGS = ("image/object/is_crowd", "image/object/difficult", "image/object/truncated")
@@ -39,7 +40,7 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
     """
     files = {
         "dataset_info.json": dump(_dataset_info(manifest, row_files)),
-        "features.json": dump(_features_dict(_features(manifest.image, manifest.target))),
+        "features.json": dump(_features_dict({**_features(manifest.image, manifest.target), **_extra(manifest.extra)})),
     }
     if manifest.target.kind not in ("mask", "image") and _names_survive(manifest.target):
         # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
@@ -114,6 +115,11 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
         )
         features["image/segmentation/class/format"] = _text()
     return features
+
+
+def _extra(types: Mapping[str, str]) -> dict[str, Json]:
+    kinds = {"int": _scalar(), "float": _scalar("float32"), "text": _text()}
+    return {WEIGHT_KEY if name == "weight" else f"extra/{name}": kinds[kind] for name, kind in types.items()}
 
 
 def _features_dict(features: dict[str, Json]) -> Json:

@@ -201,6 +201,12 @@ class Manifest:
         counts = BoxCounts.total(row.boxes for split in self.splits.values() for row in split.rows)
         return 0 if counts is None else counts.most_boxes
 
+    @property
+    def extra(self) -> dict[str, str]:
+        """Name → type (int, float, text) of what each record has beside image and target; weight is one of them."""
+        types: dict[str, str] = self.settings["dataset"].get("extra", {})
+        return types
+
     def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
         """Return where the shard of one block in one row lies."""
         num_blocks = self.splits[split].num_blocks

@@ -74,7 +74,9 @@ FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
 
 
 def _line(example: Example, **columns: str) -> dict[str, Any]:
-    return {**columns, **{name: example[name] for name in ("key", "copy", "seed", "variant")}}
+    line = {**columns, **{name: example[name] for name in ("key", "copy", "seed", "variant")}}
+    line |= {"sample_weight": example["weight"]} if "weight" in example else {}
+    return line | {f"extra_{name}" if name in line else name: value for name, value in example.get("extra", {}).items()}
 
 
 def _image(example: Example) -> tuple[str, bytes]:

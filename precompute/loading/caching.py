@@ -97,7 +97,7 @@ def _example_bytes(manifest: Manifest) -> int:
         "boxes": manifest.most_boxes * BOX_BYTES,
         "image": 0,
     }
-    return pixels * image.channels + of_target[target.kind] + KEY_BYTES
+    return pixels * image.channels + of_target[target.kind] + KEY_BYTES * (1 + len(manifest.extra))
 
 
 def _megabytes(num_bytes: int) -> str:

@@ -31,6 +31,8 @@ def _dataset(found: Inspection) -> Iterator[str]:
     yield f"{manifest.name}, generation {manifest.generation}, in {found.out}"
     yield _labelled("images", f"{image.height}×{image.width} (height × width), {image.channels} channels, {encoding}")
     yield _labelled("target", _target(found))
+    if manifest.extra:
+        yield _labelled("extra", ", ".join(f"{name} ({kind})" for name, kind in manifest.extra.items()))
     yield _labelled("sources", _sources(found))
     yield _labelled("one epoch", _epoch(found))
     settings = manifest.settings["dataset"]

@@ -99,7 +99,7 @@ def make_settings(
         more = ("mask_offset", "mask_colors")  # named only where they are set: format 1.0 did not know them
         pixels |= {name: getattr(options, name) for name in more if getattr(options, name)}
     pixels |= {name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)}  # likewise
-    dataset = {
+    dataset: dict[str, Any] = {
         "root": None if sources.root is None else str(sources.root),
         "validation_split": options.validation_split,
         "test_split": options.test_split,
@@ -123,6 +123,8 @@ def make_settings(
         "group_by",
     )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
+    if sources.extra is not None:  # likewise
+        dataset["extra"] = {name: column.type for name, column in sources.extra.items()}
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
     return settings
 

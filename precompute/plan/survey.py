@@ -6,7 +6,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:
     """
     mask = None if sources.masks is None else sources.path(sources.masks[i])
     image, label, boxes = sources.path(sources.images[i]), sources.label(i), sources.boxes_of(i)
-    return decode_source(sources.keys[i], image, mask, label, spec, boxes)
+    return replace(decode_source(sources.keys[i], image, mask, label, spec, boxes), extra=sources.extra_of(i))
 
 
 @dataclass(frozen=True, kw_only=True)

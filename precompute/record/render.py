@@ -6,6 +6,7 @@ The task, the preview, verification and making one record again all call it, so 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
 from precompute.record.box_features import box_features
 from precompute.record.example import Value, encode_example
+from precompute.record.extra_features import extra_features
 from precompute.record.mask_files import UnlistedColors, changed_ids, ids_of_colors
 from precompute.record.mask_ids import AllowedIds, UnknownIds
 from precompute.record.pipeline import Pipeline, Target
@@ -85,6 +87,7 @@ class Decoded:
         mask_sha256: Of the mask file's bytes, or None.
         boxes: Around its objects, or None.
         full_size: Height and width of a source that was shrunk, before that; None for others.
+        extra: Weight and extra values by name, which travel along; None without.
     """
 
     key: str
@@ -96,6 +99,7 @@ class Decoded:
     mask_sha256: str | None
     boxes: Boxes | None = None
     full_size: tuple[int, int] | None = None
+    extra: Mapping[str, Any] | None = None
 
     @property
     def target(self) -> Target:
@@ -239,6 +243,8 @@ def encode_record(
         "image/source_id": str(source_id(source.key)).encode(),
         "image/width": image.shape[1],
     }
+    if source.extra is not None:
+        features |= extra_features(source.extra)
     if isinstance(source.label, int):
         features["image/class/label"] = source.label
         features["image/class/text"] = spec.class_names[source.label].encode()

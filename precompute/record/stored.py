@@ -17,6 +17,7 @@ from precompute.errors import DatasetError
 from precompute.record.box_features import LABEL_KEY as BOX_LABEL_KEY
 from precompute.record.box_features import decode_boxes
 from precompute.record.example import decode_example
+from precompute.record.extra_features import decode_extra, extra_difference
 
 __all__ = ["decode_record", "difference"]
 
@@ -38,7 +39,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
         `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `seed`, `variant` (−1 in the original row), `copy`
         and `source_id` (int), `format` (str) and `encoded` (bytes), of the image; then `label` (int) and `class_name`
         (str), or `labels` (list of int) and `class_names` (list of str), or `mask` (uint8 or uint16 [H, W], class ids)
-        with `mask_format` and `mask_encoded`, or what `decode_boxes` returns.
+        with `mask_format` and `mask_encoded`, or what `decode_boxes` returns; and what `decode_extra` returns.
 
     Raises:
         DatasetError: It is not a record of this format, or its image or mask cannot be decoded.
@@ -67,6 +68,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
     elif "image/class/label" in features:
         example["label"] = _integer(features, "image/class/label")
         example["class_name"] = _text(features, "image/class/text")
+    example |= decode_extra(features)
     if BOX_LABEL_KEY in features:
         example |= decode_boxes(features, height=shape[0], width=shape[1])
     if "image/segmentation/class/encoded" in features:
@@ -85,6 +87,9 @@ def difference(example: Example, manifest: Manifest) -> str | None:
         return f"its image is {_shown(example['image'].shape)}, expected {_shown(expected)}"
     if example["format"] != image.encoding:
         return f"its image is stored as {example['format']}, expected {image.encoding}"
+    other = extra_difference(example, manifest.extra)
+    if other:
+        return other
     if target.kind == "mask":
         return _mask_difference(example.get("mask"), manifest)
     if target.kind == "multilabel":

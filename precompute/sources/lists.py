@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.box_lists import boxes_of_python
 from precompute.sources.checks import check_class_names, check_keys
+from precompute.sources.extra_lists import extra_rows, extras_of_sources
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.source import SPLITS, Source, Sources
 from precompute.sources.texts import Texts
@@ -64,6 +65,7 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
         groups=None if all(group is None for group in groups) else groups,
         num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
         boxes=None if boxes is None else boxes.column,
+        extra=extras_of_sources(items),
         class_names=(names or []) if found is None else found.names,
         notes=[] if found is None else found.notes,
     )
@@ -78,6 +80,8 @@ def from_lists(
     splits: Iterable[str | None] | None = None,
     groups: Iterable[str | int | None] | None = None,
     keys: Iterable[str] | None = None,
+    weights: Iterable[float] | None = None,
+    extra: Mapping[str, Iterable[Any]] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Sources:
     """Make sources of lists of equal length: the i-th entry of each belongs to the i-th image.
@@ -91,6 +95,8 @@ def from_lists(
         splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         groups: Sources of one group always share a split; None when a source stands alone.
         keys: Stable names; when left out, each image's path below the folder that all share, without its extension.
+        weights: What each counts in training, 0 or more.
+        extra: Name → values that travel along unchanged: whole numbers, numbers or texts.
         class_names: As for `from_iterable`.
 
     Raises:
@@ -111,6 +117,8 @@ def from_lists(
         "splits": splits,
         "groups": groups,
         "keys": keys,
+        "weights": weights,
+        "extra": extra_rows(extra),
     }
     lists = {name: _as_list(name, column) for name, column in columns.items() if column is not None}
     _check_lengths(lists)
@@ -124,6 +132,8 @@ def from_lists(
         "splits": "split",
         "groups": "group",
         "keys": "key",
+        "weights": "weight",
+        "extra": "extra",
     }
     rows = zip(*lists.values(), strict=True)
     names = [fields[name] for name in lists]

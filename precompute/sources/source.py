@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, repeat
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import SPLITS, Label
+from precompute.sources.extras import Extras, extras_of, take_extras
 from precompute.storage.paths import as_path
 
 __all__ = ["SPLITS", "Source", "Sources"]
@@ -32,6 +33,8 @@ class Source:
             ``"truncated"`` or a list of these as a sixth entry; pixels of the image as it is shown upright, counted by
             edges: 0 is the left edge of the first pixel, the image's width the right edge of the last. An empty list
             for an image without objects; None when the sources have no boxes.
+        weight: What it counts in training, 0 or more; for all sources or for none.
+        extra: Values that travel along unchanged, by name: `int`, `float` or `str`; the same names for all sources.
     """
 
     key: str
@@ -41,6 +44,8 @@ class Source:
     split: str | None = None
     group: str | None = None
     boxes: Sequence[Sequence[Any]] | None = None
+    weight: float | None = None
+    extra: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,7 @@ class Sources:
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus that of the mask file.
         copies: Places of each source in every row, or None when each has one.
+        extra: Weight and extra values of each source, or None when there are none.
         class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
         strangers: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         notes: What the user should hear about how the sources were read.
@@ -78,6 +84,7 @@ class Sources:
     groups: list[str | None] | None = None
     num_bytes: Sequence[int] = field(default_factory=list)
     copies: list[int] | None = None
+    extra: Extras | None = None
     class_names: list[str] = field(default_factory=list)
     strangers: int = 0
     notes: list[str] = field(default_factory=list)
@@ -113,6 +120,10 @@ class Sources:
         """Return the boxes of a source; None when it has another target."""
         return None if self.boxes is None else self.boxes.of(i)
 
+    def extra_of(self, i: int) -> dict[str, Any] | None:
+        """Return weight and extra values of a source by their names; None when there are none."""
+        return extras_of(self.extra, i)
+
     def num_copies(self, i: int) -> int:
         """Return how many places a source takes in every row."""
         return 1 if self.copies is None else self.copies[i]
@@ -146,6 +157,7 @@ class Sources:
             groups=None if self.groups is None else [self.groups[i] for i in indices],
             num_bytes=[self.num_bytes[i] for i in indices],
             copies=None if self.copies is None else [self.copies[i] for i in indices],
+            extra=take_extras(self.extra, indices),
             class_names=self.class_names,
             strangers=self.strangers,
             notes=self.notes,

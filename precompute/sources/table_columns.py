@@ -21,6 +21,7 @@ USUAL = {
         "split": "split subset partition",
         "group": "group group_id",
         "key": "key",
+        "weight": "sample_weight sample_weights",  # not weight: that may be a person's
     }.items()
 }
 
@@ -30,8 +31,9 @@ class TableColumns:
     """Names of the columns that are read.
 
     Attributes:
-        image, mask, label, split, group, key: What holds each; None where nothing does.
+        image, mask, label, split, group, key, weight: What holds each; None where nothing does.
         labels: Columns of 0 and 1, one a class, in place of `label`.
+        extra: What travels along unchanged; columns that mean something else may be among them.
         note: What the user should hear of the choice.
     """
 
@@ -41,13 +43,15 @@ class TableColumns:
     split: str | None = None
     group: str | None = None
     key: str | None = None
+    weight: str | None = None
     labels: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
     note: str = ""
 
     def used(self) -> list[str]:
         """Return all of them, each once."""
-        single = [self.image, self.mask, self.label, self.split, self.group, self.key]
-        return list(dict.fromkeys([name for name in single if name is not None] + self.labels))
+        single = [self.image, self.mask, self.label, self.split, self.group, self.key, self.weight]
+        return list(dict.fromkeys([name for name in single if name is not None] + self.labels + self.extra))
 
 
 def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
@@ -59,10 +63,11 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
     told = {role: getattr(options, f"{role}_column") for role in USUAL}
     roles = {role: _find(table, f"{role}_column", name) for role, name in told.items() if name}
     labels = [_find(table, "label_columns", name) for name in options.label_columns or []]
+    extra = [_find(table, "extra_columns", name) for name in options.extra_columns or []]
     taken = {*roles.values(), *labels}
-    for role in ("image", "split", "group", "key"):
-        usual = [] if role in roles or told[role] == "" else _usual(table, role, taken)  # '': no column is meant
-        if usual:
+    for role in ("image", "split", "group", "key", "weight"):
+        no_column = told[role] == ""  # as the user said
+        if role not in roles and not no_column and (usual := _usual(table, role, taken | set(extra))):
             roles[role] = usual[0]
     if "image" not in roles:
         raise UsageError(
@@ -70,15 +75,16 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
             f"{_those(table)}{_no_header(table)}"
         )
     taken |= set(roles.values())
-    target = _target(table, options, roles, labels, taken)
+    target = _target(table, options, roles, labels, taken | set(extra))
     roles = {role: name for role, name in roles.items() if role not in ("mask", "label")} | target
-    chosen = TableColumns(**roles, labels=labels)
+    chosen = TableColumns(**roles, labels=labels, extra=extra)
     return replace(chosen, note=_note(table, chosen, roles))
 
 
 def _note(table: Table, chosen: TableColumns, roles: dict[str, str]) -> str:
     shown = [f"{role}={name}" for role, name in roles.items()]
-    shown += [f"labels={','.join(chosen.labels)}"] if chosen.labels else []
+    several = (("labels", chosen.labels), ("extra", chosen.extra))
+    shown += [f"{what}={','.join(names)}" for what, names in several if names]
     unused = [name or "(without a name)" for name in table.columns if name not in chosen.used()]
     return f"columns: {', '.join(shown)}" + (f"; not used: {', '.join(unused)}" if unused else "") + "."
 

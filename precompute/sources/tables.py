@@ -12,6 +12,14 @@ from typing import Any
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options import BuildOptions
 from precompute.sources.checks import check_class_names, check_keys
+from precompute.sources.extras import (
+    WEIGHT,
+    Extras,
+    check_extra_name,
+    column_of_texts,
+    column_of_values,
+    weights_of,
+)
 from precompute.sources.labels import Classes, LabelSets
 from precompute.sources.source import Sources
 from precompute.sources.split_folders import SPLIT_FOLDERS
@@ -73,6 +81,7 @@ def find_table(path: Path, options: BuildOptions) -> Sources:
         splits=_splits(table, columns.split, cells, len(keys)),
         groups=_groups(table, columns.group, cells),
         num_bytes=num_bytes,
+        extra=_extras(table, columns, cells),
         class_names=(names or []) if classes is None else classes.names,
         notes=[*table.notes, columns.note, *notes, *more, *([] if classes is None else classes.notes)],
     )
@@ -198,3 +207,17 @@ def _groups(table: Table, column: str | None, cells: dict[str, Sequence[Any]]) -
     )
     same: dict[str, str] = {}
     return [same.setdefault(text, text) for text in map(str, cells[column])]
+
+
+def _extras(table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]]) -> Extras | None:
+    extras: Extras = {}
+
+    def where(i: int) -> str:
+        return f"{table.path}: {table.where(i)}"
+
+    if columns.weight is not None:
+        extras[WEIGHT] = weights_of(cells[columns.weight], where)
+    for name in map(check_extra_name, columns.extra):
+        of_cells = column_of_values if table.typed else column_of_texts
+        extras[name] = of_cells(name, cells[name], where)
+    return extras or None
