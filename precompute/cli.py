@@ -21,6 +21,8 @@ PREVIEW_OPTIONS = (
     "pipeline",
     "image_size",
     "max_source_size",
+    "color_mode",
+    "scale",
     "seed",
     "validation_split",
     "test_split",

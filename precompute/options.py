@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from precompute.color_modes import COLOR_MODES, EXPECTED_SCALE, parse_scale
 from precompute.errors import UsageError
 from precompute.mask_colors import read_mask_colors
 
@@ -146,6 +147,13 @@ class BuildOptions:
     )
     image_format: str = _option("jpeg", "encoding of images; masks are always lossless", choices=ENCODINGS)
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
+    color_mode: str = _option("rgb", "channels of images: 1, 3 or 4; rgba needs png or raw", choices=COLOR_MODES)
+    scale: str | None = _option(
+        None,
+        "how images of more than 8 bits a channel, or of fractions, become 8: " + EXPECTED_SCALE + "; others stay as "
+        "they are. Kept in the manifest",
+        parse=lambda text: str(parse_scale(text)),
+    )
     validation_split: float = _option(0.0, "fraction of sources for validation, by class and group", parse=float)
     test_split: float = _option(0.0, "fraction of sources for test", parse=float)
     group_by: str | None = _option(
@@ -298,6 +306,7 @@ class BuildOptions:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
         self._check_choice("image_format", ENCODINGS)
         self._check_choice("target", TARGETS)
+        self._check_colors()
         self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)
         self._check_choice("check", ("sizes", "full"))
@@ -365,6 +374,15 @@ class BuildOptions:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
             raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+    def _check_colors(self) -> None:
+        self._check_choice("color_mode", COLOR_MODES)
+        if self.color_mode == "rgba" and self.image_format == "jpeg":
+            raise UsageError(
+                "color_mode (--color-mode): JPEG holds no alpha channel; give --image-format png, or raw, with rgba."
+            )
+        if self.scale is not None:
+            object.__setattr__(self, "scale", str(parse_scale(self.scale)))
 
     def _read_colors(self) -> None:
         """Put the class of each colour in place of the file that says it, and its names where none were given."""

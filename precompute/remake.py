@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from precompute.color_modes import parse_scale
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
@@ -165,6 +166,8 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
         ignore_class=manifest.target.ignore_class,
         mask_dtype=manifest.target.dtype or "uint16",
         max_source_size=pixels.get("max_source_size"),  # named only where it was set
+        color_mode=pixels.get("color_mode", "rgb"),
+        scale=parse_scale(pixels["scale"]) if "scale" in pixels else None,
     )
 
 

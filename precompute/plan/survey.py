@@ -12,6 +12,7 @@ import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import place_order
+from precompute.record.channels import check_channels
 from precompute.record.mask_files import UnlistedColors, unpacked_color
 from precompute.record.mask_ids import UnknownIds
 from precompute.record.pipeline import Pipeline, finishing_inside
@@ -119,6 +120,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
         PipelineError: It fails on the sample, gives sizes that vary, makes class ids that masks do not hold, or draws
             what its generators do not reach.
     """
+    check_channels(pickled, sample.decoded, sample.split)
     probe(pickled, sample.decoded[:PROBED], sample.split)
     pipeline, failures, start = Pipeline(pickled), list[str](), time.perf_counter()
     sizes: dict[tuple[int, int], str] = {}

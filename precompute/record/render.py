@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.boxes import UNKNOWN_SIZE, Boxes
+from precompute.color_modes import CHANNELS, Scale
 from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
 from precompute.record.box_features import box_features
@@ -51,6 +52,8 @@ class RecordSpec:
         ignore_class: Id that may stand in masks beside the classes.
         mask_dtype: ``"uint8"`` or ``"uint16"``.
         max_source_size: Pixels that the longer side of a source may have; larger ones are shrunk while decoding.
+        color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
+        scale: How more than 8 bits a channel become 8; None: they are refused.
     """
 
     height: int | None
@@ -66,6 +69,13 @@ class RecordSpec:
     ignore_class: int | None = None
     mask_dtype: str = "uint8"
     max_source_size: int | None = None
+    color_mode: str = "rgb"
+    scale: Scale | None = None
+
+    @property
+    def channels(self) -> int:
+        """Of images: 1, 3 or 4."""
+        return CHANNELS[self.color_mode]
 
     @property
     def mask_encoding(self) -> str:
@@ -80,7 +90,7 @@ class Decoded:
     Attributes:
         key: The source's key.
         filename: Name of the image file.
-        image: uint8 [H, W, 3], RGB; shrunk if it was larger than the spec allows.
+        image: uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA; shrunk if it was larger than the spec allows.
         mask: uint8 or uint16 [H, W], or None; shrunk likewise.
         label: Class index, sorted class indices where images have several labels, or None.
         sha256: Of the image file's bytes.
@@ -130,7 +140,9 @@ def decode_source(
     Raises:
         RejectedSource: A file is missing or not usable; the message names it.
     """
-    content, (pixels, full_size) = _read(image, lambda content: decode_shrunk(content, spec.max_source_size))
+    content, (pixels, full_size) = _read(
+        image, lambda content: decode_shrunk(content, spec.max_source_size, spec.color_mode, spec.scale)
+    )
     shrunk = full_size != pixels.shape[:2]
     ids, mask_hash = None, None
     if mask is not None:
@@ -190,6 +202,8 @@ def augment(
             f"{source.filename}: the pipeline failed at variant {variant} (seed {seed}): "
             f"{type(error).__name__}: {error}"
         ) from error
+    if spec.channels == 1 and isinstance(image, np.ndarray) and image.ndim == 2:
+        image = image[..., None]
     mask = None if isinstance(target, Boxes) else target
     wrong = _wrong_output(image, mask, spec)
     if wrong:
@@ -303,8 +317,8 @@ def _wrong_output(image: Any, mask: Any, spec: RecordSpec) -> str | None:
     """Return what is wrong with a pipeline's output, or None."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         return f"an image of type {getattr(image, 'dtype', type(image).__name__)} where uint8 is expected"
-    if image.ndim != 3 or image.shape[2] != 3:
-        return f"an image of shape {image.shape} where [height, width, 3] is expected"
+    if image.ndim != 3 or image.shape[2] != spec.channels:
+        return f"an image of shape {image.shape} where [height, width, {spec.channels}] is expected"
     expected = (spec.height or image.shape[0], spec.width or image.shape[1])
     if image.shape[:2] != expected:
         return (
