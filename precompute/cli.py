@@ -21,6 +21,7 @@ PREVIEW_OPTIONS = (
     "pipeline",
     "image_size",
     "max_source_size",
+    "image_format",
     "color_mode",
     "scale",
     "seed",
@@ -58,7 +59,7 @@ COLOR_OPTIONS = (
     "ignore_class",
     "limit",
 )
-PROFILE_OPTIONS = ("variants", "image_format", "quality", "jobs", "backend")
+PROFILE_OPTIONS = ("variants", "quality", "jobs", "backend")
 MAKING_OPTIONS = (
     "pipeline",
     "jobs",

@@ -22,7 +22,10 @@ KINDS = (
     "copies-png",
     "multilabel-png",
     "boxes-png",
-)  # the last three since 1.1
+    "image-png",
+    "extra-png",
+    "grey-png",
+)  # the last six since 1.1
 
 
 def build_golden(kind: str, folder: Path) -> Path:
@@ -39,7 +42,14 @@ def build_golden(kind: str, folder: Path) -> Path:
     images = sorted((folder / "data").rglob("*.png"))
     several = {"images": images, "labels": [["ant", "bee"][: i % 3] for i in range(6)]}
     boxes = [[(i, 2, i + 4, 7, "ant"), (1, i, 9, i + 2, "bee", "crowd")][: i % 3] for i in range(6)]
-    lists = {"multilabel": several, "boxes": {"images": images, "boxes": boxes}}.get(target, {})
+    extra = {"age": [i - 2 for i in range(6)], "dose": [i / 4 for i in range(6)], "site": [f"ß{i}" for i in range(6)]}
+    weighed = {"labels": ["ant", "bee"] * 3, "weights": [i / 2 for i in range(6)], "extra": extra}
+    lists: dict[str, Any] = {
+        "multilabel": several,
+        "boxes": {"images": images, "boxes": boxes},
+        "image": {"images": images},
+        "extra": {"images": images, **weighed},
+    }.get(target, {})
     precompute.build(
         None if lists else folder / "data",
         folder / "golden",
@@ -52,6 +62,7 @@ def build_golden(kind: str, folder: Path) -> Path:
         include_original=True,
         class_copies={"ant": 3} if target == "copies" else {},
         image_format=encoding,
+        color_mode="grayscale" if target == "grey" else "rgb",
         jobs=1,
         backend="sequential",
         quiet=True,

@@ -358,7 +358,7 @@ def test_sheets_are_drawn(mode: str, tmp_path: Path) -> None:
     more = ["--image-format", "png", "--variants", "1", "--backend", "sequential", "--quiet"]
     assert main(["build", str(tmp_path / "data"), str(tmp_path / "out"), *given, *more]) == 0
     assert main(["inspect", str(tmp_path / "out"), "--output", str(tmp_path / "stored.png")]) == 0
-    if mode == "grayscale":
-        assert main(["preview", str(tmp_path / "data"), *given, "--output", str(tmp_path / "sheet.png")]) == 0
+    shown = ["--image-format", "png", "--output", str(tmp_path / "sheet.png")]
+    assert main(["preview", str(tmp_path / "data"), *given, *shown]) == 0
     sheet = np.asarray(Image.open(tmp_path / "stored.png"))
     assert sheet.shape[2] == 3 and len(np.unique(sheet)) > 50
