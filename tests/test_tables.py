@@ -163,6 +163,14 @@ def test_several_labels_in_a_cell(images: list[str], tmp_path: Path) -> None:
     )
 
 
+def test_labels_that_look_like_several_are_told(images: list[str], tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv", {"image": images, "label": ["cat", "dog", "cat|dog", "big bird"] * 2})
+    found = sources_of(table)
+    assert found.class_names == ["big bird", "cat", "cat|dog", "dog"]
+    assert "'cat|dog' is read as one class. If it is several labels, give --label-separator '|'." in found.notes[-1]
+    assert "big bird" not in " ".join(found.notes)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_columns_of_0_and_1(kind: str, images: list[str], tmp_path: Path) -> None:
     columns = {"image": images, "rust": [0, 1] * 4, "scab": [1.0, 1.0, 0.0, 0.0] * 2}
@@ -334,6 +342,13 @@ def test_masks_beside_images_alone_are_left_out(images: list[str], tmp_path: Pat
     assert len(found) == 8 and found.notes == ["images alone were asked for: 8 masks are left out."]
     with pytest.raises(UsageError, match="class_names .*: is for a target"):
         sources_of(tmp_path, target="none", class_names=["a"])
+
+
+def test_options_of_classes_are_not_for_images_alone(images: list[str], tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv", {"image": images})
+    assert "these sources are images alone" in refused(table, class_names=["a"])
+    with pytest.raises(UsageError, match="balance: expected sources with a class each, these are images alone"):
+        precompute.build(table, tmp_path / "out", **options(pipeline=unmoved(), balance=True))
 
 
 def test_the_refusal_of_a_flat_folder_offers_both(tmp_path: Path) -> None:

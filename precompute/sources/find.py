@@ -42,6 +42,8 @@ def find(
     given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
     if given and sources.kind != "mask":
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
+    if options.class_names and sources.kind == "image":
+        raise UsageError("class_names (--class-names): these sources are images alone, of no classes.")
     return group_by(sources, options.group_by)
 
 

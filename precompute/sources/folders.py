@@ -88,7 +88,10 @@ def _check_root(root: str | Path) -> Path:
     if not top.exists():
         raise SourceError(f"{top}: there is no such folder. Check the path.")
     if not top.is_dir():
-        raise SourceError(f"{top}: expected a folder with images, got a file. Give the folder that it lies in.")
+        raise SourceError(
+            f"{top}: expected a folder with images, got a file. Give the folder that it lies in, or "
+            "a table that ends with .csv, .tsv, .jsonl or .parquet."
+        )
     return top
 
 

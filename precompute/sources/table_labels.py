@@ -13,6 +13,7 @@ from precompute.sources.table_paths import check_filled
 
 __all__ = ["labels_of_cells", "labels_of_columns"]
 
+SEPARATORS = "|;, "
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as it would be printed: 007 is a name
 NO_LABEL = (
     "Expected a class in each. Give the images a class of their own if they have none, or leave their lines out; where "
@@ -59,7 +60,23 @@ def labels_of_cells(
         labels = [read_label(cell, key) for cell, key in zip(cells, keys, strict=True)]
     else:
         labels = _numbered(cells, class_names)
-    return make_classes(labels, keys, class_names)
+    classes = make_classes(labels, keys, class_names)
+    return classes._replace(notes=[*classes.notes, *_joined(column, classes.names)])
+
+
+def _joined(column: str, names: Sequence[str]) -> list[str]:
+    """Return a note where classes look like several labels in one cell: their parts are classes, too."""
+    every = set(names)
+    for separator in SEPARATORS:
+        joined = [
+            name for name in names if separator in name and every.issuperset(map(str.strip, name.split(separator)))
+        ]
+        if joined:
+            return [
+                f"column {column}: {joined[0]!r} is read as one class. If it is several labels, give --label-separator "
+                f"{separator!r}."
+            ]
+    return []
 
 
 def _check_types(table: Table, column: str, cells: Sequence[Any]) -> None:
