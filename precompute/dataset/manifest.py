@@ -204,7 +204,7 @@ class Manifest:
     @property
     def extra(self) -> dict[str, str]:
         """Name → type (int, float, text) of what each record has beside image and target; weight is one of them."""
-        types: dict[str, str] = self.settings["dataset"].get("extra", {})
+        types: dict[str, str] = self.settings.get("dataset", {}).get("extra", {})
         return types
 
     def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
