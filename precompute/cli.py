@@ -11,7 +11,7 @@ from typing import Any
 
 from precompute.errors import PrecomputeError, UsageError
 from precompute.interruption import EXIT_CODE, ends_soon
-from precompute.options import BuildOptions
+from precompute.options import TABLE_OPTIONS, BuildOptions
 
 __all__ = ["main", "make_parser"]
 
@@ -21,6 +21,9 @@ PREVIEW_OPTIONS = (
     "pipeline",
     "image_size",
     "max_source_size",
+    "image_format",
+    "color_mode",
+    "scale",
     "seed",
     "validation_split",
     "test_split",
@@ -38,6 +41,7 @@ PREVIEW_OPTIONS = (
     "ignore_class",
     "mask_fill",
     "annotations",
+    *TABLE_OPTIONS,
     "target",
     "keypoint_names",
     "skeleton",
@@ -58,7 +62,7 @@ COLOR_OPTIONS = (
     "ignore_class",
     "limit",
 )
-PROFILE_OPTIONS = ("variants", "image_format", "quality", "jobs", "backend")
+PROFILE_OPTIONS = ("variants", "quality", "jobs", "backend")
 MAKING_OPTIONS = (
     "pipeline",
     "jobs",
@@ -97,14 +101,14 @@ def make_parser() -> argparse.ArgumentParser:
 
     build = _command(commands, "build", _build, "write variants of all sources, or go on with what is there")
     build.add_argument(
-        "source", metavar="SOURCE", help="folder of the sources, or the URL of one, such as s3://bucket/photos"
+        "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
     )
     build.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     _add_options(build, [f.name for f in dataclasses.fields(BuildOptions)])
 
     preview = _command(commands, "preview", _preview, "draw sources and variants of them, writing no dataset")
     preview.add_argument(
-        "source", metavar="SOURCE", help="folder of the sources, or the URL of one, such as s3://bucket/photos"
+        "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
     )
     preview.add_argument(
         "--output", type=Path, default=Path("preview.png"), metavar="PNG", help="the picture (preview.png)"
@@ -126,7 +130,7 @@ def make_parser() -> argparse.ArgumentParser:
         commands, "profile", _profile, "show where the time of a build goes, by stage and transform, from a few sources"
     )
     profile.add_argument(
-        "source", metavar="SOURCE", help="folder of the sources, or the URL of one, such as s3://bucket/photos"
+        "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
     )
     profile.add_argument("--split", default="train", help="whose pipeline to measure (train)")
     profile.add_argument("--num-sources", type=int, default=16, metavar="N", help="sources to measure (16)")

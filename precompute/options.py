@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from precompute.color_modes import COLOR_MODES, EXPECTED_SCALE, parse_scale
 from precompute.errors import UsageError
 from precompute.keypoints import checked_pairs, parse_flip_pairs, parse_pairs
 from precompute.mask_colors import read_mask_colors
 
 __all__ = [
     "MOST_COPIES",
+    "TABLE_OPTIONS",
     "BuildOptions",
     "check_seed",
     "parse_bytes",
@@ -26,7 +28,20 @@ __all__ = [
 BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
 MASK_FILLS = ("ignore", "as-written")
-TARGETS = ("auto", "boxes", "keypoints")
+TARGETS = ("auto", "none", "boxes", "keypoints")
+TABLE_OPTIONS = (
+    "root",
+    "image_column",
+    "mask_column",
+    "label_column",
+    "label_columns",
+    "label_separator",
+    "split_column",
+    "group_column",
+    "key_column",
+    "weight_column",
+    "extra_columns",
+)
 ENCODINGS = ("jpeg", "png", "raw")
 
 
@@ -133,6 +148,13 @@ class BuildOptions:
     )
     image_format: str = _option("jpeg", "encoding of images; masks are always lossless", choices=ENCODINGS)
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
+    color_mode: str = _option("rgb", "channels of images: 1, 3 or 4; rgba needs png or raw", choices=COLOR_MODES)
+    scale: str | None = _option(
+        None,
+        "how images of more than 8 bits a channel, or of fractions, become 8: " + EXPECTED_SCALE + "; others stay as "
+        "they are. Kept in the manifest",
+        parse=lambda text: str(parse_scale(text)),
+    )
     validation_split: float = _option(0.0, "fraction of sources for validation, by class and group", parse=float)
     test_split: float = _option(0.0, "fraction of sources for test", parse=float)
     group_by: str | None = _option(
@@ -181,9 +203,44 @@ class BuildOptions:
         "of YOLO txt, YOLO's data.yaml, or a CSV file of keypoints",
         metavar="PATH",
     )
+    root: str | None = _option(
+        None, "tables: folder that their paths start from; default: the folder that the table lies in", metavar="DIR"
+    )
+    image_column: str | None = _option(
+        None, "tables: column of the images; default: by its name, such as image, path, filename", metavar="NAME"
+    )
+    mask_column: str | None = _option(None, "tables: column of the masks; default: mask …", metavar="NAME")
+    label_column: str | None = _option(
+        None, "tables: column of the class, or of several labels; default: label, class, category …", metavar="NAME"
+    )
+    label_columns: list[str] | None = _option(
+        None, "tables: columns of 0 and 1, one for each label, separated by commas", parse=_names, metavar="NAMES"
+    )
+    label_separator: str | None = _option(
+        None, "tables: what stands between several labels in one cell, such as '|'", metavar="TEXT"
+    )
+    split_column: str | None = _option(
+        None, "tables: column of train, validation, test; default: split, subset …; '' for none", metavar="NAME"
+    )
+    group_column: str | None = _option(
+        None, "tables: column of the groups that splits never tear apart; default: group; '' for none", metavar="NAME"
+    )
+    key_column: str | None = _option(
+        None, "tables: column of the keys; default: key, else the image's path without its extension", metavar="NAME"
+    )
+    weight_column: str | None = _option(
+        None, "tables: column of what each source counts in training; default: sample_weight", metavar="NAME"
+    )
+    extra_columns: list[str] | None = _option(
+        None,
+        "tables: columns that travel along unchanged, numbers or texts, separated by commas",
+        parse=_names,
+        metavar="NAMES",
+    )
     target: str = _option(
         "auto",
-        "what is read of annotations that hold several: keypoints or boxes; auto: keypoints where there are some",
+        "none: images alone, for training without labels; keypoints or boxes: what is read of annotations that hold "
+        "both; auto: what the sources have, keypoints where there are some",
         choices=TARGETS,
     )
     keypoint_names: list[str] | None = _option(
@@ -270,6 +327,7 @@ class BuildOptions:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
         self._check_choice("image_format", ENCODINGS)
         self._check_choice("target", TARGETS)
+        self._check_colors()
         for name in ("skeleton", "flip_pairs"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, checked_pairs(getattr(self, name), name))
@@ -340,6 +398,15 @@ class BuildOptions:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
             raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+    def _check_colors(self) -> None:
+        self._check_choice("color_mode", COLOR_MODES)
+        if self.color_mode == "rgba" and self.image_format == "jpeg":
+            raise UsageError(
+                "color_mode (--color-mode): JPEG holds no alpha channel; give --image-format png, or raw, with rgba."
+            )
+        if self.scale is not None:
+            object.__setattr__(self, "scale", str(parse_scale(self.scale)))
 
     def _read_colors(self) -> None:
         """Put the class of each colour in place of the file that says it, and its names where none were given."""

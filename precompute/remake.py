@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from precompute.color_modes import parse_scale
 from precompute.dataset.manifest import OBJECTS, Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
@@ -80,6 +82,7 @@ class Remaker:
         image = self._source_path(entry["image"])
         mask = self._source_path(entry["mask"]) if "mask" in entry else None
         source = decode_source(key, image, mask, label_of(entry), self._spec, boxes_of_entry(entry))
+        source = replace(source, extra=entry.get("extra"))
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
         if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):
@@ -164,6 +167,8 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
         mask_dtype=manifest.target.dtype or "uint16",
         max_source_size=pixels.get("max_source_size"),  # named only where it was set
         skeleton=manifest.target.keypoints,
+        color_mode=pixels.get("color_mode", "rgb"),
+        scale=parse_scale(pixels["scale"]) if "scale" in pixels else None,
     )
 
 

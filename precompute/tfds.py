@@ -20,6 +20,7 @@ __all__ = ["tfds_files"]
 
 FEATURES = "tensorflow_datasets.core.features"
 LABEL_KEY = "image/class/label"
+WEIGHT_KEY = "augment/weight"
 BOX_LABEL_KEY = "image/object/class/label"
 BOX_FLOATS = (*(f"image/object/bbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax")), "image/object/area")
 BOX_FLAGS = ("image/object/is_crowd", "image/object/difficult", "image/object/truncated")
@@ -41,9 +42,9 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
     """
     files = {
         "dataset_info.json": dump(_dataset_info(manifest, row_files)),
-        "features.json": dump(_features_dict(_features(manifest.image, manifest.target))),
+        "features.json": dump(_features_dict({**_features(manifest.image, manifest.target), **_extra(manifest.extra)})),
     }
-    if manifest.target.kind != "mask" and _names_survive(manifest.target):
+    if manifest.target.kind not in ("mask", "image") and _names_survive(manifest.target):
         # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
         key = BOX_LABEL_KEY if manifest.target.kind in OBJECTS else LABEL_KEY
         files[f"{key.replace('/', '.')}.labels.txt"] = _lines(manifest.target.class_names)
@@ -114,13 +115,18 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
             features |= dict.fromkeys(POINT_FLOATS, _sequence(_scalar("float32")))
             features |= dict.fromkeys(POINT_NUMBERS, _sequence(_scalar()))
             features["image/object/keypoint/text"] = _sequence(_text())
-    else:
+    elif target.kind == "mask":
         shape = (image.height, image.width, 1)
         features["image/segmentation/class/encoded"] = _picture(
             target.encoding or "png", target.dtype or "uint8", shape
         )
         features["image/segmentation/class/format"] = _text()
     return features
+
+
+def _extra(types: Mapping[str, str]) -> dict[str, Json]:
+    kinds = {"int": _scalar(), "float": _scalar("float32"), "text": _text()}
+    return {WEIGHT_KEY if name == "weight" else f"extra/{name}": kinds[kind] for name, kind in types.items()}
 
 
 def _features_dict(features: dict[str, Json]) -> Json:

@@ -23,7 +23,10 @@ KINDS = (
     "multilabel-png",
     "boxes-png",
     "keypoints-png",
-)  # the last four since 1.1
+    "image-png",
+    "extra-png",
+    "grey-png",
+)  # the last seven since 1.1
 
 
 def build_golden(kind: str, folder: Path) -> Path:
@@ -42,8 +45,15 @@ def build_golden(kind: str, folder: Path) -> Path:
     boxes = [[(i, 2, i + 4, 7, "ant"), (1, i, 9, i + 2, "bee", "crowd")][: i % 3] for i in range(6)]
     points = [[[(i + 0.5, 2.5), (3, i + 1, 1), None], [(9.5, i, 2), None, (4, 5, 1)]][: i % 3] for i in range(6)]
     boxed: dict[str, Any] = {"images": images, "boxes": boxes}
-    pointed = {**boxed, "keypoints": points, "keypoint_names": ["left", "right", "tip"], "flip_pairs": "auto"}
-    lists = {"multilabel": several, "boxes": boxed, "keypoints": pointed}.get(target, {})
+    extra = {"age": [i - 2 for i in range(6)], "dose": [i / 4 for i in range(6)], "site": [f"ß{i}" for i in range(6)]}
+    weighed = {"labels": ["ant", "bee"] * 3, "weights": [i / 2 for i in range(6)], "extra": extra}
+    lists: dict[str, Any] = {
+        "multilabel": several,
+        "boxes": boxed,
+        "keypoints": {**boxed, "keypoints": points, "keypoint_names": ["left", "right", "tip"], "flip_pairs": "auto"},
+        "image": {"images": images},
+        "extra": {"images": images, **weighed},
+    }.get(target, {})
     precompute.build(
         None if lists else folder / "data",
         folder / "golden",
@@ -56,6 +66,7 @@ def build_golden(kind: str, folder: Path) -> Path:
         include_original=True,
         class_copies={"ant": 3} if target == "copies" else {},
         image_format=encoding,
+        color_mode="grayscale" if target == "grey" else "rgb",
         jobs=1,
         backend="sequential",
         quiet=True,

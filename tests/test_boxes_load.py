@@ -14,7 +14,7 @@ from drawn import options
 
 import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.errors import DatasetError, UsageError
+from precompute.errors import UsageError
 
 SIDE = 60
 
@@ -198,13 +198,6 @@ def test_wrong_arguments(out: Path, tmp_path: Path) -> None:
     precompute.build(draw_classes(tmp_path / "classes"), tmp_path / "out", **options())
     with pytest.raises(UsageError, match="the records of out have no boxes"):
         precompute.load(tmp_path / "out", box_format="xyxy")
-
-
-def test_train_fit_says_what_to_do(out: Path, tmp_path: Path) -> None:
-    from train.fit import fit
-
-    with pytest.raises(DatasetError, match=r"this dataset has boxes: read it with precompute\.load"):
-        fit(out, run=tmp_path / "run")
 
 
 # TensorFlow Datasets

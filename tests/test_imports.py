@@ -188,6 +188,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 # Packages, and modules directly below `precompute`, from the ground up; each may import what stands behind its name.
 ALLOWED = {
     "errors": "",
+    "color_modes": "errors",
     "text": "",
     "interruption": "",
     "boxes": "",
@@ -200,12 +201,12 @@ ALLOWED = {
     "loading": "dataset errors keypoints storage",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "mask_colors": "errors",
-    "record": "boxes dataset errors keypoints mask_colors storage text",
-    "options": "errors keypoints mask_colors",
-    "sources": "boxes dataset errors keypoints options storage",
-    "plan": "boxes dataset errors keypoints options record sources storage text",
+    "record": "boxes color_modes dataset errors keypoints mask_colors storage text",
+    "options": "color_modes errors keypoints mask_colors",
+    "sources": "boxes dataset errors keypoints options storage text",
+    "plan": "boxes color_modes dataset errors keypoints options record sources storage text",
     "reading": "dataset errors record storage",
-    "remake": "dataset errors plan record storage",
+    "remake": "color_modes dataset errors plan record storage",
     "run": "boxes dataset errors interruption options plan reading record remake sources storage text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources storage",
@@ -231,6 +232,7 @@ OWNERS = {
     "matplotlib": {"train"},
     "distributed": {"precompute.run"},
     "fsspec": {"precompute.storage"},
+    "pyarrow": {"precompute.sources"},
 }
 
 

@@ -130,12 +130,11 @@ def test_unequal_lengths(tmp_path: Path) -> None:
 
 def test_neither_or_both(tmp_path: Path) -> None:
     paths = make(tmp_path, "a.png")
-    with pytest.raises(UsageError, match="got neither"):
-        from_lists(images=paths)
+    assert from_lists(images=paths).kind == "image"
     with pytest.raises(UsageError, match="got both"):
         from_lists(images=paths, masks=paths, labels=["x"])
-    with pytest.raises(UsageError, match="not both and not neither, for:\n  'k'"):
-        from_iterable([Source("k", paths[0])])
+    with pytest.raises(UsageError, match="not neither unless all images are alone, for:\n  'k'"):
+        from_iterable([Source("k", paths[0]), Source("l", paths[0], label="x")])
     with pytest.raises(UsageError, match=r"got 1 times label and 1 times mask\. With label:\s+'k'\s+With mask:\s+'l'"):
         from_iterable([Source("k", paths[0], label="x"), Source("l", paths[0], mask=paths[0])])
 

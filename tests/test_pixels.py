@@ -251,7 +251,10 @@ def test_more_channels_than_three() -> None:
 def test_several_pictures_in_one_file_are_refused(file_format: str) -> None:
     frames = [Image.fromarray(random_pixels(8, 8, 3, seed=i)) for i in range(3)]
     content = saved(frames[0], file_format, save_all=True, append_images=frames[1:], lossless=True)
-    assert "holds 3 pictures" in refusal(decode_image, content)
+    if file_format == "GIF":
+        assert decode_image(content).shape == (8, 8, 3)  # the first one
+    else:
+        assert "holds 3 pictures" in refusal(decode_image, content)
     assert "holds 3 pictures" in refusal(decode_mask, content)
 
 

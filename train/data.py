@@ -62,7 +62,7 @@ def load_train(
         class_weights: A weight a class, or None.
 
     Returns:
-        Batches of (images, targets), with class weights (images, targets, weights), a row an epoch; and the callback
+        Batches of (images, targets), with weights (images, targets, weights), a row an epoch; and the callback
         that ties the row to the epoch.
     """
     whole = precompute.load(
@@ -78,6 +78,7 @@ def load_train(
         lease_dir=options.lease_dir,
         drop_remainder=leaves_out(manifest, options, num_devices=num_devices) > 0,
         class_weights=class_weights,
+        sample_weights=options.sample_weights == "auto",
         cache=cache_of(options),
         allow_leak=options.allow_leak,
     )
@@ -117,6 +118,7 @@ def load_validation(
         dataset,
         split="validation",
         batch_size=batch_size,
+        sample_weights=False,
         cache=cache_of(options),
         allow_leak=options.allow_leak,
         lease_dir=options.lease_dir,
@@ -150,7 +152,14 @@ def load_in_order(
     """Open the first row of a split without shuffling, to be read once."""
     first = manifest.splits[split].rows[0].row
     whole = precompute.load(
-        dataset, split=split, batch_size=batch_size, rows=[first], shuffle=False, cache=False, allow_leak=allow_leak
+        dataset,
+        split=split,
+        batch_size=batch_size,
+        rows=[first],
+        shuffle=False,
+        sample_weights=False,
+        cache=False,
+        allow_leak=allow_leak,
     )
     return whole.map(lambda images, targets: (images, *task.pack(targets)))
 

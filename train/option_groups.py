@@ -25,6 +25,7 @@ FIT_GROUPS = {
         "mixup",
         "cutmix",
         "label_smoothing",
+        "sample_weights",
         "class_weights",
         "ignore_class",
         "allow_leak",

@@ -56,6 +56,11 @@ class FitOptions(Options):
     plateau_patience: int = option(5, "epochs without a better score before the learning rate falls")
     plateau_factor: float = option(0.3, "what the learning rate is multiplied with then")
     label_smoothing: float = option(0.0, "share of each target that is spread over all classes; such as 0.1")
+    sample_weights: str = option(
+        "auto",
+        "auto: training sources count as much as the weights that the dataset has of them; off: all count alike",
+        choices=("auto", "off"),
+    )
     class_weights: str = option(
         "none",
         "none; balanced: by how rare a class is in the training targets; or a number a class, such as shoes=3,hat=2 or "

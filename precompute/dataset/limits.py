@@ -93,7 +93,8 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MOST_PIXELS
     yield "image: channels", image.channels, image.channels in (1, 3, 4)
     yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
-    yield "target: kind", target.kind, target.kind in ("class", "multilabel", "mask", "boxes", "keypoints")
+    kinds = ("class", "multilabel", "mask", "boxes", "keypoints", "image")
+    yield "target: kind", target.kind, target.kind in kinds
     if target.kind == "keypoints" or target.keypoints is not None:
         known = target.keypoints is not None and target.kind == "keypoints" and is_skeleton(target.keypoints)
         yield "target: keypoints", target.keypoints, known
@@ -101,6 +102,9 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     yield "target: dtype", target.dtype, target.dtype in dtypes
     yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MOST_CLASS_IDS
     yield "target: ignore_class", target.ignore_class, 0 <= (target.ignore_class or 0) < MOST_CLASS_IDS
+    for name, kind in manifest.extra.items():
+        known = bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)) and kind in ("int", "float", "text")
+        yield "settings: dataset: extra", {name: kind}, known
     for side in manifest.mirroring:
         yield "mirroring", side, side in ("horizontal", "vertical")
     for old, new in pixels.mask_map.items():

@@ -57,8 +57,8 @@ class Target:
     """What records are labelled with.
 
     Attributes:
-        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"``, ``"boxes"`` or
-            ``"keypoints"``.
+        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"``, ``"boxes"``, ``"keypoints"``,
+            or ``"image"``: images alone.
         num_classes: Number of classes; for masks one more than the largest class id.
         class_names: Name of each class; may be empty for masks.
         encoding: Of masks: ``"png"`` or ``"raw"``; else None.
@@ -205,6 +205,12 @@ class Manifest:
         """Boxes that a record has, at most, in all listed rows of all splits."""
         counts = BoxCounts.total(row.boxes for split in self.splits.values() for row in split.rows)
         return 0 if counts is None else counts.most_boxes
+
+    @property
+    def extra(self) -> dict[str, str]:
+        """Name → type (int, float, text) of what each record has beside image and target; weight is one of them."""
+        types: dict[str, str] = self.settings.get("dataset", {}).get("extra", {})
+        return types
 
     def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
         """Return where the shard of one block in one row lies."""

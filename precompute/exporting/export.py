@@ -269,6 +269,8 @@ def _write_file(path: Path, content: bytes) -> None:
 def _build_options(manifest: Manifest, lines: list[dict[str, Any]]) -> list[str]:
     """Return what a build cannot find out from the files."""
     target = manifest.target
+    if target.kind == "image":
+        return ["--target", "none"]
     options = [] if target.ignore_class is None else ["--ignore-class", str(target.ignore_class)]
     sorted_anyway = target.kind == "class" and target.class_names == sorted({line["label"] for line in lines})
     if target.class_names and not sorted_anyway and not any("," in name for name in target.class_names):

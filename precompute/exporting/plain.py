@@ -60,15 +60,24 @@ def multilabel_files(example: Example, names: Names) -> Export:
     return Export(files={image: content}, line=line_of(example, image=image, labels=labels))
 
 
+def image_files(example: Example, names: Names) -> Export:
+    """Images alone, `images/a.jpg`."""
+    suffix, content = image_file(example)
+    image = f"images/{names.unique(safe_path(example['key']) + copy_suffix(example))}{suffix}"
+    return Export(files={image: content}, line=line_of(example, image=image))
+
+
 Layout = Callable[[Example, Names], Export]
 FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
-    "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files},
+    "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files, "image": image_files},
 }
 
 
 def line_of(example: Example, **columns: str | int) -> dict[str, Any]:
-    """Return a line of the table: the columns given, and which draw of which source it is."""
-    return {**columns, **{name: example[name] for name in ("key", "copy", "seed", "variant")}}
+    """Return a line of the table: the columns given, which draw of which source it is, and what travels along."""
+    line = {**columns, **{name: example[name] for name in ("key", "copy", "seed", "variant")}}
+    line |= {"sample_weight": example["weight"]} if "weight" in example else {}
+    return line | {f"extra_{name}" if name in line else name: value for name, value in example.get("extra", {}).items()}
 
 
 def image_file(example: Example) -> tuple[str, bytes]:

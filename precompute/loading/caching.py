@@ -98,8 +98,9 @@ def _example_bytes(manifest: Manifest) -> int:
         "boxes": manifest.most_boxes * BOX_BYTES,
         "keypoints": manifest.most_boxes
         * (BOX_BYTES + POINT_BYTES * (0 if target.keypoints is None else len(target.keypoints))),
+        "image": 0,
     }
-    return pixels * image.channels + of_target[target.kind] + KEY_BYTES
+    return pixels * image.channels + of_target[target.kind] + KEY_BYTES * (1 + len(manifest.extra))
 
 
 def _megabytes(num_bytes: int) -> str:

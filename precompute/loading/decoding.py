@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
 from precompute.loading.boxes import BoxFormat, box_parser
+from precompute.loading.extras import extra_key
 
 __all__ = ["batch_parser"]
 
+EXTRA_TYPES = {"int": tf.int64, "float": tf.float32, "text": tf.string}
 
-def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function from encoded records, string [B], to images, targets and keys.
+
+def batch_parser(
+    manifest: Manifest, box_format: BoxFormat | None = None, extra: Sequence[str] = ()
+) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function from encoded records, string [B], to images, targets, extra values and keys.
+
+    There are no targets where images are alone. Of extra values there are those that were asked for.
 
     Boxes come in parts, dense and in pixels, whatever is handed out in the end (see `precompute.loading.boxes`).
     """
     image, target = manifest.image, manifest.target
     names = ("image/encoded", "augment/key")
     spec: dict[str, Any] = dict.fromkeys(names, tf.io.FixedLenFeature([], tf.string))
+    extra_keys = [extra_key(name) for name in extra]
+    types = [EXTRA_TYPES[manifest.extra[name]] for name in extra]
+    spec |= {key: tf.io.FixedLenFeature([], dtype) for key, dtype in zip(extra_keys, types, strict=True)}
     if target.kind == "class":
         spec["image/class/label"] = tf.io.FixedLenFeature([], tf.int64)
     elif target.kind == "multilabel":
@@ -28,7 +38,7 @@ def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Cal
     elif box_format is not None:
         box_spec, parse_boxes = box_parser(manifest, box_format)
         spec |= box_spec
-    else:
+    elif target.kind == "mask":
         spec["image/segmentation/class/encoded"] = tf.io.FixedLenFeature([], tf.string)
     shape = (image.height, image.width, image.channels)
     decode_image = _decoder(image.encoding, shape, tf.uint8)
@@ -37,17 +47,20 @@ def batch_parser(manifest: Manifest, box_format: BoxFormat | None = None) -> Cal
     def parse(records: Any) -> tuple[Any, ...]:
         features = tf.io.parse_example(records, spec)
         images = decode_image(features["image/encoded"])
+        last = (*(features[key] for key in extra_keys), features["augment/key"])
+        if target.kind == "image":
+            return images, *last
         if target.kind == "class":
             labels = features["image/class/label"]
         elif target.kind == "multilabel":
             there = tf.sparse.to_indicator(features["image/class/label"], target.num_classes)
             labels = tf.ensure_shape(tf.cast(there, tf.uint8), (records.shape[0], target.num_classes))
         elif box_format is not None:
-            return images, *parse_boxes(features).values(), features["augment/key"]
+            return images, *parse_boxes(features).values(), *last
         else:
             labels = tf.squeeze(decode_mask(features["image/segmentation/class/encoded"]), axis=-1)
             labels = tf.cast(labels, tf.uint8 if target.num_classes <= 256 else tf.int32)
-        return images, labels, features["augment/key"]
+        return images, labels, *last
 
     return parse
 

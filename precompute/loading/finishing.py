@@ -10,9 +10,12 @@ import tensorflow as tf
 from precompute.dataset.manifest import OBJECTS, Manifest, Target
 from precompute.errors import UsageError
 from precompute.loading.boxes import BoxFormat, box_weigher, hand_out, move_boxes
+from precompute.loading.extras import WantedExtras, spread_weights
 from precompute.loading.fresh import choose_steps, draw_moves
 
 __all__ = ["batch_finisher"]
+
+NOTHING_EXTRA = WantedExtras(weighs=False, names=())
 
 
 def batch_finisher(
@@ -26,21 +29,27 @@ def batch_finisher(
     normalize: bool,
     with_keys: bool,
     box_format: BoxFormat | None = None,
-) -> Callable[..., tuple[Any, ...]]:
-    """Return a function from epoch, batch number, images, targets and keys to what `load` hands out.
+    extra: WantedExtras = NOTHING_EXTRA,
+) -> Callable[..., Any]:
+    """Return a function from epoch, batch number, images, targets, extra values and keys to what `load` hands out.
 
     Raises:
         UsageError: The dataset cannot serve an argument.
     """
     steps = choose_steps(manifest, fresh)
     scale = _normalizer(manifest, split) if normalize else (lambda images: images)
+    if extra.weighs and class_weights is None and manifest.target.kind == "mask":
+        class_weights = [1.0] * manifest.target.num_classes  # Keras wants a weight a pixel
     weigh = None if class_weights is None else _weigher(manifest.target, class_weights)
     shape = (manifest.image.height, manifest.image.width)
     size = {"height": shape[0], "width": shape[1]}
 
     def finish(epoch: Any, batch: Any, images: Any, *targets_and_keys: Any) -> tuple[Any, ...]:
         *parts, keys = targets_and_keys
-        targets: Any = parts[0] if box_format is None else dict(zip(box_format.parts, parts, strict=True))
+        first = len(parts) - len(extra.read)
+        values = dict(zip(extra.read, parts[first:], strict=True))
+        parts = parts[:first]
+        targets: Any = (parts or [None])[0] if box_format is None else dict(zip(box_format.parts, parts, strict=True))
         if steps:
             key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
             active = True if clean_from is None else epoch < clean_from
@@ -50,10 +59,18 @@ def batch_finisher(
                 targets = moves.pixels(targets)
             elif box_format is not None:
                 targets = move_boxes(targets, moves, box_format.skeleton)
-        handed_out = [scale(images), targets if box_format is None else hand_out(targets, box_format, **size)]
-        if weigh is not None:
+        handed_out = [scale(images)]
+        if manifest.target.kind != "image":
+            handed_out.append(targets if box_format is None else hand_out(targets, box_format, **size))
+        if extra.weighs:
+            weights = values["weight"]
+            handed_out.append(weights if weigh is None else spread_weights(weights, weigh(targets)))
+        elif weigh is not None:
             handed_out.append(weigh(targets))
-        return (*handed_out, keys) if with_keys else tuple(handed_out)
+        if extra.names:
+            handed_out.append({name: values[name] for name in extra.names})
+        handed_out += [keys] if with_keys else []
+        return tuple(handed_out) if len(handed_out) > 1 else handed_out[0]
 
     return finish
 
@@ -64,6 +81,8 @@ def _weigher(target: Target, class_weights: Sequence[float]) -> Callable[[Any], 
     Of class ids: 0 for the ignore class, and for ids that are no class. Of labels: 1 for those that are not there. Of
     boxes: 0 for padding.
     """
+    if target.kind == "image":
+        raise UsageError("class_weights: the dataset holds images alone, of no classes.")
     weights = [float(weight) for weight in class_weights]
     if len(weights) != target.num_classes or min(weights) < 0:
         raise UsageError(

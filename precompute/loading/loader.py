@@ -27,6 +27,7 @@ from precompute.loading.boxes import choose_box_format
 from precompute.loading.caching import CachePlan, plan_cache
 from precompute.loading.decoding import batch_parser
 from precompute.loading.epochs import EpochCounter, EpochRow
+from precompute.loading.extras import choose_extras
 from precompute.loading.fetching import fetching
 from precompute.loading.finishing import batch_finisher
 from precompute.loading.freed_memory import teach_allocator
@@ -55,6 +56,8 @@ def load(
     fresh: str | Sequence[str] = "off",
     clean_from: int | None = None,
     class_weights: Sequence[float] | None = None,
+    sample_weights: bool = True,
+    extra: Sequence[str] = (),
     with_keys: bool = False,
     cache: bool | str = "auto",
     normalize: bool = False,
@@ -99,6 +102,10 @@ def load(
         clean_from: From this epoch on read the original row (`--include-original`), without fresh changes.
         class_weights: A weight a class. Adds a third component, float32 of the target's shape: 0 where masks have the
             ignore class; of several labels an image, 1 for those that are not there; of boxes [B, N], 0 for padding.
+        sample_weights: Where sources have weights, add them as the third component, which Keras' `fit` uses: float32
+            [B]; of masks, or with `class_weights`, in the shape of the latter, multiplied. Not of images alone.
+        extra: Names of extra values (``"weight"`` is one) to add, after the weights, as a dictionary of int64, float32
+            or string [B].
         with_keys: Add the sources' keys as the last component, string [B].
         cache: Hold decoded rows in memory; what is yielded, and its order, are the same. ``True``: all of them, read
             now, so that the files are not needed later. ``"auto"``: each from its first reading on, if all rows that
@@ -132,7 +139,7 @@ def load(
         bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]. Ragged, N differs from image to image, and
         there is no ``mask``. Of keypoints the same (without ``boxes`` where objects have none), ``keypoints`` float32
         [B, N, K, 2] as x, y, and ``visibility`` int64 [B, N, K]: 0 not labelled or not in the image, then x, y are 0,
-        0; 1 hidden; 2 visible. Its cardinality is known.
+        0; 1 hidden; 2 visible. Of images alone: image, no tuple. Its cardinality is known.
 
     Raises:
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.
@@ -163,7 +170,8 @@ def load(
     )
     plan = opened.plan_cache(cache, clean_from, reads_part=first > 0 or input_context is not None)
     boxes = choose_box_format(manifest, box_format=box_format, max_boxes=max_boxes, ragged=ragged, held=plan.holds)
-    parse: Callable[..., tuple[Any, ...]] = batch_parser(manifest, boxes)
+    wanted = choose_extras(manifest, sample_weights=sample_weights, extra=extra)
+    parse: Callable[..., tuple[Any, ...]] = batch_parser(manifest, boxes, wanted.read)
     held = None
     if plan.holds:
         if rows == "follow":
@@ -184,6 +192,7 @@ def load(
         normalize=normalize,
         with_keys=with_keys,
         box_format=boxes,
+        extra=wanted,
     )
 
     rows_left_out, of_next = divmod(first * part.batch_size, part.row_size)

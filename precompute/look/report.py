@@ -30,14 +30,22 @@ def _dataset(found: Inspection) -> Iterator[str]:
     image, quality = manifest.image, pixels["quality"]
     encoding = f"{image.encoding} of quality {quality}" if image.encoding == "jpeg" else image.encoding
     yield f"{manifest.name}, generation {manifest.generation}, in {found.out}"
-    yield _labelled("images", f"{image.height}×{image.width} (height × width), {image.channels} channels, {encoding}")
+    yield _labelled("images", f"{image.height}×{image.width} (height × width), {_colors(image.channels)}, {encoding}")
+    if "scale" in pixels:
+        yield _labelled("scale", f"{pixels['scale']}: how more than 8 bits a channel became 8")
     yield _labelled("target", _target(found))
+    if manifest.extra:
+        yield _labelled("extra", ", ".join(f"{name} ({kind})" for name, kind in manifest.extra.items()))
     yield _labelled("sources", _sources(found))
     yield _labelled("one epoch", _epoch(found))
     settings = manifest.settings["dataset"]
     copies = "by the size of each class" if settings.get("balance") else _copies(settings.get("class_copies") or {})
     if copies:
         yield _labelled("copies", f"{copies} (of each training source, in every row)")
+
+
+def _colors(channels: int) -> str:
+    return {1: "grayscale", 3: "3 channels"}.get(channels, "RGBA")
 
 
 def _copies(class_copies: dict[str, int]) -> str:
@@ -61,6 +69,8 @@ def _target(found: Inspection) -> str:
                 f"{_keypoints(target.keypoints)}, {target.num_classes} classes, at most {most} an image{''.join(rules)}"
             )
         return f"boxes of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
+    if target.kind == "image":
+        return "none: images alone"
     if target.kind == "multilabel":
         return f"any number of {target.num_classes} labels an image"
     names = f": {', '.join(target.class_names)}" if target.class_names else ""

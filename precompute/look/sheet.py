@@ -29,6 +29,7 @@ TINT, HALO = 0.12, 0.5  # share of a class colour laid over its pixels, and of b
 MOST_CLASSES = 24  # in the legend
 INK, FAINT, PAPER, EMPTY, BAD = (32, 33, 36), (105, 110, 118), (255, 255, 255), (236, 238, 241), (253, 232, 230)
 IGNORED = (255, 255, 255)
+CHEQUER = 8  # pixels of an image
 
 # Easy to tell apart; the first ones stand out from dark, light and stained images alike.
 # Source: https://sashamaps.net/docs/resources/20-colors, a brighter green first, without white, grey and black.
@@ -47,7 +48,7 @@ class Cell:
     """One picture, or the reason why there is none.
 
     Attributes:
-        image: uint8 [H, W, 3], RGB; None when there is only text.
+        image: uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA; None when there is only text.
         mask: [H, W] class ids drawn on the image; None without.
         boxes: float [N, 4] x_min, y_min, x_max, y_max in its pixels, drawn on the image; None without.
         labels: Class index of each box.
@@ -217,12 +218,24 @@ def _picture(image: NDArray[np.uint8], mask: NDArray[Any] | None, size: int, ign
     scale = int(scale) if scale >= 2 else scale
     shown = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
-    picture = Image.fromarray(image).resize(shown, resample)
+    picture = Image.fromarray(_as_rgb(image)).resize(shown, resample)
     if mask is None:
         return picture
     rows = np.minimum((np.arange(shown[1]) + 0.5) * height / shown[1], height - 1).astype(int)
     columns = np.minimum((np.arange(shown[0]) + 0.5) * width / shown[0], width - 1).astype(int)
     return Image.fromarray(_overlay(np.asarray(picture), mask[np.ix_(rows, columns)], ignore_class))
+
+
+def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return grey as RGB, and RGBA laid over a chequered ground."""
+    if image.shape[2] == 1:
+        return np.repeat(image, 3, axis=2)
+    if image.shape[2] == 3:
+        return image
+    y, x = np.indices(image.shape[:2]) // CHEQUER
+    ground = np.where((y + x) % 2 == 0, 255, 205)[..., None]
+    share = image[..., 3:] / 255
+    return np.rint(image[..., :3] * share + ground * (1 - share)).astype(np.uint8)
 
 
 def _draw_boxes(picture: Image.Image, boxes: NDArray[Any], labels: NDArray[Any]) -> None:

@@ -37,6 +37,8 @@ def give_copies(sources: Sources, *, class_copies: Mapping[str, int], balance: b
             f"{option}: expected sources with a class each, these have {sources.kind}, of several classes an image; "
             "weigh their classes when training."
         )
+    if sources.kind == "image":
+        raise UsageError(f"{option}: expected sources with a class each, these are images alone.")
     if sources.labels is None:
         raise UsageError(
             f"{option}: expected sources with a class each, these have masks, which hold several classes; weigh their "

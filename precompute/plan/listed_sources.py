@@ -14,6 +14,7 @@ import numpy as np
 from precompute.boxes import BoxColumn
 from precompute.keypoints import Skeleton
 from precompute.plan.listing import HASHES, Entry, Listing
+from precompute.sources.extras import Extras, column_of_values
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
 from precompute.storage.paths import as_path
@@ -67,13 +68,14 @@ def sources_of_listing(
         keys=Texts(column("sorted_keys")),
         images=Texts(column("images")),
         masks=Texts(mask for mask in column("masks") if mask) if masked else None,
-        labels=None if no_label else [label for label in labels if isinstance(label, int)],
+        labels=None if no_label else [label for label in labels if isinstance(label, int)] or None,
         label_sets=label_sets or None,
         boxes=boxes,
         splits=[of_split[number][0] for number in numbers],
         groups=[group or None for group in column("groups")] if several else None,
         num_bytes=array("q", column("num_bytes")),
         copies=list(column("copies")),
+        extra=_joined_extras([one for _, one in of_split], numbers, positions),
         class_names=list(class_names),
         skeleton=skeleton,
     )
@@ -86,6 +88,15 @@ def _joined_boxes(listings: Sequence[Listing], numbers: array[int], positions: a
         return None
     first = np.cumsum([0, *map(len, columns)])
     return BoxColumn.joined(columns).take(first[np.asarray(numbers)] + np.asarray(positions))
+
+
+def _joined_extras(listings: Sequence[Listing], numbers: array[int], positions: array[int]) -> Extras | None:
+    """Return weights and extra values of sources, each given by the number of its listing and its position there."""
+    spots = list(zip(numbers, positions, strict=True))
+    names = list(dict.fromkeys(name for listing in listings for name in listing.extra))
+    return {
+        name: column_of_values(name, [listings[number].extra[name][i] for number, i in spots], str) for name in names
+    } or None
 
 
 def compare_listing(stored: Mapping[str, Listing], sources: Sources, *, mended: Collection[str] = ()) -> list[str]:
@@ -143,6 +154,15 @@ def _is_same(listing: Listing, sources: Sources, split: str) -> bool:
         num == len(listing)
         and all(all(map(eq, old, new)) for old, new in pairs)
         and _same_boxes(listing, sources, split)
+        and _same_extras(listing, sources, split)
+    )
+
+
+def _same_extras(listing: Listing, sources: Sources, split: str) -> bool:
+    extras = sources.extra or {}
+    return listing.extra.keys() == extras.keys() and all(
+        all(map(eq, values, (extras[name].values[i] for i in sources.of_split(split))))
+        for name, values in listing.extra.items()
     )
 
 
@@ -180,6 +200,7 @@ def _entry(sources: Sources, i: int) -> Entry:
         "keypoints": None if boxes is None else boxes.point_rows(),
         "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
         "group": None if sources.groups is None else sources.groups[i],
+        "extra": sources.extra_of(i),
         "copies": sources.num_copies(i),
         "num_bytes": sources.num_bytes[i],
     }

@@ -17,6 +17,7 @@ from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
 from precompute.options import MOST_COPIES
 from precompute.plan.digests import Digests
+from precompute.sources.extras import NAME
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts, pick
 
@@ -28,7 +29,7 @@ CHUNK_BYTES = 2**20  # read and decoded together
 MOST_BYTES = 2**62
 _NAMES = ("key", "image", "mask", "group")
 HASHES = ("sha256", "mask_sha256")
-FIELDS = (*_NAMES, "label", "boxes", "boxes_size", "keypoints", "copies", "num_bytes", *HASHES)
+FIELDS = (*_NAMES, "label", "boxes", "boxes_size", "keypoints", "extra", "copies", "num_bytes", *HASHES)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _KINDS: dict[str, type] = {**dict.fromkeys((*_NAMES, *HASHES), str), **dict.fromkeys(("copies", "num_bytes"), int)}
 
@@ -42,6 +43,7 @@ class Listing(Mapping[str, Entry]):
         masks: Paths; empty where a source has none.
         groups: Likewise.
         labels: Class or classes of each source; None when it has a mask or boxes.
+        extra: Weight and extra values, by name a value of each source; empty where there are none.
         copies: Places of each source in every row.
         num_bytes: Size of each source's files.
         sha256: Of each image file, where rows have been made from it.
@@ -51,6 +53,7 @@ class Listing(Mapping[str, Entry]):
     def __init__(self) -> None:
         self.sorted_keys, self.images, self.masks, self.groups = Texts(), Texts(), Texts(), Texts()
         self.labels: list[Label | None] = []
+        self.extra: dict[str, list[Any]] = {}
         self.copies: array[int] = array("q")
         self.num_bytes: array[int] = array("q")
         self.sha256, self.mask_sha256 = Digests(), Digests()
@@ -83,6 +86,9 @@ class Listing(Mapping[str, Entry]):
             sizes = columns.get("boxes_size", [None] * num)
             points = columns.get("keypoints", [None] * num)
             self._boxes.append(BoxColumn.of_images(map(_boxes, rows, sizes, points)))
+        for values in column("extra", {}):
+            for name, value in values.items():
+                self.extra.setdefault(name, []).append(value)
         self.copies.extend(column("copies", 1))
         self.num_bytes.extend(columns["num_bytes"])
         self.sha256.extend(columns.get("sha256", [None] * num))
@@ -100,6 +106,7 @@ class Listing(Mapping[str, Entry]):
             "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
             "keypoints": None if boxes is None else boxes.point_rows(),
             "group": self.groups[i] or None,
+            "extra": {name: values[i] for name, values in self.extra.items()} or None,
             "copies": self.copies[i],
             "num_bytes": self.num_bytes[i],
             "sha256": self.sha256[i],
@@ -165,6 +172,8 @@ def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
         fields.append([f', "label": {sources.labels[i]}' for i in chosen])
     if sources.boxes is not None:
         fields.append([_spelled_boxes(sources.boxes.of(i)) for i in chosen])
+    if sources.extra is not None:
+        fields.append([f', "extra": {json.dumps(sources.extra_of(i))}' for i in chosen])
     if sources.groups is not None:
         groups = [sources.groups[i] for i in chosen]
         fields.append(["" if group is None else f', "group": {text(group)}' for group in groups])
@@ -206,6 +215,8 @@ def read_listing(path: Path) -> Listing:
         raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
+    if any(len(values) != len(listing) for values in listing.extra.values()):
+        raise DatasetError(f"{path}: extra: expected the same names for all {len(listing)} sources.")
     if boxes is not None and len(boxes) != len(listing):
         raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(boxes)}.")
     return listing
@@ -240,7 +251,7 @@ def _columns(entries: list[Any]) -> dict[str, Sequence[Any]] | None:
     if set(map(type, entries)) != {dict} or len(fields := set(map(tuple, entries))) != 1:
         return None
     columns = dict(zip(fields.pop(), zip(*map(dict.values, entries), strict=True), strict=True))
-    if not {"key", "image", "num_bytes"} <= columns.keys() or "boxes" in columns:
+    if not {"key", "image", "num_bytes"} <= columns.keys() or "boxes" in columns or "extra" in columns:
         return None
     texts = [columns[name] for name in (*_NAMES, *HASHES) if name in columns]
     numbers = [columns[name] for name in ("num_bytes", "copies", "label") if name in columns]
@@ -278,6 +289,7 @@ def _check_entry(entry: Any, where: str) -> None:
     if not _is_label(entry.get("label", 0)):
         raise DatasetError(f"{where}: label: expected a class index or a list of them, got {entry['label']!r:.60}.")
     _check_boxes(entry, where)
+    _check_extra(entry.get("extra", {}), where)
     if not 1 <= entry.get("copies", 1) <= MOST_COPIES:
         raise DatasetError(f"{where}: copies: expected 1 to {MOST_COPIES}, got {entry['copies']!r:.60}.")
     if abs(entry["num_bytes"]) >= MOST_BYTES:
@@ -293,6 +305,19 @@ def _check_boxes(entry: Entry, where: str) -> None:
     points = entry.get("keypoints")
     if points is not None and not _are_points(points, len(rows)):
         raise DatasetError(f"{where}: keypoints: expected for each box as many numbers, three a point.")
+
+
+def _check_extra(extra: Any, where: str) -> None:
+    if not isinstance(extra, dict) or not all(map(_is_extra, extra, extra.values())):
+        raise DatasetError(f"{where}: extra: expected numbers and texts by their names, got {extra!r:.60}.")
+
+
+def _is_extra(name: str, value: Any) -> bool:
+    if isinstance(value, bool) or not NAME.fullmatch(name):
+        return False
+    if isinstance(value, str):
+        return not _SURROGATE.search(value)
+    return isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63)
 
 
 def _is_box(row: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.color_modes import parse_scale
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import OBJECTS, SPLITS, Image
 from precompute.errors import PipelineError, SourceError, UsageError
@@ -95,6 +96,10 @@ def make_settings(
     }
     if options.max_source_size is not None:  # format 1.0 did not know it
         pixels["max_source_size"] = options.max_source_size
+    if options.color_mode != "rgb":
+        pixels["color_mode"] = options.color_mode
+    if options.scale is not None:
+        pixels["scale"] = options.scale
     if sources.kind == "mask":
         pixels["mask_map"] = {str(old): new for old, new in sorted(options.mask_map.items())}
         pixels["mask_dtype"] = mask_dtype
@@ -103,7 +108,7 @@ def make_settings(
     pixels |= {name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)}  # likewise
     if sources.skeleton is not None:
         pixels |= skeleton_settings(sources.skeleton)
-    dataset = {
+    dataset: dict[str, Any] = {
         "root": None if sources.root is None else str(sources.root),
         "validation_split": options.validation_split,
         "test_split": options.test_split,
@@ -127,6 +132,8 @@ def make_settings(
         "group_by",
     )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
+    if sources.extra is not None:  # likewise
+        dataset["extra"] = {name: column.type for name, column in sources.extra.items()}
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
     return settings
 
@@ -150,6 +157,8 @@ def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask
         mask_dtype=mask_dtype or "uint16",
         max_source_size=options.max_source_size,
         skeleton=sources.skeleton,
+        color_mode=options.color_mode,
+        scale=None if options.scale is None else parse_scale(options.scale),
     )
 
 
@@ -184,7 +193,9 @@ def make_plan(
             check_mask_rules(p.pickled, split, max_class_id=blank.max_class_id, ignore_class=options.ignore_class)
     surveys = {"train": survey(samples["train"], prepared["train"].pickled, blank)}
     size = (surveys["train"].height, surveys["train"].width)
-    image = Image(height=size[0], width=size[1], channels=3, encoding=options.image_format)
+    image = Image(height=size[0], width=size[1], channels=blank.channels, encoding=options.image_format)
+    for split, p in prepared.items():
+        _check_normalize(split, p.normalize, image.channels)
     pipelines = complete_pipelines(prepared, splits, image)
     for split in splits:
         if split != "train":
@@ -242,6 +253,15 @@ def _decode_samples(
         for i, source in enumerate(sample.decoded):
             sample.decoded[i] = source.with_mask_dtype(dtype)
     return samples, dtype
+
+
+def _check_normalize(split: str, numbers: Mapping[str, Any] | None, channels: int) -> None:
+    wrong = [] if numbers is None else [name for name in ("mean", "std") if len(numbers[name]) not in (1, channels)]
+    if wrong and numbers is not None:
+        raise PipelineError(
+            f"pipeline of {split}: Normalize has {wrong[0]}={numbers[wrong[0]]}, and images have {channels} channels; "
+            "give it as many numbers, or one."
+        )
 
 
 def _check_size(split: str, size: tuple[int, int], expected: tuple[int, int]) -> None:

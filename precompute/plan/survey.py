@@ -6,12 +6,13 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import place_order
+from precompute.record.channels import check_channels
 from precompute.record.mask_files import UnlistedColors, unpacked_color
 from precompute.record.mask_ids import UnknownIds
 from precompute.record.pipeline import Pipeline, finishing_inside
@@ -87,7 +88,7 @@ def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:
     """
     mask = None if sources.masks is None else sources.path(sources.masks[i])
     image, label, boxes = sources.path(sources.images[i]), sources.label(i), sources.boxes_of(i)
-    return decode_source(sources.keys[i], image, mask, label, spec, boxes)
+    return replace(decode_source(sources.keys[i], image, mask, label, spec, boxes), extra=sources.extra_of(i))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
         PipelineError: It fails on the sample, gives sizes that vary, makes class ids that masks do not hold, or draws
             what its generators do not reach.
     """
+    check_channels(pickled, sample.decoded, sample.split)
     probe(pickled, sample.decoded[:PROBED], sample.split)
     pipeline, failures, start = Pipeline(pickled), list[str](), time.perf_counter()
     sizes: dict[tuple[int, int], str] = {}

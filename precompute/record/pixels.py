@@ -28,7 +28,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from precompute.color_modes import EXPECTED_SCALE, Scale
 from precompute.errors import RejectedSource
+from precompute.record.deep import scaled_picture
 from precompute.record.shrinking import Shrinking, load_smaller, shrunk_size
 
 __all__ = ["decode_colors", "decode_image", "decode_mask", "decode_shrunk", "encode_image", "encode_mask"]
@@ -58,25 +60,35 @@ MASK_PNG = (
     if hasattr(cv2, "IMWRITE_PNG_FILTER")
     else []
 )
+PILLOW_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
+TO_OPENCV = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_BITS_PER_SAMPLE, TIFF_SAMPLES_PER_PIXEL = 258, 277  # Source: TIFF 6.0, section 8
 PPM_HEADER = re.compile(rb"P[2356](?:\s|#[^\n]*\n)++(?:\d++(?:\s|#[^\n]*\n)++){2}(\d++)")  # Source: ppm(5): the maximum
 
 
-def decode_image(content: bytes) -> NDArray[np.uint8]:
+def decode_image(content: bytes, color_mode: str = "rgb", scale: Scale | None = None) -> NDArray[np.uint8]:
     """Return the pixels of an image file, decoded by content whatever its name says.
 
+    Args:
+        content: Of the file.
+        color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
+        scale: How more than 8 bits a channel become 8; None: they are refused.
+
     Returns:
-        uint8 [H, W, 3], RGB, turned as its EXIF orientation says; read-only. Grey, palette, 1-bit and CMYK become RGB.
+        uint8 [H, W, 1, 3 or 4], turned as its EXIF orientation says; read-only. Grey, palette, 1-bit and CMYK become
+        RGB, colours grey by their luminance (ITU-R 601), and what has no alpha is opaque.
 
     Raises:
-        RejectedSource: It is not one whole image, has an alpha channel, more than 8 bits a channel, or colours that
-            its palette does not name.
+        RejectedSource: It is not one whole image, has an alpha channel that the mode has no place for, more than 8 bits
+            a channel without a scale, or colours that its palette does not name.
     """
-    return decode_shrunk(content, None)[0]
+    return decode_shrunk(content, None, color_mode, scale)[0]
 
 
-def decode_shrunk(content: bytes, max_size: int | None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def decode_shrunk(
+    content: bytes, max_size: int | None, color_mode: str = "rgb", scale: Scale | None = None
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Return the pixels of an image file, made smaller while decoding if its longer side has more than so many.
 
     A JPEG is decoded at a half, a quarter or an eighth where that is still large enough, which costs less than
@@ -85,6 +97,8 @@ def decode_shrunk(content: bytes, max_size: int | None) -> tuple[NDArray[np.uint
     Args:
         content: Of the file.
         max_size: Pixels of the longer side at most; None: as many as there are.
+        color_mode: As of `decode_image`.
+        scale: Likewise; of the whole picture, before it is made smaller.
 
     Returns:
         The pixels as of `decode_image`, and height and width that they have in full.
@@ -92,21 +106,31 @@ def decode_shrunk(content: bytes, max_size: int | None) -> tuple[NDArray[np.uint
     Raises:
         RejectedSource: As `decode_image`.
     """
-    picture, shrinking = _open(content, max_size)
+    picture, shrinking = _open(content, max_size, first_frame=True)
     bits = _bits(picture, content)
-    if bits > 8:
+    if bits > 8 and scale is None:
         raise RejectedSource(
-            f"has {bits} bits a channel; records hold 8, and cutting would be silent: convert it to 8 bits first"
+            f"has {bits} bits a channel; records hold 8, and cutting would be silent: convert it to 8 bits first, or "
+            f"say with --scale how: {EXPECTED_SCALE}"
         )
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        raise RejectedSource("has an alpha channel; records hold RGB: flatten it on a background first")
+    transparent = "transparency" in picture.info
+    if color_mode != "rgba" and (picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or transparent):
+        raise RejectedSource(
+            "has an alpha channel; records hold RGB: flatten it on a background first, or keep it with "
+            "--color-mode rgba"
+        )
+    if bits > 8 and transparent:
+        raise RejectedSource(f"has {bits} bits a channel and one transparent colour; give it an alpha channel first")
+    if bits > 8 and scale is not None:
+        picture = scaled_picture(picture, content, scale, upright=shrinking is None)
     _check_palette(picture)
     try:
-        pixels = picture.convert("RGB")
+        pixels = picture.convert(PILLOW_MODES[color_mode])
         full = (pixels.height, pixels.width)
         if shrinking is not None:
             pixels, full = shrinking.apply(pixels), shrinking.full
-        return np.asarray(pixels), full
+        array = np.asarray(pixels)
+        return array[..., None] if array.ndim == 2 else array, full
     except ValueError as error:
         raise RejectedSource(
             f"has colours of a kind that is not read here (mode {picture.mode}); save it as RGB"
@@ -167,10 +191,10 @@ def decode_colors(content: bytes) -> NDArray[np.uint8]:
 
 
 def encode_image(image: NDArray[np.uint8], encoding: str, quality: int) -> bytes:
-    """Return uint8 [H, W, 3] RGB as JPEG, PNG or raw bytes."""
+    """Return uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA, as JPEG (not with alpha), PNG or raw bytes."""
     if encoding == "raw":
         return image.tobytes()
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    bgr = image if image.shape[2] == 1 else cv2.cvtColor(image, TO_OPENCV[image.shape[2]])
     parameters = [cv2.IMWRITE_JPEG_QUALITY, quality] if encoding == "jpeg" else []
     return _encode(".jpg" if encoding == "jpeg" else ".png", bgr, parameters)
 
@@ -189,7 +213,7 @@ def _encode(suffix: str, pixels: NDArray[Any], parameters: list[int]) -> bytes:
     return encoded.tobytes()
 
 
-def _open(content: bytes, max_size: int | None) -> tuple[Image.Image, Shrinking | None]:
+def _open(content: bytes, max_size: int | None, *, first_frame: bool = False) -> tuple[Image.Image, Shrinking | None]:
     """Return a picture, upright; or with what is left to do to it where it has to be made smaller."""
     if not content:
         raise RejectedSource("is empty (0 bytes)")
@@ -197,7 +221,7 @@ def _open(content: bytes, max_size: int | None) -> tuple[Image.Image, Shrinking 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the limit on dimensions is checked here
             picture = Image.open(io.BytesIO(content), formats=FORMATS)
-            _check_header(picture, len(content))
+            _check_header(picture, len(content), first_frame=first_frame)
             size = shrunk_size(picture.size, max_size)
             if size != picture.size:
                 return picture, load_smaller(picture, size)
@@ -214,7 +238,7 @@ def _open(content: bytes, max_size: int | None) -> tuple[Image.Image, Shrinking 
         raise RejectedSource(f"cannot be decoded: it is damaged or cut short ({error})") from error
 
 
-def _check_header(picture: Image.Image, num_bytes: int) -> None:
+def _check_header(picture: Image.Image, num_bytes: int, *, first_frame: bool) -> None:
     if picture.width * picture.height > MAX_PIXELS:
         raise RejectedSource(f"claims {picture.width}×{picture.height} pixels; the limit is {MAX_PIXELS:,}")
     if picture.format not in UNBOUNDED and picture.width * picture.height > MOST_PIXELS_A_BYTE * num_bytes:
@@ -222,7 +246,7 @@ def _check_header(picture: Image.Image, num_bytes: int) -> None:
             f"claims {picture.width}×{picture.height} pixels, more than {num_bytes:,} bytes can hold: it is damaged"
         )
     _check_strips(picture)
-    num_frames = getattr(picture, "n_frames", 1)
+    num_frames = 1 if first_frame and picture.format == "GIF" else getattr(picture, "n_frames", 1)
     if num_frames > 1 and picture.format != "MPO":  # a camera's JPEG with a preview or depth beside the picture
         raise RejectedSource(f"holds {num_frames} pictures; a source is one: save each as a file of its own")
     num_channels = getattr(picture, "tag_v2", {}).get(TIFF_SAMPLES_PER_PIXEL, 1)

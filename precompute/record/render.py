@@ -6,6 +6,7 @@ The task, the preview, verification and making one record again all call it, so 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.boxes import UNKNOWN_SIZE, Boxes
+from precompute.color_modes import CHANNELS, Scale
 from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
 from precompute.keypoints import Skeleton
 from precompute.record.box_features import box_features
 from precompute.record.example import Value, encode_example
+from precompute.record.extra_features import extra_features
 from precompute.record.mask_files import UnlistedColors, changed_ids, ids_of_colors
 from precompute.record.mask_ids import AllowedIds, UnknownIds
 from precompute.record.pipeline import Pipeline, Target
@@ -42,7 +45,7 @@ class RecordSpec:
         width: Likewise.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
         quality: Of JPEG, 1 to 100.
-        kind: ``"class"``, ``"multilabel"``, ``"mask"``, ``"boxes"`` or ``"keypoints"``.
+        kind: ``"class"``, ``"multilabel"``, ``"mask"``, ``"boxes"``, ``"keypoints"`` or ``"image"``.
         class_names: Name of each class index; empty for masks without names.
         mask_map: Id in the file → class id.
         mask_offset: Added to the ids in the file that the map does not name.
@@ -52,6 +55,8 @@ class RecordSpec:
         mask_dtype: ``"uint8"`` or ``"uint16"``.
         max_source_size: Pixels that the longer side of a source may have; larger ones are shrunk while decoding.
         skeleton: Of keypoints, else None.
+        color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
+        scale: How more than 8 bits a channel become 8; None: they are refused.
     """
 
     height: int | None
@@ -68,6 +73,13 @@ class RecordSpec:
     mask_dtype: str = "uint8"
     max_source_size: int | None = None
     skeleton: Skeleton | None = None
+    color_mode: str = "rgb"
+    scale: Scale | None = None
+
+    @property
+    def channels(self) -> int:
+        """Of images: 1, 3 or 4."""
+        return CHANNELS[self.color_mode]
 
     @property
     def mask_encoding(self) -> str:
@@ -82,13 +94,14 @@ class Decoded:
     Attributes:
         key: The source's key.
         filename: Name of the image file.
-        image: uint8 [H, W, 3], RGB; shrunk if it was larger than the spec allows.
+        image: uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA; shrunk if it was larger than the spec allows.
         mask: uint8 or uint16 [H, W], or None; shrunk likewise.
         label: Class index, sorted class indices where images have several labels, or None.
         sha256: Of the image file's bytes.
         mask_sha256: Of the mask file's bytes, or None.
         boxes: Around its objects, or None.
         full_size: Height and width of a source that was shrunk, before that; None for others.
+        extra: Weight and extra values by name, which travel along; None without.
     """
 
     key: str
@@ -100,6 +113,7 @@ class Decoded:
     mask_sha256: str | None
     boxes: Boxes | None = None
     full_size: tuple[int, int] | None = None
+    extra: Mapping[str, Any] | None = None
 
     @property
     def target(self) -> Target:
@@ -130,7 +144,9 @@ def decode_source(
     Raises:
         RejectedSource: A file is missing or not usable; the message names it.
     """
-    content, (pixels, full_size) = _read(image, lambda content: decode_shrunk(content, spec.max_source_size))
+    content, (pixels, full_size) = _read(
+        image, lambda content: decode_shrunk(content, spec.max_source_size, spec.color_mode, spec.scale)
+    )
     shrunk = full_size != pixels.shape[:2]
     ids, mask_hash = None, None
     if mask is not None:
@@ -192,6 +208,8 @@ def augment(
         ) from error
     if isinstance(target, Boxes) and spec.skeleton is not None:
         target = target.flipped(spec.skeleton.flip_pairs)
+    if spec.channels == 1 and isinstance(image, np.ndarray) and image.ndim == 2:
+        image = image[..., None]
     mask = None if isinstance(target, Boxes) else target
     wrong = _wrong_output(image, mask, spec)
     if wrong:
@@ -245,6 +263,8 @@ def encode_record(
         "image/source_id": str(source_id(source.key)).encode(),
         "image/width": image.shape[1],
     }
+    if source.extra is not None:
+        features |= extra_features(source.extra)
     if isinstance(source.label, int):
         features["image/class/label"] = source.label
         features["image/class/text"] = spec.class_names[source.label].encode()
@@ -306,8 +326,8 @@ def _wrong_output(image: Any, mask: Any, spec: RecordSpec) -> str | None:
     """Return what is wrong with a pipeline's output, or None."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         return f"an image of type {getattr(image, 'dtype', type(image).__name__)} where uint8 is expected"
-    if image.ndim != 3 or image.shape[2] != 3:
-        return f"an image of shape {image.shape} where [height, width, 3] is expected"
+    if image.ndim != 3 or image.shape[2] != spec.channels:
+        return f"an image of shape {image.shape} where [height, width, {spec.channels}] is expected"
     expected = (spec.height or image.shape[0], spec.width or image.shape[1])
     if image.shape[:2] != expected:
         return (

@@ -17,12 +17,13 @@ from precompute.errors import DatasetError
 from precompute.record.box_features import LABEL_KEY as BOX_LABEL_KEY
 from precompute.record.box_features import decode_boxes
 from precompute.record.example import decode_example
+from precompute.record.extra_features import decode_extra, extra_difference
 from precompute.record.point_features import POINT_KEY, decode_points, points_difference
 
 __all__ = ["decode_record", "difference"]
 
 Example = dict[str, Any]
-CHANNELS = 3
+CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}  # of Pillow's modes
 MOST_PIXELS = 2**28
 MOST_DIGITS = 20
 ENCODINGS = ("jpeg", "png")  # no others: Pillow hands some formats to programs of their own
@@ -36,10 +37,11 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
         multilabel: It has any number of labels: a list of one looks like a class otherwise.
 
     Returns:
-        `key` and `filename` (str), `image` (uint8 [H, W, 3], RGB), `seed`, `variant` (−1 in the original row), `copy`
-        and `source_id` (int), `format` (str) and `encoded` (bytes), of the image; then `label` (int) and `class_name`
-        (str), or `labels` (list of int) and `class_names` (list of str), or `mask` (uint8 or uint16 [H, W], class ids)
-        with `mask_format` and `mask_encoded`, or what `decode_boxes` returns, maybe with that of `decode_points`.
+        `key` and `filename` (str), `image` (uint8 [H, W, C], of 1 channel grey, of 3 RGB, of 4 RGBA), `seed`,
+        `variant` (−1 in the original row), `copy` and `source_id` (int), `format` (str) and `encoded` (bytes), of the
+        image; then `label` (int) and `class_name` (str), or `labels` (list of int) and `class_names` (list of str), or
+        `mask` (uint8 or uint16 [H, W], class ids) with `mask_format` and `mask_encoded`, or what `decode_boxes`
+        returns, maybe with that of `decode_points`; and what `decode_extra` returns.
 
     Raises:
         DatasetError: It is not a record of this format, or its image or mask cannot be decoded.
@@ -51,7 +53,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
     encoding = _text(features, "image/format")
     example: Example = {
         "key": _text(features, "augment/key"),
-        "image": _decode(_bytes(features, "image/encoded"), encoding, (*shape, CHANNELS), "image/encoded"),
+        "image": _decode_image(_bytes(features, "image/encoded"), encoding, shape),
         "seed": _integer(features, "augment/seed"),
         "variant": _integer(features, "augment/variant"),
         "copy": _integer(features, "augment/copy"),
@@ -68,6 +70,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
     elif "image/class/label" in features:
         example["label"] = _integer(features, "image/class/label")
         example["class_name"] = _text(features, "image/class/text")
+    example |= decode_extra(features)
     if BOX_LABEL_KEY in features:
         example |= decode_boxes(features, height=shape[0], width=shape[1])
     if f"{POINT_KEY}x" in features:
@@ -89,6 +92,9 @@ def difference(example: Example, manifest: Manifest) -> str | None:
         return f"its image is {_shown(example['image'].shape)}, expected {_shown(expected)}"
     if example["format"] != image.encoding:
         return f"its image is stored as {example['format']}, expected {image.encoding}"
+    other = extra_difference(example, manifest.extra)
+    if other:
+        return other
     if target.kind == "mask":
         return _mask_difference(example.get("mask"), manifest)
     if target.kind == "multilabel":
@@ -96,6 +102,8 @@ def difference(example: Example, manifest: Manifest) -> str | None:
     if target.kind in OBJECTS:
         points = None if target.keypoints is None else points_difference(example, target.keypoints)
         return points or _boxes_difference(example, target)
+    if target.kind == "image":
+        return None
     label = example.get("label")
     if label is None or not 0 <= label < target.num_classes:
         return f"its class is {label}, expected 0 to {target.num_classes - 1}"
@@ -139,6 +147,15 @@ def _shown(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
 
+def _decode_image(content: bytes, encoding: str, size: tuple[int, int]) -> NDArray[Any]:
+    """Return uint8 [H, W, 1, 3 or 4], whichever the content has."""
+    if encoding == "raw":
+        channels = len(content) // (size[0] * size[1])
+        return _decode(content, encoding, (*size, channels if channels in CHANNELS.values() else 3), "image/encoded")
+    pixels = _decode_file(content, encoding, (*size, 3), "image/encoded")
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
 def _decode(content: bytes, encoding: str, shape: tuple[int, ...], name: str) -> NDArray[Any]:
     pixels = _decode_raw(content, shape) if encoding == "raw" else _decode_file(content, encoding, shape, name)
     if pixels.shape != shape:
@@ -165,7 +182,7 @@ def _decode_file(content: bytes, encoding: str, shape: tuple[int, ...], name: st
             if (picture.height, picture.width) != shape[:2]:  # said before memory is asked for
                 raise _other_size((picture.height, picture.width), shape, name)
             if len(shape) == 3:
-                return np.array(picture.convert("RGB"))
+                return np.array(picture if picture.mode in CHANNELS else picture.convert("RGB"))
             ids = np.array(picture)
     except DatasetError:
         raise

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from precompute.plan.blocks import PlaceOrder, place_order
 from precompute.plan.listing import Listing
 from precompute.run.task import Place
+from precompute.sources.extras import take_extras
 from precompute.sources.source import Sources
 from precompute.sources.texts import pick
 
@@ -114,6 +115,7 @@ class Block(Sequence[Place]):
                 label_sets=None if of.label_sets is None else [of.label_sets[i] for i in chosen],
                 boxes=None if of.boxes is None else of.boxes.take(chosen),
                 skeleton=of.skeleton,
+                extra=take_extras(of.extra, chosen),
             ),
             copies=split.order.copies[self._first : self._last].tolist(),
             hashes=hashes,
@@ -138,6 +140,7 @@ class _Packed:
                 mask=None if sources.masks is None else str(sources.path(sources.masks[i])),
                 label=sources.label(i),
                 boxes=sources.boxes_of(i),
+                extra=sources.extra_of(i),
                 sha256=sha256,
                 mask_sha256=mask_sha256,
             )

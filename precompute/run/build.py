@@ -38,7 +38,7 @@ from precompute.text import format_count
 __all__ = ["build", "build_dataset"]
 
 WORTH_SAYING = 0.1  # of the time
-LISTS = ("images", "labels", "masks", "boxes", "keypoints", "splits", "groups", "keys")
+LISTS = ("images", "labels", "masks", "boxes", "keypoints", "splits", "groups", "keys", "weights", "extra")
 
 
 def build(
@@ -53,7 +53,8 @@ def build(
         **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
             `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
             `images` with `labels` (a class, or a list of classes, for each), `masks`, `boxes` or `keypoints` (with
-            boxes or without), and `splits`, `groups`, `keys`.
+            boxes or without), and `splits`, `groups`, `keys`, `weights`, and `extra`, a dictionary of lists that travel
+            along.
 
     Returns:
         What was written, and the manifest.
@@ -64,6 +65,10 @@ def build(
     if output is None:
         raise UsageError("output: expected the folder of the dataset.")
     lists = {name: options.pop(name) for name in LISTS if _is_list(options.get(name))}
+    known = {f.name for f in fields(BuildOptions)}
+    options = {
+        name: value for name, value in options.items() if name in known or name not in LISTS or value is not None
+    }
     chosen = BuildOptions.make(**options)
     with Progress(quiet=chosen.quiet) as progress:
         return build_dataset(find(source, chosen, lists), as_path(output), chosen, progress)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,6 +69,7 @@ class Place:
     mask: str | None
     label: Label | None
     boxes: Boxes | None = None
+    extra: dict[str, Any] | None = None
     sha256: str | None = None  # what the files held when earlier rows were made, if there are any
     mask_sha256: str | None = None
 
@@ -228,6 +230,7 @@ def decode_place(place: Place, spec: RecordSpec) -> Decoded:
     """
     mask = None if place.mask is None else as_path(place.mask)
     source = decode_source(place.key, as_path(place.image), mask, place.label, spec, place.boxes)
+    source = source if place.extra is None else replace(source, extra=place.extra)
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
         (place.mask, place.mask_sha256, source.mask_sha256),

@@ -1,4 +1,4 @@
-"""From what a user gave to sources: a folder, an iterable of `Source`, or parallel lists."""
+"""From what a user gave to sources: a folder, a table, an iterable of `Source`, or parallel lists."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
-from precompute.options import BuildOptions
+from precompute.options import TABLE_OPTIONS, BuildOptions
 from precompute.sources.box_checks import drop_empty
 from precompute.sources.detection import find_boxes
 from precompute.sources.folders import find_sources
@@ -16,8 +16,13 @@ from precompute.sources.groups import group_by
 from precompute.sources.keypoint_checks import check_target
 from precompute.sources.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
+from precompute.sources.table_files import TABLES, is_table
+from precompute.sources.tables import find_table
+from precompute.storage.paths import as_path
 
 __all__ = ["find", "limit_sources"]
+
+TARGET_OPTIONS = ("class_names", "annotations", "drop_empty")
 
 
 def find(
@@ -26,7 +31,7 @@ def find(
     """Return the sources, splits not yet assigned.
 
     Args:
-        source: A folder, an iterable of `Source`, or None when lists are given.
+        source: A folder, a table, an iterable of `Source`, or None when lists are given.
         options: Of the build.
         lists: `images` and others of the arguments of `from_lists`.
 
@@ -39,6 +44,8 @@ def find(
     if given and sources.kind != "mask":
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
     check_target(sources, options)
+    if options.class_names and sources.kind == "image":
+        raise UsageError("class_names (--class-names): these sources are images alone, of no classes.")
     return group_by(sources, options.group_by)
 
 
@@ -53,10 +60,15 @@ def _read(
         return _with_boxes(from_lists(**lists, class_names=options.class_names, options=options), options)
     if source is None:
         raise UsageError(
-            "source: expected a folder, an iterable of Source, or images=[…] with labels=[…], masks=[…], boxes=[…] or "
-            "keypoints=[…]."
+            "source: expected a folder, a table, an iterable of Source, or images=[…], alone or with labels=[…], "
+            "masks=[…], boxes=[…] or keypoints=[…]."
         )
     if isinstance(source, str | Path):
+        if is_table(as_path(source)):
+            return find_table(as_path(source), options)
+        _check_no_table(source, options)
+        if options.target == "none":
+            return _images_alone(source, options)
         boxed = find_boxes(source, options)
         if boxed is not None:
             return drop_empty(boxed) if options.drop_empty else boxed
@@ -74,8 +86,35 @@ def _read(
     return _with_boxes(from_iterable(source, class_names=options.class_names, options=options), options)
 
 
+def _check_no_table(source: str | Path, options: BuildOptions) -> None:
+    given = next((name for name in TABLE_OPTIONS if getattr(options, name) is not None), None)
+    if given:
+        raise UsageError(
+            f"{given} (--{given.replace('_', '-')}): is for a table, and {source} is none; expected a file that ends "
+            f"with {', '.join(TABLES)}."
+        )
+
+
+def _images_alone(source: str | Path, options: BuildOptions) -> Sources:
+    given = next((name for name in TARGET_OPTIONS if getattr(options, name)), None)
+    if given:
+        raise UsageError(f"{given} (--{given.replace('_', '-')}): is for a target, and --target none asks for none.")
+    return find_sources(
+        source,
+        images=options.images,
+        masks=options.masks,
+        image_suffix=options.image_suffix,
+        mask_suffix=options.mask_suffix,
+        split_in_key=options.split_in_key,
+        alone=True,
+    )
+
+
 def _with_boxes(sources: Sources, options: BuildOptions) -> Sources:
     """Return sources from Python, without those that have no boxes if that is asked for."""
+    _check_no_table("a list", options)
+    if options.target == "none" and sources.kind != "image":
+        raise UsageError(f"target: none was asked for, and the sources have one ({sources.kind}); leave it out.")
     if options.annotations is not None:
         raise UsageError("annotations: it names the annotations of a folder; sources from Python bring their boxes.")
     if not options.drop_empty:

@@ -34,6 +34,7 @@ def find_sources(
     mask_suffix: str = "",
     class_names: Sequence[str] | None = None,
     split_in_key: bool = False,
+    alone: bool = False,
 ) -> Sources:
     """Find the sources in a folder, whichever of the usual layouts it has.
 
@@ -50,6 +51,7 @@ def find_sources(
         mask_suffix: Likewise for masks, ``"_L"`` say.
         class_names: Order of the classes; by name when left out. For masks, the name of each class id.
         split_in_key: Keep the split's folder in the keys, so that splits may use the same file names.
+        alone: Images are wanted without any target, whatever folders they lie in; masks beside them are left out.
 
     Raises:
         SourceError: Anything that would leave an image out or guess: unmatched, ambiguous, duplicate, empty.
@@ -61,6 +63,8 @@ def find_sources(
     layout = find_layout(top, naming)
     found = _Found(top, _base(top, layout), layout, names, split_in_key)
     _check_any(found, "images", layout.images, image_suffix)
+    if alone:
+        return _alone_sources(found)
     if layout.masks is None:
         return _class_sources(found)
     _check_any(found, "masks", layout.masks, mask_suffix)
@@ -84,7 +88,10 @@ def _check_root(root: str | Path) -> Path:
     if not top.exists():
         raise SourceError(f"{top}: there is no such folder. Check the path.")
     if not top.is_dir():
-        raise SourceError(f"{top}: expected a folder with images, got a file. Give the folder that it lies in.")
+        raise SourceError(
+            f"{top}: expected a folder with images, got a file. Give the folder that it lies in, or "
+            "a table that ends with .csv, .tsv, .jsonl or .parquet."
+        )
     return top
 
 
@@ -108,6 +115,28 @@ def _check_any(found: _Found, role: str, parts: list[Part], suffix: str) -> None
 
 def _check_file_keys(found: _Found, files: FoundFiles) -> None:
     check_keys(files.keys, where=str(found.top), remedy="Rename the files or their folders.")
+
+
+# Images alone.
+
+
+def _alone_sources(found: _Found) -> Sources:
+    files = _class_files(found)
+    _check_file_keys(found, files)
+    problems = [_barren_problem(found), _duplicates(files.twice(), found.base)]
+    _raise(f"{found.top}: the images cannot be used as they are.", problems)
+    left_out = sum(len(part.files) for part in found.layout.masks or ())
+    note = f"images alone were asked for: {left_out:,} masks are left out."
+    return Sources(
+        root=found.base,
+        keys=files.keys,
+        images=files.paths(found.base),
+        splits=list(files.splits()),
+        num_bytes=files.num_bytes,
+        class_names=found.names or [],
+        strangers=found.layout.strangers,
+        notes=[note] if left_out else [],
+    )
 
 
 # A folder a class.
@@ -149,7 +178,8 @@ def _check_classes(found: _Found, files: FoundFiles) -> None:
     if len(flat) == len(files):
         raise SourceError(
             f"{found.top}: {len(files):,} images, but neither folders for their classes nor masks:\n"
-            f"{first_few(flat)}\n{LAYOUTS}"
+            f"{first_few(flat)}\n{LAYOUTS}\n"
+            "Labels in a table: give that file as SOURCE. Images alone, without any target: --target none."
         )
     problems = [
         _problem("Images outside of every class folder", flat, "Move each into the folder of its class."),

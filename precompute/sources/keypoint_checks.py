@@ -53,7 +53,8 @@ def check_target(sources: Sources, options: BuildOptions) -> None:
     Raises:
         UsageError: They have, or are given without keypoints.
     """
-    if options.target not in ("auto", sources.kind):
+    kind = "none" if sources.kind == "image" else sources.kind
+    if options.target not in ("auto", kind):
         raise UsageError(
             f"target (--target): expected {options.target}, but these sources have a target of kind {sources.kind}. "
             "Keypoints are read from COCO files whose categories name them, from a CSV file that is named with "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.options import BuildOptions
 from precompute.sources.box_lists import boxes_of_python
 from precompute.sources.checks import check_class_names, check_keys
+from precompute.sources.extra_lists import extra_rows, extras_of_sources
 from precompute.sources.keypoint_lists import check_same_fields, keypoints_of_python
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.source import SPLITS, Source, Sources
@@ -36,8 +37,8 @@ def from_iterable(
     """Check sources and put them into columns, sorted by key.
 
     Args:
-        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, or all with
-            keypoints, then all with boxes or none.
+        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, all with
+            keypoints, then all with boxes or none, or all alone.
         class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
         options: Of the build: names and pairs of keypoints.
 
@@ -79,6 +80,7 @@ def from_iterable(
         groups=None if all(group is None for group in groups) else groups,
         num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
         boxes=None if boxes is None else boxes.column,
+        extra=extras_of_sources(items),
         class_names=(names or []) if found is None else found.names,
         notes=[] if found is None else found.notes,
         skeleton=None if points is None else points[1],
@@ -95,6 +97,8 @@ def from_lists(
     splits: Iterable[str | None] | None = None,
     groups: Iterable[str | int | None] | None = None,
     keys: Iterable[str] | None = None,
+    weights: Iterable[float] | None = None,
+    extra: Mapping[str, Iterable[Any]] | None = None,
     class_names: Sequence[str] | None = None,
     options: BuildOptions | None = None,
 ) -> Sources:
@@ -102,13 +106,16 @@ def from_lists(
 
     Args:
         images: Paths of the image files.
-        labels: Class names or class indices, or for each image a list, tuple or set of them; this, `masks` or `boxes`.
+        labels: Class names or class indices, or for each image a list, tuple or set of them; this, `masks`, `boxes`, or
+            none of them for images alone.
         masks: Paths of the mask files.
         boxes: For each image a list of boxes as `Source` has them.
         keypoints: For each image the keypoints of its objects as `Source` has them; alone or with boxes.
         splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         groups: Sources of one group always share a split; None when a source stands alone.
         keys: Stable names; when left out, each image's path below the folder that all share, without its extension.
+        weights: What each counts in training, 0 or more.
+        extra: Name → values that travel along unchanged: whole numbers, numbers or texts.
         class_names: As for `from_iterable`.
         options: As for `from_iterable`.
 
@@ -117,10 +124,10 @@ def from_lists(
         SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
     """
     targets = [name for name, given in (("labels", labels), ("masks", masks), ("boxes", boxes)) if given is not None]
-    if len(targets) != 1 and (keypoints is None or targets):
+    if len(targets) > 1:
         raise UsageError(
-            f"Expected labels, masks or boxes beside images, got {'both ' if targets else 'neither'}"
-            f"{' and '.join(targets)}: labels for classification, masks for segmentation, boxes for detection."
+            f"Expected labels, masks or boxes beside images, got both {' and '.join(targets)}: labels for "
+            "classification, masks for segmentation, boxes for detection, none of them for images alone."
         )
     if keypoints is not None and targets not in ([], ["boxes"]):
         raise UsageError(f"keypoints: expected them alone or with boxes, got {targets[0]} too.")
@@ -133,6 +140,8 @@ def from_lists(
         "splits": splits,
         "groups": groups,
         "keys": keys,
+        "weights": weights,
+        "extra": extra_rows(extra),
     }
     lists = {name: _as_list(name, column) for name, column in columns.items() if column is not None}
     _check_lengths(lists)
@@ -147,6 +156,8 @@ def from_lists(
         "splits": "split",
         "groups": "group",
         "keys": "key",
+        "weights": "weight",
+        "extra": "extra",
     }
     rows = zip(*lists.values(), strict=True)
     names = [fields[name] for name in lists]
@@ -208,15 +219,18 @@ def _check_unique(items: list[Source]) -> None:
 
 
 def _check_target(items: list[Source]) -> str:
-    """Return what all sources have: ``"mask"``, ``"label"``, ``"boxes"``, or ``"keypoints"``, alone or with boxes."""
+    """Return what all sources have: a target, ``"nothing"`` where images are alone; keypoints alone or with boxes."""
     if any(item.keypoints is not None for item in items):
         check_same_fields(items)
         return "keypoints"
     targets = [[name for name in TARGETS if getattr(item, name) is not None] for item in items]
+    if not any(targets):
+        return "nothing"
     wrong = [repr(item.key) for item, found in zip(items, targets, strict=True) if len(found) != 1]
     if wrong:
         raise UsageError(
-            f"Expected a mask, a label or a list of boxes, not both and not neither, for:\n{first_few(wrong)}"
+            "Expected a mask, a label or a list of boxes, not both, and not neither unless all images are alone, for:"
+            f"\n{first_few(wrong)}"
         )
     of_kind: dict[str, list[str]] = {}
     for item, (name,) in zip(items, targets, strict=True):

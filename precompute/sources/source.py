@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, repeat
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import SPLITS, Label
 from precompute.keypoints import Skeleton
+from precompute.sources.extras import Extras, extras_of, take_extras
 from precompute.storage.paths import as_path
 
 __all__ = ["SPLITS", "Source", "Sources"]
@@ -19,12 +20,12 @@ __all__ = ["SPLITS", "Source", "Sources"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One original: an image with its label, labels, mask or boxes.
+    """One original: an image with its label, labels, mask or boxes, or alone.
 
     Attributes:
         key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
         image: Path of the image file, or its URL in an object store.
-        mask: Path of the mask file, the class id in each pixel; None when there is a label instead.
+        mask: Path of the mask file, the class id in each pixel; None when there is a label instead, or nothing.
         label: Class name, or class index into ``class_names``; a list, tuple or set of them, which may be empty, where
             images have several labels; None when there is a mask instead.
         split: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
@@ -37,6 +38,8 @@ class Source:
             labelled, 1 hidden, 2 visible; pixels counted as those of boxes are, None or NaN for a point that is not
             labelled. With `boxes`, in the same order as these; without, all objects are of one class. An array
             [K, 2 or 3] is one object. None when the sources have no keypoints.
+        weight: What it counts in training, 0 or more; for all sources or for none.
+        extra: Values that travel along unchanged, by name: `int`, `float` or `str`; the same names for all sources.
     """
 
     key: str
@@ -47,6 +50,8 @@ class Source:
     group: str | None = None
     boxes: Sequence[Sequence[Any]] | None = None
     keypoints: Sequence[Any] | None = None
+    weight: float | None = None
+    extra: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +66,14 @@ class Sources:
         keys: Unique, sorted.
         images: Paths, posix, below `root` (absolute when `root` is None).
         masks: Likewise, or None when the target is a class.
-        labels: Class index of each source into `class_names`, or None when it has none or several.
+        labels: Class index of each source into `class_names`, or None when they have none or several.
         label_sets: Class indices of each source, sorted, or None when it has one class or a mask.
         boxes: Of all sources, maybe with keypoints, or None when they have a class, labels or a mask.
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus that of the mask file.
         copies: Places of each source in every row, or None when each has one.
+        extra: Weight and extra values of each source, or None when there are none.
         class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
         strangers: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         notes: What the user should hear about how the sources were read.
@@ -85,6 +91,7 @@ class Sources:
     groups: list[str | None] | None = None
     num_bytes: Sequence[int] = field(default_factory=list)
     copies: list[int] | None = None
+    extra: Extras | None = None
     class_names: list[str] = field(default_factory=list)
     strangers: int = 0
     notes: list[str] = field(default_factory=list)
@@ -95,12 +102,14 @@ class Sources:
 
     @property
     def kind(self) -> str:
-        """The target that all sources have: ``"keypoints"``, ``"boxes"``, ``"mask"``, ``"multilabel"``, ``"class"``."""
+        """The target of all sources: ``"keypoints"``, ``"boxes"``, ``"mask"`` …; ``"image"``: they have none."""
         if self.boxes is not None:
             return "boxes" if self.skeleton is None else "keypoints"
         if self.masks is not None:
             return "mask"
-        return "class" if self.label_sets is None else "multilabel"
+        if self.label_sets is not None:
+            return "multilabel"
+        return "image" if self.labels is None else "class"
 
     def label(self, i: int) -> Label | None:
         """Return the class or the classes of a source; None when it has a mask or boxes."""
@@ -118,6 +127,10 @@ class Sources:
     def boxes_of(self, i: int) -> Boxes | None:
         """Return the boxes of a source; None when it has another target."""
         return None if self.boxes is None else self.boxes.of(i)
+
+    def extra_of(self, i: int) -> dict[str, Any] | None:
+        """Return weight and extra values of a source by their names; None when there are none."""
+        return extras_of(self.extra, i)
 
     def num_copies(self, i: int) -> int:
         """Return how many places a source takes in every row."""
@@ -152,6 +165,7 @@ class Sources:
             groups=None if self.groups is None else [self.groups[i] for i in indices],
             num_bytes=[self.num_bytes[i] for i in indices],
             copies=None if self.copies is None else [self.copies[i] for i in indices],
+            extra=take_extras(self.extra, indices),
             class_names=self.class_names,
             strangers=self.strangers,
             notes=self.notes,

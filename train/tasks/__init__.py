@@ -26,11 +26,12 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
     Raises:
         DatasetError: There is no task for this target.
     """
-    for kind in KINDS:
-        if kind.target == manifest.target.kind:
-            return kind.of(manifest, ignore_class)
+    for task in KINDS:
+        if task.target == manifest.target.kind:
+            return task.of(manifest, ignore_class)
+    kind = {"image": "images alone"}.get(manifest.target.kind, manifest.target.kind)
     raise DatasetError(
-        f"{manifest.name}: train fit learns {LEARNT}; the dataset has {manifest.target.kind}: read it with "
+        f"{manifest.name}: train fit learns {LEARNT}; the dataset has {kind}: read it with "
         "precompute.load, and train in a loop of your own."
     )
 

@@ -1,0 +1,53 @@
+"""How many channels images have, and how more than 8 bits a channel become 8: said by options, kept in manifests."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from precompute.errors import UsageError
+
+__all__ = ["CHANNELS", "COLOR_MODES", "EXPECTED_SCALE", "Scale", "parse_scale"]
+
+CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
+COLOR_MODES = tuple(CHANNELS)
+EXPECTED_SCALE = "a range such as 0:4095, minmax, or percentile:1:99"
+NUMBER = r"(-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What becomes 0 and what 255.
+
+    Attributes:
+        kind: ``"range"``: values; ``"minmax"``: the smallest and the largest of each image; ``"percentile"``: shares of
+            each image's values, in percent.
+        low: Becomes 0.
+        high: Becomes 255.
+    """
+
+    kind: str
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        pair = f"{self.low:.17g}:{self.high:.17g}"
+        return {"range": pair, "minmax": "minmax"}.get(self.kind, f"percentile:{pair}")
+
+
+def parse_scale(text: object) -> Scale:
+    """Return what a text says.
+
+    Raises:
+        UsageError: It says nothing that makes sense.
+    """
+    found = re.fullmatch(rf"(percentile:)?{NUMBER}:{NUMBER}", text) if isinstance(text, str) else None
+    if text == "minmax":
+        return Scale("minmax", 0.0, 100.0)
+    if found:
+        low, high = float(found[2]), float(found[3])
+        within = not found[1] or (low >= 0 and high <= 100)
+        if low < high and within and math.isfinite(high - low):
+            return Scale("percentile" if found[1] else "range", low, high)
+    raise UsageError(f"scale (--scale): expected {EXPECTED_SCALE}, the first number below the second; got {text!r}.")
