@@ -126,6 +126,11 @@ class BoxColumn:
         return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     @property
+    def kind(self) -> str:
+        """The kind of the target that images with this column have."""
+        return "boxes"
+
+    @property
     def counts(self) -> NDArray[np.int64]:
         """Boxes of each image."""
         return np.diff(self.offsets)

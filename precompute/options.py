@@ -25,6 +25,7 @@ __all__ = [
 BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
 MASK_FILLS = ("ignore", "as-written")
+TARGETS = ("instances", "boxes", "mask")  # what becomes of masks of single objects
 ENCODINGS = ("jpeg", "png", "raw")
 
 
@@ -179,11 +180,19 @@ class BuildOptions:
         "of YOLO txt, or YOLO's data.yaml",
         metavar="PATH",
     )
+    target: str | None = _option(
+        None,
+        "masks of single objects, from files or a COCO JSON: instances, a box and a mask for each; boxes, those around "
+        "them; or mask, all of an image merged into class ids. Default: boxes of COCO, else instances",
+        choices=TARGETS,
+    )
     drop_empty: bool = _option(False, "leave out images that have no boxes; they are kept by default")
     min_visibility: float = _option(
         0.0, "boxes: share of its area that each transform must leave of a box, 0 to 1, or it falls out", parse=float
     )
-    min_area: float = _option(0.0, "boxes: pixels that must be left of a box, or it falls out", parse=float)
+    min_area: float = _option(
+        0.0, "boxes: pixels that must be left of a box, or of an object's mask, or it falls out", parse=float
+    )
     include_original: bool = _option(False, "one more row: training sources through the validation pipeline")
     class_copies: dict[str, int] = field(
         default_factory=dict,
@@ -247,6 +256,8 @@ class BuildOptions:
         self._check_choice("image_format", ENCODINGS)
         self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)
+        if self.target is not None:
+            self._check_choice("target", TARGETS)
         self._check_choice("check", ("sizes", "full"))
         self._check_number("min_visibility", 0, 1)
         self._check_number("min_area", 0)

@@ -66,6 +66,7 @@ def read(
         - mask: `mask`: [H, W], class ids, uint8, or uint16 where ids exceed 255.
         - boxes: `boxes`: float32 [N, 4], x_min, y_min, x_max, y_max in pixels of the image, N may be 0; `labels`: int64
           [N]; `class_names`: list of str; `crowd`, `difficult`, `truncated`: bool [N].
+        - instances: the same, and `masks`: bool [N, H, W]; boxes lie tightly around them.
 
         Arrays are writeable and belong to the caller. `precompute.inspect(path)` has what all examples share:
         `manifest.target` (number and names of classes, ignore class), `manifest.image` (size), and for each split the

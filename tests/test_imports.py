@@ -191,6 +191,8 @@ ALLOWED = {
     "text": "",
     "interruption": "",
     "boxes": "",
+    "instances": "boxes",
+    "rle": "errors",
     # Files of object stores, beside those of local disks.
     "storage": "errors",
     "dataset": "errors storage",
@@ -199,19 +201,19 @@ ALLOWED = {
     "loading": "dataset errors storage",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "mask_colors": "errors",
-    "record": "boxes dataset errors mask_colors storage",
+    "record": "boxes dataset errors instances mask_colors rle storage text",
     "options": "errors mask_colors",
-    "sources": "boxes dataset errors options storage",
-    "plan": "boxes dataset errors options record sources storage text",
+    "sources": "boxes dataset errors instances options rle storage",
+    "plan": "boxes dataset errors instances options record sources storage text",
     "reading": "dataset errors record storage",
-    "remake": "dataset errors plan record storage",
-    "run": "boxes dataset errors interruption options plan reading record remake sources storage text tfds",
+    "remake": "dataset errors instances plan record storage",
+    "run": "boxes dataset errors instances interruption options plan reading record remake sources storage text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources storage",
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading storage text",
-    "look": "dataset errors mask_colors options plan reading record run sources storage text",
+    "look": "dataset errors instances mask_colors options plan reading record run sources storage text",
     "exporting": "dataset errors reading record run storage text",
     "cli": "dataset errors exporting interruption look options run sources storage text verification",
     "__main__": "cli",
@@ -229,6 +231,7 @@ OWNERS = {
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
     "distributed": {"precompute.run"},
+    "pycocotools": {"precompute.rle"},
     "fsspec": {"precompute.storage"},
 }
 

@@ -80,7 +80,7 @@ def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
     num_records, boxes, fault = _check_records(cell, path, manifest)
     if fault is not None:
         faults.append(fault)
-    elif manifest.target.kind == "boxes" and boxes != cell.shard.boxes:
+    elif manifest.target.kind in ("boxes", "instances") and boxes != cell.shard.boxes:
         faults.append(f"{boxes}, the row file says {cell.shard.boxes}")
     elif num_records != cell.shard.num_records:
         faults.append(f"{num_records} records, expected {cell.shard.num_records}")
@@ -96,7 +96,7 @@ def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, Box
             if fault is not None:
                 return num_records, boxes, f"record {num_records}: {fault}"
             num_records += 1
-            if manifest.target.kind == "boxes":
+            if manifest.target.kind in ("boxes", "instances"):
                 boxes += BoxCounts.of_record(count_boxes(record))
     except DatasetError as error:
         return num_records, boxes, str(error).removeprefix(f"{path}: ").rstrip(".")

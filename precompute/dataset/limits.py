@@ -92,7 +92,7 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MOST_PIXELS
     yield "image: channels", image.channels, image.channels in (1, 3, 4)
     yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
-    yield "target: kind", target.kind, target.kind in ("class", "multilabel", "mask", "boxes")
+    yield "target: kind", target.kind, target.kind in ("class", "multilabel", "mask", "boxes", "instances")
     yield "target: encoding", target.encoding, target.encoding in encodings
     yield "target: dtype", target.dtype, target.dtype in dtypes
     yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MOST_CLASS_IDS

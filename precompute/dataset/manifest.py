@@ -54,7 +54,8 @@ class Target:
     """What records are labelled with.
 
     Attributes:
-        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"`` or ``"boxes"``.
+        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"``, ``"boxes"`` or
+            ``"instances"``, boxes with a mask each.
         num_classes: Number of classes; for masks one more than the largest class id.
         class_names: Name of each class; may be empty for masks.
         encoding: Of masks: ``"png"`` or ``"raw"``; else None.
@@ -144,6 +145,8 @@ class Manifest:
             or neither. Empty in datasets of format 1.0.
         conflicts: `num_sources` whose image is that of another source with another label or mask, and `examples`, pairs
             of keys; empty when there are none.
+        remarks: What was counted in the sources: ``"empty"``, objects whose masks hold no pixel; ``"overlap"``, pixels
+            that belong to several objects, of masks that were merged: `number`, `num_sources`, `examples`, keys.
     """
 
     name: str
@@ -159,6 +162,7 @@ class Manifest:
     cpu_features: list[str] = field(default_factory=list)
     mirroring: list[str] = field(default_factory=list)
     conflicts: dict[str, Any] = field(default_factory=dict)
+    remarks: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: str | Path) -> Manifest:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
+from precompute.loading.instances import MASK_KEY, boxes_around, mask_parser, move_masks
 
 __all__ = ["PARTS", "BoxFormat", "box_parser", "box_weigher", "choose_box_format", "hand_out", "move_boxes"]
 
@@ -29,6 +30,7 @@ class BoxFormat:
         name: One of FORMATS.
         ragged: As ragged tensors.
         size: Boxes an image, padded to that; None: as many as the fullest image of a batch has.
+        masks: Each box has a mask.
         cut: Whether the user chose the size, so that more boxes are left out; else more are an error.
     """
 
@@ -36,6 +38,12 @@ class BoxFormat:
     ragged: bool
     size: int | None
     cut: bool
+    masks: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of what the parser gives, in this order."""
+        return (*PARTS, "masks") if self.masks else PARTS
 
 
 def choose_box_format(
@@ -53,7 +61,7 @@ def choose_box_format(
     Raises:
         UsageError: There is no such format, the records have no boxes, or arguments contradict each other.
     """
-    if manifest.target.kind != "boxes":
+    if manifest.target.kind not in ("boxes", "instances"):
         if box_format is not None or max_boxes is not None or ragged:
             raise UsageError(f"box_format, max_boxes, ragged: the records of {manifest.name} have no boxes.")
         return None
@@ -67,6 +75,7 @@ def choose_box_format(
         ragged=ragged,
         size=(None if ragged and not held else largest) if max_boxes is None else max_boxes,
         cut=max_boxes is not None,
+        masks=manifest.target.kind == "instances",
     )
 
 
@@ -74,11 +83,14 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
     """Return the features to parse, and a function from them to a dictionary of dense tensors.
 
     ``boxes`` float32 [B, N, 4] as y_min, x_min, y_max, x_max in pixels, padded with 0; ``labels`` int64 [B, N], padded
-    with −1; ``mask``, ``crowd``, ``difficult`` bool [B, N].
+    with −1; ``mask``, ``crowd``, ``difficult`` bool [B, N]; where objects have masks ``masks`` bool [B, N, H, W].
     """
     height, width = manifest.image.height, manifest.image.width
     sides = [(f"image/object/bbox/{side}", float(width if side[0] == "x" else height)) for side in SIDES]
     spec = {key: tf.io.RaggedFeature(tf.float32) for key, _ in sides}
+    parse_masks = mask_parser(height, width, boxes.size) if boxes.masks else None
+    if parse_masks is not None:
+        spec[MASK_KEY] = tf.io.RaggedFeature(tf.string)
     spec |= {key: tf.io.RaggedFeature(tf.int64) for key in (LABEL_KEY, *FLAG_KEYS.values())}
 
     def parse(features: Any) -> dict[str, Any]:
@@ -97,6 +109,7 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
             "labels": dense(LABEL_KEY, -1),
             "mask": tf.sequence_mask(tf.minimum(counts, tf.cast(longest, counts.dtype)), longest),
             **{name: dense(key, 0) > 0 for name, key in FLAG_KEYS.items()},
+            **({} if parse_masks is None else {"masks": parse_masks(features[MASK_KEY])}),
         }
 
     return spec, parse
@@ -104,13 +117,15 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
 
 def move_boxes(targets: dict[str, Any], moves: Any) -> dict[str, Any]:
     """Return the boxes where `moves` took the pixels; those that left the image are padding from then on."""
-    moved = moves.boxes(targets["boxes"])
+    masks = move_masks(targets["masks"], moves) if "masks" in targets else None
+    moved = moves.boxes(targets["boxes"]) if masks is None else boxes_around(masks)
     kept = targets["mask"] & tf.reduce_all(moved[..., :2] < moved[..., 2:], axis=-1)
     return {
         "boxes": tf.where(kept[..., None], moved, 0.0),
         "labels": tf.where(kept, targets["labels"], -1),
         "mask": kept,
         **{name: targets[name] & kept for name in FLAG_KEYS},
+        **({} if masks is None else {"masks": masks}),
     }
 
 

@@ -95,6 +95,7 @@ def _example_bytes(manifest: Manifest) -> int:
         "multilabel": target.num_classes,
         "mask": pixels * (1 if target.num_classes <= 256 else 4),
         "boxes": manifest.most_boxes * BOX_BYTES,
+        "instances": manifest.most_boxes * (BOX_BYTES + pixels),
     }
     return pixels * image.channels + of_target[target.kind] + KEY_BYTES
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest, Target
 from precompute.errors import UsageError
-from precompute.loading.boxes import PARTS, BoxFormat, box_weigher, hand_out, move_boxes
+from precompute.loading.boxes import BoxFormat, box_weigher, hand_out, move_boxes
 from precompute.loading.fresh import choose_steps, draw_moves
 
 __all__ = ["batch_finisher"]
@@ -40,7 +40,7 @@ def batch_finisher(
 
     def finish(epoch: Any, batch: Any, images: Any, *targets_and_keys: Any) -> tuple[Any, ...]:
         *parts, keys = targets_and_keys
-        targets: Any = parts[0] if box_format is None else dict(zip(PARTS, parts, strict=True))
+        targets: Any = parts[0] if box_format is None else dict(zip(box_format.parts, parts, strict=True))
         if steps:
             key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
             active = True if clean_from is None else epoch < clean_from
@@ -69,7 +69,7 @@ def _weigher(target: Target, class_weights: Sequence[float]) -> Callable[[Any], 
         raise UsageError(
             f"class_weights: expected {target.num_classes} numbers, one a class, none below 0; got {weights}."
         )
-    if target.kind == "boxes":
+    if target.kind in ("boxes", "instances"):
         return box_weigher(weights)
     if target.kind == "multilabel":
         return lambda labels: tf.where(labels > 0, tf.constant(weights, tf.float32), 1.0)

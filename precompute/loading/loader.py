@@ -127,7 +127,8 @@ def load(
         Dataset of (image uint8 [B, H, W, C] RGB, target): int64 [B] class indices; or uint8 [B, number of classes],
         1 for each label that is there; or uint8 [B, H, W] class ids (int32 with more than 256 classes); or of boxes a
         dictionary: ``boxes`` float32 [B, N, 4], 0 where there is padding; ``labels`` int64 [B, N], −1 there; ``mask``
-        bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]. Ragged, N differs from image to image, and
+        bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]; of objects with masks also ``masks`` bool
+        [B, N, H, W]. Ragged, N differs from image to image, and
         there is no ``mask``. Its cardinality is known.
 
     Raises:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
+from precompute.instances import Instances
+from precompute.look.objects import object_numbers
 from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
@@ -115,6 +117,8 @@ def _original(source: Decoded) -> Cell:
     height, width = source.image.shape[:2]
     if source.boxes is None:
         return Cell(image=source.image, mask=source.mask)
+    if isinstance(source.boxes, Instances):
+        return Cell(image=source.image, numbers=object_numbers(list(source.boxes.masks())))
     boxes = source.boxes.shares() * np.array([width, height, width, height], np.float32)
     return Cell(image=source.image, boxes=boxes, labels=source.boxes.labels)
 
@@ -126,6 +130,8 @@ def _cell(studio: Studio, source: Decoded, variant: int) -> Cell:
     except RejectedSource as error:
         return Cell(text=str(error))
     example = decode_record(record, multilabel=studio.spec.kind == "multilabel")
+    if "masks" in example:
+        return Cell(image=example["image"], numbers=object_numbers(example["masks"]))
     boxes = example.get("boxes")
     labels = None if boxes is None else example["labels"]
     return Cell(image=example["image"], mask=example.get("mask"), boxes=boxes, labels=labels)

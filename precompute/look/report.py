@@ -20,7 +20,15 @@ NO_ARGUMENTS = ("__class_fullname__", "transforms", "attributes", "p")  # or, as
 
 def report(found: Inspection) -> str:
     """Return the report: dataset, table of splits, rows, pipelines, and what is unusual."""
-    parts = [_dataset(found), _split_table(found), _rows(found), _classes(found), _pipelines(found), _warnings(found)]
+    parts = [
+        _dataset(found),
+        _split_table(found),
+        _rows(found),
+        _classes(found),
+        _remarks(found),
+        _pipelines(found),
+        _warnings(found),
+    ]
     return "\n\n".join("\n".join(lines) for lines in (list(part) for part in parts) if lines)
 
 
@@ -51,11 +59,12 @@ def _target(found: Inspection) -> str:
     target = found.manifest.target
     if target.kind == "class":
         return f"class, {target.num_classes} of them"
-    if target.kind == "boxes":
+    if target.kind in ("boxes", "instances"):
         pixels = found.manifest.settings["pixels"]
         rules = [f", {name} {pixels[name]:g}" for name in ("min_visibility", "min_area") if name in pixels]
         most = found.manifest.most_boxes
-        return f"boxes of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
+        kind = "boxes" if target.kind == "boxes" else "objects with masks,"
+        return f"{kind} of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
     if target.kind == "multilabel":
         return f"any number of {target.num_classes} labels an image"
     names = f": {', '.join(target.class_names)}" if target.class_names else ""
@@ -142,9 +151,11 @@ def _classes(found: Inspection) -> Iterator[str]:
     if not counts:
         return
     width = max(len(name) for name in names[:MOST_CLASSES]) + 7
-    yield {"boxes": "boxes of each class, in the sources", "multilabel": "sources of each label"}.get(
-        found.manifest.target.kind, "sources of each class"
-    )
+    yield {
+        "boxes": "boxes of each class, in the sources",
+        "instances": "objects of each class, in the sources",
+        "multilabel": "sources of each label",
+    }.get(found.manifest.target.kind, "sources of each class")
     yield f"  {'':<{width}}" + "".join(f"{split:>12}" for split in counts)
     for i, name in enumerate(names[:MOST_CLASSES]):
         yield f"  {f'{i:>3}  {name}':<{width}}" + "".join(f"{of_split[i]:>12,}" for of_split in counts.values())
@@ -155,10 +166,24 @@ def _classes(found: Inspection) -> Iterator[str]:
             yield _labelled(name, _box_counts(split, split.boxes))
 
 
+def _remarks(found: Inspection) -> Iterator[str]:
+    """Yield what was counted while sources were decoded."""
+    said = {
+        "empty": "objects in the sources whose masks hold no pixel: left out",
+        "overlap": "pixels of merged masks that belong to several objects",
+    }
+    for what, counts in found.manifest.remarks.items():
+        if what in said:
+            number = format_count(counts["num_sources"], "source")
+            yield f"  {counts['number']:,} {said[what]} ({number}, e.g. {', '.join(counts['examples'])})"
+
+
 def _box_counts(split: SplitInspection, boxes: BoxCounts) -> str:
+    lost = f"; {split.num_lost:,} objects cut off, too small or empty" if split.num_lost else ""
     without = f"; {format_count(split.num_without, 'source')} without boxes" if split.num_without else ""
     return (
-        f"{boxes.num_boxes:,} boxes in {split.num_records:,} records, {boxes.num_empty:,} of them without any{without}"
+        f"{boxes.num_boxes:,} boxes in {split.num_records:,} records, {boxes.num_empty:,} of them without any"
+        f"{without}{lost}"
     )
 
 

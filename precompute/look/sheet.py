@@ -49,6 +49,7 @@ class Cell:
         mask: [H, W] class ids drawn on the image; None without.
         boxes: float [N, 4] x_min, y_min, x_max, y_max in its pixels, drawn on the image; None without.
         labels: Class index of each box.
+        numbers: [H, W] number of the object in each pixel, from 1, drawn on the image; None without.
         text: Shown in place of the image.
     """
 
@@ -56,6 +57,7 @@ class Cell:
     mask: NDArray[Any] | None = None
     boxes: NDArray[Any] | None = None
     labels: NDArray[Any] | None = None
+    numbers: NDArray[Any] | None = None
     text: str = ""
 
 
@@ -172,7 +174,10 @@ def _draw_line(
         if cell.image is None:
             _draw_text_cell(draw, cell.text, place, size, small)
             continue
-        drawn = _picture(cell.image, cell.mask, size, ignore_class)
+        if cell.numbers is not None:
+            drawn = _picture(cell.image, cell.numbers, size, None)
+        else:
+            drawn = _picture(cell.image, cell.mask, size, ignore_class)
         if cell.boxes is not None and cell.labels is not None:
             _draw_boxes(drawn, cell.boxes * (drawn.width / cell.image.shape[1]), cell.labels)
         draw.rectangle((*place, place[0] + size - 1, place[1] + size - 1), EMPTY)
@@ -243,6 +248,8 @@ def _color(class_id: int, ignore_class: int | None) -> Color:
 
 def _legend(sheet: Sheet) -> list[tuple[str, Color | None]]:
     """Return name and colour of the class ids that are on the sheet."""
+    if any(cell.numbers is not None for line in sheet.lines for cell in line.cells):
+        return [(f"each object in a colour of its own, of {', '.join(map(_printable, sheet.class_names[:5]))}", None)]
     labels = [cell.labels for line in sheet.lines for cell in line.cells if cell.labels is not None]
     if labels:
         found = sorted({int(label) for of_cell in labels for label in of_cell})

@@ -15,12 +15,14 @@ from typing import IO, Any
 from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
+from precompute.instances import Instances
 from precompute.options import MOST_COPIES
 from precompute.plan.digests import Digests
+from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts, pick
 
-__all__ = ["HASHES", "Entry", "Listing", "boxes_of_entry", "label_of", "listing_lines", "read_listing"]
+__all__ = ["HASHES", "Entry", "Listing", "box_fields", "boxes_of_entry", "label_of", "listing_lines", "read_listing"]
 
 Entry = dict[str, Any]
 CHUNK = 10_000  # sources that are written together
@@ -28,7 +30,7 @@ CHUNK_BYTES = 2**20  # read and decoded together
 MOST_BYTES = 2**62
 _NAMES = ("key", "image", "mask", "group")
 HASHES = ("sha256", "mask_sha256")
-FIELDS = (*_NAMES, "label", "boxes", "boxes_size", "copies", "num_bytes", *HASHES)
+FIELDS = (*_NAMES, "label", "boxes", "boxes_size", "instances", "instances_size", "copies", "num_bytes", *HASHES)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _KINDS: dict[str, type] = {**dict.fromkeys((*_NAMES, *HASHES), str), **dict.fromkeys(("copies", "num_bytes"), int)}
 
@@ -61,7 +63,7 @@ class Listing(Mapping[str, Entry]):
     def boxes(self) -> BoxColumn | None:
         """The boxes of all sources; None when they have another target."""
         if len(self._boxes) > 1:
-            self._boxes = [BoxColumn.joined(self._boxes)]
+            self._boxes = [type(self._boxes[0]).joined(self._boxes)]
         return self._boxes[0] if self._boxes else None
 
     def add(self, columns: Mapping[str, Sequence[Any]], num: int) -> None:
@@ -82,6 +84,10 @@ class Listing(Mapping[str, Entry]):
         if rows:
             sizes = columns.get("boxes_size", [None] * num)
             self._boxes.append(BoxColumn.of_images(map(_boxes, rows, sizes)))
+        shapes = [of_one for of_one in column("instances", None) if of_one is not None]
+        if shapes:
+            sizes = columns.get("instances_size", [None] * num)
+            self._boxes.append(InstanceColumn.of_instances(map(_instances, shapes, sizes)))
         self.copies.extend(column("copies", 1))
         self.num_bytes.extend(columns["num_bytes"])
         self.sha256.extend(columns.get("sha256", [None] * num))
@@ -95,8 +101,7 @@ class Listing(Mapping[str, Entry]):
             "image": self.images[i],
             "mask": self.masks[i] or None,
             "label": list(label) if isinstance(label, tuple) else label,
-            "boxes": None if boxes is None else boxes.to_rows(),
-            "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
+            **box_fields(boxes),
             "group": self.groups[i] or None,
             "copies": self.copies[i],
             "num_bytes": self.num_bytes[i],
@@ -171,8 +176,18 @@ def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
 
 
 def _spelled_boxes(boxes: Boxes) -> str:
-    size = "" if boxes.size is None else f', "boxes_size": {list(boxes.size)}'
-    return f', "boxes": {json.dumps(boxes.to_rows())}{size}'
+    fields = [(name, value) for name, value in box_fields(boxes).items() if value is not None]
+    return "".join(f', "{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in fields)
+
+
+def box_fields(boxes: Boxes | None) -> Entry:
+    """Return what an entry says of boxes, or of objects with masks; None for what it leaves out."""
+    if boxes is None:
+        return {}
+    size = None if boxes.size is None else list(boxes.size)
+    if isinstance(boxes, Instances):
+        return {"instances": boxes.to_shapes(), "instances_size": size}
+    return {"boxes": boxes.to_rows(), "boxes_size": size}
 
 
 # Read.
@@ -235,7 +250,7 @@ def _columns(entries: list[Any]) -> dict[str, Sequence[Any]] | None:
     if set(map(type, entries)) != {dict} or len(fields := set(map(tuple, entries))) != 1:
         return None
     columns = dict(zip(fields.pop(), zip(*map(dict.values, entries), strict=True), strict=True))
-    if not {"key", "image", "num_bytes"} <= columns.keys() or "boxes" in columns:
+    if not {"key", "image", "num_bytes"} <= columns.keys() or {"boxes", "instances"} & columns.keys():
         return None
     texts = [columns[name] for name in (*_NAMES, *HASHES) if name in columns]
     numbers = [columns[name] for name in ("num_bytes", "copies", "label") if name in columns]
@@ -273,6 +288,7 @@ def _check_entry(entry: Any, where: str) -> None:
     if not _is_label(entry.get("label", 0)):
         raise DatasetError(f"{where}: label: expected a class index or a list of them, got {entry['label']!r:.60}.")
     _check_boxes(entry, where)
+    _check_instances(entry, where)
     if not 1 <= entry.get("copies", 1) <= MOST_COPIES:
         raise DatasetError(f"{where}: copies: expected 1 to {MOST_COPIES}, got {entry['copies']!r:.60}.")
     if abs(entry["num_bytes"]) >= MOST_BYTES:
@@ -285,6 +301,20 @@ def _check_boxes(entry: Entry, where: str) -> None:
         raise DatasetError(f"{where}: boxes: expected a list of four sides, class index and flags each.")
     if not (isinstance(size, list) and len(size) == 2 and all(_is_index(n) and 0 < n < 2**31 for n in size)):
         raise DatasetError(f"{where}: boxes_size: expected width and height, got {size!r:.60}.")
+
+
+def _check_instances(entry: Entry, where: str) -> None:
+    rows, size = entry.get("instances", []), entry.get("instances_size", [1, 1])
+    if not (isinstance(rows, list) and all(map(_is_instance, rows))):
+        raise DatasetError(f"{where}: instances: expected a list of shape, class index and flags each.")
+    if not (isinstance(size, list) and len(size) == 2 and all(_is_index(n) and 0 < n < 2**31 for n in size)):
+        raise DatasetError(f"{where}: instances_size: expected width and height, got {size!r:.60}.")
+
+
+def _is_instance(row: Any) -> bool:
+    if not isinstance(row, list) or len(row) != 3 or not isinstance(row[0], str) or not _is_name(row[0]):
+        return False
+    return all(map(_is_index, row[1:])) and 0 <= row[1] < 2**31 and 0 <= row[2] < 256
 
 
 def _is_box(row: Any) -> bool:
@@ -328,8 +358,14 @@ def label_of(entry: Entry) -> Label | None:
 
 
 def boxes_of_entry(entry: Entry) -> Boxes | None:
-    """Return the boxes of a source; None when it has another target."""
+    """Return the boxes, or the objects with masks, of a source; None when it has another target."""
+    if "instances" in entry:
+        return _instances(entry["instances"], entry.get("instances_size"))
     return None if "boxes" not in entry else _boxes(entry["boxes"], entry.get("boxes_size"))
+
+
+def _instances(rows: list[list[Any]], size: list[int] | None) -> Instances:
+    return Instances.of_shapes(rows, None if size is None else (size[0], size[1]))
 
 
 def _boxes(rows: list[list[Any]], size: list[int] | None) -> Boxes:

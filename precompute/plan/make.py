@@ -24,6 +24,7 @@ from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON, RecordSpec
+from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
 
 __all__ = [
@@ -50,7 +51,11 @@ def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
     fill = options.default_mask_fill if kind == "mask" else None
     rules = box_rules(options, kind)
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
-    return {split: prepare(pipeline, split, mask_fill=fill, box_rules=rules) for split, pipeline in given.items()}
+    masked = kind == "instances"
+    return {
+        split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked)
+        for split, pipeline in given.items()
+    }
 
 
 def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
@@ -60,7 +65,7 @@ def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
         UsageError: Rules for boxes were given, and there are none.
     """
     rules = BoxRules(min_visibility=options.min_visibility, min_area=options.min_area)
-    if kind == "boxes":
+    if kind in ("boxes", "instances"):
         return rules
     if rules != BoxRules():
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
@@ -77,7 +82,8 @@ def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], imag
     """
     wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
     rules = next((p.box_rules for p in prepared.values()), None)
-    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules)
+    masked = any(p.has_instances for p in prepared.values())
+    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules, has_instances=masked)
     return {split: prepared.get(split, plain) for split in wanted}
 
 
@@ -98,6 +104,8 @@ def make_settings(
         pixels["mask_dtype"] = mask_dtype
         more = ("mask_offset", "mask_colors")  # named only where they are set: format 1.0 did not know them
         pixels |= {name: getattr(options, name) for name in more if getattr(options, name)}
+    if isinstance(sources.boxes, InstanceColumn):
+        pixels["of_instances"] = sources.kind  # what became of the masks of single objects
     pixels |= {name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)}  # likewise
     dataset = {
         "root": None if sources.root is None else str(sources.root),
@@ -121,6 +129,7 @@ def make_settings(
         "annotations",
         "drop_empty",
         "group_by",
+        "target",
     )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
@@ -145,6 +154,7 @@ def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask
         ignore_class=options.ignore_class,
         mask_dtype=mask_dtype or "uint16",
         max_source_size=options.max_source_size,
+        min_area=options.min_area if sources.kind == "instances" else 0.0,
     )
 
 
@@ -231,7 +241,8 @@ def _decode_samples(
         check_mask_ids(sample, wide)
     found = max(int(s.mask.max()) for sample in samples.values() for s in sample.decoded if s.mask is not None)
     listed = max((options.mask_colors or {}).values(), default=0)
-    highest = max(found, listed, highest_fill, (options.num_classes or 1) - 1, options.ignore_class or 0)
+    named = max(options.num_classes or 1, len(sources.class_names)) - 1
+    highest = max(found, listed, highest_fill, named, options.ignore_class or 0)
     dtype = "uint16" if highest > 255 else "uint8"
     for sample in samples.values():
         for i, source in enumerate(sample.decoded):

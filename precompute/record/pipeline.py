@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from precompute.boxes import Boxes
 from precompute.errors import PipelineError
+from precompute.instances import Instances
 from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules, moves_boxes
 from precompute.record.description import describe, rebuild
+from precompute.record.instance_rules import give_instance_rules, move_instances
 from precompute.record.mask_ids import fill_unset, mask_fills
 from precompute.record.seeding import Draws
 from precompute.record.transforms import albumentations, compositions, is_custom, leaves, named_leaves, parameters_of
@@ -61,6 +63,8 @@ class Pipeline:
             self._set_global_generators(digest)
         if self._copies:
             image, target = image.copy(), target.copy() if isinstance(target, np.ndarray) else target
+        if isinstance(target, Instances):
+            return move_instances(self._compose, image, target, with_corners=self._moves_boxes)
         if self._moves_boxes:
             return self._apply_to_boxes(image, target if isinstance(target, Boxes) else NO_BOXES)
         if not isinstance(target, np.ndarray):
@@ -101,6 +105,7 @@ class Prepared:
         description: All that decides its pixels, as JSON.
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
         box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
+        has_instances: Images have masks of single objects.
         notes: What the user should hear.
     """
 
@@ -108,10 +113,18 @@ class Prepared:
     description: dict[str, Any]
     normalize: dict[str, Any] | None = None
     box_rules: BoxRules | None = None
+    has_instances: bool = False
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None, box_rules: BoxRules | None = None) -> Prepared:
+def prepare(
+    pipeline: Any,
+    split: str,
+    *,
+    mask_fill: int | None = None,
+    box_rules: BoxRules | None = None,
+    has_instances: bool = False,
+) -> Prepared:
     """Check a pipeline and take off its end what belongs in the model.
 
     Args:
@@ -119,6 +132,7 @@ def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None, box_rule
         split: The split it is for, for messages.
         mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
         box_rules: Which boxes are kept, where images have boxes.
+        has_instances: Images have masks of single objects, with boxes around them.
 
     Raises:
         PipelineError: It cannot be used offline; the message says why and what to do.
@@ -146,12 +160,13 @@ def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None, box_rule
             f"{mask_fill}, where the default is 0. --mask-fill as-written keeps 0."
         )
     if box_rules is not None:
-        notes += give_box_rules(compose, split, box_rules)
+        notes += (give_instance_rules if has_instances else give_box_rules)(compose, split, box_rules)
     return Prepared(
         pickled=cloudpickle.dumps(compose),
         description=describe(compose),
         normalize=normalize,
         box_rules=box_rules,
+        has_instances=has_instances,
         notes=notes,
     )
 

@@ -6,7 +6,8 @@ The task, the preview, verification and making one record again all call it, so 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,19 @@ from numpy.typing import NDArray
 from precompute.boxes import UNKNOWN_SIZE, Boxes
 from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
+from precompute.instances import Instances
 from precompute.record.box_features import box_features
 from precompute.record.example import Value, encode_example
+from precompute.record.instance_features import instance_features
+from precompute.record.instance_masks import (
+    EMPTY,
+    OVERLAP,
+    load_instances,
+    merge_instances,
+    plain_boxes,
+    shrink_instances,
+)
+from precompute.record.instance_rules import large_enough
 from precompute.record.mask_files import UnlistedColors, changed_ids, ids_of_colors
 from precompute.record.mask_ids import AllowedIds, UnknownIds
 from precompute.record.pipeline import Pipeline, Target
@@ -40,7 +52,7 @@ class RecordSpec:
         width: Likewise.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
         quality: Of JPEG, 1 to 100.
-        kind: ``"class"``, ``"multilabel"``, ``"mask"`` or ``"boxes"``.
+        kind: ``"class"``, ``"multilabel"``, ``"mask"``, ``"boxes"`` or ``"instances"``.
         class_names: Name of each class index; empty for masks without names.
         mask_map: Id in the file → class id.
         mask_offset: Added to the ids in the file that the map does not name.
@@ -49,6 +61,7 @@ class RecordSpec:
         ignore_class: Id that may stand in masks beside the classes.
         mask_dtype: ``"uint8"`` or ``"uint16"``.
         max_source_size: Pixels that the longer side of a source may have; larger ones are shrunk while decoding.
+        min_area: Pixels that must be left of the mask of a single object.
     """
 
     height: int | None
@@ -64,6 +77,7 @@ class RecordSpec:
     ignore_class: int | None = None
     mask_dtype: str = "uint8"
     max_source_size: int | None = None
+    min_area: float = 0.0
 
     @property
     def mask_encoding(self) -> str:
@@ -85,6 +99,7 @@ class Decoded:
         mask_sha256: Of the mask file's bytes, or None.
         boxes: Around its objects, or None.
         full_size: Height and width of a source that was shrunk, before that; None for others.
+        remarks: What is to be counted, such as objects without a pixel: what → how many.
     """
 
     key: str
@@ -96,6 +111,7 @@ class Decoded:
     mask_sha256: str | None
     boxes: Boxes | None = None
     full_size: tuple[int, int] | None = None
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def target(self) -> Target:
@@ -139,7 +155,10 @@ def decode_source(
                 f"{full_size[1]}×{full_size[0]}; both must have one size"
             )
         ids = shrink_mask(ids, pixels.shape[:2]) if shrunk else ids
-    if boxes is not None:
+    remarks: dict[str, int] = {}
+    if isinstance(boxes, Instances):
+        boxes, ids, mask_hash, remarks = _objects(image, boxes, full_size, pixels.shape[:2], spec)
+    elif boxes is not None:
         boxes = _of_size(image, full_size, boxes)
     return Decoded(
         key=key,
@@ -151,7 +170,24 @@ def decode_source(
         mask_sha256=mask_hash,
         boxes=boxes,
         full_size=full_size if shrunk else None,
+        remarks=remarks,
     )
+
+
+def _objects(
+    image: Path, instances: Instances, full_size: tuple[int, int], size: tuple[int, int], spec: RecordSpec
+) -> tuple[Boxes | None, NDArray[Any] | None, str, dict[str, int]]:
+    """Return what becomes of masks of single objects: them or boxes, or class ids; their hash, and remarks."""
+    loaded, mask_hash, num_empty = load_instances(image, instances, full_size)
+    remarks = {EMPTY: num_empty} if num_empty else {}
+    if spec.kind == "boxes":
+        return plain_boxes(loaded), None, mask_hash, remarks
+    if spec.kind != "mask":
+        return loaded if size == full_size else shrink_instances(loaded, size), None, mask_hash, remarks
+    merged, overlap = merge_instances(loaded, spec.ignore_class)
+    remarks |= {OVERLAP: overlap} if overlap else {}
+    ids = _with_path(image, lambda: _class_ids(merged, spec))
+    return None, ids if size == full_size else shrink_mask(ids, size), mask_hash, remarks
 
 
 def _of_size(image: Path, full_size: tuple[int, int], boxes: Boxes) -> Boxes:
@@ -186,6 +222,8 @@ def augment(
             f"{source.filename}: the pipeline failed at variant {variant} (seed {seed}): "
             f"{type(error).__name__}: {error}"
         ) from error
+    if isinstance(target, Instances):
+        target = large_enough(target, spec.min_area)
     mask = None if isinstance(target, Boxes) else target
     wrong = _wrong_output(image, mask, spec)
     if wrong:
@@ -246,7 +284,9 @@ def encode_record(
         names = [spec.class_names[label].encode() for label in source.label]
         features["image/class/label"] = np.array(source.label, np.int64)
         features["image/class/text"] = np.array(names, object)  # an array keeps its type when it is empty
-    if isinstance(target, Boxes):
+    if isinstance(target, Instances):
+        features |= instance_features(target, spec.class_names, height=image.shape[0], width=image.shape[1])
+    elif isinstance(target, Boxes):
         features |= box_features(target, spec.class_names, height=image.shape[0], width=image.shape[1])
     elif target is not None:
         features["image/segmentation/class/encoded"] = encode_mask(target, spec.mask_encoding)

@@ -37,7 +37,7 @@ from precompute.text import format_count
 __all__ = ["build", "build_dataset"]
 
 WORTH_SAYING = 0.1  # of the time
-LISTS = ("images", "labels", "masks", "boxes", "splits", "groups", "keys")
+LISTS = ("images", "labels", "masks", "boxes", "instances", "splits", "groups", "keys")
 
 
 def build(
@@ -51,8 +51,8 @@ def build(
         output: Folder of the dataset, or its URL; new, or one that this function made.
         **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
             `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
-            `images` with `labels` (a class, or a list of classes, for each), `masks` or `boxes`, and `splits`,
-            `groups`, `keys`.
+            `images` with `labels` (a class, or a list of classes, for each), `masks`, `boxes` or `instances`, and
+            `splits`, `groups`, `keys`.
 
     Returns:
         What was written, and the manifest.

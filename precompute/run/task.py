@@ -175,7 +175,7 @@ def _write_places(
     original = Pipeline(job.pipelines["original"], own_process=job.own_process) if "original" in job.pipelines else None
     column, bad, found = Column(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
     failed = set(task.skipped)
-    counts: list[BoxCounts | None] = [BoxCounts() if job.spec.kind == "boxes" else None for _ in writers]
+    counts: list[BoxCounts | None] = [BoxCounts() if job.spec.kind in ("boxes", "instances") else None for _ in writers]
     places = list(task.places)  # in the parent's own process they are made anew each time they are looked at
     for place in places:
         if place.key in failed:
@@ -208,8 +208,11 @@ def _write_places(
             continue
         counts = [BoxCounts.total(pair) for pair in zip(counts, of_place, strict=True)]
         column.sha256[place.key] = source.sha256
-        if source.mask is not None and source.mask_sha256 is not None:
+        if source.mask_sha256 is not None:
             column.mask_sha256[place.key] = source.mask_sha256
+        if source.remarks:
+            column.remarks[place.key] = dict(source.remarks)
+        if source.mask is not None:
             found |= np.bincount(source.mask.reshape(-1), minlength=65_536).astype(bool)
     column.class_ids.extend(int(i) for i in np.flatnonzero(found))
     return column, bad, counts
@@ -230,7 +233,7 @@ def decode_place(place: Place, spec: RecordSpec) -> Decoded:
     source = decode_source(place.key, as_path(place.image), mask, place.label, spec, place.boxes)
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
-        (place.mask, place.mask_sha256, source.mask_sha256),
+        (place.mask or f"masks of {place.image}", place.mask_sha256, source.mask_sha256),
     ):
         if expected is not None and expected != got:
             raise RejectedSource(

@@ -18,15 +18,18 @@ from urllib.parse import unquote
 from precompute.boxes import CROWD, UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.errors import SourceError, first_few
 from precompute.options import BuildOptions
+from precompute.rle import box_of, code_of_counts
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.box_images import FoundImage, find_images, listed, path_below, raise_problems
 from precompute.sources.checks import check_class_names
+from precompute.sources.coco_masks import Segmented, with_masks
 from precompute.sources.source import Sources
 from precompute.sources.split_folders import split_of
 
 __all__ = ["find_coco", "split_of_name"]
 
 Json = Mapping[str, Any]
+_Row = tuple[float, float, float, float, int, int, Json]  # box, class, flags, and the annotation itself
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class _Entry:
     """An image of a JSON: where it is listed, its boxes as rows, its split."""
 
     image: FoundImage
-    rows: list[tuple[float, float, float, float, int, int]]
+    rows: list[_Row]
     size: tuple[int, int] | None
     split: str | None
 
@@ -67,7 +70,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
     checked = check_boxes(column, [entry.image.key for entry in entries], names, where=str(top))
     passed = len(found.images) - len(entries)
     notes = [f"{passed:,} images that no annotation file names were passed over."] if passed else []
-    return Sources(
+    sources = Sources(
         root=top,
         keys=[entry.image.key for entry in entries],
         images=[path_below(top, entry.image.path) for entry in entries],
@@ -78,6 +81,14 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         strangers=found.strangers,
         notes=[*notes, *checked.notes],
     )
+    if options.target in (None, "boxes"):
+        return sources
+    return with_masks(sources, map(_segmented, entries))
+
+
+def _segmented(entry: _Entry) -> Segmented:
+    rows = [(row[4], row[5], row[6].get("segmentation"), row[6].get("id")) for row in entry.rows]
+    return Segmented(entry.image.key, entry.size or UNKNOWN_SIZE, rows)
 
 
 def split_of_name(path: Path) -> str | None:
@@ -177,7 +188,7 @@ def _entries(
     index: Mapping[str, int],
     problems: _Problems,
 ) -> Iterator[_Entry]:
-    rows: dict[str, list[tuple[float, float, float, float, int, int]]] = {}
+    rows: dict[str, list[_Row]] = {}
     placed: list[tuple[FoundImage | None, str, Json]] = []
     for listed_image in content["images"]:
         image_id = str(listed_image.get("id"))
@@ -198,7 +209,7 @@ def _entries(
 def _add_row(
     path: Path,
     annotation: Json,
-    rows: dict[str, list[tuple[float, float, float, float, int, int]]],
+    rows: dict[str, list[_Row]],
     index: Mapping[str, int],
     problems: _Problems,
 ) -> None:
@@ -214,7 +225,7 @@ def _add_row(
     else:
         x, y, width, height = map(float, box)  # type: ignore[arg-type]  # it was looked at
         flags = CROWD if annotation.get("iscrowd") else 0
-        rows[str(image_id)].append((x, y, x + width, y + height, index[str(category)], flags))
+        rows[str(image_id)].append((x, y, x + width, y + height, index[str(category)], flags, annotation))
 
 
 def _is_box(box: Any) -> bool:
@@ -227,6 +238,8 @@ def _is_box(box: Any) -> bool:
 
 def _around(segmentation: Any) -> list[float] | None:
     """Return the box around polygons, for files that leave it out; None where there are none."""
+    if isinstance(segmentation, dict):
+        return _around_runs(segmentation)
     polygons = segmentation if isinstance(segmentation, list) else []
     try:
         points = [float(number) for polygon in polygons for number in polygon]
@@ -236,6 +249,14 @@ def _around(segmentation: Any) -> list[float] | None:
         return None
     x, y = points[::2], points[1::2]
     return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+
+
+def _around_runs(segmentation: Json) -> list[float] | None:
+    try:
+        height, width = segmentation["size"]
+        return box_of(code_of_counts(segmentation["counts"], height, width), height, width)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _size(image: Json) -> tuple[int, int] | None:

@@ -13,6 +13,8 @@ from precompute.sources.box_checks import drop_empty
 from precompute.sources.detection import find_boxes
 from precompute.sources.folders import find_sources
 from precompute.sources.groups import group_by
+from precompute.sources.instance_folders import find_instances
+from precompute.sources.instance_targets import choose_target
 from precompute.sources.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 
@@ -33,7 +35,7 @@ def find(
         SourceError: They cannot be used as they are.
         UsageError: Both or neither were given, or an option does not fit them.
     """
-    sources = _read(source, options, lists)
+    sources = choose_target(_read(source, options, lists), options)
     given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
     if given and sources.kind != "mask":
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
@@ -51,10 +53,11 @@ def _read(
         return _with_boxes(from_lists(**lists, class_names=options.class_names), options)
     if source is None:
         raise UsageError(
-            "source: expected a folder, an iterable of Source, or images=[…] with labels=[…], masks=[…] or boxes=[…]."
+            "source: expected a folder, an iterable of Source, or images=[…] with labels=[…], masks=[…], boxes=[…] or "
+            "instances=[…]."
         )
     if isinstance(source, str | Path):
-        boxed = find_boxes(source, options)
+        boxed = find_instances(source, options) or find_boxes(source, options)
         if boxed is not None:
             return drop_empty(boxed) if options.drop_empty else boxed
         if options.drop_empty:

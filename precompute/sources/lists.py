@@ -14,6 +14,7 @@ from typing import Any
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.box_lists import boxes_of_python
 from precompute.sources.checks import check_class_names, check_keys
+from precompute.sources.instance_lists import number_objects, read_rows, sizes_of_sources
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.source import SPLITS, Source, Sources
 from precompute.sources.texts import Texts
@@ -21,7 +22,7 @@ from precompute.storage.paths import as_path, common_folder, is_url
 
 __all__ = ["from_iterable", "from_lists"]
 
-TARGETS = ("mask", "label", "boxes")
+TARGETS = ("mask", "label", "boxes", "instances")
 STATS_AT_A_TIME = 32
 
 
@@ -29,7 +30,8 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
     """Check sources and put them into columns, sorted by key.
 
     Args:
-        sources: All with a label, all with a list of labels, all with a mask, or all with a list of boxes.
+        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes,
+            or all with a list of objects that have masks.
         class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
 
     Raises:
@@ -46,13 +48,18 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
     masked = target == "mask"
     images = [_file(item.image, "image", item.key) for item in items]
     masks = [_file(item.mask, "mask", item.key) for item in items] if masked else None
-    num_bytes = _check_files(images + (masks or []))
-    root = _common_parent(images + (masks or []))
     keys = [str(item.key) for item in items]
+    rows = read_rows([item.instances for item in items], keys, _file) if target == "instances" else []
+    more = [row.path for of_image in rows for row in of_image]
+    num_bytes = _check_files(images + (masks or []) + more)
+    root = _common_parent(images + (masks or []) + more)
     boxes = boxes_of_python([item.boxes for item in items], keys, images, names) if target == "boxes" else None
     classes = _number_classes([item.label for item in items], keys, names) if target == "label" else None
+    objects = number_objects(rows, keys, _below(root, more), names) if target == "instances" else None
     groups = [_group(item) for item in items]
-    found: Any = classes or boxes
+    found: Any = classes or boxes or objects
+    if rows:
+        num_bytes = sizes_of_sources(rows, num_bytes)
     return Sources(
         root=root,
         keys=Texts(keys),
@@ -63,7 +70,7 @@ def from_iterable(sources: Iterable[Source], *, class_names: Sequence[str] | Non
         splits=[_split(item) for item in items],
         groups=None if all(group is None for group in groups) else groups,
         num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
-        boxes=None if boxes is None else boxes.column,
+        boxes=getattr(boxes or objects, "column", None),
         class_names=(names or []) if found is None else found.names,
         notes=[] if found is None else found.notes,
     )
@@ -75,6 +82,7 @@ def from_lists(
     labels: Iterable[str | int | Collection[str | int]] | None = None,
     masks: Iterable[str | Path] | None = None,
     boxes: Iterable[Sequence[Sequence[Any]]] | None = None,
+    instances: Iterable[Sequence[Sequence[Any]]] | None = None,
     splits: Iterable[str | None] | None = None,
     groups: Iterable[str | int | None] | None = None,
     keys: Iterable[str] | None = None,
@@ -84,9 +92,10 @@ def from_lists(
 
     Args:
         images: Paths of the image files.
-        labels: Class names or class indices, or for each image a list, tuple or set of them; this, `masks` or `boxes`.
+        labels: Class names or class indices, or for each image a list, tuple or set of them; this or another target.
         masks: Paths of the mask files.
         boxes: For each image a list of boxes as `Source` has them.
+        instances: For each image a list of objects with masks as `Source` has them.
         splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         groups: Sources of one group always share a split; None when a source stands alone.
         keys: Stable names; when left out, each image's path below the folder that all share, without its extension.
@@ -96,17 +105,20 @@ def from_lists(
         UsageError: Lengths differ, or a list holds what it should not.
         SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
     """
-    targets = [name for name, given in (("labels", labels), ("masks", masks), ("boxes", boxes)) if given is not None]
+    given = (("labels", labels), ("masks", masks), ("boxes", boxes), ("instances", instances))
+    targets = [name for name, column in given if column is not None]
     if len(targets) != 1:
         raise UsageError(
-            f"Expected labels, masks or boxes beside images, got {'both ' if targets else 'neither'}"
-            f"{' and '.join(targets)}: labels for classification, masks for segmentation, boxes for detection."
+            f"Expected labels, masks, boxes or instances beside images, got {'both ' if targets else 'neither'}"
+            f"{' and '.join(targets)}: labels for classification, masks for segmentation, boxes for detection, "
+            "instances for objects with a mask each."
         )
     columns = {
         "images": images,
         "labels": labels,
         "masks": masks,
         "boxes": boxes,
+        "instances": instances,
         "splits": splits,
         "groups": groups,
         "keys": keys,
@@ -120,6 +132,7 @@ def from_lists(
         "labels": "label",
         "masks": "mask",
         "boxes": "boxes",
+        "instances": "instances",
         "splits": "split",
         "groups": "group",
         "keys": "key",
@@ -182,12 +195,13 @@ def _check_unique(items: list[Source]) -> None:
 
 
 def _check_target(items: list[Source]) -> str:
-    """Return what all sources have: ``"mask"``, ``"label"`` or ``"boxes"``."""
+    """Return what all sources have, one of TARGETS."""
     targets = [[name for name in TARGETS if getattr(item, name) is not None] for item in items]
     wrong = [repr(item.key) for item, found in zip(items, targets, strict=True) if len(found) != 1]
     if wrong:
         raise UsageError(
-            f"Expected a mask, a label or a list of boxes, not both and not neither, for:\n{first_few(wrong)}"
+            "Expected a mask, a label, or a list of boxes or of instances, not both and not neither, for:\n"
+            f"{first_few(wrong)}"
         )
     of_kind: dict[str, list[str]] = {}
     for item, (name,) in zip(items, targets, strict=True):

@@ -11,6 +11,8 @@ from typing import Any
 
 from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import SPLITS, Label
+from precompute.instances import Instances
+from precompute.sources.instance_column import InstanceColumn
 from precompute.storage.paths import as_path
 
 __all__ = ["SPLITS", "Source", "Sources"]
@@ -18,7 +20,7 @@ __all__ = ["SPLITS", "Source", "Sources"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One original: an image with its label, labels, mask or boxes.
+    """One original: an image with its label, labels, mask, boxes or masks of single objects.
 
     Attributes:
         key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
@@ -32,6 +34,8 @@ class Source:
             ``"truncated"`` or a list of these as a sixth entry; pixels of the image as it is shown upright, counted by
             edges: 0 is the left edge of the first pixel, the image's width the right edge of the last. An empty list
             for an image without objects; None when the sources have no boxes.
+        instances: For each object (path of the file with its mask, class), or with ``"crowd"`` and the like as a third
+            entry; the mask is 0 outside of the object. An empty list for an image without objects.
     """
 
     key: str
@@ -41,6 +45,7 @@ class Source:
     split: str | None = None
     group: str | None = None
     boxes: Sequence[Sequence[Any]] | None = None
+    instances: Sequence[Sequence[Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +62,7 @@ class Sources:
         masks: Likewise, or None when the target is a class.
         labels: Class index of each source into `class_names`, or None when it has none or several.
         label_sets: Class indices of each source, sorted, or None when it has one class or a mask.
-        boxes: Of all sources, or None when they have a class, labels or a mask.
+        boxes: Of all sources, an `InstanceColumn` where objects have masks, or None when they have another target.
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus that of the mask file.
@@ -87,9 +92,9 @@ class Sources:
 
     @property
     def kind(self) -> str:
-        """The target that all sources have: ``"boxes"``, ``"mask"``, ``"multilabel"`` or ``"class"``."""
+        """The target that all have: ``"boxes"``, ``"instances"``, ``"mask"``, ``"multilabel"`` or ``"class"``."""
         if self.boxes is not None:
-            return "boxes"
+            return self.boxes.kind
         if self.masks is not None:
             return "mask"
         return "class" if self.label_sets is None else "multilabel"
@@ -109,7 +114,13 @@ class Sources:
 
     def boxes_of(self, i: int) -> Boxes | None:
         """Return the boxes of a source; None when it has another target."""
-        return None if self.boxes is None else self.boxes.of(i)
+        boxes = None if self.boxes is None else self.boxes.of(i)
+        return boxes.located(self.path) if isinstance(boxes, Instances) else boxes
+
+    @property
+    def has_mask_files(self) -> bool:
+        """Whether masks are read beside the images, one or several an image."""
+        return self.masks is not None or isinstance(self.boxes, InstanceColumn)
 
     def num_copies(self, i: int) -> int:
         """Return how many places a source takes in every row."""

@@ -27,7 +27,7 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
     for kind in KINDS:
         if kind.target == manifest.target.kind:
             return kind.of(manifest, ignore_class)
-    if manifest.target.kind == "boxes":
+    if manifest.target.kind in ("boxes", "instances"):
         raise DatasetError(
             f"{manifest.name}: train fit learns classes, labels and masks, and this dataset has boxes: read it with "
             "precompute.load, and train a detector of your own."
