@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from precompute.boxes import CROWD, UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.errors import SourceError, first_few
 from precompute.options import BuildOptions
-from precompute.rle import box_of, code_of_counts
+from precompute.rle import box_of, code_of_counts, pycocotools_mask
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.box_images import FoundImage, find_images, listed, path_below, raise_problems
 from precompute.sources.checks import check_class_names
@@ -252,6 +252,7 @@ def _around(segmentation: Any) -> list[float] | None:
 
 
 def _around_runs(segmentation: Json) -> list[float] | None:
+    pycocotools_mask()
     try:
         height, width = segmentation["size"]
         return box_of(code_of_counts(segmentation["counts"], height, width), height, width)

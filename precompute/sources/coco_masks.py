@@ -14,7 +14,7 @@ import numpy as np
 from precompute.boxes import UNKNOWN_SIZE
 from precompute.errors import first_few
 from precompute.instances import Instances
-from precompute.rle import area_of, code_of_counts, code_of_polygons
+from precompute.rle import area_of, code_of_counts, code_of_polygons, pycocotools_mask
 from precompute.sources.box_images import listed, raise_problems
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.source import Sources
@@ -43,6 +43,7 @@ def with_masks(sources: Sources, images: Iterable[Segmented]) -> Sources:
         SourceError: Segmentations that are none, or that do not fit their image.
         UsageError: pycocotools is missing.
     """
+    pycocotools_mask()  # said once if it is missing
     problems, empty, found = list[str](), list[str](), list[Instances]()
     for key, (width, height), rows in images:
         shapes = []
