@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,10 @@ class Instances(Boxes):
             return self
         shapes = tuple(str(locate(shape)) for shape in self.shapes)
         return Instances(corners=self.corners, labels=self.labels, flags=self.flags, shapes=shapes)
+
+    def copied(self) -> Instances:
+        """Return the same objects with layers of their own, which a user's transform may write into."""
+        return self if self.layers is None else replace(self, layers=self.layers.copy())
 
     def masks(self) -> Iterator[NDArray[np.bool_]]:
         """Yield the mask of each object, bool [H, W], once they are decoded."""

@@ -41,7 +41,7 @@ def code_of_polygons(polygons: Sequence[Sequence[float]], height: int, width: in
         width: Likewise.
     """
     mask = pycocotools_mask()
-    parts = mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], height, width)
+    parts = mask.frPyObjects(list(polygons), height, width)
     whole = parts[0] if len(parts) == 1 else mask.merge(parts)
     return str(whole["counts"].decode("ascii"))
 

@@ -22,7 +22,8 @@ KINDS = (
     "copies-png",
     "multilabel-png",
     "boxes-png",
-)  # the last three since 1.1
+    "instances-png",
+)  # the last four since 1.1
 
 
 def build_golden(kind: str, folder: Path) -> Path:
@@ -39,7 +40,11 @@ def build_golden(kind: str, folder: Path) -> Path:
     images = sorted((folder / "data").rglob("*.png"))
     several = {"images": images, "labels": [["ant", "bee"][: i % 3] for i in range(6)]}
     boxes = [[(i, 2, i + 4, 7, "ant"), (1, i, 9, i + 2, "bee", "crowd")][: i % 3] for i in range(6)]
-    lists = {"multilabel": several, "boxes": {"images": images, "boxes": boxes}}.get(target, {})
+    lists = {
+        "multilabel": several,
+        "boxes": {"images": images, "boxes": boxes},
+        "instances": {"images": images, "instances": _draw_objects(folder / "objects")},
+    }.get(target, {})
     precompute.build(
         None if lists else folder / "data",
         folder / "golden",
@@ -57,6 +62,17 @@ def build_golden(kind: str, folder: Path) -> Path:
         quiet=True,
     )
     return folder / "golden"
+
+
+def _draw_objects(folder: Path) -> list[list[Any]]:
+    """Write up to two masks that overlap for each of the six images; return them as a build takes them."""
+    for i in range(6):
+        for k in range(i % 3):
+            mask = np.zeros((12, 16), np.uint8)
+            mask[2 + k : 7, i : i + 5 + 2 * k] = 255
+            save(folder / f"{i}-{k}.png", mask)
+    names = [("ant",), ("bee", "crowd")]
+    return [[(folder / f"{i}-{k}.png", *names[k]) for k in range(i % 3)] for i in range(6)]
 
 
 def digest_of(out: Path) -> str:

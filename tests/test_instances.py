@@ -191,6 +191,20 @@ def test_a_mask_that_changes_is_noticed(tmp_path: Path) -> None:
         precompute.build(tmp_path / "data", tmp_path / "out", **options(**STILL))
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_equal_images_with_other_objects_are_reported(other: bool, tmp_path: Path) -> None:
+    truth: Truth = {key: TRUTH[key] for key in ("i002", "i003", "i004")}
+    write_classes(tmp_path / "data", truth)
+    save(tmp_path / "data" / "images" / "twin.png", np.asarray(Image.open(tmp_path / "data" / "images" / "i004.png")))
+    for path in sorted((tmp_path / "data" / "masks" / "i004").rglob("*.png"))[int(other) :]:
+        copy = tmp_path / "data" / "masks" / "twin" / path.parent.name / path.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    result = precompute.build(tmp_path / "data", tmp_path / "out", **options(**STILL) | {"validation_split": 0})
+    assert Manifest.load(tmp_path / "out").conflicts.get("examples", []) == ([["i004", "twin"]] if other else [])
+    assert ("another one with other objects" in "\n".join(result.warnings())) == other
+
+
 def test_small_remains_fall_out_and_are_counted(drawn: Path, tmp_path: Path) -> None:
     given = options(**MOVED, variants=3)
     precompute.build(output=tmp_path / "all", **lists_of(drawn, TRUTH), **given)
@@ -289,6 +303,25 @@ def test_a_custom_transform_that_changes_values(drawn: Path, tmp_path: Path) -> 
         precompute.build(output=tmp_path / "out", **lists_of(drawn, TRUTH), **given)
 
 
+class Erasing(A.DualTransform):
+    """Writes into what it is given."""
+
+    def apply(self, img: Any, **params: Any) -> Any:
+        img[:10] = 0
+        return img
+
+    def apply_to_mask(self, mask: Any, **params: Any) -> Any:
+        mask[:10] = 0
+        return mask
+
+
+def test_a_custom_transform_that_writes_into_its_input(drawn: Path, tmp_path: Path) -> None:
+    erasing = A.Compose([identity(), Erasing(p=0.5)])
+    given = options(pipeline={"train": erasing, "validation": identity()}, variants=4)
+    precompute.build(output=tmp_path / "out", **lists_of(drawn, TRUTH), **given)
+    assert check_objects(tmp_path / "out", TRUTH)["train"] > 30
+
+
 # The usual mistakes.
 
 
@@ -359,6 +392,8 @@ def broken_coco(what: str) -> dict[str, Any]:
         first["segmentation"] = [[1, 2, 3, 4, 5, 6, 7]]
     elif what == "two points":
         first["segmentation"] = [[1, 2, 3, 4]]
+    elif what == "far away":
+        first["segmentation"] = [[1, 2, 3e9, 4, 5, 6]]
     elif what == "none":
         first["segmentation"] = []
     elif what == "text":
@@ -385,6 +420,7 @@ def broken_coco(what: str) -> dict[str, Any]:
     [
         ("odd", r"i001: annotation 1: a polygon has 7 numbers; x and y come in pairs"),
         ("two points", r"i001: annotation 1: a polygon has 2 points; three are the fewest"),
+        ("far away", r"i001: annotation 1: a polygon reaches 3e\+09, far outside of its image"),
         ("none", r"i001: annotation 1: it has no segmentation"),
         ("text", r"i001: annotation 1: expected polygons, lists of x and y in turn"),
         ("code of another size", r"i001: annotation 1: its run-length code is made for \[7, 9\] .* image is 46×60"),

@@ -64,6 +64,7 @@ class Pipeline:
         if self._copies:
             image, target = image.copy(), target.copy() if isinstance(target, np.ndarray) else target
         if isinstance(target, Instances):
+            target = target.copied() if self._copies else target
             return move_instances(self._compose, image, target, with_corners=self._moves_boxes)
         if self._moves_boxes:
             return self._apply_to_boxes(image, target if isinstance(target, Boxes) else NO_BOXES)
