@@ -38,6 +38,7 @@ PREVIEW_OPTIONS = (
     "ignore_class",
     "mask_fill",
     "annotations",
+    "target",
     "drop_empty",
     "min_visibility",
     "min_area",
