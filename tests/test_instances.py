@@ -501,6 +501,14 @@ def test_target_of_other_sources(tmp_path: Path) -> None:
     assert find(tmp_path, BuildOptions(target="mask")).kind == "mask"
 
 
+def test_masks_beside_annotations(tmp_path: Path) -> None:
+    write_coco(tmp_path, TRUTH)
+    save(tmp_path / "masks" / "i001" / "0.png", np.ones(size_of(1), np.uint8))
+    with pytest.raises(SourceError, match=r"mask files of single objects, and annotations as well \(COCO\)"):
+        find(tmp_path, BuildOptions())
+    assert find(tmp_path, BuildOptions(annotations="annotations")).kind == "boxes"
+
+
 def test_pairs_of_one_image_stay_masks(tmp_path: Path) -> None:
     """A folder an image with one mask of its name is a mask of classes, not of objects."""
     for name in ("a", "b"):

@@ -46,10 +46,12 @@ def test_dense_tensors_have_static_shapes(out: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("given", [{}, {"cache": False}, {"ragged": True}, {"max_boxes": 2}], ids=str)
+@pytest.mark.parametrize(
+    "given", [{}, {"batch_size": 1, "cache": False}, {"ragged": True, "batch_size": 1}, {"max_boxes": 2}], ids=str
+)
 def test_what_is_loaded_is_what_is_stored(given: dict[str, Any], out: Path) -> None:
     stored, seen = stored_of(out), 0
-    for _, targets, keys in precompute.load(out, batch_size=5, rows=[0], with_keys=True, **given):
+    for _, targets, keys in precompute.load(out, rows=[0], with_keys=True, **{"batch_size": 5, **given}):
         for i, key in enumerate(keys.numpy()):
             example = stored[key.decode()]
             number = min(len(example["labels"]), given.get("max_boxes", MOST))

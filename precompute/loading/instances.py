@@ -22,12 +22,13 @@ def mask_parser(height: int, width: int, size: int | None) -> Callable[[Any], An
     """
 
     def decode_one(encoded: Any) -> Any:
-        return tf.ensure_shape(tf.io.decode_png(encoded, channels=1), (height, width, 1))[..., 0] > 0
+        return tf.ensure_shape(tf.io.decode_png(encoded, channels=1), (height, width, 1))
 
     def parse(encoded: Any) -> Any:
         kept = encoded if size is None else encoded[:, :size]  # what has no room is not decoded
-        decoded = tf.map_fn(decode_one, kept.flat_values, fn_output_signature=tf.TensorSpec((height, width), tf.bool))
-        masks = tf.RaggedTensor.from_row_splits(decoded, kept.row_splits, validate=False)
+        spec = tf.TensorSpec((height, width, 1), tf.uint8)
+        decoded = tf.map_fn(decode_one, kept.flat_values, fn_output_signature=spec)
+        masks = tf.RaggedTensor.from_row_splits(decoded[..., 0] > 0, kept.row_splits, validate=False)
         padded = masks.to_tensor(False, shape=[None, size, height, width])
         return tf.ensure_shape(padded, [encoded.shape[0], size, height, width])
 

@@ -17,7 +17,12 @@ from precompute.record.stored_masks import MASK_KEY
 
 __all__ = ["instance_features"]
 
-ONE_BIT = [cv2.IMWRITE_PNG_BILEVEL, 1]
+# As quick as OpenCV's own choice, and less than half as large: 72 µs and 159 bytes for a nucleus in 192×192, 376 else.
+ONE_BIT = [
+    *(cv2.IMWRITE_PNG_BILEVEL, 1),
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT),
+]
 
 
 def instance_features(instances: Instances, class_names: Sequence[str], *, height: int, width: int) -> dict[str, Value]:

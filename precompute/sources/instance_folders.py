@@ -20,6 +20,7 @@ from precompute.options import BuildOptions
 from precompute.sources.box_images import FoundImage, check_unique, find_images, listed, path_below, raise_problems
 from precompute.sources.box_images import without_role as path_without
 from precompute.sources.checks import check_class_names
+from precompute.sources.detection import kinds_of_annotations
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
@@ -29,7 +30,7 @@ from precompute.storage.paths import is_remote, is_url
 __all__ = ["find_instances"]
 
 MASKS, IMAGES, ONE_CLASS = "masks", "images", "object"
-MOST_SNIFFED, MOST_ENTRIES, MOST_DEPTH = 20, 2_000, 4
+MOST_SNIFFED, MOST_ENTRIES, MOST_FOLDERS, MOST_DEPTH = 20, 2_000, 200, 4
 EXPECTED = """Expected a mask file for each object:
   images/a.png with masks/a/0.png, masks/a/1.png …, or with a folder a class: masks/a/cell/0.png …
   or a folder an image: a/images/a.png with a/masks/0.png, a/masks/1.png …"""
@@ -47,6 +48,12 @@ def find_instances(root: str | Path, options: BuildOptions) -> Sources | None:
     role = MASKS if options.masks is None else Path(options.masks).name
     if not top.is_dir() or not _looks_so(top, role, options.images or IMAGES):
         return None
+    kinds = kinds_of_annotations(top)
+    if kinds:
+        raise SourceError(
+            f"{top}: there are mask files of single objects, and annotations as well ({', '.join(kinds)}). Name the "
+            "annotations with --annotations if they count, or move them elsewhere if the masks do."
+        )
     return _Finder(top, role, options).sources()
 
 
@@ -58,9 +65,10 @@ def _looks_so(top: Path, role: str, images: str) -> bool:
 
 
 def _role_folders(top: Path, role: str) -> Iterator[Path]:
-    pending = [(top, 0)]
-    while pending:
+    pending, looked = [(top, 0)], 0
+    while pending and looked < MOST_FOLDERS:
         folder, depth = pending.pop(0)
+        looked += 1
         for entry in _entries(folder):
             if entry.name.lower() == role.lower() and entry.is_dir():
                 yield Path(entry.path)
