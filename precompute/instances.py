@@ -73,9 +73,15 @@ class Instances(Boxes):
         shapes = tuple(str(locate(shape)) for shape in self.shapes)
         return Instances(corners=self.corners, labels=self.labels, flags=self.flags, shapes=shapes)
 
-    def copied(self) -> Instances:
-        """Return the same objects with layers of their own, which a user's transform may write into."""
-        return self if self.layers is None else replace(self, layers=self.layers.copy())
+    def apart(self) -> Instances:
+        """Return decoded objects with a new layer for each, which a user's transform may write into."""
+        if self.layers is None:
+            return self
+        layers = np.zeros((max(1, len(self)), *self.layers.shape[1:]), np.uint8)
+        for layer, mask in zip(layers, self.masks(), strict=False):
+            layer[mask] = 1
+        places = np.stack([np.arange(len(self)), np.ones(len(self))], axis=1).astype(np.int32)
+        return replace(self, layers=layers, places=places)
 
     def masks(self) -> Iterator[NDArray[np.bool_]]:
         """Yield the mask of each object, bool [H, W], once they are decoded."""

@@ -279,14 +279,23 @@ def test_pictures_show_each_object(drawn: Path, out: Path, tmp_path: Path) -> No
     ("transform", "message"),
     [
         (A.Rotate(mask_interpolation=cv2.INTER_LINEAR), "Rotate would blend the masks of neighbouring objects"),
+        (A.MaskDropout(), "MaskDropout cannot move masks; leave it out"),
         (A.Rotate(fill_mask=3), "Rotate fills masks with 3; what is filled belongs to none of the objects"),
     ],
-    ids=["blending", "filling"],
+    ids=["blending", "one mask", "filling"],
 )
 def test_pipelines_that_spoil_masks(transform: Any, message: str, drawn: Path, tmp_path: Path) -> None:
     given = options(pipeline=A.Compose([transform, A.Resize(20, 20)]))
     with pytest.raises(PipelineError, match=message):
         precompute.build(output=tmp_path / "out", **lists_of(drawn, TRUTH), **given)
+
+
+def test_crops_around_boxes_find_them(drawn: Path, tmp_path: Path) -> None:
+    crop = {"train": A.Compose([A.AtLeastOneBBoxRandomCrop(24, 24), identity()]), "validation": identity()}
+    precompute.build(output=tmp_path / "out", **lists_of(drawn, TRUTH), **options(pipeline=crop, variants=4))
+    assert check_objects(tmp_path / "out", TRUTH)["train"] > 15
+    for split, example in examples_of(tmp_path / "out"):
+        assert split != "train" or not TRUTH[example["key"]] or len(example["masks"])
 
 
 class Doubling(A.DualTransform):

@@ -82,10 +82,15 @@ MOVES = A.Compose(
 )
 
 
-@settings(max_examples=60, deadline=None)
+GROWS = A.Compose([A.Morphological(scale=(2, 4), operation="dilation", p=0.7), A.HorizontalFlip()])
+SHRINKS = A.Compose([A.Morphological(scale=(2, 3), operation="erosion", p=0.7), A.Resize(20, 20)])
+
+
+@pytest.mark.parametrize("moves", [MOVES, GROWS, SHRINKS], ids=["moves", "grows", "shrinks"])
+@settings(max_examples=40, deadline=None)
 @given(every=masks(), variant=st.integers(0, 10**6))
-def test_layers_move_as_single_masks_do(every: list[np.ndarray[Any, Any]], variant: int) -> None:
-    prepared = prepare(MOVES, "train", box_rules=BoxRules(), has_instances=True)
+def test_layers_move_as_single_masks_do(moves: Any, every: list[np.ndarray[Any, Any]], variant: int) -> None:
+    prepared = prepare(moves, "train", box_rules=BoxRules(), has_instances=True)
     pipeline = Pipeline(prepared.pickled)
     image, draw = np.zeros((*SIZE, 3), np.uint8), {"seed": 0, "key": "k", "variant": variant, "copy": 0}
     _, moved = pipeline.apply(image, instances_of(every), **draw)

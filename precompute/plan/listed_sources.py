@@ -44,9 +44,16 @@ def stored_splits(listings: Mapping[str, Listing], keys: Sequence[str]) -> list[
 
 
 def sources_of_listing(
-    listing: Mapping[str, Listing], root: str | None, class_names: Sequence[str], kind: str
+    listing: Mapping[str, Listing], root: str | None, class_names: Sequence[str], kind: str = "instances"
 ) -> Sources:
-    """Return the sources that a generation was made from, without looking for them again."""
+    """Return the sources that a generation was made from, without looking for them again.
+
+    Args:
+        listing: By split.
+        root: Folder that their paths are below, or None.
+        class_names: Of the target.
+        kind: Of the target, where objects have masks.
+    """
     of_split = sorted(listing.items())
     spots = merge(*(zip(one, repeat(number), count()) for number, (_, one) in enumerate(of_split)))
     numbers, positions = array("b"), array("q")

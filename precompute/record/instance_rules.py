@@ -12,9 +12,12 @@ from precompute.instances import Instances
 from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules
 from precompute.record.instance_masks import with_boxes
 from precompute.record.mask_ids import blending_transforms, mask_fills
-from precompute.record.transforms import albumentations, leaves, shown_name
+from precompute.record.transforms import albumentations, is_custom, leaves, shown_name
 
-__all__ = ["give_instance_rules", "large_enough", "move_instances"]
+__all__ = ["give_instance_rules", "large_enough", "mixes_neighbours", "move_instances"]
+
+
+MIXING = ("Morphological",)  # grows or shrinks objects, so that neighbours would push each other away
 
 
 def give_instance_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
@@ -54,14 +57,22 @@ def give_instance_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
 def _moves_masks(transform: Any) -> bool:
     if isinstance(transform, albumentations.ImageOnlyTransform | albumentations.NoOp):
         return True
-    return "masks" in transform.available_keys
+    return "masks" in transform.available_keys and "mask" not in transform.targets_as_params
 
 
 def _looks_at_boxes(transform: Any) -> bool:
-    return "bboxes" in getattr(transform, "targets_as_params", ())
+    # Albumentations' own crops around boxes do not say that they need them.
+    return "bboxes" in transform.targets_as_params or "BBox" in type(transform).__name__
 
 
-def move_instances(compose: Any, image: Any, instances: Instances, *, with_corners: bool) -> tuple[Any, Instances]:
+def mixes_neighbours(compose: Any) -> bool:
+    """Return whether a pixel of a mask may follow from others beside it: then each object needs a layer of its own."""
+    return any(type(t).__name__ in MIXING or is_custom(t) for t in leaves(compose))
+
+
+def move_instances(
+    compose: Any, image: Any, instances: Instances, *, with_corners: bool, apart: bool
+) -> tuple[Any, Instances]:
     """Return what a pipeline makes of an image and the masks of its objects.
 
     Labels and flags are joined by index; boxes are those around the moved masks. Objects without a pixel fall out.
@@ -71,10 +82,12 @@ def move_instances(compose: Any, image: Any, instances: Instances, *, with_corne
         image: uint8 [H, W, 3].
         instances: Decoded.
         with_corners: Boxes are moved, too, and objects whose boxes fall out do so as well.
+        apart: Each object is moved in a layer of its own.
 
     Raises:
         RejectedSource: It gave masks that its input does not hold.
     """
+    instances = instances.apart() if apart else instances
     if instances.layers is None:
         raise ValueError("masks that are not decoded")
     given: dict[str, Any] = {"masks": instances.layers}

@@ -17,7 +17,7 @@ from precompute.errors import PipelineError
 from precompute.instances import Instances
 from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules, moves_boxes
 from precompute.record.description import describe, rebuild
-from precompute.record.instance_rules import give_instance_rules, move_instances
+from precompute.record.instance_rules import give_instance_rules, mixes_neighbours, move_instances
 from precompute.record.mask_ids import fill_unset, mask_fills
 from precompute.record.seeding import Draws
 from precompute.record.transforms import albumentations, compositions, is_custom, leaves, named_leaves, parameters_of
@@ -49,6 +49,7 @@ class Pipeline:
         self._own_process = own_process
         self.mask_fills = frozenset(mask_fills(self._compose))
         self._moves_boxes = moves_boxes(self._compose)
+        self._mixes_neighbours = mixes_neighbours(self._compose)
         # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
         self._copies = any(is_custom(transform) for transform in [*leaves(self._compose), *compositions(self._compose)])
         # Never Compose(seed=…) or set_random_seed: they give every transform the same seed, so all fire together.
@@ -64,8 +65,13 @@ class Pipeline:
         if self._copies:
             image, target = image.copy(), target.copy() if isinstance(target, np.ndarray) else target
         if isinstance(target, Instances):
-            target = target.copied() if self._copies else target
-            return move_instances(self._compose, image, target, with_corners=self._moves_boxes)
+            return move_instances(
+                self._compose,
+                image,
+                target,
+                with_corners=self._moves_boxes,
+                apart=self._copies or self._mixes_neighbours,
+            )
         if self._moves_boxes:
             return self._apply_to_boxes(image, target if isinstance(target, Boxes) else NO_BOXES)
         if not isinstance(target, np.ndarray):
