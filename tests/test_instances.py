@@ -567,3 +567,8 @@ def test_nuclei_are_the_components_of_their_masks(real_data: Path, tmp_path: Pat
         assert np.array_equal(example["masks"], [m for m in every if m.any()])
         seen += len(example["masks"])
     assert seen > 150
+    merged = {"class_names": ["nucleus"], "target": "mask"}
+    precompute.build(tmp_path / "data", tmp_path / "merged", **merged, **given)
+    masks = {(split, e["key"]): e["mask"] for split, e in examples_of(tmp_path / "merged")}
+    for split, example in examples_of(tmp_path / "out"):
+        assert np.array_equal(masks[split, example["key"]], np.any(example["masks"], axis=0))
