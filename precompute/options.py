@@ -25,7 +25,7 @@ __all__ = [
 BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
 MASK_FILLS = ("ignore", "as-written")
-TARGETS = ("instances", "boxes", "mask")  # what becomes of masks of single objects
+TARGETS = ("auto", "instances", "boxes", "mask")
 ENCODINGS = ("jpeg", "png", "raw")
 
 
@@ -180,10 +180,10 @@ class BuildOptions:
         "of YOLO txt, or YOLO's data.yaml",
         metavar="PATH",
     )
-    target: str | None = _option(
-        None,
+    target: str = _option(
+        "auto",
         "masks of single objects, from files or a COCO JSON: instances, a box and a mask for each; boxes, those around "
-        "them; or mask, all of an image merged into class ids. Default: boxes of COCO, else instances",
+        "them; or mask, all of an image merged into class ids. auto: boxes of COCO, else instances",
         choices=TARGETS,
     )
     drop_empty: bool = _option(False, "leave out images that have no boxes; they are kept by default")
@@ -256,8 +256,7 @@ class BuildOptions:
         self._check_choice("image_format", ENCODINGS)
         self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)
-        if self.target is not None:
-            self._check_choice("target", TARGETS)
+        self._check_choice("target", TARGETS)
         self._check_choice("check", ("sizes", "full"))
         self._check_number("min_visibility", 0, 1)
         self._check_number("min_area", 0)

@@ -129,9 +129,10 @@ def make_settings(
         "annotations",
         "drop_empty",
         "group_by",
-        "target",
     )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
+    if options.target != "auto":
+        dataset["target"] = options.target
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
     return settings
 

@@ -81,7 +81,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         strangers=found.strangers,
         notes=[*notes, *checked.notes],
     )
-    if options.target in (None, "boxes"):
+    if options.target not in ("instances", "mask"):
         return sources
     return with_masks(sources, map(_segmented, entries))
 

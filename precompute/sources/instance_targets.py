@@ -14,6 +14,8 @@ from precompute.sources.source import Sources
 
 __all__ = ["choose_target"]
 
+OF_OBJECTS = ("instances", "boxes", "mask")  # what can be made of masks of single objects
+
 
 def choose_target(sources: Sources, options: BuildOptions) -> Sources:
     """Return sources whose objects become what was asked for.
@@ -23,14 +25,14 @@ def choose_target(sources: Sources, options: BuildOptions) -> Sources:
     """
     column, target = sources.boxes, options.target
     if not isinstance(column, InstanceColumn):
-        if target is not None and target != sources.kind:
+        if target in OF_OBJECTS and target != sources.kind:
             had = {"boxes": "boxes without masks", "mask": "one mask an image"}.get(sources.kind, "no masks of objects")
             raise UsageError(f"target: {target} needs masks of single objects, and these sources have {had}.")
         return sources
     if options.mask_colors:
         raise UsageError("mask_colors: masks of single objects hold no colours; give their classes otherwise.")
     if target != "mask":
-        return replace(sources, boxes=replace(column, target=target or column.target))
+        return replace(sources, boxes=replace(column, target="boxes" if target == "boxes" else "instances"))
     notes = ["masks of objects are merged: background is class 0, smaller objects lie on top of larger ones."]
     crowds = int(((column.flags & CROWD) > 0).sum())
     if crowds:
