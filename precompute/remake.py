@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.manifest import OBJECTS, Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.instances import Instances
@@ -172,7 +172,7 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
 
 
 def _stored_rules(manifest: Manifest) -> BoxRules | None:
-    if manifest.target.kind not in ("boxes", "instances"):
+    if manifest.target.kind not in OBJECTS:
         return None
     pixels = manifest.settings["pixels"]
     return BoxRules(min_visibility=pixels.get("min_visibility", 0.0), min_area=pixels.get("min_area", 0.0))

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from precompute.dataset.json_files import dump
-from precompute.dataset.manifest import Image, Manifest, RowFile, Target
+from precompute.dataset.manifest import OBJECTS, Image, Manifest, RowFile, Target
 
 __all__ = ["tfds_files"]
 
@@ -43,7 +43,7 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
     }
     if manifest.target.kind != "mask" and _names_survive(manifest.target):
         # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
-        key = BOX_LABEL_KEY if manifest.target.kind in ("boxes", "instances") else LABEL_KEY
+        key = BOX_LABEL_KEY if manifest.target.kind in OBJECTS else LABEL_KEY
         files[f"{key.replace('/', '.')}.labels.txt"] = _lines(manifest.target.class_names)
     return files
 
@@ -103,7 +103,7 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
         features |= {LABEL_KEY: label, "image/class/text": _text()}
     elif target.kind == "multilabel":
         features |= {LABEL_KEY: _sequence(label), "image/class/text": _sequence(_text())}
-    elif target.kind in ("boxes", "instances"):
+    elif target.kind in OBJECTS:
         features |= {BOX_LABEL_KEY: _sequence(label), "image/object/class/text": _sequence(_text())}
         features |= dict.fromkeys(BOX_FLOATS, _sequence(_scalar("float32")))
         features |= dict.fromkeys(BOX_FLAGS, _sequence(_scalar()))

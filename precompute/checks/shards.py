@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precompute.dataset.manifest import BoxCounts, Manifest, Row, Shard
+from precompute.dataset.manifest import OBJECTS, BoxCounts, Manifest, Row, Shard
 from precompute.errors import DatasetError
 from precompute.record.box_features import count_boxes
 from precompute.record.stored import decode_record, difference
@@ -80,7 +80,7 @@ def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
     num_records, boxes, fault = _check_records(cell, path, manifest)
     if fault is not None:
         faults.append(fault)
-    elif manifest.target.kind in ("boxes", "instances") and boxes != cell.shard.boxes:
+    elif manifest.target.kind in OBJECTS and boxes != cell.shard.boxes:
         faults.append(f"{boxes}, the row file says {cell.shard.boxes}")
     elif num_records != cell.shard.num_records:
         faults.append(f"{num_records} records, expected {cell.shard.num_records}")
@@ -96,7 +96,7 @@ def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, Box
             if fault is not None:
                 return num_records, boxes, f"record {num_records}: {fault}"
             num_records += 1
-            if manifest.target.kind in ("boxes", "instances"):
+            if manifest.target.kind in OBJECTS:
                 boxes += BoxCounts.of_record(count_boxes(record))
     except DatasetError as error:
         return num_records, boxes, str(error).removeprefix(f"{path}: ").rstrip(".")
@@ -118,7 +118,7 @@ def _record_fault(record: bytes, index: int, cell: Cell, manifest: Manifest) -> 
             f"{place[0]} has seed {draw[0]}, variant {draw[1]}; row {cell.row.row} has seed {cell.row.seed}, variant "
             f"{cell.row.stored_variant}"
         )
-    label = example.get("label") if "boxes" in example else example.get("labels", example.get("label"))
+    label = example.get("label") if manifest.target.kind in OBJECTS else example.get("labels", example.get("label"))
     if cell.labels is not None and cell.labels[index] is not None and label != cell.labels[index]:
         return f"{place[0]} has class {label}, the list of sources {cell.labels[index]}"
     fault = difference(example, manifest)

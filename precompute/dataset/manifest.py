@@ -17,6 +17,7 @@ from precompute.errors import DatasetError
 from precompute.storage.paths import as_path
 
 __all__ = [
+    "OBJECTS",
     "ORIGINAL_VARIANT",
     "SPLITS",
     "BoxCounts",
@@ -35,6 +36,7 @@ FORMAT = "augment-once"
 VERSION = (1, 1)
 ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
 SPLITS = ("train", "validation", "test")
+OBJECTS = ("boxes", "instances")  # kinds of target that are lists of objects
 
 Label: TypeAlias = int | tuple[int, ...]  # a class index; with several labels an image, those of all, sorted
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import OBJECTS, Manifest
 from precompute.errors import UsageError
 from precompute.loading.instances import MASK_KEY, boxes_around, mask_parser, move_masks
 
@@ -61,7 +61,7 @@ def choose_box_format(
     Raises:
         UsageError: There is no such format, the records have no boxes, or arguments contradict each other.
     """
-    if manifest.target.kind not in ("boxes", "instances"):
+    if manifest.target.kind not in OBJECTS:
         if box_format is not None or max_boxes is not None or ragged:
             raise UsageError(f"box_format, max_boxes, ragged: the records of {manifest.name} have no boxes.")
         return None

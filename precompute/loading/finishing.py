@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from precompute.dataset.manifest import Manifest, Target
+from precompute.dataset.manifest import OBJECTS, Manifest, Target
 from precompute.errors import UsageError
 from precompute.loading.boxes import BoxFormat, box_weigher, hand_out, move_boxes
 from precompute.loading.fresh import choose_steps, draw_moves
@@ -69,7 +69,7 @@ def _weigher(target: Target, class_weights: Sequence[float]) -> Callable[[Any], 
         raise UsageError(
             f"class_weights: expected {target.num_classes} numbers, one a class, none below 0; got {weights}."
         )
-    if target.kind in ("boxes", "instances"):
+    if target.kind in OBJECTS:
         return box_weigher(weights)
     if target.kind == "multilabel":
         return lambda labels: tf.where(labels > 0, tf.constant(weights, tf.float32), 1.0)

@@ -11,7 +11,7 @@ import numpy as np
 from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
 from precompute.instances import Instances
 from precompute.look.objects import object_numbers
-from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
+from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
 from precompute.plan.places import spread
@@ -129,9 +129,4 @@ def _cell(studio: Studio, source: Decoded, variant: int) -> Cell:
         record = render(source, studio.pipeline, studio.spec, seed=studio.options.seed, variant=variant)
     except RejectedSource as error:
         return Cell(text=str(error))
-    example = decode_record(record, multilabel=studio.spec.kind == "multilabel")
-    if "masks" in example:
-        return Cell(image=example["image"], numbers=object_numbers(example["masks"]))
-    boxes = example.get("boxes")
-    labels = None if boxes is None else example["labels"]
-    return Cell(image=example["image"], mask=example.get("mask"), boxes=boxes, labels=labels)
+    return cell_of(decode_record(record, multilabel=studio.spec.kind == "multilabel"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from precompute.dataset.manifest import SPLITS, BoxCounts
+from precompute.dataset.manifest import OBJECTS, SPLITS, BoxCounts
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
 from precompute.look.inspect import Inspection, RowGroup, SplitInspection
@@ -59,7 +59,7 @@ def _target(found: Inspection) -> str:
     target = found.manifest.target
     if target.kind == "class":
         return f"class, {target.num_classes} of them"
-    if target.kind in ("boxes", "instances"):
+    if target.kind in OBJECTS:
         pixels = found.manifest.settings["pixels"]
         rules = [f", {name} {pixels[name]:g}" for name in ("min_visibility", "min_area") if name in pixels]
         most = found.manifest.most_boxes

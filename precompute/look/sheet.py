@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from precompute.errors import UsageError
+from precompute.look.objects import object_numbers
 
-__all__ = ["Cell", "Line", "Sheet", "check_output", "draw_sheet", "save_sheet"]
+__all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "save_sheet"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 WIDTH = 1800  # of a sheet, pixels, where its cells do not become too small or too large by it
@@ -59,6 +60,18 @@ class Cell:
     labels: NDArray[Any] | None = None
     numbers: NDArray[Any] | None = None
     text: str = ""
+
+
+def cell_of(example: dict[str, Any]) -> Cell:
+    """Return the picture of a decoded record, with its mask, boxes or objects."""
+    if "masks" in example:
+        return Cell(image=example["image"], numbers=object_numbers(example["masks"]))
+    return Cell(
+        image=example["image"],
+        mask=example.get("mask"),
+        boxes=example.get("boxes"),
+        labels=example.get("labels") if "boxes" in example else None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,7 @@ from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
-from precompute.look.objects import object_numbers
-from precompute.look.sheet import Cell, Line, Sheet, check_output, save_sheet
+from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.plan.listing import Listing, read_listing
 from precompute.plan.places import shard_places, spread
 from precompute.reading import choose_row
@@ -127,8 +126,4 @@ def _read_column(
 def _cell(example: dict[str, Any], key: str, path: Path) -> Cell:
     if example["key"] != key:
         raise DatasetError(f"{path}: holds {example['key']} where {key} is expected; run `precompute verify`.")
-    if "masks" in example:
-        return Cell(image=example["image"], numbers=object_numbers(example["masks"]))
-    boxes = example.get("boxes")
-    labels = None if boxes is None else example["labels"]
-    return Cell(image=example["image"], mask=example.get("mask"), boxes=boxes, labels=labels)
+    return cell_of(example)

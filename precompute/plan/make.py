@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.dataset.json_files import canonical_json
-from precompute.dataset.manifest import SPLITS, Image
+from precompute.dataset.manifest import OBJECTS, SPLITS, Image
 from precompute.errors import PipelineError, SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.plan.blocks import choose_num_blocks
@@ -65,7 +65,7 @@ def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
         UsageError: Rules for boxes were given, and there are none.
     """
     rules = BoxRules(min_visibility=options.min_visibility, min_area=options.min_area)
-    if kind in ("boxes", "instances"):
+    if kind in OBJECTS:
         return rules
     if rules != BoxRules():
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")

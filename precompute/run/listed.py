@@ -115,7 +115,7 @@ def work_of_manifest(known: Known, out: Path, split: str, making: Making) -> Wor
         out=out,
         options=making.options(settings),
         pipelines=remaker.pipelines,
-        sources=sources_of_listing(known.listing, root, settings["dataset"]["class_names"], manifest.target.kind),
+        sources=sources_of_listing(known.listing, root, settings["dataset"]["class_names"], kind=manifest.target.kind),
         known=known,
         previous=None,
         rows={},

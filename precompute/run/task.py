@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from precompute.boxes import Boxes
-from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Label
+from precompute.dataset.manifest import OBJECTS, ORIGINAL_VARIANT, BoxCounts, Label
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.interruption import leave_to_parent
@@ -175,7 +175,7 @@ def _write_places(
     original = Pipeline(job.pipelines["original"], own_process=job.own_process) if "original" in job.pipelines else None
     column, bad, found = Column(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
     failed = set(task.skipped)
-    counts: list[BoxCounts | None] = [BoxCounts() if job.spec.kind in ("boxes", "instances") else None for _ in writers]
+    counts: list[BoxCounts | None] = [BoxCounts() if job.spec.kind in OBJECTS else None for _ in writers]
     places = list(task.places)  # in the parent's own process they are made anew each time they are looked at
     for place in places:
         if place.key in failed:
