@@ -36,13 +36,22 @@ from PIL import Image
 
 import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.errors import BadSourcesError, PipelineError, PrecomputeError, SettingsError, SourceError, UsageError
+from precompute.errors import (
+    BadSourcesError,
+    DatasetError,
+    PipelineError,
+    PrecomputeError,
+    SettingsError,
+    SourceError,
+    UsageError,
+)
 from precompute.look import preview
 from precompute.look.inspect import inspect
 from precompute.look.report import report
 from precompute.look.sheet import COLORS
 from precompute.look.stored import draw_stored
 from precompute.options import BuildOptions
+from precompute.plan.listing import read_listing
 from precompute.record.example import decode_example
 from precompute.record.instance_masks import shrink_mask
 from precompute.record.tfrecord import read_records
@@ -516,6 +525,33 @@ def test_masks_beside_annotations(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"mask files of single objects, and annotations as well \(COCO\)"):
         find(tmp_path, BuildOptions())
     assert find(tmp_path, BuildOptions(annotations="annotations")).kind == "boxes"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("instances", [["a.png", 0]], r"line 1: instances: expected a list of shape, class index and flags each"),
+        ("instances", [["", 0, 0]], r"line 1: instances: expected a list of shape"),
+        ("instances_size", [0, 3], r"line 1: instances_size: expected width and height"),
+        ("boxes", [[0, 0, 1, 1, 0, 0]], r"some sources have boxes and others instances"),
+    ],
+)
+def test_lists_that_no_build_writes(field: str, value: Any, message: str, out: Path, tmp_path: Path) -> None:
+    first, *others = (out / "data" / "g0001" / "sources-train.jsonl").read_text().splitlines()
+    entry = json.loads(first)
+    if field == "boxes":
+        del entry["instances"]
+    (tmp_path / "list.jsonl").write_text("\n".join([json.dumps({**entry, field: value}), *others]))
+    with pytest.raises(DatasetError, match=message):
+        read_listing(tmp_path / "list.jsonl")
+
+
+@pytest.mark.parametrize("remark", [3, {"number": "x"}, {"number": 1, "num_sources": 1, "examples": [1]}])
+def test_remarks_that_no_build_writes(remark: Any, out: Path, tmp_path: Path) -> None:
+    content = json.loads((out / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**content, "remarks": {"empty": remark}}))
+    with pytest.raises(DatasetError, match=r"remarks: empty: .* is not what precompute writes"):
+        Manifest.load(tmp_path)
 
 
 def test_pairs_of_one_image_stay_masks(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     yield "target: dtype", target.dtype, target.dtype in dtypes
     yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MOST_CLASS_IDS
     yield "target: ignore_class", target.ignore_class, 0 <= (target.ignore_class or 0) < MOST_CLASS_IDS
+    for what, counts in manifest.remarks.items():
+        yield f"remarks: {what}", counts, _is_remark(counts)
     for side in manifest.mirroring:
         yield "mirroring", side, side in ("horizontal", "vertical")
     for old, new in pixels.mask_map.items():
@@ -109,6 +111,15 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     for split_name, split in manifest.splits.items():
         for name, value, allowed in _split_values(split):
             yield f"splits: {split_name}: {name}", value, allowed
+
+
+def _is_remark(counts: Any) -> bool:
+    if not isinstance(counts, dict):
+        return False
+    numbers, examples = [counts.get(name) for name in ("number", "num_sources")], counts.get("examples")
+    return all(type(number) is int and 0 <= number < INT64 for number in numbers) and (
+        isinstance(examples, list) and all(isinstance(key, str) for key in examples)
+    )
 
 
 def _split_values(split: Split) -> Iterator[tuple[str, Any, bool]]:

@@ -216,6 +216,8 @@ def read_listing(path: Path) -> Listing:
         raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
+    if len(set(map(type, listing._boxes))) > 1:
+        raise DatasetError(f"{path}: some sources have boxes and others instances; expected one kind for all.")
     if listing.boxes is not None and len(listing.boxes) != len(listing):
         raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(listing.boxes)}.")
     return listing
