@@ -174,6 +174,11 @@ class BoxColumn:
         )
 
     @property
+    def kind(self) -> str:
+        """The kind of the target that images with this column have."""
+        return "boxes"
+
+    @property
     def counts(self) -> NDArray[np.int64]:
         """Boxes of each image."""
         return np.diff(self.offsets)

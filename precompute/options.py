@@ -28,7 +28,7 @@ __all__ = [
 BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
 MASK_FILLS = ("ignore", "as-written")
-TARGETS = ("auto", "none", "boxes", "keypoints")
+TARGETS = ("auto", "none", "boxes", "keypoints", "instances", "mask")
 TABLE_OPTIONS = (
     "root",
     "image_column",
@@ -239,8 +239,10 @@ class BuildOptions:
     )
     target: str = _option(
         "auto",
-        "none: images alone, for training without labels; keypoints or boxes: what is read of annotations that hold "
-        "both; auto: what the sources have, keypoints where there are some",
+        "none: images alone, for training without labels; keypoints, boxes, instances (a box and a mask for each "
+        "object) or mask (all objects of an image merged into class ids): what is read of annotations that hold "
+        "several; auto: of COCO keypoints where there are some, else boxes; of mask files an object, instances; else "
+        "what there is",
         choices=TARGETS,
     )
     keypoint_names: list[str] | None = _option(
@@ -264,7 +266,9 @@ class BuildOptions:
     min_visibility: float = _option(
         0.0, "boxes: share of its area that each transform must leave of a box, 0 to 1, or it falls out", parse=float
     )
-    min_area: float = _option(0.0, "boxes: pixels that must be left of a box, or it falls out", parse=float)
+    min_area: float = _option(
+        0.0, "boxes: pixels that must be left of a box, or of an object's mask, or it falls out", parse=float
+    )
     include_original: bool = _option(False, "one more row: training sources through the validation pipeline")
     class_copies: dict[str, int] = field(
         default_factory=dict,
@@ -333,6 +337,7 @@ class BuildOptions:
                 object.__setattr__(self, name, checked_pairs(getattr(self, name), name))
         self._check_backend()
         self._check_choice("mask_fill", MASK_FILLS)
+        self._check_choice("target", TARGETS)
         self._check_choice("check", ("sizes", "full"))
         self._check_number("min_visibility", 0, 1)
         self._check_number("min_area", 0)

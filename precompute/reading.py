@@ -66,6 +66,7 @@ def read(
         - mask: `mask`: [H, W], class ids, uint8, or uint16 where ids exceed 255.
         - boxes: `boxes`: float32 [N, 4], x_min, y_min, x_max, y_max in pixels of the image, N may be 0; `labels`: int64
           [N]; `class_names`: list of str; `crowd`, `difficult`, `truncated`: bool [N].
+        - instances: the same, and `masks`: bool [N, H, W]; boxes lie tightly around them.
         - keypoints: what boxes have, without `boxes` where there are none; `keypoints`: float32 [N, K, 2], x, y in
           pixels, counted as boxes are; `visibility`: int64 [N, K], 0 not labelled or not in the image (x, y are 0, 0
           then), 1 hidden, 2 visible; `keypoint_names`: list of K str.

@@ -11,6 +11,7 @@ from precompute.color_modes import parse_scale
 from precompute.dataset.manifest import OBJECTS, Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
+from precompute.instances import Instances
 from precompute.plan.listing import Listing, boxes_of_entry, label_of, read_listing
 from precompute.plan.make import complete_pipelines
 from precompute.record.box_rules import BoxRules
@@ -81,12 +82,15 @@ class Remaker:
             raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
         image = self._source_path(entry["image"])
         mask = self._source_path(entry["mask"]) if "mask" in entry else None
-        source = decode_source(key, image, mask, label_of(entry), self._spec, boxes_of_entry(entry))
+        boxes = boxes_of_entry(entry)
+        if isinstance(boxes, Instances):
+            boxes = boxes.located(self._source_path)
+        source = decode_source(key, image, mask, label_of(entry), self._spec, boxes)
         source = replace(source, extra=entry.get("extra"))
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
         if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):
-            raise RejectedSource(f"{mask}: {CHANGED}")
+            raise RejectedSource(f"{mask or f'masks of {image}'}: {CHANGED}")
         return source
 
     def _source_path(self, name: str) -> Path:
@@ -169,6 +173,7 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
         skeleton=manifest.target.keypoints,
         color_mode=pixels.get("color_mode", "rgb"),
         scale=parse_scale(pixels["scale"]) if "scale" in pixels else None,
+        min_area=pixels.get("min_area", 0.0) if manifest.target.kind == "instances" else 0.0,
     )
 
 
@@ -199,11 +204,12 @@ def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple
     """
     stored = manifest.settings["pixels"]["pipelines"]
     size = (manifest.image.height, manifest.image.width)
-    rules = _stored_rules(manifest)
+    rules, masked = _stored_rules(manifest), manifest.target.kind == "instances"
     for fill in dict.fromkeys((manifest.target.ignore_class, None)):  # what was chosen shows in what is stored
         found = load_pipelines(given, size, mask_fill=fill)
         prepared = {
-            split: prepare(pipeline, split, mask_fill=fill, box_rules=rules) for split, pipeline in found.items()
+            split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked)
+            for split, pipeline in found.items()
         }
         pipelines = complete_pipelines(prepared, list(splits), manifest.image)
         other = [split for split in splits if pipelines[split].description != stored.get(split)]

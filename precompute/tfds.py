@@ -115,6 +115,8 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
             features |= dict.fromkeys(POINT_FLOATS, _sequence(_scalar("float32")))
             features |= dict.fromkeys(POINT_NUMBERS, _sequence(_scalar()))
             features["image/object/keypoint/text"] = _sequence(_text())
+        if target.kind == "instances":
+            features["image/object/mask"] = _sequence(_picture("png", "uint8", (image.height, image.width, 1)))
     elif target.kind == "mask":
         shape = (image.height, image.width, 1)
         features["image/segmentation/class/encoded"] = _picture(

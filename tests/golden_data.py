@@ -23,10 +23,11 @@ KINDS = (
     "multilabel-png",
     "boxes-png",
     "keypoints-png",
+    "instances-png",
     "image-png",
     "extra-png",
     "grey-png",
-)  # the last seven since 1.1
+)  # the last eight since 1.1
 
 
 def build_golden(kind: str, folder: Path) -> Path:
@@ -51,6 +52,7 @@ def build_golden(kind: str, folder: Path) -> Path:
         "multilabel": several,
         "boxes": boxed,
         "keypoints": {**boxed, "keypoints": points, "keypoint_names": ["left", "right", "tip"], "flip_pairs": "auto"},
+        "instances": {"images": images, "instances": _draw_objects(folder / "objects")},
         "image": {"images": images},
         "extra": {"images": images, **weighed},
     }.get(target, {})
@@ -72,6 +74,17 @@ def build_golden(kind: str, folder: Path) -> Path:
         quiet=True,
     )
     return folder / "golden"
+
+
+def _draw_objects(folder: Path) -> list[list[Any]]:
+    """Write up to two masks that overlap for each of the six images; return them as a build takes them."""
+    for i in range(6):
+        for k in range(i % 3):
+            mask = np.zeros((12, 16), np.uint8)
+            mask[2 + k : 7, i : i + 5 + 2 * k] = 255
+            save(folder / f"{i}-{k}.png", mask)
+    names = [("ant",), ("bee", "crowd")]
+    return [[(folder / f"{i}-{k}.png", *names[k]) for k in range(i % 3)] for i in range(6)]
 
 
 def digest_of(out: Path) -> str:

@@ -193,6 +193,8 @@ ALLOWED = {
     "interruption": "",
     "boxes": "",
     "keypoints": "errors",
+    "instances": "boxes",
+    "rle": "errors",
     # Files of object stores, beside those of local disks.
     "storage": "errors",
     "dataset": "errors keypoints storage",
@@ -201,19 +203,19 @@ ALLOWED = {
     "loading": "dataset errors keypoints storage",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "mask_colors": "errors",
-    "record": "boxes color_modes dataset errors keypoints mask_colors storage text",
+    "record": "boxes color_modes dataset errors instances keypoints mask_colors rle storage text",
     "options": "color_modes errors keypoints mask_colors",
-    "sources": "boxes dataset errors keypoints options storage text",
-    "plan": "boxes color_modes dataset errors keypoints options record sources storage text",
+    "sources": "boxes dataset errors instances keypoints options rle storage text",
+    "plan": "boxes color_modes dataset errors instances keypoints options record sources storage text",
     "reading": "dataset errors record storage",
-    "remake": "color_modes dataset errors plan record storage",
-    "run": "boxes dataset errors interruption options plan reading record remake sources storage text tfds",
+    "remake": "color_modes dataset errors instances plan record storage",
+    "run": "boxes dataset errors instances interruption options plan reading record remake sources storage text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources storage",
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading storage text",
-    "look": "dataset errors keypoints mask_colors options plan reading record run sources storage text",
+    "look": "dataset errors instances keypoints mask_colors options plan reading record run sources storage text",
     "exporting": "dataset errors reading record run storage text",
     "cli": "dataset errors exporting interruption look options run sources storage text verification",
     "__main__": "cli",
@@ -231,6 +233,7 @@ OWNERS = {
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
     "distributed": {"precompute.run"},
+    "pycocotools": {"precompute.rle", "train"},
     "fsspec": {"precompute.storage"},
     "pyarrow": {"precompute.sources"},
 }

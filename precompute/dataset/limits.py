@@ -93,7 +93,7 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MOST_PIXELS
     yield "image: channels", image.channels, image.channels in (1, 3, 4)
     yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
-    kinds = ("class", "multilabel", "mask", "boxes", "keypoints", "image")
+    kinds = ("class", "multilabel", "mask", "boxes", "keypoints", "instances", "image")
     yield "target: kind", target.kind, target.kind in kinds
     if target.kind == "keypoints" or target.keypoints is not None:
         known = target.keypoints is not None and target.kind == "keypoints" and is_skeleton(target.keypoints)
@@ -105,6 +105,8 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     for name, kind in manifest.extra.items():
         known = bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)) and kind in ("int", "float", "text")
         yield "settings: dataset: extra", {name: kind}, known
+    for what, counts in manifest.remarks.items():
+        yield f"remarks: {what}", counts, _is_remark(counts)
     for side in manifest.mirroring:
         yield "mirroring", side, side in ("horizontal", "vertical")
     for old, new in pixels.mask_map.items():
@@ -117,6 +119,15 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     for split_name, split in manifest.splits.items():
         for name, value, allowed in _split_values(split):
             yield f"splits: {split_name}: {name}", value, allowed
+
+
+def _is_remark(counts: Any) -> bool:
+    if not isinstance(counts, dict):
+        return False
+    numbers, examples = [counts.get(name) for name in ("number", "num_sources")], counts.get("examples")
+    return all(type(number) is int and 0 <= number < INT64 for number in numbers) and (
+        isinstance(examples, list) and all(isinstance(key, str) for key in examples)
+    )
 
 
 def _split_values(split: Split) -> Iterator[tuple[str, Any, bool]]:

@@ -37,7 +37,7 @@ FORMAT = "augment-once"
 VERSION = (1, 1)
 ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
 SPLITS = ("train", "validation", "test")
-OBJECTS = ("boxes", "keypoints")  # kinds of target that are lists of objects
+OBJECTS = ("boxes", "keypoints", "instances")  # kinds of target that are lists of objects
 
 Label: TypeAlias = int | tuple[int, ...]  # a class index; with several labels an image, those of all, sorted
 
@@ -58,7 +58,7 @@ class Target:
 
     Attributes:
         kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"``, ``"boxes"``, ``"keypoints"``,
-            or ``"image"``: images alone.
+            ``"instances"``, boxes with a mask each, or ``"image"``: images alone.
         num_classes: Number of classes; for masks one more than the largest class id.
         class_names: Name of each class; may be empty for masks.
         encoding: Of masks: ``"png"`` or ``"raw"``; else None.
@@ -150,6 +150,8 @@ class Manifest:
             or neither. Empty in datasets of format 1.0.
         conflicts: `num_sources` whose image is that of another source with another label or mask, and `examples`, pairs
             of keys; empty when there are none.
+        remarks: What was counted in the sources: ``"empty"``, objects whose masks hold no pixel; ``"overlap"``, pixels
+            that belong to several objects, of masks that were merged: `number`, `num_sources`, `examples`, keys.
     """
 
     name: str
@@ -165,6 +167,7 @@ class Manifest:
     cpu_features: list[str] = field(default_factory=list)
     mirroring: list[str] = field(default_factory=list)
     conflicts: dict[str, Any] = field(default_factory=dict)
+    remarks: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: str | Path) -> Manifest:

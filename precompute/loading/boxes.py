@@ -11,6 +11,7 @@ import tensorflow as tf
 from precompute.dataset.manifest import OBJECTS, Manifest
 from precompute.errors import UsageError
 from precompute.keypoints import Skeleton
+from precompute.loading.instances import MASK_KEY, boxes_around, mask_parser, move_masks
 from precompute.loading.keypoints import POINT_PARTS, move_points, parse_points, point_spec
 
 __all__ = ["BoxFormat", "box_parser", "box_weigher", "choose_box_format", "hand_out", "move_boxes"]
@@ -31,6 +32,7 @@ class BoxFormat:
         name: One of FORMATS.
         ragged: As ragged tensors.
         size: Boxes an image, padded to that; None: as many as the fullest image of a batch has.
+        masks: Each box has a mask.
         cut: Whether the user chose the size, so that more boxes are left out; else more are an error.
         skeleton: Of keypoints, or None.
     """
@@ -40,6 +42,7 @@ class BoxFormat:
     size: int | None
     cut: bool
     skeleton: Skeleton | None = None
+    masks: bool = False
 
     @property
     def boxed(self) -> bool:
@@ -50,7 +53,7 @@ class BoxFormat:
     def parts(self) -> tuple[str, ...]:
         """What the parser gives, in this order."""
         boxes = ("boxes", *PARTS) if self.boxed else PARTS
-        return boxes if self.skeleton is None else (*boxes, *POINT_PARTS)
+        return (*boxes, *(("masks",) if self.masks else ()), *(() if self.skeleton is None else POINT_PARTS))
 
 
 def choose_box_format(
@@ -83,6 +86,7 @@ def choose_box_format(
         size=(None if ragged and not held else largest) if max_boxes is None else max_boxes,
         cut=max_boxes is not None,
         skeleton=manifest.target.keypoints,
+        masks=manifest.target.kind == "instances",
     )
 
 
@@ -90,13 +94,17 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
     """Return the features to parse, and a function from them to a dictionary of dense tensors.
 
     ``boxes`` float32 [B, N, 4] as y_min, x_min, y_max, x_max in pixels, padded with 0; ``labels`` int64 [B, N], padded
-    with −1; ``mask``, ``crowd``, ``difficult`` bool [B, N]; and what `parse_points` gives.
+    with −1; ``mask``, ``crowd``, ``difficult`` bool [B, N]; where objects have masks ``masks`` bool [B, N, H, W]; and
+    what `parse_points` gives.
     """
     height, width = manifest.image.height, manifest.image.width
     sides = [(f"image/object/bbox/{side}", float(width if side[0] == "x" else height)) for side in SIDES]
     skeleton = boxes.skeleton
     spec = {key: tf.io.RaggedFeature(tf.float32) for key, _ in sides} if boxes.boxed else {}
     spec |= {} if skeleton is None else point_spec()
+    parse_masks = mask_parser(height, width, boxes.size) if boxes.masks else None
+    if parse_masks is not None:
+        spec[MASK_KEY] = tf.io.RaggedFeature(tf.string)
     spec |= {key: tf.io.RaggedFeature(tf.int64) for key in (LABEL_KEY, *FLAG_KEYS.values())}
 
     def parse(features: Any) -> dict[str, Any]:
@@ -115,6 +123,7 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
             "labels": dense(LABEL_KEY, -1),
             "mask": tf.sequence_mask(tf.minimum(counts, tf.cast(longest, counts.dtype)), longest),
             **{name: dense(key, 0) > 0 for name, key in FLAG_KEYS.items()},
+            **({} if parse_masks is None else {"masks": parse_masks(features[MASK_KEY])}),
         }
         if skeleton is not None:
             found |= parse_points(features, longest, skeleton, height=height, width=width)
@@ -126,14 +135,16 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
 def move_boxes(targets: dict[str, Any], moves: Any, skeleton: Skeleton | None = None) -> dict[str, Any]:
     """Return the boxes where `moves` took the pixels; those that left the image are padding from then on."""
     kept, found = targets["mask"], {}
+    masks = move_masks(targets["masks"], moves) if "masks" in targets else None
     if "boxes" in targets:
-        moved = moves.boxes(targets["boxes"])
+        moved = moves.boxes(targets["boxes"]) if masks is None else boxes_around(masks)
         kept &= tf.reduce_all(moved[..., :2] < moved[..., 2:], axis=-1)
         found["boxes"] = tf.where(kept[..., None], moved, 0.0)
     found |= {
         "labels": tf.where(kept, targets["labels"], -1),
         "mask": kept,
         **{name: targets[name] & kept for name in FLAG_KEYS},
+        **({} if masks is None else {"masks": masks}),
     }
     if skeleton is not None:
         points = move_points(targets, moves, skeleton)

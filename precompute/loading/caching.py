@@ -99,6 +99,7 @@ def _example_bytes(manifest: Manifest) -> int:
         "keypoints": manifest.most_boxes
         * (BOX_BYTES + POINT_BYTES * (0 if target.keypoints is None else len(target.keypoints))),
         "image": 0,
+        "instances": manifest.most_boxes * (BOX_BYTES + pixels),
     }
     return pixels * image.channels + of_target[target.kind] + KEY_BYTES * (1 + len(manifest.extra))
 

@@ -136,10 +136,11 @@ def load(
         Dataset of (image uint8 [B, H, W, C] RGB, target): int64 [B] class indices; or uint8 [B, number of classes],
         1 for each label that is there; or uint8 [B, H, W] class ids (int32 with more than 256 classes); or of boxes a
         dictionary: ``boxes`` float32 [B, N, 4], 0 where there is padding; ``labels`` int64 [B, N], −1 there; ``mask``
-        bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]. Ragged, N differs from image to image, and
-        there is no ``mask``. Of keypoints the same (without ``boxes`` where objects have none), ``keypoints`` float32
-        [B, N, K, 2] as x, y, and ``visibility`` int64 [B, N, K]: 0 not labelled or not in the image, then x, y are 0,
-        0; 1 hidden; 2 visible. Of images alone: image, no tuple. Its cardinality is known.
+        bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]; of objects with masks also ``masks`` bool
+        [B, N, H, W]. Ragged, N differs from image to image, and there is no ``mask``. Of keypoints the same (without
+        ``boxes`` where objects have none), ``keypoints`` float32 [B, N, K, 2] as x, y, and ``visibility`` int64
+        [B, N, K]: 0 not labelled or not in the image, then x, y are 0, 0; 1 hidden; 2 visible. Of images alone: image,
+        no tuple. Its cardinality is known.
 
     Raises:
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.

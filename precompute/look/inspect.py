@@ -57,6 +57,8 @@ class SplitInspection:
             masks.
         boxes: Counts of the boxes in all records; None without boxes.
         num_without: Sources that have no boxes, skipped ones left out.
+        num_lost: Of objects with masks: how many are lacking in all records together, cut off, too small, or without a
+            pixel in the first place.
     """
 
     num_sources: int
@@ -71,6 +73,7 @@ class SplitInspection:
     class_counts: list[int]
     boxes: BoxCounts | None = None
     num_without: int = 0
+    num_lost: int = 0
 
     @property
     def record_bytes(self) -> int:
@@ -145,8 +148,18 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
         held=held,
         class_counts=_count_classes(manifest, listing, used),
         boxes=BoxCounts.total(row.boxes for row in split.rows),
+        num_lost=_num_lost(split, listing, used) if manifest.target.kind == "instances" else 0,
         num_without=0 if boxes is None else int((boxes.take(used).counts == 0).sum()),
     )
+
+
+def _num_lost(split: Split, listing: Listing, used: list[int]) -> int:
+    """Return how many objects of the sources are in no record, summed over all rows."""
+    counts, boxes = listing.boxes, BoxCounts.total(row.boxes for row in split.rows)
+    if counts is None or boxes is None:
+        return 0
+    a_row = sum(int(number) * listing.copies[i] for i, number in zip(used, counts.take(used).counts, strict=True))
+    return a_row * len(split.rows) - boxes.num_boxes
 
 
 def _group(split: Split) -> list[RowGroup]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
+from precompute.instances import Instances
+from precompute.look.objects import object_numbers
 from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
@@ -116,6 +118,8 @@ def _original(source: Decoded) -> Cell:
     height, width = source.image.shape[:2]
     if source.boxes is None:
         return Cell(image=source.image, mask=source.mask)
+    if isinstance(source.boxes, Instances):
+        return Cell(image=source.image, numbers=object_numbers(list(source.boxes.masks())))
     boxes = source.boxes.shares() * np.array([width, height, width, height], np.float32)
     points = source.boxes.point_shares()
     return Cell(
@@ -133,5 +137,4 @@ def _cell(studio: Studio, source: Decoded, variant: int) -> Cell:
         record = render(source, studio.pipeline, studio.spec, seed=studio.options.seed, variant=variant)
     except RejectedSource as error:
         return Cell(text=str(error))
-    example = decode_record(record, multilabel=studio.spec.kind == "multilabel")
-    return cell_of(example)
+    return cell_of(decode_record(record, multilabel=studio.spec.kind == "multilabel"))

@@ -21,7 +21,15 @@ NO_ARGUMENTS = ("__class_fullname__", "transforms", "attributes", "p")  # or, as
 
 def report(found: Inspection) -> str:
     """Return the report: dataset, table of splits, rows, pipelines, and what is unusual."""
-    parts = [_dataset(found), _split_table(found), _rows(found), _classes(found), _pipelines(found), _warnings(found)]
+    parts = [
+        _dataset(found),
+        _split_table(found),
+        _rows(found),
+        _classes(found),
+        _remarks(found),
+        _pipelines(found),
+        _warnings(found),
+    ]
     return "\n\n".join("\n".join(lines) for lines in (list(part) for part in parts) if lines)
 
 
@@ -68,7 +76,8 @@ def _target(found: Inspection) -> str:
             return (
                 f"{_keypoints(target.keypoints)}, {target.num_classes} classes, at most {most} an image{''.join(rules)}"
             )
-        return f"boxes of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
+        kind = "boxes" if target.kind == "boxes" else "objects with masks,"
+        return f"{kind} of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
     if target.kind == "image":
         return "none: images alone"
     if target.kind == "multilabel":
@@ -170,6 +179,7 @@ def _classes(found: Inspection) -> Iterator[str]:
     yield {
         "boxes": "boxes of each class, in the sources",
         "keypoints": objects,
+        "instances": objects,
         "multilabel": "sources of each label",
     }.get(found.manifest.target.kind, "sources of each class")
     yield f"  {'':<{width}}" + "".join(f"{split:>12}" for split in counts)
@@ -183,10 +193,24 @@ def _classes(found: Inspection) -> Iterator[str]:
             yield _labelled(name, _box_counts(split, split.boxes, noun))
 
 
+def _remarks(found: Inspection) -> Iterator[str]:
+    """Yield what was counted while sources were decoded."""
+    said = {
+        "empty": "objects in the sources whose masks hold no pixel: left out",
+        "overlap": "pixels of merged masks that belong to several objects",
+    }
+    for what, counts in found.manifest.remarks.items():
+        if what in said:
+            number = format_count(counts["num_sources"], "source")
+            yield f"  {counts['number']:,} {said[what]} ({number}, e.g. {', '.join(counts['examples'])})"
+
+
 def _box_counts(split: SplitInspection, boxes: BoxCounts, noun: str) -> str:
+    lost = f"; {split.num_lost:,} objects cut off, too small or empty" if split.num_lost else ""
     without = f"; {format_count(split.num_without, 'source')} without {noun}" if split.num_without else ""
     return (
-        f"{boxes.num_boxes:,} {noun} in {split.num_records:,} records, {boxes.num_empty:,} of them without any{without}"
+        f"{boxes.num_boxes:,} {noun} in {split.num_records:,} records, {boxes.num_empty:,} of them without any"
+        f"{without}{lost}"
     )
 
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from precompute.errors import UsageError
 from precompute.keypoints import Skeleton
+from precompute.look.objects import object_numbers
 from precompute.look.skeletons import draw_skeletons
 
 __all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "save_sheet"]
@@ -54,6 +55,7 @@ class Cell:
         labels: Class index of each box.
         points: float [N, K, 2] x, y of each object's keypoints in its pixels, drawn on the image; None without.
         visibility: [N, K] of these.
+        numbers: [H, W] number of the object in each pixel, from 1, drawn on the image; None without.
         text: Shown in place of the image.
     """
 
@@ -63,11 +65,14 @@ class Cell:
     labels: NDArray[Any] | None = None
     points: NDArray[Any] | None = None
     visibility: NDArray[Any] | None = None
+    numbers: NDArray[Any] | None = None
     text: str = ""
 
 
 def cell_of(example: dict[str, Any]) -> Cell:
-    """Return the picture of a decoded record, with its mask, boxes or keypoints."""
+    """Return the picture of a decoded record, with its mask, boxes, keypoints or objects."""
+    if "masks" in example:
+        return Cell(image=example["image"], numbers=object_numbers(example["masks"]))
     return Cell(
         image=example["image"],
         mask=example.get("mask"),
@@ -193,7 +198,10 @@ def _draw_line(
         if cell.image is None:
             _draw_text_cell(draw, cell.text, place, size, small)
             continue
-        drawn = _picture(cell.image, cell.mask, size, sheet.ignore_class)
+        if cell.numbers is not None:
+            drawn = _picture(cell.image, cell.numbers, size, None)
+        else:
+            drawn = _picture(cell.image, cell.mask, size, sheet.ignore_class)
         scale = drawn.width / cell.image.shape[1]
         if cell.boxes is not None and cell.labels is not None:
             _draw_boxes(drawn, cell.boxes * scale, cell.labels)
@@ -279,6 +287,8 @@ def _color(class_id: int, ignore_class: int | None) -> Color:
 
 def _legend(sheet: Sheet) -> list[tuple[str, Color | None]]:
     """Return name and colour of the class ids that are on the sheet."""
+    if any(cell.numbers is not None for line in sheet.lines for cell in line.cells):
+        return [(f"each object in a colour of its own, of {', '.join(map(_printable, sheet.class_names[:5]))}", None)]
     labels = [cell.labels for line in sheet.lines for cell in line.cells if cell.labels is not None]
     if labels:
         found = sorted({int(label) for of_cell in labels for label in of_cell})

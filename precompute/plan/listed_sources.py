@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from heapq import merge
 from itertools import compress, count, repeat
 from operator import eq
@@ -13,8 +14,9 @@ import numpy as np
 
 from precompute.boxes import BoxColumn
 from precompute.keypoints import Skeleton
-from precompute.plan.listing import HASHES, Entry, Listing
+from precompute.plan.listing import HASHES, Entry, Listing, box_fields
 from precompute.sources.extras import Extras, column_of_values
+from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
 from precompute.storage.paths import as_path
@@ -44,9 +46,22 @@ def stored_splits(listings: Mapping[str, Listing], keys: Sequence[str]) -> list[
 
 
 def sources_of_listing(
-    listing: Mapping[str, Listing], root: str | None, class_names: Sequence[str], skeleton: Skeleton | None = None
+    listing: Mapping[str, Listing],
+    root: str | None,
+    class_names: Sequence[str],
+    *,
+    kind: str = "instances",
+    skeleton: Skeleton | None = None,
 ) -> Sources:
-    """Return the sources that a generation was made from, without looking for them again."""
+    """Return the sources that a generation was made from, without looking for them again.
+
+    Args:
+        listing: By split.
+        root: Folder that their paths are below, or None.
+        class_names: Of the target.
+        kind: Of the target, where objects have masks.
+        skeleton: Of keypoints.
+    """
     of_split = sorted(listing.items())
     spots = merge(*(zip(one, repeat(number), count()) for number, (_, one) in enumerate(of_split)))
     numbers, positions = array("b"), array("q")
@@ -62,6 +77,8 @@ def sources_of_listing(
     labels = list(column("labels"))
     label_sets = [label for label in labels if isinstance(label, tuple)]
     boxes = _joined_boxes([one for _, one in of_split], numbers, positions)
+    if isinstance(boxes, InstanceColumn):
+        boxes = replace(boxes, target=kind)
     no_label = masked or label_sets or boxes is not None
     return Sources(
         root=None if root is None else as_path(root),
@@ -87,7 +104,7 @@ def _joined_boxes(listings: Sequence[Listing], numbers: array[int], positions: a
     if not columns:
         return None
     first = np.cumsum([0, *map(len, columns)])
-    return BoxColumn.joined(columns).take(first[np.asarray(numbers)] + np.asarray(positions))
+    return type(columns[0]).joined(columns).take(first[np.asarray(numbers)] + np.asarray(positions))
 
 
 def _joined_extras(listings: Sequence[Listing], numbers: array[int], positions: array[int]) -> Extras | None:
@@ -190,15 +207,13 @@ def _find(
 
 def _entry(sources: Sources, i: int) -> Entry:
     """Return the entry of a source, without what is known only from decoding it."""
-    label, boxes = sources.label(i), sources.boxes_of(i)
+    label, boxes = sources.label(i), None if sources.boxes is None else sources.boxes.of(i)
     fields = {
         "key": sources.keys[i],
         "image": sources.images[i],
         "mask": None if sources.masks is None else sources.masks[i],
         "label": list(label) if isinstance(label, tuple) else label,
-        "boxes": None if boxes is None else boxes.to_rows(),
-        "keypoints": None if boxes is None else boxes.point_rows(),
-        "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
+        **box_fields(boxes),
         "group": None if sources.groups is None else sources.groups[i],
         "extra": sources.extra_of(i),
         "copies": sources.num_copies(i),

@@ -15,13 +15,15 @@ from typing import IO, Any
 from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
+from precompute.instances import Instances
 from precompute.options import MOST_COPIES
 from precompute.plan.digests import Digests
 from precompute.sources.extras import NAME
+from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts, pick
 
-__all__ = ["HASHES", "Entry", "Listing", "boxes_of_entry", "label_of", "listing_lines", "read_listing"]
+__all__ = ["HASHES", "Entry", "Listing", "box_fields", "boxes_of_entry", "label_of", "listing_lines", "read_listing"]
 
 Entry = dict[str, Any]
 CHUNK = 10_000  # sources that are written together
@@ -29,7 +31,10 @@ CHUNK_BYTES = 2**20  # read and decoded together
 MOST_BYTES = 2**62
 _NAMES = ("key", "image", "mask", "group")
 HASHES = ("sha256", "mask_sha256")
-FIELDS = (*_NAMES, "label", "boxes", "boxes_size", "keypoints", "extra", "copies", "num_bytes", *HASHES)
+FIELDS = (
+    *(*_NAMES, "label", "boxes", "boxes_size", "keypoints", "instances", "instances_size", "extra", "copies"),
+    *("num_bytes", *HASHES),
+)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _KINDS: dict[str, type] = {**dict.fromkeys((*_NAMES, *HASHES), str), **dict.fromkeys(("copies", "num_bytes"), int)}
 
@@ -64,7 +69,7 @@ class Listing(Mapping[str, Entry]):
     def boxes(self) -> BoxColumn | None:
         """The boxes of all sources; None when they have another target."""
         if len(self._boxes) > 1:
-            self._boxes = [BoxColumn.joined(self._boxes)]
+            self._boxes = [type(self._boxes[0]).joined(self._boxes)]
         return self._boxes[0] if self._boxes else None
 
     def add(self, columns: Mapping[str, Sequence[Any]], num: int) -> None:
@@ -86,6 +91,10 @@ class Listing(Mapping[str, Entry]):
             sizes = columns.get("boxes_size", [None] * num)
             points = columns.get("keypoints", [None] * num)
             self._boxes.append(BoxColumn.of_images(map(_boxes, rows, sizes, points)))
+        shapes = [of_one for of_one in column("instances", None) if of_one is not None]
+        if shapes:
+            sizes = columns.get("instances_size", [None] * num)
+            self._boxes.append(InstanceColumn.of_instances(map(_instances, shapes, sizes)))
         for values in column("extra", {}):
             for name, value in values.items():
                 self.extra.setdefault(name, []).append(value)
@@ -102,9 +111,7 @@ class Listing(Mapping[str, Entry]):
             "image": self.images[i],
             "mask": self.masks[i] or None,
             "label": list(label) if isinstance(label, tuple) else label,
-            "boxes": None if boxes is None else boxes.to_rows(),
-            "boxes_size": None if boxes is None or boxes.size is None else list(boxes.size),
-            "keypoints": None if boxes is None else boxes.point_rows(),
+            **box_fields(boxes),
             "group": self.groups[i] or None,
             "extra": {name: values[i] for name, values in self.extra.items()} or None,
             "copies": self.copies[i],
@@ -182,10 +189,18 @@ def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
 
 
 def _spelled_boxes(boxes: Boxes) -> str:
-    size = "" if boxes.size is None else f', "boxes_size": {list(boxes.size)}'
-    points = boxes.point_rows()
-    keypoints = "" if points is None else f', "keypoints": {json.dumps(points)}'
-    return f', "boxes": {json.dumps(boxes.to_rows())}{size}{keypoints}'
+    fields = [(name, value) for name, value in box_fields(boxes).items() if value is not None]
+    return "".join(f', "{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in fields)
+
+
+def box_fields(boxes: Boxes | None) -> Entry:
+    """Return what an entry says of boxes, keypoints or objects with masks; None for what it leaves out."""
+    if boxes is None:
+        return {}
+    size = None if boxes.size is None else list(boxes.size)
+    if isinstance(boxes, Instances):
+        return {"instances": boxes.to_shapes(), "instances_size": size}
+    return {"boxes": boxes.to_rows(), "boxes_size": size, "keypoints": boxes.point_rows()}
 
 
 # Read.
@@ -210,13 +225,16 @@ def read_listing(path: Path) -> Listing:
                 _check_order(columns["key"], listing, path, number)
                 listing.add(columns, len(entries))
                 number += len(lines)
-        boxes = listing.boxes  # puts those of all parts together
+        mixed = len(set(map(type, listing._boxes))) > 1
+        boxes = None if mixed else listing.boxes  # puts those of all parts together
     except OSError as error:
         raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
     if any(len(values) != len(listing) for values in listing.extra.values()):
         raise DatasetError(f"{path}: extra: expected the same names for all {len(listing)} sources.")
+    if mixed:
+        raise DatasetError(f"{path}: some sources have boxes and others instances; expected one kind for all.")
     if boxes is not None and len(boxes) != len(listing):
         raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(boxes)}.")
     return listing
@@ -251,7 +269,8 @@ def _columns(entries: list[Any]) -> dict[str, Sequence[Any]] | None:
     if set(map(type, entries)) != {dict} or len(fields := set(map(tuple, entries))) != 1:
         return None
     columns = dict(zip(fields.pop(), zip(*map(dict.values, entries), strict=True), strict=True))
-    if not {"key", "image", "num_bytes"} <= columns.keys() or "boxes" in columns or "extra" in columns:
+    slow = {"boxes", "instances", "extra"} & columns.keys()
+    if not {"key", "image", "num_bytes"} <= columns.keys() or slow:
         return None
     texts = [columns[name] for name in (*_NAMES, *HASHES) if name in columns]
     numbers = [columns[name] for name in ("num_bytes", "copies", "label") if name in columns]
@@ -290,6 +309,7 @@ def _check_entry(entry: Any, where: str) -> None:
         raise DatasetError(f"{where}: label: expected a class index or a list of them, got {entry['label']!r:.60}.")
     _check_boxes(entry, where)
     _check_extra(entry.get("extra", {}), where)
+    _check_instances(entry, where)
     if not 1 <= entry.get("copies", 1) <= MOST_COPIES:
         raise DatasetError(f"{where}: copies: expected 1 to {MOST_COPIES}, got {entry['copies']!r:.60}.")
     if abs(entry["num_bytes"]) >= MOST_BYTES:
@@ -318,6 +338,20 @@ def _is_extra(name: str, value: Any) -> bool:
     if isinstance(value, str):
         return not _SURROGATE.search(value)
     return isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+
+
+def _check_instances(entry: Entry, where: str) -> None:
+    rows, size = entry.get("instances", []), entry.get("instances_size", [1, 1])
+    if not (isinstance(rows, list) and all(map(_is_instance, rows))):
+        raise DatasetError(f"{where}: instances: expected a list of shape, class index and flags each.")
+    if not (isinstance(size, list) and len(size) == 2 and all(_is_index(n) and 0 < n < 2**31 for n in size)):
+        raise DatasetError(f"{where}: instances_size: expected width and height, got {size!r:.60}.")
+
+
+def _is_instance(row: Any) -> bool:
+    if not isinstance(row, list) or len(row) != 3 or not isinstance(row[0], str) or not _is_name(row[0]):
+        return False
+    return all(map(_is_index, row[1:])) and 0 <= row[1] < 2**31 and 0 <= row[2] < 256
 
 
 def _is_box(row: Any) -> bool:
@@ -374,8 +408,14 @@ def label_of(entry: Entry) -> Label | None:
 
 
 def boxes_of_entry(entry: Entry) -> Boxes | None:
-    """Return the boxes of a source; None when it has another target."""
+    """Return the boxes, or the objects with masks, of a source; None when it has another target."""
+    if "instances" in entry:
+        return _instances(entry["instances"], entry.get("instances_size"))
     return None if "boxes" not in entry else _boxes(entry["boxes"], entry.get("boxes_size"), entry.get("keypoints"))
+
+
+def _instances(rows: list[list[Any]], size: list[int] | None) -> Instances:
+    return Instances.of_shapes(rows, None if size is None else (size[0], size[1]))
 
 
 def _boxes(rows: list[list[Any]], size: list[int] | None, points: list[list[Any]] | None) -> Boxes:

@@ -27,6 +27,7 @@ from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON, RecordSpec
+from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
 
 __all__ = [
@@ -53,7 +54,11 @@ def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
     fill = options.default_mask_fill if kind == "mask" else None
     rules = box_rules(options, kind)
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
-    return {split: prepare(pipeline, split, mask_fill=fill, box_rules=rules) for split, pipeline in given.items()}
+    masked = kind == "instances"
+    return {
+        split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked)
+        for split, pipeline in given.items()
+    }
 
 
 def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
@@ -80,7 +85,8 @@ def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], imag
     """
     wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
     rules = next((p.box_rules for p in prepared.values()), None)
-    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules)
+    masked = any(p.has_instances for p in prepared.values())
+    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules, has_instances=masked)
     return {split: prepared.get(split, plain) for split in wanted}
 
 
@@ -105,6 +111,8 @@ def make_settings(
         pixels["mask_dtype"] = mask_dtype
         more = ("mask_offset", "mask_colors")  # named only where they are set: format 1.0 did not know them
         pixels |= {name: getattr(options, name) for name in more if getattr(options, name)}
+    if isinstance(sources.boxes, InstanceColumn):
+        pixels["of_instances"] = sources.kind  # what became of the masks of single objects
     pixels |= {name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)}  # likewise
     if sources.skeleton is not None:
         pixels |= skeleton_settings(sources.skeleton)
@@ -134,6 +142,8 @@ def make_settings(
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
     if sources.extra is not None:  # likewise
         dataset["extra"] = {name: column.type for name, column in sources.extra.items()}
+    if options.target != "auto":
+        dataset["target"] = options.target
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
     return settings
 
@@ -159,6 +169,7 @@ def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask
         skeleton=sources.skeleton,
         color_mode=options.color_mode,
         scale=None if options.scale is None else parse_scale(options.scale),
+        min_area=options.min_area if sources.kind == "instances" else 0.0,
     )
 
 
@@ -247,7 +258,8 @@ def _decode_samples(
         check_mask_ids(sample, wide)
     found = max(int(s.mask.max()) for sample in samples.values() for s in sample.decoded if s.mask is not None)
     listed = max((options.mask_colors or {}).values(), default=0)
-    highest = max(found, listed, highest_fill, (options.num_classes or 1) - 1, options.ignore_class or 0)
+    named = max(options.num_classes or 1, len(sources.class_names)) - 1
+    highest = max(found, listed, highest_fill, named, options.ignore_class or 0)
     dtype = "uint16" if highest > 255 else "uint8"
     for sample in samples.values():
         for i, source in enumerate(sample.decoded):

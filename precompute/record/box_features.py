@@ -16,7 +16,7 @@ from precompute.boxes import FLAGS, Boxes
 from precompute.errors import DatasetError
 from precompute.record.example import Value, decode_example
 
-__all__ = ["BOX_KEY", "LABEL_KEY", "box_features", "count_boxes", "decode_boxes"]
+__all__ = ["AREA_KEY", "BOX_KEY", "LABEL_KEY", "box_features", "count_boxes", "decode_boxes"]
 
 BOX_KEY = "image/object/bbox/"
 LABEL_KEY, TEXT_KEY = "image/object/class/label", "image/object/class/text"

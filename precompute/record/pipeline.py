@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from precompute.boxes import Boxes
 from precompute.errors import PipelineError
+from precompute.instances import Instances
 from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules, moves_boxes
 from precompute.record.description import describe, rebuild
+from precompute.record.instance_rules import give_instance_rules, mixes_neighbours, move_instances
 from precompute.record.mask_ids import fill_unset, mask_fills
 from precompute.record.point_rules import PointMover, give_point_rules, moves_points
 from precompute.record.seeding import Draws
@@ -49,6 +51,7 @@ class Pipeline:
         self.mask_fills = frozenset(mask_fills(self._compose))
         self._moves_boxes = moves_boxes(self._compose)
         self._points = PointMover(self._compose) if moves_points(self._compose) else None
+        self._mixes_neighbours = mixes_neighbours(self._compose)
         # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
         self._copies = any(is_custom(transform) for transform in [*leaves(self._compose), *compositions(self._compose)])
         # Never Compose(seed=…) or set_random_seed: they give every transform the same seed, so all fire together.
@@ -68,6 +71,14 @@ class Pipeline:
             image, target = image.copy(), target.copy() if isinstance(target, np.ndarray) else target
         if self._points is not None:
             return self._points.apply(image, target if isinstance(target, Boxes) else NO_BOXES)
+        if isinstance(target, Instances):
+            return move_instances(
+                self._compose,
+                image,
+                target,
+                with_corners=self._moves_boxes,
+                apart=self._copies or self._mixes_neighbours,
+            )
         if self._moves_boxes:
             return self._apply_to_boxes(image, target if isinstance(target, Boxes) else NO_BOXES)
         if not isinstance(target, np.ndarray):
@@ -108,6 +119,7 @@ class Prepared:
         description: All that decides its pixels, as JSON.
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
         box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
+        has_instances: Images have masks of single objects.
         notes: What the user should hear.
     """
 
@@ -115,10 +127,18 @@ class Prepared:
     description: dict[str, Any]
     normalize: dict[str, Any] | None = None
     box_rules: BoxRules | None = None
+    has_instances: bool = False
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None, box_rules: BoxRules | None = None) -> Prepared:
+def prepare(
+    pipeline: Any,
+    split: str,
+    *,
+    mask_fill: int | None = None,
+    box_rules: BoxRules | None = None,
+    has_instances: bool = False,
+) -> Prepared:
     """Check a pipeline and take off its end what belongs in the model.
 
     Args:
@@ -126,6 +146,7 @@ def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None, box_rule
         split: The split it is for, for messages.
         mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
         box_rules: Which boxes are kept, where images have boxes.
+        has_instances: Images have masks of single objects, with boxes around them.
 
     Raises:
         PipelineError: It cannot be used offline; the message says why and what to do.
@@ -153,13 +174,14 @@ def prepare(pipeline: Any, split: str, *, mask_fill: int | None = None, box_rule
             f"{mask_fill}, where the default is 0. --mask-fill as-written keeps 0."
         )
     if box_rules is not None:
-        notes += give_box_rules(compose, split, box_rules)
+        notes += (give_instance_rules if has_instances else give_box_rules)(compose, split, box_rules)
         notes += give_point_rules(compose, split) if box_rules.points else []
     return Prepared(
         pickled=cloudpickle.dumps(compose),
         description=describe(compose),
         normalize=normalize,
         box_rules=box_rules,
+        has_instances=has_instances,
         notes=notes,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,21 @@ from precompute.boxes import UNKNOWN_SIZE, Boxes
 from precompute.color_modes import CHANNELS, Scale
 from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
+from precompute.instances import Instances
 from precompute.keypoints import Skeleton
 from precompute.record.box_features import box_features
 from precompute.record.example import Value, encode_example
 from precompute.record.extra_features import extra_features
+from precompute.record.instance_features import instance_features
+from precompute.record.instance_masks import (
+    EMPTY,
+    OVERLAP,
+    load_instances,
+    merge_instances,
+    plain_boxes,
+    shrink_instances,
+)
+from precompute.record.instance_rules import large_enough
 from precompute.record.mask_files import UnlistedColors, changed_ids, ids_of_colors
 from precompute.record.mask_ids import AllowedIds, UnknownIds
 from precompute.record.pipeline import Pipeline, Target
@@ -45,7 +56,7 @@ class RecordSpec:
         width: Likewise.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
         quality: Of JPEG, 1 to 100.
-        kind: ``"class"``, ``"multilabel"``, ``"mask"``, ``"boxes"``, ``"keypoints"`` or ``"image"``.
+        kind: ``"class"``, ``"multilabel"``, ``"mask"``, ``"boxes"``, ``"keypoints"``, ``"instances"`` or ``"image"``.
         class_names: Name of each class index; empty for masks without names.
         mask_map: Id in the file → class id.
         mask_offset: Added to the ids in the file that the map does not name.
@@ -57,6 +68,7 @@ class RecordSpec:
         skeleton: Of keypoints, else None.
         color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
         scale: How more than 8 bits a channel become 8; None: they are refused.
+        min_area: Pixels that must be left of the mask of a single object.
     """
 
     height: int | None
@@ -72,6 +84,7 @@ class RecordSpec:
     ignore_class: int | None = None
     mask_dtype: str = "uint8"
     max_source_size: int | None = None
+    min_area: float = 0.0
     skeleton: Skeleton | None = None
     color_mode: str = "rgb"
     scale: Scale | None = None
@@ -102,6 +115,7 @@ class Decoded:
         boxes: Around its objects, or None.
         full_size: Height and width of a source that was shrunk, before that; None for others.
         extra: Weight and extra values by name, which travel along; None without.
+        remarks: What is to be counted, such as objects without a pixel: what → how many.
     """
 
     key: str
@@ -114,6 +128,7 @@ class Decoded:
     boxes: Boxes | None = None
     full_size: tuple[int, int] | None = None
     extra: Mapping[str, Any] | None = None
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def target(self) -> Target:
@@ -159,7 +174,10 @@ def decode_source(
                 f"{full_size[1]}×{full_size[0]}; both must have one size"
             )
         ids = shrink_mask(ids, pixels.shape[:2]) if shrunk else ids
-    if boxes is not None:
+    remarks: dict[str, int] = {}
+    if isinstance(boxes, Instances):
+        boxes, ids, mask_hash, remarks = _objects(image, boxes, full_size, pixels.shape[:2], spec)
+    elif boxes is not None:
         boxes = _of_size(image, full_size, boxes)
     return Decoded(
         key=key,
@@ -171,7 +189,24 @@ def decode_source(
         mask_sha256=mask_hash,
         boxes=boxes,
         full_size=full_size if shrunk else None,
+        remarks=remarks,
     )
+
+
+def _objects(
+    image: Path, instances: Instances, full_size: tuple[int, int], size: tuple[int, int], spec: RecordSpec
+) -> tuple[Boxes | None, NDArray[Any] | None, str, dict[str, int]]:
+    """Return what becomes of masks of single objects: them or boxes, or class ids; their hash, and remarks."""
+    loaded, mask_hash, num_empty = load_instances(image, instances, full_size)
+    remarks = {EMPTY: num_empty} if num_empty else {}
+    if spec.kind == "boxes":
+        return plain_boxes(loaded), None, mask_hash, remarks
+    if spec.kind != "mask":
+        return loaded if size == full_size else shrink_instances(loaded, size), None, mask_hash, remarks
+    merged, overlap = merge_instances(loaded, spec.ignore_class)
+    remarks |= {OVERLAP: overlap} if overlap else {}
+    ids = _with_path(image, lambda: _class_ids(merged, spec))
+    return None, ids if size == full_size else shrink_mask(ids, size), mask_hash, remarks
 
 
 def _of_size(image: Path, full_size: tuple[int, int], boxes: Boxes) -> Boxes:
@@ -210,6 +245,8 @@ def augment(
         target = target.flipped(spec.skeleton.flip_pairs)
     if spec.channels == 1 and isinstance(image, np.ndarray) and image.ndim == 2:
         image = image[..., None]
+    if isinstance(target, Instances):
+        target = large_enough(target, spec.min_area)
     mask = None if isinstance(target, Boxes) else target
     wrong = _wrong_output(image, mask, spec)
     if wrong:
@@ -272,9 +309,11 @@ def encode_record(
         names = [spec.class_names[label].encode() for label in source.label]
         features["image/class/label"] = np.array(source.label, np.int64)
         features["image/class/text"] = np.array(names, object)  # an array keeps its type when it is empty
-    if isinstance(target, Boxes):
+    size = {"height": image.shape[0], "width": image.shape[1]}
+    if isinstance(target, Instances):
+        features |= instance_features(target, spec.class_names, **size)
+    elif isinstance(target, Boxes):
         boxed = spec.skeleton is None or spec.skeleton.boxed
-        size = {"height": image.shape[0], "width": image.shape[1]}
         features |= box_features(target, spec.class_names, boxed=boxed, **size)
         features |= {} if spec.skeleton is None else point_features(target, spec.skeleton)
     elif target is not None:

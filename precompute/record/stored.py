@@ -19,6 +19,7 @@ from precompute.record.box_features import decode_boxes
 from precompute.record.example import decode_example
 from precompute.record.extra_features import decode_extra, extra_difference
 from precompute.record.point_features import POINT_KEY, decode_points, points_difference
+from precompute.record.stored_masks import MASK_KEY, box_around, decode_masks
 
 __all__ = ["decode_record", "difference"]
 
@@ -41,7 +42,8 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
         `variant` (−1 in the original row), `copy` and `source_id` (int), `format` (str) and `encoded` (bytes), of the
         image; then `label` (int) and `class_name` (str), or `labels` (list of int) and `class_names` (list of str), or
         `mask` (uint8 or uint16 [H, W], class ids) with `mask_format` and `mask_encoded`, or what `decode_boxes`
-        returns, maybe with that of `decode_points`; and what `decode_extra` returns.
+        returns, maybe with that of `decode_points`, or with `masks` (bool [N, H, W]) of objects that have some; and
+        what `decode_extra` returns.
 
     Raises:
         DatasetError: It is not a record of this format, or its image or mask cannot be decoded.
@@ -76,6 +78,8 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
     if f"{POINT_KEY}x" in features:
         num = len(example.get("labels", ()))
         example |= decode_points(features, num_objects=num, height=shape[0], width=shape[1])
+    if MASK_KEY in features:
+        example["masks"] = decode_masks(features, height=shape[0], width=shape[1])
     if "image/segmentation/class/encoded" in features:
         key = "image/segmentation/class/encoded"
         mask_encoding = _text(features, "image/segmentation/class/format")
@@ -99,6 +103,8 @@ def difference(example: Example, manifest: Manifest) -> str | None:
         return _mask_difference(example.get("mask"), manifest)
     if target.kind == "multilabel":
         return _labels_difference(example, target)
+    if target.kind == "instances":
+        return _boxes_difference(example, target) or _masks_difference(example)
     if target.kind in OBJECTS:
         points = None if target.keypoints is None else points_difference(example, target.keypoints)
         return points or _boxes_difference(example, target)
@@ -129,6 +135,19 @@ def _boxes_difference(example: Example, target: Target) -> str | None:
     names = [name for label in labels for name in target.class_names[label : label + 1]]
     found = example["class_names"]
     return None if found == names else f"boxes of the classes {labels} are named {found}, expected {names}"
+
+
+def _masks_difference(example: Example) -> str | None:
+    masks, boxes = example.get("masks"), example["boxes"]
+    if masks is None or len(masks) != len(boxes):
+        return f"it has {'no' if masks is None else len(masks)} masks for {len(boxes)} boxes"
+    for i, mask in enumerate(masks):
+        around = box_around(mask)
+        if around is None:
+            return f"the mask of object {i} is empty"
+        if not np.allclose(around, boxes[i], atol=0.01):
+            return f"the mask of object {i} lies in {around}, its box is {boxes[i].tolist()}"
+    return None
 
 
 def _mask_difference(mask: NDArray[Any] | None, manifest: Manifest) -> str | None:

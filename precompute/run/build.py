@@ -38,7 +38,7 @@ from precompute.text import format_count
 __all__ = ["build", "build_dataset"]
 
 WORTH_SAYING = 0.1  # of the time
-LISTS = ("images", "labels", "masks", "boxes", "keypoints", "splits", "groups", "keys", "weights", "extra")
+LISTS = ("images", "labels", "masks", "boxes", "keypoints", "instances", "splits", "groups", "keys", "weights", "extra")
 
 
 def build(
@@ -52,9 +52,9 @@ def build(
         output: Folder of the dataset, or its URL; new, or one that this function made.
         **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
             `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
-            `images` with `labels` (a class, or a list of classes, for each), `masks`, `boxes` or `keypoints` (with
-            boxes or without), and `splits`, `groups`, `keys`, `weights`, and `extra`, a dictionary of lists that travel
-            along.
+            `images` with `labels` (a class, or a list of classes, for each), `masks`, `boxes`, `instances` or
+            `keypoints` (with boxes or without), and `splits`, `groups`, `keys`, `weights`, and `extra`, a dictionary of
+            lists that travel along.
 
     Returns:
         What was written, and the manifest.

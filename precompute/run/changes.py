@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from precompute.dataset.paths import DatasetPaths
+from precompute.instances import Instances
 from precompute.run.folder import Known
 from precompute.run.receipts import read_receipt
 from precompute.sources.source import Sources
+from precompute.storage.paths import as_path
 from precompute.storage.snapshot import seen_at_once
 
 __all__ = ["changed_files", "mended_keys", "num_touched"]
@@ -32,6 +34,8 @@ def changed_files(out: Path, known: Known, sources: Sources) -> list[str]:
                 for path, sha256 in zip(_files(sources, i), expected, strict=False):
                     if sha256 is not None and path.stat().st_mtime > written and _sha256(path) != sha256:
                         found.append((i, f"{sources.keys[i]}: the content of {path} changed"))
+                if expected[1] is not None and _other_masks(sources, i, written, expected[1]):
+                    found.append((i, f"{sources.keys[i]}: the masks of its objects changed"))
     return [line for _, line in sorted(found)]
 
 
@@ -39,10 +43,25 @@ def _all_seen(sources: Sources) -> AbstractContextManager[None]:
     return seen_at_once() if sources.root is None else seen_at_once(sources.root)
 
 
+def _other_masks(sources: Sources, i: int, written: float, expected: str) -> bool:
+    """Tell whether the files with the masks of a source's objects hold other bytes than they did."""
+    paths, instances = _instance_files(sources, i), sources.boxes_of(i)
+    if not isinstance(instances, Instances) or all(path.stat().st_mtime <= written for path in paths):
+        return False
+    return instances.digest(map(_sha256, paths)) != expected
+
+
 def _files(sources: Sources, i: int) -> Iterator[Path]:
     yield sources.path(sources.images[i])
     if sources.masks is not None:
         yield sources.path(sources.masks[i])
+
+
+def _instance_files(sources: Sources, i: int) -> list[Path]:
+    instances = sources.boxes_of(i)
+    if not isinstance(instances, Instances) or instances.size is not None:
+        return []
+    return [as_path(shape) for shape in instances.shapes]
 
 
 def mended_keys(out: Path, known: Known) -> set[str]:
@@ -62,6 +81,7 @@ def num_touched(out: Path, known: Known, sources: Sources) -> int:
         return sum(
             sources.num_bytes[i] != listed[key]["num_bytes"]
             or any(path.stat().st_mtime > written for path in _files(sources, i))
+            or any(path.stat().st_mtime > written for path in _instance_files(sources, i))
             for key, i in positions.items()
         )
 

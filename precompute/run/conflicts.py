@@ -44,6 +44,7 @@ def _repeated(grid: Grid, learnt: Mapping[str, Learnt]) -> Iterator[tuple[str, s
         for i in np.flatnonzero(np.isin(starts[split], values[counts > 1])).tolist():
             image, position = of.sha256[i], int(places.positions[i])
             if image is not None:
-                answer: Any = places.sources.boxes_of(position)
+                known = None if places.sources.has_mask_files else places.sources.boxes_of(position)
+                answer: Any = known
                 answer = places.sources.label(position) if answer is None else answer
                 yield places.sources.keys[position], image, of.mask_sha256[i] if answer is None else answer

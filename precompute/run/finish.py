@@ -88,6 +88,7 @@ def start_manifest(
         skipped=[dict(s) for s in skipped],
         leaks=_leaks(grid, learnt),
         conflicts=find_conflicts(grid, learnt),
+        remarks=_remarks(learnt),
         mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
     )
     return manifest, new
@@ -123,6 +124,18 @@ def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
         dtype=plan.mask_dtype,
         ignore_class=ignore,
     )
+
+
+def _remarks(learnt: Mapping[str, Learnt]) -> dict[str, Any]:
+    """Return what was counted while sources were decoded: what → number, sources, and the first keys."""
+    found: dict[str, Any] = {}
+    for key, counts in sorted((key, counts) for of in learnt.values() for key, counts in of.remarks.items()):
+        for what, number in counts.items():
+            known = found.setdefault(what, {"number": 0, "num_sources": 0, "examples": []})
+            known["number"] += number
+            known["num_sources"] += 1
+            known["examples"] += [key] if len(known["examples"]) < 5 else []
+    return found
 
 
 def _leaks(grid: Grid, learnt: Mapping[str, Learnt]) -> list[dict[str, Any]]:

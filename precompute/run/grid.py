@@ -36,6 +36,7 @@ class Learnt:
     sha256: Digests
     mask_sha256: Digests
     class_ids: set[int]
+    remarks: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +131,9 @@ class Grid:
 
     def learnt(self, split: str) -> Learnt:
         """Return what was learnt of a split's sources; all cells must be proven."""
-        num_sources, masks = len(self.places[split].positions), self.places[split].sources.masks
+        num_sources, masked = len(self.places[split].positions), self.places[split].sources.has_mask_files
         found = Learnt(
-            sha256=Digests(num_sources), mask_sha256=Digests(0 if masks is None else num_sources), class_ids=set()
+            sha256=Digests(num_sources), mask_sha256=Digests(num_sources if masked else 0), class_ids=set(), remarks={}
         )
         with generation_seen(self.paths, self.plan.generation):
             for number, block in enumerate(self.blocks[split]):
@@ -140,6 +141,7 @@ class Grid:
                 if column is None:
                     raise BuildError(f"{self.paths.build}: files of the build have vanished; run the command again.")
                 found.class_ids.update(column.class_ids)
+                found.remarks.update(column.remarks)
                 for i, key in zip(block.indices.tolist(), block.source_keys(), strict=True):
                     if key in column.sha256:
                         found.sha256[i] = column.sha256[key]

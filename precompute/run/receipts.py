@@ -95,15 +95,18 @@ class Column:
         sha256: Key → sha256 of the image file, sources that failed left out.
         mask_sha256: Key → sha256 of the mask file.
         class_ids: Class ids found in the block's masks, sorted.
+        remarks: Key → what is to be counted of its source → how many.
     """
 
     sha256: dict[str, str]
     mask_sha256: dict[str, str]
     class_ids: list[int]
+    remarks: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""
-        return dump(dataclasses.asdict(self))
+        fields = dataclasses.asdict(self)
+        return dump(fields if self.remarks else {name: fields[name] for name in fields if name != "remarks"})
 
 
 def generation_seen(paths: DatasetPaths, generation: str) -> AbstractContextManager[None]:

@@ -64,6 +64,7 @@ class BuildResult:
             boxes = BoxCounts.total(row.boxes for row in split.rows)
             if boxes is not None:
                 noun = "boxes" if self.manifest.target.keypoints is None else "objects"
+                noun = "objects with masks" if self.manifest.target.kind == "instances" else noun
                 lines.append(f"    {boxes.num_boxes:,} {noun}; {_emptied(boxes.num_empty)}")
         if self.manifest.skipped:
             lines.append(f"  {len(self.manifest.skipped)} bad sources were left out of all rows")
@@ -103,6 +104,7 @@ class BuildResult:
                 f"{' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
             )
         yield from _conflicts(manifest.conflicts, target.kind)
+        yield from _remarks(manifest.remarks)
 
     def _head(self) -> str:
         if not any(self.rows.values()) and self.num_mended:
@@ -139,13 +141,25 @@ def _emptied(number: int) -> str:
 def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
     if conflicts.get("num_sources"):
         pairs = ", ".join(" = ".join(pair) for pair in conflicts["examples"][:3])
-        other = {"mask": "another mask", "boxes": "other boxes", "keypoints": "other keypoints"}.get(
-            kind, "another label"
-        )
+        others = {"mask": "another mask", "boxes": "other boxes", "keypoints": "other keypoints"}
+        other = {**others, "instances": "other objects"}.get(kind, "another label")
         yield (
             f"{conflicts['num_sources']} sources hold the same image as another one with {other}, e.g. {pairs}: no "
             "model can learn both"
         )
+
+
+def _remarks(remarks: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was counted while sources were decoded."""
+    said = {
+        "empty": "objects whose masks hold no pixel were left out, of",
+        "overlap": "pixels belong to several objects; the smaller one counts, in",
+    }
+    for what, counts in remarks.items():
+        if what in said:
+            examples = ", ".join(counts["examples"])
+            number = format_count(counts["num_sources"], "source")
+            yield f"{counts['number']:,} {said[what]} {number}, e.g. {examples}"
 
 
 def describe(estimate: Estimate) -> Iterator[str]:

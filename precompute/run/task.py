@@ -210,8 +210,11 @@ def _write_places(
             continue
         counts = [BoxCounts.total(pair) for pair in zip(counts, of_place, strict=True)]
         column.sha256[place.key] = source.sha256
-        if source.mask is not None and source.mask_sha256 is not None:
+        if source.mask_sha256 is not None:
             column.mask_sha256[place.key] = source.mask_sha256
+        if source.remarks:
+            column.remarks[place.key] = dict(source.remarks)
+        if source.mask is not None:
             found |= np.bincount(source.mask.reshape(-1), minlength=65_536).astype(bool)
     column.class_ids.extend(int(i) for i in np.flatnonzero(found))
     return column, bad, counts
@@ -233,7 +236,7 @@ def decode_place(place: Place, spec: RecordSpec) -> Decoded:
     source = source if place.extra is None else replace(source, extra=place.extra)
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
-        (place.mask, place.mask_sha256, source.mask_sha256),
+        (place.mask or f"masks of {place.image}", place.mask_sha256, source.mask_sha256),
     ):
         if expected is not None and expected != got:
             raise RejectedSource(

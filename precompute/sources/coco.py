@@ -19,10 +19,12 @@ from precompute.boxes import CROWD, UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.errors import SourceError, first_few
 from precompute.keypoints import Skeleton
 from precompute.options import BuildOptions
+from precompute.rle import box_of, code_of_counts, pycocotools_mask
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.box_images import FoundImage, find_images, listed, path_below, raise_problems
 from precompute.sources.checks import check_class_names
 from precompute.sources.coco_keypoints import find_skeleton, points_of
+from precompute.sources.coco_masks import Segmented, with_masks
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.source import Sources
 from precompute.sources.split_folders import split_of
@@ -30,7 +32,7 @@ from precompute.sources.split_folders import split_of
 __all__ = ["find_coco", "split_of_name"]
 
 Json = Mapping[str, Any]
-Row = tuple[Any, ...]  # four sides, class index, flags; maybe a list of the keypoints' numbers
+Row = tuple[Any, ...]  # four sides, class index, flags, the annotation itself; a list of the keypoints' numbers
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         checked = check_keypoints(column, keys, names, skeleton, where=str(top))
     passed = len(found.images) - len(entries)
     notes = [f"{passed:,} images that no annotation file names were passed over."] if passed else []
-    return Sources(
+    sources = Sources(
         root=top,
         keys=keys,
         images=[path_below(top, entry.image.path) for entry in entries],
@@ -91,6 +93,14 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         notes=[*notes, *keypoints.notes, *checked.notes],
         skeleton=skeleton,
     )
+    if options.target not in ("instances", "mask"):
+        return sources
+    return with_masks(sources, map(_segmented, entries))
+
+
+def _segmented(entry: _Entry) -> Segmented:
+    rows = [(row[4], row[5], row[6].get("segmentation"), row[6].get("id")) for row in entry.rows]
+    return Segmented(entry.image.key, entry.size or UNKNOWN_SIZE, rows)
 
 
 def split_of_name(path: Path) -> str | None:
@@ -241,7 +251,8 @@ def _add_row(
     else:
         x, y, width, height = map(float, box)  # type: ignore[arg-type]  # it was looked at
         flags = CROWD if annotation.get("iscrowd") else 0
-        rows[str(image_id)].append((x, y, x + width, y + height, index[str(category)], flags, points))
+        sides = (x, y, x + width, y + height)
+        rows[str(image_id)].append((*sides, index[str(category)], flags, annotation, points))
 
 
 def _is_box(box: Any) -> bool:
@@ -254,6 +265,8 @@ def _is_box(box: Any) -> bool:
 
 def _around(segmentation: Any) -> list[float] | None:
     """Return the box around polygons, for files that leave it out; None where there are none."""
+    if isinstance(segmentation, dict):
+        return _around_runs(segmentation)
     polygons = segmentation if isinstance(segmentation, list) else []
     try:
         points = [float(number) for polygon in polygons for number in polygon]
@@ -263,6 +276,15 @@ def _around(segmentation: Any) -> list[float] | None:
         return None
     x, y = points[::2], points[1::2]
     return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+
+
+def _around_runs(segmentation: Json) -> list[float] | None:
+    pycocotools_mask()
+    try:
+        height, width = segmentation["size"]
+        return box_of(code_of_counts(segmentation["counts"], height, width), height, width)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _size(image: Json) -> tuple[int, int] | None:

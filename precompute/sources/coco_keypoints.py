@@ -49,7 +49,7 @@ def find_skeleton(contents: Mapping[Path, Json], options: BuildOptions) -> CocoK
     """
     categories = [(path, category) for path, content in contents.items() for category in content["categories"]]
     named = [(path, category) for path, category in categories if category.get("keypoints")]
-    if options.target == "boxes" or not named:
+    if options.target in ("boxes", "instances", "mask") or not named:
         if options.target == "keypoints":
             first = next(iter(contents))
             raise SourceError(

@@ -17,7 +17,7 @@ from precompute.sources.voc import find_voc
 from precompute.sources.yolo import CLASS_LISTS, find_yolo, yaml_files
 from precompute.storage.paths import is_remote, is_url
 
-__all__ = ["find_boxes"]
+__all__ = ["find_boxes", "kinds_of_annotations"]
 
 MOST_SNIFFED, MOST_ENTRIES, MOST_DEPTH = 20, 2_000, 8
 SNIFFED_BYTES = 65_536
@@ -48,14 +48,19 @@ def find_boxes(root: str | Path, options: BuildOptions) -> Sources | None:
         return None
     if options.annotations is not None:
         return _told(top, options.annotations, options)
-    signs = {"Pascal VOC": _has_xml(top), "COCO": bool(_coco_files(top, options.target)), "YOLO": _has_labels(top)}
-    kinds = [kind for kind, there in signs.items() if there]
+    kinds = kinds_of_annotations(top, options.target)
     if len(kinds) > 1:
         raise SourceError(
             f"{top}: there are annotations of several kinds: {' and '.join(kinds)}. Name the ones that count with "
             f"--annotations.\n{EXPECTED}"
         )
     return _find(kinds[0], top, top, options) if kinds else None
+
+
+def kinds_of_annotations(top: Path, target: str = "auto") -> list[str]:
+    """Return which kinds of annotations there are signs of below a folder."""
+    signs = {"Pascal VOC": _has_xml(top), "COCO": bool(_coco_files(top, target)), "YOLO": _has_labels(top)}
+    return [kind for kind, there in signs.items() if there]
 
 
 def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Sources:

@@ -13,6 +13,8 @@ from precompute.sources.box_checks import drop_empty
 from precompute.sources.detection import find_boxes
 from precompute.sources.folders import find_sources
 from precompute.sources.groups import group_by
+from precompute.sources.instance_folders import find_instances
+from precompute.sources.instance_targets import choose_target
 from precompute.sources.keypoint_checks import check_target
 from precompute.sources.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
@@ -39,7 +41,7 @@ def find(
         SourceError: They cannot be used as they are.
         UsageError: Both or neither were given, or an option does not fit them.
     """
-    sources = _read(source, options, lists)
+    sources = choose_target(_read(source, options, lists), options)
     given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
     if given and sources.kind != "mask":
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
@@ -61,7 +63,7 @@ def _read(
     if source is None:
         raise UsageError(
             "source: expected a folder, a table, an iterable of Source, or images=[…], alone or with labels=[…], "
-            "masks=[…], boxes=[…] or keypoints=[…]."
+            "masks=[…], boxes=[…], instances=[…] or keypoints=[…]."
         )
     if isinstance(source, str | Path):
         if is_table(as_path(source)):
@@ -69,7 +71,7 @@ def _read(
         _check_no_table(source, options)
         if options.target == "none":
             return _images_alone(source, options)
-        boxed = find_boxes(source, options)
+        boxed = find_instances(source, options) or find_boxes(source, options)
         if boxed is not None:
             return drop_empty(boxed) if options.drop_empty else boxed
         if options.drop_empty:

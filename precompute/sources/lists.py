@@ -16,6 +16,7 @@ from precompute.options import BuildOptions
 from precompute.sources.box_lists import boxes_of_python
 from precompute.sources.checks import check_class_names, check_keys
 from precompute.sources.extra_lists import extra_rows, extras_of_sources
+from precompute.sources.instance_lists import number_objects, read_rows, sizes_of_sources
 from precompute.sources.keypoint_lists import check_same_fields, keypoints_of_python
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.source import SPLITS, Source, Sources
@@ -24,7 +25,7 @@ from precompute.storage.paths import as_path, common_folder, is_url
 
 __all__ = ["from_iterable", "from_lists"]
 
-TARGETS = ("mask", "label", "boxes")
+TARGETS = ("mask", "label", "boxes", "instances")
 STATS_AT_A_TIME = 32
 
 
@@ -37,8 +38,8 @@ def from_iterable(
     """Check sources and put them into columns, sorted by key.
 
     Args:
-        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, all with
-            keypoints, then all with boxes or none, or all alone.
+        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, all with a list
+            of objects that have masks, all with keypoints, then all with boxes or none, or all alone.
         class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
         options: Of the build: names and pairs of keypoints.
 
@@ -56,9 +57,11 @@ def from_iterable(
     masked = target == "mask"
     images = [_file(item.image, "image", item.key) for item in items]
     masks = [_file(item.mask, "mask", item.key) for item in items] if masked else None
-    num_bytes = _check_files(images + (masks or []))
-    root = _common_parent(images + (masks or []))
     keys = [str(item.key) for item in items]
+    rows = read_rows([item.instances for item in items], keys, _file) if target == "instances" else []
+    more = [row.path for of_image in rows for row in of_image]
+    num_bytes = _check_files(images + (masks or []) + more)
+    root = _common_parent(images + (masks or []) + more)
     boxes = boxes_of_python([item.boxes for item in items], keys, images, names) if target == "boxes" else None
     points = None
     if target == "keypoints":
@@ -67,8 +70,11 @@ def from_iterable(
         points = keypoints_of_python(given, of_boxes, keys, images, names, options or BuildOptions())
         boxes = points[0]
     classes = _number_classes([item.label for item in items], keys, names) if target == "label" else None
+    objects = number_objects(rows, keys, _below(root, more), names) if target == "instances" else None
     groups = [_group(item) for item in items]
-    found: Any = classes or boxes
+    found: Any = classes or boxes or objects
+    if rows:
+        num_bytes = sizes_of_sources(rows, num_bytes)
     return Sources(
         root=root,
         keys=Texts(keys),
@@ -79,7 +85,7 @@ def from_iterable(
         splits=[_split(item) for item in items],
         groups=None if all(group is None for group in groups) else groups,
         num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
-        boxes=None if boxes is None else boxes.column,
+        boxes=getattr(boxes or objects, "column", None),
         extra=extras_of_sources(items),
         class_names=(names or []) if found is None else found.names,
         notes=[] if found is None else found.notes,
@@ -94,6 +100,7 @@ def from_lists(
     masks: Iterable[str | Path] | None = None,
     boxes: Iterable[Sequence[Sequence[Any]]] | None = None,
     keypoints: Iterable[Sequence[Any]] | None = None,
+    instances: Iterable[Sequence[Sequence[Any]]] | None = None,
     splits: Iterable[str | None] | None = None,
     groups: Iterable[str | int | None] | None = None,
     keys: Iterable[str] | None = None,
@@ -106,10 +113,11 @@ def from_lists(
 
     Args:
         images: Paths of the image files.
-        labels: Class names or class indices, or for each image a list, tuple or set of them; this, `masks`, `boxes`, or
-            none of them for images alone.
+        labels: Class names or class indices, or for each image a list, tuple or set of them; this, or another target,
+            or none for images alone.
         masks: Paths of the mask files.
         boxes: For each image a list of boxes as `Source` has them.
+        instances: For each image a list of objects with masks as `Source` has them.
         keypoints: For each image the keypoints of its objects as `Source` has them; alone or with boxes.
         splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         groups: Sources of one group always share a split; None when a source stands alone.
@@ -123,11 +131,13 @@ def from_lists(
         UsageError: Lengths differ, or a list holds what it should not.
         SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
     """
-    targets = [name for name, given in (("labels", labels), ("masks", masks), ("boxes", boxes)) if given is not None]
+    given = (("labels", labels), ("masks", masks), ("boxes", boxes), ("instances", instances))
+    targets = [name for name, column in given if column is not None]
     if len(targets) > 1:
         raise UsageError(
-            f"Expected labels, masks or boxes beside images, got both {' and '.join(targets)}: labels for "
-            "classification, masks for segmentation, boxes for detection, none of them for images alone."
+            f"Expected labels, masks, boxes or instances beside images, got both {' and '.join(targets)}: labels for "
+            "classification, masks for segmentation, boxes for detection, instances for objects with a mask each, none "
+            "of them for images alone."
         )
     if keypoints is not None and targets not in ([], ["boxes"]):
         raise UsageError(f"keypoints: expected them alone or with boxes, got {targets[0]} too.")
@@ -137,6 +147,7 @@ def from_lists(
         "masks": masks,
         "boxes": boxes,
         "keypoints": keypoints,
+        "instances": instances,
         "splits": splits,
         "groups": groups,
         "keys": keys,
@@ -153,6 +164,7 @@ def from_lists(
         "masks": "mask",
         "boxes": "boxes",
         "keypoints": "keypoints",
+        "instances": "instances",
         "splits": "split",
         "groups": "group",
         "keys": "key",
@@ -229,8 +241,8 @@ def _check_target(items: list[Source]) -> str:
     wrong = [repr(item.key) for item, found in zip(items, targets, strict=True) if len(found) != 1]
     if wrong:
         raise UsageError(
-            "Expected a mask, a label or a list of boxes, not both, and not neither unless all images are alone, for:"
-            f"\n{first_few(wrong)}"
+            "Expected a mask, a label, or a list of boxes or of instances, not both, and not neither unless all images "
+            f"are alone, for:\n{first_few(wrong)}"
         )
     of_kind: dict[str, list[str]] = {}
     for item, (name,) in zip(items, targets, strict=True):

@@ -11,8 +11,10 @@ from typing import Any
 
 from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import SPLITS, Label
+from precompute.instances import Instances
 from precompute.keypoints import Skeleton
 from precompute.sources.extras import Extras, extras_of, take_extras
+from precompute.sources.instance_column import InstanceColumn
 from precompute.storage.paths import as_path
 
 __all__ = ["SPLITS", "Source", "Sources"]
@@ -20,7 +22,7 @@ __all__ = ["SPLITS", "Source", "Sources"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One original: an image with its label, labels, mask or boxes, or alone.
+    """One original: an image with its label, labels, mask, boxes, keypoints or masks of single objects, or alone.
 
     Attributes:
         key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
@@ -34,6 +36,8 @@ class Source:
             ``"truncated"`` or a list of these as a sixth entry; pixels of the image as it is shown upright, counted by
             edges: 0 is the left edge of the first pixel, the image's width the right edge of the last. An empty list
             for an image without objects; None when the sources have no boxes.
+        instances: For each object (path of the file with its mask, class), or with ``"crowd"`` and the like as a third
+            entry; the mask is 0 outside of the object. An empty list for an image without objects.
         keypoints: For each object its keypoints, all of them in one order: (x, y) or (x, y, visibility) each, 0 not
             labelled, 1 hidden, 2 visible; pixels counted as those of boxes are, None or NaN for a point that is not
             labelled. With `boxes`, in the same order as these; without, all objects are of one class. An array
@@ -49,6 +53,7 @@ class Source:
     split: str | None = None
     group: str | None = None
     boxes: Sequence[Sequence[Any]] | None = None
+    instances: Sequence[Sequence[Any]] | None = None
     keypoints: Sequence[Any] | None = None
     weight: float | None = None
     extra: Mapping[str, Any] | None = None
@@ -68,7 +73,8 @@ class Sources:
         masks: Likewise, or None when the target is a class.
         labels: Class index of each source into `class_names`, or None when they have none or several.
         label_sets: Class indices of each source, sorted, or None when it has one class or a mask.
-        boxes: Of all sources, maybe with keypoints, or None when they have a class, labels or a mask.
+        boxes: Of all sources, maybe with keypoints, an `InstanceColumn` where objects have masks, or None when they
+            have another target.
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus that of the mask file.
@@ -104,7 +110,7 @@ class Sources:
     def kind(self) -> str:
         """The target of all sources: ``"keypoints"``, ``"boxes"``, ``"mask"`` …; ``"image"``: they have none."""
         if self.boxes is not None:
-            return "boxes" if self.skeleton is None else "keypoints"
+            return "keypoints" if self.skeleton is not None else self.boxes.kind
         if self.masks is not None:
             return "mask"
         if self.label_sets is not None:
@@ -126,7 +132,13 @@ class Sources:
 
     def boxes_of(self, i: int) -> Boxes | None:
         """Return the boxes of a source; None when it has another target."""
-        return None if self.boxes is None else self.boxes.of(i)
+        boxes = None if self.boxes is None else self.boxes.of(i)
+        return boxes.located(self.path) if isinstance(boxes, Instances) else boxes
+
+    @property
+    def has_mask_files(self) -> bool:
+        """Whether masks are read beside the images, one or several an image."""
+        return self.masks is not None or isinstance(self.boxes, InstanceColumn)
 
     def extra_of(self, i: int) -> dict[str, Any] | None:
         """Return weight and extra values of a source by their names; None when there are none."""
