@@ -204,12 +204,14 @@ ALLOWED = {
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "mask_colors": "errors",
     "record": "boxes color_modes dataset errors instances keypoints mask_colors rle storage text",
-    "options": "color_modes errors keypoints mask_colors",
+    "option_values": "errors",
+    "options": "color_modes errors keypoints mask_colors option_values",
     "sources": "boxes dataset errors instances keypoints options rle storage text",
     "plan": "boxes color_modes dataset errors instances keypoints options record sources storage text",
     "reading": "dataset errors record storage",
     "remake": "color_modes dataset errors instances plan record storage",
-    "run": "boxes dataset errors instances interruption options plan reading record remake sources storage text tfds",
+    "run": "boxes dataset errors instances interruption option_values options plan reading record remake "
+    "sources storage text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources storage",
     # Looking.

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precompute.errors import UsageError
-from precompute.options import check_seed
+from precompute.option_values import check_seed
 from precompute.record.pipeline import Pipeline, prepare
 from precompute.record.seeding import Draws, digest
 
