@@ -12,7 +12,8 @@ from precompute.dataset.manifest import OBJECTS, Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.instances import Instances
-from precompute.plan.listing import Listing, boxes_of_entry, label_of, read_listing
+from precompute.plan.listing import Listing, boxes_of_entry, label_of
+from precompute.plan.listing_file import read_listing
 from precompute.plan.make import complete_pipelines
 from precompute.record.box_rules import BoxRules
 from precompute.record.mask_files import packed_colors

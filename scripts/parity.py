@@ -192,7 +192,7 @@ def online_batches(study: Study, dataset: Path, manifest: Any, trial: int, batch
     import tensorflow as tf
 
     from precompute.dataset.paths import DatasetPaths
-    from precompute.plan.listing import read_listing
+    from precompute.plan.listing_file import read_listing
     from precompute.record.pipeline import Pipeline
     from precompute.record.render import augment, decode_source
     from precompute.remake import rebuild_pipelines, stored_spec

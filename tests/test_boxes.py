@@ -363,7 +363,7 @@ def test_equal_images_with_other_boxes_are_reported(tmp_path: Path) -> None:
 
 def test_a_listing_without_some_boxes_is_refused(out: Path, tmp_path: Path) -> None:
     from precompute.errors import DatasetError
-    from precompute.plan.listing import read_listing
+    from precompute.plan.listing_file import read_listing
 
     lines = (out / "data" / "g0001" / "sources-train.jsonl").read_text().splitlines()
     first = {name: value for name, value in json.loads(lines[0]).items() if not name.startswith("boxes")}

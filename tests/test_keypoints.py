@@ -429,7 +429,7 @@ def test_listing_is_plain_json(out: Path, drawn: tuple[Path, dict[str, Any]]) ->
 
 
 def test_listings_that_no_build_writes(out: Path, tmp_path: Path) -> None:
-    from precompute.plan.listing import read_listing
+    from precompute.plan.listing_file import read_listing
 
     lines = (out / "data" / "g0001" / "sources-train.jsonl").read_text().splitlines()
     at = next(i for i, line in enumerate(lines) if json.loads(line)["boxes"])

@@ -14,7 +14,8 @@ import numpy as np
 
 from precompute.boxes import BoxColumn
 from precompute.keypoints import Skeleton
-from precompute.plan.listing import HASHES, Entry, Listing, box_fields
+from precompute.plan.entry_checks import HASHES, Entry
+from precompute.plan.listing import Listing, box_fields
 from precompute.sources.extras import Extras, column_of_values
 from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
