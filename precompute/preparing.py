@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, UsageError
+from precompute.record.decode import Decoded, decode_source
 from precompute.record.pipeline import Pipeline, Prepared
-from precompute.record.render import Decoded, RecordSpec, augment, decode_source
+from precompute.record.render import augment
+from precompute.record.spec import RecordSpec
 from precompute.record.transforms import albumentations, leaves
 from precompute.remake import prepare_like, rebuild_pipelines, stored_spec
 from precompute.sources.walk import walk

@@ -16,10 +16,12 @@ from precompute.plan.listing import Listing, boxes_of_entry, label_of
 from precompute.plan.listing_file import read_listing
 from precompute.plan.make import complete_pipelines
 from precompute.record.box_rules import BoxRules
+from precompute.record.decode import Decoded, decode_source
 from precompute.record.mask_files import packed_colors
 from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.record.pipeline_files import load_pipelines
-from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.record.render import render
+from precompute.record.spec import RecordSpec
 from precompute.storage.paths import as_path
 
 __all__ = ["Remaker", "prepare_like", "rebuild_pipelines", "remake_record", "stored_spec"]

@@ -17,8 +17,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from precompute.errors import RejectedSource
+from precompute.record.decode import decode_source
 from precompute.record.pixels import decode_image, decode_mask, encode_image, encode_mask
-from precompute.record.render import RecordSpec, decode_source
+from precompute.record.spec import RecordSpec
 
 # Encoding.
 

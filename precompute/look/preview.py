@@ -15,7 +15,8 @@ from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
 from precompute.plan.places import spread
-from precompute.record.render import Decoded, decode_source, render
+from precompute.record.decode import Decoded, decode_source
+from precompute.record.render import render
 from precompute.record.stored import decode_record
 from precompute.sources.find import find
 from precompute.sources.source import Source

@@ -26,7 +26,8 @@ from precompute.record.mask_files import packed_colors
 from precompute.record.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipeline import Prepared, prepare, resize
 from precompute.record.pipeline_files import load_pipelines
-from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON, RecordSpec
+from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
+from precompute.record.spec import RecordSpec
 from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
 

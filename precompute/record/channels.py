@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from precompute.errors import PipelineError
+from precompute.record.decode import Decoded
 from precompute.record.pipeline import Pipeline
-from precompute.record.render import Decoded
 from precompute.record.transforms import albumentations, leaves, shown_name
 
 __all__ = ["check_channels"]

@@ -19,8 +19,8 @@ import numpy as np
 
 from precompute.boxes import Boxes
 from precompute.errors import PipelineError
+from precompute.record.decode import Decoded
 from precompute.record.pipeline import Pipeline
-from precompute.record.render import Decoded
 from precompute.record.transforms import albumentations, is_custom, leaves, shown_name
 
 __all__ = ["probe"]

@@ -18,8 +18,10 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.interruption import leave_to_parent
 from precompute.record.box_features import count_boxes
+from precompute.record.decode import Decoded, decode_source
 from precompute.record.pipeline import Pipeline
-from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.record.render import render
+from precompute.record.spec import RecordSpec
 from precompute.record.threads import one_opencv_thread
 from precompute.run.allocator import keep_freed_memory
 from precompute.run.files import ShardWriter, commit, write_all_whole, write_whole
