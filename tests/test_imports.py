@@ -219,7 +219,8 @@ ALLOWED = {
     "verification": "checks dataset errors reading storage text",
     "look": "dataset errors instances keypoints mask_colors options plan reading record run sources storage text",
     "exporting": "dataset errors reading record run storage text",
-    "cli": "dataset errors exporting interruption look options run sources storage text verification",
+    "commands": "dataset errors exporting look options run sources storage text verification",
+    "cli": "commands errors interruption options",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
