@@ -329,7 +329,7 @@ def test_boxes_are_drawn(out: Path, drawn: tuple[Path, dict[str, Any]], tmp_path
     )
     from PIL import Image
 
-    from precompute.look.sheet import COLORS
+    from precompute.look.pictures import COLORS
 
     for picture in (sheet, path):
         pixels = np.asarray(Image.open(picture))

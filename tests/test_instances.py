@@ -47,8 +47,8 @@ from precompute.errors import (
 )
 from precompute.look import preview
 from precompute.look.inspect import inspect
+from precompute.look.pictures import COLORS
 from precompute.look.report import report
-from precompute.look.sheet import COLORS
 from precompute.look.stored import draw_stored
 from precompute.options import BuildOptions
 from precompute.plan.listing_file import read_listing

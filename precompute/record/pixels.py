@@ -1,7 +1,7 @@
-"""Bytes of image files ↔ arrays of pixels. Owns Pillow and, for encoding, OpenCV.
+"""Bytes of image files → arrays of pixels. Owns Pillow.
 
 Pillow decodes: it reads palette masks as indices, applies EXIF orientation to image and mask alike, and refuses
-truncated files that OpenCV fills with grey. OpenCV encodes: faster, in the same libraries' formats.
+truncated files that OpenCV fills with grey.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (
@@ -33,7 +31,7 @@ from precompute.errors import RejectedSource
 from precompute.record.deep import scaled_picture
 from precompute.record.shrinking import Shrinking, load_smaller, shrunk_size
 
-__all__ = ["decode_colors", "decode_image", "decode_mask", "decode_shrunk", "encode_image", "encode_mask"]
+__all__ = ["decode_colors", "decode_image", "decode_mask", "decode_shrunk"]
 
 # Those whose depth is known here. Others Pillow would cut to 8 bits in silence, or hand to a program of their own.
 # (A format must have been imported to be named.)
@@ -52,16 +50,7 @@ MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above 
 # is not asked for what a damaged header claims. Source: https://zlib.net/zlib_tech.html, "Maximum Compression Factor".
 MOST_PIXELS_A_BYTE = 10_000
 UNBOUNDED = ("WEBP", "TIFF")  # one colour all over takes them hardly a byte
-# Of masks: TensorFlow decodes these in a third to a half of the time that OpenCV's default takes (SUB, run lengths),
-# since nothing is to be undone a pixel at a time, and long runs of one id are copied whole; written sooner, about as
-# small. Higher levels win little in reading and cost twice the time in writing. OpenCV before 4.12 has no such choice.
-MASK_PNG = (
-    [cv2.IMWRITE_PNG_COMPRESSION, 2, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
-    if hasattr(cv2, "IMWRITE_PNG_FILTER")
-    else []
-)
 PILLOW_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
-TO_OPENCV = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_BITS_PER_SAMPLE, TIFF_SAMPLES_PER_PIXEL = 258, 277  # Source: TIFF 6.0, section 8
 PPM_HEADER = re.compile(rb"P[2356](?:\s|#[^\n]*\n)++(?:\d++(?:\s|#[^\n]*\n)++){2}(\d++)")  # Source: ppm(5): the maximum
@@ -188,29 +177,6 @@ def decode_colors(content: bytes) -> NDArray[np.uint8]:
         raise RejectedSource("has transparent pixels, which have no colour; save it without an alpha channel")
     _check_palette(picture)
     return np.asarray(picture.convert("RGB"))
-
-
-def encode_image(image: NDArray[np.uint8], encoding: str, quality: int) -> bytes:
-    """Return uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA, as JPEG (not with alpha), PNG or raw bytes."""
-    if encoding == "raw":
-        return image.tobytes()
-    bgr = image if image.shape[2] == 1 else cv2.cvtColor(image, TO_OPENCV[image.shape[2]])
-    parameters = [cv2.IMWRITE_JPEG_QUALITY, quality] if encoding == "jpeg" else []
-    return _encode(".jpg" if encoding == "jpeg" else ".png", bgr, parameters)
-
-
-def encode_mask(mask: NDArray[Any], encoding: str) -> bytes:
-    """Return uint8 or uint16 [H, W] as a PNG of one channel, or raw bytes in little-endian order."""
-    if encoding == "raw":
-        return mask.astype(mask.dtype.newbyteorder("<"), copy=False).tobytes()
-    return _encode(".png", mask, MASK_PNG)
-
-
-def _encode(suffix: str, pixels: NDArray[Any], parameters: list[int]) -> bytes:
-    done, encoded = cv2.imencode(suffix, pixels, parameters)
-    if not done:
-        raise RejectedSource(f"OpenCV could not encode {pixels.shape} {pixels.dtype} as {suffix}")
-    return encoded.tobytes()
 
 
 def _open(content: bytes, max_size: int | None, *, first_frame: bool = False) -> tuple[Image.Image, Shrinking | None]:

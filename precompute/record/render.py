@@ -16,13 +16,13 @@ from precompute.errors import RejectedSource
 from precompute.instances import Instances
 from precompute.record.box_features import box_features
 from precompute.record.decode import Decoded
+from precompute.record.encoding import encode_image, encode_mask
 from precompute.record.example import Value, encode_example
 from precompute.record.extra_features import extra_features
 from precompute.record.instance_features import instance_features
 from precompute.record.instance_rules import large_enough
 from precompute.record.mask_ids import UnknownIds
 from precompute.record.pipeline import Pipeline, Target
-from precompute.record.pixels import encode_image, encode_mask
 from precompute.record.point_features import point_features
 from precompute.record.spec import RecordSpec
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,14 +17,13 @@ from precompute.sources.extra_lists import extra_rows, extras_of_sources
 from precompute.sources.instance_lists import number_objects, read_rows, sizes_of_sources
 from precompute.sources.keypoint_lists import check_same_fields, keypoints_of_python
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
+from precompute.sources.list_files import below, check_files, common_parent, file_path
 from precompute.sources.source import SPLITS, Source, Sources
 from precompute.sources.texts import Texts
-from precompute.storage.paths import as_path, common_folder, is_url
 
 __all__ = ["from_iterable", "from_lists"]
 
 TARGETS = ("mask", "label", "boxes", "instances")
-STATS_AT_A_TIME = 32
 
 
 def from_iterable(
@@ -55,13 +52,13 @@ def from_iterable(
     _check_unique(items)
     target = _check_target(items)
     masked = target == "mask"
-    images = [_file(item.image, "image", item.key) for item in items]
-    masks = [_file(item.mask, "mask", item.key) for item in items] if masked else None
+    images = [file_path(item.image, "image", item.key) for item in items]
+    masks = [file_path(item.mask, "mask", item.key) for item in items] if masked else None
     keys = [str(item.key) for item in items]
-    rows = read_rows([item.instances for item in items], keys, _file) if target == "instances" else []
+    rows = read_rows([item.instances for item in items], keys, file_path) if target == "instances" else []
     more = [row.path for of_image in rows for row in of_image]
-    num_bytes = _check_files(images + (masks or []) + more)
-    root = _common_parent(images + (masks or []) + more)
+    num_bytes = check_files(images + (masks or []) + more)
+    root = common_parent(images + (masks or []) + more)
     boxes = boxes_of_python([item.boxes for item in items], keys, images, names) if target == "boxes" else None
     points = None
     if target == "keypoints":
@@ -70,7 +67,7 @@ def from_iterable(
         points = keypoints_of_python(given, of_boxes, keys, images, names, options or BuildOptions())
         boxes = points[0]
     classes = _number_classes([item.label for item in items], keys, names) if target == "label" else None
-    objects = number_objects(rows, keys, _below(root, more), names) if target == "instances" else None
+    objects = number_objects(rows, keys, below(root, more), names) if target == "instances" else None
     groups = [_group(item) for item in items]
     found: Any = classes or boxes or objects
     if rows:
@@ -78,8 +75,8 @@ def from_iterable(
     return Sources(
         root=root,
         keys=Texts(keys),
-        images=Texts(_below(root, images)),
-        masks=None if masks is None else Texts(_below(root, masks)),
+        images=Texts(below(root, images)),
+        masks=None if masks is None else Texts(below(root, masks)),
         labels=classes.indices if isinstance(classes, Classes) else None,
         label_sets=classes.sets if isinstance(classes, LabelSets) else None,
         splits=[_split(item) for item in items],
@@ -203,11 +200,11 @@ def _check_lengths(lists: dict[str, list[Any]]) -> None:
 
 
 def _make_keys(images: list[Any]) -> list[str]:
-    paths = [_file(image, "image", i) for i, image in enumerate(images)]
-    root = _common_parent(paths)
+    paths = [file_path(image, "image", i) for i, image in enumerate(images)]
+    root = common_parent(paths)
     if root is None and paths:
         raise UsageError("keys: the images lie on different drives and share no folder; give a key for each.")
-    return [os.path.splitext(path)[0] for path in _below(root, paths)]  # noqa: PTH122 (a Path a file is slow)
+    return [os.path.splitext(path)[0] for path in below(root, paths)]  # noqa: PTH122 (a Path a file is slow)
 
 
 # Single sources.
@@ -262,44 +259,6 @@ def _number_classes(labels: list[Any], keys: list[str], names: list[str] | None)
     return make_classes([read_label(label, key) for label, key in zip(labels, keys, strict=True)], keys, names)
 
 
-def _file(path: Any, role: str, where: str | int) -> str:
-    """Return an absolute posix path."""
-    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        file = "an image file" if role == "image" else "a mask file"
-        raise UsageError(f"{role}s: expected the path of {file} for {where!r}, got {_described(path)}.")
-    if is_url(path):
-        return str(as_path(path))
-    absolute = os.path.abspath(os.fspath(path))  # noqa: PTH100 (resolve would follow links)
-    return absolute.replace(os.sep, "/") if os.sep != "/" else absolute
-
-
-def _described(value: Any) -> str:
-    shape = getattr(value, "shape", None)
-    return f"an array of shape {tuple(shape)}; write it to a file first" if shape else f"{value!r:.80}"
-
-
-def _check_files(paths: list[str]) -> list[int]:
-    """Return the sizes in bytes."""
-    sizes, missing = [], []
-    with ThreadPoolExecutor(STATS_AT_A_TIME) as threads:  # of URLs, each is a request
-        asked = {path: threads.submit(as_path(path).stat) for path in paths if is_url(path)}
-    for path in paths:
-        try:
-            status = asked[path].result() if path in asked else os.stat(path)  # noqa: PTH116 (a Path a file is slow)
-        except (OSError, ValueError) as error:
-            missing.append(f"{path}: {getattr(error, 'strerror', None) or error}")
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            missing.append(f"{path}: not a file")
-        sizes.append(status.st_size)
-    if missing:
-        raise SourceError(
-            f"{len(missing):,} of {len(paths):,} files cannot be found:\n{first_few(missing)}\n"
-            f"Check the paths; relative ones start from {Path.cwd()}."
-        )
-    return sizes
-
-
 def _split(item: Source) -> str | None:
     if item.split is not None and item.split not in SPLITS:
         raise UsageError(f"split of {item.key!r}: expected {', '.join(map(repr, SPLITS))} or None, got {item.split!r}.")
@@ -314,17 +273,3 @@ def _group(item: Source) -> str | None:
     if label is None:
         raise UsageError(f"group of {item.key!r}: expected a text, a whole number or None, got {group!r}.")
     return str(label)
-
-
-# Paths.
-
-
-def _common_parent(paths: list[str]) -> Path | None:
-    return common_folder({path.rpartition("/")[0] or "/" for path in paths})
-
-
-def _below(root: Path | None, paths: list[str]) -> list[str]:
-    if root is None:
-        return paths
-    start = len(root.as_posix().rstrip("/")) + 1
-    return [path[start:] for path in paths]
