@@ -11,8 +11,6 @@ from typing import Any
 
 from precompute.color_modes import COLOR_MODES, EXPECTED_SCALE, parse_scale
 from precompute.errors import UsageError
-from precompute.keypoints import checked_pairs, parse_flip_pairs, parse_pairs
-from precompute.mask_colors import read_mask_colors
 from precompute.option_values import (
     BACKENDS,
     check_backend,
@@ -27,6 +25,8 @@ from precompute.option_values import (
     parse_mask_map,
     parse_names,
 )
+from precompute.targets.keypoints import checked_pairs, parse_flip_pairs, parse_pairs
+from precompute.targets.mask_colors import read_mask_colors
 
 __all__ = ["MOST_COPIES", "TABLE_OPTIONS", "BuildOptions"]
 

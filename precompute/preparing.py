@@ -21,7 +21,7 @@ from precompute.record.render import augment
 from precompute.record.spec import RecordSpec
 from precompute.record.transforms import albumentations, leaves
 from precompute.remake import prepare_like, rebuild_pipelines, stored_spec
-from precompute.sources.walk import walk
+from precompute.sources.folders.walk import walk
 from precompute.storage.paths import local_path
 
 __all__ = ["PreparedImage", "PreparedImages", "prepare_images"]

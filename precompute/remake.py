@@ -11,7 +11,6 @@ from precompute.color_modes import parse_scale
 from precompute.dataset.manifest import OBJECTS, Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
-from precompute.instances import Instances
 from precompute.plan.listing import Listing, boxes_of_entry, label_of
 from precompute.plan.listing_file import read_listing
 from precompute.plan.make import complete_pipelines
@@ -23,6 +22,7 @@ from precompute.record.pipeline_files import load_pipelines
 from precompute.record.render import render
 from precompute.record.spec import RecordSpec
 from precompute.storage.paths import as_path
+from precompute.targets.instances import Instances
 
 __all__ = ["Remaker", "prepare_like", "rebuild_pipelines", "remake_record", "stored_spec"]
 

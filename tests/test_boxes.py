@@ -270,10 +270,10 @@ def test_boxes_need_boxes(tmp_path: Path) -> None:
 
 
 def test_an_image_of_another_size_is_a_bad_source(tmp_path: Path) -> None:
-    from precompute.boxes import Boxes
     from precompute.errors import RejectedSource
     from precompute.record.decode import decode_source
     from precompute.record.spec import RecordSpec
+    from precompute.targets.boxes import Boxes
 
     save(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
     spec = RecordSpec(height=None, width=None, encoding="png", quality=95, kind="boxes")

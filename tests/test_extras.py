@@ -22,7 +22,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.sources.find import find
-from precompute.sources.lists import from_iterable, from_lists
+from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 
 NUM = 8

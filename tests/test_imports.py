@@ -189,35 +189,31 @@ PROJECT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "errors": "",
     "color_modes": "errors",
+    "targets": "errors",
     "text": "",
     "interruption": "",
-    "boxes": "",
-    "keypoints": "errors",
-    "instances": "boxes",
-    "rle": "errors",
     # Files of object stores, beside those of local disks.
     "storage": "errors",
-    "dataset": "errors keypoints storage",
+    "dataset": "errors storage targets",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
-    "loading": "dataset errors keypoints storage",
+    "loading": "dataset errors storage targets",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
-    "mask_colors": "errors",
-    "record": "boxes color_modes dataset errors instances keypoints mask_colors rle storage text",
+    "record": "color_modes dataset errors storage targets text",
     "option_values": "errors",
-    "options": "color_modes errors keypoints mask_colors option_values",
-    "sources": "boxes dataset errors instances keypoints options rle storage text",
-    "plan": "boxes color_modes dataset errors instances keypoints options record sources storage text",
+    "options": "color_modes errors option_values targets",
+    "sources": "dataset errors options storage targets text",
+    "plan": "color_modes dataset errors options record sources storage targets text",
     "reading": "dataset errors record storage",
-    "remake": "color_modes dataset errors instances plan record storage",
-    "run": "boxes dataset errors instances interruption option_values options plan reading record remake "
-    "sources storage text tfds",
+    "remake": "color_modes dataset errors plan record storage targets",
+    "run": "dataset errors interruption option_values options plan reading record remake sources "
+    "storage targets text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources storage",
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading storage text",
-    "look": "dataset errors instances keypoints mask_colors options plan reading record run sources storage text",
+    "look": "dataset errors options plan reading record run sources storage targets text",
     "exporting": "dataset errors reading record run storage text",
     "commands": "dataset errors exporting look options run sources storage text verification",
     "cli": "commands errors interruption options",
@@ -236,7 +232,7 @@ OWNERS = {
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
     "distributed": {"precompute.run"},
-    "pycocotools": {"precompute.rle", "train"},
+    "pycocotools": {"precompute.targets.rle", "train"},
     "fsspec": {"precompute.storage"},
     "pyarrow": {"precompute.sources"},
 }

@@ -25,14 +25,14 @@ from pointed import (
 )
 
 import precompute
-from precompute.boxes import Boxes
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PipelineError, SettingsError, SourceError, UsageError
-from precompute.keypoints import Skeleton, make_skeleton, sided_pairs
 from precompute.record.box_rules import BoxRules
 from precompute.record.example import decode_example
 from precompute.record.pipeline import Pipeline, prepare
 from precompute.record.tfrecord import read_records
+from precompute.targets.boxes import Boxes
+from precompute.targets.keypoints import Skeleton, make_skeleton, sided_pairs
 
 POINTS = BoxRules(points=True)
 

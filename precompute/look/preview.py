@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
-from precompute.instances import Instances
 from precompute.look.objects import object_numbers
 from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.look.studio import Say, Studio, open_studio
@@ -21,6 +20,7 @@ from precompute.record.stored import decode_record
 from precompute.sources.find import find
 from precompute.sources.source import Source
 from precompute.storage.paths import local_path
+from precompute.targets.instances import Instances
 from precompute.text import format_count, format_label
 
 __all__ = ["preview", "preview_sheet"]

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from precompute.errors import UsageError
-from precompute.keypoints import Skeleton
 from precompute.look.objects import object_numbers
 from precompute.look.pictures import Color, color_of, draw_boxes, fitted
 from precompute.look.skeletons import draw_skeletons
+from precompute.targets.keypoints import Skeleton
 
 __all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "save_sheet"]
 

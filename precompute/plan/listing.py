@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import Label
-from precompute.instances import Instances
 from precompute.plan.digests import Digests
 from precompute.plan.entry_checks import Entry
 from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.texts import Texts
+from precompute.targets.boxes import BoxColumn, Boxes
+from precompute.targets.instances import Instances
 
 __all__ = ["Listing", "box_fields", "boxes_of_entry", "label_of"]
 

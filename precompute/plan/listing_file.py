@@ -10,7 +10,6 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import IO, Any
 
-from precompute.boxes import Boxes
 from precompute.errors import DatasetError
 from precompute.options import MOST_COPIES
 from precompute.plan.digests import Digests
@@ -18,6 +17,7 @@ from precompute.plan.entry_checks import HASHES, MOST_BYTES, NAMES, SURROGATE, c
 from precompute.plan.listing import Listing, box_fields
 from precompute.sources.source import Sources
 from precompute.sources.texts import pick
+from precompute.targets.boxes import Boxes
 
 __all__ = ["listing_lines", "read_listing"]
 

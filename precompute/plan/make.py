@@ -14,7 +14,6 @@ from precompute.color_modes import parse_scale
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import OBJECTS, SPLITS, Image
 from precompute.errors import PipelineError, SourceError, UsageError
-from precompute.keypoints import skeleton_settings
 from precompute.options import BuildOptions
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
@@ -30,6 +29,7 @@ from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
 from precompute.record.spec import RecordSpec
 from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
+from precompute.targets.keypoints import skeleton_settings
 
 __all__ = [
     "box_rules",

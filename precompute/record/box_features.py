@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.boxes import FLAGS, Boxes
 from precompute.errors import DatasetError
 from precompute.record.example import Value, decode_example
+from precompute.targets.boxes import FLAGS, Boxes
 
 __all__ = ["AREA_KEY", "BOX_KEY", "LABEL_KEY", "box_features", "count_boxes", "decode_boxes"]
 

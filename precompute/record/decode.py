@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.boxes import UNKNOWN_SIZE, Boxes
 from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
-from precompute.instances import Instances
 from precompute.record.instance_masks import (
     EMPTY,
     OVERLAP,
@@ -30,6 +28,8 @@ from precompute.record.pipeline import Target
 from precompute.record.pixels import decode_colors, decode_mask, decode_shrunk
 from precompute.record.shrinking import shrink_mask
 from precompute.record.spec import RecordSpec
+from precompute.targets.boxes import UNKNOWN_SIZE, Boxes
+from precompute.targets.instances import Instances
 
 __all__ = ["Decoded", "decode_source"]
 

@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.boxes import CROWD, Boxes
 from precompute.errors import RejectedSource
-from precompute.instances import Instances
 from precompute.record.pixels import decode_mask
 from precompute.record.shrinking import shrink_mask
-from precompute.rle import decode_code
 from precompute.storage.paths import as_path
+from precompute.targets.boxes import CROWD, Boxes
+from precompute.targets.instances import Instances
+from precompute.targets.rle import decode_code
 
 __all__ = [
     "EMPTY",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource
-from precompute.mask_colors import shown_color
+from precompute.targets.mask_colors import shown_color
 from precompute.text import format_count
 
 __all__ = ["UnlistedColors", "changed_ids", "count_colors", "ids_of_colors", "packed_colors", "unpacked_color"]

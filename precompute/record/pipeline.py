@@ -12,9 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.boxes import Boxes
 from precompute.errors import PipelineError
-from precompute.instances import Instances
 from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules, moves_boxes
 from precompute.record.description import describe, rebuild
 from precompute.record.instance_rules import give_instance_rules, mixes_neighbours, move_instances
@@ -22,6 +20,8 @@ from precompute.record.mask_ids import fill_unset, mask_fills
 from precompute.record.point_rules import PointMover, give_point_rules, moves_points
 from precompute.record.seeding import Draws
 from precompute.record.transforms import albumentations, compositions, is_custom, leaves, named_leaves, parameters_of
+from precompute.targets.boxes import Boxes
+from precompute.targets.instances import Instances
 
 __all__ = ["Pipeline", "Prepared", "Target", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from precompute.boxes import Boxes
 from precompute.errors import DatasetError
-from precompute.keypoints import VISIBLE, Skeleton
 from precompute.record.example import Value
+from precompute.targets.boxes import Boxes
+from precompute.targets.keypoints import VISIBLE, Skeleton
 
 __all__ = ["POINT_KEY", "decode_points", "point_features", "points_difference"]
 

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.boxes import Boxes
 from precompute.errors import PipelineError
-from precompute.keypoints import Skeleton, sided_pairs
 from precompute.record.box_rules import INDEX_FIELD
 from precompute.record.transforms import albumentations, is_custom, leaves, shown_name
+from precompute.targets.boxes import Boxes
+from precompute.targets.keypoints import Skeleton, sided_pairs
 
 __all__ = ["PointMover", "give_point_rules", "mirroring_warnings", "moves_points"]
 

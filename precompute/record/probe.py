@@ -17,11 +17,11 @@ import cloudpickle
 import cv2
 import numpy as np
 
-from precompute.boxes import Boxes
 from precompute.errors import PipelineError
 from precompute.record.decode import Decoded
 from precompute.record.pipeline import Pipeline
 from precompute.record.transforms import albumentations, is_custom, leaves, shown_name
+from precompute.targets.boxes import Boxes
 
 __all__ = ["probe"]
 

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.boxes import Boxes
 from precompute.errors import RejectedSource
-from precompute.instances import Instances
 from precompute.record.box_features import box_features
 from precompute.record.decode import Decoded
 from precompute.record.encoding import encode_image, encode_mask
@@ -25,6 +23,8 @@ from precompute.record.mask_ids import UnknownIds
 from precompute.record.pipeline import Pipeline, Target
 from precompute.record.point_features import point_features
 from precompute.record.spec import RecordSpec
+from precompute.targets.boxes import Boxes
+from precompute.targets.instances import Instances
 
 __all__ = ["augment", "encode_record", "render", "source_id"]
 

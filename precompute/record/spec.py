@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from precompute.color_modes import CHANNELS, Scale
-from precompute.keypoints import Skeleton
+from precompute.targets.keypoints import Skeleton
 
 __all__ = ["RecordSpec"]
 

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from precompute.boxes import Boxes
 from precompute.dataset.manifest import OBJECTS, ORIGINAL_VARIANT, BoxCounts, Label
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
@@ -28,6 +27,7 @@ from precompute.run.files import ShardWriter, commit, write_all_whole, write_who
 from precompute.run.receipts import Bad, Cell, Column, Receipt
 from precompute.run.whereabouts import KILLS, Whereabouts
 from precompute.storage.paths import as_path
+from precompute.targets.boxes import Boxes
 
 __all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
 

@@ -9,17 +9,17 @@ from typing import Any
 
 from precompute.errors import UsageError
 from precompute.options import TABLE_OPTIONS, BuildOptions
+from precompute.sources.annotations.find import find_boxes
 from precompute.sources.box_checks import drop_empty
-from precompute.sources.detection import find_boxes
-from precompute.sources.folders import find_sources
+from precompute.sources.folders.find import find_sources
+from precompute.sources.folders.instances import find_instances
 from precompute.sources.groups import group_by
-from precompute.sources.instance_folders import find_instances
 from precompute.sources.instance_targets import choose_target
 from precompute.sources.keypoint_checks import check_target
-from precompute.sources.lists import from_iterable, from_lists
+from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
-from precompute.sources.table_files import TABLES, is_table
-from precompute.sources.tables import find_table
+from precompute.sources.tables.files import TABLES, is_table
+from precompute.sources.tables.find import find_table
 from precompute.storage.paths import as_path
 
 __all__ = ["find", "limit_sources"]

@@ -16,11 +16,9 @@ from typing import Any
 
 import yaml
 
-from precompute.boxes import BoxColumn, Boxes
 from precompute.errors import SourceError
 from precompute.options import BuildOptions
-from precompute.sources.box_checks import check_boxes
-from precompute.sources.box_images import (
+from precompute.sources.annotations.images import (
     FoundImage,
     FoundImages,
     check_unique,
@@ -31,9 +29,11 @@ from precompute.sources.box_images import (
     raise_problems,
     without_role,
 )
+from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
+from precompute.sources.folders.splits import SPLIT_FOLDERS
 from precompute.sources.source import Sources
-from precompute.sources.split_folders import SPLIT_FOLDERS
+from precompute.targets.boxes import BoxColumn, Boxes
 
 __all__ = ["CLASS_LISTS", "find_yolo", "yaml_files"]
 

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.checks import check_class_names, check_keys
-from precompute.sources.class_folders import check_class_folders, class_notes
-from precompute.sources.found_files import FoundFile, FoundFiles, relative, shown
-from precompute.sources.layout import LAYOUTS, Layout, Naming, Part, find_layout
+from precompute.sources.folders.classes import check_class_folders, class_notes
+from precompute.sources.folders.found_files import FoundFile, FoundFiles, relative, shown
+from precompute.sources.folders.layout import LAYOUTS, Layout, Naming, Part, find_layout
+from precompute.sources.folders.splits import split_positions
+from precompute.sources.folders.walk import IMAGE_EXTENSIONS
 from precompute.sources.source import Sources
-from precompute.sources.split_folders import split_positions
 from precompute.sources.texts import Texts
-from precompute.sources.walk import IMAGE_EXTENSIONS
 from precompute.storage.paths import absolute, as_path, common_folder
 
 __all__ = ["find_sources"]

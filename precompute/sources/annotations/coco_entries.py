@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from precompute.boxes import CROWD, UNKNOWN_SIZE
-from precompute.keypoints import Skeleton
-from precompute.rle import box_of, code_of_counts, pycocotools_mask
+from precompute.sources.annotations.coco_keypoints import points_of
+from precompute.sources.annotations.images import FoundImage, listed, raise_problems
 from precompute.sources.box_checks import upright_size
-from precompute.sources.box_images import FoundImage, listed, raise_problems
-from precompute.sources.coco_keypoints import points_of
+from precompute.targets.boxes import CROWD, UNKNOWN_SIZE
+from precompute.targets.keypoints import Skeleton
+from precompute.targets.rle import box_of, code_of_counts, pycocotools_mask
 
 __all__ = ["Entry", "Json", "Problems", "entries_of"]
 

@@ -13,18 +13,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from precompute.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.errors import SourceError, first_few
 from precompute.options import BuildOptions
+from precompute.sources.annotations.coco_entries import Entry, Json, Problems, entries_of
+from precompute.sources.annotations.coco_keypoints import find_skeleton
+from precompute.sources.annotations.coco_masks import Segmented, with_masks
+from precompute.sources.annotations.images import FoundImage, find_images, path_below
 from precompute.sources.box_checks import check_boxes
-from precompute.sources.box_images import FoundImage, find_images, path_below
 from precompute.sources.checks import check_class_names
-from precompute.sources.coco_entries import Entry, Json, Problems, entries_of
-from precompute.sources.coco_keypoints import find_skeleton
-from precompute.sources.coco_masks import Segmented, with_masks
+from precompute.sources.folders.splits import split_of
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.source import Sources
-from precompute.sources.split_folders import split_of
+from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
 
 __all__ = ["find_coco", "split_of_name"]
 

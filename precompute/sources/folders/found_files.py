@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.sources.layout import Part
-from precompute.sources.sorting import FEW, add_sorted
-from precompute.sources.split_folders import split_of
+from precompute.sources.folders.layout import Part
+from precompute.sources.folders.sorting import FEW, add_sorted
+from precompute.sources.folders.splits import split_of
 from precompute.sources.texts import CHUNK, Texts
 
 __all__ = ["FoundFile", "FoundFiles", "relative", "shown"]

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from precompute.boxes import UNKNOWN_SIZE
 from precompute.errors import first_few
-from precompute.instances import Instances
-from precompute.rle import area_of, code_of_counts, code_of_polygons, pycocotools_mask
-from precompute.sources.box_images import listed, raise_problems
+from precompute.sources.annotations.images import listed, raise_problems
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.source import Sources
+from precompute.targets.boxes import UNKNOWN_SIZE
+from precompute.targets.instances import Instances
+from precompute.targets.rle import area_of, code_of_counts, code_of_polygons, pycocotools_mask
 
 __all__ = ["Segmented", "with_masks"]
 

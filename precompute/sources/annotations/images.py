@@ -11,8 +11,8 @@ from pathlib import Path
 from precompute.errors import SourceError, first_few
 from precompute.options import BuildOptions
 from precompute.sources.checks import check_keys
-from precompute.sources.split_folders import split_of, split_positions
-from precompute.sources.walk import IMAGE_EXTENSIONS, Folder, walk
+from precompute.sources.folders.splits import split_of, split_positions
+from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Folder, walk
 
 __all__ = [
     "FoundImage",

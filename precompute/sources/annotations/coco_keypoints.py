@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.keypoints import Skeleton, indices_of_edges, make_skeleton
 from precompute.options import BuildOptions
+from precompute.targets.keypoints import Skeleton, indices_of_edges, make_skeleton
 
 __all__ = ["CocoKeypoints", "find_skeleton", "points_of"]
 

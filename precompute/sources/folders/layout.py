@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
-from precompute.sources.walk import IMAGE_EXTENSIONS, Files, Folder, Tree, walk
+from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Files, Folder, Tree, walk
 from precompute.storage.paths import absolute, as_path, is_url
 
 __all__ = ["LAYOUTS", "Layout", "Naming", "Part", "find_layout"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from precompute.errors import UsageError
 from precompute.options import BuildOptions
-from precompute.sources.table_files import Table
+from precompute.sources.tables.files import Table
 
 __all__ = ["TableColumns", "choose_columns"]
 

@@ -15,17 +15,24 @@ from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
-from precompute.instances import Instances
 from precompute.options import BuildOptions
-from precompute.sources.box_images import FoundImage, check_unique, find_images, listed, path_below, raise_problems
-from precompute.sources.box_images import without_role as path_without
+from precompute.sources.annotations.find import kinds_of_annotations
+from precompute.sources.annotations.images import (
+    FoundImage,
+    check_unique,
+    find_images,
+    listed,
+    path_below,
+    raise_problems,
+)
+from precompute.sources.annotations.images import without_role as path_without
 from precompute.sources.checks import check_class_names
-from precompute.sources.detection import kinds_of_annotations
+from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Folder, walk
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
-from precompute.sources.walk import IMAGE_EXTENSIONS, Folder, walk
 from precompute.storage.paths import is_remote, is_url
+from precompute.targets.instances import Instances
 
 __all__ = ["find_instances"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from precompute.boxes import FLAGS
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.instances import Instances
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.labels import make_classes, read_label
+from precompute.targets.boxes import FLAGS
+from precompute.targets.instances import Instances
 
 __all__ = ["NumberedObjects", "Row", "number_objects", "read_rows", "sizes_of_sources"]
 

@@ -20,13 +20,13 @@ from precompute.sources.extras import (
     column_of_values,
     weights_of,
 )
+from precompute.sources.folders.splits import SPLIT_FOLDERS
 from precompute.sources.labels import Classes, LabelSets
 from precompute.sources.source import Sources
-from precompute.sources.split_folders import SPLIT_FOLDERS
-from precompute.sources.table_columns import TableColumns, choose_columns
-from precompute.sources.table_files import Table, read_table
-from precompute.sources.table_labels import labels_of_cells, labels_of_columns
-from precompute.sources.table_paths import check_filled, file_sizes, find_paths, make_keys, shared_root
+from precompute.sources.tables.columns import TableColumns, choose_columns
+from precompute.sources.tables.files import Table, read_table
+from precompute.sources.tables.labels import labels_of_cells, labels_of_columns
+from precompute.sources.tables.paths import check_filled, file_sizes, find_paths, make_keys, shared_root
 from precompute.sources.texts import Texts
 from precompute.storage.paths import absolute, as_path
 from precompute.text import format_count

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, first_few
-from precompute.sources.parquet_files import open_parquet
+from precompute.sources.tables.parquet import open_parquet
 from precompute.text import format_count
 
 __all__ = ["TABLES", "Table", "is_table", "read_table"]

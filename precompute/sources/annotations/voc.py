@@ -14,11 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precompute.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.errors import SourceError, first_few
 from precompute.options import BuildOptions
-from precompute.sources.box_checks import check_boxes, upright_size
-from precompute.sources.box_images import (
+from precompute.sources.annotations.images import (
     FoundImage,
     FoundImages,
     check_unique,
@@ -29,9 +27,11 @@ from precompute.sources.box_images import (
     raise_problems,
     without_role,
 )
+from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.checks import check_class_names
+from precompute.sources.folders.splits import split_of
 from precompute.sources.source import Sources
-from precompute.sources.split_folders import split_of
+from precompute.targets.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
 
 __all__ = ["find_voc"]
 

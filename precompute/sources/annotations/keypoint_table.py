@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from precompute.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.keypoints import VISIBLE, indices_of_edges, make_skeleton
 from precompute.options import BuildOptions
+from precompute.sources.annotations.images import FoundImage, find_images, listed, path_below, raise_problems
 from precompute.sources.box_checks import upright_size
-from precompute.sources.box_images import FoundImage, find_images, listed, path_below, raise_problems
 from precompute.sources.checks import check_class_names
+from precompute.sources.folders.splits import split_of
 from precompute.sources.keypoint_checks import check_keypoints
-from precompute.sources.keypoint_lists import DEFAULT_CLASS
 from precompute.sources.labels import make_classes
+from precompute.sources.python.keypoints import DEFAULT_CLASS
 from precompute.sources.source import Sources
-from precompute.sources.split_folders import split_of
+from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.targets.keypoints import VISIBLE, indices_of_edges, make_skeleton
 
 __all__ = ["find_keypoint_table"]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
 from precompute.options import BuildOptions
-from precompute.sources.coco import find_coco
-from precompute.sources.keypoint_table import find_keypoint_table
+from precompute.sources.annotations.coco import find_coco
+from precompute.sources.annotations.keypoint_table import find_keypoint_table
+from precompute.sources.annotations.voc import find_voc
+from precompute.sources.annotations.yolo import CLASS_LISTS, find_yolo, yaml_files
 from precompute.sources.source import Sources
-from precompute.sources.voc import find_voc
-from precompute.sources.yolo import CLASS_LISTS, find_yolo, yaml_files
 from precompute.storage.paths import is_remote, is_url
 
 __all__ = ["find_boxes", "kinds_of_annotations"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.boxes import Boxes, Size
+from precompute.targets.boxes import Boxes, Size
 
 __all__ = ["Instances"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from precompute.errors import SourceError, UsageError
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
-from precompute.sources.table_files import Table
-from precompute.sources.table_paths import check_filled
+from precompute.sources.tables.files import Table
+from precompute.sources.tables.paths import check_filled
 
 __all__ = ["labels_of_cells", "labels_of_columns"]
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from precompute.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.keypoints import VISIBLE, Skeleton, indices_of_edges, make_skeleton
 from precompute.options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes, upright_size
-from precompute.sources.box_lists import rows_of_python
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.labels import make_classes
+from precompute.sources.python.boxes import rows_of_python
 from precompute.sources.source import Source
+from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.targets.keypoints import VISIBLE, Skeleton, indices_of_edges, make_skeleton
 
 __all__ = ["DEFAULT_CLASS", "check_same_fields", "keypoints_of_python"]
 

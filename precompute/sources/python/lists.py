@@ -11,13 +11,13 @@ from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options import BuildOptions
-from precompute.sources.box_lists import boxes_of_python
 from precompute.sources.checks import check_class_names, check_keys
-from precompute.sources.extra_lists import extra_rows, extras_of_sources
-from precompute.sources.instance_lists import number_objects, read_rows, sizes_of_sources
-from precompute.sources.keypoint_lists import check_same_fields, keypoints_of_python
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
-from precompute.sources.list_files import below, check_files, common_parent, file_path
+from precompute.sources.python.boxes import boxes_of_python
+from precompute.sources.python.extras import extra_rows, extras_of_sources
+from precompute.sources.python.files import below, check_files, common_parent, file_path
+from precompute.sources.python.instances import number_objects, read_rows, sizes_of_sources
+from precompute.sources.python.keypoints import check_same_fields, keypoints_of_python
 from precompute.sources.source import SPLITS, Source, Sources
 from precompute.sources.texts import Texts
 
