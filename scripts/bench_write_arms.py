@@ -91,7 +91,7 @@ def _floor_process(config: Config, counter: Any, ready: Any, told: Any) -> None:
     from bench_write_overhead import SPEC as spec  # noqa: N811
 
     from precompute.record.decode import decode_source
-    from precompute.record.pipeline import Pipeline, prepare
+    from precompute.record.pipelines.pipeline import Pipeline, prepare
     from precompute.record.render import render
 
     if config["allocator"]:

@@ -16,7 +16,7 @@ from bench_write_data import MASK_MAP, PIPELINES, SIZE, pairs_of
 
 from precompute.dataset.paths import DatasetPaths
 from precompute.record.decode import decode_source
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipelines.pipeline import Pipeline, prepare
 from precompute.record.render import render
 from precompute.record.spec import RecordSpec
 from precompute.run import task as tasks

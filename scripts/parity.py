@@ -194,7 +194,7 @@ def online_batches(study: Study, dataset: Path, manifest: Any, trial: int, batch
     from precompute.dataset.paths import DatasetPaths
     from precompute.plan.listing_file import read_listing
     from precompute.record.decode import decode_source
-    from precompute.record.pipeline import Pipeline
+    from precompute.record.pipelines.pipeline import Pipeline
     from precompute.record.render import augment
     from precompute.remake import rebuild_pipelines, stored_spec
 

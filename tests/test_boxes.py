@@ -18,8 +18,8 @@ from precompute.errors import BadSourcesError, PipelineError, SettingsError, Sou
 from precompute.look import preview, stored
 from precompute.look.inspect import inspect
 from precompute.options import BuildOptions
-from precompute.record.box_features import BOX_KEY
 from precompute.record.example import decode_example
+from precompute.record.features.boxes import BOX_KEY
 from precompute.record.tfrecord import read_records
 
 

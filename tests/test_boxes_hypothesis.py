@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from precompute.errors import SourceError
 from precompute.plan.listing import boxes_of_entry
-from precompute.record.box_features import box_features, decode_boxes
 from precompute.record.example import decode_example, encode_example
+from precompute.record.features.boxes import box_features, decode_boxes
 from precompute.sources.box_checks import check_boxes
 from precompute.targets.boxes import BoxColumn, Boxes
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 from precompute.errors import RejectedSource
 from precompute.record.decode import decode_source
-from precompute.record.encoding import encode_image, encode_mask
-from precompute.record.pixels import decode_image, decode_mask
+from precompute.record.images.encoding import encode_image, encode_mask
+from precompute.record.images.pixels import decode_image, decode_mask
 from precompute.record.spec import RecordSpec
 
 # Encoding.

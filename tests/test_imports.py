@@ -98,7 +98,7 @@ def test_load_needs_neither_albumentations_nor_opencv(tmp_path: Path) -> None:
 
 def test_a_module_that_is_kept_away_is_missed() -> None:
     with pytest.raises(AssertionError, match=r"import of (cv2|albumentations) halted"):
-        loaded_by(LOAD_WITHOUT.replace("import precompute", "import precompute.record.pipeline"), "nowhere")
+        loaded_by(LOAD_WITHOUT.replace("import precompute", "import precompute.record.pipelines.pipeline"), "nowhere")
 
 
 TRAIN_WITHOUT = """

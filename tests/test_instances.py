@@ -53,7 +53,7 @@ from precompute.look.stored import draw_stored
 from precompute.options import BuildOptions
 from precompute.plan.listing_file import read_listing
 from precompute.record.example import decode_example
-from precompute.record.instance_masks import shrink_mask
+from precompute.record.images.instance_masks import shrink_mask
 from precompute.record.tfrecord import read_records
 from precompute.sources.find import find
 

@@ -27,9 +27,9 @@ from pointed import (
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PipelineError, SettingsError, SourceError, UsageError
-from precompute.record.box_rules import BoxRules
 from precompute.record.example import decode_example
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipelines.box_rules import BoxRules
+from precompute.record.pipelines.pipeline import Pipeline, prepare
 from precompute.record.tfrecord import read_records
 from precompute.targets.boxes import Boxes
 from precompute.targets.keypoints import Skeleton, make_skeleton, sided_pairs
@@ -457,7 +457,7 @@ def test_listings_that_no_build_writes(out: Path, tmp_path: Path) -> None:
     ],
 )
 def test_records_that_no_build_writes(out: Path, name: str, values: list[Any], message: str) -> None:
-    from precompute.record.point_features import decode_points
+    from precompute.record.features.points import decode_points
 
     records = (decode_example(r) for shard in (out / "data").rglob("*.tfrecord-*") for r in read_records(shard))
     features = next(f for f in records if len(f["image/object/class/label"]) == 1)

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from precompute.record.box_rules import BoxRules
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipelines.box_rules import BoxRules
+from precompute.record.pipelines.pipeline import Pipeline, prepare
 from precompute.targets.boxes import Boxes
 
 HEIGHT, WIDTH = 23, 37

@@ -20,9 +20,9 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PipelineError, SettingsError
 from precompute.record.decode import Decoded
-from precompute.record.mask_ids import AllowedIds, UnknownIds, blending_transforms, mask_fills
-from precompute.record.pipeline import Pipeline, prepare, rebuild
-from precompute.record.pipeline_files import PRESETS, load_pipelines
+from precompute.record.images.mask_ids import AllowedIds, UnknownIds, blending_transforms, mask_fills
+from precompute.record.pipelines.files import PRESETS, load_pipelines
+from precompute.record.pipelines.pipeline import Pipeline, prepare, rebuild
 from precompute.record.render import augment
 from precompute.record.spec import RecordSpec
 from precompute.verification import verify

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from precompute.errors import UsageError
 from precompute.option_values import check_seed
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipelines.pipeline import Pipeline, prepare
 from precompute.record.seeding import Draws, digest
 
 IMAGE = some_sources(1)[0].image

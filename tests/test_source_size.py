@@ -20,8 +20,8 @@ from precompute.errors import RejectedSource, SettingsError, UsageError
 from precompute.look.preview import preview
 from precompute.options import BuildOptions
 from precompute.record.decode import decode_source
-from precompute.record.pixels import decode_image, decode_shrunk
-from precompute.record.shrinking import shrink_mask, shrunk_size
+from precompute.record.images.pixels import decode_image, decode_shrunk
+from precompute.record.images.shrinking import shrink_mask, shrunk_size
 from precompute.record.spec import RecordSpec
 
 SPEC = RecordSpec(height=None, width=None, encoding="png", quality=95, kind="mask")

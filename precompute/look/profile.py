@@ -27,7 +27,7 @@ from precompute.plan.survey import decode_one, sample_of
 from precompute.record import decode as decoding
 from precompute.record import render as rendering
 from precompute.record.decode import Decoded
-from precompute.record.pipeline import Pipeline
+from precompute.record.pipelines.pipeline import Pipeline
 from precompute.record.seeding import Draws
 from precompute.record.tfrecord import record_footer, record_header
 from precompute.record.threads import one_opencv_thread

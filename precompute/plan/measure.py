@@ -11,7 +11,7 @@ from statistics import mean
 
 from precompute.errors import BadSourcesError, RejectedSource, first_few
 from precompute.plan.survey import decode_one, sample_of
-from precompute.record.pipeline import Pipeline
+from precompute.record.pipelines.pipeline import Pipeline
 from precompute.record.render import augment, encode_record
 from precompute.record.spec import RecordSpec
 from precompute.record.stored import decode_record

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from precompute.dataset.manifest import Label
 from precompute.errors import RejectedSource
-from precompute.record.instance_masks import (
+from precompute.record.images.instance_masks import (
     EMPTY,
     OVERLAP,
     load_instances,
@@ -22,11 +22,11 @@ from precompute.record.instance_masks import (
     plain_boxes,
     shrink_instances,
 )
-from precompute.record.mask_files import UnlistedColors, changed_ids, ids_of_colors
-from precompute.record.mask_ids import AllowedIds
-from precompute.record.pipeline import Target
-from precompute.record.pixels import decode_colors, decode_mask, decode_shrunk
-from precompute.record.shrinking import shrink_mask
+from precompute.record.images.mask_files import UnlistedColors, changed_ids, ids_of_colors
+from precompute.record.images.mask_ids import AllowedIds
+from precompute.record.images.pixels import decode_colors, decode_mask, decode_shrunk
+from precompute.record.images.shrinking import shrink_mask
+from precompute.record.pipelines.pipeline import Target
 from precompute.record.spec import RecordSpec
 from precompute.targets.boxes import UNKNOWN_SIZE, Boxes
 from precompute.targets.instances import Instances

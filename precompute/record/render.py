@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource
-from precompute.record.box_features import box_features
 from precompute.record.decode import Decoded
-from precompute.record.encoding import encode_image, encode_mask
 from precompute.record.example import Value, encode_example
-from precompute.record.extra_features import extra_features
-from precompute.record.instance_features import instance_features
-from precompute.record.instance_rules import large_enough
-from precompute.record.mask_ids import UnknownIds
-from precompute.record.pipeline import Pipeline, Target
-from precompute.record.point_features import point_features
+from precompute.record.features.boxes import box_features
+from precompute.record.features.extras import extra_features
+from precompute.record.features.instances import instance_features
+from precompute.record.features.points import point_features
+from precompute.record.images.encoding import encode_image, encode_mask
+from precompute.record.images.mask_ids import UnknownIds
+from precompute.record.pipelines.instance_rules import large_enough
+from precompute.record.pipelines.pipeline import Pipeline, Target
 from precompute.record.spec import RecordSpec
 from precompute.targets.boxes import Boxes
 from precompute.targets.instances import Instances

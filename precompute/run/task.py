@@ -16,9 +16,9 @@ from precompute.dataset.manifest import OBJECTS, ORIGINAL_VARIANT, BoxCounts, La
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.interruption import leave_to_parent
-from precompute.record.box_features import count_boxes
 from precompute.record.decode import Decoded, decode_source
-from precompute.record.pipeline import Pipeline
+from precompute.record.features.boxes import count_boxes
+from precompute.record.pipelines.pipeline import Pipeline
 from precompute.record.render import render
 from precompute.record.spec import RecordSpec
 from precompute.record.threads import one_opencv_thread

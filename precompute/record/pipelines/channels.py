@@ -11,8 +11,8 @@ import numpy as np
 
 from precompute.errors import PipelineError
 from precompute.record.decode import Decoded
-from precompute.record.pipeline import Pipeline
-from precompute.record.transforms import albumentations, leaves, shown_name
+from precompute.record.pipelines.pipeline import Pipeline
+from precompute.record.pipelines.transforms import albumentations, leaves, shown_name
 
 __all__ = ["check_channels"]
 

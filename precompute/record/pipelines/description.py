@@ -6,8 +6,8 @@ import copy
 import platform
 from typing import Any
 
-from precompute.record.plain import Plain
-from precompute.record.transforms import (
+from precompute.record.pipelines.plain import Plain
+from precompute.record.pipelines.transforms import (
     albumentations,
     custom_functions,
     is_composition,
@@ -32,7 +32,7 @@ def describe(composition: Any) -> dict[str, Any]:
     """Return all that decides a pipeline's pixels as JSON: what Albumentations serializes, and what it leaves out.
 
     ``transform`` is Albumentations' own dictionary, where each transform may have two things more: ``attributes``,
-    which it holds but does not serialize, and ``code``, a hash of a user's own code (see `precompute.record.plain`).
+    which it holds but does not serialize, and ``code``, a hash of a user's own code (see `plain`).
     """
     described: dict[str, Any] = {"transform": _Describing().node(composition)}
     if _has_code(described["transform"]):

@@ -6,7 +6,7 @@ from typing import Any
 
 import cloudpickle
 
-from precompute.record.transforms import albumentations, is_composition, is_custom
+from precompute.record.pipelines.transforms import albumentations, is_composition, is_custom
 
 __all__ = ["mirrorings"]
 

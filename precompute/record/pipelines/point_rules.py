@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import PipelineError
-from precompute.record.box_rules import INDEX_FIELD
-from precompute.record.transforms import albumentations, is_custom, leaves, shown_name
+from precompute.record.pipelines.box_rules import INDEX_FIELD
+from precompute.record.pipelines.transforms import albumentations, is_custom, leaves, shown_name
 from precompute.targets.boxes import Boxes
 from precompute.targets.keypoints import Skeleton, sided_pairs
 

@@ -19,7 +19,7 @@ import yaml
 
 from precompute.dataset.manifest import SPLITS
 from precompute.errors import PipelineError
-from precompute.record.transforms import albumentations, make_from_dict
+from precompute.record.pipelines.transforms import albumentations, make_from_dict
 
 __all__ = ["PRESETS", "load_pipelines"]
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from precompute.errors import PipelineError
 from precompute.record.decode import Decoded
-from precompute.record.pipeline import Pipeline
-from precompute.record.transforms import albumentations, is_custom, leaves, shown_name
+from precompute.record.pipelines.pipeline import Pipeline
+from precompute.record.pipelines.transforms import albumentations, is_custom, leaves, shown_name
 from precompute.targets.boxes import Boxes
 
 __all__ = ["probe"]

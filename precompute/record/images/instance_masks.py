@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource
-from precompute.record.pixels import decode_mask
-from precompute.record.shrinking import shrink_mask
+from precompute.record.images.pixels import decode_mask
+from precompute.record.images.shrinking import shrink_mask
 from precompute.storage.paths import as_path
 from precompute.targets.boxes import CROWD, Boxes
 from precompute.targets.instances import Instances

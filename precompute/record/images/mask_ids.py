@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import PipelineError, RejectedSource
-from precompute.record.transforms import default_of, is_custom, leaves, shown_name
+from precompute.record.pipelines.transforms import default_of, is_custom, leaves, shown_name
 
 __all__ = [
     "AllowedIds",

@@ -28,8 +28,8 @@ from PIL import (
 
 from precompute.color_modes import EXPECTED_SCALE, Scale
 from precompute.errors import RejectedSource
-from precompute.record.deep import scaled_picture
-from precompute.record.shrinking import Shrinking, load_smaller, shrunk_size
+from precompute.record.images.deep import scaled_picture
+from precompute.record.images.shrinking import Shrinking, load_smaller, shrunk_size
 
 __all__ = ["decode_colors", "decode_image", "decode_mask", "decode_shrunk"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import PipelineError, RejectedSource
-from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules
-from precompute.record.instance_masks import with_boxes
-from precompute.record.mask_ids import blending_transforms, mask_fills
-from precompute.record.transforms import albumentations, is_custom, leaves, shown_name
+from precompute.record.images.instance_masks import with_boxes
+from precompute.record.images.mask_ids import blending_transforms, mask_fills
+from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, give_box_rules
+from precompute.record.pipelines.transforms import albumentations, is_custom, leaves, shown_name
 from precompute.targets.instances import Instances
 
 __all__ = ["give_instance_rules", "large_enough", "mixes_neighbours", "move_instances"]

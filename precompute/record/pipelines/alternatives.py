@@ -6,7 +6,7 @@ from typing import Any
 
 import cloudpickle
 
-from precompute.record.transforms import leaves, shown_name
+from precompute.record.pipelines.transforms import leaves, shown_name
 
 __all__ = ["sizing_first", "with_arguments"]
 

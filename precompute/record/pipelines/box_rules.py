@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from precompute.errors import PipelineError
-from precompute.record.transforms import albumentations, is_custom, leaves, shown_name
+from precompute.record.pipelines.transforms import albumentations, is_custom, leaves, shown_name
 
 __all__ = ["INDEX_FIELD", "BoxRules", "give_box_rules", "moves_boxes"]
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource
-from precompute.record.box_features import AREA_KEY, box_features
 from precompute.record.example import Value
+from precompute.record.features.boxes import AREA_KEY, box_features
 from precompute.record.stored_masks import MASK_KEY
 from precompute.targets.instances import Instances
 

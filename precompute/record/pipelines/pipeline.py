@@ -13,13 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import PipelineError
-from precompute.record.box_rules import INDEX_FIELD, BoxRules, give_box_rules, moves_boxes
-from precompute.record.description import describe, rebuild
-from precompute.record.instance_rules import give_instance_rules, mixes_neighbours, move_instances
-from precompute.record.mask_ids import fill_unset, mask_fills
-from precompute.record.point_rules import PointMover, give_point_rules, moves_points
+from precompute.record.images.mask_ids import fill_unset, mask_fills
+from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, give_box_rules, moves_boxes
+from precompute.record.pipelines.description import describe, rebuild
+from precompute.record.pipelines.instance_rules import give_instance_rules, mixes_neighbours, move_instances
+from precompute.record.pipelines.point_rules import PointMover, give_point_rules, moves_points
+from precompute.record.pipelines.transforms import (
+    albumentations,
+    compositions,
+    is_custom,
+    leaves,
+    named_leaves,
+    parameters_of,
+)
 from precompute.record.seeding import Draws
-from precompute.record.transforms import albumentations, compositions, is_custom, leaves, named_leaves, parameters_of
 from precompute.targets.boxes import Boxes
 from precompute.targets.instances import Instances
 
