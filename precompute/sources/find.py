@@ -76,15 +76,7 @@ def _read(
             return drop_empty(boxed) if options.drop_empty else boxed
         if options.drop_empty:
             raise UsageError(f"drop_empty: it leaves out images without boxes; there are no boxes in {source}.")
-        return find_sources(
-            source,
-            images=options.images,
-            masks=options.masks,
-            image_suffix=options.image_suffix,
-            mask_suffix=options.mask_suffix,
-            class_names=options.class_names,
-            split_in_key=options.split_in_key,
-        )
+        return _of_folders(source, options, class_names=options.class_names)
     return _with_boxes(from_iterable(source, class_names=options.class_names, options=options), options)
 
 
@@ -101,6 +93,10 @@ def _images_alone(source: str | Path, options: BuildOptions) -> Sources:
     given = next((name for name in TARGET_OPTIONS if getattr(options, name)), None)
     if given:
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for a target, and --target none asks for none.")
+    return _of_folders(source, options, alone=True)
+
+
+def _of_folders(source: str | Path, options: BuildOptions, **more: Any) -> Sources:
     return find_sources(
         source,
         images=options.images,
@@ -108,7 +104,7 @@ def _images_alone(source: str | Path, options: BuildOptions) -> Sources:
         image_suffix=options.image_suffix,
         mask_suffix=options.mask_suffix,
         split_in_key=options.split_in_key,
-        alone=True,
+        **more,
     )
 
 

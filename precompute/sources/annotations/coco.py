@@ -18,7 +18,7 @@ from precompute.options import BuildOptions
 from precompute.sources.annotations.coco_entries import Entry, Json, Problems, entries_of
 from precompute.sources.annotations.coco_keypoints import find_skeleton
 from precompute.sources.annotations.coco_masks import Segmented, with_masks
-from precompute.sources.annotations.images import FoundImage, find_images, path_below
+from precompute.sources.annotations.images import FoundImage, find_images, sources_of
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
@@ -65,16 +65,13 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         checked = check_keypoints(column, keys, names, skeleton, where=str(top))
     passed = len(found.images) - len(entries)
     notes = [f"{passed:,} images that no annotation file names were passed over."] if passed else []
-    sources = Sources(
-        root=top,
-        keys=keys,
-        images=[path_below(top, entry.image.path) for entry in entries],
-        boxes=checked.column,
+    sources = sources_of(
+        found,
+        [entry.image for entry in entries],
+        checked,
         splits=[entry.split for entry in entries],
-        num_bytes=[entry.image.num_bytes for entry in entries],
         class_names=names,
-        strangers=found.strangers,
-        notes=[*notes, *keypoints.notes, *checked.notes],
+        notes=[*notes, *keypoints.notes],
         skeleton=skeleton,
     )
     if options.target not in ("instances", "mask"):

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from precompute.errors import SourceError, first_few
 from precompute.options import BuildOptions
+from precompute.sources.box_checks import CheckedBoxes
 from precompute.sources.checks import check_keys
 from precompute.sources.folders.splits import split_of, split_positions
 from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Folder, walk
+from precompute.sources.source import Sources
+from precompute.targets.keypoints import Skeleton
 
 __all__ = [
     "FoundImage",
@@ -23,6 +26,7 @@ __all__ = [
     "listed",
     "path_below",
     "raise_problems",
+    "sources_of",
     "without_role",
 ]
 
@@ -85,6 +89,41 @@ def find_images(top: Path, options: BuildOptions) -> FoundImages:
     images = sorted(_images(top, chosen, options), key=lambda image: (image.key, image.path))
     check_keys((image.key for image in images), where=str(top), remedy="Rename the files or their folders.")
     return FoundImages(top=top, images=images, strangers=tree.num_files - len(images))
+
+
+def sources_of(
+    found: FoundImages,
+    images: Sequence[FoundImage],
+    checked: CheckedBoxes,
+    *,
+    splits: list[str | None],
+    class_names: list[str],
+    notes: Sequence[str],
+    skeleton: Skeleton | None = None,
+) -> Sources:
+    """Return images with their boxes as sources.
+
+    Args:
+        found: All images of the folder.
+        images: Those that annotations name, sorted by key.
+        checked: Their boxes, checked.
+        splits: Of each.
+        class_names: Of the boxes.
+        notes: What the user should hear, before what the check has to say.
+        skeleton: Of keypoints.
+    """
+    return Sources(
+        root=found.top,
+        keys=[image.key for image in images],
+        images=[path_below(found.top, image.path) for image in images],
+        boxes=checked.column,
+        splits=splits,
+        num_bytes=[image.num_bytes for image in images],
+        class_names=class_names,
+        strangers=found.strangers,
+        notes=[*notes, *checked.notes],
+        skeleton=skeleton,
+    )
 
 
 def _images(top: Path, chosen: Sequence[tuple[Folder, tuple[str, ...]]], options: BuildOptions) -> Iterator[FoundImage]:

@@ -15,7 +15,13 @@ from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options import BuildOptions
-from precompute.sources.annotations.images import FoundImage, find_images, listed, path_below, raise_problems
+from precompute.sources.annotations.images import (
+    FoundImage,
+    find_images,
+    listed,
+    raise_problems,
+    sources_of,
+)
 from precompute.sources.box_checks import upright_size
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
@@ -134,16 +140,13 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
     checked = check_keypoints(column, keys, names, skeleton, where=str(path))
     passed = len(found.images) - len(entries)
     notes = [f"{passed:,} images that {path.name} does not name were passed over."] if passed else []
-    return Sources(
-        root=top,
-        keys=keys,
-        images=[path_below(top, entry.image.path) for entry in entries],
-        boxes=checked.column,
+    return sources_of(
+        found,
+        [entry.image for entry in entries],
+        checked,
         splits=[entry.split for entry in entries],
-        num_bytes=[entry.image.num_bytes for entry in entries],
         class_names=names,
-        strangers=found.strangers,
-        notes=[*notes, *checked.notes],
+        notes=notes,
         skeleton=skeleton,
     )
 

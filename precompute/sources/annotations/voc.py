@@ -25,6 +25,7 @@ from precompute.sources.annotations.images import (
     listed,
     path_below,
     raise_problems,
+    sources_of,
     without_role,
 )
 from precompute.sources.box_checks import check_boxes, upright_size
@@ -83,16 +84,13 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Sources:
             f"{original:,} annotations are PASCAL's own, which count pixels from 1 and include the last one: boxes "
             "begin at x_min − 1, y_min − 1."
         )
-    return Sources(
-        root=top,
-        keys=[image.key for image in chosen],
-        images=[path_below(top, image.path) for image in chosen],
-        boxes=checked.column,
+    return sources_of(
+        found,
+        chosen,
+        checked,
         splits=[image.split if splits is None else splits[image.plain] for image in chosen],
-        num_bytes=[image.num_bytes for image in chosen],
         class_names=names,
-        strangers=found.strangers,
-        notes=[*notes, *checked.notes],
+        notes=notes,
     )
 
 

@@ -25,8 +25,8 @@ from precompute.sources.annotations.images import (
     find_files,
     find_images,
     listed,
-    path_below,
     raise_problems,
+    sources_of,
     without_role,
 )
 from precompute.sources.box_checks import check_boxes
@@ -82,16 +82,13 @@ def find_yolo(top: Path, labels: Path, data_yaml: Path | None, options: BuildOpt
     every = names if names is not None else [str(number) for number in range(highest + 1)]
     column = BoxColumn.of_images(Boxes.of_rows(rows, None) for rows in read.rows)
     checked = check_boxes(column, [image.key for image in found.images], every, where=str(top))
-    return Sources(
-        root=top,
-        keys=[image.key for image in found.images],
-        images=[path_below(top, image.path) for image in found.images],
-        boxes=checked.column,
+    return sources_of(
+        found,
+        found.images,
+        checked,
         splits=[image.split or splits.get(image.path) for image in found.images],
-        num_bytes=[image.num_bytes for image in found.images],
         class_names=every,
-        strangers=found.strangers,
-        notes=[*_notes(read, names), *checked.notes],
+        notes=_notes(read, names),
     )
 
 
