@@ -32,7 +32,12 @@ MIB_A_GIB = 1024
 def table(folder: Path = FOLDER) -> list[str]:
     """Return the lines of the table, in Markdown."""
     head = ["| what | median | least to most | aim |", "|---|---|---|---|"]
-    rows = [*_writing(_read(folder, "write")), *_reading(_read(folder, "read")), *_fit(_read(folder, "fit"))]
+    rows = [
+        *_overhead(_read(folder, "write_overhead")),
+        *_writing(_read(folder, "write")),
+        *_reading(_read(folder, "read")),
+        *_fit(_read(folder, "fit")),
+    ]
     return [*head, *rows, *_planning(_read(folder, "planning"))]
 
 
@@ -47,10 +52,13 @@ def _row(what: str, figures: dict[str, float], aim: str, digits: int = 2) -> str
     return f"| {what} | {median} | {least} to {most} | {aim} |"
 
 
-def _writing(write: dict[str, Any]) -> Iterator[str]:
+def _overhead(write: dict[str, Any]) -> Iterator[str]:
     for pipeline, found in write.get("overhead", {}).items():
         what = f"writing, {pipeline} pipeline: processor time of the floor / of a task, in turns by source"
         yield _row(f"{what}; {found['records']:,.0f} records", found["efficiency"], AIMS[pipeline])
+
+
+def _writing(write: dict[str, Any]) -> Iterator[str]:
     for part, what, figure, aim in WRITING:
         if write.get(part):
             yield _row(f"{what}; {write[part]['records']:,.0f} records", write[part][figure], aim)
