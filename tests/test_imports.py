@@ -232,7 +232,7 @@ OWNERS = {
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
     "distributed": {"precompute.run"},
-    "pycocotools": {"precompute.targets.rle", "train"},
+    "pycocotools": {"precompute.targets", "train"},
     "fsspec": {"precompute.storage"},
     "pyarrow": {"precompute.sources"},
 }

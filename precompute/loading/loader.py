@@ -29,7 +29,7 @@ from precompute.loading.freed_memory import teach_allocator
 from precompute.loading.memory import HeldRows
 from precompute.loading.opening import open_split
 from precompute.loading.order import RecordOrder
-from precompute.loading.parts import share_out
+from precompute.loading.parts import Part, share_out
 from precompute.loading.row_files import FixedRows, RowFiles
 from precompute.storage.paths import as_path
 
@@ -190,7 +190,30 @@ def load(
         extra=wanted,
     )
 
-    rows_left_out, of_next = divmod(first * part.batch_size, part.row_size)
+    read_epoch = _epochs(
+        order, held, part, num_rows=num_rows, batches=range(first, num_batches), drop_remainder=drop_remainder
+    )
+    teach_allocator()
+    counter = EpochCounter(files, opened.lease, plan, held)
+    dataset = (
+        counter.numbers()
+        .flat_map(read_epoch)
+        .map(
+            lambda epoch, batch, records: finish(epoch, batch, *parse(*records)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .apply(tf.data.experimental.assert_cardinality(num_batches - first))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    return counter.attach(dataset)
+
+
+def _epochs(
+    order: Any, held: HeldRows | None, part: Part, *, num_rows: int, batches: range, drop_remainder: bool
+) -> Callable[[Any], Any]:
+    """Return epoch → dataset of these of its batches: (epoch, number of the batch, what is to be decoded)."""
+    rows_left_out, of_next = divmod(batches.start * part.batch_size, part.row_size)
 
     def records_of(epoch: Any) -> Any:
         """Return the epoch's records, encoded, or their positions in rows that are held."""
@@ -208,24 +231,11 @@ def load(
             records = tf.data.Dataset.from_tensor_slices(positions)
         else:
             records, values = records_of(epoch), []
-        batches = records.batch(part.batch_size, drop_remainder=drop_remainder or part.is_shared)
-        numbered = batches.take(num_batches - first).enumerate(first)
+        batched = records.batch(part.batch_size, drop_remainder=drop_remainder or part.is_shared)
+        numbered = batched.take(len(batches)).enumerate(batches.start)
         return numbered.map(lambda batch, records: (epoch, batch, (records, *values)))
 
-    teach_allocator()
-    counter = EpochCounter(files, opened.lease, plan, held)
-    dataset = (
-        counter.numbers()
-        .flat_map(read_epoch)
-        .map(
-            lambda epoch, batch, records: finish(epoch, batch, *parse(*records)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        .apply(tf.data.experimental.assert_cardinality(num_batches - first))
-        .prefetch(tf.data.AUTOTUNE)
-    )
-    return counter.attach(dataset)
+    return read_epoch
 
 
 def _integer(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:
