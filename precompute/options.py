@@ -122,7 +122,7 @@ class BuildOptions:
     group_by: str | None = _option(
         None,
         "regular expression that finds in each key, in parentheses, the group (patient, scene, video) that a split may "
-        "not tear apart, such as '^(patient[0-9]+)_'",
+        "not tear apart, such as '^(patient[0-9]+)_'; or the name of a table's column that holds it",
         metavar="REGEX",
     )
     images: str | None = _option(None, "folder of the images, where it is not called images", metavar="DIR")

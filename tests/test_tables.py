@@ -79,6 +79,16 @@ def test_masks_and_groups(images: list[str], tmp_path: Path) -> None:
         assert ((example["image"][..., 2] > 0) == example["mask"]).all()
 
 
+def test_a_column_or_a_pattern_groups(images: list[str], tmp_path: Path) -> None:
+    table = write_table(
+        tmp_path / "t.csv", {"image": images, "label": ["x", "y"] * 4, "scene": [i // 4 for i in range(8)]}
+    )
+    assert sources_of(table, group_by="scene").groups == ["0"] * 4 + ["1"] * 4
+    assert sources_of(table, group_by="n00[0-3]|n00[4-7]").groups == [f"n00{i}" for i in range(8)]
+    assert "both name a column" in refused(table, group_by="scene", group_column="scene")
+    assert "finds no group in 8 of 8 keys" in refused(table, group_by="place")
+
+
 def test_the_columns_are_told(images: list[str], tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.csv", {"": range(8), "path": images, "label": ["a", "b"] * 4, "notes": ["x"] * 8})
     assert sources_of(table).notes == ["columns: image=path, label=label; not used: (without a name), notes."]

@@ -48,7 +48,7 @@ def find(
     check_target(sources, options)
     if options.class_names and sources.kind == "image":
         raise UsageError("class_names (--class-names): these sources are images alone, of no classes.")
-    return group_by(sources, options.group_by)
+    return sources if _is_table(source) else group_by(sources, options.group_by)
 
 
 def _read(
@@ -66,7 +66,7 @@ def _read(
             "masks=[…], boxes=[…], instances=[…] or keypoints=[…]."
         )
     if isinstance(source, str | Path):
-        if is_table(as_path(source)):
+        if _is_table(source):
             return find_table(as_path(source), options)
         _check_no_table(source, options)
         if options.target == "none":
@@ -78,6 +78,10 @@ def _read(
             raise UsageError(f"drop_empty: it leaves out images without boxes; there are no boxes in {source}.")
         return _of_folders(source, options, class_names=options.class_names)
     return _with_boxes(from_iterable(source, class_names=options.class_names, options=options), options)
+
+
+def _is_table(source: object) -> bool:
+    return isinstance(source, str | Path) and is_table(as_path(source))
 
 
 def _check_no_table(source: str | Path, options: BuildOptions) -> None:

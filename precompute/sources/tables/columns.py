@@ -62,6 +62,10 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
     """
     told = {role: getattr(options, f"{role}_column") for role in USUAL}
     roles = {role: _find(table, f"{role}_column", name) for role, name in told.items() if name}
+    if options.group_by in table.columns:
+        if told["group"]:
+            raise UsageError(f"group_by, group_column: both name a column of {table.path}; give one of them.")
+        roles["group"] = str(options.group_by)
     labels = [_find(table, "label_columns", name) for name in options.label_columns or []]
     extra = [_find(table, "extra_columns", name) for name in options.extra_columns or []]
     taken = {*roles.values(), *labels}

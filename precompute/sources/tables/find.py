@@ -21,6 +21,7 @@ from precompute.sources.extras import (
     weights_of,
 )
 from precompute.sources.folders.splits import SPLIT_FOLDERS
+from precompute.sources.groups import group_by
 from precompute.sources.labels import Classes, LabelSets
 from precompute.sources.source import Sources
 from precompute.sources.tables.columns import TableColumns, choose_columns
@@ -85,7 +86,8 @@ def find_table(path: Path, options: BuildOptions) -> Sources:
         class_names=(names or []) if classes is None else classes.names,
         notes=[*table.notes, columns.note, *notes, *more, *([] if classes is None else classes.notes)],
     )
-    return _sorted(sources)
+    sources = _sorted(sources)
+    return sources if options.group_by in table.columns else group_by(sources, options.group_by)
 
 
 def _check_options(path: Path, options: BuildOptions) -> None:
