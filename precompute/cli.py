@@ -1,4 +1,4 @@
-"""The command line: one function a command, arguments made from the options. The only module that prints."""
+"""The command line: one function a command, arguments made from the options."""
 
 from __future__ import annotations
 
@@ -7,72 +7,34 @@ import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from precompute.commands import (
+    COLOR_OPTIONS,
+    MAKING_OPTIONS,
+    PREVIEW_OPTIONS,
+    PROFILE_OPTIONS,
+    run_build,
+    run_dali_index,
+    run_drop,
+    run_export,
+    run_follow,
+    run_inspect,
+    run_mask_colors,
+    run_preview,
+    run_profile,
+    run_regenerate,
+    run_verify,
+)
 from precompute.errors import PrecomputeError, UsageError
 from precompute.interruption import EXIT_CODE, ends_soon
-from precompute.options import TABLE_OPTIONS, BuildOptions
+from precompute.options import BuildOptions
 
 __all__ = ["main", "make_parser"]
 
 EXIT_CODES = """exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted"""
+Commands: TypeAlias = Any  # argparse gives its subparsers a private type
 INTERRUPTED = "interrupted: what is finished is kept; run the same command again to go on."
-PREVIEW_OPTIONS = (
-    "pipeline",
-    "image_size",
-    "max_source_size",
-    "image_format",
-    "color_mode",
-    "scale",
-    "seed",
-    "validation_split",
-    "test_split",
-    "group_by",
-    "images",
-    "masks",
-    "image_suffix",
-    "mask_suffix",
-    "split_in_key",
-    "class_names",
-    "num_classes",
-    "mask_map",
-    "mask_offset",
-    "mask_colors",
-    "ignore_class",
-    "mask_fill",
-    "annotations",
-    *TABLE_OPTIONS,
-    "target",
-    "keypoint_names",
-    "skeleton",
-    "flip_pairs",
-    "drop_empty",
-    "min_visibility",
-    "min_area",
-    "limit",
-)
-COLOR_OPTIONS = (
-    "mask_colors",
-    "images",
-    "masks",
-    "image_suffix",
-    "mask_suffix",
-    "split_in_key",
-    "class_names",
-    "ignore_class",
-    "limit",
-)
-PROFILE_OPTIONS = ("variants", "quality", "jobs", "backend")
-MAKING_OPTIONS = (
-    "pipeline",
-    "jobs",
-    "backend",
-    "address",
-    "allow_mixed_cpus",
-    "task_timeout",
-    "lease_dir",
-    "quiet",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,15 +60,31 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_build(commands)
+    _add_preview(commands)
+    _add_mask_colors(commands)
+    _add_profile(commands)
+    _add_inspect(commands)
+    _add_export(commands)
+    _add_dali_index(commands)
+    _add_verify(commands)
+    _add_regenerate(commands)
+    _add_follow(commands)
+    _add_drop(commands)
+    return parser
 
-    build = _command(commands, "build", _build, "write variants of all sources, or go on with what is there")
+
+def _add_build(commands: Commands) -> None:
+    build = _command(commands, "build", run_build, "write variants of all sources, or go on with what is there")
     build.add_argument(
         "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
     )
     build.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     _add_options(build, [f.name for f in dataclasses.fields(BuildOptions)])
 
-    preview = _command(commands, "preview", _preview, "draw sources and variants of them, writing no dataset")
+
+def _add_preview(commands: Commands) -> None:
+    preview = _command(commands, "preview", run_preview, "draw sources and variants of them, writing no dataset")
     preview.add_argument(
         "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
     )
@@ -118,7 +96,9 @@ def make_parser() -> argparse.ArgumentParser:
     preview.add_argument("--num-variants", type=int, default=6, metavar="N", help="variants of each source (6)")
     _add_options(preview, PREVIEW_OPTIONS)
 
-    colors = _command(commands, "mask-colors", _mask_colors, "write a file with the colours that masks hold")
+
+def _add_mask_colors(commands: Commands) -> None:
+    colors = _command(commands, "mask-colors", run_mask_colors, "write a file with the colours that masks hold")
     colors.add_argument("source", metavar="SOURCE", help="folder of the sources")
     colors.add_argument(
         "--output", type=Path, default=Path("colors.json"), metavar="FILE", help="the file, JSON (colors.json)"
@@ -126,8 +106,13 @@ def make_parser() -> argparse.ArgumentParser:
     colors.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     _add_options(colors, COLOR_OPTIONS)
 
+
+def _add_profile(commands: Commands) -> None:
     profile = _command(
-        commands, "profile", _profile, "show where the time of a build goes, by stage and transform, from a few sources"
+        commands,
+        "profile",
+        run_profile,
+        "show where the time of a build goes, by stage and transform, from a few sources",
     )
     profile.add_argument(
         "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
@@ -138,11 +123,15 @@ def make_parser() -> argparse.ArgumentParser:
     profile.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
     _add_options(profile, [*PREVIEW_OPTIONS, *PROFILE_OPTIONS])
 
-    inspect = _command(commands, "inspect", _inspect, "show what a dataset holds")
+
+def _add_inspect(commands: Commands) -> None:
+    inspect = _command(commands, "inspect", run_inspect, "show what a dataset holds")
     inspect.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     inspect.add_argument("--output", dest="sheet", type=Path, metavar="PNG", help="also draw stored records here")
 
-    export = _command(commands, "export", _export, "write one row as plain files that a build reads again")
+
+def _add_export(commands: Commands) -> None:
+    export = _command(commands, "export", run_export, "write one row as plain files that a build reads again")
     export.add_argument("dataset", metavar="OUT", help="folder of the dataset")
     export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
     export.add_argument("--split", default="train", help="whose row (train); of boxes also all: each in its place")
@@ -154,12 +143,16 @@ def make_parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export, and files of equal names")
 
-    dali = _command(commands, "dali-index", _dali_index, "write index files for NVIDIA DALI's TFRecord reader")
+
+def _add_dali_index(commands: Commands) -> None:
+    dali = _command(commands, "dali-index", run_dali_index, "write index files for NVIDIA DALI's TFRecord reader")
     dali.add_argument("dataset", metavar="OUT", help="folder of the dataset")
     dali.add_argument("--split", help="whose rows; default: all splits")
     dali.add_argument("--rows", default="all", help="row numbers of the split, such as 0-3,7 (all)")
 
-    verify = _command(commands, "verify", _verify, "compare all files with what the manifest says of them")
+
+def _add_verify(commands: Commands) -> None:
+    verify = _command(commands, "verify", run_verify, "compare all files with what the manifest says of them")
     verify.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     verify.add_argument(
         "--sources", type=int, default=0, metavar="K", help="also make K random records again from the sources (0)"
@@ -167,13 +160,17 @@ def make_parser() -> argparse.ArgumentParser:
     verify.add_argument("--pipeline", metavar="FILE", help="for --sources, where the manifest cannot hold the pipeline")
     verify.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
 
-    regenerate = _command(commands, "regenerate", _regenerate, "replace rows by as many under a new seed")
+
+def _add_regenerate(commands: Commands) -> None:
+    regenerate = _command(commands, "regenerate", run_regenerate, "replace rows by as many under a new seed")
     regenerate.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     regenerate.add_argument("--seed", type=int, required=True, help="the new seed")
     _add_making(regenerate)
 
+
+def _add_follow(commands: Commands) -> None:
     follow = _command(
-        commands, "follow", _follow, "go on writing new rows beside running trainings, in place of old ones"
+        commands, "follow", run_follow, "go on writing new rows beside running trainings, in place of old ones"
     )
     follow.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     follow.add_argument("--keep", type=int, default=4, metavar="N", help="rows to keep, the original one apart (4)")
@@ -187,12 +184,13 @@ def make_parser() -> argparse.ArgumentParser:
     follow.add_argument("--seed", type=int, metavar="N", help="of new rows; default: that of the newest row")
     _add_making(follow)
 
-    drop = _command(commands, "drop", _drop, "take rows away and delete their shards")
+
+def _add_drop(commands: Commands) -> None:
+    drop = _command(commands, "drop", run_drop, "take rows away and delete their shards")
     drop.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     drop.add_argument("--rows", required=True, metavar="ROWS", help="row numbers; ranges are inclusive, such as 0-3,7")
     drop.add_argument("--split", default="train", help="whose rows (train)")
     _add_options(drop, ("lease_dir",))
-    return parser
 
 
 def _add_making(parser: argparse.ArgumentParser) -> None:
@@ -202,11 +200,7 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     _add_options(parser, MAKING_OPTIONS, required=())
 
 
-def _making(parsed: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(parsed, name) for name in ("split", "source", *MAKING_OPTIONS)}
-
-
-def _command(commands: Any, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
+def _command(commands: Commands, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, epilog=EXIT_CODES)
     parser.set_defaults(run=run)
     return parser
@@ -241,136 +235,3 @@ def _typed(parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
 
     typed.__name__ = getattr(parse, "__name__", "text")  # argparse names it when it refuses a value
     return typed
-
-
-def _options(parsed: argparse.Namespace) -> BuildOptions:
-    names = {f.name for f in dataclasses.fields(BuildOptions)}
-    return BuildOptions(**{name: value for name, value in vars(parsed).items() if name in names})
-
-
-def _build(parsed: argparse.Namespace) -> None:
-    from precompute.run.build import build_dataset
-    from precompute.run.progress import Progress
-    from precompute.sources.find import find
-    from precompute.storage.paths import as_path
-
-    options = _options(parsed)
-    with Progress(quiet=options.quiet) as progress:
-        result = build_dataset(find(parsed.source, options), as_path(parsed.output), options, progress)
-    if not options.quiet:
-        print(result.summary())
-
-
-def _regenerate(parsed: argparse.Namespace) -> None:
-    from precompute.run.change_rows import regenerate
-
-    result = regenerate(parsed.output, seed=parsed.seed, **_making(parsed))
-    if not parsed.quiet:
-        print(result.summary())
-
-
-def _follow(parsed: argparse.Namespace) -> None:
-    from precompute.run.follow import follow
-
-    followed = follow(
-        parsed.output,
-        keep=parsed.keep,
-        rows=parsed.rows,
-        rows_a_pass=parsed.rows_a_pass,
-        seed=parsed.seed,
-        **_making(parsed),
-    )
-    if not parsed.quiet:
-        print(followed.summary())
-
-
-def _drop(parsed: argparse.Namespace) -> None:
-    from precompute.dataset.rows import describe_numbers
-    from precompute.run.change_rows import drop
-    from precompute.text import format_bytes
-
-    dropped = drop(parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=parsed.lease_dir)
-    print(f"dropped rows {describe_numbers(dropped.rows)} of {parsed.split}: {format_bytes(dropped.num_bytes)}")
-    if dropped.kept_files:
-        print(f"  {dropped.kept_files} files stay until their readers have ended; the next command deletes them")
-
-
-def _preview(parsed: argparse.Namespace) -> None:
-    from precompute.look.preview import preview
-
-    path = preview(
-        parsed.source,
-        options=_options(parsed),
-        output=parsed.output,
-        num_sources=parsed.num_sources,
-        num_variants=parsed.num_variants,
-        split=parsed.split,
-        say=lambda note: print(f"note: {note}", file=sys.stderr),
-    )
-    print(path)
-
-
-def _mask_colors(parsed: argparse.Namespace) -> None:
-    from precompute.look.colors import write_colors
-
-    print(write_colors(parsed.source, parsed.output, _options(parsed), overwrite=parsed.overwrite))
-
-
-def _profile(parsed: argparse.Namespace) -> None:
-    from precompute.look.profile import profile, profile_json
-
-    found = profile(
-        parsed.source,
-        split=parsed.split,
-        num_sources=parsed.num_sources,
-        num_variants=parsed.num_variants,
-        say=lambda note: print(f"note: {note}", file=sys.stderr),
-        **{name: getattr(parsed, name) for name in [*PREVIEW_OPTIONS, *PROFILE_OPTIONS]},
-    )
-    print(found.report())
-    if parsed.json is not None:
-        try:
-            parsed.json.parent.mkdir(parents=True, exist_ok=True)
-            parsed.json.write_text(profile_json(found), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"json: {parsed.json} cannot be written: {error.strerror}.") from error
-
-
-def _inspect(parsed: argparse.Namespace) -> None:
-    from precompute.look.inspect import inspect
-    from precompute.look.report import report
-    from precompute.look.stored import draw_stored
-
-    print(report(inspect(parsed.output)))
-    if parsed.sheet is not None:
-        print(draw_stored(parsed.output, parsed.sheet))
-
-
-def _export(parsed: argparse.Namespace) -> None:
-    from precompute.exporting.export import export
-
-    exported = export(
-        parsed.dataset,
-        parsed.output,
-        split=parsed.split,
-        row=parsed.row,
-        format=parsed.format,
-        overwrite=parsed.overwrite,
-    )
-    print(exported.summary())
-
-
-def _dali_index(parsed: argparse.Namespace) -> None:
-    from precompute.exporting.dali import dali_index
-
-    print(dali_index(parsed.dataset, split=parsed.split, rows=parsed.rows).summary())
-
-
-def _verify(parsed: argparse.Namespace) -> None:
-    from precompute.verification import verify
-
-    found = verify(parsed.output, sources=parsed.sources, pipeline=parsed.pipeline, source=parsed.source)
-    for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
-    found.raise_for_problems()
-    print(found.summary())

@@ -11,21 +11,25 @@ from typing import Any
 
 from precompute.color_modes import COLOR_MODES, EXPECTED_SCALE, parse_scale
 from precompute.errors import UsageError
-from precompute.keypoints import checked_pairs, parse_flip_pairs, parse_pairs
-from precompute.mask_colors import read_mask_colors
+from precompute.option_values import (
+    BACKENDS,
+    check_backend,
+    check_choice,
+    check_number,
+    check_range,
+    check_seed,
+    check_timeout,
+    parse_bytes,
+    parse_class_copies,
+    parse_image_size,
+    parse_mask_map,
+    parse_names,
+)
+from precompute.targets.keypoints import checked_pairs, parse_flip_pairs, parse_pairs
+from precompute.targets.mask_colors import read_mask_colors
 
-__all__ = [
-    "MOST_COPIES",
-    "TABLE_OPTIONS",
-    "BuildOptions",
-    "check_seed",
-    "parse_bytes",
-    "parse_class_copies",
-    "parse_image_size",
-    "parse_mask_map",
-]
+__all__ = ["MOST_COPIES", "TABLE_OPTIONS", "BuildOptions"]
 
-BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
 MOST_COPIES = 10_000
 MASK_FILLS = ("ignore", "as-written")
 TARGETS = ("auto", "none", "boxes", "keypoints", "instances", "mask")
@@ -43,66 +47,24 @@ TABLE_OPTIONS = (
     "extra_columns",
 )
 ENCODINGS = ("jpeg", "png", "raw")
+RANGES: dict[str, tuple[int, int | None]] = {
+    "variants": (1, 9_999),
+    "quality": (1, 100),
+    "jobs": (1, None),
+    "limit": (1, None),
+    "max_source_size": (16, None),
+    "num_classes": (1, 65_536),
+    "ignore_class": (0, 65_535),
+    "mask_offset": (-65_535, 65_535),
+    "shard_size": (1024, None),
+    "runs": (1, None),
+    "epochs": (1, None),
+}
 
 
 def _option(default: Any, help: str, *, parse: Callable[[str], Any] | None = None, **cli: Any) -> Any:
     """Return a field whose metadata makes its argument on the command line."""
     return field(default=default, metadata={"help": help, "parse": parse, **cli})
-
-
-def parse_mask_map(text: str) -> dict[int, int]:
-    """Return {255: 1, 128: 2} of ``"255:1,128:2"``."""
-    pairs = [part.split(":") for part in text.split(",")]
-    if not all(len(pair) == 2 and all(number.strip().isdecimal() for number in pair) for pair in pairs):
-        raise UsageError(f"mask_map: expected ids as from:to, such as 255:1,128:2, got {text!r}.")
-    return {int(old): int(new) for old, new in pairs}
-
-
-def parse_class_copies(text: str) -> dict[str, int]:
-    """Return {"shoes": 3, "hats": 2} of ``"shoes=3,hats=2"``."""
-    pairs = [part.strip().rpartition("=") for part in text.split(",")]
-    if not all(name and number.isdecimal() for name, _, number in pairs):
-        raise UsageError(f"class_copies: expected names and numbers, such as shoes=3,hats=2, got {text!r}.")
-    return {name: int(number) for name, _, number in pairs}
-
-
-def parse_bytes(text: str) -> int:
-    """Return 67108864 of ``"64MiB"``; kB, MB, GB are powers of 1000."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?)(i?)B?", text.strip())
-    if not match:
-        raise UsageError(f"shard_size: expected bytes such as 64MiB or 200MB, got {text!r}.")
-    power = " KMG".index(match[2].upper() or " ")
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
-
-
-def parse_image_size(text: str | Sequence[str]) -> tuple[int, int]:
-    """Return (height, width) of one number or two."""
-    words = text.replace("x", " ").split() if isinstance(text, str) else list(text)
-    if len(words) not in (1, 2) or not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise UsageError(f"image_size: expected one number or height and width, got {text!r}.")
-    return int(words[0]), int(words[-1])
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-def _is_registered(backend: Any) -> bool:
-    """Tell whether joblib knows a backend, by somebody else, or one of its own that does not fork."""
-    from joblib.parallel import BACKENDS as REGISTERED  # here, so that --help is quick
-
-    return backend in REGISTERED and backend != "multiprocessing"
-
-
-def check_seed(seed: int) -> int:
-    """Return the seed if a record can hold it.
-
-    Raises:
-        UsageError: It is not an integer from 0 to 2**63 − 1.
-    """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UsageError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}.")
-    return seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +131,7 @@ class BuildOptions:
     mask_suffix: str = _option("", "end of every mask's stem, such as _L or _gtFine_labelTrainIds")
     split_in_key: bool = _option(False, "keep the split's folder in keys, where names repeat from split to split")
     class_names: list[str] | None = _option(
-        None, "classes in the order of their index, separated by commas; default: sorted by name", parse=_names
+        None, "classes in the order of their index, separated by commas; default: sorted by name", parse=parse_names
     )
     num_classes: int | None = _option(None, "classes of masks; default: by the largest id found", parse=int)
     mask_map: dict[int, int] = field(
@@ -214,7 +176,7 @@ class BuildOptions:
         None, "tables: column of the class, or of several labels; default: label, class, category …", metavar="NAME"
     )
     label_columns: list[str] | None = _option(
-        None, "tables: columns of 0 and 1, one for each label, separated by commas", parse=_names, metavar="NAMES"
+        None, "tables: columns of 0 and 1, one for each label, separated by commas", parse=parse_names, metavar="NAMES"
     )
     label_separator: str | None = _option(
         None, "tables: what stands between several labels in one cell, such as '|'", metavar="TEXT"
@@ -234,7 +196,7 @@ class BuildOptions:
     extra_columns: list[str] | None = _option(
         None,
         "tables: columns that travel along unchanged, numbers or texts, separated by commas",
-        parse=_names,
+        parse=parse_names,
         metavar="NAMES",
     )
     target: str = _option(
@@ -246,7 +208,10 @@ class BuildOptions:
         choices=TARGETS,
     )
     keypoint_names: list[str] | None = _option(
-        None, "keypoints from Python: their names in their order, separated by commas", parse=_names, metavar="NAMES"
+        None,
+        "keypoints from Python: their names in their order, separated by commas",
+        parse=parse_names,
+        metavar="NAMES",
     )
     skeleton: Any = _option(
         None,
@@ -316,16 +281,8 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        self._check_range("variants", 1, 9_999)
-        self._check_range("quality", 1, 100)
-        self._check_range("jobs", 1)
-        self._check_range("limit", 1)
-        self._check_range("max_source_size", 16)
-        self._check_range("num_classes", 1, 65_536)
-        self._check_range("ignore_class", 0, 65_535)
-        self._check_range("shard_size", 1024)
-        self._check_range("runs", 1)
-        self._check_range("epochs", 1)
+        for name, (low, high) in RANGES.items():
+            check_range(name, getattr(self, name), low, high)
         for name in ("runs", "epochs"):
             if getattr(self, name) is not None and not self.dry_run:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
@@ -335,24 +292,18 @@ class BuildOptions:
         for name in ("skeleton", "flip_pairs"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, checked_pairs(getattr(self, name), name))
-        self._check_backend()
+        check_backend(self.backend, self.address)
         self._check_choice("mask_fill", MASK_FILLS)
-        self._check_choice("target", TARGETS)
         self._check_choice("check", ("sizes", "full"))
-        self._check_number("min_visibility", 0, 1)
-        self._check_number("min_area", 0)
+        check_number("min_visibility", self.min_visibility, 0, 1)
+        check_number("min_area", self.min_area, 0)
         self.allowed_bad(100)
-        self._check_timeout()
+        check_timeout(self.task_timeout, self.backend)
         if self.image_size is not None:
             given: Any = self.image_size
             words = [str(number) for number in given] if isinstance(given, list | tuple) else str(given)
             object.__setattr__(self, "image_size", parse_image_size(words))
-        for name, number in self.class_copies.items():
-            if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_COPIES:
-                raise UsageError(f"class_copies: expected 1 to {MOST_COPIES:,} copies, got {name}={number!r}.")
-        if self.class_copies and self.balance:
-            raise UsageError("class_copies, balance: give one of them; --balance chooses the copies itself.")
-        self._check_range("mask_offset", -65_535, 65_535)
+        self._check_copies()
         self._read_colors()
         for old, new in self.mask_map.items():
             if not (0 <= old <= 65_535 and 0 <= new <= 65_535):
@@ -390,19 +341,15 @@ class BuildOptions:
             raise UsageError(f"build: unknown option {', '.join(unknown)}; expected: {', '.join(known)}.")
         return cls(**given)
 
-    def _check_range(self, name: str, low: int, high: int | None = None) -> None:
-        value = getattr(self, name)
-        if value is None:
-            return
-        if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
-            expected = f"an integer from {low} to {high}" if high is not None else f"an integer of {low} or more"
-            raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+    def _check_choice(self, name: str, choices: Sequence[str]) -> None:
+        check_choice(name, getattr(self, name), choices)
 
-    def _check_number(self, name: str, low: float, high: float = float("inf")) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
-            raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+    def _check_copies(self) -> None:
+        for name, number in self.class_copies.items():
+            if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_COPIES:
+                raise UsageError(f"class_copies: expected 1 to {MOST_COPIES:,} copies, got {name}={number!r}.")
+        if self.class_copies and self.balance:
+            raise UsageError("class_copies, balance: give one of them; --balance chooses the copies itself.")
 
     def _check_colors(self) -> None:
         self._check_choice("color_mode", COLOR_MODES)
@@ -426,37 +373,3 @@ class BuildOptions:
         object.__setattr__(self, "mask_colors", colors.ids)
         if colors.names is not None:
             object.__setattr__(self, "class_names", colors.names)
-
-    def _check_backend(self) -> None:
-        if self.backend not in BACKENDS and not _is_registered(self.backend):
-            raise UsageError(
-                f"backend: expected one of {', '.join(BACKENDS)}, or from Python a name that was registered with "
-                f"joblib.register_parallel_backend; got {self.backend!r}."
-            )
-        if self.backend == "dask" and self.address is None:
-            raise UsageError(
-                "address: backend dask needs that of the scheduler, as `dask scheduler` prints it, such as "
-                "tcp://10.0.0.1:8786."
-            )
-        if self.address is None:
-            return
-        if self.backend != "dask":
-            raise UsageError(f"address: is for backend dask; got backend {self.backend}.")
-        if not isinstance(self.address, str) or not re.fullmatch(r"(\w+://)?\S+:\d+/?", self.address):
-            raise UsageError(f"address: expected one such as tcp://10.0.0.1:8786, got {self.address!r}.")
-
-    def _check_timeout(self) -> None:
-        value = self.task_timeout
-        if value is None:
-            return
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise UsageError(f"task_timeout: expected seconds above 0, got {value!r}.")
-        if self.backend != "loky":
-            raise UsageError(
-                f"task_timeout: needs backend loky, whose workers are processes that can be ended; got {self.backend}."
-            )
-
-    def _check_choice(self, name: str, choices: Sequence[str]) -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            raise UsageError(f"{name}: expected one of {', '.join(choices)}, got {value!r}.")

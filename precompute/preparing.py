@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, UsageError
-from precompute.record.pipeline import Pipeline, Prepared
-from precompute.record.render import Decoded, RecordSpec, augment, decode_source
-from precompute.record.transforms import albumentations, leaves
+from precompute.record.decode import Decoded, decode_source
+from precompute.record.pipelines.pipeline import Pipeline, Prepared
+from precompute.record.pipelines.transforms import albumentations, leaves
+from precompute.record.render import augment
+from precompute.record.spec import RecordSpec
 from precompute.remake import prepare_like, rebuild_pipelines, stored_spec
-from precompute.sources.walk import walk
+from precompute.sources.folders.walk import walk
 from precompute.storage.paths import local_path
 
 __all__ = ["PreparedImage", "PreparedImages", "prepare_images"]

@@ -11,15 +11,18 @@ from precompute.color_modes import parse_scale
 from precompute.dataset.manifest import OBJECTS, Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
-from precompute.instances import Instances
-from precompute.plan.listing import Listing, boxes_of_entry, label_of, read_listing
+from precompute.plan.listing import Listing, boxes_of_entry, label_of
+from precompute.plan.listing_file import read_listing
 from precompute.plan.make import complete_pipelines
-from precompute.record.box_rules import BoxRules
-from precompute.record.mask_files import packed_colors
-from precompute.record.pipeline import Pipeline, Prepared, prepare, rebuild
-from precompute.record.pipeline_files import load_pipelines
-from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.record.decode import Decoded, decode_source
+from precompute.record.images.mask_files import packed_colors
+from precompute.record.pipelines.box_rules import BoxRules
+from precompute.record.pipelines.files import load_pipelines
+from precompute.record.pipelines.pipeline import Pipeline, Prepared, prepare, rebuild
+from precompute.record.render import render
+from precompute.record.spec import RecordSpec
 from precompute.storage.paths import as_path
+from precompute.targets.instances import Instances
 
 __all__ = ["Remaker", "prepare_like", "rebuild_pipelines", "remake_record", "stored_spec"]
 

@@ -31,8 +31,8 @@ from PIL import Image
 import precompute
 from precompute.plan import survey
 from precompute.run import build, grid, write
-from precompute.sources import layout
-from precompute.sources.walk import Folder, Tree
+from precompute.sources.folders import layout
+from precompute.sources.folders.walk import Folder, Tree
 
 NUM_CLASSES = 1000
 KINDS = ("class", "mask")

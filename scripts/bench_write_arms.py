@@ -90,8 +90,9 @@ def _floor_process(config: Config, counter: Any, ready: Any, told: Any) -> None:
     import cv2
     from bench_write_overhead import SPEC as spec  # noqa: N811
 
-    from precompute.record.pipeline import Pipeline, prepare
-    from precompute.record.render import decode_source, render
+    from precompute.record.decode import decode_source
+    from precompute.record.pipelines.pipeline import Pipeline, prepare
+    from precompute.record.render import render
 
     if config["allocator"]:
         keep_freed_memory()

@@ -15,8 +15,10 @@ import cv2
 from bench_write_data import MASK_MAP, PIPELINES, SIZE, pairs_of
 
 from precompute.dataset.paths import DatasetPaths
-from precompute.record.pipeline import Pipeline, prepare
-from precompute.record.render import RecordSpec, decode_source, render
+from precompute.record.decode import decode_source
+from precompute.record.pipelines.pipeline import Pipeline, prepare
+from precompute.record.render import render
+from precompute.record.spec import RecordSpec
 from precompute.run import task as tasks
 from precompute.run.allocator import keep_freed_memory
 from precompute.run.task import Job, Place, Task, run_task

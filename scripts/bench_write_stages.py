@@ -17,7 +17,8 @@ import albumentations as A
 from bench_write_arms import Config, build_options
 
 import precompute
-from precompute.record import pipeline, render
+from precompute.record import render
+from precompute.record.pipelines import pipeline
 from precompute.run import files, task, write
 
 __all__ = ["stages"]

@@ -192,9 +192,10 @@ def online_batches(study: Study, dataset: Path, manifest: Any, trial: int, batch
     import tensorflow as tf
 
     from precompute.dataset.paths import DatasetPaths
-    from precompute.plan.listing import read_listing
-    from precompute.record.pipeline import Pipeline
-    from precompute.record.render import augment, decode_source
+    from precompute.plan.listing_file import read_listing
+    from precompute.record.decode import decode_source
+    from precompute.record.pipelines.pipeline import Pipeline
+    from precompute.record.render import augment
     from precompute.remake import rebuild_pipelines, stored_spec
 
     spec = stored_spec(manifest)

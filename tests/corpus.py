@@ -26,11 +26,11 @@ from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest, read_row_file
 from precompute.plan.generation import GenerationPlan
 from precompute.plan.listed_sources import sources_of_listing, stored_splits
-from precompute.plan.listing import read_listing
+from precompute.plan.listing_file import read_listing
 from precompute.plan.places import shard_places
 from precompute.reading import choose_row
 from precompute.record.example import decode_example, encode_example
-from precompute.record.pixels import decode_image, decode_mask
+from precompute.record.images.pixels import decode_image, decode_mask
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import frame, read_records
 from precompute.remake import rebuild_pipelines, stored_spec

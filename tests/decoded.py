@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from precompute.record.render import Decoded, RecordSpec
+from precompute.record.decode import Decoded
+from precompute.record.spec import RecordSpec
 
 SPEC = RecordSpec(height=None, width=None, encoding="png", quality=95, kind="mask")
 

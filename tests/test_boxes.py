@@ -18,8 +18,8 @@ from precompute.errors import BadSourcesError, PipelineError, SettingsError, Sou
 from precompute.look import preview, stored
 from precompute.look.inspect import inspect
 from precompute.options import BuildOptions
-from precompute.record.box_features import BOX_KEY
 from precompute.record.example import decode_example
+from precompute.record.features.boxes import BOX_KEY
 from precompute.record.tfrecord import read_records
 
 
@@ -270,9 +270,10 @@ def test_boxes_need_boxes(tmp_path: Path) -> None:
 
 
 def test_an_image_of_another_size_is_a_bad_source(tmp_path: Path) -> None:
-    from precompute.boxes import Boxes
     from precompute.errors import RejectedSource
-    from precompute.record.render import RecordSpec, decode_source
+    from precompute.record.decode import decode_source
+    from precompute.record.spec import RecordSpec
+    from precompute.targets.boxes import Boxes
 
     save(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
     spec = RecordSpec(height=None, width=None, encoding="png", quality=95, kind="boxes")
@@ -328,7 +329,7 @@ def test_boxes_are_drawn(out: Path, drawn: tuple[Path, dict[str, Any]], tmp_path
     )
     from PIL import Image
 
-    from precompute.look.sheet import COLORS
+    from precompute.look.pictures import COLORS
 
     for picture in (sheet, path):
         pixels = np.asarray(Image.open(picture))
@@ -363,7 +364,7 @@ def test_equal_images_with_other_boxes_are_reported(tmp_path: Path) -> None:
 
 def test_a_listing_without_some_boxes_is_refused(out: Path, tmp_path: Path) -> None:
     from precompute.errors import DatasetError
-    from precompute.plan.listing import read_listing
+    from precompute.plan.listing_file import read_listing
 
     lines = (out / "data" / "g0001" / "sources-train.jsonl").read_text().splitlines()
     first = {name: value for name, value in json.loads(lines[0]).items() if not name.startswith("boxes")}

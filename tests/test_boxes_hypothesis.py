@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precompute.boxes import BoxColumn, Boxes
 from precompute.errors import SourceError
 from precompute.plan.listing import boxes_of_entry
-from precompute.record.box_features import box_features, decode_boxes
 from precompute.record.example import decode_example, encode_example
+from precompute.record.features.boxes import box_features, decode_boxes
 from precompute.sources.box_checks import check_boxes
+from precompute.targets.boxes import BoxColumn, Boxes
 
 NAMES = ["a", "b", "ü c"]
 SIZES = st.tuples(st.integers(1, 5_000), st.integers(1, 5_000))

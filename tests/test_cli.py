@@ -11,7 +11,8 @@ import pytest
 from drawn import draw_pairs
 
 from precompute.cli import main, make_parser
-from precompute.options import BuildOptions, parse_bytes, parse_image_size, parse_mask_map
+from precompute.option_values import parse_bytes, parse_image_size, parse_mask_map
+from precompute.options import BuildOptions
 
 PIPELINES = """
 import albumentations as A

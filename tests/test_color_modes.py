@@ -22,8 +22,8 @@ import precompute
 from precompute.color_modes import CHANNELS, Scale, parse_scale
 from precompute.errors import PipelineError, RejectedSource, UsageError
 from precompute.options import BuildOptions
-from precompute.record.deep import scaled
-from precompute.record.pixels import decode_image, decode_shrunk
+from precompute.record.images.deep import scaled
+from precompute.record.images.pixels import decode_image, decode_shrunk
 
 GREY = np.array([0.299, 0.587, 0.114])
 UNMOVED, FLIP = A.Compose([A.NoOp()]), A.Compose([A.HorizontalFlip(p=1)])

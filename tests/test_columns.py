@@ -17,7 +17,8 @@ from precompute.plan.blocks import order_places, place_order
 from precompute.plan.digests import Digests
 from precompute.plan.hashes import hash_all
 from precompute.plan.listed_sources import compare_listing, sources_of_listing, stored_splits
-from precompute.plan.listing import Listing, listing_lines, read_listing
+from precompute.plan.listing import Listing
+from precompute.plan.listing_file import listing_lines, read_listing
 from precompute.plan.make import source_ids
 from precompute.record.render import source_id
 from precompute.run.block import Block, SplitPlaces

@@ -17,9 +17,10 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import SettingsError, UsageError
 from precompute.look.inspect import inspect
 from precompute.look.report import report
-from precompute.options import BuildOptions, parse_class_copies
+from precompute.option_values import parse_class_copies
+from precompute.options import BuildOptions
 from precompute.plan.copies import give_copies
-from precompute.plan.listing import read_listing
+from precompute.plan.listing_file import read_listing
 from precompute.sources.source import Sources
 
 COPIES = {"hats": 2, "shoes": 3}

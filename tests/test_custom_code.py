@@ -20,10 +20,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precompute.record.description import describe, rebuild
-from precompute.record.pipeline import prepare
-from precompute.record.pipeline_files import load_pipelines
-from precompute.record.plain import Plain
+from precompute.record.pipelines.description import describe, rebuild
+from precompute.record.pipelines.files import load_pipelines
+from precompute.record.pipelines.pipeline import prepare
+from precompute.record.pipelines.plain import Plain
 
 CODE = """
 import albumentations as A
@@ -140,8 +140,8 @@ def test_the_same_under_any_hash_seed(tmp_path: Path) -> None:
     here = describe_file(path, CODE)
     program = """
 import json, sys
-from precompute.record.pipeline import prepare
-from precompute.record.pipeline_files import load_pipelines
+from precompute.record.pipelines.pipeline import prepare
+from precompute.record.pipelines.files import load_pipelines
 print(json.dumps(prepare(load_pipelines(sys.argv[1], None)["train"], "train").description))
 """
     for hash_seed in ("1", "2"):

@@ -17,8 +17,10 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from precompute.errors import RejectedSource
-from precompute.record.pixels import decode_image, decode_mask, encode_image, encode_mask
-from precompute.record.render import RecordSpec, decode_source
+from precompute.record.decode import decode_source
+from precompute.record.images.encoding import encode_image, encode_mask
+from precompute.record.images.pixels import decode_image, decode_mask
+from precompute.record.spec import RecordSpec
 
 # Encoding.
 

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precompute.dataset.json_files import canonical_json
-from precompute.record.description import describe, rebuild
-from precompute.record.pipeline import Pipeline
-from precompute.record.pipeline_files import PRESETS
-from precompute.record.transforms import leaves
+from precompute.record.pipelines.description import describe, rebuild
+from precompute.record.pipelines.files import PRESETS
+from precompute.record.pipelines.pipeline import Pipeline
+from precompute.record.pipelines.transforms import leaves
 
 SOURCE = some_sources(1, 48, 40)[0]
 ABSTRACT = ("BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D")

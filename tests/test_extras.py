@@ -22,7 +22,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.sources.find import find
-from precompute.sources.lists import from_iterable, from_lists
+from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 
 NUM = 8
@@ -319,7 +319,7 @@ VALUES = st.one_of(
 @given(values=VALUES, order=st.permutations(range(3)))
 def test_any_values_survive_columns_and_listing(values: list[Any], order: list[int], tmp_path: Path) -> None:
     from precompute.plan.listed_sources import compare_listing, sources_of_listing
-    from precompute.plan.listing import listing_lines, read_listing
+    from precompute.plan.listing_file import listing_lines, read_listing
 
     if not (tmp_path / "pics").exists():
         draw_colored(tmp_path, 3)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from precompute.errors import SourceError, UsageError
-from precompute.sources import walk as walk_module
-from precompute.sources.folders import find_sources
+from precompute.sources.folders import walk as walk_module
+from precompute.sources.folders.find import find_sources
 from precompute.sources.source import Sources
 
 

@@ -98,7 +98,7 @@ def test_load_needs_neither_albumentations_nor_opencv(tmp_path: Path) -> None:
 
 def test_a_module_that_is_kept_away_is_missed() -> None:
     with pytest.raises(AssertionError, match=r"import of (cv2|albumentations) halted"):
-        loaded_by(LOAD_WITHOUT.replace("import precompute", "import precompute.record.pipeline"), "nowhere")
+        loaded_by(LOAD_WITHOUT.replace("import precompute", "import precompute.record.pipelines.pipeline"), "nowhere")
 
 
 TRAIN_WITHOUT = """
@@ -189,35 +189,34 @@ PROJECT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "errors": "",
     "color_modes": "errors",
+    "targets": "errors",
     "text": "",
     "interruption": "",
-    "boxes": "",
-    "keypoints": "errors",
-    "instances": "boxes",
-    "rle": "errors",
     # Files of object stores, beside those of local disks.
     "storage": "errors",
-    "dataset": "errors keypoints storage",
+    "dataset": "errors storage targets",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
-    "loading": "dataset errors keypoints storage",
+    "loading": "dataset errors storage targets",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
-    "mask_colors": "errors",
-    "record": "boxes color_modes dataset errors instances keypoints mask_colors rle storage text",
-    "options": "color_modes errors keypoints mask_colors",
-    "sources": "boxes dataset errors instances keypoints options rle storage text",
-    "plan": "boxes color_modes dataset errors instances keypoints options record sources storage text",
+    "record": "color_modes dataset errors storage targets text",
+    "option_values": "errors",
+    "options": "color_modes errors option_values targets",
+    "sources": "dataset errors options storage targets text",
+    "plan": "color_modes dataset errors options record sources storage targets text",
     "reading": "dataset errors record storage",
-    "remake": "color_modes dataset errors instances plan record storage",
-    "run": "boxes dataset errors instances interruption options plan reading record remake sources storage text tfds",
+    "remake": "color_modes dataset errors plan record storage targets",
+    "run": "dataset errors interruption option_values options plan reading record remake sources "
+    "storage targets text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources storage",
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading storage text",
-    "look": "dataset errors instances keypoints mask_colors options plan reading record run sources storage text",
+    "look": "dataset errors options plan reading record run sources storage targets text",
     "exporting": "dataset errors reading record run storage text",
-    "cli": "dataset errors exporting interruption look options run sources storage text verification",
+    "commands": "dataset errors exporting look options run sources storage text verification",
+    "cli": "commands errors interruption options",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
@@ -233,7 +232,7 @@ OWNERS = {
     "cv2": {"precompute.record", "precompute.run", "precompute.checks"},
     "matplotlib": {"train"},
     "distributed": {"precompute.run"},
-    "pycocotools": {"precompute.rle", "train"},
+    "pycocotools": {"precompute.targets", "train"},
     "fsspec": {"precompute.storage"},
     "pyarrow": {"precompute.sources"},
 }

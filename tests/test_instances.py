@@ -47,13 +47,13 @@ from precompute.errors import (
 )
 from precompute.look import preview
 from precompute.look.inspect import inspect
+from precompute.look.pictures import COLORS
 from precompute.look.report import report
-from precompute.look.sheet import COLORS
 from precompute.look.stored import draw_stored
 from precompute.options import BuildOptions
-from precompute.plan.listing import read_listing
+from precompute.plan.listing_file import read_listing
 from precompute.record.example import decode_example
-from precompute.record.instance_masks import shrink_mask
+from precompute.record.images.instance_masks import shrink_mask
 from precompute.record.tfrecord import read_records
 from precompute.sources.find import find
 

@@ -13,16 +13,16 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
 from precompute.errors import DatasetError
-from precompute.instances import Instances
 from precompute.plan.listing import box_fields, boxes_of_entry
-from precompute.record.box_rules import BoxRules
 from precompute.record.example import decode_example, encode_example
-from precompute.record.instance_features import instance_features
-from precompute.record.instance_masks import _Layers, merge_instances, with_boxes
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.features.instances import instance_features
+from precompute.record.images.instance_masks import _Layers, merge_instances, with_boxes
+from precompute.record.pipelines.box_rules import BoxRules
+from precompute.record.pipelines.pipeline import Pipeline, prepare
 from precompute.record.stored_masks import box_around, decode_masks
-from precompute.rle import area_of, box_of, code_of_counts, code_of_polygons, decode_code
 from precompute.sources.instance_column import InstanceColumn
+from precompute.targets.instances import Instances
+from precompute.targets.rle import area_of, box_of, code_of_counts, code_of_polygons, decode_code
 
 SIZE = (13, 17)
 

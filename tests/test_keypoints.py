@@ -25,14 +25,14 @@ from pointed import (
 )
 
 import precompute
-from precompute.boxes import Boxes
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PipelineError, SettingsError, SourceError, UsageError
-from precompute.keypoints import Skeleton, make_skeleton, sided_pairs
-from precompute.record.box_rules import BoxRules
 from precompute.record.example import decode_example
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipelines.box_rules import BoxRules
+from precompute.record.pipelines.pipeline import Pipeline, prepare
 from precompute.record.tfrecord import read_records
+from precompute.targets.boxes import Boxes
+from precompute.targets.keypoints import Skeleton, make_skeleton, sided_pairs
 
 POINTS = BoxRules(points=True)
 
@@ -429,7 +429,7 @@ def test_listing_is_plain_json(out: Path, drawn: tuple[Path, dict[str, Any]]) ->
 
 
 def test_listings_that_no_build_writes(out: Path, tmp_path: Path) -> None:
-    from precompute.plan.listing import read_listing
+    from precompute.plan.listing_file import read_listing
 
     lines = (out / "data" / "g0001" / "sources-train.jsonl").read_text().splitlines()
     at = next(i for i, line in enumerate(lines) if json.loads(line)["boxes"])
@@ -457,7 +457,7 @@ def test_listings_that_no_build_writes(out: Path, tmp_path: Path) -> None:
     ],
 )
 def test_records_that_no_build_writes(out: Path, name: str, values: list[Any], message: str) -> None:
-    from precompute.record.point_features import decode_points
+    from precompute.record.features.points import decode_points
 
     records = (decode_example(r) for shard in (out / "data").rglob("*.tfrecord-*") for r in read_records(shard))
     features = next(f for f in records if len(f["image/object/class/label"]) == 1)

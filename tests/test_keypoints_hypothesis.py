@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from precompute.boxes import Boxes
-from precompute.record.box_rules import BoxRules
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipelines.box_rules import BoxRules
+from precompute.record.pipelines.pipeline import Pipeline, prepare
+from precompute.targets.boxes import Boxes
 
 HEIGHT, WIDTH = 23, 37
 # What each element of the dihedral group does to x, y by edges; whether it mirrors.

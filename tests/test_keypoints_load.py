@@ -121,9 +121,9 @@ def test_fresh_mirroring_exchanges_left_and_right(tmp_path: Path) -> None:
 
 
 def test_a_shift_out_of_the_image_and_a_mirrored_pair() -> None:
-    from precompute.keypoints import Skeleton
     from precompute.loading.fresh import Moves
     from precompute.loading.keypoints import move_points
+    from precompute.targets.keypoints import Skeleton
 
     moves = Moves(
         mirror_x=tf.constant([True]),

@@ -14,10 +14,10 @@ from test_lists import make
 
 from precompute.errors import DatasetError, SourceError, UsageError
 from precompute.plan.listed_sources import compare_listing, sources_of_listing
-from precompute.plan.listing import listing_lines, read_listing
+from precompute.plan.listing_file import listing_lines, read_listing
 from precompute.plan.splits import assign_splits
 from precompute.plan.strata import SMALLEST, label_strata
-from precompute.sources.lists import from_iterable, from_lists
+from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from precompute.errors import SourceError, UsageError
 from precompute.sources.checks import key_problem
-from precompute.sources.lists import from_iterable, from_lists
+from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.source import Source
 
 

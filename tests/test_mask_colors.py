@@ -18,10 +18,10 @@ import precompute
 from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BadSourcesError, RejectedSource, SourceError, UsageError
-from precompute.mask_colors import MaskColors, read_mask_colors
 from precompute.options import BuildOptions
-from precompute.record.mask_files import UnlistedColors, changed_ids, ids_of_colors, packed_colors
-from precompute.record.pixels import decode_colors
+from precompute.record.images.mask_files import UnlistedColors, changed_ids, ids_of_colors, packed_colors
+from precompute.record.images.pixels import decode_colors
+from precompute.targets.mask_colors import MaskColors, read_mask_colors
 
 COLORS = np.array([[60, 16, 152], [132, 41, 246], [110, 193, 228]], np.uint8)
 NAMED = {"#3c1098": "building", "#8429f6": "land", "#6ec1e4": "road"}

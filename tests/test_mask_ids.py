@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PipelineError, SettingsError
-from precompute.record.mask_ids import AllowedIds, UnknownIds, blending_transforms, mask_fills
-from precompute.record.pipeline import Pipeline, prepare, rebuild
-from precompute.record.pipeline_files import PRESETS, load_pipelines
-from precompute.record.render import Decoded, RecordSpec, augment
+from precompute.record.decode import Decoded
+from precompute.record.images.mask_ids import AllowedIds, UnknownIds, blending_transforms, mask_fills
+from precompute.record.pipelines.files import PRESETS, load_pipelines
+from precompute.record.pipelines.pipeline import Pipeline, prepare, rebuild
+from precompute.record.render import augment
+from precompute.record.spec import RecordSpec
 from precompute.verification import verify
 
 IDS = st.sets(st.one_of(st.integers(0, 8), st.integers(250, 260), st.integers(0, 65_535)), min_size=1, max_size=6)

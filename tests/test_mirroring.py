@@ -16,8 +16,8 @@ from golden_data import GOLDEN
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, SettingsError
-from precompute.record.mirroring import mirrorings
-from precompute.record.pipeline import prepare
+from precompute.record.pipelines.mirroring import mirrorings
+from precompute.record.pipelines.pipeline import prepare
 
 
 class OwnFlip(A.HorizontalFlip):

@@ -15,7 +15,7 @@ from PIL import Image
 
 import precompute
 from precompute.errors import RejectedSource
-from precompute.record.pixels import decode_image, decode_mask
+from precompute.record.images.pixels import decode_image, decode_mask
 
 TABLE = Path(precompute.__file__).parent / "IMAGE_FILES.md"
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -11,7 +11,7 @@ import pytest
 from decoded import some_sources
 
 from precompute.errors import PipelineError
-from precompute.record.pipeline import Pipeline, prepare, resize
+from precompute.record.pipelines.pipeline import Pipeline, prepare, resize
 
 IMAGE = some_sources(1)[0].image
 MASK = some_sources(1)[0].mask

@@ -17,9 +17,9 @@ from drawn import SIZE, draw_pairs, options, save
 
 import precompute
 from precompute.errors import PipelineError
-from precompute.record.pipeline import Pipeline, prepare
-from precompute.record.pipeline_files import PRESETS, load_pipelines
-from precompute.record.probe import probe
+from precompute.record.pipelines.files import PRESETS, load_pipelines
+from precompute.record.pipelines.pipeline import Pipeline, prepare
+from precompute.record.pipelines.probe import probe
 
 
 def write(path: Path, text: str) -> Path:

@@ -15,7 +15,7 @@ from decoded import random_pixels, saved, smooth
 from PIL import Image
 
 from precompute.errors import RejectedSource
-from precompute.record.pixels import decode_image, decode_mask
+from precompute.record.images.pixels import decode_image, decode_mask
 
 EXIF_ORIENTATION = 274
 UPRIGHT: dict[int, Callable[[Any], Any]] = {  # stored pixels → upright ones. Source: EXIF 2.32, Orientation

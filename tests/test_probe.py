@@ -14,8 +14,8 @@ from decoded import SPEC, some_sources
 
 from precompute.errors import PipelineError
 from precompute.plan.survey import Sample, survey
-from precompute.record.pipeline import prepare
-from precompute.record.probe import probe
+from precompute.record.pipelines.pipeline import prepare
+from precompute.record.pipelines.probe import probe
 
 own_generator = np.random.default_rng(0)
 hidden = A.Compose([A.HorizontalFlip(p=0.5), A.RandomBrightnessContrast(p=1)])

@@ -21,8 +21,8 @@ from precompute.look import profile as profiling
 from precompute.look.profile import Profile, profile
 from precompute.look.stopwatch import Stopwatch
 from precompute.record import render as rendering
-from precompute.record.alternatives import sizing_first, with_arguments
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.record.pipelines.alternatives import sizing_first, with_arguments
+from precompute.record.pipelines.pipeline import Pipeline, prepare
 from precompute.record.tfrecord import read_records
 from precompute.run.files import ShardWriter
 

@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precompute.errors import UsageError
-from precompute.options import check_seed
-from precompute.record.pipeline import Pipeline, prepare
+from precompute.option_values import check_seed
+from precompute.record.pipelines.pipeline import Pipeline, prepare
 from precompute.record.seeding import Draws, digest
 
 IMAGE = some_sources(1)[0].image

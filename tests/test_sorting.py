@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precompute.sources import found_files
-from precompute.sources.layout import Part
-from precompute.sources.sorting import add_sorted
+from precompute.sources.folders import found_files
+from precompute.sources.folders.layout import Part
+from precompute.sources.folders.sorting import add_sorted
+from precompute.sources.folders.walk import Files
 from precompute.sources.texts import Texts
-from precompute.sources.walk import Files
 
 LETTERS = st.characters(exclude_characters="\0/", codec=None)  # halves of pairs too, as in names that are no text
 STEMS = st.text(LETTERS, min_size=1, max_size=8)

@@ -19,9 +19,10 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, SettingsError, UsageError
 from precompute.look.preview import preview
 from precompute.options import BuildOptions
-from precompute.record.pixels import decode_image, decode_shrunk
-from precompute.record.render import RecordSpec, decode_source
-from precompute.record.shrinking import shrink_mask, shrunk_size
+from precompute.record.decode import decode_source
+from precompute.record.images.pixels import decode_image, decode_shrunk
+from precompute.record.images.shrinking import shrink_mask, shrunk_size
+from precompute.record.spec import RecordSpec
 
 SPEC = RecordSpec(height=None, width=None, encoding="png", quality=95, kind="mask")
 

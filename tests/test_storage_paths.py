@@ -14,7 +14,7 @@ from fsspec.registry import _registry
 
 import precompute
 from precompute.errors import StorageError, UsageError
-from precompute.sources.walk import walk
+from precompute.sources.folders.walk import walk
 from precompute.storage import store as stores
 from precompute.storage.paths import absolute, as_path, common_folder, is_remote, is_url, local_path
 from precompute.storage.remote_path import RemotePath

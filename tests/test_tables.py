@@ -16,7 +16,7 @@ from precompute.errors import SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.sources.find import find
 from precompute.sources.source import Sources
-from precompute.sources.table_files import read_table
+from precompute.sources.tables.files import read_table
 
 KINDS = (".csv", ".tsv", ".jsonl", ".parquet")
 

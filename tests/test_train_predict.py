@@ -16,7 +16,7 @@ from PIL import Image
 
 import precompute
 from precompute.errors import PipelineError, UsageError
-from precompute.record.pixels import decode_mask
+from precompute.record.images.pixels import decode_mask
 from train.cli import main
 from train.predict import predict
 from train.use_options import PredictOptions

@@ -16,9 +16,9 @@ from drawn import draw_pairs, options, save, shard_hashes
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PipelineError
-from precompute.plan.listing import read_listing
+from precompute.plan.listing_file import read_listing
 from precompute.record.example import decode_example, encode_example
-from precompute.record.pipeline_files import load_pipelines
+from precompute.record.pipelines.files import load_pipelines
 from precompute.record.stored import decode_record
 from precompute.record.tfrecord import read_records
 from precompute.remake import rebuild_pipelines

@@ -12,7 +12,8 @@ from precompute.checks.problem import Problem
 from precompute.dataset.manifest import Manifest, Row, RowFile, Split, read_row_file
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
-from precompute.plan.listing import Listing, read_listing
+from precompute.plan.listing import Listing
+from precompute.plan.listing_file import read_listing
 from precompute.plan.places import shard_places
 from precompute.plan.settings import fingerprint
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from precompute.dataset.manifest import OBJECTS, BoxCounts, Manifest, Row, Shard
 from precompute.errors import DatasetError
-from precompute.record.box_features import count_boxes
+from precompute.record.features.boxes import count_boxes
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
 from precompute.storage.transfer import local_copy

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from precompute.dataset.json_files import parse_json
 from precompute.dataset.paths import MAX_ROW
 from precompute.errors import DatasetError
-from precompute.keypoints import is_skeleton
+from precompute.targets.keypoints import is_skeleton
 
 if TYPE_CHECKING:
     from precompute.dataset.manifest import Manifest, Split

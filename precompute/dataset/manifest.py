@@ -14,8 +14,8 @@ from precompute.dataset.json_files import decode_json, dump, parse_json, read_js
 from precompute.dataset.limits import check_limits
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
-from precompute.keypoints import Skeleton
 from precompute.storage.paths import as_path
+from precompute.targets.keypoints import Skeleton
 
 __all__ = [
     "OBJECTS",

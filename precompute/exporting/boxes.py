@@ -4,7 +4,7 @@ A format is a class: `export` makes the files of one record, `finish` those abou
 format has no place for. A new one needs its line in BOX_FORMATS.
 
 Source: https://cocodataset.org/#format-data, https://docs.ultralytics.com/datasets/detect, and for VOC the files of
-labelImg, which count edges as this package does (see precompute.sources.voc).
+labelImg, which count edges as this package does (see precompute.sources.annotations.voc).
 """
 
 from __future__ import annotations

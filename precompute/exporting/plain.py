@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from precompute.exporting.names import Names, safe_name, safe_path
-from precompute.record.pixels import encode_image, encode_mask
+from precompute.record.images.encoding import encode_image, encode_mask
 
 __all__ = ["FORMATS", "SEPARATOR", "TABLE", "Example", "Export", "Layout", "copy_suffix", "image_file", "line_of"]
 

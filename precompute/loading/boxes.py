@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import OBJECTS, Manifest
 from precompute.errors import UsageError
-from precompute.keypoints import Skeleton
 from precompute.loading.instances import MASK_KEY, boxes_around, mask_parser, move_masks
 from precompute.loading.keypoints import POINT_PARTS, move_points, parse_points, point_spec
+from precompute.targets.keypoints import Skeleton
 
 __all__ = ["BoxFormat", "box_parser", "box_weigher", "choose_box_format", "hand_out", "move_boxes"]
 

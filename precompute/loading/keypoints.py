@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from precompute.keypoints import Skeleton
+from precompute.targets.keypoints import Skeleton
 
 __all__ = ["POINT_PARTS", "move_points", "parse_points", "point_spec"]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,10 @@ try:
 except ImportError as error:
     raise ImportError("precompute.load needs TensorFlow and Keras: pip install 'augment-once[train]'") from error
 
-from precompute.dataset.guards import check_leaks, check_shards
-from precompute.dataset.leases import Lease, hold_rows
-from precompute.dataset.manifest import Manifest, Row, Split, read_row_file
-from precompute.dataset.rows import EXPECTED, Reading, select_rows
-from precompute.dataset.shard_cache import ShardCache, open_cache
-from precompute.errors import DatasetError, UsageError
+from precompute.dataset.rows import EXPECTED, Reading
+from precompute.dataset.shard_cache import open_cache
+from precompute.errors import UsageError
 from precompute.loading.boxes import choose_box_format
-from precompute.loading.caching import CachePlan, plan_cache
 from precompute.loading.decoding import batch_parser
 from precompute.loading.epochs import EpochCounter, EpochRow
 from precompute.loading.extras import choose_extras
@@ -32,14 +27,13 @@ from precompute.loading.fetching import fetching
 from precompute.loading.finishing import batch_finisher
 from precompute.loading.freed_memory import teach_allocator
 from precompute.loading.memory import HeldRows
+from precompute.loading.opening import open_split
 from precompute.loading.order import RecordOrder
-from precompute.loading.parts import share_out
-from precompute.loading.row_files import FixedRows, FollowedRows, RowFiles
-from precompute.storage.paths import as_path, is_remote
+from precompute.loading.parts import Part, share_out
+from precompute.loading.row_files import FixedRows, RowFiles
+from precompute.storage.paths import as_path
 
 __all__ = ["EpochRow", "load"]
-
-CHECKS = ("sizes", "full", "none")
 
 
 def load(
@@ -151,7 +145,7 @@ def load(
     clean_from = None if clean_from is None else _integer("clean_from", clean_from, 0)
     max_boxes = None if max_boxes is None else _integer("max_boxes", max_boxes, 1)
     _check_together(rows, cache=cache, clean_from=clean_from, readings=readings)
-    opened = _open(as_path(path).absolute(), split, rows, check=check, allow_leak=allow_leak, lease_dir=lease_dir)
+    opened = open_split(as_path(path).absolute(), split, rows, check=check, allow_leak=allow_leak, lease_dir=lease_dir)
     manifest, num_rows = opened.manifest, len(opened.rows) if rows == "all" else 1
     part = share_out(opened.block_sizes, batch_size, input_context)
     num_batches = part.num_batches(num_rows, drop_remainder=drop_remainder)
@@ -196,7 +190,30 @@ def load(
         extra=wanted,
     )
 
-    rows_left_out, of_next = divmod(first * part.batch_size, part.row_size)
+    read_epoch = _epochs(
+        order, held, part, num_rows=num_rows, batches=range(first, num_batches), drop_remainder=drop_remainder
+    )
+    teach_allocator()
+    counter = EpochCounter(files, opened.lease, plan, held)
+    dataset = (
+        counter.numbers()
+        .flat_map(read_epoch)
+        .map(
+            lambda epoch, batch, records: finish(epoch, batch, *parse(*records)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .apply(tf.data.experimental.assert_cardinality(num_batches - first))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    return counter.attach(dataset)
+
+
+def _epochs(
+    order: Any, held: HeldRows | None, part: Part, *, num_rows: int, batches: range, drop_remainder: bool
+) -> Callable[[Any], Any]:
+    """Return epoch → dataset of these of its batches: (epoch, number of the batch, what is to be decoded)."""
+    rows_left_out, of_next = divmod(batches.start * part.batch_size, part.row_size)
 
     def records_of(epoch: Any) -> Any:
         """Return the epoch's records, encoded, or their positions in rows that are held."""
@@ -214,96 +231,11 @@ def load(
             records = tf.data.Dataset.from_tensor_slices(positions)
         else:
             records, values = records_of(epoch), []
-        batches = records.batch(part.batch_size, drop_remainder=drop_remainder or part.is_shared)
-        numbered = batches.take(num_batches - first).enumerate(first)
+        batched = records.batch(part.batch_size, drop_remainder=drop_remainder or part.is_shared)
+        numbered = batched.take(len(batches)).enumerate(batches.start)
         return numbered.map(lambda batch, records: (epoch, batch, (records, *values)))
 
-    teach_allocator()
-    counter = EpochCounter(files, opened.lease, plan, held)
-    dataset = (
-        counter.numbers()
-        .flat_map(read_epoch)
-        .map(
-            lambda epoch, batch, records: finish(epoch, batch, *parse(*records)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        .apply(tf.data.experimental.assert_cardinality(num_batches - first))
-        .prefetch(tf.data.AUTOTUNE)
-    )
-    return counter.attach(dataset)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Opened:
-    """A split that was looked at, and whose rows are held."""
-
-    root: Path
-    manifest: Manifest
-    split: str
-    rows: list[Row]
-    lease: Lease
-    block_sizes: list[int]
-
-    @property
-    def mean_bytes(self) -> int:
-        return max(1, self.rows[0].num_bytes // max(1, self.rows[0].num_records))
-
-    def plan_cache(self, cache: bool | str, clean_from: int | None, *, reads_part: bool) -> CachePlan:
-        originals = [] if clean_from is None else [row for row in self.manifest.splits[self.split].rows if row.original]
-        return plan_cache(cache, self.manifest, [*self.rows, *originals], reads_part=reads_part)
-
-    def follow(
-        self, readings: Sequence[Reading], clean_from: int | None, check: str, cache: ShardCache | None
-    ) -> FollowedRows:
-        return FollowedRows(
-            self.root,
-            self.manifest,
-            self.split,
-            self.lease,
-            readings=readings,
-            clean_from=clean_from,
-            check=check,
-            cache=cache,
-        )
-
-
-def _open(
-    root: Path, split: str, rows: str | Sequence[int], *, check: str, allow_leak: bool, lease_dir: str | Path | None
-) -> _Opened:
-    """Open a split: choose rows, hold them, look at their files."""
-    if check not in CHECKS:
-        raise UsageError(f"check: expected one of {', '.join(CHECKS)}, got {check!r}.")
-
-    def choose(manifest: Manifest) -> list[Row]:
-        return select_rows(_grid(manifest, root, split), rows, name=split)
-
-    manifest, lease = hold_rows(
-        root,
-        lambda m: [(m.generation, split, row.row) for row in choose(m)],
-        lease_dir=lease_dir,
-    )
-    chosen = choose(manifest)
-    try:
-        if not allow_leak:
-            check_leaks(root, manifest, split)
-        if check != "none":
-            # Of shards in a store their copies are compared, which are what is read.
-            check_shards(root, manifest, split, chosen, full=check == "full" and not is_remote(root))
-        block_sizes = [shard.num_records for shard in read_row_file(root, manifest, split, chosen[0]).shards]
-    except DatasetError:
-        lease.close()
-        raise
-    return _Opened(root=root, manifest=manifest, split=split, rows=chosen, lease=lease, block_sizes=block_sizes)
-
-
-def _grid(manifest: Manifest, root: Path, split: str) -> Split:
-    if split not in manifest.splits:
-        raise UsageError(f"split: {root} has {', '.join(manifest.splits)}; got {split!r}.")
-    grid = manifest.splits[split]
-    if not grid.rows:
-        raise DatasetError(f"{root}: {split} lists no rows; add some with `precompute build`.")
-    return grid
+    return read_epoch
 
 
 def _integer(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:

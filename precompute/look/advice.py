@@ -11,8 +11,8 @@ from precompute.look.stages import Profile, Stage
 from precompute.look.studio import Studio
 from precompute.plan.measure import measure
 from precompute.plan.source_size import saving_of_size
-from precompute.record.alternatives import sizing_first, with_arguments
-from precompute.record.render import RecordSpec
+from precompute.record.pipelines.alternatives import sizing_first, with_arguments
+from precompute.record.spec import RecordSpec
 
 __all__ = ["advise"]
 

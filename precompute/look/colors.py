@@ -6,12 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 from precompute.errors import BadSourcesError, RejectedSource, SourceError, UsageError, first_few
-from precompute.mask_colors import FoundColor, write_mask_colors
 from precompute.options import BuildOptions
-from precompute.record.mask_files import count_colors, unpacked_color
-from precompute.record.pixels import decode_colors
+from precompute.record.images.mask_files import count_colors, unpacked_color
+from precompute.record.images.pixels import decode_colors
 from precompute.sources.find import find, limit_sources
 from precompute.storage.paths import local_path
+from precompute.targets.mask_colors import FoundColor, write_mask_colors
 from precompute.text import format_count
 
 __all__ = ["find_colors", "write_colors"]

@@ -12,7 +12,8 @@ import numpy as np
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
-from precompute.plan.listing import Listing, read_listing
+from precompute.plan.listing import Listing
+from precompute.plan.listing_file import read_listing
 from precompute.plan.settings import pixel_versions
 from precompute.storage.paths import as_path
 

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
-from precompute.instances import Instances
 from precompute.look.objects import object_numbers
 from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
 from precompute.plan.places import spread
-from precompute.record.render import Decoded, decode_source, render
+from precompute.record.decode import Decoded, decode_source
+from precompute.record.render import render
 from precompute.record.stored import decode_record
 from precompute.sources.find import find
 from precompute.sources.source import Source
 from precompute.storage.paths import local_path
+from precompute.targets.instances import Instances
 from precompute.text import format_count, format_label
 
 __all__ = ["preview", "preview_sheet"]

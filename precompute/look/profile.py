@@ -24,9 +24,10 @@ from precompute.options import BuildOptions
 from precompute.plan.measure import cpu_clock
 from precompute.plan.settings import pixel_versions
 from precompute.plan.survey import decode_one, sample_of
+from precompute.record import decode as decoding
 from precompute.record import render as rendering
-from precompute.record.pipeline import Pipeline
-from precompute.record.render import Decoded
+from precompute.record.decode import Decoded
+from precompute.record.pipelines.pipeline import Pipeline
 from precompute.record.seeding import Draws
 from precompute.record.tfrecord import record_footer, record_header
 from precompute.record.threads import one_opencv_thread
@@ -47,10 +48,10 @@ COMPOSE, CHECK = ("pipeline", "compositions"), ("pipeline", "check size, ids")
 ENCODE_IMAGE, ENCODE_MASK, EXAMPLE = ("record", "encode image"), ("record", "encode mask"), ("record", "Example")
 CHECKSUMS, WRITE = ("shard", "CRC, sha256"), ("shard", "write")
 WATCHED: tuple[tuple[Any, str, Hashable], ...] = (
-    (rendering, "_read", READ),
-    (rendering, "decode_shrunk", DECODE_IMAGE),
-    (rendering, "decode_mask", DECODE_MASK),
-    (rendering, "shrink_mask", SHRINK_MASK),
+    (decoding, "_read", READ),
+    (decoding, "decode_shrunk", DECODE_IMAGE),
+    (decoding, "decode_mask", DECODE_MASK),
+    (decoding, "shrink_mask", SHRINK_MASK),
     (Draws, "set", SEED),
     (Pipeline, "_set_global_generators", SEED_GLOBAL),
     (Pipeline, "apply", COMPOSE),

@@ -8,8 +8,8 @@ from typing import Any
 from precompute.dataset.manifest import OBJECTS, SPLITS, BoxCounts
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
-from precompute.keypoints import Skeleton
 from precompute.look.inspect import Inspection, RowGroup, SplitInspection
+from precompute.targets.keypoints import Skeleton
 from precompute.text import format_bytes, format_count
 
 __all__ = ["describe_pipeline", "report"]

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from precompute.keypoints import HIDDEN, Skeleton
+from precompute.targets.keypoints import HIDDEN, Skeleton
 
 __all__ = ["draw_skeletons"]
 

@@ -12,7 +12,8 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
 from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
-from precompute.plan.listing import Listing, read_listing
+from precompute.plan.listing import Listing
+from precompute.plan.listing_file import read_listing
 from precompute.plan.places import shard_places, spread
 from precompute.reading import choose_row
 from precompute.record.stored import decode_record

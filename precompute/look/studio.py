@@ -9,9 +9,9 @@ from precompute.errors import UsageError
 from precompute.options import BuildOptions
 from precompute.plan.make import complete_pipelines, make_plan, make_spec, prepare_pipelines
 from precompute.plan.splits import assign_splits
-from precompute.record.pipeline import Pipeline, Prepared
-from precompute.record.point_rules import mirroring_warnings
-from precompute.record.render import RecordSpec
+from precompute.record.pipelines.pipeline import Pipeline, Prepared
+from precompute.record.pipelines.point_rules import mirroring_warnings
+from precompute.record.spec import RecordSpec
 from precompute.sources.find import limit_sources
 from precompute.sources.source import Sources
 

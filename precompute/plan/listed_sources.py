@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from precompute.boxes import BoxColumn
-from precompute.keypoints import Skeleton
-from precompute.plan.listing import HASHES, Entry, Listing, box_fields
+from precompute.plan.entry_checks import HASHES, Entry
+from precompute.plan.listing import Listing, box_fields
 from precompute.sources.extras import Extras, column_of_values
 from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
 from precompute.storage.paths import as_path
+from precompute.targets.boxes import BoxColumn
+from precompute.targets.keypoints import Skeleton
 
 __all__ = ["compare_listing", "sources_of_listing", "stored_splits"]
 

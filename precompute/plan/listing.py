@@ -1,42 +1,22 @@
-"""The list of a split's sources, as JSON lines: what a generation was made from."""
+"""The sources of a split that a generation was made from, held as columns."""
 
 from __future__ import annotations
 
-import json
-import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, pairwise, repeat
-from json.encoder import encode_basestring
-from pathlib import Path
-from typing import IO, Any
+from itertools import repeat
+from typing import Any
 
-from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import Label
-from precompute.errors import DatasetError
-from precompute.instances import Instances
-from precompute.options import MOST_COPIES
 from precompute.plan.digests import Digests
-from precompute.sources.extras import NAME
+from precompute.plan.entry_checks import Entry
 from precompute.sources.instance_column import InstanceColumn
-from precompute.sources.source import Sources
-from precompute.sources.texts import Texts, pick
+from precompute.sources.texts import Texts
+from precompute.targets.boxes import BoxColumn, Boxes
+from precompute.targets.instances import Instances
 
-__all__ = ["HASHES", "Entry", "Listing", "box_fields", "boxes_of_entry", "label_of", "listing_lines", "read_listing"]
-
-Entry = dict[str, Any]
-CHUNK = 10_000  # sources that are written together
-CHUNK_BYTES = 2**20  # read and decoded together
-MOST_BYTES = 2**62
-_NAMES = ("key", "image", "mask", "group")
-HASHES = ("sha256", "mask_sha256")
-FIELDS = (
-    *(*_NAMES, "label", "boxes", "boxes_size", "keypoints", "instances", "instances_size", "extra", "copies"),
-    *("num_bytes", *HASHES),
-)
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_KINDS: dict[str, type] = {**dict.fromkeys((*_NAMES, *HASHES), str), **dict.fromkeys(("copies", "num_bytes"), int)}
+__all__ = ["Listing", "box_fields", "boxes_of_entry", "label_of"]
 
 
 class Listing(Mapping[str, Entry]):
@@ -64,6 +44,11 @@ class Listing(Mapping[str, Entry]):
         self.sha256, self.mask_sha256 = Digests(), Digests()
         self._same: dict[Any, Any] = {}  # one object for all equal labels
         self._boxes: list[BoxColumn] = []
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some sources have boxes and others objects with masks: no build writes such a list."""
+        return len(set(map(type, self._boxes))) > 1
 
     @property
     def boxes(self) -> BoxColumn | None:
@@ -139,60 +124,6 @@ class Listing(Mapping[str, Entry]):
         return len(self.sorted_keys)
 
 
-# Written.
-
-
-def listing_lines(
-    sources: Sources, split: str, sha256: Digests | None = None, mask_sha256: Digests | None = None
-) -> Iterator[bytes]:
-    """Yield the content of a split's sources file: a line of JSON a source, sorted by key, many lines at a time.
-
-    Args:
-        sources: All of them.
-        split: Whose sources are listed.
-        sha256: Of the image of each source of the split, where it is known.
-        mask_sha256: Of the mask.
-    """
-    positions = array("q", sources.of_split(split))
-    for first in range(0, len(positions), CHUNK):
-        chosen = positions[first : first + CHUNK]
-        fields = _spelled(sources, chosen)
-        for name, column in (("sha256", sha256), ("mask_sha256", mask_sha256)):
-            if column:
-                known = column[first : first + CHUNK]
-                fields.append(["" if one is None else f', "{name}": "{one}"' for one in known])
-        yield "".join(f"{''.join(line)}}}\n" for line in zip(*fields, strict=True)).encode()
-
-
-def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
-    """Return a column a field, what `json.dumps` makes of it: in a fifth of the time of a call for each source."""
-    text, copies, num_bytes = encode_basestring, sources.copies, sources.num_bytes
-    fields = [
-        [f'{{"key": {text(key)}' for key in pick(sources.keys, chosen)],
-        [f', "image": {text(image)}' for image in pick(sources.images, chosen)],
-    ]
-    if sources.masks is not None:
-        fields.append([f', "mask": {text(mask)}' for mask in pick(sources.masks, chosen)])
-    if sources.label_sets is not None:
-        fields.append([f', "label": {list(sources.label_sets[i])}' for i in chosen])
-    elif sources.labels is not None:
-        fields.append([f', "label": {sources.labels[i]}' for i in chosen])
-    if sources.boxes is not None:
-        fields.append([_spelled_boxes(sources.boxes.of(i)) for i in chosen])
-    if sources.extra is not None:
-        fields.append([f', "extra": {json.dumps(sources.extra_of(i))}' for i in chosen])
-    if sources.groups is not None:
-        groups = [sources.groups[i] for i in chosen]
-        fields.append(["" if group is None else f', "group": {text(group)}' for group in groups])
-    fields.append([f', "copies": {1 if copies is None else copies[i]}, "num_bytes": {num_bytes[i]}' for i in chosen])
-    return fields
-
-
-def _spelled_boxes(boxes: Boxes) -> str:
-    fields = [(name, value) for name, value in box_fields(boxes).items() if value is not None]
-    return "".join(f', "{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in fields)
-
-
 def box_fields(boxes: Boxes | None) -> Entry:
     """Return what an entry says of boxes, keypoints or objects with masks; None for what it leaves out."""
     if boxes is None:
@@ -201,204 +132,6 @@ def box_fields(boxes: Boxes | None) -> Entry:
     if isinstance(boxes, Instances):
         return {"instances": boxes.to_shapes(), "instances_size": size}
     return {"boxes": boxes.to_rows(), "boxes_size": size, "keypoints": boxes.point_rows()}
-
-
-# Read.
-
-
-def read_listing(path: Path) -> Listing:
-    """Return the entries of a sources file.
-
-    Raises:
-        DatasetError: It is missing or not valid.
-    """
-    listing, number = Listing(), 1
-    try:
-        with path.open("rb") as file:
-            for lines in _lines(file):
-                entries = _decode(lines)
-                columns = _columns(entries)
-                if columns is None:
-                    for i, entry in enumerate(entries):
-                        _check_entry(entry, f"{path}: line {number + i}")
-                    columns = {name: [entry.get(name) for entry in entries] for name in FIELDS}
-                _check_order(columns["key"], listing, path, number)
-                listing.add(columns, len(entries))
-                number += len(lines)
-        mixed = len(set(map(type, listing._boxes))) > 1
-        boxes = None if mixed else listing.boxes  # puts those of all parts together
-    except OSError as error:
-        raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
-    if any(len(values) != len(listing) for values in listing.extra.values()):
-        raise DatasetError(f"{path}: extra: expected the same names for all {len(listing)} sources.")
-    if mixed:
-        raise DatasetError(f"{path}: some sources have boxes and others instances; expected one kind for all.")
-    if boxes is not None and len(boxes) != len(listing):
-        raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(boxes)}.")
-    return listing
-
-
-def _lines(file: IO[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a file, many at a time; an object of a store gives no lines itself."""
-    rest = b""
-    while part := file.read(CHUNK_BYTES):
-        *lines, rest = (rest + part).split(b"\n")
-        if lines:
-            yield lines
-    if rest:
-        yield [rest]
-
-
-def _decode(lines: list[bytes]) -> list[Any]:
-    try:
-        entries = json.loads(b"[" + b",".join(lines) + b"]")  # one call a line would take twice as long
-        if len(entries) == len(lines):
-            return list(entries)
-    except ValueError:
-        pass
-    return [json.loads(line) for line in lines]
-
-
-def _columns(entries: list[Any]) -> dict[str, Sequence[Any]] | None:
-    """Return entries as columns if all have the same fields and nothing has to be looked at closely, else None.
-
-    To look at whole columns takes a fraction of the time that it takes to look at each entry.
-    """
-    if set(map(type, entries)) != {dict} or len(fields := set(map(tuple, entries))) != 1:
-        return None
-    columns = dict(zip(fields.pop(), zip(*map(dict.values, entries), strict=True), strict=True))
-    slow = {"boxes", "instances", "extra"} & columns.keys()
-    if not {"key", "image", "num_bytes"} <= columns.keys() or slow:
-        return None
-    texts = [columns[name] for name in (*_NAMES, *HASHES) if name in columns]
-    numbers = [columns[name] for name in ("num_bytes", "copies", "label") if name in columns]
-    if not all(set(map(type, column)) == {str} for column in texts) or not all(
-        set(map(type, column)) == {int} for column in numbers
-    ):
-        return None
-    joined = "".join(chain.from_iterable(texts))
-    fine = (
-        all(map(all, texts))
-        and "\0" not in joined
-        and not _SURROGATE.search(joined)
-        and all(set(map(len, columns[name])) == {64} for name in HASHES if name in columns)
-        and 1 <= min(columns.get("copies", (1,))) <= max(columns.get("copies", (1,))) <= MOST_COPIES
-        and max(map(abs, columns["num_bytes"])) < MOST_BYTES
-    )
-    return columns if fine else None
-
-
-def _check_entry(entry: Any, where: str) -> None:
-    """Refuse what no build writes: each field is used as it stands, some as file names."""
-    if not isinstance(entry, dict):
-        raise DatasetError(f"{where}: expected an object, got {entry!r:.60}.")
-    missing = [name for name in ("key", "image", "num_bytes") if name not in entry]
-    if missing:
-        raise DatasetError(f"{where}: the field {missing[0]!r} is missing.")
-    for name, value in entry.items():
-        kind = _KINDS.get(name)
-        if kind is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise DatasetError(f"{where}: {name}: expected {kind.__name__}, got {value!r:.60}.")
-        if kind is str and not _is_name(value):
-            raise DatasetError(f"{where}: {name}: {value!r:.60} cannot be a name.")
-        if name in HASHES and not _is_hash(value):
-            raise DatasetError(f"{where}: {name}: expected 64 hexadecimal digits, got {value!r:.80}.")
-    if not _is_label(entry.get("label", 0)):
-        raise DatasetError(f"{where}: label: expected a class index or a list of them, got {entry['label']!r:.60}.")
-    _check_boxes(entry, where)
-    _check_extra(entry.get("extra", {}), where)
-    _check_instances(entry, where)
-    if not 1 <= entry.get("copies", 1) <= MOST_COPIES:
-        raise DatasetError(f"{where}: copies: expected 1 to {MOST_COPIES}, got {entry['copies']!r:.60}.")
-    if abs(entry["num_bytes"]) >= MOST_BYTES:
-        raise DatasetError(f"{where}: num_bytes: expected the size of files, got {entry['num_bytes']}.")
-
-
-def _check_boxes(entry: Entry, where: str) -> None:
-    rows, size = entry.get("boxes", []), entry.get("boxes_size", [1, 1])
-    if not (isinstance(rows, list) and all(map(_is_box, rows))):
-        raise DatasetError(f"{where}: boxes: expected a list of four sides, class index and flags each.")
-    if not (isinstance(size, list) and len(size) == 2 and all(_is_index(n) and 0 < n < 2**31 for n in size)):
-        raise DatasetError(f"{where}: boxes_size: expected width and height, got {size!r:.60}.")
-    points = entry.get("keypoints")
-    if points is not None and not _are_points(points, len(rows)):
-        raise DatasetError(f"{where}: keypoints: expected for each box as many numbers, three a point.")
-
-
-def _check_extra(extra: Any, where: str) -> None:
-    if not isinstance(extra, dict) or not all(map(_is_extra, extra, extra.values())):
-        raise DatasetError(f"{where}: extra: expected numbers and texts by their names, got {extra!r:.60}.")
-
-
-def _is_extra(name: str, value: Any) -> bool:
-    if isinstance(value, bool) or not NAME.fullmatch(name):
-        return False
-    if isinstance(value, str):
-        return not _SURROGATE.search(value)
-    return isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63)
-
-
-def _check_instances(entry: Entry, where: str) -> None:
-    rows, size = entry.get("instances", []), entry.get("instances_size", [1, 1])
-    if not (isinstance(rows, list) and all(map(_is_instance, rows))):
-        raise DatasetError(f"{where}: instances: expected a list of shape, class index and flags each.")
-    if not (isinstance(size, list) and len(size) == 2 and all(_is_index(n) and 0 < n < 2**31 for n in size)):
-        raise DatasetError(f"{where}: instances_size: expected width and height, got {size!r:.60}.")
-
-
-def _is_instance(row: Any) -> bool:
-    if not isinstance(row, list) or len(row) != 3 or not isinstance(row[0], str) or not _is_name(row[0]):
-        return False
-    return all(map(_is_index, row[1:])) and 0 <= row[1] < 2**31 and 0 <= row[2] < 256
-
-
-def _is_box(row: Any) -> bool:
-    if not isinstance(row, list) or len(row) != 6:
-        return False
-    sides = all(isinstance(side, int | float) and not isinstance(side, bool) and abs(side) < 2**31 for side in row[:4])
-    return sides and _is_index(row[4]) and _is_index(row[5]) and 0 <= row[4] < 2**31 and 0 <= row[5] < 256
-
-
-def _are_points(points: Any, num_boxes: int) -> bool:
-    if not isinstance(points, list) or len(points) != num_boxes or not all(isinstance(row, list) for row in points):
-        return False
-    lengths = {len(row) for row in points}
-    numbers = (number for row in points for number in row)
-    return (
-        len(lengths) <= 1
-        and all(length and length % 3 == 0 for length in lengths)
-        and all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < 2**31 for n in numbers)
-        and all(visibility in (0, 1, 2) for row in points for visibility in row[2::3])
-    )
-
-
-def _is_index(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_label(value: Any) -> bool:
-    numbers = value if isinstance(value, list) else [value]
-    return all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
-
-
-def _is_name(value: str) -> bool:
-    try:
-        return bool(value) and b"\0" not in value.encode()
-    except UnicodeEncodeError:  # half of a pair of surrogates
-        return False
-
-
-def _is_hash(value: str) -> bool:
-    return len(value) == 64 and not set(value) - set("0123456789abcdef")
-
-
-def _check_order(keys: Sequence[str], listing: Listing, path: Path, number: int) -> None:
-    before = [listing.sorted_keys[-1]] if len(listing) else []
-    for i, (a, b) in enumerate(pairwise((*before, *keys)), number + 1 - len(before)):
-        if a >= b:
-            raise DatasetError(f"{path}: line {i}: key: expected one after {a!r}, as the list is sorted; got {b!r}.")
 
 
 def label_of(entry: Entry) -> Label | None:

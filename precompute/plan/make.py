@@ -14,21 +14,22 @@ from precompute.color_modes import parse_scale
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import OBJECTS, SPLITS, Image
 from precompute.errors import PipelineError, SourceError, UsageError
-from precompute.keypoints import skeleton_settings
 from precompute.options import BuildOptions
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint, pixel_versions
 from precompute.plan.survey import Sample, Survey, check_colors, check_mask_ids, decode_sample, survey
-from precompute.record.box_rules import BoxRules
-from precompute.record.mask_files import packed_colors
-from precompute.record.mask_ids import check_mask_rules, pickled_fills
-from precompute.record.pipeline import Prepared, prepare, resize
-from precompute.record.pipeline_files import load_pipelines
-from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON, RecordSpec
+from precompute.record.images.mask_files import packed_colors
+from precompute.record.images.mask_ids import check_mask_rules, pickled_fills
+from precompute.record.pipelines.box_rules import BoxRules
+from precompute.record.pipelines.files import load_pipelines
+from precompute.record.pipelines.pipeline import Prepared, prepare, resize
+from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
+from precompute.record.spec import RecordSpec
 from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
+from precompute.targets.keypoints import skeleton_settings
 
 __all__ = [
     "box_rules",

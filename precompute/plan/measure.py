@@ -11,8 +11,9 @@ from statistics import mean
 
 from precompute.errors import BadSourcesError, RejectedSource, first_few
 from precompute.plan.survey import decode_one, sample_of
-from precompute.record.pipeline import Pipeline
-from precompute.record.render import RecordSpec, augment, encode_record
+from precompute.record.pipelines.pipeline import Pipeline
+from precompute.record.render import augment, encode_record
+from precompute.record.spec import RecordSpec
 from precompute.record.stored import decode_record
 from precompute.record.tfrecord import FRAMING_BYTES, record_footer
 from precompute.record.threads import one_opencv_thread

@@ -8,7 +8,7 @@ from statistics import mean, median
 from precompute.errors import BadSourcesError, RejectedSource
 from precompute.plan.measure import SourceCost, measure
 from precompute.plan.survey import decode_one, sample_of
-from precompute.record.render import RecordSpec
+from precompute.record.spec import RecordSpec
 from precompute.sources.source import Sources
 
 __all__ = ["Saving", "saving_of_size"]

@@ -12,12 +12,14 @@ import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import place_order
-from precompute.record.channels import check_channels
-from precompute.record.mask_files import UnlistedColors, unpacked_color
-from precompute.record.mask_ids import UnknownIds
-from precompute.record.pipeline import Pipeline, finishing_inside
-from precompute.record.probe import probe
-from precompute.record.render import Decoded, RecordSpec, augment, decode_source, encode_record
+from precompute.record.decode import Decoded, decode_source
+from precompute.record.images.mask_files import UnlistedColors, unpacked_color
+from precompute.record.images.mask_ids import UnknownIds
+from precompute.record.pipelines.channels import check_channels
+from precompute.record.pipelines.pipeline import Pipeline, finishing_inside
+from precompute.record.pipelines.probe import probe
+from precompute.record.render import augment, encode_record
+from precompute.record.spec import RecordSpec
 from precompute.record.tfrecord import FRAMING_BYTES
 from precompute.sources.source import Sources
 from precompute.text import format_count

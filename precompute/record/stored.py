@@ -14,11 +14,11 @@ from PIL import Image
 
 from precompute.dataset.manifest import OBJECTS, Manifest, Target
 from precompute.errors import DatasetError
-from precompute.record.box_features import LABEL_KEY as BOX_LABEL_KEY
-from precompute.record.box_features import decode_boxes
 from precompute.record.example import decode_example
-from precompute.record.extra_features import decode_extra, extra_difference
-from precompute.record.point_features import POINT_KEY, decode_points, points_difference
+from precompute.record.features.boxes import LABEL_KEY as BOX_LABEL_KEY
+from precompute.record.features.boxes import decode_boxes
+from precompute.record.features.extras import decode_extra, extra_difference
+from precompute.record.features.points import POINT_KEY, decode_points, points_difference
 from precompute.record.stored_masks import MASK_KEY, box_around, decode_masks
 
 __all__ = ["decode_record", "difference"]

@@ -19,8 +19,8 @@ from precompute.plan.make import complete_pipelines, make_plan, make_settings, m
 from precompute.plan.settings import differences
 from precompute.plan.source_size import saving_of_size
 from precompute.plan.splits import assign_splits
-from precompute.record.pipeline import Prepared
-from precompute.record.point_rules import mirroring_warnings
+from precompute.record.pipelines.pipeline import Prepared
+from precompute.record.pipelines.point_rules import mirroring_warnings
 from precompute.run.changes import changed_files, mended_keys
 from precompute.run.execute import workers_starting
 from precompute.run.folder import Known, known_generations, next_generation, save_draft, write_lock

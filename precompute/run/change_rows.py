@@ -10,7 +10,7 @@ from typing import Any
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import describe_numbers, parse_row_ranges, select_rows
 from precompute.errors import UsageError
-from precompute.options import check_seed
+from precompute.option_values import check_seed
 from precompute.run.finish import publish
 from precompute.run.folder import known_generations, sweep, write_lock
 from precompute.run.listed import Making, listed_rows, manifest_of, work_of_manifest

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from precompute.dataset.paths import DatasetPaths
-from precompute.instances import Instances
 from precompute.run.folder import Known
 from precompute.run.receipts import read_receipt
 from precompute.sources.source import Sources
 from precompute.storage.paths import as_path
 from precompute.storage.snapshot import seen_at_once
+from precompute.targets.instances import Instances
 
 __all__ = ["changed_files", "mended_keys", "num_touched"]
 

@@ -8,11 +8,8 @@ shard could be of one and its receipt of the other, which `verify` finds.)
 
 from __future__ import annotations
 
-import hashlib
 import platform
-import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,18 +17,16 @@ from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-import cloudpickle
 import joblib
 
 from precompute.dataset.paths import DatasetPaths
-from precompute.errors import BuildError, PrecomputeError, UsageError, first_few
+from precompute.errors import BuildError, UsageError
 from precompute.run import remote
-from precompute.run.files import make_folder, remove
+from precompute.run.cluster_checks import check_workers, expected_of, marked, sample
 from precompute.run.task import Job, Task, TaskDone
 from precompute.run.whereabouts import left_behind
-from precompute.storage.paths import as_path, is_remote
+from precompute.storage.paths import as_path
 from precompute.text import format_count
 
 try:
@@ -107,7 +102,7 @@ def check_cluster(address: str, *, mixed_cpus: bool) -> list[str]:
         BuildError: The cluster cannot be reached, or not all of its workers can do the work.
     """
     with _connect(address) as client:
-        _check_workers(client, _expected(None, {}), mixed_cpus=mixed_cpus)
+        check_workers(client, expected_of(None, {}), mixed_cpus=mixed_cpus)
         threads = client.nthreads()
     several = sum(number > 1 for number in threads.values())
     at_a_time = format_count(sum(threads.values()), "task")
@@ -133,8 +128,8 @@ def run_on_cluster(
     address, alone = workers.address or "", workers.under_way == 1
     with ExitStack() as stack:
         client = stack.enter_context(_connect(address))
-        expected = stack.enter_context(_marked(_expected(paths, _sample(tasks))))
-        features = _check_workers(client, {**expected, "pipelines": job.pipelines}, mixed_cpus=workers.mixed_cpus)
+        expected = stack.enter_context(marked(expected_of(paths, sample(tasks))))
+        features = check_workers(client, {**expected, "pipelines": job.pipelines}, mixed_cpus=workers.mixed_cpus)
         expected["cpu_features"] = features
         stack.callback(left_behind, paths.whereabouts)  # tasks that outlive the call see it, and stop
         backend = _Backend(client, address)
@@ -153,105 +148,6 @@ def run_on_cluster(
             else:
                 on_done(done)
     return lost
-
-
-# What workers must have and see
-
-
-def _expected(paths: DatasetPaths | None, sources: dict[str, str]) -> remote.Expected:
-    token = uuid4().hex
-    return {
-        "token": token,
-        "versions": remote.deciding_versions(),
-        "cpu_features": None,
-        "marker": None if paths is None else str(paths.marker(token)),
-        "temporary": "" if paths is None or is_remote(paths.root) else str(paths.temporary),
-        "sources": sources,
-        "pipelines": {},
-    }
-
-
-def _sample(tasks: Sequence[Task]) -> dict[str, str]:
-    """Return path → sha256 of the first source that can be read here: its image, and its mask."""
-    for place in (place for task in tasks for place in task.places if place.key not in task.skipped):
-        try:
-            paths = [path for path in (place.image, place.mask) if path is not None]
-            return {path: hashlib.sha256(as_path(path).read_bytes()).hexdigest() for path in paths}
-        except (OSError, PrecomputeError):
-            continue  # a bad source
-    return {}
-
-
-@contextmanager
-def _marked(expected: remote.Expected) -> Iterator[remote.Expected]:
-    """Leave a file in the output that all workers must see while they work."""
-    marker = as_path(expected["marker"] or "")
-    make_folder(marker.parent)
-    marker.write_bytes(expected["token"].encode())
-    try:
-        yield expected
-    finally:
-        remove(marker)
-
-
-def _check_workers(client: distributed.Client, expected: remote.Expected, *, mixed_cpus: bool) -> str | None:
-    """Look on every worker whether it can do the work, and whether the scheduler can read tasks: it unpickles them.
-
-    Returns:
-        The feature line that all of their processors have; None when any will do.
-
-    Raises:
-        BuildError: One of them cannot.
-    """
-    here = platform.python_version_tuple()[:2]
-    pythons = client.run(platform.python_version_tuple, on_error="return")
-    faults = [
-        f"worker {address} runs Python {'.'.join(there[:2])}, this machine {'.'.join(here)}; both must be the same"
-        for address, there in pythons.items()
-        if not isinstance(there, BaseException) and tuple(there[:2]) != here
-    ]
-    found: dict[str, Any] = {}
-    if not faults:  # code that goes by value needs the same Python
-        with _by_value():
-            found = client.run(remote.examine, expected, on_error="return")
-            faults += [f"the scheduler {fault}" for fault in client.run_on_scheduler(remote.import_faults)]
-    for address, there in found.items():
-        failed = isinstance(there, BaseException)
-        faults += [f"worker {address}: {there!r}"] if failed else remote.describe(address, there)
-    if faults:
-        raise BuildError(
-            f"not all of the cluster can do the work:\n{first_few(faults)}\nSources and output must lie under "
-            "the same paths on all machines, in a file system that they share, with the same versions installed."
-        )
-    features = {address: there["cpu_features"] for address, there in found.items()}
-    if mixed_cpus or not features:
-        return None
-    if len(set(features.values())) > 1:
-        raise _mixed(features, {address: there["host"] for address, there in found.items()})
-    return str(next(iter(features.values())))
-
-
-@contextmanager
-def _by_value() -> Iterator[None]:
-    module = sys.modules[remote.__name__]
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
-
-
-def _mixed(features: Mapping[str, str], hosts: Mapping[str, str]) -> BuildError:
-    kinds = defaultdict[str, list[str]](list)
-    for address, line in features.items():
-        kinds[line].append(f"{address} on {hosts[address]}")
-    lines = [f"{len(those)} workers, such as {those[0]}: {line}" for line, those in kinds.items()]
-    return BuildError(
-        f"the workers have {len(kinds)} kinds of processors, by the instructions that OpenCV uses:\n"
-        f"{first_few(lines)}\n"
-        "Some pixels may differ by a grey level, depending on which worker makes them: use workers of one kind, or "
-        "accept it with --allow-mixed-cpus; the manifest names all kinds."
-    )
 
 
 # joblib's backend

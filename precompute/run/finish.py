@@ -26,7 +26,7 @@ from precompute.dataset.manifest import (
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
 from precompute.plan.generation import GenerationPlan, RowPlan
-from precompute.plan.listing import listing_lines
+from precompute.plan.listing_file import listing_lines
 from precompute.plan.make import known_num_classes
 from precompute.run.conflicts import find_conflicts
 from precompute.run.files import sync_folder, write_whole

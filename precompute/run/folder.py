@@ -17,7 +17,8 @@ from precompute.dataset.manifest import SPLITS, Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError, DatasetError
 from precompute.plan.generation import GenerationPlan
-from precompute.plan.listing import Listing, listing_lines, read_listing
+from precompute.plan.listing import Listing
+from precompute.plan.listing_file import listing_lines, read_listing
 from precompute.run.files import make_folder, remove_all, remove_tree, sync_folder, write_whole
 from precompute.run.remote_lock import RemoteLock
 from precompute.sources.source import Sources

@@ -16,7 +16,7 @@ from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import BadSourcesError, UsageError
-from precompute.options import check_seed
+from precompute.option_values import check_seed
 from precompute.run.finish import publish
 from precompute.run.folder import FolderInUseError, Known, known_generations, sweep, write_lock
 from precompute.run.listed import Making, listed_rows, manifest_of, work_of_manifest

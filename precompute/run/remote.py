@@ -154,7 +154,7 @@ def _said(error: Exception) -> str:
 
 
 def _pipeline_faults(pipelines: dict[str, bytes]) -> list[str]:
-    from precompute.record.pipeline import Pipeline
+    from precompute.record.pipelines.pipeline import Pipeline
 
     faults = []
     for split, pickled in pipelines.items():

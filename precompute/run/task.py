@@ -12,20 +12,22 @@ from typing import Any
 import cv2
 import numpy as np
 
-from precompute.boxes import Boxes
 from precompute.dataset.manifest import OBJECTS, ORIGINAL_VARIANT, BoxCounts, Label
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.interruption import leave_to_parent
-from precompute.record.box_features import count_boxes
-from precompute.record.pipeline import Pipeline
-from precompute.record.render import Decoded, RecordSpec, decode_source, render
+from precompute.record.decode import Decoded, decode_source
+from precompute.record.features.boxes import count_boxes
+from precompute.record.pipelines.pipeline import Pipeline
+from precompute.record.render import render
+from precompute.record.spec import RecordSpec
 from precompute.record.threads import one_opencv_thread
 from precompute.run.allocator import keep_freed_memory
 from precompute.run.files import ShardWriter, commit, write_all_whole, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
 from precompute.run.whereabouts import KILLS, Whereabouts
 from precompute.storage.paths import as_path
+from precompute.targets.boxes import Boxes
 
 __all__ = ["Job", "Place", "Task", "TaskDone", "decode_place", "run_task"]
 

@@ -10,7 +10,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.options import BuildOptions
 from precompute.plan.generation import RowPlan
 from precompute.plan.make import make_spec
-from precompute.record.pipeline import Prepared
+from precompute.record.pipelines.pipeline import Prepared
 from precompute.run.execute import Workers
 from precompute.run.folder import Known
 from precompute.run.grid import Grid, make_grid

@@ -11,8 +11,8 @@ from dataclasses import replace
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BuildError
 from precompute.plan.generation import RowPlan, missing_rows
-from precompute.record.mask_ids import pickled_fills
-from precompute.record.mirroring import mirrorings
+from precompute.record.images.mask_ids import pickled_fills
+from precompute.record.pipelines.mirroring import mirrorings
 from precompute.run.adopt import adopt
 from precompute.run.execute import cut_columns, run_surviving
 from precompute.run.files import remove

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from precompute.boxes import BoxColumn
 from precompute.errors import SourceError, first_few
 from precompute.sources.source import Sources
+from precompute.targets.boxes import BoxColumn
 
 __all__ = ["CheckedBoxes", "check_boxes", "drop_empty", "upright_size"]
 

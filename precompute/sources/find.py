@@ -9,17 +9,17 @@ from typing import Any
 
 from precompute.errors import UsageError
 from precompute.options import TABLE_OPTIONS, BuildOptions
+from precompute.sources.annotations.find import find_boxes
 from precompute.sources.box_checks import drop_empty
-from precompute.sources.detection import find_boxes
-from precompute.sources.folders import find_sources
+from precompute.sources.folders.find import find_sources
+from precompute.sources.folders.instances import find_instances
 from precompute.sources.groups import group_by
-from precompute.sources.instance_folders import find_instances
 from precompute.sources.instance_targets import choose_target
 from precompute.sources.keypoint_checks import check_target
-from precompute.sources.lists import from_iterable, from_lists
+from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
-from precompute.sources.table_files import TABLES, is_table
-from precompute.sources.tables import find_table
+from precompute.sources.tables.files import TABLES, is_table
+from precompute.sources.tables.find import find_table
 from precompute.storage.paths import as_path
 
 __all__ = ["find", "limit_sources"]
@@ -76,15 +76,7 @@ def _read(
             return drop_empty(boxed) if options.drop_empty else boxed
         if options.drop_empty:
             raise UsageError(f"drop_empty: it leaves out images without boxes; there are no boxes in {source}.")
-        return find_sources(
-            source,
-            images=options.images,
-            masks=options.masks,
-            image_suffix=options.image_suffix,
-            mask_suffix=options.mask_suffix,
-            class_names=options.class_names,
-            split_in_key=options.split_in_key,
-        )
+        return _of_folders(source, options, class_names=options.class_names)
     return _with_boxes(from_iterable(source, class_names=options.class_names, options=options), options)
 
 
@@ -105,6 +97,10 @@ def _images_alone(source: str | Path, options: BuildOptions) -> Sources:
     given = next((name for name in TARGET_OPTIONS if getattr(options, name)), None)
     if given:
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for a target, and --target none asks for none.")
+    return _of_folders(source, options, alone=True)
+
+
+def _of_folders(source: str | Path, options: BuildOptions, **more: Any) -> Sources:
     return find_sources(
         source,
         images=options.images,
@@ -112,7 +108,7 @@ def _images_alone(source: str | Path, options: BuildOptions) -> Sources:
         image_suffix=options.image_suffix,
         mask_suffix=options.mask_suffix,
         split_in_key=options.split_in_key,
-        alone=True,
+        **more,
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from precompute.boxes import BoxColumn, Boxes
-from precompute.instances import Instances
 from precompute.sources.texts import Texts, pick
+from precompute.targets.boxes import BoxColumn, Boxes
+from precompute.targets.instances import Instances
 
 __all__ = ["BACKGROUND", "InstanceColumn", "merged_names", "objects_note"]
 

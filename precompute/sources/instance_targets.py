@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from precompute.boxes import CROWD
 from precompute.errors import UsageError
 from precompute.options import BuildOptions
 from precompute.sources.instance_column import InstanceColumn, merged_names
 from precompute.sources.source import Sources
+from precompute.targets.boxes import CROWD
 
 __all__ = ["choose_target"]
 

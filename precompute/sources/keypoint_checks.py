@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.boxes import BoxColumn
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.keypoints import HIDDEN, VISIBLE, Skeleton
 from precompute.options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes, check_boxes
 from precompute.sources.source import Sources
+from precompute.targets.boxes import BoxColumn
+from precompute.targets.keypoints import HIDDEN, VISIBLE, Skeleton
 
 __all__ = ["check_keypoints", "check_target"]
 

@@ -9,13 +9,13 @@ from itertools import compress, repeat
 from pathlib import Path
 from typing import Any
 
-from precompute.boxes import BoxColumn, Boxes
 from precompute.dataset.manifest import SPLITS, Label
-from precompute.instances import Instances
-from precompute.keypoints import Skeleton
 from precompute.sources.extras import Extras, extras_of, take_extras
 from precompute.sources.instance_column import InstanceColumn
 from precompute.storage.paths import as_path
+from precompute.targets.boxes import BoxColumn, Boxes
+from precompute.targets.instances import Instances
+from precompute.targets.keypoints import Skeleton
 
 __all__ = ["SPLITS", "Source", "Sources"]
 

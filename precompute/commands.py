@@ -1,0 +1,234 @@
+"""What each command does with its arguments, and what it prints. Each loads what it needs, so that --help is quick."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from typing import Any
+
+from precompute.errors import UsageError
+from precompute.options import TABLE_OPTIONS, BuildOptions
+
+__all__ = [
+    "COLOR_OPTIONS",
+    "MAKING_OPTIONS",
+    "PREVIEW_OPTIONS",
+    "PROFILE_OPTIONS",
+    "run_build",
+    "run_dali_index",
+    "run_drop",
+    "run_export",
+    "run_follow",
+    "run_inspect",
+    "run_mask_colors",
+    "run_preview",
+    "run_profile",
+    "run_regenerate",
+    "run_verify",
+]
+
+PREVIEW_OPTIONS = (
+    "pipeline",
+    "image_size",
+    "max_source_size",
+    "image_format",
+    "color_mode",
+    "scale",
+    "seed",
+    "validation_split",
+    "test_split",
+    "group_by",
+    "images",
+    "masks",
+    "image_suffix",
+    "mask_suffix",
+    "split_in_key",
+    "class_names",
+    "num_classes",
+    "mask_map",
+    "mask_offset",
+    "mask_colors",
+    "ignore_class",
+    "mask_fill",
+    "annotations",
+    *TABLE_OPTIONS,
+    "target",
+    "keypoint_names",
+    "skeleton",
+    "flip_pairs",
+    "drop_empty",
+    "min_visibility",
+    "min_area",
+    "limit",
+)
+COLOR_OPTIONS = (
+    "mask_colors",
+    "images",
+    "masks",
+    "image_suffix",
+    "mask_suffix",
+    "split_in_key",
+    "class_names",
+    "ignore_class",
+    "limit",
+)
+PROFILE_OPTIONS = ("variants", "quality", "jobs", "backend")
+MAKING_OPTIONS = (
+    "pipeline",
+    "jobs",
+    "backend",
+    "address",
+    "allow_mixed_cpus",
+    "task_timeout",
+    "lease_dir",
+    "quiet",
+)
+
+
+def _making(parsed: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(parsed, name) for name in ("split", "source", *MAKING_OPTIONS)}
+
+
+def _options(parsed: argparse.Namespace) -> BuildOptions:
+    names = {f.name for f in dataclasses.fields(BuildOptions)}
+    return BuildOptions(**{name: value for name, value in vars(parsed).items() if name in names})
+
+
+def run_build(parsed: argparse.Namespace) -> None:
+    """Write variants of all sources."""
+    from precompute.run.build import build_dataset
+    from precompute.run.progress import Progress
+    from precompute.sources.find import find
+    from precompute.storage.paths import as_path
+
+    options = _options(parsed)
+    with Progress(quiet=options.quiet) as progress:
+        result = build_dataset(find(parsed.source, options), as_path(parsed.output), options, progress)
+    if not options.quiet:
+        print(result.summary())
+
+
+def run_regenerate(parsed: argparse.Namespace) -> None:
+    """Replace rows by as many under a new seed."""
+    from precompute.run.change_rows import regenerate
+
+    result = regenerate(parsed.output, seed=parsed.seed, **_making(parsed))
+    if not parsed.quiet:
+        print(result.summary())
+
+
+def run_follow(parsed: argparse.Namespace) -> None:
+    """Go on writing new rows in place of old ones."""
+    from precompute.run.follow import follow
+
+    followed = follow(
+        parsed.output,
+        keep=parsed.keep,
+        rows=parsed.rows,
+        rows_a_pass=parsed.rows_a_pass,
+        seed=parsed.seed,
+        **_making(parsed),
+    )
+    if not parsed.quiet:
+        print(followed.summary())
+
+
+def run_drop(parsed: argparse.Namespace) -> None:
+    """Take rows away."""
+    from precompute.dataset.rows import describe_numbers
+    from precompute.run.change_rows import drop
+    from precompute.text import format_bytes
+
+    dropped = drop(parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=parsed.lease_dir)
+    print(f"dropped rows {describe_numbers(dropped.rows)} of {parsed.split}: {format_bytes(dropped.num_bytes)}")
+    if dropped.kept_files:
+        print(f"  {dropped.kept_files} files stay until their readers have ended; the next command deletes them")
+
+
+def run_preview(parsed: argparse.Namespace) -> None:
+    """Draw sources and variants of them."""
+    from precompute.look.preview import preview
+
+    path = preview(
+        parsed.source,
+        options=_options(parsed),
+        output=parsed.output,
+        num_sources=parsed.num_sources,
+        num_variants=parsed.num_variants,
+        split=parsed.split,
+        say=lambda note: print(f"note: {note}", file=sys.stderr),
+    )
+    print(path)
+
+
+def run_mask_colors(parsed: argparse.Namespace) -> None:
+    """Write a file with the colours that masks hold."""
+    from precompute.look.colors import write_colors
+
+    print(write_colors(parsed.source, parsed.output, _options(parsed), overwrite=parsed.overwrite))
+
+
+def run_profile(parsed: argparse.Namespace) -> None:
+    """Show where the time of a build goes."""
+    from precompute.look.profile import profile, profile_json
+
+    found = profile(
+        parsed.source,
+        split=parsed.split,
+        num_sources=parsed.num_sources,
+        num_variants=parsed.num_variants,
+        say=lambda note: print(f"note: {note}", file=sys.stderr),
+        **{name: getattr(parsed, name) for name in [*PREVIEW_OPTIONS, *PROFILE_OPTIONS]},
+    )
+    print(found.report())
+    if parsed.json is not None:
+        try:
+            parsed.json.parent.mkdir(parents=True, exist_ok=True)
+            parsed.json.write_text(profile_json(found), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"json: {parsed.json} cannot be written: {error.strerror}.") from error
+
+
+def run_inspect(parsed: argparse.Namespace) -> None:
+    """Show what a dataset holds."""
+    from precompute.look.inspect import inspect
+    from precompute.look.report import report
+    from precompute.look.stored import draw_stored
+
+    print(report(inspect(parsed.output)))
+    if parsed.sheet is not None:
+        print(draw_stored(parsed.output, parsed.sheet))
+
+
+def run_export(parsed: argparse.Namespace) -> None:
+    """Write one row as plain files."""
+    from precompute.exporting.export import export
+
+    exported = export(
+        parsed.dataset,
+        parsed.output,
+        split=parsed.split,
+        row=parsed.row,
+        format=parsed.format,
+        overwrite=parsed.overwrite,
+    )
+    print(exported.summary())
+
+
+def run_dali_index(parsed: argparse.Namespace) -> None:
+    """Write index files for NVIDIA DALI."""
+    from precompute.exporting.dali import dali_index
+
+    print(dali_index(parsed.dataset, split=parsed.split, rows=parsed.rows).summary())
+
+
+def run_verify(parsed: argparse.Namespace) -> None:
+    """Compare all files with what the manifest says of them."""
+    from precompute.verification import verify
+
+    found = verify(parsed.output, sources=parsed.sources, pipeline=parsed.pipeline, source=parsed.source)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    found.raise_for_problems()
+    print(found.summary())

@@ -1,0 +1,1 @@
+"""Pipelines: where they come from, what they promise, applied to one record."""

@@ -1,0 +1,114 @@
+"""Which boxes a pipeline keeps: Albumentations' parameters of boxes, given to a prepared pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from precompute.errors import PipelineError
+from precompute.record.pipelines.transforms import albumentations, is_custom, leaves, shown_name
+
+__all__ = ["INDEX_FIELD", "BoxRules", "give_box_rules", "moves_boxes"]
+
+INDEX_FIELD = "box_index"  # what boxes carry as their label
+# Pixels. A crop that ends where a box begins leaves it 0.0000001 wide: Albumentations computes crops in float32.
+THINNEST = 0.01
+KEPT = ("min_area", "min_visibility", "min_width", "min_height", "max_accept_ratio", "check_each_transform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxRules:
+    """When a box that is cut off falls out.
+
+    Attributes:
+        min_visibility: Share of its area that each transform must leave, 0 to 1.
+        min_area: Pixels that must be left of it.
+        points: Whether there are keypoints, too.
+    """
+
+    min_visibility: float = 0.0
+    min_area: float = 0.0
+    points: bool = False
+
+
+def give_box_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
+    """Let a Compose move boxes, under the rules given or under those that it brings; returns notes.
+
+    Its thresholds are kept. The format of boxes, and what they carry as labels, are not the user's to say here: boxes
+    are handed over as shares of width and height with their index.
+
+    Raises:
+        PipelineError: A transform cannot move boxes, or the rules contradict those that the pipeline brings.
+    """
+    _check_transforms(compose, split)
+    processor = compose.processors.get("bboxes")
+    thresholds, notes = {}, []
+    if processor is not None:
+        thresholds = {name: getattr(processor.params, name) for name in KEPT}
+        notes = _notes(processor.params, split)
+    for name in ("min_visibility", "min_area"):
+        wanted, written = getattr(rules, name), thresholds.get(name)
+        if wanted and written and wanted != written:
+            raise PipelineError(
+                f"pipeline of {split}: its bbox_params have {name}={written}, --{name.replace('_', '-')} is {wanted}. "
+                "Give one of them."
+            )
+        thresholds[name] = wanted or written or 0.0
+    for name in ("min_width", "min_height"):
+        thresholds[name] = max(thresholds.get(name, 0.0), THINNEST)
+    _set_params(
+        compose,
+        albumentations.BboxParams(
+            "albumentations", label_fields=[INDEX_FIELD], clip=True, filter_invalid_bboxes=True, **thresholds
+        ),
+    )
+    return notes
+
+
+def moves_boxes(compose: Any) -> bool:
+    """Return whether a Compose was given its rules by `give_box_rules`, here or where its description was made."""
+    processor = compose.processors.get("bboxes")
+    return processor is not None and processor.params.label_fields == [INDEX_FIELD]
+
+
+def _check_transforms(compose: Any, split: str) -> None:
+    unable = [shown_name(t) for t in leaves(compose) if not _moves_boxes(t)]
+    if unable:
+        raise PipelineError(
+            f"pipeline of {split}: {', '.join(dict.fromkeys(unable))} cannot move boxes; leave it out, or give "
+            "a custom transform an apply_to_bboxes."
+        )
+
+
+def _moves_boxes(transform: Any) -> bool:
+    if isinstance(transform, albumentations.ImageOnlyTransform | albumentations.NoOp):
+        return True
+    method = getattr(type(transform), "apply_to_bboxes", None)
+    implemented = method is not None and method is not albumentations.DualTransform.apply_to_bboxes
+    return implemented and (is_custom(transform) or "bboxes" in transform.available_keys)
+
+
+def _notes(params: Any, split: str) -> list[str]:
+    given = f"format={params.format!r}"
+    given += f", label_fields={list(params.label_fields)}" if params.label_fields else ""
+    if params.label_fields == [INDEX_FIELD]:
+        return []
+    return [
+        f"pipeline of {split}: of its bbox_params the thresholds count; {given} is not needed here: boxes and their "
+        "labels are handed over and joined again by precompute, clipped to the image."
+    ]
+
+
+def _set_params(compose: Any, params: Any) -> None:
+    """Do what the constructor of Compose does with `bbox_params`.
+
+    Source: https://github.com/albumentations-team/albumentations/blob/2.0.8/albumentations/core/composition.py
+    """
+    compose.processors["bboxes"] = albumentations.core.bbox_utils.BboxProcessor(params)
+    compose.check_each_transform = tuple(
+        processor
+        for processor in compose.processors.values()
+        if getattr(processor.params, "check_each_transform", False)
+    )
+    compose._set_check_args_for_transforms(compose.transforms)
+    compose._set_processors_for_transforms(compose.transforms)

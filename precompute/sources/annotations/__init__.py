@@ -1,0 +1,1 @@
+"""Sources from folders whose boxes, keypoints or masks stand in files of annotations."""

@@ -1,0 +1,136 @@
+"""COCO: one JSON for many images, boxes as x, y, width, height.
+
+Source: https://cocodataset.org/#format-data. Ids of categories may have gaps, ids of images need not be in order, and a
+crowd's box is that of all its objects together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from precompute.errors import SourceError, first_few
+from precompute.options import BuildOptions
+from precompute.sources.annotations.coco_entries import Entry, Json, Problems, entries_of
+from precompute.sources.annotations.coco_keypoints import find_skeleton
+from precompute.sources.annotations.coco_masks import Segmented, with_masks
+from precompute.sources.annotations.images import FoundImage, find_images, sources_of
+from precompute.sources.box_checks import check_boxes
+from precompute.sources.checks import check_class_names
+from precompute.sources.folders.splits import split_of
+from precompute.sources.keypoint_checks import check_keypoints
+from precompute.sources.source import Sources
+from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+
+__all__ = ["find_coco", "split_of_name"]
+
+
+def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Sources:
+    """Return the sources that COCO files name.
+
+    Args:
+        top: Folder below which the images lie.
+        files: The JSON files, one a split or one for all.
+        options: Of the build.
+
+    Raises:
+        SourceError: Files that are not COCO's, images that are not there or ambiguous, unknown images or categories,
+            annotations without a box, categories that differ from file to file.
+    """
+    found = find_images(top, options)
+    keypoints = find_skeleton({path: _read(path) for path in files}, options)
+    contents, skeleton = keypoints.contents, keypoints.skeleton
+    names, index = _categories(contents, check_class_names(options.class_names))
+    by_name: dict[str, list[FoundImage]] = defaultdict(list)
+    for image in found.images:
+        by_name[image.path.rpartition("/")[2]].append(image)
+    entries, problems = list[Entry](), Problems()
+    for path, content in contents.items():
+        split = split_of_name(path) if len(files) > 1 else None
+        entries += entries_of(path, content, split, by_name, index, problems, skeleton)
+    problems.check(top, entries)
+    entries.sort(key=lambda entry: entry.image.key)
+    keys = [entry.image.key for entry in entries]
+    if skeleton is None:
+        column = BoxColumn.of_images(Boxes.of_rows(entry.rows, entry.size) for entry in entries)
+        checked = check_boxes(column, keys, names, where=str(top))
+    else:
+        column = BoxColumn.of_images(
+            Boxes.of_rows(entry.rows, entry.size, [row[-1] for row in entry.rows]) for entry in entries
+        )
+        checked = check_keypoints(column, keys, names, skeleton, where=str(top))
+    passed = len(found.images) - len(entries)
+    notes = [f"{passed:,} images that no annotation file names were passed over."] if passed else []
+    sources = sources_of(
+        found,
+        [entry.image for entry in entries],
+        checked,
+        splits=[entry.split for entry in entries],
+        class_names=names,
+        notes=[*notes, *keypoints.notes],
+        skeleton=skeleton,
+    )
+    if options.target not in ("instances", "mask"):
+        return sources
+    return with_masks(sources, map(_segmented, entries))
+
+
+def _segmented(entry: Entry) -> Segmented:
+    rows = [(row[4], row[5], row[6].get("segmentation"), row[6].get("id")) for row in entry.rows]
+    return Segmented(entry.image.key, entry.size or UNKNOWN_SIZE, rows)
+
+
+def split_of_name(path: Path) -> str | None:
+    """Return the split of ``instances_train2017.json``, or of ``train/_annotations.coco.json``; None without one."""
+    words = re.split(r"[^a-zA-Z]+", path.stem)
+    splits = {split for word in words if (split := split_of(word)) is not None}
+    return splits.pop() if len(splits) == 1 else split_of(path.parent.name)
+
+
+def _read(path: Path) -> Json:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        what = "the file is empty" if not path.stat().st_size else f"not valid JSON ({error})"
+        raise SourceError(f"{path}: {what}. Expected a COCO file with images, annotations and categories.") from error
+    for name in ("images", "annotations", "categories"):
+        of_name = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(of_name, list) or not all(isinstance(item, dict) for item in of_name):
+            raise SourceError(f"{path}: expected a COCO file with a list of objects under {name!r}.")
+    return dict(content)
+
+
+def _categories(contents: Mapping[Path, Json], given: list[str] | None) -> tuple[list[str], dict[str, int]]:
+    """Return the names of the classes in the order of their ids, and id → index."""
+    of_id: dict[str, str] = {}
+    order: dict[str, Any] = {}
+    for path, content in contents.items():
+        for category in content["categories"]:
+            name, category_id = str(category.get("name", "")).strip(), category.get("id")
+            if not name or category_id is None:
+                raise SourceError(f"{path}: a category without name or id: {category!r:.80}.")
+            if of_id.setdefault(str(category_id), name) != name:
+                raise SourceError(
+                    f"{path}: the category {category_id} is {name!r}, in another file {of_id[str(category_id)]!r}. "
+                    "Expected the same categories in all files."
+                )
+            order[str(category_id)] = category_id
+    ids = sorted(of_id, key=lambda key: (0, int(key), "") if re.fullmatch(r"-?\d+", key) else (1, 0, key))
+    names = [of_id[key] for key in ids]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(
+            f"Categories of one name under several ids:\n{first_few(twice)}\nGive each a name of its own."
+        )
+    if given is not None:
+        lacking = sorted(set(names) - set(given))
+        if lacking:
+            raise SourceError(f"Categories that --class-names does not hold:\n{first_few(lacking)}")
+        names = given
+    return names, {key: names.index(of_id[key]) for key in ids}

@@ -1,0 +1,162 @@
+"""Which of the usual layouts with boxes a folder has, if it has one."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from precompute.errors import SourceError, UsageError
+from precompute.options import BuildOptions
+from precompute.sources.annotations.coco import find_coco
+from precompute.sources.annotations.keypoint_table import find_keypoint_table
+from precompute.sources.annotations.voc import find_voc
+from precompute.sources.annotations.yolo import CLASS_LISTS, find_yolo, yaml_files
+from precompute.sources.source import Sources
+from precompute.storage.paths import is_remote, is_url
+
+__all__ = ["find_boxes", "kinds_of_annotations"]
+
+MOST_SNIFFED, MOST_ENTRIES, MOST_DEPTH = 20, 2_000, 8
+SNIFFED_BYTES = 65_536
+EXPECTED = """Expected one of
+  a COCO JSON, such as annotations/instances_train.json
+  a folder of Pascal VOC xml files, such as Annotations/
+  a folder of YOLO text files, such as labels/, or YOLO's data.yaml
+  a CSV file of keypoints, with columns such as image,nose_x,nose_y"""
+
+
+def find_boxes(root: str | Path, options: BuildOptions) -> Sources | None:
+    """Return the sources of a folder with boxes; None where there is no sign of annotations.
+
+    Raises:
+        SourceError: There are annotations, and something is wrong with them; or of several kinds.
+        UsageError: An option makes no sense here.
+    """
+    if is_url(root) or is_remote(root):
+        if options.annotations is not None:
+            raise UsageError(
+                "annotations: they are read from local folders; give boxes in an object store from Python."
+            )
+        return None
+    top = Path(os.path.abspath(root))  # noqa: PTH100 (resolve would follow links)
+    if not top.is_dir() or options.masks is not None or options.mask_suffix:
+        if options.annotations is not None:
+            raise UsageError("annotations: they name boxes, --masks and --mask-suffix masks; give one of the two.")
+        return None
+    if options.annotations is not None:
+        return _told(top, options.annotations, options)
+    kinds = kinds_of_annotations(top, options.target)
+    if len(kinds) > 1:
+        raise SourceError(
+            f"{top}: there are annotations of several kinds: {' and '.join(kinds)}. Name the ones that count with "
+            f"--annotations.\n{EXPECTED}"
+        )
+    return _find(kinds[0], top, top, options) if kinds else None
+
+
+def kinds_of_annotations(top: Path, target: str = "auto") -> list[str]:
+    """Return which kinds of annotations there are signs of below a folder."""
+    signs = {"Pascal VOC": _has_xml(top), "COCO": bool(_coco_files(top, target)), "YOLO": _has_labels(top)}
+    return [kind for kind, there in signs.items() if there]
+
+
+def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Sources:
+    if kind == "Pascal VOC":
+        return find_voc(top, annotations, options)
+    if kind == "COCO":
+        return find_coco(top, _coco_files(annotations, options.target), options)
+    return find_yolo(top, annotations, next(yaml_files(top), None), options)
+
+
+def _told(top: Path, annotations: str, options: BuildOptions) -> Sources:
+    path = Path(os.path.abspath(top / annotations))  # noqa: PTH100
+    if not path.exists():
+        raise SourceError(f"--annotations {annotations}: there is no {path}. {EXPECTED}")
+    if path.is_file():
+        if path.suffix.lower() == ".json":
+            return find_coco(top, [path], options)
+        if path.suffix.lower() == ".csv":
+            return find_keypoint_table(top, path, options)
+        if path.suffix.lower() in (".yaml", ".yml"):
+            return find_yolo(top, top, path, options)
+        raise SourceError(f"--annotations {annotations}: {path} is none of the files that are read. {EXPECTED}")
+    for kind, there in (("Pascal VOC", _has_xml), ("COCO", _coco_files), ("YOLO", _has_texts)):
+        if there(path):
+            return _find(kind, top, path, options)
+    raise SourceError(f"--annotations {annotations}: {path} holds no annotations that are read. {EXPECTED}")
+
+
+def _has_xml(folder: Path) -> bool:
+    """Whether there are Pascal VOC annotations below a folder; a few files tell."""
+    files = islice(_some_files(folder, ".xml"), MOST_SNIFFED)
+    return any(b"<annotation" in _beginning(path) for path in files)
+
+
+def _coco_files(folder: Path, target: str = "auto") -> list[Path]:
+    """Return the COCO files below a folder: those named instances… where there are such, or after what is asked for."""
+    found = [path for path in islice(_some_files(folder, ".json"), MOST_ENTRIES) if _looks_like_coco(path)]
+    names = ("instances", "person_keypoints")
+    for name in reversed(names) if target == "keypoints" else names:
+        named = [path for path in found if path.name.startswith(name)]
+        if named:
+            return sorted(named)
+    return sorted(found)
+
+
+def _looks_like_coco(path: Path) -> bool:
+    if not (
+        path.parent.name.lower() == "annotations"
+        or re.search("coco|instances|annotations|keypoints", path.stem.lower())
+    ):
+        return False
+    beginning = _beginning(path)
+    return any(f'"{name}"'.encode() in beginning for name in ("images", "annotations", "categories"))
+
+
+def _has_labels(top: Path) -> bool:
+    """Whether there are text files in a folder labels/, or with a list of classes or a data.yaml beside the images."""
+    if any("labels" in map(str.lower, path.relative_to(top).parts[:-1]) for path in _label_files(top)):
+        return True
+    named = next(yaml_files(top), None) is not None or any((top / name).is_file() for name in CLASS_LISTS)
+    return named and _has_texts(top)
+
+
+def _has_texts(folder: Path) -> bool:
+    return any(_label_files(folder))
+
+
+def _label_files(folder: Path) -> Iterator[Path]:
+    """Yield some text files that hold boxes, or nothing."""
+    for path in islice(_some_files(folder, ".txt"), MOST_SNIFFED):
+        lines = _beginning(path).split(b"\n", 1)
+        if re.fullmatch(rb"\s*(\d+(\s+-?[\d.]+(e-?\d+)?){4,})?\s*", lines[0]):
+            yield path
+
+
+def _some_files(top: Path, suffix: str) -> Iterator[Path]:
+    """Yield files with a suffix, from the beginning of each folder: where there are millions of images, it is quick."""
+    pending = [(top, 0)]
+    while pending:
+        folder, depth = pending.pop(0)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in islice(entries, MOST_ENTRIES):
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.name.lower().endswith(suffix):
+                        yield Path(entry.path)
+                    elif depth < MOST_DEPTH and entry.is_dir():
+                        pending.append((Path(entry.path), depth + 1))
+        except OSError:
+            continue  # what cannot be read is said when images are looked for
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(SNIFFED_BYTES)
+    except OSError:
+        return b""

@@ -1,0 +1,254 @@
+"""Pascal VOC: an xml file an image, and lists of the images of each split.
+
+Source: https://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf, sections 3 and 4 (files): pixels are counted
+from 1, and x_max, y_max are the last ones inside. Programs that write the same xml, labelImg first, write edges: x_max
+is where the box ends. PASCAL's own files are known by the database that they name; their x_min and y_min are taken down
+by 1, so that they become edges. All others are taken as written. Where that is wrong, and pixels were meant, boxes
+begin one pixel too far right and below, which moves their middles by half a pixel.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from precompute.errors import SourceError, first_few
+from precompute.options import BuildOptions
+from precompute.sources.annotations.images import (
+    FoundImage,
+    FoundImages,
+    check_unique,
+    find_files,
+    find_images,
+    listed,
+    path_below,
+    raise_problems,
+    sources_of,
+    without_role,
+)
+from precompute.sources.box_checks import check_boxes, upright_size
+from precompute.sources.checks import check_class_names
+from precompute.sources.folders.splits import split_of
+from precompute.sources.source import Sources
+from precompute.targets.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
+
+__all__ = ["find_voc"]
+
+ROLES = ("annotations", "xmls", "xml", "labels")
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+TRUE = ("1", "true", "yes")
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotation:
+    """One file: its objects as (sides, class, flags), the size of the image it states, and who wrote it."""
+
+    rows: list[tuple[float, float, float, float, str, int]]
+    size: tuple[int, int] | None
+    is_original: bool
+
+
+class _WrongFile(Exception):  # noqa: N818 (a verdict on one file, collected rather than shown)
+    """What is wrong with an annotation."""
+
+
+def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Sources:
+    """Return the sources of a folder in the layout of Pascal VOC.
+
+    Args:
+        top: Folder with the images: JPEGImages/, images/, or where they stand beside their xml files.
+        annotations: Folder below which the xml files lie.
+        options: Of the build.
+
+    Raises:
+        SourceError: Images without annotation, annotations without image or that cannot be read, lists that contradict
+            each other, classes that --class-names does not hold.
+    """
+    found = find_images(top, options)
+    check_unique(found)
+    files = {
+        "/".join((*without_role(parts, ROLES), name[: -len(".xml")])): annotations.joinpath(*parts, name)
+        for parts, name in find_files(annotations, (".xml",))
+    }
+    splits, notes = _splits(found)
+    chosen = [image for image in found.images if splits is None or image.plain in splits]
+    _check_pairs(found, chosen, files, has_lists=splits is not None)
+    read = _read_all(found, [(image, files[image.plain]) for image in chosen])
+    names = _names(found, chosen, read, check_class_names(options.class_names))
+    checked = check_boxes(_column(chosen, read, names), [image.key for image in chosen], names, where=str(top))
+    original = sum(annotation.is_original for annotation in read)
+    if original:
+        notes.append(
+            f"{original:,} annotations are PASCAL's own, which count pixels from 1 and include the last one: boxes "
+            "begin at x_min − 1, y_min − 1."
+        )
+    return sources_of(
+        found,
+        chosen,
+        checked,
+        splits=[image.split if splits is None else splits[image.plain] for image in chosen],
+        class_names=names,
+        notes=notes,
+    )
+
+
+# Lists of splits.
+
+
+def _splits(found: FoundImages) -> tuple[dict[str, str] | None, list[str]]:
+    """Return key → split by the lists in ImageSets/Main, or None without lists; and notes.
+
+    trainval.txt counts only where there is no train.txt; lists a class (aeroplane_train.txt) do not count.
+    """
+    lists = [
+        (parts[:-2], name, found.top.joinpath(*parts, name))
+        for parts, name in find_files(found.top, (".txt",))
+        if tuple(part.lower() for part in parts[-2:]) == ("imagesets", "main")
+    ]
+    stems = {name[:-4].lower() for _, name, _ in lists}
+    known = {image.plain for image in found.images}
+    splits: dict[str, str] = {}
+    missing, twice = [], []
+    for context, name, path in lists:
+        split = split_of(name[:-4]) or ("train" if name[:-4].lower() == "trainval" and "train" not in stems else None)
+        if split is None:
+            continue
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if not line.strip():
+                continue
+            key = _known_key(line.strip(), context, known)
+            if key is None:
+                missing.append(f"{path.name}: {line.strip()}")
+            elif splits.setdefault(key, split) != split:
+                twice.append(f"{key}: {splits[key]} and {split}")
+    problems = [
+        listed("Images in lists of ImageSets/Main that are not there", missing, "Put them there, or mend the lists."),
+        listed("Images in the lists of two splits", twice, "Expected each in one of train.txt, val.txt, test.txt."),
+    ]
+    raise_problems(f"{found.top}: the lists of the splits do not fit.", problems)
+    if not splits:
+        return None, []
+    left = len(known - splits.keys())
+    return splits, [f"{left:,} images that no list in ImageSets/Main names were passed over."] if left else []
+
+
+def _known_key(line: str, context: tuple[str, ...], known: set[str]) -> str | None:
+    """Return the key that a line means: a name, maybe with its suffix, or with a number behind it."""
+    for name in (line, line.rpartition(".")[0], line.split()[0]):
+        key = "/".join((*context, name))
+        if key in known:
+            return key
+    return None
+
+
+# Files.
+
+
+def _check_pairs(found: FoundImages, chosen: Sequence[FoundImage], files: dict[str, Path], *, has_lists: bool) -> None:
+    there = {image.plain for image in found.images}
+    without = [path_below(found.top, image.path) for image in chosen if image.plain not in files]
+    alone = [] if has_lists else [str(path) for plain, path in files.items() if plain not in there]
+    problems = [
+        listed(
+            "Images without an annotation",
+            without,
+            "Expected for each an xml of the same name, in Annotations/ or beside it, without objects where there are "
+            "none; or lists in ImageSets/Main of those that are annotated.",
+        ),
+        listed("Annotations without an image", alone, "Expected an image of the same name; remove the others."),
+    ]
+    raise_problems(f"{found.top}: images and annotations (Pascal VOC) do not fit together.", problems)
+
+
+def _read_all(found: FoundImages, pairs: Sequence[tuple[FoundImage, Path]]) -> list[_Annotation]:
+    read, wrong = [], []
+    for image, path in pairs:
+        try:
+            annotation = _read(path)
+        except _WrongFile as error:
+            wrong.append(f"{path}: {error}")
+            continue
+        size = annotation.size or upright_size(image.path) or UNKNOWN_SIZE
+        read.append(_Annotation(annotation.rows, size, annotation.is_original))
+    if wrong:
+        raise SourceError(
+            f"{found.top}: annotations that cannot be used ({len(wrong):,}):\n{first_few(wrong)}\nMend or remove them."
+        )
+    return read
+
+
+def _read(path: Path) -> _Annotation:
+    try:
+        root = ElementTree.fromstring(path.read_bytes())
+    except OSError as error:
+        raise _WrongFile(f"cannot be read: {error.strerror}") from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        empty = "the file is empty" if not path.stat().st_size else f"not valid XML ({error})"
+        raise _WrongFile(empty) from error
+    if root.tag != "annotation":
+        raise _WrongFile(f"expected <annotation>, got <{root.tag}>")
+    names = [root.findtext(f"source/{name}") or "" for name in ("database", "annotation")]
+    is_original = any("PASCAL VOC" in name or "The VOC" in name for name in names)
+    return _Annotation(list(_objects(root, is_original)), _size(root), is_original)
+
+
+def _objects(root: ElementTree.Element, is_original: bool) -> Iterator[tuple[float, float, float, float, str, int]]:
+    """Yield the objects; their parts (a person's head) are none."""
+    for i, node in enumerate(root.findall("object")):
+        name = (node.findtext("name") or "").strip()
+        if not name:
+            raise _WrongFile(f"object {i} has no name")
+        box = node.find("bndbox")
+        if box is None:
+            raise _WrongFile(f"object {i} ({name}) has no bndbox")
+        try:
+            x_min, y_min, x_max, y_max = (float(box.findtext(side) or "") for side in SIDES)
+        except ValueError as error:
+            raise _WrongFile(f"object {i} ({name}): expected numbers for {', '.join(SIDES)}") from error
+        if is_original:
+            x_min, y_min = x_min - 1, y_min - 1
+        flags = DIFFICULT * _is_set(node, "difficult") + TRUNCATED * _is_set(node, "truncated")
+        yield x_min, y_min, x_max, y_max, name, flags
+
+
+def _is_set(node: ElementTree.Element, name: str) -> bool:
+    return (node.findtext(name) or "").strip().lower() in TRUE
+
+
+def _size(root: ElementTree.Element) -> tuple[int, int] | None:
+    """Return width and height; None where the file does not know them: some programs write 0."""
+    try:
+        width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
+    except (ValueError, OverflowError):
+        return None
+    return (width, height) if 0 < width < 2**31 and 0 < height < 2**31 else None
+
+
+def _names(
+    found: FoundImages, chosen: Sequence[FoundImage], read: Sequence[_Annotation], given: list[str] | None
+) -> list[str]:
+    present = {row[4] for annotation in read for row in annotation.rows}
+    if given is None:
+        return sorted(present)
+    unknown = [
+        f"{row[4]!r} in {image.key}"
+        for image, annotation in zip(chosen, read, strict=True)
+        for row in annotation.rows
+        if row[4] not in given
+    ]
+    if unknown:
+        raise SourceError(
+            f"{found.top}: objects of classes that --class-names does not hold ({len(unknown):,}):\n"
+            f"{first_few(unknown)}\nIt holds: {', '.join(given)}."
+        )
+    return given
+
+
+def _column(chosen: Sequence[FoundImage], read: Sequence[_Annotation], names: Sequence[str]) -> BoxColumn:
+    index = {name: i for i, name in enumerate(names)}
+    return BoxColumn.of_images(
+        Boxes.of_rows([(*row[:4], index[row[4]], row[5]) for row in annotation.rows], annotation.size)
+        for annotation in read
+    )

@@ -1,0 +1,1 @@
+"""Sources from the names of folders and files alone."""

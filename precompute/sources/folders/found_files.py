@@ -1,0 +1,175 @@
+"""The files of one role, images or masks, from all folders: as columns, sorted by key."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, repeat
+from operator import add, eq
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.sources.folders.layout import Part
+from precompute.sources.folders.sorting import FEW, add_sorted
+from precompute.sources.folders.splits import split_of
+from precompute.sources.texts import CHUNK, Texts
+
+__all__ = ["FoundFile", "FoundFiles", "relative", "shown"]
+
+
+class FoundFile(NamedTuple):
+    """One image or mask, and what its path says of it."""
+
+    key: str
+    plain: str  # the key without the split's folder, whatever was asked for
+    split: str | None
+    label: str
+    path: str
+    num_bytes: int
+
+
+class _Folder(NamedTuple):
+    """What the files of one folder share."""
+
+    key_start: str
+    plain_start: str
+    split: str | None
+    label: str
+    path: str  # with a slash at its end
+
+
+class FoundFiles:
+    """Columns of equal length, one entry a file; what all files of a folder share is held once.
+
+    Attributes:
+        keys: Sorted; equal ones stand in the order of splits and paths.
+        num_bytes: Sizes.
+    """
+
+    def __init__(self, parts: Sequence[Part], positions: list[int] | None, *, split_in_key: bool) -> None:
+        """Read the columns off some parts.
+
+        Args:
+            parts: Folders with their files.
+            positions: Where in each context the split's folder is; None when there are no splits.
+            split_in_key: Keep that folder in the keys.
+        """
+        self.keys, self._names = Texts(), Texts()
+        self.num_bytes: array[int] = array("q")
+        self._folder: array[int] = array("i")  # of each file: index into _folders
+        at = [None] * len(parts) if positions is None else positions
+        pairs = [(_folder(part, i, split_in_key=split_in_key), part) for part, i in zip(parts, at, strict=True)]
+        pairs.sort(key=lambda pair: pair[0].key_start)
+        self._folders = [folder for folder, _ in pairs]
+        edges = []  # first and last key of each folder
+        for number, (folder, part) in enumerate(pairs):
+            start = len(self)
+            self._append(number, folder, part)
+            edges += [(self.keys[start], self.keys[-1])] if len(self) > start else []
+        if not all(a[1] < b[0] for a, b in pairwise(edges)):
+            self._sort()
+
+    def _append(self, number: int, folder: _Folder, part: Part) -> None:
+        order = self._append_many(folder, part) if len(part.files) > FEW else None
+        if order is None:
+            self._append_few(folder, part)
+        else:
+            self.num_bytes.frombytes(np.frombuffer(part.files.sizes, np.int64)[order].tobytes())
+        self._folder.extend(repeat(number, len(part.files)))
+
+    def _append_many(self, folder: _Folder, part: Part) -> NDArray[np.int64] | None:
+        return add_sorted(part.files.names, folder.key_start, part.suffix, keys=self.keys, names=self._names)
+
+    def _append_few(self, folder: _Folder, part: Part) -> None:
+        # One text a file: to sort it is faster, and takes less memory, than to sort pairs or positions. No name holds
+        # the character 0, and it comes before all others, so that stems are compared first, then names.
+        lines = sorted(f"{stem}\0{name}\0{size}" for stem, (name, size) in zip(part.stems(), part.files, strict=True))
+        for first in range(0, len(lines), CHUNK):
+            stems, names, sizes = zip(*(line.split("\0") for line in lines[first : first + CHUNK]), strict=True)
+            self.keys.extend(map(folder.key_start.__add__, stems))
+            self._names.extend(names)
+            self.num_bytes.extend(map(int, sizes))
+
+    def _sort(self) -> None:
+        keys = list(self.keys)
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        if any(keys[a] == keys[b] for a, b in pairwise(order)):  # refused later on: the message shall not vary
+            order.sort(key=lambda i: (self[i].key, self[i].split or "", self[i].path))
+        self.keys = Texts(keys[i] for i in order)
+        del keys
+        self._names = Texts(self._names.pick(order))
+        self.num_bytes = array("q", [self.num_bytes[i] for i in order])
+        self._folder = array("i", [self._folder[i] for i in order])
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, i: int) -> FoundFile:
+        folder = self._folders[self._folder[i]]
+        return FoundFile(
+            key=self.keys[i],
+            plain=folder.plain_start + self.keys[i][len(folder.key_start) :],
+            split=folder.split,
+            label=folder.label,
+            path=folder.path + self._names[i],
+            num_bytes=self.num_bytes[i],
+        )
+
+    @property
+    def keys_are_plain(self) -> bool:
+        """Whether no key holds the folder of a split."""
+        return all(folder.key_start == folder.plain_start for folder in self._folders)
+
+    def plain(self) -> Iterator[str]:
+        """Yield the key of each file without the split's folder, whatever was asked for."""
+        if self.keys_are_plain:
+            return iter(self.keys)
+        pairs = zip((self._folders[number] for number in self._folder), self.keys, strict=True)
+        return (folder.plain_start + key[len(folder.key_start) :] for folder, key in pairs)
+
+    def labels(self) -> Iterator[str]:
+        """Yield the folders of each file but the split's: the name of its class."""
+        return map([folder.label for folder in self._folders].__getitem__, self._folder)
+
+    def splits(self) -> Iterator[str | None]:
+        """Yield the split of each file."""
+        return map([folder.split for folder in self._folders].__getitem__, self._folder)
+
+    def paths(self, base: Path | None) -> Texts:
+        """Return the path of each file below the base; absolute where it does not lie there."""
+        below = [relative(folder.path, base) for folder in self._folders]
+        starts = [self._folders[i].path if start is None else start for i, start in enumerate(below)]
+        return Texts(map(add, map(starts.__getitem__, self._folder), self._names))
+
+    def twice(self) -> list[tuple[FoundFile, FoundFile]]:
+        """Return neighbours that have one key."""
+        later = iter(self.keys)
+        next(later, None)
+        return [(self[i], self[i + 1]) for i, equal in enumerate(map(eq, self.keys, later)) if equal]
+
+
+def _folder(part: Part, position: int | None, *, split_in_key: bool) -> _Folder:
+    context, split = part.context, None
+    if position is not None:
+        context, split = (*context[:position], *context[position + 1 :]), split_of(context[position])
+    plain_start = "".join(f"{name}/" for name in context)
+    key_start = "".join(f"{name}/" for name in part.context) if split_in_key else plain_start
+    return _Folder(key_start, plain_start, split, "/".join(context), f"{part.path.rstrip('/')}/")
+
+
+def relative(path: str, base: Path | None) -> str | None:
+    """Return a posix path below the base, or None when it does not lie there."""
+    if base is None:
+        return None
+    start = base.as_posix().rstrip("/")
+    if path == base.as_posix():
+        return "."
+    return path[len(start) + 1 :] if path.startswith(start + "/") else None
+
+
+def shown(path: str, base: Path | None) -> str:
+    """Return a path below the base, else as it is."""
+    return relative(path, base) or path

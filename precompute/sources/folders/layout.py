@@ -1,0 +1,279 @@
+"""Which folders hold images and which hold masks, found from their names or as told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from precompute.errors import SourceError, UsageError
+from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Files, Folder, Tree, walk
+from precompute.storage.paths import absolute, as_path, is_url
+
+__all__ = ["LAYOUTS", "Layout", "Naming", "Part", "find_layout"]
+
+LAYOUTS = """Expected one of
+  cats/1.jpg, dogs/2.jpg …                       a folder a class
+  images/a.jpg with masks/a.png …                equal names, any suffixes
+either with folders train/, val/, test/ above or below. Folders of other names: --images and --masks; names that differ:
+--image-suffix and --mask-suffix."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Naming:
+    """How images and masks are told apart and matched.
+
+    Attributes:
+        images: Folder of the images, absolute or below the root; None to find it.
+        masks: Likewise for the masks.
+        image_suffix: End of an image's stem that is no part of its key.
+        mask_suffix: Likewise for masks.
+    """
+
+    images: str | Path | None = None
+    masks: str | Path | None = None
+    image_suffix: str = ""
+    mask_suffix: str = ""
+
+    def __post_init__(self) -> None:
+        for option, suffix in [("image_suffix", self.image_suffix), ("mask_suffix", self.mask_suffix)]:
+            flag = f"{option} (--{option.replace('_', '-')})"
+            if not isinstance(suffix, str) or "/" in suffix:
+                raise UsageError(f"{flag}: expected the end of a file's name, '_mask' say, got {suffix!r}.")
+            stem, extension = os.path.splitext(suffix)  # noqa: PTH122 (a Path named .png has no suffix)
+            if extension.lower() in IMAGE_EXTENSIONS or stem.lower() in IMAGE_EXTENSIONS:
+                raise UsageError(f"{flag}: expected no file extension, as in '_mask', got {suffix!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The images, or the masks, of one folder.
+
+    Attributes:
+        context: Folders on the way to it, those that name a role (images/, masks/) left out.
+        path: The folder, absolute, posix.
+        suffix: The role's: all stems end with it.
+        files: Names and sizes, in no certain order.
+    """
+
+    context: tuple[str, ...]
+    path: str
+    suffix: str
+    files: Files
+
+    def stems(self) -> Iterator[str]:
+        """Yield the name of each file without the role's suffix and the extension."""
+        stems = (name.rpartition(".")[0] for name in self.files.names)  # as _stem does
+        return (stem.removesuffix(self.suffix) for stem in stems) if self.suffix else stems
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Images, and masks unless the folders are classes.
+
+    Attributes:
+        images: At least one file in all.
+        masks: None for a folder a class.
+        strangers: Files and hidden folders that were passed over.
+        barren: Folders in which files were expected but not found; only the topmost.
+        outside: Images that lie in neither role's folder.
+    """
+
+    images: list[Part]
+    masks: list[Part] | None
+    strangers: int
+    barren: list[str]
+    outside: list[str]
+
+
+def find_layout(root: Path, naming: Naming) -> Layout:
+    """Find out which folders below the root hold images and which hold masks."""
+    images, masks = _given(root, naming.images, "images"), _given(root, naming.masks, "masks")
+    if isinstance(images, str | None) and isinstance(masks, str | None):
+        return _searched(walk(root), images, masks, naming)
+    return _named(root, images, masks, naming)
+
+
+def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | None:
+    """Return the folder that was given, or its bare name when it is not directly below the root."""
+    if folder is None:
+        return None
+    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+        raise UsageError(f"{option} (--{option}): expected a folder, got {folder!r}.")
+    path = absolute(as_path(folder) if is_url(folder) else root / folder)
+    if path.is_dir():
+        return path
+    if not is_url(folder) and len(Path(folder).parts) == 1:
+        return str(folder)
+    raise SourceError(f"--{option} {folder}: there is no folder {path}. Give a path below {root}, or an absolute one.")
+
+
+# Folders that were named.
+
+
+def _named(root: Path, images: Path | str | None, masks: Path | str | None, naming: Naming) -> Layout:
+    if isinstance(images, str) or isinstance(masks, str):
+        option, folder = ("images", images) if isinstance(images, str) else ("masks", masks)
+        raise SourceError(f"--{option} {folder}: there is no such folder in {root}.")
+    image_dir, mask_dir = images or _child(root, "images"), masks or _child(root, "masks")
+    if image_dir is None:
+        raise SourceError(
+            f"{root}: --masks {naming.masks} was given, but there is no folder images/. "
+            "Name the folder of the images with --images."
+        )
+    if mask_dir is None:
+        return _as_classes(walk(image_dir), naming, strip=None)
+    if image_dir == mask_dir:
+        return _one_folder(walk(image_dir), naming, strip=None)
+    image_tree = walk(image_dir, skip=mask_dir)
+    mask_tree = walk(mask_dir, skip=image_dir)
+    return _as_pairs(
+        [(folder, folder.parts) for folder in image_tree.folders],
+        [(folder, folder.parts) for folder in mask_tree.folders],
+        naming,
+        strangers=image_tree.strangers + mask_tree.strangers,
+        outside=[],
+    )
+
+
+def _child(root: Path, name: str) -> Path | None:
+    return min((p for p in root.iterdir() if p.name.lower() == name and p.is_dir()), default=None)
+
+
+# Folders that are found.
+
+
+def _searched(tree: Tree, images: str | None, masks: str | None, naming: Naming) -> Layout:
+    image_name, mask_name = (images or "images").lower(), (masks or "masks").lower()
+    by_role: dict[str | None, list[tuple[Folder, tuple[str, ...]]]] = {image_name: [], mask_name: [], None: []}
+    for folder in tree.folders:
+        role, context = _role(folder.parts, (image_name, mask_name))
+        by_role[role].append((folder, context))
+    for option, given, name in [("images", images, image_name), ("masks", masks, mask_name)]:
+        if given is not None and not by_role[name]:
+            raise SourceError(f"--{option} {given}: there is no folder of this name in {tree.top}, at any level.")
+    if by_role[image_name] and by_role[mask_name] and image_name != mask_name:
+        outside = [f"{folder.path}/{name}" for folder, _ in by_role[None] for name, _ in folder.files]
+        told = images is not None or masks is not None  # what lies elsewhere was left out on purpose
+        strangers = tree.strangers + (len(outside) if told else 0)
+        outside = [] if told else outside
+        return _as_pairs(by_role[image_name], by_role[mask_name], naming, strangers=strangers, outside=outside)
+    if images is not None:
+        return _told(tree, by_role[image_name], image_name, naming)
+    in_images = all(_role(f.parts, (image_name,))[0] for f in tree.folders if f.files)
+    return _unpaired(tree, naming, strip=image_name if in_images else None)
+
+
+def _told(tree: Tree, chosen: list[tuple[Folder, tuple[str, ...]]], name: str, naming: Naming) -> Layout:
+    """The images' folders were named and no others serve as masks: what lies outside of them is passed over."""
+    inside = Tree(tree.top, [folder for folder, _ in chosen])
+    layout = _unpaired(inside, naming, strip=name)
+    passed = tree.strangers + tree.num_files - inside.strangers - inside.num_files
+    return replace(layout, strangers=layout.strangers + passed)
+
+
+def _unpaired(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
+    both = naming.images is not None and naming.masks is not None
+    if naming.mask_suffix or both:
+        return _one_folder(tree, naming, strip=strip)
+    return _as_classes(tree, naming, strip=strip)
+
+
+def _role(parts: tuple[str, ...], names: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the role that the deepest fitting folder gives, and the path without that folder."""
+    for i in reversed(range(len(parts))):
+        if parts[i].lower() in names:
+            return parts[i].lower(), (*parts[:i], *parts[i + 1 :])
+    return None, parts
+
+
+# From folders to parts.
+
+
+def _as_pairs(
+    images: list[tuple[Folder, tuple[str, ...]]],
+    masks: list[tuple[Folder, tuple[str, ...]]],
+    naming: Naming,
+    *,
+    strangers: int,
+    outside: list[str],
+) -> Layout:
+    image_parts = [_part(folder, context, naming.image_suffix) for folder, context in images]
+    mask_parts = [_part(folder, context, naming.mask_suffix) for folder, context in masks]
+    folders = [folder for folder, _ in images + masks]
+    kept = sum(len(part.files) for part in image_parts + mask_parts)
+    return Layout(
+        images=image_parts,
+        masks=mask_parts,
+        strangers=strangers + sum(len(folder.files) for folder in folders) - kept,
+        # A folder of strangers alone is passed over with them: colour pictures beside the masks, say.
+        barren=_barren([(folder, len(folder.files) + folder.num_strangers) for folder in folders]),
+        outside=outside,
+    )
+
+
+def _as_classes(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
+    parts = [_part(f, _without(f.parts, strip), naming.image_suffix) for f in tree.folders]
+    kept = [len(part.files) for part in parts]
+    return Layout(
+        images=parts,
+        masks=None,
+        strangers=tree.strangers + tree.num_files - sum(kept),
+        barren=_barren(list(zip(tree.folders, kept, strict=True))),
+        outside=[],
+    )
+
+
+def _one_folder(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
+    """Images and masks side by side, told apart by suffix: the longer one that fits, or none at all."""
+    suffixes = (naming.image_suffix, naming.mask_suffix)
+    if suffixes[0] == suffixes[1]:
+        raise UsageError(
+            f"{tree.top}: images and masks are in one folder, so their names must tell them apart, but "
+            f"--image-suffix is {suffixes[0]!r} and --mask-suffix is {suffixes[1]!r}. Give two that differ."
+        )
+    longer, shorter = sorted(suffixes, key=len, reverse=True)
+    parts: dict[str, list[Part]] = {longer: [], shorter: []}
+    for folder in tree.folders:
+        context = _without(folder.parts, strip)
+        first = _part(folder, context, longer)
+        taken = set(first.files.names)
+        rest = Folder(folder.parts, folder.path, Files(file for file in folder.files if file[0] not in taken))
+        parts[longer].append(first)
+        parts[shorter].append(_part(rest, context, shorter))
+    kept = sum(len(part.files) for side in parts.values() for part in side)
+    return Layout(
+        images=parts[naming.image_suffix],
+        masks=parts[naming.mask_suffix],
+        strangers=tree.strangers + tree.num_files - kept,
+        barren=_barren([(folder, len(folder.files) + folder.num_strangers) for folder in tree.folders]),
+        outside=[],
+    )
+
+
+def _without(parts: tuple[str, ...], name: str | None) -> tuple[str, ...]:
+    return parts if name is None else _role(parts, (name,))[1]
+
+
+def _part(folder: Folder, context: tuple[str, ...], suffix: str) -> Part:
+    files = folder.files
+    if suffix:
+        files = Files(file for file in files if len(stem := _stem(file[0])) > len(suffix) and stem.endswith(suffix))
+    return Part(context, folder.path, suffix, files)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]  # all have an extension, and none begins with its dot
+
+
+def _barren(counts: list[tuple[Folder, int]]) -> list[str]:
+    """Return the topmost folders below which nothing was counted."""
+    holding = {prefix for folder, count in counts if count for prefix in _ancestry(folder.path)}
+    barren = {folder.path for folder, _ in counts} - holding
+    return sorted(path for path in barren if path.rpartition("/")[0] not in barren)
+
+
+def _ancestry(path: str) -> list[str]:
+    """Return the path and all folders above it."""
+    return [path[:i] for i, character in enumerate(path) if character == "/"] + [path]

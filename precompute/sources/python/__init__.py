@@ -1,0 +1,1 @@
+"""Sources from Python: `Source` objects, or parallel lists."""

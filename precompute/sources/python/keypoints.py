@@ -1,0 +1,142 @@
+"""Keypoints from Python: for each image its objects, for each of these x, y and visibility of its keypoints."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from precompute.errors import SourceError, UsageError, first_few
+from precompute.options import BuildOptions
+from precompute.sources.box_checks import CheckedBoxes, upright_size
+from precompute.sources.keypoint_checks import check_keypoints
+from precompute.sources.labels import make_classes
+from precompute.sources.python.boxes import rows_of_python
+from precompute.sources.source import Source
+from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.targets.keypoints import VISIBLE, Skeleton, indices_of_edges, make_skeleton
+
+__all__ = ["DEFAULT_CLASS", "check_same_fields", "keypoints_of_python"]
+
+EXPECTED = "(x, y) or (x, y, visibility) in pixels, None where it is not labelled"
+DEFAULT_CLASS = "object"  # of objects that nobody named
+
+
+def keypoints_of_python(
+    given: Sequence[Any],
+    boxes: Sequence[Any] | None,
+    keys: Sequence[str],
+    images: Sequence[str],
+    class_names: list[str] | None,
+    options: BuildOptions,
+) -> tuple[CheckedBoxes, Skeleton]:
+    """Check keypoints, and boxes if there are any.
+
+    Args:
+        given: For each image what `Source.keypoints` has.
+        boxes: For each image what `Source.boxes` has, or None.
+        keys: Of the images.
+        images: Their paths: sizes come from the files' headers.
+        class_names: Order of the classes, or the one class of objects without boxes; or None.
+        options: Names and pairs of the keypoints.
+
+    Raises:
+        UsageError: An object is not what it should be, or has another number of keypoints than others.
+        SourceError: A class is not among `class_names`, or no keypoint is labelled.
+    """
+    points = [list(_objects(of_image, key)) for of_image, key in zip(given, keys, strict=True)]
+    skeleton = _skeleton(points, keys, options, boxed=boxes is not None)
+    if boxes is None:
+        names = class_names or [DEFAULT_CLASS]
+        if len(names) > 1:
+            raise UsageError("class_names: without boxes all objects are of one class; give one name, or boxes too.")
+        rows: list[list[tuple[Any, ...]]] = [[(0, 0, 0, 0, 0, 0)] * len(of_image) for of_image in points]
+    else:
+        rows, names = _boxed_rows(boxes, points, keys, class_names)
+    column = BoxColumn.of_images(
+        Boxes.of_rows(of_image, upright_size(path) or UNKNOWN_SIZE, of_points)
+        for of_image, path, of_points in zip(rows, images, points, strict=True)
+    )
+    return check_keypoints(column, keys, names, skeleton, where="keypoints"), skeleton
+
+
+def check_same_fields(items: Sequence[Source]) -> None:
+    """Refuse sources of which some have keypoints and others not, or some boxes too and others not.
+
+    Raises:
+        UsageError: There are such.
+    """
+    for name, wanted in (("keypoints", True), ("boxes", items[0].boxes is not None), ("mask", False), ("label", False)):
+        other = [repr(item.key) for item in items if (getattr(item, name) is not None) != wanted]
+        if other:
+            what = f"{name} for all sources that have keypoints" if wanted else f"keypoints without {name}"
+            raise UsageError(f"Expected {what}; otherwise is:\n{first_few(other)}")
+
+
+def _boxed_rows(
+    boxes: Sequence[Any], points: Sequence[list[list[float]]], keys: Sequence[str], class_names: list[str] | None
+) -> tuple[list[list[tuple[Any, ...]]], list[str]]:
+    rows = [list(rows_of_python(of_image, key)) for of_image, key in zip(boxes, keys, strict=True)]
+    for of_boxes, of_points, key in zip(rows, points, keys, strict=True):
+        if len(of_boxes) != len(of_points):
+            raise UsageError(
+                f"keypoints of {key!r}: expected those of {len(of_boxes)} objects, as it has boxes; got "
+                f"{len(of_points)}."
+            )
+    labels = [row[4] for of_image in rows for row in of_image]
+    if not labels:
+        raise SourceError(f"boxes: expected boxes for some of the images, got empty lists for all {len(keys):,}.")
+    owners = [key for of_image, key in zip(rows, keys, strict=True) for _ in of_image]
+    classes = make_classes(labels, owners, class_names)
+    indices = iter(classes.indices)
+    return [[(*row[:4], next(indices), row[5]) for row in of_image] for of_image in rows], classes.names
+
+
+def _skeleton(
+    points: Sequence[list[list[float]]], keys: Sequence[str], options: BuildOptions, *, boxed: bool
+) -> Skeleton:
+    """Return the skeleton; names are numbers where none were given."""
+    lengths = {len(row) // 3: key for of_image, key in zip(points, keys, strict=True) for row in of_image}
+    if not lengths:
+        raise SourceError(f"keypoints: expected those of some objects, got empty lists for all {len(keys):,} images.")
+    names = options.keypoint_names or [str(number) for number in range(min(lengths))]
+    other = {number: key for number, key in lengths.items() if number != len(names)}
+    if other:
+        number, key = next(iter(other.items()))
+        expected = f"{len(names)} keypoints{'' if options.keypoint_names is None else ', as keypoint_names has'}"
+        raise UsageError(f"keypoints of {key!r}: expected {expected}, of each object; got {number}.")
+    edges = indices_of_edges(options.skeleton or (), names)
+    return make_skeleton(names, edges, flip_pairs=options.flip_pairs, boxed=boxed)
+
+
+def _objects(of_image: Any, key: str) -> Any:
+    """Yield x, y, visibility in turn of each object's keypoints."""
+    if isinstance(of_image, str | bytes) or not hasattr(of_image, "__iter__"):
+        raise UsageError(
+            f"keypoints of {key!r}: expected a list of objects, which may be empty, each a list of keypoints; got "
+            f"{of_image!r:.60}."
+        )
+    if isinstance(of_image, np.ndarray) and of_image.ndim == 2:
+        of_image = of_image[None]  # one object
+    for points in of_image:
+        if isinstance(points, str | bytes) or not hasattr(points, "__iter__"):
+            raise UsageError(f"keypoints of {key!r}: expected a list of keypoints an object, got {points!r:.60}.")
+        yield [number for point in points for number in _point(point, key)]
+
+
+def _point(point: Any, key: str) -> tuple[float, float, float]:
+    if point is None:
+        return 0.0, 0.0, 0.0
+    if isinstance(point, str | bytes) or not hasattr(point, "__len__") or len(point) not in (2, 3):
+        raise UsageError(f"keypoints of {key!r}: expected {EXPECTED}; got {point!r:.60}.")
+    x, y, visibility = (*point, VISIBLE)[:3]
+    if x is None or y is None or visibility is None:
+        return 0.0, 0.0, 0.0
+    if not all(isinstance(n, numbers.Real | np.number) and not isinstance(n, bool) for n in (x, y, visibility)):
+        raise UsageError(f"keypoints of {key!r}: expected {EXPECTED}; got {point!r:.60}.")
+    if math.isnan(x) or math.isnan(y):
+        return 0.0, 0.0, 0.0
+    return float(x), float(y), float(visibility)

@@ -1,0 +1,275 @@
+"""Sources from Python: an iterable of them, or the parallel lists that notebooks have."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from precompute.errors import SourceError, UsageError, first_few
+from precompute.options import BuildOptions
+from precompute.sources.checks import check_class_names, check_keys
+from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
+from precompute.sources.python.boxes import boxes_of_python
+from precompute.sources.python.extras import extra_rows, extras_of_sources
+from precompute.sources.python.files import below, check_files, common_parent, file_path
+from precompute.sources.python.instances import number_objects, read_rows, sizes_of_sources
+from precompute.sources.python.keypoints import check_same_fields, keypoints_of_python
+from precompute.sources.source import SPLITS, Source, Sources
+from precompute.sources.texts import Texts
+
+__all__ = ["from_iterable", "from_lists"]
+
+TARGETS = ("mask", "label", "boxes", "instances")
+
+
+def from_iterable(
+    sources: Iterable[Source],
+    *,
+    class_names: Sequence[str] | None = None,
+    options: BuildOptions | None = None,
+) -> Sources:
+    """Check sources and put them into columns, sorted by key.
+
+    Args:
+        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, all with a list
+            of objects that have masks, all with keypoints, then all with boxes or none, or all alone.
+        class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
+        options: Of the build: names and pairs of keypoints.
+
+    Raises:
+        UsageError: A field is not what it should be.
+        SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
+    """
+    names = check_class_names(class_names)
+    items = list(sources)
+    _check_items(items)
+    check_keys((item.key for item in items), where="sources", remedy="Give other keys.")
+    items.sort(key=lambda item: item.key)
+    _check_unique(items)
+    target = _check_target(items)
+    masked = target == "mask"
+    images = [file_path(item.image, "image", item.key) for item in items]
+    masks = [file_path(item.mask, "mask", item.key) for item in items] if masked else None
+    keys = [str(item.key) for item in items]
+    rows = read_rows([item.instances for item in items], keys, file_path) if target == "instances" else []
+    more = [row.path for of_image in rows for row in of_image]
+    num_bytes = check_files(images + (masks or []) + more)
+    root = common_parent(images + (masks or []) + more)
+    boxes = boxes_of_python([item.boxes for item in items], keys, images, names) if target == "boxes" else None
+    points = None
+    if target == "keypoints":
+        of_boxes = [item.boxes for item in items] if items[0].boxes is not None else None
+        given = [item.keypoints for item in items]
+        points = keypoints_of_python(given, of_boxes, keys, images, names, options or BuildOptions())
+        boxes = points[0]
+    classes = _number_classes([item.label for item in items], keys, names) if target == "label" else None
+    objects = number_objects(rows, keys, below(root, more), names) if target == "instances" else None
+    groups = [_group(item) for item in items]
+    found: Any = classes or boxes or objects
+    if rows:
+        num_bytes = sizes_of_sources(rows, num_bytes)
+    return Sources(
+        root=root,
+        keys=Texts(keys),
+        images=Texts(below(root, images)),
+        masks=None if masks is None else Texts(below(root, masks)),
+        labels=classes.indices if isinstance(classes, Classes) else None,
+        label_sets=classes.sets if isinstance(classes, LabelSets) else None,
+        splits=[_split(item) for item in items],
+        groups=None if all(group is None for group in groups) else groups,
+        num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
+        boxes=getattr(boxes or objects, "column", None),
+        extra=extras_of_sources(items),
+        class_names=(names or []) if found is None else found.names,
+        notes=[] if found is None else found.notes,
+        skeleton=None if points is None else points[1],
+    )
+
+
+def from_lists(
+    *,
+    images: Iterable[str | Path],
+    labels: Iterable[str | int | Collection[str | int]] | None = None,
+    masks: Iterable[str | Path] | None = None,
+    boxes: Iterable[Sequence[Sequence[Any]]] | None = None,
+    keypoints: Iterable[Sequence[Any]] | None = None,
+    instances: Iterable[Sequence[Sequence[Any]]] | None = None,
+    splits: Iterable[str | None] | None = None,
+    groups: Iterable[str | int | None] | None = None,
+    keys: Iterable[str] | None = None,
+    weights: Iterable[float] | None = None,
+    extra: Mapping[str, Iterable[Any]] | None = None,
+    class_names: Sequence[str] | None = None,
+    options: BuildOptions | None = None,
+) -> Sources:
+    """Make sources of lists of equal length: the i-th entry of each belongs to the i-th image.
+
+    Args:
+        images: Paths of the image files.
+        labels: Class names or class indices, or for each image a list, tuple or set of them; this, or another target,
+            or none for images alone.
+        masks: Paths of the mask files.
+        boxes: For each image a list of boxes as `Source` has them.
+        instances: For each image a list of objects with masks as `Source` has them.
+        keypoints: For each image the keypoints of its objects as `Source` has them; alone or with boxes.
+        splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
+        groups: Sources of one group always share a split; None when a source stands alone.
+        keys: Stable names; when left out, each image's path below the folder that all share, without its extension.
+        weights: What each counts in training, 0 or more.
+        extra: Name → values that travel along unchanged: whole numbers, numbers or texts.
+        class_names: As for `from_iterable`.
+        options: As for `from_iterable`.
+
+    Raises:
+        UsageError: Lengths differ, or a list holds what it should not.
+        SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
+    """
+    given = (("labels", labels), ("masks", masks), ("boxes", boxes), ("instances", instances))
+    targets = [name for name, column in given if column is not None]
+    if len(targets) > 1:
+        raise UsageError(
+            f"Expected labels, masks, boxes or instances beside images, got both {' and '.join(targets)}: labels for "
+            "classification, masks for segmentation, boxes for detection, instances for objects with a mask each, none "
+            "of them for images alone."
+        )
+    if keypoints is not None and targets not in ([], ["boxes"]):
+        raise UsageError(f"keypoints: expected them alone or with boxes, got {targets[0]} too.")
+    columns = {
+        "images": images,
+        "labels": labels,
+        "masks": masks,
+        "boxes": boxes,
+        "keypoints": keypoints,
+        "instances": instances,
+        "splits": splits,
+        "groups": groups,
+        "keys": keys,
+        "weights": weights,
+        "extra": extra_rows(extra),
+    }
+    lists = {name: _as_list(name, column) for name, column in columns.items() if column is not None}
+    _check_lengths(lists)
+    if "keys" not in lists:
+        lists["keys"] = _make_keys(lists["images"])
+    fields = {
+        "images": "image",
+        "labels": "label",
+        "masks": "mask",
+        "boxes": "boxes",
+        "keypoints": "keypoints",
+        "instances": "instances",
+        "splits": "split",
+        "groups": "group",
+        "keys": "key",
+        "weights": "weight",
+        "extra": "extra",
+    }
+    rows = zip(*lists.values(), strict=True)
+    names = [fields[name] for name in lists]
+    return from_iterable(
+        (Source(**dict(zip(names, row, strict=True))) for row in rows), class_names=class_names, options=options
+    )
+
+
+# Lists.
+
+
+def _as_list(name: str, column: Any) -> list[Any]:
+    if isinstance(column, (str, bytes, os.PathLike)):
+        raise UsageError(f"{name}: expected a list with an entry for each image, got {column!r}.")
+    try:
+        return list(column)
+    except TypeError:
+        raise UsageError(
+            f"{name}: expected a list with an entry for each image, got {type(column).__name__}."
+        ) from None
+
+
+def _check_lengths(lists: dict[str, list[Any]]) -> None:
+    count = len(lists["images"])
+    for name, values in lists.items():
+        if len(values) != count:
+            raise UsageError(
+                f"{name}: expected an entry for each of the {count:,} images, got {len(values):,}. "
+                "Entries belong together by position; check where the lists come from."
+            )
+
+
+def _make_keys(images: list[Any]) -> list[str]:
+    paths = [file_path(image, "image", i) for i, image in enumerate(images)]
+    root = common_parent(paths)
+    if root is None and paths:
+        raise UsageError("keys: the images lie on different drives and share no folder; give a key for each.")
+    return [os.path.splitext(path)[0] for path in below(root, paths)]  # noqa: PTH122 (a Path a file is slow)
+
+
+# Single sources.
+
+
+def _check_items(items: list[Source]) -> None:
+    if not items:
+        raise SourceError("There are no sources: the list of images is empty.")
+    for i, item in enumerate(items):
+        if not isinstance(item, Source):
+            raise UsageError(f"sources[{i}]: expected a precompute.Source, got {type(item).__name__}.")
+
+
+def _check_unique(items: list[Source]) -> None:
+    listed = [f"{a.key!r}: {os.fspath(a.image)}, {os.fspath(b.image)}" for a, b in pairwise(items) if a.key == b.key]
+    if listed:
+        raise SourceError(
+            f"Keys that appear again ({len(listed):,}):\n{first_few(listed)}\nExpected each image once, under a key of "
+            "its own. Keys made from paths leave out the extension; give keys yourself where that is not enough."
+        )
+
+
+def _check_target(items: list[Source]) -> str:
+    """Return what all sources have: a target, ``"nothing"`` where images are alone; keypoints alone or with boxes."""
+    if any(item.keypoints is not None for item in items):
+        check_same_fields(items)
+        return "keypoints"
+    targets = [[name for name in TARGETS if getattr(item, name) is not None] for item in items]
+    if not any(targets):
+        return "nothing"
+    wrong = [repr(item.key) for item, found in zip(items, targets, strict=True) if len(found) != 1]
+    if wrong:
+        raise UsageError(
+            "Expected a mask, a label, or a list of boxes or of instances, not both, and not neither unless all images "
+            f"are alone, for:\n{first_few(wrong)}"
+        )
+    of_kind: dict[str, list[str]] = {}
+    for item, (name,) in zip(items, targets, strict=True):
+        of_kind.setdefault(name, []).append(repr(item.key))
+    if len(of_kind) > 1:
+        (first, those), (second, others) = list(of_kind.items())[:2]
+        raise UsageError(
+            f"Expected the same kind of target for all sources, got {len(those):,} times {first} and {len(others):,} "
+            f"times {second}. With {first}:\n{first_few(those)}\nWith {second}:\n{first_few(others)}"
+        )
+    return next(iter(of_kind))
+
+
+def _number_classes(labels: list[Any], keys: list[str], names: list[str] | None) -> Classes | LabelSets:
+    if has_several(labels, keys):
+        return make_label_sets(labels, keys, names)
+    return make_classes([read_label(label, key) for label, key in zip(labels, keys, strict=True)], keys, names)
+
+
+def _split(item: Source) -> str | None:
+    if item.split is not None and item.split not in SPLITS:
+        raise UsageError(f"split of {item.key!r}: expected {', '.join(map(repr, SPLITS))} or None, got {item.split!r}.")
+    return None if item.split is None else str(item.split)
+
+
+def _group(item: Source) -> str | None:
+    group: Any = item.group
+    if group is None or isinstance(group, str):
+        return group if group is None else str(group)
+    label = None if isinstance(group, bool) or not hasattr(group, "__index__") else group.__index__()
+    if label is None:
+        raise UsageError(f"group of {item.key!r}: expected a text, a whole number or None, got {group!r}.")
+    return str(label)

@@ -1,0 +1,160 @@
+"""Which column of a table holds what: as told, or by the names that they usually have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from precompute.errors import UsageError
+from precompute.options import BuildOptions
+from precompute.sources.tables.files import Table
+
+__all__ = ["TableColumns", "choose_columns"]
+
+# Of several that are there the first is taken.
+USUAL = {
+    role: names.split()
+    for role, names in {
+        "image": "image image_path path filepath file_path filename file_name image_file image_filename image_name "
+        "file img img_path img_name image_id id_code",
+        "mask": "mask mask_path mask_file mask_filename mask_name",
+        "label": "label labels class classes class_name label_name category category_name target tags",
+        "split": "split subset partition",
+        "group": "group group_id",
+        "key": "key",
+        "weight": "sample_weight sample_weights",  # not weight: that may be a person's
+    }.items()
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableColumns:
+    """Names of the columns that are read.
+
+    Attributes:
+        image, mask, label, split, group, key, weight: What holds each; None where nothing does.
+        labels: Columns of 0 and 1, one a class, in place of `label`.
+        extra: What travels along unchanged; columns that mean something else may be among them.
+        note: What the user should hear of the choice.
+    """
+
+    image: str
+    mask: str | None = None
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+    key: str | None = None
+    weight: str | None = None
+    labels: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    note: str = ""
+
+    def used(self) -> list[str]:
+        """Return all of them, each once."""
+        single = [self.image, self.mask, self.label, self.split, self.group, self.key, self.weight]
+        return list(dict.fromkeys([name for name in single if name is not None] + self.labels + self.extra))
+
+
+def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
+    """Decide which columns are read.
+
+    Raises:
+        UsageError: One that was named is not there, the image's is not found, or it is not clear what the target is.
+    """
+    told = {role: getattr(options, f"{role}_column") for role in USUAL}
+    roles = {role: _find(table, f"{role}_column", name) for role, name in told.items() if name}
+    if options.group_by in table.columns:
+        if told["group"]:
+            raise UsageError(f"group_by, group_column: both name a column of {table.path}; give one of them.")
+        roles["group"] = str(options.group_by)
+    labels = [_find(table, "label_columns", name) for name in options.label_columns or []]
+    extra = [_find(table, "extra_columns", name) for name in options.extra_columns or []]
+    taken = {*roles.values(), *labels}
+    for role in ("image", "split", "group", "key", "weight"):
+        no_column = told[role] == ""  # as the user said
+        if role not in roles and not no_column and (usual := _usual(table, role, taken | set(extra))):
+            roles[role] = usual[0]
+    if "image" not in roles:
+        raise UsageError(
+            f"{table.path}: no column is called as those of image files usually are; name it with --image-column. "
+            f"{_those(table)}{_no_header(table)}"
+        )
+    taken |= set(roles.values())
+    target = _target(table, options, roles, labels, taken | set(extra))
+    roles = {role: name for role, name in roles.items() if role not in ("mask", "label")} | target
+    chosen = TableColumns(**roles, labels=labels, extra=extra)
+    return replace(chosen, note=_note(table, chosen, roles))
+
+
+def _note(table: Table, chosen: TableColumns, roles: dict[str, str]) -> str:
+    shown = [f"{role}={name}" for role, name in roles.items()]
+    several = (("labels", chosen.labels), ("extra", chosen.extra))
+    shown += [f"{what}={','.join(names)}" for what, names in several if names]
+    unused = [name or "(without a name)" for name in table.columns if name not in chosen.used()]
+    return f"columns: {', '.join(shown)}" + (f"; not used: {', '.join(unused)}" if unused else "") + "."
+
+
+def _find(table: Table, option: str, name: str) -> str:
+    if name in table.columns:
+        return name
+    near = [column for column in table.columns if column.casefold() == name.casefold()]
+    if len(near) == 1:
+        return near[0]
+    raise UsageError(
+        f"{option} (--{option.replace('_', '-')}): {table.path} has no column {name!r}. {_those(table)}"
+        f"{_no_header(table)}"
+    )
+
+
+def _those(table: Table) -> str:
+    return f"It has: {', '.join(name or '(without a name)' for name in table.columns)}."
+
+
+def _no_header(table: Table) -> str:
+    """Return what may help where the first line looks like a source."""
+    if table.typed or not any("." in name or "/" in name for name in table.columns):
+        return ""
+    return " If that is a source and no header: put a line with the columns' names above it, such as image,label."
+
+
+def _usual(table: Table, role: str, taken: set[str]) -> list[str]:
+    """Return the columns whose names fit, in the order of those names, whatever the case of their letters."""
+    free = [name for name in table.columns if name not in taken]
+    plain = {usual: number for number, usual in enumerate(USUAL[role])}
+    found = [(plain[key], name) for name in free if (key := name.casefold().replace(" ", "_")) in plain]
+    return [name for _, name in sorted(found)]
+
+
+def _target(
+    table: Table, options: BuildOptions, roles: dict[str, str], labels: list[str], taken: set[str]
+) -> dict[str, str]:
+    """Return the column of the mask or of the label, or none where images are alone or labels have a column each."""
+    given = [role for role in ("mask", "label") if role in roles] + ["labels"] * bool(labels)
+    if options.target == "none":
+        if given:
+            raise UsageError(f"target: none was asked for, and a column of the {given[0]} was named; give one of them.")
+        return {}
+    if len(given) > 1:
+        raise UsageError(
+            "mask_column, label_column, label_columns: give one of them; a source has a mask, a label or labels."
+        )
+    if labels:
+        return {}
+    if given:
+        return {given[0]: roles[given[0]]}
+    found = {role: names for role in ("mask", "label") if (names := _usual(table, role, taken))}
+    every = [name for names in found.values() for name in names]
+    if len(every) > 1:
+        raise UsageError(
+            f"{table.path}: {' and '.join(every)} may be the target; say which with --label-column or --mask-column, "
+            "or --target none for images alone."
+        )
+    if every:
+        return {next(iter(found)): every[0]}
+    rest = [name for name in table.columns if name not in taken]
+    if rest:
+        raise UsageError(
+            f"{table.path}: no column is called as those of labels or masks usually are; name it with --label-column, "
+            f"--label-columns (one of 0 and 1 for each class) or --mask-column, or give --target none for images "
+            f"alone. Not used so far: {', '.join(name or '(without a name)' for name in rest)}."
+        )
+    return {}

@@ -1,0 +1,214 @@
+"""Tables as files: CSV, TSV, JSON lines and Parquet → columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from precompute.errors import SourceError, first_few
+from precompute.sources.tables.parquet import open_parquet
+from precompute.text import format_count
+
+__all__ = ["TABLES", "Table", "is_table", "read_table"]
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+DELIMITERS = ",;\t"
+SHOWN = 5  # rows that a message lists
+CHUNK = 10_000  # rows that are put into columns together
+MOST_SAME = 20_000  # different texts of a column, until it is given up to find equal ones
+
+Columns = dict[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table whose header was read.
+
+    Attributes:
+        path: Of its file.
+        columns: Names, in order.
+        typed: Its values have types; those of CSV are texts.
+        read: Names of columns → their values, None or an empty text where a cell is empty.
+        where: Number of a row, from 0 → what a message calls it: ``"line 2"``.
+        notes: What the user should hear about how it is read.
+    """
+
+    path: Path
+    columns: list[str]
+    typed: bool
+    read: Callable[[Sequence[str]], Columns]
+    where: Callable[[int], str]
+    notes: list[str] = field(default_factory=list)
+
+    def listed(self, rows: Sequence[int], tell: Callable[[int], str] = lambda i: "") -> str:
+        """Return the first of some rows, one an indented line, with what is told of each, and how many there are."""
+        shown = [f"{self.where(i)}{tell(i)}" for i in rows[:SHOWN]]
+        return first_few(shown + [""] * (len(rows) - len(shown)), SHOWN)
+
+
+def is_table(path: Path) -> bool:
+    """Tell whether a path names a table by its suffix, and not a folder."""
+    return path.suffix.lower() in TABLES and not path.is_dir()
+
+
+def read_table(path: Path) -> Table:
+    """Open a table.
+
+    Raises:
+        SourceError: It is missing, empty, or not what its suffix says.
+        UsageError: It is a Parquet file, and what reads these is not installed.
+    """
+    suffix = path.suffix.lower()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path}: the table cannot be read: {error.strerror}.") from error
+    if not content.strip():
+        raise SourceError(f"{path}: the table is empty. Expected a line a source.")
+    if suffix == ".parquet":
+        columns, read = open_parquet(path, content)
+        return Table(path=path, columns=columns, typed=True, read=read, where=lambda i: f"row {i}")
+    encoding = _encoding(path, content)
+    if suffix in (".jsonl", ".ndjson"):
+        return _open_json_lines(path, content.decode(encoding))
+    return _open_csv(path, content, encoding, "\t" if suffix == ".tsv" else None)
+
+
+def _encoding(path: Path, content: bytes) -> str:
+    """Return the encoding of a text: UTF-8, or what its first bytes say."""
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SourceError(
+            f"{path}: line {line}: byte 0x{content[error.start]:02x} is no UTF-8: the table was saved in another "
+            "encoding, such as that of Windows. Save it as UTF-8 (in a spreadsheet, 'CSV UTF-8'; or "
+            f"`iconv -f WINDOWS-1252 -t UTF-8 {path.name}`)."
+        ) from error
+    return encoding
+
+
+# CSV.
+
+
+def _open_csv(path: Path, content: bytes, encoding: str, delimiter: str | None) -> Table:
+    notes = []
+    if delimiter is None:
+        delimiter = _delimiter(content, encoding)
+        if delimiter != ",":
+            notes.append(f"{path.name}: columns are separated by {delimiter!r}.")
+    rows = partial(_csv_rows, path, content, encoding, delimiter)
+    header = [name.strip() for name in next((row for _, row in rows()), [])]
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise SourceError(f"{path}: columns that come again: {', '.join(twice)}. Expected each name once.")
+    return Table(
+        path=path,
+        columns=header,
+        typed=False,
+        read=lambda names: _read_csv(path, content, encoding, delimiter, names),
+        where=lambda i: f"line {next(islice(rows(), i + 1, None))[0]}",
+        notes=notes,
+    )
+
+
+def _delimiter(content: bytes, encoding: str) -> str:
+    """Return what separates the columns: of comma, semicolon and tab what the header has most of."""
+    text = io.TextIOWrapper(io.BytesIO(content), encoding)
+    header = next((line for line in text if line.strip()), "")
+    return max(DELIMITERS, key=header.count)
+
+
+def _csv_rows(path: Path, content: bytes, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that hold anything, the header first, each with the line that it ends at."""
+    reader = _reader(content, encoding, delimiter)
+    with _explained(path, reader):
+        yield from ((reader.line_num, row) for row in reader if row)
+
+
+def _reader(content: bytes, encoding: str, delimiter: str) -> Any:
+    text = io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
+    return csv.reader(text, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True)
+
+
+@contextmanager
+def _explained(path: Path, reader: Any) -> Iterator[None]:
+    try:
+        yield
+    except csv.Error as error:
+        raise SourceError(
+            f"{path}: line {reader.line_num}: {error}. Is there a quotation mark that is not closed, or one inside of "
+            'a cell? Inside of quoted cells it is written twice: "".'
+        ) from error
+
+
+def _read_csv(path: Path, content: bytes, encoding: str, delimiter: str, names: Sequence[str]) -> Columns:
+    """Return some columns, many rows at a time; texts that come again are one object."""
+    rows = partial(_csv_rows, path, content, encoding, delimiter)
+    reader, header = _reader(content, encoding, delimiter), next(rows())[1]
+    chosen = [[name.strip() for name in header].index(name) for name in names]
+    columns: list[list[str]] = [[] for _ in names]
+    same: list[dict[str, str]] = [{} for _ in names]
+    with _explained(path, reader):
+        while next(reader) != header:
+            pass
+        while chunk := list(islice(reader, CHUNK)):
+            lengths = set(map(len, chunk))
+            if lengths - {0, len(header)}:
+                raise SourceError(_ragged(path, rows(), len(header)))
+            whole = list(zip(*(filter(None, chunk) if 0 in lengths else chunk), strict=True))
+            for column, seen, i in zip(columns, same, chosen, strict=True):
+                cells = map(str.strip, whole[i] if whole else ())
+                column.extend(cells if len(seen) > MOST_SAME else [seen.setdefault(cell, cell) for cell in cells])
+    return dict(zip(names, columns, strict=True))
+
+
+def _ragged(path: Path, rows: Iterator[tuple[int, list[str]]], num: int) -> str:
+    lines = [f"line {line}: {len(row)}" for line, row in rows if len(row) != num]
+    return (
+        f"{path}: expected {num} cells in each line, as in the header, but {format_count(len(lines), 'line')} "
+        f"{'has' if len(lines) == 1 else 'have'} others:\n{first_few(lines)}\n"
+        "Cells that hold the separator stand in quotation marks."
+    )
+
+
+# JSON lines.
+
+
+def _open_json_lines(path: Path, text: str) -> Table:
+    entries, lines, wrong = [], [], []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            wrong.append(f"line {number}: {error}")
+            continue
+        if not isinstance(entry, dict):
+            wrong.append(f"line {number}: {line[:60]}")
+            continue
+        entries.append(entry)
+        lines.append(number)
+    if wrong:
+        raise SourceError(
+            f'{path}: expected a JSON object in each line, such as {{"image": "a.jpg", "label": "cat"}}, but '
+            f"{len(wrong):,} lines are none:\n{first_few(wrong)}"
+        )
+    columns = list(dict.fromkeys(name for entry in entries for name in entry))
+    return Table(
+        path=path,
+        columns=columns,
+        typed=True,
+        read=lambda names: {name: [entry.get(name) for entry in entries] for name in names},
+        where=lambda i: f"line {lines[i]}",
+    )

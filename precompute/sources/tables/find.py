@@ -1,0 +1,225 @@
+"""Sources from a table of paths: CSV, TSV, JSON lines or Parquet, a line a source."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from operator import add
+from pathlib import Path
+from typing import Any
+
+from precompute.errors import SourceError, UsageError, first_few
+from precompute.options import BuildOptions
+from precompute.sources.checks import check_class_names, check_keys
+from precompute.sources.extras import (
+    WEIGHT,
+    Extras,
+    check_extra_name,
+    column_of_texts,
+    column_of_values,
+    weights_of,
+)
+from precompute.sources.folders.splits import SPLIT_FOLDERS
+from precompute.sources.groups import group_by
+from precompute.sources.labels import Classes, LabelSets
+from precompute.sources.source import Sources
+from precompute.sources.tables.columns import TableColumns, choose_columns
+from precompute.sources.tables.files import Table, read_table
+from precompute.sources.tables.labels import labels_of_cells, labels_of_columns
+from precompute.sources.tables.paths import check_filled, file_sizes, find_paths, make_keys, shared_root
+from precompute.sources.texts import Texts
+from precompute.storage.paths import absolute, as_path
+from precompute.text import format_count
+
+__all__ = ["find_table"]
+
+FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key", "annotations", "drop_empty")
+SPLIT_WORDS = {**SPLIT_FOLDERS, "training": "train", "testing": "test"}
+
+
+def find_table(path: Path, options: BuildOptions) -> Sources:
+    """Return the sources that a table lists.
+
+    Args:
+        path: Of the table.
+        options: Which columns it has, and where its paths start from.
+
+    Raises:
+        SourceError: The table or its files cannot be used as they are; with the lines.
+        UsageError: An option makes no sense here, or it is not clear which column holds what.
+    """
+    _check_options(path, options)
+    names = check_class_names(options.class_names)
+    path = absolute(path)
+    root = path.parent if options.root is None else absolute(as_path(options.root))
+    if not root.is_dir():
+        raise UsageError(
+            f"root (--root): there is no folder {root}; expected the one that the table's paths start from."
+        )
+    table = read_table(path)
+    columns = choose_columns(table, options)
+    cells = table.read(columns.used())
+    if not len(cells[columns.image]):
+        raise SourceError(f"{path}: the table has a header and no line below it. Expected a line a source.")
+    images, notes = find_paths(table, columns.image, cells[columns.image], root)
+    masks, more = (None, list[str]())
+    if columns.mask is not None:
+        masks, more = find_paths(table, columns.mask, cells[columns.mask], root)
+    num_bytes = file_sizes(table, images, root, "image")
+    if masks is not None:
+        num_bytes = array("q", map(add, num_bytes, file_sizes(table, masks, root, "mask")))
+    keys = _keys(table, columns, cells, images, root)
+    classes = _classes(table, columns, cells, keys, options.label_separator, names)
+    base = shared_root([*images, *(masks or [])], root)
+    sources = Sources(
+        root=base,
+        keys=keys,
+        images=_below(base, images),
+        masks=None if masks is None else _below(base, masks),
+        labels=classes.indices if isinstance(classes, Classes) else None,
+        label_sets=classes.sets if isinstance(classes, LabelSets) else None,
+        splits=_splits(table, columns.split, cells, len(keys)),
+        groups=_groups(table, columns.group, cells),
+        num_bytes=num_bytes,
+        extra=_extras(table, columns, cells),
+        class_names=(names or []) if classes is None else classes.names,
+        notes=[*table.notes, columns.note, *notes, *more, *([] if classes is None else classes.notes)],
+    )
+    sources = _sorted(sources)
+    return sources if options.group_by in table.columns else group_by(sources, options.group_by)
+
+
+def _check_options(path: Path, options: BuildOptions) -> None:
+    given = [name for name in FOLDER_OPTIONS if getattr(options, name)]
+    if given:
+        raise UsageError(
+            f"{given[0]} (--{given[0].replace('_', '-')}): is for folders, and {path} is a table: its columns say "
+            "where images and masks lie. --root names the folder that their paths start from."
+        )
+    if options.label_separator == "":
+        raise UsageError("label_separator (--label-separator): expected one or more characters, such as '|'.")
+
+
+def _sorted(sources: Sources) -> Sources:
+    """Return the sources in the order of their keys, their texts as columns."""
+    keys = sources.keys
+    found = sources.take(sorted(range(len(keys)), key=keys.__getitem__))
+    compact = {
+        "keys": Texts(found.keys),
+        "images": Texts(found.images),
+        "masks": None if found.masks is None else Texts(found.masks),
+        "num_bytes": array("q", found.num_bytes),
+    }
+    for name, column in compact.items():
+        object.__setattr__(found, name, column)
+    return found
+
+
+def _below(root: Path | None, paths: list[str]) -> list[str]:
+    if root is None:
+        return paths
+    start = len(root.as_posix().rstrip("/")) + 1
+    return [path[start:] for path in paths]
+
+
+# Keys.
+
+
+def _keys(
+    table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]], images: list[str], root: Path
+) -> list[str]:
+    if columns.key is None:
+        _check_once(table, images, f"column {columns.image}: images that come again", _ONE_LINE)
+        keys = make_keys(images, root)
+        remedy = "Keys are the paths without their extensions; give others with --key-column."
+    else:
+        check_filled(table, columns.key, cells[columns.key], "Expected a name in each that no other source has.")
+        keys = [str(cell) for cell in cells[columns.key]]
+        remedy = f"Keys are those of column {columns.key}."
+    _check_once(table, keys, "keys that come again", f"{remedy} Expected each once.")
+    check_keys(keys, where=str(table.path), remedy=remedy)
+    return keys
+
+
+_ONE_LINE = (
+    "Expected a line for each image. Where an image has several labels, put them into one cell and give "
+    "--label-separator, or into columns of 0 and 1 and give --label-columns."
+)
+
+
+def _check_once(table: Table, texts: Sequence[str], what: str, remedy: str) -> None:
+    if len(set(texts)) == len(texts):
+        return
+    first: dict[str, int] = {}
+    twice = [i for i, text in enumerate(texts) if first.setdefault(text, i) != i]
+    listed = table.listed(twice, lambda i: f", {table.where(first[texts[i]])}: {texts[i]}")
+    raise SourceError(f"{table.path}: {what} ({len(twice):,}):\n{listed}\n{remedy}")
+
+
+# Target, split and group.
+
+
+def _classes(
+    table: Table,
+    columns: TableColumns,
+    cells: dict[str, Sequence[Any]],
+    keys: list[str],
+    separator: str | None,
+    names: list[str] | None,
+) -> Classes | LabelSets | None:
+    if columns.labels:
+        return labels_of_columns(table, {name: cells[name] for name in columns.labels}, keys, names)
+    if columns.label is not None:
+        return labels_of_cells(table, columns.label, cells[columns.label], keys, separator=separator, class_names=names)
+    if separator is not None:
+        raise UsageError(
+            "label_separator (--label-separator): there is no column of labels; name it with --label-column."
+        )
+    return None
+
+
+def _splits(table: Table, column: str | None, cells: dict[str, Sequence[Any]], num: int) -> list[str | None]:
+    if column is None:
+        return [None] * num
+    words = cells[column]
+    check_filled(table, column, words, "Expected train, validation or test in each.")
+    counts = Counter(map(str, words))
+    split_of = {word: SPLIT_WORDS.get(word.casefold()) for word in counts}
+    unknown = [
+        f"{word!r} in {format_count(number, 'line')}" for word, number in counts.items() if split_of[word] is None
+    ]
+    if unknown:
+        raise SourceError(
+            f"{table.path}: column {column}: words that name no split:\n{first_few(unknown)}\n"
+            f"Expected {', '.join(SPLIT_WORDS)}. If the column means something else, name another one, or none: "
+            "--split-column ''."
+        )
+    return [split_of[str(word)] for word in words]
+
+
+def _groups(table: Table, column: str | None, cells: dict[str, Sequence[Any]]) -> list[str | None] | None:
+    if column is None:
+        return None
+    check_filled(
+        table,
+        column,
+        cells[column],
+        "Expected the group (patient, scene) of each; a source that stands alone gets a group of its own.",
+    )
+    same: dict[str, str] = {}
+    return [same.setdefault(text, text) for text in map(str, cells[column])]
+
+
+def _extras(table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]]) -> Extras | None:
+    extras: Extras = {}
+
+    def where(i: int) -> str:
+        return f"{table.path}: {table.where(i)}"
+
+    if columns.weight is not None:
+        extras[WEIGHT] = weights_of(cells[columns.weight], where)
+    for name in map(check_extra_name, columns.extra):
+        of_cells = column_of_values if table.typed else column_of_texts
+        extras[name] = of_cells(name, cells[name], where)
+    return extras or None
