@@ -7,15 +7,19 @@ from pathlib import Path
 import albumentations as A
 import numpy as np
 import pytest
-from drawn import options
+from boxed import draw_boxed
+from drawn import draw_classes, options
 from PIL import Image
 
 import precompute
 from precompute.dataset.manifest import Manifest
+from precompute.errors import SourceError, UsageError
+from precompute.options import BuildOptions
 from precompute.plan.make import make_spec
 from precompute.remake import stored_spec
 from precompute.run.folder import known_generations
 from precompute.run.listed import Making, work_of_manifest
+from precompute.sources.find import find
 
 SAME = Making(
     pipeline=None,
@@ -56,3 +60,44 @@ def test_later_rows_have_the_colors_and_the_scale_of_the_first(mode: str, tmp_pa
     for key, image in after.items():
         np.testing.assert_array_equal(image, before[key])
     assert precompute.verify(out, sources=4, jobs=1).problems == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("rgb", []),
+        ("grayscale", ["--color-mode", "grayscale"]),
+        ("rgba", ["--color-mode", "rgba", "--image-format", "png"]),
+    ],
+)
+def test_an_export_says_how_its_colors_are_kept(mode: str, expected: list[str], tmp_path: Path) -> None:
+    draw_classes(tmp_path / "classes", 2)
+    truth = draw_boxed(tmp_path / "boxes", 4)
+    images = [tmp_path / f"boxes/{name}.png" for name in truth]
+    given = options(pipeline=A.Compose([A.Crop(0, 0, 20, 16)]), variants=1, validation_split=0.0, color_mode=mode)
+    precompute.build(tmp_path / "classes", tmp_path / "a", **given)
+    precompute.build(images=images, boxes=list(truth.values()), output=tmp_path / "b", **given)
+    for name, form in (("a", "files"), ("b", "voc")):
+        exported = precompute.export(tmp_path / name, tmp_path / f"{name}-files", format=form)
+        assert exported.build_options[2 * (form == "voc") :] == expected  # its classes come first
+        precompute.build(tmp_path / f"{name}-files", tmp_path / f"{name}-again", **given)
+        again = {example["key"].split("/")[-1]: example for example in precompute.read(tmp_path / f"{name}-again")}
+        assert len(again) == 4
+        for example in precompute.read(tmp_path / name):
+            np.testing.assert_array_equal(example["image"], again[example["key"].split("/")[-1]]["image"])
+
+
+HEADERS = {
+    "image,nose_x,nose_y,nose_v": "table of keypoints (nose), .*folder of the images as the source, .*--annotations",
+    "filename,width,height,class,xmin,ymin,xmax,ymax": "table of boxes, .*give the boxes from Python",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_tables_of_objects_are_told_from_tables_of_images(header: str, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(f"{header}\na.jpg{',1' * header.count(',')}\n")
+    with pytest.raises(UsageError, match=HEADERS[header].replace("(nose)", r"\(nose\)")):
+        find(table, BuildOptions())
+    with pytest.raises(SourceError, match="cannot be found|not there"):
+        find(table, BuildOptions(target="none"))
