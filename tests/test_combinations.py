@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import numpy as np
 import pytest
 from boxed import draw_boxed
-from drawn import draw_classes, options
+from drawn import draw_classes, options, shard_hashes
 from PIL import Image
 
 import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.errors import SourceError, UsageError
+from precompute.errors import BadSourcesError, SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.plan.make import make_spec
 from precompute.remake import stored_spec
@@ -101,3 +102,27 @@ def test_tables_of_objects_are_told_from_tables_of_images(header: str, tmp_path:
         find(table, BuildOptions())
     with pytest.raises(SourceError, match="cannot be found|not there"):
         find(table, BuildOptions(target="none"))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_damaged_image_with_boxes_is_mended(at_once: bool, tmp_path: Path) -> None:
+    truth = draw_boxed(tmp_path / "drawn", 4)
+    images = [tmp_path / f"drawn/{name}.png" for name in truth]
+    content = images[1].read_bytes()
+    given = options(pipeline=A.Compose([A.Crop(0, 0, 40, 30)]), variants=2, validation_split=0.0)
+
+    def build(out: str, **more: Any) -> Path:
+        precompute.build(images=images, boxes=list(truth.values()), output=tmp_path / out, **given, **more)
+        return tmp_path / out
+
+    images[1].write_bytes(b"damaged")
+    if at_once:
+        with pytest.raises(BadSourcesError):
+            build("out")
+    else:
+        build("out", skip_bad="1")
+    images[1].write_bytes(content)
+    out = build("out", **({} if at_once else {"skip_bad": "1", "retry_bad": True}))
+    assert list(shard_hashes(out).values())[-2:] == list(shard_hashes(build("whole")).values())
+    assert precompute.verify(out, sources=4, jobs=1).problems == []
+    precompute.regenerate(out, seed=5, jobs=1)

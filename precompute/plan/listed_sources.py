@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from precompute.boxes import BoxColumn
+from precompute.boxes import UNKNOWN_SIZE, BoxColumn
 from precompute.keypoints import Skeleton
 from precompute.plan.listing import HASHES, Entry, Listing, box_fields
 from precompute.sources.extras import Extras, column_of_values
@@ -223,4 +223,6 @@ def _entry(sources: Sources, i: int) -> Entry:
 
 
 def _changes(old: Entry, new: Entry) -> list[str]:
+    if old.get("boxes_size") == list(UNKNOWN_SIZE):  # of an image that could not be read, and can be by now
+        old = {**old, "boxes_size": new.get("boxes_size")}
     return [name for name in old.keys() | new.keys() if name not in HASHES and old.get(name) != new.get(name)]
