@@ -185,7 +185,9 @@ def test_several_kinds_need_a_word(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="several kinds: Pascal VOC and YOLO. Name the ones that count with --annot"):
         sources_of(tmp_path)
     assert rows_of(sources_of(tmp_path, annotations="Annotations")) == truth
-    with pytest.raises(SourceError, match="--annotations no: there is no .*/no. Expected one of"):
+    with pytest.raises(
+        SourceError, match="--annotations no: there is no .*/no. Paths start from the source. Expected one of"
+    ):
         sources_of(tmp_path, annotations="no")
     with pytest.raises(SourceError, match="JPEGImages holds no annotations that are read"):
         sources_of(tmp_path, annotations="JPEGImages")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from precompute.color_modes import CHANNELS
 from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import BuildError, UsageError, first_few
 from precompute.exporting.boxes import BOX_FORMATS, BoxExport, files_beside
@@ -140,7 +141,10 @@ def export(
         others=rows,
         num_files=num_files,
         num_bytes=num_bytes,
-        build_options=[] if boxes and boxes.keeps_names else _build_options(manifest, lines),
+        build_options=[
+            *([] if boxes and boxes.keeps_names else _build_options(manifest, lines)),
+            *_color_options(manifest),
+        ],
         foreign=len(foreign - written),
         notes=boxes.notes if boxes else [],
     )
@@ -276,3 +280,9 @@ def _build_options(manifest: Manifest, lines: list[dict[str, Any]]) -> list[str]
     if target.class_names and not sorted_anyway and not any("," in name for name in target.class_names):
         return [*options, "--class-names", ",".join(target.class_names)]
     return [*options, "--num-classes", str(target.num_classes)] if target.kind == "mask" else options
+
+
+def _color_options(manifest: Manifest) -> list[str]:
+    """Return what keeps the channels that images have; JPEG, the default, has no alpha."""
+    mode = next(mode for mode, channels in CHANNELS.items() if channels == manifest.image.channels)
+    return {"rgb": [], "rgba": ["--color-mode", mode, "--image-format", "png"]}.get(mode, ["--color-mode", mode])

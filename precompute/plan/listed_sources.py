@@ -19,7 +19,7 @@ from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
 from precompute.storage.paths import as_path
-from precompute.targets.boxes import BoxColumn
+from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn
 from precompute.targets.keypoints import Skeleton
 
 __all__ = ["compare_listing", "sources_of_listing", "stored_splits"]
@@ -224,4 +224,6 @@ def _entry(sources: Sources, i: int) -> Entry:
 
 
 def _changes(old: Entry, new: Entry) -> list[str]:
+    if old.get("boxes_size") == list(UNKNOWN_SIZE):  # of an image that could not be read, and can be by now
+        old = {**old, "boxes_size": new.get("boxes_size")}
     return [name for name in old.keys() | new.keys() if name not in HASHES and old.get(name) != new.get(name)]

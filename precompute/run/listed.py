@@ -56,6 +56,8 @@ class Making:
             image_format=pixels["image_format"],
             quality=pixels["quality"] or 95,
             max_source_size=pixels.get("max_source_size"),
+            color_mode=pixels.get("color_mode", "rgb"),
+            scale=pixels.get("scale"),
             mask_map={int(old): new for old, new in pixels.get("mask_map", {}).items()},
             mask_offset=pixels.get("mask_offset", 0),
             mask_colors=pixels.get("mask_colors"),

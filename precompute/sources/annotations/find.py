@@ -74,7 +74,7 @@ def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Sou
 def _told(top: Path, annotations: str, options: BuildOptions) -> Sources:
     path = Path(os.path.abspath(top / annotations))  # noqa: PTH100
     if not path.exists():
-        raise SourceError(f"--annotations {annotations}: there is no {path}. {EXPECTED}")
+        raise SourceError(f"--annotations {annotations}: there is no {path}. Paths start from the source. {EXPECTED}")
     if path.is_file():
         if path.suffix.lower() == ".json":
             return find_coco(top, [path], options)

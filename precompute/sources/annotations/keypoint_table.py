@@ -61,6 +61,11 @@ class _Columns:
     label: str | None
     split: str | None
 
+    def used(self) -> set[str | None]:
+        """Return all of them."""
+        points = {name for of_one in self.points.values() for name in of_one}
+        return {self.image, self.label, self.split, *points, *(self.box or ())}
+
 
 @dataclass
 class _Object:
@@ -139,7 +144,9 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
     keys = [entry.image.key for entry in entries]
     checked = check_keypoints(column, keys, names, skeleton, where=str(path))
     passed = len(found.images) - len(entries)
-    notes = [f"{passed:,} images that {path.name} does not name were passed over."] if passed else []
+    unused = [name or "(without a name)" for name in header if name not in columns.used()]
+    notes = [f"columns that are not used: {', '.join(unused)}."] if unused else []
+    notes += [f"{passed:,} images that {path.name} does not name were passed over."] if passed else []
     return sources_of(
         found,
         [entry.image for entry in entries],

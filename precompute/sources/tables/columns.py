@@ -79,10 +79,35 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
             f"{_those(table)}{_no_header(table)}"
         )
     taken |= set(roles.values())
+    _check_no_objects(table, options)
     target = _target(table, options, roles, labels, taken | set(extra))
     roles = {role: name for role, name in roles.items() if role not in ("mask", "label")} | target
     chosen = TableColumns(**roles, labels=labels, extra=extra)
     return replace(chosen, note=_note(table, chosen, roles))
+
+
+def _check_no_objects(table: Table, options: BuildOptions) -> None:
+    """Refuse a table of objects, unless the user says what it is otherwise."""
+    told = (options.mask_column, options.label_column, options.label_columns, options.label_separator)
+    if any(told) or options.target == "none":
+        return
+    sides = {name.casefold().replace("_", "") for name in table.columns}
+    points = [name[:-2] for name in table.columns if name.endswith("_x") and f"{name[:-2]}_y" in table.columns]
+    if points:
+        what = f"keypoints ({', '.join(points[:3])})"
+        instead = f"give the folder of the images as the source, and this file as --annotations {table.path}"
+    elif sides >= {"xmin", "ymin", "xmax", "ymax"}:
+        what = "boxes"
+        instead = (
+            "such files are not read; give the boxes from Python: "
+            "images=[…], boxes=[[(x_min, y_min, x_max, y_max, name), …], …]"
+        )
+    else:
+        return
+    raise UsageError(
+        f"{table.path}: it seems to be a table of {what}, a line an object, where a line an image is expected: "
+        f"{instead}. If it is none, say what the target is: --label-column, --mask-column, or --target none."
+    )
 
 
 def _note(table: Table, chosen: TableColumns, roles: dict[str, str]) -> str:
