@@ -8,7 +8,7 @@ from typing import Any
 import albumentations as A
 import numpy as np
 import pytest
-from boxed import draw_boxed
+from boxed import NAMES, draw_boxed
 from drawn import draw_classes, options, shard_hashes
 from PIL import Image
 
@@ -21,6 +21,11 @@ from precompute.remake import stored_spec
 from precompute.run.folder import known_generations
 from precompute.run.listed import Making, work_of_manifest
 from precompute.sources.find import find
+from train.checkpoint import TrainingState
+from train.data import load_train
+from train.detection.truth import LABEL, WEIGHT
+from train.options import FitOptions
+from train.tasks import make_task
 
 SAME = Making(
     pipeline=None,
@@ -126,3 +131,21 @@ def test_a_damaged_image_with_boxes_is_mended(at_once: bool, tmp_path: Path) -> 
     assert list(shard_hashes(out).values())[-2:] == list(shard_hashes(build("whole")).values())
     assert precompute.verify(out, sources=4, jobs=1).problems == []
     precompute.regenerate(out, seed=5, jobs=1)
+
+
+@pytest.mark.parametrize("class_weights", [None, [2.0, 3.0, 4.0]])
+def test_a_detector_learns_from_images_with_weights(class_weights: list[float] | None, tmp_path: Path) -> None:
+    truth = draw_boxed(tmp_path / "drawn", 8)
+    images = [tmp_path / f"drawn/{name}.png" for name in truth]
+    given = options(pipeline=A.Compose([A.Resize(32, 40)]), variants=1, validation_split=0.0, class_names=NAMES)
+    weights = [float(i) for i in range(8)]
+    precompute.build(images=images, boxes=list(truth.values()), weights=weights, output=tmp_path / "out", **given)
+    manifest = Manifest.load(tmp_path / "out")
+    fit = FitOptions(batch_size=8, fresh="off")
+    task = make_task(manifest)
+    batches, _ = load_train(tmp_path / "out", manifest, task, fit, TrainingState(), class_weights=class_weights)
+    _, objects, of_images = next(iter(batches))
+    assert sorted(of_images.numpy().tolist()) == weights
+    labels, of_objects = objects.numpy()[..., LABEL].astype(int), objects.numpy()[..., WEIGHT]
+    expected = np.ones_like(of_objects) if class_weights is None else np.array([*class_weights, 0.0])[labels]
+    np.testing.assert_array_equal(of_objects, expected)

@@ -65,6 +65,8 @@ def load_train(
         Batches of (images, targets), with weights (images, targets, weights), a row an epoch; and the callback
         that ties the row to the epoch.
     """
+    weighs = options.sample_weights == "auto"
+    apart = weighs and class_weights is not None and manifest.target.kind == "boxes" and "weight" in manifest.extra
     whole = precompute.load(
         dataset,
         split="train",
@@ -78,7 +80,8 @@ def load_train(
         lease_dir=options.lease_dir,
         drop_remainder=leaves_out(manifest, options, num_devices=num_devices) > 0,
         class_weights=class_weights,
-        sample_weights=options.sample_weights == "auto",
+        sample_weights=weighs and not apart,
+        extra=["weight"] if apart else [],  # of images, where the third component weighs objects
         cache=cache_of(options),
         allow_leak=options.allow_leak,
     )

@@ -105,9 +105,15 @@ class Detect(Task):
         """Return average precision, from histograms of the scores."""
         return [BoxScores(height=self.shape[0], width=self.shape[1], num_classes=self.num_classes)]
 
-    def pack(self, targets: Any, weights: Any = None) -> tuple[Any, ...]:
-        """Return boxes, labels, kinds and weights as one tensor [B, N, 7]."""
-        return (pack(targets, weights),)
+    def pack(self, targets: Any, weights: Any = None, extra: Any = None) -> tuple[Any, ...]:
+        """Return boxes, labels, kinds and weights of objects as one tensor [B, N, 7], then weights of images [B].
+
+        Weights of one dimension are of images; beside those of objects they come as an extra value.
+        """
+        if weights is not None and weights.shape.rank == 1:
+            return pack(targets), weights
+        packed = pack(targets, weights)
+        return (packed,) if extra is None else (packed, extra["weight"])
 
     def class_ids(self, targets: Any) -> Any:
         """Return the labels of the objects; padding is of class 0."""
