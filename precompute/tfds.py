@@ -109,7 +109,9 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
     elif target.kind in OBJECTS:
         features |= {BOX_LABEL_KEY: _sequence(label), "image/object/class/text": _sequence(_text())}
         boxed = target.keypoints is None or target.keypoints.boxed
-        features |= dict.fromkeys(BOX_FLOATS if boxed else (), _sequence(_scalar("float32")))
+        if boxed:
+            features |= dict.fromkeys(BOX_FLOATS, _sequence(_scalar("float32")))
+            features["objects/bbox"] = _sequence(_box())
         features |= dict.fromkeys(BOX_FLAGS, _sequence(_scalar()))
         if target.keypoints is not None:
             features |= dict.fromkeys(POINT_FLOATS, _sequence(_scalar("float32")))
@@ -144,6 +146,11 @@ def _picture(encoding: str, dtype: str, shape: tuple[int, ...]) -> Json:
 
 def _sequence(feature: Json) -> Json:
     return _feature("sequence_feature.Sequence", sequence={"feature": feature, "length": "-1"})
+
+
+def _box() -> Json:
+    box = {"shape": {"dimensions": ["4"]}, "dtype": "float32", "bboxFormat": "REL_YXYX"}
+    return _feature("bounding_boxes.BBoxFeature", boundingBox=box)
 
 
 def _text() -> Json:

@@ -207,6 +207,7 @@ def test_tfds_opens_the_folder(out: Path) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     builder = tfds.builder_from_directory(out)
     assert builder.info.features["image/object/class/label"].feature.names == NAMES
+    assert isinstance(builder.info.features["objects/bbox"].feature, tfds.features.BBoxFeature)
     stored = stored_of(out, row=1)
     seen = 0
     for example in tfds.as_numpy(builder.as_dataset(split="train_r0001")):
@@ -214,6 +215,7 @@ def test_tfds_opens_the_folder(out: Path) -> None:
         shares = [example[f"image/object/bbox/{side}"] for side in ("xmin", "ymin", "xmax", "ymax")]
         np.testing.assert_allclose(np.stack(shares, axis=-1) * SIDE, expected["boxes"], atol=1e-4)
         assert all(side.dtype == np.float32 for side in shares)
+        np.testing.assert_array_equal(example["objects/bbox"], np.stack(shares, axis=-1)[:, [1, 0, 3, 2]])
         assert example["image/object/class/label"].tolist() == expected["labels"].tolist()
         assert [text.decode() for text in example["image/object/class/text"]] == expected["class_names"]
         assert example["image/object/is_crowd"].tolist() == [0] * len(expected["labels"])

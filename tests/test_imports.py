@@ -214,7 +214,7 @@ ALLOWED = {
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading storage text",
     "look": "dataset errors options plan reading record run sources storage targets text",
-    "exporting": "dataset errors reading record run storage text",
+    "exporting": "color_modes dataset errors reading record run storage text",
     "commands": "dataset errors exporting look options run sources storage text verification",
     "cli": "commands errors interruption options",
     "__main__": "cli",

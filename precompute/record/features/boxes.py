@@ -16,11 +16,13 @@ from precompute.errors import DatasetError
 from precompute.record.example import Value, decode_example
 from precompute.targets.boxes import FLAGS, Boxes
 
-__all__ = ["AREA_KEY", "BOX_KEY", "LABEL_KEY", "box_features", "count_boxes", "decode_boxes"]
+__all__ = ["AREA_KEY", "BOX_KEY", "CORNERS_KEY", "LABEL_KEY", "box_features", "count_boxes", "decode_boxes"]
 
 BOX_KEY = "image/object/bbox/"
+CORNERS_KEY = "objects/bbox"  # the same sides once more, as TensorFlow Datasets wants its boxes: four numbers each
 LABEL_KEY, TEXT_KEY = "image/object/class/label", "image/object/class/text"
 SIDES = ("xmin", "ymin", "xmax", "ymax")
+YXYX = [1, 0, 3, 2]  # places of these in CORNERS_KEY
 FLAG_KEYS = {
     "crowd": "image/object/is_crowd",
     "difficult": "image/object/difficult",
@@ -47,6 +49,7 @@ def box_features(
     features: dict[str, Value] = {}
     if boxed:
         features |= {f"{BOX_KEY}{side}": corners[:, i] for i, side in enumerate(SIDES)}
+        features[CORNERS_KEY] = corners[:, YXYX].reshape(-1)
         features[AREA_KEY] = (sides[:, 0] * width * sides[:, 1] * height).astype(np.float32)
     features |= {key: (boxes.flags & FLAGS[name] > 0).astype(np.int64) for name, key in FLAG_KEYS.items()}
     features[LABEL_KEY] = boxes.labels.astype(np.int64)
@@ -82,6 +85,8 @@ def decode_boxes(features: dict[str, Any], *, height: int, width: int) -> dict[s
     inside = (corners >= 0).all() and (corners <= 1).all() and (corners[:, :2] < corners[:, 2:]).all()
     if not inside:
         raise DatasetError(f"{BOX_KEY}*: expected sides from 0 to 1, the lower one first.")
+    if CORNERS_KEY in features and _numbers(features, CORNERS_KEY, float) != corners[:, YXYX].reshape(-1).tolist():
+        raise DatasetError(f"{CORNERS_KEY}: expected the sides of {BOX_KEY}*, as y_min, x_min, y_max, x_max.")
     try:
         texts = [name.decode() for name in names]
     except UnicodeDecodeError as error:
