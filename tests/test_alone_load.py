@@ -27,6 +27,7 @@ def out(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return folder / "out"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", [True, False])
 def test_images_come_without_a_tuple(out: Path, cache: bool) -> None:
     dataset = precompute.load(out, batch_size=4, cache=cache)
@@ -36,6 +37,7 @@ def test_images_come_without_a_tuple(out: Path, cache: bool) -> None:
     assert all((image[0, 0] == 0).all() for image in seen)  # turned
 
 
+@pytest.mark.slow
 def test_keys_and_fresh_moves(out: Path) -> None:
     for images, keys in precompute.load(out, batch_size=3, with_keys=True, fresh=["horizontal"]):
         assert [f"n{number_of(image):03d}" for image in images.numpy()] == [key.decode() for key in keys.numpy()]
@@ -43,6 +45,7 @@ def test_keys_and_fresh_moves(out: Path) -> None:
         precompute.load(out, class_weights=[1.0])
 
 
+@pytest.mark.slow
 def test_an_autoencoder_trains_on_them(out: Path) -> None:
     model = keras.Sequential([keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(3, 3, padding="same")])
     model.compile("adam", "mse")

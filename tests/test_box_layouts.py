@@ -145,6 +145,7 @@ def test_from_files_to_records(layout: str, tmp_path: Path) -> None:
     assert Manifest.load(tmp_path / "turned").target.class_names == NAMES
 
 
+@pytest.mark.slow
 def test_all_layouts_make_the_same_records(tmp_path: Path) -> None:
     """Up to the file name, which is in them, and COCO's crowds."""
     labels = {}

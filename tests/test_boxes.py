@@ -106,6 +106,7 @@ def test_crops_drop_boxes_with_their_pixels(drawn: tuple[Path, dict[str, Any]], 
     assert precompute.verify(tmp_path / "out", sources=20).problems == []
 
 
+@pytest.mark.slow
 def test_min_area_and_min_visibility_decide_what_stays(drawn: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     crop = {"train": A.Compose([A.RandomCrop(14, 14)]), "validation": A.Compose([A.CenterCrop(14, 14)])}
     fingerprints = set()

@@ -48,6 +48,7 @@ def test_record_and_back(rows: list[Any], size: tuple[int, int]) -> None:
     assert len(features["image/object/area"]) == len(rows)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @given(images=st.lists(st.tuples(rows(-50, 50, ordered=False), st.none() | SIZES), max_size=6))
 def test_listing_and_columns_keep_every_box(images: list[Any]) -> None:
     every = [Boxes.of_rows(of_image, size) for of_image, size in images]

@@ -85,6 +85,7 @@ def test_box_formats(out: Path, name: str) -> None:
             np.testing.assert_allclose(boxes[mask].reshape(-1, 4), np.reshape(wanted, (-1, 4)), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_ragged(out: Path) -> None:
     stored = stored_of(out)
     for cache in (False, True):
@@ -96,6 +97,7 @@ def test_ragged(out: Path) -> None:
                 assert targets["labels"][i].numpy().tolist() == example["labels"].tolist()
 
 
+@pytest.mark.slow
 def test_max_boxes_cuts_and_pads(out: Path) -> None:
     stored = stored_of(out)
     for size in (1, 7):
@@ -116,6 +118,7 @@ def test_more_boxes_than_known_are_an_error(out: Path, tmp_path: Path) -> None:
         parse(tf.constant(list(read_records(shard))))
 
 
+@pytest.mark.slow
 def test_cached_rows_are_equal(out: Path) -> None:
     def sorted_labels(dataset: Any) -> list[Any]:
         return sorted((key, labels.tolist()) for _, t, keys in dataset for key, labels in zip(keys.numpy(), t["labels"].numpy(), strict=True))  # fmt: skip # noqa: E501
@@ -126,6 +129,7 @@ def test_cached_rows_are_equal(out: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_fresh_moves_take_boxes_along(out: Path) -> None:
     """Flips alone: what a shift uncovers is reflected, so that colours appear there once more."""
     assert set(Manifest.load(out).mirroring) == {"horizontal", "vertical"}
@@ -172,6 +176,7 @@ def test_class_weights(out: Path) -> None:
         assert np.array_equal(weights.numpy(), np.where(labels < 0, 0, labels + 1))
 
 
+@pytest.mark.slow
 def test_a_model_trains_on_them(out: Path) -> None:
     import keras
 

@@ -123,6 +123,7 @@ def test_class_names_of_masks_decide_their_number(pairs: Path, tmp_path: Path) -
         precompute.build(pairs, tmp_path / "other", **options(class_names=["ground", "tree"], num_classes=3))
 
 
+@pytest.mark.slow
 def test_other_sources_are_refused(tmp_path: Path) -> None:
     folder = draw_pairs(tmp_path / "data", 12)
     precompute.build(folder, tmp_path / "out", **options())

@@ -48,6 +48,7 @@ def pictures(folder: Path, channels: int, num: int = 4) -> dict[str, Any]:
 # Modes.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["png", "raw"])
 @pytest.mark.parametrize(("mode", "channels"), [("grayscale", 1), ("rgba", 4)])
 def test_from_files_to_tensors(mode: str, channels: int, encoding: str, tmp_path: Path) -> None:

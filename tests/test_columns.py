@@ -252,6 +252,7 @@ def test_lists_that_no_build_writes_are_refused(tmp_path: Path, lines: list[str]
         read_listing(tmp_path / "list")
 
 
+@pytest.mark.slow
 @some
 @given(sources=some_sources(splits=("train",)), data=st.data())
 def test_places_sent_to_a_worker_are_those_of_the_block(folder: Path, sources: Sources, data: st.DataObject) -> None:

@@ -133,6 +133,7 @@ def test_a_damaged_image_with_boxes_is_mended(at_once: bool, tmp_path: Path) -> 
     precompute.regenerate(out, seed=5, jobs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("class_weights", [None, [2.0, 3.0, 4.0]])
 def test_a_detector_learns_from_images_with_weights(class_weights: list[float] | None, tmp_path: Path) -> None:
     truth = draw_boxed(tmp_path / "drawn", 8)

@@ -122,6 +122,7 @@ def compositions() -> Any:
     return st.builds(A.Compose, st.lists(inner, max_size=3), mask_interpolation=interpolation)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:::albumentations")
 @given(compositions())
 @settings(max_examples=40, deadline=None)

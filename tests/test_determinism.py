@@ -85,6 +85,7 @@ def test_any_cutting_of_columns(
     assert shard_hashes(out) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(SOURCES)))
 def test_listings_in_any_order(folder: Path, expected: dict[str, str], fresh: Iterator[Path], order: list[int]) -> None:
@@ -99,6 +100,7 @@ def test_listings_in_any_order(folder: Path, expected: dict[str, str], fresh: It
     assert shard_hashes(out) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.integers(1, VARIANTS), max_size=3))
 def test_grown_or_built_at_once(
@@ -110,6 +112,7 @@ def test_grown_or_built_at_once(
     assert shard_hashes(out) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_record_made_alone_equals_the_stored_one(built: Path, data: st.DataObject) -> None:

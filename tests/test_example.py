@@ -265,6 +265,7 @@ def test_garbage_only_ever_raises_dataset_error(record: bytes) -> None:
     _agrees_with_tensorflow(record)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(RECORD) - 1), st.integers(0, 255)), min_size=1, max_size=4))
 def test_altered_records_only_ever_raise_dataset_error(changes: list[tuple[int, int]]) -> None:

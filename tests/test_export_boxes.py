@@ -56,6 +56,7 @@ def examples(out: Path, split: str = "train") -> dict[str, dict[str, Any]]:
     return {example["key"]: example for example in precompute.read(out, split=split)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 def test_boxes_there_and_back(tmp_path: Path, format: str) -> None:
     out = build(tmp_path, flags=True)

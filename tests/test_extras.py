@@ -142,6 +142,7 @@ def test_weights_are_multiplied_with_those_of_classes(out: Path) -> None:
         assert weights.numpy().tolist() == [WEIGHTS[i] * of_class[label] for i, label in pairs]
 
 
+@pytest.mark.slow
 def test_of_masks_and_labels(tmp_path: Path) -> None:
     images = [tmp_path / path for path in draw_colored(tmp_path, masks=True)]
     masks = [tmp_path / f"m/n{i:03d}.png" for i in range(NUM)]
@@ -159,6 +160,7 @@ def test_of_masks_and_labels(tmp_path: Path) -> None:
     assert weighed[2].numpy().tolist() == expected
 
 
+@pytest.mark.slow
 def test_images_alone_with_weights(tmp_path: Path) -> None:
     images = [tmp_path / path for path in draw_colored(tmp_path)]
     precompute.build(images=images, weights=WEIGHTS, output=tmp_path / "out", **options(pipeline=unmoved(), variants=1))
@@ -167,6 +169,7 @@ def test_images_alone_with_weights(tmp_path: Path) -> None:
         assert extra["weight"].numpy().tolist() == [WEIGHTS[number_of(image)] for image in pixels.numpy()]
 
 
+@pytest.mark.slow
 def test_keras_counts_them(tmp_path: Path) -> None:
     images, labels = [tmp_path / path for path in draw_colored(tmp_path)], [i % 2 for i in range(NUM)]
 

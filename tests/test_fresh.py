@@ -101,6 +101,7 @@ def pixels(dataset: Any) -> list[tuple[bytes, Any, Any]]:
     )
 
 
+@pytest.mark.slow
 def test_each_reading_of_a_row_is_another_and_masks_go_along(out: Path) -> None:
     given = {"rows": [0], "with_keys": True, "batch_size": 4}
     plain, fresh = precompute.load(out, **given), precompute.load(out, fresh="auto", **given)
@@ -123,6 +124,7 @@ def test_each_reading_of_a_row_is_another_and_masks_go_along(out: Path) -> None:
     assert changed > len(stored)
 
 
+@pytest.mark.slow
 def test_the_same_epoch_and_seed_give_the_same_draws_wherever_it_is_entered(out: Path) -> None:
     given = {"fresh": "auto", "with_keys": True, "batch_size": 2, "shuffle_seed": 5}
     whole = [images.tolist() for images, _, _ in precompute.load(out, **given).as_numpy_iterator()]
@@ -130,6 +132,7 @@ def test_the_same_epoch_and_seed_give_the_same_draws_wherever_it_is_entered(out:
     assert rest == whole[2:]
 
 
+@pytest.mark.slow
 def test_clean_epochs_are_left_as_they_are(out: Path) -> None:
     given = {"with_keys": True, "rows": [1]}
     clean = precompute.load(out, fresh="auto", clean_from=0, **given)
@@ -158,11 +161,13 @@ def test_other_words_are_refused(out: Path, fresh: Any) -> None:
 # Weights
 
 
+@pytest.mark.slow
 def test_class_weights_reach_every_pixel(out: Path) -> None:
     for _, masks, weights in precompute.load(out, class_weights=[0.5, 2, 7], fresh="auto"):
         np.testing.assert_array_equal(weights, np.array([0.5, 2, 7], np.float32)[masks.numpy()])
 
 
+@pytest.mark.slow
 def test_the_ignore_class_weighs_nothing(tmp_path: Path) -> None:
     out = build(tmp_path, mask_map={2: 255}, ignore_class=255, num_classes=2)
     found = {

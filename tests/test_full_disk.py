@@ -65,6 +65,7 @@ def mount(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_file_system_that_is_full_or_read_only(tmp_path: Path, small: Path) -> None:
     data, out, whole = draw_pairs(tmp_path / "data", 24), small / "out", tmp_path / "whole" / "out"
     with pytest.raises(BuildError, match=r"about \d.* kB are needed for what is missing, .* kB are free"):

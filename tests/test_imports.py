@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import os
 import subprocess
@@ -238,8 +239,17 @@ OWNERS = {
 }
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Yield the dotted names that a file imports, inside functions and for type checkers too."""
+def imports_of(path: Path) -> list[str]:
+    """Return the dotted names that a file imports, inside functions and for type checkers too."""
+    return list(_imports_of(path, path.stat().st_mtime_ns))
+
+
+@functools.cache
+def _imports_of(path: Path, _: int) -> tuple[str, ...]:
+    return tuple(_read_imports(path))
+
+
+def _read_imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -54,6 +54,7 @@ def instances_of(every: list[np.ndarray[Any, Any]], size: tuple[int, int] = SIZE
     )
 
 
+@pytest.mark.slow
 @given(every=masks())
 def test_layers_hold_every_mask(every: list[np.ndarray[Any, Any]]) -> None:
     found = instances_of(every)
@@ -86,6 +87,7 @@ GROWS = A.Compose([A.Morphological(scale=(2, 4), operation="dilation", p=0.7), A
 SHRINKS = A.Compose([A.Morphological(scale=(2, 3), operation="erosion", p=0.7), A.Resize(20, 20)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moves", [MOVES, GROWS, SHRINKS], ids=["moves", "grows", "shrinks"])
 @settings(max_examples=40, deadline=None)
 @given(every=masks(), variant=st.integers(0, 10**6))
@@ -102,6 +104,7 @@ def test_layers_move_as_single_masks_do(moves: Any, every: list[np.ndarray[Any, 
     assert moved.labels.tolist() == [i % 3 + 1 for i, mask in enumerate(alone) if mask.any()]
 
 
+@pytest.mark.slow
 @given(every=masks(), ignore=st.sampled_from([None, 255]))
 def test_merged_masks(every: list[np.ndarray[Any, Any]], ignore: int | None) -> None:
     found = instances_of(every)
@@ -115,6 +118,7 @@ def test_merged_masks(every: list[np.ndarray[Any, Any]], ignore: int | None) -> 
         assert class_id == (0 if top is None else ignore if crowd else found.labels[top])
 
 
+@pytest.mark.slow
 @given(every=masks())
 def test_record_and_back(every: list[np.ndarray[Any, Any]]) -> None:
     features = instance_features(instances_of(every), ["", "a", "b", "c"], height=SIZE[0], width=SIZE[1])
@@ -165,6 +169,7 @@ def test_any_text_is_a_code_or_refused(text: str, size: tuple[int, int]) -> None
 NUMBERS = st.floats(-20, 60, width=32)
 
 
+@pytest.mark.slow
 @given(polygons=st.lists(st.lists(NUMBERS, min_size=6, max_size=14).filter(lambda p: len(p) % 2 == 0), min_size=1))
 def test_polygons_are_those_of_pycocotools(polygons: list[list[float]]) -> None:
     code = code_of_polygons(polygons, 31, 37)

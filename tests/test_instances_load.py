@@ -46,6 +46,7 @@ def test_dense_tensors_have_static_shapes(out: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given", [{}, {"batch_size": 1, "cache": False}, {"ragged": True, "batch_size": 1}, {"max_boxes": 2}], ids=str
 )
@@ -66,6 +67,7 @@ def test_what_is_loaded_is_what_is_stored(given: dict[str, Any], out: Path) -> N
     assert seen > 10
 
 
+@pytest.mark.slow
 def test_fresh_moves_take_masks_and_boxes_along(out: Path) -> None:
     moved = 0
     for images, targets in precompute.load(out, batch_size=8, rows=[0], fresh="auto"):
@@ -92,6 +94,7 @@ def test_the_room_in_memory_is_known(out: Path) -> None:
     assert plan.num_bytes > rows[0].num_records * MOST * SIDE * SIDE
 
 
+@pytest.mark.slow
 def test_weights_are_those_of_boxes(out: Path) -> None:
     for _, targets, weights in precompute.load(out, rows=[0], class_weights=[1.0, 2.0, 3.0]):
         expected = np.where(targets["mask"], np.array([1.0, 2.0, 3.0, 0.0])[targets["labels"]], 0)

@@ -330,6 +330,7 @@ def test_what_tables_may_look_like(tmp_path: Path) -> None:
         sources_of(tmp_path, keypoint_names=["c"], **TABLE)
 
 
+@pytest.mark.slow
 def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Validation has no pipeline of its own: it is resized, its keypoints too."""
     from precompute.cli import main

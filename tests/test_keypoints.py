@@ -92,6 +92,7 @@ def test_points_go_where_the_pixels_go(out: Path) -> None:
     assert skeleton == Skeleton(names=NAMES, edges=[list(e) for e in EDGES], flip_pairs=[[1, 2], [3, 4]])
 
 
+@pytest.mark.slow
 def test_without_boxes_no_object_falls_out(drawn: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     crop = {"train": A.Compose([A.RandomCrop(12, 12)]), "validation": A.Compose([A.CenterCrop(12, 12)])}
     given = options(pipeline=crop, variants=4, validation_split=0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import albumentations as A
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ def skeletons(draw: st.DrawFn) -> tuple[list[list[float]], list[list[int]]]:
     return [[n for p in row for n in p] for row in rows], [[order[2 * i], order[2 * i + 1]] for i in range(num_pairs)]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=120)
 @given(skeleton=skeletons(), element=st.sampled_from(sorted(D4)), boxed=st.booleans())
 def test_points_of_any_skeleton_under_any_symmetry(skeleton: Any, element: str, boxed: bool) -> None:

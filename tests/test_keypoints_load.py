@@ -55,6 +55,7 @@ def test_what_is_loaded_is_what_is_stored(built: dict[str, Path], name: str, cac
     assert seen == len(stored) == 10
 
 
+@pytest.mark.slow
 def test_shares_and_ragged_and_fewer(built: dict[str, Path]) -> None:
     given: dict[str, Any] = {"batch_size": 10, "with_keys": True, "shuffle": False, "rows": [0]}
     ((_, pixels, keys),) = precompute.load(built["boxed"], **given)
@@ -80,6 +81,7 @@ def test_shares_and_ragged_and_fewer(built: dict[str, Path]) -> None:
     assert set(weights.numpy().ravel().tolist()) == {0.0, 3.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [["horizontal", "vertical"], "auto"])
 @pytest.mark.parametrize("name", ["boxed", "alone"])
 def test_fresh_moves_take_points_where_the_pixels_go(built: dict[str, Path], name: str, steps: Any) -> None:
@@ -97,6 +99,7 @@ def test_fresh_moves_take_points_where_the_pixels_go(built: dict[str, Path], nam
     assert compared > 60
 
 
+@pytest.mark.slow
 def test_fresh_mirroring_exchanges_left_and_right(tmp_path: Path) -> None:
     truth = draw_pointed(tmp_path, 9)
     never = A.Compose([A.PadIfNeeded(48, 48, border_mode=0, position="top_left"), A.HorizontalFlip(p=1e-12)])
@@ -144,6 +147,7 @@ def test_a_shift_out_of_the_image_and_a_mirrored_pair() -> None:
     assert found["visibility"].numpy().tolist() == [[[0, 0, 1]]]
 
 
+@pytest.mark.slow
 def test_images_without_any_object(tmp_path: Path) -> None:
     truth = draw_pointed(tmp_path, 9)
     given = options(pipeline=A.Compose([A.CenterCrop(20, 20)]), variants=1, validation_split=0)

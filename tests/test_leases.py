@@ -230,6 +230,7 @@ def out(tmp_path: Path) -> Iterator[Path]:
     gc.collect()
 
 
+@pytest.mark.slow
 def test_load_holds_what_it_may_read_and_nothing_else(out: Path) -> None:
     dataset = precompute.load(out, rows=[1, 3])
     assert held_rows(out, now=time.time()) == {("g0001", "train", 1), ("g0001", "train", 3)}
@@ -258,6 +259,7 @@ def test_whatever_is_made_of_a_dataset_holds_its_rows(out: Path) -> None:
     assert collected(out)
 
 
+@pytest.mark.slow
 def test_a_row_that_is_read_survives_drop(out: Path) -> None:
     stored = Stored(out)
     dataset = precompute.load(out, rows=[1])
@@ -275,6 +277,7 @@ def test_a_row_that_is_read_survives_drop(out: Path) -> None:
     assert row_files(out, 1) == row_files(out, 2) == []
 
 
+@pytest.mark.slow
 def test_rows_that_are_read_survive_regenerate(out: Path) -> None:
     stored = Stored(out)
     dataset = precompute.load(out, batch_size=5)

@@ -78,6 +78,7 @@ def test_rows_may_be_any_sequence(out: Path, stored: Stored, rows: Any) -> None:
     assert [{row for row, _ in stored.epoch(dataset)} for _ in range(3)] == [{rows[0]}, {rows[1]}, {rows[0]}]
 
 
+@pytest.mark.slow
 def test_chosen_rows_keep_their_numbers_after_others_were_dropped(tmp_path: Path) -> None:
     out = build_rows(tmp_path)
     precompute.drop(out, rows=[0, 2])
@@ -117,6 +118,7 @@ def test_without_shuffling_every_row_has_the_same_order(out: Path, stored: Store
     assert orders == [orders[0]] * NUM_ROWS
 
 
+@pytest.mark.slow
 def test_validation_has_a_fixed_order_unless_told_otherwise(out: Path, stored: Stored) -> None:
     fixed = precompute.load(out, split="validation")
     assert stored.epoch(fixed) == stored.epoch(fixed)
@@ -178,6 +180,7 @@ def flat(batches: list[tuple[np.ndarray, ...]]) -> list[tuple[bytes, int, bytes]
     return [(k, int(y), x.tobytes()) for xs, ys, keys in batches for x, y, k in zip(xs, ys, keys, strict=True)]
 
 
+@pytest.mark.slow
 def test_held_in_memory_needs_no_files(tmp_path: Path) -> None:
     out = build_rows(tmp_path, num_rows=2)
     stored = Stored(out)
@@ -188,6 +191,7 @@ def test_held_in_memory_needs_no_files(tmp_path: Path) -> None:
         assert sorted(stored.epoch(dataset)) == stored.whole_row(row)
 
 
+@pytest.mark.slow
 def test_normalize_gives_the_numbers_of_albumentations(tmp_path: Path) -> None:
     steps = [A.Resize(16, 16), A.RandomBrightnessContrast(p=1)]
     normalize = A.Normalize(mean=(0.2, 0.5, 0.7), std=(0.3, 0.2, 0.1), max_pixel_value=200.0)
@@ -205,6 +209,7 @@ def test_normalize_gives_the_numbers_of_albumentations(tmp_path: Path) -> None:
 # Encodings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_format", ["jpeg", "png", "raw"])
 def test_pixels_of_every_encoding(tmp_path: Path, image_format: str) -> None:
     pipeline = {"train": A.Compose([A.Resize(8, 12), A.HorizontalFlip(p=0.5)])}
@@ -227,6 +232,7 @@ def test_pixels_of_every_encoding(tmp_path: Path, image_format: str) -> None:
         np.testing.assert_array_equal(mask, example["mask"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_format", ["png", "raw"])
 @pytest.mark.parametrize(("num_classes", "dtype"), [(256, tf.uint8), (257, tf.int32), (60_000, tf.int32)])
 def test_class_ids_of_masks(tmp_path: Path, image_format: str, num_classes: int, dtype: Any) -> None:

@@ -163,6 +163,7 @@ def test_all_that_is_handed_out_is_the_same(out: Path) -> None:
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_the_original_row_of_the_last_epochs(tmp_path: Path) -> None:
     out = build_rows(tmp_path, num_rows=2, include_original=True)
     given = {"batch_size": 5, "clean_from": 2, "rows": [1, 2]}
@@ -180,6 +181,7 @@ def remove_rows(out: Path, *numbers: int) -> None:
             shard.unlink()
 
 
+@pytest.mark.slow
 def test_a_row_is_read_when_an_epoch_wants_it_and_never_again(tmp_path: Path) -> None:
     out = build_rows(tmp_path)
     stored, dataset = Stored(out), precompute.load(out, batch_size=5)
@@ -195,6 +197,7 @@ def test_a_row_is_read_when_an_epoch_wants_it_and_never_again(tmp_path: Path) ->
         list(dataset)
 
 
+@pytest.mark.slow
 def test_the_lease_is_held_as_long_as_files_are_needed(tmp_path: Path) -> None:
     out = build_rows(tmp_path, num_rows=2)
     dataset = precompute.load(out)
@@ -206,6 +209,7 @@ def test_the_lease_is_held_as_long_as_files_are_needed(tmp_path: Path) -> None:
     assert [len(list(dataset)) for _ in range(3)] == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_rows_that_come_take_the_place_of_those_read_first(tmp_path: Path, limit: Callable[[int], None]) -> None:
     out = build_rows(tmp_path, num_rows=2)
     stored = Stored(out)
@@ -232,6 +236,7 @@ def _again(out: Path, **changes: Any) -> dict[str, Any]:
     return options(**{"pipeline": pipeline, "validation_split": 0.2, **changes})
 
 
+@pytest.mark.slow
 def test_memory_is_let_go_with_the_dataset(out: Path) -> None:
     dataset = precompute.load(out, batch_size=5).prefetch(1)
     list(dataset)
@@ -246,6 +251,7 @@ def test_memory_is_let_go_with_the_dataset(out: Path) -> None:
     assert held() is None
 
 
+@pytest.mark.slow
 def test_a_damaged_shard_is_said(tmp_path: Path) -> None:
     out = build_rows(tmp_path, num_rows=1)
     shard = next((out / "data").rglob("*train_r0000.tfrecord-*"))

@@ -71,6 +71,7 @@ def test_an_altered_shard_is_named_by_the_full_check_alone(out: Path) -> None:
         precompute.load(out, check="full")
 
 
+@pytest.mark.slow
 def test_only_what_will_be_read_is_looked_at(out: Path) -> None:
     shards(out)[0].unlink()
     stored = Stored(out)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from stored import NUM_ROWS, Stored, build_rows
 
+pytestmark = pytest.mark.slow  # what they share takes most of the time
+
 NUM_EPOCHS = NUM_ROWS + 1
 
 

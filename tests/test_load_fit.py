@@ -66,6 +66,7 @@ def rows_in_turn(stored: Stored, first: int, num: int) -> list[list[Seen]]:
     return [stored.whole_row(epoch % NUM_ROWS) for epoch in range(first, first + num)]
 
 
+@pytest.mark.slow
 def test_plain_fit_reads_row_e_mod_r_in_epoch_e(out: Path, stored: Stored, model: Witness) -> None:
     dataset = precompute.load(out, batch_size=5)
     assert model.watch(dataset, epochs=NUM_ROWS + 2) == rows_in_turn(stored, 0, NUM_ROWS + 2)
@@ -85,6 +86,7 @@ def test_a_users_own_map_sees_each_key_once_an_epoch(out: Path, stored: Stored, 
     assert [sorted(keys) for keys in epochs] == [stored.keys["train"]] * 3
 
 
+@pytest.mark.slow
 def test_validation_between_epochs_changes_nothing(out: Path, stored: Stored, model: Witness) -> None:
     train, validation = precompute.load(out, batch_size=5), precompute.load(out, split="validation", batch_size=3)
     assert model.watch(train, validation_data=validation, epochs=3) == rows_in_turn(stored, 0, 3)
@@ -92,6 +94,7 @@ def test_validation_between_epochs_changes_nothing(out: Path, stored: Stored, mo
     assert model.tested[0] == model.tested[1] == model.tested[2]
 
 
+@pytest.mark.slow
 def test_after_a_peek_every_epoch_is_still_one_whole_row(out: Path, stored: Stored, model: Witness) -> None:
     dataset = precompute.load(out, batch_size=5)
     next(iter(dataset))
@@ -105,6 +108,7 @@ def test_the_callback_makes_up_for_a_peek(out: Path, stored: Stored, model: Witn
     assert model.watch(dataset, epochs=3, callbacks=callbacks) == rows_in_turn(stored, 0, 3)
 
 
+@pytest.mark.slow
 def test_a_peek_during_an_epoch_does_no_harm_with_the_callback(out: Path, stored: Stored, model: Witness) -> None:
     dataset = precompute.load(out, batch_size=5)
     peek = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: next(iter(dataset)))
@@ -123,6 +127,7 @@ def test_initial_epoch_without_the_callback_is_shifted_and_whole(out: Path, stor
     assert model.watch(precompute.load(out), initial_epoch=2, epochs=4) == rows_in_turn(stored, 0, 2)
 
 
+@pytest.mark.slow
 def test_a_resumed_fit_has_the_order_of_one_that_never_stopped(out: Path, stored: Stored) -> None:
     whole, resumed = Witness(stored), Witness(stored)
     for model, initial_epoch in ((whole, 0), (resumed, 2)):
@@ -146,6 +151,7 @@ def test_the_callback_finds_the_dataset_below_others(out: Path, stored: Stored, 
     assert seen == rows_in_turn(stored, 3, 2)
 
 
+@pytest.mark.slow
 def test_the_callback_ties_all_datasets_that_were_joined(out: Path, stored: Stored) -> None:
     parts = [precompute.load(out, rows=[0, 1]), precompute.load(out, rows=[2, 3])]
     joined = tf.data.Dataset.zip(*parts).map(lambda a, b: (tf.concat([a[0], b[0]], 0), a[1]))
@@ -179,6 +185,7 @@ def test_two_fits_at_once_in_threads(out: Path, stored: Stored, cache: bool) -> 
     assert models[0].trained[0] != models[1].trained[0]
 
 
+@pytest.mark.slow
 def test_two_loads_do_not_move_each_other(out: Path, stored: Stored) -> None:
     one, other = precompute.load(out), precompute.load(out)
     assert sorted(stored.epoch(one)) == stored.whole_row(0)

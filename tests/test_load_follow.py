@@ -96,6 +96,7 @@ def test_rows_that_stay_are_read_as_by_cycle(out: Path) -> None:
         assert stored.epoch(follow) == stored.epoch(cycle)
 
 
+@pytest.mark.slow
 def test_a_row_that_comes_is_read_next_and_one_that_goes_is_not(out: Path, built: Path) -> None:
     unlist(out, 2, 3)
     stored, dataset = Stored(out), precompute.load(out, rows="follow")
@@ -120,6 +121,7 @@ def test_the_lease_holds_the_row_of_the_epoch_and_those_not_read_yet(out: Path) 
         assert held() == expected
 
 
+@pytest.mark.slow
 def test_the_lease_ends_with_the_dataset(out: Path) -> None:
     dataset = precompute.load(out, rows="follow").prefetch(1)
     batches = iter(dataset)
@@ -131,6 +133,7 @@ def test_the_lease_ends_with_the_dataset(out: Path) -> None:
     assert not held_rows(out, now=0)
 
 
+@pytest.mark.slow
 def test_an_iteration_may_outlive_the_name_of_its_dataset(out: Path) -> None:
     stored, batches = Stored(out), iter(precompute.load(out, rows="follow", batch_size=5))
     gc.collect()
@@ -148,6 +151,7 @@ def test_readings_name_row_seed_and_variant(out: Path) -> None:
         assert {reading.variant for reading in readings} == {None, 0, 1, 2, 3}  # the original row has none
 
 
+@pytest.mark.slow
 def test_a_later_program_goes_on_from_the_record(out: Path) -> None:
     past = [Reading(epoch=e, row=r, seed=0, variant=r) for e, r in enumerate([4, 1, 0])]
     dataset = precompute.load(out, rows="follow", readings=past)

@@ -93,6 +93,7 @@ def test_a_start_behind_the_end_is_refused(out: Path) -> None:
         precompute.load(out, batch_size=8, start_batch=5)
 
 
+@pytest.mark.slow
 def test_groups_are_mixed(out: Path, stored: Stored) -> None:
     orders = [[key for _, key in stored.epoch(precompute.load(out, shuffle_seed=seed))] for seed in range(2)]
     assert orders[0] != orders[1]

@@ -270,6 +270,7 @@ def ids_of(out: Path) -> set[int]:
     return {int(i) for example in precompute.read(out) for i in np.unique(example["mask"])}
 
 
+@pytest.mark.slow
 def test_corners_are_void_where_there_is_an_ignore_class(tmp_path: Path) -> None:
     ones = {"mask_map": {0: 1, 2: 1}}  # so that a 0 can only be invented
     rotate, filled = A.Rotate(limit=(45, 45), p=1), A.Rotate(limit=(45, 45), fill_mask=1, p=1)

@@ -130,6 +130,7 @@ def test_labels_that_are_none_are_found(out: Path, labels: list[int]) -> None:
         decode_record(encode_example(features), multilabel=True)
 
 
+@pytest.mark.slow
 def test_what_goes_on_with_a_dataset(lists: dict[str, Any], tmp_path: Path) -> None:
     """Resume, regenerate, follow, verify with records made again: they take labels from the stored list of sources."""
     out = tmp_path / "out"
@@ -160,6 +161,7 @@ def test_pictures_show_the_names(out: Path, lists: dict[str, Any], tmp_path: Pat
 # In tf.data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"cache": True}, {"fresh": "auto"}, {"drop_remainder": True}])
 def test_load_gives_multi_hot_labels(out: Path, truth: dict[str, list[str]], changes: dict[str, Any]) -> None:
     dataset = precompute.load(out, batch_size=16, with_keys=True, class_weights=[0.5, 3, 1], **changes)

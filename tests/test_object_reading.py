@@ -97,6 +97,7 @@ def test_read_gives_what_the_local_dataset_gives(url: str, shards: Path, cache: 
     assert {path.name.split("-")[1] for path in cached(cache)} == {"train_r0002"}
 
 
+@pytest.mark.slow
 def test_a_shard_is_fetched_once(store: FaultyStore, url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     pixels(url, rows="all", epochs=2)
@@ -106,6 +107,7 @@ def test_a_shard_is_fetched_once(store: FaultyStore, url: str, shards: Path, cac
     assert [path for path in cache.rglob("*") if "unfinished" in path.name] == []
 
 
+@pytest.mark.slow
 def test_the_next_row_is_fetched_while_one_is_read(url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     iterator = iter(precompute.load(url, batch_size=8, rows=[2, 0]))
@@ -127,6 +129,7 @@ def test_a_cached_file_that_was_changed_is_fetched_again(url: str, shards: Path,
     assert (first.read_bytes(), second.read_bytes()) == whole
 
 
+@pytest.mark.slow
 def test_what_is_altered_in_the_store_is_refused(url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     name = next(name for name in objects(url) if "train_r0001.tfrecord-00001" in name)

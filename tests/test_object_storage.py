@@ -88,6 +88,7 @@ def test_the_store_fails_on_request(store: FaultyStore, url: str, kind: str) -> 
 # The same bytes, wherever sources and shards lie
 
 
+@pytest.mark.slow
 def test_from_store_to_store_as_from_disk_to_disk(store: FaultyStore, url: str, local: Path, photos: str) -> None:
     build(photos, url)
     puts = [request["path"] for request in store.requests() if request["method"] == "PUT"]
@@ -109,6 +110,7 @@ def test_from_disk_to_store_and_from_store_to_disk(url: str, local: Path, photos
     assert_same(files_of(tmp_path / "shards"), files_of(local / "shards"))
 
 
+@pytest.mark.slow
 def test_lists_of_urls(url: str, local: Path, photos: str, tmp_path: Path) -> None:
     names = sorted(path.name for path in (local / "photos/images").iterdir())
     lists = {role: [f"{photos}/{role}/{name}" for name in names] for role in ("images", "masks")}
@@ -284,6 +286,7 @@ def test_killed_and_resumed(store: FaultyStore, url: str, photos: str, local: Pa
     assert_same(objects(url), files_of(tmp_path / "shards"))
 
 
+@pytest.mark.slow
 def test_a_transfer_that_is_cut_goes_on(store: FaultyStore, url: str, tmp_path: Path) -> None:
     content = os.urandom(300_000)
     (tmp_path / "sent").write_bytes(content)
@@ -392,6 +395,7 @@ def test_another_folder_of_objects_is_no_dataset(url: str, local: Path) -> None:
     assert list(objects(url)) == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_urls(url: str, local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from precompute.cli import main
 

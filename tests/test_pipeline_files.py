@@ -335,6 +335,7 @@ def test_no_pipeline_at_all(tmp_path: Path) -> None:
         build(tmp_path, pipeline=None)
 
 
+@pytest.mark.slow
 def test_a_file_may_import_its_neighbours(tmp_path: Path) -> None:
     save(tmp_path / "data" / "only" / "1.png", np.zeros((20, 20, 3), np.uint8))
     (tmp_path / "my_transforms.py").write_text(

@@ -352,6 +352,7 @@ def test_few_rows_get_the_arithmetic_of_more(
     assert quick(pairs, variants=8, image_format="jpeg").advice == ()
 
 
+@pytest.mark.slow
 def test_large_sources_get_the_offer_of_a_limit(tmp_path: Path) -> None:
     (tmp_path / "data" / "a").mkdir(parents=True)
     for i in range(4):

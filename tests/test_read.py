@@ -158,6 +158,7 @@ def test_reading_loads_neither_tensorflow_nor_albumentations_nor_opencv(pairs: P
     assert seen == "{'cv2'}\n"  # the test can fail
 
 
+@pytest.mark.slow
 def test_tensorflow_reads_the_same_pixels(pairs: Path) -> None:
     pytest.importorskip("tensorflow")
     batch = next(iter(precompute.load(pairs / "out", split="validation", batch_size=64, with_keys=True)))

@@ -53,6 +53,7 @@ keys = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 records = st.tuples(keys, st.integers(0, 2**63 - 1), st.integers(-1, 10_000), st.integers(0, 50))
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(sorted(MANY)), min_size=1, max_size=4), st.lists(records, min_size=2, max_size=4))
 @settings(max_examples=40, deadline=None)
 def test_a_record_is_the_same_whatever_ran_before(names: list[str], chosen: list[Any]) -> None:

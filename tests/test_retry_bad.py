@@ -105,6 +105,7 @@ def test_what_is_still_bad_stays_left_out(
     assert not (out / "data" / "repair").exists()
 
 
+@pytest.mark.slow
 def test_without_the_option_they_stay_and_a_note_says_so(
     folders: dict[str, Path], out: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -286,6 +286,7 @@ def unit_splits(sources: Sources) -> dict[str, set[Any]]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(sources=any_sources(), validation=fraction, test=fraction, order=st.randoms(use_true_random=False))
 def test_sizes_groups_and_order(sources: Sources, validation: float, test: float, order: Any) -> None:

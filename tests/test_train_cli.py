@@ -96,6 +96,7 @@ def test_user_errors_end_with_1_and_no_traceback(tmp_path, capsys):
     assert "Traceback" not in message
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_there_are_refused(tmp_path, capsys):
     dataset = write_masks(tmp_path / "data")
     code = main(["fit", str(dataset), "--run", str(tmp_path / "run"), "--weights", "lost.keras"])

@@ -74,6 +74,7 @@ def outputs_for(truth, grid, *, sure=20.0):
 # Cells.
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(scenes())
 def test_truth_made_outputs_and_decoded_is_the_truth_again(scene):

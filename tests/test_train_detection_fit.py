@@ -195,6 +195,7 @@ def test_a_backbone_as_the_way_down():
     assert network.name == "detector-MobileNetV3Small" and network.output_shape == (None, 16 * 24, 6)
 
 
+@pytest.mark.slow
 def test_compiled_and_eager_boxes_are_equal():
     task = task_of(32, 32)
     outputs = np.random.default_rng(0).normal(0, 2, (2, *task.output_shape)).astype(np.float32)

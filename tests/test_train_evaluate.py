@@ -52,6 +52,7 @@ def test_a_dataset_of_another_target_is_refused(run, tmp_path):
         evaluate(run, EvaluateOptions(dataset=str(other)))
 
 
+@pytest.mark.slow
 def test_a_dataset_that_has_moved_is_asked_for(tmp_path):
     data = write_classes(tmp_path / "data")
     run = make_run(tmp_path / "run", data)
@@ -63,6 +64,7 @@ def test_a_dataset_that_has_moved_is_asked_for(tmp_path):
     assert not found.is_final  # it was never finished
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_final(run):
     folder = RunFolder(run)
     folder.write_json(folder.metrics, {"epochs": 1, "scores": {}})

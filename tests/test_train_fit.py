@@ -160,6 +160,7 @@ print("train" in sys.modules)
     assert done.stdout.split("\n")[:3] == [f"(2, {SIZE}, {SIZE}, 2) float32"] * 2 + ["False"]
 
 
+@pytest.mark.slow
 def test_evaluate_agrees_with_iou_by_hand(continued, masks):
     found = evaluate(continued.run, EvaluateOptions(checkpoint="last", batch_size=4))
     model = keras.models.load_model(continued.run / "last.keras")
@@ -181,6 +182,7 @@ def test_evaluate_agrees_with_iou_by_hand(continued, masks):
     assert any(line.startswith("mean IoU") for line in found.table)
 
 
+@pytest.mark.slow
 def test_evaluate_refuses_a_missing_split_and_an_unfit_dataset(continued, tmp_path):
     with pytest.raises(UsageError, match=r"--split: .* has train, validation; got 'test'"):
         evaluate(continued.run, EvaluateOptions(split="test"))
@@ -209,6 +211,7 @@ def test_classes_end_to_end_without_validation(tmp_path):
         evaluate(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_class_ids_without_an_output_are_named_before_training(tmp_path):
     dataset = write_masks(tmp_path / "data", border=255)
     with pytest.raises(DatasetError) as error:

@@ -123,6 +123,7 @@ def test_a_backbone_is_the_way_down_of_a_unet_of_any_size(name, tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.slow
 def test_a_network_that_does_not_halve_evenly_is_no_way_down():
     with pytest.raises(PrecomputeError, match="--model unet-Xception: this network does not halve its images evenly"):
         make_backbone_unet((96, 96, 3), 2, name="Xception", weights="none", base_channels=2)
@@ -184,6 +185,7 @@ def test_a_damaged_shard_is_explained(tmp_path):
         list(tf.data.TFRecordDataset(str(shard)))
 
 
+@pytest.mark.slow
 def test_checkpoint_brings_back_weights_optimizer_and_generators(tmp_path):
     def make(seed):
         keras.utils.set_random_seed(seed)

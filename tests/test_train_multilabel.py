@@ -42,6 +42,7 @@ def average_precision(truth, logits):
     return area
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(labelled())
 def test_scores_are_those_of_the_definitions_and_the_metric_has_the_same(case):

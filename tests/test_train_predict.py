@@ -182,6 +182,7 @@ def test_the_output_folder_is_no_input(mask_run, tmp_path):
         assert found.num_images == 1
 
 
+@pytest.mark.slow
 def test_code_that_the_manifest_cannot_hold_comes_from_a_file(tmp_path):
     file = tmp_path / "pipelines.py"
     file.write_text(

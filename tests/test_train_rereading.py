@@ -55,6 +55,7 @@ def test_fresh_moves_are_chosen_by_reuse_unless_asked_for(out, fresh, epochs, wo
     assert choose_fresh(FitOptions(fresh=fresh, epochs=epochs), Manifest.load(out)) == word
 
 
+@pytest.mark.slow
 def test_a_run_keeps_to_what_was_chosen_when_it_began(out):
     stored = Stored(out)
     (epoch,) = read(out, FitOptions(epochs=2), TrainingState(fresh="auto"), 0)
@@ -64,6 +65,7 @@ def test_a_run_keeps_to_what_was_chosen_when_it_began(out):
     assert len(stored.name(epoch)) == 32
 
 
+@pytest.mark.slow
 def test_the_last_epochs_are_clean(out):
     stored, options = Stored(out), FitOptions(epochs=5, clean_epochs=2, fresh="on")
     (original,) = [row.row for row in Manifest.load(out).splits["train"].rows if row.original]
@@ -100,6 +102,7 @@ def test_reuse_and_moves_are_announced(out):
     assert "fresh       small shifts and horizontal flips at each reading" in lines
 
 
+@pytest.mark.slow
 def test_leases_go_where_they_were_asked_for(out, tmp_path):
     manifest = Manifest.load(out)
     options = FitOptions(lease_dir=str(tmp_path / "leases"))

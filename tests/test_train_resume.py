@@ -23,6 +23,8 @@ from train.options import FitOptions
 from train.resume import Checkpoints
 from train.tasks import make_task
 
+pytestmark = pytest.mark.slow  # what they share takes most of the time
+
 TIMES = {"seconds", "images_per_second", "waiting"}
 # Of 5 batches an epoch, the last smaller; plateau and early stopping both come to act.
 OPTIONS = {
@@ -146,6 +148,7 @@ def rest_of(dataset, state):
     return [images.numpy() for images, _ in train], epoch_row.readings[-1]
 
 
+@pytest.mark.slow
 def test_what_is_left_of_an_epoch_is_of_the_row_that_was_begun(dataset, interrupted):
     whole, _ = rest_of(dataset, dataclasses.replace(interrupted, batch=0))
     assert forget_missing_row(interrupted, Manifest.load(dataset)) is None

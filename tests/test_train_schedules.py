@@ -45,6 +45,7 @@ def train(model, options, *more, epochs=None, initial_epoch=0):
     return rates.seen
 
 
+@pytest.mark.slow
 def test_a_constant_rate_warms_up_step_by_step_and_stays():
     options = FitOptions(epochs=2, schedule="constant", warm_up=0.4, learning_rate=0.1)
     rates = train(make_model(options), options)
@@ -58,6 +59,7 @@ def test_without_warm_up_the_first_step_is_at_the_peak():
         assert train(make_model(options), options)[0] == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_a_plateau_lowers_the_rate_and_warm_up_does_not_raise_it_again():
     options = FitOptions(epochs=4, schedule="plateau", warm_up=0.1, learning_rate=0.1)
     plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", factor=0.5, patience=1, min_delta=1e9)
@@ -66,6 +68,7 @@ def test_a_plateau_lowers_the_rate_and_warm_up_does_not_raise_it_again():
     assert rates[5:] == pytest.approx([0.1] * 5 + [0.05] * 5 + [0.025] * 5)
 
 
+@pytest.mark.slow
 def test_warm_up_goes_on_from_the_optimizers_count_of_steps():
     options = FitOptions(epochs=2, schedule="constant", warm_up=0.9, learning_rate=0.9)
     whole = train(make_model(options), options)

@@ -68,6 +68,7 @@ def test_metric_equals_numpy_pooled_over_batches(case):
     np.testing.assert_array_equal(np.asarray(metric.cells).reshape(num_classes, num_classes), confusion)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(labelled_batches())
 def test_loss_equals_numpy_without_the_ignored_pixels(case):

@@ -66,6 +66,7 @@ def step(model, *data, epochs=1, initial_epoch=0, callbacks=()):
 # MixUp and CutMix
 
 
+@pytest.mark.slow
 def test_mixed_images_and_classes_have_the_same_shares():
     """Images that tell their class in their pixels still tell it when blended."""
     images = np.zeros((8, SIZE, SIZE, 3), np.uint8)
@@ -169,6 +170,7 @@ def test_precision_stays_inside_the_run_and_logits_are_float32(precision, tmp_pa
     np.testing.assert_array_equal(logits, network.predict(IMAGES, verbose=0))
 
 
+@pytest.mark.slow
 def test_jit_is_what_was_asked_for():
     assert make(CLASSIFY, jit="on")[1].jit_compile is True
     assert make(CLASSIFY, jit="off")[1].jit_compile is False

@@ -75,6 +75,7 @@ def test_a_whole_dataset_has_no_problems(tiny: Path) -> None:
     report.raise_for_problems()
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_a_flipped_bit_anywhere_is_found(tiny: Path, data: st.DataObject) -> None:
@@ -92,6 +93,7 @@ def test_a_flipped_bit_anywhere_is_found(tiny: Path, data: st.DataObject) -> Non
     assert [problem.path for problem in report.problems] == [path]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_shard_cut_anywhere_is_found(tiny: Path, data: st.DataObject) -> None:

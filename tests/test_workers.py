@@ -92,6 +92,7 @@ def churn(how: str) -> tuple[str, int]:
     return kept, int(faults)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a C library with an allocator of its own")
 def test_freed_arrays_are_kept_for_the_next_ones() -> None:
     kept, faults = churn("keep")
@@ -243,6 +244,7 @@ def test_of_whole_files_none_stays_when_the_disk_fails(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failing", range(0, 12, 3))
 def test_a_sync_that_fails_once_fails_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
     """A second fsync of the same file would succeed, and prove nothing."""
