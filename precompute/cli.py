@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ from precompute.options import BuildOptions
 __all__ = ["main", "make_parser"]
 
 EXIT_CODES = """exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted"""
+_OWN_NAME = re.compile(r"^[a-z_]+( \(--[a-z-]+\))?: ")  # of the option, with which messages begin
 Commands: TypeAlias = Any  # argparse gives its subparsers a private type
 INTERRUPTED = "interrupted: what is finished is kept; run the same command again to go on."
 
@@ -231,7 +233,8 @@ def _typed(parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
         try:
             return text if parse is None else parse(text)
         except UsageError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
+            # argparse names the option itself.
+            raise argparse.ArgumentTypeError(_OWN_NAME.sub("", str(error))) from error
 
     typed.__name__ = getattr(parse, "__name__", "text")  # argparse names it when it refuses a value
     return typed

@@ -277,7 +277,7 @@ def test_csv_files_that_are_broken(text: str, message: str, images: list[str], t
 def test_other_files_that_are_broken(images: list[str], tmp_path: Path) -> None:
     broken = csv_of(tmp_path, f'{{"image": "{images[0]}", "label": 1}}\n\n{{"image": \n[1]\n', "t.jsonl")
     message = refused(broken)
-    assert "but 2 lines are none:\n  line 3: Expecting value" in message and "line 4: [1]" in message
+    assert "but 2 lines cannot be read as one:\n  line 3: Expecting value" in message and "line 4: [1]" in message
     lacking = csv_of(tmp_path, f'{{"image": "{images[0]}", "label": "a"}}\n\n{{"image": "{images[1]}"}}\n', "t.jsonl")
     assert "column label: 1 of 2 cells are empty:\n  line 3" in refused(lacking)
     assert "this is no whole Parquet file" in refused(csv_of(tmp_path, b"PAR1 nothing", "t.parquet"))

@@ -82,11 +82,13 @@ def test_a_stopped_run_goes_on_after_its_last_finished_epoch(continued):
     assert [line for line in continued.lines if line.startswith("epoch ")][0].startswith("epoch 3/3")  # noqa: RUF015
 
 
+@pytest.mark.slow
 def test_what_a_kill_left_behind_the_checkpoint_is_made_again(continued):
     assert [entry["epoch"] for entry in continued.died] == ["1"]
     assert [entry["epoch"] for entry in continued.on_return] == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_reads(continued, masks):
     text = "\n".join(continued.lines)
     assert f"{masks}: masks, 2 classes, {SIZE}×{SIZE}" in text
@@ -95,6 +97,7 @@ def test_a_run_says_what_it_reads(continued, masks):
     assert "NO VALIDATION" not in text
 
 
+@pytest.mark.slow
 def test_the_run_folder_is_complete(continued):
     names = {path.name for path in continued.run.iterdir() if not path.name.startswith(".")}
     models = {"best.keras", "last.keras", "checkpoint.npz"}
@@ -111,6 +114,7 @@ def test_the_run_folder_is_complete(continued):
     assert metrics["scores"]["foreground_iou"] == pytest.approx(float(best["val_foreground_iou"]), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_tensorboard_log_of_a_continued_run_equals_its_history(continued):
     found, history = read_log(continued.run / "tensorboard"), history_of(continued.run)
     for split, tag, name in [("train", "loss", "loss"), ("validation", "foreground_iou", "val_foreground_iou")]:
@@ -120,6 +124,7 @@ def test_the_tensorboard_log_of_a_continued_run_equals_its_history(continued):
     assert len(json.loads((continued.run / "environment.json").read_bytes())) == 2  # it was started twice
 
 
+@pytest.mark.slow
 def test_a_finished_run_does_nothing_again(continued, masks):
     before = {
         path: path.stat().st_mtime_ns for path in continued.run.iterdir() if path.suffix not in (".json", ".toml")
@@ -129,6 +134,7 @@ def test_a_finished_run_does_nothing_again(continued, masks):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 def test_a_run_with_other_options_is_refused_option_by_option(continued, masks):
     with pytest.raises(SettingsError) as error:
         fit(masks, run=continued.run, options=tiny(batch_size=5, seed=1))
@@ -138,6 +144,7 @@ def test_a_run_with_other_options_is_refused_option_by_option(continued, masks):
     assert "--restart" in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_run_on_another_dataset_is_refused(continued, tmp_path):
     other = write_masks(tmp_path, ignore_class=255, fingerprint="0" * 64, sizes={"train": 13, "validation": 6})
     with pytest.raises(SettingsError, match=r"differs from .* in its fingerprint, train sources"):

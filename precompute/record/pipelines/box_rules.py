@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from precompute.errors import PipelineError
-from precompute.record.pipelines.transforms import albumentations, is_custom, leaves, shown_name
+from precompute.record.pipelines.transforms import albumentations, check_that_all_move
 
 __all__ = ["INDEX_FIELD", "BoxRules", "give_box_rules", "moves_boxes"]
 
@@ -40,7 +40,7 @@ def give_box_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
     Raises:
         PipelineError: A transform cannot move boxes, or the rules contradict those that the pipeline brings.
     """
-    _check_transforms(compose, split)
+    check_that_all_move(compose, split, "bboxes", "boxes")
     processor = compose.processors.get("bboxes")
     thresholds, notes = {}, []
     if processor is not None:
@@ -69,23 +69,6 @@ def moves_boxes(compose: Any) -> bool:
     """Return whether a Compose was given its rules by `give_box_rules`, here or where its description was made."""
     processor = compose.processors.get("bboxes")
     return processor is not None and processor.params.label_fields == [INDEX_FIELD]
-
-
-def _check_transforms(compose: Any, split: str) -> None:
-    unable = [shown_name(t) for t in leaves(compose) if not _moves_boxes(t)]
-    if unable:
-        raise PipelineError(
-            f"pipeline of {split}: {', '.join(dict.fromkeys(unable))} cannot move boxes; leave it out, or give "
-            "a custom transform an apply_to_bboxes."
-        )
-
-
-def _moves_boxes(transform: Any) -> bool:
-    if isinstance(transform, albumentations.ImageOnlyTransform | albumentations.NoOp):
-        return True
-    method = getattr(type(transform), "apply_to_bboxes", None)
-    implemented = method is not None and method is not albumentations.DualTransform.apply_to_bboxes
-    return implemented and (is_custom(transform) or "bboxes" in transform.available_keys)
 
 
 def _notes(params: Any, split: str) -> list[str]:

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.errors import PipelineError
 from precompute.record.pipelines.box_rules import INDEX_FIELD
-from precompute.record.pipelines.transforms import albumentations, is_custom, leaves, shown_name
+from precompute.record.pipelines.transforms import albumentations, check_that_all_move, is_custom, leaves, shown_name
 from precompute.targets.boxes import Boxes
 from precompute.targets.keypoints import Skeleton, sided_pairs
 
@@ -68,12 +67,7 @@ def give_point_rules(compose: Any, split: str) -> list[str]:
     Raises:
         PipelineError: A transform cannot move keypoints.
     """
-    unable = [shown_name(t) for t in leaves(compose) if not _moves_points(t)]
-    if unable:
-        raise PipelineError(
-            f"pipeline of {split}: {', '.join(dict.fromkeys(unable))} cannot move keypoints; leave it out, or give a "
-            "custom transform an apply_to_keypoints."
-        )
+    check_that_all_move(compose, split, "keypoints", "keypoints")
     inexact = [shown_name(t) for t in leaves(compose) if type(t) in INEXACT]
     notes = [
         f"pipeline of {split}: {name} moves keypoints by an approximation, up to several pixels beside the pixels; "
@@ -235,14 +229,6 @@ def _is_mirrored(numbers: NDArray[np.int64], places: NDArray[Any]) -> bool:
             a, b, c = corners
             turns += np.sign((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))  # type: ignore[index]
     return bool(turns < 0)
-
-
-def _moves_points(transform: Any) -> bool:
-    if isinstance(transform, albumentations.ImageOnlyTransform | albumentations.NoOp):
-        return True
-    method = getattr(type(transform), "apply_to_keypoints", None)
-    implemented = method is not None and method is not albumentations.DualTransform.apply_to_keypoints
-    return implemented and (is_custom(transform) or "keypoints" in transform.available_keys)
 
 
 def _correct(transform: Any) -> None:

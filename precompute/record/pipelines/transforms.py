@@ -13,9 +13,12 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations
 
+from precompute.errors import PipelineError
+
 _NOT_GIVEN = albumentations.Lambda().custom_apply_fns
 __all__ = [
     "albumentations",
+    "check_that_all_move",
     "compositions",
     "custom_functions",
     "default_of",
@@ -119,3 +122,31 @@ def shown_name(transform: Any) -> str:
         return f"{name}({named!r})"
     functions = [f"{target}={getattr(f, '__name__', '?')}" for target, f in custom_functions(transform).items()]
     return f"{name}({', '.join(functions)})" if functions else name
+
+
+def check_that_all_move(compose: Any, split: str, target: str, what: str) -> None:
+    """Refuse a pipeline with transforms that leave boxes or keypoints where they were while the pixels move.
+
+    Args:
+        compose: The pipeline.
+        split: The split it is for, for messages.
+        target: Albumentations' name: ``"bboxes"`` or ``"keypoints"``.
+        what: The same for people.
+
+    Raises:
+        PipelineError: It has such transforms.
+    """
+    unable = [shown_name(transform) for transform in leaves(compose) if not _moves(transform, target)]
+    if unable:
+        raise PipelineError(
+            f"pipeline of {split}: {', '.join(dict.fromkeys(unable))} cannot move {what}; leave it out, or give a "
+            f"custom transform an apply_to_{target}."
+        )
+
+
+def _moves(transform: Any, target: str) -> bool:
+    if isinstance(transform, albumentations.ImageOnlyTransform | albumentations.NoOp):
+        return True
+    method = getattr(type(transform), f"apply_to_{target}", None)
+    implemented = method is not None and method is not getattr(albumentations.DualTransform, f"apply_to_{target}")
+    return implemented and (is_custom(transform) or target in transform.available_keys)

@@ -202,7 +202,7 @@ def _open_json_lines(path: Path, text: str) -> Table:
     if wrong:
         raise SourceError(
             f'{path}: expected a JSON object in each line, such as {{"image": "a.jpg", "label": "cat"}}, but '
-            f"{len(wrong):,} lines are none:\n{first_few(wrong)}"
+            f"{format_count(len(wrong), 'line')} cannot be read as one:\n{first_few(wrong)}\nMend them."
         )
     columns = list(dict.fromkeys(name for entry in entries for name in entry))
     return Table(

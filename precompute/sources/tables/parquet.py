@@ -41,5 +41,7 @@ def open_parquet(path: Path, content: bytes) -> tuple[list[str], Callable[[Seque
     try:
         schema = parquet.read_schema(io.BytesIO(content))
     except (pyarrow.ArrowException, OSError) as error:
-        raise SourceError(f"{path}: this is no whole Parquet file ({error}).") from error
+        raise SourceError(
+            f"{path}: this is no whole Parquet file ({error}). Write it again, or name it for what it is."
+        ) from error
     return [name for name in schema.names if not name.startswith(INDEX)], read
