@@ -27,6 +27,7 @@ PACKAGES = (
     "opencv-python-headless",
     "numpy",
     "pillow",
+    "isal",
     "joblib",
     "tensorflow",
     "keras",

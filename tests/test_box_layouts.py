@@ -133,6 +133,7 @@ def test_found_by_itself_with_every_side(layout: str, tmp_path: Path) -> None:
     assert sources.splits == [None] * 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", WRITERS)
 def test_from_files_to_records(layout: str, tmp_path: Path) -> None:
     truth = WRITERS[layout](tmp_path / "data")

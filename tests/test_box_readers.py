@@ -63,6 +63,7 @@ def detect(record: bytes) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_format", ["jpeg", "png"])
 def test_model_gardens_detection_decoder(tmp_path: Path, image_format: str) -> None:
     out, seen, empty = build(tmp_path, image_format), 0, 0

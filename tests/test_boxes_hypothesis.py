@@ -63,6 +63,7 @@ def test_listing_and_columns_keep_every_box(images: list[Any]) -> None:
     assert column.counts.tolist() == [len(boxes) for boxes in every]
 
 
+@pytest.mark.slow
 @given(images=st.lists(st.tuples(rows(-2_000, 7_000, ordered=False), st.none() | SIZES), min_size=1, max_size=5))
 def test_clipping(images: list[Any]) -> None:
     column = BoxColumn.of_images(Boxes.of_rows(of_image, size) for of_image, size in images)

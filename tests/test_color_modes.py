@@ -69,6 +69,7 @@ def test_from_files_to_tensors(mode: str, channels: int, encoding: str, tmp_path
         assert precompute.verify(tmp_path / name, sources=4, jobs=1).problems == []
 
 
+@pytest.mark.slow
 def test_grey_jpeg(tmp_path: Path) -> None:
     y, x = np.mgrid[:32, :40]
     write(tmp_path / "data/a/1.png", saved(np.dstack([x * 5, y * 6, x + y]).astype(np.uint8)))

@@ -140,6 +140,7 @@ def test_clean_epochs_are_left_as_they_are(out: Path) -> None:
     assert pixels(clean) == pixels(precompute.load(out, with_keys=True, rows=[original]))
 
 
+@pytest.mark.slow
 def test_mirroring_is_done_where_the_manifest_allows_it(tmp_path: Path, out: Path) -> None:
     forbidden = build(tmp_path, A.HorizontalFlip(p=0.5), no_mirroring=True)
     for dataset, allowed in ((out, ["horizontal"]), (forbidden, [])):

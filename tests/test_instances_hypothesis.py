@@ -182,6 +182,7 @@ def test_polygons_are_those_of_pycocotools(polygons: list[list[float]]) -> None:
 ROWS = st.lists(st.tuples(st.text(min_size=1), st.integers(0, 9), st.integers(0, 7)), max_size=5)
 
 
+@pytest.mark.slow
 @given(images=st.lists(st.tuples(ROWS, st.none() | ANY_SIZE), max_size=5))
 def test_listing_and_columns_keep_every_object(images: list[Any]) -> None:
     every = [Instances.of_shapes(rows, size) for rows, size in images]

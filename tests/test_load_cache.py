@@ -153,6 +153,7 @@ def test_the_order_is_that_of_the_files(
         assert seen_in(precompute.load(out, cache=True, **given)) == streamed
 
 
+@pytest.mark.slow
 def test_all_that_is_handed_out_is_the_same(out: Path) -> None:
     given = {"batch_size": 5, "with_keys": True, "drop_remainder": True, "class_weights": [1.0, 2.0]}
     held, streamed = (precompute.load(out, cache=cache, **given) for cache in ("auto", False))

@@ -73,6 +73,7 @@ def test_plain_fit_reads_row_e_mod_r_in_epoch_e(out: Path, stored: Stored, model
     assert model.watch(dataset, epochs=2) == rows_in_turn(stored, NUM_ROWS + 2, 2)  # a second fit goes on
 
 
+@pytest.mark.slow
 def test_a_users_own_map_sees_each_key_once_an_epoch(out: Path, stored: Stored, model: Witness) -> None:
     epochs: list[list[str]] = []
 
@@ -101,6 +102,7 @@ def test_after_a_peek_every_epoch_is_still_one_whole_row(out: Path, stored: Stor
     assert model.watch(dataset, epochs=3) == rows_in_turn(stored, 1, 3)
 
 
+@pytest.mark.slow
 def test_the_callback_makes_up_for_a_peek(out: Path, stored: Stored, model: Witness) -> None:
     dataset = precompute.load(out, batch_size=5)
     next(iter(dataset))
@@ -116,6 +118,7 @@ def test_a_peek_during_an_epoch_does_no_harm_with_the_callback(out: Path, stored
     assert model.watch(dataset, epochs=3, callbacks=callbacks) == rows_in_turn(stored, 0, 3)
 
 
+@pytest.mark.slow
 def test_initial_epoch_with_the_callback(out: Path, stored: Stored, model: Witness) -> None:
     dataset = precompute.load(out, batch_size=5)
     callbacks = (precompute.EpochRow(dataset),)
@@ -123,6 +126,7 @@ def test_initial_epoch_with_the_callback(out: Path, stored: Stored, model: Witne
     assert seen == rows_in_turn(stored, 2, 5)
 
 
+@pytest.mark.slow
 def test_initial_epoch_without_the_callback_is_shifted_and_whole(out: Path, stored: Stored, model: Witness) -> None:
     assert model.watch(precompute.load(out), initial_epoch=2, epochs=4) == rows_in_turn(stored, 0, 2)
 
@@ -136,6 +140,7 @@ def test_a_resumed_fit_has_the_order_of_one_that_never_stopped(out: Path, stored
     assert resumed.trained == whole.trained[2:]
 
 
+@pytest.mark.slow
 def test_after_a_fit_with_the_callback_iterations_count_on(out: Path, stored: Stored, model: Witness) -> None:
     dataset = precompute.load(out, batch_size=5)
     model.watch(dataset, epochs=2, callbacks=(precompute.EpochRow(dataset),))

@@ -125,6 +125,7 @@ def test_a_count_that_is_not_the_row_files_is_named(pairs: Path, tmp_path: Path)
         list(read(out, row=1))
 
 
+@pytest.mark.slow
 def test_other_versions_do_not_keep_from_reading(pairs: Path, tmp_path: Path) -> None:
     shutil.copytree(pairs / "out", tmp_path / "out")
     path = tmp_path / "out" / "manifest.json"

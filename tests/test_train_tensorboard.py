@@ -52,6 +52,7 @@ def train(folder, state, *, epochs, die_in=None):
     model.fit(data, data, epochs=epochs, initial_epoch=len(state.history), callbacks=callbacks, verbose=0)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_has_each_epoch_once(tmp_path):
     state = TrainingState()
     with pytest.raises(KeyboardInterrupt):

@@ -168,6 +168,7 @@ def test_a_worker_stays_below_200_mb_at_a_megapixel_and_64_rows(tmp_path: Path) 
 # Starting
 
 
+@pytest.mark.slow
 def test_workers_that_start_beside_the_plan_are_those_that_run_the_tasks() -> None:
     import joblib
 

@@ -28,10 +28,10 @@ from precompute.loading.finishing import batch_finisher
 from precompute.loading.freed_memory import teach_allocator
 from precompute.loading.memory import HeldRows
 from precompute.loading.opening import open_split
-from precompute.loading.order import RecordOrder
+from precompute.loading.order import RecordOrder, shard_opener
 from precompute.loading.parts import Part, share_out
 from precompute.loading.row_files import FixedRows, RowFiles
-from precompute.storage.paths import as_path
+from precompute.storage.paths import as_path, is_remote
 
 __all__ = ["EpochRow", "load"]
 
@@ -160,8 +160,9 @@ def load(
         files = FixedRows(opened.root, manifest, split, opened.rows, clean_from, shards)
     mixed = split == "train" if shuffle is None else shuffle
     fetch = None if shards is None else fetching(shards)
+    read = shard_opener(opened.mean_bytes, local=shards is not None or not is_remote(opened.root))
     order: Any = RecordOrder(
-        opened.block_sizes, opened.mean_bytes, seed if mixed else None, part, files.paths, fetch=fetch
+        opened.block_sizes, opened.mean_bytes, seed if mixed else None, part, files.paths, read, fetch
     )
     plan = opened.plan_cache(cache, clean_from, reads_part=first > 0 or input_context is not None)
     boxes = choose_box_format(manifest, box_format=box_format, max_boxes=max_boxes, ragged=ragged, held=plan.holds)

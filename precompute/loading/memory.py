@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from precompute.errors import DatasetError
-from precompute.loading.order import RecordOrder, open_shards
+from precompute.loading.order import RecordOrder
 
 __all__ = ["HeldRows"]
 
@@ -50,7 +50,7 @@ class HeldRows:
 
         def read(paths: Any) -> Any:
             """Return all examples of some shards, in the order in which they were written."""
-            batches = open_shards(paths).batch(BATCH_SIZE)
+            batches = order.open(paths).batch(BATCH_SIZE)
             parsed = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             return parsed.rebatch(self._row_size * num_rows).get_single_element()
 

@@ -15,17 +15,23 @@ import tensorflow as tf
 
 from precompute.loading.parts import Part
 
-__all__ = ["RecordOrder", "open_shards"]
+__all__ = ["RecordOrder", "shard_opener"]
 
 BUFFER_BYTES = 64 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
 GROUP_SHARDS = 16
 PARALLEL_READS = 4  # at most as many as shards are open
-READ_BYTES = 2**20  # at a time; a raw record alone has more than the 256 KiB that TensorFlow reads otherwise
+READ_BYTES = 2**20  # at a time; a record alone may have more than the 256 KiB that TensorFlow reads otherwise
+LARGE_BYTES = 2**17  # of a record, from which a buffer costs more than the calls that it saves
 
 
-def open_shards(paths: Any) -> Any:
-    """Return a dataset of the records of one or several shards, string or string [n], one file after the other."""
-    return tf.data.TFRecordDataset(paths, buffer_size=READ_BYTES)
+def shard_opener(mean_bytes: int, *, local: bool) -> Callable[[Any], Any]:
+    """Return a function from paths, string or string [n], to a dataset of their records, one file after the other.
+
+    Large records are read from local files right to where they stay; a buffer would be one more copy of each. From an
+    object store every read is a request, and a buffer is needed.
+    """
+    buffer_bytes = 0 if local and mean_bytes >= LARGE_BYTES else READ_BYTES
+    return lambda paths: tf.data.TFRecordDataset(paths, buffer_size=buffer_bytes)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class RecordOrder:
         seed: Of the shuffling; None: shard by shard as they were written.
         part: This reader's part of a row.
         paths: Number of rows read so far, int64 → paths of the next row's shards, string [blocks].
-        open: Path, or several → a dataset of their records, one file after the other.
+        open: Path, or several → a dataset of their records, one file after the other; see `shard_opener`.
         fetch: Returns paths, string [n], once their files are there; None where they always are.
     """
 
@@ -47,7 +53,7 @@ class RecordOrder:
     seed: int | None
     part: Part
     paths: Callable[[Any], Any]
-    open: Callable[[Any], Any] = open_shards
+    open: Callable[[Any], Any]
     fetch: Callable[[Any], Any] | None = None
 
     def of_positions(self, runs: Callable[[Any], Any]) -> RecordOrder:

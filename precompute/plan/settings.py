@@ -11,8 +11,8 @@ from precompute.dataset.json_files import canonical_json
 
 __all__ = ["differences", "fingerprint", "pixel_versions"]
 
-# Packages that decide pixels: another version may change them.
-PIXEL_PACKAGES = ("albumentations", "albucore", "opencv-python-headless", "numpy", "scipy", "pillow")
+# Packages that decide pixels, or the bytes that they are stored in: another version may change them.
+PIXEL_PACKAGES = ("albumentations", "albucore", "opencv-python-headless", "numpy", "scipy", "pillow", "isal")
 # One module comes in several distributions; which one ran is told by its version.
 DISTRIBUTIONS = {
     "albumentations": ("albumentations", "albumentationsx"),

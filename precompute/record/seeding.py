@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -31,22 +32,22 @@ class Draws:
 
     def __init__(self) -> None:
         self._philox = np.random.Philox(0)
+        self._key = np.zeros(2, np.uint64)
+        self._start: Any = {
+            "bit_generator": "Philox",
+            "state": {"counter": np.zeros(4, np.uint64), "key": self._key},
+            "buffer": np.zeros(4, np.uint64),
+            "buffer_pos": 4,
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
         self.generator = np.random.Generator(self._philox)
         self.py_random = random.Random(0)
 
     def set(self, seed: int, key: str, variant: int, copy: int) -> bytes:
         """Put both generators at the start of this record's draws; returns the digest they were seeded with."""
         seeds = digest(seed, key, variant, copy)
-        self._philox.state = {
-            "bit_generator": "Philox",
-            "state": {
-                "counter": np.zeros(4, np.uint64),
-                "key": np.frombuffer(seeds[:16], "<u8").astype(np.uint64),
-            },
-            "buffer": np.zeros(4, np.uint64),
-            "buffer_pos": 4,
-            "has_uint32": 0,
-            "uinteger": 0,
-        }
+        self._key[:] = np.frombuffer(seeds, "<u8", 2)
+        self._philox.state = self._start  # which is copied
         self.py_random.seed(int.from_bytes(seeds[16:], "little"))
         return seeds
