@@ -70,14 +70,18 @@ class Decoded:
         return self.boxes if self.mask is None else self.mask
 
     @cached_property
+    def class_ids(self) -> NDArray[np.int64]:
+        """The ids that the mask holds, ascending; none without a mask."""
+        return np.flatnonzero(np.bincount(self.mask.reshape(-1))) if self.mask is not None else np.zeros(0, np.int64)
+
+    @cached_property
     def _allowed(self) -> dict[frozenset[int], AllowedIds]:
         return {}  # one source serves many records
 
     def allowed_ids(self, fills: frozenset[int]) -> AllowedIds:
         """Return the ids that masks made of this source may hold: its own, and these fills."""
         if fills not in self._allowed:
-            mask = np.zeros(0, np.uint8) if self.mask is None else self.mask
-            self._allowed[fills] = AllowedIds.of_mask(mask, fills)
+            self._allowed[fills] = AllowedIds.of({*self.class_ids.tolist(), *fills})
         return self._allowed[fills]
 
     def with_mask_dtype(self, dtype: str) -> Decoded:

@@ -116,7 +116,7 @@ class ShardWriter:
         self.num_records = 0
         self.num_bytes = 0
         self._hash = hashlib.sha256()
-        self._mark = (0, 0, self._hash)
+        self._mark = (0, 0)
         self._synced_bytes = -1
         self.meanwhile = _temporary_name(final, temporary)
         self._file: IO[bytes] = self.meanwhile.open("wb", buffering=buffer_bytes)
@@ -131,15 +131,16 @@ class ShardWriter:
 
     def mark(self) -> None:
         """Remember this place, to come back to it with `rollback`."""
-        self._mark = (self.num_records, self.num_bytes, self._hash.copy())
+        self._mark = (self.num_records, self.num_bytes)
 
     def rollback(self) -> None:
         """Take back all records since `mark`."""
-        self.num_records, self.num_bytes, self._hash = self._mark
-        self._hash = self._hash.copy()
+        self.num_records, self.num_bytes = self._mark
         self._file.seek(self.num_bytes)
         self._file.truncate()
         self._synced_bytes = -1
+        with self.meanwhile.open("rb") as file:  # rarer by far than marks, which would cost a copy each
+            self._hash = hashlib.file_digest(file, "sha256")
 
     def sync(self) -> None:
         """Flush and sync what was written so far, unless that is done."""

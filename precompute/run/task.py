@@ -198,7 +198,8 @@ def _write_places(
                 chosen = original if variant == ORIGINAL_VARIANT and original is not None else pipeline
                 record = render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy)
                 writer.write(record)
-                of_place.append(BoxCounts.of_record(count_boxes(record)) if source.boxes is not None else None)
+                if source.boxes is not None:
+                    of_place.append(BoxCounts.of_record(count_boxes(record)))
                 if place is places[-1]:  # this shard is full: the disk can begin while the others get their last
                     syncing.append(threads.submit(writer.sync))
             _await(syncing)
@@ -210,14 +211,14 @@ def _write_places(
             bad.append(Bad(key=place.key, reason=str(error)))
             failed.add(place.key)
             continue
-        counts = [BoxCounts.total(pair) for pair in zip(counts, of_place, strict=True)]
+        if of_place:
+            counts = [BoxCounts.total(pair) for pair in zip(counts, of_place, strict=True)]
         column.sha256[place.key] = source.sha256
         if source.mask_sha256 is not None:
             column.mask_sha256[place.key] = source.mask_sha256
         if source.remarks:
             column.remarks[place.key] = dict(source.remarks)
-        if source.mask is not None:
-            found |= np.bincount(source.mask.reshape(-1), minlength=65_536).astype(bool)
+        found[source.class_ids] = True
     column.class_ids.extend(int(i) for i in np.flatnonzero(found))
     return column, bad, counts
 

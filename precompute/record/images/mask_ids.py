@@ -46,12 +46,11 @@ class AllowedIds:
     top: int | None
 
     @classmethod
-    def of_mask(cls, mask: NDArray[Any], others: Collection[int]) -> AllowedIds:
-        """Allow the ids of a mask, and some others."""
-        ids = np.union1d(np.flatnonzero(np.bincount(mask.reshape(-1))), [*others])
-        table = np.ones(HIGHEST_ID + 1, np.uint8)
-        table[ids] = 0
-        return cls(table=table, top=int(ids[-1]) if ids[-1] == len(ids) - 1 else None)
+    def of(cls, ids: Collection[int]) -> AllowedIds:
+        """Allow some ids, each named once."""
+        table, top = np.ones(HIGHEST_ID + 1, np.uint8), max(ids, default=-1)
+        table[[*ids]] = 0
+        return cls(table=table, top=top if top == len(ids) - 1 else None)
 
     def unknown(self, mask: NDArray[Any]) -> list[int]:
         """Return the ids of a mask that are not allowed."""
