@@ -2,7 +2,7 @@
 
     python scripts/bench_write.py                        everything at its full size: about an hour on two cores
     python scripts/bench_write.py --only light,stages    some parts
-    python scripts/bench_write.py --sources 64 --variants 8 --rounds 1    a quick look
+    python scripts/bench_write.py --sources 64 --hand-sources 64 --variants 8 --rounds 1    a quick look
 
 Parts: `light` and `heavy` set our build beside the floor (see bench_write_arms.py; heavy is a pipeline that distorts),
 `naive` and `good` beside scripts written by hand (see bench_write_by_hand.py). `overhead` shows what a task takes
@@ -200,6 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas (default: %(default)s)")
     parser.add_argument("--sources", type=int, default=640, help="default: %(default)s")
+    parser.add_argument("--hand-sources", type=int, default=1280, help="in naive and good (default: %(default)s)")
     parser.add_argument("--variants", type=int, default=64, help="in all but naive and good (default: %(default)s)")
     parser.add_argument("--heavy-variants", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), help="default: the cores")
@@ -214,12 +215,13 @@ def main() -> None:
         folder, bench, rounds = Path(name), Bench(Path(name), options.jobs), options.rounds
         results["sources"] = make_sources(folder / "sources", options.sources)
         print(f"{results['sources']}; {options.jobs} jobs, {rounds} rounds")
-        sources = folder / "sources"
+        sources, hand = folder / "sources", folder / "hand"
+        make_sources(hand, options.hand_sources)
         parts: dict[str, Callable[[], Any]] = {
             "light": lambda: against_floor(bench, sources, options.variants, "light", rounds),
             "heavy": lambda: against_floor(bench, sources, options.heavy_variants, "heavy", rounds),
-            "naive": lambda: against_hand(bench, "naive", sources, 16, rounds),
-            "good": lambda: against_hand(bench, "good", sources, 32, rounds),
+            "naive": lambda: against_hand(bench, "naive", hand, 16, rounds),
+            "good": lambda: against_hand(bench, "good", hand, 32, rounds),
             "overhead": lambda: {
                 "light": overhead(bench, sources, options.variants, "light", rounds),
                 "heavy": overhead(bench, sources, options.heavy_variants, "heavy", rounds),
