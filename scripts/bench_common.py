@@ -14,12 +14,14 @@ import platform
 import shlex
 import statistics
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
-__all__ = ["add_output", "alternate", "describe_machine", "print_table", "ratio", "save", "spread"]
+__all__ = ["add_output", "alternate", "describe_machine", "print_table", "ratio", "save", "spread", "timed"]
 
 PACKAGES = (
     "augment-once",
@@ -54,6 +56,21 @@ def ratio(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
 def spread(figures: Sequence[float]) -> dict[str, float]:
     """Return median, least and largest of some figures."""
     return {"median": statistics.median(figures), "min": min(figures), "max": max(figures)}
+
+
+def timed(step: str, function: Callable[..., Any], taken: dict[str, float]) -> Callable[..., Any]:
+    """Return the function, with its CPU seconds added up under a name, and its wall seconds under another."""
+
+    @wraps(function)
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        start, cpu = time.perf_counter(), time.process_time()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            taken[step] = taken.get(step, 0.0) + time.process_time() - cpu
+            taken[f"{step} s"] = taken.get(f"{step} s", 0.0) + time.perf_counter() - start
+
+    return measured
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

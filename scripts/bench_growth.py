@@ -17,7 +17,6 @@ cells    a build that finds all its cells proven: reading receipts, looking at s
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import pickle
@@ -27,26 +26,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-from bench_common import add_output, print_table, save
+from bench_common import add_output, print_table, save, timed
+from bench_growth_cells import measure_proven
+from demo_data import draw_cells
 from PIL import Image
 
 import precompute
-from precompute.dataset.json_files import dump
-from precompute.plan.generation import RowPlan
 from precompute.run import build, write
-from precompute.run.grid import Grid
-from precompute.run.receipts import Cell, Column, Receipt
 
 PARTS = ("records", "parent", "cells")
-RECORD_S = 0.0033  # of a light pipeline on image + mask of 480×360: seconds of one core
+CELLS, CELL_ROWS = 64, 16  # of the build that tells what a record takes in a worker
 
 
 def main() -> None:
@@ -171,21 +165,6 @@ def workers_cpu_s() -> float:
     return sum(one.user + one.system for one in times)
 
 
-def timed(step: str, function: Callable[..., Any], taken: dict[str, float]) -> Callable[..., Any]:
-    """Return the function, with its CPU seconds added up under a name, and its wall seconds under another."""
-
-    @wraps(function)
-    def measured(*args: Any, **kwargs: Any) -> Any:
-        start, cpu = time.perf_counter(), time.process_time()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            taken[step] = taken.get(step, 0.0) + time.process_time() - cpu
-            taken[f"{step} s"] = taken.get(f"{step} s", 0.0) + time.perf_counter() - start
-
-    return measured
-
-
 # The parent.
 
 
@@ -202,17 +181,19 @@ def parent(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
             shutil.rmtree(folder / "out")
         costs[rows] = statistics.median(runs)
     cell_s = (costs[9] - costs[1]) / 8
-    task_s, place_s = costs[1] - cell_s, measure_packing(data)
-    results: dict[str, Any] = {"task_s": task_s, "cell_s": cell_s, "place_s": place_s, "limits": []}
+    task_s, place_s, record_s = costs[1] - cell_s, measure_packing(data), measure_record(given, folder)
+    results: dict[str, Any] = {"task_s": task_s, "cell_s": cell_s, "place_s": place_s, "record_s": record_s}
     print(
-        f"\nThe parent: {task_s * 1e3:.2f} ms a task + {cell_s * 1e3:.2f} ms a cell + {place_s * 1e6:.1f} µs a place\n"
+        f"\nThe parent: {task_s * 1e3:.2f} ms a task + {cell_s * 1e3:.2f} ms a cell + {place_s * 1e6:.1f} µs a place; "
+        f"a worker: {record_s * 1e3:.2f} ms a record (light pipeline, image and mask of 256×256)\n"
     )
+    limits = results["limits"] = []
     for sources, blocks in ((50_000, 32), (1_280_000, 576), (10_000_000, 1_024)):
         for rows in (1, 10):
             places = sources // blocks
-            of_worker, of_parent = places * rows * RECORD_S, task_s + rows * cell_s + places * place_s
+            of_worker, of_parent = places * rows * record_s, task_s + rows * cell_s + places * place_s
             line = {"sources": sources, "blocks": blocks, "rows": rows, "worker_s": of_worker, "parent_s": of_parent}
-            results["limits"].append({**line, "workers": of_worker / of_parent})
+            limits.append({**line, "workers": of_worker / of_parent})
     print_table(
         ["sources", "blocks", "places a task", "rows", "task in a worker s", "in the parent s", "workers at the limit"],
         [
@@ -225,10 +206,21 @@ def parent(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 line["parent_s"],
                 f"{line['workers']:,.0f}",
             ]
-            for line in results["limits"]
+            for line in limits
         ],
     )
     return results
+
+
+def measure_record(given: argparse.Namespace, folder: Path) -> float:
+    """Return a worker's CPU seconds for a record of the usual kind."""
+    draw_cells(folder / "cells", CELLS)
+    taken = []
+    for _ in range(given.rounds):
+        figures = in_own_process("build", str(folder / "cells"), str(folder / "out"), CELL_ROWS, given.jobs, 256)
+        taken.append(figures["workers_cpu_s"] / (CELLS * CELL_ROWS))
+        shutil.rmtree(folder / "out")
+    return statistics.median(taken)
 
 
 def measure_packing(data: Path) -> float:
@@ -265,62 +257,7 @@ def cells(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return dict(steps)
 
 
-def measure_proven(data: str, out: str, rows: int, jobs: int) -> Any:
-    """Make receipts and empty shards up for rows of a small dataset; returns the seconds of a build that lists them."""
-    options: dict[str, Any] = {"pipeline": "light", "image_size": 16, "shard_size": 1_024, "jobs": jobs, "quiet": True}
-    precompute.build(data, out, variants=1, **options)
-    make_grid, num_cells = write.work_grid, 0
-
-    def with_receipts(work: Any) -> Grid:
-        nonlocal num_cells
-        grid = make_grid(work)
-        num_cells = make_up(grid, work.rows["train"])
-        return grid
-
-    vars(write)["work_grid"] = with_receipts
-    taken: dict[str, float] = {}
-    for owner, name, step in [
-        (build, "known_generations", "read what is on disk"),
-        (build, "repair", "look at listed shards"),
-        (Grid, "receipts", "read receipts"),
-        (Grid, "missing", "hold shards against receipts"),
-        (write, "list_rows", "write row files"),
-        (write, "publish", "read row files, publish"),
-        (write, "sweep", "sweep"),
-    ]:
-        setattr(owner, name, timed(step, getattr(owner, name), taken))
-    precompute.build(data, out, variants=rows + 1, **options)
-    steps = [name for name in taken if not name.endswith(" s")]
-    return {"cells": num_cells, **{name: [taken[f"{name} s"], taken[name]] for name in steps}}
-
-
-def make_up(grid: Grid, rows: list[RowPlan]) -> int:
-    """Leave the files of cells that are proven: shards of zeros, receipts, and what was learnt of each block."""
-    paths, plan, number = grid.paths, grid.plan, 0
-    for folder in (paths.receipts(plan.generation), paths.column(plan.generation, "train", 0).parent):
-        folder.mkdir(parents=True, exist_ok=True)
-    for block, places in enumerate(grid.blocks["train"]):
-        column = Column(sha256=dict.fromkeys(places.source_keys(), "0" * 64), mask_sha256={}, class_ids=[])
-        paths.column(plan.generation, "train", block).write_bytes(column.to_bytes())
-        cell = Cell(split="train", row=0, block=block, seed=0, variant=0, skipped=[])
-        for row in rows:
-            receipt = Receipt(
-                cell=replace(cell, row=row.row, seed=row.seed, variant=row.variant),
-                fingerprint=plan.fingerprint,
-                num_records=len(places),
-                num_bytes=1,
-                sha256="0" * 64,
-                column_sha256=hashlib.sha256(column.to_bytes()).hexdigest(),
-                cpu_features="",
-            )
-            paths.receipt(plan.generation, "train", row.row, block).write_bytes(dump(asdict(receipt)))
-            shard = paths.shard(plan.name, plan.generation, "train", row.row, block, len(grid.blocks["train"]))
-            shard.write_bytes(b"0")
-            number += 1
-    return number
-
-
-MEASURES: dict[str, Callable[..., Any]] = {"build": measure_build, "proven": measure_proven}
+MEASURES: dict[str, Any] = {"build": measure_build, "proven": measure_proven}
 
 if __name__ == "__main__":
     main()

@@ -35,10 +35,11 @@ def table(folder: Path = FOLDER) -> list[str]:
     rows = [
         *_overhead(_read(folder, "write_overhead")),
         *_writing(_read(folder, "write")),
+        *_codecs(_read(folder, "codecs")),
         *_reading(_read(folder, "read")),
         *_fit(_read(folder, "fit")),
     ]
-    return [*head, *rows, *_planning(_read(folder, "planning"))]
+    return [*head, *rows, *_planning(_read(folder, "planning")), *_growth(_read(folder, "growth"))]
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
@@ -62,6 +63,14 @@ def _writing(write: dict[str, Any]) -> Iterator[str]:
     for part, what, figure, aim in WRITING:
         if write.get(part):
             yield _row(f"{what}; {write[part]['records']:,.0f} records", write[part][figure], aim)
+
+
+def _codecs(codecs: dict[str, Any]) -> Iterator[str]:
+    for line in codecs.get("results", []):
+        if line["encoder"] != "ours":
+            of = f"PNG of {line['kind']}: {line['encoder']} / ours"
+            yield _row(f"encoding, {of}", line["write_to_ours"], "–")
+            yield _row(f"decoding by TensorFlow, {of}", line["read_to_ours"], "–")
 
 
 def _reading(read: dict[str, Any]) -> Iterator[str]:
@@ -90,6 +99,17 @@ def _planning(planning: dict[str, Any]) -> Iterator[str]:
         if line["sources"] == 10_000_000:
             what = f"planning 10 million sources ({line['kind']}, {line['build']})"
             yield f"| {what} | {line['seconds']:.0f} s, {line['peak_mib'] / MIB_A_GIB:.1f} GiB | – | ≤ 180 s, 4 GiB |"
+
+
+def _growth(growth: dict[str, Any]) -> Iterator[str]:
+    for name, lines in growth.get("records", {}).items():
+        of, least, most = name if name == "rows" else "records", lines[0], lines[-1]
+        what = f"worker's processor time of a record, {most[of]:,} {of} / {least[of]:,}"
+        yield f"| {what} | {most['worker_cpu_ms'] / least['worker_cpu_ms']:.2f} | – | flat |"
+    for line in growth.get("parent", {}).get("limits", []):
+        if line["rows"] == 1:
+            what = f"workers that one parent keeps busy, {line['sources']:,} sources in {line['blocks']:,} blocks"
+            yield f"| {what} | {line['workers']:,.0f} | – | ≥ 256 |"
 
 
 if __name__ == "__main__":

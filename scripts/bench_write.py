@@ -199,8 +199,8 @@ def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas (default: %(default)s)")
-    parser.add_argument("--sources", type=int, default=640, help="default: %(default)s")
-    parser.add_argument("--hand-sources", type=int, default=1280, help="in naive and good (default: %(default)s)")
+    parser.add_argument("--sources", type=int, default=640, help="in all but good (default: %(default)s)")
+    parser.add_argument("--hand-sources", type=int, default=1280, help="in good (default: %(default)s)")
     parser.add_argument("--variants", type=int, default=64, help="in all but naive and good (default: %(default)s)")
     parser.add_argument("--heavy-variants", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), help="default: the cores")
@@ -220,7 +220,7 @@ def main() -> None:
         parts: dict[str, Callable[[], Any]] = {
             "light": lambda: against_floor(bench, sources, options.variants, "light", rounds),
             "heavy": lambda: against_floor(bench, sources, options.heavy_variants, "heavy", rounds),
-            "naive": lambda: against_hand(bench, "naive", hand, 16, rounds),
+            "naive": lambda: against_hand(bench, "naive", sources, 16, rounds),
             "good": lambda: against_hand(bench, "good", hand, 32, rounds),
             "overhead": lambda: {
                 "light": overhead(bench, sources, options.variants, "light", rounds),

@@ -210,17 +210,20 @@ def test_normalize_gives_the_numbers_of_albumentations(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("image_format", ["jpeg", "png", "raw"])
-def test_pixels_of_every_encoding(tmp_path: Path, image_format: str) -> None:
-    pipeline = {"train": A.Compose([A.Resize(8, 12), A.HorizontalFlip(p=0.5)])}
+@pytest.mark.parametrize(
+    ("image_format", "size"),
+    [("jpeg", (8, 12)), ("png", (8, 12)), ("raw", (8, 12)), ("raw", (200, 256))],  # the last are large records
+)
+def test_pixels_of_every_encoding(tmp_path: Path, image_format: str, size: tuple[int, int]) -> None:
+    pipeline = {"train": A.Compose([A.Resize(*size), A.HorizontalFlip(p=0.5)])}
     draw_pairs(tmp_path / "sources")
     precompute.build(
         tmp_path / "sources", tmp_path / "out", **options(pipeline=pipeline, image_format=image_format, variants=1)
     )
     dataset = precompute.load(tmp_path / "out", batch_size=4, with_keys=True)
     assert dataset.element_spec[:2] == (
-        tf.TensorSpec([None, 8, 12, 3], tf.uint8),
-        tf.TensorSpec([None, 8, 12], tf.uint8),
+        tf.TensorSpec([None, *size, 3], tf.uint8),
+        tf.TensorSpec([None, *size], tf.uint8),
     )
     seen = {k: (x, y) for xs, ys, keys in arrays(dataset) for x, y, k in zip(xs, ys, keys, strict=True)}
     expected = list(read(tmp_path / "out"))
