@@ -22,7 +22,7 @@ import psutil
 from bench_write_data import MASK_MAP, PIPELINES, pairs_of
 
 import precompute
-from precompute.run.allocator import keep_freed_memory
+from precompute.run.allocator import keep_freed_memory, spare_modules
 
 __all__ = ["Config", "build_options", "main"]
 
@@ -96,6 +96,7 @@ def _floor_process(config: Config, counter: Any, ready: Any, told: Any) -> None:
 
     if config["allocator"]:
         keep_freed_memory()
+    spare_modules()
     cv2.setNumThreads(1)
     pipeline = Pipeline(prepare(PIPELINES[config["pipeline"]](), "train").pickled, own_process=True)
     pairs, records, num_bytes = pairs_of(Path(config["sources"])), 0, 0

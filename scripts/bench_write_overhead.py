@@ -20,7 +20,7 @@ from precompute.record.pipelines.pipeline import Pipeline, prepare
 from precompute.record.render import render
 from precompute.record.spec import RecordSpec
 from precompute.run import task as tasks
-from precompute.run.allocator import keep_freed_memory
+from precompute.run.allocator import keep_freed_memory, spare_modules
 from precompute.run.task import Job, Place, Task, run_task
 
 __all__ = ["SPEC", "overhead"]
@@ -33,6 +33,7 @@ SPEC = RecordSpec(height=SIZE, width=SIZE, encoding="jpeg", quality=95, kind="ma
 def overhead(sources: Path, out: Path, pipeline: str, variants: int, rounds: int) -> list[dict[str, float]]:
     """Run a block of sources a round; returns seconds of processor time of the floor and of the task, and records."""
     keep_freed_memory()
+    spare_modules()
     cv2.setNumThreads(1)
     pickled = prepare(PIPELINES[pipeline](), "train").pickled
     pairs = pairs_of(sources)

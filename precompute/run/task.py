@@ -22,7 +22,7 @@ from precompute.record.pipelines.pipeline import Pipeline
 from precompute.record.render import render
 from precompute.record.spec import RecordSpec
 from precompute.record.threads import one_opencv_thread
-from precompute.run.allocator import keep_freed_memory
+from precompute.run.allocator import keep_freed_memory, spare_modules
 from precompute.run.files import ShardWriter, commit, write_all_whole, write_whole
 from precompute.run.receipts import Bad, Cell, Column, Receipt
 from precompute.run.whereabouts import KILLS, Whereabouts
@@ -122,6 +122,7 @@ def run_task(job: Job, task: Task) -> TaskDone:
     leave_to_parent()
     if job.own_process:
         keep_freed_memory()
+        spare_modules()
     paths = DatasetPaths(as_path(job.out))
     with one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
