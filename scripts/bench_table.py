@@ -57,6 +57,8 @@ def _overhead(write: dict[str, Any]) -> Iterator[str]:
     for pipeline, found in write.get("overhead", {}).items():
         what = f"writing, {pipeline} pipeline: processor time of the floor / of a task, in turns by source"
         yield _row(f"{what}; {found['records']:,.0f} records", found["efficiency"], AIMS[pipeline])
+        what = f"writing, {pipeline} pipeline: processor time of the careful script / of a task, in turns by source"
+        yield _row(f"{what}; {found['records']:,.0f} records", found["times_as_fast"], "≥ 1")
 
 
 def _writing(write: dict[str, Any]) -> Iterator[str]:

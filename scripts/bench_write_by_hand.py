@@ -20,12 +20,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bench_write_arms import Config
 from bench_write_data import PIPELINES, pairs_of
 
-__all__ = ["main"]
+__all__ = ["main", "write_source"]
 
 CHUNKS_A_JOB = 16
 Pair = tuple[Path, Path]
@@ -77,25 +77,32 @@ def _write_good(work: tuple[Config, int, list[Pair]]) -> int:
 
     cv2.setNumThreads(0)
     config, start, pairs = work
-    transform, records = PIPELINES[config["pipeline"]](), 0
+    transform = PIPELINES[config["pipeline"]]()
     with Path(config["out"], f"train-{start:05d}.tfrecord").open("wb") as file:
-        for image_path, mask_path in pairs:
-            image = cv2.cvtColor(cv2.imread(str(image_path)), cv2.COLOR_BGR2RGB)
-            mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE) // 255
-            for variant in range(config["variants"]):
-                done = transform(image=image, mask=mask)
-                bgr = cv2.cvtColor(done["image"], cv2.COLOR_RGB2BGR)
-                record = _example(
-                    {
-                        b"augment/variant": b"%d" % variant,
-                        b"image/encoded": cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes(),
-                        b"image/filename": image_path.name.encode(),
-                        b"image/segmentation/class/encoded": cv2.imencode(".png", done["mask"])[1].tobytes(),
-                    }
-                )
-                file.write(struct.pack("<QI", len(record), 0) + record + bytes(4))  # zeros where the checksums belong
-                records += 1
-    return records
+        for pair in pairs:
+            write_source(file, pair, transform, config["variants"])
+    return len(pairs) * config["variants"]
+
+
+def write_source(file: IO[bytes], pair: Pair, transform: Any, variants: int) -> None:
+    """Write all variants of a source, as the good script does."""
+    import cv2
+
+    image_path, mask_path = pair
+    image = cv2.cvtColor(cv2.imread(str(image_path)), cv2.COLOR_BGR2RGB)
+    mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE) // 255
+    for variant in range(variants):
+        done = transform(image=image, mask=mask)
+        bgr = cv2.cvtColor(done["image"], cv2.COLOR_RGB2BGR)
+        record = _example(
+            {
+                b"augment/variant": b"%d" % variant,
+                b"image/encoded": cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes(),
+                b"image/filename": image_path.name.encode(),
+                b"image/segmentation/class/encoded": cv2.imencode(".png", done["mask"])[1].tobytes(),
+            }
+        )
+        file.write(struct.pack("<QI", len(record), 0) + record + bytes(4))  # zeros where the checksums belong
 
 
 def _example(features: dict[bytes, bytes]) -> bytes:

@@ -2,16 +2,18 @@
 
 A whole build and a whole floor are half a minute apart, and machines drift more than the few per cent that lie between
 them. Here the floor does each source right before the task that writes shards does the same source, in one process:
-what drifts, drifts for both. Left out is what several processes add: waiting, handing over tasks, the parent's work.
+what drifts, drifts for both. So does what the careful script by hand does with a source (see bench_write_by_hand.py).
+Left out is what several processes add: waiting, handing over tasks, the parent's work.
 """
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
+from bench_write_by_hand import write_source
 from bench_write_data import MASK_MAP, PIPELINES, SIZE, pairs_of
 
 from precompute.dataset.paths import DatasetPaths
@@ -31,7 +33,7 @@ SPEC = RecordSpec(height=SIZE, width=SIZE, encoding="jpeg", quality=95, kind="ma
 
 
 def overhead(sources: Path, out: Path, pipeline: str, variants: int, rounds: int) -> list[dict[str, float]]:
-    """Run a block of sources a round; returns seconds of processor time of the floor and of the task, and records."""
+    """Run a block of sources a round; returns seconds of processor time of floor, script and task, and records."""
     keep_freed_memory()
     spare_modules()
     cv2.setNumThreads(1)
@@ -40,12 +42,14 @@ def overhead(sources: Path, out: Path, pipeline: str, variants: int, rounds: int
     found = []
     for number in range(rounds + 1):
         chosen = [pairs[(number * BLOCK + i) % len(pairs)] for i in range(BLOCK)]
-        found.append(_one_block(chosen, out / str(number), pickled, variants))
+        found.append(_one_block(chosen, out / str(number), pickled, PIPELINES[pipeline](), variants))
     return found[1:]
 
 
-def _one_block(pairs: list[tuple[Path, Path]], out: Path, pickled: bytes, variants: int) -> dict[str, float]:
-    paths, floor = DatasetPaths(out), _Floor(pickled, variants)
+def _one_block(
+    pairs: list[tuple[Path, Path]], out: Path, pickled: bytes, transform: Any, variants: int
+) -> dict[str, float]:
+    paths = DatasetPaths(out)
     for folder in (paths.temporary, paths.whereabouts):
         folder.mkdir(parents=True)
     job = Job(
@@ -63,31 +67,39 @@ def _one_block(pairs: list[tuple[Path, Path]], out: Path, pickled: bytes, varian
     ]
     rows = [(variant, 0, variant) for variant in range(variants)]
     task = Task(split="train", block=0, num_blocks=1, rows=rows, places=places, skipped=[])
-    real, tasks.decode_place = tasks.decode_place, floor.before(tasks.decode_place)
-    try:
-        start = time.process_time()
-        done = run_task(job, task)
-        both = time.process_time() - start
-    finally:
-        tasks.decode_place = real
-    return {"floor_s": floor.cpu_s, "ours_s": both - floor.cpu_s, "records": done.num_records}
+    real = tasks.decode_place
+    with (out / "by-hand.tfrecord").open("wb") as file:
+        others = _Others(pickled, transform, file, variants)
+        tasks.decode_place = others.before(real)
+        try:
+            start = time.process_time()
+            done = run_task(job, task)
+            all_s = time.process_time() - start
+        finally:
+            tasks.decode_place = real
+    ours_s = all_s - others.floor_s - others.hand_s
+    return {"floor_s": others.floor_s, "hand_s": others.hand_s, "ours_s": ours_s, "records": done.num_records}
 
 
-class _Floor:
-    """Does a source's records before the task does, and keeps what that took."""
+class _Others:
+    """Does a source's records before the task does, as the floor and as the careful script; keeps what that took."""
 
-    def __init__(self, pickled: bytes, variants: int) -> None:
+    def __init__(self, pickled: bytes, transform: Any, file: IO[bytes], variants: int) -> None:
         self._pipeline = Pipeline(pickled, own_process=True)
-        self._variants = variants
-        self.cpu_s = 0.0
+        self._transform, self._file, self._variants = transform, file, variants
+        self.floor_s = self.hand_s = 0.0
 
     def before(self, decode_place: Any) -> Any:
         def decode(place: Place, spec: RecordSpec) -> Any:
+            image, mask = Path(place.image), Path(place.mask or "")
             start = time.process_time()
-            source = decode_source(place.key, Path(place.image), Path(place.mask or ""), None, spec)
+            write_source(self._file, (image, mask), self._transform, self._variants)
+            middle = time.process_time()
+            source = decode_source(place.key, image, mask, None, spec)
             for variant in range(self._variants):
                 render(source, self._pipeline, spec, seed=0, variant=variant)
-            self.cpu_s += time.process_time() - start
+            self.hand_s += middle - start
+            self.floor_s += time.process_time() - middle
             return decode_place(place, spec)
 
         return decode
