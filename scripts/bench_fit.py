@@ -140,13 +140,20 @@ def main() -> None:
         folder = Path(temporary)
         sources = find_sources(folder, arguments.num_images)
         folders = {encoding: build(sources, folder, encoding, arguments.rows) for encoding in ENCODINGS}
-        arms = make_arms(folders, lambda _: make_accelerator(), "waits 50 ms", num_steps=arguments.steps, batch_size=32)
+        models = [
+            make_arms(folders, lambda _: make_accelerator(), "waits 50 ms", num_steps=arguments.steps, batch_size=32)
+        ]
         if arguments.learning_steps:
             given: dict[str, Any] = {"num_steps": arguments.learning_steps, "batch_size": 8}
-            arms |= make_arms({"jpeg": folders["jpeg"]}, lambda f: make_learner(f, 8), "U-Net on the CPU", **given)
-            classes = {"jpeg": build_classes(folder, arguments.rows)}
-            arms |= make_arms(classes, lambda f: make_learner(f, 8), "classifier on the CPU", **given)
-        results = report(alternate(arms, arguments.rounds))
+            jpeg, classes = {"jpeg": folders["jpeg"]}, {"jpeg": build_classes(folder, arguments.rows)}
+            models += [
+                make_arms(jpeg, lambda f: make_learner(f, 8), "U-Net on the CPU", **given),
+                make_arms(classes, lambda f: make_learner(f, 8), "classifier on the CPU", **given),
+            ]
+        figures: dict[str, list[float]] = {}
+        for arms in models:  # a model after the other: minutes of a slow one would leave files and code cold
+            figures |= alternate(arms, arguments.rounds)
+        results = report(figures)
     settings = {"num_images": arguments.num_images, "num_rows": arguments.rows, "wait_s": WAIT_S}
     save(arguments.output, {"settings": settings, **results})
 
