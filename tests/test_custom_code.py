@@ -118,6 +118,18 @@ def test_what_code_does_not_do_does_not_show(tmp_path: Path, old: str, new: str)
     assert describe_file(tmp_path / "p.py", CODE) == base  # imported twice
 
 
+def test_a_change_of_the_same_size_in_the_same_second_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = tmp_path / "p.py"
+    base = describe_file(path, CODE)
+    written = path.stat()
+    path.write_text(CODE.replace("LEVEL = 3", "LEVEL = 4"))
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    changed = prepare(load_pipelines(path, None)["train"], "train").description
+    assert changed != base
+    assert not (tmp_path / "__pycache__").exists()
+
+
 def test_functions_of_a_module_beside_it_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     code = """

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.machinery
 import importlib.util
 import inspect
 import json
 import sys
+import types
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -130,10 +132,23 @@ def _read_file(path: Path) -> Mapping[str, Any]:
         return _read_python(path) if path.suffix == ".py" else _read_serialized(path)
 
 
+class _FromSource(importlib.machinery.SourceFileLoader):
+    """Compiles a file each time it is read.
+
+    Python keeps what it compiled, and takes it for current while the file's size and the second of its last change
+    stay the same: a file that a program writes anew, or a number changed and saved at once, could be missed.
+    """
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        path = self.get_filename(fullname)
+        code: types.CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def _read_python(path: Path) -> dict[str, Any]:
     path = path.resolve()
     name = f"precompute_pipelines_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     if spec is None or spec.loader is None:
         raise PipelineError(f"{path}: Python cannot import this file.")
     module = importlib.util.module_from_spec(spec)
