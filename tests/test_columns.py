@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from precompute.errors import DatasetError
 from precompute.plan.blocks import order_places, place_order
 from precompute.plan.digests import Digests
-from precompute.plan.hashes import hash_all
+from precompute.plan.hashes import hash_all, order_of
 from precompute.plan.listed_sources import compare_listing, sources_of_listing, stored_splits
 from precompute.plan.listing import Listing
 from precompute.plan.listing_file import listing_lines, read_listing
@@ -115,6 +116,13 @@ def test_hashes_order_as_digests_do(messages: list[bytes], size: int) -> None:
     plain = [blake2b(message, digest_size=size, person=b"some use").digest() for message in messages]
     found = hash_all(messages, digest_size=size, person=b"some use")
     assert [row.astype(">u8").tobytes() for row in found] == plain
+
+
+@some
+@given(hashes=st.lists(st.tuples(st.sampled_from([0, 1, 2**63, 2**64 - 1]), st.integers(0, 3)), max_size=20))
+def test_hashes_are_ordered_as_a_stable_sort_would(hashes: list[tuple[int, int]]) -> None:
+    column = np.array(hashes, np.uint64).reshape(-1, 2)
+    assert order_of(column).tolist() == sorted(range(len(hashes)), key=hashes.__getitem__)
 
 
 @some

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import UsageError
-from precompute.plan.hashes import hash_all
+from precompute.plan.hashes import hash_all, order_of
 
 __all__ = ["PlaceOrder", "block_bounds", "choose_num_blocks", "order_places", "place_order"]
 
@@ -55,7 +55,7 @@ def place_order(keys: Iterable[str], copies: Iterable[int] | None = None) -> Pla
             for key, count in zip(keys, counts.tolist(), strict=True)
             for copy in range(count)
         )
-    order = np.lexsort((hashes[:, 1], hashes[:, 0]))  # two places with one hash would be a collision of 128 bits
+    order = order_of(hashes)  # two places with one hash would be a collision of 128 bits
     return PlaceOrder(sources[order], of_source[order])
 
 

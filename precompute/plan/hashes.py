@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["hash_all"]
+__all__ = ["hash_all", "order_of"]
 
 
 def hash_all(messages: Iterable[bytes], *, digest_size: int, person: bytes) -> NDArray[np.uint64]:
@@ -29,3 +29,17 @@ def hash_all(messages: Iterable[bytes], *, digest_size: int, person: bytes) -> N
         one.update(message)
         digests += one.digest()
     return np.frombuffer(digests, ">u8").astype(np.uint64).reshape(-1, digest_size // 8)
+
+
+def order_of(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the positions of hashes from the lowest to the highest, equal ones as they stand.
+
+    Args:
+        hashes: uint64 [number of hashes, numbers of each], most significant first.
+    """
+    first = np.ascontiguousarray(hashes[:, 0])
+    order = np.argsort(first)  # a seventh of the time of a stable sort by all numbers
+    ordered = first[order]
+    if (ordered[1:] == ordered[:-1]).any():  # of ten million hashes that are all different, once in 370,000 times
+        order = np.lexsort(hashes.T[::-1])
+    return order

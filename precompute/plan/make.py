@@ -239,9 +239,9 @@ def _check_source_ids(keys: Sequence[str]) -> None:
         SourceError: There are such keys: among ten million sources, one chance in 180.
     """
     ids = source_ids(keys)
-    order = np.argsort(ids, kind="stable")
-    for first in np.flatnonzero(ids[order[1:]] == ids[order[:-1]]):
-        a, b = keys[order[first]], keys[order[first + 1]]
+    ordered = np.sort(ids)
+    for twice in ordered[1:][ordered[1:] == ordered[:-1]]:
+        a, b = (keys[i] for i in np.flatnonzero(ids == twice)[:2])
         raise SourceError(f"the keys {a!r} and {b!r} have the same image/source_id; rename one of the files.")
 
 

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from itertools import islice, repeat
 from typing import TypeVar
 
-import numpy as np
-
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.plan.hashes import hash_all
+from precompute.plan.hashes import hash_all, order_of
 from precompute.plan.strata import label_strata
 from precompute.sources.source import Sources
 from precompute.sources.texts import pick
@@ -239,7 +237,7 @@ def _assign(sources: Sources, units: _Units, open_units: Sequence[int], takes: M
     if not any(takes.values()):
         return
     ranks = hash_all(_ranked(sources, [units.first[unit] for unit in open_units]), digest_size=16, person=_PERSON)
-    order = iter(np.lexsort((ranks[:, 1], ranks[:, 0])).tolist())
+    order = iter(order_of(ranks).tolist())
     for split, take in takes.items():
         for at in islice(order, take):
             units.splits[open_units[at]] = split
