@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from time import monotonic, sleep
 
+import joblib
 import numpy as np
 import pytest
 from drawn import draw_pairs, options, save, shard_hashes
+from joblib.externals.loky import get_reusable_executor
 from test_build import keys_of
 
 import precompute
@@ -63,6 +66,21 @@ def test_a_source_that_hangs_is_a_bad_source(tmp_path: Path, jobs: int) -> None:
     (entry,) = Manifest.load(tmp_path / "out").skipped
     assert entry["key"] == "s004" and "--task-timeout" in entry["reason"]
     assert len(keys_of(tmp_path / "out", "train", 1)) == 39
+
+
+@pytest.mark.slow
+def test_workers_that_start_anew_after_idling_are_watched(tmp_path: Path) -> None:
+    joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(abs)(number) for number in range(4))
+    executor = get_reusable_executor(max_workers=2, reuse=True)
+    for _ in range(len(executor._processes)):
+        executor._call_queue.put(None)  # what a worker says to itself after five minutes without work
+    while executor._processes:
+        sleep(0.01)
+    pipeline, start = hanging(tmp_path, "s004"), monotonic()
+    timed = options(pipeline=pipeline, backend="loky", jobs=1, task_timeout=1.5, validation_split=0.0, skip_bad="1")
+    precompute.build(tmp_path / "data", tmp_path / "out", **timed)
+    assert [entry["key"] for entry in Manifest.load(tmp_path / "out").skipped] == ["s004"]
+    assert monotonic() - start < 200  # and not the five minutes after which the other worker goes, and shows it
 
 
 @pytest.mark.slow

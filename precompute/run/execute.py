@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -149,11 +150,21 @@ def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callab
     with warnings.catch_warnings(), TimeKeeper(notes, workers.task_timeout) as keeper:
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
         try:
-            for done in parallel(joblib.delayed(run_task)(job, task) for task in tasks):
-                on_done(done)
+            for done in parallel(_calls(job, tasks, workers)):
+                if done is not None:
+                    on_done(done)
         except TerminatedWorkerError as error:
             raise WorkersDied(keeper.overdue) from error
     return []
+
+
+def _calls(job: Job, tasks: Sequence[Task], workers: Workers) -> Iterator[Any]:
+    if workers.backend == "loky":
+        # Processes that have been idle for five minutes are gone. loky starts others with the first call, but watches
+        # them from the second one on: should one die before, it would not hear of it for another five minutes.
+        yield joblib.delayed(_arrive)()
+    for task in tasks:
+        yield joblib.delayed(run_task)(job, task)
 
 
 def _gives_results_as_they_come(backend: str) -> bool:
