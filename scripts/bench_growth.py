@@ -47,11 +47,11 @@ def main() -> None:
     """Measure the parts that were asked for, each build in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--sources", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="with two rows each")
+    parser.add_argument("--sources", type=int, nargs="+", default=[500, 5_000, 50_000], help="with two rows each")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 4, 16, 64], help="of --row-sources sources")
     parser.add_argument("--row-sources", type=int, default=1_000)
     parser.add_argument("--size", type=int, default=96, help="of the pictures, pixels")
-    parser.add_argument("--rounds", type=int, default=3, help="builds a figure; the median counts")
+    parser.add_argument("--rounds", type=int, default=5, help="builds a figure; the median counts")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--tasks", type=int, default=1_024, help="blocks of the builds that measure the parent")
     parser.add_argument("--cell-rows", type=int, default=100, help="rows of as many blocks whose cells are all proven")
@@ -119,7 +119,8 @@ def records(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 for field in ("workers_cpu_s", "run_s", "parent_cpu_s")
             )
             line = {"sources": number, "rows": rows, "records": number * rows, "parent_cpu_ms": parent_ms}
-            lines.append({**line, "worker_cpu_ms": worker_ms, "wall_ms": wall_ms})
+            rounds = [one["workers_cpu_s"] * 1e3 / (number * rows) for one in figures]
+            lines.append({**line, "worker_cpu_ms": worker_ms, "wall_ms": wall_ms, "worker_cpu_ms_of_rounds": rounds})
         results[name] = lines
         print(f"\nA record, by number of {name}:\n")
         print_table(

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench_common import spread
+
 __all__ = ["FOLDER", "table"]
 
 FOLDER = Path(__file__).resolve().parent / "benchmarks"
@@ -109,7 +111,8 @@ def _growth(growth: dict[str, Any]) -> Iterator[str]:
     for name, lines in growth.get("records", {}).items():
         of, least, most = name if name == "rows" else "records", lines[0], lines[-1]
         what = f"worker's processor time of a record, {most[of]:,} {of} / {least[of]:,}"
-        yield f"| {what} | {most['worker_cpu_ms'] / least['worker_cpu_ms']:.2f} | – | flat |"
+        rounds = zip(most["worker_cpu_ms_of_rounds"], least["worker_cpu_ms_of_rounds"], strict=True)
+        yield _row(what, spread([large / small for large, small in rounds]), "flat")
     for line in growth.get("parent", {}).get("limits", []):
         if line["rows"] == 1 and line["sources"] == 1_280_000:
             what = f"workers that one parent keeps busy, {line['sources']:,} sources in {line['blocks']:,} blocks"

@@ -159,6 +159,7 @@ def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callab
 
 
 def _calls(job: Job, tasks: Sequence[Task], workers: Workers) -> Iterator[Any]:
+    """Yield a call of joblib for each task; one that returns None may come before them."""
     if workers.backend == "loky":
         # Processes that have been idle for five minutes are gone. loky starts others with the first call, but watches
         # them from the second one on: should one die before, it would not hear of it for another five minutes.
