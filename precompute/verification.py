@@ -14,7 +14,8 @@ from precompute.checks.problem import Problem
 from precompute.checks.shards import Cell, ShardCheck, check_shard
 from precompute.dataset.leases import RowName, hold_rows
 from precompute.dataset.manifest import Manifest
-from precompute.errors import VerificationError, first_few
+from precompute.errors import VerificationError
+from precompute.reasons import describe_reasons
 from precompute.storage.paths import as_path
 from precompute.text import format_count
 
@@ -57,7 +58,7 @@ class VerifyReport:
             VerificationError: Names the first few problems, their number, and what to do.
         """
         if self.problems:
-            shown = first_few([str(problem) for problem in self.problems])
+            shown = describe_reasons([str(problem) for problem in self.problems])
             advice = "\n".join(self._advice())
             raise VerificationError(f"{self.out}: {self.summary()}:\n{shown}\n{advice}".rstrip())
 

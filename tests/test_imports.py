@@ -192,6 +192,7 @@ ALLOWED = {
     "color_modes": "errors",
     "targets": "errors",
     "text": "",
+    "reasons": "errors",
     "interruption": "",
     # Files of object stores, beside those of local disks.
     "storage": "errors",
@@ -204,17 +205,17 @@ ALLOWED = {
     "option_values": "errors",
     "options": "color_modes errors option_values targets",
     "sources": "dataset errors options storage targets text",
-    "plan": "color_modes dataset errors options record sources storage targets text",
+    "plan": "color_modes dataset errors options reasons record sources storage targets text",
     "reading": "dataset errors record storage",
     "remake": "color_modes dataset errors plan record storage targets",
-    "run": "dataset errors interruption option_values options plan reading record remake sources "
+    "run": "dataset errors interruption option_values options plan reading reasons record remake sources "
     "storage targets text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources storage",
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
-    "verification": "checks dataset errors reading storage text",
-    "look": "dataset errors options plan reading record run sources storage targets text",
+    "verification": "checks dataset errors reading reasons storage text",
+    "look": "dataset errors options plan reading reasons record run sources storage targets text",
     "exporting": "color_modes dataset errors reading record run storage text",
     "commands": "dataset errors exporting look options run sources storage text verification",
     "cli": "commands errors interruption options",
@@ -222,7 +223,7 @@ ALLOWED = {
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "dataset errors precompute preparing storage",
+    "train": "dataset errors precompute preparing reasons storage",
 }
 
 # One owner, or as few as can be, of what is slow to import.

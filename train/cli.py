@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from precompute.errors import BadSourcesError, PrecomputeError, SettingsError, UsageError, first_few
+from precompute.errors import BadSourcesError, PrecomputeError, SettingsError, UsageError
+from precompute.reasons import describe_reasons
 from train.bench_options import BenchOptions
 from train.option_groups import FIT_GROUPS
 from train.options import EvaluateOptions, FitOptions
@@ -201,7 +202,7 @@ def _predict(parsed: argparse.Namespace) -> int:
         _say(str(path))
     if result.failed:
         print(f"error: files that could not be used ({len(result.failed)}):", file=sys.stderr)
-        print(first_few(list(result.failed.values()), limit=20), file=sys.stderr)
+        print(describe_reasons(list(result.failed.values())), file=sys.stderr)
         return BadSourcesError.exit_code
     return 0
 

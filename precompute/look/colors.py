@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from precompute.errors import BadSourcesError, RejectedSource, SourceError, UsageError, first_few
+from precompute.errors import BadSourcesError, RejectedSource, SourceError, UsageError
 from precompute.options import BuildOptions
+from precompute.reasons import describe_reasons
 from precompute.record.images.mask_files import count_colors, unpacked_color
 from precompute.record.images.pixels import decode_colors
 from precompute.sources.find import find, limit_sources
@@ -69,7 +70,7 @@ def find_colors(source: str | Path, options: BuildOptions) -> tuple[list[FoundCo
                 f"{MOST_COLORS:,}): edges were smoothed or files stored with loss, or these are no masks."
             )
     if rejected:
-        raise BadSourcesError(f"masks that cannot be read ({len(rejected):,}):\n{first_few(rejected)}")
+        raise BadSourcesError(f"masks that cannot be read ({len(rejected):,}):\n{describe_reasons(rejected)}")
     return [_named(color, pixels, masks, options) for color, _ in pixels.most_common()], len(sources)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
+from precompute.errors import BadSourcesError, RejectedSource, UsageError
 from precompute.look.objects import object_numbers
 from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
 from precompute.plan.places import spread
+from precompute.reasons import describe_reasons
 from precompute.record.decode import Decoded, decode_source
 from precompute.record.render import render
 from precompute.record.stored import decode_record
@@ -81,7 +82,9 @@ def preview_sheet(studio: Studio, *, num_sources: int, num_variants: int) -> She
         lines.append(line)
         reasons += [reason] if reason else []
     if len(reasons) == len(lines):
-        raise BadSourcesError(f"{split}: none of the {len(lines)} sources to show can be used:\n{first_few(reasons)}")
+        raise BadSourcesError(
+            f"{split}: none of the {len(lines)} sources to show can be used:\n{describe_reasons(reasons)}"
+        )
     return Sheet(
         title=f"{split}: {len(lines)} of {len(of_split):,} sources under seed {options.seed}",
         subtitle=f"as they would be stored: {studio.spec.height}×{studio.spec.width} {options.image_format}",

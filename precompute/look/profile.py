@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from precompute.errors import BadSourcesError, RejectedSource, UsageError, first_few
+from precompute.errors import BadSourcesError, RejectedSource, UsageError
 from precompute.look.advice import advise
 from precompute.look.stages import Profile, Stage
 from precompute.look.stopwatch import Calls, Stopwatch
@@ -24,6 +24,7 @@ from precompute.options import BuildOptions
 from precompute.plan.measure import cpu_clock
 from precompute.plan.settings import pixel_versions
 from precompute.plan.survey import decode_one, sample_of
+from precompute.reasons import describe_reasons
 from precompute.record import decode as decoding
 from precompute.record import render as rendering
 from precompute.record.decode import Decoded
@@ -129,7 +130,7 @@ def _measure(studio: Studio, num_sources: int, num_variants: int) -> Profile:
     if not tally.num_records:
         raise BadSourcesError(
             f"{studio.split}: none of {len(tally.rejected)} sources to measure can be used:\n"
-            f"{first_few(tally.rejected)}"
+            f"{describe_reasons(tally.rejected)}"
         )
     rows_a_task = min(num_rows, MOST_ROWS)
     return Profile(

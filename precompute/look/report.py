@@ -9,6 +9,7 @@ from precompute.dataset.manifest import OBJECTS, SPLITS, BoxCounts
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
 from precompute.look.inspect import Inspection, RowGroup, SplitInspection
+from precompute.reasons import describe_reasons
 from precompute.targets.keypoints import Skeleton
 from precompute.text import format_bytes, format_count
 
@@ -124,15 +125,18 @@ def _epoch(found: Inspection) -> str:
         "the same row every time" if train.num_rows == 1 else f"the first row comes again after {train.num_rows} epochs"
     )
     copies = "" if train.num_places == train.num_sources else ", those with copies more often"
-    return f"one row of train: {each:,} records, every source once{copies}; {again}"
+    left_out = f", {train.num_skipped:,} left out as bad" if train.num_skipped else ""
+    return f"one row of train: {each:,} records, every source once{copies}{left_out}; {again}"
 
 
 def _split_table(found: Inspection) -> Iterator[str]:
-    heads = ("split", "sources", "rows", "shards", "records", "size", "a record")
-    rows = [heads, *(_split_row(name, split) for name, split in found.splits.items())]
+    skips = ["left out"] if found.manifest.skipped else []
+    heads = ("split", "sources", *skips, "rows", "shards", "records", "size", "a record")
+    rows = [heads, *(_split_row(name, split, skips) for name, split in found.splits.items())]
     if len(found.splits) > 1:
         whole = found.splits.values()
-        totals = [sum(getattr(s, f"num_{head}") for s in whole) for head in ("sources", "rows", "shards", "records")]
+        counted = ("sources", *("skipped" for _ in skips), "rows", "shards", "records")
+        totals = [sum(getattr(split, f"num_{what}") for split in whole) for what in counted]
         size = format_bytes(sum(split.num_bytes for split in whole))
         rows.append(("all", *(f"{total:,}" for total in totals), size, ""))
     widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
@@ -141,8 +145,9 @@ def _split_table(found: Inspection) -> Iterator[str]:
         yield _labelled(row[0], numbers)
 
 
-def _split_row(name: str, split: SplitInspection) -> tuple[str, ...]:
-    counts = (split.num_sources, split.num_rows, split.num_shards, split.num_records)
+def _split_row(name: str, split: SplitInspection, skips: Sequence[str]) -> tuple[str, ...]:
+    skipped = [split.num_skipped for _ in skips]
+    counts = (split.num_sources, *skipped, split.num_rows, split.num_shards, split.num_records)
     return (name, *(f"{count:,}" for count in counts), format_bytes(split.num_bytes), format_bytes(split.record_bytes))
 
 
@@ -257,8 +262,8 @@ def _warnings(found: Inspection) -> Iterator[str]:
     """Yield what a user should know before trusting the data."""
     manifest = found.manifest
     if manifest.skipped:
-        reasons = [f"{entry['key']} ({entry['split']}): {entry.get('reason', '')}" for entry in manifest.skipped]
-        yield f"left out of all rows, {format_count(len(reasons), 'bad source')}:\n{first_few(reasons)}"
+        reasons = [entry.get("reason") or f"{entry['key']}: no reason is known" for entry in manifest.skipped]
+        yield f"left out of all rows, {format_count(len(reasons), 'bad source')}:\n{describe_reasons(reasons)}"
     for leak in manifest.leaks:
         pairs = [" = ".join(map(str, pair)) for pair in leak.get("examples", ())]
         yield (

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import mean
 
-from precompute.errors import BadSourcesError, RejectedSource, first_few
+from precompute.errors import BadSourcesError, RejectedSource
 from precompute.plan.survey import decode_one, sample_of
+from precompute.reasons import describe_reasons
 from precompute.record.pipelines.pipeline import Pipeline
 from precompute.record.render import augment, encode_record
 from precompute.record.spec import RecordSpec
@@ -93,7 +94,9 @@ def measure(
             except RejectedSource as error:
                 reasons.append(str(error))
     if not costs:
-        raise BadSourcesError(f"{split}: none of {len(reasons)} sources to measure can be used:\n{first_few(reasons)}")
+        raise BadSourcesError(
+            f"{split}: none of {len(reasons)} sources to measure can be used:\n{describe_reasons(reasons)}"
+        )
     return costs
 
 

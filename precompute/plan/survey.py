@@ -12,6 +12,7 @@ import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import place_order
+from precompute.reasons import describe_reasons
 from precompute.record.decode import Decoded, decode_source
 from precompute.record.images.mask_files import UnlistedColors, unpacked_color
 from precompute.record.images.mask_ids import UnknownIds
@@ -72,7 +73,9 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
             rejected.append(str(error))
             unlisted += [error.counts] if isinstance(error, UnlistedColors) else []
     if not decoded and not unlisted:
-        raise BadSourcesError(f"{split}: none of the first {len(chosen)} sources can be used:\n{first_few(rejected)}")
+        raise BadSourcesError(
+            f"{split}: none of the first {len(chosen)} sources can be used:\n{describe_reasons(rejected)}"
+        )
     return Sample(split=split, decoded=decoded, rejected=rejected, unlisted=unlisted)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from precompute.errors import BadSourcesError, first_few
+from precompute.errors import BadSourcesError
+from precompute.reasons import describe_reasons
 from precompute.run.files import write_whole
 from precompute.run.grid import Grid, Receipts, bad_of
 from precompute.run.receipts import Bad, Receipt
@@ -41,7 +42,7 @@ def judge(work: Work, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:
     write_whole(grid.paths.errors, content.encode(), grid.paths.temporary)
     raise BadSourcesError(
         f"{total} of {len(work.sources)} sources are bad, {allowed} were accepted:\n"
-        f"{first_few([entry['reason'] for entry in found])}\n"
+        f"{describe_reasons([entry['reason'] for entry in found])}\n"
         f"All are listed in {grid.paths.errors}. Everything else is written and kept. Mend them and run the same "
         f"command again, or accept them with --skip-bad {total}: they will be left out of all rows."
     )

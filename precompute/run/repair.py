@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from precompute.dataset.manifest import Manifest, RowFile, Shard, read_row_file
 from precompute.dataset.paths import DatasetPaths
-from precompute.errors import BuildError, first_few
+from precompute.errors import BuildError
 from precompute.plan.generation import RowPlan
+from precompute.reasons import describe_reasons
 from precompute.run.execute import run_surviving
 from precompute.run.files import commit, remove_tree
 from precompute.run.folder import SCRATCH
@@ -90,7 +91,7 @@ def _put_back(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, brok
     remove_tree(paths.build / SCRATCH)
     if wrong:
         raise BuildError(
-            f"{len(wrong)} shards cannot be put back with the bytes that they had:\n{first_few(wrong)}\n"
+            f"{len(wrong)} shards cannot be put back with the bytes that they had:\n{describe_reasons(wrong)}\n"
             "Build with --replace to write a new generation."
         )
 

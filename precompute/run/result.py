@@ -9,9 +9,12 @@ from typing import Any
 from precompute.dataset.manifest import BoxCounts, Manifest
 from precompute.plan.estimate import Estimate, Online, Range
 from precompute.plan.generation import GenerationPlan, RowPlan
+from precompute.reasons import group_reasons
 from precompute.text import format_bytes, format_count, format_duration
 
 __all__ = ["BuildResult"]
+
+SHOWN_KINDS = 10  # of reasons
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,12 @@ class BuildResult:
 
     @property
     def num_records(self) -> int:
-        """Records written now."""
-        return sum(self.plan.splits[split].num_places * len(rows) for split, rows in self.rows.items())
+        """Records written now, those of sources that were left out not counted."""
+        return sum(self._num_records_a_row(split) * len(rows) for split, rows in self.rows.items())
+
+    def _num_records_a_row(self, split: str) -> int:
+        listed = None if self.manifest is None else self.manifest.splits.get(split)
+        return self.plan.splits[split].num_places if listed is None else listed.num_records
 
     @property
     def _has_copies(self) -> bool:
@@ -58,7 +65,7 @@ class BuildResult:
         for name, split in self.manifest.splits.items():
             num_bytes = sum(row.num_bytes for row in split.rows)
             lines.append(
-                f"  {name}: {split.num_places:,} {self._noun(name)} × {format_count(len(split.rows), 'row')} in "
+                f"  {name}: {split.num_records:,} {self._noun(name)} × {format_count(len(split.rows), 'row')} in "
                 f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
             )
             boxes = BoxCounts.total(row.boxes for row in split.rows)
@@ -67,7 +74,8 @@ class BuildResult:
                 noun = "objects with masks" if self.manifest.target.kind == "instances" else noun
                 lines.append(f"    {boxes.num_boxes:,} {noun}; {_emptied(boxes.num_empty)}")
         if self.manifest.skipped:
-            lines.append(f"  {len(self.manifest.skipped)} bad sources were left out of all rows")
+            lines.append(f"  {format_count(len(self.manifest.skipped), 'bad source')} left out of all rows:")
+            lines += self._left_out()
         train = self.manifest.splits.get("train")
         if train and train.rows:
             each = f"each of the {train.num_records:,} training sources once"
@@ -76,6 +84,14 @@ class BuildResult:
             again = f"{format_count(len(train.rows), 'epoch')} until the first row comes again"
             lines.append(f"  one epoch reads one row: {each}; {again}")
         return "\n".join(lines)
+
+    def _left_out(self) -> Iterator[str]:
+        """Yield the kinds of reasons for which sources were left out, the most frequent first."""
+        kinds = group_reasons(entry.get("reason", "") for entry in self.manifest.skipped) if self.manifest else []
+        yield from (f"    {len(kind.reasons):,} × {kind.what}" for kind in kinds[:SHOWN_KINDS])
+        rest = sum(len(kind.reasons) for kind in kinds[SHOWN_KINDS:])
+        if rest:
+            yield f"    {rest:,} for other reasons: `precompute inspect` lists them"
 
     def warnings(self) -> Iterator[str]:
         """Yield what the user should know before training on this dataset."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import BuildError, first_few
+from precompute.errors import BuildError
 from precompute.plan.generation import RowPlan
+from precompute.reasons import describe_reasons
 from precompute.run.changes import num_touched
 from precompute.run.execute import cut_columns, run_surviving
 from precompute.run.files import remove_tree
@@ -47,7 +48,7 @@ def retry_bad(work: Work, progress: Progress) -> tuple[Work, int]:
     still = _still_bad(work, manifest, progress)
     mended = len(manifest.skipped) - len(still)
     if still:
-        reasons = first_few([bad.reason for bad in still.values()])
+        reasons = describe_reasons([bad.reason for bad in still.values()])
         progress.say(f"note: {format_count(len(still), 'source')} still bad, left out as before:\n{reasons}")
     if not mended:
         return work, 0
