@@ -20,7 +20,7 @@ from train.checkpoint import TrainingState
 from train.compiled import compile_model, make_network
 from train.data import explained, load_train
 from train.options import FitOptions
-from train.start import require_tensorflow
+from train.start import check_no_limits, plain_keras
 from train.tasks import Task, make_task
 
 __all__ = ["BenchResult", "StepClock", "bench"]
@@ -63,6 +63,7 @@ class BenchResult:
         return "input-bound" if self.ratio < 1 else "compute-bound"
 
 
+@plain_keras()
 def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResult:
     """Time reading, training on a batch in memory, and both together, each alone on the machine.
 
@@ -77,7 +78,7 @@ def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResu
         DatasetError: The dataset cannot be read.
     """
     options = options or BenchOptions()
-    require_tensorflow()
+    check_no_limits()
     dataset, manifest = as_path(dataset), Manifest.load(dataset)
     if "train" not in manifest.splits:
         raise DatasetError(f"{dataset}: there is no train split, only {', '.join(manifest.splits)}.")

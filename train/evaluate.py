@@ -11,6 +11,7 @@ from precompute.errors import UsageError
 from train.data import explained, load_in_order
 from train.measure import measure
 from train.options import EvaluateOptions
+from train.start import plain_keras
 from train.trained import open_trained
 
 __all__ = ["Evaluation", "evaluate"]
@@ -37,6 +38,7 @@ class Evaluation:
     is_final: bool
 
 
+@plain_keras()
 def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluation:
     """Evaluate a run's model, and write `evaluate-<split>.json` and `.png` into its folder.
 

@@ -16,6 +16,7 @@ from precompute.storage.paths import local_path
 from train.detection.decode import decode
 from train.detection.grid import Grid
 from train.files import TEMPORARY, write_bytes, write_file
+from train.start import plain_keras
 from train.tasks import activation_of, name_classes
 from train.trained import open_run_model
 from train.use_options import ExportOptions
@@ -42,6 +43,7 @@ class Export:
     gives: str
 
 
+@plain_keras()
 def export(run: str | Path, *, output: str | Path, options: ExportOptions | None = None) -> Export:
     """Write a run's model; the dataset is not needed.
 

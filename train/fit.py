@@ -36,7 +36,7 @@ from train.progress import Pace
 from train.recorder import Recorder
 from train.resume import Checkpoints, build_metrics
 from train.run_folder import RunFolder, RunSettings
-from train.start import require_tensorflow
+from train.start import check_no_limits, plain_keras
 from train.tasks import Task, make_task
 from train.tensorboard import TensorBoardLog
 
@@ -62,6 +62,7 @@ class FitResult:
     was_finished: bool
 
 
+@plain_keras()
 def fit(
     dataset: str | Path,
     *,
@@ -88,7 +89,7 @@ def fit(
         PrecomputeError: The loss became infinite, memory ran out, another process trains in the folder …
     """
     options = options or FitOptions()
-    require_tensorflow()
+    check_no_limits()
     dataset, folder = as_path(dataset), RunFolder(run)
     manifest = Manifest.load(dataset)
     if "train" not in manifest.splits:

@@ -23,6 +23,7 @@ from train.data import explained
 from train.files import write_bytes, write_json
 from train.pictures import Prediction
 from train.predictions import PredictionWriter, make_writer
+from train.start import plain_keras
 from train.trained import Trained, open_trained
 from train.use_options import PredictOptions
 
@@ -50,6 +51,7 @@ class Predictions:
     paths: list[Path]
 
 
+@plain_keras()
 def predict(
     run: str | Path,
     images: Iterable[str | Path],

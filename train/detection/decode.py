@@ -54,7 +54,7 @@ def decode(outputs: Any, grid: Grid) -> Detections:
 def _peaks(scores: Any, grid: Grid) -> Any:
     """Return the scores [B, cells, C], 0 where a neighbour's is higher."""
     maps = ops.reshape(scores, (-1, grid.rows, grid.columns, scores.shape[-1]))
-    highest = ops.max_pool(maps, 3, strides=1, padding="same")
+    highest = ops.max_pool(maps, 3, strides=1, padding="same", data_format="channels_last")
     return ops.reshape(ops.where(ops.equal(maps, highest), maps, 0.0), ops.shape(scores))
 
 
