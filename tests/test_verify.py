@@ -252,9 +252,8 @@ def test_the_error_names_the_first_ones_all_of_them_counted_and_the_way_out(out:
         report.raise_for_problems()
     text = str(caught.value)
     assert caught.value.exit_code == 4
-    assert text.startswith(
-        f"{out}: 7 shards, 6 records decoded: 6 problems:\n  {shards_of(out)[0]}: 0 bytes, expected "
-    )
+    assert text.startswith(f"{out}: 7 shards, 6 records decoded: 6 problems:\n  6 × 0 bytes, expected …")
+    assert f"\n    {shards_of(out)[0]}: 0 bytes, expected " in text
     assert "… and 1 more (6 in total)" in text
     assert "--check full" in text.splitlines()[-1]
 
