@@ -30,6 +30,7 @@ from precompute.commands import (
 from precompute.errors import PrecomputeError, UsageError
 from precompute.interruption import EXIT_CODE, ends_soon
 from precompute.options import BuildOptions
+from precompute.parser import CommandParser, read_more
 
 __all__ = ["main", "make_parser"]
 
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parsed.run(parsed)
     except PrecomputeError as error:
         print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, UsageError):
+            print(read_more(parsed.command), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="precompute",
         description="Write augmented variants of a data set once, as sharded TFRecords.",
         epilog=EXIT_CODES,
@@ -204,7 +207,7 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
 
 def _command(commands: Commands, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, epilog=EXIT_CODES)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, command=parser.prog)
     return parser
 
 

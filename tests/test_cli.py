@@ -95,6 +95,33 @@ def test_mistakes_are_no_tracebacks(folder: Path, capsys: pytest.CaptureFixture[
     assert not Path(out).exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "more"),
+    [
+        (["bulid"], "invalid choice: 'bulid'", "precompute --help"),
+        ([], "required: COMMAND", "precompute --help"),
+        (["build"], "required: SOURCE, OUT, --pipeline", "precompute build --help"),
+        (["build", "a", "b", "--pipline=p.py"], "unknown option --pipline; did you mean --pipeline?", "build --help"),
+        (["build", "a", "b", "c", "--pipeline", "light"], "not understood: c", "precompute build --help"),
+        (["build", "a", "b", "--pipeline", "light", "--image-format", "pngg"], "did you mean png?", "build --help"),
+        (["build", "a", "b", "--pipeline", "light", "--quality", "hi"], "--quality: invalid int value", "build --help"),
+        (["build", "a", "b", "--pipeline", "light", "--quality", "0"], "quality: expected an integer", "build --help"),
+        (["drop", "a", "--rows", "x"], "row", "precompute drop --help"),
+    ],
+)
+def test_usage_errors_are_two_lines(
+    arguments: list[str], error: str, more: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as end:  # argparse's own
+        code = end.code  # type: ignore[assignment]
+    lines = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert len(lines) == 2 and lines[0].startswith("error: ") and error in lines[0]
+    assert lines[1].startswith("More: ") and lines[1].endswith(more)
+
+
 def test_quiet_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert build(folder, "--quiet") == 0
     assert capfd.readouterr() == ("", "")

@@ -218,12 +218,13 @@ ALLOWED = {
     "look": "dataset errors options plan reading reasons record run sources storage targets text",
     "exporting": "color_modes dataset errors reading record run storage text",
     "commands": "dataset errors exporting look options run sources storage text verification",
-    "cli": "commands errors interruption options",
+    "parser": "errors",
+    "cli": "commands errors interruption options parser",
     "__main__": "cli",
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "dataset errors precompute preparing reasons storage",
+    "train": "dataset errors parser precompute preparing reasons storage",
 }
 
 # One owner, or as few as can be, of what is slow to import.

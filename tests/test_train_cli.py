@@ -77,14 +77,23 @@ def test_options_of_fit_stand_in_groups_that_name_only_what_there_is():
         assert {action.dest for action in shown[title]} == set(names)
 
 
-@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--epochs", "many"], ["--colour", "red"]])
-def test_a_bad_option_ends_with_2(arguments, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--epochs", "0"], "--epochs: expected 1 or more, got 0"),
+        (["--epochs", "many"], "--epochs: invalid int value: 'many'"),
+        (["--epohcs", "3"], "unknown option --epohcs; did you mean --epochs?"),
+    ],
+)
+def test_a_bad_option_is_two_lines_and_ends_with_2(arguments, error, tmp_path, capsys):
     try:
         code = main(["fit", str(tmp_path), "--run", str(tmp_path), *arguments])
     except SystemExit as stop:
         code = stop.code
+    first, second = capsys.readouterr().err.splitlines()
     assert code == 2
-    assert arguments[-1] in capsys.readouterr().err
+    assert first.startswith("error: ") and error in first
+    assert second == "More: train fit --help"
 
 
 def test_user_errors_end_with_1_and_no_traceback(tmp_path, capsys):

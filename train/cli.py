@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from precompute.errors import BadSourcesError, PrecomputeError, SettingsError, UsageError
+from precompute.parser import CommandParser, read_more
 from precompute.reasons import describe_reasons
 from train.bench_options import BenchOptions
 from train.option_groups import FIT_GROUPS
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except PrecomputeError as error:
         print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, UsageError):
+            print(read_more(parsed.command), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         after = "goes on from the last checkpoint" if parsed.run_command is _fit else "begins again"
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, made from the options."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="train", description="Train Keras models from datasets made by precompute.", epilog=EXIT_CODES
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -68,19 +71,19 @@ def make_parser() -> argparse.ArgumentParser:
     FitOptions.add_arguments(command, FIT_GROUPS)
     command.add_argument("--restart", action="store_true", help="throw away the run that the folder holds")
     command.add_argument("--quiet", action="store_true", help="say only what went wrong")
-    command.set_defaults(run_command=_fit)
+    command.set_defaults(run_command=_fit, command=command.prog)
 
     text = "time loader and step on this machine, and say which of them a training waits for"
     command = commands.add_parser("bench", help=text, description=text.capitalize() + ". Nothing is written.")
     command.add_argument("dataset", metavar="DATASET", help="folder that precompute has written")
     BenchOptions.add_arguments(command)
-    command.set_defaults(run_command=_bench)
+    command.set_defaults(run_command=_bench, command=command.prog)
 
     text = "write the scores and a picture of a run's model on a split"
     command = commands.add_parser("evaluate", help=text, description=text.capitalize() + ".")
     command.add_argument("run", metavar="RUN", help="folder of the run")
     EvaluateOptions.add_arguments(command)
-    command.set_defaults(run_command=_evaluate)
+    command.set_defaults(run_command=_evaluate, command=command.prog)
 
     text = "write what a run's model sees in image files"
     command = commands.add_parser("predict", help=text, description=text.capitalize() + ".")
@@ -88,14 +91,14 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("images", metavar="IMAGES", nargs="+", help="files, folders, or patterns such as 'new/*.jpg'")
     command.add_argument("--output", required=True, metavar="DIR", help="folder for masks, table and picture")
     PredictOptions.add_arguments(command)
-    command.set_defaults(run_command=_predict)
+    command.set_defaults(run_command=_predict, command=command.prog)
 
     text = "write a run's model for use elsewhere"
     command = commands.add_parser("export", help=text, description=text.capitalize() + ".")
     command.add_argument("run", metavar="RUN", help="folder of the run")
     command.add_argument("--output", required=True, metavar="PATH", help="folder of a SavedModel, or .keras file")
     ExportOptions.add_arguments(command)
-    command.set_defaults(run_command=_export)
+    command.set_defaults(run_command=_export, command=command.prog)
     return parser
 
 
