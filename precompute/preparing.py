@@ -38,6 +38,7 @@ class PreparedImage:
         path: Of the file.
         image: uint8 [H, W, 3], RGB, as the pipeline gives it; None when the file cannot be used.
         source: uint8 [H0, W0, 3], RGB, as decoded, upright, in its full size; None when the file cannot be used.
+        sha256: Of the file; None when it cannot be used.
         problem: Why it cannot be used; None when it can.
     """
 
@@ -45,6 +46,7 @@ class PreparedImage:
     path: Path
     image: NDArray[np.uint8] | None = None
     source: NDArray[np.uint8] | None = None
+    sha256: str | None = None
     problem: str | None = None
 
 
@@ -74,7 +76,8 @@ class PreparedImages:
             except RejectedSource as error:
                 yield PreparedImage(key=key, path=path, problem=str(error))
             else:
-                yield PreparedImage(key=key, path=path, image=image, source=self._full(source, path))
+                whole = self._full(source, path)
+                yield PreparedImage(key=key, path=path, image=image, source=whole, sha256=source.sha256)
 
     def _full(self, source: Decoded, path: Path) -> NDArray[np.uint8]:
         if source.full_size is None:

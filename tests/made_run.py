@@ -10,6 +10,7 @@ import numpy as np
 from precompute.dataset.manifest import Manifest
 from train.options import FitOptions
 from train.run_folder import RunFolder, RunSettings
+from train.trained_on import record_sources
 
 CHANNELS_OF_CLASSES = np.eye(3, dtype=np.float32)  # class c is where channel c is the brightest
 
@@ -35,6 +36,7 @@ def make_run(run: Path, dataset: Path) -> Path:
     image = manifest.image
     with folder.hold():
         folder.open(RunSettings.of(dataset, manifest, FitOptions()))
+        record_sources(folder, dataset, manifest, "none")
     model = brightest_channel((image.height, image.width, image.channels), per_pixel=manifest.target.kind == "mask")
     folder.write(folder.model("best"), model.save)
     return run

@@ -224,7 +224,7 @@ ALLOWED = {
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "dataset errors parser precompute preparing reasons storage",
+    "train": "dataset errors parser plan precompute preparing reasons storage",
 }
 
 # One owner, or as few as can be, of what is slow to import.

@@ -176,6 +176,8 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     from train.evaluate import evaluate
 
     result = evaluate(parsed.run, options)
+    for note in result.notes:
+        _note(note)
     so_far = "" if result.is_final else ", of a run that has not come to its end"
     num_images = result.summary["num_images"]
     _say(f"{options.checkpoint} model of {parsed.run} on {num_images} images of {options.split}{so_far}")
@@ -196,7 +198,7 @@ def _predict(parsed: argparse.Namespace) -> int:
         parsed.images,
         output=parsed.output,
         options=options,
-        say=lambda note: print(f"note: {note}", file=sys.stderr),
+        say=_note,
         progress_bar=sys.stderr.isatty(),
     )
     size = result.summary.get("mask_size")
@@ -233,3 +235,7 @@ def _load_tensorflow() -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _note(note: str) -> None:
+    print(f"note: {note}", file=sys.stderr)

@@ -13,6 +13,7 @@ from train.measure import measure
 from train.options import EvaluateOptions
 from train.start import plain_keras
 from train.trained import open_trained
+from train.trained_on import check_not_trained_on
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -27,6 +28,7 @@ class Evaluation:
         json_path: Of the scores.
         picture_path: Of predictions beside the truth: best, median and worst.
         scores_path: Of the picture of scores, class by class.
+        notes: What a user should know of them.
         is_final: Whether the run has come to its end.
     """
 
@@ -35,6 +37,7 @@ class Evaluation:
     json_path: Path
     picture_path: Path
     scores_path: Path
+    notes: list[str]
     is_final: bool
 
 
@@ -44,13 +47,17 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
 
     Raises:
         SettingsError: There is no run or no model yet, or the dataset is not of the kind the run was trained on.
+        DatasetError: The run was trained on some of the split's sources.
         UsageError: The dataset has no such split.
     """
     options = options or EvaluateOptions()
     trained = open_trained(run, checkpoint=options.checkpoint, dataset=options.dataset)
     folder, dataset, manifest, task = trained.folder, trained.dataset, trained.manifest, trained.task
     _check_split(manifest, options.split, dataset)
-    grid = manifest.splits[options.split]
+    grid, notes = manifest.splits[options.split], trained.notes_on(options.split)
+    if options.split != "train" and not options.allow_leak:
+        unknown = check_not_trained_on(folder, dataset, manifest, options.split)
+        notes += [] if unknown is None else [unknown]
     batches = load_in_order(
         dataset, manifest, task, options.split, batch_size=options.batch_size, allow_leak=options.allow_leak
     )
@@ -78,6 +85,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
         json_path=json_path,
         picture_path=picture_path,
         scores_path=scores_path,
+        notes=notes,
         is_final=folder.load_metrics() is not None,
     )
 

@@ -39,6 +39,7 @@ from train.run_folder import RunFolder, RunSettings
 from train.start import check_no_limits, plain_keras
 from train.tasks import Task, make_task
 from train.tensorboard import TensorBoardLog
+from train.trained_on import check_weights, record_sources
 
 __all__ = ["FitResult", "fit"]
 
@@ -96,6 +97,9 @@ def fit(
         raise DatasetError(f"{dataset}: there is no train split, only {', '.join(manifest.splits)}.")
     task = make_task(manifest, ignore_class=options.ignore_class)
     task.check_options(options)
+    note = None if options.allow_leak else check_weights(options.weights, dataset, manifest)
+    if note is not None:
+        say(f"NOTE: {note}")
     with folder.hold():
         folder.open(RunSettings.of(dataset, manifest, options), restart=restart)
         state = load_state(folder.checkpoint)
@@ -103,6 +107,7 @@ def fit(
         complete = not state.batch and (state.stopped or state.epochs >= options.epochs)
         finished = complete and metrics is not None and metrics["epochs"] == state.epochs
         if metrics is None or not finished:
+            record_sources(folder, dataset, manifest, options.weights)
             job = _Job(dataset, manifest, task, folder, options, state, say)
             with explained(dataset, task):
                 job.train(progress_bar=progress_bar)

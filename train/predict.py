@@ -25,6 +25,7 @@ from train.pictures import Prediction
 from train.predictions import PredictionWriter, make_writer
 from train.start import plain_keras
 from train.trained import Trained, open_trained
+from train.trained_on import TrainedOn
 from train.use_options import PredictOptions
 
 __all__ = ["Predictions", "predict"]
@@ -88,8 +89,12 @@ def predict(
     writer.at_source_size = prepared.keeps_geometry and not options.model_size
     planned = [path for key in prepared.files for path in writer.paths_of(key)]
     written = _claim(folder, [*planned, *(folder / name for name in writer.files())], options)
+    for note in trained.notes_on("validation") if options.pipeline is None else ():
+        say(note)
     with explained(trained.dataset, trained.task):
-        failed, drawn = _predict_all(trained, prepared, writer, options.batch_size, progress_bar)
+        failed, drawn, num_known = _predict_all(trained, prepared, writer, options.batch_size, progress_bar)
+    if num_known:
+        say(f"the run was trained on {num_known} of these images: what it sees in them says little about new ones.")
     paths = [folder / "predictions.csv"]
     write_bytes(paths[0], writer.table())
     for name, content in writer.files().items():
@@ -104,6 +109,7 @@ def predict(
         "dataset": str(trained.dataset.absolute()),
         **writer.facts(),
         "num_images": len(prepared) - len(failed),
+        "num_trained_on": num_known,
         "failed": failed,
         "files": written,
     }
@@ -143,8 +149,10 @@ def _claim(folder: Path, planned: list[Path], options: PredictOptions) -> list[s
 
 def _predict_all(
     trained: Trained, prepared: PreparedImages, writer: PredictionWriter, batch_size: int, progress_bar: bool
-) -> tuple[dict[str, str], list[Prediction]]:
-    """Write all predictions; return the images that failed, and those to draw."""
+) -> tuple[dict[str, str], list[Prediction], int | None]:
+    """Write all predictions; return the images that failed, those to draw, and how many were trained on, if known."""
+    trained_on = TrainedOn.load(trained.folder.sources)
+    num_known = None if trained_on is None else 0
     failed: dict[str, str] = {}
     drawn: list[Prediction] = []
     keys = list(prepared.files)
@@ -154,9 +162,11 @@ def _predict_all(
         logits = trained.model.predict_on_batch(np.stack([item.image for item in batch if item.image is not None]))
         for item, of_image in zip(batch, np.asarray(logits), strict=True):
             prediction = writer.write(item, of_image)
+            if trained_on is not None and num_known is not None and item.sha256 is not None:
+                num_known += trained_on.holds(item.sha256)
             if item.key in wanted:
                 drawn.append(prediction)
-    return failed, drawn
+    return failed, drawn, num_known
 
 
 def _batches(images: Iterable[PreparedImage], batch_size: int, failed: dict[str, str]) -> Iterator[list[PreparedImage]]:

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import tomli_w
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
+from precompute.plan.settings import differences
 from precompute.storage.paths import local_path
 from train.files import TEMPORARY, write_bytes, write_file, write_json
 from train.options import FitOptions, flag
@@ -32,11 +33,14 @@ class RunSettings:
         facts: What identifies the dataset: its fingerprint, kind of target, classes, and the sources of train and
             validation. Rows are not among them: they may come and go.
         options: All options of `train fit`.
+        made: How the dataset was made, and of how many sources, to tell what has changed in it: `settings` as in its
+            manifest and `num_sources` by split; empty in runs of earlier versions.
     """
 
     dataset: str
     facts: dict[str, Any]
     options: dict[str, Any]
+    made: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, dataset: Path, manifest: Manifest, options: FitOptions) -> RunSettings:
@@ -50,11 +54,20 @@ class RunSettings:
         for name in ("train", "validation"):
             split = manifest.splits.get(name)
             facts[f"{name} sources"] = split.sources_sha256 if split else None
-        return cls(dataset=str(dataset.absolute()), facts=facts, options=options.to_dict())
+        made = {
+            "settings": manifest.settings,
+            "num_sources": {name: split.num_places for name, split in manifest.splits.items()},
+        }
+        return cls(dataset=str(dataset.absolute()), facts=facts, options=options.to_dict(), made=made)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `options.json` holds."""
-        return {"dataset": self.dataset, "dataset_facts": self.facts, "options": self.options}
+        return {
+            "dataset": self.dataset,
+            "dataset_facts": self.facts,
+            "options": self.options,
+            "dataset_made": self.made,
+        }
 
     def to_toml(self) -> str:
         """Return the options as `train fit --options` takes them; those without a value are left out."""
@@ -68,6 +81,7 @@ class RunFolder:
         self.path = local_path(path, "--run")
         self.options = self.path / "options.json"
         self.options_toml = self.path / "options.toml"
+        self.sources = self.path / "sources.npz"
         self.class_weights = self.path / "class_weights.json"
         self.checkpoint = self.path / "checkpoint.npz"
         self.history = self.path / "history.csv"
@@ -125,7 +139,8 @@ class RunFolder:
         if self.checkpoint.exists():  # before the first epoch is finished there is nothing to protect
             self._check_same(settings)
         else:
-            self.class_weights.unlink(missing_ok=True)
+            for path in (self.sources, self.class_weights):
+                path.unlink(missing_ok=True)
         self.write_json(self.options, settings.to_dict())
         self.write_bytes(self.options_toml, settings.to_toml().encode())
 
@@ -137,7 +152,12 @@ class RunFolder:
         """
         try:
             content = json.loads(self.options.read_bytes())
-            return RunSettings(dataset=content["dataset"], facts=content["dataset_facts"], options=content["options"])
+            return RunSettings(
+                dataset=content["dataset"],
+                facts=content["dataset_facts"],
+                options=content["options"],
+                made=content.get("dataset_made", {}),
+            )
         except FileNotFoundError as error:
             raise SettingsError(
                 f"{self.path}: there is no run in this folder ({self.options.name} is missing)."
@@ -176,7 +196,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Delete what a run writes, and nothing that a user may have put beside it."""
-        mine = [self.checkpoint, self.class_weights, self.history, self.rows, self.metrics, self.curves]
+        mine = [self.checkpoint, self.sources, self.class_weights, self.history, self.rows, self.metrics, self.curves]
         mine += [self.predictions, self.scores, self.environment]
         mine += [*self.tensorboard.glob("*/events.out.tfevents.*")]
         mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
@@ -198,11 +218,42 @@ class RunFolder:
             for name in FitOptions.deciding()
             if before.options.get(name) != settings.options[name]
         ]
-        changed = [name for name, value in settings.facts.items() if before.facts.get(name) != value]
+        changed = changes_of_dataset(before, settings)
         if changed:
-            wrong.append(f"  dataset: {settings.dataset} differs from {before.dataset} in its {', '.join(changed)}")
+            raise SettingsError(
+                f"--run {self.path}: the dataset is not the one that this run was begun with:\n"
+                + "\n".join([*changed, *wrong])
+                + f"\nTo go on, give it the dataset of then: {before.dataset}, built with the settings of then. To "
+                f"train on the one of now, choose another --run (--like {self.path} repeats the options, --weights "
+                f"{self.model('best')} starts from what was learnt), or pass --restart to throw this run away."
+            )
         if wrong:
             raise SettingsError(
                 f"--run {self.path} holds a run with other settings:\n" + "\n".join(wrong) + "\n"
                 "Choose another --run, or pass --restart to throw that run away."
             )
+
+
+def changes_of_dataset(before: RunSettings, now: RunSettings) -> list[str]:
+    """Return in what the dataset of a run differs from that of another, an indented line each: setting by setting."""
+    changed = [name for name, value in now.facts.items() if before.facts.get(name) != value]
+    if not changed:
+        return []
+    lines = []
+    if before.made:
+        lines = differences(before.made["settings"], now.made["settings"], where="in the run")
+    elif "fingerprint" in changed:
+        lines = ["pipelines, encoding or versions (in which, this run of an earlier version does not tell)"]
+    for name in changed:
+        if name.endswith(" sources"):
+            lines.append(f"{name}: {_count(before, name)} in the run, {_count(now, name)} now, not the same ones")
+        elif name != "fingerprint":
+            lines.append(f"{name}: {before.facts.get(name)!r} in the run, {now.facts[name]!r} now")
+    return [f"  {line}" for line in lines]
+
+
+def _count(settings: RunSettings, name: str) -> Any:
+    """Return the number of sources of a split, or that there are some or none, as far as the run tells."""
+    split = name.removesuffix(" sources")
+    known = "some" if settings.facts.get(name) else "none"
+    return settings.made.get("num_sources", {}).get(split, known)

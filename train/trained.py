@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import DatasetError, SettingsError
+from precompute.errors import DatasetError, SettingsError, first_few
+from precompute.plan.settings import differences
 from precompute.storage.paths import as_path
 from train.run_folder import RunFolder, RunSettings
 from train.start import open_model, require_tensorflow
@@ -27,6 +28,7 @@ class Trained:
         dataset: Folder of the dataset.
         manifest: Of the dataset.
         task: Of the dataset.
+        settings: Of the run.
     """
 
     folder: RunFolder
@@ -34,6 +36,25 @@ class Trained:
     dataset: Path
     manifest: Manifest
     task: Task
+    settings: RunSettings
+
+    def notes_on(self, split: str) -> list[str]:
+        """Return a note if the dataset prepares images of a split otherwise than it did for the run."""
+        before = self.settings.made.get("settings")
+        if before is None:  # a run of an earlier version
+            return []
+        lines = differences(_preparing(before, split), _preparing(self.manifest.settings, split), where="for the run")
+        if not lines:
+            return []
+        return [f"{self.dataset} prepares images otherwise than it did for the run:\n{first_few(lines)}"]
+
+
+def _preparing(settings: dict[str, Any], split: str) -> dict[str, Any]:
+    """Return those settings of a dataset that decide what a model gets to see of an image."""
+    pixels = settings.get("pixels", {})
+    pipelines = pixels.get("pipelines", {})
+    found = {name: pixels[name] for name in ("color_mode", "scale", "max_source_size") if name in pixels}
+    return {"pixels": found | {"pipelines": {split: pipelines[split]} if split in pipelines else {}}}
 
 
 def open_trained(run: str | Path, *, checkpoint: str, dataset: str | Path | None = None) -> Trained:
@@ -57,7 +78,7 @@ def open_trained(run: str | Path, *, checkpoint: str, dataset: str | Path | None
     task = make_task(manifest, ignore_class=settings.options.get("ignore_class"))
     folder, _, model = open_run_model(run, checkpoint)
     _check_fits(model, task, settings, path)
-    return Trained(folder=folder, model=model, dataset=path, manifest=manifest, task=task)
+    return Trained(folder=folder, model=model, dataset=path, manifest=manifest, task=task, settings=settings)
 
 
 def open_run_model(run: str | Path, checkpoint: str) -> tuple[RunFolder, RunSettings, Any]:

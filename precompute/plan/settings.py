@@ -36,28 +36,34 @@ def fingerprint(settings: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(settings["pixels"])).hexdigest()
 
 
-def differences(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """Return what differs between two settings, one line each; empty when nothing does."""
+def differences(stored: dict[str, Any], wanted: dict[str, Any], *, where: str = "in the dataset") -> list[str]:
+    """Return what differs between two settings, one line each; empty when nothing does.
+
+    Args:
+        stored: Settings.
+        wanted: Settings, which a line calls those of now.
+        where: What a line says of the stored ones.
+    """
     old, new = dict(_flat(stored)), dict(_flat(wanted))
     lines: list[str] = []
     for name in [*old, *(name for name in new if name not in old)]:
         if name not in NOT_COMPARED and old.get(name) != new.get(name):
-            lines += _difference(name, old.get(name), new.get(name))
+            lines += _difference(name, old.get(name), new.get(name), where)
     return lines
 
 
-def _difference(name: str, old: Any, new: Any) -> Iterator[str]:
+def _difference(name: str, old: Any, new: Any, where: str) -> Iterator[str]:
     """Yield where two values differ: the arguments of transforms, when both are pipelines of the same transforms."""
     if _names(old) != _names(new) or not isinstance(old, dict) or not isinstance(new, dict):
-        yield f"{name}: {_shown(old)} in the dataset, {_shown(new)} now"
+        yield f"{name}: {_shown(old)} {where}, {_shown(new)} now"
         return
     for key in [*old, *(key for key in new if key not in old)]:
         if key == "transforms":
             for old_inner, new_inner in zip(old[key], new[key], strict=True):
-                yield from _difference(f"{name} › {_class_of(old_inner)}", old_inner, new_inner)
+                yield from _difference(f"{name} › {_class_of(old_inner)}", old_inner, new_inner, where)
         elif old.get(key) != new.get(key):
             inner = name if key in ("transform", "attributes") else f"{name} › {key}"
-            yield from _difference(inner, old.get(key), new.get(key))
+            yield from _difference(inner, old.get(key), new.get(key), where)
 
 
 def _names(node: Any) -> Any:

@@ -1,0 +1,185 @@
+"""Which sources a run was trained on, kept with it: a score on some of them would flatter its model.
+
+A dataset may be built again in place, with other splits, after a run: images that were trained on are then in
+validation, and nothing in the dataset tells. A source counts as the same if its image file has the same content; where
+both come from one folder, also if it has the same key: it was mended since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from precompute.dataset.manifest import Manifest
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import DatasetError, PrecomputeError, first_few
+from precompute.plan.listing import Listing
+from precompute.plan.listing_file import read_listing
+from train.files import write_file
+from train.run_folder import RunFolder
+
+__all__ = ["TrainedOn", "check_not_trained_on", "check_weights", "record_sources"]
+
+NUM_BYTES = 8  # of each hash: with ten million sources, chances are 1 : 100,000 that two of them look equal
+
+Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The training sources of a run, a number each.
+
+    Attributes:
+        contents: First bytes of the SHA-256 of image files, as far as they are known, uint64, sorted.
+        keys: Hashes of folder and key, likewise.
+    """
+
+    contents: Hashes
+    keys: Hashes
+
+    @classmethod
+    def of(cls, listing: Listing, root: str) -> TrainedOn:
+        """Return what a list of sources below a folder comes to."""
+        contents, keys = hashes_of(listing, root)
+        return cls(np.unique(contents[contents != 0]), np.unique(keys))
+
+    @classmethod
+    def load(cls, path: Path) -> TrainedOn | None:
+        """Read what `save` has written; None if there is none, as in runs of earlier versions.
+
+        Raises:
+            PrecomputeError: The file cannot be read.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(arrays["contents"], arrays["keys"])
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # zipfile and NumPy each raise their own
+            raise PrecomputeError(
+                f"{path}: cannot be read as the list of what the run was trained on ({error})."
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Write a file."""
+
+        def save(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez(file, contents=self.contents, keys=self.keys, allow_pickle=False)
+
+        write_file(path, save)
+
+    def __or__(self, other: TrainedOn) -> TrainedOn:
+        return TrainedOn(np.union1d(self.contents, other.contents), np.union1d(self.keys, other.keys))
+
+    def holds(self, sha256: str) -> bool:
+        """Tell whether a file of this content is among these."""
+        return bool(np.isin(np.frombuffer(bytes.fromhex(sha256)[:NUM_BYTES], "<u8"), self.contents)[0])
+
+    def among(self, listing: Listing, root: str) -> list[str]:
+        """Return the keys of the sources of a list that are among these."""
+        contents, keys = hashes_of(listing, root)
+        known = np.isin(contents, self.contents) & (contents != 0)
+        if len(keys):
+            known |= np.isin(keys, self.keys)
+        return [listing.sorted_keys[i] for i in np.flatnonzero(known).tolist()]
+
+
+def hashes_of(listing: Listing, root: str) -> tuple[Hashes, Hashes]:
+    """Return a number for the content of each source's image, 0 where it is not known, and one for folder and key."""
+    contents = np.frombuffer(bytes(listing.sha256.content), "<u8")[:: 32 // NUM_BYTES]
+    if not root:  # lists from Python: one key may stand for different files
+        return contents, np.empty(0, np.uint64)
+    start = hashlib.blake2b(root.encode("utf-8", "surrogateescape") + b"\0", digest_size=NUM_BYTES)
+
+    def digests() -> Iterable[bytes]:
+        for key in listing.sorted_keys:
+            of_key = start.copy()
+            of_key.update(key.encode("utf-8", "surrogateescape"))
+            yield of_key.digest()
+
+    return contents, np.frombuffer(b"".join(digests()), "<u8")
+
+
+def check_weights(weights: str, dataset: Path, manifest: Manifest) -> str | None:
+    """Refuse to start from a model that was trained on what is validation here.
+
+    Args:
+        weights: As `--weights` takes it; only files in the folder of a run are known.
+        dataset: Folder of the dataset.
+        manifest: Of the dataset.
+
+    Returns:
+        A note, where this cannot be known.
+
+    Raises:
+        DatasetError: It was; names the first such sources.
+    """
+    run = RunFolder(Path(weights).parent)
+    if not run.options.is_file() or not Path(weights).is_file() or "validation" not in manifest.splits:
+        return None
+    return check_not_trained_on(run, dataset, manifest, "validation")
+
+
+def record_sources(folder: RunFolder, dataset: Path, manifest: Manifest, weights: str) -> None:
+    """Keep which sources a run is trained on, once; with those of the run that its first weights come from.
+
+    Datasets that were not written by `precompute` may lack the list; nothing is kept then.
+    """
+    if folder.sources.exists():
+        return
+    listing = _listing(dataset, manifest, "train")
+    if listing is not None:
+        trained_on = TrainedOn.of(listing, _root(manifest))
+        before = TrainedOn.load(Path(weights).with_name(folder.sources.name))
+        (trained_on if before is None else trained_on | before).save(folder.sources)
+
+
+def check_not_trained_on(run: RunFolder, dataset: Path, manifest: Manifest, split: str) -> str | None:
+    """Refuse a split that holds sources which a run was trained on.
+
+    Args:
+        run: Folder of the run.
+        dataset: Folder of the dataset.
+        manifest: Of the dataset.
+        split: To be scored.
+
+    Returns:
+        A note, where this cannot be known.
+
+    Raises:
+        DatasetError: It does; names the first such sources.
+    """
+    trained_on, listing = TrainedOn.load(run.sources), _listing(dataset, manifest, split)
+    if trained_on is None or listing is None:
+        if _train_sources(manifest) == run.load_settings().facts.get("train sources"):
+            return None  # the splits are still those of its training
+        whose = run.path if trained_on is None else dataset
+        return f"whether the run was trained on images of {split} cannot be known: {whose} has no list of its sources."
+    found = trained_on.among(listing, _root(manifest))
+    if found:
+        raise DatasetError(
+            f"{dataset}: the model of {run.path} was trained on {len(found)} of the {len(listing)} sources of {split}, "
+            f"so a score on them would flatter it:\n{first_few(found)}\n"
+            "The splits are not those of its training. Use images that are new to it, or pass --allow-leak."
+        )
+    return None
+
+
+def _listing(dataset: Path, manifest: Manifest, split: str) -> Listing | None:
+    path = DatasetPaths(dataset).sources(manifest.generation, split)
+    return read_listing(path) if path.exists() else None
+
+
+def _train_sources(manifest: Manifest) -> str | None:
+    split = manifest.splits.get("train")
+    return None if split is None else split.sources_sha256
+
+
+def _root(manifest: Manifest) -> str:
+    return str(manifest.settings.get("dataset", {}).get("root") or "")
