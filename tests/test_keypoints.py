@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from boxed import identity, turning
 from drawn import options, shard_hashes
+from hypothesis import given, strategies
 from pointed import (
     COLORS,
     EDGES,
@@ -327,6 +328,17 @@ def test_pairs_are_found_by_names() -> None:
     assert sided_pairs(["l_hip", "r_hip", "l_knee"]) == [[0, 1]]
     assert sided_pairs(["LHip", "RHip", "hand.R", "hand.L"]) == [[0, 1], [2, 3]]
     assert sided_pairs(["eye-left", "eye-right", "bright", "cleft"]) == [[0, 1]]
+    assert sided_pairs(["leftear", "rightear", "nose", "EARRIGHT", "EARLEFT"]) == [[0, 1], [3, 4]]
+    assert sided_pairs(["upperleftarm", "left_eye", "upperrightarm", "right_eye"]) == [[0, 2], [1, 3]]
+    assert sided_pairs(["rank", "rhip", "lip", "lhip", "lank"]) == [[0, 4], [1, 3]]
+    assert sided_pairs(["hipl", "hipr", "kneer", "kneel"]) == [[0, 1], [2, 3]]
+    assert sided_pairs(["lip", "rip", "nose", "bright", "bleft2", "light"]) == []
+
+
+@given(strategies.lists(strategies.text("LRlrleftrigh_ ", max_size=8), unique=True))
+def test_sided_pairs_of_any_names_hold_each_keypoint_once(names: list[str]) -> None:
+    indices = [index for pair in sided_pairs(names) for index in pair]
+    assert len(indices) == len(set(indices))
 
 
 @pytest.mark.parametrize(

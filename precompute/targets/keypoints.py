@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,22 +135,41 @@ def _index(name: str, names: Sequence[str], option: str) -> int:
 
 
 def sided_pairs(names: Sequence[str]) -> list[list[int]]:
-    """Return the pairs of keypoints whose names differ in left and right alone (left_eye, LeftEye, l_eye, eye.R)."""
-    position = {_lower(name): i for i, name in enumerate(names)}
-    pairs = []
-    for i, name in enumerate(names):
-        other = position.get(_mirrored(name), i)
-        if other > i and _mirrored(names[other]) == _lower(name):
-            pairs.append([i, other])
-    return pairs
+    """Return the pairs of keypoints whose names differ in left and right alone.
+
+    As words of their own (left_eye, LeftEye, l_eye, eye.R), else inside a word (leftear), else as a first or last
+    letter that two pairs or more have (lhip and rhip, lknee and rknee): one such pair may be chance (lip and rip).
+    """
+    words = {index: _lower(name) for index, name in enumerate(names)}
+    pairs = _mirror_images(words, lambda name: tuple(OPPOSITE.get(word, word) for word in name))
+    for at_least, mirror in ((1, _mirrored_inside), (2, _mirrored_first), (2, _mirrored_last)):
+        paired = {index for pair in pairs for index in pair}
+        rest = {index: "".join(name) for index, name in words.items() if index not in paired}
+        found = _mirror_images(rest, mirror)
+        pairs += found if len(found) >= at_least else []
+    return sorted(pairs)
+
+
+def _mirror_images(names: dict[int, Any], mirror: Callable[[Any], Any]) -> list[list[int]]:
+    index_of = {name: index for index, name in names.items()}
+    others = ((index, index_of.get(mirror(name), index)) for name, index in index_of.items())
+    return [[index, other] for index, other in others if other > index]
 
 
 def _lower(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in WORDS.findall(name))
 
 
-def _mirrored(name: str) -> tuple[str, ...]:
-    return tuple(OPPOSITE.get(word, word) for word in _lower(name))
+def _mirrored_inside(name: str) -> str:
+    return re.sub("left|right", lambda side: OPPOSITE[side[0]], name)
+
+
+def _mirrored_first(name: str) -> str:
+    return OPPOSITE.get(name[:1], name[:1]) + name[1:]
+
+
+def _mirrored_last(name: str) -> str:
+    return name[:-1] + OPPOSITE.get(name[-1:], name[-1:])
 
 
 def skeleton_settings(skeleton: Skeleton) -> dict[str, Any]:
