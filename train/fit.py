@@ -37,6 +37,7 @@ from train.recorder import Recorder
 from train.resume import Checkpoints, build_metrics
 from train.run_folder import RunFolder, RunSettings
 from train.start import check_no_limits, plain_keras
+from train.stopping import Stopping
 from train.tasks import Task, make_task
 from train.tensorboard import TensorBoardLog
 from train.trained_on import check_weights, record_sources
@@ -147,7 +148,8 @@ class _Job:
         pace = Pace(num_images=num_images, batch_size=options.batch_size, measures_waiting=num_devices == 1)
         steering = make_callbacks(options, score=score)
         interval = Interval.parse(options.checkpoint_every)
-        checkpoints = Checkpoints(folder, state, callbacks=steering, pace=pace, interval=interval)
+        stopping = Stopping()
+        checkpoints = Checkpoints(folder, state, callbacks=steering, pace=pace, interval=interval, stopping=stopping)
         say: Callable[[str], None] = (lambda line: None) if progress_bar else self.say
         recorder = Recorder(
             folder, network, state, checkpoints=checkpoints, pace=pace, score=score, total=options.epochs, say=say
@@ -167,15 +169,16 @@ class _Job:
                 self.say(describe_memory(opened))
             else:
                 build_metrics(model, train.element_spec)
-            model.fit(
-                train,
-                validation_data=validation,
-                epochs=state.epochs + 1 if state.batch else options.epochs,  # first what is left of one
-                initial_epoch=state.epochs,
-                callbacks=[epoch_row, *learning, pace, recorder, log, checkpoints],
-                shuffle=False,  # the dataset does; else Keras warns that it cannot
-                verbose=1 if progress_bar else 0,
-            )
+            with stopping:
+                model.fit(
+                    train,
+                    validation_data=validation,
+                    epochs=state.epochs + 1 if state.batch else options.epochs,  # first what is left of one
+                    initial_epoch=state.epochs,
+                    callbacks=[epoch_row, *learning, pace, recorder, log, checkpoints],
+                    shuffle=False,  # the dataset does; else Keras warns that it cannot
+                    verbose=1 if progress_bar else 0,
+                )
         recorder.write_curves()
 
     def _make_model(self, steps: int) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ from train.data import readings_of
 from train.interval import Interval
 from train.progress import Pace
 from train.run_folder import RunFolder
+from train.stopping import Stopping
 
 __all__ = ["Checkpoints", "build_metrics"]
 
@@ -25,6 +26,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
     It must come after all other callbacks: Keras resets callbacks when `fit` begins and metrics when an epoch begins,
     and what they had counted is put back after that. Checkpoints are written before a batch begins, when Keras has
     nothing under way, and never after an epoch's last batch: with the one at the epoch's end validation is done too.
+    A signal that ends the training waits for the next of these moments.
 
     Args:
         folder: Of the run.
@@ -32,6 +34,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
         callbacks: Those with a state of their own.
         pace: Times of the epoch.
         interval: Between two checkpoints.
+        stopping: Keeps signals.
         clock: Seconds.
 
     Attributes:
@@ -48,6 +51,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
         callbacks: Sequence[Any],
         pace: Pace,
         interval: Interval,
+        stopping: Stopping,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
@@ -56,6 +60,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
         self._callbacks = callbacks
         self._pace = pace
         self._interval = interval
+        self._stopping = stopping
         self._clock = clock
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -74,10 +79,26 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Write a checkpoint if one is due: all batches before this one are done."""
         done = self._first_batch + batch
-        if batch and self._interval.is_over(batches=done - self._saved_batch, seconds=self._clock() - self._saved):
+        is_due = self._interval.is_over(batches=done - self._saved_batch, seconds=self._clock() - self._saved)
+        if batch and (is_due or self._stopping.is_asked_for):
             self._state.batch, self._state.spent = done, self._pace.spent
             self._write()
             self._saved_batch, self._saved = done, self._clock()
+        self._stopping.deliver()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Keep signals from now on: not in the first step, whose compilation may take longer than anybody waits."""
+        self._stopping.holds = True
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Let signals through: validation may take long, and the epoch's end is the next that can be saved."""
+        self._stopping.holds = False
+        self._stopping.deliver()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Let signals through: all is saved."""
+        self._stopping.holds = False
+        self._stopping.deliver()
 
     def finish_epoch(self) -> None:
         """Write the checkpoint of a finished epoch, whose entry the history has already."""
