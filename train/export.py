@@ -11,11 +11,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from precompute.errors import PrecomputeError, UsageError
+from precompute.errors import UsageError
 from precompute.storage.paths import local_path
 from train.detection.decode import decode
 from train.detection.grid import Grid
-from train.files import TEMPORARY, write_bytes, write_file
+from train.files import cannot_write, remove_unfinished, unfinished, write_bytes, write_file
 from train.start import plain_keras
 from train.tasks import activation_of, name_classes
 from train.trained import open_run_model
@@ -129,13 +129,15 @@ def _write_saved_model(model: Any, path: Path, serve: Serve) -> None:
     archive.track(model)
     images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")
     archive.add_endpoint("serve", serve, input_signature=[images])  # the first is also called serving_default
-    temporary = path.with_name(TEMPORARY + path.name)
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_unfinished(path)
         archive.write_out(str(temporary), verbose=False)
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
-    except OSError as error:
-        raise PrecomputeError(f"{path}: cannot be written: {error}.") from error
+    except (OSError, tf.errors.OpError) as error:
+        raise cannot_write(path, error) from error
+    finally:
+        remove_unfinished(path)

@@ -2,35 +2,80 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import PrecomputeError
 
-__all__ = ["TEMPORARY", "write_bytes", "write_file", "write_json"]
+__all__ = ["TEMPORARY", "cannot_write", "remove_unfinished", "unfinished", "write_bytes", "write_file", "write_json"]
 
 TEMPORARY = ".unfinished-"  # prefix, so that the suffix still tells Keras the format
+NO_SPACE = [getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)]
 
 
 def write_file(path: Path, save: Callable[[Path], object]) -> None:
     """Let `save` write a file under a temporary name, then give it its final one.
 
+    What is half written is taken away, however the writing ends: on a full disk nothing else may be written before.
+
     Raises:
         PrecomputeError: It cannot be written.
     """
-    temporary = path.with_name(TEMPORARY + path.name)
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # else a crash may leave the final name on an empty file
         temporary.replace(path)
-    except OSError as error:
-        raise PrecomputeError(f"{path}: cannot be written: {error}.") from error
+    except BaseException as error:
+        remove_unfinished(path)
+        if is_of_the_disk(error):
+            raise cannot_write(path, error) from error
+        raise
+
+
+def unfinished(path: Path) -> Path:
+    """Return the name that a file or folder has while it is written."""
+    return path.with_name(TEMPORARY + path.name)
+
+
+def remove_unfinished(*paths: Path) -> None:
+    """Delete what was half written of files and folders, if anything was."""
+    for path in map(unfinished, paths):
+        with contextlib.suppress(OSError):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def is_of_the_disk(error: BaseException | None) -> bool:
+    """Tell whether an error, or what it followed from, is the system's: libraries put words of their own around it."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def cannot_write(path: Path, error: BaseException) -> PrecomputeError:
+    """Return the error for a file or folder that could not be written."""
+    full = any(os.strerror(number) in str(error) for number in NO_SPACE)
+    then = " Make space, then run the same command again: what was finished before is kept." if full else ""
+    said = (
+        re.sub(r"\{\{\w+ [^}]*\}\} ", "", str(error)).partition("\n")[0].rstrip(".")
+    )  # where in its graph TensorFlow was
+    return PrecomputeError(f"{path}: cannot be written: {said}.{then}")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

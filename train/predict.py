@@ -20,7 +20,7 @@ from precompute.errors import UsageError, first_few
 from precompute.preparing import PreparedImage, PreparedImages
 from precompute.storage.paths import local_path
 from train.data import explained
-from train.files import write_bytes, write_json
+from train.files import remove_unfinished, write_bytes, write_json
 from train.pictures import Prediction
 from train.predictions import PredictionWriter, make_writer
 from train.start import plain_keras
@@ -142,6 +142,7 @@ def _claim(folder: Path, planned: list[Path], options: PredictOptions) -> list[s
             f"--output {folder}: it has files that were not written by this command and would be replaced:\n"
             f"{first_few([str(path) for path in foreign])}\nChoose another folder, or pass --overwrite."
         )
+    remove_unfinished(*planned)
     files = sorted(earlier | {path.relative_to(folder).as_posix() for path in planned})
     write_json(record, {"finished": False, "files": files})
     return files

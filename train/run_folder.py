@@ -141,6 +141,8 @@ class RunFolder:
         else:
             for path in (self.sources, self.class_weights):
                 path.unlink(missing_ok=True)
+        for path in self.path.glob(TEMPORARY + "*"):  # of a process that was killed; on a full disk it is in the way
+            path.unlink(missing_ok=True)
         self.write_json(self.options, settings.to_dict())
         self.write_bytes(self.options_toml, settings.to_toml().encode())
 

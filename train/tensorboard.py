@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from train.checkpoint import TrainingState
+from train.files import cannot_write
 
 __all__ = ["TensorBoardLog"]
 
@@ -38,17 +40,28 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
         for path in self._folder.glob("*/events.out.tfevents.*"):
             path.unlink(missing_ok=True)
         self._num_written = 0
-        self._write()
+        with self._explained():
+            self._write()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write what has come to the history."""
-        self._write()
+        with self._explained():
+            self._write()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Close the files."""
-        for writer in self._writers.values():
-            writer.close()
+        with self._explained():
+            for writer in self._writers.values():
+                writer.close()
         self._writers.clear()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what TensorFlow could not write; of a full disk it says that resources are exhausted, as of memory."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            raise cannot_write(self._folder, error) from error
 
     def _write(self) -> None:
         for entry in self._state.history[self._num_written :]:
