@@ -1,12 +1,13 @@
-"""Writes tests/golden: small datasets of format 1, kept so that later versions go on reading them.
+"""Writes tests/golden: small datasets of format 1, kept so that later versions go on reading and growing them.
 
-    python scripts/make_golden.py          only to add what a new minor version of the format brings
+    python scripts/make_golden.py          only to add what a new version brings
 
-What is there is never changed: a test reads it, and another builds the same sources anew and compares.
+What is there is never changed: tests read it, grow it, and build the same sources anew and compare.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -15,7 +16,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+import growing_data  # noqa: E402
 from golden_data import GOLDEN, KINDS, build_golden, digest_of  # noqa: E402
+
+from precompute.dataset.manifest import Manifest  # noqa: E402
 
 
 def main() -> None:
@@ -32,6 +36,28 @@ def main() -> None:
         manifest.write_text(manifest.read_text().replace(folder, "/golden"))  # where it was made tells nobody anything
         (GOLDEN / kind / "digest.txt").write_text(digest_of(kept) + "\n")
         print(f"{kept} written")
+    for kind in growing_data.KINDS:
+        make_growing(kind)
+
+
+def make_growing(kind: str) -> None:
+    """Build a dataset that is kept to be grown, and note what becomes of it step by step."""
+    kept = growing_data.GROWING / kind
+    if kept.exists():
+        print(f"{kept} exists and stays as it is")
+        return
+    if not (growing_data.GROWING / "blocks").exists():
+        growing_data.draw_blocks()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "home"
+        given, pins = growing_data.lay_out(kind, folder), {}
+        for step in growing_data.STEPS:
+            pins[step] = growing_data.run_step(step, folder, given)
+            if step == "built":
+                growing_data.keep(kind, folder)
+                pins["fingerprint"] = Manifest.load(folder / "golden").fingerprint
+    (kept / "pins.json").write_text(json.dumps(pins, indent=1) + "\n")
+    print(f"{kept} written")
 
 
 if __name__ == "__main__":
