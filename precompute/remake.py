@@ -214,7 +214,7 @@ def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple
             split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked)
             for split, pipeline in found.items()
         }
-        pipelines = complete_pipelines(prepared, list(splits), manifest.image)
+        pipelines = complete_pipelines(prepared, splits, manifest.image, stored)
         other = [split for split in splits if pipelines[split].description != stored.get(split)]
         if not other:
             break

@@ -32,6 +32,7 @@ from precompute.sources.source import Sources
 from precompute.targets.keypoints import skeleton_settings
 
 __all__ = [
+    "TAKES_FROM",
     "box_rules",
     "complete_pipelines",
     "known_num_classes",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 BOX_RULES = ("min_visibility", "min_area")
+TAKES_FROM = {"validation": "test", "test": "validation"}  # a split without a pipeline of its own
 
 
 def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
@@ -76,19 +78,30 @@ def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
     return None
 
 
-def complete_pipelines(prepared: Mapping[str, Prepared], splits: list[str], image: Image) -> dict[str, Prepared]:
-    """Return a pipeline for each split: without one of its own it gets the deterministic resize alone.
+def complete_pipelines(
+    prepared: Mapping[str, Prepared], splits: Sequence[str], image: Image, stored: Mapping[str, Any] | None = None
+) -> dict[str, Prepared]:
+    """Return a pipeline for each split.
+
+    Validation and test share one where only one of them has its own; where neither has, they get the deterministic
+    resize alone. A dataset that was made when each split without a pipeline got the resize keeps it.
 
     Args:
         prepared: The pipelines that were given.
         splits: The splits that have sources.
         image: Size that the train pipeline gives.
+        stored: Split → description of its pipeline, of a dataset that goes on.
     """
     wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
     rules = next((p.box_rules for p in prepared.values()), None)
     masked = any(p.has_instances for p in prepared.values())
     plain = prepare(resize(image.height, image.width), "validation", box_rules=rules, has_instances=masked)
-    return {split: prepared.get(split, plain) for split in wanted}
+
+    def not_given(split: str) -> Prepared:
+        resized = stored is not None and stored.get(split) == plain.description
+        return plain if resized else prepared.get(TAKES_FROM.get(split, ""), plain)
+
+    return {split: prepared.get(split) or not_given(split) for split in wanted}
 
 
 def make_settings(

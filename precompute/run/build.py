@@ -22,6 +22,7 @@ from precompute.plan.splits import assign_splits
 from precompute.record.pipelines.pipeline import Prepared
 from precompute.record.pipelines.point_rules import mirroring_warnings
 from precompute.run.changes import changed_files, mended_keys
+from precompute.run.earlier import keep_pairs, notes_on_pipelines, stored_pipelines
 from precompute.run.execute import workers_starting
 from precompute.run.folder import Known, known_generations, next_generation, save_draft, write_lock
 from precompute.run.progress import Progress
@@ -111,19 +112,21 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             stored=stored_splits(known[-1].listing, sources.keys) if known else None,
         )
         sources = give_copies(sources, class_copies=options.class_copies, balance=options.balance)
-        for note in _source_notes(sources):
+        sources, kept = keep_pairs(known, options, sources)
+        for note in [*_source_notes(sources), *kept]:
             progress.say(f"note: {note}")
         chosen = _choose_generation(known, out, options, prepared, sources)
-        plain = [split for split in chosen.plan.splits if split not in prepared]
+        pipelines = complete_pipelines(
+            prepared, list(chosen.plan.splits), chosen.plan.image, stored_pipelines(chosen.plan)
+        )
         if chosen not in known:
             _say_source_size(chosen, options, prepared, sources, progress)
-        if plain and not known:
-            size = f"{chosen.plan.image.height}×{chosen.plan.image.width}"
-            progress.say(f"note: {' and '.join(plain)}: without a pipeline of its own, only resized to {size}.")
+        for note in notes_on_pipelines(prepared, chosen.plan, pipelines, is_new=chosen not in known):
+            progress.say(f"note: {note}")
         work = Work(
             out=out,
             options=options,
-            pipelines=complete_pipelines(prepared, list(chosen.plan.splits), chosen.plan.image),
+            pipelines=pipelines,
             sources=sources,
             known=chosen,
             previous=next((k for k in known if k.manifest is not None and k is not chosen), None),
@@ -198,7 +201,7 @@ def _choose_generation(
 def _differences(
     known: Known, out: Path, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
 ) -> list[str]:
-    pipelines = complete_pipelines(prepared, list(known.plan.splits), known.plan.image)
+    pipelines = complete_pipelines(prepared, list(known.plan.splits), known.plan.image, stored_pipelines(known.plan))
     settings = make_settings(options, pipelines, sources, known.plan.mask_dtype)
     lines = differences(known.plan.settings, settings)
     lines += compare_listing(known.listing, sources, mended=mended_keys(out, known))

@@ -24,6 +24,7 @@ __all__ = [
     "parse_pairs",
     "sided_pairs",
     "skeleton_settings",
+    "worded_pairs",
 ]
 
 NOT_LABELLED, HIDDEN, VISIBLE = 0, 1, 2  # COCO's visibility
@@ -141,13 +142,19 @@ def sided_pairs(names: Sequence[str]) -> list[list[int]]:
     letter that two pairs or more have (lhip and rhip, lknee and rknee): one such pair may be chance (lip and rip).
     """
     words = {index: _lower(name) for index, name in enumerate(names)}
-    pairs = _mirror_images(words, lambda name: tuple(OPPOSITE.get(word, word) for word in name))
+    pairs = worded_pairs(names)
     for at_least, mirror in ((1, _mirrored_inside), (2, _mirrored_first), (2, _mirrored_last)):
         paired = {index for pair in pairs for index in pair}
         rest = {index: "".join(name) for index, name in words.items() if index not in paired}
         found = _mirror_images(rest, mirror)
         pairs += found if len(found) >= at_least else []
     return sorted(pairs)
+
+
+def worded_pairs(names: Sequence[str]) -> list[list[int]]:
+    """Return the pairs whose left and right are words of their own: all that ``auto`` once found."""
+    words = {index: _lower(name) for index, name in enumerate(names)}
+    return _mirror_images(words, lambda name: tuple(OPPOSITE.get(word, word) for word in name))
 
 
 def _mirror_images(names: dict[int, Any], mirror: Callable[[Any], Any]) -> list[list[int]]:
