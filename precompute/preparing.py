@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from precompute.errors import RejectedSource, UsageError
 from precompute.record.decode import Decoded, decode_source
 from precompute.record.pipelines.pipeline import Pipeline, Prepared
 from precompute.record.pipelines.transforms import albumentations, leaves
-from precompute.record.render import augment
+from precompute.record.render import PipelineFault, augment
 from precompute.record.spec import RecordSpec
 from precompute.remake import prepare_like, rebuild_pipelines, stored_spec
 from precompute.sources.folders.walk import walk
@@ -64,6 +64,7 @@ class PreparedImages:
     keeps_geometry: bool
     _pipeline: Pipeline
     _spec: RecordSpec
+    _faults: Mapping[Path, str]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -71,13 +72,35 @@ class PreparedImages:
     def __iter__(self) -> Iterator[PreparedImage]:
         for key, path in self.files.items():
             try:
-                source = decode_source(key, path, None, None, self._spec)
-                image, _ = augment(source, self._pipeline, self._spec, seed=0, variant=0)
+                source = self._decode(key, path)
+                image = self._prepare(source, path)
             except RejectedSource as error:
                 yield PreparedImage(key=key, path=path, problem=str(error))
             else:
                 whole = self._full(source, path)
                 yield PreparedImage(key=key, path=path, image=image, source=whole, sha256=source.sha256)
+
+    def _decode(self, key: str, path: Path) -> Decoded:
+        if path in self._faults:
+            raise RejectedSource(f"{path}: {self._faults[path]}")
+        try:
+            return decode_source(key, path, None, None, self._spec)
+        except RejectedSource as error:
+            if "--" not in str(error):
+                raise
+            raise RejectedSource(f"{error} (options of `precompute build`, when the dataset is made)") from error
+
+    def _prepare(self, source: Decoded, path: Path) -> NDArray[np.uint8]:
+        try:
+            image, _ = augment(source, self._pipeline, self._spec, seed=0, variant=0)
+        except PipelineFault as error:
+            height, width = source.full_size or source.image.shape[:2]
+            raise RejectedSource(
+                f"{path}: is {height}×{width} pixels (height × width), and the pipeline of {SPLIT}, which prepares "
+                f"images for the model, {error.fault}; give it images that it can bring to the model's size, or, with "
+                "--pipeline FILE, one that ends with a Resize"
+            ) from error
+        return image
 
     def _full(self, source: Decoded, path: Path) -> NDArray[np.uint8]:
         if source.full_size is None:
@@ -108,35 +131,66 @@ def prepare_images(
         DatasetError: There is no dataset.
     """
     manifest = Manifest.load(dataset)
-    files = _name(_find(images, None if skip is None else _absolute(skip)))
+    found = _Found(None if skip is None else _absolute(skip))
+    for given in images:
+        found.add(given)
+    if not found.paths:
+        raise UsageError("images: expected files, folders or patterns, got none.")
+    if found.num_strangers:
+        say(f"files passed over in the folders, as their names do not end like those of images: {found.num_strangers}")
     chosen = _validation_pipeline(manifest, pipeline, say)
     return PreparedImages(
-        files=files,
+        files=_name(list(found.paths)),
         keeps_geometry=_keeps_geometry(chosen),
         _pipeline=Pipeline(chosen.pickled),
         _spec=stored_spec(manifest),
+        _faults=found.faults,
     )
 
 
-def _find(images: Sequence[str | Path], skip: Path | None) -> list[Path]:
-    """Return the files that were meant, each once, in the order given; those of a folder sorted."""
-    found: dict[Path, None] = {}
-    for given in images:
+class _Found:
+    """The files that were meant, each once, in the order given; those of a folder or pattern sorted.
+
+    Args:
+        skip: A folder that is left out.
+
+    Attributes:
+        paths: All of them.
+        faults: Those of them that cannot be read, and why: they are listed like damaged ones.
+        num_strangers: Files in folders that are not named like images.
+    """
+
+    def __init__(self, skip: Path | None) -> None:
+        self._skip = skip
+        self.paths: dict[Path, None] = {}
+        self.faults: dict[Path, str] = {}
+        self.num_strangers = 0
+
+    def add(self, given: str | Path) -> None:
+        """Find what a file, a folder or a pattern stands for."""
         path = _absolute(local_path(given, "images"))
-        if path.is_dir():
-            folders = walk(path, skip=skip).folders
-            paths = sorted(Path(folder.path, name) for folder in folders for name, _ in folder.files)
-        elif path.exists():
-            paths = [path]
-        else:
-            matches = glob.glob(str(given), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute patterns)
-            paths = sorted(_absolute(match) for match in matches if Path(match).is_file())
-        if not paths:
+        # A pattern means what a shell makes of it: all that it matches, as if each had been given.
+        matches = [path] if os.path.lexists(path) else sorted(map(_absolute, glob.glob(str(given), recursive=True)))  # noqa: PTH207 (Path.glob takes no absolute patterns)
+        found = [file for match in matches for file in self._files_of(match)]
+        if not found:
             raise UsageError(f"images: {given}: there is no such image file, nor a folder with images in it.")
-        found.update(dict.fromkeys(paths))
-    if not found:
-        raise UsageError("images: expected files, folders or patterns, got none.")
-    return list(found)
+        self.paths |= dict.fromkeys(found)
+
+    def _files_of(self, path: Path) -> list[Path]:
+        if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises where a folder above may not be entered)
+            return self._walk(path)
+        if not os.path.isfile(path):  # noqa: PTH113
+            self.faults[path] = "is a link that leads nowhere" if path.is_symlink() else "is no regular file"
+        return [path]
+
+    def _walk(self, top: Path) -> list[Path]:
+        faults: dict[str, str] = {}
+        tree = walk(top, skip=self._skip, faults=faults)
+        self.num_strangers += tree.strangers
+        self.faults |= {Path(path): why for path, why in faults.items()}
+        return sorted(
+            [Path(folder.path, name) for folder in tree.folders for name, _ in folder.files] + [*map(Path, faults)]
+        )
 
 
 def _absolute(path: str | Path) -> Path:
@@ -150,10 +204,15 @@ def _name(paths: Sequence[Path]) -> dict[str, Path]:
         names = [path.relative_to(parent) for path in paths]
     except ValueError:  # on different drives
         names = [Path(path.drive.strip(":\\/").replace("\\", "_"), *path.parts[1:]) for path in paths]
-    short = [name.with_suffix("").as_posix() for name in names]
+    short = [_as_text(name.with_suffix("")) for name in names]
     equal = len({key.casefold() for key in short}) < len(short)  # some file systems do not tell A from a
-    keys = [name.as_posix() for name in names] if equal else short
+    keys = [_as_text(name) for name in names] if equal else short
     return dict(zip(keys, paths, strict=True))
+
+
+def _as_text(name: Path) -> str:
+    """Return a name with escapes for what is no text on its disk, as draws and files of results follow from it."""
+    return name.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def _validation_pipeline(manifest: Manifest, given: Any, say: Callable[[str], None]) -> Prepared:

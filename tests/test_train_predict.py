@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -147,6 +148,91 @@ def test_bad_files_are_listed_and_the_others_written(mask_run, tmp_path, capsys)
     assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == ["good.png"]
     failed = json.loads((tmp_path / "out" / "predictions.json").read_bytes())["failed"]
     assert sorted(failed) == ["cut", "words"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("given", ["", "*", "each"], ids=["folder", "pattern", "files"])
+def test_what_cannot_be_read_is_listed_and_the_rest_predicted(class_run, tmp_path, capsys, given):
+    new = tmp_path / "new"
+    save(new / "good.png", paint(20, 20))
+    (new / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    (new / "loop.png").symlink_to(new / "loop.png")
+    os.mkfifo(new / "pipe.png")  # reading it would take for ever
+    chosen = sorted(map(str, new.iterdir())) if given == "each" else [str(new / given)]
+    assert main(["predict", str(class_run), *chosen, "--output", str(tmp_path / "out")]) == 3
+    said = capsys.readouterr()
+    assert "images predicted: 1" in said.out
+    for name in ("lost.png", "loop.png"):
+        assert f"{new / name}: is a link that leads nowhere" in said.err
+    failed = json.loads((tmp_path / "out" / "predictions.json").read_bytes())["failed"]
+    assert failed.keys() - {"pipe"} == {"lost", "loop"}
+    if given:
+        assert failed["pipe"] == f"{new / 'pipe.png'}: is no regular file"
+    else:
+        assert "passed over in the folders, as their names do not end like those of images: 1" in said.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_in_a_circle_is_listed_as_well(class_run, tmp_path):
+    save(tmp_path / "new" / "deep" / "good.png", paint(20, 20))
+    (tmp_path / "new" / "deep" / "again").symlink_to(tmp_path / "new")
+    found = predict(class_run, [tmp_path / "new"], output=tmp_path / "out")
+    assert found.num_images == 1
+    assert list(found.failed.values()) == [f"{tmp_path / 'new' / 'deep' / 'again'}: is a link that leads in a circle"]
+
+
+def test_names_that_are_no_text_are_written_so_that_they_can_be_read(class_run, tmp_path):
+    name = "caf\udce9, \n“one”.png"  # Latin-1 bytes on a disk that does not mind
+    try:
+        save(tmp_path / "new" / name, paint(20, 20))
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    found = predict(class_run, [tmp_path / "new"], output=tmp_path / "out")
+    assert found.num_images == 1
+    with (tmp_path / "out" / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        [line] = csv.DictReader(file)
+    assert line["file"].endswith("caf\\udce9, \n“one”.png")
+    summary = json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
+    assert summary["num_images"] == 1
+
+
+def test_images_that_cannot_be_brought_to_the_model_s_size_are_told_in_words_of_predictions(tmp_path, capsys):
+    plain = {"train": A.Compose([A.HorizontalFlip(p=0.5)]), "validation": A.Compose([A.NoOp()])}
+    sources = tmp_path / "sources"
+    for name in ("a", "b", "c"):
+        for i in range(4):
+            save(sources / name / f"{name}{i}.png", paint(SIZE, SIZE, seed=i))
+    precompute.build(sources, tmp_path / "data", **options(pipeline=plain))
+    run = make_run(tmp_path / "run", tmp_path / "data")
+    save(tmp_path / "new" / "large.png", paint(40, 24))
+    save(tmp_path / "new" / "right.png", paint(SIZE, SIZE))
+    assert main(["predict", str(run), str(tmp_path / "new"), "--output", str(tmp_path / "out")]) == 3
+    said = capsys.readouterr()
+    assert "images predicted: 1" in said.out
+    assert (
+        f"{tmp_path / 'new' / 'large.png'}: is 40×24 pixels (height × width), and the pipeline of validation"
+        in said.err
+    )
+    assert "gave 40×24 pixels where 16×16 (height × width) are expected" in said.err
+    assert "--pipeline FILE, one that ends with a Resize" in said.err
+    assert "variant" not in said.err and "seed" not in said.err
+
+
+def test_a_pipeline_that_fails_is_told_in_words_of_predictions(tmp_path):
+    crop = A.Compose([A.CenterCrop(SIZE, SIZE)])
+    run = make_run(tmp_path / "run", build(tmp_path, draw_pairs, pipeline={"train": crop, "validation": crop}))
+    save(tmp_path / "small.png", paint(9, 30))
+    found = predict(run, [tmp_path / "small.png"], output=tmp_path / "out")
+    [problem] = found.failed.values()
+    assert problem.startswith(f"{tmp_path / 'small.png'}: is 9×30 pixels") and "failed: " in problem
+    assert "variant" not in problem
+
+
+def test_options_of_a_build_are_told_as_such(class_run, tmp_path):
+    pixels = np.zeros((8, 8), np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "deep.png")
+    [problem] = predict(class_run, [tmp_path / "deep.png"], output=tmp_path / "out").failed.values()
+    assert "say with --scale how" in problem and "(options of `precompute build`" in problem
 
 
 def test_without_a_good_file_there_is_no_picture(mask_run, tmp_path):

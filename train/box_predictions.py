@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.preparing import PreparedImage
+from train.files import encode_text
 from train.pictures import Prediction, draw_predicted_boxes, lay_boxes
 from train.predictions import PredictionWriter, pixels_of, save_png
 from train.tasks import Task
@@ -57,7 +58,7 @@ class BoxWriter(PredictionWriter):
         """Return the COCO file."""
         categories = [{"id": c, "name": name} for c, name in enumerate(self._task.class_names)]
         found = {"images": self._images, "annotations": self._annotations, "categories": categories}
-        return {COCO_FILE: (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()}
+        return {COCO_FILE: encode_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")}
 
     def facts(self) -> dict[str, Any]:
         """Return what a user of the files should know."""

@@ -14,7 +14,16 @@ from typing import Any
 
 from precompute.errors import PrecomputeError
 
-__all__ = ["TEMPORARY", "cannot_write", "remove_unfinished", "unfinished", "write_bytes", "write_file", "write_json"]
+__all__ = [
+    "TEMPORARY",
+    "cannot_write",
+    "encode_text",
+    "remove_unfinished",
+    "unfinished",
+    "write_bytes",
+    "write_file",
+    "write_json",
+]
 
 TEMPORARY = ".unfinished-"  # prefix, so that the suffix still tells Keras the format
 NO_SPACE = [getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)]
@@ -83,8 +92,13 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_file(path, lambda temporary: temporary.write_bytes(content))
 
 
+def encode_text(text: str) -> bytes:
+    """Return UTF-8; file names that are no text on their disk get escapes, which JSON reads as what they were."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON for people to look into: a list of numbers on one line."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     text = re.sub(r"\[\n[\s\d.,e+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]), text)
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, encode_text(text + "\n"))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from precompute.errors import UsageError
 from precompute.preparing import PreparedImage
-from train.files import write_file
+from train.files import encode_text, write_file
 from train.pictures import Prediction, class_colors, draw_predicted_classes, draw_predicted_masks, lay_over
 from train.pictures.figures import shorten
 from train.scores import to_probabilities
@@ -54,7 +54,7 @@ class PredictionWriter(abc.ABC):
         """Return the content of a CSV file, a line an image."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows])
-        return text.getvalue().encode()
+        return encode_text(text.getvalue())
 
     def files(self) -> dict[str, bytes]:
         """Return further files about all images: name → content."""

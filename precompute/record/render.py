@@ -26,10 +26,22 @@ from precompute.record.spec import RecordSpec
 from precompute.targets.boxes import Boxes
 from precompute.targets.instances import Instances
 
-__all__ = ["augment", "encode_record", "render", "source_id"]
+__all__ = ["PipelineFault", "augment", "encode_record", "render", "source_id"]
 
 SOURCE_ID_PERSON = b"augonce-source-1"
 NUM_SOURCE_IDS = 2**53  # what a float64 holds exactly
+
+
+class PipelineFault(RejectedSource):
+    """A pipeline failed on a source, or what it gave is not what records are.
+
+    Attributes:
+        fault: What happened, in words that name no variant.
+    """
+
+    def __init__(self, message: str, *, fault: str = "") -> None:
+        super().__init__(message)
+        self.fault = fault or message
 
 
 def augment(
@@ -38,7 +50,7 @@ def augment(
     """Return image and mask, or image and boxes, of one variant, checked against what records must be.
 
     Raises:
-        RejectedSource: The pipeline failed on this source, or gave another size or type.
+        PipelineFault: The pipeline failed on this source, or gave another size or type.
         UnknownIds: It made class ids that the source does not hold.
     """
     try:
@@ -46,9 +58,10 @@ def augment(
             source.image, source.target, seed=seed, key=source.key, variant=variant, copy=copy
         )
     except Exception as error:  # a transform may raise anything
-        raise RejectedSource(
-            f"{source.filename}: the pipeline failed at variant {variant} (seed {seed}): "
-            f"{type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {error}"
+        raise PipelineFault(
+            f"{source.filename}: the pipeline failed at variant {variant} (seed {seed}): {said}",
+            fault=f"failed: {said}",
         ) from error
     if isinstance(target, Boxes) and spec.skeleton is not None:
         target = target.flipped(spec.skeleton.flip_pairs)
@@ -59,7 +72,9 @@ def augment(
     mask = None if isinstance(target, Boxes) else target
     wrong = _wrong_output(image, mask, spec)
     if wrong:
-        raise RejectedSource(f"{source.filename}: at variant {variant} (seed {seed}) the pipeline gave {wrong}")
+        raise PipelineFault(
+            f"{source.filename}: at variant {variant} (seed {seed}) the pipeline gave {wrong}", fault=f"gave {wrong}"
+        )
     if mask is not None:
         _check_ids(source, mask, pipeline, spec, f"{source.filename}: at variant {variant} (seed {seed})")
     return image, target

@@ -93,12 +93,13 @@ class _Walk:
     circular: list[str] = field(default_factory=list)
 
 
-def walk(top: Path, *, skip: Path | None = None) -> Tree:
+def walk(top: Path, *, skip: Path | None = None, faults: dict[str, str] | None = None) -> Tree:
     """Find every image file below a folder; links to files and to folders are followed.
 
     Args:
         top: Absolute path of an existing folder.
         skip: A folder below `top` that is left out, the masks' folder inside the images' one, say.
+        faults: Takes what cannot be used, path → why, in place of an error.
 
     Raises:
         SourceError: Folders cannot be read, or links lead nowhere or in a circle.
@@ -111,7 +112,12 @@ def walk(top: Path, *, skip: Path | None = None) -> Tree:
         folder, real = state.pending.pop()
         folders.append(folder)
         _read_folder(state, folder, real)
-    _check_walk(top, state)
+    if faults is None:
+        _check_walk(top, state)
+    else:
+        faults |= dict.fromkeys(state.broken, "is a link that leads nowhere")
+        faults |= dict.fromkeys(state.circular, "is a link that leads in a circle")
+        faults |= dict(text.rsplit(": ", 1) for text in state.unreadable)
     return Tree(top, sorted(folders, key=lambda f: f.parts))
 
 
@@ -157,16 +163,30 @@ def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.D
     name = entry.name
     if name.startswith(".") or name in _HIDDEN:
         folder.num_strangers += 1
-    elif entry.is_dir():
+    elif _is_dir(entry):
         _add_folder(state, folder, real, entry)
     elif os.path.splitext(name)[1].lower() not in IMAGE_EXTENSIONS:  # noqa: PTH122 (a Path a file is slow)
         folder.num_strangers += 1
-    elif entry.is_file():
+    elif _is_file(entry):
         folder.files.append((name, entry.stat().st_size))
     elif entry.is_symlink():
         state.broken.append(f"{folder.path}/{name}")
     else:
         folder.num_strangers += 1
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _add_folder(state: _Walk, parent: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
