@@ -189,8 +189,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 # Packages, and modules directly below `precompute`, from the ground up; each may import what stands behind its name.
 ALLOWED = {
     "errors": "",
+    "text_files": "errors",
     "color_modes": "errors",
-    "targets": "errors",
+    "targets": "errors text_files",
     "text": "",
     "reasons": "errors",
     "interruption": "",
@@ -201,10 +202,10 @@ ALLOWED = {
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
     "loading": "dataset errors storage targets",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
-    "record": "color_modes dataset errors storage targets text",
+    "record": "color_modes dataset errors storage targets text text_files",
     "option_values": "errors",
     "options": "color_modes errors option_values targets",
-    "sources": "dataset errors options storage targets text",
+    "sources": "dataset errors options storage targets text text_files",
     "plan": "color_modes dataset errors options reasons record sources storage targets text",
     "reading": "dataset errors record storage",
     "remake": "color_modes dataset errors plan record storage targets",
@@ -224,7 +225,7 @@ ALLOWED = {
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "dataset errors parser plan precompute preparing reasons storage",
+    "train": "dataset errors parser plan precompute preparing reasons storage text_files",
 }
 
 # One owner, or as few as can be, of what is slow to import.

@@ -219,8 +219,8 @@ def test_serialized_files_that_are_wrong(tmp_path: Path) -> None:
         assert expected in refusal(path)
     yaml_path = write(tmp_path / "p.yaml", "train: [\n")
     assert "p.yaml: not valid YAML: while parsing" in refusal(yaml_path)
-    yaml_path.write_bytes(b"\xff\xfe\x00")
-    assert "p.yaml: not valid YAML" in refusal(yaml_path)
+    yaml_path.write_bytes(b"# \xe4\n")
+    assert "p.yaml: line 1: byte 0xe4 is no UTF-8" in refusal(yaml_path)
 
 
 def test_unknown_arguments_in_a_file_are_errors_not_warnings(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:

@@ -78,7 +78,7 @@ def test_without_a_dataset_or_a_run_to_repeat_it_says_so(tmp_path, capsys):
 
 def test_a_file_of_options_that_is_not_there_is_named(tmp_path, capsys):
     assert main(["fit", "data", "--run", "run", "--options", str(tmp_path / "none.toml")]) == 2
-    assert f"--options: {tmp_path / 'none.toml'} cannot be read: No such file or directory." in capsys.readouterr().err
+    assert f"--options: {tmp_path / 'none.toml'}: there is no such file." in capsys.readouterr().err
 
 
 def test_a_run_keeps_its_options_as_toml_and_is_repeated_by_like(tmp_path):

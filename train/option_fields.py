@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from precompute.errors import UsageError
+from precompute.text_files import read_text
 
 __all__ = ["Options", "check_at_least", "check_between", "flag", "option"]
 
@@ -87,10 +88,10 @@ class Options:
             UsageError: There is no such file, it is not TOML, or a key or value is not one of an option.
         """
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"--options: {path} cannot be read: {error.strerror}.") from error
-        except ValueError as error:
+            content = tomllib.loads(read_text(path, UsageError))
+        except UsageError as error:
+            raise UsageError(f"--options: {error}") from error
+        except tomllib.TOMLDecodeError as error:
             raise UsageError(f"--options: {path} cannot be read as TOML: {error}.") from error
         return cls.check_values(content, f"--options: {path}")
 

@@ -67,8 +67,14 @@ def check_keys(keys: Iterable[object], *, where: str, remedy: str) -> None:
         raise SourceError(f"{where}: keys that cannot be used:\n{first_few(sorted(problems))}\n{remedy}")
 
 
-def check_class_names(class_names: Sequence[str] | None) -> list[str] | None:
+def check_class_names(
+    class_names: Sequence[str] | None, where: str = "class_names (--class-names)"
+) -> list[str] | None:
     """Return the names as a list of their own.
+
+    Args:
+        class_names: Of the option, or of a file.
+        where: What says them, for messages.
 
     Raises:
         UsageError: They are not a list of different, non-empty texts.
@@ -76,14 +82,14 @@ def check_class_names(class_names: Sequence[str] | None) -> list[str] | None:
     if class_names is None:
         return None
     if isinstance(class_names, str):
-        raise UsageError(f"class_names (--class-names): expected a list of names, got the text {class_names!r}.")
+        raise UsageError(f"{where}: expected a list of names, got the text {class_names!r}.")
     names = list(class_names)
     if not names:
-        raise UsageError("class_names (--class-names): expected at least one name, got none.")
+        raise UsageError(f"{where}: expected at least one name, got none.")
     for name in names:
         if not isinstance(name, str) or not name:
-            raise UsageError(f"class_names (--class-names): expected non-empty texts, got {name!r}.")
+            raise UsageError(f"{where}: expected non-empty texts, got {name!r}.")
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
-        raise UsageError(f"class_names (--class-names): each name once, but these appear again:\n{first_few(twice)}")
+        raise UsageError(f"{where}: each name once, but these appear again:\n{first_few(twice)}")
     return [str(name) for name in names]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError, first_few
+from precompute.text_files import read_text
 
 __all__ = ["FoundColor", "MaskColors", "read_mask_colors", "shown_color", "write_mask_colors"]
 
@@ -108,13 +109,9 @@ def shown_color(red: int, green: int, blue: int) -> str:
 
 def _read(path: Path) -> list[Pair]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UsageError(f"{OPTION}: there is no file {path}. {FORMS}") from None
-    except OSError as error:
-        raise UsageError(f"{OPTION}: {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise UsageError(f"{OPTION}: {path} is not text in UTF-8 ({error}). {FORMS}") from error
+        text = read_text(path, UsageError)
+    except UsageError as error:
+        raise UsageError(f"{OPTION}: {error} {FORMS}") from error
     if path.suffix.lower() == ".csv":
         return _csv_pairs(text, path)
     try:

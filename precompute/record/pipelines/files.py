@@ -22,6 +22,7 @@ import yaml
 from precompute.dataset.manifest import SPLITS
 from precompute.errors import PipelineError
 from precompute.record.pipelines.transforms import albumentations, make_from_dict
+from precompute.text_files import read_text
 
 __all__ = ["PRESETS", "load_pipelines"]
 
@@ -200,8 +201,8 @@ def _said(error: BaseException) -> str:
 
 
 def _read_serialized(path: Path) -> dict[str, Any]:
+    text = read_text(path, PipelineError)
     try:
-        text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
         raise PipelineError(f"{path}: not valid {path.suffix[1:].upper()}: {_said(error)}") from error

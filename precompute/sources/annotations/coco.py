@@ -25,6 +25,7 @@ from precompute.sources.folders.splits import split_of
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.source import Sources
 from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.text_files import read_text
 
 __all__ = ["find_coco", "split_of_name"]
 
@@ -92,12 +93,11 @@ def split_of_name(path: Path) -> str | None:
 
 
 def _read(path: Path) -> Json:
+    text = read_text(path)
     try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}.") from error
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        what = "the file is empty" if not path.stat().st_size else f"not valid JSON ({error})"
+        what = "the file is empty" if not text else f"not valid JSON ({error})"
         raise SourceError(f"{path}: {what}. Expected a COCO file with images, annotations and categories.") from error
     for name in ("images", "annotations", "categories"):
         of_name = content.get(name) if isinstance(content, dict) else None
@@ -112,9 +112,10 @@ def _categories(contents: Mapping[Path, Json], given: list[str] | None) -> tuple
     order: dict[str, Any] = {}
     for path, content in contents.items():
         for category in content["categories"]:
-            name, category_id = str(category.get("name", "")).strip(), category.get("id")
+            name, category_id = category.get("name"), category.get("id")
+            name = str(name).strip() if isinstance(name, str | int) and not isinstance(name, bool) else ""
             if not name or category_id is None:
-                raise SourceError(f"{path}: a category without name or id: {category!r:.80}.")
+                raise SourceError(f"{path}: a category without an id, or a name that is a text: {category!r:.80}.")
             if of_id.setdefault(str(category_id), name) != name:
                 raise SourceError(
                     f"{path}: the category {category_id} is {name!r}, in another file {of_id[str(category_id)]!r}. "

@@ -16,6 +16,7 @@ from precompute.sources.annotations.voc import find_voc
 from precompute.sources.annotations.yolo import CLASS_LISTS, find_yolo, yaml_files
 from precompute.sources.source import Sources
 from precompute.storage.paths import is_remote, is_url
+from precompute.text_files import guess_text
 
 __all__ = ["find_boxes", "kinds_of_annotations"]
 
@@ -92,7 +93,7 @@ def _told(top: Path, annotations: str, options: BuildOptions) -> Sources:
 def _has_xml(folder: Path) -> bool:
     """Whether there are Pascal VOC annotations below a folder; a few files tell."""
     files = islice(_some_files(folder, ".xml"), MOST_SNIFFED)
-    return any(b"<annotation" in _beginning(path) for path in files)
+    return any("<annotation" in _beginning(path) for path in files)
 
 
 def _coco_files(folder: Path, target: str = "auto") -> list[Path]:
@@ -113,7 +114,7 @@ def _looks_like_coco(path: Path) -> bool:
     ):
         return False
     beginning = _beginning(path)
-    return any(f'"{name}"'.encode() in beginning for name in ("images", "annotations", "categories"))
+    return any(f'"{name}"' in beginning for name in ("images", "annotations", "categories"))
 
 
 def _has_labels(top: Path) -> bool:
@@ -131,8 +132,8 @@ def _has_texts(folder: Path) -> bool:
 def _label_files(folder: Path) -> Iterator[Path]:
     """Yield some text files that hold boxes, or nothing."""
     for path in islice(_some_files(folder, ".txt"), MOST_SNIFFED):
-        lines = _beginning(path).split(b"\n", 1)
-        if re.fullmatch(rb"\s*(\d+(\s+-?[\d.]+(e-?\d+)?){4,})?\s*", lines[0]):
+        lines = _beginning(path).split("\n", 1)
+        if re.fullmatch(r"\s*(\d+(\s+-?[\d.]+(e-?\d+)?){4,})?\s*", lines[0]):
             yield path
 
 
@@ -154,9 +155,9 @@ def _some_files(top: Path, suffix: str) -> Iterator[Path]:
             continue  # what cannot be read is said when images are looked for
 
 
-def _beginning(path: Path) -> bytes:
+def _beginning(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return file.read(SNIFFED_BYTES)
+            return guess_text(file.read(SNIFFED_BYTES))
     except OSError:
-        return b""
+        return ""

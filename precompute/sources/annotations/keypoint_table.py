@@ -31,6 +31,7 @@ from precompute.sources.python.keypoints import DEFAULT_CLASS
 from precompute.sources.source import Sources
 from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.targets.keypoints import VISIBLE, indices_of_edges, make_skeleton
+from precompute.text_files import read_text
 
 __all__ = ["find_keypoint_table"]
 
@@ -160,13 +161,7 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the header, and each row by its columns."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not text in UTF-8. {EXPECTED}") from error
-    lines = text.splitlines()
+    lines = read_text(path).splitlines()
     if not any(line.strip() for line in lines):
         raise SourceError(f"{path}: the file is empty. {EXPECTED}")
     delimiter = max(DELIMITERS, key=lines[0].count)

@@ -9,6 +9,7 @@ begin one pixel too far right and below, which moves their middles by half a pix
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,12 +34,14 @@ from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
 from precompute.sources.source import Sources
 from precompute.targets.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.text_files import decode_text, read_text
 
 __all__ = ["find_voc"]
 
 ROLES = ("annotations", "xmls", "xml", "labels")
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 TRUE = ("1", "true", "yes")
+DECLARED_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def _splits(found: FoundImages) -> tuple[dict[str, str] | None, list[str]]:
         split = split_of(name[:-4]) or ("train" if name[:-4].lower() == "trainval" and "train" not in stems else None)
         if split is None:
             continue
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in read_text(path).splitlines():
             if not line.strip():
                 continue
             key = _known_key(line.strip(), context, known)
@@ -170,6 +173,9 @@ def _read_all(found: FoundImages, pairs: Sequence[tuple[FoundImage, Path]]) -> l
         except _WrongFile as error:
             wrong.append(f"{path}: {error}")
             continue
+        except SourceError as error:  # of its encoding
+            wrong.append(str(error))
+            continue
         size = annotation.size or upright_size(image.path) or UNKNOWN_SIZE
         read.append(_Annotation(annotation.rows, size, annotation.is_original))
     if wrong:
@@ -181,7 +187,7 @@ def _read_all(found: FoundImages, pairs: Sequence[tuple[FoundImage, Path]]) -> l
 
 def _read(path: Path) -> _Annotation:
     try:
-        root = ElementTree.fromstring(path.read_bytes())
+        root = ElementTree.fromstring(_decoded(path.read_bytes(), path))
     except OSError as error:
         raise _WrongFile(f"cannot be read: {error.strerror}") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
@@ -192,6 +198,14 @@ def _read(path: Path) -> _Annotation:
     names = [root.findtext(f"source/{name}") or "" for name in ("database", "annotation")]
     is_original = any("PASCAL VOC" in name or "The VOC" in name for name in names)
     return _Annotation(list(_objects(root, is_original)), _size(root), is_original)
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    """Return the text of an XML file: in the encoding that it declares, of which its parser knows a few alone."""
+    declared = DECLARED_ENCODING.match(content)
+    if declared is None or declared[1].lower() in (b"utf-8", b"utf-16"):
+        return decode_text(content, path)
+    return content.decode(declared[1].decode())
 
 
 def _objects(root: ElementTree.Element, is_original: bool) -> Iterator[tuple[float, float, float, float, str, int]]:

@@ -34,6 +34,7 @@ from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import SPLIT_FOLDERS
 from precompute.sources.source import Sources
 from precompute.targets.boxes import BoxColumn, Boxes
+from precompute.text_files import guess_text, read_text
 
 __all__ = ["CLASS_LISTS", "find_yolo", "yaml_files"]
 
@@ -46,6 +47,7 @@ OTHER_TEXTS = (
     "requirements.txt",
     *(f"{name}.txt" for name in SPLIT_FOLDERS),
 )
+NOTHING = (None, "", "~", "null", "Null", "NULL")  # what YAML writes for no value, as text
 MOST = 2.0  # a share of a box that reaches beyond its image, and is clipped; more is taken for pixels
 
 
@@ -112,24 +114,30 @@ def _class_names(top: Path, data_yaml: Path | None) -> list[str] | None:
     lists = [path for name in CLASS_LISTS for path in (top / name, top / "labels" / name) if path.is_file()]
     if not lists:
         return None
-    lines = lists[0].read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    return check_class_names([line.strip() for line in lines if line.strip()] or None)
+    lines = read_text(lists[0]).splitlines()
+    return check_class_names([line.strip() for line in lines if line.strip()] or None, str(lists[0]))
 
 
 def _names_of_yaml(path: Path) -> list[str]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise SourceError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}).") from error
-    names: Any = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        names = [names[i] for i in range(len(names))]
-    if not isinstance(names, list) or not names:
+    content = _read_yaml(path)
+    names: Any = content.get("names")
+    if isinstance(names, dict) and set(names) == {str(i) for i in range(len(names))}:
+        names = [names[str(i)] for i in range(len(names))]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise SourceError(f"{path}: names: expected a list of class names, or a name for each number from 0 on.")
-    count = content.get("nc")
-    if isinstance(count, int) and count != len(names):
+    count = content.get("nc", "")
+    if isinstance(count, str) and count.isdecimal() and int(count) != len(names):
         raise SourceError(f"{path}: nc is {count}, but there are {len(names)} names.")
-    return check_class_names([str(name) for name in names]) or []
+    return check_class_names(names, str(path)) or []
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Return the content of a YAML file, each value a text as it is written: 02146 and yes are names."""
+    try:
+        content = yaml.load(read_text(path), Loader=yaml.BaseLoader)  # it makes texts, lists and dictionaries alone
+    except yaml.YAMLError as error:
+        raise SourceError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}).") from error
+    return content if isinstance(content, dict) else {}
 
 
 def _splits_of_yaml(found: FoundImages, data_yaml: Path | None) -> dict[str, str]:
@@ -139,13 +147,15 @@ def _splits_of_yaml(found: FoundImages, data_yaml: Path | None) -> dict[str, str
     """
     if data_yaml is None or any(image.split for image in found.images):
         return {}
-    content = yaml.safe_load(data_yaml.read_text(encoding="utf-8-sig"))
+    content = _read_yaml(data_yaml)
     starts = [data_yaml.parent / str(content.get("path") or ""), data_yaml.parent, found.top]
     splits: dict[str, str] = {}
     twice = []
     for name in ("train", "val", "test"):
-        entries = content.get(name) or []
+        entries = content.get(name)
         for entry in entries if isinstance(entries, list) else [entries]:
+            if entry in NOTHING:
+                continue
             for path in _named_images(found, str(entry), starts):
                 if splits.setdefault(path, SPLIT_FOLDERS[name]) != SPLIT_FOLDERS[name]:
                     twice.append(path)
@@ -162,7 +172,7 @@ def _named_images(found: FoundImages, entry: str, starts: Sequence[Path]) -> Ite
             yield from (i.path for i in found.images if i.path.startswith(f"{place.as_posix()}/"))
             return
         if place.is_file():
-            lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines()]
+            lines = [line.strip() for line in read_text(place).splitlines()]
             roots = (place.parent, *starts)
             named = {Path(os.path.abspath(root / line)).as_posix() for line in lines if line for root in roots}  # noqa: PTH100
             yield from (i.path for i in found.images if i.path in named)
@@ -218,9 +228,9 @@ def _read(
 ) -> list[tuple[float, float, float, float, int, int]]:
     rows: dict[tuple[float, float, float, float, int, int], None] = {}
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        read.wrong.append(f"{path}: cannot be read ({error})")
+        lines = read_text(path).splitlines()
+    except SourceError as error:
+        read.wrong.append(str(error))
         return []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -271,8 +281,8 @@ def yaml_files(folder: Path) -> Iterator[Path]:
     """Yield the YAML files of a folder that name classes as YOLO does: with names, and train, val or path."""
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, yaml.YAMLError):
+            content = yaml.load(guess_text(path.read_bytes()), Loader=yaml.BaseLoader)
+        except (OSError, yaml.YAMLError):
             continue
         if isinstance(content, dict) and "names" in content and {"train", "val", "path", "nc"} & content.keys():
             yield path

@@ -16,6 +16,7 @@ from typing import Any
 from precompute.errors import SourceError, first_few
 from precompute.sources.tables.parquet import open_parquet
 from precompute.text import format_count
+from precompute.text_files import check_encoding, decode_text
 
 __all__ = ["TABLES", "Table", "is_table", "read_table"]
 
@@ -76,25 +77,10 @@ def read_table(path: Path) -> Table:
     if suffix == ".parquet":
         columns, read = open_parquet(path, content)
         return Table(path=path, columns=columns, typed=True, read=read, where=lambda i: f"row {i}")
-    encoding = _encoding(path, content)
+    encoding = check_encoding(content, path)
     if suffix in (".jsonl", ".ndjson"):
-        return _open_json_lines(path, content.decode(encoding))
+        return _open_json_lines(path, decode_text(content, path))
     return _open_csv(path, content, encoding, "\t" if suffix == ".tsv" else None)
-
-
-def _encoding(path: Path, content: bytes) -> str:
-    """Return the encoding of a text: UTF-8, or what its first bytes say."""
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise SourceError(
-            f"{path}: line {line}: byte 0x{content[error.start]:02x} is no UTF-8: the table was saved in another "
-            "encoding, such as that of Windows. Save it as UTF-8 (in a spreadsheet, 'CSV UTF-8'; or "
-            f"`iconv -f WINDOWS-1252 -t UTF-8 {path.name}`)."
-        ) from error
-    return encoding
 
 
 # CSV.
