@@ -393,7 +393,7 @@ COCO_MISTAKES = [
     ("annotations.0.category_id", 4, r"of unknown categories \(1\):\n  .*annotation 1: category_id 4"),
     ("annotations.0.bbox", [1, 2, 3], r"without a box of four numbers \(1\):\n  .*annotation 1: bbox \[1, 2, 3\]"),
     ("categories.0.name", "bar", "Categories of one name under several ids:\n  bar"),
-    ("categories.0.name", "", "a category without name or id"),
+    ("categories.0.name", "", "a category without an id, or a name that is a text"),
     ("images", {}, "expected a COCO file with a list of objects under 'images'"),
 ]
 
