@@ -15,6 +15,7 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SourceError, UsageError
 from precompute.options import BuildOptions
+from precompute.sources.checks import class_order
 from precompute.sources.find import find
 from precompute.text_files import decode_text
 
@@ -142,6 +143,58 @@ def test_any_bytes_are_text_or_refused(content: bytes) -> None:
         assert "x.txt: line " in str(error)
     else:
         assert text.encode("utf-8") in content or content.startswith((b"\xff\xfe", b"\xfe\xff"))
+
+
+# The order of classes
+
+
+def folders(folder: Path) -> Path:
+    draw(folder, *(f"{name}/{name}.png" for name in NAMES))
+    return folder
+
+
+def objects(folder: Path) -> Path:
+    draw(folder, "images/a.png")
+    for i, name in enumerate(NAMES):
+        mask = np.zeros((20, 20), np.uint8)
+        mask[i, 3:9] = 255
+        save(folder / f"masks/a/{name}/0.png", mask)
+    return folder
+
+
+def annotated(folder: Path) -> Path:
+    draw(folder, "JPEGImages/a.png")
+    (folder / "Annotations").mkdir()
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    inside = "".join(f"<object><name>{name}</name>{box}</object>" for name in NAMES)
+    (folder / "Annotations/a.xml").write_text(f"<annotation>{inside}</annotation>")
+    return folder
+
+
+def listed(folder: Path) -> Path:
+    draw(folder, *(f"{name}.png" for name in NAMES))
+    (folder / "t.csv").write_text("image,label\n" + "".join(f"{name}.png,{name}\n" for name in NAMES))
+    return folder / "t.csv"
+
+
+NAMES = ["0", "1", "2", "3", "10", "11"]
+
+
+@pytest.mark.parametrize("lay_out", [folders, objects, annotated, listed])
+def test_numbers_as_names_have_one_order_in_all_layouts(lay_out: Callable[[Path], Path], tmp_path: Path) -> None:
+    assert find(lay_out(tmp_path / "in"), BuildOptions()).class_names == NAMES
+
+
+@given(strategies.lists(strategies.integers(-999, 999), unique=True, min_size=1))
+def test_any_whole_numbers_are_ordered_as_numbers(numbers: list[int]) -> None:
+    assert class_order(map(str, numbers)) == [str(number) for number in sorted(numbers)]
+    assert class_order([*map(str, numbers), "x"]) == sorted([*map(str, numbers), "x"])
+
+
+def test_a_note_says_that_numbers_are_not_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    given_options = options(validation_split=0.0, quiet=False, dry_run=True)
+    precompute.build(folders(tmp_path / "in"), tmp_path / "out", **given_options)
+    assert "note: Classes are numbers: their indices follow the numbers, not the text" in capfd.readouterr().err
 
 
 # Names that YAML, CSV or JSON would make into something else

@@ -11,10 +11,12 @@ from precompute.plan.generation import GenerationPlan
 from precompute.plan.make import TAKES_FROM
 from precompute.record.pipelines.pipeline import Prepared
 from precompute.run.folder import Known
+from precompute.sources.checks import class_order
+from precompute.sources.instance_column import BACKGROUND
 from precompute.sources.source import Sources
 from precompute.targets.keypoints import AUTO, skeleton_settings, worded_pairs
 
-__all__ = ["keep_pairs", "notes_on_pipelines", "stored_pipelines"]
+__all__ = ["keep_class_order", "keep_pairs", "notes_on_pipelines", "stored_pipelines"]
 
 
 def stored_pipelines(plan: GenerationPlan) -> Mapping[str, Any]:
@@ -72,3 +74,37 @@ def keep_pairs(known: Sequence[Known], options: BuildOptions, sources: Sources) 
         f"would also have {', '.join(pair for pair in now if pair not in was)}."
     )
     return replace(sources, skeleton=before), [note]
+
+
+def keep_class_order(known: Sequence[Known], options: BuildOptions, sources: Sources) -> tuple[Sources, list[str]]:
+    """Return sources whose classes have the order that their dataset was made with, and a note.
+
+    Names that are whole numbers were once sorted as text, in folders and some other layouts.
+
+    Args:
+        known: Generations on disk.
+        options: Of the build.
+        sources: With the order of today.
+    """
+    names = sources.class_names
+    first = names[:1] if names[:1] == [BACKGROUND] else []  # of merged masks
+    numbers = names[len(first) :]
+    as_text = [*first, *sorted(numbers)]
+    if options.class_names is not None or names == as_text or numbers != class_order(numbers):
+        return sources, []
+    if not known:
+        return sources, [
+            f"Classes are numbers: their indices follow the numbers, not the text ({_shown(names)}); another order: "
+            "--class-names."
+        ]
+    if known[-1].plan.settings["dataset"].get("class_names") != as_text:
+        return sources, []
+    note = (
+        f"Classes keep the order of text in which this dataset was built, {_shown(as_text)}; a new one would follow "
+        "the numbers."
+    )
+    return sources.with_class_order(as_text), [note]
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")

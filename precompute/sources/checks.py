@@ -10,7 +10,9 @@ from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
 
-__all__ = ["check_class_names", "check_keys", "key_problem"]
+__all__ = ["check_class_names", "check_keys", "class_order", "key_problem"]
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 MAX_KEY_BYTES = 1_024
 
@@ -93,3 +95,14 @@ def check_class_names(
     if twice:
         raise UsageError(f"{where}: each name once, but these appear again:\n{first_few(twice)}")
     return [str(name) for name in names]
+
+
+def class_order(names: Iterable[str]) -> list[str]:
+    """Return the names of classes in the order that their indices have where nobody gives another.
+
+    Names that are all whole numbers are sorted as numbers (2 before 10), others as text.
+    """
+    names = list(names)
+    if all(map(_WHOLE_NUMBER.fullmatch, names)):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)

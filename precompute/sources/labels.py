@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.sources.checks import class_order
 
 __all__ = ["Classes", "LabelSets", "has_several", "make_classes", "make_label_sets", "read_label"]
 
@@ -106,7 +107,7 @@ def make_classes(labels: Sequence[str | int], keys: Sequence[str], class_names: 
 
 def _from_names(labels: list[str], keys: Sequence[str], class_names: list[str] | None) -> Classes:
     present = set(labels)
-    names = sorted(present) if class_names is None else class_names
+    names = class_order(present) if class_names is None else class_names
     index = {name: i for i, name in enumerate(names)}
     unknown = [f"{label!r} of {key!r}" for label, key in zip(labels, keys, strict=True) if label not in index]
     if unknown:

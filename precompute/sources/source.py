@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress, repeat
 from pathlib import Path
 from typing import Any
@@ -182,6 +182,20 @@ class Sources:
             strangers=self.strangers,
             notes=self.notes,
             skeleton=self.skeleton,
+        )
+
+    def with_class_order(self, names: list[str]) -> Sources:
+        """Return the sources with the same names of classes in another order, and labels that mean what they did."""
+        index_of = {name: i for i, name in enumerate(names)}
+        moved = [index_of[name] for name in self.class_names]
+        return replace(
+            self,
+            class_names=names,
+            labels=None if self.labels is None else [moved[label] for label in self.labels],
+            label_sets=None
+            if self.label_sets is None
+            else [tuple(sorted(moved[label] for label in labels)) for labels in self.label_sets],
+            boxes=None if self.boxes is None else self.boxes.relabelled(moved),
         )
 
     def of_split(self, split: str) -> Iterator[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,6 +172,11 @@ class BoxColumn:
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names) and _same_points(
             self.points, other.points
         )
+
+    def relabelled(self, new: Sequence[int]) -> Self:
+        """Return the boxes with another class index for each that they have."""
+        labels = np.asarray(new, np.int32)[self.labels] if len(self.labels) else self.labels
+        return replace(self, labels=labels)
 
     @property
     def kind(self) -> str:

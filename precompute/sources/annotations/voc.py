@@ -30,7 +30,7 @@ from precompute.sources.annotations.images import (
     without_role,
 )
 from precompute.sources.box_checks import check_boxes, upright_size
-from precompute.sources.checks import check_class_names
+from precompute.sources.checks import check_class_names, class_order
 from precompute.sources.folders.splits import split_of
 from precompute.sources.source import Sources
 from precompute.targets.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
@@ -245,7 +245,7 @@ def _names(
 ) -> list[str]:
     present = {row[4] for annotation in read for row in annotation.rows}
     if given is None:
-        return sorted(present)
+        return class_order(present)
     unknown = [
         f"{row[4]!r} in {image.key}"
         for image, annotation in zip(chosen, read, strict=True)

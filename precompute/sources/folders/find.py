@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.sources.checks import check_class_names, check_keys
+from precompute.sources.checks import check_class_names, check_keys, class_order
 from precompute.sources.folders.classes import check_class_folders, class_notes
 from precompute.sources.folders.found_files import FoundFile, FoundFiles, relative, shown
 from precompute.sources.folders.layout import LAYOUTS, Layout, Naming, Part, find_layout
@@ -146,7 +146,7 @@ def _class_sources(found: _Found) -> Sources:
     files = _class_files(found)
     _check_classes(found, files)
     sizes = Counter(files.labels())
-    labels = sorted(sizes)
+    labels = class_order(sizes)
     check_class_folders(found.top, labels, found.names, lambda: zip(files.labels(), files.plain(), strict=True))
     names = found.names or labels
     index = {name: i for i, name in enumerate(names)}

@@ -26,7 +26,7 @@ from precompute.sources.annotations.images import (
     raise_problems,
 )
 from precompute.sources.annotations.images import without_role as path_without
-from precompute.sources.checks import check_class_names
+from precompute.sources.checks import check_class_names, class_order
 from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Folder, walk
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.source import Sources
@@ -210,7 +210,7 @@ class _Finder:
     def _names(self) -> list[str]:
         given = check_class_names(self._options.class_names)
         found = {mask.class_name for masks in self._masks.values() for mask in masks}
-        folders = sorted(name for name in found if name is not None)
+        folders = class_order(name for name in found if name is not None)
         if folders and None in found:
             bare = [mask.path for masks in self._masks.values() for mask in masks if mask.class_name is None]
             raise SourceError(
