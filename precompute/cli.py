@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,10 +26,10 @@ from precompute.commands import (
     run_regenerate,
     run_verify,
 )
-from precompute.errors import PrecomputeError, UsageError
-from precompute.interruption import EXIT_CODE, ends_soon
+from precompute.errors import UsageError
 from precompute.options import BuildOptions
-from precompute.parser import CommandParser, read_more
+from precompute.parser import CommandParser
+from precompute.program import run_program
 
 __all__ = ["main", "make_parser"]
 
@@ -42,22 +41,10 @@ INTERRUPTED = "interrupted: what is finished is kept; run the same command again
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    parsed = make_parser().parse_args(arguments)
-    try:
-        with ends_soon(INTERRUPTED):
-            parsed.run(parsed)
-    except PrecomputeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if isinstance(error, UsageError):
-            print(read_more(parsed.command), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(INTERRUPTED, file=sys.stderr)
-        return EXIT_CODE
-    return 0
+    return run_program(make_parser, arguments)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the parser of all commands."""
     parser = CommandParser(
         prog="precompute",
@@ -207,7 +194,7 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
 
 def _command(commands: Commands, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, epilog=EXIT_CODES)
-    parser.set_defaults(run=run, command=parser.prog)
+    parser.set_defaults(run_command=run, command=parser.prog, interrupted=INTERRUPTED)
     return parser
 
 

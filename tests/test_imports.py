@@ -195,6 +195,10 @@ ALLOWED = {
     "text": "",
     "reasons": "errors",
     "interruption": "",
+    # How programs read their arguments, print and end.
+    "terminal": "",
+    "parser": "errors",
+    "program": "errors interruption parser terminal",
     # Files of object stores, beside those of local disks.
     "storage": "errors",
     "dataset": "errors storage targets",
@@ -210,7 +214,7 @@ ALLOWED = {
     "reading": "dataset errors record storage",
     "remake": "color_modes dataset errors plan record storage targets",
     "run": "dataset errors interruption option_values options plan reading reasons record remake sources "
-    "storage targets text tfds",
+    "storage targets terminal text tfds",
     # Other images made like those of a dataset.
     "preparing": "dataset errors plan record remake sources storage",
     # Looking.
@@ -219,13 +223,12 @@ ALLOWED = {
     "look": "dataset errors options plan reading reasons record run sources storage targets text",
     "exporting": "color_modes dataset errors reading record run storage text",
     "commands": "dataset errors exporting look options run sources storage text verification",
-    "parser": "errors",
-    "cli": "commands errors interruption options parser",
-    "__main__": "cli",
+    "cli": "commands errors options parser program",
+    "__main__": "cli interruption",
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "dataset errors parser plan precompute preparing reasons storage text_files",
+    "train": "dataset errors interruption parser plan precompute preparing program reasons storage text_files",
 }
 
 # One owner, or as few as can be, of what is slow to import.

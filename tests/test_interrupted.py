@@ -78,13 +78,14 @@ STUBBORN = """
 import sys, time
 import precompute.interruption
 precompute.interruption.PATIENCE_S = 0.5
-with precompute.interruption.ends_soon("interrupted"):
+def command():
     while True:
         try:
             print("waiting", flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             pass
+precompute.interruption.run_until_signal(command, "interrupted")
 """
 
 

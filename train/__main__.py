@@ -1,10 +1,21 @@
-"""`python -m train`."""
+"""The program `train`, also as `python -m train`."""
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
-from train.cli import main
+__all__ = ["run"]
+
+
+def run() -> NoReturn:
+    """Run the command of the process's command line, and end the process."""
+    from precompute.interruption import begin_program, leave_program
+
+    begin_program("interrupted: nothing was begun.")
+    from train.cli import main  # here, for it takes a while to load
+
+    leave_program(main())
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

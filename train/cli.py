@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from precompute.errors import BadSourcesError, PrecomputeError, SettingsError, UsageError
-from precompute.parser import CommandParser, read_more
+from precompute.errors import BadSourcesError, SettingsError, UsageError
+from precompute.interruption import ends_at_once
+from precompute.parser import CommandParser
+from precompute.program import run_program
 from precompute.reasons import describe_reasons
 from train.bench_options import BenchOptions
 from train.option_groups import FIT_GROUPS
@@ -19,7 +21,6 @@ from train.use_options import ExportOptions, PredictOptions
 
 __all__ = ["main", "make_parser"]
 
-INTERRUPTED = 130
 EXIT_CODES = "exit codes: 0 done, 1 user error, 2 usage, 3 image files that cannot be used, 130 interrupted"
 
 
@@ -33,27 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 an error that the user can mend, 2 a bad option, 3 image files that
         cannot be used, 130 interrupted.
     """
-    parsed = make_parser().parse_args(arguments)
-    try:
-        code: int = parsed.run_command(parsed)
-        return code
-    except PrecomputeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if isinstance(error, UsageError):
-            print(read_more(parsed.command), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        after = "goes on from the last checkpoint" if parsed.run_command is _fit else "begins again"
-        print(f"interrupted; the same command {after}", file=sys.stderr)
-        return INTERRUPTED
+    return run_program(make_parser, arguments)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the parser of all commands, made from the options."""
     parser = CommandParser(
         prog="train", description="Train Keras models from datasets made by precompute.", epilog=EXIT_CODES
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.set_defaults(interrupted="interrupted; the same command begins again")
 
     text = "train a model, or go on with a run that was stopped"
     usage = "train fit DATASET --run RUN [OPTIONS]"  # some thirty options are listed below it, with their groups
@@ -71,7 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
     FitOptions.add_arguments(command, FIT_GROUPS)
     command.add_argument("--restart", action="store_true", help="throw away the run that the folder holds")
     command.add_argument("--quiet", action="store_true", help="say only what went wrong")
-    command.set_defaults(run_command=_fit, command=command.prog)
+    again = "interrupted; the same command goes on from the last checkpoint"
+    command.set_defaults(run_command=_fit, command=command.prog, interrupted=again)
 
     text = "time loader and step on this machine, and say which of them a training waits for"
     command = commands.add_parser("bench", help=text, description=text.capitalize() + ". Nothing is written.")
@@ -227,9 +218,10 @@ def _export(parsed: argparse.Namespace) -> int:
 def _load_tensorflow() -> None:
     """Load TensorFlow, before anything that imports Keras, without the dozen lines that it says about itself."""
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":  # set by somebody who wants to see them
-        require_tensorflow()
+        with ends_at_once():
+            require_tensorflow()
         return
-    with quiet_stderr():
+    with ends_at_once(), quiet_stderr():
         require_tensorflow()
 
 

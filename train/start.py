@@ -28,7 +28,8 @@ OTHER_BACKENDS = ("jax", "torch", "openvino")
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Hold back what is written to the process's stderr meanwhile, then pass on what is not known to be noise."""
-    sys.stderr.flush()
+    if sys.stderr is not None:  # as in programs without a console
+        sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
+from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from joblib.parallel import get_active_backend
 
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
+from precompute.interruption import starting_children
 from precompute.run.receipts import Bad
 from precompute.run.task import Job, Task, TaskDone, run_task
 from precompute.run.whereabouts import KILLS, TimeKeeper, left_behind
@@ -101,12 +103,21 @@ def workers_starting(workers: Workers) -> Iterator[None]:
     parallel = joblib.Parallel(
         n_jobs=workers.jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
     )
-    arriving = parallel(joblib.delayed(_arrive)() for _ in range(workers.jobs))
+    arriving = _start(workers, parallel, (joblib.delayed(_arrive)() for _ in range(workers.jobs)))
     try:
         yield
     finally:
         with suppress(TerminatedWorkerError):  # those who run the tasks will hear of it
             deque(arriving, maxlen=0)
+
+
+def _start(workers: Workers, parallel: joblib.Parallel, calls: Iterable[Any]) -> Iterator[Any]:
+    """Return the results of calls as they come; worker processes are started here, and leave Ctrl-C to this one."""
+    if workers.backend != "loky":
+        return iter(parallel(calls))
+    resource_tracker.ensure_running()  # first, since it lets signals through again
+    with starting_children():
+        return iter(parallel(calls))
 
 
 def _arrive() -> None:
@@ -150,7 +161,7 @@ def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callab
     with warnings.catch_warnings(), TimeKeeper(notes, workers.task_timeout) as keeper:
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
         try:
-            for done in parallel(_calls(job, tasks, workers)):
+            for done in _start(workers, parallel, _calls(job, tasks, workers)):
                 if done is not None:
                     on_done(done)
         except TerminatedWorkerError as error:

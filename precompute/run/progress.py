@@ -9,6 +9,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from precompute.run.task import TaskDone
+from precompute.terminal import lasting
 from precompute.text import format_bytes
 
 __all__ = ["Progress"]
@@ -26,20 +27,21 @@ class Progress:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._bar: tqdm[None] | None = None
-        self._terminal = sys.stderr.isatty()
+        self._stream = lasting(sys.stderr)
+        self._terminal = self._stream.isatty()
         self._done = self._total = self._bytes = 0
         self._start = self._last = time.monotonic()
 
     def say(self, text: str) -> None:
         """Say one line."""
         if not self._quiet:
-            tqdm.write(text, file=sys.stderr)
+            tqdm.write(text, file=self._stream)
 
     def start(self, num_records: int) -> None:
         """Begin to count records."""
         self._total, self._start, self._last = num_records, time.monotonic(), time.monotonic()
         if not self._quiet and self._terminal:
-            self._bar = tqdm(total=num_records, unit=" records", unit_scale=True, smoothing=0.1, file=sys.stderr)
+            self._bar = tqdm(total=num_records, unit=" records", unit_scale=True, smoothing=0.1, file=self._stream)
 
     def task_done(self, done: TaskDone) -> None:
         """Count what a task wrote."""
