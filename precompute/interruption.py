@@ -12,12 +12,23 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-__all__ = ["begin_program", "ends_at_once", "leave_program", "leave_to_parent", "run_until_signal", "starting_children"]
+__all__ = [
+    "KILL",
+    "begin_program",
+    "ends_at_once",
+    "leave_program",
+    "leave_to_parent",
+    "run_until_signal",
+    "starting_children",
+]
 
 PATIENCE_S = 15.0
+TIDYING_S = 3.0
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the latter alone, and it is as strong
 LOOK_AGAIN_S = 0.05
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -102,6 +113,7 @@ class Ending:
         """Say so, and end the process where it stands."""
         with contextlib.suppress(OSError):  # nobody reads
             os.write(self._stderr, f"{self.message}\n".encode("ascii", "replace"))
+        _end_children()
         os._exit(self.exit_code)
 
 
@@ -126,10 +138,24 @@ def leave_program(code: int) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     if _program is None or _program.number is None:
         sys.exit(code)
-    # What is left are threads that the interruption has caught anywhere: Python may crash when it waits for them.
-    sys.stderr = None  # and what they have to say is no news
+    # What is left are threads that the interruption has caught anywhere: they may hang, and Python may crash then.
+    sys.stderr = None  # what they have to say is no news
+    threading.Thread(target=_exit_after, args=(TIDYING_S, code), daemon=True).start()
     with contextlib.suppress(BaseException):
+        _end_children()
         atexit._run_exitfuncs()
+    os._exit(code)
+
+
+def _end_children() -> None:
+    """End the worker processes: without their parent they would wait for work for minutes."""
+    for process_id in filter(None, (child.pid for child in multiprocessing.active_children())):
+        with contextlib.suppress(OSError):  # it has ended
+            os.kill(process_id, KILL)
+
+
+def _exit_after(seconds: float, code: int) -> None:
+    time.sleep(seconds)
     os._exit(code)
 
 

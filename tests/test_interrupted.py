@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -99,6 +100,47 @@ def test_what_does_not_end_by_itself_is_ended() -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[1] == "interrupted\n"
     assert process.returncode == 130
+
+
+def signal_in_bursts(folder: Path, moments: list[float], number: int, *, group: bool) -> None:
+    """Start a build for each moment; from then on signals come within 50 ms: the build says one line, and ends.
+
+    Args:
+        folder: Of the sources and the file of pipelines.
+        moments: Seconds from the start of a build to its first signal.
+        number: The signal.
+        group: The whole group of processes gets it, as from a terminal.
+    """
+    for i, moment in enumerate(moments):
+        out = folder / f"out{i}"
+        process = start(folder, *build_of(folder, out, 2))  # waits for the file `go`, which never comes
+        time.sleep(moment)
+        for _ in range(1 + i % 4):
+            with contextlib.suppress(ProcessLookupError):
+                (os.killpg if group else os.kill)(process.pid, number)
+            time.sleep(0.05 * random.random())
+        try:
+            said = process.communicate(timeout=60)[1]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        lines = [line for line in said.splitlines() if not line.startswith(("note: ", "warning: "))]
+        assert process.returncode == 128 + number, (moment, said)
+        assert len(lines) == 1 and lines[0].startswith("interrupted: "), (moment, said)
+
+
+def test_two_signals_are_one_line(folder: Path) -> None:
+    signal_in_bursts(folder, [0.3, 0.9], signal.SIGINT, group=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "group"), [(signal.SIGINT, True), (signal.SIGTERM, False)], ids=["ctrl-c", "scheduler"]
+)
+def test_any_number_of_signals_at_any_moment_is_one_line(folder: Path, number: int, group: bool) -> None:
+    draws = random.Random(f"{number} {group}")
+    moments = [draws.uniform(0.2, 4) for _ in range(4)]
+    signal_in_bursts(folder, moments, number, group=group)
 
 
 def interrupt(process: subprocess.Popen[str], out: Path, *, group: bool) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from typing import Any
 
 import joblib
-from joblib.externals.loky.backend import resource_tracker
+from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from joblib.parallel import get_active_backend
 
@@ -115,7 +117,9 @@ def _start(workers: Workers, parallel: joblib.Parallel, calls: Iterable[Any]) ->
     """Return the results of calls as they come; worker processes are started here, and leave Ctrl-C to this one."""
     if workers.backend != "loky":
         return iter(parallel(calls))
-    resource_tracker.ensure_running()  # first, since it lets signals through again
+    if os.name != "nt":
+        for tracker in (resource_tracker, loky_resource_tracker):  # first: they let signals through again
+            tracker.ensure_running()
     with starting_children():
         return iter(parallel(calls))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ __all__ = ["KILLS", "Abandoned", "TimeKeeper", "Whereabouts", "died_at", "left_b
 
 LOOK_EVERY_S = 0.5
 KILLS = "the worker process that tried it died, twice: out of memory, or a crash in a library"
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the latter alone, and it is as strong
 
 
 class Abandoned(Exception):  # noqa: N818 (an event, not an error)
