@@ -14,6 +14,8 @@ from time import monotonic
 from types import TracebackType
 from uuid import uuid4
 
+from precompute.interruption import KILL
+
 __all__ = ["KILLS", "Abandoned", "TimeKeeper", "Whereabouts", "died_at", "left_behind"]
 
 LOOK_EVERY_S = 0.5
