@@ -79,9 +79,9 @@ def test_regenerate_finds_moved_sources(out: Path, tmp_path: Path) -> None:
 
 
 def test_other_versions_are_refused_with_both_shown(out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from precompute.plan import settings
+    from precompute.plan import versions
 
-    monkeypatch.setattr(settings, "_version", lambda package: "99.9")
+    monkeypatch.setattr(versions, "_version", lambda package: "99.9")
     with pytest.raises(SettingsError, match=r"version of albumentations: '[\d.]+' in the dataset, '99\.9' now"):
         again(out, seed=1)
     with pytest.raises(SettingsError, match=r"version of numpy: '[\d.]+' in the dataset, '99\.9' now"):

@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL
 import pytest
 from dask_cluster import A_WORKER, PATIENCE_S, ROOT, DaskCluster, dask_cluster, wait_until
 from drawn import draw_pairs, options, pipeline, save, shard_hashes
@@ -324,10 +325,12 @@ def test_a_worker_without_this_package(own: DaskCluster, tmp_path: Path) -> None
 
 
 def other_pillow(folder: Path) -> str:
-    """Return import paths on which Pillow says that it has another version."""
+    """Return import paths on which Pillow is found with another version."""
     said = folder / "old" / "pillow-9.9.9.dist-info"
     said.mkdir(parents=True)
     (said / "METADATA").write_text("Metadata-Version: 2.1\nName: pillow\nVersion: 9.9.9\n")
+    (said / "top_level.txt").write_text("PIL\n")
+    (said.parent / "PIL").symlink_to(Path(PIL.__file__).parent)
     return f"{said.parent}{os.pathsep}{ROOT}"
 
 

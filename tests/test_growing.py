@@ -16,15 +16,15 @@ from growing_data import GROWING, KINDS, NOT_PINNED, STEPS, lay_out, num_rows, p
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import SettingsError
-from precompute.plan import settings
+from precompute.plan import settings, versions
 
 CODED = ("numbers", "class")  # PNG and JPEG: another version of what encodes them may give other bytes
 
 
 def _stored_versions(kind: str) -> dict[str, str]:
     manifest = json.loads((GROWING / kind / "golden" / "manifest.json").read_text(encoding="utf-8"))
-    versions: dict[str, str] = manifest["settings"]["pixels"]["versions"]
-    return versions
+    stored: dict[str, str] = manifest["settings"]["pixels"]["versions"]
+    return stored
 
 
 def _steps(kind: str, installed: dict[str, str]) -> tuple[str, ...]:
@@ -48,8 +48,8 @@ def test_fingerprint_of_an_earlier_dataset_stays(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_earlier_dataset_grows(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = _steps(kind, settings.pixel_versions())
-    monkeypatch.setattr(settings, "_version", _stored_versions(kind).get)
+    steps = _steps(kind, versions.pixel_versions())
+    monkeypatch.setattr(versions, "_version", _stored_versions(kind).get)
     given, out = lay_out(kind, tmp_path), restore(kind, tmp_path)
     before = Manifest.load(out)
     for step in steps:
@@ -62,8 +62,8 @@ def test_earlier_dataset_grows(kind: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_earlier_dataset_of_other_versions_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    versions = {**_stored_versions("splits"), "albumentations": "2.0.7"}
-    monkeypatch.setattr(settings, "_version", versions.get)
+    others = {**_stored_versions("splits"), "albumentations": "2.0.7"}
+    monkeypatch.setattr(versions, "_version", others.get)
     given, _ = lay_out("splits", tmp_path), restore("splits", tmp_path)
     with pytest.raises(SettingsError, match="version of albumentations"):
         run_step("grown", tmp_path, given)

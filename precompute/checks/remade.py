@@ -17,7 +17,7 @@ from precompute.checks.problem import Problem
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
-from precompute.plan.settings import pixel_versions
+from precompute.plan.versions import other_versions
 from precompute.record.stored import decode_record
 from precompute.record.tfrecord import read_records
 from precompute.remake import Remaker
@@ -159,7 +159,5 @@ def _same(name: str, stored: Any, made: Any, *, exact: bool) -> bool:
 
 
 def _version_notes(manifest: Manifest) -> Iterator[str]:
-    installed = pixel_versions()
-    for package, version in manifest.settings["pixels"]["versions"].items():
-        if installed.get(package) != version:
-            yield f"written with {package} {version}, installed is {installed.get(package)}: pixels may differ."
+    for package, (written, installed) in other_versions(manifest.settings["pixels"]["versions"]).items():
+        yield f"written with {package} {written}, installed is {installed}: pixels may differ."

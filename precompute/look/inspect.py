@@ -14,7 +14,7 @@ from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.plan.listing import Listing
 from precompute.plan.listing_file import read_listing
-from precompute.plan.settings import pixel_versions
+from precompute.plan.versions import other_versions
 from precompute.storage.paths import as_path
 
 __all__ = ["Inspection", "RowGroup", "SplitInspection", "inspect"]
@@ -127,7 +127,7 @@ def inspect(out: str | Path) -> Inspection:
             name: _inspect_split(folder, manifest, name, sorted(row for _, s, row in held & listed if s == name))
             for name in manifest.splits
         },
-        other_versions=_other_versions(manifest),
+        other_versions=other_versions(manifest.settings["pixels"]["versions"]),
         held_elsewhere=len(held - listed),
     )
 
@@ -187,13 +187,3 @@ def _count_classes(manifest: Manifest, listing: Listing, used: list[int]) -> lis
     labels = [listing.labels[i] for i in used]
     counts = Counter(index for label in labels for index in (label if isinstance(label, tuple) else (label,)))
     return [counts[label] for label in range(manifest.target.num_classes)]
-
-
-def _other_versions(manifest: Manifest) -> dict[str, tuple[str, str]]:
-    installed = pixel_versions()
-    written: dict[str, str] = manifest.settings["pixels"]["versions"]
-    return {
-        package: (version, installed.get(package, "not installed"))
-        for package, version in written.items()
-        if installed.get(package) != version
-    }

@@ -22,8 +22,8 @@ from precompute.look.stopwatch import Calls, Stopwatch
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
 from precompute.plan.measure import cpu_clock
-from precompute.plan.settings import pixel_versions
 from precompute.plan.survey import decode_one, sample_of
+from precompute.plan.versions import pixel_versions
 from precompute.reasons import describe_reasons
 from precompute.record import decode as decoding
 from precompute.record import render as rendering

@@ -18,8 +18,9 @@ from precompute.options import BuildOptions
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.hashes import hash_all
-from precompute.plan.settings import fingerprint, pixel_versions
+from precompute.plan.settings import fingerprint
 from precompute.plan.survey import Sample, Survey, check_colors, check_mask_ids, decode_sample, survey
+from precompute.plan.versions import check_distributions, pixel_versions
 from precompute.record.images.mask_files import packed_colors
 from precompute.record.images.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipelines.box_rules import BoxRules
@@ -51,7 +52,9 @@ def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
 
     Raises:
         PipelineError: There is none, or one cannot be used offline.
+        BuildError: It cannot be told which package would make the pixels.
     """
+    check_distributions()
     if options.pipeline is None:
         raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
     fill = options.default_mask_fill if kind == "mask" else None

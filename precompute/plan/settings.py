@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from importlib import metadata
 from typing import Any
 
 from precompute.dataset.json_files import canonical_json
+from precompute.plan.versions import NOT_INSTALLED
 
-__all__ = ["differences", "fingerprint", "pixel_versions"]
+__all__ = ["differences", "fingerprint"]
 
-# Packages that decide pixels, or the bytes that they are stored in: another version may change them.
-PIXEL_PACKAGES = ("albumentations", "albucore", "opencv-python-headless", "numpy", "scipy", "pillow", "isal")
-# One module comes in several distributions; which one ran is told by its version.
-DISTRIBUTIONS = {
-    "albumentations": ("albumentations", "albumentationsx"),
-    "opencv-python-headless": (
-        "opencv-python-headless",
-        "opencv-python",
-        "opencv-contrib-python-headless",
-        "opencv-contrib-python",
-    ),
-}
+VERSION = "version of "
 NOT_COMPARED = ("dataset.root", "dataset.class_names")  # a moved folder is the same data; classes are in the listing
-
-
-def pixel_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide pixels."""
-    return {package: _version(package) for package in PIXEL_PACKAGES}
 
 
 def fingerprint(settings: dict[str, Any]) -> str:
@@ -47,7 +31,8 @@ def differences(stored: dict[str, Any], wanted: dict[str, Any], *, where: str = 
     old, new = dict(_flat(stored)), dict(_flat(wanted))
     lines: list[str] = []
     for name in [*old, *(name for name in new if name not in old)]:
-        if name not in NOT_COMPARED and old.get(name) != new.get(name):
+        unknown = name.startswith(VERSION) and old.get(name, NOT_INSTALLED) == NOT_INSTALLED
+        if name not in NOT_COMPARED and not unknown and old.get(name) != new.get(name):
             lines += _difference(name, old.get(name), new.get(name), where)
     return lines
 
@@ -84,7 +69,7 @@ def _flat(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             if name == "pipelines":
                 yield from ((f"pipeline of {split}", description) for split, description in value.items())
             elif name == "versions":
-                yield from ((f"version of {package}", version) for package, version in value.items())
+                yield from ((f"{VERSION}{package}", version) for package, version in value.items())
             else:
                 yield f"{part}.{name}", value
 
@@ -98,12 +83,3 @@ def _shown(value: Any) -> str:
 def _pipeline_shown(node: dict[str, Any]) -> str:
     inner = [_pipeline_shown(transform) for transform in node.get("transforms", ())]
     return f"{_class_of(node)}[{', '.join(inner)}]" if "transforms" in node else _class_of(node)
-
-
-def _version(package: str) -> str:
-    for distribution in DISTRIBUTIONS.get(package, (package,)):
-        try:
-            return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-    return "not installed"

@@ -12,7 +12,8 @@ from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import DatasetError, PipelineError, RejectedSource, SettingsError, UsageError, first_few
 from precompute.options import BuildOptions
 from precompute.plan.listed_sources import sources_of_listing
-from precompute.plan.settings import differences, pixel_versions
+from precompute.plan.settings import differences
+from precompute.plan.versions import check_distributions, pixel_versions
 from precompute.record.example import decode_example
 from precompute.record.tfrecord import read_records
 from precompute.remake import Remaker
@@ -131,6 +132,7 @@ def work_of_manifest(known: Known, out: Path, split: str, making: Making) -> Wor
 
 
 def _check_versions(settings: Mapping[str, Any], out: Path) -> None:
+    check_distributions()
     now = {"pixels": {**settings["pixels"], "versions": pixel_versions()}, "dataset": settings["dataset"]}
     changed = differences(dict(settings), now)
     if changed:

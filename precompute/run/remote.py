@@ -62,7 +62,7 @@ class Found(TypedDict):
 
 def deciding_versions() -> dict[str, str]:
     """Return the versions of this package and of those that decide pixels."""
-    from precompute.plan.settings import pixel_versions
+    from precompute.plan.versions import pixel_versions
 
     try:
         own = metadata.version(PACKAGE)
