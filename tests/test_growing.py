@@ -72,7 +72,7 @@ def test_earlier_dataset_of_other_versions_does_not_grow(tmp_path: Path, monkeyp
 def test_earlier_dataset_says_that_its_classes_keep_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(settings, "_version", _stored_versions("numbers").get)
+    monkeypatch.setattr(versions, "_version", _stored_versions("numbers").get)
     given, out = {**lay_out("numbers", tmp_path), "quiet": False}, restore("numbers", tmp_path)
     run_step("grown", tmp_path, given)
     assert "note: Classes keep the order of text in which this dataset was built, 0, 10, 2" in capfd.readouterr().err
