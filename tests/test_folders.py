@@ -410,8 +410,8 @@ def test_links_that_lead_nowhere_or_in_circles(tmp_path: Path) -> None:
     (tmp_path / "cat/3.png").symlink_to(tmp_path / "gone.png")
     (tmp_path / "dog/again").symlink_to(tmp_path)
     message = refused(tmp_path)
-    assert f"links to images that lead nowhere (1):\n  {tmp_path}/cat/3.png" in message
-    assert "links to folders that lead in a circle" in message
+    assert f"links that lead nowhere (1):\n  {tmp_path}/cat/3.png" in message
+    assert "links that lead in a circle" in message
 
 
 def test_folders_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,13 @@ def elsewhere(folder: Path) -> None:
     (folder / "annotations").rename(folder / "notes")
 
 
+def pose(folder: Path) -> None:
+    write_yolo(folder)
+    (folder / "data.yaml").write_text("names: [bar, disc, frame]\ntrain: images\nkpt_shape: [2, 2]\n")
+    for file in (folder / "labels").iterdir():
+        file.write_text("".join(f"{line} .5 .5 .4 .6\n" for line in file.read_text().splitlines()))
+
+
 def several(folder: Path) -> None:
     for name, rows in write_coco(folder).items():
         (folder / "xml").mkdir(exist_ok=True)
@@ -116,7 +123,8 @@ LAYOUTS: dict[str, list[Line]] = {
     "`1.jpg` beside": [Line(pairs("{key}.jpg", "{key}_mask.png"), "mask")],
     "Pascal VOC": [Line(write_voc, "boxes")],
     "COCO: images": [Line(write_coco, "boxes")],
-    "YOLO": [Line(write_yolo, "boxes")],
+    "YOLO: ": [Line(write_yolo, "boxes")],
+    "YOLO pose": [Line(pose, "keypoints"), Line(pose, "boxes", "--target boxes")],
     "COCO keypoints": [
         Line(pointed.write_coco, "keypoints"),
         Line(pointed.write_coco, "boxes", "--target boxes"),

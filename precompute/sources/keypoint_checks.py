@@ -57,8 +57,8 @@ def check_target(sources: Sources, options: BuildOptions) -> None:
     if options.target not in ("auto", kind):
         raise UsageError(
             f"target (--target): expected {options.target}, but these sources have a target of kind {sources.kind}. "
-            "Keypoints are read from COCO files whose categories name them, from a CSV file that is named with "
-            "--annotations, and from Python."
+            "Keypoints are read from COCO files whose categories name them, from YOLO's where data.yaml has kpt_shape, "
+            "from a CSV file that is named with --annotations, and from Python."
         )
     if sources.skeleton is None:
         given = next((n for n in ("keypoint_names", "skeleton", "flip_pairs") if getattr(options, n) is not None), None)

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from precompute.errors import SourceError, first_few
 from precompute.options import BuildOptions
 from precompute.sources.annotations.coco_entries import Entry, Json, Problems, entries_of
 from precompute.sources.annotations.coco_keypoints import find_skeleton
 from precompute.sources.annotations.coco_masks import Segmented, with_masks
-from precompute.sources.annotations.images import FoundImage, find_images, sources_of
+from precompute.sources.annotations.images import Choose, FoundImage, find_images, last_part, sources_of
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
@@ -42,9 +43,9 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         SourceError: Files that are not COCO's, images that are not there or ambiguous, unknown images or categories,
             annotations without a box, categories that differ from file to file.
     """
-    found = find_images(top, options)
     keypoints = find_skeleton({path: _read(path) for path in files}, options)
     contents, skeleton = keypoints.contents, keypoints.skeleton
+    found = find_images(top, options, None if options.annotations is None else _named_in(contents.values()))
     names, index = _categories(contents, check_class_names(options.class_names))
     by_name: dict[str, list[FoundImage]] = defaultdict(list)
     for image in found.images:
@@ -64,7 +65,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
             Boxes.of_rows(entry.rows, entry.size, [row[-1] for row in entry.rows]) for entry in entries
         )
         checked = check_keypoints(column, keys, names, skeleton, where=str(top))
-    passed = len(found.images) - len(entries)
+    passed = len(found.images) + len(found.left_out) - len(entries)
     notes = [f"{passed:,} images that no annotation file names were passed over."] if passed else []
     sources = sources_of(
         found,
@@ -78,6 +79,13 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
     if options.target not in ("instances", "mask"):
         return sources
     return with_masks(sources, map(_segmented, entries))
+
+
+def _named_in(contents: Iterable[Json]) -> Choose:
+    """Return what tells of images whether files speak of one of their name."""
+    names = {last_part(str(image.get("file_name") or "")) for content in contents for image in content["images"]}
+    names |= {unquote(name) for name in names}
+    return lambda images: [last_part(image.path) in names for image in images]
 
 
 def _segmented(entry: Entry) -> Segmented:
@@ -119,7 +127,7 @@ def _categories(contents: Mapping[Path, Json], given: list[str] | None) -> tuple
             if of_id.setdefault(str(category_id), name) != name:
                 raise SourceError(
                     f"{path}: the category {category_id} is {name!r}, in another file {of_id[str(category_id)]!r}. "
-                    "Expected the same categories in all files."
+                    "Expected the same categories in all files; --annotations names the file that counts."
                 )
             order[str(category_id)] = category_id
     ids = sorted(of_id, key=lambda key: (0, int(key), "") if re.fullmatch(r"-?\d+", key) else (1, 0, key))

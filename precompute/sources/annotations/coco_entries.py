@@ -180,7 +180,7 @@ def _locate(
     candidates = by_name.get(parts[-1], [])
     whole = [image for image in candidates if f"/{image.path}".endswith("/" + "/".join(parts))]
     for chosen in (whole, candidates):
-        near = [image for image in chosen if image.path.startswith(f"{path.parent.as_posix()}/")]
+        near = next((below for folder in path.parents if (below := _below(folder, chosen))), [])
         same = [image for image in chosen if split is not None and image.split == split]
         for some in (chosen, near, same):
             if len(some) == 1:
@@ -190,3 +190,8 @@ def _locate(
     else:
         problems.missing.append(f"{path.name}: {name or 'an image without file_name'}")
     return None
+
+
+def _below(folder: Path, images: Sequence[FoundImage]) -> list[FoundImage]:
+    start = f"{folder.as_posix().rstrip('/')}/"
+    return [image for image in images if image.path.startswith(start)]

@@ -12,16 +12,17 @@ from precompute.errors import SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.sources.annotations.coco import find_coco
 from precompute.sources.annotations.keypoint_table import find_keypoint_table
+from precompute.sources.annotations.sniffing import MOST_ENTRIES, beginning, some_files
 from precompute.sources.annotations.voc import find_voc
-from precompute.sources.annotations.yolo import CLASS_LISTS, find_yolo, yaml_files
+from precompute.sources.annotations.yolo import find_yolo
+from precompute.sources.annotations.yolo_data import CLASS_LISTS, yaml_files
 from precompute.sources.source import Sources
 from precompute.storage.paths import is_remote, is_url
-from precompute.text_files import guess_text
 
 __all__ = ["find_boxes", "kinds_of_annotations"]
 
-MOST_SNIFFED, MOST_ENTRIES, MOST_DEPTH = 20, 2_000, 8
-SNIFFED_BYTES = 65_536
+MOST_SNIFFED = 20
+FEWEST_NUMBERS = 3  # of a line that may be meant for a box; lists of images have two
 EXPECTED = """Expected one of
   a COCO JSON, such as annotations/instances_train.json
   a folder of Pascal VOC xml files, such as Annotations/
@@ -69,7 +70,7 @@ def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Sou
         return find_voc(top, annotations, options)
     if kind == "COCO":
         return find_coco(top, _coco_files(annotations, options.target), options)
-    return find_yolo(top, annotations, next(yaml_files(top), None), options)
+    return find_yolo(top, annotations, options)
 
 
 def _told(top: Path, annotations: str, options: BuildOptions) -> Sources:
@@ -82,23 +83,29 @@ def _told(top: Path, annotations: str, options: BuildOptions) -> Sources:
         if path.suffix.lower() == ".csv":
             return find_keypoint_table(top, path, options)
         if path.suffix.lower() in (".yaml", ".yml"):
-            return find_yolo(top, top, path, options)
+            return find_yolo(top, path, options)
         raise SourceError(f"--annotations {annotations}: {path} is none of the files that are read. {EXPECTED}")
-    for kind, there in (("Pascal VOC", _has_xml), ("COCO", _coco_files), ("YOLO", _has_texts)):
-        if there(path):
-            return _find(kind, top, path, options)
+    signs = {"Pascal VOC": _has_xml(path), "COCO": bool(_coco_files(path, options.target)), "YOLO": _has_boxes(path)}
+    kinds = [kind for kind, there in signs.items() if there] or ["YOLO"] * _has_texts(path)
+    if len(kinds) > 1:
+        raise SourceError(
+            f"--annotations {annotations}: {path} holds annotations of several kinds: {' and '.join(kinds)}. Name the "
+            f"file or the folder of those that count.\n{EXPECTED}"
+        )
+    if kinds:
+        return _find(kinds[0], top, path, options)
     raise SourceError(f"--annotations {annotations}: {path} holds no annotations that are read. {EXPECTED}")
 
 
 def _has_xml(folder: Path) -> bool:
     """Whether there are Pascal VOC annotations below a folder; a few files tell."""
-    files = islice(_some_files(folder, ".xml"), MOST_SNIFFED)
-    return any("<annotation" in _beginning(path) for path in files)
+    files = islice(some_files(folder, (".xml",)), MOST_SNIFFED)
+    return any("<annotation" in beginning(path) for path in files)
 
 
 def _coco_files(folder: Path, target: str = "auto") -> list[Path]:
     """Return the COCO files below a folder: those named instances… where there are such, or after what is asked for."""
-    found = [path for path in islice(_some_files(folder, ".json"), MOST_ENTRIES) if _looks_like_coco(path)]
+    found = [path for path in islice(some_files(folder, (".json",)), MOST_ENTRIES) if _looks_like_coco(path)]
     names = ("instances", "person_keypoints")
     for name in reversed(names) if target == "keypoints" else names:
         named = [path for path in found if path.name.startswith(name)]
@@ -113,8 +120,8 @@ def _looks_like_coco(path: Path) -> bool:
         or re.search("coco|instances|annotations|keypoints", path.stem.lower())
     ):
         return False
-    beginning = _beginning(path)
-    return any(f'"{name}"' in beginning for name in ("images", "annotations", "categories"))
+    start = beginning(path)
+    return any(f'"{name}"' in start for name in ("images", "annotations", "categories"))
 
 
 def _has_labels(top: Path) -> bool:
@@ -129,35 +136,23 @@ def _has_texts(folder: Path) -> bool:
     return any(_label_files(folder))
 
 
+def _has_boxes(folder: Path) -> bool:
+    """Whether there are text files that hold boxes, not empty ones alone."""
+    return any(beginning(path).strip() for path in _label_files(folder))
+
+
 def _label_files(folder: Path) -> Iterator[Path]:
     """Yield some text files that hold boxes, or nothing."""
-    for path in islice(_some_files(folder, ".txt"), MOST_SNIFFED):
-        lines = _beginning(path).split("\n", 1)
-        if re.fullmatch(r"\s*(\d+(\s+-?[\d.]+(e-?\d+)?){4,})?\s*", lines[0]):
+    for path in islice(some_files(folder, (".txt",)), MOST_SNIFFED):
+        if _is_line(beginning(path).split("\n", 1)[0]):
             yield path
 
 
-def _some_files(top: Path, suffix: str) -> Iterator[Path]:
-    """Yield files with a suffix, from the beginning of each folder: where there are millions of images, it is quick."""
-    pending = [(top, 0)]
-    while pending:
-        folder, depth = pending.pop(0)
-        try:
-            with os.scandir(folder) as entries:
-                for entry in islice(entries, MOST_ENTRIES):
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.name.lower().endswith(suffix):
-                        yield Path(entry.path)
-                    elif depth < MOST_DEPTH and entry.is_dir():
-                        pending.append((Path(entry.path), depth + 1))
-        except OSError:
-            continue  # what cannot be read is said when images are looked for
-
-
-def _beginning(path: Path) -> str:
+def _is_line(line: str) -> bool:
+    """Whether a line begins like a box of YOLO's, whatever is wrong with it then: a class, and numbers."""
+    words = line.split()
     try:
-        with path.open("rb") as file:
-            return guess_text(file.read(SNIFFED_BYTES))
-    except OSError:
-        return ""
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return False
+    return not numbers or len(numbers) >= FEWEST_NUMBERS

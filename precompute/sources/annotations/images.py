@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
 from precompute.options import BuildOptions
@@ -18,12 +19,17 @@ from precompute.sources.source import Sources
 from precompute.targets.keypoints import Skeleton
 
 __all__ = [
+    "Choose",
     "FoundImage",
     "FoundImages",
+    "Matched",
+    "Place",
     "check_unique",
     "find_files",
     "find_images",
+    "last_part",
     "listed",
+    "match_files",
     "path_below",
     "raise_problems",
     "sources_of",
@@ -31,6 +37,8 @@ __all__ = [
 ]
 
 ROLES = ("jpegimages", "images")  # the first one in a path is the one that counts
+
+Place: TypeAlias = tuple[tuple[str, ...], str]  # folders on the way to a file, and its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +63,48 @@ class FoundImage:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundImages:
-    """All images of a folder, sorted by key.
+    """Images of a folder, sorted by key.
 
     Attributes:
         top: The folder that was given.
-        images: At least one.
+        images: At least one, unless none was chosen.
         strangers: Files that were passed over.
+        left_out: Plain paths of images that the annotations which were asked for do not speak of.
     """
 
     top: Path
     images: list[FoundImage]
     strangers: int
+    left_out: frozenset[str] = frozenset()
+
+    def left_out_note(self, given: str | None) -> list[str]:
+        """Return what is said of images that were left out."""
+        number = len(self.left_out)
+        return [f"{number:,} images that --annotations {given} does not name were passed over."] if number else []
 
 
-def find_images(top: Path, options: BuildOptions) -> FoundImages:
+Choose: TypeAlias = Callable[[Sequence[FoundImage]], Sequence[bool]]
+
+
+class Matched(NamedTuple):
+    """Files with annotations: the plain path of the image of each, and where all of these images lie."""
+
+    files: dict[str, Path]
+    start: str
+
+    def chosen(self, images: Sequence[FoundImage]) -> list[bool]:
+        """Tell of each image whether it lies where the files say something; of all, where no file has an image."""
+        fits = any(image.plain in self.files for image in images)
+        return [not fits or image.plain.startswith(self.start) for image in images]
+
+
+def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) -> FoundImages:
     """Find the images below a folder: those in images/ or JPEGImages/ where there are such, else all.
+
+    Args:
+        top: The folder.
+        options: Of the build.
+        choose: Tells which of them count, before keys and splits are made of their folders; all without.
 
     Raises:
         SourceError: There are none, or folders are named like splits where they cannot be.
@@ -86,9 +121,35 @@ def find_images(top: Path, options: BuildOptions) -> FoundImages:
         raise SourceError(
             f"{top}: there are no images: expected {where}, files with the extensions {' '.join(IMAGE_EXTENSIONS)}."
         )
-    images = sorted(_images(top, chosen, options), key=lambda image: (image.key, image.path))
-    check_keys((image.key for image in images), where=str(top), remedy="Rename the files or their folders.")
-    return FoundImages(top=top, images=images, strangers=tree.num_files - len(images))
+    images = [(i, image) for i, image in _images(chosen, options.image_suffix)]
+    wanted = [True] * len(images) if choose is None else choose([image for _, image in images])
+    kept = [pair for pair, keep in zip(images, wanted, strict=True) if keep]
+    contexts = [context for _, context in chosen]
+    positions = _positions(top, contexts, sorted({i for i, _ in kept}), strict=choose is None)
+    found = [_with_key(image, contexts[i], positions[i], options) for i, image in kept]
+    found.sort(key=lambda image: (image.key, image.path))
+    check_keys((image.key for image in found), where=str(top), remedy="Rename the files or their folders.")
+    left_out = frozenset(image.plain for (_, image), keep in zip(images, wanted, strict=True) if not keep)
+    return FoundImages(top=top, images=found, strangers=tree.num_files - len(images), left_out=left_out)
+
+
+def _positions(
+    top: Path, contexts: Sequence[tuple[str, ...]], used: Sequence[int], *, strict: bool
+) -> Sequence[int | None]:
+    """Return where in each path the split's folder is: by all folders, else by those that count alone."""
+    try:
+        return split_positions(contexts, where=str(top)) or [None] * len(contexts)
+    except SourceError:
+        if strict:
+            raise
+    positions: list[int | None] = [None] * len(contexts)
+    try:
+        of_used = split_positions([contexts[i] for i in used], where=str(top))
+    except SourceError:
+        return positions  # the annotations that were named say what belongs together, whatever folders are called
+    for i, position in zip(used, of_used or (), strict=of_used is not None):
+        positions[i] = position
+    return positions
 
 
 def sources_of(
@@ -126,21 +187,47 @@ def sources_of(
     )
 
 
-def _images(top: Path, chosen: Sequence[tuple[Folder, tuple[str, ...]]], options: BuildOptions) -> Iterator[FoundImage]:
-    positions = split_positions([context for _, context in chosen], where=str(top))
-    suffix = options.image_suffix
+def _images(chosen: Sequence[tuple[Folder, tuple[str, ...]]], suffix: str) -> Iterator[tuple[int, FoundImage]]:
+    """Yield the number of its folder with each image, whose key is its plain path so far."""
     for i, (folder, context) in enumerate(chosen):
-        split, of_key = None, context
-        if positions is not None:
-            at = positions[i]
-            split = split_of(context[at])
-            of_key = context if options.split_in_key else (*context[:at], *context[at + 1 :])
         for name, num_bytes in folder.files:
             stem = os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
             if stem.endswith(suffix) and len(stem) > len(suffix):
-                stem = stem.removesuffix(suffix)
-                path = f"{folder.path.rstrip('/')}/{name}"
-                yield FoundImage("/".join((*of_key, stem)), "/".join((*context, stem)), split, path, num_bytes)
+                plain = "/".join((*context, stem.removesuffix(suffix)))
+                yield i, FoundImage(plain, plain, None, f"{folder.path.rstrip('/')}/{name}", num_bytes)
+
+
+def _with_key(image: FoundImage, context: tuple[str, ...], at: int | None, options: BuildOptions) -> FoundImage:
+    if at is None:
+        return image
+    of_key = context if options.split_in_key else (*context[:at], *context[at + 1 :])
+    return replace(image, key="/".join((*of_key, image.plain.rpartition("/")[2])), split=split_of(context[at]))
+
+
+def match_files(
+    images: Iterable[FoundImage], top: Path, folder: Path, files: Sequence[Place], roles: Sequence[str]
+) -> Matched:
+    """Return the files of a folder by the plain paths of their images.
+
+    Args:
+        images: Of the whole source.
+        top: The source's folder.
+        folder: Where the files lie.
+        files: Folders on the way from there, and name, of each.
+        roles: Names of folders that are no part of plain paths; that of the folder that was given, or one above it, is
+            none either where images are found so.
+    """
+    there = {image.plain for image in images}
+    parts = folder.relative_to(top).parts if folder.is_relative_to(top) else ()
+    starts = [without_role(parts, roles), *(parts[:i] + parts[i + 1 :] for i in reversed(range(len(parts)))), parts, ()]
+    matched = []
+    for start in dict.fromkeys(starts):
+        named = {}
+        for of_file, name in files:
+            stem = os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
+            named["/".join((*start, *without_role(of_file, roles), stem))] = folder.joinpath(*of_file, name)
+        matched.append(Matched(named, "".join(f"{part}/" for part in start)))
+    return max(matched, key=lambda found: len(there & found.files.keys()))
 
 
 def without_role(parts: tuple[str, ...], roles: Iterable[str]) -> tuple[str, ...]:
@@ -151,16 +238,19 @@ def without_role(parts: tuple[str, ...], roles: Iterable[str]) -> tuple[str, ...
     return parts
 
 
-def find_files(top: Path, suffixes: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield folders on the way and name of each file with one of these suffixes, sorted; hidden ones are left out."""
-    for folder, folders, names in os.walk(top, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
-        parts = Path(folder).relative_to(top).parts
-        if len(parts) > 64:
-            raise SourceError(f"{top}: links to folders lead in a circle at {folder}. Remove the links.")
-        for name in sorted(names):
-            if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
-                yield parts, name
+def find_files(top: Path, suffixes: Sequence[str]) -> list[Place]:
+    """Return folders on the way and name of each file with one of these suffixes, sorted; hidden ones are left out.
+
+    Raises:
+        SourceError: Folders cannot be read, or links lead nowhere or in a circle.
+    """
+    folders = walk(top, extensions=tuple(suffixes)).folders
+    return [(folder.parts, name) for folder in folders for name in sorted(folder.files.names)]
+
+
+def last_part(name: str) -> str:
+    """Return the name of a file, whichever slashes its folders are written with."""
+    return name.replace("\\", "/").rpartition("/")[2]
 
 
 def check_unique(found: FoundImages) -> None:

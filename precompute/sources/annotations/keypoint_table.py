@@ -18,6 +18,7 @@ from precompute.options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImage,
     find_images,
+    last_part,
     listed,
     raise_problems,
     sources_of,
@@ -117,7 +118,8 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
     """
     header, rows = _read(path)
     columns = _columns(path, header, options)
-    found = find_images(top, options)
+    named = {last_part(row[columns.image]) for row in rows}
+    found = find_images(top, options, lambda images: [last_part(image.path) in named for image in images])
     problems = _Problems()
     entries = _entries(columns, rows, found.images, top, problems)
     problems.check(path)
@@ -144,7 +146,7 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
     )
     keys = [entry.image.key for entry in entries]
     checked = check_keypoints(column, keys, names, skeleton, where=str(path))
-    passed = len(found.images) - len(entries)
+    passed = len(found.images) + len(found.left_out) - len(entries)
     unused = [name or "(without a name)" for name in header if name not in columns.used()]
     notes = [f"columns that are not used: {', '.join(unused)}."] if unused else []
     notes += [f"{passed:,} images that {path.name} does not name were passed over."] if passed else []

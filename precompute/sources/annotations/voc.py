@@ -20,14 +20,15 @@ from precompute.options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImage,
     FoundImages,
+    Matched,
     check_unique,
     find_files,
     find_images,
     listed,
+    match_files,
     path_below,
     raise_problems,
     sources_of,
-    without_role,
 )
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.checks import check_class_names, class_order
@@ -69,13 +70,13 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Sources:
         SourceError: Images without annotation, annotations without image or that cannot be read, lists that contradict
             each other, classes that --class-names does not hold.
     """
-    found = find_images(top, options)
+    places = find_files(annotations, (".xml",))
+    found = find_images(top, options, None if annotations == top else lambda images: _beside(images, top, annotations))
     check_unique(found)
-    files = {
-        "/".join((*without_role(parts, ROLES), name[: -len(".xml")])): annotations.joinpath(*parts, name)
-        for parts, name in find_files(annotations, (".xml",))
-    }
-    splits, notes = _splits(found)
+    matched = match_files(found.images, top, annotations, places, ROLES)
+    files = matched.files
+    splits, notes = _splits(found, matched)
+    notes += found.left_out_note(options.annotations)
     chosen = [image for image in found.images if splits is None or image.plain in splits]
     _check_pairs(found, chosen, files, has_lists=splits is not None)
     read = _read_all(found, [(image, files[image.plain]) for image in chosen])
@@ -97,10 +98,16 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Sources:
     )
 
 
+def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[bool]:
+    """Tell of each image whether it lies where the xml files of a folder say something."""
+    matched = match_files(images, top, annotations, find_files(annotations, (".xml",)), ROLES)
+    return matched.chosen(images)
+
+
 # Lists of splits.
 
 
-def _splits(found: FoundImages) -> tuple[dict[str, str] | None, list[str]]:
+def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None, list[str]]:
     """Return key → split by the lists in ImageSets/Main, or None without lists; and notes.
 
     trainval.txt counts only where there is no train.txt; lists a class (aeroplane_train.txt) do not count.
@@ -109,6 +116,7 @@ def _splits(found: FoundImages) -> tuple[dict[str, str] | None, list[str]]:
         (parts[:-2], name, found.top.joinpath(*parts, name))
         for parts, name in find_files(found.top, (".txt",))
         if tuple(part.lower() for part in parts[-2:]) == ("imagesets", "main")
+        and "".join(f"{part}/" for part in parts[:-2]).startswith(matched.start)
     ]
     stems = {name[:-4].lower() for _, name, _ in lists}
     known = {image.plain for image in found.images}

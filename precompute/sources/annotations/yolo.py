@@ -1,45 +1,52 @@
 """YOLO: a text file an image, a line an object: class, x and y of the middle, width, height, as shares of the image.
 
 Source: https://docs.ultralytics.com/datasets/detect: class numbers from 0; images without objects have no file or an
-empty one; labels lie in labels/ beside images/, or beside the images. Lines of more numbers are polygons, whose box
-counts.
+empty one; labels lie in labels/ beside images/, or beside the images.
 """
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from precompute.errors import SourceError
 from precompute.options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImage,
     FoundImages,
+    Matched,
+    Place,
     check_unique,
     find_files,
     find_images,
     listed,
+    match_files,
     raise_problems,
     sources_of,
-    without_role,
 )
+from precompute.sources.annotations.yolo_data import (
+    CLASS_LISTS,
+    DataYaml,
+    NamedImages,
+    Numbering,
+    find_skeleton,
+    numbering,
+    read_data_yaml,
+)
+from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import SPLIT_FOLDERS
+from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.source import Sources
 from precompute.targets.boxes import BoxColumn, Boxes
-from precompute.text_files import guess_text, read_text
+from precompute.text_files import read_text
 
-__all__ = ["CLASS_LISTS", "find_yolo", "yaml_files"]
+__all__ = ["find_yolo"]
 
 ROLES = ("labels",)
-CLASS_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 OTHER_TEXTS = (
     *CLASS_LISTS,
     "readme.txt",
@@ -47,154 +54,188 @@ OTHER_TEXTS = (
     "requirements.txt",
     *(f"{name}.txt" for name in SPLIT_FOLDERS),
 )
-NOTHING = (None, "", "~", "null", "Null", "NULL")  # what YAML writes for no value, as text
-MOST = 2.0  # a share of a box that reaches beyond its image, and is clipped; more is taken for pixels
 
 
 @dataclass
 class _Labels:
     """What the text files say."""
 
-    rows: list[list[tuple[float, float, float, float, int, int]]] = field(default_factory=list)
+    rows: list[list[Row]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    polygons: Counter[tuple[int, bool]] = field(
+        default_factory=Counter
+    )  # by numbers in a line, and if it may be a pose
     repeated: int = 0
     without_file: int = 0
 
 
-def find_yolo(top: Path, labels: Path, data_yaml: Path | None, options: BuildOptions) -> Sources:
+def find_yolo(top: Path, annotations: Path, options: BuildOptions) -> Sources:
     """Return the sources of a folder in the layout of YOLO.
 
     Args:
         top: Folder with the images.
-        labels: Folder below which the text files lie.
-        data_yaml: The file with the names of the classes, if there is one.
+        annotations: What is read: a data.yaml, of which the images count that it names, with their text files; a folder
+            below which text files lie, of which their images count; or `top`, where all count.
         options: Of the build.
 
     Raises:
-        SourceError: Text files without image, lines that are no box, classes without a name.
+        SourceError: Text files without image, lines that are no box, classes without a name, files that number classes
+            differently.
     """
-    found = find_images(top, options)
+    if annotations.is_file():
+        data = read_data_yaml(annotations, top)
+        named = _named(top, data)
+        found = find_images(top, options, lambda images: [bool(named.splits_of(image.path)) for image in images])
+        if not found.images:
+            raise SourceError(
+                f"{data.path}: not one of {len(found.left_out):,} images below {top} is one that it names."
+            )
+        matched, known = _texts(found, top, found.images), Numbering(names=data.names, data=[data])
+    else:
+        found = find_images(
+            top, options, None if annotations == top else lambda images: _beside(images, top, annotations)
+        )
+        matched = _texts(found, annotations, found.images)
+        known = numbering(top, annotations, (image.path for image in found.images if image.plain in matched.files))
+    return _sources(found, matched, known, options, told=annotations != top)
+
+
+def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[bool]:
+    """Tell of each image whether it lies where the text files of a folder say something."""
+    matched = match_files(images, top, annotations, _text_files(annotations), ROLES)
+    return matched.chosen(images)
+
+
+def _sources(found: FoundImages, matched: Matched, known: Numbering, options: BuildOptions, *, told: bool) -> Sources:
     check_unique(found)
-    files = _text_files(labels)
-    _check_alone(found, files)
-    splits = _splits_of_yaml(found, data_yaml)
-    names = check_class_names(options.class_names) or _class_names(top, data_yaml)
-    read = _read_all(found, files, names)
+    _check_alone(found, matched.files)
+    splits = _splits(found, known.data, told=told)
+    names = check_class_names(options.class_names) or known.names
+    data = next((one for one in known.data if one.kpt_shape), None)
+    read = _read_all(found, matched.files, names, None if data is None else data.kpt_shape)
     highest = max((row[4] for rows in read.rows for row in rows), default=0)
     every = names if names is not None else [str(number) for number in range(highest + 1)]
-    column = BoxColumn.of_images(Boxes.of_rows(rows, None) for rows in read.rows)
-    checked = check_boxes(column, [image.key for image in found.images], every, where=str(top))
+    keys = [image.key for image in found.images]
+    if data is None or data.kpt_shape is None or options.target != "keypoints":
+        skeleton = None
+        column = BoxColumn.of_images(Boxes.of_rows(rows, None) for rows in read.rows)
+        checked = check_boxes(column, keys, every, where=str(found.top))
+    else:
+        skeleton = find_skeleton(data, data.kpt_shape, options)
+        column = BoxColumn.of_images(Boxes.of_rows(rows, None, [row[6] for row in rows]) for rows in read.rows)
+        checked = check_keypoints(column, keys, every, skeleton, where=str(found.top))
     return sources_of(
         found,
         found.images,
         checked,
-        splits=[image.split or splits.get(image.path) for image in found.images],
+        splits=[splits.get(image.path, image.split) for image in found.images],
         class_names=every,
-        notes=_notes(read, names),
+        notes=[*found.left_out_note(options.annotations), *_notes(found, read, known, names, options)],
+        skeleton=skeleton,
     )
 
 
-def _notes(read: _Labels, names: list[str] | None) -> list[str]:
+def _notes(
+    found: FoundImages, read: _Labels, known: Numbering, names: list[str] | None, options: BuildOptions
+) -> list[str]:
     notes = []
     if names is None:
         notes.append("No names of classes (data.yaml, classes.txt, --class-names): their numbers are their names.")
+    if names is None and known.elsewhere:
+        path = known.elsewhere[0].relative_to(found.top)
+        notes[-1] = (
+            f"{path} names the classes of a part of the images, so that their numbers are their names; give "
+            f"--annotations {path} or its folder to read that part alone, or --class-names if it holds for all."
+        )
     if read.without_file:
         notes.append(f"{read.without_file:,} images have no text file, which means no objects.")
     if read.repeated:
         notes.append(f"{read.repeated:,} lines that say the same as another of their file were left out.")
+    if any(data.kpt_shape for data in known.data) and options.target == "auto":
+        notes.append("There are keypoints (kpt_shape), and boxes are read alone: --target keypoints reads both.")
+    if len(read.polygons) == 1 and all(may_be_pose for _, may_be_pose in read.polygons):
+        ((length, _), number), *_ = read.polygons.items()
+        notes.append(
+            f"{number:,} lines have {length} numbers each and are taken for polygons; they would do as well for a box "
+            "and keypoints inside of it, which kpt_shape in data.yaml declares: look at them with `precompute preview`."
+        )
     return notes
 
 
-# Names of classes.
+# Images that data.yaml names.
 
 
-def _class_names(top: Path, data_yaml: Path | None) -> list[str] | None:
-    if data_yaml is not None:
-        return _names_of_yaml(data_yaml)
-    lists = [path for name in CLASS_LISTS for path in (top / name, top / "labels" / name) if path.is_file()]
-    if not lists:
-        return None
-    lines = read_text(lists[0]).splitlines()
-    return check_class_names([line.strip() for line in lines if line.strip()] or None, str(lists[0]))
+def _named(top: Path, data: DataYaml) -> NamedImages:
+    """Return what a file names that was asked for.
 
-
-def _names_of_yaml(path: Path) -> list[str]:
-    content = _read_yaml(path)
-    names: Any = content.get("names")
-    if isinstance(names, dict) and set(names) == {str(i) for i in range(len(names))}:
-        names = [names[str(i)] for i in range(len(names))]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise SourceError(f"{path}: names: expected a list of class names, or a name for each number from 0 on.")
-    count = content.get("nc", "")
-    if isinstance(count, str) and count.isdecimal() and int(count) != len(names):
-        raise SourceError(f"{path}: nc is {count}, but there are {len(names)} names.")
-    return check_class_names(names, str(path)) or []
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file, each value a text as it is written: 02146 and yes are names."""
-    try:
-        content = yaml.load(read_text(path), Loader=yaml.BaseLoader)  # it makes texts, lists and dictionaries alone
-    except yaml.YAMLError as error:
-        raise SourceError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}).") from error
-    return content if isinstance(content, dict) else {}
-
-
-def _splits_of_yaml(found: FoundImages, data_yaml: Path | None) -> dict[str, str]:
-    """Return path → split of the images that data.yaml names, where folders are not named like splits.
-
-    Its entries are folders, or text files with a path a line, below its `path` or its own folder.
+    Raises:
+        SourceError: It leads nowhere, or out of the folder that was given.
     """
-    if data_yaml is None or any(image.split for image in found.images):
+    named = NamedImages.of(data)
+    if not data.entries:
+        named.folders[f"{data.starts[0].resolve().as_posix()}/"] = ""
+    lost = [f"{key}: {entry}" for key, entry in named.lost if SPLIT_FOLDERS.get(key.lower()) != "test"]
+    start = f"{top.as_posix().rstrip('/')}/"
+    outside = [place for place in (*named.folders, *named.files) if not place.startswith(start)]
+    raise_problems(
+        f"{data.path}: it names images that cannot be read.",
+        [
+            listed(
+                "Entries that lead nowhere",
+                lost,
+                f"They start from its path ({data.starts[0]}) or from its own folder; mend them.",
+            ),
+            listed(f"Entries that lead out of {top}", outside, "Give as SOURCE the folder that holds them all."),
+        ],
+    )
+    return named
+
+
+def _splits(found: FoundImages, every: Sequence[DataYaml], *, told: bool) -> dict[str, str]:
+    """Return path → split of the images that files data.yaml name.
+
+    Where none was asked for, folders that are named like splits come first.
+    """
+    if not every or (not told and any(image.split for image in found.images)):
         return {}
-    content = _read_yaml(data_yaml)
-    starts = [data_yaml.parent / str(content.get("path") or ""), data_yaml.parent, found.top]
     splits: dict[str, str] = {}
     twice = []
-    for name in ("train", "val", "test"):
-        entries = content.get(name)
-        for entry in entries if isinstance(entries, list) else [entries]:
-            if entry in NOTHING:
-                continue
-            for path in _named_images(found, str(entry), starts):
-                if splits.setdefault(path, SPLIT_FOLDERS[name]) != SPLIT_FOLDERS[name]:
-                    twice.append(path)
+    for named in map(NamedImages.of, every):
+        for image in found.images:
+            of_image = named.splits_of(image.path) | ({splits[image.path]} if image.path in splits else set())
+            if len(of_image) > 1:
+                twice.append(image.path)
+            elif of_image:
+                splits[image.path] = of_image.pop()
     remedy = "Expected each in one of train, val and test; for a split by chance, take train and val out of it."
-    raise_problems(f"{data_yaml}: its splits overlap.", [listed("Images in two of them", twice, remedy)])
+    where = ", ".join(str(data.path) for data in every)
+    raise_problems(f"{where}: its splits overlap.", [listed("Images in two of them", twice, remedy)])
     return splits if len(set(splits.values())) > 1 else {}  # else fractions may still divide them
-
-
-def _named_images(found: FoundImages, entry: str, starts: Sequence[Path]) -> Iterator[str]:
-    # Exported files begin paths with ../, which leads nowhere once the folder has been moved.
-    spellings = [start / name for start in starts for name in (entry, entry.removeprefix("../"))]
-    for place in (Path(os.path.abspath(spelling)) for spelling in spellings):  # noqa: PTH100
-        if place.is_dir():
-            yield from (i.path for i in found.images if i.path.startswith(f"{place.as_posix()}/"))
-            return
-        if place.is_file():
-            lines = [line.strip() for line in read_text(place).splitlines()]
-            roots = (place.parent, *starts)
-            named = {Path(os.path.abspath(root / line)).as_posix() for line in lines if line for root in roots}  # noqa: PTH100
-            yield from (i.path for i in found.images if i.path in named)
-            return
 
 
 # Text files.
 
 
-def _text_files(labels: Path) -> dict[str, Path]:
-    """Return plain key → text file: those in labels/ where there are such, else all but lists of other things."""
+def _texts(found: FoundImages, folder: Path, images: Sequence[FoundImage]) -> Matched:
+    """Return the text files that stand where images do which count; plain path → file."""
+    matched = match_files(images, found.top, folder, _text_files(folder), ROLES)
+    if not found.left_out:
+        return matched
+    folders = {image.plain.rpartition("/")[0] for image in images}
+    return Matched(
+        {plain: path for plain, path in matched.files.items() if plain.rpartition("/")[0] in folders}, matched.start
+    )
+
+
+def _text_files(labels: Path) -> list[Place]:
+    """Return the text files: those in labels/ where there are such, else all but lists of other things."""
     every = [(parts, name) for parts, name in find_files(labels, (".txt",)) if name.lower() not in OTHER_TEXTS]
-    inside = [(parts, name) for parts, name in every if any(part.lower() in ROLES for part in parts)]
-    return {
-        "/".join((*without_role(parts, ROLES), name[: -len(".txt")])): labels.joinpath(*parts, name)
-        for parts, name in inside or every
-    }
+    return [(parts, name) for parts, name in every if any(part.lower() in ROLES for part in parts)] or every
 
 
 def _check_alone(found: FoundImages, files: dict[str, Path]) -> None:
     there = {image.plain for image in found.images}
-    alone = [str(path) for plain, path in files.items() if plain not in there]
+    alone = [str(path) for plain, path in files.items() if plain not in there and plain not in found.left_out]
     what = f"{found.top}: images and labels (YOLO) do not fit together."
     remedy = "Expected an image of the same name, in images/ where these are in labels/; remove the others."
     problems = [listed("Text files without an image", alone, remedy)]
@@ -203,86 +244,47 @@ def _check_alone(found: FoundImages, files: dict[str, Path]) -> None:
     raise_problems(what, problems)
 
 
-def _read_all(found: FoundImages, files: dict[str, Path], names: list[str] | None) -> _Labels:
+def _read_all(
+    found: FoundImages, files: dict[str, Path], names: list[str] | None, kpt_shape: tuple[int, int] | None
+) -> _Labels:
     read = _Labels()
+    num_classes = None if names is None else len(names)
     for image in found.images:
         path = files.get(image.plain)
         read.without_file += path is None
-        read.rows.append([] if path is None else _read(path, image, names, read))
+        read.rows.append([] if path is None else _read(path, num_classes, kpt_shape, read))
     raise_problems(
         f"{found.top}: text files that cannot be used.",
         [
             listed(
                 "Lines that are no box",
                 read.wrong,
-                "Expected: class, x and y of the middle, width and height as shares from 0 to 1; or a class and the "
-                "points of a polygon.",
+                "Expected: class, x and y of the middle, width and height as shares from 0 to 1; a class and the "
+                "points of a polygon; or a box and its keypoints, which kpt_shape in data.yaml declares.",
             )
         ],
     )
     return read
 
 
-def _read(
-    path: Path, image: FoundImage, names: list[str] | None, read: _Labels
-) -> list[tuple[float, float, float, float, int, int]]:
-    rows: dict[tuple[float, float, float, float, int, int], None] = {}
+def _read(path: Path, num_classes: int | None, kpt_shape: tuple[int, int] | None, read: _Labels) -> list[Row]:
+    rows: dict[Row, None] = {}
     try:
         lines = read_text(path).splitlines()
     except SourceError as error:
         read.wrong.append(str(error))
         return []
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        words = line.split()
+        if not words:
             continue
         try:
-            row = _row(line.split(), names)
+            row = read_line(words, num_classes, kpt_shape)
         except ValueError as error:
             read.wrong.append(f"{path}, line {number}: {error}")
             continue
+        if kpt_shape is None and len(words) > 5:
+            read.polygons[len(words), fits_pose(words)] += 1
         read.repeated += row in rows
         rows[row] = None
     return list(rows)
-
-
-def _row(words: Sequence[str], names: list[str] | None) -> tuple[float, float, float, float, int, int]:
-    """Return one line as a box.
-
-    Raises:
-        ValueError: With what is wrong with it.
-    """
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError as error:
-        raise ValueError(f"expected numbers alone, got {' '.join(words)!r:.60}") from error
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"expected finite numbers, got {' '.join(words)!r:.60}")
-    if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
-        hint = "; is the last one a confidence? These are no annotations" if len(numbers) == 6 else ""
-        raise ValueError(f"expected 5 numbers, or a polygon of three points or more, got {len(numbers)}{hint}")
-    label, sides = numbers[0], numbers[1:]
-    if label < 0 or not label.is_integer():
-        raise ValueError(f"expected the number of a class, 0 or more, got {words[0]}")
-    if names is not None and label >= len(names):
-        raise ValueError(f"class {int(label)}, but there are {len(names)} names (0 to {len(names) - 1})")
-    if max(map(abs, sides)) > MOST:
-        raise ValueError(f"expected shares from 0 to 1, got {max(sides, key=abs):g}: are these pixels?")
-    return (*_corners(sides), int(label), 0)
-
-
-def _corners(sides: Sequence[float]) -> tuple[float, float, float, float]:
-    if len(sides) == 4:
-        x, y, width, height = sides
-        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    return min(sides[::2]), min(sides[1::2]), max(sides[::2]), max(sides[1::2])
-
-
-def yaml_files(folder: Path) -> Iterator[Path]:
-    """Yield the YAML files of a folder that name classes as YOLO does: with names, and train, val or path."""
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        try:
-            content = yaml.load(guess_text(path.read_bytes()), Loader=yaml.BaseLoader)
-        except (OSError, yaml.YAMLError):
-            continue
-        if isinstance(content, dict) and "names" in content and {"train", "val", "path", "nc"} & content.keys():
-            yield path

@@ -27,6 +27,7 @@ from precompute.sources.annotations.images import (
 )
 from precompute.sources.annotations.images import without_role as path_without
 from precompute.sources.checks import check_class_names, class_order
+from precompute.sources.folders.entries import is_folder
 from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Folder, walk
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.source import Sources
@@ -77,9 +78,9 @@ def _role_folders(top: Path, role: str) -> Iterator[Path]:
         folder, depth = pending.pop(0)
         looked += 1
         for entry in _entries(folder):
-            if entry.name.lower() == role.lower() and entry.is_dir():
+            if entry.name.lower() == role.lower() and is_folder(entry):
                 yield Path(entry.path)
-            elif depth < MOST_DEPTH and entry.is_dir():
+            elif depth < MOST_DEPTH and is_folder(entry):
                 pending.append((Path(entry.path), depth + 1))
 
 
@@ -90,19 +91,21 @@ def _objects_inside(masks: Path, images: str) -> bool:
     names = {_stem(entry.name) for entry in inside if _is_image(entry.name)}
     if len(stems) == 1 and names and stems[0] not in names:
         return True
-    return any(entry.name in _stems_below(masks, images) for entry in inside if entry.is_dir())
+    return any(entry.name in _stems_below(masks, images) for entry in inside if is_folder(entry))
 
 
 def _stems_below(masks: Path, images: str) -> set[str]:
     """Return the stems of some images of the folder beside the masks, those of folders in it (splits) too."""
     beside = [masks.parent / images, masks.parent.parent / images / masks.parent.name]
-    folders = [folder for start in beside for folder in (start, *(Path(e.path) for e in _entries(start) if e.is_dir()))]
+    folders = [
+        folder for start in beside for folder in (start, *(Path(e.path) for e in _entries(start) if is_folder(e)))
+    ]
     found = {_stem(entry.name) for folder in folders for entry in _entries(folder) if _is_image(entry.name)}
     # masks/train/a/0.png: what bears the name of a split holds the folders of its images
     return found | {
         entry.name
         for entry in _entries(masks)
-        if entry.is_dir() and any(inner.name in found for inner in _entries(Path(entry.path)) if inner.is_dir())
+        if is_folder(entry) and any(inner.name in found for inner in _entries(Path(entry.path)) if is_folder(inner))
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from precompute.errors import SourceError, first_few
+from precompute.sources.folders.entries import is_folder, is_regular
 from precompute.sources.texts import Texts
 from precompute.storage.paths import RemotePath, is_remote
 from precompute.storage.transfer import list_objects
@@ -17,6 +18,8 @@ from precompute.storage.transfer import list_objects
 __all__ = ["IMAGE_EXTENSIONS", "Files", "Folder", "Tree", "walk"]
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+
+MOST_CIRCLES = 20  # links between folders that lead to each other have more ways through them than there is time
 
 _HIDDEN = ("__MACOSX", "@eaDir")  # left behind by macOS archives and by Synology drives, with pictures in them
 
@@ -88,27 +91,37 @@ class _Walk:
 
     pending: list[tuple[Folder, tuple[str, ...]]]
     skip: str | None
+    extensions: tuple[str, ...]
     broken: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     circular: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
 
 
-def walk(top: Path, *, skip: Path | None = None, faults: dict[str, str] | None = None) -> Tree:
+def walk(
+    top: Path,
+    *,
+    skip: Path | None = None,
+    faults: dict[str, str] | None = None,
+    extensions: tuple[str, ...] = IMAGE_EXTENSIONS,
+) -> Tree:
     """Find every image file below a folder; links to files and to folders are followed.
 
     Args:
         top: Absolute path of an existing folder.
         skip: A folder below `top` that is left out, the masks' folder inside the images' one, say.
         faults: Takes what cannot be used, path → why, in place of an error.
+        extensions: Of the files that are looked for, in small letters; those of images.
 
     Raises:
         SourceError: Folders cannot be read, or links lead nowhere or in a circle.
     """
     if is_remote(top):
         return _walk_remote(top, skip)
-    state = _Walk([(Folder((), top.as_posix()), (os.path.realpath(top),))], None if skip is None else skip.as_posix())
+    start = (Folder((), top.as_posix()), (os.path.realpath(top),))
+    state = _Walk([start], None if skip is None else skip.as_posix(), extensions)
     folders = []
-    while state.pending:
+    while state.pending and len(state.circular) < MOST_CIRCLES:
         folder, real = state.pending.pop()
         folders.append(folder)
         _read_folder(state, folder, real)
@@ -117,6 +130,7 @@ def walk(top: Path, *, skip: Path | None = None, faults: dict[str, str] | None =
     else:
         faults |= dict.fromkeys(state.broken, "is a link that leads nowhere")
         faults |= dict.fromkeys(state.circular, "is a link that leads in a circle")
+        faults |= dict.fromkeys(state.special, "is no regular file")
         faults |= dict(text.rsplit(": ", 1) for text in state.unreadable)
     return Tree(top, sorted(folders, key=lambda f: f.parts))
 
@@ -163,30 +177,18 @@ def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.D
     name = entry.name
     if name.startswith(".") or name in _HIDDEN:
         folder.num_strangers += 1
-    elif _is_dir(entry):
+    elif is_folder(entry):
         _add_folder(state, folder, real, entry)
-    elif os.path.splitext(name)[1].lower() not in IMAGE_EXTENSIONS:  # noqa: PTH122 (a Path a file is slow)
+    elif (extension := os.path.splitext(name)[1].lower()) not in state.extensions:  # noqa: PTH122 (a Path is slow)
         folder.num_strangers += 1
-    elif _is_file(entry):
+        if not extension and entry.is_symlink() and not is_regular(entry):  # it was a folder's, maybe
+            state.broken.append(f"{folder.path}/{name}")
+    elif is_regular(entry):
         folder.files.append((name, entry.stat().st_size))
     elif entry.is_symlink():
         state.broken.append(f"{folder.path}/{name}")
     else:
-        folder.num_strangers += 1
-
-
-def _is_dir(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return False
+        state.special.append(f"{folder.path}/{name}")
 
 
 def _add_folder(state: _Walk, parent: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
@@ -209,8 +211,9 @@ def _check_walk(top: Path, state: _Walk) -> None:
         f"{what} ({len(paths):,}):\n{first_few(sorted(paths))}\n{remedy}"
         for what, paths, remedy in [
             ("folders that cannot be read", state.unreadable, "Give yourself the right to read them."),
-            ("links to images that lead nowhere", state.broken, "Put the files back, or remove the links."),
-            ("links to folders that lead in a circle", state.circular, "Remove the links."),
+            ("links that lead nowhere", state.broken, "Put the files back, or remove the links."),
+            ("links that lead in a circle", state.circular, "Remove the links."),
+            ("pipes and sockets that are named like files", state.special, "Remove them."),
         ]
         if paths
     ]

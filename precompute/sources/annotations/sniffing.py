@@ -1,0 +1,56 @@
+"""A look at the beginning of folders and files: what there may be, before anything is read in full."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from precompute.sources.folders.entries import is_folder
+from precompute.text_files import guess_text
+
+__all__ = ["MOST_ENTRIES", "beginning", "some_files"]
+
+MOST_ENTRIES, MOST_DEPTH = 2_000, 8
+SNIFFED_BYTES = 65_536
+
+
+def some_files(top: Path, endings: Sequence[str]) -> Iterator[Path]:
+    """Yield files with these endings, from the beginning of each folder, which is quick where there are millions.
+
+    Files of a folder come before those of the folders in it. A folder that links lead to again is looked at once.
+    """
+    pending, seen = [(top, 0)], {os.path.realpath(top)}
+    while pending:
+        folder, depth = pending.pop(0)
+        for entry in _entries(folder):
+            if entry.name.lower().endswith(tuple(endings)):
+                yield Path(entry.path)
+            elif depth < MOST_DEPTH and is_folder(entry):
+                real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                if real not in seen:
+                    seen.add(real)
+                    pending.append((Path(entry.path), depth + 1))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                (entry for entry in islice(entries, MOST_ENTRIES) if not entry.name.startswith(".")),
+                key=lambda entry: entry.name,
+            )
+    except OSError:
+        return []  # what cannot be read is said when images are looked for
+
+
+def beginning(path: Path) -> str:
+    """Return the first characters of a file; none where it cannot be read, or is none."""
+    try:
+        if not path.is_file():  # opening a pipe would wait for somebody to write
+            return ""
+        with path.open("rb") as file:
+            return guess_text(file.read(SNIFFED_BYTES))
+    except OSError:
+        return ""

@@ -1,0 +1,330 @@
+"""YOLO's data.yaml: names of classes, images of each split, keypoints; and which of several such files count.
+
+Source: https://docs.ultralytics.com/datasets/detect: train, val and test are folders, lists of folders, or text files
+with the path of an image a line; relative ones start from `path`, which starts from the file's own folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from precompute.errors import SourceError, first_few
+from precompute.options import BuildOptions
+from precompute.sources.annotations.sniffing import some_files
+from precompute.sources.checks import check_class_names
+from precompute.sources.folders.splits import split_of
+from precompute.targets.keypoints import Skeleton, indices_of_edges, make_skeleton
+from precompute.text_files import guess_text, read_text
+
+__all__ = [
+    "CLASS_LISTS",
+    "DataYaml",
+    "NamedImages",
+    "Numbering",
+    "class_list",
+    "find_skeleton",
+    "numbering",
+    "read_data_yaml",
+    "yaml_files",
+]
+
+CLASS_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
+NOTHING = (None, "", "~", "null", "Null", "NULL")  # what YAML writes for no value, as text
+YAML, LABELS = (".yaml", ".yml"), "labels"
+MOST_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataYaml:
+    """What one file says.
+
+    Attributes:
+        path: Of the file.
+        names: Of the classes.
+        entries: Split → what it names, as it is written.
+        starts: Folders that relative paths may start from, the likeliest first.
+        kpt_shape: Number of keypoints, and of the numbers that each has; None without keypoints.
+        kpt_names: Of the keypoints, or None.
+        flip_idx: For each keypoint the one that takes its place when the image is mirrored; or None.
+    """
+
+    path: Path
+    names: list[str]
+    entries: dict[str, list[tuple[str, str]]]
+    starts: list[Path]
+    kpt_shape: tuple[int, int] | None = None
+    kpt_names: list[str] | None = None
+    flip_idx: list[int] | None = None
+
+
+@dataclass
+class NamedImages:
+    """The images that the entries of a data.yaml name.
+
+    Attributes:
+        folders: Path of a folder, with a slash at its end → split.
+        files: Path of an image → split.
+        lost: Entries and lines that lead nowhere, by the key that they stand under.
+        twice: Images in two splits.
+    """
+
+    folders: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+
+    def splits_of(self, path: str) -> set[str]:
+        """Return the splits of an image; none where it is not named."""
+        found = {split for folder, split in self.folders.items() if path.startswith(folder)}
+        return found | ({self.files[path]} if path in self.files else set())
+
+    @classmethod
+    def of(cls, data: DataYaml) -> NamedImages:
+        """Follow all entries of a file."""
+        named = cls()
+        for split, entries in data.entries.items():
+            for key, entry in entries:
+                named._add(data, split, key, entry)
+        return named
+
+    def _add(self, data: DataYaml, split: str, key: str, entry: str) -> None:
+        place = _place(entry, data.starts)
+        if place is None:
+            self.lost.append((key, entry))
+        elif place.is_dir():
+            folder = place.as_posix().rstrip("/") + "/"
+            if self.folders.setdefault(folder, split) != split:
+                self.twice.append(folder)
+        else:
+            for line in _lines(place):
+                image = _place(line, [place.parent, *data.starts])
+                if image is None:
+                    self.lost.append((place.name, line))
+                elif self.files.setdefault(image.as_posix(), split) != split:
+                    self.twice.append(image.as_posix())
+
+
+def _place(entry: str, starts: Sequence[Path]) -> Path | None:
+    """Return what an entry leads to, or None."""
+    # Exported files begin paths with ../, which leads nowhere once the folder has been moved.
+    spellings = [start / name for start in starts for name in (entry, entry.removeprefix("../"))]
+    return next((Path(os.path.abspath(place)) for place in spellings if place.exists()), None)  # noqa: PTH100
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+
+
+# Reading.
+
+
+def yaml_files(folder: Path) -> Iterator[Path]:
+    """Yield the YAML files of a folder that name classes as YOLO does: with names, and train, val or path."""
+    yield from filter(_names_classes, sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]))
+
+
+def _names_classes(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        content = yaml.load(guess_text(path.read_bytes()), Loader=yaml.BaseLoader)
+    except (OSError, yaml.YAMLError):
+        return False
+    return isinstance(content, dict) and "names" in content and bool({"train", "val", "path", "nc"} & content.keys())
+
+
+def read_data_yaml(path: Path, top: Path) -> DataYaml:
+    """Read one file; paths may start from the folder that was given, too.
+
+    Raises:
+        SourceError: It is no YAML, names no classes, or its keypoints are not what they should be.
+    """
+    content = _read_yaml(path)
+    entries: dict[str, list[tuple[str, str]]] = {}
+    for key, value in content.items():
+        split = split_of(str(key))
+        if split is not None:
+            texts = [str(text) for text in (value if isinstance(value, list) else [value]) if text not in NOTHING]
+            entries.setdefault(split, []).extend((str(key), text) for text in texts)
+    shape = _kpt_shape(path, content)
+    return DataYaml(
+        path=path,
+        names=_names(path, content),
+        entries={split: texts for split, texts in entries.items() if texts},
+        starts=[path.parent / str(content.get("path") or ""), path.parent, top],
+        kpt_shape=shape,
+        kpt_names=None if shape is None else _kpt_names(path, content, shape[0]),
+        flip_idx=None if shape is None else _flip_idx(path, content, shape[0]),
+    )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Return the content of a YAML file, each value a text as it is written: 02146 and yes are names."""
+    try:
+        content = yaml.load(read_text(path), Loader=yaml.BaseLoader)  # it makes texts, lists and dictionaries alone
+    except yaml.YAMLError as error:
+        raise SourceError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}).") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _names(path: Path, content: Mapping[str, Any]) -> list[str]:
+    names: Any = content.get("names")
+    if isinstance(names, dict) and set(names) == {str(i) for i in range(len(names))}:
+        names = [names[str(i)] for i in range(len(names))]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise SourceError(f"{path}: names: expected a list of class names, or a name for each number from 0 on.")
+    count = content.get("nc", "")
+    if isinstance(count, str) and count.isdecimal() and int(count) != len(names):
+        raise SourceError(f"{path}: nc is {count}, but there are {len(names)} names.")
+    return check_class_names(names, str(path)) or []
+
+
+def _kpt_shape(path: Path, content: Mapping[str, Any]) -> tuple[int, int] | None:
+    given = content.get("kpt_shape")
+    if given in NOTHING:
+        return None
+    numbers = _whole_numbers(given)
+    if numbers is None or len(numbers) != 2 or numbers[0] < 1 or numbers[1] not in (2, 3):
+        raise SourceError(
+            f"{path}: kpt_shape: expected the number of keypoints, and 2 or 3 numbers each, such as [17, 3]; got "
+            f"{given!r:.60}."
+        )
+    return numbers[0], numbers[1]
+
+
+def _kpt_names(path: Path, content: Mapping[str, Any], count: int) -> list[str] | None:
+    given = content.get("kpt_names")
+    if isinstance(given, dict):  # class → its names
+        every = list(given.values())
+        given = every[0] if all(names == every[0] for names in every) else every
+    if given in NOTHING:
+        return None
+    if not isinstance(given, list) or len(given) != count or not all(isinstance(name, str) for name in given):
+        raise SourceError(
+            f"{path}: kpt_names: expected {count} names (kpt_shape), the same for all classes, got {given!r:.60}. "
+            "--keypoint-names gives others."
+        )
+    return given
+
+
+def _flip_idx(path: Path, content: Mapping[str, Any], count: int) -> list[int] | None:
+    given = content.get("flip_idx")
+    if given in (*NOTHING, []):
+        return None
+    indices = _whole_numbers(given)
+    if (
+        indices is None
+        or sorted(indices) != list(range(count))
+        or any(indices[other] != i for i, other in enumerate(indices))
+    ):
+        raise SourceError(
+            f"{path}: flip_idx: expected for each of {count} keypoints the number of the one that takes its place in a "
+            f"mirror, and for that one the first again; got {given!r:.60}. --flip-pairs gives pairs by name."
+        )
+    return indices
+
+
+def _whole_numbers(given: Any) -> list[int] | None:
+    try:
+        return [int(str(number)) for number in given]
+    except (TypeError, ValueError):
+        return None
+
+
+def find_skeleton(data: DataYaml, kpt_shape: tuple[int, int], options: BuildOptions) -> Skeleton:
+    """Return the skeleton of keypoints: names, edges and pairs of the options, else those of the file.
+
+    Raises:
+        UsageError: There are more or fewer names than keypoints, or a pair names none of them.
+    """
+    names = options.keypoint_names or data.kpt_names or [f"kpt{i}" for i in range(kpt_shape[0])]
+    if len(names) != kpt_shape[0]:
+        raise SourceError(
+            f"{data.path}: kpt_shape counts {kpt_shape[0]} keypoints, but --keypoint-names gives {len(names)} names."
+        )
+    edges = indices_of_edges(options.skeleton or (), names)
+    pairs = options.flip_pairs
+    if pairs is None and data.flip_idx is not None:
+        pairs = [(names[i], names[other]) for i, other in enumerate(data.flip_idx) if i < other]
+    return make_skeleton(names, edges, flip_pairs=pairs, boxed=True)
+
+
+# Which file counts.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbering:
+    """Names of the classes, where they are known, and the files that say so.
+
+    Attributes:
+        names: In the order of their numbers; None: nothing names them.
+        data: The files data.yaml that count.
+        elsewhere: Files that name classes of a part of the images, so that their names are not taken.
+    """
+
+    names: list[str] | None
+    data: list[DataYaml] = field(default_factory=list)
+    elsewhere: list[Path] = field(default_factory=list)
+
+
+def numbering(top: Path, annotations: Path, images: Iterable[str]) -> Numbering:
+    """Return the names that files give, where none was named: those below the annotations, else the nearest above.
+
+    Args:
+        top: The folder that was given.
+        annotations: It, or the folder below it that holds the text files.
+        images: Paths of all images that count.
+
+    Raises:
+        SourceError: Files number classes differently: which of them count has to be said.
+    """
+    files = _naming_files(annotations)
+    for folder in annotations.parents if annotations != top else ():
+        if files or not folder.is_relative_to(top):
+            break
+        files = [*yaml_files(folder), *(folder / name for name in CLASS_LISTS if (folder / name).is_file())]
+    data = [read_data_yaml(path, top) for path in files if path.suffix.lower() in YAML]
+    names = {one.path: one.names for one in data}
+    names |= {path: of_file for path in files if path not in names and (of_file := class_list(path))}
+    if len({tuple(of_file) for of_file in names.values()}) > 1:
+        shown = {path: ", ".join(of_file[:MOST_SHOWN]) for path, of_file in names.items()}
+        _several(top, shown, "they number classes differently")
+    if len({str((one.kpt_shape, one.flip_idx)) for one in data}) > 1:
+        _several(top, {one.path: f"kpt_shape {one.kpt_shape}" for one in data}, "their keypoints differ")
+    if names and not _covers(list(names), data, images):
+        return Numbering(names=None, elsewhere=list(names))
+    return Numbering(names=next(iter(names.values()), None), data=data)
+
+
+def _naming_files(folder: Path) -> list[Path]:
+    """Return the files below a folder that may name classes: data.yaml first, the nearest first."""
+    data = [path for path in some_files(folder, YAML) if _names_classes(path)]
+    return data + [path for path in some_files(folder, CLASS_LISTS) if path.name.lower() in CLASS_LISTS]
+
+
+def _covers(files: Sequence[Path], data: Sequence[DataYaml], images: Iterable[str]) -> bool:
+    """Tell whether all images lie beside files that name classes, below them, or where they say."""
+    folders = [path.parent.parent if path.parent.name.lower() == LABELS else path.parent for path in files]
+    covered = tuple(f"{folder.as_posix().rstrip('/')}/" for folder in folders)
+    named = [NamedImages.of(one) for one in data]
+    return all(image.startswith(covered) or any(one.splits_of(image) for one in named) for image in images)
+
+
+def class_list(path: Path) -> list[str]:
+    """Return the names in a file with one a line."""
+    return check_class_names(_lines(path) or None, str(path)) or []
+
+
+def _several(top: Path, shown: Mapping[Path, str], why: str) -> None:
+    lines = [f"{path.relative_to(top)}: {text:.100}" for path, text in shown.items()]
+    raise SourceError(
+        f"{top}: several files name classes, and {why}:\n{first_few(lines)}\nName the one that counts with "
+        f"--annotations {next(iter(shown)).relative_to(top)}: its images are read and no others; or give its folder as "
+        "SOURCE."
+    )

@@ -1,0 +1,110 @@
+"""A line of YOLO's text files: a box, a polygon or oriented box, or a box with keypoints.
+
+Source: https://docs.ultralytics.com/datasets: detect (5 numbers), segment (a class and the points of a polygon), obb (a
+class and four corners), pose (5 numbers, then x, y and maybe visibility of each keypoint that `kpt_shape` counts). All
+but the class and visibility are shares of width and height.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from precompute.targets.keypoints import NOT_LABELLED, VISIBLE
+
+__all__ = ["Row", "fits_pose", "read_line"]
+
+MOST = 2.0  # a share of a box that reaches beyond its image, and is clipped; more is taken for pixels
+BOX = 5  # class, x and y of the middle, width, height
+
+Row = tuple[float, float, float, float, int, int, tuple[float, ...]]  # sides, class, flags, x, y, v of each keypoint
+
+
+class _Sides(NamedTuple):
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+
+def read_line(words: Sequence[str], num_classes: int | None, kpt_shape: tuple[int, int] | None) -> Row:
+    """Return one line as a box, maybe with keypoints.
+
+    Args:
+        words: Of the line.
+        num_classes: How many have names; None where none has.
+        kpt_shape: Number of keypoints, and of numbers that each has; None: lines are boxes or polygons.
+
+    Raises:
+        ValueError: With what is wrong with it.
+    """
+    numbers = _numbers(words)
+    points: Sequence[float] = ()
+    if kpt_shape is not None:
+        numbers, points = _pose(numbers, kpt_shape)
+    else:
+        _check_length(len(numbers))
+    label, shares = numbers[0], numbers[1:]
+    if label < 0 or not label.is_integer():
+        raise ValueError(f"expected the number of a class, 0 or more, got {words[0]}")
+    if num_classes is not None and label >= num_classes:
+        raise ValueError(f"class {int(label)}, but there are {num_classes} names (0 to {num_classes - 1})")
+    places = [*shares, *(share for i, share in enumerate(points) if i % 3 < 2)]
+    if max(map(abs, places)) > MOST:
+        raise ValueError(f"expected shares from 0 to 1, got {max(places, key=abs):g}: are these pixels?")
+    return (*_sides(shares), int(label), 0, tuple(points))
+
+
+def _numbers(words: Sequence[str]) -> list[float]:
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError as error:
+        raise ValueError(f"expected numbers alone, got {' '.join(words)!r:.60}") from error
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"expected finite numbers, got {' '.join(words)!r:.60}")
+    return numbers
+
+
+def _check_length(number: int) -> None:
+    if number != BOX and (number < 7 or number % 2 == 0):
+        hint = "; is the last one a confidence? These are no annotations" if number == 6 else ""
+        if number > 7:
+            hint = "; keypoints are told by kpt_shape in data.yaml"
+        raise ValueError(f"expected 5 numbers, or a polygon of three points or more, got {number}{hint}")
+
+
+def _pose(numbers: Sequence[float], kpt_shape: tuple[int, int]) -> tuple[list[float], list[float]]:
+    """Return the numbers of the box, and x, y, visibility of each keypoint in turn."""
+    count, size = kpt_shape
+    expected = BOX + count * size
+    if len(numbers) != expected:
+        raise ValueError(
+            f"expected {expected} numbers, a box and {count} keypoints of {size} (kpt_shape in data.yaml), got "
+            f"{len(numbers)}"
+        )
+    points = []
+    for i in range(BOX, expected, size):
+        x, y = numbers[i : i + 2]
+        # Without a third number, what is not labelled is written as 0, 0 or below.
+        there = (x > 0 or y > 0) and x >= 0 and y >= 0
+        points += [x, y, numbers[i + 2] if size == 3 else float(VISIBLE if there else NOT_LABELLED)]
+    return list(numbers[:BOX]), points
+
+
+def _sides(shares: Sequence[float]) -> _Sides:
+    if len(shares) != BOX - 1:
+        return _Sides(min(shares[::2]), min(shares[1::2]), max(shares[::2]), max(shares[1::2]))
+    x, y, width, height = shares
+    if width < 0 or height < 0:
+        raise ValueError(f"expected a width and a height of 0 or more, got {width:g} and {height:g}")
+    return _Sides(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+def fits_pose(words: Sequence[str]) -> bool:
+    """Tell whether a line that was read as a polygon is as well a box and keypoints of two numbers inside of it."""
+    _, x, y, width, height, *points = map(float, words)
+    left, top, right, bottom = _Sides(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return all(left <= share <= right for share in points[::2]) and all(
+        top <= share <= bottom for share in points[1::2]
+    )
