@@ -75,5 +75,8 @@ def test_earlier_dataset_says_that_its_classes_keep_their_order(
     monkeypatch.setattr(versions, "_version", _stored_versions("numbers").get)
     given, out = {**lay_out("numbers", tmp_path), "quiet": False}, restore("numbers", tmp_path)
     run_step("grown", tmp_path, given)
-    assert "note: Classes keep the order of text in which this dataset was built, 0, 10, 2" in capfd.readouterr().err
+    assert (
+        "note: Classes stay as this dataset was built, 0, 10, 2; a new one would have 0, 2, 10."
+        in capfd.readouterr().err
+    )
     assert Manifest.load(out).target.class_names == ["0", "10", "2"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from boxed import examples_of
 from drawn import draw_pairs, options, save
 from hypothesis import given, strategies
 
@@ -195,6 +197,55 @@ def test_a_note_says_that_numbers_are_not_text(tmp_path: Path, capfd: pytest.Cap
     given_options = options(validation_split=0.0, quiet=False, dry_run=True)
     precompute.build(folders(tmp_path / "in"), tmp_path / "out", **given_options)
     assert "note: Classes are numbers: their indices follow the numbers, not the text" in capfd.readouterr().err
+
+
+# Categories that are no classes
+
+
+def project(folder: Path, **changes: Any) -> Path:
+    source = coco(folder, "cat", "utf-8")
+    content = json.loads((source / "annotations.json").read_text())
+    for category in content["categories"]:
+        category |= {"id": category["id"] + 1, "supercategory": "animals"}
+    for annotation in content["annotations"]:
+        annotation["category_id"] += 1
+    content["categories"].insert(0, {"id": 0, "name": "animals", "supercategory": "none", **changes})
+    (source / "annotations.json").write_text(json.dumps(content))
+    return source
+
+
+def test_the_name_of_a_project_is_no_class(tmp_path: Path) -> None:
+    sources = find(project(tmp_path), BuildOptions())
+    assert sources.class_names == ["cat", "b"]
+    assert [sources.classes(i) for i in range(2)] == [(0,), (1,)]
+    assert any("The category 'animals' is no class" in note for note in sources.notes)
+
+
+@pytest.mark.parametrize("changes", [{"name": "dog"}, {"supercategory": "all"}])
+def test_other_categories_without_objects_are_classes(changes: dict[str, str], tmp_path: Path) -> None:
+    assert len(find(project(tmp_path, **changes), BuildOptions()).class_names) == 3
+
+
+def test_class_names_take_away_and_keep_categories_without_objects(tmp_path: Path) -> None:
+    source = project(tmp_path)
+    assert find(source, BuildOptions(class_names=["b", "cat"])).class_names == ["b", "cat"]
+    assert find(source, BuildOptions(class_names=["animals", "cat", "b"])).class_names == ["animals", "cat", "b"]
+    with pytest.raises(SourceError, match=r"Categories that --class-names does not hold:\n  b"):
+        find(source, BuildOptions(class_names=["animals", "cat"]))
+
+
+def test_a_dataset_with_the_name_of_a_project_as_class_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, given_options = project(tmp_path / "in"), options(validation_split=0.0, quiet=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("precompute.sources.annotations.coco._projects", lambda *_: set())
+        precompute.build(source, tmp_path / "out", **given_options)
+    precompute.build(source, tmp_path / "out", **{**given_options, "variants": 4})
+    assert Manifest.load(tmp_path / "out").target.class_names == ["animals", "cat", "b"]
+    assert "note: Classes stay as this dataset was built, animals, cat, b; a new" in capfd.readouterr().err
+    names = {name for example in examples_of(tmp_path / "out") for name in example["class_names"]}
+    assert names == {"cat", "b"}
 
 
 # Names that YAML, CSV or JSON would make into something else

@@ -22,7 +22,7 @@ from precompute.plan.splits import assign_splits
 from precompute.record.pipelines.pipeline import Prepared
 from precompute.record.pipelines.point_rules import mirroring_warnings
 from precompute.run.changes import changed_files, mended_keys
-from precompute.run.earlier import keep_class_order, keep_pairs, notes_on_pipelines, stored_pipelines
+from precompute.run.earlier import keep_classes, keep_pairs, notes_on_pipelines, stored_pipelines
 from precompute.run.execute import workers_starting
 from precompute.run.folder import Known, known_generations, next_generation, save_draft, write_lock
 from precompute.run.progress import Progress
@@ -111,10 +111,10 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             test_split=options.test_split,
             stored=stored_splits(known[-1].listing, sources.keys) if known else None,
         )
-        sources, ordered = keep_class_order(known, options, sources)
+        sources, kept_classes = keep_classes(known, options, sources)
         sources = give_copies(sources, class_copies=options.class_copies, balance=options.balance)
         sources, kept = keep_pairs(known, options, sources)
-        for note in [*_source_notes(sources), *ordered, *kept]:
+        for note in [*_source_notes(sources), *kept_classes, *kept]:
             progress.say(f"note: {note}")
         chosen = _choose_generation(known, out, options, prepared, sources)
         pipelines = complete_pipelines(

@@ -16,7 +16,7 @@ from precompute.sources.instance_column import BACKGROUND
 from precompute.sources.source import Sources
 from precompute.targets.keypoints import AUTO, skeleton_settings, worded_pairs
 
-__all__ = ["keep_class_order", "keep_pairs", "notes_on_pipelines", "stored_pipelines"]
+__all__ = ["keep_classes", "keep_pairs", "notes_on_pipelines", "stored_pipelines"]
 
 
 def stored_pipelines(plan: GenerationPlan) -> Mapping[str, Any]:
@@ -76,34 +76,38 @@ def keep_pairs(known: Sequence[Known], options: BuildOptions, sources: Sources) 
     return replace(sources, skeleton=before), [note]
 
 
-def keep_class_order(known: Sequence[Known], options: BuildOptions, sources: Sources) -> tuple[Sources, list[str]]:
-    """Return sources whose classes have the order that their dataset was made with, and a note.
+def keep_classes(known: Sequence[Known], options: BuildOptions, sources: Sources) -> tuple[Sources, list[str]]:
+    """Return sources with the classes that their dataset was made with, in their order, and a note.
 
-    Names that are whole numbers were once sorted as text, in folders and some other layouts.
+    Names that are whole numbers were once sorted as text, in folders and some other layouts, and the first category of
+    a COCO file was a class also where it names the project.
 
     Args:
         known: Generations on disk.
         options: Of the build.
-        sources: With the order of today.
+        sources: With the classes of today.
     """
     names = sources.class_names
-    first = names[:1] if names[:1] == [BACKGROUND] else []  # of merged masks
-    numbers = names[len(first) :]
-    as_text = [*first, *sorted(numbers)]
-    if options.class_names is not None or names == as_text or numbers != class_order(numbers):
+    if options.class_names is not None or not names:
         return sources, []
+    as_text = _sorted_as_text(names)
     if not known:
-        return sources, [
+        return sources, [] if names == as_text else [
             f"Classes are numbers: their indices follow the numbers, not the text ({_shown(names)}); another order: "
             "--class-names."
         ]
-    if known[-1].plan.settings["dataset"].get("class_names") != as_text:
+    stored = known[-1].plan.settings["dataset"].get("class_names") or []
+    if stored == names or (stored != as_text and stored[1:] != names):
         return sources, []
-    note = (
-        f"Classes keep the order of text in which this dataset was built, {_shown(as_text)}; a new one would follow "
-        "the numbers."
-    )
-    return sources.with_class_order(as_text), [note]
+    note = f"Classes stay as this dataset was built, {_shown(stored)}; a new one would have {_shown(names)}."
+    return sources.with_classes(stored), [note]
+
+
+def _sorted_as_text(names: list[str]) -> list[str]:
+    """Return names in the order of text, if they are in that of their numbers; else as they are."""
+    first = names[:1] if names[:1] == [BACKGROUND] else []  # of merged masks
+    numbers = names[len(first) :]
+    return [*first, *sorted(numbers)] if numbers == class_order(numbers) else names
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -184,8 +184,8 @@ class Sources:
             skeleton=self.skeleton,
         )
 
-    def with_class_order(self, names: list[str]) -> Sources:
-        """Return the sources with the same names of classes in another order, and labels that mean what they did."""
+    def with_classes(self, names: list[str]) -> Sources:
+        """Return the sources with their classes in another order, or among others; labels mean what they did."""
         index_of = {name: i for i, name in enumerate(names)}
         moved = [index_of[name] for name in self.class_names]
         return replace(

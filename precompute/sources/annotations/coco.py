@@ -11,7 +11,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from precompute.errors import SourceError, first_few
@@ -46,7 +45,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
     keypoints = find_skeleton({path: _read(path) for path in files}, options)
     contents, skeleton = keypoints.contents, keypoints.skeleton
     found = find_images(top, options, None if options.annotations is None else _named_in(contents.values()))
-    names, index = _categories(contents, check_class_names(options.class_names))
+    names, index, notes = _categories(contents, check_class_names(options.class_names))
     by_name: dict[str, list[FoundImage]] = defaultdict(list)
     for image in found.images:
         by_name[image.path.rpartition("/")[2]].append(image)
@@ -66,7 +65,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         )
         checked = check_keypoints(column, keys, names, skeleton, where=str(top))
     passed = len(found.images) + len(found.left_out) - len(entries)
-    notes = [f"{passed:,} images that no annotation file names were passed over."] if passed else []
+    notes += [f"{passed:,} images that no annotation file names were passed over."] if passed else []
     sources = sources_of(
         found,
         [entry.image for entry in entries],
@@ -114,10 +113,12 @@ def _read(path: Path) -> Json:
     return dict(content)
 
 
-def _categories(contents: Mapping[Path, Json], given: list[str] | None) -> tuple[list[str], dict[str, int]]:
-    """Return the names of the classes in the order of their ids, and id → index."""
+def _categories(contents: Mapping[Path, Json], given: list[str] | None) -> tuple[list[str], dict[str, int], list[str]]:
+    """Return the names of the classes in the order of their ids, id → index, and notes.
+
+    A name that no object has may be missing from those given.
+    """
     of_id: dict[str, str] = {}
-    order: dict[str, Any] = {}
     for path, content in contents.items():
         for category in content["categories"]:
             name, category_id = category.get("name"), category.get("id")
@@ -129,8 +130,10 @@ def _categories(contents: Mapping[Path, Json], given: list[str] | None) -> tuple
                     f"{path}: the category {category_id} is {name!r}, in another file {of_id[str(category_id)]!r}. "
                     "Expected the same categories in all files; --annotations names the file that counts."
                 )
-            order[str(category_id)] = category_id
+    used = {str(a.get("category_id")) for content in contents.values() for a in content["annotations"]}
+    projects = _projects(contents, used) if given is None else set()
     ids = sorted(of_id, key=lambda key: (0, int(key), "") if re.fullmatch(r"-?\d+", key) else (1, 0, key))
+    ids = [key for key in ids if key not in projects]
     names = [of_id[key] for key in ids]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -138,8 +141,27 @@ def _categories(contents: Mapping[Path, Json], given: list[str] | None) -> tuple
             f"Categories of one name under several ids:\n{first_few(twice)}\nGive each a name of its own."
         )
     if given is not None:
-        lacking = sorted(set(names) - set(given))
+        lacking = sorted({of_id[key] for key in used & of_id.keys()} - set(given))
         if lacking:
             raise SourceError(f"Categories that --class-names does not hold:\n{first_few(lacking)}")
         names = given
-    return names, {key: names.index(of_id[key]) for key in ids}
+    position = {name: i for i, name in enumerate(names)}
+    notes = [
+        f"The category {of_id[key]!r} is no class: it has no objects and stands above the others, as the name of a "
+        "project does; it was left out. --class-names keeps it."
+        for key in projects
+    ]
+    return names, {key: position[of_id[key]] for key in ids if of_id[key] in position}, notes
+
+
+def _projects(contents: Mapping[Path, Json], used: set[str]) -> set[str]:
+    """Return the ids of categories without objects that are above others and below none: exports name projects so."""
+    every = [category for content in contents.values() for category in content["categories"]]
+    above = {str(c.get("supercategory")) for c in every if str(c.get("supercategory")) != str(c.get("name"))}
+    return {
+        str(c["id"])
+        for c in every
+        if str(c["id"]) not in used
+        and str(c["name"]) in above
+        and str(c.get("supercategory")).lower() in ("none", "", str(c["name"]).lower())
+    }
