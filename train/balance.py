@@ -12,22 +12,30 @@ from train.run_folder import RunFolder
 from train.tasks import Task
 from train.weights import parse_weights
 
-__all__ = ["class_weights_of_run"]
+__all__ = ["class_weights_of_run", "keep_class_weights"]
 
 COUNTED_IMAGES = 1000  # a share of each class's pixels is known well enough from these
 
 
 def class_weights_of_run(
-    dataset: Path, manifest: Manifest, task: Task, folder: RunFolder, options: FitOptions
+    dataset: Path, manifest: Manifest, task: Task, folder: RunFolder, options: FitOptions, *, is_new: bool
 ) -> list[float] | None:
     """Return a weight a class: what the run has begun with, else what `--class-weights` asks for; None for none.
+
+    Args:
+        dataset: Folder of the dataset.
+        manifest: Its manifest.
+        task: Counts.
+        folder: Of the run.
+        options: Of the run.
+        is_new: The run has not begun yet; what lies in its folder is of another one.
 
     Raises:
         UsageError: The option names what is not a class.
     """
     if options.class_weights == "none":
         return None
-    if folder.class_weights.exists():
+    if folder.class_weights.exists() and not is_new:
         stored: dict[str, float] = json.loads(folder.class_weights.read_bytes())
         return list(stored.values())
     if options.class_weights == "balanced":
@@ -36,8 +44,11 @@ def class_weights_of_run(
         )
         if task.target == "mask":
             batches = batches.take(-(-COUNTED_IMAGES // options.batch_size))
-        weights = task.balanced_weights(targets.numpy() for _, targets in batches)
-    else:
-        weights = parse_weights(options.class_weights, task.class_names)
-    folder.write_json(folder.class_weights, dict(zip(task.class_names, weights, strict=True)))
-    return weights
+        return task.balanced_weights(targets.numpy() for _, targets in batches)
+    return parse_weights(options.class_weights, task.class_names)
+
+
+def keep_class_weights(folder: RunFolder, task: Task, weights: list[float] | None) -> None:
+    """Keep them with the run."""
+    if weights is not None:
+        folder.write_json(folder.class_weights, dict(zip(task.class_names, weights, strict=True)))

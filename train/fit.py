@@ -14,7 +14,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, SettingsError
 from precompute.storage.paths import as_path
 from train.announce import announce, describe_memory
-from train.balance import class_weights_of_run
+from train.balance import class_weights_of_run, keep_class_weights
 from train.callbacks import make_callbacks
 from train.checkpoint import TrainingState, load_state, restore_model
 from train.compiled import compile_model, make_network, step_callbacks
@@ -102,16 +102,18 @@ def fit(
     if note is not None:
         say(f"NOTE: {note}")
     with folder.hold():
-        folder.open(RunSettings.of(dataset, manifest, options), restart=restart)
-        state = load_state(folder.checkpoint)
-        metrics = folder.load_metrics()
+        settings = RunSettings.of(dataset, manifest, options)
+        folder.check(settings, restart=restart)
+        state = TrainingState() if restart else load_state(folder.checkpoint)
+        metrics = None if restart else folder.load_metrics()
         complete = not state.batch and (state.stopped or state.epochs >= options.epochs)
         finished = complete and metrics is not None and metrics["epochs"] == state.epochs
-        if metrics is None or not finished:
-            record_sources(folder, dataset, manifest, options.weights)
+        if metrics is not None and finished:
+            folder.open(settings)
+        else:
             job = _Job(dataset, manifest, task, folder, options, state, say)
             with explained(dataset, task):
-                job.train(progress_bar=progress_bar)
+                job.train(lambda: folder.open(settings, restart=restart), progress_bar=progress_bar)
                 metrics = conclude(dataset, manifest, task, folder, options, state)
     table = task.describe(metrics["scores"])
     return FitResult(folder=folder, state=state, metrics=metrics, table=table, was_finished=finished)
@@ -129,20 +131,28 @@ class _Job:
     state: TrainingState
     say: Callable[[str], None]
 
-    def train(self, *, progress_bar: bool) -> None:
-        """Train the epochs that are missing, each recorded when it ends."""
+    def train(self, begin: Callable[[], None], *, progress_bar: bool) -> None:
+        """Train the epochs that are missing, each recorded when it ends.
+
+        Args:
+            begin: Makes the folder ready; until all that can be refused was looked at, nothing in it changes.
+            progress_bar: Let Keras show its bar.
+        """
         state, options, folder = self.state, self.options, self.folder
         parts = self.dataset, self.manifest, self.task
         if state.is_new:
             check_targets(*parts, options)
             state.fresh = choose_fresh(options, self.manifest)
-        weights = class_weights_of_run(*parts, folder, options)
+        weights = class_weights_of_run(*parts, folder, options, is_new=state.is_new)
         strategy = make_strategy(options.devices, batch_size=options.batch_size)
         num_devices = strategy.num_replicas_in_sync
         num_images, steps = self._measure_epoch(num_devices)
         validation = load_validation(*parts, options, num_devices=num_devices)
         with strategy.scope():
             network, model = self._make_model(steps)
+        begin()
+        record_sources(folder, self.dataset, self.manifest, options.weights)
+        keep_class_weights(folder, self.task, weights)
 
         score = self.task.score if validation is None else f"val_{self.task.score}"
         pace = Pace(num_images=num_images, batch_size=options.batch_size, measures_waiting=num_devices == 1)

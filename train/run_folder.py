@@ -17,6 +17,7 @@ import tomli_w
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
 from precompute.plan.settings import differences
+from precompute.storage.locking import hold_folder
 from precompute.storage.paths import local_path
 from train.files import TEMPORARY, write_bytes, write_file, write_json
 from train.options import FitOptions, flag
@@ -104,23 +105,34 @@ class RunFolder:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Make the folder and keep other processes from training in it.
+        """Make the folder and keep other processes from training in it; without a run in the end it is as it was.
 
         Raises:
             PrecomputeError: One does, or the folder cannot be made.
         """
-        lock = filelock.FileLock(self.lock)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise PrecomputeError(f"--run {self.path}: another process is training in this folder.") from error
-        except OSError as error:
-            raise SettingsError(f"--run {self.path}: cannot be used as a folder: {error}.") from error
-        try:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(hold_folder(self.lock, lambda folder: folder.mkdir(parents=True, exist_ok=True)))
+            except filelock.Timeout as error:
+                raise PrecomputeError(f"--run {self.path}: another process is training in this folder.") from error
+            except OSError as error:
+                raise SettingsError(f"--run {self.path}: cannot be used as a folder: {error}.") from error
             yield
-        finally:
-            lock.release()
+
+    def check(self, settings: RunSettings, *, restart: bool = False) -> None:
+        """Find out whether the folder can hold a run with these settings, new or continued, and change nothing.
+
+        Args:
+            settings: Of the run that is about to start.
+            restart: What an earlier run has left does not count.
+
+        Raises:
+            SettingsError: The folder holds a run with other settings, or something else than a run.
+        """
+        if not self.options.exists() and any(not path.name.startswith(".") for path in self.path.iterdir()):
+            raise SettingsError(f"--run {self.path}: this folder has files but no run in it; choose another --run.")
+        if self.checkpoint.exists() and not restart:  # before an epoch is finished there is nothing to protect
+            self._check_same(settings)
 
     def open(self, settings: RunSettings, *, restart: bool = False) -> None:
         """Make the folder ready for a run with these settings, new or continued.
@@ -132,13 +144,10 @@ class RunFolder:
         Raises:
             SettingsError: The folder holds a run with other settings, or something else than a run.
         """
-        if restart and self.options.exists():
+        self.check(settings, restart=restart)
+        if restart:
             self._clear()
-        elif not self.options.exists() and any(not path.name.startswith(".") for path in self.path.iterdir()):
-            raise SettingsError(f"--run {self.path}: this folder has files but no run in it; choose another --run.")
-        if self.checkpoint.exists():  # before the first epoch is finished there is nothing to protect
-            self._check_same(settings)
-        else:
+        if not self.checkpoint.exists():
             for path in (self.sources, self.class_weights):
                 path.unlink(missing_ok=True)
         for path in self.path.glob(TEMPORARY + "*"):  # of a process that was killed; on a full disk it is in the way

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from precompute.dataset.json_files import parse_json, read_json
 from precompute.dataset.leases import EXPIRES_S, held_rows
@@ -22,6 +22,7 @@ from precompute.plan.listing_file import listing_lines, read_listing
 from precompute.run.files import make_folder, remove_all, remove_tree, sync_folder, write_whole
 from precompute.run.remote_lock import RemoteLock
 from precompute.sources.source import Sources
+from precompute.storage.locking import hold_folder
 from precompute.storage.paths import is_remote
 
 __all__ = [
@@ -59,15 +60,21 @@ def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]
         raise BuildError(f"{out}: expected a folder for the dataset, this is a file.")
     if out.is_dir() and not paths.build.exists() and not paths.manifest.exists() and any(out.iterdir()):
         raise BuildError(f"{out}: holds other files and no dataset; give a new or empty folder.")
-    try:
-        make_folder(paths.build)
-        lock = FileLock(paths.lock, timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise FolderInUseError(f"{out}: another build is writing here; wait until it has ended.") from error
-    except OSError as error:
-        raise BuildError(f"{out}: cannot be written to: {error.strerror}.") from error
-    remote = RemoteLock(out) if is_remote(out) else None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_folder(paths.lock, make_folder))
+        except Timeout as error:
+            raise FolderInUseError(f"{out}: another build is writing here; wait until it has ended.") from error
+        except OSError as error:
+            raise BuildError(f"{out}: cannot be written to: {error.strerror}.") from error
+        with _writing(out, lease_dir):
+            yield
+
+
+@contextmanager
+def _writing(out: Path, lease_dir: str | Path | None) -> Iterator[None]:
+    """Put away what earlier commands left, and name what the disk has against writing."""
+    paths, remote = DatasetPaths(out), RemoteLock(out) if is_remote(out) else None
     try:
         if remote is not None and (holder := remote.acquire()) is not None:
             raise FolderInUseError(
@@ -86,7 +93,6 @@ def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]
     finally:
         if remote is not None:
             remote.release()
-        lock.release()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,67 @@
+"""A lock on a folder that leaves nothing behind where nothing came of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+__all__ = ["hold_folder"]
+
+
+@contextlib.contextmanager
+def hold_folder(lock: Path, make_folder: Callable[[Path], object]) -> Iterator[None]:
+    """Hold a lock file; afterwards take it away, and the folders that were made for it, if nothing else came into them.
+
+    A command that is refused once it looks at the folder thus leaves it as it was.
+
+    Args:
+        lock: The file; the operating system gives the lock back when the process dies.
+        make_folder: Makes a folder and those above it where they are missing.
+
+    Raises:
+        Timeout: Another process holds it.
+        OSError: Folder or file cannot be made.
+    """
+    made = [folder for folder in lock.parents if not folder.exists()]  # innermost first
+    before = set() if made else _names(lock.parent)
+    held = FileLock(lock, timeout=0)
+    try:
+        make_folder(lock.parent)
+        held.acquire()
+        if not lock.exists():  # another process has taken it away just now, as it ended
+            raise Timeout(str(lock))
+    except BaseException:
+        held.release()
+        _remove_folders(made)
+        raise
+    try:
+        yield
+    finally:
+        is_unused = lock.name not in before and _names(lock.parent) == before | {lock.name}
+        is_left = is_unused and not _remove(lock)  # Windows deletes no file that is open
+        held.release()
+        if is_left:
+            _remove(lock)
+        if is_unused:
+            _remove_folders(made)
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _remove(path: Path) -> bool:
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _remove_folders(folders: list[Path]) -> None:
+    with contextlib.suppress(OSError):  # the first that is not empty keeps those above it
+        for folder in folders:
+            folder.rmdir()
