@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
 import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import albumentations as A
@@ -11,16 +15,42 @@ import cv2
 import numpy as np
 import pytest
 from decoded import SPEC, some_sources
+from drawn import draw_classes, options
 
+import precompute
 from precompute.errors import PipelineError
 from precompute.plan.survey import Sample, survey
 from precompute.record.pipelines.pipeline import prepare
-from precompute.record.pipelines.probe import probe
+from precompute.record.pipelines.probe import has_other_threads, probe
 
 own_generator = np.random.default_rng(0)
 hidden = A.Compose([A.HorizontalFlip(p=0.5), A.RandomBrightnessContrast(p=1)])
 GLOBAL = "draws from a global random generator"
 OTHER_PIXELS = "gives other pixels when the same record is made again"
+
+
+@pytest.fixture(autouse=True)
+def _alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs the tests has threads of its own, which draw nothing."""
+    if "drawing_thread" not in request.fixturenames:
+        monkeypatch.setattr("precompute.record.pipelines.probe.has_other_threads", lambda: False)
+
+
+@pytest.fixture
+def drawing_thread() -> Iterator[list[float]]:
+    """Another thread that draws from the global generators all the time; what it drew."""
+    drawn, ends = list[float](), threading.Event()
+
+    def draw() -> None:
+        np.random.seed(5)
+        while not ends.is_set():
+            drawn.append(np.random.rand())
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    yield drawn
+    ends.set()
+    thread.join()
 
 
 def refusal(*transforms: Any) -> str:
@@ -176,6 +206,29 @@ def survey_refusal(*transforms: Any, **sizes: int) -> str:
     with pytest.raises(PipelineError) as caught:
         size_of(*transforms, **sizes)
     return str(caught.value)
+
+
+def test_what_another_thread_draws_is_no_fault_and_stays_its_own(drawing_thread: list[float]) -> None:
+    assert has_other_threads()
+    for _ in range(3):
+        accept(A.HorizontalFlip(), A.RandomBrightnessContrast(), A.GaussNoise(), A.Resize(300, 300))
+    expected = np.random.RandomState(5)
+    assert all(number == expected.rand() for number in list(drawing_thread))
+
+
+def test_beside_another_thread_draws_of_the_pipeline_are_found(drawing_thread: list[float]) -> None:
+    assert f"Lambda(image=numpy_noise) {GLOBAL}" in refusal(A.HorizontalFlip(), A.Lambda(image=numpy_noise))
+
+
+def test_two_builds_in_two_threads(tmp_path: Path) -> None:
+    def build(number: int) -> None:
+        for i in range(3):
+            precompute.build(tmp_path / "data", tmp_path / f"{number}-{i}", **options(seed=number, variants=1))
+
+    draw_classes(tmp_path / "data")
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(build, range(2)))
+    assert len(list(tmp_path.glob("*/manifest.json"))) == 6
 
 
 def test_size() -> None:

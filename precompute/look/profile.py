@@ -29,6 +29,7 @@ from precompute.record import decode as decoding
 from precompute.record import render as rendering
 from precompute.record.decode import Decoded
 from precompute.record.pipelines.pipeline import Pipeline
+from precompute.record.pipelines.probe import has_other_threads
 from precompute.record.seeding import Draws
 from precompute.record.tfrecord import record_footer, record_header
 from precompute.record.threads import one_opencv_thread
@@ -123,7 +124,8 @@ class _Tally:
 def _measure(studio: Studio, num_sources: int, num_variants: int) -> Profile:
     options = studio.options
     num_rows = options.variants if studio.split == "train" else 1
-    own_process = options.backend == "loky" and options.num_jobs > 1  # as a build has it
+    # As a build has it; but the generators that other threads of this program draw from are theirs.
+    own_process = options.backend == "loky" and options.num_jobs > 1 and not has_other_threads()
     pipeline, watch = Pipeline(studio.prepared.pickled, own_process=own_process), Stopwatch(cpu_clock())
     transforms: dict[Hashable, Any] = {("pipeline", name, i): t for i, (name, t) in enumerate(pipeline.transforms)}
     tally = _make_records(studio, pipeline, watch, transforms, num_sources, min(num_variants, num_rows))
@@ -162,7 +164,8 @@ def _make_records(
     chosen = sample_of(studio.sources, studio.split, num_sources)
     with ExitStack() as stack:
         stack.enter_context(one_opencv_thread())
-        stack.enter_context(_global_generators_kept())
+        if not has_other_threads():
+            stack.enter_context(_global_generators_kept())
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="precompute-profile-")))
         writer = stack.enter_context(ShardWriter(folder / "shard", folder, buffer_bytes=BUFFER_BYTES))
         for number, i in enumerate(chosen):

@@ -1,16 +1,25 @@
 """Before the job: do a pipeline's pixels follow from the record's draws alone?
 
 Albumentations' generators do not reach a Lambda or a custom transform that draws from `np.random`, or a pipeline hidden
-inside one. The same records are made twice, in different orders, with other calls between and the global generators
-set differently; a difference, or a global generator that moved, is refused.
+inside one. Whether a global generator moves is seen record by record; the same records are made twice, in different
+orders and with other calls between. What moves or differs is refused.
+
+Other threads of the program may draw from the global generators meanwhile: those are read here and never set, and a
+record during which one moved is tried again. Where it always moves, an interpreter of its own, without other threads,
+tells who drew.
 """
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -23,9 +32,13 @@ from precompute.record.pipelines.pipeline import Pipeline
 from precompute.record.pipelines.transforms import albumentations, is_custom, leaves, shown_name
 from precompute.targets.boxes import Boxes
 
-__all__ = ["probe"]
+__all__ = ["has_other_threads", "probe"]
 
 VARIANTS = range(4)
+TRIES = 5  # of a record during which a global generator moved, where other threads may have drawn
+MARK = "complaint: "  # stands before it: pipelines may print
+DRAWS = "draws from a global random generator (np.random or random)"
+ALONE = "import sys; from precompute.record.pipelines.probe import answer_alone; answer_alone(sys.stdin.buffer.read())"
 
 
 def probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
@@ -39,19 +52,25 @@ def probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
     Raises:
         PipelineError: It does not; the message names the transform.
     """
+    shared = has_other_threads()
     # OpenCV has one generator a thread and does not show its state: the caller's is safe in another thread.
-    with _global_generators_kept(), ThreadPoolExecutor(1) as other_thread:
-        other_thread.submit(_probe, pickled, sources, split).result()
+    with nullcontext() if shared else _global_generators_kept(), ThreadPoolExecutor(1) as other_thread:
+        other_thread.submit(_probe, pickled, sources, split, shared=shared).result()
 
 
-def _probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
+def has_other_threads() -> bool:
+    """Tell whether this program has other threads than the calling one, which may draw from global generators."""
+    return any(thread is not threading.current_thread() for thread in threading.enumerate())
+
+
+def _probe(pickled: bytes, sources: Sequence[Decoded], split: str, *, shared: bool) -> None:
     transforms = list(leaves(cloudpickle.loads(pickled)))
     for transform in filter(is_custom, transforms):
-        _refuse(split, shown_name(transform), _complaint(_alone(transform), sources))
-    complaint = _complaint(pickled, sources)
+        _refuse(split, shown_name(transform), _complaint(_alone(transform), sources, shared=shared))
+    complaint = _complaint(pickled, sources, shared=shared)
     if complaint:
-        culprits = [shown_name(transform) for transform in transforms if _complaint(_alone(transform), sources)]
-        _refuse(split, ", ".join(culprits) or "a composition", complaint)
+        found = (t for t in transforms if _complaint(_alone(t), sources, shared=shared))
+        _refuse(split, ", ".join(map(shown_name, found)) or "a composition", complaint)
 
 
 def _refuse(split: str, name: str, complaint: str | None) -> None:
@@ -72,22 +91,57 @@ def _alone(leaf: Any) -> bytes:
     return bytes(cloudpickle.dumps(albumentations.Compose([leaf])))
 
 
-def _complaint(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
-    """Return what is wrong with a pipeline, or None."""
+def _complaint(pickled: bytes, sources: Sequence[Decoded], *, shared: bool) -> str | None:
+    """Return what is wrong with a pipeline, or None.
+
+    Args:
+        pickled: The pipeline.
+        sources: A few decoded sources.
+        shared: Other threads may draw from the global generators, too.
+    """
     work = [(source, variant) for source in sources for variant in VARIANTS]
     first, second = Pipeline(pickled), Pipeline(pickled)
-    _set_global_generators(1)
-    before = _global_state()
-    forward = [_apply(first, source, variant) for source, variant in work]
-    if _global_state() != before:
-        return "draws from a global random generator (np.random or random)"
-    _set_global_generators(2)
+    cv2.setRNGSeed(1)  # of this thread
+    forward = [_apply_watched(first, source, variant, tries=TRIES if shared else 1) for source, variant in work]
+    if any(moved for _, moved in forward):
+        return _complaint_alone(pickled, sources) if shared else DRAWS
+    cv2.setRNGSeed(2)
     backward = []
     for source, variant in reversed(work):
         _apply(second, sources[0], len(VARIANTS) + variant)  # a call between
         backward.append(_apply(second, source, variant))
-    same = all(_equal(a, b) for a, b in zip(forward, reversed(backward), strict=True))
+    same = all(_equal(a, b) for (a, _), b in zip(forward, reversed(backward), strict=True))
     return None if same else "gives other pixels when the same record is made again"
+
+
+def _complaint_alone(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
+    """Return what is wrong with a pipeline by an interpreter in which nothing else draws."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE],
+        input=cloudpickle.dumps((pickled, list(sources))),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        check=False,
+    )
+    return done.stdout.decode().partition(MARK)[2] or None if done.returncode == 0 else DRAWS
+
+
+def answer_alone(handed: bytes) -> None:
+    """Print the complaint about a pipeline that another process has handed over."""
+    pickled, sources = cloudpickle.loads(handed)
+    sys.stdout.buffer.write((MARK + (_complaint(pickled, sources, shared=False) or "")).encode())
+
+
+def _apply_watched(pipeline: Pipeline, source: Decoded, variant: int, *, tries: int) -> tuple[tuple[Any, Any], bool]:
+    """Return what a pipeline makes of a source, and whether a global generator moved in each of the tries."""
+    for _ in range(tries):
+        before = _global_state()
+        made = _apply(pipeline, source, variant)
+        if _global_state() == before:
+            return made, False
+    return made, True
 
 
 def _apply(pipeline: Pipeline, source: Decoded, variant: int) -> tuple[Any, Any]:
@@ -102,15 +156,10 @@ def _equal(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:
     return all(x == y if isinstance(x, Boxes) else np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def _set_global_generators(number: int) -> None:
-    random.seed(number)
-    np.random.seed(number)
-    cv2.setRNGSeed(number)
-
-
-def _global_state() -> tuple[Any, bytes, int]:
-    state = np.random.get_state(legacy=False)["state"]
-    return random.getstate(), state["key"].tobytes(), state["pos"]
+def _global_state() -> Any:
+    whole = np.random.get_state(legacy=False)
+    state = whole["state"]
+    return random.getstate(), state["key"].tobytes(), state["pos"], whole["has_gauss"], whole["gauss"]
 
 
 @contextmanager
