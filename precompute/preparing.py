@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, UsageError
+from precompute.image_files import num_unreadable, strangers_text, unreadable_text
 from precompute.record.decode import Decoded, decode_source
 from precompute.record.pipelines.pipeline import Pipeline, Prepared
 from precompute.record.pipelines.transforms import albumentations, leaves
@@ -137,7 +139,12 @@ def prepare_images(
     if not found.paths:
         raise UsageError("images: expected files, folders or patterns, got none.")
     if found.num_strangers:
-        say(f"files passed over in the folders, as their names do not end like those of images: {found.num_strangers}")
+        say(
+            f"files passed over in the folders, as their names do not end like those of images: {found.num_strangers}"
+            f"{strangers_text(found.passed)}"
+        )
+    if unreadable := unreadable_text(found.passed):
+        say(unreadable)
     chosen = _validation_pipeline(manifest, pipeline, say)
     return PreparedImages(
         files=_name(list(found.paths)),
@@ -157,6 +164,7 @@ class _Found:
     Attributes:
         paths: All of them.
         faults: Those of them that cannot be read, and why: they are listed like damaged ones.
+        passed: Endings of files in folders that are not named like images, each with its number.
         num_strangers: Files in folders that are not named like images.
     """
 
@@ -164,6 +172,7 @@ class _Found:
         self._skip = skip
         self.paths: dict[Path, None] = {}
         self.faults: dict[Path, str] = {}
+        self.passed = Counter[str]()
         self.num_strangers = 0
 
     def add(self, given: str | Path) -> None:
@@ -173,7 +182,11 @@ class _Found:
         matches = [path] if os.path.lexists(path) else sorted(map(_absolute, glob.glob(str(given), recursive=True)))  # noqa: PTH207 (Path.glob takes no absolute patterns)
         found = [file for match in matches for file in self._files_of(match)]
         if not found:
-            raise UsageError(f"images: {given}: there is no such image file, nor a folder with images in it.")
+            unreadable = unreadable_text(self.passed)
+            raise UsageError(
+                f"images: {given}: there is no such image file, nor a folder with images in it."
+                + (f" {unreadable}" if unreadable else "")
+            )
         self.paths |= dict.fromkeys(found)
 
     def _files_of(self, path: Path) -> list[Path]:
@@ -186,7 +199,8 @@ class _Found:
     def _walk(self, top: Path) -> list[Path]:
         faults: dict[str, str] = {}
         tree = walk(top, skip=self._skip, faults=faults)
-        self.num_strangers += tree.strangers
+        self.passed += tree.passed
+        self.num_strangers += tree.strangers - num_unreadable(tree.passed)
         self.faults |= {Path(path): why for path, why in faults.items()}
         return sorted(
             [Path(folder.path, name) for folder in tree.folders for name, _ in folder.files] + [*map(Path, faults)]

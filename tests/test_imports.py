@@ -191,6 +191,7 @@ ALLOWED = {
     "errors": "",
     "text_files": "errors",
     "color_modes": "errors",
+    "image_files": "",
     "targets": "errors text_files",
     "text": "",
     "reasons": "errors",
@@ -206,17 +207,17 @@ ALLOWED = {
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
     "loading": "dataset errors storage targets",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
-    "record": "color_modes dataset errors storage targets text text_files",
+    "record": "color_modes dataset errors storage targets text text_files image_files",
     "option_values": "errors",
     "options": "color_modes errors option_values targets",
-    "sources": "dataset errors options storage targets text text_files",
+    "sources": "dataset errors options storage targets text text_files image_files",
     "plan": "color_modes dataset errors options reasons record sources storage targets text",
     "reading": "dataset errors record storage",
     "remake": "color_modes dataset errors plan record storage targets",
     "run": "dataset errors interruption option_values options plan reading reasons record remake sources "
-    "storage targets terminal text tfds",
+    "storage targets terminal text tfds image_files",
     # Other images made like those of a dataset.
-    "preparing": "dataset errors plan record remake sources storage",
+    "preparing": "dataset errors plan record remake sources storage image_files",
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "checks dataset errors reading reasons storage text",

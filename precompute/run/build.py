@@ -12,6 +12,7 @@ from typing import Any
 from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
 from precompute.dataset.paths import dataset_name
 from precompute.errors import SettingsError, UsageError, first_few
+from precompute.image_files import num_unreadable, strangers_text
 from precompute.options import BuildOptions
 from precompute.plan.copies import give_copies
 from precompute.plan.listed_sources import compare_listing, stored_splits
@@ -167,8 +168,10 @@ def _say_source_size(
 
 
 def _source_notes(sources: Sources) -> list[str]:
-    passed_over = [f"{format_count(sources.strangers, 'file')} passed over: no images of this layout."]
-    return [*sources.notes, *(passed_over if sources.strangers else [])]
+    number = sources.strangers - num_unreadable(sources.passed)
+    endings = strangers_text(sources.passed)
+    passed_over = [f"{format_count(number, 'file')} passed over: no images of this layout{endings}."]
+    return [*sources.notes, *(passed_over if number > 0 else [])]
 
 
 def _choose_generation(

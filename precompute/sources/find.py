@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
+from precompute.image_files import unreadable_text
 from precompute.options import TABLE_OPTIONS, BuildOptions
 from precompute.sources.annotations.find import find_boxes
 from precompute.sources.box_checks import drop_empty
@@ -42,6 +44,8 @@ def find(
         UsageError: Both or neither were given, or an option does not fit them.
     """
     sources = choose_target(_read(source, options, lists), options)
+    unreadable = unreadable_text(sources.passed)
+    sources = replace(sources, notes=[*sources.notes, unreadable]) if unreadable else sources
     given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
     if given and sources.kind != "mask":
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")

@@ -82,6 +82,7 @@ class Sources:
         extra: Weight and extra values of each source, or None when there are none.
         class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
         strangers: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
+        passed: Endings of these, each with its number; hidden files are left out.
         notes: What the user should hear about how the sources were read.
         skeleton: Of keypoints, or None without any.
     """
@@ -100,6 +101,7 @@ class Sources:
     extra: Extras | None = None
     class_names: list[str] = field(default_factory=list)
     strangers: int = 0
+    passed: Mapping[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     skeleton: Skeleton | None = None
 
@@ -180,6 +182,7 @@ class Sources:
             extra=take_extras(self.extra, indices),
             class_names=self.class_names,
             strangers=self.strangers,
+            passed=self.passed,
             notes=self.notes,
             skeleton=self.skeleton,
         )

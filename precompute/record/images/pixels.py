@@ -13,37 +13,16 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from precompute.color_modes import EXPECTED_SCALE, Scale
 from precompute.errors import RejectedSource
+from precompute.image_files import FORMATS
 from precompute.record.images.deep import scaled_picture
 from precompute.record.images.shrinking import Shrinking, load_smaller, shrunk_size
 
 __all__ = ["decode_colors", "decode_image", "decode_mask", "decode_shrunk"]
 
-# Those whose depth is known here. Others Pillow would cut to 8 bits in silence, or hand to a program of their own.
-# (A format must have been imported to be named.)
-FORMATS = (
-    BmpImagePlugin.BmpImageFile.format,
-    GifImagePlugin.GifImageFile.format,
-    JpegImagePlugin.JpegImageFile.format,
-    PngImagePlugin.PngImageFile.format,
-    PpmImagePlugin.PpmImageFile.format,
-    TiffImagePlugin.TiffImageFile.format,
-    WebPImagePlugin.WebPImageFile.format,
-)
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above which it speaks of a bomb
 # Deflate packs at most 1,032 : 1, so a PNG holds at most 8,256 pixels of one bit in a byte; others hold fewer. Memory

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
+from precompute.image_files import IMAGE_EXTENSIONS, unreadable_text
 from precompute.options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes
 from precompute.sources.checks import check_keys
 from precompute.sources.folders.splits import split_of, split_positions
-from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Folder, walk
+from precompute.sources.folders.walk import Folder, walk
 from precompute.sources.source import Sources
 from precompute.targets.keypoints import Skeleton
 
@@ -69,12 +70,14 @@ class FoundImages:
         top: The folder that was given.
         images: At least one, unless none was chosen.
         strangers: Files that were passed over.
+        passed: Endings of these, each with its number.
         left_out: Plain paths of images that the annotations which were asked for do not speak of.
     """
 
     top: Path
     images: list[FoundImage]
     strangers: int
+    passed: Mapping[str, int] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
 
     def left_out_note(self, given: str | None) -> list[str]:
@@ -118,8 +121,10 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
     chosen = inside or ([] if options.images is not None and start is top else placed)
     if not chosen:
         where = f"a folder {options.images}/ with images" if options.images else "images"
+        unreadable = unreadable_text(tree.passed)
         raise SourceError(
-            f"{top}: there are no images: expected {where}, files with the extensions {' '.join(IMAGE_EXTENSIONS)}."
+            f"{top}: there are no images: {unreadable + ' E' if unreadable else 'e'}xpected {where}, files with the "
+            f"extensions {' '.join(IMAGE_EXTENSIONS)}."
         )
     images = [(i, image) for i, image in _images(chosen, options.image_suffix)]
     wanted = [True] * len(images) if choose is None else choose([image for _, image in images])
@@ -130,7 +135,9 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
     found.sort(key=lambda image: (image.key, image.path))
     check_keys((image.key for image in found), where=str(top), remedy="Rename the files or their folders.")
     left_out = frozenset(image.plain for (_, image), keep in zip(images, wanted, strict=True) if not keep)
-    return FoundImages(top=top, images=found, strangers=tree.num_files - len(images), left_out=left_out)
+    return FoundImages(
+        top=top, images=found, strangers=tree.num_files - len(images), passed=tree.passed, left_out=left_out
+    )
 
 
 def _positions(
@@ -182,6 +189,7 @@ def sources_of(
         num_bytes=[image.num_bytes for image in images],
         class_names=class_names,
         strangers=found.strangers,
+        passed=found.passed,
         notes=[*notes, *checked.notes],
         skeleton=skeleton,
     )

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.image_files import IMAGE_EXTENSIONS, strangers_text, unreadable_text
 from precompute.sources.checks import check_class_names, check_keys, class_order
 from precompute.sources.folders.classes import check_class_folders, class_notes
 from precompute.sources.folders.found_files import FoundFile, FoundFiles, relative, shown
 from precompute.sources.folders.layout import LAYOUTS, Layout, Naming, Part, find_layout
 from precompute.sources.folders.splits import split_positions
-from precompute.sources.folders.walk import IMAGE_EXTENSIONS
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
 from precompute.storage.paths import absolute, as_path, common_folder
@@ -107,8 +107,10 @@ def _check_any(found: _Found, role: str, parts: list[Part], suffix: str) -> None
     if any(part.files for part in parts):
         return
     ending = f" whose names end with {suffix!r} before the extension" if suffix else ""
+    unreadable = unreadable_text(found.layout.passed)
     raise SourceError(
-        f"{found.top}: there are no {role}{ending}; {found.layout.strangers:,} other files were passed over. "
+        f"{found.top}: there are no {role}{ending}; {found.layout.strangers:,} other files were passed over"
+        f"{strangers_text(found.layout.passed)}. {unreadable + ' ' if unreadable else ''}"
         f"Expected files with the extensions {' '.join(IMAGE_EXTENSIONS)}.\n{LAYOUTS}"
     )
 
@@ -135,6 +137,7 @@ def _alone_sources(found: _Found) -> Sources:
         num_bytes=files.num_bytes,
         class_names=found.names or [],
         strangers=found.layout.strangers,
+        passed=found.layout.passed,
         notes=[note] if left_out else [],
     )
 
@@ -159,6 +162,7 @@ def _class_sources(found: _Found) -> Sources:
         num_bytes=files.num_bytes,
         class_names=names,
         strangers=found.layout.strangers,
+        passed=found.layout.passed,
         notes=class_notes(sizes, lambda: zip(files.labels(), files.plain(), strict=True)),
     )
 
@@ -210,6 +214,7 @@ def _mask_sources(found: _Found, mask_parts: list[Part]) -> Sources:
         num_bytes=array("q", map(add, images.num_bytes, mask_bytes)),
         class_names=found.names or [],
         strangers=found.layout.strangers,
+        passed=found.layout.passed,
     )
 
 

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
+from precompute.image_files import IMAGE_EXTENSIONS
 from precompute.options import BuildOptions
 from precompute.sources.annotations.find import kinds_of_annotations
 from precompute.sources.annotations.images import (
@@ -28,7 +29,7 @@ from precompute.sources.annotations.images import (
 from precompute.sources.annotations.images import without_role as path_without
 from precompute.sources.checks import check_class_names, class_order
 from precompute.sources.folders.entries import is_folder
-from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Folder, walk
+from precompute.sources.folders.walk import Folder, walk
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
@@ -186,6 +187,7 @@ class _Finder:
             ),
             class_names=names,
             strangers=self._strangers,
+            passed=self._found.passed,
             notes=[objects_note(column), *self._absent(column, names)],
         )
 

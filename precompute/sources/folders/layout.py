@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
-from precompute.sources.folders.walk import IMAGE_EXTENSIONS, Files, Folder, Tree, walk
+from precompute.image_files import IMAGE_EXTENSIONS
+from precompute.sources.folders.walk import Files, Folder, Tree, walk
 from precompute.storage.paths import absolute, as_path, is_url
 
 __all__ = ["LAYOUTS", "Layout", "Naming", "Part", "find_layout"]
@@ -76,6 +77,7 @@ class Layout:
         images: At least one file in all.
         masks: None for a folder a class.
         strangers: Files and hidden folders that were passed over.
+        passed: Endings of the files among them that are not called like images, each with its number.
         barren: Folders in which files were expected but not found; only the topmost.
         outside: Images that lie in neither role's folder.
     """
@@ -85,13 +87,15 @@ class Layout:
     strangers: int
     barren: list[str]
     outside: list[str]
+    passed: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_layout(root: Path, naming: Naming) -> Layout:
     """Find out which folders below the root hold images and which hold masks."""
     images, masks = _given(root, naming.images, "images"), _given(root, naming.masks, "masks")
     if isinstance(images, str | None) and isinstance(masks, str | None):
-        return _searched(walk(root), images, masks, naming)
+        tree = walk(root)
+        return replace(_searched(tree, images, masks, naming), passed=tree.passed)
     return _named(root, images, masks, naming)
 
 
@@ -123,9 +127,11 @@ def _named(root: Path, images: Path | str | None, masks: Path | str | None, nami
             "Name the folder of the images with --images."
         )
     if mask_dir is None:
-        return _as_classes(walk(image_dir), naming, strip=None)
+        tree = walk(image_dir)
+        return replace(_as_classes(tree, naming, strip=None), passed=tree.passed)
     if image_dir == mask_dir:
-        return _one_folder(walk(image_dir), naming, strip=None)
+        tree = walk(image_dir)
+        return replace(_one_folder(tree, naming, strip=None), passed=tree.passed)
     image_tree = walk(image_dir, skip=mask_dir)
     mask_tree = walk(mask_dir, skip=image_dir)
     return _as_pairs(
@@ -134,6 +140,7 @@ def _named(root: Path, images: Path | str | None, masks: Path | str | None, nami
         naming,
         strangers=image_tree.strangers + mask_tree.strangers,
         outside=[],
+        passed=image_tree.passed + mask_tree.passed,
     )
 
 
@@ -198,6 +205,7 @@ def _as_pairs(
     *,
     strangers: int,
     outside: list[str],
+    passed: Mapping[str, int] | None = None,
 ) -> Layout:
     image_parts = [_part(folder, context, naming.image_suffix) for folder, context in images]
     mask_parts = [_part(folder, context, naming.mask_suffix) for folder, context in masks]
@@ -210,6 +218,7 @@ def _as_pairs(
         # A folder of strangers alone is passed over with them: colour pictures beside the masks, say.
         barren=_barren([(folder, len(folder.files) + folder.num_strangers) for folder in folders]),
         outside=outside,
+        passed=passed or {},
     )
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from precompute.errors import SourceError, first_few
+from precompute.image_files import IMAGE_EXTENSIONS
 from precompute.sources.folders.entries import is_folder, is_regular
 from precompute.sources.texts import Texts
 from precompute.storage.paths import RemotePath, is_remote
 from precompute.storage.transfer import list_objects
 
-__all__ = ["IMAGE_EXTENSIONS", "Files", "Folder", "Tree", "walk"]
-
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+__all__ = ["Files", "Folder", "Tree", "walk"]
 
 MOST_CIRCLES = 20  # links between folders that lead to each other have more ways through them than there is time
 
@@ -66,10 +66,15 @@ class Folder:
 
 @dataclass(slots=True)
 class Tree:
-    """All folders below a top, sorted by their parts."""
+    """All folders below a top, sorted by their parts.
+
+    Attributes:
+        passed: Ending → number of the files that were passed over, in small letters; hidden ones left out.
+    """
 
     top: Path
     folders: list[Folder]
+    passed: Counter[str] = field(default_factory=Counter)
 
     @property
     def strangers(self) -> int:
@@ -96,6 +101,7 @@ class _Walk:
     unreadable: list[str] = field(default_factory=list)
     circular: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
+    passed: Counter[str] = field(default_factory=Counter)
 
 
 def walk(
@@ -132,7 +138,7 @@ def walk(
         faults |= dict.fromkeys(state.circular, "is a link that leads in a circle")
         faults |= dict.fromkeys(state.special, "is no regular file")
         faults |= dict(text.rsplit(": ", 1) for text in state.unreadable)
-    return Tree(top, sorted(folders, key=lambda f: f.parts))
+    return Tree(top, sorted(folders, key=lambda f: f.parts), state.passed)
 
 
 def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
@@ -147,7 +153,7 @@ def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
         return folders[parts]
 
     left_out = skip.parts[len(top.parts) :] if is_remote(skip) and skip.is_relative_to(top) else None
-    hidden = set()
+    hidden, passed = set(), Counter[str]()
     folder_of(())
     for (*parts, name), num_bytes in list_objects(top):
         at = next((i for i, part in enumerate(parts) if part.startswith(".") or part in _HIDDEN), None)
@@ -157,11 +163,12 @@ def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
             if tuple(parts[: at + 1]) not in hidden:
                 hidden.add(tuple(parts[: at + 1]))
                 folder_of(tuple(parts[:at])).num_strangers += 1
-        elif name.startswith(".") or os.path.splitext(name)[1].lower() not in IMAGE_EXTENSIONS:  # noqa: PTH122
+        elif name.startswith(".") or (ending := os.path.splitext(name)[1].lower()) not in IMAGE_EXTENSIONS:  # noqa: PTH122
             folder_of(tuple(parts)).num_strangers += 1
+            passed.update([] if name.startswith(".") else [ending])
         else:
             folder_of(tuple(parts)).files.append((name, num_bytes))
-    return Tree(cast(Path, top), sorted(folders.values(), key=lambda f: f.parts))
+    return Tree(cast(Path, top), sorted(folders.values(), key=lambda f: f.parts), passed)
 
 
 def _read_folder(state: _Walk, folder: Folder, real: tuple[str, ...]) -> None:
@@ -181,6 +188,7 @@ def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.D
         _add_folder(state, folder, real, entry)
     elif (extension := os.path.splitext(name)[1].lower()) not in state.extensions:  # noqa: PTH122 (a Path is slow)
         folder.num_strangers += 1
+        state.passed[extension] += 1
         if not extension and entry.is_symlink() and not is_regular(entry):  # it was a folder's, maybe
             state.broken.append(f"{folder.path}/{name}")
     elif is_regular(entry):

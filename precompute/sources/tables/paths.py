@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError
-from precompute.sources.folders.walk import IMAGE_EXTENSIONS
+from precompute.image_files import IMAGE_EXTENSIONS
 from precompute.sources.tables.files import Table
 from precompute.storage.paths import absolute, as_path, common_folder, is_remote, is_url
 from precompute.storage.snapshot import seen_at_once
