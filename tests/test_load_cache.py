@@ -287,3 +287,24 @@ def test_one_thread_is_enough(out: Path) -> None:
         env=dict(os.environ),
     )
     assert done.stdout.split()[-1] == "42"
+
+
+LOADS = 12
+
+
+def test_many_loads_in_one_process_leave_little_behind_and_say_nothing(
+    out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As cross-validation does, and who runs a notebook's cell again."""
+
+    def num_objects() -> int:
+        for _ in range(LOADS):
+            for _ in precompute.load(out, batch_size=20):
+                pass
+        gc.collect()
+        return len(gc.get_objects())
+
+    num_objects()
+    before = num_objects()
+    assert num_objects() - before < 12 * LOADS  # a graph alone has hundreds
+    assert "retracing" not in caplog.text

@@ -5,5 +5,5 @@ row_files   which row an epoch reads            epochs     which epoch an iterat
 order       in which order its records come     parts      what part of it a reader reads
 decoding    records → tensors                   memory     … held in memory
 fresh       small moves at each reading         finishing  moves, Normalize, weights
-boxes       boxes as tensors
+boxes       boxes as tensors                    variables  what Python tells a graph
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -15,6 +14,7 @@ from precompute.errors import UsageError
 from precompute.loading.caching import CachePlan
 from precompute.loading.memory import HeldRows
 from precompute.loading.row_files import RowFiles
+from precompute.loading.variables import plain_variable
 
 __all__ = ["EpochCounter", "EpochRow"]
 
@@ -74,8 +74,8 @@ class EpochCounter:
     def __init__(self, rows: RowFiles, lease: Lease, cache_plan: CachePlan, held: HeldRows | None) -> None:
         self.rows, self.cache_plan = rows, cache_plan
         self._lease, self._held = lease, held
-        self._number = _plain_variable(0)
-        self._step = _plain_variable(1)  # 0 while a callback holds the number
+        self._number = plain_variable(tf.constant(0, tf.int64))
+        self._step = plain_variable(tf.constant(1, tf.int64))  # 0 while a callback holds the number
 
     def hold(self, epoch: int) -> None:
         """Let all iterations stand for this epoch."""
@@ -100,21 +100,6 @@ class EpochCounter:
         """Return the dataset, so marked that EpochRow finds this counter, also below a user's own map or prefetch."""
         setattr(dataset, ATTRIBUTE, self)
         return dataset
-
-
-def _plain_variable(value: int) -> Any:
-    """Return an int64 variable in main memory, also inside a strategy's scope.
-
-    There `tf.Variable` would make one copy a replica, on devices that tf.data does not reach. A scope belongs to its
-    thread; so a thread of its own is outside it.
-    """
-
-    def make() -> Any:
-        with tf.device("CPU:0"):
-            return tf.Variable(value, dtype=tf.int64, trainable=False)
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(make).result()
 
 
 def _find_epochs(dataset: Any) -> Iterator[EpochCounter]:

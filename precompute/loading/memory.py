@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -11,10 +13,13 @@ import tensorflow as tf
 
 from precompute.errors import DatasetError
 from precompute.loading.order import RecordOrder
+from precompute.loading.variables import plain_variable
 
 __all__ = ["HeldRows"]
 
 BATCH_SIZE = 32  # of reading
+NUMBERS = itertools.count()
+ALIVE: weakref.WeakValueDictionary[int, HeldRows] = weakref.WeakValueDictionary()  # by these numbers
 
 
 class HeldRows:
@@ -45,6 +50,8 @@ class HeldRows:
         self._row_size = sum(order.block_sizes)
         self._held: dict[bytes, Sequence[Any]] = {}
         self._guard = threading.Lock()
+        self._number = next(NUMBERS)
+        ALIVE[self._number] = self
         ends = tf.cumsum(tf.constant(order.block_sizes, tf.int64))
         self._runs = tf.stack([ends - order.block_sizes, ends], axis=1)
 
@@ -54,7 +61,7 @@ class HeldRows:
             parsed = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             return parsed.rebatch(self._row_size * num_rows).get_single_element()
 
-        self._read = tf.function(read, input_signature=[tf.TensorSpec([None], tf.string)])
+        self._read = _Graph(read, tf.fill([len(order.block_sizes) * num_rows], ""))
 
     def runs(self, count: Any) -> Any:
         """Return first and end of each block's positions, of the row that is read after `count` others."""
@@ -70,22 +77,20 @@ class HeldRows:
         def in_order(epoch: Any) -> Any:
             return order(epoch).batch(self._row_size * self._num_rows).get_single_element()
 
-        self._positions = tf.function(in_order, input_signature=[tf.TensorSpec([], tf.int64)])
-        spec = self._read.get_concrete_function().structured_outputs
-        alive = weakref.ref(self)  # TensorFlow keeps the function for ever, which must not keep the rows
-
-        def find(epoch: Any) -> Any:
-            held = alive()
-            if held is None:
-                raise RuntimeError("the dataset was deleted; keep what precompute.load returned while it is read")
-            return [held._positions(epoch), *held.rows(epoch)]
+        self._positions = _Graph(in_order, tf.constant(0, tf.int64))
+        spec = self._read.element_spec
+        find = _finder((tf.int64, *(s.dtype for s in spec)))
 
         def epoch_of(epoch: Any) -> tuple[Any, ...]:
-            found = tf.py_function(find, [epoch], [tf.int64, *(s.dtype for s in spec)])
+            found = find(tf.constant(self._number, tf.int64), epoch)
             return tuple(tf.ensure_shape(value, shape) for value, shape in zip(found, shapes, strict=True))
 
         shapes = [[None], *(s.shape for s in spec)]
         return epoch_of
+
+    def found(self, epoch: Any) -> list[Any]:
+        """Return what the function of `epochs` does, eagerly."""
+        return [self._positions(epoch), *self.rows(epoch)]
 
     def rows(self, epoch: Any) -> Sequence[Any]:
         """Return all examples of an epoch's rows; they are read if they are not held.
@@ -113,6 +118,45 @@ class HeldRows:
     def examples(self, positions: Any, *values: Any) -> tuple[Any, ...]:
         """Return the examples at positions, int64 [B], of the values that `epochs` has returned."""
         return tuple(tf.gather(value, positions) for value in values)
+
+
+class _Graph:
+    """A function of one tensor as a graph, run as often as wanted by one iterator that stays.
+
+    What TensorFlow makes ready for a graph with a dataset in it, called as a `tf.function`, is not let go when that is
+    gone: about half a megabyte a load. And it takes the functions of several loads for one that is traced again, and
+    warns of it. What an iterator has made ready goes with it.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], example: Any) -> None:
+        given = plain_variable(example)
+        results = tf.data.Dataset.range(2**62).map(lambda _: function(given.read_value()))
+        self.element_spec = results.element_spec
+        self._given, self._results = given, iter(results)
+        self._guard = threading.Lock()
+
+    def __call__(self, value: Any) -> Any:
+        with self._guard:
+            self._given.assign(value)
+            return next(self._results)
+
+
+@functools.cache
+def _finder(dtypes: tuple[Any, ...]) -> Any:
+    """Return (number of the held rows, epoch) → what `found` of them returns; one for all loads of such examples.
+
+    TensorFlow keeps each function of Python that a graph calls, and what was made for it, as long as the program lasts.
+    """
+
+    def find(number: Any, epoch: Any) -> list[Any]:
+        held = ALIVE.get(int(number))
+        if held is None:
+            raise RuntimeError("the dataset was deleted; keep what precompute.load returned while it is read")
+        return held.found(epoch)
+
+    scalar = tf.TensorSpec([], tf.int64)
+    graph = tf.function(lambda number, epoch: tf.py_function(find, [number, epoch], dtypes), [scalar, scalar])
+    return graph.get_concrete_function()
 
 
 def _last_words(error: tf.errors.OpError) -> str:
