@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -311,10 +312,22 @@ class BuildOptions:
 
     @property
     def num_jobs(self) -> int:
-        """Workers to start: all cores that the container grants, unless told otherwise."""
+        """Workers to start: all cores that the container grants, unless told otherwise; 1 where none can be started."""
         import joblib  # here, so that --help is quick
 
-        return int(joblib.cpu_count()) if self.jobs is None else self.jobs
+        jobs = int(joblib.cpu_count()) if self.jobs is None else self.jobs
+        if self.backend != "loky" or jobs == 1:
+            return jobs
+        with warnings.catch_warnings(), joblib.parallel_config(backend="loky"):
+            warnings.simplefilter("ignore")  # joblib tells it in its own words, at each call
+            return int(joblib.effective_n_jobs(jobs))
+
+    @property
+    def has_no_workers(self) -> bool:
+        """Whether several workers are asked for where none can be: in a daemonic process, in threads of joblib."""
+        import joblib
+
+        return self.backend == "loky" and (self.jobs or joblib.cpu_count()) > 1 and self.num_jobs == 1
 
     @property
     def default_mask_fill(self) -> int | None:

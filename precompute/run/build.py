@@ -30,7 +30,7 @@ from precompute.run.progress import Progress
 from precompute.run.repair import repair
 from precompute.run.result import BuildResult
 from precompute.run.retry import retry_bad
-from precompute.run.work import Work, make_workers
+from precompute.run.work import NO_WORKERS, Work, make_workers
 from precompute.run.write import plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
@@ -98,6 +98,8 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
 
         for note in check_cluster(options.address or "", mixed_cpus=options.allow_mixed_cpus):
             progress.say(note)
+    if options.has_no_workers:
+        progress.say(f"note: {NO_WORKERS}; records are made in this one.")
     prepared = prepare_pipelines(options, sources.kind)
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")

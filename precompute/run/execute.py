@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from multiprocessing import resource_tracker
 from typing import Any
 
 import joblib
-from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from joblib.parallel import get_active_backend
 
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
-from precompute.interruption import starting_children
+from precompute.run.pool import outlives_calls, start_calls
 from precompute.run.receipts import Bad
 from precompute.run.task import Job, Task, TaskDone, run_task
 from precompute.run.whereabouts import KILLS, TimeKeeper, left_behind
@@ -99,29 +96,18 @@ def workers_starting(workers: Workers) -> Iterator[None]:
 
     joblib goes on with the same processes. They take a second to start, about as long as the plan of a generation.
     """
-    if workers.backend != "loky" or workers.jobs == 1:
+    if workers.backend != "loky" or workers.jobs == 1 or not outlives_calls():
         yield
         return
     parallel = joblib.Parallel(
         n_jobs=workers.jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
     )
-    arriving = _start(workers, parallel, (joblib.delayed(_arrive)() for _ in range(workers.jobs)))
+    arriving = start_calls(workers.backend, parallel, (joblib.delayed(_arrive)() for _ in range(workers.jobs)))
     try:
         yield
     finally:
         with suppress(TerminatedWorkerError):  # those who run the tasks will hear of it
             deque(arriving, maxlen=0)
-
-
-def _start(workers: Workers, parallel: joblib.Parallel, calls: Iterable[Any]) -> Iterator[Any]:
-    """Return the results of calls as they come; worker processes are started here, and leave Ctrl-C to this one."""
-    if workers.backend != "loky":
-        return iter(parallel(calls))
-    if os.name != "nt":
-        for tracker in (resource_tracker, loky_resource_tracker):  # first: they let signals through again
-            tracker.ensure_running()
-    with starting_children():
-        return iter(parallel(calls))
 
 
 def _arrive() -> None:
@@ -165,7 +151,7 @@ def run_tasks(job: Job, tasks: Sequence[Task], workers: Workers, on_done: Callab
     with warnings.catch_warnings(), TimeKeeper(notes, workers.task_timeout) as keeper:
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
         try:
-            for done in _start(workers, parallel, _calls(job, tasks, workers)):
+            for done in start_calls(workers.backend, parallel, _calls(job, tasks, workers)):
                 if done is not None:
                     on_done(done)
         except TerminatedWorkerError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from precompute.dataset.manifest import Manifest
+from precompute.errors import BuildError
 from precompute.options import BuildOptions
 from precompute.plan.generation import RowPlan
 from precompute.plan.make import make_spec
@@ -18,8 +19,9 @@ from precompute.run.task import Job
 from precompute.sources.source import Sources
 from precompute.storage.paths import absolute
 
-__all__ = ["Rows", "Unlist", "Work", "make_job", "make_workers", "work_grid"]
+__all__ = ["NO_WORKERS", "Rows", "Unlist", "Work", "make_job", "make_workers", "work_grid"]
 
+NO_WORKERS = "here no processes can be started: this one is a daemon of multiprocessing, or these are threads of joblib"
 Rows = Mapping[str, Sequence[RowPlan]]
 Unlist = Mapping[str, set[int]]
 
@@ -76,9 +78,11 @@ def make_workers(options: BuildOptions) -> Workers:
     """Return who runs the tasks.
 
     Raises:
-        BuildError: The Dask cluster cannot be reached.
+        BuildError: The Dask cluster cannot be reached, or tasks are limited in time where no workers can be started.
     """
     if options.backend != "dask":
+        if options.has_no_workers and options.task_timeout is not None:
+            raise BuildError(f"task_timeout: only worker processes can be ended, and {NO_WORKERS}. Leave it out.")
         return Workers(jobs=options.num_jobs, backend=options.backend, task_timeout=options.task_timeout)
     from precompute.run.cluster import num_threads  # here, for it loads Dask
 
