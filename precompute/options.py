@@ -26,6 +26,7 @@ from precompute.option_values import (
     parse_mask_map,
     parse_names,
 )
+from precompute.plain_values import check_kind, convert
 from precompute.targets.keypoints import checked_pairs, parse_flip_pairs, parse_pairs
 from precompute.targets.mask_colors import read_mask_colors
 
@@ -61,6 +62,9 @@ RANGES: dict[str, tuple[int, int | None]] = {
     "runs": (1, None),
     "epochs": (1, None),
 }
+
+
+OWN_CHECKS = {*RANGES, "seed", "min_visibility", "min_area", "task_timeout", "address", "skip_bad"}  # that say more
 
 
 def _option(default: Any, help: str, *, parse: Callable[[str], Any] | None = None, **cli: Any) -> Any:
@@ -281,6 +285,7 @@ class BuildOptions:
     quiet: bool = _option(False, "say nothing but errors")
 
     def __post_init__(self) -> None:
+        self._take_plain_values()
         check_seed(self.seed)
         for name, (low, high) in RANGES.items():
             check_range(name, getattr(self, name), low, high)
@@ -309,6 +314,14 @@ class BuildOptions:
         for old, new in self.mask_map.items():
             if not (0 <= old <= 65_535 and 0 <= new <= 65_535):
                 raise UsageError(f"mask_map: expected ids from 0 to 65535, got {old}:{new}.")
+
+    def _take_plain_values(self) -> None:
+        for f in dataclasses.fields(self):
+            default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            value = convert(f.type, getattr(self, f.name), default, f.metadata["parse"])
+            object.__setattr__(self, f.name, value)
+            if f.name not in OWN_CHECKS:
+                check_kind(f.name, f.type, value)
 
     @property
     def num_jobs(self) -> int:

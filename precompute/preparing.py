@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, UsageError
 from precompute.image_files import num_unreadable, strangers_text, unreadable_text
+from precompute.plain_values import takes_plain_values
 from precompute.record.decode import Decoded, decode_source
 from precompute.record.pipelines.pipeline import Pipeline, Prepared
 from precompute.record.pipelines.transforms import albumentations, leaves
@@ -110,6 +111,7 @@ class PreparedImages:
         return decode_source(source.key, path, None, None, replace(self._spec, max_source_size=None)).image
 
 
+@takes_plain_values
 def prepare_images(
     dataset: str | Path,
     images: Sequence[str | Path],

@@ -16,6 +16,7 @@ from precompute.dataset.manifest import Manifest, Row, read_row_file
 from precompute.dataset.rows import position_of_epoch, select_rows
 from precompute.dataset.shard_cache import ShardCache, open_cache
 from precompute.errors import DatasetError, UsageError
+from precompute.plain_values import takes_plain_values
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
 from precompute.storage.paths import as_path
@@ -28,6 +29,7 @@ ENOUGH_SHARDS = 16  # a reader; a shard more or less is then a few records in a 
 REPAIR = "Run the same `precompute build` again: it puts back what is missing or altered."
 
 
+@takes_plain_values
 def read(
     path: str | Path,
     *,

@@ -15,6 +15,7 @@ from precompute.checks.shards import Cell, ShardCheck, check_shard
 from precompute.dataset.leases import RowName, hold_rows
 from precompute.dataset.manifest import Manifest
 from precompute.errors import VerificationError
+from precompute.plain_values import takes_plain_values
 from precompute.reasons import describe_reasons
 from precompute.storage.paths import as_path
 from precompute.text import format_count
@@ -83,6 +84,7 @@ class VerifyReport:
             yield "Records that do not come out again: have sources or package versions changed since?"
 
 
+@takes_plain_values
 def verify(
     out: str | Path,
     *,

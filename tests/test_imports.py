@@ -192,6 +192,7 @@ ALLOWED = {
     "text_files": "errors",
     "color_modes": "errors",
     "image_files": "",
+    "plain_values": "errors",  # what people give to functions and options
     "targets": "errors text_files",
     "text": "",
     "reasons": "errors",
@@ -205,31 +206,32 @@ ALLOWED = {
     "dataset": "errors storage targets",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
-    "loading": "dataset errors storage targets",
+    "loading": "plain_values dataset errors storage targets",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "record": "color_modes dataset errors storage targets text text_files image_files",
     "option_values": "errors",
-    "options": "color_modes errors option_values targets",
+    "options": "plain_values color_modes errors option_values targets",
     "sources": "dataset errors options storage targets text text_files image_files",
     "plan": "color_modes dataset errors options reasons record sources storage targets text",
-    "reading": "dataset errors record storage",
+    "reading": "plain_values dataset errors record storage",
     "remake": "color_modes dataset errors plan record storage targets",
-    "run": "dataset errors interruption option_values options plan reading reasons record remake sources "
+    "run": "plain_values dataset errors interruption option_values options plan reading reasons record remake sources "
     "storage targets terminal text tfds image_files",
     # Other images made like those of a dataset.
-    "preparing": "dataset errors plan record remake sources storage image_files",
+    "preparing": "plain_values dataset errors plan record remake sources storage image_files",
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
-    "verification": "checks dataset errors reading reasons storage text",
-    "look": "dataset errors options plan reading reasons record run sources storage targets text",
-    "exporting": "color_modes dataset errors reading record run storage text",
+    "verification": "plain_values checks dataset errors reading reasons storage text",
+    "look": "plain_values dataset errors options plan reading reasons record run sources storage targets text",
+    "exporting": "plain_values color_modes dataset errors reading record run storage text",
     "commands": "dataset errors exporting look options run sources storage text verification",
     "cli": "commands errors options parser program",
     "__main__": "cli interruption",
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "dataset errors interruption parser plan precompute preparing program reasons storage text_files",
+    "train": "plain_values dataset errors interruption parser plan precompute preparing program reasons "
+    "storage text_files",
 }
 
 # One owner, or as few as can be, of what is slow to import.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from precompute.errors import UsageError
+from precompute.plain_values import convert
 from precompute.text_files import read_text
 
 __all__ = ["Options", "check_at_least", "check_between", "flag", "option"]
@@ -41,6 +42,7 @@ class Options:
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
         for f in dataclasses.fields(self):
+            object.__setattr__(self, f.name, _taken(getattr(self, f.name), hints[f.name], f.default))
             _check_type(f.name, getattr(self, f.name), hints[f.name])
             choices = f.metadata["choices"]
             if choices and getattr(self, f.name) not in choices:
@@ -154,6 +156,12 @@ def _plain_type(hint: Any) -> type:
     """Return `int` for `int | None`."""
     kinds: list[type] = [part for part in typing.get_args(hint) or (hint,) if part is not types.NoneType]
     return kinds[0]
+
+
+def _taken(value: Any, hint: Any, default: Any) -> Any:
+    """Return a value as `precompute` takes those of its options: NumPy's numbers, text, None for the default."""
+    default = None if default is dataclasses.MISSING else default
+    return convert(_plain_type(hint), value, default)
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:

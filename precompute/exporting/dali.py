@@ -15,6 +15,7 @@ from precompute.dataset.manifest import Manifest, read_row_file
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import parse_row_ranges, select_rows
 from precompute.errors import DatasetError, UsageError
+from precompute.plain_values import takes_plain_values
 from precompute.record.tfrecord import FRAMING_BYTES, read_records
 from precompute.run.files import write_whole
 from precompute.run.folder import write_lock
@@ -48,6 +49,7 @@ class DaliIndexes:
         )
 
 
+@takes_plain_values
 def dali_index(out: str | Path, *, split: str | None = None, rows: str | Sequence[int] = "all") -> DaliIndexes:
     """Write an index file for each shard, as `nvidia.dali.fn.readers.tfrecord` wants it for `index_path`.
 

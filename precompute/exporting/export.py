@@ -18,6 +18,7 @@ from precompute.errors import BuildError, UsageError, first_few
 from precompute.exporting.boxes import BOX_FORMATS, BoxExport, files_beside
 from precompute.exporting.names import Names
 from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Export, Layout
+from precompute.plain_values import takes_plain_values
 from precompute.reading import read_stored
 from precompute.storage.paths import as_path, is_remote, local_path
 from precompute.text import format_bytes, format_count
@@ -81,6 +82,7 @@ def _draw(row: Row) -> str:
     return "original" if row.original else f"seed {row.seed}, variant {row.variant}"
 
 
+@takes_plain_values
 def export(
     out: str | Path,
     output: str | Path,

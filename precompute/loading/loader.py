@@ -31,11 +31,13 @@ from precompute.loading.opening import open_split
 from precompute.loading.order import RecordOrder, shard_opener
 from precompute.loading.parts import Part, share_out
 from precompute.loading.row_files import FixedRows, RowFiles
+from precompute.plain_values import takes_plain_values
 from precompute.storage.paths import as_path, is_remote
 
 __all__ = ["EpochRow", "load"]
 
 
+@takes_plain_values
 def load(
     path: str | Path,
     *,

@@ -12,6 +12,7 @@ import numpy as np
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
+from precompute.plain_values import takes_plain_values
 from precompute.plan.listing import Listing
 from precompute.plan.listing_file import read_listing
 from precompute.plan.versions import other_versions
@@ -107,6 +108,7 @@ class Inspection:
         return report(self)
 
 
+@takes_plain_values
 def inspect(out: str | Path) -> Inspection:
     """Return what a dataset holds; reads the manifest and the lists of sources, no shard.
 

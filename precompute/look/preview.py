@@ -13,6 +13,7 @@ from precompute.look.objects import object_numbers
 from precompute.look.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
+from precompute.plain_values import takes_plain_values
 from precompute.plan.places import spread
 from precompute.reasons import describe_reasons
 from precompute.record.decode import Decoded, decode_source
@@ -27,6 +28,7 @@ from precompute.text import format_count, format_label
 __all__ = ["preview", "preview_sheet"]
 
 
+@takes_plain_values
 def preview(
     source: str | Path | Iterable[Source] | None,
     *,

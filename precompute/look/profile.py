@@ -21,6 +21,7 @@ from precompute.look.stages import Profile, Stage
 from precompute.look.stopwatch import Calls, Stopwatch
 from precompute.look.studio import Say, Studio, open_studio
 from precompute.options import BuildOptions
+from precompute.plain_values import takes_plain_values
 from precompute.plan.measure import cpu_clock
 from precompute.plan.survey import decode_one, sample_of
 from precompute.plan.versions import pixel_versions
@@ -64,6 +65,7 @@ WATCHED: tuple[tuple[Any, str, Hashable], ...] = (
 )
 
 
+@takes_plain_values
 def profile(
     source: str | Path | Iterable[Source] | None = None,
     *,

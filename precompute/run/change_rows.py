@@ -11,6 +11,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import describe_numbers, parse_row_ranges, select_rows
 from precompute.errors import UsageError
 from precompute.option_values import check_seed
+from precompute.plain_values import takes_plain_values
 from precompute.run.finish import publish
 from precompute.run.folder import known_generations, sweep, write_lock
 from precompute.run.listed import Making, listed_rows, manifest_of, work_of_manifest
@@ -22,6 +23,7 @@ from precompute.storage.paths import as_path
 __all__ = ["Dropped", "drop", "regenerate"]
 
 
+@takes_plain_values
 def regenerate(
     output: str | Path,
     *,
@@ -97,6 +99,7 @@ class Dropped:
     kept_files: int
 
 
+@takes_plain_values
 def drop(
     output: str | Path, *, rows: str | Sequence[int], split: str = "train", lease_dir: str | Path | None = None
 ) -> Dropped:

@@ -17,6 +17,7 @@ from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import BadSourcesError, UsageError
 from precompute.option_values import check_seed
+from precompute.plain_values import takes_plain_values
 from precompute.run.finish import publish
 from precompute.run.folder import FolderInUseError, Known, known_generations, sweep, write_lock
 from precompute.run.listed import Making, listed_rows, manifest_of, work_of_manifest
@@ -53,6 +54,7 @@ class Followed:
         return f"wrote {written}; {self.split} lists rows {describe_numbers(self.listed)}"
 
 
+@takes_plain_values
 def follow(
     output: str | Path,
     *,

@@ -77,6 +77,8 @@ def read_mask_colors(given: Any, *, class_names: Sequence[str] | None, ignore_cl
     Raises:
         UsageError: The file is missing or not of this form, or a colour or class is not one.
     """
+    if not isinstance(given, Mapping | str | Path):
+        raise UsageError(f"{OPTION}: expected a file, or colours with their classes; got {given!r:.80}.")
     pairs = list(given.items()) if isinstance(given, Mapping) else _read(Path(given))
     if not pairs:
         raise UsageError(f"{OPTION}: {_source(given)} holds no colours. {FORMS}")
