@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
-from precompute.dataset.paths import dataset_name
+from precompute.dataset.paths import DatasetPaths, dataset_name
 from precompute.errors import SettingsError, UsageError, first_few
 from precompute.image_files import num_unreadable, strangers_text
 from precompute.options import BuildOptions
@@ -23,6 +23,7 @@ from precompute.plan.splits import assign_splits
 from precompute.record.pipelines.pipeline import Prepared
 from precompute.record.pipelines.point_rules import mirroring_warnings
 from precompute.run.changes import changed_files, mended_keys
+from precompute.run.drafts import num_whole_rows
 from precompute.run.earlier import keep_classes, keep_pairs, notes_on_pipelines, stored_pipelines
 from precompute.run.execute import workers_starting
 from precompute.run.folder import Known, known_generations, next_generation, save_draft, write_lock
@@ -119,7 +120,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         sources, kept = keep_pairs(known, options, sources)
         for note in [*_source_notes(sources), *kept_classes, *kept]:
             progress.say(f"note: {note}")
-        chosen = _choose_generation(known, out, options, prepared, sources)
+        chosen = _choose_generation(known, out, options, prepared, sources, progress)
         pipelines = complete_pipelines(
             prepared, list(chosen.plan.splits), chosen.plan.image, stored_pipelines(chosen.plan)
         )
@@ -177,9 +178,16 @@ def _source_notes(sources: Sources) -> list[str]:
 
 
 def _choose_generation(
-    known: Sequence[Known], out: Path, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
+    known: Sequence[Known],
+    out: Path,
+    options: BuildOptions,
+    prepared: Mapping[str, Prepared],
+    sources: Sources,
+    progress: Progress,
 ) -> Known:
     """Return the generation on disk that these settings and sources belong to, else a new one.
+
+    What was begun otherwise gives way by itself where it has no row to lose.
 
     Raises:
         SettingsError: What is on disk was made otherwise, and nobody asked for --replace.
@@ -187,7 +195,11 @@ def _choose_generation(
     for candidate in known:
         if not (found := _differences(candidate, out, options, prepared, sources)):
             return candidate
-    if known and not options.replace:
+    listed = any(candidate.manifest for candidate in known)
+    if known and not listed and not num_whole_rows(DatasetPaths(out), known[0].plan):
+        found = _differences(known[0], out, options, prepared, sources)
+        progress.say(f"note: the unfinished build had other settings and no whole row, and begins anew ({found[0]}).")
+    elif known and not options.replace:
         state = "dataset was" if known[0].manifest else "unfinished build was"
         found = _differences(known[0], out, options, prepared, sources)
         raise SettingsError(

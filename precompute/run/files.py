@@ -6,6 +6,7 @@ disk and sent as a whole, small files are sent from memory, and nothing has to b
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -29,9 +30,15 @@ __all__ = [
     "remove_all",
     "remove_tree",
     "sync_folder",
+    "take_unsynced",
     "write_all_whole",
     "write_whole",
 ]
+
+
+# What network and user-space file systems answer that have no such call for folders. EIO and ENOSPC are not among them.
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EBADF)
+_unsynced: dict[int, Path | None] = {}  # device → a folder of it that has not been told of yet
 
 
 def write_whole(path: Path, content: bytes | Iterable[bytes], temporary: Path) -> None:
@@ -222,11 +229,31 @@ def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a crash; Windows has no such call and needs none."""
     if is_remote(folder) or os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise  # the disk is full, or failing
+        _note_unsynced(folder)
+
+
+def _note_unsynced(folder: Path) -> None:
+    device = folder.stat().st_dev
+    if device not in _unsynced:
+        _unsynced[device] = folder
+
+
+def take_unsynced() -> Path | None:
+    """Return a folder whose file system cannot make names survive a crash: each file system once in a process."""
+    for device, folder in _unsynced.items():
+        if folder is not None:
+            _unsynced[device] = None
+            return folder
+    return None
 
 
 def _sync(file: IO[bytes]) -> None:

@@ -15,7 +15,7 @@ from precompute.record.images.mask_ids import pickled_fills
 from precompute.record.pipelines.mirroring import mirrorings
 from precompute.run.adopt import adopt
 from precompute.run.execute import cut_columns, run_surviving
-from precompute.run.files import remove
+from precompute.run.files import remove, take_unsynced
 from precompute.run.finish import list_rows, publish, start_manifest
 from precompute.run.folder import Known, next_generation, save_draft, sweep
 from precompute.run.forecast import forecast
@@ -87,6 +87,11 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
     kept = sweep(work.out, manifest, work.options.lease_dir)
     if kept:
         progress.say(f"note: {kept} files of rows no longer listed stay until their readers have ended.")
+    if (folder := take_unsynced()) is not None:
+        progress.say(
+            f"note: {folder}: this file system cannot sync folders; should the machine lose power, the last files may "
+            "be gone: run the same command again then."
+        )
     remove(grid.paths.errors)
     seconds = time.monotonic() - start
     return BuildResult(plan=plan, rows=rows, manifest=manifest, seconds=seconds, new_classes=new_classes)

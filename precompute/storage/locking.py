@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 __all__ = ["hold_folder"]
+
+
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextlib.contextmanager
@@ -27,10 +32,10 @@ def hold_folder(lock: Path, make_folder: Callable[[Path], object]) -> Iterator[N
     """
     made = [folder for folder in lock.parents if not folder.exists()]  # innermost first
     before = set() if made else _names(lock.parent)
-    held = FileLock(lock, timeout=0)
+    held: BaseFileLock = FileLock(lock, timeout=0)
     try:
         make_folder(lock.parent)
-        held.acquire()
+        held = _acquire(held, lock)
         if not lock.exists():  # another process has taken it away just now, as it ended
             raise Timeout(str(lock))
     except BaseException:
@@ -40,13 +45,28 @@ def hold_folder(lock: Path, make_folder: Callable[[Path], object]) -> Iterator[N
     try:
         yield
     finally:
-        is_unused = lock.name not in before and _names(lock.parent) == before | {lock.name}
+        is_unused = lock.name not in before and _names(lock.parent) - {f"{lock.name}.held"} == before | {lock.name}
         is_left = is_unused and not _remove(lock)  # Windows deletes no file that is open
         held.release()
         if is_left:
             _remove(lock)
         if is_unused:
             _remove_folders(made)
+
+
+def _acquire(held: BaseFileLock, lock: Path) -> BaseFileLock:
+    """Acquire a lock; where the file system has none, by a file beside it whose presence says who works here."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the package, on what it does instead
+            held.acquire()
+        return held
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, Timeout) or getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
+            raise
+    beside = SoftFileLock(lock.with_name(f"{lock.name}.held"), timeout=0)
+    beside.acquire()
+    return beside
 
 
 def _names(folder: Path) -> set[str]:
