@@ -16,16 +16,20 @@ from made_run import make_run
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
-from precompute.errors import DatasetError, PrecomputeError, SettingsError
+from precompute.errors import DatasetError, PrecomputeError, SettingsError, UsageError
 from precompute.plan.listing import Listing
 from precompute.plan.listing_file import read_listing
+from train.balance import class_weights_of_run
 from train.cli import main
 from train.evaluate import evaluate
+from train.export import export
 from train.fit import fit
 from train.options import EvaluateOptions, FitOptions
 from train.predict import predict
 from train.run_folder import RunFolder
+from train.tasks import make_task
 from train.trained_on import TrainedOn, record_sources
+from train.use_options import ExportOptions
 
 NAMES = ("blue", "green", "red")
 
@@ -213,3 +217,43 @@ def test_what_is_among_the_sources_is_what_has_their_content_or_their_place(trai
     found = TrainedOn.of(listing_of(trained), "here")
     assert found.among(listing_of(scored), root) == expected
     assert all(found.holds(sha256) for sha256 in contents)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"dataset": 5}', '{"dataset": 5, "dataset_facts": [], "options": []}'], ids=repr
+)
+def test_options_that_are_spoilt_are_told(run, capsys, content):
+    (run / "options.json").write_text(content)
+    for command in ("evaluate", "export"):
+        assert main([command, str(run), *(["--output", str(run / "new")] if command == "export" else [])]) == 1
+        assert f"{run / 'options.json'}: cannot be read as a run's options" in capsys.readouterr().err
+
+
+def test_an_export_that_cannot_know_its_classes_is_refused(run, tmp_path):
+    (run / "options.json").write_text('{"dataset": "data", "dataset_facts": {}, "options": {}}')
+    with pytest.raises(SettingsError, match="does not tell the target and the classes"):
+        export(run, output=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_labels_of_others_are_not_replaced(run, tmp_path):
+    (tmp_path / "model.labels.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"model\.labels\.txt exists already"):
+        export(run, output=tmp_path / "model.keras", options=ExportOptions(format="keras"))
+    assert (tmp_path / "model.labels.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", ["x", "[]", "{}", '{"blue": "many"}'])
+def test_class_weights_that_are_spoilt_are_told(run, tmp_path, content):
+    folder, data = RunFolder(run), tmp_path / "data"
+    folder.class_weights.write_text(content)
+    manifest = Manifest.load(data)
+    chosen = data, manifest, make_task(manifest), folder, FitOptions(class_weights="blue=3")
+    with pytest.raises(PrecomputeError, match="cannot be read as the weights of the classes.*--restart"):
+        class_weights_of_run(*chosen, is_new=False)
+    assert class_weights_of_run(*chosen, is_new=True) == [3, 1, 1]
+
+
+def test_a_single_path_is_one_image(run, tmp_path):
+    save(tmp_path / "new.png", np.zeros((20, 20, 3), np.uint8))
+    assert predict(run, str(tmp_path / "new.png"), output=tmp_path / "out").num_images == 1

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from precompute.dataset.manifest import Manifest
+from precompute.errors import PrecomputeError
 from train.data import load_in_order
 from train.options import FitOptions
 from train.run_folder import RunFolder
@@ -32,12 +33,12 @@ def class_weights_of_run(
 
     Raises:
         UsageError: The option names what is not a class.
+        PrecomputeError: What the run has kept cannot be read.
     """
     if options.class_weights == "none":
         return None
     if folder.class_weights.exists() and not is_new:
-        stored: dict[str, float] = json.loads(folder.class_weights.read_bytes())
-        return list(stored.values())
+        return _stored_weights(folder, task)
     if options.class_weights == "balanced":
         batches = load_in_order(
             dataset, manifest, task, "train", batch_size=options.batch_size, allow_leak=options.allow_leak
@@ -46,6 +47,17 @@ def class_weights_of_run(
             batches = batches.take(-(-COUNTED_IMAGES // options.batch_size))
         return task.balanced_weights(targets.numpy() for _, targets in batches)
     return parse_weights(options.class_weights, task.class_names)
+
+
+def _stored_weights(folder: RunFolder, task: Task) -> list[float]:
+    try:
+        stored = json.loads(folder.class_weights.read_bytes())
+        return [float(stored[name]) for name in task.class_names]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PrecomputeError(
+            f"{folder.class_weights}: cannot be read as the weights of the classes ({error!r}). Put it back, or pass "
+            "--restart to begin anew."
+        ) from error
 
 
 def keep_class_weights(folder: RunFolder, task: Task, weights: list[float] | None) -> None:

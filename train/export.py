@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from precompute.errors import UsageError
+from precompute.errors import SettingsError, UsageError
 from precompute.storage.paths import local_path
 from train.detection.decode import decode
 from train.detection.grid import Grid
@@ -65,6 +65,8 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
     options, path = options or ExportOptions(), local_path(output, "--output")
     _check_output(path, options)
     _, settings, model = open_run_model(run, options.checkpoint)
+    if not {"target", "classes"} <= settings.facts.keys():
+        raise SettingsError(f"{run}: options.json does not tell the target and the classes of the run.")
     target = settings.facts["target"]
     num_classes = len(settings.facts["classes"]) if target == "boxes" else model.output_shape[-1]
     names = name_classes(target, settings.facts["classes"], num_classes)
@@ -89,6 +91,9 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
 def _check_output(path: Path, options: ExportOptions) -> None:
     if options.format == "keras" and path.suffix != ".keras":
         raise UsageError(f"--output: expected a file that ends with .keras, got {str(path)!r}.")
+    labels = path.with_suffix(".labels.txt")
+    if options.format == "keras" and labels.exists() and not path.exists() and not options.overwrite:
+        raise UsageError(f"--output: {labels} exists already, and would be replaced; choose another, or --overwrite.")
     if not path.exists():
         return
     if not options.overwrite:

@@ -55,7 +55,7 @@ class Predictions:
 @plain_keras()
 def predict(
     run: str | Path,
-    images: Iterable[str | Path],
+    images: str | Path | Iterable[str | Path],
     *,
     output: str | Path,
     options: PredictOptions | None = None,
@@ -85,7 +85,8 @@ def predict(
     options, folder = options or PredictOptions(), local_path(output, "--output")
     trained = open_trained(run, checkpoint=options.checkpoint, dataset=options.dataset)
     writer = make_writer(trained.task, folder, draw=options.draw)
-    prepared = precompute.prepare_images(trained.dataset, list(images), pipeline=options.pipeline, skip=folder, say=say)
+    chosen = [images] if isinstance(images, str | Path) else list(images)
+    prepared = precompute.prepare_images(trained.dataset, chosen, pipeline=options.pipeline, skip=folder, say=say)
     writer.at_source_size = prepared.keeps_geometry and not options.model_size
     planned = [path for key in prepared.files for path in writer.paths_of(key)]
     written = _claim(folder, [*planned, *(folder / name for name in writer.files())], options)

@@ -75,6 +75,12 @@ class RunSettings:
         return tomli_w.dumps({flag(k)[2:]: value for k, value in self.options.items() if value is not None})
 
 
+def _of_kind(kind: type, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__}, got {value!r:.60}")
+    return value
+
+
 class RunFolder:
     """Where a run keeps its files. A file under its final name is whole."""
 
@@ -164,10 +170,10 @@ class RunFolder:
         try:
             content = json.loads(self.options.read_bytes())
             return RunSettings(
-                dataset=content["dataset"],
-                facts=content["dataset_facts"],
-                options=content["options"],
-                made=content.get("dataset_made", {}),
+                dataset=_of_kind(str, content["dataset"]),
+                facts=_of_kind(dict, content["dataset_facts"]),
+                options=_of_kind(dict, content["options"]),
+                made=_of_kind(dict, content.get("dataset_made", {})),
             )
         except FileNotFoundError as error:
             raise SettingsError(
@@ -252,7 +258,7 @@ def changes_of_dataset(before: RunSettings, now: RunSettings) -> list[str]:
         return []
     lines = []
     if before.made:
-        lines = differences(before.made["settings"], now.made["settings"], where="in the run")
+        lines = differences(before.made.get("settings", {}), now.made["settings"], where="in the run")
     elif "fingerprint" in changed:
         lines = ["pipelines, encoding or versions (in which, this run of an earlier version does not tell)"]
     for name in changed:
