@@ -208,10 +208,11 @@ def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple
     stored = manifest.settings["pixels"]["pipelines"]
     size = (manifest.image.height, manifest.image.width)
     rules, masked = _stored_rules(manifest), manifest.target.kind == "instances"
+    names = manifest.target.class_names
     for fill in dict.fromkeys((manifest.target.ignore_class, None)):  # what was chosen shows in what is stored
         found = load_pipelines(given, size, mask_fill=fill)
         prepared = {
-            split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked)
+            split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=names)
             for split, pipeline in found.items()
         }
         pipelines = complete_pipelines(prepared, splits, manifest.image, stored)

@@ -43,7 +43,7 @@ class Studio:
 
 def open_studio(sources: Sources, options: BuildOptions, split: str, say: Say) -> Studio:
     """Prepare as a build does, so that what a build refuses is refused here, in the same words."""
-    prepared = prepare_pipelines(options, sources.kind)
+    prepared = prepare_pipelines(options, sources.kind, sources.class_names)
     sources = assign_splits(
         limit_sources(sources, options.limit),
         validation_split=options.validation_split,

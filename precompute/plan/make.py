@@ -47,7 +47,7 @@ BOX_RULES = ("min_visibility", "min_area")
 TAKES_FROM = {"validation": "test", "test": "validation"}  # a split without a pipeline of its own
 
 
-def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
+def prepare_pipelines(options: BuildOptions, kind: str, class_names: Sequence[str]) -> dict[str, Prepared]:
     """Return the pipelines that were given, by split, prepared for records of a kind (class, mask).
 
     Raises:
@@ -62,7 +62,7 @@ def prepare_pipelines(options: BuildOptions, kind: str) -> dict[str, Prepared]:
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
     masked = kind == "instances"
     return {
-        split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked)
+        split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=class_names)
         for split, pipeline in given.items()
     }
 
@@ -102,9 +102,14 @@ def complete_pipelines(
 
     def not_given(split: str) -> Prepared:
         resized = stored is not None and stored.get(split) == plain.description
-        return plain if resized else prepared.get(TAKES_FROM.get(split, ""), plain)
+        return plain if resized else given(TAKES_FROM.get(split, "")) or plain
 
-    return {split: prepared.get(split) or not_given(split) for split in wanted}
+    def given(split: str) -> Prepared | None:
+        one = prepared.get(split)
+        earlier = None if one is None else one.earlier
+        return earlier if earlier is not None and (stored or {}).get(split) == earlier.description else one
+
+    return {split: given(split) or not_given(split) for split in wanted}
 
 
 def make_settings(

@@ -101,7 +101,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             progress.say(note)
     if options.has_no_workers:
         progress.say(f"note: {NO_WORKERS}; records are made in this one.")
-    prepared = prepare_pipelines(options, sources.kind)
+    prepared = prepare_pipelines(options, sources.kind, sources.class_names)
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")
     for warning in mirroring_warnings(prepared, sources.skeleton, options.flip_pairs):
@@ -116,6 +116,8 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             stored=stored_splits(known[-1].listing, sources.keys) if known else None,
         )
         sources, kept_classes = keep_classes(known, options, sources)
+        if kept_classes:  # transforms may name them
+            prepared = prepare_pipelines(options, sources.kind, sources.class_names)
         sources = give_copies(sources, class_copies=options.class_copies, balance=options.balance)
         sources, kept = keep_pairs(known, options, sources)
         for note in [*_source_notes(sources), *kept_classes, *kept]:

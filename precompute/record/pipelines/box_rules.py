@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from precompute.errors import PipelineError
+from precompute.record.pipelines.labels import has_labels, label_fields
 from precompute.record.pipelines.transforms import albumentations, check_that_all_move
 
-__all__ = ["INDEX_FIELD", "BoxRules", "give_box_rules", "moves_boxes"]
+__all__ = ["INDEX_FIELD", "BoxRules", "box_fields", "give_box_rules", "moves_boxes"]
 
-INDEX_FIELD = "box_index"  # what boxes carry as their label
+INDEX_FIELD = "box_index"  # what boxes carry to be known by
+LABEL_FIELD = "box_label"  # their class index, where transforms may look at it
 # Pixels. A crop that ends where a box begins leaves it 0.0000001 wide: Albumentations computes crops in float32.
 THINNEST = 0.01
 KEPT = ("min_area", "min_visibility", "min_width", "min_height", "max_accept_ratio", "check_each_transform")
@@ -24,11 +26,13 @@ class BoxRules:
         min_visibility: Share of its area that each transform must leave, 0 to 1.
         min_area: Pixels that must be left of it.
         points: Whether there are keypoints, too.
+        labels: Whether boxes and keypoints carry their class, too, for transforms that look at it.
     """
 
     min_visibility: float = 0.0
     min_area: float = 0.0
     points: bool = False
+    labels: bool = False
 
 
 def give_box_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
@@ -56,10 +60,12 @@ def give_box_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
         thresholds[name] = wanted or written or 0.0
     for name in ("min_width", "min_height"):
         thresholds[name] = max(thresholds.get(name, 0.0), THINNEST)
+    params = None if processor is None else processor.params
+    fields = label_fields(params, LABEL_FIELD, INDEX_FIELD) if rules.labels else [INDEX_FIELD]
     _set_params(
         compose,
         albumentations.BboxParams(
-            "albumentations", label_fields=[INDEX_FIELD], clip=True, filter_invalid_bboxes=True, **thresholds
+            "albumentations", label_fields=fields, clip=True, filter_invalid_bboxes=True, **thresholds
         ),
     )
     return notes
@@ -67,14 +73,20 @@ def give_box_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
 
 def moves_boxes(compose: Any) -> bool:
     """Return whether a Compose was given its rules by `give_box_rules`, here or where its description was made."""
+    return bool(box_fields(compose))
+
+
+def box_fields(compose: Any) -> list[str]:
+    """Return the fields that boxes carry by `give_box_rules`; none where it gave no rules."""
     processor = compose.processors.get("bboxes")
-    return processor is not None and processor.params.label_fields == [INDEX_FIELD]
+    fields = [] if processor is None else list(processor.params.label_fields or ())
+    return fields if fields == [INDEX_FIELD] or (len(fields) == 2 and fields[1] == INDEX_FIELD) else []
 
 
 def _notes(params: Any, split: str) -> list[str]:
     given = f"format={params.format!r}"
     given += f", label_fields={list(params.label_fields)}" if params.label_fields else ""
-    if params.label_fields == [INDEX_FIELD]:
+    if params.label_fields == [INDEX_FIELD] or has_labels(params, INDEX_FIELD):
         return []
     return [
         f"pipeline of {split}: of its bbox_params the thresholds count; {given} is not needed here: boxes and their "

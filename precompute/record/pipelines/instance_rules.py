@@ -10,7 +10,8 @@ import numpy as np
 from precompute.errors import PipelineError, RejectedSource
 from precompute.record.images.instance_masks import with_boxes
 from precompute.record.images.mask_ids import blending_transforms, mask_fills
-from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, give_box_rules
+from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields, give_box_rules
+from precompute.record.pipelines.labels import field_values
 from precompute.record.pipelines.transforms import albumentations, is_custom, leaves, shown_name
 from precompute.targets.instances import Instances
 
@@ -49,6 +50,7 @@ def give_instance_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
             "Leave its fill_mask at 0."
         )
     needed = compose.processors.get("bboxes") is not None or any(map(_looks_at_boxes, leaves(compose)))
+    needed = needed or (rules.labels and any(getattr(t, "bbox_labels", None) is not None for t in leaves(compose)))
     if not needed and not rules.min_visibility:
         return []
     return give_box_rules(compose, split, replace(rules, min_area=0.0))
@@ -92,7 +94,9 @@ def move_instances(
         raise ValueError("masks that are not decoded")
     given: dict[str, Any] = {"masks": instances.layers}
     if with_corners:
-        given |= {"bboxes": instances.corners.astype(np.float64), INDEX_FIELD: np.arange(len(instances))}
+        numbers = np.arange(len(instances))
+        given |= {"bboxes": instances.corners.astype(np.float64)}
+        given |= field_values(box_fields(compose), instances.labels, numbers)
     result = compose(image=image, **given)
     layers = np.ascontiguousarray(result["masks"])
     _check_numbers(instances, layers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import cloudpickle
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from precompute.errors import PipelineError
 from precompute.record.images.mask_ids import fill_unset, mask_fills
-from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, give_box_rules, moves_boxes
+from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields, give_box_rules
 from precompute.record.pipelines.description import describe, rebuild
 from precompute.record.pipelines.instance_rules import give_instance_rules, mixes_neighbours, move_instances
+from precompute.record.pipelines.labels import field_values, number_labels, reads_labels
 from precompute.record.pipelines.point_rules import PointMover, give_point_rules, moves_points
 from precompute.record.pipelines.transforms import (
     albumentations,
@@ -56,7 +57,7 @@ class Pipeline:
         self._draws = Draws()
         self._own_process = own_process
         self.mask_fills = frozenset(mask_fills(self._compose))
-        self._moves_boxes = moves_boxes(self._compose)
+        self._box_fields = box_fields(self._compose)
         self._points = PointMover(self._compose) if moves_points(self._compose) else None
         self._mixes_neighbours = mixes_neighbours(self._compose)
         # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
@@ -83,10 +84,10 @@ class Pipeline:
                 self._compose,
                 image,
                 target,
-                with_corners=self._moves_boxes,
+                with_corners=bool(self._box_fields),
                 apart=self._copies or self._mixes_neighbours,
             )
-        if self._moves_boxes:
+        if self._box_fields:
             return self._apply_to_boxes(image, target if isinstance(target, Boxes) else NO_BOXES)
         if not isinstance(target, np.ndarray):
             return self._compose(image=image)["image"], None
@@ -96,10 +97,11 @@ class Pipeline:
     def _apply_to_boxes(self, image: NDArray[np.uint8], boxes: Boxes) -> tuple[Any, Boxes]:
         """Move boxes with the pixels.
 
-        Albumentations makes floats of labels and drops some boxes: it is given each box's index in place of a label,
-        and what came through is joined with labels and flags again.
+        Albumentations makes floats of labels and drops some boxes: it is given each box's index, and what came through
+        is joined with labels and flags again. Labels stand before it where transforms may look at them.
         """
-        result = self._compose(image=image, bboxes=boxes.shares(), **{INDEX_FIELD: np.arange(len(boxes))})
+        fields = field_values(self._box_fields, boxes.labels, np.arange(len(boxes)))
+        result = self._compose(image=image, bboxes=boxes.shares(), **fields)
         corners = np.clip(np.asarray(result["bboxes"], np.float32).reshape(-1, 4), 0, 1)
         wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)  # slivers may have no width left in float32
         return result["image"], boxes.moved(corners[wide], np.asarray(result[INDEX_FIELD], np.int64)[wide])
@@ -127,6 +129,7 @@ class Prepared:
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
         box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
         has_instances: Images have masks of single objects.
+        earlier: By the rule of datasets that were made when boxes carried no labels; None where that is the same.
         notes: What the user should hear.
     """
 
@@ -135,6 +138,7 @@ class Prepared:
     normalize: dict[str, Any] | None = None
     box_rules: BoxRules | None = None
     has_instances: bool = False
+    earlier: Prepared | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -145,6 +149,7 @@ def prepare(
     mask_fill: int | None = None,
     box_rules: BoxRules | None = None,
     has_instances: bool = False,
+    class_names: Sequence[str] = (),
 ) -> Prepared:
     """Check a pipeline and take off its end what belongs in the model.
 
@@ -154,6 +159,7 @@ def prepare(
         mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
         box_rules: Which boxes are kept, where images have boxes.
         has_instances: Images have masks of single objects, with boxes around them.
+        class_names: Of objects, for transforms that name classes.
 
     Raises:
         PipelineError: It cannot be used offline; the message says why and what to do.
@@ -180,17 +186,23 @@ def prepare(
             f"pipeline of {split}: {', '.join(filling)} fill{'s' * (len(filling) == 1)} masks with the ignore class, "
             f"{mask_fill}, where the default is 0. --mask-fill as-written keeps 0."
         )
-    if box_rules is not None:
-        notes += (give_instance_rules if has_instances else give_box_rules)(compose, split, box_rules)
-        notes += give_point_rules(compose, split) if box_rules.points else []
-    return Prepared(
-        pickled=cloudpickle.dumps(compose),
-        description=describe(compose),
-        normalize=normalize,
-        box_rules=box_rules,
-        has_instances=has_instances,
-        notes=notes,
+    prepared = Prepared(
+        pickled=b"", description={}, normalize=normalize, box_rules=box_rules, has_instances=has_instances, notes=notes
     )
+    if box_rules is None or not reads_labels(compose):
+        return _with_rules(prepared, compose, split, box_rules)
+    earlier = _with_rules(prepared, _copied(compose, split), split, box_rules)
+    number_labels(compose, split, class_names)
+    return replace(_with_rules(prepared, compose, split, replace(box_rules, labels=True)), earlier=earlier)
+
+
+def _with_rules(prepared: Prepared, compose: Any, split: str, rules: BoxRules | None) -> Prepared:
+    """Return what was prepared with this Compose, which is given the rules of boxes and keypoints."""
+    notes = list(prepared.notes)
+    if rules is not None:
+        notes += (give_instance_rules if prepared.has_instances else give_box_rules)(compose, split, rules)
+        notes += give_point_rules(compose, split, labels=rules.labels) if rules.points else []
+    return replace(prepared, pickled=cloudpickle.dumps(compose), description=describe(compose), notes=notes)
 
 
 def resize(height: int, width: int) -> Any:

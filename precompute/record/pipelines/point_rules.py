@@ -14,14 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.record.pipelines.box_rules import INDEX_FIELD
+from precompute.record.pipelines.box_rules import INDEX_FIELD, box_fields
+from precompute.record.pipelines.labels import field_values, has_labels, label_fields
 from precompute.record.pipelines.transforms import albumentations, check_that_all_move, is_custom, leaves, shown_name
 from precompute.targets.boxes import Boxes
 from precompute.targets.keypoints import Skeleton, sided_pairs
 
 __all__ = ["PointMover", "give_point_rules", "mirroring_warnings", "moves_points"]
 
-POINT_FIELD = "keypoint_index"  # what points carry as their label
+POINT_FIELD = "keypoint_index"  # what points carry to be known by
+POINT_LABEL_FIELD = "keypoint_label"  # their place in the skeleton, where transforms may look at it
 # Albumentations counts pixels of keypoints, 0 in the middle of the first one: right where it flips, turns and warps.
 # Where it scales, it takes numbers times a factor, which is right of edges and would be wrong by half a pixel of either
 # image: there it is given edges.
@@ -57,12 +59,17 @@ MIRRORING = (
 # Shares of width and height, no two in one tile of a coarse grid.
 TRIANGLES = np.array([(0.31, 0.37), (0.71, 0.29), (0.53, 0.61), (0.23, 0.79), (0.83, 0.73)])
 LEG = 1.0  # pixels
-NUMBER_COLUMN = 5  # of POINT_FIELD, after x, y, z, angle and scale, while Albumentations moves points
+NUMBER_COLUMN = -1  # of POINT_FIELD, the last of all, while Albumentations moves points
 TOLERANCE = 1e-3  # pixels that float32 may put a point beyond the image which lies on its edge
 
 
-def give_point_rules(compose: Any, split: str) -> list[str]:
+def give_point_rules(compose: Any, split: str, *, labels: bool = False) -> list[str]:
     """Let a Compose move keypoints, and leave none out; returns notes.
+
+    Args:
+        compose: The pipeline.
+        split: The split it is for, for messages.
+        labels: Whether keypoints carry their place in the skeleton, too, for transforms that look at it.
 
     Raises:
         PipelineError: A transform cannot move keypoints.
@@ -75,14 +82,16 @@ def give_point_rules(compose: Any, split: str) -> list[str]:
         for name in dict.fromkeys(inexact)
     ]
     processor = compose.processors.get("keypoints")
-    if processor is not None and list(processor.params.label_fields or ()) != [POINT_FIELD]:
+    if processor is not None and not moves_points(compose):
         notes.append(
             f"pipeline of {split}: its keypoint_params (format={processor.params.format!r}, "
             f"remove_invisible={processor.params.remove_invisible}) are not needed here: keypoints are handed over by "
             "precompute, and all of a skeleton are kept, those outside of the image with visibility 0."
         )
+    own = None if processor is None else processor.params
+    fields = label_fields(own, POINT_LABEL_FIELD, POINT_FIELD) if labels else [POINT_FIELD]
     params = albumentations.KeypointParams(
-        "xy", label_fields=[POINT_FIELD], remove_invisible=False, check_each_transform=False
+        "xy", label_fields=fields, remove_invisible=False, check_each_transform=False
     )
     compose.processors["keypoints"] = albumentations.core.keypoints_utils.KeypointsProcessor(params)
     compose._set_check_args_for_transforms(compose.transforms)
@@ -93,7 +102,9 @@ def give_point_rules(compose: Any, split: str) -> list[str]:
 def moves_points(compose: Any) -> bool:
     """Return whether a Compose was given its rules by `give_point_rules`, here or where its description was made."""
     processor = compose.processors.get("keypoints")
-    return processor is not None and processor.params.label_fields == [POINT_FIELD]
+    if processor is None:
+        return False
+    return processor.params.label_fields == [POINT_FIELD] or has_labels(processor.params, POINT_FIELD)
 
 
 def mirroring_warnings(prepared: Mapping[str, Any], skeleton: Skeleton | None, told: Any) -> list[str]:
@@ -131,6 +142,8 @@ class PointMover:
 
     def __init__(self, compose: Any) -> None:
         self._compose = compose
+        self._box_fields = box_fields(compose)
+        self._point_fields = list(compose.processors["keypoints"].params.label_fields)
         for transform in leaves(compose):
             _correct(transform)
         checking = [p for p in (compose.processors.get("bboxes"),) if p is not None and p.params.check_each_transform]
@@ -143,15 +156,14 @@ class PointMover:
         Boxes that fall out take their keypoints along; where there are no boxes, all keypoints stay.
         """
         boxed = bool(boxes.corners.any())
+        num_boxes = len(boxes) if boxed else 0
         known, marked = self._handed_over(image, boxes)
         result = self._compose(
             image=image,
             bboxes=boxes.shares() if boxed else np.zeros((0, 4)),
             keypoints=marked,
-            **{
-                INDEX_FIELD: np.arange(len(boxes) if boxed else 0),
-                POINT_FIELD: np.concatenate([known, -1 - np.arange(3 * len(TRIANGLES))]),
-            },
+            **field_values(self._box_fields, boxes.labels[:num_boxes], np.arange(num_boxes)),
+            **field_values(self._point_fields, *self._numbered(known, boxes)),
         )
         found = np.asarray(result[POINT_FIELD], np.int64)
         numbers, first = np.unique(found, return_index=True)  # a transform may have made copies
@@ -165,6 +177,14 @@ class PointMover:
             points=points[kept],
             mirrored=_is_mirrored(numbers, places),
         )
+
+    @staticmethod
+    def _numbered(known: NDArray[np.int64], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the places in the skeleton of all points that are handed over, and their numbers; -1 for triangles."""
+        triangles = -1 - np.arange(3 * len(TRIANGLES))
+        num_points = max(1, boxes.point_shares().shape[1])
+        places = np.concatenate([known % num_points, np.full(len(triangles), -1)])
+        return places, np.concatenate([known, triangles])
 
     @staticmethod
     def _handed_over(image: NDArray[np.uint8], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
