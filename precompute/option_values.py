@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
+from precompute.text_files import read_text
 
 __all__ = [
     "BACKENDS",
@@ -16,6 +20,7 @@ __all__ = [
     "check_range",
     "check_seed",
     "check_timeout",
+    "format_names",
     "parse_bytes",
     "parse_class_copies",
     "parse_image_size",
@@ -36,7 +41,7 @@ def parse_mask_map(text: str) -> dict[int, int]:
 
 def parse_class_copies(text: str) -> dict[str, int]:
     """Return {"shoes": 3, "hats": 2} of ``"shoes=3,hats=2"``."""
-    pairs = [part.strip().rpartition("=") for part in text.split(",")]
+    pairs = [part.rpartition("=") for part in parse_names(text)]
     if not all(name and number.isdecimal() for name, _, number in pairs):
         raise UsageError(f"class_copies: expected names and numbers, such as shoes=3,hats=2, got {text!r}.")
     return {name: int(number) for name, _, number in pairs}
@@ -60,8 +65,27 @@ def parse_image_size(text: str | Sequence[str]) -> tuple[int, int]:
 
 
 def parse_names(text: str) -> list[str]:
-    """Return ["cat", "dog"] of ``"cat,dog"``."""
-    return [name.strip() for name in text.split(",")]
+    """Return ["cat", "dog"] of ``"cat,dog"``; the one way in which options list names.
+
+    Names that hold a comma stand in quotation marks, as in CSV: ``'"Pepper, bell",dog'``. ``"@names.txt"`` is a file
+    with a name a line.
+
+    Raises:
+        UsageError: A quotation mark is not closed, or the file cannot be read.
+    """
+    if text.startswith("@"):
+        lines = read_text(Path(text[1:]), UsageError).splitlines()
+        return [line.strip() for line in lines if line.strip()]
+    if text.count('"') % 2 or len(text.splitlines()) > 1:
+        raise UsageError(f"expected names separated by commas, those with a comma in quotation marks; got {text!r}.")
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
+
+
+def format_names(names: Iterable[str]) -> str:
+    """Return names as `parse_names` reads them."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
 
 
 def check_seed(seed: int) -> int:

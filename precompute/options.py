@@ -136,7 +136,10 @@ class BuildOptions:
     mask_suffix: str = _option("", "end of every mask's stem, such as _L or _gtFine_labelTrainIds")
     split_in_key: bool = _option(False, "keep the split's folder in keys, where names repeat from split to split")
     class_names: list[str] | None = _option(
-        None, "classes in the order of their index, separated by commas; default: sorted by name", parse=parse_names
+        None,
+        "classes in the order of their index, separated by commas, those with a comma in quotation marks as in CSV; or "
+        "@FILE, a class a line; default: sorted by name, numbers as numbers",
+        parse=parse_names,
     )
     num_classes: int | None = _option(None, "classes of masks; default: by the largest id found", parse=int)
     mask_map: dict[int, int] = field(
@@ -243,7 +246,8 @@ class BuildOptions:
     class_copies: dict[str, int] = field(
         default_factory=dict,
         metadata={
-            "help": "rare classes more often: places that each of their training sources takes, such as shoes=3,hats=2",
+            "help": "rare classes more often: places that each of their training sources takes, such as "
+            "shoes=3,hats=2; names with commas as in --class-names",
             "parse": parse_class_copies,
             "metavar": "COPIES",
         },

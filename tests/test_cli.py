@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from drawn import draw_pairs
+from drawn import draw_classes, draw_pairs
+from hypothesis import given, strategies
 
 from precompute.cli import main, make_parser
-from precompute.option_values import parse_bytes, parse_image_size, parse_mask_map
+from precompute.dataset.manifest import Manifest
+from precompute.option_values import format_names, parse_bytes, parse_image_size, parse_mask_map, parse_names
 from precompute.options import BuildOptions
 
 PIPELINES = """
@@ -144,6 +146,65 @@ def help_of(command: str) -> str:
         patch.setenv("COLUMNS", "120")
         actions = make_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
         return str(actions[command].format_help())  # type: ignore[index,call-overload]
+
+
+NAME = strategies.text(strategies.characters(exclude_categories=["C", "Z"]), min_size=1)
+
+
+@given(strategies.lists(NAME, min_size=1))
+def test_any_names_can_be_listed(names: list[str]) -> None:
+    text = format_names(names)
+    assert parse_names(text) == names or text.startswith("@")
+
+
+@given(strategies.lists(NAME, min_size=1))
+def test_any_names_can_stand_in_a_file(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    path = tmp_path_factory.mktemp("names") / "names.txt"
+    path.write_text("\n".join(names), encoding="utf-8")
+    assert parse_names(f"@{path}") == names
+
+
+def test_names_with_commas_are_said_on_the_command_line(tmp_path: Path) -> None:
+    name = "Pepper,_bell___healthy"
+    folder, out = draw_classes(tmp_path / "in", names=(name, "dog")), tmp_path / "out"
+    (tmp_path / "copies.txt").write_text(f"{name}=3\ndog=1\n")
+    quoted = ["--class-names", f'dog,"{name}"', "--class-copies", f'"{name}"=3,dog=1']
+    filed = ["--class-names", f'dog, "{name}"', "--class-copies", f"@{tmp_path / 'copies.txt'}"]
+    for given_options in (quoted, filed):
+        assert (
+            main(
+                [
+                    "build",
+                    str(folder),
+                    str(out),
+                    "--pipeline",
+                    "light",
+                    "--image-size",
+                    "16",
+                    "--jobs",
+                    "1",
+                    "--backend",
+                    "sequential",
+                    "--variants",
+                    "2",
+                    *given_options,
+                ]
+            )
+            == 0
+        )
+    manifest = Manifest.load(out)
+    assert manifest.target.class_names == ["dog", name]
+    assert manifest.splits["train"].num_places == 6 + 3 * 6
+
+
+def test_lists_of_names_that_are_wrong_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for names, message in (
+        ('"a,b', "those with a comma in quotation marks"),
+        (f"@{tmp_path / 'no.txt'}", "there is no such file"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["build", "in", "out", "--pipeline", "light", "--class-names", names])
+        assert message in capsys.readouterr().err
 
 
 def test_values_are_parsed() -> None:

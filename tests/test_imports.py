@@ -192,8 +192,8 @@ ALLOWED = {
     "text_files": "errors",
     "color_modes": "errors",
     "image_files": "",
-    "plain_values": "errors",  # what people give to functions and options
-    "targets": "errors text_files",
+    "plain_values": "errors",
+    "targets": "errors text_files option_values",
     "text": "",
     "reasons": "errors",
     "interruption": "",
@@ -208,8 +208,8 @@ ALLOWED = {
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
     "loading": "plain_values dataset errors storage targets",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
-    "record": "color_modes dataset errors storage targets text text_files image_files",
-    "option_values": "errors",
+    "record": "color_modes dataset errors storage targets text text_files image_files option_values",
+    "option_values": "errors text_files",
     "options": "plain_values color_modes errors option_values targets",
     "sources": "dataset errors options storage targets text text_files image_files",
     "plan": "color_modes dataset errors options reasons record sources storage targets text",
@@ -230,8 +230,8 @@ ALLOWED = {
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "plain_values dataset errors interruption parser plan precompute preparing program reasons "
-    "storage text_files",
+    "train": "plain_values dataset errors interruption parser plan "
+    "precompute preparing program reasons storage text_files option_values",
 }
 
 # One owner, or as few as can be, of what is slow to import.

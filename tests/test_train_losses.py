@@ -11,7 +11,7 @@ from test_train_datasets import write_classes, write_masks
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
-from train.balance import class_weights_of_run
+from train.balance import class_weights_of_run, keep_class_weights
 from train.checkpoint import TrainingState
 from train.data import explained, load_train
 from train.options import FitOptions
@@ -112,6 +112,10 @@ def test_weights_are_read_by_name_or_id(text, expected):
     assert parse_weights(text, ["blue", "green", "red", "a=b"][: len(expected)]) == expected
 
 
+def test_weights_of_classes_with_commas():
+    assert parse_weights('"Pepper, bell"=2', ["Pepper, bell", "dog"]) == [2.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -151,18 +155,19 @@ def test_a_run_keeps_the_weights_that_it_began_with(tmp_path):
     data, folder = write_masks(tmp_path / "data", border=255, ignore_class=255), RunFolder(tmp_path)
     manifest = Manifest.load(data)
     task, options = make_task(manifest), FitOptions(class_weights="balanced")
-    weights = class_weights_of_run(data, manifest, task, folder, options)
+    weights = class_weights_of_run(data, manifest, task, folder, options, is_new=True)
     foreground = 14 * 14 / (32 * 32 - 16 * 16 + 14 * 14)  # without the border
     assert weights == pytest.approx([0.5 / (1 - foreground), 0.5 / foreground])
+    keep_class_weights(folder, task, weights)
     assert json.loads(folder.class_weights.read_text()) == dict(zip(("background", "foreground"), weights, strict=True))
     folder.class_weights.write_text('{"background": 1.0, "foreground": 9.0}')
-    assert class_weights_of_run(data, manifest, task, folder, options) == [1, 9]
-    assert class_weights_of_run(data, manifest, task, folder, FitOptions()) is None
+    assert class_weights_of_run(data, manifest, task, folder, options, is_new=False) == [1, 9]
+    assert class_weights_of_run(data, manifest, task, folder, FitOptions(), is_new=False) is None
 
 
 def test_balanced_weights_of_classes(tmp_path):
     data = write_classes(tmp_path / "data", sizes={"train": 25})
     manifest = Manifest.load(data)
     options = FitOptions(class_weights="balanced")
-    weights = class_weights_of_run(data, manifest, make_task(manifest), RunFolder(tmp_path), options)
+    weights = class_weights_of_run(data, manifest, make_task(manifest), RunFolder(tmp_path), options, is_new=True)
     assert weights == pytest.approx([25 / 27, 25 / 24, 25 / 24])

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.errors import UsageError
+from precompute.option_values import format_names, parse_names
 
 __all__ = ["balanced_weights", "parse_weights"]
 
@@ -29,13 +30,14 @@ def parse_weights(text: str, class_names: Sequence[str]) -> list[float]:
         UsageError: A class is unknown or named twice, or a weight is not a number of 0 or more.
     """
     weights: dict[int, float] = {}
-    for part in text.split(","):
+    for part in parse_names(text):
         name, _, number = (piece.strip() for piece in part.rpartition("="))
         class_id = class_names.index(name) if name in class_names else int(name) if name.isdecimal() else -1
         if not 0 <= class_id < len(class_names):
             raise UsageError(
                 f"--class-weights: expected none, balanced, or a number for some of the classes "
-                f"{', '.join(class_names[:20])} (or their ids), such as {class_names[-1]}=2; got {part!r}."
+                f"{', '.join(class_names[:20])} (or their ids), such as "
+                f"{format_names([class_names[-1]])}=2; got {part!r}."
             )
         if class_id in weights:
             raise UsageError(f"--class-weights: {class_names[class_id]} is given twice, got {text!r}.")

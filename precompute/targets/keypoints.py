@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from precompute.errors import UsageError, first_few
+from precompute.option_values import parse_names
 
 __all__ = [
     "HIDDEN",
@@ -198,7 +199,7 @@ def parse_pairs(text: str, option: str) -> list[list[str]]:
     Raises:
         UsageError: It is not written so.
     """
-    pairs = [[name.strip() for name in part.split(":")] for part in text.split(",")]
+    pairs = [[name.strip() for name in part.split(":")] for part in parse_names(text)]
     if not all(len(pair) == 2 and all(pair) for pair in pairs):
         raise UsageError(
             f"{option}: expected pairs of names, such as left_eye:right_eye,left_ear:right_ear; got {text!r}."

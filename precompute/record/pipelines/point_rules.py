@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.option_values import format_names
 from precompute.record.pipelines.box_rules import INDEX_FIELD, box_fields
 from precompute.record.pipelines.labels import field_values, has_labels, label_fields
 from precompute.record.pipelines.transforms import albumentations, check_that_all_move, is_custom, leaves, shown_name
@@ -118,7 +119,7 @@ def mirroring_warnings(prepared: Mapping[str, Any], skeleton: Skeleton | None, t
     pairs = [] if skeleton is None else sided_pairs(skeleton.names)
     if skeleton is None or not pairs or told is not None:
         return []
-    named = ",".join(f"{skeleton.names[a]}:{skeleton.names[b]}" for a, b in pairs)
+    named = format_names(f"{skeleton.names[a]}:{skeleton.names[b]}" for a, b in pairs)
     return [
         f"pipeline of {split}: {', '.join(mirroring)} mirror{'s' * (len(mirroring) == 1)} images, and keypoints are "
         "named left and right, but no flip pairs were given: what is named left stays so where it becomes right. Give "
