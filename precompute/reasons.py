@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from precompute.errors import first_few
 
-__all__ = ["ReasonKind", "describe_reasons", "group_reasons"]
+__all__ = ["ReasonKind", "describe_reasons", "group_reasons", "num_of_one_kind"]
 
 SHOWN = 5  # so many reasons are told one by one
 MOST_KINDS = 20
@@ -61,6 +61,12 @@ def group_reasons(reasons: Iterable[str]) -> list[ReasonKind]:
         else:
             kinds.append(ReasonKind(_common(list(whats)), [reason for alike in whats.values() for reason in alike]))
     return sorted(kinds, key=lambda kind: -len(kind.reasons))
+
+
+def num_of_one_kind(reasons: Iterable[str]) -> int:
+    """Return how many reasons the most frequent kind has, whatever numbers and names stand in them."""
+    forms = Counter(VARIABLE.sub("…", _parted(reason)[1]) for reason in reasons)
+    return max(forms.values(), default=0)
 
 
 def describe_reasons(reasons: Sequence[str]) -> str:

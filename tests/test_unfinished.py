@@ -74,3 +74,37 @@ def test_a_listed_dataset_stays_whatever_is_unfinished(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="dataset was made with other settings"):
         precompute.build(folder, out, **options(image_format="jpeg"))
     assert Manifest.load(out) == before
+
+
+def test_a_job_whose_sources_nearly_all_fail_for_one_reason_does_not_begin(tmp_path: Path) -> None:
+    folder, out = draw_colors(tmp_path / "data"), tmp_path / "out"
+    for i in range(3):
+        save(folder / "masks" / f"s{i:03d}.png", np.ones((20 + i % 3, 18 + i % 5), np.uint8))
+    with pytest.raises(BadSourcesError, match="37 of the first 40 sources of train cannot be used") as caught:
+        precompute.build(folder, out, **options(validation_split=0.0))
+    assert "37 × holds colours" in str(caught.value) and "--mask-colors" in str(caught.value)
+    assert not any(out.rglob("*.tfrecord-*"))
+    with pytest.raises(BadSourcesError, match="37 of the first 40"):
+        precompute.build(folder, out, **options(validation_split=0.0, skip_bad="50%"))
+    made = precompute.build(folder, out, **options(validation_split=0.0, skip_bad="95%"))
+    assert made.num_records == 3 * 3
+
+
+def test_sources_that_fail_for_several_reasons_are_all_gone_through(tmp_path: Path) -> None:
+    folder = draw_pairs(tmp_path / "data", 40)
+    for i in range(20):
+        (folder / "images" / f"s{i:03d}.png").write_bytes(b"")
+    for i in range(20, 38):
+        save(folder / "masks" / f"s{i:03d}.png", np.zeros((5, 5), np.uint8))
+    with pytest.raises(BadSourcesError, match="38 of 40 sources are bad"):
+        precompute.build(folder, tmp_path / "out", **options(validation_split=0.0))
+
+
+def test_a_pipeline_that_fails_on_nearly_all_is_told_before_the_job(tmp_path: Path) -> None:
+    folder, out = draw_pairs(tmp_path / "data", 40), tmp_path / "out"
+    save(folder / "images" / "s004.png", np.zeros((64, 64, 3), np.uint8))
+    save(folder / "masks" / "s004.png", np.zeros((64, 64), np.uint8))
+    crop = {"train": A.Compose([A.RandomCrop(30, 30), A.Resize(16, 16)]), "validation": A.Compose([A.Resize(16, 16)])}
+    with pytest.raises(precompute.PrecomputeError, match="it failed in 78 of the first 80 images"):
+        precompute.build(folder, out, **options(pipeline=crop, validation_split=0.0))
+    assert not any(out.rglob("*.tfrecord-*"))

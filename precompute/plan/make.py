@@ -19,7 +19,7 @@ from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint
-from precompute.plan.survey import Sample, Survey, check_colors, check_mask_ids, decode_sample, survey
+from precompute.plan.survey import Sample, Survey, check_colors, check_mask_ids, check_rejected, decode_sample, survey
 from precompute.plan.versions import check_distributions, pixel_versions
 from precompute.record.images.mask_files import packed_colors
 from precompute.record.images.mask_ids import check_mask_rules, pickled_fills
@@ -224,7 +224,8 @@ def make_plan(
     if sources.kind == "mask":
         for split, p in prepared.items():
             check_mask_rules(p.pickled, split, max_class_id=blank.max_class_id, ignore_class=options.ignore_class)
-    surveys = {"train": survey(samples["train"], prepared["train"].pickled, blank)}
+    accepted = _accepted_share(options, sources)
+    surveys = {"train": survey(samples["train"], prepared["train"].pickled, blank, accepted=accepted)}
     size = (surveys["train"].height, surveys["train"].width)
     image = Image(height=size[0], width=size[1], channels=blank.channels, encoding=options.image_format)
     for split, p in prepared.items():
@@ -232,7 +233,7 @@ def make_plan(
     pipelines = complete_pipelines(prepared, splits, image)
     for split in splits:
         if split != "train":
-            surveys[split] = survey(samples[split], pipelines[split].pickled, blank)
+            surveys[split] = survey(samples[split], pipelines[split].pickled, blank, accepted=accepted)
             _check_size(split, (surveys[split].height, surveys[split].width), size)
     settings = make_settings(options, pipelines, sources, dtype)
     return GenerationPlan(
@@ -266,6 +267,11 @@ def _check_source_ids(keys: Sequence[str]) -> None:
         raise SourceError(f"the keys {a!r} and {b!r} have the same image/source_id; rename one of the files.")
 
 
+def _accepted_share(options: BuildOptions, sources: Sources) -> float:
+    """Return the share of bad sources that is accepted."""
+    return options.allowed_bad(len(sources)) / max(1, len(sources))
+
+
 def _decode_samples(
     options: BuildOptions, sources: Sources, splits: list[str], *, highest_fill: int
 ) -> tuple[dict[str, Sample], str | None]:
@@ -274,6 +280,7 @@ def _decode_samples(
     samples = {split: decode_sample(sources, split, wide) for split in splits}
     for sample in samples.values():
         check_colors(sample, allowed=options.allowed_bad(len(sources)))
+        check_rejected(sample, accepted=_accepted_share(options, sources))
     if sources.kind != "mask":
         return samples, None
     for sample in samples.values():

@@ -12,7 +12,7 @@ import numpy as np
 
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import place_order
-from precompute.reasons import describe_reasons
+from precompute.reasons import describe_reasons, num_of_one_kind
 from precompute.record.decode import Decoded, decode_source
 from precompute.record.images.mask_files import UnlistedColors, unpacked_color
 from precompute.record.images.mask_ids import UnknownIds
@@ -30,6 +30,7 @@ __all__ = [
     "Survey",
     "check_colors",
     "check_mask_ids",
+    "check_rejected",
     "decode_one",
     "decode_sample",
     "sample_of",
@@ -38,6 +39,8 @@ __all__ = [
 
 SAMPLE_SIZE = 64
 PROBED = 3
+FEWEST_TRIED = 16  # of fewer sources a few tell nothing, and a job is short
+NEARLY_ALL = 0.9
 NUM_SIZED = 64  # records whose size is looked at: several variants of each source where there are few
 
 
@@ -113,17 +116,18 @@ class Survey:
     record_s: float
 
 
-def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
+def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float = 0.0) -> Survey:
     """Try a pipeline on the sample, as the job will.
 
     Args:
         sample: Of the split.
         pickled: The split's prepared pipeline.
         spec: Without height and width.
+        accepted: Share of bad sources that is accepted.
 
     Raises:
-        PipelineError: It fails on the sample, gives sizes that vary, makes class ids that masks do not hold, or draws
-            what its generators do not reach.
+        PipelineError: It fails on the sample or nearly all of it, gives sizes that vary, makes class ids that masks do
+            not hold, or draws what its generators do not reach.
     """
     check_channels(pickled, sample.decoded, sample.split)
     probe(pickled, sample.decoded[:PROBED], sample.split)
@@ -146,6 +150,12 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec) -> Survey:
         if variant == 0:
             record_s = (time.perf_counter() - start) / len(sample.decoded)
     _check_sizes(sample, pickled, sizes, failures)
+    num_tried = len(sample.decoded) * (variant + 1)
+    if is_hopeless(failures, num_tried=num_tried, accepted=accepted):
+        raise PipelineError(
+            f"pipeline of {sample.split}: it failed in {len(failures)} of the first {num_tried} images, nearly always "
+            f"for one reason, so nothing was written:\n{describe_reasons(failures)}{_advice(failures, pickled)}"
+        )
     height, width = next(iter(sizes))
     # Without a record of variant 0, the size of any block will do: it holds what other variants make of these sources.
     record_bytes = sum(lengths) // len(lengths) if lengths else height * width
@@ -175,6 +185,39 @@ def _advice(failures: Sequence[str], pickled: bytes) -> str:
         "\nRecords hold uint8 pixels: only a Normalize, ToFloat or ToTensorV2 at the very end is taken off and left to "
         f"the model.{where}"
     )
+
+
+def is_hopeless(reasons: Sequence[str], *, num_tried: int, accepted: float) -> bool:
+    """Whether a job is not worth its beginning: nearly all of the sample fails, and for one reason.
+
+    The sample is drawn by a hash: were half of all sources sound, 58 of 64 would fail in one of 10^11 data sets.
+
+    Args:
+        reasons: Why those of the sample fail that do.
+        num_tried: Sources of the sample.
+        accepted: Share of bad sources that is accepted.
+    """
+    is_nearly_all = num_tried >= FEWEST_TRIED and num_of_one_kind(reasons) >= NEARLY_ALL * num_tried
+    return is_nearly_all and len(reasons) > accepted * num_tried
+
+
+def check_rejected(sample: Sample, *, accepted: float) -> None:
+    """Refuse sources of which nearly all cannot be used for one reason: it is hardly they that are wrong.
+
+    Args:
+        sample: Of a split.
+        accepted: Share of bad sources that is accepted.
+
+    Raises:
+        BadSourcesError: It is so.
+    """
+    num_tried = len(sample.decoded) + len(sample.rejected)
+    if is_hopeless(sample.rejected, num_tried=num_tried, accepted=accepted):
+        raise BadSourcesError(
+            f"{len(sample.rejected)} of the first {num_tried} sources of {sample.split} cannot be used, nearly all for "
+            f"one reason, so nothing was written:\n{describe_reasons(sample.rejected)}\n"
+            "Mend that, or an option; to build from the others alone, accept the share of them with --skip-bad."
+        )
 
 
 def check_colors(sample: Sample, *, allowed: int) -> None:
