@@ -33,7 +33,10 @@ from precompute.program import run_program
 
 __all__ = ["main", "make_parser"]
 
-EXIT_CODES = """exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted"""
+EXIT_CODES = (
+    "exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted (143 by "
+    "SIGTERM, 129 by SIGHUP)"
+)
 _OWN_NAME = re.compile(r"^[a-z_]+( \(--[a-z-]+\))?: ")  # of the option, with which messages begin
 Commands: TypeAlias = Any  # argparse gives its subparsers a private type
 INTERRUPTED = "interrupted: what is finished is kept; run the same command again to go on."

@@ -38,7 +38,8 @@ def test_every_option_is_in_the_table_with_its_default() -> None:
 
 
 def test_exit_codes_are_those_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    codes = "0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted"
+    codes = "0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted (143 by SIGTERM, "
+    codes += "129 by SIGHUP)"
     assert f"Exit codes: {codes}." in README
     for command in ([], ["build"], ["verify"]):
         with pytest.raises(SystemExit):

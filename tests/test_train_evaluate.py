@@ -69,3 +69,14 @@ def test_a_finished_run_is_final(run):
     folder = RunFolder(run)
     folder.write_json(folder.metrics, {"epochs": 1, "scores": {}})
     assert evaluate(run).is_final
+
+
+def test_a_model_without_classes_of_its_own_opens_without_the_code_that_made_it(tmp_path):
+    run = make_run(tmp_path / "run", write_classes(tmp_path / "data"))
+    folder = RunFolder(run)
+    settings = json.loads(folder.options.read_bytes())
+    folder.write_json(folder.options, settings | {"options": settings["options"] | {"model": "lost.py:make"}})
+    assert evaluate(run).summary["num_images"] == 9
+    folder.model("best").write_bytes(b"needs code")
+    with pytest.raises(SettingsError, match=r"no file lost\.py.*in the folder where the training was started"):
+        evaluate(run)

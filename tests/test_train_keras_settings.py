@@ -114,6 +114,7 @@ def test_a_limit_that_would_end_each_fit_is_refused(tmp_path, name, words):
     [
         (ModuleNotFoundError("No module named 'jax'", name="jax.numpy"), "set to the backend 'jax' .*KERAS_BACKEND"),
         (ModuleNotFoundError("No module named 'keras'", name="keras"), "pip install 'augment-once"),
+        (AttributeError("'list' object has no attribute 'get'"), "no attribute 'get'.*keras.json"),
         (AssertionError(), "a value in its settings.*keras.json"),
         (ValueError("Unable to import backend : abc"), "backend : abc.*keras.json"),
     ],

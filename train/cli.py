@@ -21,7 +21,10 @@ from train.use_options import ExportOptions, PredictOptions
 
 __all__ = ["main", "make_parser"]
 
-EXIT_CODES = "exit codes: 0 done, 1 user error, 2 usage, 3 image files that cannot be used, 130 interrupted"
+EXIT_CODES = (
+    "exit codes: 0 done, 1 user error, 2 usage, 3 image files that cannot be used, 130 interrupted (143 by SIGTERM, "
+    "129 by SIGHUP)"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

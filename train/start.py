@@ -67,7 +67,7 @@ def require_tensorflow() -> None:
         raise PrecomputeError(
             f"train needs TensorFlow and Keras: pip install 'augment-once[train]' ({error})."
         ) from error
-    except (AssertionError, ValueError) as error:  # what Keras makes of a value that it does not know
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:  # what Keras makes of odd settings
         raise PrecomputeError(
             f"Keras cannot be loaded: {str(error) or 'a value in its settings is not one that it takes'}. Look at "
             "~/.keras/keras.json (or keras.json in the folder that KERAS_HOME names) and at the environment variables "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import DatasetError, SettingsError, first_few
+from precompute.errors import DatasetError, PrecomputeError, SettingsError, first_few
 from precompute.plan.settings import differences
 from precompute.storage.paths import as_path
 from train.run_folder import RunFolder, RunSettings
@@ -93,7 +93,16 @@ def open_run_model(run: str | Path, checkpoint: str) -> tuple[RunFolder, RunSett
     path = folder.model(checkpoint)
     if not path.exists():
         raise SettingsError(f"{folder.path}: there is no {path.name} yet; an epoch has to finish first.")
-    import_model_code(settings.options.get("model", ""))
+    try:
+        import_model_code(settings.options.get("model", ""))
+    except PrecomputeError as missing:  # only a model with classes of its own needs the code
+        try:
+            return folder, settings, open_model(path)
+        except PrecomputeError as error:
+            raise SettingsError(
+                f"{path}: the code that it was made by cannot be had ({missing}). Run the command in the folder where "
+                "the training was started, or put the code back."
+            ) from error
     return folder, settings, open_model(path)
 
 
