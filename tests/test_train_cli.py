@@ -30,13 +30,17 @@ from train.use_options import ExportOptions, PredictOptions
         ("seed", 2**32, "--seed: expected less than 2**32, got 4294967296."),
         ("ignore_class", -1, "--ignore-class: expected 0 or more, got -1."),
         ("model", "", "--model: expected a name, got ''."),
-        ("weights", None, "--weights: expected str, got None."),
+        ("weights", ["none"], "--weights: expected str, got ['none']."),
     ],
 )
 def test_bad_options_are_refused_with_the_value(option, value, message):
     with pytest.raises(UsageError) as error:
         FitOptions(**{option: value})
     assert str(error.value) == message
+
+
+def test_none_stands_for_the_default():
+    assert FitOptions(weights=None, epochs=None) == FitOptions()
 
 
 def test_evaluate_options_name_their_choices():
