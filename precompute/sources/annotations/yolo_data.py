@@ -125,7 +125,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def yaml_files(folder: Path) -> Iterator[Path]:
-    """Yield the YAML files of a folder that name classes as YOLO does: with names, and train, val or path."""
+    """Yield the YAML files of a folder that name classes as YOLO does: in a list or by numbers under names."""
     yield from filter(_names_classes, sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]))
 
 
@@ -136,7 +136,7 @@ def _names_classes(path: Path) -> bool:
         content = yaml.load(guess_text(path.read_bytes()), Loader=yaml.BaseLoader)
     except (OSError, yaml.YAMLError):
         return False
-    return isinstance(content, dict) and "names" in content and bool({"train", "val", "path", "nc"} & content.keys())
+    return isinstance(content, dict) and isinstance(content.get("names"), list | dict)
 
 
 def read_data_yaml(path: Path, top: Path) -> DataYaml:
