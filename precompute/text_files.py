@@ -54,7 +54,7 @@ def check_encoding(content: bytes, path: Path, error: type[PrecomputeError] = So
         line, shown = content.count(b"\n", 0, reason.start) + 1, encoding.removesuffix("-sig").upper()
         raise error(
             f"{path}: line {line}: byte 0x{content[reason.start]:02x} is no {shown}: the file was saved in "
-            " another encoding, such as that of Windows. Save it as UTF-8 (in a spreadsheet, 'CSV UTF-8'; or "
+            "another encoding, such as that of Windows. Save it as UTF-8 (in a spreadsheet, 'CSV UTF-8'; or "
             f"`iconv -f WINDOWS-1252 -t UTF-8 {path.name}`)."
         ) from reason
     return encoding
