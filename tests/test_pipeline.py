@@ -11,6 +11,7 @@ import pytest
 from decoded import some_sources
 
 from precompute.errors import PipelineError
+from precompute.record.pipelines.box_rules import BoxRules
 from precompute.record.pipelines.pipeline import Pipeline, prepare, resize
 
 IMAGE = some_sources(1)[0].image
@@ -145,3 +146,38 @@ def test_resized_masks_stay_on_their_images(side: int) -> None:
 
     shift = middle(found["mask"].astype(float)) - middle(found["image"][..., 0].astype(float))
     assert np.abs(shift).max() < 0.12, shift  # pixels; with INTER_NEAREST up to 0.56
+
+
+# What never runs, and parameters of what is not there
+
+
+class Dated(A.ImageOnlyTransform):
+    """Written for Albumentations 1: what it hands over as always_apply is taken for p."""
+
+    def __init__(self, always_apply: bool = False, p: float = 0.5) -> None:
+        super().__init__(always_apply, p)  # type: ignore[arg-type]
+
+    def apply(self, img: Any, **_: Any) -> Any:
+        return 255 - img
+
+
+def test_a_transform_that_never_runs_is_named() -> None:
+    (note,) = prepare(A.Compose([Dated(p=0.5)]), "train").notes
+    assert "Dated NEVER RUNS: its p is 0" in note and "super().__init__(p=p)" in note
+    nested = A.Compose([A.HorizontalFlip(p=0), A.OneOf([A.Blur(p=0), A.NoOp()]), A.Sequential([A.Blur(p=1)], p=0)])
+    (note,) = prepare(nested, "train").notes
+    assert "HorizontalFlip, OneOf › Blur, Sequential can never run: p or n is 0" in note
+    assert prepare(A.Compose([A.HorizontalFlip(p=0.01), A.SomeOf([A.Blur(), A.NoOp()], n=1)]), "train").notes == []
+
+
+def test_params_of_what_is_not_there_are_left_out() -> None:
+    boxes, points = A.BboxParams("coco", label_fields=["labels"]), A.KeypointParams("xy", label_fields=["names"])
+    inner = A.Compose([A.VerticalFlip(p=1)], bbox_params=boxes)
+    prepared = prepare(A.Compose([A.HorizontalFlip(p=1), inner], bbox_params=boxes, keypoint_params=points), "train")
+    note = "pipeline of train: its bbox_params and keypoint_params were left out: there are none here."
+    assert prepared.notes == [note]
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    made, _ = Pipeline(prepared.pickled).apply(image, None, seed=0, key="a", variant=0, copy=0)
+    assert np.array_equal(made, image[::-1, ::-1])
+    only_boxes = prepare(A.Compose([A.HorizontalFlip(p=1)], keypoint_params=points), "train", box_rules=BoxRules())
+    assert only_boxes.notes == ["pipeline of train: its keypoint_params was left out: there are none here."]

@@ -18,13 +18,14 @@ from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fie
 from precompute.record.pipelines.description import describe, rebuild
 from precompute.record.pipelines.instance_rules import give_instance_rules, mixes_neighbours, move_instances
 from precompute.record.pipelines.labels import field_values, number_labels, reads_labels
-from precompute.record.pipelines.point_rules import PointMover, give_point_rules, moves_points
+from precompute.record.pipelines.point_rules import PointMover, give_point_rules, leave_out_params, moves_points
 from precompute.record.pipelines.transforms import (
     albumentations,
     compositions,
     is_custom,
     leaves,
     named_leaves,
+    never_running,
     parameters_of,
 )
 from precompute.record.seeding import Draws
@@ -180,6 +181,7 @@ def prepare(
     normalize = _normalize_numbers(finishing, split)
     compose = _copied(compose, split)
     compose.transforms = list(compose.transforms[:num_kept])
+    notes += [*_idle_notes(compose, split), *leave_out_params(compose, split, box_rules)]
     filling = fill_unset(compose, mask_fill) if mask_fill else []  # 0 is what it is
     if filling:
         notes.append(
@@ -238,6 +240,20 @@ def _check_arguments(compose: Any, split: str) -> None:
                 f"pipeline of {split}: {name} does not know the argument{'s' * (len(unknown) > 1)} "
                 f"{', '.join(unknown)}: it would run without. {name} knows: {known}."
             )
+
+
+def _idle_notes(compose: Any, split: str) -> list[str]:
+    """Return what is to be said of transforms that never run."""
+    idle = never_running(compose)
+    signature = [name for name, transform in idle if "always_apply" in parameters_of(type(transform))]
+    zero = [name for name, _ in idle if name not in signature]
+    notes = [f"pipeline of {split}: {', '.join(zero)} can never run: p or n is 0."] if zero else []
+    if signature:
+        notes.append(
+            f"pipeline of {split}: {', '.join(signature)} NEVER RUNS: its p is 0. Albumentations 2 takes p alone: "
+            "write super().__init__(p=p) where the transform has super().__init__(always_apply, p)."
+        )
+    return notes
 
 
 def _check_root(root: Any, split: str) -> None:

@@ -15,13 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.option_values import format_names
-from precompute.record.pipelines.box_rules import INDEX_FIELD, box_fields
+from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields
 from precompute.record.pipelines.labels import field_values, has_labels, label_fields
-from precompute.record.pipelines.transforms import albumentations, check_that_all_move, is_custom, leaves, shown_name
+from precompute.record.pipelines.transforms import (
+    albumentations,
+    check_that_all_move,
+    compositions,
+    is_custom,
+    leaves,
+    shown_name,
+)
 from precompute.targets.boxes import Boxes
 from precompute.targets.keypoints import Skeleton, sided_pairs
 
-__all__ = ["PointMover", "give_point_rules", "mirroring_warnings", "moves_points"]
+__all__ = ["PointMover", "give_point_rules", "leave_out_params", "mirroring_warnings", "moves_points"]
 
 POINT_FIELD = "keypoint_index"  # what points carry to be known by
 POINT_LABEL_FIELD = "keypoint_label"  # their place in the skeleton, where transforms may look at it
@@ -106,6 +113,33 @@ def moves_points(compose: Any) -> bool:
     if processor is None:
         return False
     return processor.params.label_fields == [POINT_FIELD] or has_labels(processor.params, POINT_FIELD)
+
+
+def leave_out_params(compose: Any, split: str, rules: BoxRules | None) -> list[str]:
+    """Take from a pipeline, and from compositions inside it, what it says of boxes or keypoints where there are none.
+
+    Only parameters with label_fields: Albumentations asks for these labels in every call, the others do nothing.
+
+    Returns:
+        A note, where something was taken.
+    """
+    unused = {"bboxes": rules is None, "keypoints": rules is None or not rules.points}
+    found = []
+    for composition in compositions(compose):
+        processors = getattr(composition, "processors", {})
+        for target, name in (("bboxes", "bbox_params"), ("keypoints", "keypoint_params")):
+            fields = processors[target].params.label_fields if unused[target] and target in processors else None
+            if fields and not {INDEX_FIELD, POINT_FIELD} & set(fields):  # else a manifest's, which knows what there is
+                found.append(name)
+                del processors[target]
+                composition.check_each_transform = tuple(
+                    processor for processor in processors.values() if processor.params.check_each_transform
+                )
+                composition._set_processors_for_transforms(composition.transforms)
+    names = " and ".join(dict.fromkeys(found))
+    if not names:
+        return []
+    return [f"pipeline of {split}: its {names} {'were' if ' and ' in names else 'was'} left out: there are none here."]
 
 
 def mirroring_warnings(prepared: Mapping[str, Any], skeleton: Skeleton | None, told: Any) -> list[str]:

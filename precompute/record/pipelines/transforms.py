@@ -27,6 +27,7 @@ __all__ = [
     "leaves",
     "make_from_dict",
     "named_leaves",
+    "never_running",
     "parameters_of",
     "shown_name",
 ]
@@ -90,6 +91,18 @@ def named_leaves(composition: Any) -> Iterator[tuple[str, Any]]:
             yield from ((f"{around} › {name}", leaf) for name, leaf in named_leaves(transform))
         else:
             yield shown_name(transform), transform
+
+
+def never_running(composition: Any) -> list[tuple[str, Any]]:
+    """Return name and object of the transforms that no draw lets run: by their own p, or by that of what holds them."""
+    found = []
+    for transform in getattr(composition, "transforms", ()):
+        name = shown_name(transform)
+        if not transform.p or getattr(transform, "n", 1) == 0:
+            found.append((name, transform))
+        elif is_composition(transform):
+            found += [(f"{name} › {inner}", idle) for inner, idle in never_running(transform)]
+    return found
 
 
 def compositions(composition: Any) -> Iterator[Any]:
