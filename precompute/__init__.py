@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
     from precompute.exporting.dali import dali_index
     from precompute.exporting.export import export
-    from precompute.loading.loader import EpochRow, load
+    from precompute.loading.epoch_row import EpochRow
+    from precompute.loading.loader import load
     from precompute.look.inspect import inspect
     from precompute.look.profile import profile
     from precompute.preparing import prepare_images
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from precompute.verification import verify
 
 _HOMES = {
-    "EpochRow": "precompute.loading.loader",
+    "EpochRow": "precompute.loading.epoch_row",
     "PrecomputeError": "precompute.errors",
     "Source": "precompute.sources.source",
     "build": "precompute.run.build",

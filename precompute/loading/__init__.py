@@ -6,4 +6,5 @@ order       in which order its records come     parts      what part of it a rea
 decoding    records → tensors                   memory     … held in memory
 fresh       small moves at each reading         finishing  moves, Normalize, weights
 boxes       boxes as tensors                    variables  what Python tells a graph
+epoch_row   a callback of Keras, which nothing else needs
 """

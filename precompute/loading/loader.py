@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 try:
-    import keras  # noqa: F401  (named here, so that its absence is explained too)
     import tensorflow as tf
-except ImportError as error:
-    raise ImportError("precompute.load needs TensorFlow and Keras: pip install 'augment-once[train]'") from error
+except ModuleNotFoundError as error:
+    if error.name != "tensorflow":
+        raise  # TensorFlow is there, and something that it needs is not: its own words say what
+    raise ImportError(
+        "precompute.load needs TensorFlow: pip install 'augment-once[train]'. precompute.read does without."
+    ) from error
 
 from precompute.dataset.rows import EXPECTED, Reading
 from precompute.dataset.shard_cache import open_cache
 from precompute.errors import UsageError
 from precompute.loading.boxes import choose_box_format
 from precompute.loading.decoding import batch_parser
-from precompute.loading.epochs import EpochCounter, EpochRow
+from precompute.loading.epochs import EpochCounter
 from precompute.loading.extras import choose_extras
 from precompute.loading.fetching import fetching
 from precompute.loading.finishing import batch_finisher
@@ -34,7 +37,7 @@ from precompute.loading.row_files import FixedRows, RowFiles
 from precompute.plain_values import takes_plain_values
 from precompute.storage.paths import as_path, is_remote
 
-__all__ = ["EpochRow", "load"]
+__all__ = ["load"]
 
 
 @takes_plain_values
@@ -70,8 +73,9 @@ def load(
 
     Each iteration reads one row, which holds every source once: epoch e of a plain `fit` reads row e mod R of the
     R chosen rows. Without the callback `EpochRow`, each fresh iteration counts as an epoch: a peek at a batch, or
-    `initial_epoch`, then shifts which row is read, never how much of it. Let `fit` count the epochs: do not add
-    `.repeat()`, and use `cache` in place of `.cache()`, which would hold the first row for ever.
+    `initial_epoch`, then shifts which row is read, never how much of it. An iteration keeps its row to its end, also
+    where `steps_per_epoch` makes epochs of `fit` shorter or longer, with `.repeat()` or without. Use `cache` in place
+    of `.cache()`, which would hold the first row for ever.
 
     As long as the dataset is in use, a small file in its folder keeps `follow`, `regenerate`, `drop` and
     `build --replace` from deleting rows that it may read. Where the folder cannot be written to, there is none, unless
@@ -96,8 +100,10 @@ def load(
             shifts by up to 1/16 of the size, and the flips that the manifest allows; or a list out of
             ``"horizontal"``, ``"vertical"``, ``"shift"``. Images, masks, boxes and keypoints move alike.
         clean_from: From this epoch on read the original row (`--include-original`), without fresh changes.
-        class_weights: A weight a class. Adds a third component, float32 of the target's shape: 0 where masks have the
-            ignore class; of several labels an image, 1 for those that are not there; of boxes [B, N], 0 for padding.
+        class_weights: A weight a class, in place of `fit(class_weight=…)`, which Keras takes for class indices alone
+            and fails with on masks, boxes and several labels. Adds a third component, float32 of the target's shape: 0
+            where masks have the ignore class; of several labels an image, 1 for those that are not there; of boxes
+            [B, N], 0 for padding.
         sample_weights: Where sources have weights, add them as the third component, which Keras' `fit` uses: float32
             [B]; of masks, or with `class_weights`, in the shape of the latter, multiplied. Not of images alone.
         extra: Names of extra values (``"weight"`` is one) to add, after the weights, as a dictionary of int64, float32
@@ -197,7 +203,8 @@ def load(
         order, held, part, num_rows=num_rows, batches=range(first, num_batches), drop_remainder=drop_remainder
     )
     teach_allocator()
-    counter = EpochCounter(files, opened.lease, plan, held)
+    length = num_batches - first
+    counter = EpochCounter(files, opened.lease, plan, held, (length, length // part.num_replicas))
     dataset = (
         counter.numbers()
         .flat_map(read_epoch)
@@ -206,7 +213,7 @@ def load(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        .apply(tf.data.experimental.assert_cardinality(num_batches - first))
+        .apply(tf.data.experimental.assert_cardinality(length))
         .prefetch(tf.data.AUTOTUNE)
     )
     return counter.attach(dataset)

@@ -130,15 +130,25 @@ class _Graph:
 
     def __init__(self, function: Callable[[Any], Any], example: Any) -> None:
         given = plain_variable(example)
-        results = tf.data.Dataset.range(2**62).map(lambda _: function(given.read_value()))
-        self.element_spec = results.element_spec
+
+        def run(_: Any) -> Any:
+            value = given.read_value()
+            return value, function(value)
+
+        options = tf.data.Options()
+        options.experimental_optimization.inject_prefetch = False  # the next value is not known yet
+        results = tf.data.Dataset.range(2**62).map(run).with_options(options)
+        self.element_spec = results.element_spec[1]
         self._given, self._results = given, iter(results)
         self._guard = threading.Lock()
 
     def __call__(self, value: Any) -> Any:
         with self._guard:
             self._given.assign(value)
-            return next(self._results)
+            while True:
+                of, result = next(self._results)
+                if tf.reduce_all(of == value):  # and not made ahead, of the value before
+                    return result
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 import weakref
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,16 @@ class FixedRows:
 
     def begin(self, epoch: int) -> None:
         """Note what an epoch is going to read."""
-        self.readings[epoch] = _reading(epoch, self._rows[int(self._position(tf.constant(epoch, tf.int64)))])
+        is_clean = self._clean_from is not None and epoch >= self._clean_from
+        row = self._rows[-1 if is_clean else position_of_epoch(epoch, self._num_rows)]
+        self.readings[epoch] = _reading(epoch, row)
+
+    def enter(self, epoch: int) -> None:
+        """Note that an iteration begins to read the row of an epoch."""
+        self.begin(epoch)
+
+    def leave(self, epoch: int) -> None:
+        """Note that an iteration has read its row: all rows are held anyway."""
 
     def paths(self, count: Any) -> Any:
         """Return the shards of the row that is read after `count` others, string [blocks]."""
@@ -71,7 +81,8 @@ class FixedRows:
 class FollowedRows:
     """Rows that come and go: the manifest is read when an epoch begins.
 
-    The lease then holds the row of the epoch, and those that were not read yet; the others may be taken away.
+    The lease then holds the row of the epoch, those that other iterations still read, and those that were not read yet;
+    the others may be taken away.
 
     Args:
         root: The dataset.
@@ -101,6 +112,7 @@ class FollowedRows:
         self._clean_from, self._check, self._cache = clean_from, check, cache
         self.readings = {reading.epoch: reading for reading in readings}
         self._known: dict[int, list[str]] = {}
+        self._open = Counter[int]()  # epochs that iterations read now
         self._checked = {row.row for row in manifest.splits[split].rows}
         self._guard = threading.Lock()
         if clean_from is not None:
@@ -123,6 +135,18 @@ class FollowedRows:
                 self._known = {epoch: _shard_paths(self._root, manifest, self._split, row, self._cache)}
                 self._fetch_ahead(epoch, manifest)
             return self._known[epoch]
+
+    def enter(self, epoch: int) -> None:
+        """Begin an epoch, and hold its row until `leave`, whatever other epochs begin meanwhile."""
+        with self._guard:
+            self._open[epoch] += 1
+        self.begin(epoch)
+
+    def leave(self, epoch: int) -> None:
+        """Note that an iteration does not read its row any more; the lease lets go of it when the next one begins."""
+        with self._guard:
+            self._open[epoch] -= 1
+            self._open += Counter()  # without those that nobody reads
 
     def _fetch_ahead(self, epoch: int, manifest: Manifest) -> None:
         """Fetch the row that the next epoch reads, unless new ones come meanwhile, while this one is read."""
@@ -152,8 +176,9 @@ class FollowedRows:
     def _wanted(self, epoch: int, manifest: Manifest) -> list[RowName]:
         grid, row = self._grid(manifest), self._choose(epoch, manifest)
         read = {reading.row for reading in self.readings.values()}
-        wanted = [r.row for r in grid.rows if r.row == row.row or r.row not in read or self._is_kept(r)]
-        return [(self._generation, self._split, number) for number in wanted]
+        being_read = {self.readings[e].row for e in self._open if e in self.readings}  # listed or not
+        wanted = {r.row for r in grid.rows if r.row == row.row or r.row not in read or self._is_kept(r)}
+        return [(self._generation, self._split, number) for number in sorted(wanted | being_read)]
 
     def _is_kept(self, row: Row) -> bool:
         return self._clean_from is not None and row.original
