@@ -1,4 +1,4 @@
-"""How many channels images have, and how more than 8 bits a channel become 8: said by options, kept in manifests."""
+"""Channels of images, what becomes of alpha, and of more than 8 bits a channel: said by options, kept in manifests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from precompute.errors import UsageError
 
-__all__ = ["CHANNELS", "COLOR_MODES", "EXPECTED_SCALE", "Scale", "parse_scale"]
+__all__ = ["ALPHAS", "CHANNELS", "COLOR_MODES", "EXPECTED_SCALE", "Scale", "parse_scale"]
 
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 COLOR_MODES = tuple(CHANNELS)
+ALPHAS = ("opaque", "drop", "white", "black")
 EXPECTED_SCALE = "a range such as 0:4095, minmax, or percentile:1:99"
 NUMBER = r"(-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
 

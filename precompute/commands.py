@@ -35,6 +35,7 @@ PREVIEW_OPTIONS = (
     "image_format",
     "color_mode",
     "scale",
+    "alpha",
     "seed",
     "validation_split",
     "test_split",
@@ -64,6 +65,7 @@ PREVIEW_OPTIONS = (
 )
 COLOR_OPTIONS = (
     "mask_colors",
+    "alpha",
     "images",
     "masks",
     "image_suffix",

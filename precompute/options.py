@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from precompute.color_modes import COLOR_MODES, EXPECTED_SCALE, parse_scale
+from precompute.color_modes import ALPHAS, COLOR_MODES, EXPECTED_SCALE, parse_scale
 from precompute.errors import UsageError
 from precompute.option_values import (
     BACKENDS,
@@ -116,6 +116,13 @@ class BuildOptions:
     image_format: str = _option("jpeg", "encoding of images; masks are always lossless", choices=ENCODINGS)
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
     color_mode: str = _option("rgb", "channels of images: 1, 3 or 4; rgba needs png or raw", choices=COLOR_MODES)
+    alpha: str = _option(
+        "opaque",
+        "alpha channel of a source, where records have none: opaque: it has to be 255 everywhere, and is taken off; "
+        "drop: taken off whatever it holds; white, black: what lies behind; masks are laid on nothing. Kept in the "
+        "manifest",
+        choices=ALPHAS,
+    )
     scale: str | None = _option(
         None,
         "how images of more than 8 bits a channel, or of fractions, become 8: " + EXPECTED_SCALE + "; others stay as "
@@ -383,6 +390,12 @@ class BuildOptions:
 
     def _check_colors(self) -> None:
         self._check_choice("color_mode", COLOR_MODES)
+        self._check_choice("alpha", ALPHAS)
+        if self.color_mode == "rgba" and self.alpha in ("white", "black"):
+            raise UsageError(
+                f"alpha (--alpha): got {self.alpha}, which takes alpha off, and color_mode (--color-mode) rgba, which "
+                "keeps it; leave one of them out."
+            )
         if self.color_mode == "rgba" and self.image_format == "jpeg":
             raise UsageError(
                 "color_mode (--color-mode): JPEG holds no alpha channel; give --image-format png, or raw, with rgba."

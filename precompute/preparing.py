@@ -14,9 +14,11 @@ import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.color_modes import ALPHAS
 from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, UsageError
 from precompute.image_files import num_unreadable, strangers_text, unreadable_text
+from precompute.option_values import check_choice
 from precompute.plain_values import takes_plain_values
 from precompute.record.decode import Decoded, decode_source
 from precompute.record.pipelines.pipeline import Pipeline, Prepared
@@ -91,7 +93,9 @@ class PreparedImages:
         except RejectedSource as error:
             if "--" not in str(error):
                 raise
-            raise RejectedSource(f"{error} (options of `precompute build`, when the dataset is made)") from error
+            raise RejectedSource(
+                f"{error} (options of `precompute build`, when the dataset is made; --alpha also of `train predict`)"
+            ) from error
 
     def _prepare(self, source: Decoded, path: Path) -> NDArray[np.uint8]:
         try:
@@ -117,6 +121,7 @@ def prepare_images(
     images: Sequence[str | Path],
     *,
     pipeline: Any = None,
+    alpha: str | None = None,
     skip: str | Path | None = None,
     say: Callable[[str], None] = lambda note: None,
 ) -> PreparedImages:
@@ -126,6 +131,7 @@ def prepare_images(
         dataset: Folder of the dataset; only its manifest is read.
         images: Files, folders (searched with all that is below them) and patterns such as ``"photos/*.jpg"``.
         pipeline: As for a build, where the manifest cannot hold it; rebuilt from the manifest when None.
+        alpha: As of a build, in place of what was said there: ``"opaque"``, ``"drop"``, ``"white"`` or ``"black"``.
         skip: A folder below those of `images` that is left out, where results are written, say.
         say: Called with what the user should hear.
 
@@ -152,9 +158,20 @@ def prepare_images(
         files=_name(list(found.paths)),
         keeps_geometry=_keeps_geometry(chosen),
         _pipeline=Pipeline(chosen.pickled),
-        _spec=stored_spec(manifest),
+        _spec=_spec_with(manifest, alpha),
         _faults=found.faults,
     )
+
+
+def _spec_with(manifest: Manifest, alpha: str | None) -> RecordSpec:
+    """Return how images of a dataset are decoded, with another choice for alpha where one is given."""
+    spec = stored_spec(manifest)
+    if alpha is None:
+        return spec
+    check_choice("alpha", alpha, ALPHAS)
+    if spec.color_mode == "rgba":
+        raise UsageError("alpha (--alpha): the dataset has color_mode rgba, which keeps alpha; leave it out.")
+    return replace(spec, alpha=alpha)
 
 
 class _Found:

@@ -175,6 +175,7 @@ def stored_spec(manifest: Manifest) -> RecordSpec:
         max_source_size=pixels.get("max_source_size"),  # named only where it was set
         skeleton=manifest.target.keypoints,
         color_mode=pixels.get("color_mode", "rgb"),
+        alpha=pixels.get("alpha", "opaque"),
         scale=parse_scale(pixels["scale"]) if "scale" in pixels else None,
         min_area=pixels.get("min_area", 0.0) if manifest.target.kind == "instances" else 0.0,
     )

@@ -107,7 +107,7 @@ def test_any_file_in_any_mode(mode: str, channels: int) -> None:
     else:
         with pytest.raises(RejectedSource, match="keep it with --color-mode rgba"):
             decode_image(saved(alpha), mode)
-    small, full = decode_shrunk(saved(colours), 3, mode)
+    small, full, _ = decode_shrunk(saved(colours), 3, mode)
     assert small.shape == (3, 2, channels) or small.shape == (3, 3, channels)
     assert full == (6, 5)
 
@@ -271,7 +271,7 @@ def test_orientation_and_shrinking_of_deep_files() -> None:
     content = _with_exif(buffer.getvalue(), exif.tobytes())
     found = decode_image(content, "rgb", parse_scale("0:4095"))
     assert found.shape == (20, 40, 3) and (found[:, 30:, 0] == 255).all() and not found[:, :30].any()
-    small, full = decode_shrunk(content, 20, "rgb", parse_scale("0:4095"))
+    small, full, _ = decode_shrunk(content, 20, "rgb", parse_scale("0:4095"))
     assert small.shape == (10, 20, 3) and full == (20, 40) and (small[:, 16:, 0] > 250).all()
 
 

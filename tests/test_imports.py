@@ -218,7 +218,7 @@ ALLOWED = {
     "run": "plain_values dataset errors interruption option_values options plan reading reasons record remake sources "
     "storage targets terminal text tfds image_files",
     # Other images made like those of a dataset.
-    "preparing": "plain_values dataset errors plan record remake sources storage image_files",
+    "preparing": "plain_values color_modes option_values dataset errors plan record remake sources storage image_files",
     # Looking.
     "checks": "dataset errors plan reading record remake storage",
     "verification": "plain_values checks dataset errors reading reasons storage text",
@@ -230,8 +230,8 @@ ALLOWED = {
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "plain_values dataset errors interruption parser plan "
-    "precompute preparing program reasons storage text_files option_values",
+    "train": "plain_values color_modes dataset errors interruption parser plan "
+    "look precompute preparing program reasons storage text_files option_values",
 }
 
 # One owner, or as few as can be, of what is slow to import.

@@ -115,8 +115,9 @@ def damaged(how: str) -> Callable[[Facts], bool]:
     return lambda f: f.damage == how
 
 
-ALPHA = {"image": "refused: alpha", "image_says": "has an alpha channel; records hold RGB: flatten it"}
+ALPHA = {"image": "refused: alpha", "image_says": "has an alpha channel, or a transparent colour"}
 WIDE = {"image": "refused: 16 bits", "image_says": "has 16 bits a channel; records hold 8"}
+NO_CLASS = {"mask": "refused: alpha", "mask_says": "has transparent pixels"}
 COLOURS = {"mask": "refused: colours", "mask_says": "holds colours"}
 DAMAGED: dict[str, Any] = {"image": "refused: damaged", "mask": "refused: damaged"}
 DAMAGED |= {"image_says": "damaged", "mask_says": "damaged"}
@@ -148,9 +149,9 @@ RULES = [
         mask=INDICES,
         num_files=9,
     ),
-    Rule("grey and alpha, 8 bits", whole(GREY_ALPHA, False), **ALPHA, **COLOURS, num_files=6),
+    Rule("grey and alpha, 8 bits", whole(GREY_ALPHA, False), **ALPHA, **NO_CLASS, num_files=6),
     Rule("grey and alpha, 16 bits", whole(GREY_ALPHA, True), **WIDE, **COLOURS, num_files=6),
-    Rule("RGBA, 8 bits", whole(RGBA, False), **ALPHA, **COLOURS, num_files=6),
+    Rule("RGBA, 8 bits", whole(RGBA, False), **ALPHA, **NO_CLASS, num_files=6),
     Rule("RGBA, 16 bits", whole(RGBA, True), **WIDE, **COLOURS, num_files=6),
     Rule("a chunk that is longer than the file", damaged("cut"), **DAMAGED, num_files=18),
     Rule("a header whose checksum does not fit", damaged("header"), **DAMAGED, num_files=1),

@@ -53,7 +53,7 @@ def test_the_longer_side_is_brought_to_the_limit(
 @pytest.mark.parametrize("limit", [16, 31, 50, 63])
 def test_sizes_are_exact_and_pixels_those_of_the_picture(file_format: str, limit: int) -> None:
     content = saved(smooth(48, 64), file_format)
-    pixels, full = decode_shrunk(content, limit)
+    pixels, full, _ = decode_shrunk(content, limit)
     assert full == (48, 64) and pixels.shape == (*shrunk_size((48, 64), limit), 3)
     assert not pixels.flags.writeable
     whole = Image.fromarray(decode_image(content)).resize(pixels.shape[1::-1], Image.Resampling.BOX)
@@ -64,7 +64,7 @@ def test_sizes_are_exact_and_pixels_those_of_the_picture(file_format: str, limit
 @pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK"])
 def test_other_kinds_of_colour(mode: str) -> None:
     content = saved(smooth(48, 64), "TIFF", mode=mode)
-    pixels, _ = decode_shrunk(content, 20)
+    pixels, *_ = decode_shrunk(content, 20)
     assert pixels.shape == (15, 20, 3)
     whole = Image.fromarray(decode_image(content)).resize((20, 15), Image.Resampling.BOX)
     assert np.abs(pixels.astype(int) - np.asarray(whole)).mean() < 20
@@ -133,7 +133,7 @@ def test_orientation_comes_after_and_does_not_matter(tmp_path: Path) -> None:
         exif[ExifTags.Base.Orientation] = orientation
         content = io.BytesIO()
         picture.save(content, "JPEG", quality=95, exif=exif)
-        pixels, full = decode_shrunk(content.getvalue(), 60)
+        pixels, full, _ = decode_shrunk(content.getvalue(), 60)
         whole = decode_image(content.getvalue())
         assert full == whole.shape[:2] == ((121, 90) if orientation >= 5 else (90, 121))
         assert pixels.shape[:2] == shrunk_size(full, 60)
@@ -239,7 +239,7 @@ def test_real_photos_with_orientation(real_data: Path) -> None:
     assert len(paths) > 10
     for path in paths:
         whole = decode_image(path.read_bytes())
-        pixels, full = decode_shrunk(path.read_bytes(), 100)
+        pixels, full, _ = decode_shrunk(path.read_bytes(), 100)
         assert full == whole.shape[:2] and pixels.shape[:2] == shrunk_size(full, 100)
         small = Image.fromarray(whole).resize(pixels.shape[1::-1], Image.Resampling.BOX)
         assert np.abs(pixels.astype(int) - np.asarray(small)).mean() < 6, path.name

@@ -19,8 +19,10 @@ from train.pictures import (
     draw_confusion,
     draw_ious,
     draw_masks,
+    draw_predicted_boxes,
     draw_predicted_classes,
     draw_predicted_masks,
+    lay_boxes,
     lay_over,
 )
 from train.pictures.scores import _most_confused
@@ -215,3 +217,16 @@ def test_each_task_draws_its_scores():
     for kind in (Classify, Segment):
         task = task_of(kind, 2)
         opened(task.draw_scores(task.summarize({"confusion": confusion})))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_predictions_are_drawn_over_images_of_any_color_mode(channels):
+    image, mask = np.full((12, 10, channels), 200, np.uint8), np.eye(12, 10, dtype=np.uint8)
+    boxes = np.array([[1, 1, 6, 6, 0.9, 0]])
+    drawn = lay_over(image, mask, 2)
+    assert drawn.shape == (12, 10, 3) and len({tuple(pixel) for pixel in drawn[mask == 1]}) == 1
+    assert lay_boxes(image, boxes, 1).shape == (12, 10, 3)
+    predictions = [Prediction(name="a", image=image, mask=mask, boxes=boxes, text="found")]
+    for picture in (draw_predicted_classes(predictions), draw_predicted_masks(predictions, NAMES[:2])):
+        assert Image.open(io.BytesIO(picture)).size[0] > 100
+    assert Image.open(io.BytesIO(draw_predicted_boxes(predictions, NAMES[:1]))).size[0] > 100

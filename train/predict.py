@@ -86,7 +86,9 @@ def predict(
     trained = open_trained(run, checkpoint=options.checkpoint, dataset=options.dataset)
     writer = make_writer(trained.task, folder, draw=options.draw)
     chosen = [images] if isinstance(images, str | Path) else list(images)
-    prepared = precompute.prepare_images(trained.dataset, chosen, pipeline=options.pipeline, skip=folder, say=say)
+    prepared = precompute.prepare_images(
+        trained.dataset, chosen, pipeline=options.pipeline, alpha=options.alpha, skip=folder, say=say
+    )
     writer.at_source_size = prepared.keeps_geometry and not options.model_size
     planned = [path for key in prepared.files for path in writer.paths_of(key)]
     written = _claim(folder, [*planned, *(folder / name for name in writer.files())], options)

@@ -53,7 +53,7 @@ def _preparing(settings: dict[str, Any], split: str) -> dict[str, Any]:
     """Return those settings of a dataset that decide what a model gets to see of an image."""
     pixels = settings.get("pixels", {})
     pipelines = pixels.get("pipelines", {})
-    found = {name: pixels[name] for name in ("color_mode", "scale", "max_source_size") if name in pixels}
+    found = {name: pixels[name] for name in ("color_mode", "scale", "alpha", "max_source_size") if name in pixels}
     return {"pixels": found | {"pipelines": {split: pipelines[split]} if split in pipelines else {}}}
 
 

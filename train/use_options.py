@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from precompute.color_modes import ALPHAS
 from precompute.errors import UsageError
 from train.option_fields import Options, option
 
@@ -20,6 +21,12 @@ class PredictOptions(Options):
     )
     pipeline: str | None = option(
         None, "file of the pipelines, where the dataset's manifest cannot hold the code", metavar="FILE"
+    )
+    alpha: str | None = option(
+        None,
+        "alpha channel of an image that is not 255 everywhere: opaque: refused; drop: taken off; white, black: what "
+        "lies behind (default: as the dataset was built)",
+        choices=ALPHAS,
     )
     draw: bool = option(False, "also write each image with its mask or boxes laid over it")
     model_size: bool = option(

@@ -58,7 +58,7 @@ def find_colors(source: str | Path, options: BuildOptions) -> tuple[list[FoundCo
     for mask in sources.masks:
         path = sources.path(mask)
         try:
-            counts = count_colors(decode_colors(path.read_bytes()))
+            counts = count_colors(decode_colors(path.read_bytes(), options.alpha))
         except (RejectedSource, OSError) as error:
             rejected.append(f"{path}: {error}")
             continue

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-__all__ = ["COLORS", "Color", "color_of", "draw_boxes", "fitted"]
+__all__ = ["COLORS", "Color", "as_rgb", "color_of", "draw_boxes", "fitted"]
 
 TINT, HALO = 0.12, 0.5  # share of a class colour laid over its pixels, and of black around its outline
 IGNORED = (255, 255, 255)
@@ -32,7 +32,7 @@ def fitted(image: NDArray[np.uint8], mask: NDArray[Any] | None, size: int, ignor
     scale = int(scale) if scale >= 2 else scale
     shown = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
-    picture = Image.fromarray(_as_rgb(image)).resize(shown, resample)
+    picture = Image.fromarray(as_rgb(image)).resize(shown, resample)
     if mask is None:
         return picture
     rows = np.minimum((np.arange(shown[1]) + 0.5) * height / shown[1], height - 1).astype(int)
@@ -40,7 +40,7 @@ def fitted(image: NDArray[np.uint8], mask: NDArray[Any] | None, size: int, ignor
     return Image.fromarray(_overlay(np.asarray(picture), mask[np.ix_(rows, columns)], ignore_class))
 
 
-def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return grey as RGB, and RGBA laid over a chequered ground."""
     if image.shape[2] == 1:
         return np.repeat(image, 3, axis=2)

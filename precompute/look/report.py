@@ -42,6 +42,8 @@ def _dataset(found: Inspection) -> Iterator[str]:
     yield _labelled("images", f"{image.height}×{image.width} (height × width), {_colors(image.channels)}, {encoding}")
     if "scale" in pixels:
         yield _labelled("scale", f"{pixels['scale']}: how more than 8 bits a channel became 8")
+    if "alpha" in pixels:
+        yield _labelled("alpha", f"{pixels['alpha']}: what became of alpha channels")
     yield _labelled("target", _target(found))
     if manifest.extra:
         yield _labelled("extra", ", ".join(f"{name} ({kind})" for name, kind in manifest.extra.items()))
@@ -202,6 +204,7 @@ def _remarks(found: Inspection) -> Iterator[str]:
     """Yield what was counted while sources were decoded."""
     said = {
         "empty": "objects in the sources whose masks hold no pixel: left out",
+        "opaque_alpha": "alpha channels of sources, 255 everywhere: taken off",
         "overlap": "pixels of merged masks that belong to several objects",
     }
     for what, counts in found.manifest.remarks.items():

@@ -128,6 +128,8 @@ def make_settings(
         pixels["color_mode"] = options.color_mode
     if options.scale is not None:
         pixels["scale"] = options.scale
+    if options.alpha != "opaque":
+        pixels["alpha"] = options.alpha
     if sources.kind == "mask":
         pixels["mask_map"] = {str(old): new for old, new in sorted(options.mask_map.items())}
         pixels["mask_dtype"] = mask_dtype
@@ -190,6 +192,7 @@ def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask
         max_source_size=options.max_source_size,
         skeleton=sources.skeleton,
         color_mode=options.color_mode,
+        alpha=options.alpha,
         scale=None if options.scale is None else parse_scale(options.scale),
         min_area=options.min_area if sources.kind == "instances" else 0.0,
     )

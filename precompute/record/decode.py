@@ -33,6 +33,8 @@ from precompute.targets.instances import Instances
 
 __all__ = ["Decoded", "decode_source"]
 
+OPAQUE_ALPHA = "opaque_alpha"  # what is counted, beside what becomes of masks
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
@@ -97,13 +99,16 @@ def decode_source(
     Raises:
         RejectedSource: A file is missing or not usable; the message names it.
     """
-    content, (pixels, full_size) = _read(
-        image, lambda content: decode_shrunk(content, spec.max_source_size, spec.color_mode, spec.scale)
+    content, (pixels, full_size, opaque_alpha) = _read(
+        image,
+        lambda content: decode_shrunk(content, spec.max_source_size, spec.color_mode, spec.scale, spec.alpha),
     )
     shrunk = full_size != pixels.shape[:2]
     ids, mask_hash = None, None
     if mask is not None:
-        mask_content, stored = _read(mask, decode_colors if spec.mask_colors else decode_mask)
+        mask_content, stored = _read(
+            mask, lambda content: (decode_colors if spec.mask_colors else decode_mask)(content, spec.alpha)
+        )
         ids = _with_path(mask, lambda: _class_ids(stored, spec))
         mask_hash = hashlib.sha256(mask_content).hexdigest()
         if ids.shape != full_size:
@@ -127,7 +132,7 @@ def decode_source(
         mask_sha256=mask_hash,
         boxes=boxes,
         full_size=full_size if shrunk else None,
-        remarks=remarks,
+        remarks=remarks | ({OPAQUE_ALPHA: 1} if opaque_alpha else {}),
     )
 
 
@@ -135,7 +140,7 @@ def _objects(
     image: Path, instances: Instances, full_size: tuple[int, int], size: tuple[int, int], spec: RecordSpec
 ) -> tuple[Boxes | None, NDArray[Any] | None, str, dict[str, int]]:
     """Return what becomes of masks of single objects: them or boxes, or class ids; their hash, and remarks."""
-    loaded, mask_hash, num_empty = load_instances(image, instances, full_size)
+    loaded, mask_hash, num_empty = load_instances(image, instances, full_size, spec.alpha)
     remarks = {EMPTY: num_empty} if num_empty else {}
     if spec.kind == "boxes":
         return plain_boxes(loaded), None, mask_hash, remarks

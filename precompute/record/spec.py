@@ -31,6 +31,7 @@ class RecordSpec:
         skeleton: Of keypoints, else None.
         color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
         scale: How more than 8 bits a channel become 8; None: they are refused.
+        alpha: What becomes of an alpha channel where images have none.
         min_area: Pixels that must be left of the mask of a single object.
     """
 
@@ -51,6 +52,7 @@ class RecordSpec:
     skeleton: Skeleton | None = None
     color_mode: str = "rgb"
     scale: Scale | None = None
+    alpha: str = "opaque"
 
     @property
     def channels(self) -> int:

@@ -59,6 +59,7 @@ class Making:
             max_source_size=pixels.get("max_source_size"),
             color_mode=pixels.get("color_mode", "rgb"),
             scale=pixels.get("scale"),
+            alpha=pixels.get("alpha", "opaque"),
             mask_map={int(old): new for old, new in pixels.get("mask_map", {}).items()},
             mask_offset=pixels.get("mask_offset", 0),
             mask_colors=pixels.get("mask_colors"),

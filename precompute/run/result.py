@@ -169,6 +169,7 @@ def _remarks(remarks: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was counted while sources were decoded."""
     said = {
         "empty": "objects whose masks hold no pixel were left out, of",
+        "opaque_alpha": "alpha channels that are 255 everywhere were taken off, of",
         "overlap": "pixels belong to several objects; the smaller one counts, in",
     }
     for what, counts in remarks.items():

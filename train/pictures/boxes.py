@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.patches import Patch, Rectangle
 from PIL import Image, ImageDraw
 
+from precompute.look.pictures import as_rgb
 from train.pictures.figures import MAX_LEGEND, class_colors, new_figure, shorten, show, to_png
 from train.pictures.predictions import Prediction, grid_of
 from train.samples import Sample
@@ -67,8 +68,8 @@ def draw_predicted_boxes(predictions: Sequence[Prediction], class_names: Sequenc
 
 
 def lay_boxes(image: npt.NDArray[np.uint8], boxes: npt.NDArray[Any], num_classes: int) -> npt.NDArray[np.uint8]:
-    """Return the image, uint8 [H, W, 3], with frames around boxes [found, 6], in its pixels."""
-    picture = Image.fromarray(image)
+    """Return the image, uint8 [H, W, 1, 3 or 4], as RGB with frames around boxes [found, 6], in its pixels."""
+    picture = Image.fromarray(as_rgb(image))
     draw, width = ImageDraw.Draw(picture), max(1, round(max(image.shape[:2]) / 300))
     colors = (box_colors(num_classes) * 255).round().astype(int)
     for *corners, _, label in boxes.tolist():

@@ -16,6 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from precompute.look.pictures import as_rgb
+
 __all__ = ["IGNORED", "add_legend", "class_colors", "color_mask", "new_figure", "shorten", "show", "to_png"]
 
 BACKGROUND, IGNORED = (0.10, 0.10, 0.14), (0.78, 0.78, 0.78)
@@ -35,10 +37,8 @@ def to_png(figure: Figure) -> bytes:
 
 
 def show(axes: Any, picture: npt.NDArray[Any], *, color: str = "#cccccc", width: float = 0.5) -> None:
-    """Show uint8 or 0…1 float [H, W, 1 or 3] in a frame, without ticks."""
-    if picture.ndim == 3 and picture.shape[2] == 1:
-        picture = np.repeat(picture, 3, axis=2)
-    axes.imshow(picture, interpolation="nearest")
+    """Show uint8 [H, W, 1, 3 or 4], or 0…1 float [H, W, 3], in a frame, without ticks."""
+    axes.imshow(as_rgb(picture) if picture.ndim == 3 else picture, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

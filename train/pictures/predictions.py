@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from precompute.look.pictures import as_rgb
 from train.pictures.figures import add_legend, class_colors, color_mask, new_figure, shorten, show, to_png
 
 __all__ = ["Prediction", "draw_predicted_classes", "draw_predicted_masks", "grid_of", "lay_over"]
@@ -59,9 +60,9 @@ def draw_predicted_masks(predictions: Sequence[Prediction], class_names: Sequenc
 
 
 def lay_over(image: npt.NDArray[np.uint8], mask: npt.NDArray[Any], num_classes: int) -> npt.NDArray[np.uint8]:
-    """Return the image, uint8 [H, W, 3], under the colours of its mask; class 0 leaves it as it is."""
+    """Return the image, uint8 [H, W, 1, 3 or 4], as RGB under the colours of its mask; class 0 leaves it as it is."""
     opacity = np.where(mask == 0, 0.0, OPACITY)[..., None]
-    mixed = image * (1 - opacity) + color_mask(mask, class_colors(num_classes)) * 255 * opacity
+    mixed = as_rgb(image) * (1 - opacity) + color_mask(mask, class_colors(num_classes)) * 255 * opacity
     return np.asarray(mixed.round().astype(np.uint8))
 
 

@@ -53,19 +53,20 @@ class LoadedInstances(NamedTuple):
     num_empty: int
 
 
-def load_instances(image: Path, instances: Instances, full_size: tuple[int, int]) -> LoadedInstances:
+def load_instances(image: Path, instances: Instances, full_size: tuple[int, int], alpha: str) -> LoadedInstances:
     """Read and decode the masks of a source.
 
     Args:
         image: The image file, for messages.
         instances: With full paths, or with run-length codes.
         full_size: Height and width of the image.
+        alpha: What becomes of an alpha channel of a mask.
 
     Raises:
         RejectedSource: A mask is missing, not usable or of another size.
     """
     layers, hashes, kept, places = _Layers(full_size), list[str](), list[int](), list[tuple[int, int]]()
-    for i, (mask, sha256) in enumerate(_masks(image, instances, full_size)):
+    for i, (mask, sha256) in enumerate(_masks(image, instances, full_size, alpha)):
         hashes.append(sha256)
         place = layers.add(mask)
         if place is not None:
@@ -112,7 +113,9 @@ class _Layers:
         return np.stack(self._layers or [np.zeros(self._size, np.uint8)])
 
 
-def _masks(image: Path, instances: Instances, full_size: tuple[int, int]) -> Iterator[tuple[NDArray[np.uint8], str]]:
+def _masks(
+    image: Path, instances: Instances, full_size: tuple[int, int], alpha: str
+) -> Iterator[tuple[NDArray[np.uint8], str]]:
     """Yield each mask, uint8 [H, W], 0 outside of the object, with the sha256 of what it was made of."""
     height, width = full_size
     if instances.size is not None and instances.size != (width, height):
@@ -124,7 +127,7 @@ def _masks(image: Path, instances: Instances, full_size: tuple[int, int]) -> Ite
         )
     for shape in instances.shapes:
         if instances.size is None:
-            content, mask = _read(as_path(shape))
+            content, mask = _read(as_path(shape), alpha)
             if mask.shape != full_size:
                 raise RejectedSource(
                     f"{shape}: is {mask.shape[1]}×{mask.shape[0]} pixels, but its image {image} is {width}×{height}; "
@@ -135,13 +138,13 @@ def _masks(image: Path, instances: Instances, full_size: tuple[int, int]) -> Ite
             yield decode_code(shape, height, width), hashlib.sha256(shape.encode()).hexdigest()
 
 
-def _read(path: Path) -> tuple[bytes, NDArray[np.uint8]]:
+def _read(path: Path, alpha: str) -> tuple[bytes, NDArray[np.uint8]]:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise RejectedSource(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        stored = decode_mask(content)
+        stored = decode_mask(content, alpha)
     except RejectedSource as error:
         raise RejectedSource(f"{path}: {error}") from error
     inside = cv2.compare(stored, int(stored.max()), cv2.CMP_EQ)  # of an empty mask all, which is none below

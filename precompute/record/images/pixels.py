@@ -10,6 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from precompute.color_modes import EXPECTED_SCALE, Scale
 from precompute.errors import RejectedSource
 from precompute.image_files import FORMATS
+from precompute.record.images.alpha import bare_mask, has_alpha, true_transparency, without_alpha
 from precompute.record.images.deep import scaled_picture
 from precompute.record.images.shrinking import Shrinking, load_smaller, shrunk_size
 
-__all__ = ["decode_colors", "decode_image", "decode_mask", "decode_shrunk"]
+__all__ = ["DecodedImage", "decode_colors", "decode_image", "decode_mask", "decode_shrunk"]
 
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above which it speaks of a bomb
@@ -35,28 +37,50 @@ TIFF_BITS_PER_SAMPLE, TIFF_SAMPLES_PER_PIXEL = 258, 277  # Source: TIFF 6.0, sec
 PPM_HEADER = re.compile(rb"P[2356](?:\s|#[^\n]*\n)++(?:\d++(?:\s|#[^\n]*\n)++){2}(\d++)")  # Source: ppm(5): the maximum
 
 
-def decode_image(content: bytes, color_mode: str = "rgb", scale: Scale | None = None) -> NDArray[np.uint8]:
+class DecodedImage(NamedTuple):
+    """The pixels of an image file.
+
+    Attributes:
+        pixels: uint8 [H, W, 1, 3 or 4], maybe made smaller.
+        full_size: Height and width that they have in full, upright.
+        opaque_alpha: An alpha channel was taken off that was 255 everywhere.
+    """
+
+    pixels: NDArray[np.uint8]
+    full_size: tuple[int, int]
+    opaque_alpha: bool
+
+
+def decode_image(
+    content: bytes, color_mode: str = "rgb", scale: Scale | None = None, alpha: str = "opaque"
+) -> NDArray[np.uint8]:
     """Return the pixels of an image file, decoded by content whatever its name says.
 
     Args:
         content: Of the file.
         color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
         scale: How more than 8 bits a channel become 8; None: they are refused.
+        alpha: What becomes of an alpha channel where the mode has none: ``"opaque"``: it has to be 255 everywhere;
+            ``"drop"``, whatever it holds; ``"white"`` or ``"black"``: what lies behind.
 
     Returns:
         uint8 [H, W, 1, 3 or 4], turned as its EXIF orientation says; read-only. Grey, palette, 1-bit and CMYK become
         RGB, colours grey by their luminance (ITU-R 601), and what has no alpha is opaque.
 
     Raises:
-        RejectedSource: It is not one whole image, has an alpha channel that the mode has no place for, more than 8 bits
+        RejectedSource: It is not one whole image, has an alpha channel that `alpha` does not allow, more than 8 bits
             a channel without a scale, or colours that its palette does not name.
     """
-    return decode_shrunk(content, None, color_mode, scale)[0]
+    return decode_shrunk(content, None, color_mode, scale, alpha).pixels
 
 
 def decode_shrunk(
-    content: bytes, max_size: int | None, color_mode: str = "rgb", scale: Scale | None = None
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    content: bytes,
+    max_size: int | None,
+    color_mode: str = "rgb",
+    scale: Scale | None = None,
+    alpha: str = "opaque",
+) -> DecodedImage:
     """Return the pixels of an image file, made smaller while decoding if its longer side has more than so many.
 
     A JPEG is decoded at a half, a quarter or an eighth where that is still large enough, which costs less than
@@ -67,9 +91,7 @@ def decode_shrunk(
         max_size: Pixels of the longer side at most; None: as many as there are.
         color_mode: As of `decode_image`.
         scale: Likewise; of the whole picture, before it is made smaller.
-
-    Returns:
-        The pixels as of `decode_image`, and height and width that they have in full.
+        alpha: Likewise.
 
     Raises:
         RejectedSource: As `decode_image`.
@@ -81,31 +103,34 @@ def decode_shrunk(
             f"has {bits} bits a channel; records hold 8, and cutting would be silent: convert it to 8 bits first, or "
             f"say with --scale how: {EXPECTED_SCALE}"
         )
-    transparent = "transparency" in picture.info
-    if color_mode != "rgba" and (picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or transparent):
-        raise RejectedSource(
-            "has an alpha channel; records hold RGB: flatten it on a background first, or keep it with "
-            "--color-mode rgba"
-        )
-    if bits > 8 and transparent:
-        raise RejectedSource(f"has {bits} bits a channel and one transparent colour; give it an alpha channel first")
+    true_transparency(picture, bits)
+    if bits > 8 and "transparency" in picture.info:
+        if color_mode == "rgba" or alpha != "drop":
+            raise RejectedSource(
+                f"has {bits} bits a channel and one transparent colour; give it an alpha channel first, or have the "
+                "colour taken as any other with --alpha drop"
+            )
+        del picture.info["transparency"]
     if bits > 8 and scale is not None:
         picture = scaled_picture(picture, content, scale, upright=shrinking is None)
     _check_palette(picture)
+    opaque_alpha = False
+    if color_mode != "rgba" and has_alpha(picture):
+        picture, opaque_alpha = without_alpha(picture, alpha)
     try:
         pixels = picture.convert(PILLOW_MODES[color_mode])
         full = (pixels.height, pixels.width)
         if shrinking is not None:
             pixels, full = shrinking.apply(pixels), shrinking.full
         array = np.asarray(pixels)
-        return array[..., None] if array.ndim == 2 else array, full
+        return DecodedImage(array[..., None] if array.ndim == 2 else array, full, opaque_alpha)
     except ValueError as error:
         raise RejectedSource(
             f"has colours of a kind that is not read here (mode {picture.mode}); save it as RGB"
         ) from error
 
 
-def decode_mask(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def decode_mask(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Return the class ids of a mask file.
 
     Palette images give their indices, 1-bit images 0 and 1, and grey images of 2 or 4 bits their stored values.
@@ -121,6 +146,7 @@ def decode_mask(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
     if lossy:
         raise RejectedSource(f"is a {lossy}: lossy compression changes class ids; save masks as PNG")
     bits = _bits(picture, content)
+    picture = bare_mask(picture, alpha) if bits <= 8 else picture
     if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
         return _single_channel(picture, bits)
     ids = np.asarray(picture)
@@ -135,7 +161,7 @@ def decode_mask(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
     return ids.astype(np.uint16)
 
 
-def decode_colors(content: bytes) -> NDArray[np.uint8]:
+def decode_colors(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8]:
     """Return the colours of a mask file whose classes are colours; palettes and grey become RGB.
 
     Returns:
@@ -152,8 +178,7 @@ def decode_colors(content: bytes) -> NDArray[np.uint8]:
     bits = _bits(picture, content)
     if bits > 8:
         raise RejectedSource(f"has {bits} bits a channel; colours of classes have 8")
-    if "A" in picture.getbands() and picture.getchannel("A").getextrema() != (255, 255):
-        raise RejectedSource("has transparent pixels, which have no colour; save it without an alpha channel")
+    picture = bare_mask(picture, alpha)
     _check_palette(picture)
     return np.asarray(picture.convert("RGB"))
 

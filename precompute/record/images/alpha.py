@@ -1,0 +1,67 @@
+"""Alpha channels, and colours that a file names as transparent → opaque pixels, as --alpha says."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from precompute.errors import RejectedSource
+
+__all__ = ["bare_mask", "has_alpha", "true_transparency", "without_alpha"]
+
+ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+GROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
+OPAQUE = (255, 255)
+
+
+def has_alpha(picture: Image.Image) -> bool:
+    """Return whether pixels may be transparent: by a channel, a palette, or a colour that stands for it."""
+    return picture.mode in ALPHA_MODES or "transparency" in picture.info
+
+
+def true_transparency(picture: Image.Image, bits: int) -> None:
+    """Stretch the transparent grey of a PNG of 2 or 4 bits to 0…255, as Pillow does with its pixels."""
+    key = picture.info.get("transparency")
+    if picture.format == "PNG" and picture.mode == "L" and bits < 8 and isinstance(key, int):
+        picture.info["transparency"] = key * (255 // (2**bits - 1))
+
+
+def without_alpha(picture: Image.Image, alpha: str) -> tuple[Image.Image, bool]:
+    """Return a picture of 8 bits a channel in RGB, and whether what was taken off was opaque everywhere.
+
+    Args:
+        picture: With alpha, in any of its forms.
+        alpha: ``"opaque"``, ``"drop"``, or the colour that it is laid on: ``"white"`` or ``"black"``.
+
+    Raises:
+        RejectedSource: It is to be opaque, and is not.
+    """
+    whole = _as_rgba(picture)
+    opaque = whole.getchannel("A").getextrema() == OPAQUE
+    if opaque or alpha == "drop":
+        return whole.convert("RGB"), opaque
+    if alpha not in GROUNDS:
+        raise RejectedSource(
+            "has an alpha channel, or a transparent colour, and is not opaque everywhere; records hold none: say with "
+            "--alpha what becomes of it (drop, white or black), or keep it with --color-mode rgba"
+        )
+    return Image.alpha_composite(Image.new("RGBA", whole.size, GROUNDS[alpha]), whole).convert("RGB"), False
+
+
+def bare_mask(picture: Image.Image, alpha: str) -> Image.Image:
+    """Return a mask without its alpha channel; nothing is laid on a colour, as ids and colours would change.
+
+    Raises:
+        RejectedSource: It has pixels that are not opaque, and the channel is not to be dropped.
+    """
+    if picture.mode not in ("RGBA", "LA"):
+        return picture
+    if alpha != "drop" and picture.getchannel("A").getextrema() != OPAQUE:
+        raise RejectedSource(
+            "has transparent pixels, which have no class; save it without an alpha channel, or take it off with "
+            "--alpha drop"
+        )
+    return picture.convert("L" if picture.mode == "LA" else "RGB")
+
+
+def _as_rgba(picture: Image.Image) -> Image.Image:
+    return (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")

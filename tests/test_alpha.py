@@ -1,0 +1,148 @@
+"""Alpha channels in each of their forms: taken off where opaque, else as --alpha says, from files to records."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import albumentations as A
+import numpy as np
+import pytest
+from decoded import random_pixels, saved
+from drawn import options
+from PIL import Image
+
+import precompute
+from precompute.errors import BadSourcesError, RejectedSource, UsageError
+from precompute.record.images.pixels import decode_colors, decode_image, decode_mask
+
+COLOURS, GREY = random_pixels(6, 5, 3), random_pixels(6, 5, seed=1)
+SOME = random_pixels(6, 5, seed=2)
+OPAQUE = np.full((6, 5), 255, np.uint8)
+UNMOVED = A.Compose([A.NoOp()])
+
+
+def forms(alpha: np.ndarray) -> dict[str, bytes]:
+    rgba = np.dstack([COLOURS, alpha])
+    return {
+        "PNG": saved(rgba),
+        "TIFF": saved(rgba, "TIFF"),
+        "WebP": saved(rgba, "WEBP", lossless=True, exact=True),
+    }
+
+
+def laid_on(ground: int, colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    share = alpha[..., None] / 255
+    return colours * share + ground * (1 - share)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "WebP"])
+def test_each_choice_gives_its_pixels(form: str) -> None:
+    content = forms(SOME)[form]
+    with pytest.raises(RejectedSource, match=r"not opaque everywhere.*--alpha .*drop, white or black"):
+        decode_image(content)
+    np.testing.assert_array_equal(decode_image(content, alpha="drop"), COLOURS)
+    for choice, ground in (("white", 255), ("black", 0)):
+        found = decode_image(content, alpha=choice)
+        assert np.abs(found - laid_on(ground, COLOURS, SOME)).max() <= 1
+        grey = decode_image(content, "grayscale", alpha=choice)
+        np.testing.assert_array_equal(grey[..., 0], np.asarray(Image.fromarray(found).convert("L")))
+    for choice in ("opaque", "drop", "white", "black"):
+        np.testing.assert_array_equal(decode_image(forms(OPAQUE)[form], alpha=choice), COLOURS)
+
+
+def test_grey_with_alpha_stays_grey() -> None:
+    opaque, some = (saved(Image.fromarray(np.dstack([GREY, alpha]), "LA")) for alpha in (OPAQUE, SOME))
+    np.testing.assert_array_equal(decode_image(opaque, "grayscale")[..., 0], GREY)
+    np.testing.assert_array_equal(decode_image(some, "grayscale", alpha="drop")[..., 0], GREY)
+    white = decode_image(some, "grayscale", alpha="white")
+    assert np.abs(white - laid_on(255, GREY[..., None], SOME)).max() <= 1
+
+
+def test_a_transparent_colour_counts_only_where_a_pixel_has_it() -> None:
+    key = tuple(COLOURS[0, 0].tolist())
+    content = saved(Image.fromarray(COLOURS), transparency=key)
+    with pytest.raises(RejectedSource, match="--alpha"):
+        decode_image(content)
+    np.testing.assert_array_equal(decode_image(content, alpha="drop"), COLOURS)
+    white = COLOURS.copy()
+    white[(key == COLOURS).all(axis=-1)] = 255
+    np.testing.assert_array_equal(decode_image(content, alpha="white"), white)
+    unused = saved(Image.fromarray(np.minimum(COLOURS, 250)), transparency=(255, 0, 0))
+    np.testing.assert_array_equal(decode_image(unused), np.minimum(COLOURS, 250))
+
+
+def test_palettes_with_transparency() -> None:
+    palette = Image.fromarray(COLOURS).quantize(4)
+    plain = np.asarray(palette.convert("RGB"))
+    for file_format in ("PNG", "GIF"):
+        content = saved(palette, file_format, transparency=int(np.asarray(palette)[0, 0]))
+        with pytest.raises(RejectedSource, match="--alpha"):
+            decode_image(content)
+        black = decode_image(content, alpha="black")
+        holes = np.asarray(palette) == np.asarray(palette)[0, 0]
+        assert (black[holes] == 0).all() and (black[~holes] == plain[~holes]).all()
+        np.testing.assert_array_equal(decode_image(content, alpha="drop"), plain)
+
+
+def test_masks_lose_an_opaque_channel_and_are_laid_on_nothing() -> None:
+    ids = random_pixels(6, 5, high=4)
+    for mode, channels in (("LA", [ids]), ("RGBA", [ids] * 3)):
+        opaque, some = (saved(Image.fromarray(np.dstack([*channels, alpha]), mode)) for alpha in (OPAQUE, SOME))
+        np.testing.assert_array_equal(decode_mask(opaque), ids)
+        np.testing.assert_array_equal(decode_mask(some, "drop"), ids)
+        for choice in ("opaque", "white", "black"):
+            with pytest.raises(RejectedSource, match=r"transparent pixels.*--alpha drop"):
+                decode_mask(some, choice)
+    np.testing.assert_array_equal(decode_colors(saved(np.dstack([COLOURS, OPAQUE]))), COLOURS)
+    np.testing.assert_array_equal(decode_colors(saved(np.dstack([COLOURS, SOME])), "drop"), COLOURS)
+
+
+def folder_of(path: Path, alpha: np.ndarray) -> Path:
+    for i in range(4):
+        (path / f"c{i % 2}").mkdir(parents=True, exist_ok=True)
+        (path / f"c{i % 2}/{i}.png").write_bytes(saved(np.dstack([COLOURS + np.uint8(i), alpha])))
+    return path
+
+
+def build(data: Path, out: Path, **given: Any) -> Any:
+    fixed = {"pipeline": UNMOVED, "variants": 1, "validation_split": 0.0, "image_format": "png"}
+    return precompute.build(data, out, **options(**{**fixed, **given}))
+
+
+def test_opaque_alpha_is_taken_off_and_counted(tmp_path: Path) -> None:
+    result = build(folder_of(tmp_path / "data", OPAQUE), tmp_path / "out")
+    assert "4 alpha channels that are 255 everywhere were taken off, of 4 sources" in "\n".join(result.warnings())
+    assert precompute.inspect(tmp_path / "out").manifest.remarks["opaque_alpha"]["num_sources"] == 4
+    assert "alpha" not in precompute.inspect(tmp_path / "out").manifest.settings["pixels"]
+    assert {e["image"].shape for e in precompute.read(tmp_path / "out")} == {(6, 5, 3)}
+
+
+def test_what_was_chosen_goes_on(tmp_path: Path) -> None:
+    data = folder_of(tmp_path / "data", SOME)
+    with pytest.raises(BadSourcesError, match="--alpha"):
+        build(data, tmp_path / "out")
+    build(data, tmp_path / "out", alpha="white")
+    assert precompute.inspect(tmp_path / "out").manifest.settings["pixels"]["alpha"] == "white"
+    assert precompute.verify(tmp_path / "out", sources=4, jobs=1).problems == []
+    precompute.regenerate(tmp_path / "out", seed=5, jobs=1, backend="sequential")
+    for example in precompute.read(tmp_path / "out"):
+        source = COLOURS + np.uint8(int(example["key"][-1]))
+        assert np.abs(example["image"] - laid_on(255, source, SOME)).max() <= 1
+    prepared = precompute.prepare_images(tmp_path / "out", [data])
+    assert [item.problem for item in prepared] == [None] * 4
+    (dropped, *_) = precompute.prepare_images(tmp_path / "out", [data], alpha="drop")
+    np.testing.assert_array_equal(dropped.source, COLOURS)
+
+
+def test_rgba_keeps_what_alpha_would_take_off() -> None:
+    with pytest.raises(UsageError, match="color_mode .*keeps it"):
+        precompute.options.BuildOptions(color_mode="rgba", image_format="png", alpha="white")
+
+
+@pytest.mark.skipif("PRECOMPUTE_TEST_DATA" not in os.environ, reason="needs PRECOMPUTE_TEST_DATA")
+def test_nuclei_build_as_they_come(tmp_path: Path) -> None:
+    data = Path(os.environ["PRECOMPUTE_TEST_DATA"]) / "nuclei_instances"
+    given = {"pipeline": A.Compose([A.Resize(64, 64)]), "limit": 8, "target": "instances"}
+    assert "8 alpha channels" in "\n".join(build(data, tmp_path / "out", **given).warnings())
