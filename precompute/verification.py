@@ -14,7 +14,7 @@ from precompute.checks.problem import Problem
 from precompute.checks.shards import Cell, ShardCheck, check_shard
 from precompute.dataset.leases import RowName, hold_rows
 from precompute.dataset.manifest import Manifest
-from precompute.errors import VerificationError
+from precompute.errors import UsageError, VerificationError
 from precompute.plain_values import takes_plain_values
 from precompute.reasons import describe_reasons
 from precompute.storage.paths import as_path
@@ -112,6 +112,12 @@ def verify(
     Raises:
         DatasetError: There is no manifest that can be read.
     """
+    given = next((name for name, value in (("pipeline", pipeline), ("source", source)) if value is not None), None)
+    if given and not sources:
+        raise UsageError(
+            f"{given} (--{given}): is for records that are made again from their sources, and none are; say how many: "
+            "--sources K."
+        )
     folder = as_path(out)
     manifest, lease = hold_rows(folder, _all_rows)
     try:

@@ -62,7 +62,10 @@ def prepare_pipelines(options: BuildOptions, kind: str, class_names: Sequence[st
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
     masked = kind == "instances"
     return {
-        split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=class_names)
+        split: replace(
+            prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=class_names),
+            is_sized=given.is_sized,
+        )
         for split, pipeline in given.items()
     }
 

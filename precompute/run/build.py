@@ -15,6 +15,7 @@ from precompute.errors import SettingsError, UsageError, first_few
 from precompute.image_files import num_unreadable, strangers_text
 from precompute.options import BuildOptions
 from precompute.plan.copies import give_copies
+from precompute.plan.idle import check_idle, check_image_size
 from precompute.plan.listed_sources import compare_listing, stored_splits
 from precompute.plan.make import complete_pipelines, make_plan, make_settings, make_spec, prepare_pipelines
 from precompute.plan.settings import differences
@@ -108,6 +109,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         progress.say(f"warning: {warning}")
     with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
         known = known_generations(out)
+        idle = check_idle(options, sources, is_new=not known)
         sources = limit_sources(sources, options.limit)
         sources = assign_splits(
             sources,
@@ -120,7 +122,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             prepared = prepare_pipelines(options, sources.kind, sources.class_names)
         sources = give_copies(sources, class_copies=options.class_copies, balance=options.balance)
         sources, kept = keep_pairs(known, options, sources)
-        for note in [*_source_notes(sources), *kept_classes, *kept]:
+        for note in [*idle, *_source_notes(sources), *kept_classes, *kept]:
             progress.say(f"note: {note}")
         chosen = _choose_generation(known, out, options, prepared, sources, progress)
         pipelines = complete_pipelines(
@@ -128,6 +130,8 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         )
         if chosen not in known:
             _say_source_size(chosen, options, prepared, sources, progress)
+        for note in check_image_size(options, prepared, chosen.plan.image, is_new=False):
+            progress.say(f"note: {note}")
         for note in notes_on_pipelines(prepared, chosen.plan, pipelines, is_new=chosen not in known):
             progress.say(f"note: {note}")
         work = Work(
@@ -212,6 +216,7 @@ def _choose_generation(
     name = next((k.plan.name for k in known if k.manifest), dataset_name(out.resolve()))
     with nullcontext() if options.dry_run else workers_starting(make_workers(options)):
         plan = make_plan(name, next_generation(out), options, prepared, sources)
+    check_image_size(options, prepared, plan.image, is_new=not known)
     draft = Known(plan=plan, manifest=None, listing={})
     if not options.dry_run:
         save_draft(out, plan, sources)

@@ -79,7 +79,17 @@ def _heavy(height: int, width: int, mask_fill: int = 0) -> Any:
 PRESETS: dict[str, Callable[..., Any]] = {"light": _light, "medium": _medium, "heavy": _heavy}
 
 
-def load_pipelines(given: Any, image_size: ImageSize | None, *, mask_fill: int | None = None) -> dict[str, Any]:
+class Loaded(dict[str, Any]):
+    """Pipelines by split.
+
+    Attributes:
+        is_sized: One of them was made for the size that was given.
+    """
+
+    is_sized = False
+
+
+def load_pipelines(given: Any, image_size: ImageSize | None, *, mask_fill: int | None = None) -> Loaded:
     """Return the pipelines that were given, by split.
 
     Args:
@@ -94,7 +104,10 @@ def load_pipelines(given: Any, image_size: ImageSize | None, *, mask_fill: int |
     found, where = _find(given, mask_fill or 0)
     if isinstance(given, str) and given in PRESETS and image_size is None:
         raise PipelineError(f"{where}: give its size with --image-size.")
-    pipelines = {split: _sized(found[split], image_size, f"{where}: {split}") for split in SPLITS if split in found}
+    pipelines = Loaded(
+        {split: _sized(found[split], image_size, f"{where}: {split}") for split in SPLITS if split in found}
+    )
+    pipelines.is_sized = any(_takes_size(pipeline) for pipeline in found.values())
     if "train" not in pipelines:
         raise PipelineError(f"{where}: there is no pipeline for train; expected a name `train` bound to a Compose.")
     return pipelines
@@ -226,9 +239,13 @@ def _deserialize(part: Any, where: str) -> Any:
         raise PipelineError(f"{where}: Albumentations cannot rebuild it: {_said(error)}") from error
 
 
+def _takes_size(pipeline: Any) -> bool:
+    return inspect.isroutine(pipeline) or isinstance(pipeline, functools.partial)
+
+
 def _sized(pipeline: Any, image_size: ImageSize | None, where: str) -> Any:
     """Return the pipeline itself, or what a function of the image size returns."""
-    if not inspect.isroutine(pipeline) and not isinstance(pipeline, functools.partial):
+    if not _takes_size(pipeline):
         return pipeline
     name = getattr(pipeline, "__name__", "it")
     parameters = list(inspect.signature(pipeline).parameters.values())

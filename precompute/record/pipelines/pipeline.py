@@ -131,6 +131,7 @@ class Prepared:
         box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
         has_instances: Images have masks of single objects.
         earlier: By the rule of datasets that were made when boxes carried no labels; None where that is the same.
+        is_sized: It was made for the size that was given.
         notes: What the user should hear.
     """
 
@@ -140,6 +141,7 @@ class Prepared:
     box_rules: BoxRules | None = None
     has_instances: bool = False
     earlier: Prepared | None = None
+    is_sized: bool = False
     notes: list[str] = field(default_factory=list)
 
 

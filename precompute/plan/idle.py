@@ -1,0 +1,131 @@
+"""Options that have no effect on these sources with these pipelines: said, or refused where a wish would not come true.
+
+One table knows them; what cannot be known before the sources are found or the pipeline was tried is here, what can be
+known from the options alone is refused by `BuildOptions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from precompute.dataset.manifest import Image
+from precompute.errors import UsageError
+from precompute.options import BuildOptions
+from precompute.record.pipelines.pipeline import Prepared
+from precompute.sources.source import Sources
+
+__all__ = ["IDLE", "Situation", "check_idle", "check_image_size", "idle_options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What decides whether an option has an effect.
+
+    Attributes:
+        options: Of the build.
+        sources: As they were found, their splits not yet assigned.
+        is_new: There is no dataset to go on with.
+    """
+
+    options: BuildOptions
+    sources: Sources
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Idle:
+    """When an option has no effect.
+
+    Attributes:
+        when: Tells it, of an option that is not at its default.
+        why: Words that follow its name.
+        refused: Whoever gives it wants something else to happen.
+    """
+
+    when: Callable[[Situation], bool]
+    why: str
+    refused: bool = False
+
+
+def _no_masks(of: Situation) -> bool:
+    return of.sources.kind != "mask"
+
+
+def _no_masks_nor_objects(of: Situation) -> bool:
+    return of.sources.kind not in ("mask", "instances")
+
+
+def _no_splits(of: Situation) -> bool:
+    chosen = of.options.validation_split or of.options.test_split
+    return not chosen and all(split in (None, "train") for split in of.sources.splits)
+
+
+IDLE: dict[str, Idle] = {
+    "mask_map": Idle(_no_masks, "is for masks, and these sources have none", refused=True),
+    "num_classes": Idle(_no_masks, "is for masks, and these sources have none", refused=True),
+    "ignore_class": Idle(_no_masks, "is for masks, and these sources have none", refused=True),
+    "mask_fill": Idle(_no_masks, "is for masks, and these sources have none", refused=True),
+    "masks": Idle(_no_masks_nor_objects, "is for masks, and these sources have none", refused=True),
+    "mask_suffix": Idle(_no_masks_nor_objects, "is for masks, and these sources have none", refused=True),
+    "quality": Idle(
+        lambda of: of.options.image_format != "jpeg", "is for JPEG; this image format keeps pixels as they are"
+    ),
+    "jobs": Idle(
+        lambda of: of.options.backend == "sequential" and of.options.jobs != 1,
+        "is for workers; backend sequential makes all records in this process",
+    ),
+    "allow_mixed_cpus": Idle(lambda of: of.options.backend != "dask", "is for the workers of backend dask"),
+    "group_by": Idle(_no_splits, "keeps groups together where sources are split, and here all are in train"),
+    "split_in_key": Idle(
+        lambda of: all(split is None for split in of.sources.splits),
+        "is for sources in folders of splits, and here are none",
+    ),
+    "retry_bad": Idle(lambda of: of.is_new, "is for sources that a dataset has left out; this one is new"),
+}
+
+
+def idle_options(of: Situation) -> Iterator[tuple[str, Idle]]:
+    """Yield the options that were given and have no effect, with why."""
+    defaults = BuildOptions()
+    for name, idle in IDLE.items():
+        if getattr(of.options, name) != getattr(defaults, name) and idle.when(of):
+            yield name, idle
+
+
+def check_idle(options: BuildOptions, sources: Sources, *, is_new: bool) -> list[str]:
+    """Return a note for each option that has no effect.
+
+    Raises:
+        UsageError: One of them asks for what does not happen. A dataset that was built with it goes on, with a note.
+    """
+    notes = []
+    for name, idle in idle_options(Situation(options=options, sources=sources, is_new=is_new)):
+        if idle.refused and is_new:
+            raise UsageError(f"{_shown(name)}: {idle.why}; leave it out.")
+        notes.append(f"{_shown(name)} has no effect: it {idle.why}.")
+    return notes
+
+
+def check_image_size(
+    options: BuildOptions, prepared: Mapping[str, Prepared], image: Image, *, is_new: bool
+) -> list[str]:
+    """Return a note where records have another size than the one that was given.
+
+    Raises:
+        UsageError: No pipeline takes it, and they end at another one. A dataset that was built so goes on.
+    """
+    if options.image_size is None or options.image_size == (image.height, image.width):
+        return []
+    asked, made = "×".join(map(str, options.image_size)), f"{image.height}×{image.width}"
+    if any(p.is_sized for p in prepared.values()):
+        return [f"{_shown('image_size')}: {asked} was given, and the pipeline makes {made} of it."]
+    words = f"{_shown('image_size')}: {asked} was given, and the pipeline ends at {made}; it is for presets, and for "
+    words += "pipelines that are functions of height and width"
+    if is_new:
+        raise UsageError(f"{words}. Change the pipeline, or leave it out.")
+    return [f"{words}, and has no effect here."]
+
+
+def _shown(name: str) -> str:
+    return f"{name} (--{name.replace('_', '-')})"
