@@ -26,7 +26,7 @@ from train.predictions import PredictionWriter, make_writer
 from train.start import plain_keras
 from train.trained import Trained, open_trained
 from train.trained_on import TrainedOn
-from train.use_options import PredictOptions
+from train.use_options import AS_BUILT, PredictOptions
 
 __all__ = ["Predictions", "predict"]
 
@@ -87,7 +87,12 @@ def predict(
     writer = make_writer(trained.task, folder, draw=options.draw)
     chosen = [images] if isinstance(images, str | Path) else list(images)
     prepared = precompute.prepare_images(
-        trained.dataset, chosen, pipeline=options.pipeline, alpha=options.alpha, skip=folder, say=say
+        trained.dataset,
+        chosen,
+        pipeline=options.pipeline,
+        alpha=None if options.alpha == AS_BUILT else options.alpha,
+        skip=folder,
+        say=say,
     )
     writer.at_source_size = prepared.keeps_geometry and not options.model_size
     planned = [path for key in prepared.files for path in writer.paths_of(key)]

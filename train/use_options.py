@@ -8,7 +8,9 @@ from precompute.color_modes import ALPHAS
 from precompute.errors import UsageError
 from train.option_fields import Options, option
 
-__all__ = ["ExportOptions", "PredictOptions"]
+__all__ = ["AS_BUILT", "ExportOptions", "PredictOptions"]
+
+AS_BUILT = "as-built"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +24,11 @@ class PredictOptions(Options):
     pipeline: str | None = option(
         None, "file of the pipelines, where the dataset's manifest cannot hold the code", metavar="FILE"
     )
-    alpha: str | None = option(
-        None,
+    alpha: str = option(
+        AS_BUILT,
         "alpha channel of an image that is not 255 everywhere: opaque: refused; drop: taken off; white, black: what "
-        "lies behind (default: as the dataset was built)",
-        choices=ALPHAS,
+        "lies behind; as-built: as of the dataset",
+        choices=(AS_BUILT, *ALPHAS),
     )
     draw: bool = option(False, "also write each image with its mask or boxes laid over it")
     model_size: bool = option(
