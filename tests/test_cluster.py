@@ -34,7 +34,7 @@ ADDRESS = "tcp://127.0.0.1:8786"
         ({"backend": "dask"}, "address: backend dask needs that of the scheduler, .* such as tcp://10.0.0.1:8786"),
         ({"address": ADDRESS}, "address: is for backend dask; got backend loky"),
         ({"backend": "dask", "address": "10.0.0.1"}, "address: expected one such as tcp://10.0.0.1:8786, got '10"),
-        ({"backend": "dask", "address": 8786}, "address: expected one such as tcp://10.0.0.1:8786, got 8786"),
+        ({"backend": "dask", "address": 8786}, "address: expected one such as tcp://10.0.0.1:8786, got '8786'"),
         ({"backend": "dask", "address": ADDRESS, "task_timeout": 5}, "task_timeout: needs backend loky, .* got dask"),
         ({"backend": "dusk"}, "backend: expected one of loky, threading, sequential, dask, or from Python a name"),
         ({"backend": "multiprocessing"}, "backend: expected one of .* got 'multiprocessing'"),

@@ -121,7 +121,7 @@ def test_a_note_names_the_source_until_the_task_ends(tmp_path: Path) -> None:
     [
         ({"task_timeout": 0}, "task_timeout: expected seconds above 0, got 0"),
         ({"task_timeout": float("nan")}, "task_timeout: expected seconds above 0, got nan"),
-        ({"task_timeout": "5"}, "task_timeout: expected seconds above 0, got '5'"),
+        ({"task_timeout": "soon"}, "task_timeout: expected seconds above 0, got 'soon'"),
         ({"task_timeout": 5, "backend": "threading"}, "task_timeout: needs backend loky, .* got threading"),
         ({"task_timeout": 5, "backend": "sequential"}, "task_timeout: needs backend loky, .* got sequential"),
     ],

@@ -28,6 +28,8 @@ __all__ = [
     "weights_of",
 ]
 
+MAX_FLOAT32 = 3.4e38  # rounded down
+
 WEIGHT = "weight"  # the one that has a meaning, and a key of its own in records
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as it would be printed: 007 is a text
@@ -111,7 +113,7 @@ def _type_of(value: Any) -> str | None:
     if isinstance(value, numbers.Integral | np.bool_):
         return "int" if -(2**63) <= int(value) < 2**63 else None
     if isinstance(value, numbers.Real):
-        return "float" if math.isfinite(float(value)) and abs(float(value)) < 3.4e38 else None
+        return "float" if math.isfinite(float(value)) and abs(float(value)) < MAX_FLOAT32 else None
     return None
 
 
@@ -170,7 +172,7 @@ def _weight(value: Any) -> float | None:
         weight = float(value)
     except ValueError:
         return None
-    return weight if 0 <= weight < 3.4e38 else None
+    return weight if 0 <= weight < MAX_FLOAT32 else None
 
 
 def take_extras(extras: Mapping[str, ExtraColumn] | None, indices: Sequence[int]) -> Extras | None:
