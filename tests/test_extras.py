@@ -313,7 +313,7 @@ def sources(folder: Path, **lists: Any) -> Sources:
 
 VALUES = st.one_of(
     st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3),
-    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3),
+    st.lists(st.floats(-(2.0**127), 2.0**127, width=32), min_size=3, max_size=3),
     st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), min_size=3, max_size=3),
 )
 

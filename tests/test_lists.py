@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,11 @@ def test_splits_and_groups_that_are_none(tmp_path: Path, field: str, value: Any)
 part = st.text(alphabet="ab.é ", min_size=1, max_size=3).filter(lambda p: p.strip(" .") == p)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+)
 @given(names=st.sets(st.tuples(part, part), min_size=1, max_size=8), order=st.randoms())
 def test_keys_are_unique_and_order_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, names: set[tuple[str, str]], order: Any
@@ -236,3 +241,54 @@ def test_keys_are_unique_and_order_does_not_matter(
     assert from_lists(images=paths, labels=[Path(path).parent.name for path in paths]) == expected
     assert expected.keys == sorted(set(expected.keys))
     assert all(expected.path(image).is_file() for image in expected.images)
+
+
+# Columns of tables, and what is no list.
+
+
+class Column(list[Any]):
+    """What of a pandas Series is used: entries in order, and an index."""
+
+    def __init__(self, values: list[Any], index: list[Any]) -> None:
+        super().__init__(values)
+        self.index = index  # type: ignore[assignment]
+
+
+def test_columns_of_one_index_belong_together(tmp_path: Path) -> None:
+    paths = make(tmp_path, "a.png", "b.png")
+    columns = {"labels": Column(["cat", "dog"], [5, 3]), "extra": {"age": Column([1, 2], [5, 3])}}
+    assert from_lists(images=Column(paths, [5, 3]), **columns).labels == [0, 1]
+    assert from_lists(images=paths, **columns).labels == [0, 1]  # a list has positions alone
+
+
+@pytest.mark.parametrize("name", ["labels", "groups", "splits", "weights", "extra"])
+def test_columns_of_another_index_are_refused(tmp_path: Path, name: str) -> None:
+    paths = make(tmp_path, "a.png", "b.png")
+    column: Any = Column(["train", "train"], [1, 0])
+    given = {name: {"age": column} if name == "extra" else column}
+    shown = re.escape("extra['age']") if name == "extra" else name
+    with pytest.raises(UsageError, match=rf"{shown}: its index differs from that of images[\s\S]*position 0: 0 and 1"):
+        from_lists(images=Column(paths, [0, 1]), **given)
+    with pytest.raises(UsageError, match=rf"{shown}.loc\[images.index\].*reset_index\(drop=True\)"):
+        from_lists(images=Column(paths, [0, 1]), **given)
+
+
+class Table:
+    columns = ("path", "label")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"a.png": "cat"}, "got a dict; give its values in the order of the images"),
+        ({"cat", "dog"}, "got a set, which has no order; give a list"),
+        (Table(), "got a whole Table; give one of its columns"),
+        (3, "got int"),
+    ],
+)
+def test_what_is_no_list_is_refused(tmp_path: Path, labels: Any, message: str) -> None:
+    paths = make(tmp_path, "a.png", "b.png")
+    with pytest.raises(UsageError, match=f"labels: expected a list with an entry for each image, {message}"):
+        from_lists(images=paths, labels=labels)
+    with pytest.raises(UsageError, match=f"extra: age: expected a list with an entry for each image, {message}"):
+        from_lists(images=paths, extra={"age": labels})

@@ -10,6 +10,7 @@ import tensorflow as tf
 from precompute.dataset.manifest import OBJECTS, Manifest, Target
 from precompute.errors import UsageError
 from precompute.loading.boxes import BoxFormat, box_weigher, hand_out, move_boxes
+from precompute.loading.class_weights import ClassWeights, weights_of_classes
 from precompute.loading.extras import WantedExtras, spread_weights
 from precompute.loading.fresh import choose_steps, draw_moves
 
@@ -25,7 +26,7 @@ def batch_finisher(
     fresh: str | Sequence[str],
     seed: int,
     clean_from: int | None,
-    class_weights: Sequence[float] | None,
+    class_weights: ClassWeights | None,
     normalize: bool,
     with_keys: bool,
     box_format: BoxFormat | None = None,
@@ -75,7 +76,7 @@ def batch_finisher(
     return finish
 
 
-def _weigher(target: Target, class_weights: Sequence[float]) -> Callable[[Any], Any]:
+def _weigher(target: Target, class_weights: ClassWeights) -> Callable[[Any], Any]:
     """Return a function from targets to the weight of each, float32 of their shape.
 
     Of class ids: 0 for the ignore class, and for ids that are no class. Of labels: 1 for those that are not there. Of
@@ -83,11 +84,7 @@ def _weigher(target: Target, class_weights: Sequence[float]) -> Callable[[Any], 
     """
     if target.kind == "image":
         raise UsageError("class_weights: the dataset holds images alone, of no classes.")
-    weights = [float(weight) for weight in class_weights]
-    if len(weights) != target.num_classes or min(weights) < 0:
-        raise UsageError(
-            f"class_weights: expected {target.num_classes} numbers, one a class, none below 0; got {weights}."
-        )
+    weights = weights_of_classes(target, class_weights)
     if target.kind in OBJECTS:
         return box_weigher(weights)
     if target.kind == "multilabel":

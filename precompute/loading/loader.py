@@ -23,6 +23,7 @@ from precompute.dataset.rows import EXPECTED, Reading
 from precompute.dataset.shard_cache import open_cache
 from precompute.errors import UsageError
 from precompute.loading.boxes import choose_box_format
+from precompute.loading.class_weights import ClassWeights
 from precompute.loading.decoding import batch_parser
 from precompute.loading.epochs import EpochCounter
 from precompute.loading.extras import choose_extras
@@ -54,7 +55,7 @@ def load(
     drop_remainder: bool = False,
     fresh: str | Sequence[str] = "off",
     clean_from: int | None = None,
-    class_weights: Sequence[float] | None = None,
+    class_weights: ClassWeights | None = None,
     sample_weights: bool = True,
     extra: Sequence[str] = (),
     with_keys: bool = False,
@@ -100,10 +101,10 @@ def load(
             shifts by up to 1/16 of the size, and the flips that the manifest allows; or a list out of
             ``"horizontal"``, ``"vertical"``, ``"shift"``. Images, masks, boxes and keypoints move alike.
         clean_from: From this epoch on read the original row (`--include-original`), without fresh changes.
-        class_weights: A weight a class, in place of `fit(class_weight=…)`, which Keras takes for class indices alone
-            and fails with on masks, boxes and several labels. Adds a third component, float32 of the target's shape: 0
-            where masks have the ignore class; of several labels an image, 1 for those that are not there; of boxes
-            [B, N], 0 for padding.
+        class_weights: A weight a class: numbers in the order of the classes, or a dictionary by index or by name; in
+            place of `fit(class_weight=…)`, which Keras takes for class indices alone and fails with on masks, boxes and
+            several labels. Adds a third component, float32 of the target's shape: 0 where masks have the ignore class;
+            of several labels an image, 1 for those that are not there; of boxes [B, N], 0 for padding.
         sample_weights: Where sources have weights, add them as the third component, which Keras' `fit` uses: float32
             [B]; of masks, or with `class_weights`, in the shape of the latter, multiplied. Not of images alone.
         extra: Names of extra values (``"weight"`` is one) to add, after the weights, as a dictionary of int64, float32

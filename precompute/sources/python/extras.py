@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from precompute.errors import UsageError
 from precompute.sources.extras import WEIGHT, Extras, check_extra_name, column_of_values, weights_of
+from precompute.sources.python.columns import list_of
 
 if TYPE_CHECKING:
     from precompute.sources.source import Source
@@ -20,21 +21,17 @@ def extra_rows(extra: Any) -> list[dict[str, Any]] | None:
     Raises:
         UsageError: They are no lists of equal length.
     """
-    if not extra:
+    if extra is None:
         return None
     if not isinstance(extra, Mapping):
         raise UsageError(f"extra: expected a dictionary of lists by name, got {type(extra).__name__}.")
-    lists = {check_extra_name(name): _as_list(name, values) for name, values in extra.items()}
+    if not extra:
+        return None
+    lists = {check_extra_name(name): list_of(f"extra: {name}", values) for name, values in extra.items()}
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
         raise UsageError(f"extra: expected lists of equal length, an entry for each image, got {lengths}.")
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-
-
-def _as_list(name: str, values: Any) -> list[Any]:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise UsageError(f"extra: {name}: expected a list with an entry for each image, got {values!r:.60}.")
-    return list(values)
 
 
 def extras_of_sources(items: Sequence[Source]) -> Extras | None:

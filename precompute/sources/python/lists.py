@@ -14,6 +14,7 @@ from precompute.options import BuildOptions
 from precompute.sources.checks import check_class_names, check_keys
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.python.boxes import boxes_of_python
+from precompute.sources.python.columns import check_indexes, list_of
 from precompute.sources.python.extras import extra_rows, extras_of_sources
 from precompute.sources.python.files import below, check_files, common_parent, file_path
 from precompute.sources.python.instances import number_objects, read_rows, sizes_of_sources
@@ -151,7 +152,9 @@ def from_lists(
         "weights": weights,
         "extra": extra_rows(extra),
     }
-    lists = {name: _as_list(name, column) for name, column in columns.items() if column is not None}
+    of_extra = {f"extra[{name!r}]": column for name, column in (extra or {}).items()}
+    check_indexes({**columns, **of_extra})
+    lists = {name: list_of(name, column) for name, column in columns.items() if column is not None}
     _check_lengths(lists)
     if "keys" not in lists:
         lists["keys"] = _make_keys(lists["images"])
@@ -176,17 +179,6 @@ def from_lists(
 
 
 # Lists.
-
-
-def _as_list(name: str, column: Any) -> list[Any]:
-    if isinstance(column, (str, bytes, os.PathLike)):
-        raise UsageError(f"{name}: expected a list with an entry for each image, got {column!r}.")
-    try:
-        return list(column)
-    except TypeError:
-        raise UsageError(
-            f"{name}: expected a list with an entry for each image, got {type(column).__name__}."
-        ) from None
 
 
 def _check_lengths(lists: dict[str, list[Any]]) -> None:
