@@ -25,6 +25,7 @@ from precompute.record.images.mask_files import packed_colors
 from precompute.record.images.mask_ids import check_mask_rules, pickled_fills
 from precompute.record.pipelines.box_rules import BoxRules
 from precompute.record.pipelines.files import load_pipelines
+from precompute.record.pipelines.needs import check_needs
 from precompute.record.pipelines.pipeline import Prepared, prepare, resize
 from precompute.record.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
 from precompute.record.spec import RecordSpec
@@ -223,6 +224,8 @@ def make_plan(
         SourceError: Masks need a map.
     """
     _check_source_ids(sources.keys)
+    for split, p in prepared.items():
+        check_needs(p.pickled, sources.kind, split)
     splits = [split for split in SPLITS if split in sources.splits]
     fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
     samples, dtype = _decode_samples(options, sources, splits, highest_fill=max(fills))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from precompute.record.decode import Decoded, decode_source
 from precompute.record.images.mask_files import UnlistedColors, unpacked_color
 from precompute.record.images.mask_ids import UnknownIds
 from precompute.record.pipelines.channels import check_channels
+from precompute.record.pipelines.needs import each_forced
 from precompute.record.pipelines.pipeline import Pipeline, finishing_inside
 from precompute.record.pipelines.probe import probe
 from precompute.record.render import augment, encode_record
@@ -39,6 +40,7 @@ __all__ = [
 
 SAMPLE_SIZE = 64
 PROBED = 3
+NUM_TRIED = 4  # draws of a transform that fails, at least
 FEWEST_TRIED = 16  # of fewer sources a few tell nothing, and a job is short
 NEARLY_ALL = 0.9
 NUM_SIZED = 64  # records whose size is looked at: several variants of each source where there are few
@@ -150,6 +152,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
         if variant == 0:
             record_s = (time.perf_counter() - start) / len(sample.decoded)
     _check_sizes(sample, pickled, sizes, failures)
+    _check_each(sample, pickled, spec, sizes)
     num_tried = len(sample.decoded) * (variant + 1)
     if is_hopeless(failures, num_tried=num_tried, accepted=accepted):
         raise PipelineError(
@@ -160,6 +163,39 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     # Without a record of variant 0, the size of any block will do: it holds what other variants make of these sources.
     record_bytes = sum(lengths) // len(lengths) if lengths else height * width
     return Survey(height=height, width=width, record_bytes=record_bytes, record_s=record_s)
+
+
+def _check_each(sample: Sample, pickled: bytes, spec: RecordSpec, sizes: dict[tuple[int, int], str]) -> None:
+    """Refuse transforms that run now and then alone, and then on no source, or not to the size of all others."""
+    wrong = dict[str, str]()
+    for name, forced in each_forced(pickled):
+        pipeline, failures, found = Pipeline(forced), list[str](), dict[tuple[int, int], str]()
+        for source, variant in _first_draws(sample):
+            try:
+                image, _ = augment(source, pipeline, spec, seed=0, variant=variant)
+            except UnknownIds as error:  # no fault of the source
+                raise PipelineError(f"pipeline of {sample.split}: {error}.") from error
+            except RejectedSource as error:
+                failures.append(str(error))
+                continue
+            found[image.shape[0], image.shape[1]] = f"{source.key} ({name})"
+            break
+        if not found:
+            wrong[name] = failures[0]
+        _check_sizes(sample, pickled, {**found, **sizes}, [])
+    if wrong:
+        listed = "\n".join(f"  {name}: {why}" for name, why in wrong.items())
+        raise PipelineError(
+            f"pipeline of {sample.split}: where these transforms run, none of the first "
+            f"{format_count(len(sample.decoded), 'image')} can be used:\n{listed}\n"
+            "Leave them out, or change them or what stands before them."
+        )
+
+
+def _first_draws(sample: Sample) -> Iterator[tuple[Decoded, int]]:
+    """Yield sources with variants: enough of both that chance does not decide."""
+    for variant in range(-(-NUM_TRIED // len(sample.decoded))):
+        yield from ((source, variant) for source in sample.decoded)
 
 
 def _check_sizes(sample: Sample, pickled: bytes, sizes: Mapping[tuple[int, int], str], failures: list[str]) -> None:
