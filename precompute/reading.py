@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from precompute.dataset.guards import check_shards
-from precompute.dataset.leases import Lease, RowName, hold_rows
+from precompute.dataset.guards import check_shards, check_still_there
+from precompute.dataset.leases import Lease, RowName, hold_rows, note_without_lease
 from precompute.dataset.manifest import Manifest, Row, read_row_file
 from precompute.dataset.rows import position_of_epoch, select_rows
 from precompute.dataset.shard_cache import ShardCache, open_cache
@@ -129,6 +130,7 @@ def read_stored(
         return [(manifest.generation, split, choose(manifest).row)]
 
     manifest, lease = hold_rows(root, names)
+    note_without_lease(root, lease)
     chosen = choose(manifest)
     check_shards(root, manifest, split, [chosen], full=False)
     row_file = read_row_file(root, manifest, split, chosen)
@@ -138,6 +140,7 @@ def read_stored(
         num_records=[shard.num_records for shard in row_file.shards],
         cache=cache,
         local=None if cache is None else cache.names(manifest, split, chosen),
+        look=partial(check_still_there, root, manifest, split, chosen.row),
     )
     mixer = None if shuffle_seed is None else np.random.default_rng([shuffle_seed, chosen.row, epoch or 0])
     return manifest, chosen, _examples(manifest, shards, lease, mixer, part)
@@ -145,16 +148,21 @@ def read_stored(
 
 @dataclass(frozen=True, kw_only=True)
 class _Shards:
-    """The shards of a row: where they lie, records of each, and local copies if they lie in an object store."""
+    """The shards of a row: where they lie, records of each, and local copies if they lie in an object store.
+
+    `look` checks that paths of the row are still there.
+    """
 
     paths: list[Path]
     num_records: list[int]
     cache: ShardCache | None
     local: list[str] | None
+    look: Callable[[list[str]], None]
 
     def fetch(self, block: int) -> Path:
         """Return where a shard can be read."""
         if self.cache is None or self.local is None:
+            self.look([str(self.paths[block])])
             return self.paths[block]
         self.cache.fetch([self.local[block]])
         return Path(self.local[block])

@@ -230,7 +230,7 @@ ALLOWED = {
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "plain_values color_modes dataset errors interruption parser plan "
+    "train": "plain_values color_modes dataset errors interruption loading parser plan "
     "look precompute preparing program reasons storage text_files option_values",
 }
 

@@ -25,7 +25,7 @@ import precompute
 from precompute.dataset import leases
 from precompute.dataset.leases import EXPIRES_S, Lease, held_rows, hold_again, hold_rows
 from precompute.dataset.manifest import Manifest
-from precompute.errors import UsageError
+from precompute.errors import DatasetError, UsageError
 
 ROWS = [("g0001", "train", 0), ("g0001", "train", 3)]
 
@@ -80,6 +80,46 @@ def test_a_living_reader_renews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         time.sleep(0.01)
     assert held_rows(tmp_path, now=time.time()) == set(ROWS)
     lease.close()
+
+
+@pytest.mark.parametrize("ahead", [-2 * EXPIRES_S, 2 * EXPIRES_S])
+def test_time_is_that_of_the_files_and_not_of_the_machine_that_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    lease, elsewhere = Lease(tmp_path, ROWS), Lease(tmp_path, MORE, tmp_path / "away")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + ahead)
+    assert held_rows(tmp_path, lease_dir=tmp_path / "away") == {*ROWS, *MORE}
+    assert len(lease_files(tmp_path)) == 1  # no trace of how it was found out
+    os.utime(lease_files(tmp_path)[0], (now - EXPIRES_S - 5,) * 2)
+    assert held_rows(tmp_path) == set()
+    lease.close()
+    elsewhere.close()
+
+
+def test_a_folder_that_cannot_be_written_to_is_judged_by_the_clock_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = Lease(tmp_path, ROWS)
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert held_rows(tmp_path) == set(ROWS)
+    lease.close()
+
+
+def test_a_lease_that_somebody_deleted_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW_S", 0.01)
+    lease = Lease(tmp_path, ROWS)
+    lease_files(tmp_path)[0].unlink()
+    deadline = time.monotonic() + 10
+    while not lease_files(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert held_rows(tmp_path) == set(ROWS)
+    lease.close()
+    assert lease_files(tmp_path) == []
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 3}', '{"rows": [["g0001"]]}'])
@@ -378,15 +418,13 @@ def test_a_reader_in_another_process_holds_until_it_ends(out: Path, reader: subp
     assert row_files(out, 1) == []
 
 
-def test_a_killed_readers_rows_go_after_a_while(
-    out: Path, reader: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_readers_rows_go_after_a_while(out: Path, reader: subprocess.Popen[str]) -> None:
     reader.send_signal(signal.SIGKILL)
     reader.wait()
     precompute.drop(out, rows=[1])
     assert len(row_files(out, 1)) == 5  # for all that the folder tells, it may still be reading
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + EXPIRES_S + 5)
+    long_ago = time.time() - EXPIRES_S - 5
+    os.utime(lease_files(out)[0], (long_ago, long_ago))
     precompute.drop(out, rows=[2])
     assert row_files(out, 1) == []
     assert lease_files(out) == []
@@ -412,3 +450,49 @@ def test_nothing_of_tensorflow_keeps_a_lease_alive(out: Path) -> None:
         tf.function(lambda d: d.reduce(0, lambda n, batch: n + 1))(dataset)
         del dataset
     assert collected(out)
+
+
+# Rows that go all the same
+
+
+@pytest.fixture
+def read_only(out: Path) -> Path:
+    """A dataset beside which a reader can leave no lease."""
+    (out / ".leases").write_text("")
+    return out
+
+
+NO_LEASE = r"can leave no lease there(.|\n)*lease_dir, or --lease-dir"
+
+
+@pytest.mark.parametrize("cache", [False, "auto"], ids=["streamed", "held"])
+def test_a_reader_without_a_lease_is_told_so_and_told_what_became_of_its_rows(read_only: Path, cache: Any) -> None:
+    with pytest.warns(UserWarning, match=NO_LEASE):
+        dataset = precompute.load(read_only, cache=cache)
+    precompute.load(read_only, cache=cache)  # said once
+    precompute.drop(read_only, rows=[0])
+    gone = r"row 0 of train is gone(.|\n)*drop, follow or regenerate(.|\n)*lease_dir"
+    with pytest.raises(tf.errors.UnknownError, match=gone):
+        list(dataset)
+    if cache is False:
+        with pytest.raises(DatasetError, match=gone):
+            precompute.EpochRow(dataset).on_epoch_begin(0)
+        dataset = precompute.load(read_only, cache=cache)
+        for path in row_files(read_only, 1):
+            path.unlink()
+        with pytest.raises(tf.errors.UnknownError, match=r"4 of 4 shards of row 1 of train are missing"):
+            list(dataset)
+
+
+def test_a_reader_of_arrays_without_a_lease_is_told_so_too(read_only: Path) -> None:
+    with pytest.warns(UserWarning, match=NO_LEASE):
+        examples = precompute.read(read_only, row=1)
+    precompute.drop(read_only, rows=[1])
+    with pytest.raises(DatasetError, match=r"row 1 of train is gone(.|\n)*lease_dir"):
+        list(examples)
+
+
+def test_a_reader_with_a_folder_for_leases_is_told_nothing(read_only: Path, tmp_path: Path) -> None:
+    dataset = precompute.load(read_only, lease_dir=tmp_path / "leases")  # a warning would be an error
+    precompute.drop(read_only, rows=[0], lease_dir=tmp_path / "leases")
+    assert sum(1 for _ in dataset) == 1

@@ -16,6 +16,8 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import Reading
 from precompute.errors import DatasetError, PrecomputeError
+from precompute.loading.damage import describe_damage
+from precompute.storage.paths import is_remote
 from train.checkpoint import TrainingState
 from train.devices import fits, fitting_batch_size
 from train.options import FitOptions
@@ -189,10 +191,14 @@ def explained(dataset: Path, task: Task) -> Iterator[None]:
     """Turn TensorFlow's errors that a user can act on into ours."""
     try:
         yield
-    except tf.errors.DataLossError as error:
-        raise DatasetError(
-            f"{dataset}: a shard is damaged ({_first_line(error)}). Run `precompute verify` to see which."
-        ) from error
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        damage = None if is_remote(dataset) else describe_damage(_listed_shards(dataset))
+        if damage is None:
+            raise DatasetError(
+                f"{dataset}: a shard is damaged or missing ({_first_line(error)}). "
+                "Run `precompute verify` to see which."
+            ) from error
+        raise DatasetError(f"{dataset}: {damage}") from error
     except tf.errors.UnknownError as error:
         found = FETCHING.search(str(error))
         if found:
@@ -207,6 +213,15 @@ def explained(dataset: Path, task: Task) -> Iterator[None]:
         if found:
             task.check_targets(np.array([int(found[1])]), f"{dataset}: train or validation")
         raise
+
+
+def _listed_shards(dataset: Path) -> Iterator[str]:
+    """Yield the paths of all shards of a local dataset, those of its first rows first."""
+    manifest = Manifest.load(dataset)
+    for split, grid in manifest.splits.items():
+        for row in grid.rows:
+            for block in range(grid.num_blocks):
+                yield str(manifest.shard_path(dataset, split, row.row, block))
 
 
 def _guard_targets(dataset: Any, task: Task) -> Any:

@@ -9,9 +9,10 @@ from pathlib import Path
 from precompute.dataset.manifest import Manifest, Row, Shard, read_row_file
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, first_few
+from precompute.storage.paths import is_remote
 from precompute.storage.snapshot import seen_at_once
 
-__all__ = ["check_leaks", "check_shards"]
+__all__ = ["check_leaks", "check_shards", "check_still_there"]
 
 
 def check_leaks(root: Path, manifest: Manifest, split: str) -> None:
@@ -51,6 +52,39 @@ def check_shards(root: Path, manifest: Manifest, split: str, rows: Sequence[Row]
             f"{root}: {len(wrong)} of {num_shards} shards of {split} are not what the manifest says:\n"
             f"{first_few(wrong)}\nRun the same `precompute build` again{' with --check full' if full else ''}: it puts "
             "back what is missing or altered."
+        )
+
+
+def check_still_there(root: Path, manifest: Manifest, split: str, row: int, paths: Sequence[str]) -> None:
+    """Check that the shards of a row, which were there when the dataset was opened, are when the row is read.
+
+    Args:
+        root: The dataset.
+        manifest: As the reader knows it.
+        split: Which split.
+        row: Number of the row.
+        paths: Of its shards, on a local disk.
+
+    Raises:
+        DatasetError: Some are not; says what became of the row, and what to do.
+    """
+    missing = [] if is_remote(root) else [path for path in paths if not Path(path).exists()]
+    if missing:
+        now = Manifest.load(root)
+        rows = {row.row for row in now.splits[split].rows} if split in now.splits else set()
+        if now.generation != manifest.generation:
+            became = f"it was built anew meanwhile (generation {now.generation}, before {manifest.generation})"
+        elif row not in rows:
+            became = "the row was taken away meanwhile, by drop, follow or regenerate"
+        else:
+            raise DatasetError(
+                f"{root}: {len(missing)} of {len(paths)} shards of row {row} of {split} are missing:\n"
+                f"{first_few(missing)}\nRun the same `precompute build` again: it puts back what is missing or altered."
+            )
+        raise DatasetError(
+            f"{root}: row {row} of {split} is gone while it was to be read: {became}. The lease that keeps rows from "
+            "being deleted was not seen there: name one folder for leases to readers and to those commands (lease_dir, "
+            "--lease-dir), and load the dataset again."
         )
 
 

@@ -12,7 +12,9 @@ import os
 import re
 import stat
 import threading
+import time
 import uuid
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,7 +25,7 @@ from precompute.errors import StorageError, UsageError
 from precompute.storage.paths import as_path, is_remote
 from precompute.storage.snapshot import seen_at_once
 
-__all__ = ["Lease", "RowName", "held_rows", "hold_again", "hold_rows"]
+__all__ = ["Lease", "RowName", "held_rows", "hold_again", "hold_rows", "note_without_lease"]
 
 RENEW_S = 30.0
 EXPIRES_S = 300.0  # ten missed renewals: the reader is gone, whatever became of it
@@ -35,12 +37,14 @@ FAILURES = (OSError, StorageError)  # of writing: a folder or a bucket that is r
 
 RowName = tuple[str, str, int]  # generation, split, row
 
+_noted: set[str] = set()
+
 
 class Lease:
     """Holds rows of a dataset until it is closed, collected, or its process ends.
 
-    On a dataset that cannot be written to there is no lease, and no word about it: whoever may take rows away there
-    has to know the readers, or look for their leases in a `lease_dir`.
+    On a dataset that cannot be written to there is no lease (`is_left`): whoever may take rows away there has to know
+    the readers, or look for their leases in a `lease_dir`. One that somebody deletes is put back when it is renewed.
 
     Args:
         folder: The dataset.
@@ -79,6 +83,11 @@ class Lease:
         """Where it lies."""
         return self._path.parent
 
+    @property
+    def is_left(self) -> bool:
+        """Whether it could be written: others can see it."""
+        return self._renewing
+
     def hold(self, rows: Sequence[RowName]) -> bool:
         """Hold these rows from now on, and no others; returns whether the lease says so on disk.
 
@@ -112,22 +121,28 @@ class _Told:
         """Say something else: whoever looks sees what was said before, or this."""
         with self._telling():
             self._content = text.encode()
-            if is_remote(self._path):
-                self._path.write_bytes(self._content)
-                return
-            meanwhile = self._path.with_suffix(".tmp")
-            meanwhile.write_bytes(self._content)
-            meanwhile.replace(self._path)
+            self._put()
 
     def renew(self) -> None:
-        """Say it again, now."""
+        """Say it again, now; also where somebody took it for that of a dead reader."""
         with self._telling():
             if self._ended.is_set():
                 return
             if is_remote(self._path):
-                self._path.write_bytes(self._content)
-            else:
+                self._put()
+                return
+            try:
                 os.utime(self._path)
+            except FileNotFoundError:
+                self._put()
+
+    def _put(self) -> None:
+        if is_remote(self._path):
+            self._path.write_bytes(self._content)
+            return
+        meanwhile = self._path.with_suffix(".tmp")
+        meanwhile.write_bytes(self._content)
+        meanwhile.replace(self._path)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -151,7 +166,7 @@ class _Told:
 
 def _renew(told: _Told, stop: threading.Event) -> None:
     while not stop.wait(RENEW_S):
-        with contextlib.suppress(*FAILURES):  # a network folder that is away, or a lease that was given up as expired
+        with contextlib.suppress(*FAILURES):  # a network folder that is away
             told.renew()
 
 
@@ -187,6 +202,18 @@ def hold_rows(
         raise
 
 
+def note_without_lease(folder: Path, lease: Lease) -> None:
+    """Warn, once a dataset, that others cannot see that it is read."""
+    if lease.is_left or str(folder) in _noted:
+        return
+    _noted.add(str(folder))
+    warnings.warn(
+        f"{folder}: this reader can leave no lease there, so that drop, follow, regenerate and build --replace do not "
+        "see that it is read, and may delete rows meanwhile. Name one folder to both sides: lease_dir, or --lease-dir.",
+        stacklevel=4,
+    )
+
+
 def hold_again(folder: Path, lease: Lease, choose: Callable[[Manifest], Sequence[RowName]]) -> Manifest:
     """Let a lease hold other rows, and return the manifest that lists them.
 
@@ -211,23 +238,41 @@ def _settle(folder: Path, seen: Manifest, lease: Lease, choose: Callable[[Manife
     return manifest
 
 
-def held_rows(folder: Path, *, now: float, lease_dir: str | Path | None = None) -> set[RowName]:
+def held_rows(folder: Path, *, now: float | None = None, lease_dir: str | Path | None = None) -> set[RowName]:
     """Return the rows that living readers hold; leases that have expired are deleted.
 
     Nothing else is: a folder given by mistake, or a link to one in a dataset from elsewhere, keeps its files.
 
     Args:
         folder: The dataset.
-        now: Time, in seconds since the epoch.
+        now: Time, in seconds since the epoch; by default as the clock tells it that dates files beside the leases. That
+            of this machine may be another one: of a file server, or set forward or back meanwhile.
         lease_dir: Another folder where readers of this dataset, and of no other, leave leases.
     """
-    with seen_at_once(*_lease_folders(folder, lease_dir)):
-        return _read_leases(folder, now, lease_dir)
+    folders = _lease_folders(folder, lease_dir)
+    times = {where: _time_in(where) if now is None else now for where in folders}
+    with seen_at_once(*folders):
+        return set().union(*(_read_leases(where, times[where]) for where in folders))
 
 
-def _read_leases(folder: Path, now: float, lease_dir: str | Path | None) -> set[RowName]:
+def _time_in(folder: Path) -> float:
+    """Return the time of a file that is written now; that of this machine where none can be."""
+    probe = folder / f"{uuid.uuid4().hex}.tmp"
+    try:
+        if not any(folder.glob("*.json")):
+            return time.time()  # there is nothing to judge
+        probe.write_bytes(b"now")
+        try:
+            return float(probe.lstat().st_mtime)
+        finally:
+            probe.unlink(missing_ok=True)
+    except FAILURES:
+        return time.time()
+
+
+def _read_leases(folder: Path, now: float) -> set[RowName]:
     held: set[RowName] = set()
-    for path in [path for where in _lease_folders(folder, lease_dir) for path in where.glob("*.*")]:
+    for path in folder.glob("*.*"):
         try:
             info = path.lstat()
             if not stat.S_ISREG(info.st_mode) or info.st_size > MOST_BYTES:

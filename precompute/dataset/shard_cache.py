@@ -184,7 +184,7 @@ class ShardCache:
         """
         wanted = {(manifest.generation, split, row.row) for split, s in manifest.splits.items() for row in s.rows}
         try:
-            wanted |= held_rows(cast(Path, self.root), now=time.time(), lease_dir=lease.folder)
+            wanted |= held_rows(cast(Path, self.root), lease_dir=lease.folder)
         except StorageError:
             return  # what others hold is not known
         for path in self.folder.iterdir():

@@ -7,4 +7,5 @@ decoding    records → tensors                   memory     … held in memory
 fresh       small moves at each reading         finishing  moves, Normalize, weights
 boxes       boxes as tensors                    variables  what Python tells a graph
 epoch_row   a callback of Keras, which nothing else needs
+damage      which shard is damaged
 """

@@ -6,7 +6,7 @@ import functools
 import itertools
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,21 @@ class EpochCounter:
         rows: What the epochs read.
         cache_plan: Whether rows are held in memory.
         lengths: How many batches an iteration has, for one replica and for all that share its batches.
+        look: Checks that the files of an epoch are there; None where they are looked at when they are needed.
         num_begun: Iterations so far.
     """
 
     def __init__(
-        self, rows: RowFiles, lease: Lease, cache_plan: CachePlan, held: HeldRows | None, lengths: tuple[int, int]
+        self,
+        rows: RowFiles,
+        lease: Lease,
+        cache_plan: CachePlan,
+        held: HeldRows | None,
+        *,
+        lengths: tuple[int, int],
+        look: Callable[[int], None] | None,
     ) -> None:
-        self.rows, self.cache_plan, self.lengths = rows, cache_plan, lengths
+        self.rows, self.cache_plan, self.lengths, self.look = rows, cache_plan, lengths, look
         self.num_begun = 0
         self._lease, self._held = lease, held
         self._number = 0
@@ -51,6 +59,8 @@ class EpochCounter:
     def hold(self, epoch: int) -> None:
         """Let all iterations that begin from now on stand for this epoch."""
         self.rows.begin(epoch)
+        if self.look is not None:
+            self.look(epoch)
         with self._guard:
             self._number, self._step = epoch, 0
 
@@ -75,8 +85,20 @@ class EpochCounter:
             number = self._number
             self._number += self._step
             self.num_begun += 1
-        self.rows.enter(number)
+        try:
+            self.rows.enter(number)
+            if self.look is not None:
+                self.look(number)
+        except BaseException:
+            self._take_back(number)  # who is told of it may try again, as `prefetch` does
+            raise
         return number
+
+    def _take_back(self, epoch: int) -> None:
+        self.rows.leave(epoch)
+        with self._guard:
+            if self._number == epoch + self._step:
+                self._number = epoch
 
     def end(self, epoch: int) -> None:
         """Note that an iteration needs its row's files no more: it has read them, or is gone."""

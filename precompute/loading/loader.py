@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +178,13 @@ def load(
     boxes = choose_box_format(manifest, box_format=box_format, max_boxes=max_boxes, ragged=ragged, held=plan.holds)
     wanted = choose_extras(manifest, sample_weights=sample_weights, extra=extra)
     parse: Callable[..., tuple[Any, ...]] = batch_parser(manifest, boxes, wanted.read)
+    look = partial(files.look, num_rows=num_rows)
     held = None
     if plan.holds:
         if rows == "follow":
-            held = HeldRows(order, parse, num_rows, plan.room)
+            held = HeldRows(order, parse, num_rows, plan.room, look=look)
         else:
-            held = HeldRows(order, parse, num_rows, plan.num_rows // num_rows, when_full=opened.lease.close)
+            held = HeldRows(order, parse, num_rows, plan.num_rows // num_rows, look=look, when_full=opened.lease.close)
         order, parse = order.of_positions(held.runs), held.examples
         if cache is True:
             for epoch in range(len(opened.rows) // num_rows):
@@ -205,7 +207,14 @@ def load(
     )
     teach_allocator()
     length = num_batches - first
-    counter = EpochCounter(files, opened.lease, plan, held, (length, length // part.num_replicas))
+    counter = EpochCounter(
+        files,
+        opened.lease,
+        plan,
+        held,
+        lengths=(length, length // part.num_replicas),
+        look=None if held else look,
+    )
     dataset = (
         counter.numbers()
         .flat_map(read_epoch)

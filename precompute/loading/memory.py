@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from precompute.errors import DatasetError
+from precompute.loading.damage import describe_damage, last_words
 from precompute.loading.order import RecordOrder
 from precompute.loading.variables import plain_variable
 
@@ -33,6 +34,7 @@ class HeldRows:
         parse: Records → tensors.
         num_rows: Rows of one epoch.
         most: For how many epochs' rows there is room; the first that were read give way.
+        look: Checks that the files of an epoch are there.
         when_full: Called once so many are held; of rows that stay no files are needed any more.
     """
 
@@ -43,10 +45,11 @@ class HeldRows:
         num_rows: int,
         most: int,
         *,
+        look: Callable[[int], None],
         when_full: Callable[[], Any] | None = None,
     ) -> None:
         self._files, self._num_rows = order, num_rows
-        self._most, self._when_full = most, when_full
+        self._most, self._look, self._when_full = most, look, when_full
         self._row_size = sum(order.block_sizes)
         self._held: dict[bytes, Sequence[Any]] = {}
         self._guard = threading.Lock()
@@ -105,12 +108,12 @@ class HeldRows:
             if name not in self._held:
                 while len(self._held) >= self._most:
                     self._held.pop(next(iter(self._held)))
+                self._look(int(epoch))
+                files = self._files.fetched(paths)
                 try:
-                    self._held[name] = self._read(self._files.fetched(paths))
-                except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-                    raise DatasetError(
-                        f"a shard is damaged or missing ({_last_words(error)}). Run `precompute verify` to see which."
-                    ) from None
+                    self._held[name] = self._read(files)
+                except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+                    raise DatasetError(describe_damage(files.numpy()) or last_words(error)) from None
                 if self._when_full and len(self._held) == self._most:
                     self._when_full()
             return self._held[name]
@@ -167,9 +170,3 @@ def _finder(dtypes: tuple[Any, ...]) -> Any:
     scalar = tf.TensorSpec([], tf.int64)
     graph = tf.function(lambda number, epoch: tf.py_function(find, [number, epoch], dtypes), [scalar, scalar])
     return graph.get_concrete_function()
-
-
-def _last_words(error: tf.errors.OpError) -> str:
-    """Return what TensorFlow says after it has told where in the program it was."""
-    lines = [line.strip() for line in str(error.message).splitlines()]
-    return next((line for line in reversed(lines) if line and not line.startswith("[[")), "")

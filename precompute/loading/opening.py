@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from precompute.dataset.guards import check_leaks, check_shards
-from precompute.dataset.leases import Lease, hold_rows
+from precompute.dataset.leases import Lease, hold_rows, note_without_lease
 from precompute.dataset.manifest import Manifest, Row, Split, read_row_file
 from precompute.dataset.rows import Reading, select_rows
 from precompute.dataset.shard_cache import ShardCache
@@ -73,6 +73,7 @@ def open_split(
         lambda m: [(m.generation, split, row.row) for row in choose(m)],
         lease_dir=lease_dir,
     )
+    note_without_lease(root, lease)
     chosen = choose(manifest)
     try:
         if not allow_leak:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from precompute.dataset.guards import check_shards
+from precompute.dataset.guards import check_shards, check_still_there
 from precompute.dataset.leases import Lease, RowName, hold_again
 from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.dataset.rows import Reading, choose_row, original_row, position_of_epoch
@@ -52,13 +52,27 @@ class FixedRows:
         if cache is not None:
             cache.take_turns(paths[: self._num_rows])
         self._table = tf.constant(paths)
+        self._parts = root, manifest, split
+        self._paths = paths if cache is None else []
         self.readings: dict[int, Reading] = {}
 
     def begin(self, epoch: int) -> None:
         """Note what an epoch is going to read."""
-        is_clean = self._clean_from is not None and epoch >= self._clean_from
-        row = self._rows[-1 if is_clean else position_of_epoch(epoch, self._num_rows)]
-        self.readings[epoch] = _reading(epoch, row)
+        self.readings[epoch] = _reading(epoch, self._rows[self._place(epoch)])
+
+    def look(self, epoch: int, num_rows: int) -> None:
+        """Check that the files of an epoch's rows are there; those in a store are not looked at.
+
+        Raises:
+            DatasetError: Some are missing.
+        """
+        places = {self._place(epoch * num_rows + number) for number in range(num_rows)} if self._paths else set()
+        for place in places:
+            check_still_there(*self._parts, self._rows[place].row, self._paths[place])
+
+    def _place(self, count: int) -> int:
+        is_clean = self._clean_from is not None and count >= self._clean_from
+        return self._num_rows if is_clean else int(position_of_epoch(count, self._num_rows))
 
     def enter(self, epoch: int) -> None:
         """Note that an iteration begins to read the row of an epoch."""
@@ -108,6 +122,7 @@ class FollowedRows:
         cache: ShardCache | None = None,
     ) -> None:
         self._root, self._split, self._lease = root, split, lease
+        self._manifest = manifest
         self._generation, self._num_blocks = manifest.generation, manifest.splits[split].num_blocks
         self._clean_from, self._check, self._cache = clean_from, check, cache
         self.readings = {reading.epoch: reading for reading in readings}
@@ -147,6 +162,16 @@ class FollowedRows:
         with self._guard:
             self._open[epoch] -= 1
             self._open += Counter()  # without those that nobody reads
+
+    def look(self, epoch: int, num_rows: int) -> None:
+        """Check that the files of an epoch's row are there; those in a store are not looked at.
+
+        Raises:
+            DatasetError: Some are missing.
+        """
+        paths = self.begin(epoch)
+        if self._cache is None:
+            check_still_there(self._root, self._manifest, self._split, self.readings[epoch].row, paths)
 
     def _fetch_ahead(self, epoch: int, manifest: Manifest) -> None:
         """Fetch the row that the next epoch reads, unless new ones come meanwhile, while this one is read."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,7 +119,7 @@ def inspect(out: str | Path) -> Inspection:
     """
     folder = as_path(out)
     manifest = Manifest.load(folder)
-    held = held_rows(folder, now=time.time())
+    held = held_rows(folder)
     listed = {(manifest.generation, name, row.row) for name, split in manifest.splits.items() for row in split.rows}
     return Inspection(
         out=folder,

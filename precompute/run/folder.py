@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -199,7 +198,7 @@ def _remove_shards(
 ) -> int:
     """Delete shards and row files of rows that are not listed; returns how many stay because readers hold them."""
     data, kept = DatasetPaths(out).generation(manifest.generation).parent, 0
-    held = held_rows(out, now=time.time(), lease_dir=lease_dir)
+    held = held_rows(out, lease_dir=lease_dir)
     listed = {(manifest.generation, s, row.row) for s, split in manifest.splits.items() for row in split.rows}
     for folder in data.glob("g*"):
         gone, derived = [], [*(folder / "rows").glob("*.json"), *(folder / "dali").glob("*.idx")]

@@ -211,7 +211,7 @@ class _Follower:
 
     def _held(self, manifest: Manifest) -> set[int]:
         """Return the rows of the split that living readers hold."""
-        leases = held_rows(self._out, now=time.time(), lease_dir=self._making.lease_dir)
+        leases = held_rows(self._out, lease_dir=self._making.lease_dir)
         held = {row for generation, split, row in leases if (generation, split) == (manifest.generation, self._split)}
         self._unseen -= held
         return held
