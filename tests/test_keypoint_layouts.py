@@ -299,7 +299,7 @@ TABLES = {
         "image,nose_x,nose_y,xmin,ymin,xmax,ymax\np00.png,1,2,,,,\n",
         r"row 2 \(p00.png\): keypoints without a box",
     ),
-    "split": (f"split,{HEAD}dev,p00.png,1,2,2\n", r"Splits that are none, or differ \(1\):\n  row 2: 'dev'"),
+    "split": (f"split,{HEAD}fold3,p00.png,1,2,2\n", r"Splits that are none, or differ \(1\):\n  row 2: 'fold3'"),
 }
 
 

@@ -228,8 +228,8 @@ def test_cells(images: list[str], tmp_path: Path) -> None:
     assert "column image: 1 of 8 cells are empty:\n  line 9\n" in of(image=[*images[:7], ""])
     assert "column group: 7 of 8 cells are empty:\n  line 3\n" in of(group=["p"] + [""] * 7)
     assert "column split: 8 of 8 cells are empty" in of(split=[""] * 8)
-    message = of(split=["train"] * 6 + ["fold3", "dev"])
-    assert "words that name no split:\n  'fold3' in 1 line\n  'dev' in 1 line\nExpected train, val," in message
+    message = of(split=["train"] * 6 + ["fold3", "holdout"])
+    assert "words that name no split:\n  'fold3' in 1 line\n  'holdout' in 1 line\nExpected train (training," in message
     message = of(image=[*images[:6], images[2], images[2]])
     assert "images that come again (2):\n  line 8, line 4: " in message and "--label-separator" in message
     message = of(image=[*images[:6], "pics/gone.png", "pics"])

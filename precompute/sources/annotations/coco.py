@@ -94,7 +94,7 @@ def _segmented(entry: Entry) -> Segmented:
 
 def split_of_name(path: Path) -> str | None:
     """Return the split of ``instances_train2017.json``, or of ``train/_annotations.coco.json``; None without one."""
-    words = re.split(r"[^a-zA-Z]+", path.stem)
+    words = re.split(r"[^a-zA-Z]+", re.sub("test.dev", "test", path.stem, flags=re.IGNORECASE))
     splits = {split for word in words if (split := split_of(word)) is not None}
     return splits.pop() if len(splits) == 1 else split_of(path.parent.name)
 

@@ -12,7 +12,7 @@ from precompute.errors import SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.sources.annotations.coco import find_coco
 from precompute.sources.annotations.keypoint_table import find_keypoint_table
-from precompute.sources.annotations.sniffing import MOST_ENTRIES, beginning, some_files
+from precompute.sources.annotations.sniffing import MOST_ENTRIES, beginning, is_label_file, some_files
 from precompute.sources.annotations.voc import find_voc
 from precompute.sources.annotations.yolo import find_yolo
 from precompute.sources.annotations.yolo_data import CLASS_LISTS, yaml_files
@@ -22,7 +22,6 @@ from precompute.storage.paths import is_remote, is_url
 __all__ = ["find_boxes", "kinds_of_annotations"]
 
 MOST_SNIFFED = 20
-FEWEST_NUMBERS = 3  # of a line that may be meant for a box; lists of images have two
 EXPECTED = """Expected one of
   a COCO JSON, such as annotations/instances_train.json
   a folder of Pascal VOC xml files, such as Annotations/
@@ -144,15 +143,5 @@ def _has_boxes(folder: Path) -> bool:
 def _label_files(folder: Path) -> Iterator[Path]:
     """Yield some text files that hold boxes, or nothing."""
     for path in islice(some_files(folder, (".txt",)), MOST_SNIFFED):
-        if _is_line(beginning(path).split("\n", 1)[0]):
+        if is_label_file(path):
             yield path
-
-
-def _is_line(line: str) -> bool:
-    """Whether a line begins like a box of YOLO's, whatever is wrong with it then: a class, and numbers."""
-    words = line.split()
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        return False
-    return not numbers or len(numbers) >= FEWEST_NUMBERS

@@ -14,7 +14,7 @@ from precompute.image_files import IMAGE_EXTENSIONS, unreadable_text
 from precompute.options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes
 from precompute.sources.checks import check_keys
-from precompute.sources.folders.splits import split_of, split_positions
+from precompute.sources.folders.splits import split_of, split_positions, stay_in_keys
 from precompute.sources.folders.walk import Folder, walk
 from precompute.sources.source import Sources
 from precompute.targets.keypoints import Skeleton
@@ -131,7 +131,8 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
     kept = [pair for pair, keep in zip(images, wanted, strict=True) if keep]
     contexts = [context for _, context in chosen]
     positions = _positions(top, contexts, sorted({i for i, _ in kept}), strict=choose is None)
-    found = [_with_key(image, contexts[i], positions[i], options) for i, image in kept]
+    keep_split = options.split_in_key or stay_in_keys(contexts, positions)
+    found = [_with_key(image, contexts[i], positions[i], keep_split=keep_split) for i, image in kept]
     found.sort(key=lambda image: (image.key, image.path))
     check_keys((image.key for image in found), where=str(top), remedy="Rename the files or their folders.")
     left_out = frozenset(image.plain for (_, image), keep in zip(images, wanted, strict=True) if not keep)
@@ -205,10 +206,10 @@ def _images(chosen: Sequence[tuple[Folder, tuple[str, ...]]], suffix: str) -> It
                 yield i, FoundImage(plain, plain, None, f"{folder.path.rstrip('/')}/{name}", num_bytes)
 
 
-def _with_key(image: FoundImage, context: tuple[str, ...], at: int | None, options: BuildOptions) -> FoundImage:
+def _with_key(image: FoundImage, context: tuple[str, ...], at: int | None, *, keep_split: bool) -> FoundImage:
     if at is None:
         return image
-    of_key = context if options.split_in_key else (*context[:at], *context[at + 1 :])
+    of_key = context if keep_split else (*context[:at], *context[at + 1 :])
     return replace(image, key="/".join((*of_key, image.plain.rpartition("/")[2])), split=split_of(context[at]))
 
 

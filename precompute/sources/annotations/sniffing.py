@@ -10,10 +10,11 @@ from pathlib import Path
 from precompute.sources.folders.entries import is_folder
 from precompute.text_files import guess_text
 
-__all__ = ["MOST_ENTRIES", "beginning", "some_files"]
+__all__ = ["MOST_ENTRIES", "beginning", "is_label_file", "some_files"]
 
 MOST_ENTRIES, MOST_DEPTH = 2_000, 8
 SNIFFED_BYTES = 65_536
+FEWEST_NUMBERS = 3  # of a line that may be meant for a box; lists of images have two
 
 
 def some_files(top: Path, endings: Sequence[str]) -> Iterator[Path]:
@@ -54,3 +55,13 @@ def beginning(path: Path) -> str:
             return guess_text(file.read(SNIFFED_BYTES))
     except OSError:
         return ""
+
+
+def is_label_file(path: Path) -> bool:
+    """Tell whether a text begins like boxes of YOLO's, whatever is wrong with them then; an empty one may hold none."""
+    words = beginning(path).split("\n", 1)[0].split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return False
+    return not numbers or len(numbers) >= FEWEST_NUMBERS

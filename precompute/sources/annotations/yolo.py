@@ -26,6 +26,7 @@ from precompute.sources.annotations.images import (
     raise_problems,
     sources_of,
 )
+from precompute.sources.annotations.sniffing import is_label_file
 from precompute.sources.annotations.yolo_data import (
     CLASS_LISTS,
     DataYaml,
@@ -38,7 +39,7 @@ from precompute.sources.annotations.yolo_data import (
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
-from precompute.sources.folders.splits import SPLIT_FOLDERS
+from precompute.sources.folders.splits import split_of
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.source import Sources
 from precompute.targets.boxes import BoxColumn, Boxes
@@ -47,13 +48,7 @@ from precompute.text_files import read_text
 __all__ = ["find_yolo"]
 
 ROLES = ("labels",)
-OTHER_TEXTS = (
-    *CLASS_LISTS,
-    "readme.txt",
-    "license.txt",
-    "requirements.txt",
-    *(f"{name}.txt" for name in SPLIT_FOLDERS),
-)
+OTHER_TEXTS = (*CLASS_LISTS, "readme.txt", "license.txt", "requirements.txt")
 
 
 @dataclass
@@ -174,7 +169,7 @@ def _named(top: Path, data: DataYaml) -> NamedImages:
     named = NamedImages.of(data)
     if not data.entries:
         named.folders[f"{data.starts[0].resolve().as_posix()}/"] = ""
-    lost = [f"{key}: {entry}" for key, entry in named.lost if SPLIT_FOLDERS.get(key.lower()) != "test"]
+    lost = [f"{key}: {entry}" for key, entry in named.lost if split_of(key) != "test"]
     start = f"{top.as_posix().rstrip('/')}/"
     outside = [place for place in (*named.folders, *named.files) if not place.startswith(start)]
     raise_problems(
@@ -229,8 +224,19 @@ def _texts(found: FoundImages, folder: Path, images: Sequence[FoundImage]) -> Ma
 
 def _text_files(labels: Path) -> list[Place]:
     """Return the text files: those in labels/ where there are such, else all but lists of other things."""
-    every = [(parts, name) for parts, name in find_files(labels, (".txt",)) if name.lower() not in OTHER_TEXTS]
+    found = find_files(labels, (".txt",))
+    every = [(parts, name) for parts, name in found if not _is_other(parts, name, labels)]
     return [(parts, name) for parts, name in every if any(part.lower() in ROLES for part in parts)] or every
+
+
+def _is_other(parts: tuple[str, ...], name: str, labels: Path) -> bool:
+    """Tell whether a file holds no boxes: lists of classes; lists of images, which are called like splits."""
+    if name.lower() in OTHER_TEXTS:
+        return True
+    inside = any(part.lower() in ROLES for part in parts)
+    return (
+        not inside and split_of(name[: -len(".txt")]) is not None and not is_label_file(labels.joinpath(*parts, name))
+    )
 
 
 def _check_alone(found: FoundImages, files: dict[str, Path]) -> None:

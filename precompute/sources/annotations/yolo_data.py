@@ -149,7 +149,7 @@ def read_data_yaml(path: Path, top: Path) -> DataYaml:
     entries: dict[str, list[tuple[str, str]]] = {}
     for key, value in content.items():
         split = split_of(str(key))
-        if split is not None:
+        if split is not None and isinstance(value, str | list):
             texts = [str(text) for text in (value if isinstance(value, list) else [value]) if text not in NOTHING]
             entries.setdefault(split, []).extend((str(key), text) for text in texts)
     shape = _kpt_shape(path, content)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from precompute.sources.folders.layout import Part
 from precompute.sources.folders.sorting import FEW, add_sorted
-from precompute.sources.folders.splits import split_of
+from precompute.sources.folders.splits import split_of, stay_in_keys
 from precompute.sources.texts import CHUNK, Texts
 
 __all__ = ["FoundFile", "FoundFiles", "relative", "shown"]
@@ -61,6 +61,7 @@ class FoundFiles:
         self.num_bytes: array[int] = array("q")
         self._folder: array[int] = array("i")  # of each file: index into _folders
         at = [None] * len(parts) if positions is None else positions
+        split_in_key = split_in_key or stay_in_keys([part.context for part in parts], positions)
         pairs = [(_folder(part, i, split_in_key=split_in_key), part) for part, i in zip(parts, at, strict=True)]
         pairs.sort(key=lambda pair: pair[0].key_start)
         self._folders = [folder for folder, _ in pairs]

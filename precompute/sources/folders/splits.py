@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from precompute.errors import SourceError, first_few
 
-__all__ = ["SPLIT_FOLDERS", "split_of", "split_positions"]
+__all__ = ["EXPECTED_SPLITS", "names_split", "split_of", "split_positions", "stay_in_keys"]
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
+# train, val, valid, validation and test, which nothing else is called; with an end (train2017, val_set) no less so.
+SPLITS = re.compile(
+    r"(?:(?P<train>train)|(?P<validation>val|valid|validation)|(?P<test>test))"
+    r"(?P<end>[-_ ]?(?:set|data|split|(?:19|20)\d\d))?",
+    re.IGNORECASE,
+)
+# These name splits where others stand beside them; else they may be classes, or anything.
+OTHERS = re.compile(
+    r"(?:(?P<train>training|trn)|(?P<validation>dev|eval|evaluation|minival)|(?P<test>testing|tst))"
+    r"(?:[-_ ]?(?:set|data|split|(?:19|20)\d\d))?",
+    re.IGNORECASE,
+)
+EXPECTED_SPLITS = "train (training, trainset, train2017 …), validation (val, valid, dev, eval …) or test (testing …)"
 
 Context = tuple[str, ...]
 
 
-def split_of(folder: str) -> str | None:
-    """Return the split that a folder's name stands for, in any case of its letters."""
-    return SPLIT_FOLDERS.get(folder.lower())
+def split_of(name: str) -> str | None:
+    """Return the split that a name stands for, in any case of its letters: of a folder, a list, a word in a table."""
+    found = SPLITS.fullmatch(name.strip()) or OTHERS.fullmatch(name.strip())
+    return None if found is None else next(split for split in ("train", "validation", "test") if found[split])
+
+
+def names_split(name: str) -> bool:
+    """Tell whether a name stands for a split wherever it stands: train, val2017; not training, which may be a class."""
+    return SPLITS.fullmatch(name) is not None
+
+
+def stay_in_keys(contexts: Sequence[Context], positions: Sequence[int | None] | None) -> bool:
+    """Tell whether splits' folders are part of keys: those called train, val, valid, validation or test are not.
+
+    Where others are among them, all were part of keys before such names were known as splits', and stay so.
+    """
+    names = [context[i] for context, i in zip(contexts, positions or (), strict=False) if i is not None]
+    found = [SPLITS.fullmatch(name) for name in names]
+    return not all(match is not None and not match["end"] for match in found)
 
 
 def split_positions(contexts: Sequence[Context], *, where: str) -> list[int] | None:
@@ -47,7 +70,7 @@ def split_positions(contexts: Sequence[Context], *, where: str) -> list[int] | N
     if found:
         return found[0]
     _check_mixed(contexts, where)
-    if levels:
+    if any(all(names_split(context[i]) for context, i in zip(contexts, level, strict=True)) for level in levels):
         raise SourceError(
             f"{where}: folders named like splits, but there is no train folder:\n{_shown(contexts)}\n"
             "Expected a train folder beside them. Give the folder that holds all splits or, if these are names of "
@@ -74,7 +97,7 @@ def _splits_at(contexts: Sequence[Context], level: list[int]) -> set[str | None]
 
 def _check_mixed(contexts: Sequence[Context], where: str) -> None:
     """A train folder that is not part of a clean level would silently become part of keys and classes."""
-    if not any(split_of(part) == "train" for context in contexts for part in context):
+    if not any(names_split(part) and split_of(part) == "train" for context in contexts for part in context):
         return
     outside = [context for context in contexts if not any(split_of(part) for part in context)]
     if not outside:

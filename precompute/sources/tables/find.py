@@ -20,7 +20,7 @@ from precompute.sources.extras import (
     column_of_values,
     weights_of,
 )
-from precompute.sources.folders.splits import SPLIT_FOLDERS
+from precompute.sources.folders.splits import EXPECTED_SPLITS, split_of
 from precompute.sources.groups import group_by
 from precompute.sources.labels import Classes, LabelSets
 from precompute.sources.source import Sources
@@ -35,7 +35,6 @@ from precompute.text import format_count
 __all__ = ["find_table"]
 
 FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key", "annotations", "drop_empty")
-SPLIT_WORDS = {**SPLIT_FOLDERS, "training": "train", "testing": "test"}
 
 
 def find_table(path: Path, options: BuildOptions) -> Sources:
@@ -185,17 +184,15 @@ def _splits(table: Table, column: str | None, cells: dict[str, Sequence[Any]], n
     words = cells[column]
     check_filled(table, column, words, "Expected train, validation or test in each.")
     counts = Counter(map(str, words))
-    split_of = {word: SPLIT_WORDS.get(word.casefold()) for word in counts}
-    unknown = [
-        f"{word!r} in {format_count(number, 'line')}" for word, number in counts.items() if split_of[word] is None
-    ]
+    splits = {word: split_of(word) for word in counts}
+    unknown = [f"{word!r} in {format_count(number, 'line')}" for word, number in counts.items() if splits[word] is None]
     if unknown:
         raise SourceError(
             f"{table.path}: column {column}: words that name no split:\n{first_few(unknown)}\n"
-            f"Expected {', '.join(SPLIT_WORDS)}. If the column means something else, name another one, or none: "
+            f"Expected {EXPECTED_SPLITS}. If the column means something else, name another one, or none: "
             "--split-column ''."
         )
-    return [split_of[str(word)] for word in words]
+    return [splits[str(word)] for word in words]
 
 
 def _groups(table: Table, column: str | None, cells: dict[str, Sequence[Any]]) -> list[str | None] | None:
