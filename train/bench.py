@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from train.bench_options import BenchOptions
 from train.checkpoint import TrainingState
 from train.compiled import compile_model, make_network
 from train.data import explained, load_train
+from train.idle import Situation, check_idle
 from train.options import FitOptions
 from train.start import check_no_limits, plain_keras
 from train.tasks import Task, make_task
@@ -41,6 +42,7 @@ class BenchResult:
         why_held: Why, or why not.
         model: Name and size.
         batch_size: Images a step.
+        notes: What the user should know about the options.
     """
 
     loader: float
@@ -51,6 +53,7 @@ class BenchResult:
     why_held: str
     model: str
     batch_size: int
+    notes: list[str] = field(default_factory=list)
 
     @property
     def ratio(self) -> float:
@@ -85,8 +88,9 @@ def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResu
     fit = options.as_fit()
     task = make_task(manifest, ignore_class=fit.ignore_class)
     task.check_options(fit)
+    notes = check_idle(Situation(options=fit, task=task, is_timed=True))
     with explained(dataset, task):
-        return _measure(dataset, manifest, task, fit, options)
+        return dataclasses.replace(_measure(dataset, manifest, task, fit, options), notes=notes)
 
 
 def _measure(dataset: Path, manifest: Manifest, task: Task, fit: FitOptions, options: BenchOptions) -> BenchResult:

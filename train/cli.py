@@ -140,6 +140,8 @@ def _bench(parsed: argparse.Namespace) -> int:
     from train.bench_report import describe
 
     result = bench(parsed.dataset, options)
+    for note in result.notes:
+        _note(note)
     for line in describe(result, as_path(parsed.dataset), Manifest.load(parsed.dataset), options):
         _say(line)
     return 0

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from precompute.errors import UsageError
 
-__all__ = ["fits", "fitting_batch_size", "make_strategy"]
+__all__ = ["find_devices", "fits", "fitting_batch_size", "make_strategy"]
 
 
 def make_strategy(devices: str, *, batch_size: int) -> Any:
@@ -24,7 +24,7 @@ def make_strategy(devices: str, *, batch_size: int) -> Any:
     """
     if devices == "one":
         return tf.distribute.get_strategy()
-    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    found = find_devices()
     if batch_size % len(found):
         raise UsageError(
             f"--batch-size: expected a multiple of the {len(found)} devices that --devices all takes, got "
@@ -33,6 +33,12 @@ def make_strategy(devices: str, *, batch_size: int) -> Any:
     if len(found) == 1:
         return tf.distribute.get_strategy()
     return _mirrored(tuple(device.name for device in found))
+
+
+def find_devices() -> list[Any]:
+    """Return the devices that ``"all"`` takes: every GPU, or every logical CPU without one."""
+    found: list[Any] = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return found
 
 
 @functools.cache

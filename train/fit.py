@@ -30,6 +30,7 @@ from train.data import (
 )
 from train.devices import make_strategy
 from train.environment import write_environment
+from train.idle import Situation, check_idle
 from train.interval import Interval
 from train.options import FitOptions
 from train.progress import Pace
@@ -104,6 +105,9 @@ def fit(
     with folder.hold():
         settings = RunSettings.of(dataset, manifest, options)
         folder.check(settings, restart=restart)
+        is_new = restart or not folder.checkpoint.exists()
+        for idle in check_idle(Situation(options=options, task=task), is_new=is_new):
+            say(f"NOTE: {idle}")
         state = TrainingState() if restart else load_state(folder.checkpoint)
         metrics = None if restart else folder.load_metrics()
         complete = not state.batch and (state.stopped or state.epochs >= options.epochs)

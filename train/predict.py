@@ -84,7 +84,7 @@ def predict(
     """
     options, folder = options or PredictOptions(), local_path(output, "--output")
     trained = open_trained(run, checkpoint=options.checkpoint, dataset=options.dataset)
-    writer = make_writer(trained.task, folder, draw=options.draw)
+    writer = make_writer(trained.task, folder, draw=options.draw, model_size=options.model_size)
     chosen = [images] if isinstance(images, str | Path) else list(images)
     prepared = precompute.prepare_images(
         trained.dataset,

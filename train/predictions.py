@@ -77,11 +77,11 @@ class PredictionWriter(abc.ABC):
         """Return the names of the table's columns."""
 
 
-def make_writer(task: Task, folder: Path, *, draw: bool) -> PredictionWriter:
+def make_writer(task: Task, folder: Path, *, draw: bool, model_size: bool = False) -> PredictionWriter:
     """Return the writer for a task.
 
     Raises:
-        UsageError: `draw` is for masks and boxes.
+        UsageError: `draw` and `model_size` are for masks and boxes.
     """
     if task.target == "boxes":
         from train.box_predictions import BoxWriter  # it is made of what is here
@@ -93,6 +93,8 @@ def make_writer(task: Task, folder: Path, *, draw: bool) -> PredictionWriter:
         raise UsageError(
             "--draw: there are no masks or boxes to draw, the dataset has classes; predictions.png shows them."
         )
+    if model_size:
+        raise UsageError("--model-size: it is for masks and boxes, and the dataset has classes; leave it out.")
     return _LabelsWriter(task, folder) if task.activation == "sigmoid" else _ClassWriter(task, folder)
 
 

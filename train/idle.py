@@ -1,0 +1,114 @@
+"""Options of `train` that have no effect with this dataset, model or other options: said, or refused.
+
+One table knows those that `FitOptions` and the tasks do not refuse themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from precompute.errors import UsageError
+from train.devices import find_devices
+from train.options import FitOptions, flag
+from train.tasks import Task
+
+__all__ = ["IDLE", "Situation", "check_idle"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What decides whether an option has an effect.
+
+    Attributes:
+        options: Of the run.
+        task: Of the dataset.
+        is_timed: Nothing is trained, loader and step are timed.
+    """
+
+    options: FitOptions
+    task: Task
+    is_timed: bool = False
+
+
+@dataclass(frozen=True)
+class Idle:
+    """When an option has no effect.
+
+    Attributes:
+        when: Tells it, of an option that is not at its default.
+        why: Words that follow its name.
+        refused: Whoever gives it wants something else to happen.
+    """
+
+    when: Callable[[Situation], bool]
+    why: str
+    refused: bool = False
+
+
+def _never_waits(epochs: int, patience: int) -> bool:
+    """Tell whether a run ends before so many epochs without a better score matter: the first one is always better."""
+    return epochs < patience + 2
+
+
+def _no_plateau(of: Situation) -> bool:
+    return of.options.schedule != "plateau"
+
+
+def _one_image(of: Situation) -> bool:
+    return of.options.batch_size == 1
+
+
+def _no_channels(of: Situation) -> bool:
+    name = of.task.model_name(of.options)
+    return ":" in name or (of.task.target in ("class", "multilabel") and name != "small")
+
+
+IDLE: dict[str, Idle] = {
+    "plateau_patience": Idle(_no_plateau, "is for --schedule plateau, and another one is chosen", refused=True),
+    "plateau_factor": Idle(_no_plateau, "is for --schedule plateau, and another one is chosen", refused=True),
+    "mixup": Idle(_one_image, "mixes the images of a batch, and --batch-size 1 has one alone", refused=True),
+    "cutmix": Idle(_one_image, "mixes the images of a batch, and --batch-size 1 has one alone", refused=True),
+    "schedule": Idle(
+        lambda of: not _no_plateau(of) and _never_waits(of.options.epochs, of.options.plateau_patience),
+        "lowers the learning rate after --plateau-patience epochs without a better score, and --epochs are too few",
+    ),
+    "early_stopping": Idle(
+        lambda of: _never_waits(of.options.epochs, of.options.early_stopping),
+        "stops after so many epochs without a better score, and --epochs are too few",
+    ),
+    "base_channels": Idle(
+        _no_channels, "is for unet, small and detector, alone or around a backbone, and this model has its own"
+    ),
+    "fresh": Idle(
+        lambda of: of.options.fresh == "on" and of.options.clean_epochs >= of.options.epochs,
+        "moves no image in --clean-epochs, and all epochs are",
+    ),
+    "devices": Idle(lambda of: len(find_devices()) == 1, "shares batches out, and there is one device"),
+    "epochs": Idle(
+        lambda of: of.is_timed and of.options.fresh != "auto",
+        "decides here whether --fresh auto moves images, and --fresh says it",
+    ),
+}
+
+
+def idle_options(of: Situation) -> Iterator[tuple[str, Idle]]:
+    """Yield the options that were given and have no effect, with why."""
+    defaults = FitOptions()
+    for name, idle in IDLE.items():
+        if getattr(of.options, name) != getattr(defaults, name) and idle.when(of):
+            yield name, idle
+
+
+def check_idle(of: Situation, *, is_new: bool = True) -> list[str]:
+    """Return a note for each option that has no effect.
+
+    Raises:
+        UsageError: One of them asks for what does not happen. A run that was begun with it goes on, with a note.
+    """
+    notes = []
+    for name, idle in idle_options(of):
+        if idle.refused and is_new:
+            raise UsageError(f"{flag(name)}: it {idle.why}; got {getattr(of.options, name)}.")
+        notes.append(f"{flag(name)} has no effect: it {idle.why}.")
+    return notes
