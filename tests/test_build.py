@@ -300,3 +300,18 @@ def test_dataset_can_be_moved(pairs: Path, tmp_path: Path) -> None:
     shutil.move(tmp_path / "out", tmp_path / "elsewhere")
     precompute.build(pairs, tmp_path / "elsewhere", **options(variants=2))
     assert {path.name.split("-")[0] for path in (tmp_path / "elsewhere").rglob("*.tfrecord-*")} == {"out"}
+
+
+def test_the_summary_shows_classes_and_those_that_a_split_lacks(tmp_path: Path) -> None:
+    draw_classes(tmp_path / "in/train", 3, ("cat", "dog", "dogs"))
+    draw_classes(tmp_path / "in/val", 2, ("cat", "dog"))
+    lines = (
+        precompute.build(tmp_path / "in", tmp_path / "out", **options(validation_split=0.0, split_in_key=True))
+        .summary()
+        .splitlines()
+    )
+    assert lines[2] == "    sources of each class: cat 3, dog 3, dogs 3"
+    assert lines[4:6] == ["    sources of each class: cat 2, dog 2", "    none of: dogs"]
+    many = draw_classes(tmp_path / "many", 1, tuple(f"c{i:02d}" for i in range(12)))
+    summary = precompute.build(many, tmp_path / "out2", **options(validation_split=0.0)).summary()
+    assert "c00 1, c01 1, c02 1, c03 1, c04 1, c05 1, c06 1, c07 1 … and 4 others" in summary

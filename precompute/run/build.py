@@ -148,7 +148,9 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             repair(work, progress)
             work, mended = retry_bad(work, progress)
         wanted = plan_rows(work.known, _wanted(work.known, options))
-        result = replace(write_rows(replace(work, rows=wanted), progress), num_mended=mended)
+        counts = {split: sources.class_counts(split) for split in chosen.plan.splits}
+        result = write_rows(replace(work, rows=wanted), progress)
+        result = replace(result, num_mended=mended, class_counts=counts)
         for warning in result.warnings():
             progress.say(f"warning: {warning}")
         return result

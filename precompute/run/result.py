@@ -15,6 +15,7 @@ from precompute.text import format_bytes, format_count, format_duration
 __all__ = ["BuildResult"]
 
 SHOWN_KINDS = 10  # of reasons
+SHOWN_CLASSES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class BuildResult:
         seconds: From the start of the job to the manifest.
         dry_run: Nothing was written.
         num_mended: Sources that had been left out, and are in all rows now.
+        class_counts: Split → sources of each class, or boxes; empty where there are no such classes.
         estimate: What a dry run expects the rows to take; None where none are missing, and after a build.
         new_classes: Class id that no source holds → transform that fills masks with it; of a new generation.
     """
@@ -38,6 +40,7 @@ class BuildResult:
     seconds: float
     dry_run: bool = False
     num_mended: int = 0
+    class_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     estimate: Estimate | None = None
     new_classes: Mapping[int, str] = field(default_factory=dict)
 
@@ -68,6 +71,7 @@ class BuildResult:
                 f"  {name}: {split.num_records:,} {self._noun(name)} × {format_count(len(split.rows), 'row')} in "
                 f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
             )
+            lines += self._classes(name)
             boxes = BoxCounts.total(row.boxes for row in split.rows)
             if boxes is not None:
                 noun = "boxes" if self.manifest.target.keypoints is None else "objects"
@@ -84,6 +88,23 @@ class BuildResult:
             again = f"{format_count(len(train.rows), 'epoch')} until the first row comes again"
             lines.append(f"  one epoch reads one row: {each}; {again}")
         return "\n".join(lines)
+
+    def _classes(self, split: str) -> Iterator[str]:
+        """Yield the sources of each class of a split, and the classes that it lacks."""
+        counts = self.class_counts.get(split, ())
+        if not counts or self.manifest is None:
+            return
+        names = [name if name == name.strip() else repr(name) for name in self.manifest.target.class_names]
+        there = [f"{name} {number:,}" for name, number in zip(names, counts, strict=False) if number]
+        absent = [name for name, number in zip(names, counts, strict=False) if not number]
+        what = "boxes" if self.manifest.target.kind == "boxes" else "objects" if self._has_objects else "sources"
+        yield f"    {what} of each class: {_first(there)}"
+        if absent:
+            yield f"    none of: {_first(absent)}"
+
+    @property
+    def _has_objects(self) -> bool:
+        return self.manifest is not None and self.manifest.target.kind in ("keypoints", "instances")
 
     def _left_out(self) -> Iterator[str]:
         """Yield the kinds of reasons for which sources were left out, the most frequent first."""
@@ -224,3 +245,8 @@ def _compared(online: Online) -> Iterator[str]:
 def _shown_bytes(size: Range) -> str:
     spread = f" ({format_bytes(round(size.low))} to {format_bytes(round(size.high))})" if size.is_known else ""
     return format_bytes(round(size.mean)) + spread
+
+
+def _first(items: Sequence[str]) -> str:
+    rest = len(items) - SHOWN_CLASSES
+    return ", ".join(items[:SHOWN_CLASSES]) + (f" … and {format_count(rest, 'other')}" if rest > 0 else "")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress, repeat
+from itertools import chain, compress, repeat
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,22 @@ class Sources:
     def of_split(self, split: str) -> Iterator[int]:
         """Yield the positions of the sources of a split, in the order of their keys."""
         return (i for i, s in enumerate(self.splits) if s == split)
+
+    def class_counts(self, split: str) -> list[int]:
+        """Return how many sources, or boxes, of a split each class has; empty where there are no such classes."""
+        if self.kind == "mask":
+            return []
+        chosen = list(self.of_split(split))
+        if self.boxes is not None:
+            labels: Iterable[int] = self.boxes.take(chosen).labels.tolist()
+        elif self.label_sets is not None:
+            labels = chain.from_iterable(self.label_sets[i] for i in chosen)
+        elif self.labels is not None:
+            labels = (self.labels[i] for i in chosen)
+        else:
+            return []
+        counts = Counter(labels)
+        return [counts[index] for index in range(len(self.class_names))]
 
     def keys_of(self, split: str) -> Iterator[str]:
         """Yield the keys of a split."""
