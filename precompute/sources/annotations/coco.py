@@ -22,6 +22,7 @@ from precompute.sources.annotations.images import Choose, FoundImage, find_image
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
+from precompute.sources.forms import visible
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.source import Sources
 from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
@@ -83,8 +84,8 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
 def _named_in(contents: Iterable[Json]) -> Choose:
     """Return what tells of images whether files speak of one of their name."""
     names = {last_part(str(image.get("file_name") or "")) for content in contents for image in content["images"]}
-    names |= {unquote(name) for name in names}
-    return lambda images: [last_part(image.path) in names for image in images]
+    names = {visible(form) for name in names for form in (name, unquote(name))}
+    return lambda images: [visible(last_part(image.path)) in names for image in images]
 
 
 def _segmented(entry: Entry) -> Segmented:

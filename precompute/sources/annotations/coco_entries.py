@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from precompute.sources.annotations.coco_keypoints import points_of
 from precompute.sources.annotations.images import FoundImage, listed, raise_problems
 from precompute.sources.box_checks import upright_size
+from precompute.sources.forms import Forms, visible
 from precompute.targets.boxes import CROWD, UNKNOWN_SIZE
 from precompute.targets.keypoints import Skeleton
 from precompute.targets.rle import box_of, code_of_counts, pycocotools_mask
@@ -177,8 +178,9 @@ def _locate(
     parts = name.replace("\\", "/").split("/")
     if parts[-1] not in by_name:
         parts = unquote(name).split("/")  # some programs write file names as parts of addresses
-    candidates = by_name.get(parts[-1], [])
-    whole = [image for image in candidates if f"/{image.path}".endswith("/" + "/".join(parts))]
+    candidates = by_name.get(parts[-1] if parts[-1] in by_name else Forms(by_name).find(parts[-1]), [])
+    end = visible("/" + "/".join(parts))
+    whole = [image for image in candidates if visible(f"/{image.path}").endswith(end)]
     for chosen in (whole, candidates):
         near = next((below for folder in path.parents if (below := _below(folder, chosen))), [])
         same = [image for image in chosen if split is not None and image.split == split]

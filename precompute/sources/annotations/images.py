@@ -16,6 +16,7 @@ from precompute.sources.box_checks import CheckedBoxes
 from precompute.sources.checks import check_keys
 from precompute.sources.folders.splits import split_of, split_positions, stay_in_keys
 from precompute.sources.folders.walk import Folder, walk
+from precompute.sources.forms import Forms
 from precompute.sources.source import Sources
 from precompute.targets.keypoints import Skeleton
 
@@ -227,6 +228,7 @@ def match_files(
             none either where images are found so.
     """
     there = {image.plain for image in images}
+    forms = Forms(there)
     parts = folder.relative_to(top).parts if folder.is_relative_to(top) else ()
     starts = [without_role(parts, roles), *(parts[:i] + parts[i + 1 :] for i in reversed(range(len(parts)))), parts, ()]
     matched = []
@@ -234,7 +236,7 @@ def match_files(
         named = {}
         for of_file, name in files:
             stem = os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
-            named["/".join((*start, *without_role(of_file, roles), stem))] = folder.joinpath(*of_file, name)
+            named[forms.find("/".join((*start, *without_role(of_file, roles), stem)))] = folder.joinpath(*of_file, name)
         matched.append(Matched(named, "".join(f"{part}/" for part in start)))
     return max(matched, key=lambda found: len(there & found.files.keys()))
 

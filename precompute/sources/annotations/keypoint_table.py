@@ -26,6 +26,7 @@ from precompute.sources.annotations.images import (
 from precompute.sources.box_checks import upright_size
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
+from precompute.sources.forms import Forms, visible
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.labels import make_classes
 from precompute.sources.python.keypoints import DEFAULT_CLASS
@@ -118,8 +119,8 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
     """
     header, rows = _read(path)
     columns = _columns(path, header, options)
-    named = {last_part(row[columns.image]) for row in rows}
-    found = find_images(top, options, lambda images: [last_part(image.path) in named for image in images])
+    named = {visible(last_part(row[columns.image])) for row in rows}
+    found = find_images(top, options, lambda images: [visible(last_part(image.path)) in named for image in images])
     problems = _Problems()
     entries = _entries(columns, rows, found.images, top, problems)
     problems.check(path)
@@ -251,9 +252,11 @@ def _entries(
 def _locate(
     name: str, top: Path, by_name: Mapping[str, list[FoundImage]], where: str, problems: _Problems
 ) -> FoundImage | None:
-    candidates = by_name.get(name.rpartition("/")[2], [])
-    exact = [image for image in candidates if image.path == (top / name).as_posix()]
-    ending = [image for image in candidates if f"/{image.path}".endswith(f"/{name.removeprefix('./')}")]
+    last = name.rpartition("/")[2]
+    candidates = by_name.get(last if last in by_name else Forms(by_name).find(last), [])
+    place, end = visible((top / name).as_posix()), visible(f"/{name.removeprefix('./')}")
+    exact = [image for image in candidates if visible(image.path) == place]
+    ending = [image for image in candidates if visible(f"/{image.path}").endswith(end)]
     for some in (exact, ending):
         if len(some) == 1:
             return some[0]

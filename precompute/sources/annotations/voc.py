@@ -33,6 +33,7 @@ from precompute.sources.annotations.images import (
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.checks import check_class_names, class_order
 from precompute.sources.folders.splits import split_of
+from precompute.sources.forms import Forms, check_forms
 from precompute.sources.source import Sources
 from precompute.targets.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.text_files import decode_text, read_text
@@ -120,6 +121,7 @@ def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None
     ]
     stems = {name[:-4].lower() for _, name, _ in lists}
     known = {image.plain for image in found.images}
+    forms = Forms(known)
     splits: dict[str, str] = {}
     missing, twice = [], []
     for context, name, path in lists:
@@ -129,7 +131,7 @@ def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None
         for line in read_text(path).splitlines():
             if not line.strip():
                 continue
-            key = _known_key(line.strip(), context, known)
+            key = _known_key(line.strip(), context, known, forms)
             if key is None:
                 missing.append(f"{path.name}: {line.strip()}")
             elif splits.setdefault(key, split) != split:
@@ -145,10 +147,10 @@ def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None
     return splits, [f"{left:,} images that no list in ImageSets/Main names were passed over."] if left else []
 
 
-def _known_key(line: str, context: tuple[str, ...], known: set[str]) -> str | None:
+def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: Forms) -> str | None:
     """Return the key that a line means: a name, maybe with its suffix, or with a number behind it."""
     for name in (line, line.rpartition(".")[0], line.split()[0]):
-        key = "/".join((*context, name))
+        key = forms.find("/".join((*context, name)))
         if key in known:
             return key
     return None
@@ -252,6 +254,7 @@ def _names(
     found: FoundImages, chosen: Sequence[FoundImage], read: Sequence[_Annotation], given: list[str] | None
 ) -> list[str]:
     present = {row[4] for annotation in read for row in annotation.rows}
+    check_forms(present, str(found.top))
     if given is None:
         return class_order(present)
     unknown = [

@@ -19,6 +19,7 @@ from precompute.options import BuildOptions
 from precompute.sources.annotations.sniffing import some_files
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
+from precompute.sources.forms import existing_path
 from precompute.targets.keypoints import Skeleton, indices_of_edges, make_skeleton
 from precompute.text_files import guess_text, read_text
 
@@ -114,7 +115,8 @@ def _place(entry: str, starts: Sequence[Path]) -> Path | None:
     """Return what an entry leads to, or None."""
     # Exported files begin paths with ../, which leads nowhere once the folder has been moved.
     spellings = [start / name for start in starts for name in (entry, entry.removeprefix("../"))]
-    return next((Path(os.path.abspath(place)) for place in spellings if place.exists()), None)  # noqa: PTH100
+    places = (Path(existing_path(os.path.abspath(place))) for place in spellings)  # noqa: PTH100
+    return next((place for place in places if place.exists()), None)
 
 
 def _lines(path: Path) -> list[str]:

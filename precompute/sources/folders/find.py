@@ -18,6 +18,7 @@ from precompute.sources.folders.classes import check_class_folders, class_notes
 from precompute.sources.folders.found_files import FoundFile, FoundFiles, relative, shown
 from precompute.sources.folders.layout import LAYOUTS, Layout, Naming, Part, find_layout
 from precompute.sources.folders.splits import split_positions
+from precompute.sources.forms import Forms, check_forms
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
 from precompute.storage.paths import absolute, as_path, common_folder
@@ -150,6 +151,7 @@ def _class_sources(found: _Found) -> Sources:
     _check_classes(found, files)
     sizes = Counter(files.labels())
     labels = class_order(sizes)
+    check_forms(labels, str(found.top))
     check_class_folders(found.top, labels, found.names, lambda: zip(files.labels(), files.plain(), strict=True))
     names = found.names or labels
     index = {name: i for i, name in enumerate(names)}
@@ -237,6 +239,7 @@ def _pair(found: _Found, images: FoundFiles, masks: FoundFiles, *, by_split: boo
     base, keys = found.base, images.keys
     image_of, image_again = _index(images, by_split, base)
     mask_of, mask_again = _index(masks, by_split, base)
+    _join_forms(image_of, mask_of)
     alone_images = [_with_key(images[i], base) for ident, i in image_of.items() if ident not in mask_of]
     alone_masks = [_with_key(masks[i], base) for ident, i in mask_of.items() if ident not in image_of]
     outside = sorted(shown(path, base) for path in found.layout.outside)
@@ -259,6 +262,16 @@ _NAMES_DIFFER = (
     "A key is the path without the folders of images, masks and splits, and without the extension. If names differ by "
     "an ending, give --image-suffix or --mask-suffix; if the folders have other names, --images and --masks."
 )
+
+
+def _join_forms(images: dict[tuple[str | None, str], int], masks: dict[tuple[str | None, str], int]) -> None:
+    """Give masks without an image the identity of the image that looks alike, where names differ in their forms."""
+    for split in {split for split, _ in masks}:
+        free = Forms(name for of_image, name in images if of_image == split and (split, name) not in masks)
+        for ident in [ident for ident in masks if ident[0] == split and ident not in images]:
+            masks.setdefault((split, free.find(ident[1])), masks[ident])
+            if free.find(ident[1]) != ident[1]:
+                del masks[ident]
 
 
 def _idents(files: FoundFiles, by_split: bool) -> Iterator[tuple[str | None, str]]:

@@ -30,6 +30,7 @@ from precompute.sources.annotations.images import without_role as path_without
 from precompute.sources.checks import check_class_names, class_order
 from precompute.sources.folders.entries import is_folder
 from precompute.sources.folders.walk import Folder, walk
+from precompute.sources.forms import Forms, check_forms
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
@@ -146,6 +147,7 @@ class _Finder:
         self._found = find_images(top, options)
         check_unique(self._found)
         self._by_plain = {image.plain: image for image in self._found.images}
+        self._forms = Forms(self._by_plain)
         self._alone = self._images_alone()
         self._masks: dict[str, list[_Mask]] = {}
         self._strangers = 0
@@ -200,10 +202,10 @@ class _Finder:
         parts = folder.parts if self._start() is not self._top else path_without(folder.parts, [self._role.lower()])
         if self._start() is self._top and len(parts) == len(folder.parts):
             return  # not below a folder of masks
-        context, class_name = "/".join(parts), None
+        context, class_name = self._forms.find("/".join(parts)), None
         image = self._by_plain.get(context) or self._alone.get(context)
         if image is None and len(parts) > 1:
-            above, class_name = "/".join(parts[:-1]), parts[-1]
+            above, class_name = self._forms.find("/".join(parts[:-1])), parts[-1]
             image = self._by_plain.get(above) or self._alone.get(above)
         if image is None:
             self._homeless += [folder.path] if folder.files else []
@@ -216,6 +218,7 @@ class _Finder:
         given = check_class_names(self._options.class_names)
         found = {mask.class_name for masks in self._masks.values() for mask in masks}
         folders = class_order(name for name in found if name is not None)
+        check_forms(folders, str(self._top))
         if folders and None in found:
             bare = [mask.path for masks in self._masks.values() for mask in masks if mask.class_name is None]
             raise SourceError(

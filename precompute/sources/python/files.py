@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.sources.forms import existing_path
 from precompute.storage.paths import as_path, common_folder, is_url
 
 __all__ = ["below", "check_files", "common_parent", "file_path"]
@@ -24,6 +25,7 @@ def file_path(path: Any, role: str, where: str | int) -> str:
     if is_url(path):
         return str(as_path(path))
     absolute = os.path.abspath(os.fspath(path))  # noqa: PTH100 (resolve would follow links)
+    absolute = existing_path(absolute)
     return absolute.replace(os.sep, "/") if os.sep != "/" else absolute
 
 

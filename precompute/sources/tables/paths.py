@@ -12,6 +12,7 @@ from typing import Any
 
 from precompute.errors import SourceError
 from precompute.image_files import IMAGE_EXTENSIONS
+from precompute.sources.forms import Forms, existing_path
 from precompute.sources.tables.files import Table
 from precompute.storage.paths import absolute, as_path, common_folder, is_remote, is_url
 from precompute.storage.snapshot import seen_at_once
@@ -58,11 +59,19 @@ def find_paths(table: Table, column: str, values: Sequence[Any], root: Path) -> 
             paths += [f"{top}/{name}" for name in chunk]
         else:
             paths += [_absolute(root, name) for name in chunk]
-    if is_remote(root) or any(_has_extension(name) for name in names):
+    if is_remote(root):
+        return paths, []
+    paths = _as_it_is_there(paths)
+    if any(_has_extension(name) for name in names):
         return paths, []
     if any(os.path.exists(path) for path in paths[:100]):  # noqa: PTH110 (files without an extension)
         return paths, []
     return _with_extensions(table, column, paths)
+
+
+def _as_it_is_there(paths: list[str]) -> list[str]:
+    """Return paths in the Unicode forms of the files that they mean."""
+    return [path if path.isascii() else existing_path(path) for path in paths]
 
 
 def _absolute(root: Path, name: str) -> str:
@@ -84,7 +93,8 @@ def _with_extensions(table: Table, column: str, stems: list[str]) -> tuple[list[
             stem, extension = os.path.splitext(name)  # noqa: PTH122
             if extension.lower() in IMAGE_EXTENSIONS:
                 there.setdefault(f"{folder}/{stem}", []).append(f"{folder}/{name}")
-    found = [there.get(stem, []) for stem in stems]
+    forms = Forms(there)
+    found = [there.get(forms.find(stem), []) for stem in stems]
     several = [i for i, paths in enumerate(found) if len(paths) > 1]
     if several:
         raise SourceError(
