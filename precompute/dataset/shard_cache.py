@@ -12,6 +12,7 @@ import re
 import sys
 import time
 import uuid
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -51,6 +52,9 @@ def open_cache(
         UsageError: The folder cannot be written to.
     """
     if not is_remote(root) or (tensorflow and root.scheme in READ_BY_TENSORFLOW):
+        if cache_dir is not None:
+            how = "TensorFlow reads them itself" if is_remote(root) else "they are read from where they lie"
+            warnings.warn(f"cache_dir has no effect on the shards of {root}: {how}.", stacklevel=4)
         return None
     folder = default_folder() if cache_dir is None else local_path(cache_dir, "cache_dir")
     folder = folder / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"

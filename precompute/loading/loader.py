@@ -31,6 +31,7 @@ from precompute.loading.extras import choose_extras
 from precompute.loading.fetching import fetching
 from precompute.loading.finishing import batch_finisher
 from precompute.loading.freed_memory import teach_allocator
+from precompute.loading.idle import check_idle_arguments
 from precompute.loading.memory import HeldRows
 from precompute.loading.opening import open_split
 from precompute.loading.order import RecordOrder, shard_opener
@@ -176,6 +177,9 @@ def load(
     )
     plan = opened.plan_cache(cache, clean_from, reads_part=first > 0 or input_context is not None)
     boxes = choose_box_format(manifest, box_format=box_format, max_boxes=max_boxes, ragged=ragged, held=plan.holds)
+    check_idle_arguments(
+        manifest, split, mixed=mixed, shuffle_seed=seed, fresh=fresh, clean_from=clean_from, boxes=boxes
+    )
     wanted = choose_extras(manifest, sample_weights=sample_weights, extra=extra)
     parse: Callable[..., tuple[Any, ...]] = batch_parser(manifest, boxes, wanted.read)
     look = partial(files.look, num_rows=num_rows)
