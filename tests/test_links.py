@@ -45,6 +45,12 @@ def test_a_pipe_that_is_named_like_an_annotation_stops_nobody(tmp_path: Path, na
     assert find(tmp_path, BuildOptions.make()).class_names == ["cat", "dog"]
 
 
+def test_a_pipe_in_place_of_a_table_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(SourceError, match="t.csv: the table is no regular file"):
+        find(tmp_path / "t.csv", BuildOptions.make())
+
+
 def test_a_pipe_among_text_files_is_named(tmp_path: Path) -> None:
     make(tmp_path, "images/1.png", "labels/")
     os.mkfifo(tmp_path / "labels" / "1.txt")

@@ -206,6 +206,7 @@ def _remarks(found: Inspection) -> Iterator[str]:
         "empty": "objects in the sources whose masks hold no pixel: left out",
         "opaque_alpha": "alpha channels of sources, 255 everywhere: taken off",
         "overlap": "pixels of merged masks that belong to several objects",
+        "turned": "images with boxes or masks, turned upright by their EXIF orientation: were they annotated so?",
     }
     for what, counts in found.manifest.remarks.items():
         if what in said:

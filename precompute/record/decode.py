@@ -24,7 +24,7 @@ from precompute.record.images.instance_masks import (
 )
 from precompute.record.images.mask_files import UnlistedColors, changed_ids, ids_of_colors
 from precompute.record.images.mask_ids import AllowedIds
-from precompute.record.images.pixels import decode_colors, decode_mask, decode_shrunk
+from precompute.record.images.pixels import decode_colors, decode_mask, decode_shrunk, orientation_of
 from precompute.record.images.shrinking import shrink_mask
 from precompute.record.pipelines.pipeline import Target
 from precompute.record.spec import RecordSpec
@@ -33,7 +33,7 @@ from precompute.targets.instances import Instances
 
 __all__ = ["Decoded", "decode_source"]
 
-OPAQUE_ALPHA = "opaque_alpha"  # what is counted, beside what becomes of masks
+OPAQUE_ALPHA, TURNED = "opaque_alpha", "turned"  # what is counted, beside what becomes of masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,7 @@ def decode_source(
         lambda content: decode_shrunk(content, spec.max_source_size, spec.color_mode, spec.scale, spec.alpha),
     )
     shrunk = full_size != pixels.shape[:2]
+    turned = (mask is not None or boxes is not None) and orientation_of(content) != 1
     ids, mask_hash = None, None
     if mask is not None:
         mask_content, stored = _read(
@@ -117,6 +118,7 @@ def decode_source(
                 f"{full_size[1]}×{full_size[0]}; both must have one size"
             )
         ids = shrink_mask(ids, pixels.shape[:2]) if shrunk else ids
+        turned = turned and orientation_of(content) != orientation_of(mask_content)
     remarks: dict[str, int] = {}
     if isinstance(boxes, Instances):
         boxes, ids, mask_hash, remarks = _objects(image, boxes, full_size, pixels.shape[:2], spec)
@@ -132,7 +134,7 @@ def decode_source(
         mask_sha256=mask_hash,
         boxes=boxes,
         full_size=full_size if shrunk else None,
-        remarks=remarks | ({OPAQUE_ALPHA: 1} if opaque_alpha else {}),
+        remarks=remarks | ({OPAQUE_ALPHA: 1} if opaque_alpha else {}) | ({TURNED: 1} if turned else {}),
     )
 
 

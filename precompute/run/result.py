@@ -192,6 +192,8 @@ def _remarks(remarks: Mapping[str, Any]) -> Iterator[str]:
         "empty": "objects whose masks hold no pixel were left out, of",
         "opaque_alpha": "alpha channels that are 255 everywhere were taken off, of",
         "overlap": "pixels belong to several objects; the smaller one counts, in",
+        "turned": "images carry an EXIF orientation and were turned upright by it; if they were annotated as they are "
+        "stored, boxes and masks lie beside their objects, which `precompute preview` shows:",
     }
     for what, counts in remarks.items():
         if what in said:

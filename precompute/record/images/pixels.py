@@ -23,7 +23,7 @@ from precompute.record.images.alpha import bare_mask, has_alpha, true_transparen
 from precompute.record.images.deep import scaled_picture
 from precompute.record.images.shrinking import Shrinking, load_smaller, shrunk_size
 
-__all__ = ["DecodedImage", "decode_colors", "decode_image", "decode_mask", "decode_shrunk"]
+__all__ = ["DecodedImage", "decode_colors", "decode_image", "decode_mask", "decode_shrunk", "orientation_of"]
 
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above which it speaks of a bomb
@@ -32,6 +32,9 @@ MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above 
 MOST_PIXELS_A_BYTE = 10_000
 UNBOUNDED = ("WEBP", "TIFF")  # one colour all over takes them hardly a byte
 PILLOW_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
+ORIENTATION = 0x0112  # Source: EXIF 2.32, tag Orientation: 1 is upright, 2 to 8 are turned or mirrored
+ORIENTATION_MARKS = (b"Exif\0\0", b"eXIf", b"EXIF", b"tiff:Orientation")  # in JPEG, PNG, WebP, XMP
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_BITS_PER_SAMPLE, TIFF_SAMPLES_PER_PIXEL = 258, 277  # Source: TIFF 6.0, section 8
 PPM_HEADER = re.compile(rb"P[2356](?:\s|#[^\n]*\n)++(?:\d++(?:\s|#[^\n]*\n)++){2}(\d++)")  # Source: ppm(5): the maximum
@@ -128,6 +131,17 @@ def decode_shrunk(
         raise RejectedSource(
             f"has colours of a kind that is not read here (mode {picture.mode}); save it as RGB"
         ) from error
+
+
+def orientation_of(content: bytes) -> int:
+    """Return the EXIF orientation of an image file, 1 to 8, without decoding it; 1 where there is none."""
+    if not (content[:4] in TIFF_SIGNATURES or any(mark in content for mark in ORIENTATION_MARKS)):
+        return 1
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            return int(picture.getexif().get(ORIENTATION, 1))
+    except Exception:  # what is damaged is said when it is decoded
+        return 1
 
 
 def decode_mask(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8] | NDArray[np.uint16]:

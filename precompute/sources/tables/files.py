@@ -68,6 +68,8 @@ def read_table(path: Path) -> Table:
         UsageError: It is a Parquet file, and what reads these is not installed.
     """
     suffix = path.suffix.lower()
+    if path.exists() and not path.is_file():  # a pipe would wait for somebody to write
+        raise SourceError(f"{path}: the table is no regular file; write it to one.")
     try:
         content = path.read_bytes()
     except OSError as error:
