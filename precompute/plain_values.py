@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Set
 from typing import Any, ParamSpec, TypeVar
 
 from precompute.errors import UsageError
+from precompute.storage.paths import RemotePath
 
 __all__ = ["check_kind", "convert", "plain", "takes_plain_values"]
 
@@ -138,7 +139,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "float": _is_number,
     "bool": lambda value: isinstance(value, bool),
     "str": lambda value: isinstance(value, str),
-    "path": lambda value: isinstance(value, str | os.PathLike),
+    "path": lambda value: isinstance(value, str | os.PathLike | RemotePath),
     "list[str]": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
     "dict[int, int]": lambda value: isinstance(value, dict) and all(map(_is_int, [*value, *value.values()])),
     "dict[str, int]": lambda value: isinstance(value, dict) and all(isinstance(key, str) for key in value),

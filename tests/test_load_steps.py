@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from stored import Stored, build_rows
 import precompute
 from precompute.dataset.leases import held_rows
 from precompute.errors import UsageError
+from precompute.loading.damage import describe_damage
 
 NUM_ROWS, NUM_BATCHES = 4, 4  # of 32 records, 8 a batch
 
@@ -174,3 +178,48 @@ def test_an_iterator_that_is_deleted_lets_go_of_its_row(out: Path) -> None:
         for _ in dataset:
             pass
     assert 0 not in held(out)
+
+
+# Keras, which the callback alone needs
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_backend_that_is_not_there_is_named(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.delitem(sys.modules, "precompute.loading.epoch_row", raising=False)
+    with pytest.raises(ImportError, match=rf"EpochRow needs Keras.*with the backend '{backend}'.*or set KERAS_BACKEND"):
+        importlib.import_module("precompute.loading.epoch_row")
+
+
+def test_where_class_weights_of_keras_do_not_serve_the_guide_says_so() -> None:
+    readme = Path(__file__).resolve().parent.parent / "README.md"
+    for text in (readme.read_text(), precompute.load.__doc__):
+        assert "`fit(class_weight=…)`" in text
+        assert "class_weights" in text
+
+
+# Damage
+
+
+def damage(shard: Path, how: str) -> None:
+    content = shard.read_bytes()
+    if how == "flipped":
+        content = content[:100] + bytes([content[100] ^ 1]) + content[101:]
+    shard.write_bytes(content[: -len(content) // 3] if how == "cut short" else content)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut short", "missing"])
+def test_damage_is_described_by_file_record_and_way_on(out: Path, how: str) -> None:
+    shards = sorted(out.rglob("*train_r0002.tfrecord-*"))
+    assert describe_damage(map(str, shards)) is None
+    if how == "missing":
+        shards[1].unlink()
+    else:
+        damage(shards[1], how)
+    said = describe_damage([str(path).encode() for path in shards])
+    assert said is not None
+    assert re.search(rf"1 shard cannot be read:\n  {shards[1]}: (record \d+ is damaged|missing)", said)
+    assert "`precompute build` again with --check full" in said
+    assert "{{" not in said
+    assert "[Op:" not in said

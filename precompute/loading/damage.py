@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 import tensorflow as tf
@@ -11,15 +12,18 @@ from precompute.errors import first_few
 
 __all__ = ["describe_damage", "last_words"]
 
+AROUND = re.compile(r"\{\{.*?\}\}|\[Op:.*")  # where in the program it was
+
 
 def describe_damage(paths: Iterable[str | bytes]) -> str | None:
     """Read shards again, to say which are damaged, where, and what to do; None where all can be read."""
     faults = [f"{path}: {fault}" for path in map(os.fsdecode, paths) if (fault := _fault(path)) is not None]
     if not faults:
         return None
+    number = "1 shard" if len(faults) == 1 else f"{len(faults)} shards"
     return (
-        f"{len(faults)} shards cannot be read:\n{first_few(faults)}\nRun the same `precompute build` again with "
-        "--check full: it puts back what is missing or altered."
+        f"{number} cannot be read:\n{first_few(faults)}\nRun the same `precompute build` again with --check full: it "
+        "puts back what is missing or altered."
     )
 
 
@@ -37,5 +41,5 @@ def _fault(path: str) -> str | None:
 
 def last_words(error: tf.errors.OpError) -> str:
     """Return what TensorFlow says after it has told where in the program it was."""
-    lines = [line.strip() for line in str(error.message).splitlines()]
+    lines = [AROUND.sub("", line).strip() for line in str(error.message).splitlines()]
     return next((line for line in reversed(lines) if line and not line.startswith("[[")), "")

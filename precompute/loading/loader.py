@@ -19,6 +19,11 @@ except ModuleNotFoundError as error:
     raise ImportError(
         "precompute.load needs TensorFlow: pip install 'augment-once[train]'. precompute.read does without."
     ) from error
+except ValueError as error:  # of Keras, which TensorFlow loads where it finds it
+    raise ImportError(
+        f"precompute.load needs TensorFlow, which cannot be loaded: {error}. Look at the environment variable "
+        "KERAS_BACKEND, and at ~/.keras/keras.json."
+    ) from error
 
 from precompute.dataset.rows import EXPECTED, Reading
 from precompute.dataset.shard_cache import open_cache
@@ -104,9 +109,10 @@ def load(
             ``"horizontal"``, ``"vertical"``, ``"shift"``. Images, masks, boxes and keypoints move alike.
         clean_from: From this epoch on read the original row (`--include-original`), without fresh changes.
         class_weights: A weight a class: numbers in the order of the classes, or a dictionary by index or by name; in
-            place of `fit(class_weight=…)`, which Keras takes for class indices alone and fails with on masks, boxes and
-            several labels. Adds a third component, float32 of the target's shape: 0 where masks have the ignore class;
-            of several labels an image, 1 for those that are not there; of boxes [B, N], 0 for padding.
+            place of `fit(class_weight=…)`, which is for class indices alone: Keras fails with it on masks and boxes,
+            and takes the first of several labels for the only one. Adds a third component, float32 of the target's
+            shape: 0 where masks have the ignore class; of several labels an image, 1 for those that are not there; of
+            boxes [B, N], 0 for padding.
         sample_weights: Where sources have weights, add them as the third component, which Keras' `fit` uses: float32
             [B]; of masks, or with `class_weights`, in the shape of the latter, multiplied. Not of images alone.
         extra: Names of extra values (``"weight"`` is one) to add, after the weights, as a dictionary of int64, float32
