@@ -129,7 +129,7 @@ def _add_export(commands: Commands) -> None:
     export = _command(commands, "export", run_export, "write one row as plain files that a build reads again")
     export.add_argument("dataset", metavar="OUT", help="folder of the dataset")
     export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
-    export.add_argument("--split", default="train", help="whose row (train); of boxes also all: each in its place")
+    export.add_argument("--split", default="train", help="whose row (train); all: the first row of each, in its place")
     export.add_argument("--row", type=int, metavar="R", help="number of the row; default: the first one listed")
     export.add_argument(
         "--format",

@@ -140,12 +140,15 @@ def run_drop(parsed: argparse.Namespace) -> None:
     """Take rows away."""
     from precompute.dataset.rows import describe_numbers
     from precompute.run.change_rows import drop
-    from precompute.text import format_bytes
+    from precompute.text import format_bytes, format_count
 
     dropped = drop(parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=parsed.lease_dir)
     print(f"dropped rows {describe_numbers(dropped.rows)} of {parsed.split}: {format_bytes(dropped.num_bytes)}")
     if dropped.kept_files:
-        print(f"  {dropped.kept_files} files stay until their readers have ended; the next command deletes them")
+        print(
+            f"  {format_count(dropped.kept_files, 'file stays', 'files stay')} until their readers have ended; "
+            "the next command deletes them"
+        )
 
 
 def run_preview(parsed: argparse.Namespace) -> None:

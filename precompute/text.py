@@ -16,9 +16,21 @@ def format_bytes(number: int) -> str:
     return f"{size:,.{0 if size >= 100 else 1}f} {('kB', 'MB', 'GB')[power - 1]}"
 
 
-def format_count(number: int, word: str) -> str:
-    """Return a number with its noun: ``"1 row"``, ``"1,200 rows"``."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+def format_count(number: int, singular: str, plural: str | None = None) -> str:
+    """Return a number with its noun: ``"1 row"``, ``"1,200 rows"``, ``"2 boxes"``.
+
+    Args:
+        number: How many.
+        singular: The noun, with the verb that follows it where there is one: ``"row"``, ``"image has"``.
+        plural: The same of several, where it is not the noun with ``s`` or ``es``: ``"images have"``.
+    """
+    return f"{number:,} {singular if number == 1 else plural or _plural(singular)}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun.removesuffix("y") + "ies"
+    return noun + ("es" if noun.endswith(("s", "x", "z", "ch", "sh")) else "s")
 
 
 def format_duration(seconds: float) -> str:

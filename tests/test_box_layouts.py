@@ -251,7 +251,7 @@ def test_voc_lists_are_splits(tmp_path: Path) -> None:
         sources = sources_of(top)
         assert sources.keys == [prefix + key for key in keys[:11]]
         assert sources.splits == ["train"] * 6 + ["validation"] * 3 + ["test"] * 2
-        assert "1 images that no list in ImageSets/Main names were passed over." in sources.notes
+        assert "1 image that no list in ImageSets/Main names was passed over." in sources.notes
 
 
 def test_voc_lists_that_do_not_fit(tmp_path: Path) -> None:
@@ -479,7 +479,7 @@ def test_yolo_polygons_and_repeated_lines(tmp_path: Path) -> None:
     sources = sources_of(tmp_path)
     assert sources.boxes is not None
     np.testing.assert_allclose(sources.boxes.of(1).corners, [[0.1, 0.2, 0.5, 0.75]])
-    assert "1 lines that say the same as another of their file were left out." in sources.notes
+    assert "1 line that repeats another of its file was left out." in sources.notes
 
 
 def test_coco_without_boxes_has_polygons(tmp_path: Path) -> None:
@@ -511,7 +511,7 @@ YOLO_MISTAKES = [
     ("labels/i001.txt", "0 .5 .5 .1", "i001.txt, line 1: expected 5 numbers, or a polygon .*, got 4"),
     ("labels/i001.txt", "0 .5 .5 .1 .1 .9", "got 6; is the last one a confidence"),
     ("labels/i001.txt", "0 .5 .5 .1 .1\nbar .5 .5 .1 .1", "line 2: expected numbers alone, got 'bar"),
-    ("labels/i001.txt", "3 .5 .5 .1 .1", r"class 3, but there are 3 names \(0 to 2\)"),
+    ("labels/i001.txt", "3 .5 .5 .1 .1", r"class 3, of 3 names \(0 to 2\)"),
     ("labels/i001.txt", "-1 .5 .5 .1 .1", "expected the number of a class, 0 or more, got -1"),
     ("labels/i001.txt", "0 120 80 30 30", "expected shares from 0 to 1, got 120: are these pixels"),
     ("labels/i001.txt", "0 nan .5 .1 .1", "expected finite numbers"),
@@ -535,5 +535,5 @@ def test_an_empty_folder_of_images(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="there are no images"):
         sources_of(tmp_path)
     save(tmp_path / "images" / "b.png", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(SourceError, match="Not one of 1 images has a text file of its name"):
+    with pytest.raises(SourceError, match="Not one of 1 image has a text file of its name"):
         sources_of(tmp_path)

@@ -221,7 +221,7 @@ def test_boxes_are_clipped_counted_and_left_out(tmp_path: Path, capsys: pytest.C
     given = options(pipeline=A.Compose([A.NoOp()]), variants=1, validation_split=0, quiet=False)
     result = precompute.build(output=tmp_path / "out", images=images, boxes=boxes, **given)
     said = capsys.readouterr().err
-    assert "2 boxes in 3 images; 1 of them have none, and are kept (--drop-empty leaves them out)" in said
+    assert "2 boxes in 3 images; 1 of them has none, and is kept (--drop-empty leaves them out)" in said
     assert "1 box that reached beyond their images were clipped" in said
     assert "2 boxes without area (x_min ≥ x_max or y_min ≥ y_max) left out:\n  a: 4, 4, 4, 9\n  b: 9, 5, 3, 9" in said
     assert "1 box outside of their images left out:\n  b: 31, 2, 35, 5" in said
@@ -230,7 +230,7 @@ def test_boxes_are_clipped_counted_and_left_out(tmp_path: Path, capsys: pytest.C
     found = {e["key"]: e["boxes"].tolist() for e in precompute.read(tmp_path / "out")}
     assert found == {"a": [[0, 2, 30, 6]], "b": [], "c": [[0, 0, 30, 20]]}
     precompute.build(output=tmp_path / "less", images=images, boxes=boxes, drop_empty=True, **given)
-    assert "1 images without boxes left out" in capsys.readouterr().err
+    assert "1 image without boxes left out" in capsys.readouterr().err
     assert sorted(e["key"] for e in precompute.read(tmp_path / "less")) == ["a", "c"]
 
 
@@ -240,7 +240,7 @@ BAD = [
     ([[(1, 2, 3, 4, 0, "crowded")]], UsageError, "expected 'crowd', 'difficult' or 'truncated', got 'crowded'"),
     ([[(1, 2, 3, float("nan"), 0)]], SourceError, "boxes whose sides are no numbers:\n  a: 1, 2, 3, nan"),
     ([[]], SourceError, "empty lists for all 1"),
-    ([[(1, 1, 1, 1, 0)]], SourceError, "not one of 1 boxes has an area inside its image"),
+    ([[(1, 1, 1, 1, 0)]], SourceError, "not one of 1 box has an area inside its image"),
     ([5], UsageError, "expected a list of boxes, which may be empty, got 5"),
 ]
 

@@ -195,7 +195,7 @@ def test_lists_and_iterables_give_what_the_folder_gives(tmp_path: Path) -> None:
 
 
 def test_unequal_lists_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="labels: expected an entry for each of the 3 images, got 2"):
+    with pytest.raises(UsageError, match="labels: expected an entry for each of 3 images, got 2"):
         precompute.build(output=tmp_path / "out", images=["a.png", "b.png", "c.png"], labels=["x", "y"], **options())
 
 

@@ -139,6 +139,42 @@ def test_splits_beside_each_other_are_read_as_splits(tmp_path: Path) -> None:
         assert examples(tmp_path / "again", split=split).keys() == examples(out, split=split).keys()
 
 
+@pytest.mark.parametrize("kind", ["class", "mask", "image", "multilabel"])
+def test_all_splits_are_written_and_read_again_as_they_were(tmp_path: Path, kind: str) -> None:
+    out, folder = tmp_path / "out", tmp_path / "files"
+    chosen = options(pipeline={"train": IDENTITY}, variants=1)
+    if kind == "multilabel":
+        precompute.build(None, out, **labelled(tmp_path / "sources"), **chosen, class_names=["cat", "dog"])
+    else:
+        draw = draw_classes if kind == "class" else draw_pairs
+        precompute.build(draw(tmp_path / "sources"), out, **chosen, target="none" if kind == "image" else "auto")
+    exported = precompute.export(out, folder, split="all")
+    assert set(exported.num_files) == {"train", "validation"}
+    assert all((folder / line["image"]).is_file() and line["image"].startswith(line["split"]) for line in table(folder))
+    source = folder / "labels.csv" if kind == "multilabel" else folder
+    command = ["build", str(source), str(tmp_path / "again"), "--validation-split", "0", "--variants", "1"]
+    (tmp_path / "pipeline.py").write_text("import albumentations as A\ntrain = A.Compose([A.Resize(16, 16)])\n")
+    command += ["--pipeline", str(tmp_path / "pipeline.py"), "--quiet", *exported.build_options]
+    assert main(command) == 0
+    for split in ("train", "validation"):
+        first, second = examples(out, split=split), examples(tmp_path / "again", split=split)
+        assert len(first) == len(second) > 0
+        assert {key.rpartition("/")[2] for key in first} == {key.rpartition("/")[2] for key in second}
+
+
+def test_folders_of_keys_named_like_splits_are_no_splits(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for i in range(3):
+            save(tmp_path / "sources" / split / "images" / f"{i}.png", random_pixels(20, 20, 3, seed=i + len(split)))
+            save(tmp_path / "sources" / split / "masks" / f"{i}.png", np.full((20, 20), i, np.uint8))
+    chosen = options(pipeline={"train": IDENTITY}, variants=1, validation_split=0)
+    precompute.build(tmp_path / "sources", tmp_path / "out", **chosen, split_in_key=True)
+    precompute.export(tmp_path / "out", tmp_path / "files", split="all")
+    precompute.build(tmp_path / "files", tmp_path / "again", **chosen)
+    for split in ("train", "validation"):
+        assert len(examples(tmp_path / "again", split=split)) == 3
+
+
 def test_copies_have_files_of_their_own(tmp_path: Path) -> None:
     precompute.build(
         draw_classes(tmp_path / "sources", per_class=3), tmp_path / "out", **options(class_copies={"dog": 3})

@@ -231,8 +231,6 @@ def test_what_has_no_boxes_is_refused_and_boxes_are_no_plain_files(tmp_path: Pat
     precompute.build(tmp_path / "classes", tmp_path / "other", **options())
     with pytest.raises(UsageError, match="coco has no place for the class of other; expected files"):
         precompute.export(tmp_path / "other", tmp_path / "files", format="coco")
-    with pytest.raises(UsageError, match="split: the dataset has train, validation; got 'all'"):
-        precompute.export(tmp_path / "other", tmp_path / "files", split="all")
     assert not (tmp_path / "files").exists()
 
 

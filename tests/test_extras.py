@@ -285,7 +285,7 @@ def test_a_column_called_weight_is_a_persons_unless_told(tmp_path: Path) -> None
         ({"a": [1.0, float("inf"), 2, 3]}, "a finite number"),
         ({"a": ["x", "\ud800", "y", "z"]}, "or a text"),
         ({"a": [[1], [2], [3], [4]]}, "or a text"),
-        ({"a": [1, 2, 3]}, "expected an entry for each of the 4 images, got 3"),
+        ({"a": [1, 2, 3]}, "expected an entry for each of 4 images, got 3"),
         ({"a": [1, 2, 3, 4], "b": [1]}, "expected lists of equal length"),
         ({"1a": [1, 2, 3, 4]}, "begins with no digit"),
         ({"a": "text"}, "expected a list with an entry for each image"),

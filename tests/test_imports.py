@@ -203,10 +203,10 @@ ALLOWED = {
     "program": "errors interruption parser terminal",
     # Files of object stores, beside those of local disks.
     "storage": "errors",
-    "dataset": "errors storage targets",
+    "dataset": "errors storage targets text",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
-    "loading": "plain_values dataset errors storage targets",
+    "loading": "plain_values dataset errors storage targets text",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "record": "color_modes dataset errors storage targets text text_files image_files option_values",
     "option_values": "errors text_files",
@@ -220,10 +220,10 @@ ALLOWED = {
     # Other images made like those of a dataset.
     "preparing": "plain_values color_modes option_values dataset errors plan record remake sources storage image_files",
     # Looking.
-    "checks": "dataset errors plan reading record remake storage",
+    "checks": "dataset errors plan reading record remake storage text",
     "verification": "plain_values checks dataset errors reading reasons storage text",
     "look": "plain_values dataset errors options plan reading reasons record run sources storage targets text",
-    "exporting": "plain_values color_modes dataset errors reading record run storage text",
+    "exporting": "plain_values color_modes dataset errors reading record run sources storage text",
     "commands": "dataset errors exporting look options run sources storage text verification",
     "cli": "commands errors options parser program",
     "__main__": "cli interruption",
@@ -231,7 +231,7 @@ ALLOWED = {
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
     "train": "plain_values color_modes dataset errors interruption loading parser plan "
-    "look precompute preparing program reasons storage text_files option_values",
+    "look precompute preparing program reasons storage text text_files option_values",
 }
 
 # One owner, or as few as can be, of what is slow to import.

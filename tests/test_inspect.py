@@ -113,7 +113,7 @@ def test_what_is_unusual_is_said(pairs: Path, tmp_path: Path) -> None:
     assert found.other_versions == {"numpy": ("1.0", np.__version__)}
     text = found.text()
     assert f"  numpy: 1.0, installed is {np.__version__}" in text
-    assert "warning: train and validation share the content of 1 sources, so that scores flatter:\n  a = b" in text
+    assert "warning: train and validation share the content of 1 source, so that scores flatter:\n  a = b" in text
     assert "written by 2 kinds of processors" in text
 
 
@@ -130,7 +130,7 @@ def test_rows_in_use_are_said(pairs: Path) -> None:
         found = inspect(pairs)
         assert found.splits["train"].held == [0, 2]
         assert "in use by readers: 0, 2\n" in found.text()
-        assert "1 rows that are no longer listed are still in use" in found.text()
+        assert "1 unlisted row is still in use" in found.text()
     finally:
         lease.close()
         gone.close()

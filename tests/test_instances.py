@@ -463,7 +463,7 @@ def test_coco_masks_without_a_pixel_are_named(tmp_path: Path) -> None:
     write_coco(tmp_path, TRUTH)
     (tmp_path / "annotations" / "instances_all.json").write_text(json.dumps(content))
     sources = find(tmp_path, BuildOptions(target="instances"))
-    assert any("1 objects whose masks hold no pixel left out:\n  i001: annotation 1" in note for note in sources.notes)
+    assert any("1 object whose mask holds no pixel left out:\n  i001: annotation 1" in note for note in sources.notes)
 
 
 def test_without_pycocotools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

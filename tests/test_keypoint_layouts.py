@@ -155,7 +155,7 @@ def test_a_file_like_cocos_own(tmp_path: Path) -> None:
     assert skeleton is not None and skeleton.flip_pairs == [[i, i + 1] for i in range(1, 17, 2)]
     assert [15, 13] in skeleton.edges and len(skeleton.edges) == 19
     found = sources_of(tmp_path / "coco", images="val2017")
-    assert "3 labelled keypoints of 3 objects with 17 each; 2 of them without any, and they stay." in found.notes
+    assert "3 labelled keypoints of 3 objects with 17 each; 2 of them are without any, and stay." in found.notes
 
 
 # Mistakes
@@ -215,7 +215,7 @@ def coco_mistakes() -> dict[str, tuple[Callable[[Any], Any], str]]:
         "visibility": (invisible, "keypoints with a visibility other than 0"),
         "unlabelled": (unlabelled, "; all have visibility 0"),
         "boxless": (boxless, r"Annotations without a box of four numbers \(1\)"),
-        "empty": (empty, "not one of the 10 images has an object with keypoints"),
+        "empty": (empty, "not one of 10 images has an object with keypoints"),
         "missing image": (missing, r"Images that are not there \(1\):\n  annotations.json: gone.png"),
     }
 
@@ -245,7 +245,7 @@ def test_objects_of_categories_without_keypoints_are_left_out(tmp_path: Path) ->
     broken_coco(tmp_path, lambda content: content["categories"][0].pop("keypoints"))
     found = sources_of(tmp_path)
     assert found.class_names == ["person"]
-    assert "3 objects left out, whose categories have no keypoints: statue." in found.notes
+    assert "3 objects of categories without keypoints left out: statue." in found.notes
 
 
 def test_without_any_box_there_are_points_alone(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_what_tables_may_look_like(tmp_path: Path) -> None:
     assert (found.keys, found.splits) == (["p00", "p01"], ["train", "validation"])
     assert found.boxes.of(0).point_rows() == [[3.5, 4.5, 2, 1.5, 2.5, 2], [9.5, 10.5, 2, 7.5, 8.5, 2]]
     assert found.boxes.of(1).point_rows() == [[0, 0, 0, 5.5, 6.5, 2]]
-    assert "1 images that points.csv does not name were passed over." in found.notes
+    assert "1 image that points.csv does not name was passed over." in found.notes
     with pytest.raises(UsageError, match="has no columns of c; it has those of:\n  b\n  a"):
         sources_of(tmp_path, keypoint_names=["c"], **TABLE)
 

@@ -371,13 +371,13 @@ def test_pairs_are_written_with_colons(name: str) -> None:
 @pytest.mark.parametrize(
     ("keypoints", "changes", "message"),
     [
-        ([[[(1, 2)]], [[(1, 2), (3, 4)]]], {}, "keypoints of 'p01': expected 1 keypoints, of each object; got 2"),
+        ([[[(1, 2)]], [[(1, 2), (3, 4)]]], {}, "keypoints of 'p01': expected 1 keypoint, of each object; got 2"),
         ([[[(1, 2)]], []], {"keypoint_names": ["a", "b"]}, "expected 2 keypoints, as keypoint_names has"),
         ([[[(1, 2, 3, 4)]], []], {}, r"expected \(x, y\) or \(x, y, visibility\)"),
         ([[[("1", 2)]], []], {}, r"expected \(x, y\) or \(x, y, visibility\)"),
         (["nose", []], {}, "expected a list of objects"),
         ([[3], []], {}, "expected a list of keypoints an object"),
-        ([[], []], {}, "got empty lists for all 2 images"),
+        ([[], []], {}, "got empty lists for 2 images"),
         ([[[(1, 2, 7)]], []], {}, "visibility other than 0"),
         (
             [[[(99, 2)]], [[None]]],

@@ -54,7 +54,7 @@ def test_order_of_the_classes_and_numbers(tmp_path: Path) -> None:
         ([["cat"], "dog"], UsageError, r"got both: \['cat'\] for '00', 'dog' for '01'"),
         (["cat", []], UsageError, r"got both: 'cat' for '00', \[\] for '01'"),
         ([[], []], SourceError, "expected a label for some of the images, got empty lists for all 2"),
-        ([["cat"], [1]], UsageError, r"got both: 1 names \('cat' …\) and 1 indices"),
+        ([["cat"], [1]], UsageError, r"got both: 1 name \('cat' …\) and 1 index"),
         ([["cat"], [1.5]], UsageError, "expected a class name or a class index for '01', got float 1.5"),
         ([["cat"], [["dog"]]], UsageError, "for '01', got list"),
         ([np.array([0, 1]), np.array([1, 0])], UsageError, "for several labels, a list of them"),

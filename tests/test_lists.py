@@ -97,7 +97,7 @@ def test_class_names(tmp_path: Path) -> None:
 
 
 def test_mixed_labels(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"got both: 1 names \('x' …\) and 1 indices \(1 …\)"):
+    with pytest.raises(UsageError, match=r"got both: 1 name \('x' …\) and 1 index \(1 …\)"):
         from_lists(images=make(tmp_path, "a.png", "b.png"), labels=["x", 1])
 
 
@@ -121,9 +121,9 @@ def test_labels_that_are_none(tmp_path: Path, label: Any, message: str) -> None:
 
 def test_unequal_lengths(tmp_path: Path) -> None:
     paths = make(tmp_path, "a.png", "b.png")
-    with pytest.raises(UsageError, match="labels: expected an entry for each of the 2 images, got 1"):
+    with pytest.raises(UsageError, match="labels: expected an entry for each of 2 images, got 1"):
         from_lists(images=paths, labels=["x"])
-    with pytest.raises(UsageError, match="masks: expected an entry for each of the 1 images, got 2"):
+    with pytest.raises(UsageError, match="masks: expected an entry for each of 1 image, got 2"):
         from_lists(images=paths[:1], masks=paths)
     with pytest.raises(UsageError, match=r"groups: expected .* 2 images, got 3"):
         from_lists(images=paths, labels=["x", "y"], groups=["p"] * 3)

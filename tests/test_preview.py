@@ -107,7 +107,7 @@ def test_all_rejected_is_an_error(tmp_path: Path) -> None:
     chosen = [line.caption for line in sheet_of(source, num_sources=2, num_variants=1).lines]
     for key in chosen:
         (source / "images" / f"{key}.png").write_bytes(b"nothing")
-    with pytest.raises(BadSourcesError, match="none of the 2 sources to show can be used"):
+    with pytest.raises(BadSourcesError, match="none of 2 sources to show can be used"):
         sheet_of(source, num_sources=2, num_variants=1)
 
 

@@ -119,7 +119,7 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(runs: Any) -> None:
 @pytest.mark.slow
 def test_a_last_batch_that_does_not_reach_all_devices_is_left_out_and_said(runs: Any) -> None:
     folder, said = runs
-    assert any("leaves out 1 images" in line for line in said["dropped"])
+    assert any("leaves out 1 image" in line for line in said["dropped"])
     assert all(np.isfinite(array).all() for array in arrays_of(folder / "dropped").values())
 
 

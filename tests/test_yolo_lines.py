@@ -122,7 +122,7 @@ def test_an_oriented_box_is_the_box_around_it(tmp_path: Path) -> None:
 
 def test_polygons_that_may_be_poses_are_told(tmp_path: Path) -> None:
     write(tmp_path / "pose", POSE)
-    said = "2 lines have 11 numbers each and are taken for polygons; they would do as well for a box and keypoints"
+    said = "2 lines of 11 numbers taken for polygons; they would do as well for a box and keypoints"
     assert said in " ".join(sources_of(tmp_path / "pose").notes)
     write(tmp_path / "polygon", "0 .1 .1 .5 .1 .5 .5 .3 .6 .1 .5")
     assert "polygons" not in " ".join(sources_of(tmp_path / "polygon").notes)

@@ -8,6 +8,7 @@ from typing import Any
 
 import precompute
 from precompute.dataset.manifest import Manifest
+from precompute.text import format_count
 from train.checkpoint import TrainingState
 from train.options import FitOptions
 from train.reuse import describe_reuse, num_variants, reuse_of
@@ -33,7 +34,7 @@ def announce(
     """Say what is about to be trained, on what."""
     height, width, _ = task.shape
     target = TARGETS[task.target]
-    say(f"dataset     {dataset}: {target}, {task.num_classes} classes, {height}×{width}")
+    say(f"dataset     {dataset}: {target}, {format_count(task.num_classes, 'class')}, {height}×{width}")
     sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]
     say(f"images      {', '.join(sizes)}")
     say(f"rows        {num_rows}: variants of each training image, one an epoch in turn")

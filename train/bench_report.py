@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
+from precompute.text import format_count
 from train.bench import BenchResult
 from train.bench_options import BenchOptions
 
@@ -29,8 +30,9 @@ def describe(result: BenchResult, dataset: Path, manifest: Manifest, options: Be
     than = f"{result.ratio:.3g} times as fast as the step"
     return [
         f"dataset     {dataset}: {image.height}×{image.width}, {image.encoding}, {manifest.target.kind}",
-        f"machine     {os.cpu_count()} cores, {num_gpus or 'no'} GPU{'s' * (num_gpus > 1)}",
-        f"model       {result.model}, {size} images a step",
+        f"machine     {format_count(os.cpu_count() or 1, 'core')}, "
+        f"{format_count(num_gpus, 'GPU') if num_gpus else 'no GPU'}",
+        f"model       {result.model}, {format_count(size, 'image')} a step",
         f"loader      {_rate(result.loader, size)} from files",
         f"            {memory}",
         f"step        {_rate(result.step, size)} on a batch that is in memory",

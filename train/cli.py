@@ -13,6 +13,7 @@ from precompute.interruption import ends_at_once
 from precompute.parser import CommandParser
 from precompute.program import run_program
 from precompute.reasons import describe_reasons
+from precompute.text import format_count
 from train.bench_options import BenchOptions
 from train.option_groups import FIT_GROUPS
 from train.options import EvaluateOptions, FitOptions
@@ -176,7 +177,9 @@ def _evaluate(parsed: argparse.Namespace) -> int:
         _note(note)
     so_far = "" if result.is_final else ", of a run that has not come to its end"
     num_images = result.summary["num_images"]
-    _say(f"{options.checkpoint} model of {parsed.run} on {num_images} images of {options.split}{so_far}")
+    _say(
+        f"{options.checkpoint} model of {parsed.run} on {format_count(num_images, 'image')} of {options.split}{so_far}"
+    )
     for line in result.table:
         _say(f"  {line}")
     for path in (result.json_path, result.picture_path, result.scores_path):

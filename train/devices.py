@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from precompute.errors import UsageError
+from precompute.text import format_count
 
 __all__ = ["find_devices", "fits", "fitting_batch_size", "make_strategy"]
 
@@ -27,7 +28,7 @@ def make_strategy(devices: str, *, batch_size: int) -> Any:
     found = find_devices()
     if batch_size % len(found):
         raise UsageError(
-            f"--batch-size: expected a multiple of the {len(found)} devices that --devices all takes, got "
+            f"--batch-size: expected a multiple of {format_count(len(found), 'device')} that --devices all takes, got "
             f"{batch_size}: it is shared out among them."
         )
     if len(found) == 1:
@@ -67,6 +68,7 @@ def fitting_batch_size(num_images: int, *, batch_size: int, num_devices: int) ->
         if num_images >= num_devices and fits(num_images, batch_size=size, num_devices=num_devices):
             return size
     raise UsageError(
-        f"--devices: {num_images} images of validation cannot be shared out so that each of {num_devices} devices "
+        f"--devices: {format_count(num_images, 'image')} of validation cannot be shared out so that each of "
+        f"{num_devices} devices "
         "always gets some; pass --devices one, or build the dataset with another --validation-split."
     )

@@ -13,6 +13,7 @@ import tensorflow as tf
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, SettingsError
 from precompute.storage.paths import as_path
+from precompute.text import format_count
 from train.announce import announce, describe_memory
 from train.balance import class_weights_of_run, keep_class_weights
 from train.callbacks import make_callbacks
@@ -214,11 +215,12 @@ class _Job:
         if self.state.batch and self.state.batch >= steps:
             raise SettingsError(
                 f"--devices: the run was interrupted after batch {self.state.batch} of an epoch, which has no more "
-                f"than {steps} with {num_devices} devices. Go on with as many devices as before."
+                f"than {steps} with {format_count(num_devices, 'device')}. Go on with as many devices as before."
             )
         if left_out:
             self.say(
-                f"NOTE: each epoch leaves out {left_out} images: a last batch of so few does not reach all devices"
+                f"NOTE: each epoch leaves out {format_count(left_out, 'image')}: a last batch of so few does "
+                "not reach all devices"
             )
         return num_images - left_out, steps
 

@@ -20,6 +20,7 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PrecomputeError, first_few
 from precompute.plan.listing import Listing
 from precompute.plan.listing_file import read_listing
+from precompute.text import format_count
 from train.files import write_file
 from train.run_folder import RunFolder
 
@@ -164,7 +165,8 @@ def check_not_trained_on(run: RunFolder, dataset: Path, manifest: Manifest, spli
     found = trained_on.among(listing, _root(manifest))
     if found:
         raise DatasetError(
-            f"{dataset}: the model of {run.path} was trained on {len(found)} of the {len(listing)} sources of {split}, "
+            f"{dataset}: the model of {run.path} was trained on {len(found)} of "
+            f"{format_count(len(listing), 'source')} of {split}, "
             f"so a score on them would flatter it:\n{first_few(found)}\n"
             "The splits are not those of its training. Use images that are new to it, or pass --allow-leak."
         )

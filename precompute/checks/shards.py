@@ -13,6 +13,7 @@ from precompute.record.features.boxes import count_boxes
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
 from precompute.storage.transfer import local_copy
+from precompute.text import format_count
 
 __all__ = ["Cell", "ShardCheck", "check_shard"]
 
@@ -83,7 +84,7 @@ def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
     elif manifest.target.kind in OBJECTS and boxes != cell.shard.boxes:
         faults.append(f"{boxes}, the row file says {cell.shard.boxes}")
     elif num_records != cell.shard.num_records:
-        faults.append(f"{num_records} records, expected {cell.shard.num_records}")
+        faults.append(f"{format_count(num_records, 'record')}, expected {cell.shard.num_records}")
     return ShardCheck(path=cell.path, num_records=num_records, num_bytes=num_bytes, faults=faults, altered=altered)
 
 

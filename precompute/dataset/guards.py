@@ -11,6 +11,7 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, first_few
 from precompute.storage.paths import is_remote
 from precompute.storage.snapshot import seen_at_once
+from precompute.text import format_count
 
 __all__ = ["check_leaks", "check_shards", "check_still_there"]
 
@@ -25,7 +26,8 @@ def check_leaks(root: Path, manifest: Manifest, split: str) -> None:
         if split in leak.get("splits", ()):
             pairs = [" = ".join(map(str, pair)) for pair in leak.get("examples", ())]
             raise DatasetError(
-                f"{root}: {' and '.join(leak['splits'])} share the content of {leak.get('num_sources')} sources, so a "
+                f"{root}: {' and '.join(leak['splits'])} share the content of "
+                f"{format_count(leak.get('num_sources', 0), 'source')}, so a "
                 f"score on one would flatter a model trained on the other:\n{first_few(pairs)}\n"
                 "Remove the duplicates and build again, or pass allow_leak=True."
             )
@@ -49,7 +51,8 @@ def check_shards(root: Path, manifest: Manifest, split: str, rows: Sequence[Row]
                     wrong.append(f"{path}: {fault}")
     if wrong:
         raise DatasetError(
-            f"{root}: {len(wrong)} of {num_shards} shards of {split} are not what the manifest says:\n"
+            f"{root}: {len(wrong)} of {format_count(num_shards, 'shard')} of {split} "
+            f"{'is' if len(wrong) == 1 else 'are'} not what the manifest says:\n"
             f"{first_few(wrong)}\nRun the same `precompute build` again{' with --check full' if full else ''}: it puts "
             "back what is missing or altered."
         )

@@ -22,6 +22,7 @@ import yaml
 from precompute.errors import UsageError
 from precompute.exporting.names import Names, safe_name
 from precompute.exporting.plain import Example, Export, copy_suffix, image_file, line_of
+from precompute.text import format_count
 
 __all__ = ["BOX_FORMATS", "BoxExport", "files_beside"]
 
@@ -59,7 +60,8 @@ class BoxExport(abc.ABC):
     def notes(self) -> list[str]:
         """What the format has no place for, counted."""
         return [
-            f"{number:,} boxes are marked {flag}: {self.name} has no place for that, there they are like all others"
+            f"{format_count(number, 'box is', 'boxes are')} marked {flag}: {self.name} has no place for that, "
+            "there they are like all others"
             for flag, number in self._lost.items()
         ]
 

@@ -44,7 +44,8 @@ class DaliIndexes:
     def summary(self) -> str:
         """Return a line for people."""
         return (
-            f"wrote {format_count(len(self.indexes), 'index file')} of {self.num_records:,} records to {self.folder}; "
+            f"wrote {format_count(len(self.indexes), 'index file')} of "
+            f"{format_count(self.num_records, 'record')} to {self.folder}; "
             "sorted by name they are in the order of the shards"
         )
 
@@ -102,5 +103,7 @@ def index_lines(shard: Path, num_records: int) -> bytes:
         lines.append(f"{position} {size}\n")
         position += size
     if len(lines) != num_records:
-        raise DatasetError(f"{shard}: {len(lines)} records, expected {num_records}; run `precompute verify`.")
+        raise DatasetError(
+            f"{shard}: {format_count(len(lines), 'record')}, expected {num_records}; run `precompute verify`."
+        )
     return "".join(lines).encode()

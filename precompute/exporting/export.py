@@ -17,7 +17,7 @@ from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import BuildError, UsageError, first_few
 from precompute.exporting.boxes import BOX_FORMATS, BoxExport, files_beside
 from precompute.exporting.names import Names
-from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Export, Layout
+from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Export, Layout, below_split
 from precompute.plain_values import takes_plain_values
 from precompute.reading import read_stored
 from precompute.storage.paths import as_path, is_remote, local_path
@@ -65,10 +65,11 @@ class Exported:
             f"  {TABLE}: what each file is",
         ]
         if len(self.num_files) > 10:
-            lines.insert(-1, f"  … and {len(self.num_files) - 10} more folders")
+            lines.insert(-1, f"  … and {format_count(len(self.num_files) - 10, 'more folder')}")
         lines += [f"  note: {note}" for note in self.notes]
         if self.build_options:
-            lines.append(f"  to build from it, give {shlex.join(self.build_options)}")
+            where = TABLE if "--label-separator" in self.build_options else "it"
+            lines.append(f"  to build from {where}, give {shlex.join(self.build_options)}")
         if self.foreign:
             lines.append(f"  {format_count(self.foreign, 'other file')} in the folder stayed as they were")
         return "\n".join(lines)
@@ -103,7 +104,7 @@ def export(
     Args:
         out: The dataset's folder.
         output: Folder to write; new or empty.
-        split: ``"train"``, ``"validation"`` or ``"test"``; of boxes also ``"all"``: each in its place.
+        split: ``"train"``, ``"validation"``, ``"test"``, or ``"all"``: each in a folder, or wherever the format has it.
         row: Number of the row; the first listed one when None, and of the splits beside the first.
         format: ``"files"``; of boxes ``"coco"``, ``"yolo"`` or ``"voc"``.
         overwrite: Write into a folder that holds files. What an earlier export wrote there is removed first, files of
@@ -122,13 +123,13 @@ def export(
         _check_folder(Path(out), folder)
     manifest = Manifest.load(as_path(out))
     boxes = _check_format(format, manifest)
-    splits = list(manifest.splits) if split == "all" and boxes else [split]
+    splits = list(manifest.splits) if split == "all" else [split]
     rows, records = dict[str, Row](), list[tuple[str, Iterator[dict[str, Any]]]]()
     for name in splits:
         _, rows[name], examples = read_stored(out, split=name, row=None if rows else row)
         records.append((name, examples))
     foreign = _clear(folder, overwrite=overwrite)
-    layout = _layout_of(boxes) if boxes else _plain_layout(FORMATS[format][manifest.target.kind])
+    layout = boxes.export if boxes else _plain_layout(FORMATS[format][manifest.target.kind], apart=split == "all")
     try:
         num_files, num_bytes, lines, written = _write(folder, layout, records, boxes)
     except OSError as error:
@@ -220,12 +221,10 @@ def _earlier(table: Path) -> set[str]:
 SplitLayout = Callable[[dict[str, Any], Names, str], Export]
 
 
-def _plain_layout(layout: Layout) -> SplitLayout:
-    return lambda example, names, split: layout(example, names)
-
-
-def _layout_of(boxes: BoxExport) -> SplitLayout:
-    return boxes.export
+def _plain_layout(layout: Layout, *, apart: bool) -> SplitLayout:
+    if not apart:
+        return lambda example, names, split: layout(example, names)
+    return lambda example, names, split: below_split(layout, example, names, split)
 
 
 def _write(
@@ -278,6 +277,7 @@ def _build_options(manifest: Manifest, lines: list[dict[str, Any]]) -> list[str]
     if target.kind == "image":
         return ["--target", "none"]
     options = [] if target.ignore_class is None else ["--ignore-class", str(target.ignore_class)]
+    options += ["--label-separator", SEPARATOR] if target.kind == "multilabel" else []  # of the table: build from it
     sorted_anyway = target.kind == "class" and target.class_names == sorted({line["label"] for line in lines})
     if target.class_names and not sorted_anyway and not any("," in name for name in target.class_names):
         return [*options, "--class-names", ",".join(target.class_names)]

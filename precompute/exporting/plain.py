@@ -12,11 +12,24 @@ from typing import Any
 
 from precompute.exporting.names import Names, safe_name, safe_path
 from precompute.record.images.encoding import encode_image, encode_mask
+from precompute.sources.folders.splits import split_of
 
-__all__ = ["FORMATS", "SEPARATOR", "TABLE", "Example", "Export", "Layout", "copy_suffix", "image_file", "line_of"]
+__all__ = [
+    "FORMATS",
+    "SEPARATOR",
+    "TABLE",
+    "Example",
+    "Export",
+    "Layout",
+    "below_split",
+    "copy_suffix",
+    "image_file",
+    "line_of",
+]
 
 TABLE = "labels.csv"
 SEPARATOR = ";"  # between the labels of one image
+PATHS = ("image", "mask")  # columns of the table that name files
 SUFFIXES = {"jpeg": ".jpg", "png": ".png"}
 
 Example = dict[str, Any]
@@ -71,6 +84,20 @@ Layout = Callable[[Example, Names], Export]
 FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
     "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files, "image": image_files},
 }
+
+
+def below_split(layout: Layout, example: Example, names: Names, split: str) -> Export:
+    """Return what a layout makes of a record, below a folder of its split, which is a column of the table as well.
+
+    A folder of the key that a build would take for a split's begins with ``_``.
+    """
+    *folders, name = example["key"].split("/")
+    safe = [f"_{folder}" if split_of(folder) else folder for folder in folders]
+    made = layout({**example, "key": "/".join([*safe, name])}, names)
+    line = {column: f"{split}/{value}" if column in PATHS else value for column, value in made.line.items()}
+    others = {("extra_split" if column == "split" else column): value for column, value in line.items()}
+    files = {f"{split}/{path}": content for path, content in made.files.items()}
+    return Export(files=files, line={**others, "key": example["key"], "split": split})
 
 
 def line_of(example: Example, **columns: str | int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from precompute.errors import UsageError
+from precompute.text import format_count
 
 __all__ = ["Part", "share_out"]
 
@@ -47,7 +48,11 @@ class Part:
         num -= num % self.num_replicas
         if not num:
             reason = "that is shared" if self.is_shared else "drop_remainder"
-            whose = f"{self.num_readers} readers have {size} records each" if self.is_shared else f"has {size} records"
+            whose = (
+                f"{self.num_readers} readers have {size} records each"
+                if self.is_shared
+                else f"has {format_count(size, 'record')}"
+            )
             raise UsageError(f"batch_size: an epoch {whose}, so that {reason} leaves no batch of {batch}.")
         return num
 

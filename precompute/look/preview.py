@@ -85,10 +85,10 @@ def preview_sheet(studio: Studio, *, num_sources: int, num_variants: int) -> She
         reasons += [reason] if reason else []
     if len(reasons) == len(lines):
         raise BadSourcesError(
-            f"{split}: none of the {len(lines)} sources to show can be used:\n{describe_reasons(reasons)}"
+            f"{split}: none of {format_count(len(lines), 'source')} to show can be used:\n{describe_reasons(reasons)}"
         )
     return Sheet(
-        title=f"{split}: {len(lines)} of {len(of_split):,} sources under seed {options.seed}",
+        title=f"{split}: {len(lines)} of {format_count(len(of_split), 'source')} under seed {options.seed}",
         subtitle=f"as they would be stored: {studio.spec.height}×{studio.spec.width} {options.image_format}",
         columns=["original", *(f"variant {variant}" for variant in variants)],
         lines=lines,

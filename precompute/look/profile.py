@@ -37,6 +37,7 @@ from precompute.record.threads import one_opencv_thread
 from precompute.run.files import ShardWriter
 from precompute.sources.find import find
 from precompute.sources.source import Source
+from precompute.text import format_count
 
 __all__ = ["Profile", "Stage", "profile", "profile_json"]
 
@@ -133,7 +134,7 @@ def _measure(studio: Studio, num_sources: int, num_variants: int) -> Profile:
     tally = _make_records(studio, pipeline, watch, transforms, num_sources, min(num_variants, num_rows))
     if not tally.num_records:
         raise BadSourcesError(
-            f"{studio.split}: none of {len(tally.rejected)} sources to measure can be used:\n"
+            f"{studio.split}: none of {format_count(len(tally.rejected), 'source')} to measure can be used:\n"
             f"{describe_reasons(tally.rejected)}"
         )
     rows_a_task = min(num_rows, MOST_ROWS)

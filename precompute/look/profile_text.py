@@ -67,7 +67,8 @@ def _totals(profile: Profile) -> list[str]:
     return [
         f"{rate:,.0f} records/s on one core, {rate * workers:,.0f} on {format_count(workers, 'worker')} if they do not "
         "slow each other",
-        f"{format_count(profile.num_places, 'record')} × {format_count(profile.num_rows, 'row')} = {records:,} records "
+        f"{format_count(profile.num_places, 'record')} × {format_count(profile.num_rows, 'row')} = "
+        f"{format_count(records, 'record')} "
         f"of {profile.split}: about {format_duration(profile.build_s)}",
     ]
 

@@ -77,18 +77,22 @@ def _target(found: Inspection) -> str:
         most = found.manifest.most_boxes
         if target.keypoints is not None:
             return (
-                f"{_keypoints(target.keypoints)}, {target.num_classes} classes, at most {most} an image{''.join(rules)}"
+                f"{_keypoints(target.keypoints)}, {format_count(target.num_classes, 'class')}, at most "
+                f"{most} an image{''.join(rules)}"
             )
         kind = "boxes" if target.kind == "boxes" else "objects with masks,"
-        return f"{kind} of {target.num_classes} classes, at most {most} an image{''.join(rules)}"
+        return f"{kind} of {format_count(target.num_classes, 'class')}, at most {most} an image{''.join(rules)}"
     if target.kind == "image":
         return "none: images alone"
     if target.kind == "multilabel":
-        return f"any number of {target.num_classes} labels an image"
+        return f"any number of {format_count(target.num_classes, 'label')} an image"
     names = f": {', '.join(target.class_names)}" if target.class_names else ""
     ignored = "" if target.ignore_class is None else f", {target.ignore_class} is ignored"
     from_files = _from_files(found.manifest.settings["pixels"])
-    return f"mask of {target.num_classes} classes{names} ({target.encoding} {target.dtype}{ignored}{from_files})"
+    return (
+        f"mask of {format_count(target.num_classes, 'class')}{names} ({target.encoding} "
+        f"{target.dtype}{ignored}{from_files})"
+    )
 
 
 def _keypoints(skeleton: Skeleton) -> str:
@@ -97,7 +101,7 @@ def _keypoints(skeleton: Skeleton) -> str:
         f"{format_count(len(pairs), 'flip pair')} ({pairs[0]}{' …' * (len(pairs) > 1)})" if pairs else "no flip pairs"
     )
     boxed = "with boxes" if skeleton.boxed else "without boxes"
-    return f"objects {boxed} and {len(skeleton)} keypoints each, {flipped}"
+    return f"objects {boxed} and {format_count(len(skeleton), 'keypoint')} each, {flipped}"
 
 
 def _from_files(pixels: Mapping[str, Any]) -> str:
@@ -128,7 +132,7 @@ def _epoch(found: Inspection) -> str:
     )
     copies = "" if train.num_places == train.num_sources else ", those with copies more often"
     left_out = f", {train.num_skipped:,} left out as bad" if train.num_skipped else ""
-    return f"one row of train: {each:,} records, every source once{copies}{left_out}; {again}"
+    return f"one row of train: {format_count(each, 'record')}, every source once{copies}{left_out}; {again}"
 
 
 def _split_table(found: Inspection) -> Iterator[str]:
@@ -161,7 +165,8 @@ def _rows(found: Inspection) -> Iterator[str]:
         if split.held:
             yield _labelled("", f"in use by readers: {describe_numbers(split.held)}")
     if found.held_elsewhere:
-        yield _labelled("", f"{found.held_elsewhere} rows that are no longer listed are still in use by readers")
+        unlisted = format_count(found.held_elsewhere, "unlisted row is", "unlisted rows are")
+        yield _labelled("", f"{unlisted} still in use by readers")
 
 
 def _group(group: RowGroup) -> str:
@@ -193,7 +198,7 @@ def _classes(found: Inspection) -> Iterator[str]:
     for i, name in enumerate(names[:MOST_CLASSES]):
         yield f"  {f'{i:>3}  {name}':<{width}}" + "".join(f"{of_split[i]:>12,}" for of_split in counts.values())
     if len(names) > MOST_CLASSES:
-        yield f"  … and {len(names) - MOST_CLASSES} more classes"
+        yield f"  … and {format_count(len(names) - MOST_CLASSES, 'more class')}"
     for name, split in found.splits.items():
         if split.boxes is not None:
             noun = "boxes" if found.manifest.target.kind == "boxes" else "objects"
@@ -215,10 +220,11 @@ def _remarks(found: Inspection) -> Iterator[str]:
 
 
 def _box_counts(split: SplitInspection, boxes: BoxCounts, noun: str) -> str:
-    lost = f"; {split.num_lost:,} objects cut off, too small or empty" if split.num_lost else ""
+    lost = f"; {format_count(split.num_lost, 'object')} cut off, too small or empty" if split.num_lost else ""
     without = f"; {format_count(split.num_without, 'source')} without {noun}" if split.num_without else ""
     return (
-        f"{boxes.num_boxes:,} {noun} in {split.num_records:,} records, {boxes.num_empty:,} of them without any"
+        f"{boxes.num_boxes:,} {noun} in {format_count(split.num_records, 'record')}, {boxes.num_empty:,} of "
+        "them without any"
         f"{without}{lost}"
     )
 
@@ -271,13 +277,15 @@ def _warnings(found: Inspection) -> Iterator[str]:
     for leak in manifest.leaks:
         pairs = [" = ".join(map(str, pair)) for pair in leak.get("examples", ())]
         yield (
-            f"warning: {' and '.join(leak['splits'])} share the content of {leak.get('num_sources')} sources, so that "
+            f"warning: {' and '.join(leak['splits'])} share the content of "
+            f"{format_count(leak.get('num_sources', 0), 'source')}, so that "
             f"scores flatter:\n{first_few(pairs)}"
         )
     if manifest.conflicts:
         pairs = [" = ".join(map(str, pair)) for pair in manifest.conflicts.get("examples", ())]
         yield (
-            f"warning: {manifest.conflicts.get('num_sources')} sources hold the same image as another one with another "
+            f"warning: {format_count(manifest.conflicts.get('num_sources', 0), 'source holds', 'sources hold')} "
+            "the same image as another one with another "
             f"{'mask' if manifest.target.kind == 'mask' else 'label'}:\n{first_few(pairs)}"
         )
     if "validation" not in found.splits:

@@ -19,7 +19,7 @@ from precompute.reading import choose_row
 from precompute.record.stored import decode_record
 from precompute.record.tfrecord import read_records
 from precompute.storage.paths import as_path, local_path
-from precompute.text import format_label
+from precompute.text import format_count, format_label
 
 __all__ = ["draw_stored", "stored_sheet"]
 
@@ -76,7 +76,8 @@ def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row],
     columns = [_read_column(out, manifest, split, row, _positions(manifest, split, listing, keys)) for row in rows]
     names = manifest.target.class_names
     return Sheet(
-        title=f"{manifest.name} {manifest.generation}: {len(keys)} of {len(listing):,} sources of {split}",
+        title=f"{manifest.name} {manifest.generation}: {len(keys)} of {format_count(len(listing), 'source')} of "
+        f"{split}",
         subtitle="records as they are stored",
         columns=[f"row {row.row}: {_draw(row)}" for row in rows],
         lines=[

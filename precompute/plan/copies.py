@@ -9,6 +9,7 @@ from dataclasses import replace
 from precompute.errors import UsageError, first_few
 from precompute.options import MOST_COPIES
 from precompute.sources.source import Sources
+from precompute.text import format_count
 
 __all__ = ["give_copies"]
 
@@ -60,7 +61,8 @@ def give_copies(sources: Sources, *, class_copies: Mapping[str, int], balance: b
     shown = [f"{name} {number}" for name, number in zip(names, of_class, strict=True) if number > 1]
     places = sum(of_class[label] * size for label, size in sizes.items())
     note = (
-        f"copies of each training source: {', '.join(shown) or 'one'}; {sizes.total():,} sources take {places:,} "
-        "places in a row."
+        f"copies of each training source: {', '.join(shown) or 'one'}; "
+        f"{format_count(sizes.total(), 'source takes', 'sources take')} "
+        f"{format_count(places, 'place')} in a row."
     )
     return replace(sources, copies=copies, notes=[*sources.notes, note])

@@ -19,6 +19,7 @@ from precompute.record.stored import decode_record
 from precompute.record.tfrecord import FRAMING_BYTES, record_footer
 from precompute.record.threads import one_opencv_thread
 from precompute.sources.source import Sources
+from precompute.text import format_count
 
 __all__ = ["SourceCost", "cpu_clock", "measure"]
 
@@ -95,7 +96,8 @@ def measure(
                 reasons.append(str(error))
     if not costs:
         raise BadSourcesError(
-            f"{split}: none of {len(reasons)} sources to measure can be used:\n{describe_reasons(reasons)}"
+            f"{split}: none of {format_count(len(reasons), 'source')} to measure can be "
+            f"used:\n{describe_reasons(reasons)}"
         )
     return costs
 

@@ -9,6 +9,7 @@ from precompute.dataset.manifest import Label, Manifest
 from precompute.errors import DatasetError
 from precompute.plan.blocks import block_bounds, order_places
 from precompute.plan.listing import Listing
+from precompute.text import format_count
 
 __all__ = ["shard_places", "spread"]
 
@@ -25,7 +26,9 @@ def shard_places(manifest: Manifest, split: str, listing: Listing) -> list[list[
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
     places = [(keys[i], copy) for i, copy in order_places(keys, listing.copies)]
     if len(places) != grid.num_places:
-        raise DatasetError(f"{split}: the list of sources has {len(places)} places, the manifest {grid.num_places}.")
+        raise DatasetError(
+            f"{split}: the list of sources has {format_count(len(places), 'place')}, the manifest {grid.num_places}."
+        )
     return [
         [place for place in places[first:last] if place[0] not in skipped]
         for first, last in block_bounds(len(places), grid.num_blocks)

@@ -79,7 +79,8 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
             unlisted += [error.counts] if isinstance(error, UnlistedColors) else []
     if not decoded and not unlisted:
         raise BadSourcesError(
-            f"{split}: none of the first {len(chosen)} sources can be used:\n{describe_reasons(rejected)}"
+            f"{split}: none of the first {format_count(len(chosen), 'source')} can be "
+            f"used:\n{describe_reasons(rejected)}"
         )
     return Sample(split=split, decoded=decoded, rejected=rejected, unlisted=unlisted)
 
@@ -156,7 +157,8 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     num_tried = len(sample.decoded) * (variant + 1)
     if is_hopeless(failures, num_tried=num_tried, accepted=accepted):
         raise PipelineError(
-            f"pipeline of {sample.split}: it failed in {len(failures)} of the first {num_tried} images, nearly always "
+            f"pipeline of {sample.split}: it failed in {len(failures)} of the first "
+            f"{format_count(num_tried, 'image')}, nearly always "
             f"for one reason, so nothing was written:\n{describe_reasons(failures)}{_advice(failures, pickled)}"
         )
     height, width = next(iter(sizes))
@@ -207,7 +209,7 @@ def _check_sizes(sample: Sample, pickled: bytes, sizes: Mapping[tuple[int, int],
         )
     if not sizes:
         raise PipelineError(
-            f"pipeline of {sample.split}: it failed on all of the first {len(sample.decoded)} images:\n"
+            f"pipeline of {sample.split}: it failed on all of the first {format_count(len(sample.decoded), 'image')}:\n"
             f"{first_few(failures[: len(sample.decoded)])}{_advice(failures, pickled)}"
         )
 
@@ -250,7 +252,8 @@ def check_rejected(sample: Sample, *, accepted: float) -> None:
     num_tried = len(sample.decoded) + len(sample.rejected)
     if is_hopeless(sample.rejected, num_tried=num_tried, accepted=accepted):
         raise BadSourcesError(
-            f"{len(sample.rejected)} of the first {num_tried} sources of {sample.split} cannot be used, nearly all for "
+            f"{len(sample.rejected)} of the first {format_count(num_tried, 'source')} of {sample.split} cannot "
+            "be used, nearly all for "
             f"one reason, so nothing was written:\n{describe_reasons(sample.rejected)}\n"
             "Mend that, or an option; to build from the others alone, accept the share of them with --skip-bad."
         )
@@ -275,7 +278,8 @@ def check_colors(sample: Sample, *, allowed: int) -> None:
     shown = [f"{unpacked_color(c)}: {n:,} pixels in {format_count(masks[c], 'mask')}" for c, n in pixels.most_common()]
     raise SourceError(
         f"masks hold {format_count(len(pixels), 'colour')} that --mask-colors does not list ({len(sample.unlisted)} of "
-        f"{len(sample.decoded) + len(sample.rejected)} masks looked at in {sample.split}):\n{first_few(shown, 10)}\n"
+        f"{format_count(len(sample.decoded) + len(sample.rejected), 'mask')} looked at in "
+        f"{sample.split}):\n{first_few(shown, 10)}\n"
         "Add them, several colours may be one class; or let `precompute mask-colors SOURCE --output FILE` write a file "
         "with all colours that the masks hold, and name their classes there."
     )

@@ -19,6 +19,7 @@ from precompute.run import remote
 from precompute.run.files import make_folder, remove
 from precompute.run.task import Task
 from precompute.storage.paths import as_path, is_remote
+from precompute.text import format_count
 
 if TYPE_CHECKING:
     import distributed
@@ -114,7 +115,7 @@ def _mixed(features: Mapping[str, str], hosts: Mapping[str, str]) -> BuildError:
     kinds = defaultdict[str, list[str]](list)
     for address, line in features.items():
         kinds[line].append(f"{address} on {hosts[address]}")
-    lines = [f"{len(those)} workers, such as {those[0]}: {line}" for line, those in kinds.items()]
+    lines = [f"{format_count(len(those), 'worker')}, such as {those[0]}: {line}" for line, those in kinds.items()]
     return BuildError(
         f"the workers have {len(kinds)} kinds of processors, by the instructions that OpenCV uses:\n"
         f"{first_few(lines)}\n"

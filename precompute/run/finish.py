@@ -33,6 +33,7 @@ from precompute.run.files import sync_folder, write_whole
 from precompute.run.grid import Grid, Learnt
 from precompute.run.receipts import Receipt
 from precompute.sources.source import Sources
+from precompute.text import format_count
 from precompute.tfds import tfds_files
 
 __all__ = ["list_rows", "publish", "start_manifest"]
@@ -198,7 +199,8 @@ def _write_row(
     num_records = sum(r.num_records for r in of_row)
     if num_records != manifest.splits[split].num_records:
         raise BuildError(
-            f"row {row.row} of {split} has {num_records} records, expected {manifest.splits[split].num_records}; "
+            f"row {row.row} of {split} has {format_count(num_records, 'record')}, expected "
+            f"{manifest.splits[split].num_records}; "
             "this is a defect of precompute: please report it."
         )
     write_whole(grid.paths.row_file(manifest.generation, split, row.row), content, grid.paths.temporary)

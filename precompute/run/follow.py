@@ -260,7 +260,7 @@ class _Follower:
         manifest = unlist_rows(manifest, {self._split: gone})
         publish(self._out, manifest)
         sweep(self._out, manifest, self._making.lease_dir)
-        self.say(f"took away {describe_numbers(sorted(gone))}: {self._split} keeps {self._keep} rows")
+        self.say(f"took away {describe_numbers(sorted(gone))}: {self._split} keeps {format_count(self._keep, 'row')}")
 
     def say(self, text: str) -> None:
         """Say one line."""

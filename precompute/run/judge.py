@@ -11,6 +11,7 @@ from precompute.run.files import write_whole
 from precompute.run.grid import Grid, Receipts, bad_of
 from precompute.run.receipts import Bad, Receipt
 from precompute.run.work import Work
+from precompute.text import format_count
 
 __all__ = ["accepted_keys", "judge", "skipped_entries"]
 
@@ -41,7 +42,8 @@ def judge(work: Work, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:
     content = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in found)
     write_whole(grid.paths.errors, content.encode(), grid.paths.temporary)
     raise BadSourcesError(
-        f"{total} of {len(work.sources)} sources are bad, {allowed} were accepted:\n"
+        f"{total} of {format_count(len(work.sources), 'source')} {'is' if total == 1 else 'are'} bad, {allowed} "
+        f"{'was' if allowed == 1 else 'were'} accepted:\n"
         f"{describe_reasons([entry['reason'] for entry in found])}\n"
         f"All are listed in {grid.paths.errors}. Everything else is written and kept. Mend them and run the same "
         f"command again, or accept them with --skip-bad {total}: they will be left out of all rows."

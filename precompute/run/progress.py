@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from precompute.run.task import TaskDone
 from precompute.terminal import lasting
-from precompute.text import format_bytes
+from precompute.text import format_bytes, format_count
 
 __all__ = ["Progress"]
 
@@ -58,7 +58,7 @@ class Progress:
         rate = self._done / max(1e-9, time.monotonic() - self._start)
         left = (self._total - self._done) / max(1e-9, rate)
         self.say(
-            f"{self._done:,} of {self._total:,} records, {rate:,.0f} records/s, "
+            f"{self._done:,} of {format_count(self._total, 'record')}, {rate:,.0f} records/s, "
             f"{format_bytes(self._bytes)}, {left:.0f} s left"
         )
 

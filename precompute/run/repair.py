@@ -20,6 +20,7 @@ from precompute.run.receipts import read_receipt
 from precompute.run.task import Task
 from precompute.run.work import Work, make_job, make_workers, work_grid
 from precompute.storage.snapshot import seen_at_once
+from precompute.text import format_count
 
 __all__ = ["repair"]
 
@@ -44,7 +45,9 @@ def repair(work: Work, progress: Progress) -> int:
     grid = work_grid(work)
     broken = _find_broken(grid.paths, manifest, row_files, full=work.options.check == "full")
     if broken:
-        progress.say(f"note: {len(broken)} shards are missing or altered; they are written again.")
+        progress.say(
+            f"note: {format_count(len(broken), 'shard is', 'shards are')} missing or altered; to be written again."
+        )
         tasks = _make_tasks(grid, manifest, row_files, broken)
         progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
         job = replace(make_job(work), generation=SCRATCH)
@@ -91,7 +94,7 @@ def _put_back(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, brok
     remove_tree(paths.build / SCRATCH)
     if wrong:
         raise BuildError(
-            f"{len(wrong)} shards cannot be put back with the bytes that they had:\n{describe_reasons(wrong)}\n"
+            f"{format_count(len(wrong), 'shard')} cannot be put back with the old bytes:\n{describe_reasons(wrong)}\n"
             "Build with --replace to write a new generation."
         )
 

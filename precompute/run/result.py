@@ -58,7 +58,7 @@ class BuildResult:
         return any(self.plan.settings["dataset"].get(name) for name in ("class_copies", "balance"))
 
     def _noun(self, split: str) -> str:
-        return "places" if self._has_copies and split == "train" else "sources"
+        return "place" if self._has_copies and split == "train" else "source"
 
     def summary(self) -> str:
         """Return a few lines for people."""
@@ -68,7 +68,8 @@ class BuildResult:
         for name, split in self.manifest.splits.items():
             num_bytes = sum(row.num_bytes for row in split.rows)
             lines.append(
-                f"  {name}: {split.num_records:,} {self._noun(name)} × {format_count(len(split.rows), 'row')} in "
+                f"  {name}: {format_count(split.num_records, self._noun(name))} × "
+                f"{format_count(len(split.rows), 'row')} in "
                 f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
             )
             lines += self._classes(name)
@@ -82,9 +83,12 @@ class BuildResult:
             lines += self._left_out()
         train = self.manifest.splits.get("train")
         if train and train.rows:
-            each = f"each of the {train.num_records:,} training sources once"
+            each = f"each of {format_count(train.num_records, 'training source')} once"
             if self._has_copies:
-                each = f"{train.num_records:,} records, each training source as often as its class has copies"
+                each = (
+                    f"{format_count(train.num_records, 'record')}, each training source as often as its "
+                    "class has copies"
+                )
             again = f"{format_count(len(train.rows), 'epoch')} until the first row comes again"
             lines.append(f"  one epoch reads one row: {each}; {again}")
         return "\n".join(lines)
@@ -127,7 +131,8 @@ class BuildResult:
         for fill, name in self.new_classes.items():
             yield (
                 f"{name} fills masks with {fill}, which no source holds: it counts as a class of its own "
-                f"({target.num_classes} classes). If it means void, build with --ignore-class {fill}, else set its "
+                f"({format_count(target.num_classes, 'class')}). If it means void, build with --ignore-class "
+                f"{fill}, else set its "
                 "fill_mask"
             )
         if len(manifest.cpu_features) > 1:
@@ -137,7 +142,8 @@ class BuildResult:
             )
         for leak in manifest.leaks:
             yield (
-                f"{' and '.join(leak['splits'])} share the content of {leak['num_sources']} sources, e.g. "
+                f"{' and '.join(leak['splits'])} share the content of "
+                f"{format_count(leak['num_sources'], 'source')}, e.g. "
                 f"{' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
             )
         yield from _conflicts(manifest.conflicts, target.kind)
@@ -149,7 +155,7 @@ class BuildResult:
         if not any(self.rows.values()):
             return "complete already: nothing to do"
         rate = self.num_records / max(self.seconds, 1e-9)
-        return f"wrote {self.num_records:,} records in {self.seconds:.1f} s ({rate:,.0f} records/s)"
+        return f"wrote {format_count(self.num_records, 'record')} in {self.seconds:.1f} s ({rate:,.0f} records/s)"
 
     def _planned(self) -> str:
         lines = [f"plan of generation {self.plan.generation} (nothing was written):"]
@@ -159,7 +165,8 @@ class BuildResult:
             if self.estimate is not None and rows:
                 size = _shown_bytes(self.estimate.split_bytes[name])
             lines.append(
-                f"  {name}: {split.num_places:,} {self._noun(name)} × {format_count(len(rows), 'new row')} in "
+                f"  {name}: {format_count(split.num_places, self._noun(name))} × "
+                f"{format_count(len(rows), 'new row')} in "
                 f"{format_count(split.num_blocks * len(rows), 'shard')}, about {size}"
             )
         if self.estimate is None:
@@ -181,7 +188,8 @@ def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
         others = {"mask": "another mask", "boxes": "other boxes", "keypoints": "other keypoints"}
         other = {**others, "instances": "other objects"}.get(kind, "another label")
         yield (
-            f"{conflicts['num_sources']} sources hold the same image as another one with {other}, e.g. {pairs}: no "
+            f"{format_count(conflicts['num_sources'], 'source holds', 'sources hold')} the same image as "
+            f"another one with {other}, e.g. {pairs}: no "
             "model can learn both"
         )
 

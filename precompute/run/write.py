@@ -27,7 +27,7 @@ from precompute.run.result import BuildResult
 from precompute.run.task import Job, Task
 from precompute.run.work import Work, make_job, make_workers, work_grid
 from precompute.storage.paths import is_remote
-from precompute.text import format_bytes
+from precompute.text import format_bytes, format_count
 
 __all__ = ["next_generation_of", "plan_rows", "unlist_rows", "write_rows"]
 
@@ -86,7 +86,8 @@ def write_rows(work: Work, progress: Progress) -> BuildResult:
     publish(work.out, manifest)
     kept = sweep(work.out, manifest, work.options.lease_dir)
     if kept:
-        progress.say(f"note: {kept} files of rows no longer listed stay until their readers have ended.")
+        files = format_count(kept, "file of rows no longer listed stays", "files of rows no longer listed stay")
+        progress.say(f"note: {files} until their readers have ended.")
     if (folder := take_unsynced()) is not None:
         progress.say(
             f"note: {folder}: this file system cannot sync folders; should the machine lose power, the last files may "

@@ -14,6 +14,7 @@ from PIL import Image
 from precompute.errors import SourceError, first_few
 from precompute.sources.source import Sources
 from precompute.targets.boxes import BoxColumn
+from precompute.text import format_count
 
 __all__ = ["CheckedBoxes", "check_boxes", "drop_empty", "upright_size"]
 
@@ -49,7 +50,9 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
             f"{where}: boxes whose sides are no numbers:\n{_shown(column, keys, of_box, strange)}\nMend them."
         )
     if not len(of_box):
-        raise SourceError(f"{where}: not one of the {len(column):,} images has a box; there is nothing to detect.")
+        raise SourceError(
+            f"{where}: not one of {format_count(len(column), 'image')} has a box; there is nothing to detect."
+        )
     clipped = np.clip(column.corners, 0, np.hstack([sizes, sizes]))
     flat = np.asarray((column.corners[:, :2] >= column.corners[:, 2:]).any(axis=1))
     outside = np.logical_not(flat) & np.asarray((clipped[:, :2] >= clipped[:, 2:]).any(axis=1))
@@ -57,7 +60,7 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
     kept = np.logical_not(flat | outside)
     if not kept.any():
         raise SourceError(
-            f"{where}: not one of {len(kept):,} boxes has an area inside its image:\n"
+            f"{where}: not one of {format_count(len(kept), 'box')} has an area inside its image:\n"
             f"{_shown(column, keys, of_box, ~kept)}\nExpected x_min < x_max and y_min < y_max, within the image."
         )
     checked = BoxColumn(
@@ -82,13 +85,17 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
 
 def _summary(column: BoxColumn) -> str:
     empty = int((column.counts == 0).sum())
-    kept = f"; {empty:,} of them have none, and are kept (--drop-empty leaves them out)" if empty else ""
-    return f"{len(column.labels):,} boxes in {len(column):,} images{kept}."
+    kept = (
+        f"; {format_count(empty, 'of them has none, and is kept', 'of them have none, and are kept')} "
+        "(--drop-empty leaves them out)"
+        if empty
+        else ""
+    )
+    return f"{format_count(len(column.labels), 'box')} in {format_count(len(column), 'image')}{kept}."
 
 
 def _boxes(which: NDArray[Any]) -> str:
-    number = int(which.sum())
-    return f"{number:,} box{'' if number == 1 else 'es'}"
+    return format_count(int(which.sum()), "box")
 
 
 def _shown(column: BoxColumn, keys: Sequence[str], of_box: NDArray[np.int64], which: NDArray[Any]) -> str:
@@ -109,8 +116,8 @@ def drop_empty(sources: Sources) -> Sources:
         return sources
     kept = np.flatnonzero(sources.boxes.counts).tolist()
     dropped = len(sources) - len(kept)
-    note = f"{dropped:,} images without boxes left out."
-    notes = [note if " have none, and are kept" in old else old for old in sources.notes]
+    note = f"{format_count(dropped, 'image without boxes', 'images without boxes')} left out."
+    notes = [note if "--drop-empty leaves them out" in old else old for old in sources.notes]
     return replace(sources.take(kept), notes=notes) if dropped else sources
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.texts import Texts, pick
+from precompute.text import format_count
 
 __all__ = [
     "NAME",
@@ -85,7 +86,7 @@ def column_of_values(name: str, values: Sequence[Any], where: Where) -> ExtraCol
     missing = [i for i, value in enumerate(values) if value is None or value != value]
     if missing:
         raise SourceError(
-            f"extra column {name}: {len(missing):,} of {len(values):,} values are missing:\n"
+            f"extra column {name}: {len(missing):,} of {format_count(len(values), 'value is', 'values are')} missing:\n"
             f"{first_few([where(i) for i in missing[:5]] + [''] * (len(missing) - 5))}\n{MISSING}"
         )
     kinds = [_type_of(value) for value in values]

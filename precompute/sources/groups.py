@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.source import Sources
+from precompute.text import format_count
 
 __all__ = ["check_pattern", "group_by"]
 
@@ -51,14 +52,16 @@ def group_by(sources: Sources, pattern: str | None) -> Sources:
     lacking = [key for key, group in zip(sources.keys, groups, strict=True) if not group]
     if lacking:
         raise SourceError(
-            f"{OPTION}: {pattern!r} finds no group in {len(lacking):,} of {len(sources):,} keys:\n"
+            f"{OPTION}: {pattern!r} finds no group in {len(lacking):,} of {format_count(len(sources), 'key')}:\n"
             f"{first_few(lacking)}\n"
             "Expected one in each, so that none stands apart by mistake. Keys are paths without the folders of images, "
             "masks and splits, and without the extension; two patterns are joined by |, and |(.+) at the end lets each "
             "remaining source be a group of its own."
         )
     number = len(set(groups))
-    note = f"{OPTION}: {len(sources):,} sources in {number:,} groups, such as {groups[0]!r}."
+    note = (
+        f"{OPTION}: {format_count(len(sources), 'source')} in {format_count(number, 'group')}, such as {groups[0]!r}."
+    )
     if number == len(sources):
         note += " EACH SOURCE IS ALONE in its group: the pattern takes in more than the group's name."
     return replace(sources, groups=list(groups), notes=[*sources.notes, note])

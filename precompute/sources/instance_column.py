@@ -10,6 +10,7 @@ import numpy as np
 from precompute.sources.texts import Texts, pick
 from precompute.targets.boxes import BoxColumn, Boxes
 from precompute.targets.instances import Instances
+from precompute.text import format_count
 
 __all__ = ["BACKGROUND", "InstanceColumn", "merged_names", "objects_note"]
 
@@ -97,5 +98,13 @@ def merged_names(names: Sequence[str]) -> list[str]:
 def objects_note(column: InstanceColumn) -> str:
     """Return what is said of objects that were found."""
     empty = int((column.counts == 0).sum())
-    kept = f"; {empty:,} of them have none, and are kept (--drop-empty leaves them out)" if empty else ""
-    return f"{len(column.labels):,} objects with masks in {len(column):,} images{kept}."
+    kept = (
+        f"; {format_count(empty, 'of them has none, and is kept', 'of them have none, and are kept')} "
+        "(--drop-empty leaves them out)"
+        if empty
+        else ""
+    )
+    return (
+        f"{format_count(len(column.labels), 'object with a mask', 'objects with masks')} in "
+        f"{format_count(len(column), 'image')}{kept}."
+    )

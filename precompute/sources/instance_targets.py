@@ -11,6 +11,7 @@ from precompute.options import BuildOptions
 from precompute.sources.instance_column import InstanceColumn, merged_names
 from precompute.sources.source import Sources
 from precompute.targets.boxes import CROWD
+from precompute.text import format_count
 
 __all__ = ["choose_target"]
 
@@ -37,11 +38,11 @@ def choose_target(sources: Sources, options: BuildOptions) -> Sources:
     crowds = int(((column.flags & CROWD) > 0).sum())
     if crowds:
         what = (
-            "become class ids below all others; --ignore-class 255 makes them pixels that do not count"
+            "taken for class ids below all others; --ignore-class 255 makes them pixels that do not count"
             if options.ignore_class is None
-            else f"become the ignore class, {options.ignore_class}"
+            else f"taken for the ignore class, {options.ignore_class}"
         )
-        notes.append(f"{crowds:,} crowds {what}.")
+        notes.append(f"{format_count(crowds, 'crowd is', 'crowds are')} {what}.")
     labels = (column.labels + 1).astype(np.int32)
     names = merged_names(sources.class_names)
     if options.ignore_class is not None and options.ignore_class < len(names):

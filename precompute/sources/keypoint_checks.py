@@ -15,6 +15,7 @@ from precompute.sources.box_checks import CheckedBoxes, check_boxes
 from precompute.sources.source import Sources
 from precompute.targets.boxes import BoxColumn
 from precompute.targets.keypoints import HIDDEN, VISIBLE, Skeleton
+from precompute.text import format_count
 
 __all__ = ["check_keypoints", "check_target"]
 
@@ -35,7 +36,7 @@ def check_keypoints(
         SourceError: Coordinates are no numbers, visibility is none of 0, 1, 2, or no point is labelled.
     """
     if column.points is None or not len(column.points):
-        raise SourceError(f"{where}: not one of the {len(column):,} images has an object with keypoints.")
+        raise SourceError(f"{where}: not one of {format_count(len(column), 'image')} has an object with keypoints.")
     column = replace(column, points=column.points.reshape(len(column.labels), len(skeleton), 3))
     checked = CheckedBoxes(column, names, [])
     if skeleton.boxed:
@@ -43,7 +44,10 @@ def check_keypoints(
     column, notes = _check_points(checked.column, keys, skeleton, where)
     empty = int((column.counts == 0).sum())
     if empty and not skeleton.boxed:  # boxes say it themselves
-        notes.append(f"{empty:,} images have none, and are kept (--drop-empty leaves them out).")
+        notes.append(
+            f"{format_count(empty, 'image has none, and is kept', 'images have none, and are kept')} "
+            "(--drop-empty leaves them out)."
+        )
     return CheckedBoxes(column, names, [*checked.notes, *notes])
 
 
@@ -100,7 +104,7 @@ def _check_points(
     kept = labelled & ~outside
     if not kept.any():
         raise SourceError(
-            f"{where}: not one of {len(points):,} objects has a labelled keypoint inside its image"
+            f"{where}: not one of {format_count(len(points), 'object')} has a labelled keypoint inside its image"
             + (f":\n{shown(outside)}" if outside.any() else "; all have visibility 0.")
             + ("\nTo read boxes alone, give --target boxes." if skeleton.boxed else "")
         )
@@ -108,7 +112,7 @@ def _check_points(
     if outside.any():
         number = int(outside.sum())
         notes.append(
-            f"{number:,} keypoint{'s' * (number > 1)} outside of the image: taken as not labelled, visibility 0:\n"
+            f"{format_count(number, 'keypoint')} outside of the image: taken as not labelled, visibility 0:\n"
             f"{shown(outside)}"
         )
     absent = [name for name, there in zip(skeleton.names, kept.any(axis=0), strict=True) if not there]
@@ -119,5 +123,12 @@ def _check_points(
 
 def _summary(kept: NDArray[np.bool_], skeleton: Skeleton) -> str:
     without = int((~kept.any(axis=1)).sum())
-    text = f"{int(kept.sum()):,} labelled keypoints of {len(kept):,} objects with {len(skeleton):,} each"
-    return text + (f"; {without:,} of them without any, and they stay." if without else ".")
+    text = (
+        f"{format_count(int(kept.sum()), 'labelled keypoint')} of {format_count(len(kept), 'object')} with "
+        f"{len(skeleton):,} each"
+    )
+    return text + (
+        f"; {format_count(without, 'of them is without any, and stays', 'of them are without any, and stay')}."
+        if without
+        else "."
+    )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.checks import class_order
 from precompute.sources.forms import check_forms
+from precompute.text import format_count
 
 __all__ = ["Classes", "LabelSets", "has_several", "make_classes", "make_label_sets", "read_label"]
 
@@ -100,8 +101,9 @@ def make_classes(labels: Sequence[str | int], keys: Sequence[str], class_names: 
     numbers = [label for label in labels if not isinstance(label, str)]
     if texts and numbers:
         raise UsageError(
-            f"labels: expected class names or class indices, got both: {len(texts):,} names ({texts[0]!r} …) and "
-            f"{len(numbers):,} indices ({numbers[0]!r} …)."
+            f"labels: expected class names or class indices, got both: {format_count(len(texts), 'name')} "
+            f"({texts[0]!r} …) and "
+            f"{format_count(len(numbers), 'index', 'indices')} ({numbers[0]!r} …)."
         )
     return _from_names(texts, keys, class_names) if texts else _from_numbers(numbers, keys, class_names)
 

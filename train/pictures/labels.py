@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from precompute.text import format_count
 from train.pictures.figures import new_figure, shorten, show, to_png
 from train.pictures.samples import RIGHT, WRONG
 from train.samples import STANDINGS, Sample
@@ -46,5 +47,5 @@ def draw_labels(samples: Sequence[Sample], class_names: Sequence[str]) -> bytes:
 def _names(labels: Any, class_names: Sequence[str]) -> str:
     found = [name for name, given in zip(class_names, labels, strict=True) if given]
     if len(found) > MAX_NAMED:
-        return f"{len(found)} labels"
+        return f"{format_count(len(found), 'label')}"
     return ", ".join(shorten(name, 28 // len(found)) for name in found) or "none"

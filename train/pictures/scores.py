@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import PowerNorm
 
+from precompute.text import format_count
 from train.pictures.figures import new_figure, shorten, to_png
 
 __all__ = ["draw_confusion", "draw_ious"]
@@ -90,7 +91,9 @@ def draw_ious(
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel(score)
     if len(shown) < len(ious):
-        axes.set_title(f"{len(shown)} of {len(ious)} classes: those with the lowest {score}", fontsize=11)
+        axes.set_title(
+            f"{len(shown)} of {format_count(len(ious), 'class')}: those with the lowest {score}", fontsize=11
+        )
     figure.legend(frameon=False, loc="outside upper right")
     return to_png(figure)
 
@@ -105,4 +108,4 @@ def _most_confused(confusion: npt.NDArray[np.int64]) -> list[int]:
 def _confusion_title(num_shown: int, num_classes: int) -> str:
     if num_shown == num_classes:
         return "how often each class was taken for each"
-    return f"{num_shown} of {num_classes} classes: those with the most errors"
+    return f"{num_shown} of {format_count(num_classes, 'class')}: those with the most errors"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from keras import ops
 
 from precompute.errors import DatasetError, UsageError, first_few
+from precompute.text import format_count
 from train.detection.coco import coco_scores, require_pycocotools
 from train.detection.decode import Detections, decode
 from train.detection.grid import NUM_SIDES, Grid
@@ -76,7 +77,7 @@ class Detect(Task):
             check_backbone_options(name.removeprefix(PREFIX), options, channels=self.shape[2])
         elif name != "detector":
             raise UsageError(
-                f"--model: the dataset has boxes: detector, or detector- with a backbone such as "
+                "--model: the dataset has boxes: detector, or detector- with a backbone such as "
                 f"detector-EfficientNetB0; got {options.model!r}. Train a detector of your own in a loop of your own, "
                 "on precompute.load."
             )
@@ -124,7 +125,7 @@ class Detect(Task):
         wrong = [int(value) for value in np.unique(targets) if not 0 <= value < self.num_classes]
         if wrong:
             raise DatasetError(
-                f"{where} has boxes with class ids outside its {self.num_classes} classes (0 to "
+                f"{where} has boxes with class ids outside its {format_count(self.num_classes, 'class')} (0 to "
                 f"{self.num_classes - 1}):\n{first_few([str(value) for value in wrong])}\nBuild the dataset again."
             )
 

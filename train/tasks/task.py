@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError, first_few
+from precompute.text import format_count
 from train.options import FitOptions
 from train.samples import Sample
 from train.scores import Counts, count_confusion, to_probabilities
@@ -53,7 +54,9 @@ class Task(abc.ABC):
         """
         target, image = manifest.target, manifest.image
         if target.num_classes < cls.min_classes:
-            raise DatasetError(f"{manifest.name}: there is nothing to learn, it has {target.num_classes} class.")
+            raise DatasetError(
+                f"{manifest.name}: there is nothing to learn, it has {format_count(target.num_classes, 'class')}."
+            )
         return cls(
             shape=(image.height, image.width, image.channels),
             num_classes=target.num_classes,
@@ -188,7 +191,8 @@ class Task(abc.ABC):
         wrong = [value for value in found if not 0 <= value < self.num_classes and value != self.ignore_class]
         if wrong:
             raise DatasetError(
-                f"{where} has class ids outside its {self.num_classes} classes (0 to {self.num_classes - 1}):\n"
+                f"{where} has class ids outside its {format_count(self.num_classes, 'class')} (0 to "
+                f"{self.num_classes - 1}):\n"
                 f"{first_few([str(value) for value in wrong])}\n"
                 f"If they mark what shall not count, pass --ignore-class {wrong[-1]}; if they are classes, build the "
                 "dataset again with --num-classes or --mask-map."

@@ -18,7 +18,7 @@ from precompute.options import BuildOptions
 from precompute.sources.annotations.coco_entries import Entry, Json, Problems, entries_of
 from precompute.sources.annotations.coco_keypoints import find_skeleton
 from precompute.sources.annotations.coco_masks import Segmented, with_masks
-from precompute.sources.annotations.images import Choose, FoundImage, find_images, last_part, sources_of
+from precompute.sources.annotations.images import Choose, FoundImage, find_images, last_part, sources_of, unnamed_note
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
@@ -66,7 +66,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         )
         checked = check_keypoints(column, keys, names, skeleton, where=str(top))
     passed = len(found.images) + len(found.left_out) - len(entries)
-    notes += [f"{passed:,} images that no annotation file names were passed over."] if passed else []
+    notes += unnamed_note(passed, "no annotation file names")
     sources = sources_of(
         found,
         [entry.image for entry in entries],

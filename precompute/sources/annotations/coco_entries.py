@@ -15,6 +15,7 @@ from precompute.sources.forms import Forms, visible
 from precompute.targets.boxes import CROWD, UNKNOWN_SIZE
 from precompute.targets.keypoints import Skeleton
 from precompute.targets.rle import box_of, code_of_counts, pycocotools_mask
+from precompute.text import format_count
 
 __all__ = ["Entry", "Json", "Problems", "entries_of"]
 
@@ -124,7 +125,7 @@ def _add_row(
         problems.boxless.append(f"{where}: bbox {box!r:.60}")
     elif points is None:
         given = annotation["keypoints"]
-        number = f"{len(given)} values" if isinstance(given, list) else repr(given)
+        number = format_count(len(given), "value") if isinstance(given, list) else repr(given)
         problems.pointless.append(f"{where}: {number:.60}")
     else:
         x, y, width, height = map(float, box)  # type: ignore[arg-type]  # it was looked at

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options import BuildOptions
 from precompute.targets.keypoints import Skeleton, indices_of_edges, make_skeleton
+from precompute.text import format_count
 
 __all__ = ["CocoKeypoints", "find_skeleton", "points_of"]
 
@@ -71,7 +72,9 @@ def find_skeleton(contents: Mapping[Path, Json], options: BuildOptions) -> CocoK
     left_out = sum(len(contents[path]["annotations"]) - len(kept[path]["annotations"]) for path in contents)
     if left_out:
         others = sorted({str(c.get("name")) for _, c in categories if not c.get("keypoints")})
-        notes.append(f"{left_out:,} objects left out, whose categories have no keypoints: {', '.join(others[:5])}.")
+        notes.append(
+            f"{format_count(left_out, 'object')} of categories without keypoints left out: {', '.join(others[:5])}."
+        )
     boxed = any(
         annotation.get("bbox") is not None or annotation.get("segmentation")
         for content in kept.values()

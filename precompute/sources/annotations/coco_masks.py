@@ -17,6 +17,7 @@ from precompute.sources.source import Sources
 from precompute.targets.boxes import UNKNOWN_SIZE
 from precompute.targets.instances import Instances
 from precompute.targets.rle import area_of, code_of_counts, code_of_polygons, pycocotools_mask
+from precompute.text import format_count
 
 __all__ = ["Segmented", "with_masks"]
 
@@ -68,7 +69,8 @@ def with_masks(sources: Sources, images: Iterable[Segmented]) -> Sources:
     column = InstanceColumn.of_instances(found)
     notes = [note for note in sources.notes if "box" not in note]  # of annotated boxes nothing is used
     if empty:
-        notes.append(f"{len(empty):,} objects whose masks hold no pixel left out:\n{first_few(empty)}")
+        objects = format_count(len(empty), "object whose mask holds no pixel", "objects whose masks hold no pixel")
+        notes.append(f"{objects} left out:\n{first_few(empty)}")
     return replace(sources, boxes=column, notes=[objects_note(column), *notes])
 
 
@@ -86,9 +88,9 @@ def _code(segmentation: Any, height: int, width: int) -> str:
         if not isinstance(polygon, list) or not _are_numbers(polygon):
             raise ValueError(f"expected polygons, lists of x and y in turn, got {polygon!r:.60}")
         if len(polygon) % 2:
-            raise ValueError(f"a polygon has {len(polygon)} numbers; x and y come in pairs")
+            raise ValueError(f"a polygon has {format_count(len(polygon), 'number')}; x and y come in pairs")
         if len(polygon) < FEWEST_NUMBERS:
-            raise ValueError(f"a polygon has {len(polygon) // 2} points; three are the fewest")
+            raise ValueError(f"a polygon has {format_count(len(polygon) // 2, 'point')}; three are the fewest")
         if max(map(abs, polygon)) > FAR * (height + width):  # pycocotools would walk all the way
             raise ValueError(f"a polygon reaches {max(map(abs, polygon)):g}, far outside of its image")
     return code_of_polygons(segmentation, height, width)

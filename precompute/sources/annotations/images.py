@@ -19,6 +19,7 @@ from precompute.sources.folders.walk import Folder, walk
 from precompute.sources.forms import Forms
 from precompute.sources.source import Sources
 from precompute.targets.keypoints import Skeleton
+from precompute.text import format_count
 
 __all__ = [
     "Choose",
@@ -35,6 +36,7 @@ __all__ = [
     "path_below",
     "raise_problems",
     "sources_of",
+    "unnamed_note",
     "without_role",
 ]
 
@@ -83,11 +85,19 @@ class FoundImages:
 
     def left_out_note(self, given: str | None) -> list[str]:
         """Return what is said of images that were left out."""
-        number = len(self.left_out)
-        return [f"{number:,} images that --annotations {given} does not name were passed over."] if number else []
+        return unnamed_note(len(self.left_out), f"--annotations {given} does not name")
 
 
 Choose: TypeAlias = Callable[[Sequence[FoundImage]], Sequence[bool]]
+
+
+def unnamed_note(number: int, who: str) -> list[str]:
+    """Return what is said of images that no annotation is read for: ``who`` does not name them."""
+    return (
+        [f"{format_count(number, 'image')} that {who} {'was' if number == 1 else 'were'} passed over."]
+        if number
+        else []
+    )
 
 
 class Matched(NamedTuple):

@@ -22,6 +22,7 @@ from precompute.sources.annotations.images import (
     listed,
     raise_problems,
     sources_of,
+    unnamed_note,
 )
 from precompute.sources.box_checks import upright_size
 from precompute.sources.checks import check_class_names
@@ -150,7 +151,7 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
     passed = len(found.images) + len(found.left_out) - len(entries)
     unused = [name or "(without a name)" for name in header if name not in columns.used()]
     notes = [f"columns that are not used: {', '.join(unused)}."] if unused else []
-    notes += [f"{passed:,} images that {path.name} does not name were passed over."] if passed else []
+    notes += unnamed_note(passed, f"{path.name} does not name")
     return sources_of(
         found,
         [entry.image for entry in entries],

@@ -29,6 +29,7 @@ from precompute.sources.annotations.images import (
     path_below,
     raise_problems,
     sources_of,
+    unnamed_note,
 )
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.checks import check_class_names, class_order
@@ -36,6 +37,7 @@ from precompute.sources.folders.splits import split_of
 from precompute.sources.forms import Forms, check_forms
 from precompute.sources.source import Sources
 from precompute.targets.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.text import format_count
 from precompute.text_files import decode_text, read_text
 
 __all__ = ["find_voc"]
@@ -86,7 +88,8 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Sources:
     original = sum(annotation.is_original for annotation in read)
     if original:
         notes.append(
-            f"{original:,} annotations are PASCAL's own, which count pixels from 1 and include the last one: boxes "
+            f"{format_count(original, 'annotation is', 'annotations are')} PASCAL's own: pixels count from 1 "
+            "and include the last one: boxes "
             "begin at x_min − 1, y_min − 1."
         )
     return sources_of(
@@ -144,7 +147,7 @@ def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None
     if not splits:
         return None, []
     left = len(known - splits.keys())
-    return splits, [f"{left:,} images that no list in ImageSets/Main names were passed over."] if left else []
+    return splits, unnamed_note(left, "no list in ImageSets/Main names")
 
 
 def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: Forms) -> str | None:

@@ -43,6 +43,7 @@ from precompute.sources.folders.splits import split_of
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.source import Sources
 from precompute.targets.boxes import BoxColumn, Boxes
+from precompute.text import format_count
 from precompute.text_files import read_text
 
 __all__ = ["find_yolo"]
@@ -83,7 +84,8 @@ def find_yolo(top: Path, annotations: Path, options: BuildOptions) -> Sources:
         found = find_images(top, options, lambda images: [bool(named.splits_of(image.path)) for image in images])
         if not found.images:
             raise SourceError(
-                f"{data.path}: not one of {len(found.left_out):,} images below {top} is one that it names."
+                f"{data.path}: not one of {format_count(len(found.left_out), 'image')} below {top} is one that "
+                "it names."
             )
         matched, known = _texts(found, top, found.images), Numbering(names=data.names, data=[data])
     else:
@@ -143,16 +145,22 @@ def _notes(
             f"--annotations {path} or its folder to read that part alone, or --class-names if it holds for all."
         )
     if read.without_file:
-        notes.append(f"{read.without_file:,} images have no text file, which means no objects.")
+        notes.append(
+            f"{format_count(read.without_file, 'image has', 'images have')} no text file, which means no objects."
+        )
     if read.repeated:
-        notes.append(f"{read.repeated:,} lines that say the same as another of their file were left out.")
+        lines = format_count(
+            read.repeated, "line that repeats another of its file was", "lines that repeat another were"
+        )
+        notes.append(f"{lines} left out.")
     if any(data.kpt_shape for data in known.data) and options.target == "auto":
         notes.append("There are keypoints (kpt_shape), and boxes are read alone: --target keypoints reads both.")
     if len(read.polygons) == 1 and all(may_be_pose for _, may_be_pose in read.polygons):
         ((length, _), number), *_ = read.polygons.items()
         notes.append(
-            f"{number:,} lines have {length} numbers each and are taken for polygons; they would do as well for a box "
-            "and keypoints inside of it, which kpt_shape in data.yaml declares: look at them with `precompute preview`."
+            f"{format_count(number, 'line of', 'lines of')} {length} numbers taken for polygons; they would do as well "
+            "for a box and keypoints inside of it, which kpt_shape in data.yaml declares: look at them with "
+            "`precompute preview`."
         )
     return notes
 
@@ -246,7 +254,7 @@ def _check_alone(found: FoundImages, files: dict[str, Path]) -> None:
     remedy = "Expected an image of the same name, in images/ where these are in labels/; remove the others."
     problems = [listed("Text files without an image", alone, remedy)]
     if there and not there & files.keys():
-        problems.append(f"Not one of {len(there):,} images has a text file of its name.")
+        problems.append(f"Not one of {format_count(len(there), 'image')} has a text file of its name.")
     raise_problems(what, problems)
 
 

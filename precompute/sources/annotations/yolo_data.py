@@ -21,6 +21,7 @@ from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
 from precompute.sources.forms import existing_path
 from precompute.targets.keypoints import Skeleton, indices_of_edges, make_skeleton
+from precompute.text import format_count
 from precompute.text_files import guess_text, read_text
 
 __all__ = [
@@ -183,7 +184,9 @@ def _names(path: Path, content: Mapping[str, Any]) -> list[str]:
         raise SourceError(f"{path}: names: expected a list of class names, or a name for each number from 0 on.")
     count = content.get("nc", "")
     if isinstance(count, str) and count.isdecimal() and int(count) != len(names):
-        raise SourceError(f"{path}: nc is {count}, but there are {len(names)} names.")
+        raise SourceError(
+            f"{path}: nc is {count}, but there {'is' if len(names) == 1 else 'are'} {format_count(len(names), 'name')}."
+        )
     return check_class_names(names, str(path)) or []
 
 
@@ -248,7 +251,8 @@ def find_skeleton(data: DataYaml, kpt_shape: tuple[int, int], options: BuildOpti
     names = options.keypoint_names or data.kpt_names or [f"kpt{i}" for i in range(kpt_shape[0])]
     if len(names) != kpt_shape[0]:
         raise SourceError(
-            f"{data.path}: kpt_shape counts {kpt_shape[0]} keypoints, but --keypoint-names gives {len(names)} names."
+            f"{data.path}: kpt_shape counts {format_count(kpt_shape[0], 'keypoint')}, but --keypoint-names "
+            f"gives {format_count(len(names), 'name')}."
         )
     edges = indices_of_edges(options.skeleton or (), names)
     pairs = options.flip_pairs

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from precompute.targets.keypoints import NOT_LABELLED, VISIBLE
+from precompute.text import format_count
 
 __all__ = ["Row", "fits_pose", "read_line"]
 
@@ -49,7 +50,7 @@ def read_line(words: Sequence[str], num_classes: int | None, kpt_shape: tuple[in
     if label < 0 or not label.is_integer():
         raise ValueError(f"expected the number of a class, 0 or more, got {words[0]}")
     if num_classes is not None and label >= num_classes:
-        raise ValueError(f"class {int(label)}, but there are {num_classes} names (0 to {num_classes - 1})")
+        raise ValueError(f"class {int(label)}, of {format_count(num_classes, 'name')} (0 to {num_classes - 1})")
     places = [*shares, *(share for i, share in enumerate(points) if i % 3 < 2)]
     if max(map(abs, places)) > MOST:
         raise ValueError(f"expected shares from 0 to 1, got {max(places, key=abs):g}: are these pixels?")
@@ -80,7 +81,8 @@ def _pose(numbers: Sequence[float], kpt_shape: tuple[int, int]) -> tuple[list[fl
     expected = BOX + count * size
     if len(numbers) != expected:
         raise ValueError(
-            f"expected {expected} numbers, a box and {count} keypoints of {size} (kpt_shape in data.yaml), got "
+            f"expected {expected} numbers, a box and {format_count(count, 'keypoint')} of {size} (kpt_shape in "
+            "data.yaml), got "
             f"{len(numbers)}"
         )
     points = []

@@ -22,6 +22,7 @@ from precompute.sources.forms import Forms, check_forms
 from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
 from precompute.storage.paths import absolute, as_path, common_folder
+from precompute.text import format_count
 
 __all__ = ["find_sources"]
 
@@ -110,7 +111,8 @@ def _check_any(found: _Found, role: str, parts: list[Part], suffix: str) -> None
     ending = f" whose names end with {suffix!r} before the extension" if suffix else ""
     unreadable = unreadable_text(found.layout.passed)
     raise SourceError(
-        f"{found.top}: there are no {role}{ending}; {found.layout.strangers:,} other files were passed over"
+        f"{found.top}: there are no {role}{ending}; "
+        f"{format_count(found.layout.strangers, 'other file was', 'other files were')} passed over"
         f"{strangers_text(found.layout.passed)}. {unreadable + ' ' if unreadable else ''}"
         f"Expected files with the extensions {' '.join(IMAGE_EXTENSIONS)}.\n{LAYOUTS}"
     )
@@ -129,7 +131,7 @@ def _alone_sources(found: _Found) -> Sources:
     problems = [_barren_problem(found), _duplicates(files.twice(), found.base)]
     _raise(f"{found.top}: the images cannot be used as they are.", problems)
     left_out = sum(len(part.files) for part in found.layout.masks or ())
-    note = f"images alone were asked for: {left_out:,} masks are left out."
+    note = f"images alone were asked for: {format_count(left_out, 'mask is', 'masks are')} left out."
     return Sources(
         root=found.base,
         keys=files.keys,
@@ -183,7 +185,7 @@ def _check_classes(found: _Found, files: FoundFiles) -> None:
     flat = [shown(files[i].path, found.base) for i, label in enumerate(files.labels()) if not label]
     if len(flat) == len(files):
         raise SourceError(
-            f"{found.top}: {len(files):,} images, but neither folders for their classes nor masks:\n"
+            f"{found.top}: {format_count(len(files), 'image')}, but neither folders for their classes nor masks:\n"
             f"{first_few(flat)}\n{LAYOUTS}\n"
             "Labels in a table: give that file as SOURCE. Images alone, without any target: --target none."
         )

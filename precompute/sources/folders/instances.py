@@ -36,6 +36,7 @@ from precompute.sources.source import Sources
 from precompute.sources.texts import Texts
 from precompute.storage.paths import is_remote, is_url
 from precompute.targets.instances import Instances
+from precompute.text import format_count
 
 __all__ = ["find_instances"]
 
@@ -228,7 +229,8 @@ class _Finder:
         if not folders:
             if given is not None and len(given) != 1:
                 raise SourceError(
-                    f"{self._top}: --class-names gives {len(given)} names, but masks lie in no folders of classes. "
+                    f"{self._top}: --class-names gives {format_count(len(given), 'name')}, but masks lie in no "
+                    "folders of classes. "
                     f"{EXPECTED}"
                 )
             return given or [ONE_CLASS]

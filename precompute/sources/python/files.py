@@ -11,6 +11,7 @@ from typing import Any
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.forms import existing_path
 from precompute.storage.paths import as_path, common_folder, is_url
+from precompute.text import format_count
 
 __all__ = ["below", "check_files", "common_parent", "file_path"]
 
@@ -50,7 +51,7 @@ def check_files(paths: list[str]) -> list[int]:
         sizes.append(status.st_size)
     if missing:
         raise SourceError(
-            f"{len(missing):,} of {len(paths):,} files cannot be found:\n{first_few(missing)}\n"
+            f"{len(missing):,} of {format_count(len(paths), 'file')} cannot be found:\n{first_few(missing)}\n"
             f"Check the paths; relative ones start from {Path.cwd()}."
         )
     return sizes

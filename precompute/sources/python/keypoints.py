@@ -18,6 +18,7 @@ from precompute.sources.python.boxes import rows_of_python
 from precompute.sources.source import Source
 from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.targets.keypoints import VISIBLE, Skeleton, indices_of_edges, make_skeleton
+from precompute.text import format_count
 
 __all__ = ["DEFAULT_CLASS", "check_same_fields", "keypoints_of_python"]
 
@@ -83,7 +84,8 @@ def _boxed_rows(
     for of_boxes, of_points, key in zip(rows, points, keys, strict=True):
         if len(of_boxes) != len(of_points):
             raise UsageError(
-                f"keypoints of {key!r}: expected those of {len(of_boxes)} objects, as it has boxes; got "
+                f"keypoints of {key!r}: expected those of {format_count(len(of_boxes), 'object')}, as it has "
+                "boxes; got "
                 f"{len(of_points)}."
             )
     labels = [row[4] for of_image in rows for row in of_image]
@@ -101,12 +103,17 @@ def _skeleton(
     """Return the skeleton; names are numbers where none were given."""
     lengths = {len(row) // 3: key for of_image, key in zip(points, keys, strict=True) for row in of_image}
     if not lengths:
-        raise SourceError(f"keypoints: expected those of some objects, got empty lists for all {len(keys):,} images.")
+        raise SourceError(
+            f"keypoints: expected those of some objects, got empty lists for {format_count(len(keys), 'image')}."
+        )
     names = options.keypoint_names or [str(number) for number in range(min(lengths))]
     other = {number: key for number, key in lengths.items() if number != len(names)}
     if other:
         number, key = next(iter(other.items()))
-        expected = f"{len(names)} keypoints{'' if options.keypoint_names is None else ', as keypoint_names has'}"
+        expected = (
+            f"{format_count(len(names), 'keypoint')}"
+            f"{'' if options.keypoint_names is None else ', as keypoint_names has'}"
+        )
         raise UsageError(f"keypoints of {key!r}: expected {expected}, of each object; got {number}.")
     edges = indices_of_edges(options.skeleton or (), names)
     return make_skeleton(names, edges, flip_pairs=options.flip_pairs, boxed=boxed)

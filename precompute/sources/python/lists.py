@@ -21,6 +21,7 @@ from precompute.sources.python.instances import number_objects, read_rows, sizes
 from precompute.sources.python.keypoints import check_same_fields, keypoints_of_python
 from precompute.sources.source import SPLITS, Source, Sources
 from precompute.sources.texts import Texts
+from precompute.text import format_count
 
 __all__ = ["from_iterable", "from_lists"]
 
@@ -186,7 +187,7 @@ def _check_lengths(lists: dict[str, list[Any]]) -> None:
     for name, values in lists.items():
         if len(values) != count:
             raise UsageError(
-                f"{name}: expected an entry for each of the {count:,} images, got {len(values):,}. "
+                f"{name}: expected an entry for each of {format_count(count, 'image')}, got {len(values):,}. "
                 "Entries belong together by position; check where the lists come from."
             )
 

@@ -16,6 +16,7 @@ from precompute.sources.forms import Forms, existing_path
 from precompute.sources.tables.files import Table
 from precompute.storage.paths import absolute, as_path, common_folder, is_remote, is_url
 from precompute.storage.snapshot import seen_at_once
+from precompute.text import format_count
 
 CHUNK = 4096  # paths that are looked at together
 NOT_PLAIN = re.compile(r"^[./]|//|/\.|[:\\]", re.MULTILINE)  # paths that may not lie below the root as they stand
@@ -34,7 +35,8 @@ def check_filled(table: Table, column: str, values: Sequence[Any], remedy: str) 
     empty = [i for i, value in enumerate(values) if value is None or value == "" or value != value]
     if empty:
         raise SourceError(
-            f"{table.path}: column {column}: {len(empty):,} of {len(values):,} cells are empty:\n"
+            f"{table.path}: column {column}: {len(empty):,} of "
+            f"{format_count(len(values), 'cell is', 'cells are')} empty:\n"
             f"{table.listed(empty)}\n{remedy}"
         )
 
@@ -137,7 +139,7 @@ def file_sizes(table: Table, paths: Sequence[str], root: Path, role: str) -> arr
     if missing:
         slashes = " Paths are written with /." if any("\\" in paths[i] for i in missing) else ""
         raise SourceError(
-            f"{table.path}: {len(missing):,} of {len(paths):,} {role} files cannot be found:\n"
+            f"{table.path}: {len(missing):,} of {format_count(len(paths), f'{role} file')} cannot be found:\n"
             f"{table.listed(list(missing), missing.__getitem__)}\n"
             f"Relative paths start from {root}; --root names another folder.{slashes} Lines of files that are gone "
             "have to be taken out of the table."
