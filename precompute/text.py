@@ -30,7 +30,8 @@ def format_count(number: int, singular: str, plural: str | None = None) -> str:
 def _plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return noun.removesuffix("y") + "ies"
-    return noun + ("es" if noun.endswith(("s", "x", "z", "ch", "sh")) else "s")
+    hissing = noun.endswith(("s", "x", "z", "ch", "sh")) and not noun.endswith("epoch")
+    return noun + ("es" if hissing else "s")
 
 
 def format_duration(seconds: float) -> str:

@@ -26,6 +26,7 @@ BY_HAND = re.compile(
         (2, ("box",), "2 boxes"),
         (2, ("class",), "2 classes"),
         (2, ("match",), "2 matches"),
+        (2, ("epoch",), "2 epochs"),
         (2, ("copy",), "2 copies"),
         (2, ("key",), "2 keys"),
         (1, ("image has", "images have"), "1 image has"),
