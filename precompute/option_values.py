@@ -32,11 +32,15 @@ BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: i
 
 
 def parse_mask_map(text: str) -> dict[int, int]:
-    """Return {255: 1, 128: 2} of ``"255:1,128:2"``."""
-    pairs = [part.split(":") for part in text.split(",")]
-    if not all(len(pair) == 2 and all(number.strip().isdecimal() for number in pair) for pair in pairs):
-        raise UsageError(f"mask_map: expected ids as from:to, such as 255:1,128:2, got {text!r}.")
-    return {int(old): int(new) for old, new in pairs}
+    """Return {255: 1, 128: 2} of ``"255:1,128:2"``, and {3: 1, 4: 1, 5: 1} of ``"3-5:1"``."""
+    ids: dict[int, int] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?\s*:\s*(\d{1,5})", part.strip())
+        first, last, new = (int(number or match[1]) for number in match.groups()) if match else (1, 0, 0)
+        if last < first:
+            raise UsageError(f"mask_map: expected ids as from:to, such as 255:1,128:2 or 1-999:1, got {text!r}.")
+        ids |= dict.fromkeys(range(first, last + 1), new)
+    return ids
 
 
 def parse_class_copies(text: str) -> dict[str, int]:

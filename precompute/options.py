@@ -152,7 +152,7 @@ class BuildOptions:
     mask_map: dict[int, int] = field(
         default_factory=dict,
         metadata={
-            "help": "class ids to change on reading, as from:to, such as 255:1,128:2",
+            "help": "class ids to change on reading, as from:to, such as 255:1,128:2 or 1-999:1",
             "parse": parse_mask_map,
             "metavar": "IDS",
         },

@@ -44,7 +44,7 @@ def test_exit_codes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         build(folder, "--mask-map", "255=1")
     assert caught.value.code == 2
-    assert "expected ids as from:to, such as 255:1,128:2, got '255=1'" in capsys.readouterr().err
+    assert "expected ids as from:to, such as 255:1,128:2 or 1-999:1, got '255=1'" in capsys.readouterr().err
 
 
 def test_bad_sources_exit_with_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

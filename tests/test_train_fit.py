@@ -8,9 +8,11 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import drawn
 import keras
 import numpy as np
 import pytest
+from test_object_numbers import draw_numbered
 from test_train_datasets import SIZE, write_classes, write_masks
 from test_train_tensorboard import read_log
 
@@ -267,3 +269,14 @@ def test_restart_throws_away_the_run_and_nothing_else(tmp_path, masks):
     folder.open(other, restart=True)
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "options.json", "options.toml"}
     assert folder.load_settings() == other
+
+
+def test_masks_that_look_like_numbers_of_objects_are_told_before_training(tmp_path):
+    source = draw_numbered(tmp_path / "in", [20, 31, 12, 44, 25, 38])
+    precompute.build(source, tmp_path / "out", **drawn.options(variants=1))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("refused, and so quick")
+    lines = []
+    with pytest.raises(PrecomputeError):
+        fit(tmp_path / "out", run=tmp_path / "run", options=tiny(), say=lines.append)
+    assert sum("45 classes" in line and "numbers of objects, not classes" in line for line in lines) == 1

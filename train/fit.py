@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
+from precompute.dataset.remarks import numbers_of_objects
 from precompute.errors import DatasetError, SettingsError
 from precompute.storage.paths import as_path
 from precompute.text import format_count
@@ -103,6 +104,8 @@ def fit(
     note = None if options.allow_leak else check_weights(options.weights, dataset, manifest)
     if note is not None:
         say(f"NOTE: {note}")
+    for warning in numbers_of_objects(manifest.remarks, manifest.target.num_classes):
+        say(f"NOTE: {warning}")
     with folder.hold():
         settings = RunSettings.of(dataset, manifest, options)
         folder.check(settings, restart=restart)

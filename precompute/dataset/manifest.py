@@ -151,7 +151,8 @@ class Manifest:
         conflicts: `num_sources` whose image is that of another source with another label or mask, and `examples`, pairs
             of keys; empty when there are none.
         remarks: What was counted in the sources: ``"empty"``, objects whose masks hold no pixel; ``"overlap"``, pixels
-            that belong to several objects, of masks that were merged: `number`, `num_sources`, `examples`, keys.
+            that belong to several objects, of masks that were merged; ``"numbered"``, masks of a sample whose ids seem
+            to be numbers of objects: `number`, `num_sources`, `examples`, keys.
     """
 
     name: str

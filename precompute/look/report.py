@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from precompute.dataset.manifest import OBJECTS, SPLITS, BoxCounts
+from precompute.dataset.remarks import numbers_of_objects
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
 from precompute.look.inspect import Inspection, RowGroup, SplitInspection
@@ -104,9 +105,21 @@ def _keypoints(skeleton: Skeleton) -> str:
     return f"objects {boxed} and {format_count(len(skeleton), 'keypoint')} each, {flipped}"
 
 
+def _ranges(mask_map: Mapping[int, int]) -> Iterator[str]:
+    """Yield 255:1, or 1-999:1 where neighbouring ids become the same."""
+    ends: list[list[int]] = []
+    for old, new in sorted(mask_map.items()):
+        if ends and ends[-1][1:] == [old - 1, new]:
+            ends[-1][1] = old
+        else:
+            ends.append([old, old, new])
+    for first, last, new in ends:
+        yield f"{first}:{new}" if first == last else f"{first}-{last}:{new}"
+
+
 def _from_files(pixels: Mapping[str, Any]) -> str:
     """Return how ids came of what the masks' files hold."""
-    mapped = ", ".join(f"{old}:{new}" for old, new in (pixels.get("mask_map") or {}).items())
+    mapped = ", ".join(_ranges({int(old): new for old, new in (pixels.get("mask_map") or {}).items()}))
     offset, colors = pixels.get("mask_offset", 0), pixels.get("mask_colors") or {}
     return "".join(
         [
@@ -217,6 +230,8 @@ def _remarks(found: Inspection) -> Iterator[str]:
         if what in said:
             number = format_count(counts["num_sources"], "source")
             yield f"  {counts['number']:,} {said[what]} ({number}, e.g. {', '.join(counts['examples'])})"
+    for warning in numbers_of_objects(found.manifest.remarks, found.manifest.target.num_classes):
+        yield f"  warning: {warning}"
 
 
 def _box_counts(split: SplitInspection, boxes: BoxCounts, noun: str) -> str:

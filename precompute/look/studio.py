@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from precompute.dataset.remarks import numbers_of_objects
 from precompute.errors import UsageError
 from precompute.options import BuildOptions
 from precompute.plan.idle import check_idle, check_image_size
@@ -58,7 +59,7 @@ def open_studio(sources: Sources, options: BuildOptions, split: str, say: Say) -
     if split not in found:
         raise UsageError(f"split: the sources have {', '.join(sorted(found))}; got {split!r}.")
     plan = make_plan("preview", "g0001", options, prepared, sources)
-    for note in check_image_size(options, prepared, plan.image, is_new=True):
+    for note in [*numbers_of_objects(plan.remarks), *check_image_size(options, prepared, plan.image, is_new=True)]:
         say(note)
     pipelines = complete_pipelines(prepared, list(plan.splits), plan.image)
     return Studio(

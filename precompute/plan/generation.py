@@ -61,6 +61,7 @@ class GenerationPlan:
         normalize: By split, the numbers of a Normalize that was taken off, or None.
         splits: By split, its blocks.
         skipped: Bad sources accepted so far: key, split, reason.
+        remarks: What was noticed in the sample, in the form of the manifest's.
         rows: By split, rows that it has from the start: those of the generation that it takes the place of.
     """
 
@@ -73,6 +74,7 @@ class GenerationPlan:
     normalize: dict[str, dict[str, Any] | None]
     splits: dict[str, SplitPlan]
     skipped: list[dict[str, str]] = field(default_factory=list)
+    remarks: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, list[RowPlan]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:

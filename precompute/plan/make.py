@@ -19,7 +19,16 @@ from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint
-from precompute.plan.survey import Sample, Survey, check_colors, check_mask_ids, check_rejected, decode_sample, survey
+from precompute.plan.survey import (
+    Sample,
+    Survey,
+    check_colors,
+    check_mask_ids,
+    check_rejected,
+    decode_sample,
+    numbers_in,
+    survey,
+)
 from precompute.plan.versions import check_distributions, pixel_versions
 from precompute.record.images.mask_files import packed_colors
 from precompute.record.images.mask_ids import check_mask_rules, pickled_fills
@@ -252,6 +261,7 @@ def make_plan(
         settings=settings,
         image=image,
         mask_dtype=dtype,
+        remarks=_remarks(options, sources, samples["train"]),
         normalize={split: pipelines[split].normalize for split in splits},
         splits={split: _plan_split(sources, split, surveys[split], options.shard_size) for split in splits},
     )
@@ -274,6 +284,12 @@ def _check_source_ids(keys: Sequence[str]) -> None:
     for twice in ordered[1:][ordered[1:] == ordered[:-1]]:
         a, b = (keys[i] for i in np.flatnonzero(ids == twice)[:2])
         raise SourceError(f"the keys {a!r} and {b!r} have the same image/source_id; rename one of the files.")
+
+
+def _remarks(options: BuildOptions, sources: Sources, sample: Sample) -> dict[str, Any]:
+    """Return what is noticed in a sample; nothing of classes that the user has counted, named or given colours."""
+    known = known_num_classes(options.num_classes, sources.class_names) is not None or options.mask_colors
+    return {} if sources.kind != "mask" or known else numbers_in(sample, options.ignore_class)
 
 
 def _accepted_share(options: BuildOptions, sources: Sources) -> float:

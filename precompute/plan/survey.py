@@ -7,15 +7,18 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from precompute.dataset.remarks import NUMBERED
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import place_order
 from precompute.reasons import describe_reasons, num_of_one_kind
 from precompute.record.decode import Decoded, decode_source
 from precompute.record.images.mask_files import UnlistedColors, unpacked_color
 from precompute.record.images.mask_ids import UnknownIds
+from precompute.record.images.object_numbers import find_numbered
 from precompute.record.pipelines.channels import check_channels
 from precompute.record.pipelines.needs import each_forced
 from precompute.record.pipelines.pipeline import Pipeline, finishing_inside
@@ -34,6 +37,7 @@ __all__ = [
     "check_rejected",
     "decode_one",
     "decode_sample",
+    "numbers_in",
     "sample_of",
     "survey",
 ]
@@ -306,3 +310,20 @@ def check_mask_ids(sample: Sample, spec: RecordSpec) -> None:
             f"masks hold 0 and 255 alone (looked at {len(sample.decoded)} of {sample.split}): 255 would be class 255 "
             "of 256. If it means foreground, pass --mask-map 255:1 (mask_map={255: 1})."
         )
+
+
+def numbers_in(sample: Sample, ignore_class: int | None) -> dict[str, Any]:
+    """Return a remark, in the form of the manifest's, if the masks' ids seem to be numbers of objects.
+
+    Args:
+        sample: Of masks.
+        ignore_class: Id that means void.
+    """
+    masked = [(source.key, source.mask) for source in sample.decoded if source.mask is not None]
+    found = find_numbered([mask for _, mask in masked], ignore_class)
+    if found is None:
+        return {}
+    keys = [masked[position][0] for position in found.positions]
+    largest = max(int(masked[position][1].max()) for position in found.positions)
+    counts = {"number": found.num_looked_at, "num_sources": len(keys), "examples": keys[:5], "largest": largest}
+    return {NUMBERED: counts}

@@ -89,7 +89,7 @@ def start_manifest(
         skipped=[dict(s) for s in skipped],
         leaks=_leaks(grid, learnt),
         conflicts=find_conflicts(grid, learnt),
-        remarks=_remarks(learnt),
+        remarks=plan.remarks | _remarks(learnt),
         mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
     )
     return manifest, new

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from precompute.dataset.manifest import BoxCounts, Manifest
+from precompute.dataset.remarks import numbers_of_objects
 from precompute.plan.estimate import Estimate, Online, Range
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.reasons import group_reasons
@@ -121,9 +122,12 @@ class BuildResult:
     def warnings(self) -> Iterator[str]:
         """Yield what the user should know before training on this dataset."""
         if self.manifest is None:
+            yield from numbers_of_objects(self.plan.remarks)
             return
         manifest, target = self.manifest, self.manifest.target
-        if target.kind == "mask" and target.num_classes == 256 and target.ignore_class is None:
+        numbered = numbers_of_objects(manifest.remarks, target.num_classes)
+        yield from numbered
+        if not numbered and target.kind == "mask" and target.num_classes == 256 and target.ignore_class is None:
             yield (
                 "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
                 "it means foreground, with --mask-map 255:1"
