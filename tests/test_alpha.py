@@ -144,5 +144,8 @@ def test_rgba_keeps_what_alpha_would_take_off() -> None:
 @pytest.mark.skipif("PRECOMPUTE_TEST_DATA" not in os.environ, reason="needs PRECOMPUTE_TEST_DATA")
 def test_nuclei_build_as_they_come(tmp_path: Path) -> None:
     data = Path(os.environ["PRECOMPUTE_TEST_DATA"]) / "nuclei_instances"
-    given = {"pipeline": A.Compose([A.Resize(64, 64)]), "limit": 8, "target": "instances"}
-    assert "8 alpha channels" in "\n".join(build(data, tmp_path / "out", **given).warnings())
+    result = build(data, tmp_path / "out", pipeline=A.Compose([A.Resize(64, 64)]))
+    assert "12 alpha channels" in "\n".join(result.warnings())
+    examples = list(precompute.read(tmp_path / "out"))
+    assert {example["image"].shape for example in examples} == {(64, 64, 3)} and len(examples) == 12
+    assert all(len(example["masks"]) for example in examples)
