@@ -112,11 +112,11 @@ def verify(
     Raises:
         DatasetError: There is no manifest that can be read.
     """
-    given = next((name for name, value in (("pipeline", pipeline), ("source", source)) if value is not None), None)
+    idle = {"pipeline (--pipeline)": pipeline, "source (--source)": source, "seed": seed or None}
+    given = next((name for name, value in idle.items() if value is not None), None)
     if given and not sources:
         raise UsageError(
-            f"{given} (--{given}): is for records that are made again from their sources, and none are; say how many: "
-            "--sources K."
+            f"{given}: is for records that are made again from their sources, and none are; say how many: --sources K."
         )
     folder = as_path(out)
     manifest, lease = hold_rows(folder, _all_rows)

@@ -50,7 +50,17 @@ def write_colors(source: str | Path, output: str | Path, options: BuildOptions, 
 
 
 def find_colors(source: str | Path, options: BuildOptions) -> tuple[list[FoundColor], int]:
-    """Return the colours that the masks hold, most pixels first, and the number of masks."""
+    """Return the colours that the masks hold, most pixels first, and the number of masks.
+
+    Raises:
+        UsageError: An option has no effect here.
+    """
+    for name in ("class_names", "ignore_class"):
+        if getattr(options, name) is not None and options.mask_colors is None:
+            raise UsageError(
+                f"{name} (--{name.replace('_', '-')}): is for the classes of --mask-colors, and none are given; leave "
+                "it out, and put names into the file."
+            )
     sources = limit_sources(find(source, options), options.limit)
     if sources.masks is None:
         raise SourceError(f"{source}: there are no masks here, but classes; colours are looked for in masks.")

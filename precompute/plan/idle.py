@@ -7,7 +7,7 @@ known from the options alone is refused by `BuildOptions`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from precompute.dataset.manifest import Image
 from precompute.errors import UsageError
@@ -15,7 +15,15 @@ from precompute.options import BuildOptions
 from precompute.record.pipelines.pipeline import Prepared
 from precompute.sources.source import Sources
 
-__all__ = ["IDLE", "Situation", "check_idle", "check_image_size", "idle_options"]
+__all__ = [
+    "FOLDER_OPTIONS",
+    "IDLE",
+    "Situation",
+    "check_idle",
+    "check_idle_workers",
+    "check_image_size",
+    "idle_options",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,14 @@ def _no_splits(of: Situation) -> bool:
     return not chosen and all(split in (None, "train") for split in of.sources.splits)
 
 
+def _no_workers(options: BuildOptions) -> bool:
+    return options.backend == "sequential" and options.jobs != 1
+
+
+def _no_cluster(options: BuildOptions) -> bool:
+    return options.backend != "dask"
+
+
 IDLE: dict[str, Idle] = {
     "mask_map": Idle(_no_masks, "is for masks, and these sources have none", refused=True),
     "num_classes": Idle(_no_masks, "is for masks, and these sources have none", refused=True),
@@ -72,10 +88,14 @@ IDLE: dict[str, Idle] = {
         lambda of: of.options.image_format != "jpeg", "is for JPEG; this image format keeps pixels as they are"
     ),
     "jobs": Idle(
-        lambda of: of.options.backend == "sequential" and of.options.jobs != 1,
+        lambda of: _no_workers(of.options),
         "is for workers; backend sequential makes all records in this process",
     ),
-    "allow_mixed_cpus": Idle(lambda of: of.options.backend != "dask", "is for the workers of backend dask"),
+    "allow_mixed_cpus": Idle(lambda of: _no_cluster(of.options), "is for the workers of backend dask"),
+    "alpha": Idle(
+        lambda of: of.options.color_mode == "rgba" and _no_masks_nor_objects(of),
+        "is for records without an alpha channel, and color mode rgba keeps it",
+    ),
     "group_by": Idle(_no_splits, "keeps groups together where sources are split, and here all are in train"),
     "split_in_key": Idle(
         lambda of: all(split is None for split in of.sources.splits),
@@ -83,13 +103,20 @@ IDLE: dict[str, Idle] = {
     ),
     "retry_bad": Idle(lambda of: of.is_new, "is for sources that a dataset has left out; this one is new"),
 }
+FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key")  # tables refuse them themselves
+OF_FOLDERS = Idle(
+    lambda of: of.sources.from_python, "is for sources in folders, and these come from Python", refused=True
+)
 
 
 def idle_options(of: Situation) -> Iterator[tuple[str, Idle]]:
     """Yield the options that were given and have no effect, with why."""
     defaults = BuildOptions()
-    for name, idle in IDLE.items():
-        if getattr(of.options, name) != getattr(defaults, name) and idle.when(of):
+    given = [f.name for f in fields(of.options) if getattr(of.options, f.name) != getattr(defaults, f.name)]
+    for name in given:
+        of_folders = OF_FOLDERS if name in FOLDER_OPTIONS and OF_FOLDERS.when(of) else None
+        idle = of_folders or IDLE.get(name)
+        if idle is not None and idle.when(of):
             yield name, idle
 
 
@@ -105,6 +132,13 @@ def check_idle(options: BuildOptions, sources: Sources, *, is_new: bool) -> list
             raise UsageError(f"{_shown(name)}: {idle.why}; leave it out.")
         notes.append(f"{_shown(name)} has no effect: it {idle.why}.")
     return notes
+
+
+def check_idle_workers(options: BuildOptions) -> list[str]:
+    """Return a note for each option of workers that has no effect where more rows of a dataset are made."""
+    idle = {"jobs": options.jobs is not None and _no_workers(options)}
+    idle["allow_mixed_cpus"] = options.allow_mixed_cpus and _no_cluster(options)
+    return [f"{_shown(name)} has no effect: it {IDLE[name].why}." for name, is_idle in idle.items() if is_idle]
 
 
 def check_image_size(

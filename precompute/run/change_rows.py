@@ -12,6 +12,7 @@ from precompute.dataset.rows import describe_numbers, parse_row_ranges, select_r
 from precompute.errors import UsageError
 from precompute.option_values import check_seed
 from precompute.plain_values import takes_plain_values
+from precompute.plan.idle import check_idle_workers
 from precompute.run.finish import publish
 from precompute.run.folder import known_generations, sweep, write_lock
 from precompute.run.listed import Making, listed_rows, manifest_of, work_of_manifest
@@ -79,6 +80,8 @@ def regenerate(
         known = known_generations(out)[-1]
         fresh = [row for row in listed_rows(manifest_of(known, out), out, split) if not row.original]
         work = work_of_manifest(known, out, split, making)
+        for note in check_idle_workers(work.options):
+            progress.say(f"note: {note}")
         wanted = {split: [(check, variant) for variant in range(len(fresh))]}
         replaced = {row.row for row in fresh if row.seed != seed}
         return write_rows(replace(work, rows=plan_rows(known, wanted), unlist={split: replaced}), progress)

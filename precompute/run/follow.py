@@ -18,6 +18,7 @@ from precompute.dataset.rows import describe_numbers
 from precompute.errors import BadSourcesError, UsageError
 from precompute.option_values import check_seed
 from precompute.plain_values import takes_plain_values
+from precompute.plan.idle import check_idle_workers
 from precompute.run.finish import publish
 from precompute.run.folder import FolderInUseError, Known, known_generations, sweep, write_lock
 from precompute.run.listed import Making, listed_rows, manifest_of, work_of_manifest
@@ -245,6 +246,8 @@ class _Follower:
         if self._work is None or self._work.known.plan.generation != known.plan.generation:
             self._unseen = set()
             self._work = work_of_manifest(known, self._out, self._split, self._making)
+            for note in check_idle_workers(self._work.options):
+                self._say_once(f"note: {note}")
         return self._work
 
     def _chooser(self, rows: Rows) -> Callable[[Manifest], tuple[Rows, Unlist]]:

@@ -13,6 +13,7 @@ from precompute.image_files import unreadable_text
 from precompute.options import TABLE_OPTIONS, BuildOptions
 from precompute.sources.annotations.find import find_boxes
 from precompute.sources.box_checks import drop_empty
+from precompute.sources.checks import check_class_names
 from precompute.sources.folders.find import find_sources
 from precompute.sources.folders.instances import find_instances
 from precompute.sources.groups import group_by
@@ -43,12 +44,17 @@ def find(
         SourceError: They cannot be used as they are.
         UsageError: Both or neither were given, or an option does not fit them.
     """
-    sources = choose_target(_read(source, options, lists), options)
+    # Names of colours are for masks alone: others are not to be compared with names that nobody gave.
+    named = options if options.mask_colors is None else replace(options, class_names=None)
+    sources = choose_target(_read(source, named, lists), named)
+    sources = replace(sources, from_python=not isinstance(source, str | Path))
     unreadable = unreadable_text(sources.passed)
     sources = replace(sources, notes=[*sources.notes, unreadable]) if unreadable else sources
     given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
     if given and sources.kind != "mask":
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
+    if named is not options and not sources.class_names:
+        sources = replace(sources, class_names=check_class_names(options.class_names) or [])
     check_target(sources, options)
     if options.class_names and sources.kind == "image":
         raise UsageError("class_names (--class-names): these sources are images alone, of no classes.")

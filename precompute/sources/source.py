@@ -86,6 +86,7 @@ class Sources:
         passed: Endings of these, each with its number; hidden files are left out.
         notes: What the user should hear about how the sources were read.
         skeleton: Of keypoints, or None without any.
+        from_python: Their paths were given one by one, and searched for in no folder.
     """
 
     root: Path | None
@@ -105,6 +106,7 @@ class Sources:
     passed: Mapping[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     skeleton: Skeleton | None = None
+    from_python: bool = field(default=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.keys)
