@@ -89,7 +89,9 @@ def format_names(names: Iterable[str]) -> str:
     """Return names as `parse_names` reads them."""
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(names)
-    return text.getvalue()
+    first, comma, others = text.getvalue().partition(",")
+    # A name that begins with @ stands in quotation marks, or it would name a file.
+    return f'"{first}"{comma}{others}' if first.startswith("@") else text.getvalue()
 
 
 def check_seed(seed: int) -> int:
