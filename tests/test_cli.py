@@ -36,7 +36,7 @@ def build(folder: Path, *more: str) -> int:
 
 def test_exit_codes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build(folder) == 0
-    assert "each of the 12 training sources once" in capsys.readouterr().out
+    assert "each of 12 training sources once" in capsys.readouterr().out
     assert build(folder, "--image-format", "png") == 1
     assert "image_format: 'jpeg' in the dataset, 'png' now" in capsys.readouterr().err
     assert build(folder, "--variants", "0") == 2
@@ -50,7 +50,7 @@ def test_exit_codes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_bad_sources_exit_with_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "images" / "s003.png").write_bytes(b"not an image")
     assert build(folder) == 3
-    assert "1 of 12 sources are bad" in capsys.readouterr().err
+    assert "1 of 12 sources is bad" in capsys.readouterr().err
     assert build(folder, "--skip-bad", "1") == 0
 
 
