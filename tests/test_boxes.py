@@ -377,3 +377,15 @@ def test_a_listing_without_some_boxes_is_refused(out: Path, tmp_path: Path) -> N
         (tmp_path / "list.jsonl").write_text("\n".join([json.dumps(changed), *lines[1:]]) + "\n")
         with pytest.raises(DatasetError, match=message):
             read_listing(tmp_path / "list.jsonl")
+
+
+def test_counts_are_of_the_sources_that_are_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = [[(1, 1, 9, 9, "cat")] * (i + 1) for i in range(4)]
+    images = [str(tmp_path / f"{i}.png") for i in range(4)]
+    for i, path in enumerate(images):
+        save(Path(path), np.full((20, 20, 3), i, np.uint8))
+    given = options(pipeline=identity(20, 20), validation_split=0.0, quiet=False, limit=2)
+    result = precompute.build(output=tmp_path / "out", images=images, boxes=rows, **given)
+    number = sum(result.class_counts["train"])
+    assert 3 <= number <= 7
+    assert f"note: {number} boxes in 2 images." in capfd.readouterr().err

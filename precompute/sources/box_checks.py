@@ -16,7 +16,7 @@ from precompute.sources.source import Sources
 from precompute.targets.boxes import BoxColumn
 from precompute.text import format_count
 
-__all__ = ["CheckedBoxes", "check_boxes", "drop_empty", "upright_size"]
+__all__ = ["CheckedBoxes", "boxes_note", "check_boxes", "drop_empty", "upright_size"]
 
 TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 ORIENTATION = 0x0112
@@ -71,7 +71,7 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
         sizes=column.sizes,
         points=None if column.points is None else column.points[kept],
     )
-    notes = [_summary(checked)]
+    notes = [boxes_note(checked)]
     if cut.any():
         notes.append(f"{_boxes(cut)} that reached beyond their images were clipped to them.")
     for wrong, what in (
@@ -83,7 +83,8 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
     return CheckedBoxes(checked, names, notes + _absent(checked, names))
 
 
-def _summary(column: BoxColumn) -> str:
+def boxes_note(column: BoxColumn) -> str:
+    """Return what is said of boxes that were found."""
     empty = int((column.counts == 0).sum())
     kept = (
         f"; {format_count(empty, 'of them has none, and is kept', 'of them have none, and are kept')} "

@@ -12,13 +12,14 @@ from precompute.errors import UsageError
 from precompute.image_files import unreadable_text
 from precompute.options import TABLE_OPTIONS, BuildOptions
 from precompute.sources.annotations.find import find_boxes
-from precompute.sources.box_checks import drop_empty
+from precompute.sources.box_checks import boxes_note, drop_empty
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.find import find_sources
 from precompute.sources.folders.instances import find_instances
 from precompute.sources.groups import group_by
+from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.instance_targets import choose_target
-from precompute.sources.keypoint_checks import check_target
+from precompute.sources.keypoint_checks import check_target, points_note
 from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 from precompute.sources.tables.files import TABLES, is_table
@@ -142,4 +143,17 @@ def limit_sources(sources: Sources, limit: int | None) -> Sources:
         return sources
     hashes = [hashlib.blake2b(key.encode(), digest_size=8, person=b"augonce-limit-1").digest() for key in sources.keys]
     chosen = sorted(range(len(sources)), key=lambda i: (hashes[i], sources.keys[i]))[:limit]
-    return sources.take(sorted(chosen))
+    taken = sources.take(sorted(chosen))
+    of_taken = dict(zip(_counting_notes(sources), _counting_notes(taken), strict=True))
+    return replace(taken, notes=[of_taken.get(note, note) for note in sources.notes])
+
+
+def _counting_notes(sources: Sources) -> list[str]:
+    """Return the notes that count boxes, objects or keypoints."""
+    column = sources.boxes
+    if column is None:
+        return []
+    if isinstance(column, InstanceColumn):
+        return [objects_note(column)]
+    points = [] if column.points is None or sources.skeleton is None else [(column.points, sources.skeleton)]
+    return [boxes_note(column), *(points_note(array[..., 2] > 0, skeleton) for array, skeleton in points)]

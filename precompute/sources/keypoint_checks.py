@@ -17,7 +17,7 @@ from precompute.targets.boxes import BoxColumn
 from precompute.targets.keypoints import HIDDEN, VISIBLE, Skeleton
 from precompute.text import format_count
 
-__all__ = ["check_keypoints", "check_target"]
+__all__ = ["check_keypoints", "check_target", "points_note"]
 
 
 def check_keypoints(
@@ -108,7 +108,7 @@ def _check_points(
             + (f":\n{shown(outside)}" if outside.any() else "; all have visibility 0.")
             + ("\nTo read boxes alone, give --target boxes." if skeleton.boxed else "")
         )
-    notes = [_summary(kept, skeleton)]
+    notes = [points_note(kept, skeleton)]
     if outside.any():
         number = int(outside.sum())
         notes.append(
@@ -121,7 +121,8 @@ def _check_points(
     return replace(column, points=np.where(kept[..., None], points, 0).astype(np.float32)), notes
 
 
-def _summary(kept: NDArray[np.bool_], skeleton: Skeleton) -> str:
+def points_note(kept: NDArray[np.bool_], skeleton: Skeleton) -> str:
+    """Return what is said of keypoints that were found; `kept`, bool [objects, K], has those that are labelled."""
     without = int((~kept.any(axis=1)).sum())
     text = (
         f"{format_count(int(kept.sum()), 'labelled keypoint')} of {format_count(len(kept), 'object')} with "
