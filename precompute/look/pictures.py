@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import colorsys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-__all__ = ["COLORS", "Color", "as_rgb", "color_of", "draw_boxes", "fitted"]
+from precompute.look.palette import Color, class_color
+
+__all__ = ["as_rgb", "color_of", "draw_boxes", "fitted"]
 
 TINT, HALO = 0.12, 0.5  # share of a class colour laid over its pixels, and of black around its outline
 IGNORED = (255, 255, 255)
 CHEQUER = 8  # pixels of an image
-# Easy to tell apart; the first ones stand out from dark, light and stained images alike.
-# Source: https://sashamaps.net/docs/resources/20-colors, a brighter green first, without white, grey and black.
-COLORS = (
-    (0, 235, 100), (230, 25, 75), (67, 99, 216), (255, 225, 25), (245, 130, 49), (145, 30, 180), (66, 212, 244),
-    (240, 50, 230), (191, 239, 69), (250, 190, 212), (70, 153, 144), (220, 190, 255), (154, 99, 36), (170, 255, 195),
-    (128, 0, 0), (128, 128, 0), (255, 216, 177), (0, 0, 117),
-)  # fmt: skip
-Color = tuple[int, int, int]
 
 
 def fitted(image: NDArray[np.uint8], mask: NDArray[Any] | None, size: int, ignore_class: int | None) -> Image.Image:
@@ -82,11 +75,5 @@ def _shrunk(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def color_of(class_id: int, ignore_class: int | None) -> Color:
-    """Return the colour of a class id: of the palette, then of the hues between."""
-    if class_id == ignore_class:
-        return IGNORED
-    if class_id <= len(COLORS):
-        return COLORS[class_id - 1]
-    # Steps of the golden ratio never come close to an earlier hue soon.
-    red, green, blue = colorsys.hsv_to_rgb(class_id * 0.618034 % 1, 0.55 + 0.45 * (class_id % 2), 0.95)
-    return int(red * 255), int(green * 255), int(blue * 255)
+    """Return the colour of a class id."""
+    return IGNORED if class_id == ignore_class else class_color(class_id)

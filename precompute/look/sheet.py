@@ -16,8 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from precompute.errors import UsageError
 from precompute.look.objects import object_numbers
-from precompute.look.pictures import Color, color_of, draw_boxes, fitted
-from precompute.look.skeletons import draw_skeletons
+from precompute.look.palette import Color
+from precompute.look.pictures import color_of, draw_boxes, fitted
+from precompute.look.skeletons import draw_skeletons, skeleton_legend
 from precompute.targets.keypoints import Skeleton
 
 __all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "save_sheet"]
@@ -211,10 +212,13 @@ def _legend(sheet: Sheet) -> list[tuple[str, Color | None]]:
     """Return name and colour of the class ids that are on the sheet."""
     if any(cell.numbers is not None for line in sheet.lines for cell in line.cells):
         return [(f"each object in a colour of its own, of {', '.join(map(_printable, sheet.class_names[:5]))}", None)]
-    labels = [cell.labels for line in sheet.lines for cell in line.cells if cell.labels is not None]
-    if labels:
-        found = sorted({int(label) for of_cell in labels for label in of_cell})
-        return [(_printable(sheet.class_names[label]), color_of(label + 1, None)) for label in found[:MOST_CLASSES]]
+    if sheet.skeleton is not None:
+        return [
+            *_classes_of_boxes(sheet),
+            *((_printable(name), color) for name, color in skeleton_legend(sheet.skeleton)),
+        ]
+    if any(cell.labels is not None for line in sheet.lines for cell in line.cells):
+        return _classes_of_boxes(sheet)
     masks = [cell.mask for line in sheet.lines for cell in line.cells if cell.mask is not None]
     ids = sorted({int(i) for mask in masks for i in np.unique(mask)})
     entries: list[tuple[str, Color | None]] = []
@@ -227,6 +231,12 @@ def _legend(sheet: Sheet) -> list[tuple[str, Color | None]]:
     if len(ids) > MOST_CLASSES:
         entries.append((f"and {len(ids) - MOST_CLASSES} more", None))
     return entries
+
+
+def _classes_of_boxes(sheet: Sheet) -> list[tuple[str, Color | None]]:
+    labels = [cell.labels for line in sheet.lines for cell in line.cells if cell.labels is not None]
+    found = sorted({int(label) for of_cell in labels for label in of_cell})
+    return [(_printable(sheet.class_names[label]), color_of(label + 1, None)) for label in found[:MOST_CLASSES]]
 
 
 def _draw_legend(

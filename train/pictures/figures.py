@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from precompute.look.palette import class_color
 from precompute.look.pictures import as_rgb
 
 __all__ = ["IGNORED", "add_legend", "class_colors", "color_mask", "new_figure", "shorten", "show", "to_png"]
@@ -49,12 +49,8 @@ def class_colors(num_classes: int) -> npt.NDArray[np.float64]:
     """Return RGB [num_classes, 3], 0 to 1; class 0, which is most often the background, is dark."""
     if num_classes == 2:
         return np.array([BACKGROUND, (0.98, 0.80, 0.30)])
-    if num_classes <= 21:
-        others = colormaps["tab20"]([*range(0, 20, 2), *range(1, 20, 2)])  # its neighbours are two shades of a hue
-    else:  # neighbours far apart, in hue and in brightness
-        steps = np.arange(num_classes - 1)
-        others = colormaps["hsv"](steps * 0.618 % 1.0) * np.array([1.0, 0.75, 0.5])[steps % 3, None]
-    return np.array([BACKGROUND, *(color[:3] for color in others)])[:num_classes]
+    others = (np.array(class_color(class_id)) / 255 for class_id in range(1, num_classes))
+    return np.array([BACKGROUND, *others])[:num_classes]
 
 
 def color_mask(
