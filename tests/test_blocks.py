@@ -39,7 +39,7 @@ def test_blocks_are_few_or_a_multiple_of_sixteen(places: int, record_bytes: int,
 @given(places=st.integers(1, 5000), blocks=st.integers(1, 300))
 def test_bounds_cover_all_places_evenly(places: int, blocks: int) -> None:
     if blocks > places:
-        with pytest.raises(UsageError, match=f"{places} places cannot be cut into {blocks} blocks"):
+        with pytest.raises(UsageError, match=rf"{places:,} places? cannot be cut into {blocks:,} blocks?"):
             block_bounds(places, blocks)
         return
     bounds = block_bounds(places, blocks)

@@ -330,11 +330,11 @@ def test_boxes_are_drawn(out: Path, drawn: tuple[Path, dict[str, Any]], tmp_path
     )
     from PIL import Image
 
-    from precompute.look.pictures import COLORS
+    from precompute.look.palette import FIRST_COLORS
 
     for picture in (sheet, path):
         pixels = np.asarray(Image.open(picture))
-        for color in COLORS[:3]:
+        for color in FIRST_COLORS[:3]:
             assert (pixels == np.array(color)).all(axis=2).sum() > 40
 
 

@@ -366,7 +366,7 @@ def test_no_images_at_all(tmp_path: Path, paths: list[str]) -> None:
 
 
 def test_masks_that_are_no_images(tmp_path: Path) -> None:
-    assert "there are no masks; 1 other files" in refused(make(tmp_path, "images/a.png", "masks/a.npy"))
+    assert "there are no masks; 1 other file was passed" in refused(make(tmp_path, "images/a.png", "masks/a.npy"))
 
 
 def test_roots_that_are_none(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ from precompute.errors import (
 )
 from precompute.look import preview
 from precompute.look.inspect import inspect
-from precompute.look.pictures import COLORS
+from precompute.look.palette import FIRST_COLORS
 from precompute.look.report import report
 from precompute.look.stored import draw_stored
 from precompute.options import BuildOptions
@@ -277,7 +277,7 @@ def test_pictures_show_each_object(drawn: Path, out: Path, tmp_path: Path) -> No
     draw_stored(out, tmp_path / "b.png")
     for name in ("a.png", "b.png"):
         colors = np.asarray(Image.open(tmp_path / name)).reshape(-1, 3)
-        for color in COLORS[:3]:  # of the first objects of an image
+        for color in FIRST_COLORS[:3]:  # of the first objects of an image
             assert (colors == color).all(axis=1).sum() > 20
 
 

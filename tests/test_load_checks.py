@@ -36,7 +36,7 @@ def shards(out: Path, split_row: str = "train_r0001") -> list[Path]:
 
 def test_a_missing_shard_is_named(out: Path) -> None:
     shards(out)[2].unlink()
-    with pytest.raises(DatasetError, match=r"1 of 8 shards of train are not what the manifest says") as caught:
+    with pytest.raises(DatasetError, match=r"1 of 8 shards of train is not what the manifest says") as caught:
         precompute.load(out)
     assert f"{shards(out.parent / 'out')[0].parent}" in str(caught.value)
     assert re.search(r"-train_r0001\.tfrecord-00002-of-00004: missing\n", str(caught.value))

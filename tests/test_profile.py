@@ -162,7 +162,10 @@ def test_the_callers_generators_are_left_as_they_were(pairs: Path) -> None:
     assert np.random.rand() == np.random.RandomState(2).rand()
 
 
-def test_a_workers_global_generators_are_counted_where_it_sets_them(pairs: Path) -> None:
+def test_a_workers_global_generators_are_counted_where_it_sets_them(
+    pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("precompute.look.profile.has_other_threads", lambda: False)  # pytest may have some
     assert "seed global generators" in stages(quick(pairs, backend="loky", jobs=2))
     assert "seed global generators" not in stages(quick(pairs, backend="loky", jobs=1))
 

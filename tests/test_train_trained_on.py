@@ -74,7 +74,7 @@ def test_images_that_became_validation_after_the_run_are_not_scored(run, tmp_pat
     assert both and set(listing) - trained_on
     assert main(["evaluate", str(run)]) == 1
     said = capsys.readouterr().err
-    assert f"{run} was trained on {len(both)} of the {len(listing)} sources of validation" in said
+    assert f"{run} was trained on {len(both)} of {len(listing)} sources of validation" in said
     assert all(f"\n  {key}\n" in said for key in both[:5]) and "--allow-leak" in said
     assert main(["evaluate", str(run), "--allow-leak"]) == 0
     assert main(["evaluate", str(run), "--split", "train"]) == 0  # nobody takes that for a score on new images
@@ -86,7 +86,7 @@ def test_content_tells_where_keys_and_folders_are_others(run, tmp_path):
         new.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, new)
     other = build(tmp_path / "other", tmp_path / "other data")
-    with pytest.raises(DatasetError, match="was trained on . of the . sources of validation"):
+    with pytest.raises(DatasetError, match="was trained on . of . sources of validation"):
         evaluate(run, EvaluateOptions(dataset=str(other)))
 
 
