@@ -49,6 +49,12 @@ def in_executor(method):
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as executor:
         assert executor.submit(build, "made").result() == 24
 
+def in_pool():
+    pool = multiprocessing.get_context("spawn").Pool(1)
+    pool.apply(build, ("made",))
+    pool.close()  # one that is ended by force leaves what it holds
+    pool.join()
+
 def in_thread():
     thread = threading.Thread(target=build, args=("made",))
     thread.start()
@@ -61,7 +67,7 @@ CASES = {
     "failing": failing,
     "executor": lambda: in_executor("spawn"),
     "daemon": lambda: in_process("spawn", daemon=True),
-    "pool": lambda: multiprocessing.get_context("spawn").Pool(1).apply(build, ("made",)),
+    "pool": in_pool,
     "thread": in_thread,
     "joblib": lambda: joblib.Parallel(2)(joblib.delayed(build)(name) for name in ("made", "other")),
     "joblib-threads": lambda: joblib.Parallel(2, backend="threading")([joblib.delayed(build)("made")]),

@@ -139,7 +139,7 @@ def test_what_is_altered_in_the_store_is_refused(url: str, shards: Path, cache: 
     with pytest.raises(DatasetError, match=r"tfrecord-00001-of-00002: this is not the shard .*--check full"):
         list(precompute.read(url, row=1))
     path.write_bytes(whole[:50])
-    with pytest.raises(DatasetError, match="1 of 2 shards of train are not what the manifest says"):
+    with pytest.raises(DatasetError, match="1 of 2 shards of train is not what the manifest says"):
         precompute.load(url, rows=[1])
     path.unlink()
     with pytest.raises(DatasetError, match="tfrecord-00001-of-00002: missing"):
