@@ -172,7 +172,7 @@ def test_a_source_that_kills_its_workers_is_a_bad_source(own: DaskCluster, tmp_p
     given = {"pipeline": slow_pipeline(tmp_path, 0.0), "validation_split": 0.0, "variants": 2}
     with pytest.raises(BadSourcesError) as caught:
         precompute.build(folder, out, **on(own, **given))
-    assert "1 of 40 sources are bad" in str(caught.value)
+    assert "1 of 40 sources is bad" in str(caught.value)
     assert "s004.png: the worker process that tried it died, twice" in str(caught.value)
     assert not (out / "manifest.json").exists()
     # Accepted, it is left out; what it does is known, and no worker dies for it again.

@@ -60,7 +60,7 @@ def test_a_source_that_hangs_is_a_bad_source(tmp_path: Path, jobs: int) -> None:
     timed = {"backend": "loky", "jobs": jobs, "task_timeout": 1.5, "validation_split": 0.0, "variants": 2}
     with pytest.raises(BadSourcesError) as caught:
         precompute.build(tmp_path / "data", tmp_path / "out", **options(pipeline=pipeline, **timed))
-    assert "1 of 40 sources are bad" in str(caught.value)
+    assert "1 of 40 sources is bad" in str(caught.value)
     assert "s004.png: took longer than --task-timeout 1.5 s, twice" in str(caught.value)
     assert not (tmp_path / "out" / "manifest.json").exists()
     # Accepted, it is left out; that it hangs is known, and no worker needs to be ended for it again.

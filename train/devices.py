@@ -28,7 +28,7 @@ def make_strategy(devices: str, *, batch_size: int) -> Any:
     found = find_devices()
     if batch_size % len(found):
         raise UsageError(
-            f"--batch-size: expected a multiple of {format_count(len(found), 'device')} that --devices all takes, got "
+            f"--batch-size: expected a multiple of the {len(found)} devices that --devices all takes, got "
             f"{batch_size}: it is shared out among them."
         )
     if len(found) == 1:
