@@ -196,6 +196,7 @@ ALLOWED = {
     "targets": "errors text_files option_values",
     "text": "",
     "reasons": "errors",
+    "idle": "",
     "interruption": "",
     # How programs read their arguments, print and end.
     "terminal": "",
@@ -212,7 +213,7 @@ ALLOWED = {
     "option_values": "errors text_files",
     "options": "plain_values color_modes errors option_values targets",
     "sources": "dataset errors options storage targets text text_files image_files",
-    "plan": "color_modes dataset errors options reasons record sources storage targets text",
+    "plan": "color_modes dataset errors idle options reasons record sources storage targets text",
     "reading": "plain_values dataset errors record storage",
     "remake": "color_modes dataset errors plan record storage targets",
     "run": "plain_values dataset errors interruption option_values options plan reading reasons record remake sources "
@@ -230,7 +231,7 @@ ALLOWED = {
     # The public names, each fetched when it is first used.
     "precompute": "errors exporting loading look preparing reading run sources verification",
     # The trainer, on top of what is public and of the format.
-    "train": "plain_values color_modes dataset errors interruption loading parser plan "
+    "train": "plain_values color_modes dataset errors idle interruption loading parser plan "
     "look precompute preparing program reasons storage text text_files option_values",
 }
 

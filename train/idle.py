@@ -5,10 +5,11 @@ One table knows those that `FitOptions` and the tasks do not refuse themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from precompute.errors import UsageError
+from precompute.idle import Idle
 from train.devices import find_devices
 from train.options import FitOptions, flag
 from train.tasks import Task
@@ -31,21 +32,6 @@ class Situation:
     is_timed: bool = False
 
 
-@dataclass(frozen=True)
-class Idle:
-    """When an option has no effect.
-
-    Attributes:
-        when: Tells it, of an option that is not at its default.
-        why: Words that follow its name.
-        refused: Whoever gives it wants something else to happen.
-    """
-
-    when: Callable[[Situation], bool]
-    why: str
-    refused: bool = False
-
-
 def _never_waits(epochs: int, patience: int) -> bool:
     """Tell whether a run ends before so many epochs without a better score matter: the first one is always better."""
     return epochs < patience + 2
@@ -64,7 +50,7 @@ def _no_channels(of: Situation) -> bool:
     return ":" in name or (of.task.target in ("class", "multilabel") and name != "small")
 
 
-IDLE: dict[str, Idle] = {
+IDLE: dict[str, Idle[Situation]] = {
     "plateau_patience": Idle(_no_plateau, "is for --schedule plateau, and another one is chosen", refused=True),
     "plateau_factor": Idle(_no_plateau, "is for --schedule plateau, and another one is chosen", refused=True),
     "mixup": Idle(_one_image, "mixes the images of a batch, and --batch-size 1 has one alone", refused=True),
@@ -92,7 +78,7 @@ IDLE: dict[str, Idle] = {
 }
 
 
-def idle_options(of: Situation) -> Iterator[tuple[str, Idle]]:
+def idle_options(of: Situation) -> Iterator[tuple[str, Idle[Situation]]]:
     """Yield the options that were given and have no effect, with why."""
     defaults = FitOptions()
     for name, idle in IDLE.items():
@@ -110,5 +96,5 @@ def check_idle(of: Situation, *, is_new: bool = True) -> list[str]:
     for name, idle in idle_options(of):
         if idle.refused and is_new:
             raise UsageError(f"{flag(name)}: it {idle.why}; got {getattr(of.options, name)}.")
-        notes.append(f"{flag(name)} has no effect: it {idle.why}.")
+        notes.append(idle.note(flag(name)))
     return notes

@@ -6,11 +6,12 @@ known from the options alone is refused by `BuildOptions`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from precompute.dataset.manifest import Image
 from precompute.errors import UsageError
+from precompute.idle import Idle
 from precompute.options import BuildOptions
 from precompute.record.pipelines.pipeline import Prepared
 from precompute.sources.source import Sources
@@ -41,21 +42,6 @@ class Situation:
     is_new: bool
 
 
-@dataclass(frozen=True)
-class Idle:
-    """When an option has no effect.
-
-    Attributes:
-        when: Tells it, of an option that is not at its default.
-        why: Words that follow its name.
-        refused: Whoever gives it wants something else to happen.
-    """
-
-    when: Callable[[Situation], bool]
-    why: str
-    refused: bool = False
-
-
 def _no_masks(of: Situation) -> bool:
     return of.sources.kind != "mask"
 
@@ -77,7 +63,7 @@ def _no_cluster(options: BuildOptions) -> bool:
     return options.backend != "dask"
 
 
-IDLE: dict[str, Idle] = {
+IDLE: dict[str, Idle[Situation]] = {
     "mask_map": Idle(_no_masks, "is for masks, and these sources have none", refused=True),
     "num_classes": Idle(_no_masks, "is for masks, and these sources have none", refused=True),
     "ignore_class": Idle(_no_masks, "is for masks, and these sources have none", refused=True),
@@ -104,12 +90,12 @@ IDLE: dict[str, Idle] = {
     "retry_bad": Idle(lambda of: of.is_new, "is for sources that a dataset has left out; this one is new"),
 }
 FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key")  # tables refuse them themselves
-OF_FOLDERS = Idle(
+OF_FOLDERS: Idle[Situation] = Idle(
     lambda of: of.sources.from_python, "is for sources in folders, and these come from Python", refused=True
 )
 
 
-def idle_options(of: Situation) -> Iterator[tuple[str, Idle]]:
+def idle_options(of: Situation) -> Iterator[tuple[str, Idle[Situation]]]:
     """Yield the options that were given and have no effect, with why."""
     defaults = BuildOptions()
     given = [f.name for f in fields(of.options) if getattr(of.options, f.name) != getattr(defaults, f.name)]
@@ -130,7 +116,7 @@ def check_idle(options: BuildOptions, sources: Sources, *, is_new: bool) -> list
     for name, idle in idle_options(Situation(options=options, sources=sources, is_new=is_new)):
         if idle.refused and is_new:
             raise UsageError(f"{_shown(name)}: {idle.why}; leave it out.")
-        notes.append(f"{_shown(name)} has no effect: it {idle.why}.")
+        notes.append(idle.note(_shown(name)))
     return notes
 
 
@@ -138,7 +124,7 @@ def check_idle_workers(options: BuildOptions) -> list[str]:
     """Return a note for each option of workers that has no effect where more rows of a dataset are made."""
     idle = {"jobs": options.jobs is not None and _no_workers(options)}
     idle["allow_mixed_cpus"] = options.allow_mixed_cpus and _no_cluster(options)
-    return [f"{_shown(name)} has no effect: it {IDLE[name].why}." for name, is_idle in idle.items() if is_idle]
+    return [IDLE[name].note(_shown(name)) for name, is_idle in idle.items() if is_idle]
 
 
 def check_image_size(
