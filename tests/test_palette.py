@@ -74,10 +74,24 @@ def test_lab_of_known_colours() -> None:
     assert np.allclose(to_lab(list(known)), list(known.values()), atol=0.1)
 
 
+def legend(names: Sequence[str], flip_pairs: str | list[list[str]]) -> dict[str, Color | None]:
+    return dict(skeleton_legend(make_skeleton(names, flip_pairs=flip_pairs)))
+
+
 def test_the_legend_of_keypoints_says_what_their_colours_mean() -> None:
-    sided = make_skeleton(["nose", "left_eye", "right_eye"], flip_pairs="auto")
-    names = [name for name, _ in skeleton_legend(sided)]
-    assert names == ["first of a flip pair", "second of it", "of no pair", "hollow: hidden"]
-    plain = skeleton_legend(make_skeleton(["a", "b"]))
-    assert [name for name, _ in plain] == ["a", "b", "hollow: hidden"]
-    assert plain[0][1] != plain[1][1]
+    names = ["nose", "left_eye", "right_eye"]
+    sided = legend(names, "auto")
+    assert [*sided] == ["left", "right", "neither left nor right", "hollow: hidden"]
+    assert legend(["nose", "r_eye", "l_eye"], [["r_eye", "l_eye"]]) == sided
+    assert [*legend(names[1:], "auto")] == ["left", "right", "hollow: hidden"]
+    unsided = legend(list("abcdefgh"), [["a", "b"], ["d", "c"], ["e", "f"], ["h", "g"]])
+    first, second = "a, d, e, …: first of their flip pair", "b, c, f, …: second of their flip pair"
+    assert [*unsided] == [first, second, "hollow: hidden"]
+    one = legend(["a", "b", "c"], [["a", "b"]])
+    assert [*one] == ["a: first of its flip pair", "b: second of its flip pair", "in no flip pair", "hollow: hidden"]
+    assert [*one.values()] == [*sided.values()]
+
+
+def test_keypoints_of_no_pair_have_the_colours_of_classes_after_the_first() -> None:
+    names = [f"point{index}" for index in range(20)]
+    assert [*legend(names, "none").items()] == [*zip(names, colors(21)[1:], strict=True), ("hollow: hidden", None)]
