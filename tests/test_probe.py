@@ -29,6 +29,10 @@ GLOBAL = "draws from a global random generator"
 OTHER_PIXELS = "gives other pixels when the same record is made again"
 
 
+def other_ids(mask: Any, **params: Any) -> Any:
+    return mask + 5
+
+
 @pytest.fixture(autouse=True)
 def _alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs the tests has threads of its own, which draw nothing."""
@@ -249,6 +253,7 @@ def test_float_output() -> None:
     assert "an image of type float32 where uint8 is expected" in message
     assert "only a Normalize, ToFloat or ToTensorV2 at the very end is taken off" in message
     assert "Here Normalize stands elsewhere: move it there." in message
+    assert "What goes wrong begins with Normalize, which gave an image of type float32 where" in message
     assert "Here" not in survey_refusal(A.Lambda(image=scale))
     assert size_of(A.ToFloat(), A.FromFloat(dtype="uint8")) == (24, 20)
 
@@ -257,6 +262,20 @@ def test_failure_on_the_first_images_shows_the_reason() -> None:
     message = survey_refusal(A.RandomCrop(100, 100))
     assert "it failed on all of the first 3 images:\n  source" in message
     assert "the pipeline failed at variant 0 (seed 0): " in message and "(100, 100)" in message
+
+
+def test_the_transform_from_which_on_a_pipeline_fails_is_named() -> None:
+    message = survey_refusal(A.HorizontalFlip(p=1), A.FromFloat(p=1), A.NoOp(), A.Resize(12, 16))
+    gave = "which gave an image of type float16 where uint8 is expected"
+    assert message.endswith(f"\nWhat goes wrong begins with FromFloat, {gave}; it shows at Resize.")
+    message = survey_refusal(A.ToFloat(p=1), A.RandomCrop(100, 100))
+    assert "begins with ToFloat, which gave an image of type float32 where" in message
+    assert "; it shows at RandomCrop." in message
+    back = A.FromFloat(dtype="uint8", p=1)
+    assert "What goes wrong begins with RandomCrop." in survey_refusal(A.ToFloat(p=1), back, A.RandomCrop(100, 100))
+    assert "What goes wrong begins with Lambda(mask=other_ids)." in survey_refusal(A.NoOp(), A.Lambda(mask=other_ids))
+    sometimes = survey_refusal(A.NoOp(), A.Lambda(mask=other_ids, p=1e-6))
+    assert "pipeline of train: where Lambda(mask=other_ids) runs: " in sometimes
 
 
 def test_channels_and_masks_are_looked_at() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from precompute.dataset.remarks import NUMBERED
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
 from precompute.plan.blocks import place_order
+from precompute.plan.first_fault import first_fault
 from precompute.reasons import describe_reasons, num_of_one_kind
 from precompute.record.decode import Decoded, decode_source
 from precompute.record.images.mask_files import UnlistedColors, unpacked_color
@@ -139,6 +140,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     check_channels(pickled, sample.decoded, sample.split)
     probe(pickled, sample.decoded[:PROBED], sample.split)
     pipeline, failures, start = Pipeline(pickled), list[str](), time.perf_counter()
+    failed: tuple[Decoded, int] | None = None
     sizes: dict[tuple[int, int], str] = {}
     lengths = []
     for variant in range(-(-NUM_SIZED // len(sample.decoded))):
@@ -146,9 +148,11 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
             try:
                 image, target = augment(source, pipeline, spec, seed=0, variant=variant)
             except UnknownIds as error:  # no fault of the source
-                raise PipelineError(f"pipeline of {sample.split}: {error}.") from error
+                begins = first_fault(pickled, source, spec, variant=variant)
+                raise PipelineError(f"pipeline of {sample.split}: {error}. {begins}") from error
             except RejectedSource as error:
                 failures.append(str(error))
+                failed = failed or (source, variant)
                 continue
             sizes.setdefault((image.shape[0], image.shape[1]), source.key)
             if variant == 0:
@@ -156,14 +160,20 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
                 lengths.append(len(record) + FRAMING_BYTES)
         if variant == 0:
             record_s = (time.perf_counter() - start) / len(sample.decoded)
-    _check_sizes(sample, pickled, sizes, failures)
+    if failed and not sizes:
+        raise PipelineError(
+            f"pipeline of {sample.split}: it failed on all of the first {format_count(len(sample.decoded), 'image')}:\n"
+            f"{first_few(failures[: len(sample.decoded)])}{_advice(failures, pickled, spec, *failed)}"
+        )
+    _check_sizes(sample, sizes)
     _check_each(sample, pickled, spec, sizes)
     num_tried = len(sample.decoded) * (variant + 1)
-    if is_hopeless(failures, num_tried=num_tried, accepted=accepted):
+    if failed and is_hopeless(failures, num_tried=num_tried, accepted=accepted):
         raise PipelineError(
             f"pipeline of {sample.split}: it failed in {len(failures)} of the first "
             f"{format_count(num_tried, 'image')}, nearly always "
-            f"for one reason, so nothing was written:\n{describe_reasons(failures)}{_advice(failures, pickled)}"
+            f"for one reason, so nothing was written:\n{describe_reasons(failures)}"
+            f"{_advice(failures, pickled, spec, *failed)}"
         )
     height, width = next(iter(sizes))
     # Without a record of variant 0, the size of any block will do: it holds what other variants make of these sources.
@@ -180,7 +190,7 @@ def _check_each(sample: Sample, pickled: bytes, spec: RecordSpec, sizes: dict[tu
             try:
                 image, _ = augment(source, pipeline, spec, seed=0, variant=variant)
             except UnknownIds as error:  # no fault of the source
-                raise PipelineError(f"pipeline of {sample.split}: {error}.") from error
+                raise PipelineError(f"pipeline of {sample.split}: where {name} runs: {error}.") from error
             except RejectedSource as error:
                 failures.append(str(error))
                 continue
@@ -188,7 +198,7 @@ def _check_each(sample: Sample, pickled: bytes, spec: RecordSpec, sizes: dict[tu
             break
         if not found:
             wrong[name] = failures[0]
-        _check_sizes(sample, pickled, {**found, **sizes}, [])
+        _check_sizes(sample, {**found, **sizes})
     if wrong:
         listed = "\n".join(f"  {name}: {why}" for name, why in wrong.items())
         raise PipelineError(
@@ -204,29 +214,27 @@ def _first_draws(sample: Sample) -> Iterator[tuple[Decoded, int]]:
         yield from ((source, variant) for source in sample.decoded)
 
 
-def _check_sizes(sample: Sample, pickled: bytes, sizes: Mapping[tuple[int, int], str], failures: list[str]) -> None:
+def _check_sizes(sample: Sample, sizes: Mapping[tuple[int, int], str]) -> None:
     if len(sizes) > 1:
         shown = [f"{height}×{width} from {key}" for (height, width), key in sizes.items()]
         raise PipelineError(
             f"pipeline of {sample.split}: the size of its output varies (height × width):\n{first_few(shown)}\n"
             "All records must have one size: let the pipeline end with Resize, a crop, or PadIfNeeded and a crop."
         )
-    if not sizes:
-        raise PipelineError(
-            f"pipeline of {sample.split}: it failed on all of the first {format_count(len(sample.decoded), 'image')}:\n"
-            f"{first_few(failures[: len(sample.decoded)])}{_advice(failures, pickled)}"
+
+
+def _advice(failures: Sequence[str], pickled: bytes, spec: RecordSpec, source: Decoded, variant: int) -> str:
+    """Return what is said after failures, each line after a line break: where they begin, and what floats are for."""
+    begins = first_fault(pickled, source, spec, variant=variant)
+    lines = [begins] if begins else []
+    if any("uint8 is expected" in failure for failure in failures):
+        found = finishing_inside(pickled)
+        where = f" Here {' and '.join(found)} stand{'s' * (len(found) == 1)} elsewhere: move it there." if found else ""
+        lines.append(
+            "Records hold uint8 pixels: only a Normalize, ToFloat or ToTensorV2 at the very end is taken off and left "
+            f"to the model.{where}"
         )
-
-
-def _advice(failures: Sequence[str], pickled: bytes) -> str:
-    if not any("uint8 is expected" in failure for failure in failures):
-        return ""
-    found = finishing_inside(pickled)
-    where = f" Here {' and '.join(found)} stand{'s' * (len(found) == 1)} elsewhere: move it there." if found else ""
-    return (
-        "\nRecords hold uint8 pixels: only a Normalize, ToFloat or ToTensorV2 at the very end is taken off and left to "
-        f"the model.{where}"
-    )
+    return "".join(f"\n{line}" for line in lines)
 
 
 def is_hopeless(reasons: Sequence[str], *, num_tried: int, accepted: float) -> bool:
