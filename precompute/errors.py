@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from precompute.text import on_one_line
+
 __all__ = [
     "BadSourcesError",
     "BuildError",
@@ -90,8 +92,8 @@ class BuildError(PrecomputeError):
 
 
 def first_few(items: Sequence[str], limit: int = 5) -> str:
-    """Return the first items, one an indented line, and the number of those left out."""
-    lines = [f"  {item}" for item in items[:limit]]
+    """Return the first items, an indented line each, whatever they hold, and the number of those left out."""
+    lines = [f"  {on_one_line(item)}" for item in items[:limit]]
     if len(items) > limit:
         lines.append(f"  … and {len(items) - limit} more ({len(items)} in total)")
     return "\n".join(lines)

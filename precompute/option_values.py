@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
+from precompute.text import is_unicode, on_one_line
 from precompute.text_files import read_text
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "check_range",
     "check_seed",
     "check_timeout",
+    "check_unicode",
     "format_names",
     "parse_bytes",
     "parse_class_copies",
@@ -183,4 +185,19 @@ def check_timeout(seconds: Any, backend: str) -> None:
     if backend != "loky":
         raise UsageError(
             f"task_timeout: needs backend loky, whose workers are processes that can be ended; got {backend}."
+        )
+
+
+def check_unicode(name: str, value: Any) -> None:
+    """Refuse texts and paths, alone or in a list or dictionary, that a manifest cannot hold.
+
+    Raises:
+        UsageError: One is no UTF-8.
+    """
+    texts = map(str, value if isinstance(value, list | tuple | dict) else [value])
+    foreign = next((text for text in texts if not is_unicode(text)), None)
+    if foreign is not None:
+        raise UsageError(
+            f"{name} (--{name.replace('_', '-')}): {on_one_line(foreign)} is no UTF-8, and the manifest holds text; if "
+            "it names a file or folder, rename that."
         )

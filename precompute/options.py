@@ -20,6 +20,7 @@ from precompute.option_values import (
     check_range,
     check_seed,
     check_timeout,
+    check_unicode,
     parse_bytes,
     parse_class_copies,
     parse_image_size,
@@ -63,7 +64,7 @@ RANGES: dict[str, tuple[int, int | None]] = {
     "epochs": (1, None),
 }
 
-
+NOT_STORED = ("pipeline", "mask_colors", "lease_dir")  # files and folders whose names no manifest holds
 OWN_CHECKS = {*RANGES, "seed", "min_visibility", "min_area", "task_timeout", "address", "skip_bad"}  # that say more
 
 
@@ -333,6 +334,8 @@ class BuildOptions:
             object.__setattr__(self, f.name, value)
             if f.name not in OWN_CHECKS:
                 check_kind(f.name, f.type, value)
+            if f.name not in NOT_STORED:
+                check_unicode(f.name, value)
 
     @property
     def num_jobs(self) -> int:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO, cast
 
+from precompute.text import is_unicode, on_one_line
+
 __all__ = ["lasting", "lasting_streams"]
 
 # What this project's own sentences use, for terminals that lack it.
@@ -22,6 +24,8 @@ def _stand_in(error: UnicodeError) -> tuple[str | bytes, int]:
         return STAND_INS[error.object[error.start]], error.start + 1
     if isinstance(error, UnicodeEncodeError):
         error.end = error.start + 1
+        if not is_unicode(error.object[error.start]):  # a byte of a file's name
+            return on_one_line(error.object[error.start]), error.end
     return codecs.backslashreplace_errors(error)
 
 

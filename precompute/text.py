@@ -1,10 +1,15 @@
-"""Numbers and labels as people read them."""
+"""Numbers, labels and names as people read them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-__all__ = ["format_bytes", "format_count", "format_duration", "format_label"]
+__all__ = ["format_bytes", "format_count", "format_duration", "format_label", "is_unicode", "on_one_line"]
+
+# Control characters, other ends of lines, marks that turn the direction of what follows, and halves of surrogate pairs.
+# Source: https://www.unicode.org/reports/tr9, "Directional Formatting Characters"
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def format_bytes(number: int) -> str:
@@ -48,3 +53,27 @@ def format_label(label: int | tuple[int, ...], class_names: Sequence[str]) -> st
     """Return the names of the class or the classes of an image: ``"cat, dog"``; ``"no label"`` without any."""
     indices = (label,) if isinstance(label, int) else label
     return ", ".join(class_names[index] for index in indices) or "no label"
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8; names on a disk may be other bytes, which no text can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
+    return True
+
+
+def on_one_line(text: str) -> str:
+    """Return a text, a file's name say, as one line that is read as it is written: ``"a\\nb"``, ``"caf\\xe9"``.
+
+    Ends of lines and other control characters, and bytes that are no UTF-8, are written as escapes.
+    """
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if "\udc80" <= character <= "\udcff":  # a byte of a name, as Python takes it from the system
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()

@@ -188,7 +188,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 # Packages, and modules directly below `precompute`, from the ground up; each may import what stands behind its name.
 ALLOWED = {
-    "errors": "",
+    "errors": "text",
     "text_files": "errors",
     "color_modes": "errors",
     "image_files": "",
@@ -199,18 +199,18 @@ ALLOWED = {
     "idle": "",
     "interruption": "",
     # How programs read their arguments, print and end.
-    "terminal": "",
+    "terminal": "text",
     "parser": "errors",
     "program": "errors interruption parser terminal",
     # Files of object stores, beside those of local disks.
-    "storage": "errors",
+    "storage": "errors text",
     "dataset": "errors storage targets text",
     "tfds": "dataset errors",
     # Reading: TensorFlow, and neither Albumentations nor OpenCV.
     "loading": "plain_values dataset errors storage targets text",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "record": "color_modes dataset errors storage targets text text_files image_files option_values",
-    "option_values": "errors text_files",
+    "option_values": "errors text text_files",
     "options": "plain_values color_modes errors option_values targets",
     "sources": "dataset errors options storage targets text text_files image_files",
     "plan": "color_modes dataset errors idle options reasons record sources storage targets text",

@@ -18,7 +18,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
 from precompute.plan.settings import differences
 from precompute.storage.locking import hold_folder
-from precompute.storage.paths import local_path
+from precompute.storage.paths import absolute, check_path_text, local_path
 from train.files import TEMPORARY, write_bytes, write_file, write_json
 from train.options import FitOptions, flag
 
@@ -116,6 +116,7 @@ class RunFolder:
         Raises:
             PrecomputeError: One does, or the folder cannot be made.
         """
+        check_path_text(absolute(self.path), "--run")
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(hold_folder(self.lock, lambda folder: folder.mkdir(parents=True, exist_ok=True)))

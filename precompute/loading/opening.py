@@ -14,7 +14,7 @@ from precompute.dataset.shard_cache import ShardCache
 from precompute.errors import DatasetError, UsageError
 from precompute.loading.caching import CachePlan, plan_cache
 from precompute.loading.row_files import FollowedRows
-from precompute.storage.paths import is_remote
+from precompute.storage.paths import check_path_text, is_remote
 
 __all__ = ["OpenedSplit", "open_split"]
 
@@ -62,6 +62,7 @@ def open_split(
     root: Path, split: str, rows: str | Sequence[int], *, check: str, allow_leak: bool, lease_dir: str | Path | None
 ) -> OpenedSplit:
     """Open a split: choose rows, hold them, look at their files."""
+    check_path_text(root, "dataset")
     if check not in CHECKS:
         raise UsageError(f"check: expected one of {', '.join(CHECKS)}, got {check!r}.")
 

@@ -36,7 +36,7 @@ from precompute.run.work import NO_WORKERS, Work, make_workers
 from precompute.run.write import plan_rows, write_rows
 from precompute.sources.find import find, limit_sources
 from precompute.sources.source import Source, Sources
-from precompute.storage.paths import as_path
+from precompute.storage.paths import absolute, as_path, check_path_text
 from precompute.text import format_count
 
 __all__ = ["build", "build_dataset"]
@@ -95,6 +95,7 @@ build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # so tha
 
 def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: Progress) -> BuildResult:
     """Plan, compare with what is on disk, and write what is missing."""
+    check_path_text(absolute(out), "output")
     if options.backend == "dask" and not options.dry_run:
         from precompute.run.cluster import check_cluster  # here, for it loads Dask
 

@@ -20,6 +20,7 @@ from precompute.sources.groups import group_by
 from precompute.sources.instance_column import InstanceColumn, objects_note
 from precompute.sources.instance_targets import choose_target
 from precompute.sources.keypoint_checks import check_target, points_note
+from precompute.sources.names import check_names
 from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 from precompute.sources.tables.files import TABLES, is_table
@@ -59,7 +60,9 @@ def find(
     check_target(sources, options)
     if options.class_names and sources.kind == "image":
         raise UsageError("class_names (--class-names): these sources are images alone, of no classes.")
-    return sources if _is_table(source) else group_by(sources, options.group_by)
+    sources = sources if _is_table(source) else group_by(sources, options.group_by)
+    check_names(sources)
+    return sources
 
 
 def _read(

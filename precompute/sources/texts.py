@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice, pairwise
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 __all__ = ["CHUNK", "Texts", "pick"]
 
 CHUNK = 4096  # texts that are encoded or decoded at a time
+
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")  # Source: RFC 3629, section 3: what no UTF-8 holds
 
 
 class Texts(Sequence[str]):
@@ -52,6 +55,10 @@ class Texts(Sequence[str]):
         edges = len(self._buffer) + np.cumsum(lengths, dtype=np.int64)
         self._buffer += encoded
         self._edges.frombytes(edges.tobytes())
+
+    def are_unicode(self) -> bool:
+        """Return whether none of them holds half of a pair of surrogates."""
+        return _SURROGATE.search(self._buffer) is None
 
     def as_arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return UTF-8 of all texts, uint8, and the edges between them, int64 [texts + 1]; nothing may be added."""

@@ -13,8 +13,9 @@ from urllib.request import url2pathname
 
 from precompute.errors import UsageError
 from precompute.storage.remote_path import URL, RemotePath
+from precompute.text import is_unicode, on_one_line
 
-__all__ = ["RemotePath", "absolute", "as_path", "common_folder", "is_remote", "is_url", "local_path"]
+__all__ = ["RemotePath", "absolute", "as_path", "check_path_text", "common_folder", "is_remote", "is_url", "local_path"]
 
 MANGLED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")  # one letter would be a drive
 
@@ -57,6 +58,20 @@ def local_path(path: str | os.PathLike[str], option: str) -> Path:
     if is_remote(found):
         raise UsageError(f"{option}: expected a path on this machine's disks, got {found}.")
     return found
+
+
+def check_path_text(path: Path, what: str) -> None:
+    """Refuse a folder whose path is no UTF-8: TensorFlow can open no file in it.
+
+    Args:
+        path: Of the folder.
+        what: The argument that named it, for the message.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not is_unicode(str(path)):
+        raise UsageError(f"{what}: {on_one_line(str(path))} is no UTF-8, and TensorFlow opens no such path; rename it.")
 
 
 def absolute(path: Path) -> Path:

@@ -8,6 +8,7 @@ import importlib.machinery
 import importlib.util
 import inspect
 import json
+import os
 import sys
 import types
 import warnings
@@ -161,7 +162,7 @@ class _FromSource(importlib.machinery.SourceFileLoader):
 
 def _read_python(path: Path) -> dict[str, Any]:
     path = path.resolve()
-    name = f"precompute_pipelines_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    name = f"precompute_pipelines_{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     if spec is None or spec.loader is None:
         raise PipelineError(f"{path}: Python cannot import this file.")

@@ -13,9 +13,11 @@ from typing import cast
 from precompute.errors import SourceError, first_few
 from precompute.image_files import IMAGE_EXTENSIONS
 from precompute.sources.folders.entries import is_folder, is_regular
+from precompute.sources.names import RENAME
 from precompute.sources.texts import Texts
 from precompute.storage.paths import RemotePath, is_remote
 from precompute.storage.transfer import list_objects
+from precompute.text import is_unicode
 
 __all__ = ["Files", "Folder", "Tree", "walk"]
 
@@ -101,6 +103,7 @@ class _Walk:
     unreadable: list[str] = field(default_factory=list)
     circular: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)
 
 
@@ -120,7 +123,7 @@ def walk(
         extensions: Of the files that are looked for, in small letters; those of images.
 
     Raises:
-        SourceError: Folders cannot be read, or links lead nowhere or in a circle.
+        SourceError: Folders cannot be read, links lead nowhere or in a circle, or names are no UTF-8.
     """
     if is_remote(top):
         return _walk_remote(top, skip)
@@ -132,6 +135,7 @@ def walk(
         folders.append(folder)
         _read_folder(state, folder, real)
     if faults is None:
+        state.foreign += [path for folder in folders for path in _foreign_names(folder)]
         _check_walk(top, state)
     else:
         faults |= dict.fromkeys(state.broken, "is a link that leads nowhere")
@@ -214,6 +218,16 @@ def _add_folder(state: _Walk, parent: Folder, real: tuple[str, ...], entry: os.D
     state.pending.append((Folder((*parent.parts, entry.name), path), real))
 
 
+def _foreign_names(folder: Folder) -> list[str]:
+    """Return the paths of files whose names are no UTF-8; of the folder alone where it is its own name that is none."""
+    if not folder.files:
+        return []
+    if not all(map(is_unicode, folder.parts)):
+        return [folder.path]
+    names = folder.files.names
+    return [] if names.are_unicode() else [f"{folder.path}/{name}" for name in names if not is_unicode(name)]
+
+
 def _check_walk(top: Path, state: _Walk) -> None:
     problems = [
         f"{what} ({len(paths):,}):\n{first_few(sorted(paths))}\n{remedy}"
@@ -222,6 +236,7 @@ def _check_walk(top: Path, state: _Walk) -> None:
             ("links that lead nowhere", state.broken, "Put the files back, or remove the links."),
             ("links that lead in a circle", state.circular, "Remove the links."),
             ("pipes and sockets that are named like files", state.special, "Remove them."),
+            ("names that are no UTF-8", state.foreign, RENAME),
         ]
         if paths
     ]
