@@ -1,10 +1,11 @@
-"""How predictions are written: a table for every kind of target, and files of class ids for masks."""
+"""How predictions are written: a table for every kind of target, files of class ids for masks, COCO's for boxes."""
 
 from __future__ import annotations
 
 import abc
 import csv
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,26 @@ from PIL import Image
 from precompute.errors import UsageError
 from precompute.preparing import PreparedImage
 from train.files import encode_text, write_file
-from train.pictures import Prediction, class_colors, draw_predicted_classes, draw_predicted_masks, lay_over
+from train.pictures import (
+    Prediction,
+    class_colors,
+    draw_predicted_boxes,
+    draw_predicted_classes,
+    draw_predicted_masks,
+    lay_boxes,
+    lay_over,
+)
 from train.pictures.figures import shorten
 from train.scores import to_probabilities
 from train.tasks import Task
+from train.tasks.detect import SHOWN
 
-__all__ = ["PredictionWriter", "make_writer", "pixels_of", "save_png"]
+__all__ = ["PredictionWriter", "make_writer"]
 
 NUM_TOP = 3
 PALETTE_SIZE = 256
+COCO_FILE = "boxes.coco.json"
+LEAST = 0.05  # score from which boxes are written; average precision of what is written hardly misses the others
 
 
 class PredictionWriter(abc.ABC):
@@ -84,9 +96,7 @@ def make_writer(task: Task, folder: Path, *, draw: bool, model_size: bool = Fals
         UsageError: `draw` and `model_size` are for masks and boxes.
     """
     if task.target == "boxes":
-        from train.box_predictions import BoxWriter  # it is made of what is here
-
-        return BoxWriter(task, folder, draw=draw)
+        return _BoxWriter(task, folder, draw=draw)
     if task.target == "mask":
         return _MaskWriter(task, folder, draw=draw)
     if draw:
@@ -109,7 +119,7 @@ class _ClassWriter(PredictionWriter):
             row += [names[c], f"{probabilities[c]:.6f}"]
         self._rows.append(row)
         text = f"{shorten(names[top[0]], 20)}  {probabilities[top[0]]:.0%}"
-        return Prediction(name=item.key, image=pixels_of(item.image), text=text)
+        return Prediction(name=item.key, image=_pixels_of(item.image), text=text)
 
     def draw(self, predictions: Sequence[Prediction]) -> bytes:
         return draw_predicted_classes(predictions)
@@ -126,7 +136,7 @@ class _LabelsWriter(PredictionWriter):
         probabilities = to_probabilities(logits, self._task.activation)
         held = [name for name, p in zip(self._task.class_names, probabilities, strict=True) if p >= 0.5]
         self._rows.append([str(item.path), "; ".join(held), *(f"{p:.6f}" for p in probabilities)])
-        return Prediction(name=item.key, image=pixels_of(item.image), text=shorten(", ".join(held) or "none", 26))
+        return Prediction(name=item.key, image=_pixels_of(item.image), text=shorten(", ".join(held) or "none", 26))
 
     def draw(self, predictions: Sequence[Prediction]) -> bytes:
         return draw_predicted_classes(predictions)
@@ -144,15 +154,15 @@ class _MaskWriter(PredictionWriter):
         self._palette = (class_colors(task.num_classes) * 255).round().astype(np.uint8).tobytes()
 
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
-        image, source = pixels_of(item.image), pixels_of(item.source)
+        image, source = _pixels_of(item.image), _pixels_of(item.source)
         mask = logits.argmax(axis=-1).astype(np.uint8 if self._task.num_classes <= PALETTE_SIZE else np.uint16)
         under, written = image, mask
         if self.at_source_size:
             under, written = source, resize_nearest(mask, source.shape[0], source.shape[1])
         mask_path, *drawn_path = self.paths_of(item.key)
-        save_png(mask_path, written, self._palette if mask.dtype == np.uint8 else None)
+        _save_png(mask_path, written, self._palette if mask.dtype == np.uint8 else None)
         if drawn_path:
-            save_png(drawn_path[0], lay_over(under, written, self._task.num_classes))
+            _save_png(drawn_path[0], lay_over(under, written, self._task.num_classes))
         shares = np.bincount(mask.ravel(), minlength=self._task.num_classes) / mask.size
         below = mask_path.relative_to(self._folder).as_posix()
         self._rows.append([str(item.path), below, *(f"{share:.6f}" for share in shares)])
@@ -170,6 +180,78 @@ class _MaskWriter(PredictionWriter):
         return ["file", "mask", *(f"share of {name}" for name in self._task.class_names)]
 
 
+class _BoxWriter(PredictionWriter):
+    """Boxes with class and score: in the table, as COCO JSON, and drawn over the images.
+
+    They are in pixels of the upright image where the pipeline does no more than resize, else of the image as the model
+    got it.
+    """
+
+    def __init__(self, task: Task, folder: Path, *, draw: bool) -> None:
+        super().__init__(task, folder)
+        self.folders = [folder / "drawn"] if draw else []
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
+        """Keep the boxes of an image, and draw them over it if asked to."""
+        image, source = _pixels_of(item.image), _pixels_of(item.source)
+        found = self._task.decide(logits)
+        found = found[found[:, 4] >= LEAST]
+        under, written = (source, _scaled(found, image, source)) if self.at_source_size else (image, found)
+        self._write_rows(item, written, under.shape[:2])
+        shown = written[written[:, 4] >= SHOWN]
+        for path in self.paths_of(item.key):
+            _save_png(path, lay_boxes(under, shown, self._task.num_classes))
+        return Prediction(
+            name=item.key, image=image, boxes=found[found[:, 4] >= SHOWN], text=f"{len(shown)} found, score {SHOWN} up"
+        )
+
+    def draw(self, predictions: Sequence[Prediction]) -> bytes:
+        return draw_predicted_boxes(predictions, self._task.class_names)
+
+    def files(self) -> dict[str, bytes]:
+        """Return the COCO file."""
+        categories = [{"id": c, "name": name} for c, name in enumerate(self._task.class_names)]
+        found = {"images": self._images, "annotations": self._annotations, "categories": categories}
+        return {COCO_FILE: encode_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")}
+
+    def facts(self) -> dict[str, Any]:
+        height, width, _ = self._task.shape
+        size = "of each image" if self.at_source_size else f"{height}×{width}, of the model"
+        return {**super().facts(), "box_format": "xyxy in pixels", "box_size": size, "least_score": LEAST}
+
+    def _write_rows(self, item: PreparedImage, boxes: npt.NDArray[Any], size: tuple[int, ...]) -> None:
+        image_id = len(self._images) + 1
+        self._images.append(
+            {"id": image_id, "file_name": str(item.path), "height": int(size[0]), "width": int(size[1])}
+        )
+        for *corners, score, label in boxes.tolist():
+            x0, y0, x1, y1 = (round(value, 3) for value in corners)
+            name = self._task.class_names[int(label)]
+            self._rows.append([str(item.path), name, f"{score:.6f}", *(f"{v:g}" for v in (x0, y0, x1, y1))])
+            self._annotations.append(
+                {
+                    "id": len(self._annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": int(label),
+                    "bbox": [x0, y0, round(x1 - x0, 3), round(y1 - y0, 3)],
+                    "area": round((x1 - x0) * (y1 - y0), 3),
+                    "iscrowd": 0,
+                    "score": round(score, 6),
+                }
+            )
+
+    def _header(self) -> list[str]:
+        return ["file", "class", "score", "x_min", "y_min", "x_max", "y_max"]
+
+
+def _scaled(boxes: npt.NDArray[Any], image: npt.NDArray[np.uint8], source: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    """Return boxes [found, 6] in pixels of the source in place of those of the image."""
+    height, width = (new / old for new, old in zip(source.shape[:2], image.shape[:2], strict=True))
+    return np.asarray(boxes * np.array([width, height, width, height, 1, 1]))
+
+
 def resize_nearest(mask: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
     """Return a mask [H, W] at another size: each pixel is the one that lies under its middle, by exact arithmetic."""
     rows, columns = (
@@ -178,7 +260,7 @@ def resize_nearest(mask: npt.NDArray[Any], height: int, width: int) -> npt.NDArr
     return mask[np.ix_(rows, columns)]
 
 
-def save_png(path: Path, pixels: npt.NDArray[Any], palette: bytes | None = None) -> None:
+def _save_png(path: Path, pixels: npt.NDArray[Any], palette: bytes | None = None) -> None:
     """Write pixels, uint8 or uint16 [H, W] or uint8 [H, W, 3], as a PNG."""
     picture = Image.fromarray(pixels)
     if palette is not None:
@@ -186,7 +268,7 @@ def save_png(path: Path, pixels: npt.NDArray[Any], palette: bytes | None = None)
     write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
 
 
-def pixels_of(image: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:
+def _pixels_of(image: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:
     """Return the pixels of an image that could be used."""
     if image is None:
         raise ValueError("an image that could not be used has no prediction")
