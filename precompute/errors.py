@@ -17,7 +17,9 @@ PrecomputeError            a user can act on it; the command line prints it with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike
 
 from precompute.text import on_one_line
 
@@ -33,6 +35,7 @@ __all__ = [
     "StorageError",
     "UsageError",
     "VerificationError",
+    "accessible",
     "first_few",
 ]
 
@@ -97,3 +100,24 @@ def first_few(items: Sequence[str], limit: int = 5) -> str:
     if len(items) > limit:
         lines.append(f"  … and {len(items) - limit} more ({len(items)} in total)")
     return "\n".join(lines)
+
+
+@contextmanager
+def accessible(path: str | PathLike[str], error: type[PrecomputeError], to_be: str = "read") -> Iterator[None]:
+    """Turn what the system has against a file or a folder into an error that names it.
+
+    Args:
+        path: What is looked at; where the system names a file, that one is named.
+        error: What is raised.
+        to_be: What it is looked at for: ``"read"``, or ``"written"``.
+
+    Raises:
+        PrecomputeError: Of the class `error`: there is no right to it, its name is too long, the disk fails.
+    """
+    try:
+        yield
+    except OSError as reason:
+        name = reason.filename if isinstance(reason.filename, str) else path
+        denied, place = isinstance(reason, PermissionError), " or choose another place" if to_be == "written" else ""
+        remedy = f" Give yourself the right to it{',' * bool(place)}{place}." if denied else ""
+        raise error(f"{name}: cannot be {to_be}: {reason.strerror or reason}.{remedy}") from reason

@@ -36,3 +36,8 @@ def _run(parsed: Any) -> int:
         if isinstance(error, UsageError):
             print(read_more(parsed.command), file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a file or folder that nobody expected to be out of reach
+        if not isinstance(error.filename, str):
+            raise
+        print(f"error: {error.filename}: {error.strerror}. Look at the rights to it, and at the disk.", file=sys.stderr)
+        return PrecomputeError.exit_code

@@ -424,7 +424,7 @@ def test_folders_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return scandir(path)
 
     monkeypatch.setattr(walk_module.os, "scandir", refuse)
-    assert f"folders that cannot be read (1):\n  {tmp_path}/dog: Permission denied" in refused(tmp_path)
+    assert f"folders or files that cannot be read (1):\n  {tmp_path}/dog: Permission denied" in refused(tmp_path)
 
 
 def test_relative_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

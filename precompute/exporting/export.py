@@ -14,7 +14,7 @@ from typing import Any
 
 from precompute.color_modes import CHANNELS
 from precompute.dataset.manifest import Manifest, Row
-from precompute.errors import BuildError, UsageError, first_few
+from precompute.errors import BuildError, UsageError, accessible, first_few
 from precompute.exporting.boxes import BOX_FORMATS, BoxExport, files_beside
 from precompute.exporting.names import Names
 from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Export, Layout, below_split
@@ -120,7 +120,8 @@ def export(
     """
     folder = local_path(output, "output")
     if not is_remote(as_path(out)):
-        _check_folder(Path(out), folder)
+        with accessible(folder, UsageError, "written"):
+            _check_folder(Path(out), folder)
     manifest = Manifest.load(as_path(out))
     boxes = _check_format(format, manifest)
     splits = list(manifest.splits) if split == "all" else [split]
@@ -128,7 +129,8 @@ def export(
     for name in splits:
         _, rows[name], examples = read_stored(out, split=name, row=None if rows else row)
         records.append((name, examples))
-    foreign = _clear(folder, overwrite=overwrite)
+    with accessible(folder, BuildError, "written"):
+        foreign = _clear(folder, overwrite=overwrite)
     layout = boxes.export if boxes else _plain_layout(FORMATS[format][manifest.target.kind], apart=split == "all")
     try:
         num_files, num_bytes, lines, written = _write(folder, layout, records, boxes)
@@ -189,7 +191,7 @@ def _check_folder(out: Path, folder: Path) -> None:
 
 def _clear(folder: Path, *, overwrite: bool) -> set[str]:
     """Remove what an earlier export wrote; returns the other files, as paths below the folder."""
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    present = set(_files_below(folder)) if folder.exists() else set[str]()
     if present and not overwrite:
         shown = first_few(sorted(present))
         raise UsageError(
@@ -200,6 +202,16 @@ def _clear(folder: Path, *, overwrite: bool) -> set[str]:
     for name in [*earlier, *([TABLE] if earlier else [])]:
         (folder / name).unlink()
     return present - earlier - {TABLE}
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    """Yield the path below a folder of each file in it, hidden ones too."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from ((Path(parent) / name).relative_to(folder).as_posix() for name in names)
 
 
 def _earlier(table: Path) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from precompute.errors import BadSourcesError, RejectedSource, SourceError, UsageError
+from precompute.errors import BadSourcesError, RejectedSource, SourceError, UsageError, accessible
 from precompute.options import BuildOptions
 from precompute.reasons import describe_reasons
 from precompute.record.images.mask_files import count_colors, unpacked_color
@@ -38,7 +38,9 @@ def write_colors(source: str | Path, output: str | Path, options: BuildOptions, 
     path = local_path(output, "output")
     if path.suffix.lower() != ".json":
         raise UsageError(f"output: expected the name of a JSON file, such as colors.json, got {path}.")
-    if path.exists() and not overwrite:
+    with accessible(path, UsageError, "written"):
+        is_there = path.exists()
+    if is_there and not overwrite:
         raise UsageError(f"output: {path} is there already; give another name, or --overwrite.")
     found, num_masks = find_colors(source, options)
     write_mask_colors(path, found)
@@ -68,8 +70,14 @@ def find_colors(source: str | Path, options: BuildOptions) -> tuple[list[FoundCo
     for mask in sources.masks:
         path = sources.path(mask)
         try:
-            counts = count_colors(decode_colors(path.read_bytes(), options.alpha))
-        except (RejectedSource, OSError) as error:
+            with accessible(path, RejectedSource):
+                content = path.read_bytes()
+        except RejectedSource as error:
+            rejected.append(str(error))
+            continue
+        try:
+            counts = count_colors(decode_colors(content, options.alpha))
+        except RejectedSource as error:
             rejected.append(f"{path}: {error}")
             continue
         pixels.update(counts)

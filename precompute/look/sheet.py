@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from precompute.errors import UsageError
+from precompute.errors import UsageError, accessible
 from precompute.look.objects import object_numbers
 from precompute.look.palette import Color
 from precompute.look.pictures import color_of, draw_boxes, fitted
@@ -115,9 +115,11 @@ def check_output(path: Path) -> None:
     """Refuse, before any work, a file that no picture can be saved as.
 
     Raises:
-        UsageError: Its name has no suffix of a picture, or it is a folder.
+        UsageError: Its name has no suffix of a picture, it is a folder, or its folder cannot be looked into.
     """
-    if path.suffix.lower() not in SUFFIXES or path.is_dir():
+    with accessible(path, UsageError, "written"):
+        is_folder = path.is_dir()
+    if path.suffix.lower() not in SUFFIXES or is_folder:
         raise UsageError(f"output: expected a file that ends with {', '.join(SUFFIXES)}, got {str(path)!r}.")
 
 

@@ -14,7 +14,7 @@ from precompute.dataset.json_files import parse_json, read_json
 from precompute.dataset.leases import EXPIRES_S, held_rows
 from precompute.dataset.manifest import SPLITS, Manifest
 from precompute.dataset.paths import DatasetPaths
-from precompute.errors import BuildError, DatasetError
+from precompute.errors import BuildError, DatasetError, accessible
 from precompute.plan.generation import GenerationPlan
 from precompute.plan.listing import Listing
 from precompute.plan.listing_file import listing_lines, read_listing
@@ -55,10 +55,11 @@ def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]
         BuildError: The folder cannot be used.
     """
     paths = DatasetPaths(out)
-    if out.exists() and not out.is_dir():
-        raise BuildError(f"{out}: expected a folder for the dataset, this is a file.")
-    if out.is_dir() and not paths.build.exists() and not paths.manifest.exists() and any(out.iterdir()):
-        raise BuildError(f"{out}: holds other files and no dataset; give a new or empty folder.")
+    with accessible(out, BuildError, "written"):
+        if out.exists() and not out.is_dir():
+            raise BuildError(f"{out}: expected a folder for the dataset, this is a file.")
+        if out.is_dir() and not paths.build.exists() and not paths.manifest.exists() and any(out.iterdir()):
+            raise BuildError(f"{out}: holds other files and no dataset; give a new or empty folder.")
     with ExitStack() as stack:
         try:
             stack.enter_context(hold_folder(paths.lock, make_folder))
@@ -112,7 +113,8 @@ class Known:
 def known_generations(out: Path) -> list[Known]:
     """Return the listed generation and a draft that an interrupted build left, newest first."""
     paths, known = DatasetPaths(out), []
-    manifest = Manifest.load(out) if paths.manifest.exists() else None
+    with accessible(out, BuildError):
+        manifest = Manifest.load(out) if paths.manifest.exists() else None
     for draft in sorted(paths.build.glob("g*/plan.json"), reverse=True):
         if manifest is not None and draft.parent.name <= manifest.generation:
             continue

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from precompute.errors import UsageError
+from precompute.errors import SourceError, UsageError, accessible
 from precompute.image_files import unreadable_text
 from precompute.options import TABLE_OPTIONS, BuildOptions
 from precompute.sources.annotations.find import find_boxes
@@ -25,7 +26,7 @@ from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.source import Source, Sources
 from precompute.sources.tables.files import TABLES, is_table
 from precompute.sources.tables.find import find_table
-from precompute.storage.paths import as_path
+from precompute.storage.paths import as_path, is_remote, is_url
 
 __all__ = ["find", "limit_sources"]
 
@@ -46,6 +47,23 @@ def find(
         SourceError: They cannot be used as they are.
         UsageError: Both or neither were given, or an option does not fit them.
     """
+    if not isinstance(source, str | Path):
+        return _find(source, options, lists)
+    with accessible(source, SourceError):
+        _check_folder(source)
+        return _find(source, options, lists)
+
+
+def _check_folder(source: str | Path) -> None:
+    """Raise OSError where a folder cannot be listed, or where it can and nothing in it be looked at."""
+    if not (is_url(source) or is_remote(source)) and Path(source).is_dir():
+        with os.scandir(source):
+            os.stat(os.path.join(source, "."))  # noqa: PTH116, PTH118 (a Path leaves out the dot)
+
+
+def _find(
+    source: str | Path | Iterable[Source] | None, options: BuildOptions, lists: Mapping[str, Any] | None
+) -> Sources:
     # Names of colours are for masks alone: others are not to be compared with names that nobody gave.
     named = options if options.mask_colors is None else replace(options, class_names=None)
     sources = choose_target(_read(source, named, lists), named)

@@ -21,7 +21,7 @@ import cv2
 import yaml
 
 from precompute.dataset.manifest import SPLITS
-from precompute.errors import PipelineError
+from precompute.errors import PipelineError, accessible
 from precompute.record.pipelines.transforms import albumentations, make_from_dict
 from precompute.text_files import read_text
 
@@ -133,7 +133,11 @@ def _check_keys(mapping: Mapping[str, Any], where: str) -> None:
 
 
 def _read_file(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
+    with accessible(path, PipelineError):
+        is_there = path.is_file()
+        if is_there:
+            path.open("rb").close()
+    if not is_there:
         raise PipelineError(
             f"{path}: there is no such file; expected a .py, .yaml or .json file with pipelines, or a preset: "
             f"{', '.join(PRESETS)}."

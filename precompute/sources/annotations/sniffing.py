@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from precompute.errors import SourceError
 from precompute.sources.folders.entries import is_folder
 from precompute.text_files import guess_text
 
-__all__ = ["MOST_ENTRIES", "beginning", "is_label_file", "some_files"]
+__all__ = ["MOST_ENTRIES", "beginning", "is_label_file", "maybe_annotations", "some_files"]
 
 MOST_ENTRIES, MOST_DEPTH = 2_000, 8
 SNIFFED_BYTES = 65_536
@@ -47,14 +49,32 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def beginning(path: Path) -> str:
-    """Return the first characters of a file; none where it cannot be read, or is none."""
-    try:
+    """Return the first characters of a file; none where it is a pipe, a socket, or a link that leads nowhere.
+
+    Raises:
+        SourceError: It cannot be read: to pass over annotations without a word would change what the images mean.
+    """
+    with maybe_annotations(path):
         if not path.is_file():  # opening a pipe would wait for somebody to write
             return ""
         with path.open("rb") as file:
             return guess_text(file.read(SNIFFED_BYTES))
-    except OSError:
-        return ""
+
+
+@contextmanager
+def maybe_annotations(path: Path) -> Iterator[None]:
+    """Refuse a file that cannot be read where it may hold annotations.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read: {error.strerror or error}. It may hold annotations: give yourself the right to "
+            "read it, or move it elsewhere."
+        ) from error
 
 
 def is_label_file(path: Path) -> bool:

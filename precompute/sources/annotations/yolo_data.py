@@ -16,7 +16,7 @@ import yaml
 
 from precompute.errors import SourceError, first_few
 from precompute.options import BuildOptions
-from precompute.sources.annotations.sniffing import some_files
+from precompute.sources.annotations.sniffing import maybe_annotations, some_files
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.splits import split_of
 from precompute.sources.forms import existing_path
@@ -133,11 +133,13 @@ def yaml_files(folder: Path) -> Iterator[Path]:
 
 
 def _names_classes(path: Path) -> bool:
-    if not path.is_file():
-        return False
+    with maybe_annotations(path):
+        if not path.is_file():
+            return False
+        content = path.read_bytes()
     try:
-        content = yaml.load(guess_text(path.read_bytes()), Loader=yaml.BaseLoader)
-    except (OSError, yaml.YAMLError):
+        content = yaml.load(guess_text(content), Loader=yaml.BaseLoader)
+    except yaml.YAMLError:
         return False
     return isinstance(content, dict) and isinstance(content.get("names"), list | dict)
 

@@ -181,7 +181,8 @@ def _read_folder(state: _Walk, folder: Folder, real: tuple[str, ...]) -> None:
             for entry in entries:
                 _read_entry(state, folder, real, entry)
     except OSError as error:
-        state.unreadable.append(f"{folder.path}: {error.strerror}")
+        name = error.filename if isinstance(error.filename, str) else folder.path  # an entry's, maybe
+        state.unreadable.append(f"{name}: {error.strerror}")
 
 
 def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
@@ -232,7 +233,7 @@ def _check_walk(top: Path, state: _Walk) -> None:
     problems = [
         f"{what} ({len(paths):,}):\n{first_few(sorted(paths))}\n{remedy}"
         for what, paths, remedy in [
-            ("folders that cannot be read", state.unreadable, "Give yourself the right to read them."),
+            ("folders or files that cannot be read", state.unreadable, "Give yourself the right to read them."),
             ("links that lead nowhere", state.broken, "Put the files back, or remove the links."),
             ("links that lead in a circle", state.circular, "Remove the links."),
             ("pipes and sockets that are named like files", state.special, "Remove them."),

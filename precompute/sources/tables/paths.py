@@ -115,7 +115,7 @@ def _names(folder: str) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
             yield from (entry.name for entry in entries)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return  # that the files are not there is said with all others
 
 
