@@ -24,7 +24,8 @@ import precompute
 from precompute.errors import BuildError
 from precompute.record.tfrecord import read_records
 from precompute.run import allocator, files
-from precompute.run.execute import MOST_ROWS, SHORTEST_CUT_S, Workers, cut_columns, workers_starting
+from precompute.run.execute import MOST_ROWS, SHORTEST_CUT_S, cut_columns, workers_starting
+from precompute.run.pool import Workers
 from precompute.run.task import Place, Task
 
 PLACE = Place(key="k", copy=0, image="k.png", mask=None, label=0)

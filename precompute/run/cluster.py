@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import joblib
 
@@ -24,6 +24,7 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError, UsageError
 from precompute.run import remote
 from precompute.run.cluster_checks import check_workers, expected_of, marked, sample
+from precompute.run.pool import Workers
 from precompute.run.task import Job, Task, TaskDone
 from precompute.run.whereabouts import left_behind
 from precompute.storage.paths import as_path
@@ -36,9 +37,6 @@ except ImportError as error:
     raise UsageError(f"backend: dask needs the extra dask: pip install 'augment-once[dask]' ({error}).") from error
 if not hasattr(DaskDistributedBackend, "submit"):
     raise UsageError("backend: dask needs joblib 1.5 or newer: pip install --upgrade joblib")
-
-if TYPE_CHECKING:
-    from precompute.run.execute import Workers
 
 __all__ = ["check_cluster", "num_threads", "run_on_cluster"]
 

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import joblib
@@ -16,13 +16,13 @@ from joblib.parallel import get_active_backend
 
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
-from precompute.run.pool import outlives_calls, start_calls
+from precompute.run.pool import Workers, outlives_calls, start_calls
 from precompute.run.receipts import Bad
 from precompute.run.task import Job, Task, TaskDone, run_task
 from precompute.run.whereabouts import KILLS, TimeKeeper, left_behind
 from precompute.storage.paths import as_path
 
-__all__ = ["Workers", "count_pieces", "cut_columns", "run_surviving", "workers_starting"]
+__all__ = ["count_pieces", "cut_columns", "run_surviving", "workers_starting"]
 
 LONGEST_TASK_S = 600.0
 SHORTEST_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
@@ -67,27 +67,6 @@ def _cut(column: Task, pieces: int) -> Iterator[Task]:
     num_rows = len(column.rows)
     for piece in range(pieces):
         yield replace(column, rows=column.rows[piece * num_rows // pieces : (piece + 1) * num_rows // pieces])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workers:
-    """Who runs the tasks.
-
-    Attributes:
-        jobs: How many.
-        backend: joblib's.
-        under_way: Most tasks that are with workers, or wait for one of them, at a time; None for the backend's choice.
-        task_timeout: Seconds that a worker may spend at one source; None for no limit. Needs loky.
-        address: Of the Dask scheduler, for backend dask.
-        mixed_cpus: Workers on other machines may have different processors.
-    """
-
-    jobs: int
-    backend: str
-    under_way: int | None = None
-    task_timeout: float | None = None
-    address: str | None = None
-    mixed_cpus: bool = False
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""joblib's pool of worker processes: how it starts, and how it ends.
+"""Who runs tasks, and joblib's pool of worker processes: how it starts, and how it ends.
 
-It outlives a build, so that the next one in the same notebook finds its workers warm.
+The pool outlives a build, so that the next one in the same notebook finds its workers warm.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.util import Finalize
 from typing import Any
@@ -18,9 +19,30 @@ from joblib.externals.loky.backend import resource_tracker as loky_resource_trac
 
 from precompute.interruption import starting_children
 
-__all__ = ["outlives_calls", "start_calls"]
+__all__ = ["Workers", "outlives_calls", "start_calls"]
 
 _of_parent: list[Any] = []  # pools that belong to the process from which this one was forked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """Who runs the tasks.
+
+    Attributes:
+        jobs: How many.
+        backend: joblib's.
+        under_way: Most tasks that are with workers, or wait for one of them, at a time; None for the backend's choice.
+        task_timeout: Seconds that a worker may spend at one source; None for no limit. Needs loky.
+        address: Of the Dask scheduler, for backend dask.
+        mixed_cpus: Workers on other machines may have different processors.
+    """
+
+    jobs: int
+    backend: str
+    under_way: int | None = None
+    task_timeout: float | None = None
+    address: str | None = None
+    mixed_cpus: bool = False
 
 
 def outlives_calls() -> bool:

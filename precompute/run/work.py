@@ -12,9 +12,9 @@ from precompute.options import BuildOptions
 from precompute.plan.generation import RowPlan
 from precompute.plan.make import make_spec
 from precompute.record.pipelines.pipeline import Prepared
-from precompute.run.execute import Workers
 from precompute.run.folder import Known
 from precompute.run.grid import Grid, make_grid
+from precompute.run.pool import Workers
 from precompute.run.task import Job
 from precompute.sources.source import Sources
 from precompute.storage.paths import absolute
