@@ -7,20 +7,22 @@ a local file raises TypeError, and reads or writes nothing by mistake.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import IO, Any, cast
 
 from precompute.errors import UsageError
-from precompute.storage.snapshot import seen
-from precompute.storage.store import explained, filesystem, read_options
+from precompute.storage.store import LOST, explained, filesystem, read_options
 
-__all__ = ["URL", "RemotePath"]
+__all__ = ["URL", "RemotePath", "Seen", "Snapshot", "answering_from"]
 
 # Two letters at least: C:// is a drive.
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
@@ -112,7 +114,7 @@ class RemotePath:
         return str(filesystem(self.scheme)._strip_protocol(str(self)))
 
     def _info(self) -> dict[str, Any]:
-        known = seen(self)
+        known = _seen(self)
         if known is not None:
             return known.info
         with explained(str(self)):
@@ -186,7 +188,7 @@ class RemotePath:
             FileNotFoundError: There is no such object.
             StorageError: The store cannot be reached, refuses, or fails.
         """
-        known = seen(self)
+        known = _seen(self)
         if known is not None and known.content is not None:
             return known.content
         with explained(str(self)):
@@ -246,6 +248,66 @@ class RemotePath:
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: a folder is there as soon as an object lies in it."""
+
+
+# What is answered from a listing
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One object, as it was when its folder was listed.
+
+    Attributes:
+        info: What the listing says of it.
+        content: Its bytes, if they were asked for.
+    """
+
+    info: dict[str, Any]
+    content: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Objects of some folders, as they were when these were listed.
+
+    Attributes:
+        folders: Those that were listed.
+        objects: Parts of a path → what was seen there.
+    """
+
+    folders: list[RemotePath] = field(default_factory=list)
+    objects: dict[tuple[str, ...], Seen] = field(default_factory=dict)
+
+
+_snapshot: ContextVar[Snapshot | None] = ContextVar("snapshot", default=None)  # each thread has its own
+
+
+@contextmanager
+def answering_from(snapshot: Snapshot) -> Iterator[None]:
+    """Let paths in the folders of a snapshot answer from it, while the block runs."""
+    token = _snapshot.set(snapshot)
+    try:
+        yield
+    finally:
+        _snapshot.reset(token)
+
+
+def _seen(path: RemotePath) -> Seen | None:
+    """Return what a snapshot knows of a path; None when none holds its folder.
+
+    Raises:
+        FileNotFoundError: The folder was listed, and there was no such object.
+    """
+    snapshot = _snapshot.get()
+    if snapshot is None or not any(path.is_relative_to(folder) for folder in snapshot.folders):
+        return None
+    found = snapshot.objects.get(path.parts)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, LOST, str(path))
+    return found
+
+
+# Content as it is read
 
 
 class _Explained:

@@ -7,61 +7,21 @@ meanwhile is answered from that.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from precompute.storage.store import LOST, explained, filesystem, read_options
+from precompute.storage.paths import is_remote
+from precompute.storage.remote_path import RemotePath, Seen, Snapshot, answering_from
+from precompute.storage.store import explained, filesystem, read_options
 
-if TYPE_CHECKING:
-    from precompute.storage.remote_path import RemotePath
-
-__all__ = ["Seen", "seen", "seen_at_once"]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One object, as it was when its folder was listed.
-
-    Attributes:
-        info: What the listing says of it.
-        content: Its bytes, if they were asked for.
-    """
-
-    info: dict[str, Any]
-    content: bytes | None = None
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    folders: list[RemotePath] = field(default_factory=list)
-    objects: dict[tuple[str, ...], Seen] = field(default_factory=dict)
-
+__all__ = ["seen_at_once"]
 
 SMALL_BYTES = 2**16
 
 # (scheme, name) → tag and content: receipts stay as they are.
 _read_before: dict[tuple[str, str], tuple[Any, bytes]] = {}
-_snapshot: ContextVar[_Snapshot | None] = ContextVar("snapshot", default=None)  # each thread has its own
-
-
-def seen(path: RemotePath) -> Seen | None:
-    """Return what a snapshot knows of a path; None when none holds its folder.
-
-    Raises:
-        FileNotFoundError: The folder was listed, and there was no such object.
-    """
-    snapshot = _snapshot.get()
-    if snapshot is None or not any(path.is_relative_to(folder) for folder in snapshot.folders):
-        return None
-    found = snapshot.objects.get(path.parts)
-    if found is None:
-        raise FileNotFoundError(errno.ENOENT, LOST, str(path))
-    return found
 
 
 @contextmanager
@@ -74,18 +34,13 @@ def seen_at_once(*folders: Path, contents: tuple[Path, ...] = ()) -> Iterator[No
         *folders: To be listed, with all that is below them.
         contents: Folders of small objects, to be listed and read, many at a time.
     """
-    from precompute.storage.paths import is_remote
-
-    snapshot = _Snapshot()
+    snapshot = Snapshot()
     for folder, with_content in [*((f, False) for f in folders), *((f, True) for f in contents)]:
         if is_remote(folder):
             snapshot.folders.append(folder)
             snapshot.objects.update(_list(folder, with_content=with_content))
-    token = _snapshot.set(snapshot if snapshot.folders else None)
-    try:
+    with answering_from(snapshot):
         yield
-    finally:
-        _snapshot.reset(token)
 
 
 def _list(folder: RemotePath, *, with_content: bool) -> Iterator[tuple[tuple[str, ...], Seen]]:
