@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from drawn import options
 from PIL import Image
 
 import precompute
+from precompute.color_modes import parse_scale
 from precompute.errors import BadSourcesError, RejectedSource, UsageError
 from precompute.record.images.pixels import decode_colors, decode_image, decode_mask
 
@@ -149,3 +151,75 @@ def test_nuclei_build_as_they_come(tmp_path: Path) -> None:
     examples = list(precompute.read(tmp_path / "out"))
     assert {example["image"].shape for example in examples} == {(64, 64, 3)} and len(examples) == 12
     assert all(len(example["masks"]) for example in examples)
+
+
+# Colours that are multiplied by their alpha: TIFF with associated alpha.
+
+
+def tiff(pixels: np.ndarray, extra: int) -> bytes:
+    """Return a TIFF of uint8 or uint16 [H, W, channels], the last one alpha of the kind that `extra` says.
+
+    Source: TIFF 6.0, sections 2, 8 and 18.
+    """
+    height, width, channels = pixels.shape
+    data, bits = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes(), 8 * pixels.itemsize
+    many = struct.pack(f"<{channels}H", *[bits] * channels)
+    places = 8 + len(data) + len(many)
+    where = 8 + len(data) if len(many) > 4 else int.from_bytes(many, "little")
+    tags = [
+        *((256, 3, 1, width), (257, 3, 1, height), (258, 3, channels, where), (259, 3, 1, 1)),
+        *((262, 3, 1, 2 if channels == 4 else 1), (273, 4, 1, 8), (277, 3, 1, channels), (278, 3, 1, height)),
+        *((279, 4, 1, len(data)), (338, 3, 1, extra)),
+    ]
+    listed = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return struct.pack("<4sI", b"II*\0", places) + data + many + struct.pack("<H", len(tags)) + listed + bytes(4)
+
+
+def premultiplied(pixels: np.ndarray, most: int = 255) -> np.ndarray:
+    colours = np.rint(pixels[..., :-1] * (pixels[..., -1:] / most)).astype(pixels.dtype)
+    return np.concatenate([colours, pixels[..., -1:]], axis=-1)
+
+
+STEPS = np.repeat(np.array([[255, 128, 85, 51, 0]], np.uint8), 6, axis=0)
+CHOICES = [("rgb", "drop"), ("rgb", "white"), ("rgb", "black"), ("rgba", "opaque"), ("grayscale", "drop")]
+
+
+@pytest.mark.parametrize(("mode", "alpha"), CHOICES)
+@pytest.mark.parametrize("base", [COLOURS, GREY[..., None]], ids=["colours", "grey"])
+def test_colours_that_are_multiplied_by_their_alpha_are_as_those_that_are_not(
+    base: np.ndarray, mode: str, alpha: str
+) -> None:
+    plain = np.dstack([base, STEPS])
+    found = decode_image(tiff(premultiplied(plain), 1), mode, alpha=alpha)
+    wanted = decode_image(tiff(plain, 2), mode, alpha=alpha)
+    seen = STEPS > 0  # of what is transparent altogether, nothing is left
+    error = 1 if alpha in ("white", "black") else 4  # of 8 bits times a fifth, a step is five
+    assert np.abs(found[seen].astype(int) - wanted[seen]).max() <= error
+    if alpha in ("drop", "opaque"):
+        assert found[~seen].max() == 0
+    else:
+        np.testing.assert_array_equal(found[~seen], np.full_like(found[~seen], 255 if alpha == "white" else 0))
+    with pytest.raises(RejectedSource, match="is not opaque everywhere"):
+        decode_image(tiff(premultiplied(plain), 1))
+
+
+@pytest.mark.parametrize(("mode", "alpha"), CHOICES)
+def test_sixteen_bits_that_are_multiplied_by_their_alpha(mode: str, alpha: str) -> None:
+    plain = np.dstack([COLOURS, STEPS]).astype(np.uint16) * 257
+    scale = parse_scale("0:65535")
+    found = decode_image(tiff(premultiplied(plain, 65_535), 1), mode, scale, alpha)
+    wanted = decode_image(tiff(plain, 2), mode, scale, alpha)
+    seen = STEPS > 0
+    assert np.abs(found[seen].astype(int) - wanted[seen]).max() <= 1
+    np.testing.assert_array_equal(decode_image(tiff(plain, 2), "rgba", scale), np.dstack([COLOURS, STEPS]))
+
+
+def test_masks_whose_ids_are_multiplied_by_alpha_are_refused() -> None:
+    opaque, some = (premultiplied(np.dstack([GREY, alpha])) for alpha in (OPAQUE, STEPS))
+    np.testing.assert_array_equal(decode_mask(tiff(opaque, 1)), GREY)
+    np.testing.assert_array_equal(decode_mask(tiff(np.dstack([GREY, STEPS]), 2), alpha="drop"), GREY)
+    for alpha in ("opaque", "drop"):
+        with pytest.raises(RejectedSource, match="multiplied by their alpha, which does not give them back"):
+            decode_mask(tiff(some, 1), alpha=alpha)
+        with pytest.raises(RejectedSource, match="multiplied by their alpha"):
+            decode_colors(tiff(premultiplied(np.dstack([COLOURS, STEPS])), 1), alpha=alpha)

@@ -6,16 +6,28 @@ from PIL import Image
 
 from precompute.errors import RejectedSource
 
-__all__ = ["bare_mask", "has_alpha", "true_transparency", "without_alpha"]
+__all__ = ["bare_mask", "has_alpha", "is_premultiplied", "straight", "true_transparency", "without_alpha"]
 
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 GROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
 OPAQUE = (255, 255)
+STRAIGHT_MODES = {"La": "LA", "RGBa": "RGBA"}
+TIFF_EXTRA_SAMPLES, ASSOCIATED = 338, 1  # Source: TIFF 6.0, section 18
 
 
 def has_alpha(picture: Image.Image) -> bool:
     """Return whether pixels may be transparent: by a channel, a palette, or a colour that stands for it."""
     return picture.mode in ALPHA_MODES or "transparency" in picture.info
+
+
+def is_premultiplied(picture: Image.Image) -> bool:
+    """Return whether the file holds colours that are multiplied by their alpha, as some TIFF do."""
+    return ASSOCIATED in getattr(picture, "tag_v2", {}).get(TIFF_EXTRA_SAMPLES, ())
+
+
+def straight(picture: Image.Image) -> Image.Image:
+    """Return a picture whose colours are not multiplied by their alpha, however Pillow took it from its file."""
+    return picture.convert(STRAIGHT_MODES[picture.mode]) if picture.mode in STRAIGHT_MODES else picture
 
 
 def true_transparency(picture: Image.Image, bits: int) -> None:
@@ -35,7 +47,7 @@ def without_alpha(picture: Image.Image, alpha: str) -> tuple[Image.Image, bool]:
     Raises:
         RejectedSource: It is to be opaque, and is not.
     """
-    whole = _as_rgba(picture)
+    whole = picture.convert("RGBA")
     opaque = whole.getchannel("A").getextrema() == OPAQUE
     if opaque or alpha == "drop":
         return whole.convert("RGB"), opaque
@@ -51,17 +63,21 @@ def bare_mask(picture: Image.Image, alpha: str) -> Image.Image:
     """Return a mask without its alpha channel; nothing is laid on a colour, as ids and colours would change.
 
     Raises:
-        RejectedSource: It has pixels that are not opaque, and the channel is not to be dropped.
+        RejectedSource: It has pixels that are not opaque, and the channel is not to be dropped, or the ids were
+            multiplied by it.
     """
+    premultiplied, picture = is_premultiplied(picture), straight(picture)
     if picture.mode not in ("RGBA", "LA"):
         return picture
-    if alpha != "drop" and picture.getchannel("A").getextrema() != OPAQUE:
+    opaque = picture.getchannel("A").getextrema() == OPAQUE
+    if premultiplied and not opaque:
+        raise RejectedSource(
+            "has transparent pixels, and its ids or colours are stored multiplied by their alpha, which does not give "
+            "them back exactly; save it without an alpha channel"
+        )
+    if alpha != "drop" and not opaque:
         raise RejectedSource(
             "has transparent pixels, which have no class; save it without an alpha channel, or take it off with "
             "--alpha drop"
         )
     return picture.convert("L" if picture.mode == "LA" else "RGB")
-
-
-def _as_rgba(picture: Image.Image) -> Image.Image:
-    return (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")

@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from precompute.color_modes import Scale
 from precompute.errors import RejectedSource
+from precompute.record.images.alpha import is_premultiplied
 
 __all__ = ["scaled_picture"]
 
@@ -31,6 +32,8 @@ def scaled_picture(picture: Image.Image, content: bytes, scale: Scale, *, uprigh
     if len(picture.getbands()) == 1 and picture.mode not in ("L", "P"):
         return Image.fromarray(scaled(np.asarray(picture), scale))
     values = _as_stored(content)
+    if is_premultiplied(picture):
+        values = _straight(values)
     alpha = values[..., 3:]
     colors = scaled(values[..., :3], scale)
     whole = np.concatenate([colors, np.asarray(alpha // 257, np.uint8)], axis=-1)
@@ -59,6 +62,13 @@ def _as_stored(content: bytes) -> NDArray[Any]:
     if stored is None or stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[2] not in (3, 4):
         raise RejectedSource("holds colours of a depth that is not read here; save it as PNG or TIFF of 16 bits")
     return np.asarray(stored[..., [2, 1, 0, *range(3, stored.shape[2])]])
+
+
+def _straight(values: NDArray[Any]) -> NDArray[Any]:
+    """Return uint16 [H, W, 4] whose colours are not multiplied by their alpha; black where nothing is seen of them."""
+    alpha = np.maximum(values[..., 3:], 1).astype(np.float64)
+    colors = np.rint(np.minimum(values[..., :3] * (65_535 / alpha), 65_535)).astype(np.uint16)
+    return np.concatenate([np.where(values[..., 3:] > 0, colors, np.uint16(0)), values[..., 3:]], axis=-1)
 
 
 def _turned(picture: Image.Image, content: bytes) -> Image.Image:

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from precompute.color_modes import EXPECTED_SCALE, Scale
 from precompute.errors import RejectedSource
 from precompute.image_files import FORMATS
-from precompute.record.images.alpha import bare_mask, has_alpha, true_transparency, without_alpha
+from precompute.record.images.alpha import bare_mask, has_alpha, straight, true_transparency, without_alpha
 from precompute.record.images.deep import scaled_picture
 from precompute.record.images.shrinking import Shrinking, load_smaller, shrunk_size
 
@@ -117,7 +117,7 @@ def decode_shrunk(
     if bits > 8 and scale is not None:
         picture = scaled_picture(picture, content, scale, upright=shrinking is None)
     _check_palette(picture)
-    opaque_alpha = False
+    picture, opaque_alpha = straight(picture), False
     if color_mode != "rgba" and has_alpha(picture):
         picture, opaque_alpha = without_alpha(picture, alpha)
     try:
