@@ -13,8 +13,8 @@ import numpy as np
 
 from precompute.dataset.guards import check_shards, check_still_there
 from precompute.dataset.leases import Lease, RowName, hold_rows, note_without_lease
-from precompute.dataset.manifest import Manifest, Row, read_row_file
-from precompute.dataset.rows import position_of_epoch, select_rows
+from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.rows import position_of_epoch, read_row_file, select_rows
 from precompute.dataset.shard_cache import ShardCache, open_cache
 from precompute.errors import DatasetError, UsageError
 from precompute.plain_values import takes_plain_values

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from precompute.dataset.json_files import dump
-from precompute.dataset.manifest import OBJECTS, Image, Manifest, RowFile, Target
+from precompute.dataset.manifest import OBJECTS, Image, Manifest, Target
+from precompute.dataset.rows import RowFile
 
 __all__ = ["tfds_files"]
 

@@ -23,7 +23,8 @@ import precompute
 from precompute.checks.lists import read_lists
 from precompute.dataset.guards import check_leaks, check_shards
 from precompute.dataset.leases import held_rows
-from precompute.dataset.manifest import Manifest, read_row_file
+from precompute.dataset.manifest import Manifest
+from precompute.dataset.rows import read_row_file
 from precompute.plan.generation import GenerationPlan
 from precompute.plan.listed_sources import sources_of_listing, stored_splits
 from precompute.plan.listing_file import read_listing

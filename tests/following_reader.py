@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from precompute.dataset import leases
-from precompute.dataset.manifest import Manifest, read_row_file
+from precompute.dataset.manifest import Manifest
+from precompute.dataset.rows import read_row_file
 
 RENEW_S = 0.2
 

@@ -9,7 +9,8 @@ from typing import Any
 from drawn import options
 
 import precompute
-from precompute.dataset.manifest import Manifest, read_row_file
+from precompute.dataset.manifest import Manifest
+from precompute.dataset.rows import read_row_file
 from precompute.storage.paths import as_path
 from precompute.storage.store import filesystem
 

@@ -15,7 +15,8 @@ from drawn import draw_classes, draw_pairs, options, pipeline, rows_of, save, sh
 from numpy.typing import NDArray
 
 import precompute
-from precompute.dataset.manifest import Manifest, read_row_file
+from precompute.dataset.manifest import Manifest
+from precompute.dataset.rows import read_row_file
 from precompute.errors import BuildError, PipelineError, SettingsError, SourceError, UsageError
 from precompute.record.example import decode_example
 from precompute.record.tfrecord import read_records

@@ -15,8 +15,9 @@ import pytest
 from drawn import draw_pairs, options
 
 import precompute
-from precompute.dataset.manifest import Image, Manifest, Row, RowFile, Shard, Split, Target
+from precompute.dataset.manifest import Image, Manifest, Row, Split, Target
 from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, Shard
 from precompute.record.example import encode_example
 from precompute.record.tfrecord import frame
 from precompute.tfds import tfds_files

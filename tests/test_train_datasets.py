@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 import precompute
-from precompute.dataset.manifest import Image, Manifest, Row, RowFile, Shard, Split, Target
+from precompute.dataset.manifest import Image, Manifest, Row, Split, Target
 from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, Shard
 
 SIZE = 32
 CLASSES = ["blue", "green", "red"]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from precompute.checks.problem import Problem
-from precompute.dataset.manifest import Manifest, Row, RowFile, Split, read_row_file
+from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, read_row_file
 from precompute.errors import DatasetError
 from precompute.plan.listing import Listing
 from precompute.plan.listing_file import read_listing

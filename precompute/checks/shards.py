@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precompute.dataset.manifest import OBJECTS, BoxCounts, Manifest, Row, Shard
+from precompute.dataset.manifest import OBJECTS, BoxCounts, Manifest, Row
+from precompute.dataset.rows import Shard
 from precompute.errors import DatasetError
 from precompute.record.features.boxes import count_boxes
 from precompute.record.stored import decode_record, difference

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from precompute.dataset.manifest import Manifest, Row, Shard, read_row_file
+from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import Shard, read_row_file
 from precompute.errors import DatasetError, first_few
 from precompute.storage.paths import is_remote
 from precompute.storage.snapshot import seen_at_once

@@ -1,18 +1,82 @@
-"""Which rows: chosen by a user, missing from a seed, read by an epoch."""
+"""Rows: what lies in the file of each, and which are chosen by a user or read by an epoch."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from precompute.dataset.manifest import Row, Split
-from precompute.errors import UsageError
+from precompute.dataset.json_files import decode_json, dump, parse_json
+from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import DatasetError, UsageError
 
-__all__ = ["EXPECTED", "Reading", "choose_row", "original_row", "parse_row_ranges", "position_of_epoch", "select_rows"]
+__all__ = [
+    "EXPECTED",
+    "Reading",
+    "RowFile",
+    "Shard",
+    "choose_row",
+    "original_row",
+    "parse_row_ranges",
+    "position_of_epoch",
+    "read_row_file",
+    "select_rows",
+]
 
 WORDS = ("cycle", "follow", "all")
 EXPECTED = "'cycle', 'follow', 'all' or a list of row numbers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """What is known of one file of a row."""
+
+    num_records: int
+    num_bytes: int
+    sha256: str
+    boxes: BoxCounts | None = None  # where records have boxes
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFile:
+    """Counts and hashes of one row, a shard a block. Never changed once the manifest lists it."""
+
+    generation: str
+    split: str
+    row: int
+    seed: int
+    variant: int | None
+    original: bool
+    shards: list[Shard]
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return dump(dataclasses.asdict(self))
+
+
+def read_row_file(folder: Path, manifest: Manifest, split: str, row: Row) -> RowFile:
+    """Read the row file that the manifest lists.
+
+    Raises:
+        DatasetError: It is missing, or is not the one that the manifest names by its sha256.
+    """
+    path = DatasetPaths(folder).row_file(manifest.generation, split, row.row)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: the manifest lists row {row.row} of {split}, but: {error.strerror}.") from error
+    if hashlib.sha256(content).hexdigest() != row.sha256:
+        raise DatasetError(f"{path}: this is not the row file that the manifest names by its sha256; it was altered.")
+    parsed = parse_json(RowFile, decode_json(path, content), str(path))
+    if len(parsed.shards) != manifest.splits[split].num_blocks:
+        raise DatasetError(
+            f"{path}: expected {manifest.splits[split].num_blocks} shards, one a block, got {len(parsed.shards)}."
+        )
+    return parsed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,8 @@ from typing import Any, cast
 from filelock import FileLock
 
 from precompute.dataset.leases import Lease, RowName, held_rows
-from precompute.dataset.manifest import Manifest, Row, Shard, read_row_file
+from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.rows import Shard, read_row_file
 from precompute.errors import DatasetError, StorageError, UsageError
 from precompute.storage.paths import RemotePath, is_remote, local_path
 from precompute.storage.transfer import download

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from precompute.dataset.guards import check_shards
-from precompute.dataset.manifest import Manifest, read_row_file
+from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
-from precompute.dataset.rows import parse_row_ranges, select_rows
+from precompute.dataset.rows import parse_row_ranges, read_row_file, select_rows
 from precompute.errors import DatasetError, UsageError
 from precompute.plain_values import takes_plain_values
 from precompute.record.tfrecord import FRAMING_BYTES, read_records

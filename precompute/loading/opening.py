@@ -8,8 +8,8 @@ from pathlib import Path
 
 from precompute.dataset.guards import check_leaks, check_shards
 from precompute.dataset.leases import Lease, hold_rows, note_without_lease
-from precompute.dataset.manifest import Manifest, Row, Split, read_row_file
-from precompute.dataset.rows import Reading, select_rows
+from precompute.dataset.manifest import Manifest, Row, Split
+from precompute.dataset.rows import Reading, read_row_file, select_rows
 from precompute.dataset.shard_cache import ShardCache
 from precompute.errors import DatasetError, UsageError
 from precompute.loading.caching import CachePlan, plan_cache

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
-from precompute.dataset.manifest import Manifest, RowFile, read_row_file
+from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, read_row_file
 from precompute.plan.generation import RowPlan
 from precompute.run.files import link_or_copy, write_whole
 from precompute.run.folder import Known

@@ -12,18 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.dataset.manifest import (
-    ORIGINAL_VARIANT,
-    BoxCounts,
-    Manifest,
-    Row,
-    RowFile,
-    Shard,
-    Split,
-    Target,
-    read_row_file,
-)
+from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split, Target
 from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, Shard, read_row_file
 from precompute.errors import BuildError
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.plan.listing_file import listing_lines

@@ -6,8 +6,9 @@ import hashlib
 from collections import defaultdict
 from dataclasses import replace
 
-from precompute.dataset.manifest import Manifest, RowFile, Shard, read_row_file
+from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, Shard, read_row_file
 from precompute.errors import BuildError
 from precompute.plan.generation import RowPlan
 from precompute.reasons import describe_reasons
