@@ -198,10 +198,9 @@ def run_profile(parsed: argparse.Namespace) -> None:
 def run_inspect(parsed: argparse.Namespace) -> None:
     """Show what a dataset holds."""
     from precompute.look.inspect import inspect
-    from precompute.look.report import report
     from precompute.look.stored import draw_stored
 
-    print(report(inspect(parsed.output)))
+    print(inspect(parsed.output).text())
     if parsed.sheet is not None:
         print(draw_stored(parsed.output, parsed.sheet))
 

@@ -16,7 +16,6 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import SettingsError, UsageError
 from precompute.look.inspect import inspect
-from precompute.look.report import report
 from precompute.option_values import parse_class_copies
 from precompute.options import BuildOptions
 from precompute.plan.copies import give_copies
@@ -108,7 +107,7 @@ def test_all_that_looks_at_datasets_knows_copies(out: Path, built: Path) -> None
     found = inspect(out)
     assert (found.splits["train"].num_sources, found.splits["train"].num_places) == (16, 26)
     assert found.splits["train"].class_counts == [9, 4, 3]
-    assert "hats 2, shoes 3 (of each training source, in every row)" in report(found)
+    assert "hats 2, shoes 3 (of each training source, in every row)" in found.text()
     result = precompute.build(built / "data", out, **given(include_original=True))
     assert "train: 26 places × 3 rows" in result.summary()
     assert "26 records, each training source as often as its class has copies" in result.summary()
@@ -141,7 +140,7 @@ def test_balance_takes_copies_by_the_size_of_classes(
     assert counts == {"coats": 9, "hats": 8, "shoes": 9}
     precompute.build(built / "data", out, **given(class_copies={}, balance=True, variants=3))
     assert len(rows_of(out)) == 3
-    assert "by the size of each class" in report(inspect(out))
+    assert "by the size of each class" in inspect(out).text()
     assert precompute.verify(out, jobs=1).problems == []
 
 

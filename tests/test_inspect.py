@@ -17,8 +17,9 @@ import precompute
 from precompute.dataset.leases import Lease
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
-from precompute.look.inspect import RowGroup, inspect
-from precompute.look.report import describe_pipeline
+from precompute.look.inspect import inspect
+from precompute.look.pipeline_text import describe_pipeline
+from precompute.look.report import RowGroup
 from precompute.look.stored import draw_stored, stored_sheet
 from precompute.reading import read
 

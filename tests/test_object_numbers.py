@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.look.report import report
 from precompute.option_values import parse_mask_map
 from precompute.record.images.object_numbers import NumberedMasks, find_numbered
 
@@ -121,7 +120,7 @@ def test_a_build_warns_once_and_inspect_and_the_dry_run_say_it_too(
     assert "--mask-map 1-99:1 --num-classes 2" in said
     assert "--class-names or --num-classes" in said
     assert Manifest.load(out).remarks["numbered"]["number"] == 8
-    assert report(precompute.inspect(out)).count(LOOKS_SO) == 1
+    assert precompute.inspect(out).text().count(LOOKS_SO) == 1
 
 
 @pytest.mark.parametrize("kind", ["lists", "table"])
@@ -171,7 +170,7 @@ def test_a_range_of_ids_is_mapped_and_shown_as_one(tmp_path: Path) -> None:
     out = tmp_path / "out"
     source = draw_numbered(tmp_path / "in", [20, 31, 12, 44, 25, 38])
     precompute.build(source, out, **options(variants=1, mask_map=parse_mask_map("1-99:1,200:0"), num_classes=2))
-    assert "ids mapped 1-99:1, 200:0" in report(precompute.inspect(out))
+    assert "ids mapped 1-99:1, 200:0" in precompute.inspect(out).text()
 
 
 @pytest.mark.parametrize("text", ["5-3:1", "1-:1", "-3:1", "1-999999:1", "1:2:3", "a:1", ""])

@@ -1,9 +1,8 @@
-"""`precompute.inspect`: what a dataset holds, as data and as text for people. Loads nothing heavy."""
+"""`precompute.inspect`: what a dataset holds. Loads nothing heavy."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,100 +10,14 @@ import numpy as np
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
+from precompute.look.report import Inspection, RowGroup, SplitInspection
 from precompute.plain_values import takes_plain_values
 from precompute.plan.listing import Listing
 from precompute.plan.listing_file import read_listing
 from precompute.plan.versions import other_versions
 from precompute.storage.paths import as_path
 
-__all__ = ["Inspection", "RowGroup", "SplitInspection", "inspect"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowGroup:
-    """Rows of one seed.
-
-    Attributes:
-        rows: Their numbers, sorted.
-        seed: Of their draws.
-        variants: Of their draws; empty for the original row.
-    """
-
-    rows: list[int]
-    seed: int
-    variants: list[int]
-
-    @property
-    def original(self) -> bool:
-        """Whether this is the original row: sources through the validation pipeline."""
-        return not self.variants
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitInspection:
-    """What one split holds.
-
-    Attributes:
-        num_sources: Listed sources, the skipped ones included.
-        num_skipped: Sources that are left out of all rows.
-        num_places: Places of the grid: sources times copies.
-        num_rows: Listed rows.
-        num_records: Records in all rows.
-        num_shards: Files.
-        num_bytes: Of all shards.
-        rows: Listed rows by seed.
-        held: Rows that living readers hold.
-        class_counts: Sources of each class, or of each label, or boxes of each class, skipped ones left out; empty for
-            masks.
-        boxes: Counts of the boxes in all records; None without boxes.
-        num_without: Sources that have no boxes, skipped ones left out.
-        num_lost: Of objects with masks: how many are lacking in all records together, cut off, too small, or without a
-            pixel in the first place.
-    """
-
-    num_sources: int
-    num_skipped: int
-    num_places: int
-    num_rows: int
-    num_records: int
-    num_shards: int
-    num_bytes: int
-    rows: list[RowGroup]
-    held: list[int]
-    class_counts: list[int]
-    boxes: BoxCounts | None = None
-    num_without: int = 0
-    num_lost: int = 0
-
-    @property
-    def record_bytes(self) -> int:
-        """Mean size of a record, its framing included."""
-        return self.num_bytes // max(1, self.num_records)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inspection:
-    """What a dataset holds.
-
-    Attributes:
-        out: Its folder.
-        manifest: Everything that its manifest says.
-        splits: What each split holds.
-        other_versions: Package → (version that wrote the dataset, installed version), where these differ.
-        held_elsewhere: Rows of earlier generations, or no longer listed, that living readers hold.
-    """
-
-    out: Path
-    manifest: Manifest
-    splits: dict[str, SplitInspection]
-    other_versions: dict[str, tuple[str, str]] = field(default_factory=dict)
-    held_elsewhere: int = 0
-
-    def text(self) -> str:
-        """Return the report for people."""
-        from precompute.look.report import report
-
-        return report(self)
+__all__ = ["inspect"]
 
 
 @takes_plain_values

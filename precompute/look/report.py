@@ -1,38 +1,122 @@
-"""An inspection as text: what people want to know first, first."""
+"""What an inspection of a dataset found, and the text of it for people: what they want to know first, first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from precompute.dataset.manifest import OBJECTS, SPLITS, BoxCounts
+from precompute.dataset.manifest import OBJECTS, SPLITS, BoxCounts, Manifest
 from precompute.dataset.remarks import numbers_of_objects
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
-from precompute.look.inspect import Inspection, RowGroup, SplitInspection
+from precompute.look.pipeline_text import describe_pipeline, describe_value
 from precompute.reasons import describe_reasons
 from precompute.targets.keypoints import Skeleton
 from precompute.text import format_bytes, format_count
 
-__all__ = ["describe_pipeline", "report"]
+__all__ = ["Inspection", "RowGroup", "SplitInspection"]
 
 LABEL = 14  # width of the first column
 MOST_CLASSES = 30
-NO_ARGUMENTS = ("__class_fullname__", "transforms", "attributes", "p")  # or, as p, said last
 
 
-def report(found: Inspection) -> str:
-    """Return the report: dataset, table of splits, rows, pipelines, and what is unusual."""
-    parts = [
-        _dataset(found),
-        _split_table(found),
-        _rows(found),
-        _classes(found),
-        _remarks(found),
-        _pipelines(found),
-        _warnings(found),
-    ]
-    return "\n\n".join("\n".join(lines) for lines in (list(part) for part in parts) if lines)
+@dataclass(frozen=True, kw_only=True)
+class RowGroup:
+    """Rows of one seed.
+
+    Attributes:
+        rows: Their numbers, sorted.
+        seed: Of their draws.
+        variants: Of their draws; empty for the original row.
+    """
+
+    rows: list[int]
+    seed: int
+    variants: list[int]
+
+    @property
+    def original(self) -> bool:
+        """Whether this is the original row: sources through the validation pipeline."""
+        return not self.variants
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitInspection:
+    """What one split holds.
+
+    Attributes:
+        num_sources: Listed sources, the skipped ones included.
+        num_skipped: Sources that are left out of all rows.
+        num_places: Places of the grid: sources times copies.
+        num_rows: Listed rows.
+        num_records: Records in all rows.
+        num_shards: Files.
+        num_bytes: Of all shards.
+        rows: Listed rows by seed.
+        held: Rows that living readers hold.
+        class_counts: Sources of each class, or of each label, or boxes of each class, skipped ones left out; empty for
+            masks.
+        boxes: Counts of the boxes in all records; None without boxes.
+        num_without: Sources that have no boxes, skipped ones left out.
+        num_lost: Of objects with masks: how many are lacking in all records together, cut off, too small, or without a
+            pixel in the first place.
+    """
+
+    num_sources: int
+    num_skipped: int
+    num_places: int
+    num_rows: int
+    num_records: int
+    num_shards: int
+    num_bytes: int
+    rows: list[RowGroup]
+    held: list[int]
+    class_counts: list[int]
+    boxes: BoxCounts | None = None
+    num_without: int = 0
+    num_lost: int = 0
+
+    @property
+    def record_bytes(self) -> int:
+        """Mean size of a record, its framing included."""
+        return self.num_bytes // max(1, self.num_records)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What a dataset holds.
+
+    Attributes:
+        out: Its folder.
+        manifest: Everything that its manifest says.
+        splits: What each split holds.
+        other_versions: Package → (version that wrote the dataset, installed version), where these differ.
+        held_elsewhere: Rows of earlier generations, or no longer listed, that living readers hold.
+    """
+
+    out: Path
+    manifest: Manifest
+    splits: dict[str, SplitInspection]
+    other_versions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    held_elsewhere: int = 0
+
+    def text(self) -> str:
+        """Return the report for people: dataset, table of splits, rows, pipelines, and what is unusual."""
+        parts = [
+            _dataset(self),
+            _split_table(self),
+            _rows(self),
+            _classes(self),
+            _remarks(self),
+            _pipelines(self),
+            _warnings(self),
+        ]
+        return "\n\n".join("\n".join(lines) for lines in (list(part) for part in parts) if lines)
+
+
+# The text
 
 
 def _dataset(found: Inspection) -> Iterator[str]:
@@ -252,35 +336,8 @@ def _pipelines(found: Inspection) -> Iterator[str]:
             yield _labelled("" if i else split, line)
         numbers = found.manifest.normalize.get(split)
         if numbers:
-            arguments = ", ".join(f"{name}={_value(value)}" for name, value in numbers.items())
+            arguments = ", ".join(f"{name}={describe_value(value)}" for name, value in numbers.items())
             yield _labelled("", f"left to the model: Normalize({arguments})")
-
-
-def describe_pipeline(description: dict[str, Any]) -> list[str]:
-    """Return a pipeline as the manifest describes it, one line a transform, nested ones indented."""
-    inner = description["transform"].get("transforms", [])
-    lines = [line for transform in inner for line in _transform(transform, "")]
-    return lines or ["nothing: images as they are"]
-
-
-def _transform(transform: dict[str, Any], indent: str) -> Iterator[str]:
-    name = str(transform.get("__class_fullname__", "?")).rpartition(".")[2]
-    inner = transform.get("transforms")
-    known = {key: value for key, value in transform.items() if key not in NO_ARGUMENTS and value is not None}
-    arguments = [f"{key}={_value(value)}" for key, value in known.items()]
-    if "p" in transform:
-        arguments.append(f"p={_value(transform['p'])}")
-    yield f"{indent}{name}({', '.join(arguments)})" + (":" if inner else "")
-    for below in inner or ():
-        yield from _transform(below, indent + "  ")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list):
-        return f"({', '.join(_value(item) for item in value)})"
-    return repr(value)
 
 
 def _warnings(found: Inspection) -> Iterator[str]:
