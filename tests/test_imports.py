@@ -1,4 +1,4 @@
-"""What loads what: fresh interpreters tell. And who may import whom inside the project: a table."""
+"""What loads what: fresh interpreters tell. And who may import whom inside the project: a table, and no circles."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from pathlib import Path
 import pytest
 from drawn import draw_classes
 from stored import build_rows
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.append(str(PROJECT / "scripts"))
+
+import import_graph  # noqa: E402
+
+sys.path.remove(str(PROJECT / "scripts"))
 
 HEAVY = {
     "tensorflow",
@@ -184,8 +191,6 @@ def test_a_worker_that_loads_keras_on_purpose_is_caught(tmp_path: Path, stand_in
 
 # Who may import whom
 
-PROJECT = Path(__file__).resolve().parent.parent
-
 # Packages, and modules directly below `precompute`, from the ground up; each may import what stands behind its name.
 ALLOWED = {
     "errors": "text",
@@ -302,6 +307,18 @@ def test_the_table_goes_one_way_and_names_what_is_there() -> None:
     table = {unit: allowed.split() for unit, allowed in ALLOWED.items()}
     assert set(graphlib.TopologicalSorter(table).static_order()) == set(table)  # raises CycleError
     assert set(edges(PROJECT)) <= set(table)
+
+
+def test_modules_import_one_another_in_no_circle() -> None:
+    """Not inside a package either, and not for type checkers."""
+    assert import_graph.circles(import_graph.read_graph(PROJECT)) == []
+
+
+def test_a_circle_inside_a_package_for_type_checkers_is_caught(tmp_path: Path) -> None:
+    (tmp_path / "precompute/run").mkdir(parents=True)
+    (tmp_path / "precompute/run/a.py").write_text("from precompute.run.b import B\n")
+    (tmp_path / "precompute/run/b.py").write_text("if TYPE_CHECKING:\n    from precompute.run.a import A\n")
+    assert import_graph.circles(import_graph.read_graph(tmp_path)) == [["precompute/run/a.py", "precompute/run/b.py"]]
 
 
 def test_an_import_that_is_not_allowed_is_caught(tmp_path: Path) -> None:
