@@ -19,6 +19,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from precompute.text import format_count
+
 __all__ = ["FORMATS", "IMAGE_EXTENSIONS", "UNREADABLE", "num_unreadable", "strangers_text", "unreadable_text"]
 
 # Those whose depth is known here. Others Pillow would cut to 8 bits in silence, or hand to a program of their own.
@@ -75,5 +77,5 @@ def _ordered(passed: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def _listed(found: list[tuple[str, int]], noun: str = "") -> str:
     shown = [f"{number:,} {extension or 'without an ending'}" for extension, number in found[:SHOWN]]
-    more = [f"{sum(number for _, number in found[SHOWN:]):,} others"] if len(found) > SHOWN else []
+    more = [format_count(sum(number for _, number in found[SHOWN:]), "other")] if len(found) > SHOWN else []
     return ", ".join([*shown, *more]) + noun

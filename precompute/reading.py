@@ -21,6 +21,7 @@ from precompute.plain_values import takes_plain_values
 from precompute.record.stored import decode_record, difference
 from precompute.record.tfrecord import read_records
 from precompute.storage.paths import as_path
+from precompute.text import format_count
 
 __all__ = ["choose_row", "read", "read_stored"]
 
@@ -209,7 +210,9 @@ def _records(shards: _Shards, blocks: Sequence[int]) -> Iterator[tuple[bytes, st
             yield record, f"{path}: record {num_records}"
             num_records += 1
         if num_records != shards.num_records[block]:
-            raise DatasetError(f"{path}: {num_records} records, expected {shards.num_records[block]}. {REPAIR}")
+            raise DatasetError(
+                f"{path}: {format_count(num_records, 'record')}, expected {shards.num_records[block]}. {REPAIR}"
+            )
 
 
 def _mixed(records: Iterator[tuple[bytes, str]], mixer: np.random.Generator) -> Iterator[tuple[bytes, str]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from precompute.errors import first_few
+from precompute.text import format_count
 
 __all__ = ["ReasonKind", "describe_reasons", "group_reasons", "num_of_one_kind"]
 
@@ -76,7 +77,9 @@ def describe_reasons(reasons: Sequence[str]) -> str:
     kinds = group_reasons(reasons)
     lines = [line for kind in kinds[:MOST_KINDS] for line in kind.lines()]
     rest = sum(len(kind.reasons) for kind in kinds[MOST_KINDS:])
-    return "\n".join([*lines, f"  … and {rest:,} of {len(kinds) - MOST_KINDS:,} more kinds"] if rest else lines)
+    return "\n".join(
+        [*lines, f"  … and {rest:,} of {format_count(len(kinds) - MOST_KINDS, 'more kind')}"] if rest else lines
+    )
 
 
 def _parted(reason: str) -> tuple[str, str]:

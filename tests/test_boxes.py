@@ -370,7 +370,7 @@ def test_a_listing_without_some_boxes_is_refused(out: Path, tmp_path: Path) -> N
     lines = (out / "data" / "g0001" / "sources-train.jsonl").read_text().splitlines()
     first = {name: value for name, value in json.loads(lines[0]).items() if not name.startswith("boxes")}
     for changed, message in (
-        (first, "boxes: expected them for all 9 sources, got 8"),
+        (first, r"boxes: expected them for each source \(9\), got 8"),
         ({**json.loads(lines[0]), "boxes": [[1, 2, 3, 4, 0]]}, "boxes: expected a list of four sides"),
         ({**json.loads(lines[0]), "boxes_size": [0, 2]}, "boxes_size: expected width and height"),
     ):

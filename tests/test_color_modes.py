@@ -181,7 +181,7 @@ def test_what_fails_with_rgb_too_is_not_blamed_on_grey(tmp_path: Path) -> None:
 def test_normalize_fits_the_channels(tmp_path: Path) -> None:
     pictures(tmp_path / "data", 1)
     given = options(variants=1, color_mode="grayscale", validation_split=0.0)
-    with pytest.raises(PipelineError, match="images have 1 channels; give it as many numbers, or one"):
+    with pytest.raises(PipelineError, match="images have 1 channel; give it as many numbers, or one"):
         precompute.build(tmp_path / "data", tmp_path / "out", **given | {"pipeline": A.Compose([A.Normalize()])})
     one = A.Compose([A.Normalize(mean=(0.5,), std=(0.25,))])
     precompute.build(tmp_path / "data", tmp_path / "out", **given | {"pipeline": one})

@@ -196,11 +196,11 @@ ALLOWED = {
     "errors": "text",
     "text_files": "errors",
     "color_modes": "errors",
-    "image_files": "",
+    "image_files": "text",
     "plain_values": "errors storage",
-    "targets": "errors text_files option_values",
+    "targets": "errors text text_files option_values",
     "text": "",
-    "reasons": "errors",
+    "reasons": "errors text",
     "idle": "",
     "interruption": "",
     # How programs read their arguments, print and end.
@@ -219,7 +219,7 @@ ALLOWED = {
     "options": "plain_values color_modes errors option_values targets",
     "sources": "dataset errors options storage targets text text_files image_files",
     "plan": "color_modes dataset errors idle options reasons record sources storage targets text",
-    "reading": "plain_values dataset errors record storage",
+    "reading": "plain_values dataset errors record storage text",
     "remake": "color_modes dataset errors plan record storage targets",
     "run": "plain_values dataset errors interruption option_values options plan reading reasons record remake sources "
     "storage targets terminal text tfds image_files",

@@ -462,7 +462,7 @@ def test_listings_that_no_build_writes(out: Path, tmp_path: Path) -> None:
     ("name", "values", "message"),
     [
         ("x", [2.0] * 5, "shares from 0 to 1"),
-        ("x", [0.5] * 4, "expected as many of each for each of 1 objects"),
+        ("x", [0.5] * 4, r"expected as many of each for each object \(1\)"),
         ("visibility", [3] * 5, "visibility from 0 to 2"),
         ("visibility", [0] * 5, "expected 0, 0 where visibility is 0"),
         ("num", [9], "is not how many points are labelled"),

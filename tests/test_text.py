@@ -11,9 +11,11 @@ from precompute.text import format_count
 
 PROJECT = Path(__file__).resolve().parent.parent
 # "{number:,} boxes": of one it reads "1 boxes". `format_count` says it rightly.
-BY_HAND = re.compile(
-    r"\{(?!format_)[\w.()\[\]']*:,\} (images|boxes|classes|sources|records|rows|lines|masks|files|shards)\b"
+NOUNS = (
+    "images|boxes|classes|sources|records|rows|lines|masks|files|shards|blocks|places|objects|keypoints|pixels|"
+    "channels|cells|variables|epochs"
 )
+BY_HAND = re.compile(rf"\{{(?!format_)(?:[\w.()\[\]']*:,|len\([\w.]+\)|num_\w+|[\w.]+\.num_\w+)\}} ({NOUNS})\b")
 
 
 @pytest.mark.parametrize(

@@ -369,7 +369,7 @@ def test_another_processor_may_round_otherwise(tiny: Path, monkeypatch: pytest.M
     monkeypatch.setattr("precompute.record.render.encode_image", rounded)
     same = verify(tiny / "out", sources=3)
     assert len(same.problems) == 3
-    assert "its source now gives other pixels, by up to 1 grey levels" in same.problems[0].why
+    assert "its source now gives other pixels, by up to 1 grey level" in same.problems[0].why
     monkeypatch.setattr(remade.cv2, "getCPUFeaturesLine", lambda: "another")
     other = verify(tiny / "out", sources=3)
     assert other.problems == []

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from precompute.errors import PrecomputeError
+from precompute.text import format_count
 
 __all__ = ["TrainingState", "load_state", "restore_metrics", "restore_model", "save_state"]
 
@@ -117,8 +118,9 @@ def restore_metrics(path: Path, model: Any) -> None:
 def _assign(path: Path, variables: dict[str, Any], arrays: dict[str, Any]) -> None:
     if {name: array.shape for name, array in arrays.items()} != {n: tuple(v.shape) for n, v in variables.items()}:
         raise PrecomputeError(
-            f"{path}: the checkpoint is of another model than this version makes: {len(arrays)} variables, "
-            f"expected {len(variables)}, of the same shapes. Pass --restart to begin anew."
+            f"{path}: the checkpoint is of another model than this version makes: "
+            f"{format_count(len(arrays), 'variable')}, expected {len(variables)}, of the same shapes. "
+            "Pass --restart to begin anew."
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])

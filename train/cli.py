@@ -115,7 +115,7 @@ def _fit(parsed: argparse.Namespace) -> int:
     metrics, folder = result.metrics, result.folder
     if result.was_finished:
         more = "early stopping has ended it" if result.state.stopped else "more --epochs go on from there"
-        _say(f"{folder.path}: this run is finished, it has {metrics['epochs']} epochs; {more}")
+        _say(f"{folder.path}: this run is finished, it has {format_count(metrics['epochs'], 'epoch')}; {more}")
     else:
         _say(f"\nbest: epoch {metrics['best_epoch']} of {metrics['epochs']}, on {metrics['judged_on']}")
     for line in result.table:

@@ -17,6 +17,7 @@ from precompute.plan.listing import Listing
 from precompute.plan.listing_file import read_listing
 from precompute.plan.places import shard_places
 from precompute.plan.settings import fingerprint
+from precompute.text import format_count
 
 __all__ = ["Lists", "read_lists"]
 
@@ -93,8 +94,8 @@ def _count_problems(
     if grid.num_records != num_records:
         num_skipped = sum(1 for entry in manifest.skipped if entry.get("split") == split)
         why = (
-            f"{split}: num_records is {grid.num_records}, but {grid.num_places} places without those of {num_skipped} "
-            f"skipped sources are {num_records}"
+            f"{split}: num_records is {grid.num_records}, but {format_count(grid.num_places, 'place')} "
+            f"without those of {format_count(num_skipped, 'skipped source')} are {num_records}"
         )
         yield _problem(DatasetPaths(out).manifest, why)
 

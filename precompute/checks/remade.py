@@ -21,6 +21,7 @@ from precompute.plan.versions import other_versions
 from precompute.record.stored import decode_record
 from precompute.record.tfrecord import read_records
 from precompute.remake import Remaker
+from precompute.text import format_count
 
 __all__ = ["Remade", "compare_remade"]
 
@@ -146,7 +147,7 @@ def _pixel_difference(stored: dict[str, Any], made: dict[str, Any], *, exact: bo
     if not levels.any() and not moved:
         return "its source now gives the same pixels in other bytes"
     masks = f", and other classes on {moved:.1%} of the mask" if moved else ""
-    return f"its source now gives other pixels, by up to {levels.max()} grey levels{masks}"
+    return f"its source now gives other pixels, by up to {format_count(int(levels.max()), 'grey level')}{masks}"
 
 
 def _same(name: str, stored: Any, made: Any, *, exact: bool) -> bool:

@@ -82,7 +82,8 @@ def check_still_there(root: Path, manifest: Manifest, split: str, row: int, path
             became = "the row was taken away meanwhile, by drop, follow or regenerate"
         else:
             raise DatasetError(
-                f"{root}: {len(missing)} of {len(paths)} shards of row {row} of {split} are missing:\n"
+                f"{root}: {len(missing)} of {format_count(len(paths), 'shard')} of row {row} of {split} "
+                f"{'is' if len(missing) == 1 else 'are'} missing:\n"
                 f"{first_few(missing)}\nRun the same `precompute build` again: it puts back what is missing or altered."
             )
         raise DatasetError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from precompute.text import format_count
+
 __all__ = ["NUMBERED", "numbers_of_objects"]
 
 NUMBERED = "numbered"  # of `number` masks that were looked at `num_sources` look so; `largest` is their largest id
@@ -24,9 +26,10 @@ def numbers_of_objects(remarks: Mapping[str, Any], num_classes: int | None = Non
     room = min(10 ** len(str(2 * num_classes)) - 1, 65_535)  # other masks may hold more objects
     examples = ", ".join(found["examples"][:3])
     return [
-        f"masks: {num_classes} classes, but in {found['num_sources']} of {found['number']} masks looked at each id is "
-        f"one connected patch, and how many there are changes from mask to mask (e.g. {examples}): these look like "
-        "numbers of objects, not classes. For objects write a mask file for each (images/a.jpg, masks/a/1.png, "
-        f"masks/a/2.png …); for one class of all objects build with --mask-map 1-{room}:1 --num-classes 2; if they "
-        "are classes, say so with --class-names or --num-classes"
+        f"masks: {format_count(num_classes, 'class')}, but in {found['num_sources']} of "
+        f"{format_count(found['number'], 'mask')} looked at each id is one connected patch, and how many there are "
+        f"changes from mask to mask (e.g. {examples}): these look like numbers of objects, not classes. "
+        "For objects write a mask file for each (images/a.jpg, masks/a/1.png, masks/a/2.png …); for one class of all "
+        f"objects build with --mask-map 1-{room}:1 --num-classes 2; if they are classes, say so with --class-names or "
+        "--num-classes"
     ]

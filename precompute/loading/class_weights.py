@@ -9,6 +9,7 @@ from typing import Any
 
 from precompute.dataset.manifest import Target
 from precompute.errors import UsageError, first_few
+from precompute.text import format_count
 
 __all__ = ["ClassWeights", "weights_of_classes"]
 
@@ -35,7 +36,8 @@ def weights_of_classes(target: Target, given: Any) -> list[float]:
     weights = [_number(weight) for weight in given]
     if len(weights) != target.num_classes or not all(0 <= weight < math.inf for weight in weights):
         raise UsageError(
-            f"class_weights: expected {target.num_classes} numbers, one a class, none below 0; got {list(given)}."
+            f"class_weights: expected {format_count(target.num_classes, 'number')}, one a class, none below 0; got "
+            f"{list(given)}."
         )
     return weights
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from precompute.errors import first_few
+from precompute.text import format_count
 
 __all__ = ["describe_damage", "last_words"]
 
@@ -20,10 +21,9 @@ def describe_damage(paths: Iterable[str | bytes]) -> str | None:
     faults = [f"{path}: {fault}" for path in map(os.fsdecode, paths) if (fault := _fault(path)) is not None]
     if not faults:
         return None
-    number = "1 shard" if len(faults) == 1 else f"{len(faults)} shards"
     return (
-        f"{number} cannot be read:\n{first_few(faults)}\nRun the same `precompute build` again with --check full: it "
-        "puts back what is missing or altered."
+        f"{format_count(len(faults), 'shard')} cannot be read:\n{first_few(faults)}\nRun the same `precompute build` "
+        "again with --check full: it puts back what is missing or altered."
     )
 
 

@@ -49,7 +49,7 @@ class Part:
         if not num:
             reason = "that is shared" if self.is_shared else "drop_remainder"
             whose = (
-                f"{self.num_readers} readers have {size} records each"
+                f"{self.num_readers} readers have {format_count(size, 'record')} each"
                 if self.is_shared
                 else f"has {format_count(size, 'record')}"
             )
@@ -74,8 +74,8 @@ def share_out(block_sizes: Sequence[int], batch_size: int, context: Any) -> Part
     by_record = len(block_sizes) % readers != 0 and len(block_sizes) < ENOUGH_SHARDS * readers
     if by_record:
         warnings.warn(
-            f"{len(block_sizes)} shards do not divide among {readers} readers: each reads all of them and takes every "
-            f"{readers}th record. A smaller --shard-size gives more shards.",
+            f"{format_count(len(block_sizes), 'shard does', 'shards do')} not divide among {readers} readers: each "
+            f"reads all of them and takes every {readers}th record. A smaller --shard-size gives more shards.",
             stacklevel=3,
         )
         row_size = sum(block_sizes) // readers

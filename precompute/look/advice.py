@@ -13,6 +13,7 @@ from precompute.plan.measure import measure
 from precompute.plan.source_size import saving_of_size
 from precompute.record.pipelines.alternatives import sizing_first, with_arguments
 from precompute.record.spec import RecordSpec
+from precompute.text import format_count
 
 __all__ = ["advise"]
 
@@ -155,7 +156,7 @@ def _few_rows(trial: _Trial) -> Iterator[str]:
         return
     source_ms = share * profile.record_ms * profile.num_rows
     more = profile.record_ms - share * profile.record_ms + source_ms / MORE_ROWS
-    rows = "the one row" if profile.num_rows == 1 else f"the {profile.num_rows} rows"
+    rows = "the one row" if profile.num_rows == 1 else f"the {format_count(profile.num_rows, 'row')}"
     yield (
         f"reading and decoding sources takes {share:.0%} of the time, for {rows} alone: with {MORE_ROWS} variants in "
         f"one build a record would take {more:.1f} ms, not {profile.record_ms:.1f}."

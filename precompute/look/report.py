@@ -224,9 +224,8 @@ def _epoch(found: Inspection) -> str:
     if train is None or not train.num_rows:
         return "train lists no rows"
     each = train.num_records // train.num_rows
-    again = (
-        "the same row every time" if train.num_rows == 1 else f"the first row comes again after {train.num_rows} epochs"
-    )
+    later = f"the first row comes again after {format_count(train.num_rows, 'epoch')}"
+    again = "the same row every time" if train.num_rows == 1 else later
     copies = "" if train.num_places == train.num_sources else ", those with copies more often"
     left_out = f", {train.num_skipped:,} left out as bad" if train.num_skipped else ""
     return f"one row of train: {format_count(each, 'record')}, every source once{copies}{left_out}; {again}"
@@ -298,31 +297,44 @@ def _classes(found: Inspection) -> Iterator[str]:
         yield f"  … and {format_count(len(names) - MOST_CLASSES, 'more class')}"
     for name, split in found.splits.items():
         if split.boxes is not None:
-            noun = "boxes" if found.manifest.target.kind == "boxes" else "objects"
+            noun = "box" if found.manifest.target.kind == "boxes" else "object"
             yield _labelled(name, _box_counts(split, split.boxes, noun))
 
 
 def _remarks(found: Inspection) -> Iterator[str]:
     """Yield what was counted while sources were decoded."""
     said = {
-        "empty": "objects in the sources whose masks hold no pixel: left out",
-        "opaque_alpha": "alpha channels of sources, 255 everywhere: taken off",
-        "overlap": "pixels of merged masks that belong to several objects",
-        "turned": "images with boxes or masks, turned upright by their EXIF orientation: were they annotated so?",
+        "empty": (
+            "object in the sources whose mask holds no pixel: left out",
+            "objects in the sources whose masks hold no pixel: left out",
+        ),
+        "opaque_alpha": (
+            "alpha channel of a source, 255 everywhere: taken off",
+            "alpha channels of sources, 255 everywhere: taken off",
+        ),
+        "overlap": (
+            "pixel of merged masks that belongs to several objects",
+            "pixels of merged masks that belong to several objects",
+        ),
+        "turned": (
+            "image with boxes or masks, turned upright by its EXIF orientation: was it annotated so?",
+            "images with boxes or masks, turned upright by their EXIF orientation: were they annotated so?",
+        ),
     }
     for what, counts in found.manifest.remarks.items():
         if what in said:
             number = format_count(counts["num_sources"], "source")
-            yield f"  {counts['number']:,} {said[what]} ({number}, e.g. {', '.join(counts['examples'])})"
+            yield f"  {format_count(counts['number'], *said[what])} ({number}, e.g. {', '.join(counts['examples'])})"
     for warning in numbers_of_objects(found.manifest.remarks, found.manifest.target.num_classes):
         yield f"  warning: {warning}"
 
 
 def _box_counts(split: SplitInspection, boxes: BoxCounts, noun: str) -> str:
+    plural = "boxes" if noun == "box" else "objects"
     lost = f"; {format_count(split.num_lost, 'object')} cut off, too small or empty" if split.num_lost else ""
-    without = f"; {format_count(split.num_without, 'source')} without {noun}" if split.num_without else ""
+    without = f"; {format_count(split.num_without, 'source')} without {plural}" if split.num_without else ""
     return (
-        f"{boxes.num_boxes:,} {noun} in {format_count(split.num_records, 'record')}, {boxes.num_empty:,} of "
+        f"{format_count(boxes.num_boxes, noun)} in {format_count(split.num_records, 'record')}, {boxes.num_empty:,} of "
         "them without any"
         f"{without}{lost}"
     )

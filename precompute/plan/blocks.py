@@ -91,6 +91,6 @@ def choose_num_blocks(num_places: int, record_bytes: int, shard_bytes: int | Non
 def block_bounds(num_places: int, num_blocks: int) -> list[tuple[int, int]]:
     """Return first and one-past-last place of each block."""
     if not 1 <= num_blocks <= max(1, num_places):
-        raise UsageError(f"{format_count(num_places, 'place')} cannot be cut into {num_blocks} blocks.")
+        raise UsageError(f"{format_count(num_places, 'place')} cannot be cut into {format_count(num_blocks, 'block')}.")
     cuts = [block * num_places // num_blocks for block in range(num_blocks + 1)]
     return list(itertools.pairwise(cuts))

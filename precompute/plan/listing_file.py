@@ -105,11 +105,11 @@ def read_listing(path: Path) -> Listing:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
     if any(len(values) != len(listing) for values in listing.extra.values()):
-        raise DatasetError(f"{path}: extra: expected the same names for all {len(listing)} sources.")
+        raise DatasetError(f"{path}: extra: expected the same names for each source.")
     if listing.is_mixed:
         raise DatasetError(f"{path}: some sources have boxes and others instances; expected one kind for all.")
     if boxes is not None and len(boxes) != len(listing):
-        raise DatasetError(f"{path}: boxes: expected them for all {len(listing)} sources, got {len(boxes)}.")
+        raise DatasetError(f"{path}: boxes: expected them for each source ({len(listing)}), got {len(boxes)}.")
     return listing
 
 

@@ -41,6 +41,7 @@ from precompute.record.spec import RecordSpec
 from precompute.sources.instance_column import InstanceColumn
 from precompute.sources.source import Sources
 from precompute.targets.keypoints import skeleton_settings
+from precompute.text import format_count
 
 __all__ = [
     "TAKES_FROM",
@@ -325,8 +326,8 @@ def _check_normalize(split: str, numbers: Mapping[str, Any] | None, channels: in
     wrong = [] if numbers is None else [name for name in ("mean", "std") if len(numbers[name]) not in (1, channels)]
     if wrong and numbers is not None:
         raise PipelineError(
-            f"pipeline of {split}: Normalize has {wrong[0]}={numbers[wrong[0]]}, and images have {channels} channels; "
-            "give it as many numbers, or one."
+            f"pipeline of {split}: Normalize has {wrong[0]}={numbers[wrong[0]]}, and images have "
+            f"{format_count(channels, 'channel')}; give it as many numbers, or one."
         )
 
 

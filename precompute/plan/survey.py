@@ -287,7 +287,10 @@ def check_colors(sample: Sample, *, allowed: int) -> None:
     for counts in sample.unlisted:
         pixels.update(counts)
         masks.update(counts.keys())
-    shown = [f"{unpacked_color(c)}: {n:,} pixels in {format_count(masks[c], 'mask')}" for c, n in pixels.most_common()]
+    shown = [
+        f"{unpacked_color(c)}: {format_count(n, 'pixel')} in {format_count(masks[c], 'mask')}"
+        for c, n in pixels.most_common()
+    ]
     raise SourceError(
         f"masks hold {format_count(len(pixels), 'colour')} that --mask-colors does not list ({len(sample.unlisted)} of "
         f"{format_count(len(sample.decoded) + len(sample.rejected), 'mask')} looked at in "

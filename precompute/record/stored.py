@@ -20,6 +20,7 @@ from precompute.record.features.boxes import decode_boxes
 from precompute.record.features.extras import decode_extra, extra_difference
 from precompute.record.features.points import POINT_KEY, decode_points, points_difference
 from precompute.record.stored_masks import MASK_KEY, box_around, decode_masks
+from precompute.text import format_count
 
 __all__ = ["decode_record", "difference"]
 
@@ -140,7 +141,8 @@ def _boxes_difference(example: Example, target: Target) -> str | None:
 def _masks_difference(example: Example) -> str | None:
     masks, boxes = example.get("masks"), example["boxes"]
     if masks is None or len(masks) != len(boxes):
-        return f"it has {'no' if masks is None else len(masks)} masks for {len(boxes)} boxes"
+        there = "no masks" if masks is None else format_count(len(masks), "mask")
+        return f"it has {there} for {format_count(len(boxes), 'box')}"
     for i, mask in enumerate(masks):
         around = box_around(mask)
         if around is None:

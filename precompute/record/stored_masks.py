@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from precompute.errors import DatasetError
+from precompute.text import format_count
 
 __all__ = ["MASK_KEY", "box_around", "decode_masks"]
 
@@ -30,7 +31,9 @@ def decode_masks(features: dict[str, Any], *, height: int, width: int) -> NDArra
     if values is None or not all(isinstance(value, bytes) for value in values):
         raise DatasetError(f"{MASK_KEY}: expected a list of PNGs, got {values!r:.60}.")
     if len(values) * height * width > MOST_PIXELS:
-        raise DatasetError(f"{MASK_KEY}: {len(values)} masks of {height}×{width} are more than can be meant.")
+        raise DatasetError(
+            f"{MASK_KEY}: {format_count(len(values), 'mask')} of {height}×{width}: more than can be meant."
+        )
     masks = np.zeros((len(values), height, width), bool)
     for i, content in enumerate(values):
         masks[i] = _decode(content, height, width)

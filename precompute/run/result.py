@@ -17,6 +17,7 @@ __all__ = ["BuildResult"]
 
 SHOWN_KINDS = 10  # of reasons
 SHOWN_CLASSES = 8
+OBJECT_NOUNS = {"boxes": ("box",), "keypoints": ("object",), "instances": ("object with a mask", "objects with masks")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +77,8 @@ class BuildResult:
             lines += self._classes(name)
             boxes = BoxCounts.total(row.boxes for row in split.rows)
             if boxes is not None:
-                noun = "boxes" if self.manifest.target.keypoints is None else "objects"
-                noun = "objects with masks" if self.manifest.target.kind == "instances" else noun
-                lines.append(f"    {boxes.num_boxes:,} {noun}; {_emptied(boxes.num_empty)}")
+                noun = OBJECT_NOUNS[self.manifest.target.kind]
+                lines.append(f"    {format_count(boxes.num_boxes, *noun)}; {_emptied(boxes.num_empty)}")
         if self.manifest.skipped:
             lines.append(f"  {format_count(len(self.manifest.skipped), 'bad source')} left out of all rows:")
             lines += self._left_out()
@@ -201,17 +201,30 @@ def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
 def _remarks(remarks: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was counted while sources were decoded."""
     said = {
-        "empty": "objects whose masks hold no pixel were left out, of",
-        "opaque_alpha": "alpha channels that are 255 everywhere were taken off, of",
-        "overlap": "pixels belong to several objects; the smaller one counts, in",
-        "turned": "images carry an EXIF orientation and were turned upright by it; if they were annotated as they are "
-        "stored, boxes and masks lie beside their objects, which `precompute preview` shows:",
+        "empty": (
+            "object whose mask holds no pixel was left out, of",
+            "objects whose masks hold no pixel were left out, of",
+        ),
+        "opaque_alpha": (
+            "alpha channel that is 255 everywhere was taken off, of",
+            "alpha channels that are 255 everywhere were taken off, of",
+        ),
+        "overlap": (
+            "pixel belongs to several objects; the smaller one counts, in",
+            "pixels belong to several objects; the smaller one counts, in",
+        ),
+        "turned": (
+            "image carries an EXIF orientation and was turned upright by it; if it was annotated as it is stored, "
+            "boxes and masks lie beside their objects, which `precompute preview` shows:",
+            "images carry an EXIF orientation and were turned upright by it; if they were annotated as they are "
+            "stored, boxes and masks lie beside their objects, which `precompute preview` shows:",
+        ),
     }
     for what, counts in remarks.items():
         if what in said:
             examples = ", ".join(counts["examples"])
             number = format_count(counts["num_sources"], "source")
-            yield f"{counts['number']:,} {said[what]} {number}, e.g. {examples}"
+            yield f"{format_count(counts['number'], *said[what])} {number}, e.g. {examples}"
 
 
 def describe(estimate: Estimate) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from precompute.errors import StorageError, UsageError
 from precompute.storage.paths import RemotePath, is_remote
 from precompute.storage.store import explained, filesystem, read_options, write_options
+from precompute.text import format_count
 
 __all__ = [
     "copy_object",
@@ -128,7 +129,9 @@ def delete_tree(folder: RemotePath) -> None:
     except FileNotFoundError:
         return
     if left:  # s3fs says nothing of objects in a request for many that are not deleted
-        raise StorageError(f"{folder}: {len(left)} objects cannot be deleted; may these credentials do that?")
+        raise StorageError(
+            f"{folder}: {format_count(len(left), 'object')} cannot be deleted; may these credentials do that?"
+        )
 
 
 @functools.cache

@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.text import format_count
+
 __all__ = ["CROWD", "DIFFICULT", "FLAGS", "TRUNCATED", "UNKNOWN_SIZE", "BoxColumn", "Boxes"]
 
 CROWD, DIFFICULT, TRUNCATED = 1, 2, 4
@@ -134,7 +136,9 @@ class BoxColumn:
 
     def __post_init__(self) -> None:
         if self.points is not None and len(self.points) != len(self.labels):
-            raise ValueError(f"keypoints of {len(self.points)} boxes, expected those of all {len(self.labels)}")
+            raise ValueError(
+                f"keypoints of {format_count(len(self.points), 'box')}, expected those of all {len(self.labels)}"
+            )
 
     def __len__(self) -> int:
         return len(self.sizes)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import UsageError
+from precompute.text import format_count
 
 __all__ = ["area_of", "box_of", "code_of_counts", "code_of_polygons", "decode_code", "pycocotools_mask"]
 
@@ -56,7 +57,9 @@ def code_of_counts(counts: Sequence[int] | str, height: int, width: int) -> str:
     if any(isinstance(run, bool) or not isinstance(run, int) or run < 0 for run in runs):
         raise ValueError("its runs are not whole numbers of 0 or more")
     if sum(runs) != height * width:
-        raise ValueError(f"its runs are {sum(runs):,} pixels long together, {height}×{width} are {height * width:,}")
+        raise ValueError(
+            f"its runs are {format_count(sum(runs), 'pixel')} long together, {height}×{width} are {height * width:,}"
+        )
     if isinstance(counts, str):
         return counts
     code = pycocotools_mask().frPyObjects({"counts": runs, "size": [height, width]}, height, width)

@@ -56,7 +56,7 @@ def decode_points(features: dict[str, Any], *, num_objects: int, height: int, wi
     num = lengths.pop()
     if lengths or len(lists["num"]) != num_objects or (num % num_objects if num_objects else num):
         raise DatasetError(
-            f"{POINT_KEY}*: expected as many of each for each of {num_objects} objects, got lists of "
+            f"{POINT_KEY}*: expected as many of each for each object ({num_objects}), got lists of "
             f"{', '.join(str(len(values)) for values in lists.values())}."
         )
     shape = (num_objects, num // num_objects if num_objects else 0)

@@ -22,6 +22,7 @@ from precompute.image_files import FORMATS
 from precompute.record.images.alpha import bare_mask, has_alpha, straight, true_transparency, without_alpha
 from precompute.record.images.deep import scaled_picture
 from precompute.record.images.shrinking import Shrinking, load_smaller, shrunk_size
+from precompute.text import format_count
 
 __all__ = ["DecodedImage", "decode_colors", "decode_image", "decode_mask", "decode_shrunk", "orientation_of"]
 
@@ -235,7 +236,8 @@ def _check_header(picture: Image.Image, num_bytes: int, *, first_frame: bool) ->
         raise RejectedSource(f"holds {num_frames} pictures; a source is one: save each as a file of its own")
     num_channels = getattr(picture, "tag_v2", {}).get(TIFF_SAMPLES_PER_PIXEL, 1)
     if num_channels > len(picture.getbands()):  # Pillow passes over what has no place in its mode
-        raise RejectedSource(f"has {num_channels} channels; records hold RGB: choose three of them first")
+        found = format_count(num_channels, "channel")
+        raise RejectedSource(f"has {found}; records hold RGB: choose three of them first")
 
 
 def _check_strips(picture: Image.Image) -> None:

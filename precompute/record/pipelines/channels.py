@@ -13,6 +13,7 @@ from precompute.errors import PipelineError
 from precompute.record.decode import Decoded
 from precompute.record.pipelines.pipeline import Pipeline
 from precompute.record.pipelines.transforms import albumentations, leaves, shown_name
+from precompute.text import format_count
 
 __all__ = ["check_channels"]
 
@@ -56,7 +57,7 @@ def _complaint(leaf: Any, source: Decoded) -> str | None:
         return None
     if not isinstance(_outcome(leaf, source, _as_rgb(source.image)), int):
         return None  # something else is wrong, and said elsewhere
-    return f"it gives {found} channels" if isinstance(found, int) else found
+    return f"it gives {format_count(found, 'channel')}" if isinstance(found, int) else found
 
 
 def _outcome(leaf: Any, source: Decoded, image: Any) -> int | str:

@@ -34,6 +34,7 @@ from precompute.sources.python.keypoints import DEFAULT_CLASS
 from precompute.sources.source import Sources
 from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.targets.keypoints import VISIBLE, indices_of_edges, make_skeleton
+from precompute.text import format_count
 from precompute.text_files import read_text
 
 __all__ = ["find_keypoint_table"]
@@ -177,10 +178,14 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
             f"{path}: columns of one name: {', '.join(map(repr, twice[:5]))}. Give each a name of its own."
         )
     wrong = [
-        f"line {i}: {len(row)} cells" for i, row in enumerate(table[1:], 2) if any(row) and len(row) != len(header)
+        f"line {i}: {format_count(len(row), 'cell')}"
+        for i, row in enumerate(table[1:], 2)
+        if any(row) and len(row) != len(header)
     ]
     if wrong:
-        raise SourceError(f"{path}: rows without {len(header)} cells, one a column:\n{first_few(wrong)}\nMend them.")
+        raise SourceError(
+            f"{path}: rows without {format_count(len(header), 'cell')}, one a column:\n{first_few(wrong)}\nMend them."
+        )
     rows = [dict(zip(header, row, strict=True)) for row in table[1:] if any(row)]
     if not rows:
         raise SourceError(f"{path}: there are no rows below the header. {EXPECTED}")

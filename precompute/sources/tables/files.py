@@ -163,8 +163,8 @@ def _read_csv(path: Path, content: bytes, encoding: str, delimiter: str, names: 
 def _ragged(path: Path, rows: Iterator[tuple[int, list[str]]], num: int) -> str:
     lines = [f"line {line}: {len(row)}" for line, row in rows if len(row) != num]
     return (
-        f"{path}: expected {num} cells in each line, as in the header, but {format_count(len(lines), 'line')} "
-        f"{'has' if len(lines) == 1 else 'have'} others:\n{first_few(lines)}\n"
+        f"{path}: expected {format_count(num, 'cell')} in each line, as in the header, but "
+        f"{format_count(len(lines), 'line has', 'lines have')} others:\n{first_few(lines)}\n"
         "Cells that hold the separator stand in quotation marks."
     )
 
