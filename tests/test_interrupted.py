@@ -18,6 +18,8 @@ import pytest
 from drawn import draw_pairs, rows_of, save, shard_hashes
 
 import precompute
+from precompute.cli import main as run_precompute
+from train.cli import main as run_train
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals to process groups")
 
@@ -100,6 +102,17 @@ def test_what_does_not_end_by_itself_is_ended() -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[1] == "interrupted\n"
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize(("main", "command"), [(run_precompute, "verify"), (run_train, "evaluate")])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_the_exit_code_names_the_signal(main, command, name, code, monkeypatch, capsys) -> None:
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    monkeypatch.setattr("precompute.program._run", lambda _: signal.raise_signal(number))
+    assert main([command, "somewhere"]) == code
+    assert capsys.readouterr().err.startswith("interrupted")
+    assert signal.getsignal(number) == before
 
 
 def signal_in_bursts(folder: Path, moments: list[float], number: int, *, group: bool) -> None:
