@@ -63,6 +63,13 @@ class LastingStream:
             except (OSError, ValueError) as error:
                 self._lose(stream, error)
 
+    def close(self) -> None:
+        """Write what is held back. The stream itself stays open: it is its owner's, and not that of who prints to it.
+
+        Log handlers that were made meanwhile, as absl's is with TensorFlow, close theirs when the interpreter ends.
+        """
+        self.flush()
+
     def isatty(self) -> bool:
         """Whether people look at it, on a terminal."""
         try:

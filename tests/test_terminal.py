@@ -191,3 +191,39 @@ def test_a_stream_that_broke_is_said_once(monkeypatch: pytest.MonkeyPatch) -> No
         print("one")
         print("two")
     assert errors.getvalue().count("standard output cannot be written") == 1
+
+
+# The log handler that absl makes with TensorFlow keeps the standard error of that moment, and closes it at the end.
+HANDLER = "from precompute.terminal import lasting_streams\nwith lasting_streams():\n    from absl import logging"
+TRAINER = "from train.cli import main\nassert main(['fit', 'nowhere', '--run', 'run']) == 1"
+TO_THE_END = """
+import atexit, contextlib, io, sys
+atexit.register(lambda: print("open to the end", file=sys.stderr))
+PROGRAM
+assert "absl.logging" in sys.modules
+"""
+HELD = """
+held = io.TextIOWrapper(io.BytesIO())
+with contextlib.redirect_stderr(held):
+    INSIDE
+held.close()
+"""
+
+
+@pytest.mark.parametrize("program", [HANDLER, pytest.param(TRAINER, marks=pytest.mark.slow)], ids=["absl", "train"])
+@pytest.mark.parametrize("is_held", [False, True], ids=["own", "held"])
+def test_who_keeps_standard_error_does_not_close_it(program: str, is_held: bool, tmp_path: Path) -> None:
+    inside = HELD.replace("INSIDE", program.replace("\n", "\n    ")) if is_held else program
+    done = subprocess.run(
+        [sys.executable, "-c", TO_THE_END.replace("PROGRAM", inside)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert said.pop() == "open to the end"
+    assert [line[:7] for line in said] == (["error: "] if program is TRAINER and not is_held else [])
