@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,16 @@ from precompute.text import is_unicode, on_one_line
 from precompute.text_files import read_text
 
 __all__ = [
-    "BACKENDS",
-    "check_backend",
+    "MOST_COPIES",
     "check_choice",
+    "check_class_copies",
+    "check_mask_map",
     "check_number",
     "check_range",
     "check_seed",
-    "check_timeout",
     "check_unicode",
     "format_names",
+    "number_of",
     "parse_bytes",
     "parse_class_copies",
     "parse_image_size",
@@ -30,7 +31,7 @@ __all__ = [
     "parse_names",
 ]
 
-BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: it forks
+MOST_COPIES = 10_000
 
 
 def parse_mask_map(text: str) -> dict[int, int]:
@@ -45,12 +46,48 @@ def parse_mask_map(text: str) -> dict[int, int]:
     return ids
 
 
+def check_mask_map(ids: Mapping[int, int]) -> None:
+    """Refuse ids that masks of 16 bits cannot hold.
+
+    Raises:
+        UsageError: There is one.
+    """
+    for old, new in ids.items():
+        if not (0 <= old <= 65_535 and 0 <= new <= 65_535):
+            raise UsageError(f"mask_map: expected ids from 0 to 65535, got {old}:{new}.")
+
+
 def parse_class_copies(text: str) -> dict[str, int]:
     """Return {"shoes": 3, "hats": 2} of ``"shoes=3,hats=2"``."""
     pairs = [part.rpartition("=") for part in parse_names(text)]
     if not all(name and number.isdecimal() for name, _, number in pairs):
         raise UsageError(f"class_copies: expected names and numbers, such as shoes=3,hats=2, got {text!r}.")
     return {name: int(number) for name, _, number in pairs}
+
+
+def check_class_copies(class_copies: Mapping[str, Any], *, balance: bool) -> None:
+    """Refuse numbers of copies out of range, and those beside a choice of their own.
+
+    Raises:
+        UsageError: It is so.
+    """
+    for name, number in class_copies.items():
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_COPIES:
+            raise UsageError(f"class_copies: expected 1 to {MOST_COPIES:,} copies, got {name}={number!r}.")
+    if class_copies and balance:
+        raise UsageError("class_copies, balance: give one of them; --balance chooses the copies itself.")
+
+
+def number_of(skip_bad: Any, num_sources: int) -> int:
+    """Return 5 of ``"5"``, and of ``"5%"`` so many of the sources.
+
+    Raises:
+        UsageError: It is neither a number nor a percentage.
+    """
+    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", str(skip_bad))
+    if not match:
+        raise UsageError(f"skip_bad: expected a number or a percentage such as 5%, got {skip_bad!r}.")
+    return int(match[1]) if match[1] else int(num_sources * float(match[2]) / 100)
 
 
 def parse_bytes(text: str) -> int:
@@ -139,53 +176,6 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         raise UsageError(f"{name}: expected one of {', '.join(choices)}, got {value!r}.")
-
-
-def check_backend(backend: Any, address: Any) -> None:
-    """Refuse a backend that joblib does not know, and an address that does not go with it.
-
-    Raises:
-        UsageError: One of them is wrong.
-    """
-    if backend not in BACKENDS and not _is_registered(backend):
-        raise UsageError(
-            f"backend: expected one of {', '.join(BACKENDS)}, or from Python a name that was registered with "
-            f"joblib.register_parallel_backend; got {backend!r}."
-        )
-    if backend == "dask" and address is None:
-        raise UsageError(
-            "address: backend dask needs that of the scheduler, as `dask scheduler` prints it, such as "
-            "tcp://10.0.0.1:8786."
-        )
-    if address is None:
-        return
-    if backend != "dask":
-        raise UsageError(f"address: is for backend dask; got backend {backend}.")
-    if not isinstance(address, str) or not re.fullmatch(r"(\w+://)?\S+:\d+/?", address):
-        raise UsageError(f"address: expected one such as tcp://10.0.0.1:8786, got {address!r}.")
-
-
-def _is_registered(backend: Any) -> bool:
-    """Tell whether joblib knows a backend, by somebody else, or one of its own that does not fork."""
-    from joblib.parallel import BACKENDS as REGISTERED  # here, so that --help is quick
-
-    return backend in REGISTERED and backend != "multiprocessing"
-
-
-def check_timeout(seconds: Any, backend: str) -> None:
-    """Refuse what is neither None nor a time, and a backend whose workers cannot be ended.
-
-    Raises:
-        UsageError: One of them is wrong.
-    """
-    if seconds is None:
-        return
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        raise UsageError(f"task_timeout: expected seconds above 0, got {seconds!r}.")
-    if backend != "loky":
-        raise UsageError(
-            f"task_timeout: needs backend loky, whose workers are processes that can be ended; got {backend}."
-        )
 
 
 def check_unicode(name: str, value: Any) -> None:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from precompute.backends import BACKENDS, check_backend, check_timeout, count_workers, lacks_workers
 from precompute.color_modes import ALPHAS, COLOR_MODES, EXPECTED_SCALE, parse_scale
 from precompute.errors import UsageError
 from precompute.option_values import (
-    BACKENDS,
-    check_backend,
     check_choice,
+    check_class_copies,
+    check_mask_map,
     check_number,
     check_range,
     check_seed,
-    check_timeout,
     check_unicode,
+    number_of,
     parse_bytes,
     parse_class_copies,
     parse_image_size,
@@ -31,11 +30,8 @@ from precompute.plain_values import check_kind, convert
 from precompute.targets.keypoints import checked_pairs, parse_flip_pairs, parse_pairs
 from precompute.targets.mask_colors import read_mask_colors
 
-__all__ = ["MOST_COPIES", "TABLE_OPTIONS", "BuildOptions"]
+__all__ = ["TABLE_OPTIONS", "BuildOptions"]
 
-MOST_COPIES = 10_000
-MASK_FILLS = ("ignore", "as-written")
-TARGETS = ("auto", "none", "boxes", "keypoints", "instances", "mask")
 TABLE_OPTIONS = (
     "root",
     "image_column",
@@ -49,7 +45,14 @@ TABLE_OPTIONS = (
     "weight_column",
     "extra_columns",
 )
-ENCODINGS = ("jpeg", "png", "raw")
+CHOICES = {
+    "image_format": ("jpeg", "png", "raw"),
+    "color_mode": COLOR_MODES,
+    "alpha": ALPHAS,
+    "target": ("auto", "none", "boxes", "keypoints", "instances", "mask"),
+    "mask_fill": ("ignore", "as-written"),
+    "check": ("sizes", "full"),
+}
 RANGES: dict[str, tuple[int, int | None]] = {
     "variants": (1, 9_999),
     "quality": (1, 100),
@@ -63,7 +66,6 @@ RANGES: dict[str, tuple[int, int | None]] = {
     "runs": (1, None),
     "epochs": (1, None),
 }
-
 NOT_STORED = ("pipeline", "mask_colors", "lease_dir")  # files and folders whose names no manifest holds
 OWN_CHECKS = {*RANGES, "seed", "min_visibility", "min_area", "task_timeout", "address", "skip_bad"}  # that say more
 
@@ -114,15 +116,19 @@ class BuildOptions:
         "the pipeline; smaller ones stay as they are. Quicker; pixels change, so it is kept in the manifest",
         parse=int,
     )
-    image_format: str = _option("jpeg", "encoding of images; masks are always lossless", choices=ENCODINGS)
+    image_format: str = _option(
+        "jpeg", "encoding of images; masks are always lossless", choices=CHOICES["image_format"]
+    )
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
-    color_mode: str = _option("rgb", "channels of images: 1, 3 or 4; rgba needs png or raw", choices=COLOR_MODES)
+    color_mode: str = _option(
+        "rgb", "channels of images: 1, 3 or 4; rgba needs png or raw", choices=CHOICES["color_mode"]
+    )
     alpha: str = _option(
         "opaque",
         "alpha channel of a source, where records have none: opaque: it has to be 255 everywhere, and is taken off; "
         "drop: taken off whatever it holds; white, black: what lies behind; masks are laid on nothing. Kept in the "
         "manifest",
-        choices=ALPHAS,
+        choices=CHOICES["alpha"],
     )
     scale: str | None = _option(
         None,
@@ -173,7 +179,7 @@ class BuildOptions:
         "ignore",
         "what transforms fill masks with where their fill_mask is at its default, 0: the ignore class if there is one, "
         "or 0 as written",
-        choices=MASK_FILLS,
+        choices=CHOICES["mask_fill"],
     )
     annotations: str | None = _option(
         None,
@@ -221,7 +227,7 @@ class BuildOptions:
         "object) or mask (all objects of an image merged into class ids): what is read of annotations that hold "
         "several; auto: of COCO keypoints where there are some, else boxes; of mask files an object, instances; else "
         "what there is",
-        choices=TARGETS,
+        choices=CHOICES["target"],
     )
     keypoint_names: list[str] | None = _option(
         None,
@@ -271,7 +277,7 @@ class BuildOptions:
     )
     limit: int | None = _option(None, "use only this many sources, for a quick try", parse=int)
     check: str = _option(
-        "sizes", "how rows written before are looked at: sizes, or full for their sha256", choices=("sizes", "full")
+        "sizes", "how rows written before are looked at: sizes, or full for their sha256", choices=CHOICES["check"]
     )
     skip_bad: str = _option(
         "0", "accept up to this many bad sources, or this share (5%%): they are left out of all rows"
@@ -304,15 +310,13 @@ class BuildOptions:
         for name in ("runs", "epochs"):
             if getattr(self, name) is not None and not self.dry_run:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
-        self._check_choice("image_format", ENCODINGS)
-        self._check_choice("target", TARGETS)
+        for name, choices in CHOICES.items():
+            check_choice(name, getattr(self, name), choices)
         self._check_colors()
         for name in ("skeleton", "flip_pairs"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, checked_pairs(getattr(self, name), name))
         check_backend(self.backend, self.address)
-        self._check_choice("mask_fill", MASK_FILLS)
-        self._check_choice("check", ("sizes", "full"))
         check_number("min_visibility", self.min_visibility, 0, 1)
         check_number("min_area", self.min_area, 0)
         self.allowed_bad(100)
@@ -321,11 +325,9 @@ class BuildOptions:
             given: Any = self.image_size
             words = [str(number) for number in given] if isinstance(given, list | tuple) else str(given)
             object.__setattr__(self, "image_size", parse_image_size(words))
-        self._check_copies()
+        check_class_copies(self.class_copies, balance=self.balance)
         self._read_colors()
-        for old, new in self.mask_map.items():
-            if not (0 <= old <= 65_535 and 0 <= new <= 65_535):
-                raise UsageError(f"mask_map: expected ids from 0 to 65535, got {old}:{new}.")
+        check_mask_map(self.mask_map)
 
     def _take_plain_values(self) -> None:
         for f in dataclasses.fields(self):
@@ -340,21 +342,12 @@ class BuildOptions:
     @property
     def num_jobs(self) -> int:
         """Workers to start: all cores that the container grants, unless told otherwise; 1 where none can be started."""
-        import joblib  # here, so that --help is quick
-
-        jobs = int(joblib.cpu_count()) if self.jobs is None else self.jobs
-        if self.backend != "loky" or jobs == 1:
-            return jobs
-        with warnings.catch_warnings(), joblib.parallel_config(backend="loky"):
-            warnings.simplefilter("ignore")  # joblib tells it in its own words, at each call
-            return int(joblib.effective_n_jobs(jobs))
+        return count_workers(self.jobs, self.backend)
 
     @property
     def has_no_workers(self) -> bool:
         """Whether several workers are asked for where none can be: in a daemonic process, in threads of joblib."""
-        import joblib
-
-        return self.backend == "loky" and (self.jobs or joblib.cpu_count()) > 1 and self.num_jobs == 1
+        return lacks_workers(self.jobs, self.backend)
 
     @property
     def default_mask_fill(self) -> int | None:
@@ -367,10 +360,7 @@ class BuildOptions:
         Raises:
             UsageError: `skip_bad` is neither a number nor a percentage.
         """
-        match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", str(self.skip_bad))
-        if not match:
-            raise UsageError(f"skip_bad: expected a number or a percentage such as 5%, got {self.skip_bad!r}.")
-        return int(match[1]) if match[1] else int(num_sources * float(match[2]) / 100)
+        return number_of(self.skip_bad, num_sources)
 
     @classmethod
     def make(cls, **given: Any) -> BuildOptions:
@@ -381,19 +371,7 @@ class BuildOptions:
             raise UsageError(f"build: unknown option {', '.join(unknown)}; expected: {', '.join(known)}.")
         return cls(**given)
 
-    def _check_choice(self, name: str, choices: Sequence[str]) -> None:
-        check_choice(name, getattr(self, name), choices)
-
-    def _check_copies(self) -> None:
-        for name, number in self.class_copies.items():
-            if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_COPIES:
-                raise UsageError(f"class_copies: expected 1 to {MOST_COPIES:,} copies, got {name}={number!r}.")
-        if self.class_copies and self.balance:
-            raise UsageError("class_copies, balance: give one of them; --balance chooses the copies itself.")
-
     def _check_colors(self) -> None:
-        self._check_choice("color_mode", COLOR_MODES)
-        self._check_choice("alpha", ALPHAS)
         if self.color_mode == "rgba" and self.alpha in ("white", "black"):
             raise UsageError(
                 f"alpha (--alpha): got {self.alpha}, which takes alpha off, and color_mode (--color-mode) rgba, which "

@@ -216,9 +216,10 @@ ALLOWED = {
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "record": "color_modes dataset errors storage targets text text_files image_files option_values",
     "option_values": "errors text text_files",
-    "options": "plain_values color_modes errors option_values targets",
+    "backends": "errors",
+    "options": "plain_values backends color_modes errors option_values targets",
     "sources": "dataset errors options storage targets text text_files image_files",
-    "plan": "color_modes dataset errors idle options reasons record sources storage targets text",
+    "plan": "color_modes dataset errors idle option_values options reasons record sources storage targets text",
     "reading": "plain_values dataset errors record storage text",
     "remake": "color_modes dataset errors plan record storage targets",
     "run": "plain_values dataset errors interruption option_values options plan reading reasons record remake sources "

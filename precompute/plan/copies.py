@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from precompute.errors import UsageError, first_few
-from precompute.options import MOST_COPIES
+from precompute.option_values import MOST_COPIES
 from precompute.sources.source import Sources
 from precompute.text import format_count
 

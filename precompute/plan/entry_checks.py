@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from precompute.errors import DatasetError
-from precompute.options import MOST_COPIES
+from precompute.option_values import MOST_COPIES
 from precompute.sources.extras import NAME
 
 __all__ = ["HASHES", "MOST_BYTES", "NAMES", "SURROGATE", "Entry", "check_entry"]

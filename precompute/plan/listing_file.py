@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from precompute.errors import DatasetError
-from precompute.options import MOST_COPIES
+from precompute.option_values import MOST_COPIES
 from precompute.plan.digests import Digests
 from precompute.plan.entry_checks import HASHES, MOST_BYTES, NAMES, SURROGATE, check_entry
 from precompute.plan.listing import Listing, box_fields
