@@ -13,6 +13,7 @@ from precompute.dataset.json_files import decode_json, dump, parse_json
 from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, UsageError
+from precompute.text import format_count
 
 __all__ = [
     "EXPECTED",
@@ -74,7 +75,8 @@ def read_row_file(folder: Path, manifest: Manifest, split: str, row: Row) -> Row
     parsed = parse_json(RowFile, decode_json(path, content), str(path))
     if len(parsed.shards) != manifest.splits[split].num_blocks:
         raise DatasetError(
-            f"{path}: expected {manifest.splits[split].num_blocks} shards, one a block, got {len(parsed.shards)}."
+            f"{path}: expected {format_count(manifest.splits[split].num_blocks, 'shard')}, one a block, got "
+            f"{len(parsed.shards)}."
         )
     return parsed
 
