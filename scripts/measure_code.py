@@ -281,12 +281,12 @@ def count_test_ids(root: Path) -> int:
     return sum(".py::" in line for line in done.stdout.splitlines())
 
 
-def small_modules(root: Path) -> list[tuple[Module, str]]:
+def small_modules(root: Path) -> list[tuple[Module, Module]]:
     """Return the modules of at most SMALL lines of code that one other imports, each with that one."""
     users = imported_by(read_graph(root))
-    modules = (module for package in PACKAGES for module in read_modules(root, package))
-    small = [module for module in modules if module.num_code_lines <= SMALL]
-    return [(module, users[module.path][0]) for module in small if len(users[module.path]) == 1]
+    modules = {module.path: module for package in PACKAGES for module in read_modules(root, package)}
+    small = [module for module in modules.values() if module.num_code_lines <= SMALL]
+    return [(module, modules[users[module.path][0]]) for module in small if len(users[module.path]) == 1]
 
 
 # What is printed
@@ -329,7 +329,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.small:
         for module, user in small_modules(ROOT):
-            print(f"{module.path} ({module.num_code_lines} lines of code, {module.num_lines} in all) ← {user}")
+            sizes = f"{module.num_code_lines} lines of code, {module.num_lines} in all"
+            print(f"{module.path} ({sizes}) ← {user.path} ({user.num_lines})")
         return
     now = measure(ROOT, tests=given.tests)
     then = measure_revision(given.against, tests=given.tests) if given.against else []

@@ -121,7 +121,7 @@ def test_small_modules_with_one_user_are_listed(tmp_path: Path) -> None:
         precompute__a="from precompute import large, one, two\n",
         precompute__b="from precompute import two\n",
     )
-    assert [(module.path, user) for module, user in code.small_modules(root)] == [
+    assert [(module.path, user.path) for module, user in code.small_modules(root)] == [
         ("precompute/one.py", "precompute/a.py")
     ]
 
