@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 from PIL import Image, ImageDraw
 
 from precompute.look.pictures import as_rgb
@@ -19,6 +20,7 @@ __all__ = ["draw_boxes", "draw_predicted_boxes", "lay_boxes"]
 
 KIND, LABEL = 5, 4  # columns of the truth
 LABELLED = 12  # boxes up to which each has its score written to it
+DARK_EDGE = withStroke(linewidth=2.6, foreground="black")  # shows lines and letters on images of any colour
 
 
 def draw_boxes(samples: Sequence[Sample], class_names: Sequence[str], *, least: float) -> bytes:
@@ -73,9 +75,10 @@ def lay_boxes(image: npt.NDArray[np.uint8], boxes: npt.NDArray[Any], num_classes
     draw, width = ImageDraw.Draw(picture), max(1, round(max(image.shape[:2]) / 300))
     colors = (box_colors(num_classes) * 255).round().astype(int)
     for *corners, _, label in boxes.tolist():
-        x0, y0, x1, y1 = corners  # the last pixel inside lies one before the edge
-        last = (max(round(x0), round(x1) - 1), max(round(y0), round(y1) - 1))
-        draw.rectangle((round(x0), round(y0), *last), outline=tuple(colors[int(label)].tolist()), width=width)
+        x0, y0, x1, y1 = map(round, corners)  # the last pixel inside lies one before the edge
+        x1, y1 = max(x0, x1 - 1), max(y0, y1 - 1)
+        draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=(0, 0, 0))  # shows it on images of any colour
+        draw.rectangle((x0, y0, x1, y1), outline=tuple(colors[int(label)].tolist()), width=width)
     return np.asarray(picture)
 
 
@@ -88,14 +91,26 @@ def _frame_found(axes: Any, boxes: npt.NDArray[Any], colors: npt.NDArray[np.floa
     for number, (*corners, score, label) in enumerate(boxes.tolist()):
         _frame(axes, corners, colors[int(label)])
         if number < LABELLED:
-            axes.text(corners[0] + 1, corners[1] + 1, f"{score:.2f}".lstrip("0"), color="white", fontsize=6, va="top")
+            text = f"{score:.2f}".lstrip("0")
+            axes.annotate(
+                text,
+                corners[:2],
+                xytext=(3, -3),
+                textcoords="offset points",
+                va="top",
+                color="white",
+                fontsize=7,
+                path_effects=[DARK_EDGE],
+                annotation_clip=False,
+            )
 
 
 def _frame(axes: Any, corners: Any, color: npt.NDArray[np.float64], *, dashed: bool = False) -> None:
     x0, y0, x1, y1 = (float(value) - 0.5 for value in corners)  # edges; matplotlib counts from a pixel's middle
-    axes.add_patch(
-        Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color=tuple(color), lw=1.4, ls="--" if dashed else "-")
-    )
+    frame = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color=tuple(color), lw=1.4, ls="--" if dashed else "-")
+    if not dashed:  # the edge would fill the gaps
+        frame.set_path_effects([DARK_EDGE])
+    axes.add_patch(frame)
 
 
 def _legend(
