@@ -189,9 +189,13 @@ def test_models_learn_are_scored_and_predict(cells, mode, target, tmp_path: Path
     assert run_train([*fit, "--allow-leak"]) == 0, capsys.readouterr().err
     assert run_train(["evaluate", str(run), "--allow-leak"]) == 0, capsys.readouterr().err
     model = ["export", str(run), "--format", "keras", "--output", str(tmp_path / "model.keras")]
-    assert run_train(model) == 0, capsys.readouterr().err
-    predict = ["predict", str(run), images, "--output"]
     capsys.readouterr()
+    code, said = run_train(model), capsys.readouterr().err
+    if target == "boxes":
+        refused(code, said)
+    else:
+        assert code == 0, said
+    predict = ["predict", str(run), images, "--output"]
     code, drawn = run_train([*predict, str(tmp_path / "drawn"), "--draw"]), tmp_path / "drawn"
     if target in ("mask", "boxes"):
         assert code == 0, capsys.readouterr().err

@@ -37,7 +37,8 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
     figure = new_figure(max(side + 3.8, 6.4), max(side + 2.6, 5.0))
     axes = figure.subplots()
     scale = PowerNorm(0.5, vmin=0, vmax=1)  # a few errors among many hits shall be seen
-    picture = axes.imshow(shares[np.ix_(shown, shown)], cmap="Blues", norm=scale)
+    # Not of equal sides: the layout would leave the labels no room.
+    picture = axes.imshow(shares[np.ix_(shown, shown)], cmap="Blues", norm=scale, aspect="auto")
     names = [shorten(class_names[c], 22) for c in shown]
     axes.set_xticks(range(len(shown)), names, rotation=90)
     axes.set_yticks(range(len(shown)), [f"{name} ({totals[c]:,})" for name, c in zip(names, shown, strict=True)])
