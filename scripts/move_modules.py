@@ -134,9 +134,10 @@ def tidy(root: Path) -> None:
 
 def left_over(root: Path, kept: str, moves: Moves) -> Iterator[str]:
     """Yield the lines that still seem to name what has moved."""
+    gone = {init.rpartition("/")[0].replace("/", ".") for init in moves.empty_packages}
     there = {moves.modules.get(name, name) for name in moves.known}
-    there |= {name.rpartition(".")[0] for name in there}
-    dotted = [re.escape(old) for old in moves.modules if "." in old and old not in there]
+    there = there.union(name.rpartition(".")[0] for name in there) - gone
+    dotted = [re.escape(old) for old in gone.union(moves.modules) if "." in old and old not in there]
     bare = [re.escape(old) for old in moves.modules if "." not in old]
     paths = {old for old in moves.files if old not in moves.files.values()}
     names = {PurePosixPath(old).name for old in paths} - {PurePosixPath(path).name for path in tracked_files(root)}

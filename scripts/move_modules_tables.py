@@ -90,7 +90,7 @@ def read_moves(table: Path, root: Path) -> Moves:
     packages = _packages(before)
     empty = _empty_packages(packages, after)
     made = _new_packages(set(files.values()), after)
-    later = (_packages(after) | {_parent(path) for path in made}) - {_parent(path) for path in empty}
+    later = _packages(after) | {_parent(path) for path in made}
     names = {
         path: (_module(path, packages), _module(files.get(path, path), later)) for path in before if _is_code(path)
     }

@@ -17,6 +17,8 @@ TABLES = """
 "house.options" = "house.options.build"
 "house.old" = "house.new"
 "house.new" = "house.old"
+"house.attic.box" = "house.boxes"
+"house.attic.trunk" = "house.report.trunk"
 [packages]
 "house.colors" = "Colours."
 "house.options" = "Options."
@@ -71,6 +73,9 @@ def draw(size: "Size") -> str:
     "house/options.py": '"""Options."""\n\nimport house.old\n\nSize = house.old.NUMBER\n',
     "house/old.py": '"""Old."""\nNUMBER = 1\n',
     "house/new.py": '"""New."""\nNUMBER = 2\n',
+    "house/attic/__init__.py": '"""What is kept."""\n',
+    "house/attic/box.py": '"""Boxes."""\n\nimport house.attic.trunk\n\nIN = house.attic.trunk.__name__\n',
+    "house/attic/trunk.py": '"""A trunk, no house.attic.chest."""\n',
     "tests/conftest.py": "from painted import draw\n\nDRAW = draw\n",
     "tests/painted.py": """from pathlib import Path
 
@@ -133,7 +138,8 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = move(folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "9 files moved, 2 names changed",
+        "11 files moved, 2 names changed",
+        'look at house/report/trunk.py:1: """A trunk, no house.attic.chest."""',
         "look at page.md:1: house.colors.palette, house/report/sheet.py, "
         "`tests/house/colors/test_shades.py::test_it`, `Heartbeat`, painted.py",
     ]
@@ -144,6 +150,7 @@ def test_files_lie_where_the_tables_say(moved: Path) -> None:
     found = {str(path.relative_to(moved)) for path in moved.rglob("*.py")}
     assert found == {
         *("house/__init__.py", "house/colors/__init__.py", "house/colors/palette.py", "house/new.py", "house/old.py"),
+        *("house/boxes.py", "house/report/trunk.py"),
         *("house/options/__init__.py", "house/options/build.py", "house/report/__init__.py", "house/report/sheet.py"),
         *("tests/__init__.py", "tests/conftest.py", "tests/helpers/__init__.py", "tests/helpers/program.py"),
         *("tests/helpers/pictures.py", "tests/house/__init__.py", "tests/house/colors/__init__.py"),
