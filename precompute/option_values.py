@@ -11,7 +11,7 @@ from typing import Any
 
 from precompute.errors import UsageError
 from precompute.text import is_unicode, on_one_line
-from precompute.text_files import read_text
+from precompute.text_files import lines_of, read_text
 
 __all__ = [
     "MOST_COPIES",
@@ -117,7 +117,7 @@ def parse_names(text: str) -> list[str]:
         UsageError: A quotation mark is not closed, or the file cannot be read.
     """
     if text.startswith("@"):
-        lines = read_text(Path(text[1:]), UsageError).splitlines()
+        lines = lines_of(read_text(Path(text[1:]), UsageError))
         return [line.strip() for line in lines if line.strip()]
     if text.count('"') % 2 or len(text.splitlines()) > 1:
         raise UsageError(f"expected names separated by commas, those with a comma in quotation marks; got {text!r}.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import re
 from pathlib import Path
 
 from precompute.errors import PrecomputeError, SourceError
 
-__all__ = ["check_encoding", "decode_text", "guess_text", "read_text"]
+__all__ = ["check_encoding", "decode_text", "guess_text", "lines_of", "read_text"]
 
+_END_OF_LINE = re.compile(r"\r\n|\n|\r")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -29,6 +31,11 @@ def read_text(path: Path, error: type[PrecomputeError] = SourceError) -> str:
     except OSError as reason:
         raise error(f"{path}: cannot be read: {reason.strerror or reason}.") from reason
     return decode_text(content, path, error)
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text; what else counts as an end of line in Unicode may stand in a file's name."""
+    return _END_OF_LINE.split(text)
 
 
 def guess_text(content: bytes) -> str:

@@ -27,7 +27,7 @@ Made = tuple[Path, dict[str, Any]]  # what is given as the source, and the optio
 
 def image_of(i: int) -> np.ndarray[Any, Any]:
     """Pixels that tell the images apart, with a bright object."""
-    image = np.full((SIDE, SIDE, 3), 10 + 20 * i, np.uint8)
+    image = np.full((SIDE, SIDE, 3), (10 + 20 * i) % 240, np.uint8)
     image[BOX[1] : BOX[3], BOX[0] : BOX[2]] = 250
     return image
 

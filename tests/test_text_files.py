@@ -19,7 +19,7 @@ from precompute.errors import PrecomputeError, SourceError, UsageError
 from precompute.options import BuildOptions
 from precompute.sources.checks import class_order
 from precompute.sources.find import find
-from precompute.text_files import decode_text
+from precompute.text_files import decode_text, lines_of
 
 Write = Callable[[Path, str, str], Path]
 
@@ -286,3 +286,7 @@ def test_categories_are_named_by_texts_or_whole_numbers(tmp_path: Path) -> None:
         (source / "annotations.json").write_text(json.dumps(content))
         with pytest.raises(SourceError, match="a category without an id, or a name that is a text"):
             find(source, BuildOptions())
+
+
+def test_lines_end_where_text_files_end_them_and_nowhere_else() -> None:
+    assert lines_of("a\u2028b\nc\x85d\r\ne\x0bf\rg") == ["a\u2028b", "c\x85d", "e\x0bf", "g"]

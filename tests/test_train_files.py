@@ -138,3 +138,13 @@ def test_on_a_disk_that_was_full_the_same_command_goes_on(tmp_path, small):  # n
     with pytest.raises((KeyboardInterrupt, PrecomputeError)):  # the models that come next may find no space again
         fit(dataset, run=small / "run", options=options, say=stop_when_saved)
     assert load_state(small / "run" / "checkpoint.npz").epochs == 1
+
+
+@pytest.mark.parametrize("name", ["n" * 251 + ".png", "é" * 125 + ".npz", "a\nb \u202e'%.png"])
+def test_names_as_long_as_file_systems_take(tmp_path, name):
+    write_file(tmp_path / name, lambda path: path.write_text(path.suffix))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == name[-4:]
+    unfinished(tmp_path / name).write_text("half")
+    write_file(tmp_path / name, lambda path: path.write_text("again"))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["again"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 TEMPORARY = ".unfinished-"  # prefix, so that the suffix still tells Keras the format
+MAX_NAME = 255  # bytes that file systems take
 NO_SPACE = [getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)]
 
 
@@ -52,8 +54,11 @@ def write_file(path: Path, save: Callable[[Path], object]) -> None:
 
 
 def unfinished(path: Path) -> Path:
-    """Return the name that a file or folder has while it is written."""
-    return path.with_name(TEMPORARY + path.name)
+    """Return the name that a file or folder has while it is written: its own with a mark, or a hash of a long one."""
+    name = TEMPORARY + path.name
+    if len(os.fsencode(name)) > MAX_NAME:
+        name = f"{TEMPORARY}{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{path.suffix}"
+    return path.with_name(name)
 
 
 def remove_unfinished(*paths: Path) -> None:

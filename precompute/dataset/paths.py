@@ -12,6 +12,8 @@ from precompute.storage.transfer import local_side
 __all__ = ["DatasetPaths", "dataset_name"]
 
 MAX_ROW = 9_999  # TensorFlow Datasets takes five digits for a shard number
+# File systems take 255 bytes: after the name come split, row and block, and while a shard is written 32 digits.
+MAX_NAME = 255 - len("-validation_r9999.tfrecord-99999-of-99999.") - 32
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class DatasetPaths:
 
 
 def dataset_name(folder: Path) -> str:
-    """Return the folder's name in snake_case, fit for TensorFlow Datasets.
+    """Return the folder's name in snake_case, fit for TensorFlow Datasets and for the names of shards.
 
     Source: https://github.com/tensorflow/datasets/blob/v4.9.10/tensorflow_datasets/core/naming.py
     (names are ``[a-zA-Z][\\w]*``; five or more digits are read as a shard number).
@@ -117,4 +119,4 @@ def dataset_name(folder: Path) -> str:
     name = re.sub(r"(\d{4})(?=\d)", r"\1_", name)
     if not name or not name[0].isalpha():
         name = f"dataset_{name}".rstrip("_")
-    return name
+    return name[:MAX_NAME].rstrip("_")

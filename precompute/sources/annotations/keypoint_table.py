@@ -35,7 +35,7 @@ from precompute.sources.source import Sources
 from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.targets.keypoints import VISIBLE, indices_of_edges, make_skeleton
 from precompute.text import format_count
-from precompute.text_files import read_text
+from precompute.text_files import lines_of, read_text
 
 __all__ = ["find_keypoint_table"]
 
@@ -166,7 +166,7 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the header, and each row by its columns."""
-    lines = read_text(path).splitlines()
+    lines = lines_of(read_text(path))
     if not any(line.strip() for line in lines):
         raise SourceError(f"{path}: the file is empty. {EXPECTED}")
     delimiter = max(DELIMITERS, key=lines[0].count)

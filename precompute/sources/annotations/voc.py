@@ -38,7 +38,7 @@ from precompute.sources.forms import Forms, check_forms
 from precompute.sources.source import Sources
 from precompute.targets.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.text import format_count
-from precompute.text_files import decode_text, read_text
+from precompute.text_files import decode_text, lines_of, read_text
 
 __all__ = ["find_voc"]
 
@@ -131,7 +131,7 @@ def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None
         split = split_of(name[:-4]) or ("train" if name[:-4].lower() == "trainval" and "train" not in stems else None)
         if split is None:
             continue
-        for line in read_text(path).splitlines():
+        for line in lines_of(read_text(path)):
             if not line.strip():
                 continue
             key = _known_key(line.strip(), context, known, forms)

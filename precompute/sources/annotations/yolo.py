@@ -44,7 +44,7 @@ from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.source import Sources
 from precompute.targets.boxes import BoxColumn, Boxes
 from precompute.text import format_count
-from precompute.text_files import read_text
+from precompute.text_files import lines_of, read_text
 
 __all__ = ["find_yolo"]
 
@@ -284,7 +284,7 @@ def _read_all(
 def _read(path: Path, num_classes: int | None, kpt_shape: tuple[int, int] | None, read: _Labels) -> list[Row]:
     rows: dict[Row, None] = {}
     try:
-        lines = read_text(path).splitlines()
+        lines = lines_of(read_text(path))
     except SourceError as error:
         read.wrong.append(str(error))
         return []

@@ -22,7 +22,7 @@ from precompute.sources.folders.splits import split_of
 from precompute.sources.forms import existing_path
 from precompute.targets.keypoints import Skeleton, indices_of_edges, make_skeleton
 from precompute.text import format_count
-from precompute.text_files import guess_text, read_text
+from precompute.text_files import guess_text, lines_of, read_text
 
 __all__ = [
     "CLASS_LISTS",
@@ -121,7 +121,7 @@ def _place(entry: str, starts: Sequence[Path]) -> Path | None:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    return [line.strip() for line in lines_of(read_text(path)) if line.strip()]
 
 
 # Reading.
