@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from boxed import examples_of
 from drawn import draw_pairs, options, save
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 
 import precompute
 from precompute.dataset.manifest import Manifest
@@ -256,6 +256,7 @@ WORDS = strategies.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(NUMBERS | WORDS)
 def test_any_number_or_word_is_a_name_in_yaml(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     folder = yolo(tmp_path_factory.mktemp("names"))
@@ -268,6 +269,7 @@ def test_any_number_or_word_is_a_name_in_yaml(tmp_path_factory: pytest.TempPathF
         assert find(folder, BuildOptions()).class_names == [name, "other"]
 
 
+@settings(deadline=None)
 @given(NUMBERS | WORDS)
 def test_any_number_or_word_is_a_name_in_tables(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     for write in (table, json_lines):
