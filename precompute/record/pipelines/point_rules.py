@@ -179,6 +179,7 @@ class PointMover:
         self._compose = compose
         self._box_fields = box_fields(compose)
         self._point_fields = list(compose.processors["keypoints"].params.label_fields)
+        self._cuts = any(isinstance(transform, albumentations.RandomGridShuffle) for transform in leaves(compose))
         for transform in leaves(compose):
             _correct(transform)
         checking = [p for p in (compose.processors.get("bboxes"),) if p is not None and p.params.check_each_transform]
@@ -204,7 +205,7 @@ class PointMover:
         numbers, first = np.unique(found, return_index=True)  # a transform may have made copies
         places = np.asarray(result["keypoints"], np.float64).reshape(-1, 2)[first] + 0.5
         points = _points(boxes, numbers, places, result["image"].shape)
-        corners, kept = _kept_boxes(result) if boxed else (boxes.corners, np.arange(len(boxes)))
+        corners, kept = _kept_boxes(result, cuts=self._cuts) if boxed else (boxes.corners, np.arange(len(boxes)))
         return result["image"], Boxes(
             corners=corners,
             labels=boxes.labels[kept],
@@ -266,13 +267,24 @@ def _points(
     return flat.reshape(given.shape)
 
 
-def _kept_boxes(result: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the corners of the boxes that are left, and which ones these are."""
+def _kept_boxes(result: Any, *, cuts: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the corners of the boxes that are left, and which ones these are.
+
+    Args:
+        result: Of a Compose.
+        cuts: Whether several boxes of one object are its pieces, so that its box is the one around all of them. Else
+            they are copies, of which the first is taken, as of its keypoints.
+    """
     indices = np.asarray(result[INDEX_FIELD], np.int64)
     corners = np.clip(np.asarray(result["bboxes"], np.float32).reshape(-1, 4), 0, 1)
     wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)
-    kept, first = np.unique(indices[wide], return_index=True)
-    return corners[wide][first], kept
+    corners, indices = corners[wide], indices[wide]
+    kept, first, places = np.unique(indices, return_index=True, return_inverse=True)
+    chosen = corners[first]
+    if cuts:
+        np.minimum.at(chosen[:, :2], places, corners[:, :2])
+        np.maximum.at(chosen[:, 2:], places, corners[:, 2:])
+    return chosen, kept
 
 
 def _is_mirrored(numbers: NDArray[np.int64], places: NDArray[Any]) -> bool:
