@@ -27,28 +27,28 @@ TABLES = """
 "tests/painted.py" = "tests/helpers/pictures.py"
 "tests/program.py" = "tests/helpers/program.py"
 [names]
-"Whereabouts" = "Heartbeat"
-"left_behind" = "sources_of_dead_workers"
+"Cellar" = "Basement"
+"steps_down" = "number_of_steps"
 """
 
 HOUSE = {
     "house/__init__.py": '"""See `house/look/palette.py`."""\n_HOMES = {"paint": "house.look.palette"}\n',
     "house/look/__init__.py": '"""Looking."""\n',
-    "house/look/palette.py": '''"""Colours, see `Whereabouts`."""
+    "house/look/palette.py": '''"""Colours, see `Cellar`."""
 
 
-class Whereabouts:
+class Cellar:
     """Where."""
 
 
-def left_behind() -> int:
+def steps_down() -> int:
     """Return how many."""
     return 1
 
 
 def told(where: object) -> str:
-    """Say `left_behind()`; left_behind in prose is left alone."""
-    return f"left_behind: {left_behind()} {where!r:>{left_behind()}} {{left_behind}}"
+    """Say `steps_down()`; steps_down in prose is left alone."""
+    return f"steps_down: {steps_down()} {where!r:>{steps_down()}} {{steps_down}}"
 ''',
     "house/look/sheet.py": '''"""Sheets."""
 
@@ -56,7 +56,7 @@ from typing import TYPE_CHECKING
 
 from house.look import palette
 from house.look.palette import (
-    left_behind,  # of all
+    steps_down,  # of all
     told,
 )
 
@@ -68,7 +68,7 @@ def draw(size: "Size") -> str:
     """Draw, as `house.look.palette.told` says."""
     import house.look.palette as again
 
-    return told(palette.Whereabouts) + str(left_behind()) + str(again)
+    return told(palette.Cellar) + str(steps_down()) + str(again)
 ''',
     "house/options.py": '"""Options."""\n\nimport house.old\n\nSize = house.old.NUMBER\n',
     "house/old.py": '"""Old."""\nNUMBER = 1\n',
@@ -105,12 +105,12 @@ ALLOWED = {"look": "options", "new": "house options"}
 def test_it(monkeypatch) -> None:
     import house.look.sheet
 
-    monkeypatch.setattr("house.look.palette.left_behind", lambda: 2)
-    monkeypatch.setattr(palette, "left_behind", lambda: 2)
+    monkeypatch.setattr("house.look.palette.steps_down", lambda: 2)
+    monkeypatch.setattr(palette, "steps_down", lambda: 2)
     assert house.look.sheet.draw(1) and painted.draw() and (old.NUMBER, new.NUMBER) == (1, 2)
     assert sheet.told and pytest and PROGRAM.exists()
 """,
-    "page.md": "house.look.palette, house/look/sheet.py, `tests/test_shades.py::test_it`, `Whereabouts`, painted.py\n",
+    "page.md": "house.look.palette, house/look/sheet.py, `tests/test_shades.py::test_it`, `Cellar`, painted.py\n",
     "pyproject.toml": '[project]\nname = "house"\nversion = "1"\nscripts.house = "house.look.sheet:draw"\n',
 }
 
@@ -141,7 +141,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "11 files moved, 2 names changed",
         'look at house/report/trunk.py:1: """A trunk, no house.attic.chest."""',
         "look at page.md:1: house.colors.palette, house/report/sheet.py, "
-        "`tests/house/colors/test_shades.py::test_it`, `Heartbeat`, painted.py",
+        "`tests/house/colors/test_shades.py::test_it`, `Basement`, painted.py",
     ]
     return folder
 
@@ -164,11 +164,11 @@ def test_imports_and_strings_go_along(moved: Path) -> None:
     for line in (
         "from house.colors import palette",
         "from house.colors.palette import (",
-        "    sources_of_dead_workers,  # of all",
+        "    number_of_steps,  # of all",
         "    from house.options.build import Size",
         "    import house.colors.palette as again",
         "as `house.colors.palette.told` says",
-        "told(palette.Heartbeat) + str(sources_of_dead_workers())",
+        "told(palette.Basement) + str(number_of_steps())",
     ):
         assert line in sheet
     test = (moved / "tests/house/colors/test_shades.py").read_text()
@@ -180,18 +180,16 @@ def test_imports_and_strings_go_along(moved: Path) -> None:
         r'CODE = "from tests.helpers.pictures import draw\nfrom house.colors import palette; from house.report import',
         r"\nimport house.new",
         'ALLOWED = {"look": "options", "old": "house options"}',
-        '"house.colors.palette.sources_of_dead_workers"',
-        '(palette, "sources_of_dead_workers",',
+        '"house.colors.palette.number_of_steps"',
+        '(palette, "number_of_steps",',
         "house.report.sheet.draw(1)",
         "and pictures.draw()",
         "from house import new as old",
     ):
         assert line in test
     palette = (moved / "house/colors/palette.py").read_text()
-    assert "Say `sources_of_dead_workers()`; left_behind in prose" in palette
-    assert (
-        '"left_behind: {sources_of_dead_workers()} {where!r:>{sources_of_dead_workers()}} {{left_behind}}"' in palette
-    )
+    assert "Say `number_of_steps()`; steps_down in prose" in palette
+    assert '"steps_down: {number_of_steps()} {where!r:>{number_of_steps()}} {{steps_down}}"' in palette
     assert '"paint": "house.colors.palette"' in (moved / "house/__init__.py").read_text()
     assert "house.report.sheet:draw" in (moved / "pyproject.toml").read_text()
 
