@@ -341,3 +341,27 @@ def test_classes_of_a_real_set(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     files = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("*/*")}
     assert files == set(examples(tmp_path / "out"))
+
+
+PLAIN = {"train": A.Compose([A.NoOp()])}
+
+
+def test_classes_whose_names_are_safe_alike_keep_folders_of_their_own(tmp_path: Path) -> None:
+    classes = ["a:b", "a?b", "a_b", "A_B", "a:b/c"]
+    for i, name in enumerate(classes):
+        save(tmp_path / "data" / name / f"{i}.png", np.full((8, 8, 3), 40 * i, np.uint8))
+    precompute.build(
+        tmp_path / "data", tmp_path / "out", **options(image_format="png", pipeline=PLAIN, validation_split=0.0)
+    )
+    summary = precompute.export(tmp_path / "out", tmp_path / "files").summary()
+    assert "4 classes have folders of other names" in summary and "labels.csv has the names: build from it" in summary
+    with (tmp_path / "files" / "labels.csv").open(newline="", encoding="utf-8") as file:
+        folders = {line["label"]: line["image"].rpartition("/")[0] for line in csv.DictReader(file)}
+    assert sorted(folders) == sorted(classes)
+    assert len({folder.casefold() for folder in folders.values()}) == len(classes)
+    again = precompute.build(
+        tmp_path / "files", tmp_path / "again", **options(image_format="png", pipeline=PLAIN, validation_split=0.0)
+    )
+    assert len(again.manifest.target.class_names) == len(classes)
+    table, plain = tmp_path / "files" / "labels.csv", options(image_format="png", pipeline=PLAIN, validation_split=0.0)
+    assert precompute.build(table, tmp_path / "named", **plain).manifest.target.class_names == sorted(classes)

@@ -21,7 +21,7 @@ from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Export, Layout
 from precompute.plain_values import takes_plain_values
 from precompute.reading import read_stored
 from precompute.storage.paths import as_path, is_remote, local_path
-from precompute.text import format_bytes, format_count
+from precompute.text import format_bytes, format_count, on_one_line
 
 __all__ = ["Exported", "export"]
 
@@ -151,7 +151,7 @@ def export(
             *_color_options(manifest),
         ],
         foreign=len(foreign - written),
-        notes=boxes.notes if boxes else [],
+        notes=boxes.notes if boxes else _renamed_classes(manifest, lines),
     )
 
 
@@ -294,6 +294,20 @@ def _build_options(manifest: Manifest, lines: list[dict[str, Any]]) -> list[str]
     if target.class_names and not sorted_anyway and not any("," in name for name in target.class_names):
         return [*options, "--class-names", ",".join(target.class_names)]
     return [*options, "--num-classes", str(target.num_classes)] if target.kind == "mask" else options
+
+
+def _renamed_classes(manifest: Manifest, lines: list[dict[str, Any]]) -> list[str]:
+    """Return what is said of classes whose folders are called otherwise."""
+    if manifest.target.kind != "class":
+        return []
+    renamed = sorted({line["label"] for line in lines if f"/{line['label']}/" not in f"/{line['image']}"})
+    if not renamed:
+        return []
+    number = format_count(len(renamed), "class has a folder of another name", "classes have folders of other names")
+    return [
+        f"{number}, as not every file system takes {on_one_line(renamed[0])!r}; {TABLE} has the names: build from it"
+        " to keep them"
+    ]
 
 
 def _color_options(manifest: Manifest) -> list[str]:

@@ -18,6 +18,13 @@ class Names:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        self._folders: dict[str, str] = {}
+
+    def folder(self, name: str) -> str:
+        """Return the path of a class's folder, always the same one, and another class never has it."""
+        if name not in self._folders:
+            self._folders[name] = self.unique("/".join(map(safe_name, name.split("/"))))
+        return self._folders[name]
 
     def unique(self, path: str) -> str:
         """Return the path, with a number at its end if another one has it already, whatever the case of its letters."""

@@ -50,7 +50,7 @@ class Export:
 
 def class_files(example: Example, names: Names) -> Export:
     """A folder a class, `animals/cat/1.jpg`; whatever else the key holds is part of the file's name."""
-    folder = "/".join(map(safe_name, example["class_name"].split("/")))
+    folder = names.folder(example["class_name"])
     rest = example["key"].removeprefix(f"{example['class_name']}/")
     suffix, content = image_file(example)
     path = names.unique(f"{folder}/{safe_name(rest)}{copy_suffix(example)}") + suffix
