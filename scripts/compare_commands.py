@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PATIENCE_S = 120  # after which a process that hangs is ended by a signal, which its exit code tells
+PATIENCE_S = 600  # after which a process that hangs is ended by a signal, which its exit code tells
 
 
 class Ended(NamedTuple):

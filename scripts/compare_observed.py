@@ -15,6 +15,7 @@ HERE = "<here>"
 # What differs from run to run and means nothing: times, rates, free memory and disk, addresses of objects.
 NOT_COMPARED: tuple[tuple[str, str], ...] = (
     (r"(?s)\n  time: about.*?(?=\n--- |\Z)", "\n  <what a dry run measured>\n"),
+    (r"(?m)^[\d,]+ of [\d,]+ records?, .* left\n", ""),  # said every ten seconds
     (r"\b[\d.,]+(?: to [\d.,]+)? (?:ms|s|min|hours)\b", "<time>"),
     (r"\b[\d.,]+ records/s", "<rate>"),
     (r"\b0x[0-9a-f]{6,}\b", "<address>"),

@@ -14,8 +14,8 @@ from compare_observed import Observations
 
 STAGES = ("write", "adopt", "read")  # in this order: what one leaves, the next needs
 OLD = "old"  # the folder of the old tree, beside that of the new one
-REFUSED = "refused"
-SECTIONS = (*ALL_KINDS, REFUSED)
+WORKERS, REFUSED = "workers", "refused"
+SECTIONS = (*ALL_KINDS, WORKERS, REFUSED)
 
 
 def main(stage: str, folder: Path, names: list[str]) -> None:
@@ -32,6 +32,10 @@ def write(folder: Path, names: list[str], observed: Observations) -> None:
     for kind in ALL_KINDS:
         if kind in names:
             write_kind(kind, folder / "work" / kind, observed)
+    if WORKERS in names:
+        from compare_workers import write_by_workers
+
+        write_by_workers(folder / "work" / WORKERS, observed)
     if REFUSED in names:
         from compare_refused import refuse
 

@@ -135,6 +135,8 @@ def test_times_are_not_compared(differences: Callable[..., list[str]]) -> None:
     old, new = "wrote 12 records in 0.3 s (40 records/s)\n", "wrote 12 records in 11 s (1 records/s)\n"
     assert differences(said(0, old, ""), said(0, new, "")) == []
     assert len(differences(said(0, old, ""), said(0, new.replace("12", "13"), ""))) == 1
+    slow = "6 of 12 records, 1 records/s, 3.1 kB, 6 s left\n"
+    assert differences(said(0, old, "note\n"), said(0, new, f"note\n{slow}")) == []
 
 
 def test_the_first_difference_is_told_on_one_line() -> None:
