@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -73,7 +73,10 @@ def write_all_whole(contents: Mapping[Path, bytes], temporary: Path, threads: Ex
         return
     meanwhile = {_temporary_name(path, temporary): path for path in contents}
     try:
-        list(threads.map(_write_synced, meanwhile, contents.values()))
+        writing = [threads.submit(_write_synced, *file) for file in zip(meanwhile, contents.values(), strict=True)]
+        wait(writing)  # all of them: when one has failed, another may still be about to make its file
+        for future in writing:
+            future.result()
         commit(meanwhile.items())
     except BaseException:
         for path in meanwhile:
