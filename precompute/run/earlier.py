@@ -36,12 +36,10 @@ def notes_on_pipelines(
         pipelines: Those that it is made with.
         is_new: It was not on disk before.
     """
-    unlabelled = [split for split, one in prepared.items() if pipelines.get(split, one) is not one]
-    if unlabelled:
-        yield (
-            f"pipeline of {', '.join(unlabelled)}: its transforms are handed the number of each box in its image in "
-            "place of its class, as when this dataset was built; in a new one they would see the class."
-        )
+    as_before = [split for split, one in prepared.items() if pipelines.get(split, one) is not one]
+    for kept in dict.fromkeys(pipelines[split].kept for split in as_before):
+        splits = [split for split in as_before if pipelines[split].kept == kept]
+        yield f"pipeline of {', '.join(splits)}: {kept}"
     without = [split for split in plan.splits if split not in prepared]
     size = f"{plan.image.height}×{plan.image.width}"
     for split in without:

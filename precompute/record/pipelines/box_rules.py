@@ -9,7 +9,7 @@ from precompute.errors import PipelineError
 from precompute.record.pipelines.labels import has_labels, label_fields
 from precompute.record.pipelines.transforms import albumentations, check_that_all_move
 
-__all__ = ["INDEX_FIELD", "BoxRules", "box_fields", "give_box_rules", "moves_boxes"]
+__all__ = ["INDEX_FIELD", "BoxRules", "box_fields", "give_box_rules"]
 
 INDEX_FIELD = "box_index"  # what boxes carry to be known by
 LABEL_FIELD = "box_label"  # their class index, where transforms may look at it
@@ -27,12 +27,15 @@ class BoxRules:
         min_area: Pixels that must be left of it.
         points: Whether there are keypoints, too.
         labels: Whether boxes and keypoints carry their class, too, for transforms that look at it.
+        around: Whether an object with keypoints that is cut into pieces has the box around all of them; else it has
+            that of the first piece.
     """
 
     min_visibility: float = 0.0
     min_area: float = 0.0
     points: bool = False
     labels: bool = False
+    around: bool = False
 
 
 def give_box_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
@@ -69,11 +72,6 @@ def give_box_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
         ),
     )
     return notes
-
-
-def moves_boxes(compose: Any) -> bool:
-    """Return whether a Compose was given its rules by `give_box_rules`, here or where its description was made."""
-    return bool(box_fields(compose))
 
 
 def box_fields(compose: Any) -> list[str]:

@@ -16,7 +16,9 @@ from precompute.record.pipelines.transforms import (
     parameters_of,
 )
 
-__all__ = ["describe", "rebuild"]
+__all__ = ["AROUND", "describe", "rebuild"]
+
+AROUND = "box_around_pieces"  # of a Compose: see `BoxRules.around`
 
 # Attributes that say nothing about pixels, or change from call to call.
 _PASSING = {
@@ -47,6 +49,8 @@ def rebuild(description: dict[str, Any]) -> Any | None:
             return None
         compose = make_from_dict(_arguments(description["transform"]))
         _set_interpolation(compose, description["transform"])
+        if description["transform"].get("attributes", {}).get(AROUND):
+            setattr(compose, AROUND, True)
         same = describe(compose) == description
     except Exception:  # whatever is missing or has changed: it cannot be rebuilt, and the caller says so
         return None

@@ -18,7 +18,13 @@ from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fie
 from precompute.record.pipelines.description import describe, rebuild
 from precompute.record.pipelines.instance_rules import give_instance_rules, mixes_neighbours, move_instances
 from precompute.record.pipelines.labels import field_values, number_labels, reads_labels
-from precompute.record.pipelines.point_rules import PointMover, give_point_rules, leave_out_params, moves_points
+from precompute.record.pipelines.point_rules import (
+    PointMover,
+    cuts_objects,
+    give_point_rules,
+    leave_out_params,
+    moves_points,
+)
 from precompute.record.pipelines.transforms import (
     albumentations,
     compositions,
@@ -37,6 +43,14 @@ __all__ = ["Pipeline", "Prepared", "Target", "describe", "finishing_inside", "pr
 Target: TypeAlias = NDArray[Any] | Boxes | None  # what is moved with the pixels: a mask, boxes, or nothing
 
 NO_BOXES = Boxes.of_rows([], None)
+KEPT_NUMBERS = (
+    "its transforms are handed the number of each box in its image in place of its class, as when this dataset was "
+    "built; in a new one they would see the class. "
+)
+KEPT_PIECES = (
+    "an object with keypoints that it cuts into pieces has the box of the first one, as when this dataset was built; "
+    "in a new one it would have the box around all of them. "
+)
 FINISHING = ("Normalize", "ToFloat", "ToTensorV2", "ToTensor3D")  # float or tensor output belongs in the model
 
 
@@ -130,7 +144,9 @@ class Prepared:
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
         box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
         has_instances: Images have masks of single objects.
-        earlier: By the rule of datasets that were made when boxes carried no labels; None where that is the same.
+        earlier: By the rules of datasets that were made before boxes carried labels, or lay around all pieces of an
+            object; None where that is the same.
+        kept: Of `earlier`: what a dataset keeps by it, and what a new one would have.
         is_sized: It was made for the size that was given.
         notes: What the user should hear.
     """
@@ -141,6 +157,7 @@ class Prepared:
     box_rules: BoxRules | None = None
     has_instances: bool = False
     earlier: Prepared | None = None
+    kept: str = ""
     is_sized: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -193,11 +210,16 @@ def prepare(
     prepared = Prepared(
         pickled=b"", description={}, normalize=normalize, box_rules=box_rules, has_instances=has_instances, notes=notes
     )
-    if box_rules is None or not reads_labels(compose):
-        return _with_rules(prepared, compose, split, box_rules)
-    earlier = _with_rules(prepared, _copied(compose, split), split, box_rules)
-    number_labels(compose, split, class_names)
-    return replace(_with_rules(prepared, compose, split, replace(box_rules, labels=True)), earlier=earlier)
+    if box_rules is None:
+        return _with_rules(prepared, compose, split, None)
+    rules = replace(box_rules, labels=reads_labels(compose), around=box_rules.points and cuts_objects(compose))
+    if rules == box_rules:
+        return _with_rules(prepared, compose, split, rules)
+    kept = KEPT_NUMBERS * rules.labels + KEPT_PIECES * rules.around
+    earlier = replace(_with_rules(prepared, _copied(compose, split), split, box_rules), kept=kept.strip())
+    if rules.labels:
+        number_labels(compose, split, class_names)
+    return replace(_with_rules(prepared, compose, split, rules), earlier=earlier)
 
 
 def _with_rules(prepared: Prepared, compose: Any, split: str, rules: BoxRules | None) -> Prepared:
@@ -205,7 +227,7 @@ def _with_rules(prepared: Prepared, compose: Any, split: str, rules: BoxRules | 
     notes = list(prepared.notes)
     if rules is not None:
         notes += (give_instance_rules if prepared.has_instances else give_box_rules)(compose, split, rules)
-        notes += give_point_rules(compose, split, labels=rules.labels) if rules.points else []
+        notes += give_point_rules(compose, split, rules) if rules.points else []
     return replace(prepared, pickled=cloudpickle.dumps(compose), description=describe(compose), notes=notes)
 
 

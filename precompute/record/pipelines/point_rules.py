@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from precompute.option_values import format_names
 from precompute.record.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields
+from precompute.record.pipelines.description import AROUND
 from precompute.record.pipelines.labels import field_values, has_labels, label_fields
 from precompute.record.pipelines.transforms import (
     albumentations,
@@ -28,7 +29,14 @@ from precompute.record.pipelines.transforms import (
 from precompute.targets.boxes import Boxes
 from precompute.targets.keypoints import Skeleton, sided_pairs
 
-__all__ = ["PointMover", "give_point_rules", "leave_out_params", "mirroring_warnings", "moves_points"]
+__all__ = [
+    "PointMover",
+    "cuts_objects",
+    "give_point_rules",
+    "leave_out_params",
+    "mirroring_warnings",
+    "moves_points",
+]
 
 POINT_FIELD = "keypoint_index"  # what points carry to be known by
 POINT_LABEL_FIELD = "keypoint_label"  # their place in the skeleton, where transforms may look at it
@@ -71,13 +79,13 @@ NUMBER_COLUMN = -1  # of POINT_FIELD, the last of all, while Albumentations move
 TOLERANCE = 1e-3  # pixels that float32 may put a point beyond the image which lies on its edge
 
 
-def give_point_rules(compose: Any, split: str, *, labels: bool = False) -> list[str]:
+def give_point_rules(compose: Any, split: str, rules: BoxRules) -> list[str]:
     """Let a Compose move keypoints, and leave none out; returns notes.
 
     Args:
         compose: The pipeline.
         split: The split it is for, for messages.
-        labels: Whether keypoints carry their place in the skeleton, too, for transforms that look at it.
+        rules: Its `labels`: whether keypoints carry their place in the skeleton, too, for transforms that look at it.
 
     Raises:
         PipelineError: A transform cannot move keypoints.
@@ -97,14 +105,21 @@ def give_point_rules(compose: Any, split: str, *, labels: bool = False) -> list[
             "precompute, and all of a skeleton are kept, those outside of the image with visibility 0."
         )
     own = None if processor is None else processor.params
-    fields = label_fields(own, POINT_LABEL_FIELD, POINT_FIELD) if labels else [POINT_FIELD]
+    fields = label_fields(own, POINT_LABEL_FIELD, POINT_FIELD) if rules.labels else [POINT_FIELD]
     params = albumentations.KeypointParams(
         "xy", label_fields=fields, remove_invisible=False, check_each_transform=False
     )
     compose.processors["keypoints"] = albumentations.core.keypoints_utils.KeypointsProcessor(params)
     compose._set_check_args_for_transforms(compose.transforms)
     compose._set_processors_for_transforms(compose.transforms)
+    if rules.around:
+        setattr(compose, AROUND, True)  # goes with it to workers, and into its description
     return notes
+
+
+def cuts_objects(compose: Any) -> bool:
+    """Return whether a pipeline may cut an object into pieces, which come back as several boxes of one object."""
+    return any(isinstance(transform, albumentations.RandomGridShuffle) for transform in leaves(compose))
 
 
 def moves_points(compose: Any) -> bool:
@@ -179,7 +194,7 @@ class PointMover:
         self._compose = compose
         self._box_fields = box_fields(compose)
         self._point_fields = list(compose.processors["keypoints"].params.label_fields)
-        self._cuts = any(isinstance(transform, albumentations.RandomGridShuffle) for transform in leaves(compose))
+        self._around = bool(getattr(compose, AROUND, False))
         for transform in leaves(compose):
             _correct(transform)
         checking = [p for p in (compose.processors.get("bboxes"),) if p is not None and p.params.check_each_transform]
@@ -205,7 +220,7 @@ class PointMover:
         numbers, first = np.unique(found, return_index=True)  # a transform may have made copies
         places = np.asarray(result["keypoints"], np.float64).reshape(-1, 2)[first] + 0.5
         points = _points(boxes, numbers, places, result["image"].shape)
-        corners, kept = _kept_boxes(result, cuts=self._cuts) if boxed else (boxes.corners, np.arange(len(boxes)))
+        corners, kept = _kept_boxes(result, around=self._around) if boxed else (boxes.corners, np.arange(len(boxes)))
         return result["image"], Boxes(
             corners=corners,
             labels=boxes.labels[kept],
@@ -267,12 +282,12 @@ def _points(
     return flat.reshape(given.shape)
 
 
-def _kept_boxes(result: Any, *, cuts: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _kept_boxes(result: Any, *, around: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the corners of the boxes that are left, and which ones these are.
 
     Args:
         result: Of a Compose.
-        cuts: Whether several boxes of one object are its pieces, so that its box is the one around all of them. Else
+        around: Whether several boxes of one object are its pieces, so that its box is the one around all of them. Else
             they are copies, of which the first is taken, as of its keypoints.
     """
     indices = np.asarray(result[INDEX_FIELD], np.int64)
@@ -281,7 +296,7 @@ def _kept_boxes(result: Any, *, cuts: bool) -> tuple[NDArray[np.float32], NDArra
     corners, indices = corners[wide], indices[wide]
     kept, first, places = np.unique(indices, return_index=True, return_inverse=True)
     chosen = corners[first]
-    if cuts:
+    if around:
         np.minimum.at(chosen[:, :2], places, corners[:, :2])
         np.maximum.at(chosen[:, 2:], places, corners[:, 2:])
     return chosen, kept
