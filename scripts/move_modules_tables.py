@@ -27,7 +27,7 @@ class Moves:
         files: Path → path, of each file that moves.
         modules: Dotted name → dotted name, of each module and package whose name changes.
         known: Dotted names of all modules and packages before.
-        folders: Path → path, of each package that moves as a whole.
+        folders: Path → path, of each package that moves as a whole, or whose line says where the rest of it goes.
         units: Second part of dotted names → the same afterwards, where all that has the one has the other, alone.
         new_packages: Path of an `__init__.py` to write → its content.
         empty_packages: Paths of `__init__.py` to delete: nothing lies beside them any more.
@@ -83,8 +83,9 @@ def read_moves(table: Path, root: Path) -> Moves:
     if unknown:
         raise MoveError(f"{table}: expected the sections {', '.join(SECTIONS)}, got {', '.join(unknown)}.")
     before = tracked_files(root)
-    files = _files({**tables.get("modules", {}), **tables.get("tests", {})}, before)
-    folders = _whole_packages(files, before)
+    given = {**tables.get("modules", {}), **tables.get("tests", {})}
+    files = _files(given, before)
+    folders = {**_whole_packages(files, before), **_given_folders(given, before)}
     _check_targets(files, before)
     after = [files.get(path, path) for path in before]
     packages = _packages(before)
@@ -170,6 +171,12 @@ def _whole_packages(files: dict[str, str], before: list[str]) -> dict[str, str]:
             if f"{place}/{INIT}" not in {*before, *files.values()}:
                 files.setdefault(init, f"{place}/{INIT}")
     return whole
+
+
+def _given_folders(given: dict[str, str], before: list[str]) -> dict[str, str]:
+    """Return path → path of the packages that have a line of their own."""
+    paths = {old.replace(".", "/"): new.replace(".", "/") for old, new in given.items() if "/" not in old}
+    return {old: new for old, new in paths.items() if old in _packages(before)}
 
 
 def _check_targets(files: dict[str, str], before: list[str]) -> None:

@@ -110,7 +110,8 @@ def test_it(monkeypatch) -> None:
     assert house.look.sheet.draw(1) and painted.draw() and (old.NUMBER, new.NUMBER) == (1, 2)
     assert sheet.told and pytest and PROGRAM.exists()
 """,
-    "page.md": "house.look.palette, house/look/sheet.py, `tests/test_shades.py::test_it`, `Cellar`, painted.py\n",
+    "page.md": "house.look.palette, house/look/ house/look/sheet.py, "
+    "`tests/test_shades.py::test_it`, `Cellar`, painted.py\n",
     "pyproject.toml": '[project]\nname = "house"\nversion = "1"\nscripts.house = "house.look.sheet:draw"\n',
 }
 
@@ -140,7 +141,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.stdout.splitlines() == [
         "11 files moved, 2 names changed",
         'look at house/report/trunk.py:1: """A trunk, no house.attic.chest."""',
-        "look at page.md:1: house.colors.palette, house/report/sheet.py, "
+        "look at page.md:1: house.colors.palette, house/report/ house/report/sheet.py, "
         "`tests/house/colors/test_shades.py::test_it`, `Basement`, painted.py",
     ]
     return folder
