@@ -7,6 +7,7 @@ killed: the moment differs from run to run, what is noted does not.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from compare_data import photo, save, write_pipelines
 from compare_observed import Observations
 
 NUM_IMAGES = 128
-NUM_RECEIPTS = 4  # of shards: when a program has left so many, it is killed
+MAX_RECEIPTS = 8  # of shards: when a program has left so many, or fewer, it is killed
+MAX_WAIT_S = 0.1  # after that
 WORKERS = ("--jobs", 2)
 
 
@@ -38,7 +40,10 @@ def write_by_workers(folder: Path, observed: Observations) -> None:
     _run_and_kill([*follow, "--rows", 6], killed)
     if left := 9 - _num_rows(killed):
         _run([*follow, "--rows", left], killed)
-    observed.add("workers killed: shards that are not those of the whole one", "\n".join(_other_shards(whole, killed)))
+    other = _other_shards(whole, killed)
+    observed.add("workers killed: shards that are not those of the whole one", "\n".join(other))
+    for name in other:  # for whoever looks into it
+        observed.add(f"workers killed: {name}", _shards(killed).get(name, b""))
 
 
 def _command(words: list[Any], out: Path) -> list[str]:
@@ -51,16 +56,19 @@ def _run(words: list[Any], out: Path) -> Ended:
 
 
 def _run_and_kill(words: list[Any], out: Path) -> None:
-    """Run a program until it has left some receipts, and kill it with its workers, unless it ends before."""
+    """Run a program until a moment that chance decides, and kill it with its workers, unless it ends before."""
+    chance = random.Random()
+    num_receipts, wait = chance.randint(0, MAX_RECEIPTS), chance.uniform(0, MAX_WAIT_S)
     process = subprocess.Popen(
         _command(words, out), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     )
-    while process.poll() is None and len(list((out / ".build").glob("*/receipts/*"))) < NUM_RECEIPTS:
+    while process.poll() is None and len(list((out / ".build").glob("*/receipts/*"))) < num_receipts:
         time.sleep(0.002)
+    time.sleep(wait)
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    print(f"{words[0]} ended with {process.returncode}")  # in the log, as chance decides it
+    print(f"{words[0]}: {num_receipts} receipts and {wait:.3f} s, then ended with {process.returncode}")
 
 
 def _shards(out: Path) -> dict[str, bytes]:
