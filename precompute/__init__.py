@@ -1,6 +1,21 @@
 """Pay for augmentation once: variants of each source written to sharded TFRecords, streamed by tf.data.
 
-Importing this module loads nothing heavy: each name below brings its own module when it is first used.
+errors, text, program   what is raised; words for people; what both command lines have in common
+storage                 paths on disks and in object stores
+fields                  what is known of an image beside its pixels: boxes, instances, skeletons, colours of classes
+images                  image and mask files ↔ arrays
+options                 what a user can choose
+dataset                 the contract on disk: manifest, rows, paths, leases
+records                 records as bytes, both ways; light, for readers need it
+readers                 `read` with NumPy, and in `readers.tf` `load` with TensorFlow
+table, sources          the table of sources; folders, annotations, tables and lists that become one
+pipelines, rendering    Albumentations' pipelines; one pure function: source, pipeline, draws → record
+plan, preflight         splits, blocks, settings as pure data; what a sample tells before the job
+building                `build`, `follow`, `regenerate`, `drop`: tasks, workers, receipts, manifest
+verifying, exporting, report, preparing     `verify`; `export`; pictures and tables; other images made alike
+
+Importing this module loads nothing heavy: each name below brings its own module when it is first used. Rooms are not
+named like public functions (`building`, not `build`): an imported package would stand in the function's place.
 """
 
 from __future__ import annotations
@@ -9,37 +24,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from precompute.building.build import build
+    from precompute.building.change_rows import drop, regenerate
+    from precompute.building.follow import follow
     from precompute.errors import PrecomputeError
     from precompute.exporting.dali import dali_index
     from precompute.exporting.export import export
-    from precompute.loading.epoch_row import EpochRow
-    from precompute.loading.loader import load
-    from precompute.look.inspect import inspect
-    from precompute.look.profile import profile
     from precompute.preparing import prepare_images
-    from precompute.reading import read
-    from precompute.run.build import build
-    from precompute.run.change_rows import drop, regenerate
-    from precompute.run.follow import follow
-    from precompute.sources.source import Source
-    from precompute.verification import verify
+    from precompute.readers.read import read
+    from precompute.readers.tf.epoch_row import EpochRow
+    from precompute.readers.tf.load import load
+    from precompute.report.inspect import inspect
+    from precompute.report.profile import profile
+    from precompute.table.sources import Source
+    from precompute.verifying.verify import verify
 
 _HOMES = {
-    "EpochRow": "precompute.loading.epoch_row",
+    "EpochRow": "precompute.readers.tf.epoch_row",
     "PrecomputeError": "precompute.errors",
-    "Source": "precompute.sources.source",
-    "build": "precompute.run.build",
+    "Source": "precompute.table.sources",
+    "build": "precompute.building.build",
     "dali_index": "precompute.exporting.dali",
-    "drop": "precompute.run.change_rows",
+    "drop": "precompute.building.change_rows",
     "export": "precompute.exporting.export",
-    "follow": "precompute.run.follow",
-    "inspect": "precompute.look.inspect",
-    "load": "precompute.loading.loader",
+    "follow": "precompute.building.follow",
+    "inspect": "precompute.report.inspect",
+    "load": "precompute.readers.tf.load",
     "prepare_images": "precompute.preparing",
-    "profile": "precompute.look.profile",
-    "read": "precompute.reading",
-    "regenerate": "precompute.run.change_rows",
-    "verify": "precompute.verification",
+    "profile": "precompute.report.profile",
+    "read": "precompute.readers.read",
+    "regenerate": "precompute.building.change_rows",
+    "verify": "precompute.verifying.verify",
 }
 
 __all__ = [

@@ -9,7 +9,7 @@ __all__ = ["run"]
 
 def run() -> NoReturn:
     """Run the command of the process's command line, and end the process."""
-    from precompute.interruption import begin_program, leave_program
+    from precompute.program.interruption import begin_program, leave_program
 
     begin_program("interrupted: nothing was begun.")
     from precompute.cli import main  # here, for it takes a while to load

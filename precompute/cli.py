@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 from precompute.commands import (
     COLOR_OPTIONS,
-    MAKING_OPTIONS,
     PREVIEW_OPTIONS,
     PROFILE_OPTIONS,
+    RUN_OPTIONS,
     run_build,
     run_dali_index,
     run_drop,
@@ -27,9 +27,9 @@ from precompute.commands import (
     run_verify,
 )
 from precompute.errors import UsageError
-from precompute.options import BuildOptions
-from precompute.parser import CommandParser
-from precompute.program import run_program
+from precompute.options.build_options import BuildOptions
+from precompute.program.parser import CommandParser
+from precompute.program.run import run_program
 
 __all__ = ["main", "make_parser"]
 
@@ -160,7 +160,7 @@ def _add_regenerate(commands: Commands) -> None:
     regenerate = _command(commands, "regenerate", run_regenerate, "replace rows by as many under a new seed")
     regenerate.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     regenerate.add_argument("--seed", type=int, required=True, help="the new seed")
-    _add_making(regenerate)
+    _add_run_options(regenerate)
 
 
 def _add_follow(commands: Commands) -> None:
@@ -177,7 +177,7 @@ def _add_follow(commands: Commands) -> None:
         help="rows to write at a time, each source decoded once; default: half of --keep",
     )
     follow.add_argument("--seed", type=int, metavar="N", help="of new rows; default: that of the newest row")
-    _add_making(follow)
+    _add_run_options(follow)
 
 
 def _add_drop(commands: Commands) -> None:
@@ -188,11 +188,11 @@ def _add_drop(commands: Commands) -> None:
     _add_options(drop, ("lease_dir",))
 
 
-def _add_making(parser: argparse.ArgumentParser) -> None:
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what all commands take that make more rows of a dataset."""
     parser.add_argument("--split", default="train", help="whose rows (train)")
     parser.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
-    _add_options(parser, MAKING_OPTIONS, required=())
+    _add_options(parser, RUN_OPTIONS, required=())
 
 
 def _command(commands: Commands, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:

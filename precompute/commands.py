@@ -8,13 +8,13 @@ import sys
 from typing import Any
 
 from precompute.errors import UsageError
-from precompute.options import TABLE_OPTIONS, BuildOptions
+from precompute.options.build_options import TABLE_OPTIONS, BuildOptions
 
 __all__ = [
     "COLOR_OPTIONS",
-    "MAKING_OPTIONS",
     "PREVIEW_OPTIONS",
     "PROFILE_OPTIONS",
+    "RUN_OPTIONS",
     "run_build",
     "run_dali_index",
     "run_drop",
@@ -76,7 +76,7 @@ COLOR_OPTIONS = (
     "limit",
 )
 PROFILE_OPTIONS = ("variants", "quality", "jobs", "backend")
-MAKING_OPTIONS = (
+RUN_OPTIONS = (
     "pipeline",
     "jobs",
     "backend",
@@ -88,8 +88,8 @@ MAKING_OPTIONS = (
 )
 
 
-def _making(parsed: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(parsed, name) for name in ("split", "source", *MAKING_OPTIONS)}
+def _run_options(parsed: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(parsed, name) for name in ("split", "source", *RUN_OPTIONS)}
 
 
 def _options(parsed: argparse.Namespace) -> BuildOptions:
@@ -99,8 +99,8 @@ def _options(parsed: argparse.Namespace) -> BuildOptions:
 
 def run_build(parsed: argparse.Namespace) -> None:
     """Write variants of all sources."""
-    from precompute.run.build import build_dataset
-    from precompute.run.progress import Progress
+    from precompute.building.build import build_dataset
+    from precompute.building.progress import Progress
     from precompute.sources.find import find
     from precompute.storage.paths import as_path
 
@@ -113,16 +113,16 @@ def run_build(parsed: argparse.Namespace) -> None:
 
 def run_regenerate(parsed: argparse.Namespace) -> None:
     """Replace rows by as many under a new seed."""
-    from precompute.run.change_rows import regenerate
+    from precompute.building.change_rows import regenerate
 
-    result = regenerate(parsed.output, seed=parsed.seed, **_making(parsed))
+    result = regenerate(parsed.output, seed=parsed.seed, **_run_options(parsed))
     if not parsed.quiet:
         print(result.summary())
 
 
 def run_follow(parsed: argparse.Namespace) -> None:
     """Go on writing new rows in place of old ones."""
-    from precompute.run.follow import follow
+    from precompute.building.follow import follow
 
     followed = follow(
         parsed.output,
@@ -130,7 +130,7 @@ def run_follow(parsed: argparse.Namespace) -> None:
         rows=parsed.rows,
         rows_a_pass=parsed.rows_a_pass,
         seed=parsed.seed,
-        **_making(parsed),
+        **_run_options(parsed),
     )
     if not parsed.quiet:
         print(followed.summary())
@@ -138,9 +138,9 @@ def run_follow(parsed: argparse.Namespace) -> None:
 
 def run_drop(parsed: argparse.Namespace) -> None:
     """Take rows away."""
+    from precompute.building.change_rows import drop
     from precompute.dataset.rows import describe_numbers
-    from precompute.run.change_rows import drop
-    from precompute.text import format_bytes, format_count
+    from precompute.text.format import format_bytes, format_count
 
     dropped = drop(parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=parsed.lease_dir)
     print(f"dropped rows {describe_numbers(dropped.rows)} of {parsed.split}: {format_bytes(dropped.num_bytes)}")
@@ -153,7 +153,7 @@ def run_drop(parsed: argparse.Namespace) -> None:
 
 def run_preview(parsed: argparse.Namespace) -> None:
     """Draw sources and variants of them."""
-    from precompute.look.preview import preview
+    from precompute.report.preview import preview
 
     path = preview(
         parsed.source,
@@ -169,14 +169,14 @@ def run_preview(parsed: argparse.Namespace) -> None:
 
 def run_mask_colors(parsed: argparse.Namespace) -> None:
     """Write a file with the colours that masks hold."""
-    from precompute.look.colors import write_colors
+    from precompute.report.mask_colors import write_colors
 
     print(write_colors(parsed.source, parsed.output, _options(parsed), overwrite=parsed.overwrite))
 
 
 def run_profile(parsed: argparse.Namespace) -> None:
     """Show where the time of a build goes."""
-    from precompute.look.profile import profile, profile_json
+    from precompute.report.profile import profile, profile_json
 
     found = profile(
         parsed.source,
@@ -197,8 +197,8 @@ def run_profile(parsed: argparse.Namespace) -> None:
 
 def run_inspect(parsed: argparse.Namespace) -> None:
     """Show what a dataset holds."""
-    from precompute.look.inspect import inspect
-    from precompute.look.stored import draw_stored
+    from precompute.report.inspect import inspect
+    from precompute.report.stored_sheet import draw_stored
 
     print(inspect(parsed.output).text())
     if parsed.sheet is not None:
@@ -229,7 +229,7 @@ def run_dali_index(parsed: argparse.Namespace) -> None:
 
 def run_verify(parsed: argparse.Namespace) -> None:
     """Compare all files with what the manifest says of them."""
-    from precompute.verification import verify
+    from precompute.verifying.verify import verify
 
     found = verify(parsed.output, sources=parsed.sources, pipeline=parsed.pipeline, source=parsed.source)
     for note in found.notes:

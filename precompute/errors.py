@@ -17,11 +17,10 @@ PrecomputeError            a user can act on it; the command line prints it with
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
-
-from precompute.text import on_one_line
 
 __all__ = [
     "BadSourcesError",
@@ -37,7 +36,12 @@ __all__ = [
     "VerificationError",
     "accessible",
     "first_few",
+    "on_one_line",
 ]
+
+# Control characters, other ends of lines, marks that turn the direction of what follows, and halves of surrogate pairs.
+# Source: https://www.unicode.org/reports/tr9, "Directional Formatting Characters"
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class PrecomputeError(Exception):
@@ -121,3 +125,18 @@ def accessible(path: str | PathLike[str], error: type[PrecomputeError], to_be: s
         denied, place = isinstance(reason, PermissionError), " or choose another place" if to_be == "written" else ""
         remedy = f" Give yourself the right to it{',' * bool(place)}{place}." if denied else ""
         raise error(f"{name}: cannot be {to_be}: {reason.strerror or reason}.{remedy}") from reason
+
+
+def on_one_line(text: str) -> str:
+    """Return a text, a file's name say, as one line that is read as it is written: ``"a\\nb"``, ``"caf\\xe9"``.
+
+    Ends of lines and other control characters, and bytes that are no UTF-8, are written as escapes.
+    """
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if "\udc80" <= character <= "\udcff":  # a byte of a name, as Python takes it from the system
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()

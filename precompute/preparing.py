@@ -14,19 +14,19 @@ import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.color_modes import ALPHAS
 from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, UsageError
-from precompute.image_files import num_unreadable, strangers_text, unreadable_text
-from precompute.option_values import check_choice
-from precompute.plain_values import takes_plain_values
-from precompute.record.decode import Decoded, decode_source
-from precompute.record.pipelines.pipeline import Pipeline, Prepared
-from precompute.record.pipelines.transforms import albumentations, leaves
-from precompute.record.render import PipelineFault, augment
-from precompute.record.spec import RecordSpec
-from precompute.remake import prepare_like, rebuild_pipelines, stored_spec
-from precompute.sources.folders.walk import walk
+from precompute.images.color_modes import ALPHAS
+from precompute.images.file_kinds import ignored_files_text, num_unreadable, unreadable_text
+from precompute.options.plain_values import converts_arguments
+from precompute.options.values import check_choice
+from precompute.pipelines.pipeline import Pipeline, Prepared
+from precompute.pipelines.transforms import albumentations, leaves
+from precompute.rendering.decode import Decoded, decode_source
+from precompute.rendering.rebuild import prepare_like, rebuild_pipelines, stored_spec
+from precompute.rendering.render import PipelineFault, augment
+from precompute.rendering.spec import RecordSpec
+from precompute.sources.walk import walk
 from precompute.storage.paths import local_path
 
 __all__ = ["PreparedImage", "PreparedImages", "prepare_images"]
@@ -115,7 +115,7 @@ class PreparedImages:
         return decode_source(source.key, path, None, None, replace(self._spec, max_source_size=None)).image
 
 
-@takes_plain_values
+@converts_arguments
 def prepare_images(
     dataset: str | Path,
     images: Sequence[str | Path],
@@ -146,10 +146,10 @@ def prepare_images(
         found.add(given)
     if not found.paths:
         raise UsageError("images: expected files, folders or patterns, got none.")
-    if found.num_strangers:
+    if found.num_ignored_files:
         say(
-            f"files passed over in the folders, as their names do not end like those of images: {found.num_strangers}"
-            f"{strangers_text(found.passed)}"
+            "files passed over in the folders, as their names do not end like those of images: "
+            f"{found.num_ignored_files}{ignored_files_text(found.passed)}"
         )
     if unreadable := unreadable_text(found.passed):
         say(unreadable)
@@ -184,7 +184,7 @@ class _Found:
         paths: All of them.
         faults: Those of them that cannot be read, and why: they are listed like damaged ones.
         passed: Endings of files in folders that are not named like images, each with its number.
-        num_strangers: Files in folders that are not named like images.
+        num_ignored_files: Files in folders that are not named like images.
     """
 
     def __init__(self, skip: Path | None) -> None:
@@ -192,7 +192,7 @@ class _Found:
         self.paths: dict[Path, None] = {}
         self.faults: dict[Path, str] = {}
         self.passed = Counter[str]()
-        self.num_strangers = 0
+        self.num_ignored_files = 0
 
     def add(self, given: str | Path) -> None:
         """Find what a file, a folder or a pattern stands for."""
@@ -219,7 +219,7 @@ class _Found:
         faults: dict[str, str] = {}
         tree = walk(top, skip=self._skip, faults=faults)
         self.passed += tree.passed
-        self.num_strangers += tree.strangers - num_unreadable(tree.passed)
+        self.num_ignored_files += tree.num_ignored_files - num_unreadable(tree.passed)
         self.faults |= {Path(path): why for path, why in faults.items()}
         return sorted(
             [Path(folder.path, name) for folder in tree.folders for name, _ in folder.files] + [*map(Path, faults)]

@@ -20,11 +20,11 @@ from bench_common import add_output, alternate, print_table, ratio, save, spread
 from demo_data import draw_cells
 from numpy.typing import NDArray
 
-from precompute.record.images.encoding import encode_image, encode_mask
-from precompute.run.allocator import keep_freed_memory
+from precompute.images.encode import encode_image, encode_mask
+from precompute.program.memory import tune_malloc
 
 SIZE = 256
-MOST = 60  # pictures of a kind
+MAX_PICTURES = 60  # pictures of a kind
 # The best of OpenCV's settings for class ids; OpenCV before 4.12 has no such choice.
 MASK_SETTINGS = [cv2.IMWRITE_PNG_COMPRESSION, 2, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
 Encode = Callable[[NDArray[Any]], bytes]
@@ -56,9 +56,9 @@ def find_pictures(folder: Path) -> dict[str, list[NDArray[Any]]]:
     data = os.environ.get("PRECOMPUTE_TEST_DATA")
     cells, photographs = (Path(data) / "nuclei", Path(data) / "clothing") if data else (folder, folder / "images")
     if not data:
-        draw_cells(folder, MOST)
-    masks = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((cells / "masks").iterdir())[:MOST]]
-    files = [path for path in sorted(photographs.rglob("*")) if path.suffix in (".jpg", ".png")][:MOST]
+        draw_cells(folder, MAX_PICTURES)
+    masks = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((cells / "masks").iterdir())[:MAX_PICTURES]]
+    files = [path for path in sorted(photographs.rglob("*")) if path.suffix in (".jpg", ".png")][:MAX_PICTURES]
     images = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in files]
     return {
         "masks": [
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="that are counted (default: 9)")
     add_output(parser)
     arguments = parser.parse_args()
-    keep_freed_memory()  # as workers do
+    tune_malloc()  # as workers do
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         pictures = find_pictures(Path(folder))

@@ -23,7 +23,7 @@ from demo_data import draw_shapes
 
 WAIT_S = 0.050
 ENCODINGS = ("raw", "jpeg")
-MOST_MORE = 1.01  # a step of the accelerator, against memory
+MAX_MORE = 1.01  # a step of the accelerator, against memory
 
 
 def make_accelerator() -> Any:
@@ -114,7 +114,7 @@ def report(figures: dict[str, list[float]]) -> dict[str, Any]:
     for name, values in figures.items():
         model, _, source = name.rpartition(", ")
         more = ratio(values, figures[f"{model}, memory"])
-        target = MOST_MORE if model.startswith("wait") and source != "memory" else None
+        target = MAX_MORE if model.startswith("wait") and source != "memory" else None
         verdict = "" if target is None else "reached" if more["median"] <= target else "missed"
         shown.append({"model": model, "source": source, "step_ms": spread(values), "to_memory": more, "target": target})
         rows.append(

@@ -37,7 +37,7 @@ from demo_data import draw_cells
 from PIL import Image
 
 import precompute
-from precompute.run import build, write
+from precompute.building import build, write
 
 PARTS = ("records", "parent", "cells")
 CELLS, CELL_ROWS = 64, 16  # of the build that tells what a record takes in a worker
@@ -226,16 +226,16 @@ def measure_record(given: argparse.Namespace, folder: Path) -> float:
 
 def measure_packing(data: Path) -> float:
     """Return the parent's CPU seconds to pack a place of a large block."""
+    from precompute.building.block import Block, SplitPlaces
     from precompute.plan.blocks import place_order
-    from precompute.run.block import Block, SplitPlaces
-    from precompute.sources.source import Sources
-    from precompute.sources.texts import Texts
+    from precompute.table.sources import Sources
+    from precompute.table.string_column import StringColumn
 
     keys = [f"n{i % 1000:08d}/n{i % 1000:08d}_{i}" for i in range(200_000)]
     sources = Sources(
         root=data,
-        keys=Texts(keys),
-        images=Texts(f"{key}.JPEG" for key in keys),
+        keys=StringColumn(keys),
+        images=StringColumn(f"{key}.JPEG" for key in keys),
         labels=[i % 1000 for i in range(len(keys))],
     )
     places = SplitPlaces(sources=sources, positions=np.arange(len(keys)), order=place_order(keys), listing=None)

@@ -9,11 +9,11 @@ from typing import Any
 from bench_common import timed
 
 import precompute
+from precompute.building import build, write
+from precompute.building.grid import Grid
+from precompute.building.receipts import BlockFacts, Cell, Receipt
 from precompute.dataset.json_files import dump
 from precompute.plan.generation import RowPlan
-from precompute.run import build, write
-from precompute.run.grid import Grid
-from precompute.run.receipts import Cell, Column, Receipt
 
 __all__ = ["measure_proven"]
 
@@ -33,7 +33,7 @@ def measure_proven(data: str, out: str, rows: int, jobs: int) -> Any:
     vars(write)["work_grid"] = with_receipts
     taken: dict[str, float] = {}
     for owner, name, step in [
-        (build, "known_generations", "read what is on disk"),
+        (build, "stored_generations", "read what is on disk"),
         (build, "repair", "look at listed shards"),
         (Grid, "receipts", "read receipts"),
         (Grid, "missing", "hold shards against receipts"),
@@ -53,7 +53,7 @@ def make_up(grid: Grid, rows: list[RowPlan]) -> int:
     for folder in (paths.receipts(plan.generation), paths.column(plan.generation, "train", 0).parent):
         folder.mkdir(parents=True, exist_ok=True)
     for block, places in enumerate(grid.blocks["train"]):
-        column = Column(sha256=dict.fromkeys(places.source_keys(), "0" * 64), mask_sha256={}, class_ids=[])
+        column = BlockFacts(sha256=dict.fromkeys(places.source_keys(), "0" * 64), mask_sha256={}, class_ids=[])
         paths.column(plan.generation, "train", block).write_bytes(column.to_bytes())
         cell = Cell(split="train", row=0, block=block, seed=0, variant=0, skipped=[])
         for row in rows:

@@ -29,10 +29,10 @@ from bench_common import add_output, print_table, save
 from PIL import Image
 
 import precompute
-from precompute.plan import survey
-from precompute.run import build, grid, write
+from precompute.building import build, grid, write
+from precompute.preflight import survey
 from precompute.sources.folders import layout
-from precompute.sources.folders.walk import Folder, Tree
+from precompute.sources.walk import Folder, Tree
 
 NUM_CLASSES = 1000
 KINDS = ("class", "mask")
@@ -133,7 +133,7 @@ def plan_once(kind: str, number: int, out: Path, validation_split: float) -> dic
     make_up(kind, number, data)
     for owner, name, step in [
         (build, "find", "names to sources"),
-        (build, "known_generations", "read what is on disk"),
+        (build, "stored_generations", "read what is on disk"),
         (build, "stored_splits", "splits that are stored"),
         (build, "assign_splits", "assign splits"),
         (build, "_differences", "compare with what is on disk"),

@@ -119,7 +119,7 @@ def in_memory(folder: Path) -> Any:
     import tensorflow as tf
 
     from precompute.dataset.manifest import Manifest
-    from precompute.loading.decoding import batch_parser
+    from precompute.readers.tf.decoding import batch_parser
 
     shards = sorted(str(path) for path in (folder / "data").rglob("*-train_r0000.tfrecord-*"))
     records = np.array(list(tf.data.TFRecordDataset(shards).take(HELD_RECORDS).as_numpy_iterator()), object)

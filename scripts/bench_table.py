@@ -2,7 +2,7 @@
 
     python scripts/bench_table.py
 
-Files that are not there are passed over. tests/test_benchmarks.py compares the README with it.
+Files that are not there are passed over. tests/project/test_benchmarks.py compares the README with it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import psutil
 from bench_write_data import MASK_MAP, PIPELINES, pairs_of
 
 import precompute
-from precompute.run.allocator import keep_freed_memory, spare_modules
+from precompute.program.memory import freeze_gc, tune_malloc
 
 __all__ = ["Config", "build_options", "main"]
 
@@ -90,13 +90,13 @@ def _floor_process(config: Config, counter: Any, ready: Any, told: Any) -> None:
     import cv2
     from bench_write_overhead import SPEC as spec  # noqa: N811
 
-    from precompute.record.decode import decode_source
-    from precompute.record.pipelines.pipeline import Pipeline, prepare
-    from precompute.record.render import render
+    from precompute.pipelines.pipeline import Pipeline, prepare
+    from precompute.rendering.decode import decode_source
+    from precompute.rendering.render import render
 
     if config["allocator"]:
-        keep_freed_memory()
-    spare_modules()
+        tune_malloc()
+    freeze_gc()
     cv2.setNumThreads(1)
     pipeline = Pipeline(prepare(PIPELINES[config["pipeline"]](), "train").pickled, own_process=True)
     pairs, records, num_bytes = pairs_of(Path(config["sources"])), 0, 0

@@ -16,14 +16,14 @@ import cv2
 from bench_write_by_hand import write_source
 from bench_write_data import MASK_MAP, PIPELINES, SIZE, pairs_of
 
+from precompute.building import task as tasks
+from precompute.building.task import Slot, Task, TaskContext, run_task
 from precompute.dataset.paths import DatasetPaths
-from precompute.record.decode import decode_source
-from precompute.record.pipelines.pipeline import Pipeline, prepare
-from precompute.record.render import render
-from precompute.record.spec import RecordSpec
-from precompute.run import task as tasks
-from precompute.run.allocator import keep_freed_memory, spare_modules
-from precompute.run.task import Job, Place, Task, run_task
+from precompute.pipelines.pipeline import Pipeline, prepare
+from precompute.program.memory import freeze_gc, tune_malloc
+from precompute.rendering.decode import decode_source
+from precompute.rendering.render import render
+from precompute.rendering.spec import RecordSpec
 
 __all__ = ["SPEC", "overhead"]
 
@@ -34,8 +34,8 @@ SPEC = RecordSpec(height=SIZE, width=SIZE, encoding="jpeg", quality=95, kind="ma
 
 def overhead(sources: Path, out: Path, pipeline: str, variants: int, rounds: int) -> list[dict[str, float]]:
     """Run a block of sources a round; returns seconds of processor time of floor, script and task, and records."""
-    keep_freed_memory()
-    spare_modules()
+    tune_malloc()
+    freeze_gc()
     cv2.setNumThreads(1)
     pickled = prepare(PIPELINES[pipeline](), "train").pickled
     pairs = pairs_of(sources)
@@ -50,9 +50,9 @@ def _one_block(
     pairs: list[tuple[Path, Path]], out: Path, pickled: bytes, transform: Any, variants: int
 ) -> dict[str, float]:
     paths = DatasetPaths(out)
-    for folder in (paths.temporary, paths.whereabouts):
+    for folder in (paths.temporary, paths.heartbeats):
         folder.mkdir(parents=True)
-    job = Job(
+    job = TaskContext(
         out=str(out),
         name=out.name,
         generation="g0001",
@@ -62,7 +62,7 @@ def _one_block(
         own_process=True,
     )
     places = [
-        Place(key=f"{i:02d}", copy=0, image=str(image), mask=str(mask), label=None)
+        Slot(key=f"{i:02d}", copy=0, image=str(image), mask=str(mask), label=None)
         for i, (image, mask) in enumerate(pairs)
     ]
     rows = [(variant, 0, variant) for variant in range(variants)]
@@ -90,7 +90,7 @@ class _Others:
         self.floor_s = self.hand_s = 0.0
 
     def before(self, decode_place: Any) -> Any:
-        def decode(place: Place, spec: RecordSpec) -> Any:
+        def decode(place: Slot, spec: RecordSpec) -> Any:
             image, mask = Path(place.image), Path(place.mask or "")
             start = time.process_time()
             write_source(self._file, (image, mask), self._transform, self._variants)

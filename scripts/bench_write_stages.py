@@ -17,9 +17,9 @@ import albumentations as A
 from bench_write_arms import Config, build_options
 
 import precompute
-from precompute.record import render
-from precompute.record.pipelines import pipeline
-from precompute.run import files, task, write
+from precompute.building import files, task, write
+from precompute.pipelines import pipeline
+from precompute.rendering import render
 
 __all__ = ["stages"]
 
@@ -56,8 +56,8 @@ def stages(config: Config) -> dict[str, float]:
     clock = Clock()
     _wrap_all(clock)
     # As in a worker of its own: the global generators are set and the allocator keeps memory.
-    make_job = write.make_job
-    write.make_job = lambda work: replace(make_job(work), own_process=True)
+    make_task_context = write.make_task_context
+    write.make_task_context = lambda work: replace(make_task_context(work), own_process=True)
     start = time.perf_counter()
     result = precompute.build(config["sources"], config["out"], **{**build_options(config), "jobs": 1})
     whole = time.perf_counter() - start
@@ -84,7 +84,7 @@ def _wrap_all(clock: Clock) -> None:
     clock.wrap(files, "record_footer", "framing, CRC-32C")
     clock.wrap(files.ShardWriter, "write", "write to the buffered file")
     clock.wrap(files.ShardWriter, "mark", "marks to roll back to")
-    clock.wrap(task.Whereabouts, "at", "note of the source")
+    clock.wrap(task.Heartbeat, "at", "note of the source")
     clock.wrap(task, "_write_places", "loop over places and rows")
     for name in ("_open_shard", "_await", "commit", "write_whole", "write_all_whole"):
         clock.wrap(task, name, "open, sync, rename, receipts")
@@ -92,7 +92,7 @@ def _wrap_all(clock: Clock) -> None:
     run_task = clock.timed(
         task.run_task, "open, sync, rename, receipts"
     )  # of itself it waits for the threads that sync
-    from precompute.run import execute
+    from precompute.building import execute
 
     execute.run_task = run_task
     _time_sha256(clock)

@@ -23,7 +23,7 @@ SECTIONS = (*ALL_KINDS, WORKERS, REFUSED)
 def main(stage: str, folder: Path, names: list[str]) -> None:
     """Run one stage for the sections that are named."""
     observed = Observations(folder / "seen", folder, stage)
-    {"write": write, "adopt": adopt, "read": read}[stage](folder, names, observed)
+    {"write": write, "adopt": reuse_shards, "read": read}[stage](folder, names, observed)
 
 
 def write(folder: Path, names: list[str], observed: Observations) -> None:
@@ -44,7 +44,7 @@ def write(folder: Path, names: list[str], observed: Observations) -> None:
         refuse(folder / "work" / REFUSED, observed)
 
 
-def adopt(folder: Path, names: list[str], observed: Observations) -> None:
+def reuse_shards(folder: Path, names: list[str], observed: Observations) -> None:
     """Go on with what the old tree has written."""
     from compare_commands import preload
 

@@ -16,10 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-import growing_data  # noqa: E402
-from golden_data import GOLDEN, KINDS, build_golden, digest_of  # noqa: E402
-
 from precompute.dataset.manifest import Manifest  # noqa: E402
+from tests.helpers import growing_datasets  # noqa: E402
+from tests.helpers.golden_datasets import GOLDEN, KINDS, build_golden, digest_of  # noqa: E402
 
 
 def main() -> None:
@@ -36,25 +35,25 @@ def main() -> None:
         manifest.write_text(manifest.read_text().replace(folder, "/golden"))  # where it was made tells nobody anything
         (GOLDEN / kind / "digest.txt").write_text(digest_of(kept) + "\n")
         print(f"{kept} written")
-    for kind in growing_data.KINDS:
+    for kind in growing_datasets.KINDS:
         make_growing(kind)
 
 
 def make_growing(kind: str) -> None:
     """Build a dataset that is kept to be grown, and note what becomes of it step by step."""
-    kept = growing_data.GROWING / kind
+    kept = growing_datasets.GROWING / kind
     if kept.exists():
         print(f"{kept} exists and stays as it is")
         return
-    if not (growing_data.GROWING / "blocks").exists():
-        growing_data.draw_blocks()
+    if not (growing_datasets.GROWING / "blocks").exists():
+        growing_datasets.draw_blocks()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "home"
-        given, pins = growing_data.lay_out(kind, folder), {}
-        for step in growing_data.STEPS:
-            pins[step] = growing_data.run_step(step, folder, given)
+        given, pins = growing_datasets.lay_out(kind, folder), {}
+        for step in growing_datasets.STEPS:
+            pins[step] = growing_datasets.run_step(step, folder, given)
             if step == "built":
-                growing_data.keep(kind, folder)
+                growing_datasets.keep(kind, folder)
                 pins["fingerprint"] = Manifest.load(folder / "golden").fingerprint
     (kept / "pins.json").write_text(json.dumps(pins, indent=1) + "\n")
     print(f"{kept} written")

@@ -49,7 +49,7 @@ F_START, F_END = (getattr(tokenize, f"FSTRING_{end}", None) for end in ("START",
 
 # Modules that may ask for the type of a field: a folder anywhere, or a file.
 FIELD_FOLDERS = {"fields", "targets", "layouts", "annotations", "folders", "python", "tables"}
-FIELD_READERS = {f"precompute/loading/{name}.py" for name in ("boxes", "extras", "instances", "keypoints")} | {
+FIELD_READERS = {f"precompute/readers/tf/{name}.py" for name in ("boxes", "extras", "instances", "keypoints")} | {
     "precompute/readers/tf_fields.py"
 }
 FIELD_TYPES = {"boxes", "class", "image", "instances", "keypoints", "mask", "multilabel"}

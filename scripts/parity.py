@@ -29,7 +29,7 @@ from typing import Any
 import parity_report
 from parity_data import STUDIES, Study, build_follow, build_rows, describe_machine
 
-MOST_ROWS = 16
+MAX_ROWS = 16
 FOLLOW_KEEP = 4
 FOLLOW_EVERY = 4  # epochs until a new row is there: as if writing a row took as long as four epochs
 
@@ -111,7 +111,7 @@ def run_trial(study: Study, trial: int, arms: list[str], output: Path) -> None:
     missing = [arm for arm in arms if not results[arm].exists()]
     if not missing:
         return
-    dataset = build_rows(study, trial, output, num_rows=MOST_ROWS)
+    dataset = build_rows(study, trial, output, num_rows=MAX_ROWS)
     for arm in missing:
         began, cpu = time.monotonic(), time.process_time()
         score = train(study, trial, ARMS[arm], dataset, output)
@@ -126,9 +126,9 @@ def run_trial(study: Study, trial: int, arms: list[str], output: Path) -> None:
             **describe_machine(),
         }
         results[arm].parent.mkdir(parents=True, exist_ok=True)
-        meanwhile = results[arm].with_suffix(".tmp")
-        meanwhile.write_text(json.dumps(result, indent=1) + "\n")
-        meanwhile.replace(results[arm])
+        temp_path = results[arm].with_suffix(".tmp")
+        temp_path.write_text(json.dumps(result, indent=1) + "\n")
+        temp_path.replace(results[arm])
         print(f"{study.name} trial {trial}: {arm}: {study.metric} {score:.4f}, {result['seconds']} s", flush=True)
 
 
@@ -192,11 +192,11 @@ def online_batches(study: Study, dataset: Path, manifest: Any, trial: int, batch
     import tensorflow as tf
 
     from precompute.dataset.paths import DatasetPaths
-    from precompute.plan.listing_file import read_listing
-    from precompute.record.decode import decode_source
-    from precompute.record.pipelines.pipeline import Pipeline
-    from precompute.record.render import augment
-    from precompute.remake import rebuild_pipelines, stored_spec
+    from precompute.pipelines.pipeline import Pipeline
+    from precompute.rendering.decode import decode_source
+    from precompute.rendering.rebuild import rebuild_pipelines, stored_spec
+    from precompute.rendering.render import augment
+    from precompute.table.listing_file import read_listing
 
     spec = stored_spec(manifest)
     pipeline = Pipeline(rebuild_pipelines(manifest)["train"].pickled)

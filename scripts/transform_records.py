@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from transform_pictures import BODIES, HEIGHT, KINDS, NAMES, POINT_NAMES, SPOTS, WIDTH, Picture, label_of, labels_of
 
-from precompute.record.pipelines.point_rules import INEXACT
-from precompute.record.seeding import Draws
+from precompute.pipelines.keypoint_rules import INEXACT
+from precompute.pipelines.seeding import Draws
 
 COLOR_TOLERANCE = 45  # levels of a channel: a pixel that is more than three quarters of one colour
 TOLERANCE = 2  # pixels, between target and colour

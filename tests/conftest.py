@@ -11,7 +11,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import pytest
-from faulty_store import FaultyStore
+
+from tests.helpers.faulty_store import FaultyStore
 
 REAL_DATA = "PRECOMPUTE_TEST_DATA"
 

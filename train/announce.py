@@ -8,7 +8,7 @@ from typing import Any
 
 import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.text import format_count
+from precompute.text.format import format_count
 from train.checkpoint import TrainingState
 from train.options import FitOptions
 from train.reuse import describe_reuse, num_variants, reuse_of

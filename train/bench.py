@@ -18,8 +18,8 @@ from precompute.storage.paths import as_path
 from train.bench_options import BenchOptions
 from train.checkpoint import TrainingState
 from train.compiled import compile_model, make_network
-from train.data import explained, load_train
-from train.idle import Situation, check_idle
+from train.data import load_train, translate_errors
+from train.ineffective_options import Situation, check_ineffective_options
 from train.options import FitOptions
 from train.start import check_no_limits, plain_keras
 from train.tasks import Task, make_task
@@ -88,8 +88,8 @@ def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResu
     fit = options.as_fit()
     task = make_task(manifest, ignore_class=fit.ignore_class)
     task.check_options(fit)
-    notes = check_idle(Situation(options=fit, task=task, is_timed=True))
-    with explained(dataset, task):
+    notes = check_ineffective_options(Situation(options=fit, task=task, is_timed=True))
+    with translate_errors(dataset, task):
         return dataclasses.replace(_measure(dataset, manifest, task, fit, options), notes=notes)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
-from precompute.text import format_count
+from precompute.text.format import format_count
 from train.bench import BenchResult
 from train.bench_options import BenchOptions
 

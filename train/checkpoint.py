@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from precompute.errors import PrecomputeError
-from precompute.text import format_count
+from precompute.text.format import format_count
 
 __all__ = ["TrainingState", "load_state", "restore_metrics", "restore_model", "save_state"]
 

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from precompute.errors import BadSourcesError, SettingsError, UsageError
-from precompute.interruption import ends_at_once
-from precompute.parser import CommandParser
-from precompute.program import run_program
-from precompute.reasons import describe_reasons
-from precompute.text import format_count
+from precompute.program.interruption import ends_at_once
+from precompute.program.parser import CommandParser
+from precompute.program.run import run_program
+from precompute.text.format import format_count
+from precompute.text.reasons import describe_reasons
 from train.bench_options import BenchOptions
-from train.option_groups import FIT_GROUPS
-from train.options import EvaluateOptions, FitOptions
+from train.options import FIT_GROUPS, EvaluateOptions, FitOptions
 from train.start import quiet_stderr, require_tensorflow
 from train.use_options import ExportOptions, PredictOptions
 

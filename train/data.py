@@ -16,7 +16,7 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import Reading
 from precompute.errors import DatasetError, PrecomputeError
-from precompute.loading.damage import describe_damage
+from precompute.readers.tf.damage import describe_damage
 from precompute.storage.paths import is_remote
 from train.checkpoint import TrainingState
 from train.devices import fits, fitting_batch_size
@@ -27,13 +27,13 @@ from train.tasks import Task
 __all__ = [
     "check_targets",
     "choose_fresh",
-    "explained",
     "forget_missing_row",
     "leaves_out",
     "load_in_order",
     "load_train",
     "load_validation",
     "readings_of",
+    "translate_errors",
 ]
 
 CHECKED_IMAGES = 1000  # a split; reading these takes about a second, and every batch is checked again when it is used
@@ -187,7 +187,7 @@ def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOpt
 
 
 @contextlib.contextmanager
-def explained(dataset: Path, task: Task) -> Iterator[None]:
+def translate_errors(dataset: Path, task: Task) -> Iterator[None]:
     """Turn TensorFlow's errors that a user can act on into ours."""
     try:
         yield

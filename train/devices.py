@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from precompute.errors import UsageError
-from precompute.text import format_count
+from precompute.text.format import format_count
 
 __all__ = ["find_devices", "fits", "fitting_batch_size", "make_strategy"]
 

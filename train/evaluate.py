@@ -8,7 +8,7 @@ from typing import Any
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
-from train.data import explained, load_in_order
+from train.data import load_in_order, translate_errors
 from train.measure import measure
 from train.options import EvaluateOptions
 from train.start import plain_keras
@@ -61,7 +61,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
     batches = load_in_order(
         dataset, manifest, task, options.split, batch_size=options.batch_size, allow_leak=options.allow_leak
     )
-    with explained(dataset, task):
+    with translate_errors(dataset, task):
         found = measure(trained.model, task, batches, where=options.split)
     scores = task.summarize(found.counts)
     summary = {

@@ -86,10 +86,10 @@ def cannot_write(path: Path, error: BaseException) -> PrecomputeError:
     """Return the error for a file or folder that could not be written."""
     full = any(os.strerror(number) in str(error) for number in NO_SPACE)
     then = " Make space, then run the same command again: what was finished before is kept." if full else ""
-    said = (
+    message = (
         re.sub(r"\{\{\w+ [^}]*\}\} ", "", str(error)).partition("\n")[0].rstrip(".")
     )  # where in its graph TensorFlow was
-    return PrecomputeError(f"{path}: cannot be written: {said}.{then}")
+    return PrecomputeError(f"{path}: cannot be written: {message}.{then}")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -11,10 +11,10 @@ import keras
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
-from precompute.dataset.remarks import numbers_of_objects
+from precompute.dataset.warnings import instance_id_warnings
 from precompute.errors import DatasetError, SettingsError
 from precompute.storage.paths import as_path
-from precompute.text import format_count
+from precompute.text.format import format_count
 from train.announce import announce, describe_memory
 from train.balance import class_weights_of_run, keep_class_weights
 from train.callbacks import make_callbacks
@@ -24,15 +24,15 @@ from train.conclude import conclude
 from train.data import (
     check_targets,
     choose_fresh,
-    explained,
     forget_missing_row,
     leaves_out,
     load_train,
     load_validation,
+    translate_errors,
 )
 from train.devices import make_strategy
 from train.environment import write_environment
-from train.idle import Situation, check_idle
+from train.ineffective_options import Situation, check_ineffective_options
 from train.interval import Interval
 from train.options import FitOptions
 from train.progress import Pace
@@ -104,14 +104,14 @@ def fit(
     note = None if options.allow_leak else check_weights(options.weights, dataset, manifest)
     if note is not None:
         say(f"NOTE: {note}")
-    for warning in numbers_of_objects(manifest.remarks, manifest.target.num_classes):
+    for warning in instance_id_warnings(manifest.remarks, manifest.target.num_classes):
         say(f"NOTE: {warning}")
     with folder.hold():
         settings = RunSettings.of(dataset, manifest, options)
         folder.check(settings, restart=restart)
         is_new = restart or not folder.checkpoint.exists()
-        for idle in check_idle(Situation(options=options, task=task), is_new=is_new):
-            say(f"NOTE: {idle}")
+        for ineffective in check_ineffective_options(Situation(options=options, task=task), is_new=is_new):
+            say(f"NOTE: {ineffective}")
         state = TrainingState() if restart else load_state(folder.checkpoint)
         metrics = None if restart else folder.load_metrics()
         complete = not state.batch and (state.stopped or state.epochs >= options.epochs)
@@ -120,7 +120,7 @@ def fit(
             folder.open(settings)
         else:
             job = _Job(dataset, manifest, task, folder, options, state, say)
-            with explained(dataset, task):
+            with translate_errors(dataset, task):
                 job.train(lambda: folder.open(settings, restart=restart), progress_bar=progress_bar)
                 metrics = conclude(dataset, manifest, task, folder, options, state)
     table = task.describe(metrics["scores"])

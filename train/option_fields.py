@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from precompute.errors import UsageError
-from precompute.plain_values import convert
-from precompute.text_files import read_text
+from precompute.options.plain_values import convert
+from precompute.text.files import read_text
 
 __all__ = ["Options", "check_at_least", "check_between", "flag", "option"]
 

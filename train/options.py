@@ -9,9 +9,38 @@ from precompute.errors import UsageError
 from train.interval import Interval
 from train.option_fields import Options, check_at_least, check_between, flag, option
 
-__all__ = ["EvaluateOptions", "FitOptions", "Options", "flag"]
+__all__ = ["FIT_GROUPS", "EvaluateOptions", "FitOptions", "Options", "flag"]
 
 SPLITS = ("train", "validation", "test")
+FIT_GROUPS = {
+    "model": ("model", "weights", "freeze_epochs", "base_channels"),
+    "learning": (
+        "epochs",
+        "batch_size",
+        "optimizer",
+        "learning_rate",
+        "weight_decay",
+        "schedule",
+        "warm_up",
+        "plateau_patience",
+        "plateau_factor",
+        "early_stopping",
+        "seed",
+    ),
+    "images and targets": (
+        "fresh",
+        "clean_epochs",
+        "mixup",
+        "cutmix",
+        "label_smoothing",
+        "sample_weights",
+        "class_weights",
+        "ignore_class",
+        "allow_leak",
+        "lease_dir",
+    ),
+    "machine": ("devices", "precision", "jit", "cache", "deterministic", "checkpoint_every"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

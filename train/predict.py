@@ -19,7 +19,7 @@ import precompute
 from precompute.errors import UsageError, first_few
 from precompute.preparing import PreparedImage, PreparedImages
 from precompute.storage.paths import local_path
-from train.data import explained
+from train.data import translate_errors
 from train.files import remove_unfinished, write_bytes, write_json
 from train.pictures import Prediction
 from train.predictions import PredictionWriter, make_writer
@@ -99,7 +99,7 @@ def predict(
     written = _claim(folder, [*planned, *(folder / name for name in writer.files())], options)
     for note in trained.notes_on("validation") if options.pipeline is None else ():
         say(note)
-    with explained(trained.dataset, trained.task):
+    with translate_errors(trained.dataset, trained.task):
         failed, drawn, num_known = _predict_all(trained, prepared, writer, options.batch_size, progress_bar)
     if num_known:
         say(f"the run was trained on {num_known} of these images: what it sees in them says little about new ones.")

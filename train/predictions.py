@@ -36,7 +36,7 @@ __all__ = ["PredictionWriter", "make_writer"]
 NUM_TOP = 3
 PALETTE_SIZE = 256
 COCO_FILE = "boxes.coco.json"
-LEAST = 0.05  # score from which boxes are written; average precision of what is written hardly misses the others
+MIN_SCORE = 0.05  # score from which boxes are written; average precision of what is written hardly misses the others
 
 
 class PredictionWriter(abc.ABC):
@@ -197,7 +197,7 @@ class _BoxWriter(PredictionWriter):
         """Keep the boxes of an image, and draw them over it if asked to."""
         image, source = _pixels_of(item.image), _pixels_of(item.source)
         found = self._task.decide(logits)
-        found = found[found[:, 4] >= LEAST]
+        found = found[found[:, 4] >= MIN_SCORE]
         under, written = (source, _scaled(found, image, source)) if self.at_source_size else (image, found)
         self._write_rows(item, written, under.shape[:2])
         shown = written[written[:, 4] >= SHOWN]
@@ -219,7 +219,7 @@ class _BoxWriter(PredictionWriter):
     def facts(self) -> dict[str, Any]:
         height, width, _ = self._task.shape
         size = "of each image" if self.at_source_size else f"{height}×{width}, of the model"
-        return {**super().facts(), "box_format": "xyxy in pixels", "box_size": size, "least_score": LEAST}
+        return {**super().facts(), "box_format": "xyxy in pixels", "box_size": size, "least_score": MIN_SCORE}
 
     def _write_rows(self, item: PreparedImage, boxes: npt.NDArray[Any], size: tuple[int, ...]) -> None:
         image_id = len(self._images) + 1

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PrecomputeError, first_few
-from precompute.plan.listing import Listing
-from precompute.plan.listing_file import read_listing
-from precompute.text import format_count
+from precompute.table.listing import Listing
+from precompute.table.listing_file import read_listing
+from precompute.text.format import format_count
 from train.files import write_file
 from train.run_folder import RunFolder
 

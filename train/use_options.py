@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from precompute.color_modes import ALPHAS
 from precompute.errors import UsageError
+from precompute.images.color_modes import ALPHAS
 from train.option_fields import Options, option
 
 __all__ = ["AS_BUILT", "ExportOptions", "PredictOptions"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.errors import UsageError
-from precompute.option_values import format_names, parse_names
+from precompute.text.names import format_names, parse_names
 
 __all__ = ["balanced_weights", "parse_weights"]
 

@@ -12,7 +12,7 @@ from precompute.dataset.rows import Shard, read_row_file
 from precompute.errors import DatasetError, first_few
 from precompute.storage.paths import is_remote
 from precompute.storage.snapshot import seen_at_once
-from precompute.text import format_count
+from precompute.text.format import format_count
 
 __all__ = ["check_leaks", "check_shards", "check_still_there"]
 

@@ -30,7 +30,7 @@ __all__ = ["Lease", "RowName", "held_rows", "hold_again", "hold_rows", "note_wit
 RENEW_S = 30.0
 EXPIRES_S = 300.0  # ten missed renewals: the reader is gone, whatever became of it
 
-MOST_BYTES = 2**22  # 9,999 rows of a long name, several times over
+MAX_BYTES = 2**22  # 9,999 rows of a long name, several times over
 NAME = re.compile(r"[0-9a-f]{32}\.(json|tmp)")
 
 FAILURES = (OSError, StorageError)  # of writing: a folder or a bucket that is read-only, or away
@@ -58,11 +58,11 @@ class Lease:
 
     def __init__(self, folder: Path, rows: Sequence[RowName], lease_dir: str | Path | None = None) -> None:
         self._path = _lease_folders(folder, lease_dir)[-1] / f"{uuid.uuid4().hex}.json"
-        self._told = _Told(self._path)
+        self._file = _LeaseFile(self._path)
         self._stop = threading.Event()
         self._owner = os.getpid()
         self._renewing = False
-        self.close = weakref.finalize(self, _end, self._told, self._stop, self._owner)
+        self.close = weakref.finalize(self, _end, self._file, self._stop, self._owner)
         if lease_dir is None:
             with contextlib.suppress(*FAILURES):
                 self._path.parent.mkdir(exist_ok=True)
@@ -102,14 +102,14 @@ class Lease:
         return True
 
     def _write(self, rows: Sequence[RowName]) -> None:
-        self._told.write(json.dumps({"pid": self._owner, "rows": [list(row) for row in rows]}))
+        self._file.write(json.dumps({"pid": self._owner, "rows": [list(row) for row in rows]}))
         if not self._renewing:
             self._renewing = True
-            arguments = (self._told, self._stop)
+            arguments = (self._file, self._stop)
             threading.Thread(target=_renew, args=arguments, name="precompute-lease", daemon=True).start()
 
 
-class _Told:
+class _LeaseFile:
     """What a lease says; renewed from another thread."""
 
     def __init__(self, path: Path) -> None:
@@ -140,9 +140,9 @@ class _Told:
         if is_remote(self._path):
             self._path.write_bytes(self._content)
             return
-        meanwhile = self._path.with_suffix(".tmp")
-        meanwhile.write_bytes(self._content)
-        meanwhile.replace(self._path)
+        temp_path = self._path.with_suffix(".tmp")
+        temp_path.write_bytes(self._content)
+        temp_path.replace(self._path)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -164,19 +164,19 @@ class _Told:
                 self._guard.release()
 
 
-def _renew(told: _Told, stop: threading.Event) -> None:
+def _renew(lease_file: _LeaseFile, stop: threading.Event) -> None:
     while not stop.wait(RENEW_S):
         with contextlib.suppress(*FAILURES):  # a network folder that is away
-            told.renew()
+            lease_file.renew()
 
 
-def _end(told: _Told, stop: threading.Event, owner: int) -> None:
+def _end(lease_file: _LeaseFile, stop: threading.Event, owner: int) -> None:
     stop.set()
     if os.getpid() != owner:
         return  # a forked child drops its copy of the reader; the parent reads on
     # As a program ends, a store's library may be unable to send anything any more; the lease then expires.
     with contextlib.suppress(*FAILURES, RuntimeError):
-        told.end()
+        lease_file.end()
 
 
 def hold_rows(
@@ -275,7 +275,7 @@ def _read_leases(folder: Path, now: float) -> set[RowName]:
     for path in folder.glob("*.*"):
         try:
             info = path.lstat()
-            if not stat.S_ISREG(info.st_mode) or info.st_size > MOST_BYTES:
+            if not stat.S_ISREG(info.st_mode) or info.st_size > MAX_BYTES:
                 continue  # to read a pipe would be to wait for ever
             if now - info.st_mtime > EXPIRES_S:
                 if NAME.fullmatch(path.name):

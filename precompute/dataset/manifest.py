@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 from precompute.dataset.json_files import dump, parse_json, read_json
 from precompute.dataset.paths import MAX_ROW, DatasetPaths
 from precompute.errors import DatasetError
+from precompute.fields.skeleton import Skeleton, is_skeleton
 from precompute.storage.paths import as_path
-from precompute.targets.keypoints import Skeleton, is_skeleton
 
 __all__ = ["OBJECTS", "ORIGINAL_VARIANT", "SPLITS", "BoxCounts", "Image", "Label", "Manifest", "Row", "Split", "Target"]
 
@@ -26,9 +26,9 @@ ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold 
 SPLITS = ("train", "validation", "test")
 OBJECTS = ("boxes", "keypoints", "instances")  # kinds of target that are lists of objects
 INT64 = 2**63
-MOST_BLOCKS = 99_999  # five digits in a shard's name
-MOST_PIXELS = 2**28
-MOST_CLASS_IDS = 2**16
+MAX_BLOCKS = 99_999  # five digits in a shard's name
+MAX_PIXELS = 2**28
+MAX_CLASS_IDS = 2**16
 
 Label: TypeAlias = int | tuple[int, ...]  # a class index; with several labels an image, those of all, sorted
 
@@ -286,7 +286,7 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     """Yield name, value, and whether it is one that makes sense."""
     image, target = manifest.image, manifest.target
     encodings, dtypes = (("png", "raw"), ("uint8", "uint16")) if target.kind == "mask" else ((None,), (None,))
-    yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MOST_PIXELS
+    yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MAX_PIXELS
     yield "image: channels", image.channels, image.channels in (1, 3, 4)
     yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
     kinds = ("class", "multilabel", "mask", "boxes", "keypoints", "instances", "image")
@@ -296,8 +296,8 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
         yield "target: keypoints", target.keypoints, known
     yield "target: encoding", target.encoding, target.encoding in encodings
     yield "target: dtype", target.dtype, target.dtype in dtypes
-    yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MOST_CLASS_IDS
-    yield "target: ignore_class", target.ignore_class, 0 <= (target.ignore_class or 0) < MOST_CLASS_IDS
+    yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MAX_CLASS_IDS
+    yield "target: ignore_class", target.ignore_class, 0 <= (target.ignore_class or 0) < MAX_CLASS_IDS
     for name, kind in manifest.extra.items():
         known = bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)) and kind in ("int", "float", "text")
         yield "settings: dataset: extra", {name: kind}, known
@@ -307,11 +307,11 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
         yield "mirroring", side, side in ("horizontal", "vertical")
     for old, new in pixels.mask_map.items():
         name = "settings: pixels: mask_map"
-        yield name, {old: new}, bool(re.fullmatch(r"[0-9]{1,5}", old)) and 0 <= new < MOST_CLASS_IDS
-    yield "settings: pixels: mask_offset", pixels.mask_offset, abs(pixels.mask_offset) < MOST_CLASS_IDS
+        yield name, {old: new}, bool(re.fullmatch(r"[0-9]{1,5}", old)) and 0 <= new < MAX_CLASS_IDS
+    yield "settings: pixels: mask_offset", pixels.mask_offset, abs(pixels.mask_offset) < MAX_CLASS_IDS
     for color, new in pixels.mask_colors.items():
         name = "settings: pixels: mask_colors"
-        yield name, {color: new}, bool(re.fullmatch(r"#[0-9a-f]{6}", color)) and 0 <= new < MOST_CLASS_IDS
+        yield name, {color: new}, bool(re.fullmatch(r"#[0-9a-f]{6}", color)) and 0 <= new < MAX_CLASS_IDS
     for split_name, split in manifest.splits.items():
         for name, value, allowed in _split_values(split):
             yield f"splits: {split_name}: {name}", value, allowed
@@ -328,7 +328,7 @@ def _is_remark(counts: Any) -> bool:
 
 def _split_values(split: Split) -> Iterator[tuple[str, Any, bool]]:
     yield "num_places", split.num_places, 0 <= split.num_places < INT64
-    yield "num_blocks", split.num_blocks, 1 <= split.num_blocks <= MOST_BLOCKS
+    yield "num_blocks", split.num_blocks, 1 <= split.num_blocks <= MAX_BLOCKS
     for row in split.rows:
         yield "row", row.row, 0 <= row.row <= MAX_ROW
         yield "seed", row.seed, -INT64 <= row.seed < INT64

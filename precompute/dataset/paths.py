@@ -20,7 +20,7 @@ MAX_NAME = 255 - len("-validation_r9999.tfrecord-99999-of-99999.") - 32
 class DatasetPaths:
     """File names of one dataset.
 
-    Of a dataset in an object store, `lock`, `temporary` and `whereabouts` lie on the disk of the machine that asks.
+    Of a dataset in an object store, `lock`, `temporary` and `heartbeats` lie on the disk of the machine that asks.
 
     Attributes:
         root: The dataset's folder.
@@ -58,7 +58,7 @@ class DatasetPaths:
         return self._on_disk / "tmp"
 
     @property
-    def whereabouts(self) -> Path:
+    def heartbeats(self) -> Path:
         """Folder of notes: which source each worker is at."""
         return self._on_disk / "at"
 

@@ -13,7 +13,7 @@ from precompute.dataset.json_files import decode_json, dump, parse_json
 from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, UsageError
-from precompute.text import format_count
+from precompute.text.format import format_count
 
 __all__ = [
     "EXPECTED",

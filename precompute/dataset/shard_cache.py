@@ -163,21 +163,21 @@ class ShardCache:
 
     def _fetch_one(self, name: str) -> None:
         path, shard = self._shards[name]
-        meanwhile = Path(f"{name}.{uuid.uuid4().hex}{UNFINISHED}")
+        temp_path = Path(f"{name}.{uuid.uuid4().hex}{UNFINISHED}")
         try:
-            download(path, meanwhile)
-            if not _is_file(meanwhile, shard, full=True):
+            download(path, temp_path)
+            if not _is_file(temp_path, shard, full=True):
                 raise DatasetError(
                     f"{path}: this is not the shard that the row file names by its sha256; it was altered. Run the "
                     "same `precompute build` again with --check full: it puts back what is missing or altered."
                 )
-            meanwhile.replace(name)
+            temp_path.replace(name)
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{path}: missing. Run the same `precompute build` again: it puts back what is missing or altered."
             ) from error
         finally:
-            meanwhile.unlink(missing_ok=True)
+            temp_path.unlink(missing_ok=True)
         self._whole.add(name)
 
     def tidy(self, manifest: Manifest, lease: Lease) -> None:

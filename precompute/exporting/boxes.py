@@ -22,7 +22,7 @@ import yaml
 from precompute.errors import UsageError
 from precompute.exporting.names import Names, safe_name
 from precompute.exporting.plain import Example, Export, copy_suffix, image_file, line_of
-from precompute.text import format_count
+from precompute.text.format import format_count
 
 __all__ = ["BOX_FORMATS", "BoxExport", "files_beside"]
 

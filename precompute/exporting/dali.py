@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from precompute.building.files import write_whole
+from precompute.building.folder import write_lock
 from precompute.dataset.guards import check_shards
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import parse_row_ranges, read_row_file, select_rows
 from precompute.errors import DatasetError, UsageError
-from precompute.plain_values import takes_plain_values
-from precompute.record.tfrecord import FRAMING_BYTES, read_records
-from precompute.run.files import write_whole
-from precompute.run.folder import write_lock
+from precompute.options.plain_values import converts_arguments
+from precompute.records.tfrecord import FRAMING_BYTES, read_records
 from precompute.storage.paths import as_path
-from precompute.text import format_count
+from precompute.text.format import format_count
 
 __all__ = ["DaliIndexes", "dali_index"]
 
@@ -50,7 +50,7 @@ class DaliIndexes:
         )
 
 
-@takes_plain_values
+@converts_arguments
 def dali_index(out: str | Path, *, split: str | None = None, rows: str | Sequence[int] = "all") -> DaliIndexes:
     """Write an index file for each shard, as `nvidia.dali.fn.readers.tfrecord` wants it for `index_path`.
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from precompute.color_modes import CHANNELS
 from precompute.dataset.manifest import Manifest, Row
-from precompute.errors import BuildError, UsageError, accessible, first_few
+from precompute.errors import BuildError, UsageError, accessible, first_few, on_one_line
 from precompute.exporting.boxes import BOX_FORMATS, BoxExport, files_beside
 from precompute.exporting.names import Names
 from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Export, Layout, below_split
-from precompute.plain_values import takes_plain_values
-from precompute.reading import read_stored
+from precompute.images.color_modes import CHANNELS
+from precompute.options.plain_values import converts_arguments
+from precompute.readers.read import read_stored
 from precompute.storage.paths import as_path, is_remote, local_path
-from precompute.text import format_bytes, format_count, on_one_line
+from precompute.text.format import format_bytes, format_count
 
 __all__ = ["Exported", "export"]
 
@@ -83,7 +83,7 @@ def _draw(row: Row) -> str:
     return "original" if row.original else f"seed {row.seed}, variant {row.variant}"
 
 
-@takes_plain_values
+@converts_arguments
 def export(
     out: str | Path,
     output: str | Path,
@@ -274,12 +274,12 @@ def _write(
 def _write_file(path: Path, content: bytes) -> None:
     """A file has its name when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    meanwhile = path.with_name(f".{path.name}.{os.getpid()}")
+    temp_path = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        meanwhile.write_bytes(content)
-        meanwhile.replace(path)
+        temp_path.write_bytes(content)
+        temp_path.replace(path)
     except BaseException:
-        meanwhile.unlink(missing_ok=True)
+        temp_path.unlink(missing_ok=True)
         raise
 
 

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["Names", "safe_name", "safe_path"]
 
-MOST_BYTES = 200  # of one name; file systems take 255, and an ending and a temporary name need some
+MAX_BYTES = 200  # of one name; file systems take 255, and an ending and a temporary name need some
 # Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file, "Naming Conventions"
 REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f-\x9f\u2028\u2029]')  # and ends of lines, in lists of files
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
@@ -48,6 +48,6 @@ def safe_name(text: str) -> str:
     name = re.sub(r"^\s|[\s.]$", "_", name) or "_"
     if name.startswith(".") or RESERVED.match(name):  # hidden files are passed over by a build
         name = f"_{name}"
-    while len(name.encode()) > MOST_BYTES:
+    while len(name.encode()) > MAX_BYTES:
         name = name[:-1]
     return name

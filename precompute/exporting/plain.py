@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from precompute.exporting.names import Names, safe_name, safe_path
-from precompute.record.images.encoding import encode_image, encode_mask
-from precompute.sources.folders.splits import split_of
+from precompute.images.encode import encode_image, encode_mask
+from precompute.sources.split_folders import split_of
 
 __all__ = [
     "FORMATS",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import UsageError
 from precompute.plan.hashes import hash_all, order_of
-from precompute.text import format_count
+from precompute.text.format import format_count
 
 __all__ = ["PlaceOrder", "block_bounds", "choose_num_blocks", "order_places", "place_order"]
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from precompute.errors import UsageError, first_few
-from precompute.option_values import MOST_COPIES
-from precompute.sources.source import Sources
-from precompute.text import format_count
+from precompute.options.values import MAX_COPIES
+from precompute.table.sources import Sources
+from precompute.text.format import format_count
 
-__all__ = ["give_copies"]
+__all__ = ["assign_copies"]
 
 
-def give_copies(sources: Sources, *, class_copies: Mapping[str, int], balance: bool) -> Sources:
+def assign_copies(sources: Sources, *, class_copies: Mapping[str, int], balance: bool) -> Sources:
     """Return the sources with their copies; validation and test have one each.
 
     Args:
@@ -54,7 +54,7 @@ def give_copies(sources: Sources, *, class_copies: Mapping[str, int], balance: b
     if balance:
         largest = max(sizes.values())
         of_class = [
-            min(round(largest / sizes[label]), MOST_COPIES) if sizes[label] else 1 for label in range(len(names))
+            min(round(largest / sizes[label]), MAX_COPIES) if sizes[label] else 1 for label in range(len(names))
         ]
     pairs = zip(sources.labels, sources.splits, strict=True)
     copies = [of_class[label] if split == "train" else 1 for label, split in pairs]

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from precompute.dataset.manifest import Label, Manifest
 from precompute.errors import DatasetError
 from precompute.plan.blocks import block_bounds, order_places
-from precompute.plan.listing import Listing
-from precompute.text import format_count
+from precompute.table.listing import Listing
+from precompute.text.format import format_count
 
-__all__ = ["shard_places", "spread"]
+__all__ = ["sample_by_class", "shard_places"]
 
 PlaceName = tuple[str, int]
 
@@ -35,7 +35,7 @@ def shard_places(manifest: Manifest, split: str, listing: Listing) -> list[list[
     ]
 
 
-def spread(labels: Mapping[str, Label | None], number: int, *, left_out: Collection[str] = ()) -> list[str]:
+def sample_by_class(labels: Mapping[str, Label | None], number: int, *, left_out: Collection[str] = ()) -> list[str]:
     """Return a fixed choice of keys to look at, as many classes as fit; the same one on every machine.
 
     Args:

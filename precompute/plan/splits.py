@@ -13,15 +13,15 @@ from typing import TypeVar
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.plan.hashes import hash_all, order_of
-from precompute.plan.strata import label_strata
-from precompute.sources.source import Sources
-from precompute.sources.texts import pick
+from precompute.table.sources import Sources
+from precompute.table.string_column import take
 
-__all__ = ["assign_splits"]
+__all__ = ["assign_splits", "label_strata"]
 
 _PERSON = b"augonce-split-1"
 _Label = TypeVar("_Label", int, tuple[int, ...])
 _FILLED = ("test", "validation")  # in this order; what remains is train's
+MIN_STRATUM = 10  # sources a stratum; a share of fewer is rounded far off
 
 
 def assign_splits(
@@ -238,15 +238,15 @@ def _assign(sources: Sources, units: _Units, open_units: Sequence[int], takes: M
         return
     ranks = hash_all(_ranked(sources, [units.first[unit] for unit in open_units]), digest_size=16, person=_PERSON)
     order = iter(order_of(ranks).tolist())
-    for split, take in takes.items():
-        for at in islice(order, take):
+    for split, quota in takes.items():
+        for at in islice(order, quota):
             units.splits[open_units[at]] = split
 
 
 def _ranked(sources: Sources, positions: Sequence[int]) -> Iterator[bytes]:
     """Yield what is hashed: the group or else the key; a first byte keeps equal texts of the two apart."""
     groups = repeat(None) if sources.groups is None else (sources.groups[i] for i in positions)
-    for group, key in zip(groups, pick(sources.keys, positions), strict=False):
+    for group, key in zip(groups, take(sources.keys, positions), strict=False):
         yield b"k" + key.encode() if group is None else b"g" + group.encode(errors="surrogatepass")
 
 
@@ -308,3 +308,31 @@ def _missing_notes(sources: Sources, splits: Sequence[str | None]) -> list[str]:
     if lacking:
         notes.append(f"Classes that have no source in train:\n{first_few(lacking)}")
     return notes
+
+
+def label_strata(label_sets: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return for each source the number of the stratum that fractions are taken of.
+
+    Sources with the same labels are a stratum where they are ten or more. Others go by the rarest of their labels, the
+    smaller index when two are equally rare, where those are ten or more. What is left is a stratum together; when that
+    has fewer than ten, it joins the largest one.
+
+    Args:
+        label_sets: Class indices of each source, sorted.
+    """
+    of_label = Counter(label for labels in label_sets for label in labels)
+
+    def rarest(labels: tuple[int, ...]) -> int | None:
+        return min(labels, key=lambda label: (of_label[label], label), default=None)
+
+    of_set = Counter(label_sets)
+    names = [labels if of_set[labels] >= MIN_STRATUM else rarest(labels) for labels in label_sets]
+    sizes = Counter(names)
+    names = [name if sizes[name] >= MIN_STRATUM else None for name in names]
+    sizes = Counter(names)
+    if sizes[None] < MIN_STRATUM:
+        # Of equally large ones, that of the first source: sources are sorted by key.
+        largest = max(sizes, key=lambda name: (name is not None, sizes[name]), default=None)
+        names = [largest if name is None else name for name in names]
+    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return [number[name] for name in names]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from precompute.errors import SourceError, first_few
-from precompute.sources.source import Sources
-from precompute.targets.boxes import BoxColumn
-from precompute.text import format_count
+from precompute.fields.boxes import BoxColumn
+from precompute.table.sources import Sources
+from precompute.text.format import format_count
 
 __all__ = ["CheckedBoxes", "boxes_note", "check_boxes", "drop_empty", "upright_size"]
 

@@ -91,9 +91,9 @@ def check_class_names(
     for name in names:
         if not isinstance(name, str) or not name:
             raise UsageError(f"{where}: expected non-empty texts, got {name!r}.")
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise UsageError(f"{where}: each name once, but these appear again:\n{first_few(twice)}")
+    duplicates = sorted(name for name, count in Counter(names).items() if count > 1)
+    if duplicates:
+        raise UsageError(f"{where}: each name once, but these appear again:\n{first_few(duplicates)}")
     return [str(name) for name in names]
 
 

@@ -9,28 +9,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from precompute.errors import SourceError, UsageError, accessible
-from precompute.image_files import unreadable_text
-from precompute.options import TABLE_OPTIONS, BuildOptions
+from precompute.fields.boxes import CROWD
+from precompute.images.file_kinds import unreadable_text
+from precompute.options.build_options import TABLE_OPTIONS, BuildOptions
 from precompute.sources.annotations.find import find_boxes
+from precompute.sources.annotations.instance_folders import find_instances
 from precompute.sources.box_checks import boxes_note, drop_empty
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.find import find_sources
-from precompute.sources.folders.instances import find_instances
 from precompute.sources.groups import group_by
-from precompute.sources.instance_column import InstanceColumn, objects_note
-from precompute.sources.instance_targets import choose_target
-from precompute.sources.keypoint_checks import check_target, points_note
-from precompute.sources.names import check_names
+from precompute.sources.keypoint_checks import check_target, keypoints_note
 from precompute.sources.python.lists import from_iterable, from_lists
-from precompute.sources.source import Source, Sources
 from precompute.sources.tables.files import TABLES, is_table
 from precompute.sources.tables.find import find_table
+from precompute.sources.utf8_names import check_names
 from precompute.storage.paths import as_path, is_remote, is_url
+from precompute.table.instance_column import InstanceColumn, merged_names, objects_note
+from precompute.table.sources import Source, Sources
+from precompute.text.format import format_count
 
 __all__ = ["find", "limit_sources"]
 
 TARGET_OPTIONS = ("class_names", "annotations", "drop_empty")
+OF_OBJECTS = ("instances", "boxes", "mask")  # what can be made of masks of single objects
 
 
 def find(
@@ -66,7 +70,7 @@ def _find(
 ) -> Sources:
     # Names of colours are for masks alone: others are not to be compared with names that nobody gave.
     named = options if options.mask_colors is None else replace(options, class_names=None)
-    sources = choose_target(_read(source, named, lists), named)
+    sources = _choose_target(_read(source, named, lists), named)
     sources = replace(sources, from_python=not isinstance(source, str | Path))
     unreadable = unreadable_text(sources.passed)
     sources = replace(sources, notes=[*sources.notes, unreadable]) if unreadable else sources
@@ -102,10 +106,10 @@ def _read(
             return find_table(as_path(source), options)
         _check_no_table(source, options)
         if options.target == "none":
-            return _images_alone(source, options)
-        boxed = find_instances(source, options) or find_boxes(source, options)
-        if boxed is not None:
-            return drop_empty(boxed) if options.drop_empty else boxed
+            return _images_only(source, options)
+        with_objects = find_instances(source, options) or find_boxes(source, options)
+        if with_objects is not None:
+            return drop_empty(with_objects) if options.drop_empty else with_objects
         if options.drop_empty:
             raise UsageError(f"drop_empty: it leaves out images without boxes; there are no boxes in {source}.")
         return _of_folders(source, options, class_names=options.class_names)
@@ -125,11 +129,11 @@ def _check_no_table(source: str | Path, options: BuildOptions) -> None:
         )
 
 
-def _images_alone(source: str | Path, options: BuildOptions) -> Sources:
+def _images_only(source: str | Path, options: BuildOptions) -> Sources:
     given = next((name for name in TARGET_OPTIONS if getattr(options, name)), None)
     if given:
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for a target, and --target none asks for none.")
-    return _of_folders(source, options, alone=True)
+    return _of_folders(source, options, image_only=True)
 
 
 def _of_folders(source: str | Path, options: BuildOptions, **more: Any) -> Sources:
@@ -177,4 +181,40 @@ def _counting_notes(sources: Sources) -> list[str]:
     if isinstance(column, InstanceColumn):
         return [objects_note(column)]
     points = [] if column.points is None or sources.skeleton is None else [(column.points, sources.skeleton)]
-    return [boxes_note(column), *(points_note(array[..., 2] > 0, skeleton) for array, skeleton in points)]
+    return [boxes_note(column), *(keypoints_note(array[..., 2] > 0, skeleton) for array, skeleton in points)]
+
+
+def _choose_target(sources: Sources, options: BuildOptions) -> Sources:
+    """Return sources whose objects become what was asked for.
+
+    Raises:
+        UsageError: That cannot be made of them.
+    """
+    column, target = sources.boxes, options.target
+    if not isinstance(column, InstanceColumn):
+        if target in OF_OBJECTS and target != sources.kind and sources.skeleton is None:
+            had = {"boxes": "boxes without masks", "mask": "one mask an image"}.get(sources.kind, "no masks of objects")
+            raise UsageError(f"target: {target} needs masks of single objects, and these sources have {had}.")
+        return sources
+    if options.mask_colors:
+        raise UsageError("mask_colors: masks of single objects hold no colours; give their classes otherwise.")
+    if target != "mask":
+        return replace(sources, boxes=replace(column, target="boxes" if target == "boxes" else "instances"))
+    notes = ["masks of objects are merged: background is class 0, smaller objects lie on top of larger ones."]
+    crowds = int(((column.flags & CROWD) > 0).sum())
+    if crowds:
+        what = (
+            "taken for class ids below all others; --ignore-class 255 makes them pixels that do not count"
+            if options.ignore_class is None
+            else f"taken for the ignore class, {options.ignore_class}"
+        )
+        notes.append(f"{format_count(crowds, 'crowd is', 'crowds are')} {what}.")
+    labels = (column.labels + 1).astype(np.int32)
+    names = merged_names(sources.class_names)
+    if options.ignore_class is not None and options.ignore_class < len(names):
+        raise UsageError(
+            f"ignore_class: {options.ignore_class} is the class {names[options.ignore_class]!r}; expected "
+            f"{len(names)} or more, such as 255."
+        )
+    merged = replace(column, labels=labels, target="mask")
+    return replace(sources, boxes=merged, class_names=names, notes=[*sources.notes, *notes])

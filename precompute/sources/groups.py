@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.sources.source import Sources
-from precompute.text import format_count
+from precompute.table.sources import Sources
+from precompute.text.format import format_count
 
 __all__ = ["check_pattern", "group_by"]
 

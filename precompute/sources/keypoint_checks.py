@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.options import BuildOptions
+from precompute.fields.boxes import BoxColumn
+from precompute.fields.skeleton import HIDDEN, VISIBLE, Skeleton
+from precompute.options.build_options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes, check_boxes
-from precompute.sources.source import Sources
-from precompute.targets.boxes import BoxColumn
-from precompute.targets.keypoints import HIDDEN, VISIBLE, Skeleton
-from precompute.text import format_count
+from precompute.table.sources import Sources
+from precompute.text.format import format_count
 
-__all__ = ["check_keypoints", "check_target", "points_note"]
+__all__ = ["check_keypoints", "check_target", "keypoints_note"]
 
 
 def check_keypoints(
@@ -108,7 +108,7 @@ def _check_points(
             + (f":\n{shown(outside)}" if outside.any() else "; all have visibility 0.")
             + ("\nTo read boxes alone, give --target boxes." if skeleton.boxed else "")
         )
-    notes = [points_note(kept, skeleton)]
+    notes = [keypoints_note(kept, skeleton)]
     if outside.any():
         number = int(outside.sum())
         notes.append(
@@ -121,7 +121,7 @@ def _check_points(
     return replace(column, points=np.where(kept[..., None], points, 0).astype(np.float32)), notes
 
 
-def points_note(kept: NDArray[np.bool_], skeleton: Skeleton) -> str:
+def keypoints_note(kept: NDArray[np.bool_], skeleton: Skeleton) -> str:
     """Return what is said of keypoints that were found; `kept`, bool [objects, K], has those that are labelled."""
     without = int((~kept.any(axis=1)).sum())
     text = (

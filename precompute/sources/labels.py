@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.checks import class_order
-from precompute.sources.forms import check_forms
-from precompute.text import format_count
+from precompute.sources.unicode_forms import check_unicode_forms
+from precompute.text.format import format_count
 
 __all__ = ["Classes", "LabelSets", "has_several", "make_classes", "make_label_sets", "read_label"]
 
@@ -110,7 +110,7 @@ def make_classes(labels: Sequence[str | int], keys: Sequence[str], class_names: 
 
 def _from_names(labels: list[str], keys: Sequence[str], class_names: list[str] | None) -> Classes:
     present = set(labels)
-    check_forms(present, "labels")
+    check_unicode_forms(present, "labels")
     names = class_order(present) if class_names is None else class_names
     index = {name: i for i, name in enumerate(names)}
     unknown = [f"{label!r} of {key!r}" for label, key in zip(labels, keys, strict=True) if label not in index]

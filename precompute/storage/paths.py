@@ -11,9 +11,9 @@ from typing import Any, TypeGuard, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from precompute.errors import UsageError
+from precompute.errors import UsageError, on_one_line
 from precompute.storage.remote_path import URL, RemotePath
-from precompute.text import is_unicode, on_one_line
+from precompute.text.format import is_unicode
 
 __all__ = ["RemotePath", "absolute", "as_path", "check_path_text", "common_folder", "is_remote", "is_url", "local_path"]
 

@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from typing import IO, Any, cast
 
 from precompute.errors import UsageError
-from precompute.storage.store import LOST, explained, filesystem, read_options
+from precompute.storage.store import LOST, filesystem, read_options, translate_errors
 
 __all__ = ["URL", "RemotePath", "Seen", "Snapshot", "answering_from"]
 
@@ -117,7 +117,7 @@ class RemotePath:
         known = _seen(self)
         if known is not None:
             return known.info
-        with explained(str(self)):
+        with translate_errors(str(self)):
             info: dict[str, Any] = filesystem(self.scheme).info(self.location)
             return info
 
@@ -160,7 +160,7 @@ class RemotePath:
     def iterdir(self) -> Iterator[RemotePath]:
         """Yield what lies directly in the folder; nothing if there is no such folder."""
         try:
-            with explained(str(self)):
+            with translate_errors(str(self)):
                 names = [entry["name"] for entry in filesystem(self.scheme).ls(self.location, detail=True)]
         except FileNotFoundError:
             return
@@ -191,7 +191,7 @@ class RemotePath:
         known = _seen(self)
         if known is not None and known.content is not None:
             return known.content
-        with explained(str(self)):
+        with translate_errors(str(self)):
             return bytes(filesystem(self.scheme).cat_file(self.location, **read_options(self.scheme)))
 
     def read_text(self) -> str:
@@ -204,7 +204,7 @@ class RemotePath:
         Raises:
             StorageError: The store cannot be reached, refuses, or fails.
         """
-        with explained(str(self), writing=True):
+        with translate_errors(str(self), writing=True):
             filesystem(self.scheme).pipe_file(self.location, content)
 
     def create_bytes(self, content: bytes) -> bool:
@@ -228,9 +228,9 @@ class RemotePath:
         """
         if mode != "rb":
             raise ValueError(f"{self}: objects are opened to be read, as rb; got {mode!r}")
-        with explained(str(self)):
+        with translate_errors(str(self)):
             opened = filesystem(self.scheme).open(self.location, "rb", block_size=BLOCK_BYTES)
-        return cast(IO[bytes], _Explained(opened, str(self)))
+        return cast(IO[bytes], _TranslatingFile(opened, str(self)))
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object.
@@ -240,7 +240,7 @@ class RemotePath:
             StorageError: The store cannot be reached, refuses, or fails.
         """
         try:
-            with explained(str(self)):
+            with translate_errors(str(self)):
                 filesystem(self.scheme).rm_file(self.location)
         except FileNotFoundError:
             if not missing_ok:
@@ -310,14 +310,14 @@ def _seen(path: RemotePath) -> Seen | None:
 # Content as it is read
 
 
-class _Explained:
+class _TranslatingFile:
     """An open object whose errors name it."""
 
     def __init__(self, file: Any, url: str) -> None:
         self._file, self._url = file, url
 
     def read(self, size: int = -1) -> bytes:
-        with explained(self._url):
+        with translate_errors(self._url):
             return bytes(self._file.read(size))
 
     def readinto(self, buffer: Any) -> int:
@@ -334,7 +334,7 @@ class _Explained:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self) -> _Explained:
+    def __enter__(self) -> _TranslatingFile:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from precompute.storage.paths import is_remote
 from precompute.storage.remote_path import RemotePath, Seen, Snapshot, answering_from
-from precompute.storage.store import explained, filesystem, read_options
+from precompute.storage.store import filesystem, read_options, translate_errors
 
 __all__ = ["seen_at_once"]
 
@@ -45,7 +45,7 @@ def seen_at_once(*folders: Path, contents: tuple[Path, ...] = ()) -> Iterator[No
 
 def _list(folder: RemotePath, *, with_content: bool) -> Iterator[tuple[tuple[str, ...], Seen]]:
     try:
-        with explained(str(folder)):
+        with translate_errors(str(folder)):
             found = filesystem(folder.scheme).find(folder.location, detail=True)
     except FileNotFoundError:
         return
@@ -64,13 +64,13 @@ def _read(folder: RemotePath, found: dict[str, dict[str, Any]]) -> dict[str, byt
     known = {name: _read_before[scheme, name] for name in found if (scheme, name) in _read_before}
     contents = {name: content for name, (tag, content) in known.items() if tag == tags[name]}
     new = [name for name in found if name not in contents]
-    with explained(str(folder)):
+    with translate_errors(str(folder)):
         answers = fs.cat(new, on_error="return", **read_options(scheme)) if new else {}
     for name, content in answers.items():
         if isinstance(content, FileNotFoundError):
             continue
         if isinstance(content, Exception):
-            with explained(f"{folder.scheme}://{name.lstrip('/')}"):
+            with translate_errors(f"{folder.scheme}://{name.lstrip('/')}"):
                 raise content
         contents[name] = content
         if tags[name] and len(content) <= SMALL_BYTES:

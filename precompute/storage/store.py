@@ -16,7 +16,7 @@ from typing import Any
 
 from precompute.errors import PrecomputeError, StorageError, UsageError
 
-__all__ = ["LOST", "explained", "filesystem", "read_options", "write_options"]
+__all__ = ["LOST", "filesystem", "read_options", "translate_errors", "write_options"]
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 KEPT = "What was finished is kept: run the same command again."
@@ -66,7 +66,7 @@ def read_options(scheme: str) -> dict[str, Any]:
 
 
 @contextmanager
-def explained(url: str, *, writing: bool = False) -> Iterator[None]:
+def translate_errors(url: str, *, writing: bool = False) -> Iterator[None]:
     """Turn what libraries of stores raise into errors that name the URL.
 
     What is missing stays a FileNotFoundError, and a local disk that is full an OSError: callers tell them apart.

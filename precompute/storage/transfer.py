@@ -13,8 +13,8 @@ from pathlib import Path
 
 from precompute.errors import StorageError, UsageError
 from precompute.storage.paths import RemotePath, is_remote
-from precompute.storage.store import explained, filesystem, read_options, write_options
-from precompute.text import format_count
+from precompute.storage.store import filesystem, read_options, translate_errors, write_options
+from precompute.text.format import format_count
 
 __all__ = [
     "copy_object",
@@ -35,7 +35,7 @@ def list_objects(folder: RemotePath) -> Iterator[tuple[tuple[str, ...], int]]:
         StorageError: The store cannot be reached, refuses, or fails.
     """
     try:
-        with explained(str(folder)):
+        with translate_errors(str(folder)):
             found = filesystem(folder.scheme).find(folder.location, detail=True)
     except FileNotFoundError:
         return
@@ -52,7 +52,7 @@ def upload(source: Path, target: RemotePath) -> None:
         StorageError: The store cannot be reached, refuses, or fails; or it says another size than was sent.
     """
     size = source.stat().st_size
-    with explained(str(target), writing=True):
+    with translate_errors(str(target), writing=True):
         filesystem(target.scheme).put_file(str(source), target.location, **write_options(target.scheme))
     stored = target.stat().st_size
     if stored != size:
@@ -66,7 +66,7 @@ def download(source: RemotePath, target: Path) -> None:
         FileNotFoundError: There is no such object.
         StorageError: The store cannot be reached, refuses, or fails.
     """
-    with explained(str(source)):
+    with translate_errors(str(source)):
         # In one stream: s3fs takes up a stream that was cut where it was, and gives up on parts.
         filesystem(source.scheme).get_file(source.location, str(target), **read_options(source.scheme))
 
@@ -94,7 +94,7 @@ def copy_object(source: RemotePath, target: RemotePath) -> None:
     Raises:
         StorageError: The store cannot be reached, refuses, or fails.
     """
-    with explained(f"{source} → {target}", writing=True):
+    with translate_errors(f"{source} → {target}", writing=True):
         filesystem(target.scheme).cp_file(source.location, target.location)
 
 
@@ -106,7 +106,7 @@ def delete_objects(paths: Sequence[RemotePath]) -> None:
     """
     try:
         if paths:
-            with explained(str(paths[0])):
+            with translate_errors(str(paths[0])):
                 filesystem(paths[0].scheme).rm([path.location for path in paths])
     except FileNotFoundError:
         for path in paths:
@@ -121,7 +121,7 @@ def delete_tree(folder: RemotePath) -> None:
     """
     fs = filesystem(folder.scheme)
     try:
-        with explained(str(folder)):
+        with translate_errors(str(folder)):
             if not fs.find(folder.location):
                 return
             fs.rm(folder.location, recursive=True)

@@ -9,9 +9,9 @@ from keras import ops
 from train.detection.geometry import pairwise_iou
 from train.detection.grid import Grid
 
-__all__ = ["MOST", "Detections", "decode"]
+__all__ = ["MAX_BOXES", "Detections", "decode"]
 
-MOST = 100  # boxes an image, as COCO counts
+MAX_BOXES = 100  # boxes an image, as COCO counts
 SAME = 0.6  # IoU from which of two boxes of a class the one with the lower score is the same object
 
 
@@ -33,7 +33,7 @@ def decode(outputs: Any, grid: Grid) -> Detections:
     """Return the boxes that outputs [B, cells, classes + 4] stand for."""
     num_classes = outputs.shape[-1] - 4
     peaks = _peaks(ops.sigmoid(outputs[..., :num_classes]), grid)
-    most = min(MOST, grid.num_cells * num_classes)
+    most = min(MAX_BOXES, grid.num_cells * num_classes)
     scores, places = ops.top_k(ops.reshape(peaks, (-1, grid.num_cells * num_classes)), most)
     cells = ops.expand_dims(places // num_classes, -1)
     boxes = ops.take_along_axis(grid.boxes(outputs[..., num_classes:]), cells, axis=1)
@@ -43,7 +43,7 @@ def decode(outputs: Any, grid: Grid) -> Detections:
     order = ops.cast(order, "int32")
     boxes = ops.take_along_axis(boxes, ops.expand_dims(order, -1), axis=1)
     labels = ops.take_along_axis(labels, order, axis=1)
-    missing = MOST - most
+    missing = MAX_BOXES - most
     return Detections(
         boxes=ops.pad(boxes, ((0, 0), (0, missing), (0, 0))),
         scores=ops.pad(scores, ((0, 0), (0, missing))),

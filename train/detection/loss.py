@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
-from train.detection.assign import Assignment, assign
-from train.detection.geometry import generalized_iou
+from train.detection.geometry import areas, generalized_iou
 from train.detection.grid import Grid
+from train.detection.truth import COUNTED, KIND, LABEL, WEIGHT
 
-__all__ = ["BoxLoss"]
+__all__ = ["BoxLoss", "assign"]
 
 # Source: Zhou et al. 2019 (CenterNet), equation 1; Liu et al. 2020 (TTFNet) weighs the sides with 5.
 FOCUS, FAIRNESS = 2, 4
 SIDES_WEIGHT = 5.0
 NEAR = 0.1  # height of its Gaussian from which a cell learns the sides of its object
+SPREAD = 0.1  # standard deviation of the Gaussians, as a share of width and height
+NARROWEST = 0.3  # cells: the neighbours of a tiny object are no part of it
 
 
 @keras.saving.register_keras_serializable(package="augment_once")
@@ -40,7 +43,7 @@ class BoxLoss(keras.losses.Loss):  # type: ignore[misc]
         mean_objects = ops.maximum(ops.mean(num_objects), 1.0)
         return self._classes(assigned, logits) / mean_objects + SIDES_WEIGHT * self._sides(assigned, sides)
 
-    def _classes(self, assigned: Assignment, logits: Any) -> Any:
+    def _classes(self, assigned: _Assignment, logits: Any) -> Any:
         wanted = ops.one_hot(assigned.labels, self.num_classes, dtype="float32") * assigned.heat[..., None]
         log_p, log_not_p = ops.log_sigmoid(logits), ops.log_sigmoid(-logits)
         hit = -((1 - ops.exp(log_p)) ** FOCUS) * log_p * assigned.weights[..., None]
@@ -48,7 +51,7 @@ class BoxLoss(keras.losses.Loss):  # type: ignore[misc]
         losses = ops.where(ops.equal(wanted, 1.0), hit, miss)
         return ops.sum(ops.where(assigned.counts[..., None], losses, 0.0), axis=(1, 2))
 
-    def _sides(self, assigned: Assignment, sides: Any) -> Any:
+    def _sides(self, assigned: _Assignment, sides: Any) -> Any:
         near = ops.where(assigned.heat >= NEAR, assigned.heat, 0.0)
         near = ops.where(assigned.counts, near, 0.0)
         losses = (1 - generalized_iou(self._grid.boxes(sides), assigned.boxes)) * near * assigned.weights
@@ -58,3 +61,71 @@ class BoxLoss(keras.losses.Loss):  # type: ignore[misc]
         """Return what the loss is made from."""
         own = {name: getattr(self, name) for name in ("height", "width", "num_classes")}
         return {**super().get_config(), **own}
+
+
+# Which cell is to find which object
+
+
+class _Assignment(NamedTuple):
+    """What each cell is to learn.
+
+    Attributes:
+        heat: float32 [B, cells]: 1 in the cell that holds an object's middle, less around it, 0 far from all.
+        labels: int32 [B, cells]: class of the object that the cell belongs to.
+        boxes: float32 [B, cells, 4]: its box.
+        weights: float32 [B, cells]: its weight.
+        counts: bool [B, cells]: false inside objects that are not to be learnt, unless the cell belongs to another.
+    """
+
+    heat: Any
+    labels: Any
+    boxes: Any
+    weights: Any
+    counts: Any
+
+
+def assign(truth: Any, grid: Grid) -> _Assignment:
+    """Return what each cell is to learn of the objects of its image, [B, N, 7]."""
+    smallest_first = ops.argsort(areas(truth[..., :4]), axis=-1)
+    truth = ops.take_along_axis(truth, ops.expand_dims(smallest_first, -1), axis=1)
+    boxes, is_object = truth[..., :4], truth[..., LABEL] >= 0
+    counted = ops.logical_and(is_object, ops.equal(truth[..., KIND], COUNTED))
+    ignored = ops.logical_and(is_object, ops.not_equal(truth[..., KIND], COUNTED))
+
+    heat = ops.where(ops.expand_dims(counted, -1), _gaussians(boxes, grid), 0.0)  # [B, N, cells]
+    owner = ops.argmax(heat, axis=1)
+    highest = ops.max(heat, axis=1)
+    owned = ops.take_along_axis(truth, ops.expand_dims(owner, -1), axis=1)
+    inside = ops.any(ops.logical_and(ops.expand_dims(ignored, -1), _holds(boxes, grid)), axis=1)
+    return _Assignment(
+        heat=highest,
+        labels=ops.cast(ops.maximum(owned[..., LABEL], 0), "int32"),
+        boxes=owned[..., :4],
+        weights=owned[..., WEIGHT],
+        counts=ops.logical_or(ops.equal(highest, 1.0), ops.logical_not(inside)),
+    )
+
+
+def _gaussians(boxes: Any, grid: Grid) -> Any:
+    """Return the height [B, N, cells] of each box's Gaussian in each cell: exactly 1 where its middle is."""
+    deviations = ops.maximum((boxes[..., 2:] - boxes[..., :2]) * (SPREAD / grid.stride), NARROWEST)
+    middles = grid.cells_of(boxes)
+    across, down = (
+        ops.exp(-ops.square((np.arange(size, dtype=np.float32) - middles[..., i, None]) / deviations[..., i, None]) / 2)
+        for i, size in enumerate((grid.columns, grid.rows))
+    )
+    return _cells(ops.expand_dims(down, -1) * ops.expand_dims(across, -2), grid)
+
+
+def _holds(boxes: Any, grid: Grid) -> Any:
+    """Return whether the middle of each cell lies in each box, bool [B, N, cells]."""
+    middles = ((np.arange(size, dtype=np.float32) + 0.5) * grid.stride for size in (grid.columns, grid.rows))
+    across, down = (
+        ops.logical_and(middle >= boxes[..., i, None], middle <= boxes[..., i + 2, None])
+        for i, middle in enumerate(middles)
+    )
+    return _cells(ops.logical_and(ops.expand_dims(down, -1), ops.expand_dims(across, -2)), grid)
+
+
+def _cells(maps: Any, grid: Grid) -> Any:
+    return ops.reshape(maps, (-1, maps.shape[1], grid.num_cells))

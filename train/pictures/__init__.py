@@ -6,12 +6,10 @@ figures ◄ {curves, labels, samples, scores, predictions};  predictions ◄ box
 from __future__ import annotations
 
 from train.pictures.boxes import draw_boxes, draw_predicted_boxes, lay_boxes
-from train.pictures.curves import draw_curves
 from train.pictures.figures import class_colors
-from train.pictures.labels import draw_labels
 from train.pictures.predictions import Prediction, draw_predicted_classes, draw_predicted_masks, lay_over
-from train.pictures.samples import draw_classes, draw_masks
-from train.pictures.scores import draw_confusion, draw_ious
+from train.pictures.samples import draw_classes, draw_labels, draw_masks
+from train.pictures.scores import draw_confusion, draw_curves, draw_ious
 from train.samples import Sample
 
 __all__ = [

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 from PIL import Image, ImageDraw
 
-from precompute.look.pictures import as_rgb
+from precompute.report.drawing import as_rgb
 from train.pictures.figures import MAX_LEGEND, class_colors, new_figure, shorten, show, to_png
 from train.pictures.predictions import Prediction, grid_of
 from train.samples import Sample

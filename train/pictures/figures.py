@@ -15,8 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from precompute.look.palette import class_color
-from precompute.look.pictures import as_rgb
+from precompute.report.drawing import as_rgb
+from precompute.report.palette import class_color
 
 __all__ = ["IGNORED", "add_legend", "class_colors", "color_mask", "new_figure", "shorten", "show", "to_png"]
 

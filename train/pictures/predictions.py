@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from precompute.look.pictures import as_rgb
+from precompute.report.drawing import as_rgb
 from train.pictures.figures import add_legend, class_colors, color_mask, new_figure, shorten, show, to_png
 
 __all__ = ["Prediction", "draw_predicted_classes", "draw_predicted_masks", "grid_of", "lay_over"]

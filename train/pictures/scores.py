@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import PowerNorm
 
-from precompute.text import format_count
+from precompute.text.format import format_count
 from train.pictures.figures import new_figure, shorten, to_png
 
-__all__ = ["draw_confusion", "draw_ious"]
+__all__ = ["draw_confusion", "draw_curves", "draw_ious"]
 
 MAX_CLASSES = 30  # of a matrix whose names can still be read
 MAX_COUNTED = 15  # classes up to which the cells hold counts
 MAX_BARS = 60
 BAR, MEAN = "#1f5fbf", "#c62828"
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind text that a line would cross
+TRAIN, VALIDATION = "#8a94a6", "#1f5fbf"
 
 
 def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str]) -> bytes:
@@ -110,3 +111,29 @@ def _confusion_title(num_shown: int, num_classes: int) -> str:
     if num_shown == num_classes:
         return "how often each class was taken for each"
     return f"{num_shown} of {format_count(num_classes, 'class')}: those with the most errors"
+
+
+def draw_curves(history: Sequence[Mapping[str, float]], *, score: str, best_epoch: int | None) -> bytes:
+    """Draw loss, score and learning rate over the epochs.
+
+    Args:
+        history: A mapping an epoch, validation's numbers with the prefix ``val_``.
+        score: Name of the score to draw.
+        best_epoch: Is marked.
+    """
+    figure = new_figure(12, 3.6)
+    epochs = [entry["epoch"] for entry in history]
+    for axes, name in zip(figure.subplots(1, 3), ("loss", score, "learning_rate"), strict=True):
+        for prefix, label, color in (("", "train", TRAIN), ("val_", "validation", VALIDATION)):
+            values = [entry.get(prefix + name, np.nan) for entry in history]
+            if np.isfinite(values).any():
+                axes.plot(epochs, values, color=color, label=label, linewidth=1.8, marker="o", markersize=2.5)
+        if best_epoch is not None and name != "learning_rate":
+            axes.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":", label=f"best: epoch {best_epoch}")
+        axes.set_title(name.replace("_", " ").replace("iou", "IoU"))
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.25)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if name != "learning_rate":
+            axes.legend(frameon=False)
+    return to_png(figure)

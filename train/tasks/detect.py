@@ -11,7 +11,7 @@ import numpy.typing as npt
 from keras import ops
 
 from precompute.errors import DatasetError, UsageError, first_few
-from precompute.text import format_count
+from precompute.text.format import format_count
 from train.detection.coco import coco_scores, require_pycocotools
 from train.detection.decode import Detections, decode
 from train.detection.grid import NUM_SIDES, Grid

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError, first_few
-from precompute.text import format_count
+from precompute.text.format import format_count
 from train.options import FitOptions
 from train.samples import Sample
 from train.scores import Counts, count_confusion, to_probabilities

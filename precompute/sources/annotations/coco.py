@@ -1,4 +1,4 @@
-"""COCO: one JSON for many images, boxes as x, y, width, height.
+"""COCO: one JSON for many images, boxes as x, y, width, height, masks as polygons or runs.
 
 Source: https://cocodataset.org/#format-data. Ids of categories may have gaps, ids of images need not be in order, and a
 crowd's box is that of all its objects together.
@@ -7,28 +7,46 @@ crowd's box is that of all its objects together.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from precompute.errors import SourceError, first_few
-from precompute.options import BuildOptions
+from precompute.fields.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.fields.instances import Instances
+from precompute.fields.rle import area_of, code_of_counts, code_of_polygons, pycocotools_mask
+from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.coco_entries import Entry, Json, Problems, entries_of
 from precompute.sources.annotations.coco_keypoints import find_skeleton
-from precompute.sources.annotations.coco_masks import Segmented, with_masks
-from precompute.sources.annotations.images import Choose, FoundImage, find_images, last_part, sources_of, unnamed_note
+from precompute.sources.annotations.images import (
+    Choose,
+    FoundImage,
+    find_images,
+    last_part,
+    listed,
+    raise_problems,
+    sources_of,
+    unnamed_note,
+)
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
-from precompute.sources.folders.splits import split_of
-from precompute.sources.forms import visible
 from precompute.sources.keypoint_checks import check_keypoints
-from precompute.sources.source import Sources
-from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
-from precompute.text_files import read_text
+from precompute.sources.split_folders import split_of
+from precompute.sources.unicode_forms import visible
+from precompute.table.instance_column import InstanceColumn, objects_note
+from precompute.table.sources import Sources
+from precompute.text.files import read_text
+from precompute.text.format import format_count
 
 __all__ = ["find_coco", "split_of_name"]
+
+MIN_NUMBERS = 6  # three points; pycocotools takes four numbers for a box
+FAR = 10  # times height and width
 
 
 def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Sources:
@@ -78,7 +96,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
     )
     if options.target not in ("instances", "mask"):
         return sources
-    return with_masks(sources, map(_segmented, entries))
+    return _with_masks(sources, map(_segmented, entries))
 
 
 def _named_in(contents: Iterable[Json]) -> Choose:
@@ -88,9 +106,9 @@ def _named_in(contents: Iterable[Json]) -> Choose:
     return lambda images: [visible(last_part(image.path)) in names for image in images]
 
 
-def _segmented(entry: Entry) -> Segmented:
+def _segmented(entry: Entry) -> _Segmented:
     rows = [(row[4], row[5], row[6].get("segmentation"), row[6].get("id")) for row in entry.rows]
-    return Segmented(entry.image.key, entry.size or UNKNOWN_SIZE, rows)
+    return _Segmented(entry.image.key, entry.size or UNKNOWN_SIZE, rows)
 
 
 def split_of_name(path: Path) -> str | None:
@@ -136,10 +154,10 @@ def _categories(contents: Mapping[Path, Json], given: list[str] | None) -> tuple
     ids = sorted(of_id, key=lambda key: (0, int(key), "") if re.fullmatch(r"-?\d+", key) else (1, 0, key))
     ids = [key for key in ids if key not in projects]
     names = [of_id[key] for key in ids]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
         raise SourceError(
-            f"Categories of one name under several ids:\n{first_few(twice)}\nGive each a name of its own."
+            f"Categories of one name under several ids:\n{first_few(duplicates)}\nGive each a name of its own."
         )
     if given is not None:
         lacking = sorted({of_id[key] for key in used & of_id.keys()} - set(given))
@@ -166,3 +184,90 @@ def _projects(contents: Mapping[Path, Json], used: set[str]) -> set[str]:
         and str(c["name"]) in above
         and str(c.get("supercategory")).lower() in ("none", "", str(c["name"]).lower())
     }
+
+
+# Segmentations of COCO → run-length codes: polygons, runs, compressed runs
+
+
+class _Segmented(NamedTuple):
+    """What a COCO file says of one image: key, width and height, and for each object label, flags, segmentation, id."""
+
+    key: str
+    size: tuple[int, int]
+    rows: Sequence[tuple[int, int, Any, Any]]
+
+
+def _with_masks(sources: Sources, images: Iterable[_Segmented]) -> Sources:
+    """Return sources of boxes with the masks of their objects in their place.
+
+    Args:
+        sources: With boxes.
+        images: In the order of the sources.
+
+    Raises:
+        SourceError: Segmentations that are none, or that do not fit their image.
+        UsageError: pycocotools is missing.
+    """
+    pycocotools_mask()  # said once if it is missing
+    problems, empty, found = list[str](), list[str](), list[Instances]()
+    for key, (width, height), rows in images:
+        shapes = []
+        if rows and (width, height) == UNKNOWN_SIZE:
+            problems.append(f"{key}: the size of its image is not known")
+            continue
+        for label, flags, segmentation, number in rows:
+            try:
+                code = _code(segmentation, height, width)
+            except ValueError as error:
+                problems.append(f"{key}: annotation {number}: {error}")
+                continue
+            if area_of(code, height, width):
+                shapes.append((code, label, flags))
+            else:
+                empty.append(f"{key}: annotation {number}")
+        found.append(Instances.of_shapes(shapes, (width, height)))
+    raise_problems(
+        f"{sources.root}: masks of objects that cannot be read (COCO).",
+        [listed("Segmentations", problems, "Mend them, or take their annotations out.")],
+    )
+    column = InstanceColumn.of_instances(found)
+    notes = [note for note in sources.notes if "box" not in note]  # of annotated boxes nothing is used
+    if empty:
+        objects = format_count(len(empty), "object whose mask holds no pixel", "objects whose masks hold no pixel")
+        notes.append(f"{objects} left out:\n{first_few(empty)}")
+    return replace(sources, boxes=column, notes=[objects_note(column), *notes])
+
+
+def _code(segmentation: Any, height: int, width: int) -> str:
+    """Return the compressed run-length code of a segmentation.
+
+    Raises:
+        ValueError: It is none, or does not fit the image.
+    """
+    if isinstance(segmentation, Mapping):
+        return _code_of_runs(segmentation, height, width)
+    if not isinstance(segmentation, list) or not segmentation:
+        raise ValueError("it has no segmentation")
+    for polygon in segmentation:
+        if not isinstance(polygon, list) or not _are_numbers(polygon):
+            raise ValueError(f"expected polygons, lists of x and y in turn, got {polygon!r:.60}")
+        if len(polygon) % 2:
+            raise ValueError(f"a polygon has {format_count(len(polygon), 'number')}; x and y come in pairs")
+        if len(polygon) < MIN_NUMBERS:
+            raise ValueError(f"a polygon has {format_count(len(polygon) // 2, 'point')}; three are the fewest")
+        if max(map(abs, polygon)) > FAR * (height + width):  # pycocotools would walk all the way
+            raise ValueError(f"a polygon reaches {max(map(abs, polygon)):g}, far outside of its image")
+    return code_of_polygons(segmentation, height, width)
+
+
+def _are_numbers(polygon: Sequence[Any]) -> bool:
+    return set(map(type, polygon)) <= {int, float} and math.isfinite(sum(polygon))
+
+
+def _code_of_runs(segmentation: Mapping[str, Any], height: int, width: int) -> str:
+    size, counts = segmentation.get("size"), segmentation.get("counts")
+    if size != [height, width]:
+        raise ValueError(f"its run-length code is made for {size!r:.40} (height, width), its image is {height}×{width}")
+    if not isinstance(counts, list | str) or not counts:
+        raise ValueError(f"expected runs or a compressed code under counts, got {counts!r:.40}")
+    return code_of_counts(counts, height, width)

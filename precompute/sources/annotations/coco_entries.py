@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from precompute.fields.boxes import CROWD, UNKNOWN_SIZE
+from precompute.fields.rle import box_of, code_of_counts, pycocotools_mask
+from precompute.fields.skeleton import Skeleton
 from precompute.sources.annotations.coco_keypoints import points_of
 from precompute.sources.annotations.images import FoundImage, listed, raise_problems
 from precompute.sources.box_checks import upright_size
-from precompute.sources.forms import Forms, visible
-from precompute.targets.boxes import CROWD, UNKNOWN_SIZE
-from precompute.targets.keypoints import Skeleton
-from precompute.targets.rle import box_of, code_of_counts, pycocotools_mask
-from precompute.text import format_count
+from precompute.sources.unicode_forms import UnicodeForms, visible
+from precompute.text.format import format_count
 
 __all__ = ["Entry", "Json", "Problems", "entries_of"]
 
@@ -43,7 +43,7 @@ class Problems:
         self.unknown_categories: list[str] = []
         self.boxless: list[str] = []
         self.pointless: list[str] = []
-        self.twice: list[str] = []
+        self.duplicates: list[str] = []
 
     def check(self, top: Path, entries: Sequence[Entry]) -> None:
         """Raise a SourceError if there is any, or if an image or a key appears twice."""
@@ -51,7 +51,7 @@ class Problems:
         for entry in entries:
             before = first.setdefault(entry.image.key, entry)
             if before is not entry:
-                self.twice.append(f"{entry.image.key}: {before.image.path}, {entry.image.path}")
+                self.duplicates.append(f"{entry.image.key}: {before.image.path}, {entry.image.path}")
         raise_problems(
             f"{top}: images and annotations (COCO) do not fit together.",
             [
@@ -61,7 +61,7 @@ class Problems:
                 listed("Images that could be several files", self.ambiguous, "Write the folders into file_name."),
                 listed(
                     "Images that are named again, or share a key",
-                    self.twice,
+                    self.duplicates,
                     "Expected each image once; if splits use the same names for different images, give --split-in-key.",
                 ),
                 listed("Annotations of images that are not listed", self.unknown_images, "Mend their image_id."),
@@ -91,7 +91,7 @@ def entries_of(
     for listed_image in content["images"]:
         image_id = str(listed_image.get("id"))
         if image_id in rows:
-            problems.twice.append(f"{path.name}: image id {image_id}")
+            problems.duplicates.append(f"{path.name}: image id {image_id}")
             continue
         rows[image_id] = []
         name = str(listed_image.get("file_name") or "")
@@ -179,7 +179,7 @@ def _locate(
     parts = name.replace("\\", "/").split("/")
     if parts[-1] not in by_name:
         parts = unquote(name).split("/")  # some programs write file names as parts of addresses
-    candidates = by_name.get(parts[-1] if parts[-1] in by_name else Forms(by_name).find(parts[-1]), [])
+    candidates = by_name.get(parts[-1] if parts[-1] in by_name else UnicodeForms(by_name).find(parts[-1]), [])
     end = visible("/" + "/".join(parts))
     whole = [image for image in candidates if visible(f"/{image.path}").endswith(end)]
     for chosen in (whole, candidates):

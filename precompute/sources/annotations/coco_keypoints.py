@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.options import BuildOptions
-from precompute.targets.keypoints import Skeleton, indices_of_edges, make_skeleton
-from precompute.text import format_count
+from precompute.fields.skeleton import Skeleton, indices_of_edges, make_skeleton
+from precompute.options.build_options import BuildOptions
+from precompute.text.format import format_count
 
 __all__ = ["CocoKeypoints", "find_skeleton", "points_of"]
 
@@ -59,8 +59,8 @@ def find_skeleton(contents: Mapping[Path, Json], options: BuildOptions) -> CocoK
             )
         return CocoKeypoints(contents=dict(contents))
     names, edges = _same(named)
-    told = f"keypoints of {', '.join(dict.fromkeys(str(c.get('name')) for _, c in named))}"
-    notes = [f"{told}; --target boxes reads their boxes alone."] if options.target == "auto" else []
+    message = f"keypoints of {', '.join(dict.fromkeys(str(c.get('name')) for _, c in named))}"
+    notes = [f"{message}; --target boxes reads their boxes alone."] if options.target == "auto" else []
     if options.keypoint_names is not None and options.keypoint_names != names:
         raise UsageError(
             f"keypoint_names (--keypoint-names): the file has its own, in another order or others:\n"

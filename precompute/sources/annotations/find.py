@@ -9,19 +9,19 @@ from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
-from precompute.options import BuildOptions
+from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.coco import find_coco
 from precompute.sources.annotations.keypoint_table import find_keypoint_table
-from precompute.sources.annotations.sniffing import MOST_ENTRIES, beginning, is_label_file, some_files
+from precompute.sources.annotations.sniffing import MAX_ENTRIES, beginning, is_label_file, some_files
 from precompute.sources.annotations.voc import find_voc
 from precompute.sources.annotations.yolo import find_yolo
 from precompute.sources.annotations.yolo_data import CLASS_LISTS, yaml_files
-from precompute.sources.source import Sources
 from precompute.storage.paths import is_remote, is_url
+from precompute.table.sources import Sources
 
 __all__ = ["find_boxes", "kinds_of_annotations"]
 
-MOST_SNIFFED = 20
+MAX_SNIFFED = 20
 EXPECTED = """Expected one of
   a COCO JSON, such as annotations/instances_train.json
   a folder of Pascal VOC xml files, such as Annotations/
@@ -98,13 +98,13 @@ def _told(top: Path, annotations: str, options: BuildOptions) -> Sources:
 
 def _has_xml(folder: Path) -> bool:
     """Whether there are Pascal VOC annotations below a folder; a few files tell."""
-    files = islice(some_files(folder, (".xml",)), MOST_SNIFFED)
+    files = islice(some_files(folder, (".xml",)), MAX_SNIFFED)
     return any("<annotation" in beginning(path) for path in files)
 
 
 def _coco_files(folder: Path, target: str = "auto") -> list[Path]:
     """Return the COCO files below a folder: those named instances… where there are such, or after what is asked for."""
-    found = [path for path in islice(some_files(folder, (".json",)), MOST_ENTRIES) if _looks_like_coco(path)]
+    found = [path for path in islice(some_files(folder, (".json",)), MAX_ENTRIES) if _looks_like_coco(path)]
     names = ("instances", "person_keypoints")
     for name in reversed(names) if target == "keypoints" else names:
         named = [path for path in found if path.name.startswith(name)]
@@ -142,6 +142,6 @@ def _has_boxes(folder: Path) -> bool:
 
 def _label_files(folder: Path) -> Iterator[Path]:
     """Yield some text files that hold boxes, or nothing."""
-    for path in islice(some_files(folder, (".txt",)), MOST_SNIFFED):
+    for path in islice(some_files(folder, (".txt",)), MAX_SNIFFED):
         if is_label_file(path):
             yield path

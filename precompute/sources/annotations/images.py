@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
-from precompute.image_files import IMAGE_EXTENSIONS, unreadable_text
-from precompute.options import BuildOptions
+from precompute.fields.skeleton import Skeleton
+from precompute.images.file_kinds import IMAGE_EXTENSIONS, unreadable_text
+from precompute.options.build_options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes
 from precompute.sources.checks import check_keys
-from precompute.sources.folders.splits import split_of, split_positions, stay_in_keys
-from precompute.sources.folders.walk import Folder, walk
-from precompute.sources.forms import Forms
-from precompute.sources.source import Sources
-from precompute.targets.keypoints import Skeleton
-from precompute.text import format_count
+from precompute.sources.split_folders import split_of, split_positions, stay_in_keys
+from precompute.sources.unicode_forms import UnicodeForms
+from precompute.sources.walk import Folder, walk
+from precompute.table.sources import Sources
+from precompute.text.format import format_count
 
 __all__ = [
     "Choose",
     "FoundImage",
     "FoundImages",
-    "Matched",
-    "Place",
+    "MatchedFiles",
+    "PathParts",
     "check_unique",
     "find_files",
     "find_images",
@@ -42,7 +42,7 @@ __all__ = [
 
 ROLES = ("jpegimages", "images")  # the first one in a path is the one that counts
 
-Place: TypeAlias = tuple[tuple[str, ...], str]  # folders on the way to a file, and its name
+PathParts: TypeAlias = tuple[tuple[str, ...], str]  # folders on the way to a file, and its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ class FoundImages:
     Attributes:
         top: The folder that was given.
         images: At least one, unless none was chosen.
-        strangers: Files that were passed over.
+        num_ignored_files: Files that were passed over.
         passed: Endings of these, each with its number.
         left_out: Plain paths of images that the annotations which were asked for do not speak of.
     """
 
     top: Path
     images: list[FoundImage]
-    strangers: int
+    num_ignored_files: int
     passed: Mapping[str, int] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
 
@@ -100,7 +100,7 @@ def unnamed_note(number: int, who: str) -> list[str]:
     )
 
 
-class Matched(NamedTuple):
+class MatchedFiles(NamedTuple):
     """Files with annotations: the plain path of the image of each, and where all of these images lie."""
 
     files: dict[str, Path]
@@ -148,7 +148,7 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
     check_keys((image.key for image in found), where=str(top), remedy="Rename the files or their folders.")
     left_out = frozenset(image.plain for (_, image), keep in zip(images, wanted, strict=True) if not keep)
     return FoundImages(
-        top=top, images=found, strangers=tree.num_files - len(images), passed=tree.passed, left_out=left_out
+        top=top, images=found, num_ignored_files=tree.num_files - len(images), passed=tree.passed, left_out=left_out
     )
 
 
@@ -200,7 +200,7 @@ def sources_of(
         splits=splits,
         num_bytes=[image.num_bytes for image in images],
         class_names=class_names,
-        strangers=found.strangers,
+        num_ignored_files=found.num_ignored_files,
         passed=found.passed,
         notes=[*notes, *checked.notes],
         skeleton=skeleton,
@@ -225,8 +225,8 @@ def _with_key(image: FoundImage, context: tuple[str, ...], at: int | None, *, ke
 
 
 def match_files(
-    images: Iterable[FoundImage], top: Path, folder: Path, files: Sequence[Place], roles: Sequence[str]
-) -> Matched:
+    images: Iterable[FoundImage], top: Path, folder: Path, files: Sequence[PathParts], roles: Sequence[str]
+) -> MatchedFiles:
     """Return the files of a folder by the plain paths of their images.
 
     Args:
@@ -238,7 +238,7 @@ def match_files(
             none either where images are found so.
     """
     there = {image.plain for image in images}
-    forms = Forms(there)
+    forms = UnicodeForms(there)
     parts = folder.relative_to(top).parts if folder.is_relative_to(top) else ()
     starts = [without_role(parts, roles), *(parts[:i] + parts[i + 1 :] for i in reversed(range(len(parts)))), parts, ()]
     matched = []
@@ -247,7 +247,7 @@ def match_files(
         for of_file, name in files:
             stem = os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
             named[forms.find("/".join((*start, *without_role(of_file, roles), stem)))] = folder.joinpath(*of_file, name)
-        matched.append(Matched(named, "".join(f"{part}/" for part in start)))
+        matched.append(MatchedFiles(named, "".join(f"{part}/" for part in start)))
     return max(matched, key=lambda found: len(there & found.files.keys()))
 
 
@@ -259,7 +259,7 @@ def without_role(parts: tuple[str, ...], roles: Iterable[str]) -> tuple[str, ...
     return parts
 
 
-def find_files(top: Path, suffixes: Sequence[str]) -> list[Place]:
+def find_files(top: Path, suffixes: Sequence[str]) -> list[PathParts]:
     """Return folders on the way and name of each file with one of these suffixes, sorted; hidden ones are left out.
 
     Raises:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.options import BuildOptions
+from precompute.fields.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.fields.skeleton import VISIBLE, indices_of_edges, make_skeleton
+from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImage,
     find_images,
@@ -26,16 +28,14 @@ from precompute.sources.annotations.images import (
 )
 from precompute.sources.box_checks import upright_size
 from precompute.sources.checks import check_class_names
-from precompute.sources.folders.splits import split_of
-from precompute.sources.forms import Forms, visible
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.labels import make_classes
 from precompute.sources.python.keypoints import DEFAULT_CLASS
-from precompute.sources.source import Sources
-from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
-from precompute.targets.keypoints import VISIBLE, indices_of_edges, make_skeleton
-from precompute.text import format_count
-from precompute.text_files import lines_of, read_text
+from precompute.sources.split_folders import split_of
+from precompute.sources.unicode_forms import UnicodeForms, visible
+from precompute.table.sources import Sources
+from precompute.text.files import lines_of, read_text
+from precompute.text.format import format_count
 
 __all__ = ["find_keypoint_table"]
 
@@ -172,10 +172,10 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     delimiter = max(DELIMITERS, key=lines[0].count)
     table = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
     header = table[0]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
+    duplicates = sorted({name for name in header if header.count(name) > 1})
+    if duplicates:
         raise SourceError(
-            f"{path}: columns of one name: {', '.join(map(repr, twice[:5]))}. Give each a name of its own."
+            f"{path}: columns of one name: {', '.join(map(repr, duplicates[:5]))}. Give each a name of its own."
         )
     wrong = [
         f"line {i}: {format_count(len(row), 'cell')}"
@@ -259,7 +259,7 @@ def _locate(
     name: str, top: Path, by_name: Mapping[str, list[FoundImage]], where: str, problems: _Problems
 ) -> FoundImage | None:
     last = name.rpartition("/")[2]
-    candidates = by_name.get(last if last in by_name else Forms(by_name).find(last), [])
+    candidates = by_name.get(last if last in by_name else UnicodeForms(by_name).find(last), [])
     place, end = visible((top / name).as_posix()), visible(f"/{name.removeprefix('./')}")
     exact = [image for image in candidates if visible(image.path) == place]
     ending = [image for image in candidates if visible(f"/{image.path}").endswith(end)]

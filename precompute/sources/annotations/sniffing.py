@@ -9,14 +9,14 @@ from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError
-from precompute.sources.folders.entries import is_folder
-from precompute.text_files import guess_text
+from precompute.sources.walk import is_folder
+from precompute.text.files import guess_text
 
-__all__ = ["MOST_ENTRIES", "beginning", "is_label_file", "maybe_annotations", "some_files"]
+__all__ = ["MAX_ENTRIES", "beginning", "is_label_file", "maybe_annotations", "some_files"]
 
-MOST_ENTRIES, MOST_DEPTH = 2_000, 8
+MAX_ENTRIES, MAX_DEPTH = 2_000, 8
 SNIFFED_BYTES = 65_536
-FEWEST_NUMBERS = 3  # of a line that may be meant for a box; lists of images have two
+MIN_NUMBERS = 3  # of a line that may be meant for a box; lists of images have two
 
 
 def some_files(top: Path, endings: Sequence[str]) -> Iterator[Path]:
@@ -30,7 +30,7 @@ def some_files(top: Path, endings: Sequence[str]) -> Iterator[Path]:
         for entry in _entries(folder):
             if entry.name.lower().endswith(tuple(endings)):
                 yield Path(entry.path)
-            elif depth < MOST_DEPTH and is_folder(entry):
+            elif depth < MAX_DEPTH and is_folder(entry):
                 real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 if real not in seen:
                     seen.add(real)
@@ -41,7 +41,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(
-                (entry for entry in islice(entries, MOST_ENTRIES) if not entry.name.startswith(".")),
+                (entry for entry in islice(entries, MAX_ENTRIES) if not entry.name.startswith(".")),
                 key=lambda entry: entry.name,
             )
     except OSError:
@@ -84,4 +84,4 @@ def is_label_file(path: Path) -> bool:
         numbers = [float(word) for word in words]
     except ValueError:
         return False
-    return not numbers or len(numbers) >= FEWEST_NUMBERS
+    return not numbers or len(numbers) >= MIN_NUMBERS

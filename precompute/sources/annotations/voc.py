@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
-from precompute.options import BuildOptions
+from precompute.fields.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImage,
     FoundImages,
-    Matched,
+    MatchedFiles,
     check_unique,
     find_files,
     find_images,
@@ -33,12 +34,11 @@ from precompute.sources.annotations.images import (
 )
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.checks import check_class_names, class_order
-from precompute.sources.folders.splits import split_of
-from precompute.sources.forms import Forms, check_forms
-from precompute.sources.source import Sources
-from precompute.targets.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
-from precompute.text import format_count
-from precompute.text_files import decode_text, lines_of, read_text
+from precompute.sources.split_folders import split_of
+from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
+from precompute.table.sources import Sources
+from precompute.text.files import decode_text, lines_of, read_text
+from precompute.text.format import format_count
 
 __all__ = ["find_voc"]
 
@@ -111,7 +111,7 @@ def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[
 # Lists of splits.
 
 
-def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None, list[str]]:
+def _splits(found: FoundImages, matched: MatchedFiles) -> tuple[dict[str, str] | None, list[str]]:
     """Return key → split by the lists in ImageSets/Main, or None without lists; and notes.
 
     trainval.txt counts only where there is no train.txt; lists a class (aeroplane_train.txt) do not count.
@@ -124,9 +124,9 @@ def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None
     ]
     stems = {name[:-4].lower() for _, name, _ in lists}
     known = {image.plain for image in found.images}
-    forms = Forms(known)
+    forms = UnicodeForms(known)
     splits: dict[str, str] = {}
-    missing, twice = [], []
+    missing, duplicates = [], []
     for context, name, path in lists:
         split = split_of(name[:-4]) or ("train" if name[:-4].lower() == "trainval" and "train" not in stems else None)
         if split is None:
@@ -138,10 +138,12 @@ def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None
             if key is None:
                 missing.append(f"{path.name}: {line.strip()}")
             elif splits.setdefault(key, split) != split:
-                twice.append(f"{key}: {splits[key]} and {split}")
+                duplicates.append(f"{key}: {splits[key]} and {split}")
     problems = [
         listed("Images in lists of ImageSets/Main that are not there", missing, "Put them there, or mend the lists."),
-        listed("Images in the lists of two splits", twice, "Expected each in one of train.txt, val.txt, test.txt."),
+        listed(
+            "Images in the lists of two splits", duplicates, "Expected each in one of train.txt, val.txt, test.txt."
+        ),
     ]
     raise_problems(f"{found.top}: the lists of the splits do not fit.", problems)
     if not splits:
@@ -150,7 +152,7 @@ def _splits(found: FoundImages, matched: Matched) -> tuple[dict[str, str] | None
     return splits, unnamed_note(left, "no list in ImageSets/Main names")
 
 
-def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: Forms) -> str | None:
+def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: UnicodeForms) -> str | None:
     """Return the key that a line means: a name, maybe with its suffix, or with a number behind it."""
     for name in (line, line.rpartition(".")[0], line.split()[0]):
         key = forms.find("/".join((*context, name)))
@@ -257,7 +259,7 @@ def _names(
     found: FoundImages, chosen: Sequence[FoundImage], read: Sequence[_Annotation], given: list[str] | None
 ) -> list[str]:
     present = {row[4] for annotation in read for row in annotation.rows}
-    check_forms(present, str(found.top))
+    check_unicode_forms(present, str(found.top))
     if given is None:
         return class_order(present)
     unknown = [

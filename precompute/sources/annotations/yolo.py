@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from precompute.errors import SourceError
-from precompute.options import BuildOptions
+from precompute.fields.boxes import BoxColumn, Boxes
+from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImage,
     FoundImages,
-    Matched,
-    Place,
+    MatchedFiles,
+    PathParts,
     check_unique,
     find_files,
     find_images,
@@ -39,12 +40,11 @@ from precompute.sources.annotations.yolo_data import (
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
-from precompute.sources.folders.splits import split_of
 from precompute.sources.keypoint_checks import check_keypoints
-from precompute.sources.source import Sources
-from precompute.targets.boxes import BoxColumn, Boxes
-from precompute.text import format_count
-from precompute.text_files import lines_of, read_text
+from precompute.sources.split_folders import split_of
+from precompute.table.sources import Sources
+from precompute.text.files import lines_of, read_text
+from precompute.text.format import format_count
 
 __all__ = ["find_yolo"]
 
@@ -94,7 +94,7 @@ def find_yolo(top: Path, annotations: Path, options: BuildOptions) -> Sources:
         )
         matched = _texts(found, annotations, found.images)
         known = numbering(top, annotations, (image.path for image in found.images if image.plain in matched.files))
-    return _sources(found, matched, known, options, told=annotations != top)
+    return _sources(found, matched, known, options, given=annotations != top)
 
 
 def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[bool]:
@@ -103,10 +103,12 @@ def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[
     return matched.chosen(images)
 
 
-def _sources(found: FoundImages, matched: Matched, known: Numbering, options: BuildOptions, *, told: bool) -> Sources:
+def _sources(
+    found: FoundImages, matched: MatchedFiles, known: Numbering, options: BuildOptions, *, given: bool
+) -> Sources:
     check_unique(found)
     _check_alone(found, matched.files)
-    splits = _splits(found, known.data, told=told)
+    splits = _splits(found, known.data, given=given)
     names = check_class_names(options.class_names) or known.names
     data = next((one for one in known.data if one.kpt_shape), None)
     read = _read_all(found, matched.files, names, None if data is None else data.kpt_shape)
@@ -194,43 +196,43 @@ def _named(top: Path, data: DataYaml) -> NamedImages:
     return named
 
 
-def _splits(found: FoundImages, every: Sequence[DataYaml], *, told: bool) -> dict[str, str]:
+def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> dict[str, str]:
     """Return path → split of the images that files data.yaml name.
 
     Where none was asked for, folders that are named like splits come first.
     """
-    if not every or (not told and any(image.split for image in found.images)):
+    if not every or (not given and any(image.split for image in found.images)):
         return {}
     splits: dict[str, str] = {}
-    twice = []
+    duplicates = []
     for named in map(NamedImages.of, every):
         for image in found.images:
             of_image = named.splits_of(image.path) | ({splits[image.path]} if image.path in splits else set())
             if len(of_image) > 1:
-                twice.append(image.path)
+                duplicates.append(image.path)
             elif of_image:
                 splits[image.path] = of_image.pop()
     remedy = "Expected each in one of train, val and test; for a split by chance, take train and val out of it."
     where = ", ".join(str(data.path) for data in every)
-    raise_problems(f"{where}: its splits overlap.", [listed("Images in two of them", twice, remedy)])
+    raise_problems(f"{where}: its splits overlap.", [listed("Images in two of them", duplicates, remedy)])
     return splits if len(set(splits.values())) > 1 else {}  # else fractions may still divide them
 
 
 # Text files.
 
 
-def _texts(found: FoundImages, folder: Path, images: Sequence[FoundImage]) -> Matched:
+def _texts(found: FoundImages, folder: Path, images: Sequence[FoundImage]) -> MatchedFiles:
     """Return the text files that stand where images do which count; plain path → file."""
     matched = match_files(images, found.top, folder, _text_files(folder), ROLES)
     if not found.left_out:
         return matched
     folders = {image.plain.rpartition("/")[0] for image in images}
-    return Matched(
+    return MatchedFiles(
         {plain: path for plain, path in matched.files.items() if plain.rpartition("/")[0] in folders}, matched.start
     )
 
 
-def _text_files(labels: Path) -> list[Place]:
+def _text_files(labels: Path) -> list[PathParts]:
     """Return the text files: those in labels/ where there are such, else all but lists of other things."""
     found = find_files(labels, (".txt",))
     every = [(parts, name) for parts, name in found if not _is_other(parts, name, labels)]

@@ -15,14 +15,14 @@ from typing import Any
 import yaml
 
 from precompute.errors import SourceError, first_few
-from precompute.options import BuildOptions
+from precompute.fields.skeleton import Skeleton, indices_of_edges, make_skeleton
+from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.sniffing import maybe_annotations, some_files
 from precompute.sources.checks import check_class_names
-from precompute.sources.folders.splits import split_of
-from precompute.sources.forms import existing_path
-from precompute.targets.keypoints import Skeleton, indices_of_edges, make_skeleton
-from precompute.text import format_count
-from precompute.text_files import guess_text, lines_of, read_text
+from precompute.sources.split_folders import split_of
+from precompute.sources.unicode_forms import existing_path
+from precompute.text.files import guess_text, lines_of, read_text
+from precompute.text.format import format_count
 
 __all__ = [
     "CLASS_LISTS",
@@ -39,7 +39,7 @@ __all__ = [
 CLASS_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 NOTHING = (None, "", "~", "null", "Null", "NULL")  # what YAML writes for no value, as text
 YAML, LABELS = (".yaml", ".yml"), "labels"
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +73,13 @@ class NamedImages:
         folders: Path of a folder, with a slash at its end → split.
         files: Path of an image → split.
         lost: Entries and lines that lead nowhere, by the key that they stand under.
-        twice: Images in two splits.
+        duplicates: Images in two splits.
     """
 
     folders: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     lost: list[tuple[str, str]] = field(default_factory=list)
-    twice: list[str] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
 
     def splits_of(self, path: str) -> set[str]:
         """Return the splits of an image; none where it is not named."""
@@ -102,14 +102,14 @@ class NamedImages:
         elif place.is_dir():
             folder = place.as_posix().rstrip("/") + "/"
             if self.folders.setdefault(folder, split) != split:
-                self.twice.append(folder)
+                self.duplicates.append(folder)
         else:
             for line in _lines(place):
                 image = _place(line, [place.parent, *data.starts])
                 if image is None:
                     self.lost.append((place.name, line))
                 elif self.files.setdefault(image.as_posix(), split) != split:
-                    self.twice.append(image.as_posix())
+                    self.duplicates.append(image.as_posix())
 
 
 def _place(entry: str, starts: Sequence[Path]) -> Path | None:
@@ -301,7 +301,7 @@ def numbering(top: Path, annotations: Path, images: Iterable[str]) -> Numbering:
     names = {one.path: one.names for one in data}
     names |= {path: of_file for path in files if path not in names and (of_file := class_list(path))}
     if len({tuple(of_file) for of_file in names.values()}) > 1:
-        shown = {path: ", ".join(of_file[:MOST_SHOWN]) for path, of_file in names.items()}
+        shown = {path: ", ".join(of_file[:MAX_SHOWN]) for path, of_file in names.items()}
         _several(top, shown, "they number classes differently")
     if len({str((one.kpt_shape, one.flip_idx)) for one in data}) > 1:
         _several(top, {one.path: f"kpt_shape {one.kpt_shape}" for one in data}, "their keypoints differ")

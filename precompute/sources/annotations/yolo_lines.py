@@ -11,12 +11,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from precompute.targets.keypoints import NOT_LABELLED, VISIBLE
-from precompute.text import format_count
+from precompute.fields.skeleton import NOT_LABELLED, VISIBLE
+from precompute.text.format import format_count
 
 __all__ = ["Row", "fits_pose", "read_line"]
 
-MOST = 2.0  # a share of a box that reaches beyond its image, and is clipped; more is taken for pixels
+MAX_BEYOND = 2.0  # a share of a box that reaches beyond its image, and is clipped; more is taken for pixels
 BOX = 5  # class, x and y of the middle, width, height
 
 Row = tuple[float, float, float, float, int, int, tuple[float, ...]]  # sides, class, flags, x, y, v of each keypoint
@@ -52,7 +52,7 @@ def read_line(words: Sequence[str], num_classes: int | None, kpt_shape: tuple[in
     if num_classes is not None and label >= num_classes:
         raise ValueError(f"class {int(label)}, of {format_count(num_classes, 'name')} (0 to {num_classes - 1})")
     places = [*shares, *(share for i, share in enumerate(points) if i % 3 < 2)]
-    if max(map(abs, places)) > MOST:
+    if max(map(abs, places)) > MAX_BEYOND:
         raise ValueError(f"expected shares from 0 to 1, got {max(places, key=abs):g}: are these pixels?")
     return (*_sides(shares), int(label), 0, tuple(points))
 

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.image_files import IMAGE_EXTENSIONS, strangers_text, unreadable_text
+from precompute.images.file_kinds import IMAGE_EXTENSIONS, ignored_files_text, unreadable_text
 from precompute.sources.checks import check_class_names, check_keys, class_order
 from precompute.sources.folders.classes import check_class_folders, class_notes
 from precompute.sources.folders.found_files import FoundFile, FoundFiles, relative, shown
-from precompute.sources.folders.layout import LAYOUTS, Layout, Naming, Part, find_layout
-from precompute.sources.folders.splits import split_positions
-from precompute.sources.forms import Forms, check_forms
-from precompute.sources.source import Sources
-from precompute.sources.texts import Texts
+from precompute.sources.folders.layout import LAYOUTS, Layout, Naming, RoleFolder, find_layout
+from precompute.sources.split_folders import split_positions
+from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.storage.paths import absolute, as_path, common_folder
-from precompute.text import format_count
+from precompute.table.sources import Sources
+from precompute.table.string_column import StringColumn
+from precompute.text.format import format_count
 
 __all__ = ["find_sources"]
 
@@ -36,7 +36,7 @@ def find_sources(
     mask_suffix: str = "",
     class_names: Sequence[str] | None = None,
     split_in_key: bool = False,
-    alone: bool = False,
+    image_only: bool = False,
 ) -> Sources:
     """Find the sources in a folder, whichever of the usual layouts it has.
 
@@ -53,7 +53,7 @@ def find_sources(
         mask_suffix: Likewise for masks, ``"_L"`` say.
         class_names: Order of the classes; by name when left out. For masks, the name of each class id.
         split_in_key: Keep the split's folder in the keys, so that splits may use the same file names.
-        alone: Images are wanted without any target, whatever folders they lie in; masks beside them are left out.
+        image_only: Images are wanted without any target, whatever folders they lie in; masks beside them are left out.
 
     Raises:
         SourceError: Anything that would leave an image out or guess: unmatched, ambiguous, duplicate, empty.
@@ -65,8 +65,8 @@ def find_sources(
     layout = find_layout(top, naming)
     found = _Found(top, _base(top, layout), layout, names, split_in_key)
     _check_any(found, "images", layout.images, image_suffix)
-    if alone:
-        return _alone_sources(found)
+    if image_only:
+        return _image_only_sources(found)
     if layout.masks is None:
         return _class_sources(found)
     _check_any(found, "masks", layout.masks, mask_suffix)
@@ -105,15 +105,15 @@ def _base(top: Path, layout: Layout) -> Path | None:
     return common_folder(folders)
 
 
-def _check_any(found: _Found, role: str, parts: list[Part], suffix: str) -> None:
+def _check_any(found: _Found, role: str, parts: list[RoleFolder], suffix: str) -> None:
     if any(part.files for part in parts):
         return
     ending = f" whose names end with {suffix!r} before the extension" if suffix else ""
     unreadable = unreadable_text(found.layout.passed)
     raise SourceError(
         f"{found.top}: there are no {role}{ending}; "
-        f"{format_count(found.layout.strangers, 'other file was', 'other files were')} passed over"
-        f"{strangers_text(found.layout.passed)}. {unreadable + ' ' if unreadable else ''}"
+        f"{format_count(found.layout.num_ignored_files, 'other file was', 'other files were')} passed over"
+        f"{ignored_files_text(found.layout.passed)}. {unreadable + ' ' if unreadable else ''}"
         f"Expected files with the extensions {' '.join(IMAGE_EXTENSIONS)}.\n{LAYOUTS}"
     )
 
@@ -125,10 +125,10 @@ def _check_file_keys(found: _Found, files: FoundFiles) -> None:
 # Images alone.
 
 
-def _alone_sources(found: _Found) -> Sources:
+def _image_only_sources(found: _Found) -> Sources:
     files = _class_files(found)
     _check_file_keys(found, files)
-    problems = [_barren_problem(found), _duplicates(files.twice(), found.base)]
+    problems = [_empty_folders_problem(found), _duplicates(files.duplicates(), found.base)]
     _raise(f"{found.top}: the images cannot be used as they are.", problems)
     left_out = sum(len(part.files) for part in found.layout.masks or ())
     note = f"images alone were asked for: {format_count(left_out, 'mask is', 'masks are')} left out."
@@ -139,7 +139,7 @@ def _alone_sources(found: _Found) -> Sources:
         splits=list(files.splits()),
         num_bytes=files.num_bytes,
         class_names=found.names or [],
-        strangers=found.layout.strangers,
+        num_ignored_files=found.layout.num_ignored_files,
         passed=found.layout.passed,
         notes=[note] if left_out else [],
     )
@@ -153,7 +153,7 @@ def _class_sources(found: _Found) -> Sources:
     _check_classes(found, files)
     sizes = Counter(files.labels())
     labels = class_order(sizes)
-    check_forms(labels, str(found.top))
+    check_unicode_forms(labels, str(found.top))
     check_class_folders(found.top, labels, found.names, lambda: zip(files.labels(), files.plain(), strict=True))
     names = found.names or labels
     index = {name: i for i, name in enumerate(names)}
@@ -165,7 +165,7 @@ def _class_sources(found: _Found) -> Sources:
         splits=list(files.splits()),
         num_bytes=files.num_bytes,
         class_names=names,
-        strangers=found.layout.strangers,
+        num_ignored_files=found.layout.num_ignored_files,
         passed=found.layout.passed,
         notes=class_notes(sizes, lambda: zip(files.labels(), files.plain(), strict=True)),
     )
@@ -191,8 +191,8 @@ def _check_classes(found: _Found, files: FoundFiles) -> None:
         )
     problems = [
         _problem("Images outside of every class folder", flat, "Move each into the folder of its class."),
-        _barren_problem(found),
-        _duplicates(files.twice(), found.base),
+        _empty_folders_problem(found),
+        _duplicates(files.duplicates(), found.base),
     ]
     _raise(f"{found.top}: the class folders cannot be used as they are.", problems)
 
@@ -200,14 +200,14 @@ def _check_classes(found: _Found, files: FoundFiles) -> None:
 # Images with masks.
 
 
-def _mask_sources(found: _Found, mask_parts: list[Part]) -> Sources:
+def _mask_sources(found: _Found, mask_parts: list[RoleFolder]) -> Sources:
     images, images_split = _role_files(found, found.layout.images)
     masks, masks_split = _role_files(found, mask_parts)
     _check_file_keys(found, images)
     order = _pair(found, images, masks, by_split=images_split and masks_split)
     mask_paths, mask_splits, mask_bytes = masks.paths(found.base), list(masks.splits()), masks.num_bytes
     if order is not None:
-        mask_paths = Texts(mask_paths[i] for i in order)
+        mask_paths = StringColumn(mask_paths[i] for i in order)
         mask_splits, mask_bytes = [mask_splits[i] for i in order], array("q", (mask_bytes[i] for i in order))
     return Sources(
         root=found.base,
@@ -217,12 +217,12 @@ def _mask_sources(found: _Found, mask_parts: list[Part]) -> Sources:
         splits=[split or other for split, other in zip(images.splits(), mask_splits, strict=True)],
         num_bytes=array("q", map(add, images.num_bytes, mask_bytes)),
         class_names=found.names or [],
-        strangers=found.layout.strangers,
+        num_ignored_files=found.layout.num_ignored_files,
         passed=found.layout.passed,
     )
 
 
-def _role_files(found: _Found, parts: list[Part]) -> tuple[FoundFiles, bool]:
+def _role_files(found: _Found, parts: list[RoleFolder]) -> tuple[FoundFiles, bool]:
     """Return the files of one role, and whether they lie in splits' folders."""
     parts = [part for part in parts if part.files]
     positions = split_positions([part.context for part in parts], where=str(found.top))
@@ -235,8 +235,8 @@ def _pair(found: _Found, images: FoundFiles, masks: FoundFiles, *, by_split: boo
     Returns:
         The position of each image's mask; None when each stands where its image does.
     """
-    barren = _barren_problem(found)
-    if not (barren or found.layout.outside) and _side_by_side(images, masks, by_split=by_split):
+    empty_folders = _empty_folders_problem(found)
+    if not (empty_folders or found.layout.outside) and _side_by_side(images, masks, by_split=by_split):
         return None
     base, keys = found.base, images.keys
     image_of, image_again = _index(images, by_split, base)
@@ -252,7 +252,7 @@ def _pair(found: _Found, images: FoundFiles, masks: FoundFiles, *, by_split: boo
         _problem("Images for one key", image_again, "Expected one image a key; rename or move the others."),
         _problem("Masks for one image", mask_again, "Expected one mask an image; rename or move the others."),
         _problem("Images outside of the folders of images and masks", outside, _ELSEWHERE),
-        barren,
+        empty_folders,
         _duplicates([(images[a], images[b]) for a, b in pairwise(image_of.values()) if keys[a] == keys[b]], base),
     ]
     _raise(f"{found.top}: images and masks do not fit together.", problems)
@@ -269,7 +269,7 @@ _NAMES_DIFFER = (
 def _join_forms(images: dict[tuple[str | None, str], int], masks: dict[tuple[str | None, str], int]) -> None:
     """Give masks without an image the identity of the image that looks alike, where names differ in their forms."""
     for split in {split for split, _ in masks}:
-        free = Forms(name for of_image, name in images if of_image == split and (split, name) not in masks)
+        free = UnicodeForms(name for of_image, name in images if of_image == split and (split, name) not in masks)
         for ident in [ident for ident in masks if ident[0] == split and ident not in images]:
             masks.setdefault((split, free.find(ident[1])), masks[ident])
             if free.find(ident[1]) != ident[1]:
@@ -282,7 +282,7 @@ def _idents(files: FoundFiles, by_split: bool) -> Iterator[tuple[str | None, str
 
 def _side_by_side(images: FoundFiles, masks: FoundFiles, *, by_split: bool) -> bool:
     """Tell whether both are in one order: then no table of all keys is needed to pair them."""
-    if len(images) != len(masks) or not (images.keys_are_plain and masks.keys_are_plain) or images.twice():
+    if len(images) != len(masks) or not (images.keys_are_plain and masks.keys_are_plain) or images.duplicates():
         return False
     return images.keys == masks.keys and (not by_split or all(map(eq, images.splits(), masks.splits())))
 
@@ -290,12 +290,12 @@ def _side_by_side(images: FoundFiles, masks: FoundFiles, *, by_split: bool) -> b
 def _index(files: FoundFiles, by_split: bool, base: Path | None) -> tuple[dict[tuple[str | None, str], int], list[str]]:
     """Return the position of the first file of each identity, and a line for each one that comes after it."""
     index: dict[tuple[str | None, str], int] = {}
-    twice = []
+    duplicates = []
     for i, ident in enumerate(_idents(files, by_split)):
         first = index.setdefault(ident, i)
         if first != i:
-            twice.append(f"{shown(files[first].path, base)}, {_with_key(files[i], base)}")
-    return index, twice
+            duplicates.append(f"{shown(files[first].path, base)}, {_with_key(files[i], base)}")
+    return index, duplicates
 
 
 # Problems: each is listed, with what was expected.
@@ -313,8 +313,8 @@ def _duplicates(pairs: Sequence[tuple[FoundFile, FoundFile]], base: Path | None)
     return _problem("Images that share a key", listed, remedy)
 
 
-def _barren_problem(found: _Found) -> str | None:
-    listed = [shown(path, found.base) + "/" for path in found.layout.barren]
+def _empty_folders_problem(found: _Found) -> str | None:
+    listed = [shown(path, found.base) + "/" for path in found.layout.empty_folders]
     return _problem("Folders without images", listed, "Fill them, remove them, or move them elsewhere.")
 
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.sources.folders.layout import Part
+from precompute.sources.folders.layout import RoleFolder
 from precompute.sources.folders.sorting import FEW, add_sorted
-from precompute.sources.folders.splits import split_of, stay_in_keys
-from precompute.sources.texts import CHUNK, Texts
+from precompute.sources.split_folders import split_of, stay_in_keys
+from precompute.table.string_column import CHUNK, StringColumn
 
 __all__ = ["FoundFile", "FoundFiles", "relative", "shown"]
 
@@ -49,7 +49,7 @@ class FoundFiles:
         num_bytes: Sizes.
     """
 
-    def __init__(self, parts: Sequence[Part], positions: list[int] | None, *, split_in_key: bool) -> None:
+    def __init__(self, parts: Sequence[RoleFolder], positions: list[int] | None, *, split_in_key: bool) -> None:
         """Read the columns off some parts.
 
         Args:
@@ -57,7 +57,7 @@ class FoundFiles:
             positions: Where in each context the split's folder is; None when there are no splits.
             split_in_key: Keep that folder in the keys.
         """
-        self.keys, self._names = Texts(), Texts()
+        self.keys, self._names = StringColumn(), StringColumn()
         self.num_bytes: array[int] = array("q")
         self._folder: array[int] = array("i")  # of each file: index into _folders
         at = [None] * len(parts) if positions is None else positions
@@ -73,7 +73,7 @@ class FoundFiles:
         if not all(a[1] < b[0] for a, b in pairwise(edges)):
             self._sort()
 
-    def _append(self, number: int, folder: _Folder, part: Part) -> None:
+    def _append(self, number: int, folder: _Folder, part: RoleFolder) -> None:
         order = self._append_many(folder, part) if len(part.files) > FEW else None
         if order is None:
             self._append_few(folder, part)
@@ -81,10 +81,10 @@ class FoundFiles:
             self.num_bytes.frombytes(np.frombuffer(part.files.sizes, np.int64)[order].tobytes())
         self._folder.extend(repeat(number, len(part.files)))
 
-    def _append_many(self, folder: _Folder, part: Part) -> NDArray[np.int64] | None:
+    def _append_many(self, folder: _Folder, part: RoleFolder) -> NDArray[np.int64] | None:
         return add_sorted(part.files.names, folder.key_start, part.suffix, keys=self.keys, names=self._names)
 
-    def _append_few(self, folder: _Folder, part: Part) -> None:
+    def _append_few(self, folder: _Folder, part: RoleFolder) -> None:
         # One text a file: to sort it is faster, and takes less memory, than to sort pairs or positions. No name holds
         # the character 0, and it comes before all others, so that stems are compared first, then names.
         lines = sorted(f"{stem}\0{name}\0{size}" for stem, (name, size) in zip(part.stems(), part.files, strict=True))
@@ -99,9 +99,9 @@ class FoundFiles:
         order = sorted(range(len(keys)), key=keys.__getitem__)
         if any(keys[a] == keys[b] for a, b in pairwise(order)):  # refused later on: the message shall not vary
             order.sort(key=lambda i: (self[i].key, self[i].split or "", self[i].path))
-        self.keys = Texts(keys[i] for i in order)
+        self.keys = StringColumn(keys[i] for i in order)
         del keys
-        self._names = Texts(self._names.pick(order))
+        self._names = StringColumn(self._names.take(order))
         self.num_bytes = array("q", [self.num_bytes[i] for i in order])
         self._folder = array("i", [self._folder[i] for i in order])
 
@@ -139,20 +139,20 @@ class FoundFiles:
         """Yield the split of each file."""
         return map([folder.split for folder in self._folders].__getitem__, self._folder)
 
-    def paths(self, base: Path | None) -> Texts:
+    def paths(self, base: Path | None) -> StringColumn:
         """Return the path of each file below the base; absolute where it does not lie there."""
         below = [relative(folder.path, base) for folder in self._folders]
         starts = [self._folders[i].path if start is None else start for i, start in enumerate(below)]
-        return Texts(map(add, map(starts.__getitem__, self._folder), self._names))
+        return StringColumn(map(add, map(starts.__getitem__, self._folder), self._names))
 
-    def twice(self) -> list[tuple[FoundFile, FoundFile]]:
+    def duplicates(self) -> list[tuple[FoundFile, FoundFile]]:
         """Return neighbours that have one key."""
         later = iter(self.keys)
         next(later, None)
         return [(self[i], self[i + 1]) for i, equal in enumerate(map(eq, self.keys, later)) if equal]
 
 
-def _folder(part: Part, position: int | None, *, split_in_key: bool) -> _Folder:
+def _folder(part: RoleFolder, position: int | None, *, split_in_key: bool) -> _Folder:
     context, split = part.context, None
     if position is not None:
         context, split = (*context[:position], *context[position + 1 :]), split_of(context[position])

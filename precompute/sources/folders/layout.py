@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
-from precompute.image_files import IMAGE_EXTENSIONS
-from precompute.sources.folders.walk import Files, Folder, Tree, walk
+from precompute.images.file_kinds import IMAGE_EXTENSIONS
+from precompute.sources.walk import Files, Folder, Tree, walk
 from precompute.storage.paths import absolute, as_path, is_url
 
-__all__ = ["LAYOUTS", "Layout", "Naming", "Part", "find_layout"]
+__all__ = ["LAYOUTS", "Layout", "Naming", "RoleFolder", "find_layout"]
 
 LAYOUTS = """Expected one of
   cats/1.jpg, dogs/2.jpg …                       a folder a class
@@ -48,7 +48,7 @@ class Naming:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RoleFolder:
     """The images, or the masks, of one folder.
 
     Attributes:
@@ -76,16 +76,16 @@ class Layout:
     Attributes:
         images: At least one file in all.
         masks: None for a folder a class.
-        strangers: Files and hidden folders that were passed over.
+        num_ignored_files: Files and hidden folders that were passed over.
         passed: Endings of the files among them that are not called like images, each with its number.
-        barren: Folders in which files were expected but not found; only the topmost.
+        empty_folders: Folders in which files were expected but not found; only the topmost.
         outside: Images that lie in neither role's folder.
     """
 
-    images: list[Part]
-    masks: list[Part] | None
-    strangers: int
-    barren: list[str]
+    images: list[RoleFolder]
+    masks: list[RoleFolder] | None
+    num_ignored_files: int
+    empty_folders: list[str]
     outside: list[str]
     passed: Mapping[str, int] = field(default_factory=dict)
 
@@ -138,7 +138,7 @@ def _named(root: Path, images: Path | str | None, masks: Path | str | None, nami
         [(folder, folder.parts) for folder in image_tree.folders],
         [(folder, folder.parts) for folder in mask_tree.folders],
         naming,
-        strangers=image_tree.strangers + mask_tree.strangers,
+        num_ignored_files=image_tree.num_ignored_files + mask_tree.num_ignored_files,
         outside=[],
         passed=image_tree.passed + mask_tree.passed,
     )
@@ -162,10 +162,12 @@ def _searched(tree: Tree, images: str | None, masks: str | None, naming: Naming)
             raise SourceError(f"--{option} {given}: there is no folder of this name in {tree.top}, at any level.")
     if by_role[image_name] and by_role[mask_name] and image_name != mask_name:
         outside = [f"{folder.path}/{name}" for folder, _ in by_role[None] for name, _ in folder.files]
-        told = images is not None or masks is not None  # what lies elsewhere was left out on purpose
-        strangers = tree.strangers + (len(outside) if told else 0)
-        outside = [] if told else outside
-        return _as_pairs(by_role[image_name], by_role[mask_name], naming, strangers=strangers, outside=outside)
+        named = images is not None or masks is not None  # what lies elsewhere was left out on purpose
+        num_ignored_files = tree.num_ignored_files + (len(outside) if named else 0)
+        outside = [] if named else outside
+        return _as_pairs(
+            by_role[image_name], by_role[mask_name], naming, num_ignored_files=num_ignored_files, outside=outside
+        )
     if images is not None:
         return _told(tree, by_role[image_name], image_name, naming)
     in_images = all(_role(f.parts, (image_name,))[0] for f in tree.folders if f.files)
@@ -176,8 +178,8 @@ def _told(tree: Tree, chosen: list[tuple[Folder, tuple[str, ...]]], name: str, n
     """The images' folders were named and no others serve as masks: what lies outside of them is passed over."""
     inside = Tree(tree.top, [folder for folder, _ in chosen])
     layout = _unpaired(inside, naming, strip=name)
-    passed = tree.strangers + tree.num_files - inside.strangers - inside.num_files
-    return replace(layout, strangers=layout.strangers + passed)
+    passed = tree.num_ignored_files + tree.num_files - inside.num_ignored_files - inside.num_files
+    return replace(layout, num_ignored_files=layout.num_ignored_files + passed)
 
 
 def _unpaired(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
@@ -203,7 +205,7 @@ def _as_pairs(
     masks: list[tuple[Folder, tuple[str, ...]]],
     naming: Naming,
     *,
-    strangers: int,
+    num_ignored_files: int,
     outside: list[str],
     passed: Mapping[str, int] | None = None,
 ) -> Layout:
@@ -214,9 +216,9 @@ def _as_pairs(
     return Layout(
         images=image_parts,
         masks=mask_parts,
-        strangers=strangers + sum(len(folder.files) for folder in folders) - kept,
+        num_ignored_files=num_ignored_files + sum(len(folder.files) for folder in folders) - kept,
         # A folder of strangers alone is passed over with them: colour pictures beside the masks, say.
-        barren=_barren([(folder, len(folder.files) + folder.num_strangers) for folder in folders]),
+        empty_folders=_empty_folders([(folder, len(folder.files) + folder.num_ignored_files) for folder in folders]),
         outside=outside,
         passed=passed or {},
     )
@@ -228,8 +230,8 @@ def _as_classes(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
     return Layout(
         images=parts,
         masks=None,
-        strangers=tree.strangers + tree.num_files - sum(kept),
-        barren=_barren(list(zip(tree.folders, kept, strict=True))),
+        num_ignored_files=tree.num_ignored_files + tree.num_files - sum(kept),
+        empty_folders=_empty_folders(list(zip(tree.folders, kept, strict=True))),
         outside=[],
     )
 
@@ -243,7 +245,7 @@ def _one_folder(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
             f"--image-suffix is {suffixes[0]!r} and --mask-suffix is {suffixes[1]!r}. Give two that differ."
         )
     longer, shorter = sorted(suffixes, key=len, reverse=True)
-    parts: dict[str, list[Part]] = {longer: [], shorter: []}
+    parts: dict[str, list[RoleFolder]] = {longer: [], shorter: []}
     for folder in tree.folders:
         context = _without(folder.parts, strip)
         first = _part(folder, context, longer)
@@ -255,8 +257,10 @@ def _one_folder(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
     return Layout(
         images=parts[naming.image_suffix],
         masks=parts[naming.mask_suffix],
-        strangers=tree.strangers + tree.num_files - kept,
-        barren=_barren([(folder, len(folder.files) + folder.num_strangers) for folder in tree.folders]),
+        num_ignored_files=tree.num_ignored_files + tree.num_files - kept,
+        empty_folders=_empty_folders(
+            [(folder, len(folder.files) + folder.num_ignored_files) for folder in tree.folders]
+        ),
         outside=[],
     )
 
@@ -265,22 +269,22 @@ def _without(parts: tuple[str, ...], name: str | None) -> tuple[str, ...]:
     return parts if name is None else _role(parts, (name,))[1]
 
 
-def _part(folder: Folder, context: tuple[str, ...], suffix: str) -> Part:
+def _part(folder: Folder, context: tuple[str, ...], suffix: str) -> RoleFolder:
     files = folder.files
     if suffix:
         files = Files(file for file in files if len(stem := _stem(file[0])) > len(suffix) and stem.endswith(suffix))
-    return Part(context, folder.path, suffix, files)
+    return RoleFolder(context, folder.path, suffix, files)
 
 
 def _stem(name: str) -> str:
     return name.rpartition(".")[0]  # all have an extension, and none begins with its dot
 
 
-def _barren(counts: list[tuple[Folder, int]]) -> list[str]:
+def _empty_folders(counts: list[tuple[Folder, int]]) -> list[str]:
     """Return the topmost folders below which nothing was counted."""
     holding = {prefix for folder, count in counts if count for prefix in _ancestry(folder.path)}
-    barren = {folder.path for folder, _ in counts} - holding
-    return sorted(path for path in barren if path.rpartition("/")[0] not in barren)
+    empty_folders = {folder.path for folder, _ in counts} - holding
+    return sorted(path for path in empty_folders if path.rpartition("/")[0] not in empty_folders)
 
 
 def _ancestry(path: str) -> list[str]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.sources.texts import Texts
+from precompute.table.string_column import StringColumn
 
 __all__ = ["FEW", "add_sorted"]
 
@@ -19,7 +19,9 @@ Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
 
 
-def add_sorted(files: Texts, key_start: str, suffix: str, *, keys: Texts, names: Texts) -> Numbers | None:
+def add_sorted(
+    files: StringColumn, key_start: str, suffix: str, *, keys: StringColumn, names: StringColumn
+) -> Numbers | None:
     """Add the keys of one folder's files to a column, and their names to another, sorted by stem.
 
     Args:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import SourceError, UsageError
+from precompute.fields.boxes import FLAGS, UNKNOWN_SIZE, BoxColumn, Boxes
 from precompute.sources.box_checks import CheckedBoxes, check_boxes, upright_size
 from precompute.sources.labels import make_classes, read_label
-from precompute.targets.boxes import FLAGS, UNKNOWN_SIZE, BoxColumn, Boxes
 
 __all__ = ["boxes_of_python", "rows_of_python"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.sources.forms import existing_path
+from precompute.sources.unicode_forms import existing_path
 from precompute.storage.paths import as_path, common_folder, is_url
-from precompute.text import format_count
+from precompute.text.format import format_count
 
 __all__ = ["below", "check_files", "common_parent", "file_path"]
 

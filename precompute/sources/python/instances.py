@@ -7,10 +7,10 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.sources.instance_column import InstanceColumn, objects_note
+from precompute.fields.boxes import FLAGS
+from precompute.fields.instances import Instances
 from precompute.sources.labels import make_classes, read_label
-from precompute.targets.boxes import FLAGS
-from precompute.targets.instances import Instances
+from precompute.table.instance_column import InstanceColumn, objects_note
 
 __all__ = ["NumberedObjects", "Row", "number_objects", "read_rows", "sizes_of_sources"]
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.options import BuildOptions
+from precompute.fields.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make_skeleton
+from precompute.options.build_options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes, upright_size
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.labels import make_classes
 from precompute.sources.python.boxes import rows_of_python
-from precompute.sources.source import Source
-from precompute.targets.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
-from precompute.targets.keypoints import VISIBLE, Skeleton, indices_of_edges, make_skeleton
-from precompute.text import format_count
+from precompute.table.sources import Source
+from precompute.text.format import format_count
 
 __all__ = ["DEFAULT_CLASS", "check_same_fields", "keypoints_of_python"]
 

@@ -7,21 +7,24 @@ from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.options import BuildOptions
+from precompute.options.build_options import BuildOptions
 from precompute.sources.checks import check_class_names, check_keys
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
 from precompute.sources.python.boxes import boxes_of_python
 from precompute.sources.python.columns import check_indexes, list_of
-from precompute.sources.python.extras import extra_rows, extras_of_sources
 from precompute.sources.python.files import below, check_files, common_parent, file_path
 from precompute.sources.python.instances import number_objects, read_rows, sizes_of_sources
 from precompute.sources.python.keypoints import check_same_fields, keypoints_of_python
-from precompute.sources.source import SPLITS, Source, Sources
-from precompute.sources.texts import Texts
-from precompute.text import format_count
+from precompute.table.extras import WEIGHT, Extras, check_extra_name, column_of_values, weights_of
+from precompute.table.sources import SPLITS, Source, Sources
+from precompute.table.string_column import StringColumn
+from precompute.text.format import format_count
+
+if TYPE_CHECKING:
+    from precompute.table.sources import Source
 
 __all__ = ["from_iterable", "from_lists"]
 
@@ -76,16 +79,16 @@ def from_iterable(
         num_bytes = sizes_of_sources(rows, num_bytes)
     return Sources(
         root=root,
-        keys=Texts(keys),
-        images=Texts(below(root, images)),
-        masks=None if masks is None else Texts(below(root, masks)),
+        keys=StringColumn(keys),
+        images=StringColumn(below(root, images)),
+        masks=None if masks is None else StringColumn(below(root, masks)),
         labels=classes.indices if isinstance(classes, Classes) else None,
         label_sets=classes.sets if isinstance(classes, LabelSets) else None,
         splits=[_split(item) for item in items],
         groups=None if all(group is None for group in groups) else groups,
         num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
         boxes=getattr(boxes or objects, "column", None),
-        extra=extras_of_sources(items),
+        extra=_extras_of_sources(items),
         class_names=(names or []) if found is None else found.names,
         notes=[] if found is None else found.notes,
         skeleton=None if points is None else points[1],
@@ -151,7 +154,7 @@ def from_lists(
         "groups": groups,
         "keys": keys,
         "weights": weights,
-        "extra": extra_rows(extra),
+        "extra": _extra_rows(extra),
     }
     of_extra = {f"extra[{name!r}]": column for name, column in (extra or {}).items()}
     check_indexes({**columns, **of_extra})
@@ -266,3 +269,51 @@ def _group(item: Source) -> str | None:
     if label is None:
         raise UsageError(f"group of {item.key!r}: expected a text, a whole number or None, got {group!r}.")
     return str(label)
+
+
+# Weights and extra values from Python
+
+
+def _extra_rows(extra: Any) -> list[dict[str, Any]] | None:
+    """Return lists by name as a dictionary for each source.
+
+    Raises:
+        UsageError: They are no lists of equal length.
+    """
+    if extra is None:
+        return None
+    if not isinstance(extra, Mapping):
+        raise UsageError(f"extra: expected a dictionary of lists by name, got {type(extra).__name__}.")
+    if not extra:
+        return None
+    lists = {check_extra_name(name): list_of(f"extra: {name}", values) for name, values in extra.items()}
+    lengths = {name: len(values) for name, values in lists.items()}
+    if len(set(lengths.values())) > 1:
+        raise UsageError(f"extra: expected lists of equal length, an entry for each image, got {lengths}.")
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+
+def _extras_of_sources(items: Sequence[Source]) -> Extras | None:
+    """Return weights and extra values of sources as columns; None when there are none.
+
+    Raises:
+        SourceError: Some sources have none.
+        UsageError: They do not all have the same names, or values are not what records hold.
+    """
+
+    def where(i: int) -> str:
+        return repr(items[i].key)
+
+    extras: Extras = {}
+    if any(item.weight is not None for item in items):
+        extras[WEIGHT] = weights_of([item.weight for item in items], where)
+    names = list(items[0].extra or ())
+    other = next((i for i, item in enumerate(items) if set(item.extra or ()) != set(names)), None)
+    if other is not None:
+        raise UsageError(
+            f"extra: expected the same names for all sources, got {', '.join(names) or 'none'} for {where(0)}, "
+            f"{', '.join(map(str, items[other].extra or ())) or 'none'} for {where(other)}."
+        )
+    for name in map(check_extra_name, names):
+        extras[name] = column_of_values(name, [(item.extra or {})[name] for item in items], where)
+    return extras or None

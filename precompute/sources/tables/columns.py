@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from precompute.errors import UsageError
-from precompute.options import BuildOptions
+from precompute.options.build_options import BuildOptions
 from precompute.sources.tables.files import Table
 
 __all__ = ["TableColumns", "choose_columns"]
@@ -60,17 +60,17 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
     Raises:
         UsageError: One that was named is not there, the image's is not found, or it is not clear what the target is.
     """
-    told = {role: getattr(options, f"{role}_column") for role in USUAL}
-    roles = {role: _find(table, f"{role}_column", name) for role, name in told.items() if name}
+    given = {role: getattr(options, f"{role}_column") for role in USUAL}
+    roles = {role: _find(table, f"{role}_column", name) for role, name in given.items() if name}
     if options.group_by in table.columns:
-        if told["group"]:
+        if given["group"]:
             raise UsageError(f"group_by, group_column: both name a column of {table.path}; give one of them.")
         roles["group"] = str(options.group_by)
     labels = [_find(table, "label_columns", name) for name in options.label_columns or []]
     extra = [_find(table, "extra_columns", name) for name in options.extra_columns or []]
     taken = {*roles.values(), *labels}
     for role in ("image", "split", "group", "key", "weight"):
-        no_column = told[role] == ""  # as the user said
+        no_column = given[role] == ""  # as the user said
         if role not in roles and not no_column and (usual := _usual(table, role, taken | set(extra))):
             roles[role] = usual[0]
     if "image" not in roles:
@@ -88,8 +88,8 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
 
 def _check_no_objects(table: Table, options: BuildOptions) -> None:
     """Refuse a table of objects, unless the user says what it is otherwise."""
-    told = (options.mask_column, options.label_column, options.label_columns, options.label_separator)
-    if any(told) or options.target == "none":
+    given = (options.mask_column, options.label_column, options.label_columns, options.label_separator)
+    if any(given) or options.target == "none":
         return
     sides = {name.casefold().replace("_", "") for name in table.columns}
     points = [name[:-2] for name in table.columns if name.endswith("_x") and f"{name[:-2]}_y" in table.columns]

@@ -15,8 +15,8 @@ from typing import Any
 
 from precompute.errors import SourceError, first_few
 from precompute.sources.tables.parquet import open_parquet
-from precompute.text import format_count
-from precompute.text_files import check_encoding, decode_text
+from precompute.text.files import check_encoding, decode_text
+from precompute.text.format import format_count
 
 __all__ = ["TABLES", "Table", "is_table", "read_table"]
 
@@ -24,7 +24,7 @@ TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 DELIMITERS = ",;\t"
 SHOWN = 5  # rows that a message lists
 CHUNK = 10_000  # rows that are put into columns together
-MOST_SAME = 20_000  # different texts of a column, until it is given up to find equal ones
+MAX_DISTINCT = 20_000  # different texts of a column, until it is given up to find equal ones
 
 Columns = dict[str, Sequence[Any]]
 
@@ -96,9 +96,9 @@ def _open_csv(path: Path, content: bytes, encoding: str, delimiter: str | None) 
             notes.append(f"{path.name}: columns are separated by {delimiter!r}.")
     rows = partial(_csv_rows, path, content, encoding, delimiter)
     header = [name.strip() for name in next((row for _, row in rows()), [])]
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise SourceError(f"{path}: columns that come again: {', '.join(twice)}. Expected each name once.")
+    duplicates = sorted({name for name in header if name and header.count(name) > 1})
+    if duplicates:
+        raise SourceError(f"{path}: columns that come again: {', '.join(duplicates)}. Expected each name once.")
     return Table(
         path=path,
         columns=header,
@@ -156,7 +156,7 @@ def _read_csv(path: Path, content: bytes, encoding: str, delimiter: str, names: 
             whole = list(zip(*(filter(None, chunk) if 0 in lengths else chunk), strict=True))
             for column, seen, i in zip(columns, same, chosen, strict=True):
                 cells = map(str.strip, whole[i] if whole else ())
-                column.extend(cells if len(seen) > MOST_SAME else [seen.setdefault(cell, cell) for cell in cells])
+                column.extend(cells if len(seen) > MAX_DISTINCT else [seen.setdefault(cell, cell) for cell in cells])
     return dict(zip(names, columns, strict=True))
 
 

@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.options import BuildOptions
+from precompute.options.build_options import BuildOptions
 from precompute.sources.checks import check_class_names, check_keys
-from precompute.sources.extras import (
-    WEIGHT,
-    Extras,
-    check_extra_name,
-    column_of_texts,
-    column_of_values,
-    weights_of,
-)
-from precompute.sources.folders.splits import EXPECTED_SPLITS, split_of
 from precompute.sources.groups import group_by
 from precompute.sources.labels import Classes, LabelSets
-from precompute.sources.source import Sources
+from precompute.sources.split_folders import EXPECTED_SPLITS, split_of
 from precompute.sources.tables.columns import TableColumns, choose_columns
 from precompute.sources.tables.files import Table, read_table
 from precompute.sources.tables.labels import labels_of_cells, labels_of_columns
 from precompute.sources.tables.paths import check_filled, file_sizes, find_paths, make_keys, shared_root
-from precompute.sources.texts import Texts
 from precompute.storage.paths import absolute, as_path
-from precompute.text import format_count
+from precompute.table.extras import (
+    WEIGHT,
+    Extras,
+    check_extra_name,
+    column_of_strings,
+    column_of_values,
+    weights_of,
+)
+from precompute.table.sources import Sources
+from precompute.table.string_column import StringColumn
+from precompute.text.format import format_count
 
 __all__ = ["find_table"]
 
@@ -105,9 +105,9 @@ def _sorted(sources: Sources) -> Sources:
     keys = sources.keys
     found = sources.take(sorted(range(len(keys)), key=keys.__getitem__))
     compact = {
-        "keys": Texts(found.keys),
-        "images": Texts(found.images),
-        "masks": None if found.masks is None else Texts(found.masks),
+        "keys": StringColumn(found.keys),
+        "images": StringColumn(found.images),
+        "masks": None if found.masks is None else StringColumn(found.masks),
         "num_bytes": array("q", found.num_bytes),
     }
     for name, column in compact.items():
@@ -151,9 +151,9 @@ def _check_once(table: Table, texts: Sequence[str], what: str, remedy: str) -> N
     if len(set(texts)) == len(texts):
         return
     first: dict[str, int] = {}
-    twice = [i for i, text in enumerate(texts) if first.setdefault(text, i) != i]
-    listed = table.listed(twice, lambda i: f", {table.where(first[texts[i]])}: {texts[i]}")
-    raise SourceError(f"{table.path}: {what} ({len(twice):,}):\n{listed}\n{remedy}")
+    duplicates = [i for i, text in enumerate(texts) if first.setdefault(text, i) != i]
+    listed = table.listed(duplicates, lambda i: f", {table.where(first[texts[i]])}: {texts[i]}")
+    raise SourceError(f"{table.path}: {what} ({len(duplicates):,}):\n{listed}\n{remedy}")
 
 
 # Target, split and group.
@@ -217,6 +217,6 @@ def _extras(table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]]
     if columns.weight is not None:
         extras[WEIGHT] = weights_of(cells[columns.weight], where)
     for name in map(check_extra_name, columns.extra):
-        of_cells = column_of_values if table.typed else column_of_texts
+        of_cells = column_of_values if table.typed else column_of_strings
         extras[name] = of_cells(name, cells[name], where)
     return extras or None

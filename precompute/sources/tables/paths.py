@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError
-from precompute.image_files import IMAGE_EXTENSIONS
-from precompute.sources.forms import Forms, existing_path
+from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.sources.tables.files import Table
+from precompute.sources.unicode_forms import UnicodeForms, existing_path
 from precompute.storage.paths import absolute, as_path, common_folder, is_remote, is_url
 from precompute.storage.snapshot import seen_at_once
-from precompute.text import format_count
+from precompute.text.format import format_count
 
 CHUNK = 4096  # paths that are looked at together
 NOT_PLAIN = re.compile(r"^[./]|//|/\.|[:\\]", re.MULTILINE)  # paths that may not lie below the root as they stand
@@ -95,7 +95,7 @@ def _with_extensions(table: Table, column: str, stems: list[str]) -> tuple[list[
             stem, extension = os.path.splitext(name)  # noqa: PTH122
             if extension.lower() in IMAGE_EXTENSIONS:
                 there.setdefault(f"{folder}/{stem}", []).append(f"{folder}/{name}")
-    forms = Forms(there)
+    forms = UnicodeForms(there)
     found = [there.get(forms.find(stem), []) for stem in stems]
     several = [i for i, paths in enumerate(found) if len(paths) > 1]
     if several:

@@ -1,0 +1,280 @@
+"""`precompute.build`: sources and pipelines → shards and manifest."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from precompute.building.build_plan import NO_WORKERS, BuildPlan, make_workers
+from precompute.building.changed_files import changed_files, fixed_keys
+from precompute.building.earlier_rules import keep_classes, keep_pairs, notes_on_pipelines, stored_pipelines
+from precompute.building.execute import workers_starting
+from precompute.building.folder import StoredGeneration, next_generation, save_draft, stored_generations, write_lock
+from precompute.building.make_plan import make_plan, make_settings, make_spec, prepare_pipelines
+from precompute.building.progress import Progress
+from precompute.building.receipts import read_receipt
+from precompute.building.repair import repair
+from precompute.building.result import BuildResult
+from precompute.building.retry import retry_bad
+from precompute.building.write import plan_rows, write_rows
+from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
+from precompute.dataset.paths import DatasetPaths, dataset_name
+from precompute.errors import SettingsError, UsageError, first_few
+from precompute.images.file_kinds import ignored_files_text, num_unreadable
+from precompute.options.build_options import BuildOptions
+from precompute.pipelines.keypoint_rules import mirroring_warnings
+from precompute.pipelines.load import complete_pipelines
+from precompute.pipelines.pipeline import Prepared
+from precompute.plan.copies import assign_copies
+from precompute.plan.generation import GenerationPlan
+from precompute.plan.settings import differences
+from precompute.plan.splits import assign_splits
+from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
+from precompute.preflight.source_size import saving_of_size
+from precompute.sources.find import find, limit_sources
+from precompute.storage.paths import absolute, as_path, check_path_text
+from precompute.table.listed_sources import compare_listing, stored_splits
+from precompute.table.sources import Source, Sources
+from precompute.text.format import format_count
+
+__all__ = ["build", "build_dataset"]
+
+WORTH_SAYING = 0.1  # of the time
+LISTS = ("images", "labels", "masks", "boxes", "keypoints", "instances", "splits", "groups", "keys", "weights", "extra")
+
+
+def build(
+    source: str | Path | Iterable[Source] | None = None, output: str | Path | None = None, **options: Any
+) -> BuildResult:
+    """Write augmented variants of all sources as sharded TFRecords, or go on with what is there.
+
+    Args:
+        source: A folder, the URL of one in an object store (``"s3://bucket/photos"``), or an iterable of `Source`; None
+            with the lists below.
+        output: Folder of the dataset, or its URL; new, or one that this function made.
+        **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
+            `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
+            `images` with `labels` (a class, or a list of classes, for each), `masks`, `boxes`, `instances` or
+            `keypoints` (with boxes or without), and `splits`, `groups`, `keys`, `weights`, and `extra`, a dictionary of
+            lists that travel along.
+
+    Returns:
+        What was written, and the manifest.
+
+    Raises:
+        PrecomputeError: With what was wrong, in which file, what was expected, and what to do.
+    """
+    if output is None:
+        raise UsageError("output: expected the folder of the dataset.")
+    lists = {name: options.pop(name) for name in LISTS if _is_list(options.get(name))}
+    known = {f.name for f in fields(BuildOptions)}
+    options = {
+        name: value for name, value in options.items() if name in known or name not in LISTS or value is not None
+    }
+    chosen = BuildOptions.make(**options)
+    with Progress(quiet=chosen.quiet) as progress:
+        return build_dataset(find(source, chosen, lists), as_path(output), chosen, progress)
+
+
+def _is_list(value: Any) -> bool:
+    return value is not None and not isinstance(value, str | Path)
+
+
+build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # so that help() and editors show the options
+    [
+        *list(inspect.signature(build).parameters.values())[:2],
+        *(
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=getattr(BuildOptions(), f.name))
+            for f in fields(BuildOptions)
+        ),
+    ]
+)
+
+
+def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: Progress) -> BuildResult:
+    """Plan, compare with what is on disk, and write what is missing."""
+    check_path_text(absolute(out), "output")
+    if options.backend == "dask" and not options.dry_run:
+        from precompute.building.cluster import check_cluster  # here, for it loads Dask
+
+        for note in check_cluster(options.address or "", mixed_cpus=options.allow_mixed_cpus):
+            progress.say(note)
+    if options.has_no_workers:
+        progress.say(f"note: {NO_WORKERS}; records are made in this one.")
+    prepared = prepare_pipelines(options, sources.kind, sources.class_names)
+    for note in (note for p in prepared.values() for note in p.notes):
+        progress.say(f"note: {note}")
+    for warning in mirroring_warnings(prepared, sources.skeleton, options.flip_pairs):
+        progress.say(f"warning: {warning}")
+    with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
+        known = stored_generations(out)
+        ineffective = check_ineffective_options(options, sources, is_new=not known)
+        sources = limit_sources(sources, options.limit)
+        sources = assign_splits(
+            sources,
+            validation_split=options.validation_split,
+            test_split=options.test_split,
+            stored=stored_splits(known[-1].listing, sources.keys) if known else None,
+        )
+        sources, kept_classes = keep_classes(known, options, sources)
+        if kept_classes:  # transforms may name them
+            prepared = prepare_pipelines(options, sources.kind, sources.class_names)
+        sources = assign_copies(sources, class_copies=options.class_copies, balance=options.balance)
+        sources, kept = keep_pairs(known, options, sources)
+        for note in [*ineffective, *_source_notes(sources), *kept_classes, *kept]:
+            progress.say(f"note: {note}")
+        chosen = _choose_generation(known, out, options, prepared, sources, progress)
+        pipelines = complete_pipelines(
+            prepared, list(chosen.plan.splits), chosen.plan.image, stored_pipelines(chosen.plan)
+        )
+        if chosen not in known:
+            _say_source_size(chosen, options, prepared, sources, progress)
+        for note in check_image_size(options, prepared, chosen.plan.image, is_new=False):
+            progress.say(f"note: {note}")
+        for note in notes_on_pipelines(prepared, chosen.plan, pipelines, is_new=chosen not in known):
+            progress.say(f"note: {note}")
+        work = BuildPlan(
+            out=out,
+            options=options,
+            pipelines=pipelines,
+            sources=sources,
+            known=chosen,
+            previous=next((k for k in known if k.manifest is not None and k is not chosen), None),
+            rows={},
+        )
+        fixed = 0
+        if not options.dry_run:
+            repair(work, progress)
+            work, fixed = retry_bad(work, progress)
+        wanted = plan_rows(work.known, _wanted(work.known, options))
+        counts = {split: sources.class_counts(split) for split in chosen.plan.splits}
+        result = write_rows(replace(work, rows=wanted), progress)
+        result = replace(result, num_mended=fixed, class_counts=counts)
+        for warning in result.warnings():
+            progress.say(f"warning: {warning}")
+        return result
+
+
+def _say_source_size(
+    chosen: StoredGeneration,
+    options: BuildOptions,
+    prepared: Mapping[str, Prepared],
+    sources: Sources,
+    progress: Progress,
+) -> None:
+    """Say what --max-source-size would save where sources are large, or that it makes them too small."""
+    if options.quiet:
+        return
+    image, limit = chosen.plan.image, options.max_source_size
+    if limit is not None:
+        if limit < max(image.height, image.width):
+            size = f"{image.height}×{image.width}"
+            progress.say(
+                f"warning: --max-source-size {limit} is below the {size} of records: they are made larger again."
+            )
+        return
+    spec = make_spec(options, sources, image, chosen.plan.mask_dtype)
+    saving = saving_of_size(
+        sources, "train", prepared["train"].pickled, spec, rows_a_task=options.variants, seed=options.seed
+    )
+    if saving is not None and saving.share >= WORTH_SAYING:
+        progress.say(f"note: {saving.sentence()}.")
+
+
+def _source_notes(sources: Sources) -> list[str]:
+    number = sources.num_ignored_files - num_unreadable(sources.passed)
+    endings = ignored_files_text(sources.passed)
+    passed_over = [f"{format_count(number, 'file')} passed over: no images of this layout{endings}."]
+    return [*sources.notes, *(passed_over if number > 0 else [])]
+
+
+def _choose_generation(
+    known: Sequence[StoredGeneration],
+    out: Path,
+    options: BuildOptions,
+    prepared: Mapping[str, Prepared],
+    sources: Sources,
+    progress: Progress,
+) -> StoredGeneration:
+    """Return the generation on disk that these settings and sources belong to, else a new one.
+
+    What was begun otherwise gives way by itself where it has no row to lose.
+
+    Raises:
+        SettingsError: What is on disk was made otherwise, and nobody asked for --replace.
+    """
+    for candidate in known:
+        if not (found := _differences(candidate, out, options, prepared, sources)):
+            return candidate
+    listed = any(candidate.manifest for candidate in known)
+    if known and not listed and not _num_whole_rows(DatasetPaths(out), known[0].plan):
+        found = _differences(known[0], out, options, prepared, sources)
+        progress.say(f"note: the unfinished build had other settings and no whole row, and begins anew ({found[0]}).")
+    elif known and not options.replace:
+        state = "dataset was" if known[0].manifest else "unfinished build was"
+        found = _differences(known[0], out, options, prepared, sources)
+        raise SettingsError(
+            f"{out}: the {state} made with other settings or sources:\n{first_few(found, 10)}\n"
+            "Use the same ones to go on, another folder to keep both, or --replace to write a new generation that "
+            "takes its place when it is complete."
+        )
+    name = next((k.plan.name for k in known if k.manifest), dataset_name(out.resolve()))
+    with nullcontext() if options.dry_run else workers_starting(make_workers(options)):
+        plan = make_plan(name, next_generation(out), options, prepared, sources)
+    check_image_size(options, prepared, plan.image, is_new=not known)
+    draft = StoredGeneration(plan=plan, manifest=None, listing={})
+    if not options.dry_run:
+        save_draft(out, plan, sources)
+    return draft
+
+
+def _differences(
+    known: StoredGeneration, out: Path, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
+) -> list[str]:
+    pipelines = complete_pipelines(prepared, list(known.plan.splits), known.plan.image, stored_pipelines(known.plan))
+    settings = make_settings(options, pipelines, sources, known.plan.mask_dtype)
+    lines = differences(known.plan.settings, settings)
+    lines += compare_listing(known.listing, sources, fixed=fixed_keys(out, known))
+    return lines or changed_files(out, known, sources)
+
+
+def _wanted(known: StoredGeneration, options: BuildOptions) -> dict[str, list[tuple[int, int]]]:
+    """Return split → (seed, variant) of each row that shall be listed."""
+    wanted = {}
+    for split in (s for s in SPLITS if s in known.plan.splits):
+        listed = known.manifest.splits[split].rows if known.manifest else []
+        if split != "train":
+            wanted[split] = [] if listed else [(options.seed, 0)]
+            continue
+        original = options.include_original and not any(row.original for row in listed)
+        wanted[split] = [(options.seed, ORIGINAL_VARIANT)] if original else []
+        wanted[split] += [(options.seed, variant) for variant in range(options.variants)]
+    return wanted
+
+
+# What an unfinished build has come to
+
+
+def _num_whole_rows(paths: DatasetPaths, plan: GenerationPlan) -> int:
+    """Return how many rows of train are written whole, without a source that failed: of them a build can list each.
+
+    Args:
+        paths: Of the dataset.
+        plan: Of the generation that was being written.
+    """
+    num_blocks, proven = plan.splits["train"].num_blocks, Counter[str]()
+    for path in paths.receipts(plan.generation).glob("train_r*.json"):
+        proven[path.name.partition("-")[0]] += 1
+    whole = [row for row, number in proven.items() if number >= num_blocks]
+    return sum(_has_no_bad(paths, plan, row, num_blocks) for row in whole)
+
+
+def _has_no_bad(paths: DatasetPaths, plan: GenerationPlan, name: str, num_blocks: int) -> bool:
+    row = int(name.removeprefix("train_r"))
+    found = (read_receipt(paths.receipt(plan.generation, "train", row, block)) for block in range(num_blocks))
+    return all(receipt is not None and not receipt.bad for receipt in found)

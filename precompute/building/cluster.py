@@ -1,0 +1,243 @@
+"""A Dask cluster: reaching it, looking whether its workers can do the work, and running tasks on it. Owns Dask.
+
+The cluster is the user's: nothing is started or configured here. Dask begins a task anew when its worker is lost. That
+is safe even when the first one lives on behind a broken network: both write the same bytes under temporary names of
+their own, renames are atomic, and receipts are equal. (Where mixed processors were accepted bytes may differ: then a
+shard could be of one and its receipt of the other, which `verify` finds.)
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+import joblib
+
+from precompute.building import cluster_worker
+from precompute.building.cluster_checks import check_workers, expected_of, marked, sample
+from precompute.building.heartbeat import sources_of_dead_workers
+from precompute.building.task import Task, TaskContext, TaskDone
+from precompute.building.workers import Workers
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import BuildError, UsageError
+from precompute.storage.paths import as_path
+from precompute.text.format import format_count
+
+try:
+    import distributed
+    from joblib._dask import DaskDistributedBackend
+except ImportError as error:
+    raise UsageError(f"backend: dask needs the extra dask: pip install 'augment-once[dask]' ({error}).") from error
+if not hasattr(DaskDistributedBackend, "submit"):
+    raise UsageError("backend: dask needs joblib 1.5 or newer: pip install --upgrade joblib")
+
+__all__ = ["check_cluster", "num_threads", "run_on_cluster"]
+
+CONNECT_S = 10.0  # until a scheduler has answered
+WORKER_S = 60.0  # until there is a worker: at the start, and after the last one has gone
+LOOK_EVERY_S = 1.0
+START_WORKERS = "dask worker {address} --nthreads 1 --nworkers -1"
+
+
+@contextmanager
+def _connect(address: str) -> Iterator[distributed.Client]:
+    """Hold a connection to a scheduler that has workers; at its end what waits there for this process is dropped.
+
+    Raises:
+        BuildError: There is no such scheduler, or it has no workers.
+    """
+    try:
+        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        raise BuildError(
+            f"address: no Dask scheduler answers at {address} ({error}). Start one with `dask scheduler` and give the "
+            "address that it prints; it must be reachable from this machine."
+        ) from error
+    with client:
+        try:
+            client.submit(platform.node, pure=False).result(timeout=WORKER_S)  # clusters that grow on demand do so now
+        except TimeoutError as error:
+            raise _no_workers(address) from error
+        yield client
+
+
+def _no_workers(address: str) -> BuildError:
+    start = START_WORKERS.format(address=address)
+    return BuildError(
+        f"the cluster at {address} has had no worker for {WORKER_S:g} s. Start some, on each machine: `{start}`. What "
+        "was finished is kept: run the same command again."
+    )
+
+
+def num_threads(address: str) -> int:
+    """Return how many tasks the workers of a cluster run at a time.
+
+    Raises:
+        BuildError: The cluster cannot be reached.
+    """
+    with _connect(address) as client:
+        return sum(client.nthreads().values())
+
+
+def check_cluster(address: str, *, mixed_cpus: bool) -> list[str]:
+    """Look, before any work, whether a cluster can do it, what depends on files apart.
+
+    Args:
+        address: Of the scheduler.
+        mixed_cpus: Its workers may have different processors.
+
+    Returns:
+        What the user should hear.
+
+    Raises:
+        BuildError: The cluster cannot be reached, or not all of its workers can do the work.
+    """
+    with _connect(address) as client:
+        check_workers(client, expected_of(None, {}), mixed_cpus=mixed_cpus)
+        threads = client.nthreads()
+    several = sum(number > 1 for number in threads.values())
+    at_a_time = format_count(sum(threads.values()), "task")
+    notes = [f"note: the cluster has {format_count(len(threads), 'worker')} for {at_a_time} at a time."]
+    if several:
+        start = START_WORKERS.format(address=address)
+        notes.append(f"note: {several} of them run several tasks in one process; a process for each is faster: {start}")
+    return notes
+
+
+def run_on_cluster(
+    job: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
+) -> list[Task]:
+    """Run all tasks on a Dask cluster, in any order; what they made is in their receipts.
+
+    Returns:
+        Tasks that Dask gave up, for several workers died while they had them, by no source twice.
+
+    Raises:
+        BuildError: The cluster was lost, or its workers cannot do the work.
+    """
+    paths, lost = DatasetPaths(as_path(job.out)), list[Task]()
+    address, alone = workers.address or "", workers.under_way == 1
+    with ExitStack() as stack:
+        client = stack.enter_context(_connect(address))
+        expected = stack.enter_context(marked(expected_of(paths, sample(tasks))))
+        features = check_workers(client, {**expected, "pipelines": job.pipelines}, mixed_cpus=workers.mixed_cpus)
+        expected["cpu_features"] = features
+        stack.callback(sources_of_dead_workers, paths.heartbeats)  # tasks that outlive the call see it, and stop
+        backend = _Backend(client, address)
+        stack.enter_context(_Watch(client, backend, address))
+        parallel = joblib.Parallel(
+            backend=backend,
+            n_jobs=workers.jobs,
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch=workers.under_way,
+        )
+        run = joblib.delayed(cluster_worker.run_remote_task)
+        for done in parallel(run(job, task, expected, alone=alone) for task in tasks):
+            if isinstance(done, _Lost):
+                lost.append(done.task)
+            else:
+                on_done(done)
+    return lost
+
+
+# joblib's backend
+
+
+@dataclass(frozen=True)
+class _Lost:
+    task: Task
+
+
+@dataclass(frozen=True)
+class _Raised:
+    error: BaseException
+
+
+class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
+    """joblib's own Dask backend, which would wait for ever for a task that Dask has given up.
+
+    Source: joblib 1.6, `_dask.py`: `_collect` sets the exception of its future, and calls no callback.
+    """
+
+    def __init__(self, client: distributed.Client, address: str) -> None:
+        super().__init__(client=client)
+        self._address = address
+        self._under_way = dict[Future[Any], tuple[Task, Callable[[Any], None]]]()
+
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        """Return the workers that joblib reckons with: with one it would run the tasks in this process."""
+        return max(2, n_jobs)
+
+    def submit(self, func: Any, callback: Callable[[Any], None]) -> Future[Any]:
+        """Send one task."""
+        future: Future[Any] = super().submit(func, callback)
+        _, (_, task, _), _ = func.items[0]
+        self._under_way[future] = task, callback
+        future.add_done_callback(self._settle)
+        return future
+
+    def _settle(self, future: Future[Any]) -> None:
+        task, callback = self._under_way.pop(future, (None, None))
+        error = future.exception()
+        if task is None or callback is None or error is None:
+            return  # joblib itself calls back, or everything was given up before
+        callback([_Lost(task)] if isinstance(error, distributed.KilledWorker) else _Raised(error))
+
+    def give_up(self, error: BaseException) -> None:
+        """End the call with an error, whatever is under way."""
+        while self._under_way:
+            _, callback = self._under_way.popitem()[1]
+            callback(_Raised(error))
+
+    def retrieve_result_callback(self, out: Any) -> Any:
+        """Return the results of a task, or raise what went wrong with it."""
+        if isinstance(out, CancelledError):
+            raise BuildError(
+                f"the connection to the scheduler at {self._address} was lost, or it has dropped the tasks ({out}). "
+                "What was finished is kept: run the same command again when the cluster is there."
+            )
+        if isinstance(out, _Raised):
+            if isinstance(out.error, BuildError):
+                raise out.error
+            message = " ".join(f"{type(out.error).__name__}: {out.error}".split())
+            raise BuildError(f"the cluster at {self._address} could not run a task: {message}") from out.error
+        return super().retrieve_result_callback(out)
+
+
+class _Watch:
+    """Gives everything up when all workers have gone and none comes: Dask itself would wait for ever."""
+
+    def __init__(self, client: distributed.Client, backend: _Backend, address: str) -> None:
+        self._client, self._backend, self._address = client, backend, address
+        self._end = Event()
+        self._thread = Thread(target=self._look, name="watch over the cluster", daemon=True)
+
+    def __enter__(self) -> _Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        self._thread.join(timeout=CONNECT_S)
+
+    def _look(self) -> None:
+        last_seen = monotonic()
+        while not self._end.wait(LOOK_EVERY_S):
+            try:
+                if self._client.nthreads():
+                    last_seen = monotonic()
+            except Exception:  # the scheduler is gone: joblib hears of that by its tasks
+                continue
+            if monotonic() - last_seen > WORKER_S:
+                self._backend.give_up(_no_workers(self._address))
+                return

@@ -1,0 +1,120 @@
+"""Datasets go on by the rules that they were made by, where rules have changed since: what they keep, and the notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from precompute.building.folder import StoredGeneration
+from precompute.fields.skeleton import AUTO, describe_pairs, skeleton_settings
+from precompute.options.build_options import BuildOptions
+from precompute.pipelines.load import TAKES_FROM
+from precompute.pipelines.pipeline import Prepared
+from precompute.plan.generation import GenerationPlan
+from precompute.sources.checks import class_order
+from precompute.table.instance_column import BACKGROUND
+from precompute.table.sources import Sources
+
+__all__ = ["keep_classes", "keep_pairs", "notes_on_pipelines", "stored_pipelines"]
+
+
+def stored_pipelines(plan: GenerationPlan) -> Mapping[str, Any]:
+    """Return split → description of the pipeline that a generation was made with."""
+    pipelines: Mapping[str, Any] = plan.settings["pixels"]["pipelines"]
+    return pipelines
+
+
+def notes_on_pipelines(
+    prepared: Mapping[str, Prepared], plan: GenerationPlan, pipelines: Mapping[str, Prepared], *, is_new: bool
+) -> Iterator[str]:
+    """Yield what splits get that have no pipeline of their own; of a dataset that goes on, what it keeps.
+
+    Args:
+        prepared: The pipelines that were given.
+        plan: Of the generation.
+        pipelines: Those that it is made with.
+        is_new: It was not on disk before.
+    """
+    as_before = [split for split, one in prepared.items() if pipelines.get(split, one) is not one]
+    for kept in dict.fromkeys(pipelines[split].kept for split in as_before):
+        splits = [split for split in as_before if pipelines[split].kept == kept]
+        yield f"pipeline of {', '.join(splits)}: {kept}"
+    without = [split for split in plan.splits if split not in prepared]
+    size = f"{plan.image.height}×{plan.image.width}"
+    for split in without:
+        other = TAKES_FROM.get(split, "")
+        if other in prepared and pipelines[split] is prepared[other]:
+            if is_new:
+                yield f"{split}: without a pipeline of its own, it takes that of {other}."
+        elif other in prepared:
+            yield (
+                f"{split}: stays resized to {size} and no more, as it was built; a new dataset would take the pipeline "
+                f"of {other} where {split} has none of its own."
+            )
+    plain = [split for split in without if TAKES_FROM.get(split) not in prepared]
+    if plain and is_new:
+        yield f"{' and '.join(plain)}: without a pipeline of its own, only resized to {size}."
+
+
+def keep_pairs(known: Sequence[StoredGeneration], options: BuildOptions, sources: Sources) -> tuple[Sources, list[str]]:
+    """Return sources with the pairs of keypoints that their dataset was made with, and a note.
+
+    ``auto`` once found left and right only where they were words of their own (left_eye).
+
+    Args:
+        known: Generations on disk.
+        options: Of the build.
+        sources: With the pairs that are found today.
+    """
+    if sources.skeleton is None or options.flip_pairs != AUTO or not known:
+        return sources, []
+    before = replace(sources.skeleton, flip_pairs=describe_pairs(sources.skeleton.names))
+    was, now = (skeleton_settings(skeleton)["flip_pairs"] for skeleton in (before, sources.skeleton))
+    if was == now or known[-1].plan.settings["pixels"].get("flip_pairs") != was:
+        return sources, []
+    note = (
+        f"flip_pairs: this dataset keeps the pairs that auto found when it was built, {', '.join(was)}; a new one "
+        f"would also have {', '.join(pair for pair in now if pair not in was)}."
+    )
+    return replace(sources, skeleton=before), [note]
+
+
+def keep_classes(
+    known: Sequence[StoredGeneration], options: BuildOptions, sources: Sources
+) -> tuple[Sources, list[str]]:
+    """Return sources with the classes that their dataset was made with, in their order, and a note.
+
+    Names that are whole numbers were once sorted as text, in folders and some other layouts, and the first category of
+    a COCO file was a class also where it names the project.
+
+    Args:
+        known: Generations on disk.
+        options: Of the build.
+        sources: With the classes of today.
+    """
+    names = sources.class_names
+    if options.class_names is not None or not names:
+        return sources, []
+    as_text = _sorted_as_text(names)
+    if not known:
+        return sources, [] if names == as_text else [
+            f"Classes are numbers: their indices follow the numbers, not the text ({_shown(names)}); another order: "
+            "--class-names."
+        ]
+    stored = known[-1].plan.settings["dataset"].get("class_names") or []
+    if stored == names or (stored != as_text and stored[1:] != names):
+        return sources, []
+    note = f"Classes stay as this dataset was built, {_shown(stored)}; a new one would have {_shown(names)}."
+    return sources.with_classes(stored), [note]
+
+
+def _sorted_as_text(names: list[str]) -> list[str]:
+    """Return names in the order of text, if they are in that of their numbers; else as they are."""
+    first = names[:1] if names[:1] == [BACKGROUND] else []  # of merged masks
+    numbers = names[len(first) :]
+    return [*first, *sorted(numbers)] if numbers == class_order(numbers) else names
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")

@@ -1,0 +1,241 @@
+"""Cuts columns into tasks and runs them, also when workers die or hang. Owns joblib."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.parallel import get_active_backend
+
+from precompute.building.heartbeat import CRASHED, TimeKeeper, sources_of_dead_workers
+from precompute.building.receipts import Bad
+from precompute.building.task import Task, TaskContext, TaskDone, run_task
+from precompute.building.workers import Workers, keeps_workers, start_calls
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import BuildError
+from precompute.storage.paths import as_path
+
+__all__ = ["count_pieces", "cut_columns", "run_surviving", "workers_starting"]
+
+MAX_TASK_S = 600.0
+MIN_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
+MAX_ROWS = 128  # open files of a task
+
+
+def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[Task]:
+    """Cut columns into ranges of rows, so that workers do not idle and no task takes very long.
+
+    How work is cut never changes the bytes. Large tasks come first, and those that come last are small.
+
+    Args:
+        columns: One task a column, with all rows that it misses.
+        jobs: Workers.
+        record_s: Seconds that one record takes, as far as is known.
+    """
+    columns = sorted(columns, key=lambda column: -len(column.places) * len(column.rows))
+    sizes = [(len(column.places), len(column.rows)) for column in columns]
+    pieces = count_pieces(sizes, jobs=jobs, record_s=record_s)
+    return [task for column, number in zip(columns, pieces, strict=True) for task in _cut(column, number)]
+
+
+def count_pieces(sizes: Sequence[tuple[int, int]], *, jobs: int, record_s: float) -> list[int]:
+    """Return into how many tasks each column is cut; each of them decodes the column's sources once.
+
+    Args:
+        sizes: Places and rows of the columns, the largest first.
+        jobs: Workers.
+        record_s: Seconds that one record takes.
+    """
+    left_s, pieces = sum(places * rows for places, rows in sizes) * record_s, []
+    for places, rows in sizes:
+        seconds = places * rows * record_s
+        # Half of a worker's share of what is left: however tasks fall, the last ones end at nearly the same time.
+        most_s = min(MAX_TASK_S, max(MIN_CUT_S, left_s / (2 * jobs)))
+        pieces.append(min(rows, max(-(-jobs // len(sizes)), math.ceil(seconds / most_s), -(-rows // MAX_ROWS))))
+        left_s -= seconds
+    return pieces
+
+
+def _cut(column: Task, pieces: int) -> Iterator[Task]:
+    num_rows = len(column.rows)
+    for piece in range(pieces):
+        yield replace(column, rows=column.rows[piece * num_rows // pieces : (piece + 1) * num_rows // pieces])
+
+
+@contextmanager
+def workers_starting(workers: Workers) -> Iterator[None]:
+    """Let worker processes start, and import what tasks need, while the caller does something else.
+
+    joblib goes on with the same processes. They take a second to start, about as long as the plan of a generation.
+    """
+    if workers.backend != "loky" or workers.jobs == 1 or not keeps_workers():
+        yield
+        return
+    parallel = joblib.Parallel(
+        n_jobs=workers.jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+    )
+    arriving = start_calls(workers.backend, parallel, (joblib.delayed(_warm_up)() for _ in range(workers.jobs)))
+    try:
+        yield
+    finally:
+        with suppress(TerminatedWorkerError):  # those who run the tasks will hear of it
+            deque(arriving, maxlen=0)
+
+
+def _warm_up() -> None:
+    """Do nothing: a worker that unpickles this has imported this module, and by that the modules of tasks."""
+
+
+class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
+    """A worker process ended; joblib gives up the whole call.
+
+    Attributes:
+        overdue: (split, key) of the sources at which workers were ended, for they took too long.
+    """
+
+    def __init__(self, overdue: set[tuple[str, str]]) -> None:
+        self.overdue = overdue
+
+
+def run_tasks(
+    job: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
+) -> list[Task]:
+    """Run all tasks, in any order; what they made is in their receipts.
+
+    Returns:
+        Tasks that a cluster gave up, for their workers died.
+
+    Raises:
+        WorkersDied: A worker process of this machine ended.
+    """
+    if workers.backend == "dask":
+        from precompute.building.cluster import run_on_cluster  # here, for it loads Dask
+
+        return run_on_cluster(job, tasks, workers, on_done)
+    # With one job joblib would run tasks in this process, which cannot be ended: two, then, of which one waits.
+    alone = workers.jobs == 1 and workers.task_timeout is not None
+    parallel = joblib.Parallel(
+        n_jobs=2 if alone else workers.jobs,
+        backend=workers.backend,
+        return_as="generator_unordered" if _gives_results_as_they_come(workers.backend) else "list",
+        batch_size=1,
+        pre_dispatch=1 if alone else "2*n_jobs",
+    )
+    notes = DatasetPaths(as_path(job.out)).heartbeats
+    with warnings.catch_warnings(), TimeKeeper(notes, workers.task_timeout) as keeper:
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
+        try:
+            for done in start_calls(workers.backend, parallel, _calls(job, tasks, workers)):
+                if done is not None:
+                    on_done(done)
+        except TerminatedWorkerError as error:
+            raise WorkersDied(keeper.overdue) from error
+    return []
+
+
+def _calls(job: TaskContext, tasks: Sequence[Task], workers: Workers) -> Iterator[Any]:
+    """Yield a call of joblib for each task; one that returns None may come before them."""
+    if workers.backend == "loky":
+        # Processes that have been idle for five minutes are gone. loky starts others with the first call, but watches
+        # them from the second one on: should one die before, it would not hear of it for another five minutes.
+        yield joblib.delayed(_warm_up)()
+    for task in tasks:
+        yield joblib.delayed(run_task)(job, task)
+
+
+def _gives_results_as_they_come(backend: str) -> bool:
+    """Tell whether a joblib backend can; those that others have registered, such as Spark's, may not."""
+    with joblib.parallel_config(backend=backend):
+        return bool(get_active_backend()[0].supports_return_generator)
+
+
+def run_surviving(
+    job: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
+) -> dict[tuple[str, str], Bad] | None:
+    """Run tasks; when a worker dies or is ended, find out by which source.
+
+    Returns:
+        None when all tasks have run. Else some are left over, and this is (split, key) → each source that killed the
+        worker that tried it, twice and alone, or took too long twice.
+
+    Raises:
+        BuildError: Workers die, and by no source: there is not enough memory, or somebody kills them.
+    """
+    notes = DatasetPaths(as_path(job.out)).heartbeats
+    try:
+        given_up = run_tasks(job, tasks, workers, on_done)
+        _run_given_up(job, given_up, workers, on_done)
+        return None
+    except WorkersDied as died:
+        suspects = sources_of_dead_workers(notes)  # all workers of the call were ended with the one that died
+        overdue = died.overdue
+        if not suspects:
+            raise BuildError(
+                "worker processes die before they come to a source: killed from outside, or for lack of memory. What "
+                "was finished is kept: run the same command again, with fewer --jobs if memory is short."
+            ) from died
+    crashing_sources: dict[tuple[str, str], Bad] = {}
+    for task in tasks:
+        in_task = {(task.split, place.key) for place in task.places} - crashing_sources.keys()
+        if in_task & (overdue or suspects):
+            crashing_sources |= _try_alone(job, task, workers, on_done, overdue & in_task)
+    return crashing_sources
+
+
+def _run_given_up(
+    job: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
+) -> None:
+    """Run tasks that a cluster gave up, each by itself: some only waited for workers that others killed.
+
+    A source that kills its workers is found out by the task itself.
+
+    Raises:
+        BuildError: Workers die again, and by no source.
+    """
+    for task in tasks:
+        if run_tasks(job, [task], replace(workers, under_way=1), on_done):
+            raise BuildError(
+                f"workers of the cluster die again and again at block {task.block} of {task.split}, and never twice at "
+                "one source: killed from outside, or for lack of memory. What was finished is kept: run the same "
+                "command again, with fewer --jobs or more memory for each worker."
+            )
+
+
+def _try_alone(
+    job: TaskContext,
+    task: Task,
+    workers: Workers,
+    on_done: Callable[[TaskDone], None],
+    overdue: set[tuple[str, str]],
+) -> dict[tuple[str, str], Bad]:
+    """Run one task by itself, up to twice; returns the source at which it died or was ended both times, if it did.
+
+    A source that is overdue already has had its first time.
+    """
+    notes = DatasetPaths(as_path(job.out)).heartbeats
+    deaths, late = Counter[tuple[str, str]](overdue), Counter[tuple[str, str]](overdue)
+    # Two jobs, of which one has nothing to do: with one, joblib would run it in this process.
+    workers = replace(workers, jobs=2)
+    for _ in range(2):
+        try:
+            run_tasks(job, [task], workers, on_done)
+            return {}
+        except WorkersDied as died:
+            deaths.update(sources_of_dead_workers(notes))
+            late.update(died.overdue)
+        if 2 in deaths.values():
+            break
+    images = {(task.split, place.key): place.image for place in task.places}
+    timeout = f"took longer than --task-timeout {workers.task_timeout:g} s, twice" if workers.task_timeout else ""
+    return {
+        name: Bad(key=name[1], reason=f"{images[name]}: {timeout if late[name] == 2 else CRASHED}")
+        for name, times in deaths.items()
+        if times == 2 and name in images
+    }

@@ -1,0 +1,271 @@
+"""From receipts to the manifest: the last step of a build, and the only one that readers notice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.building.files import sync_folder, write_whole
+from precompute.building.grid import Grid, SourceFacts
+from precompute.building.make_plan import known_num_classes
+from precompute.building.receipts import Receipt
+from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split, Target
+from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, Shard, read_row_file
+from precompute.dataset.tfds import tfds_files
+from precompute.errors import BuildError
+from precompute.plan.generation import GenerationPlan, RowPlan
+from precompute.table.listing_file import listing_lines
+from precompute.table.sources import Sources
+from precompute.text.format import format_count
+
+__all__ = ["list_rows", "publish", "start_manifest"]
+
+MAX_EXAMPLES = 5
+
+
+def start_manifest(
+    grid: Grid,
+    sources: Sources,
+    skipped: Sequence[Mapping[str, str]],
+    *,
+    fills: Mapping[int, str],
+    mirroring: Sequence[str],
+) -> tuple[Manifest, dict[int, str]]:
+    """Write the sources files of a new generation.
+
+    Args:
+        grid: Of the generation.
+        sources: All of them.
+        skipped: Those that were accepted as bad.
+        fills: Class id → transform that fills masks with it.
+        mirroring: What the train pipeline does of it.
+
+    Returns:
+        Its manifest without rows, and those of the fills that make a class which no source has.
+    """
+    plan, paths = grid.plan, grid.paths
+    source_facts = {split: grid.source_facts(split) for split in plan.splits}
+    splits = {}
+    for split, split_plan in plan.splits.items():
+        content = hashlib.sha256()
+        lines = listing_lines(sources, split, source_facts[split].sha256, source_facts[split].mask_sha256)
+        write_whole(paths.sources(plan.generation, split), _hashed(lines, content), paths.temporary)
+        splits[split] = Split(
+            num_places=split_plan.num_places,
+            num_records=split_plan.num_places
+            - sum(sources.num_copies(sources.position(s["key"])) for s in skipped if s["split"] == split),
+            num_blocks=split_plan.num_blocks,
+            sources_sha256=content.hexdigest(),
+            next_row=0,
+            rows=[],
+        )
+    ids = {i for of_split in source_facts.values() for i in of_split.class_ids}
+    new = _new_classes(plan, sources, ids, fills)
+    manifest = Manifest(
+        name=plan.name,
+        generation=plan.generation,
+        fingerprint=plan.fingerprint,
+        settings=plan.settings,
+        image=plan.image,
+        target=_target(plan, sources, {*ids, *new}),
+        normalize=plan.normalize,
+        splits=splits,
+        skipped=[dict(s) for s in skipped],
+        leaks=_leaks(grid, source_facts),
+        conflicts=_find_conflicts(grid, source_facts),
+        remarks=plan.remarks | _remarks(source_facts),
+        mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
+    )
+    return manifest, new
+
+
+def _hashed(parts: Iterable[bytes], content: Any) -> Iterator[bytes]:
+    """Yield the parts of a file, and let a hash see them."""
+    for part in parts:
+        content.update(part)
+        yield part
+
+
+def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: Mapping[int, str]) -> dict[int, str]:
+    """Return the fills that make classes of their own: training must count them, or it would stop at the first one."""
+    given = plan.settings["dataset"]["num_classes"]
+    if sources.kind != "mask" or known_num_classes(given, sources.class_names) is not None:
+        return {}
+    known = {*ids, 0, plan.settings["dataset"]["ignore_class"]}
+    return {fill: name for fill, name in fills.items() if fill not in known}
+
+
+def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
+    if sources.kind != "mask":
+        names = sources.class_names
+        return Target(kind=sources.kind, num_classes=len(names), class_names=names, keypoints=sources.skeleton)
+    ignore = plan.settings["dataset"]["ignore_class"]
+    given = known_num_classes(plan.settings["dataset"]["num_classes"], sources.class_names)
+    return Target(
+        kind="mask",
+        num_classes=max(ids - {ignore}, default=0) + 1 if given is None else given,
+        class_names=sources.class_names,
+        encoding="raw" if plan.image.encoding == "raw" else "png",
+        dtype=plan.mask_dtype,
+        ignore_class=ignore,
+    )
+
+
+def _remarks(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:
+    """Return what was counted while sources were decoded: what → number, sources, and the first keys."""
+    found: dict[str, Any] = {}
+    for key, counts in sorted((key, counts) for of in source_facts.values() for key, counts in of.remarks.items()):
+        for what, number in counts.items():
+            known = found.setdefault(what, {"number": 0, "num_sources": 0, "examples": []})
+            known["number"] += number
+            known["num_sources"] += 1
+            known["examples"] += [key] if len(known["examples"]) < 5 else []
+    return found
+
+
+def _leaks(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> list[dict[str, Any]]:
+    """Return the pairs of splits that share a source's content."""
+    starts = {split: np.frombuffer(of.sha256.content, "<u8")[::4] for split, of in source_facts.items()}
+    leaks = []
+    for a, b in combinations(source_facts, 2):
+        # The first 8 of 32 bytes tell which ones have to be looked at: few, where nothing is wrong.
+        keys_a = _first_keys(grid, a, source_facts[a], np.isin(starts[a], starts[b]))
+        keys_b = _first_keys(grid, b, source_facts[b], np.isin(starts[b], starts[a]))
+        of_key = {keys_a[sha256]: sha256 for sha256 in keys_a.keys() & keys_b.keys()}
+        if of_key:
+            examples = [[key, keys_b[of_key[key]]] for key in sorted(of_key)[:5]]
+            leaks.append({"splits": [a, b], "num_sources": len(of_key), "examples": examples})
+    return leaks
+
+
+def _first_keys(grid: Grid, split: str, source_facts: SourceFacts, chosen: NDArray[np.bool_]) -> dict[str, str]:
+    """Return sha256 → key of the first place that has it, of the chosen sources of a split."""
+    places, found = grid.places[split], dict[str, str]()
+    for i in places.order.sources[chosen[places.order.sources]].tolist():
+        sha256 = source_facts.sha256[i]
+        if sha256 is not None:
+            found.setdefault(sha256, places.sources.keys[places.positions[i]])
+    return found
+
+
+def list_rows(
+    manifest: Manifest, grid: Grid, rows: Mapping[str, Sequence[RowPlan]], proven: Mapping[str, Sequence[Receipt]]
+) -> Manifest:
+    """Write the row files of finished rows, and return the manifest that lists them."""
+    splits, features = dict(manifest.splits), list(manifest.cpu_features)
+    for split, planned in rows.items():
+        receipts = {(r.cell.row, r.cell.block): r for r in proven[split]}
+        features += [r.cpu_features for r in proven[split] if r.cpu_features not in features]
+        added = [_write_row(manifest, grid, split, row, receipts) for row in planned]
+        old = splits[split]
+        next_row = max([old.next_row, *(row.row + 1 for row in planned)])
+        splits[split] = replace(old, rows=[*old.rows, *added], next_row=next_row)
+    return replace(manifest, splits=splits, cpu_features=list(dict.fromkeys(features)))
+
+
+def _write_row(
+    manifest: Manifest, grid: Grid, split: str, row: RowPlan, receipts: Mapping[tuple[int, int], Receipt]
+) -> Row:
+    of_row = [receipts[row.row, block] for block in range(len(grid.blocks[split]))]
+    original = row.variant == ORIGINAL_VARIANT
+    variant = None if original else row.variant
+    content = RowFile(
+        generation=manifest.generation,
+        split=split,
+        row=row.row,
+        seed=row.seed,
+        variant=variant,
+        original=original,
+        shards=[
+            Shard(num_records=r.num_records, num_bytes=r.num_bytes, sha256=r.sha256, boxes=r.boxes) for r in of_row
+        ],
+    ).to_bytes()
+    num_records = sum(r.num_records for r in of_row)
+    if num_records != manifest.splits[split].num_records:
+        raise BuildError(
+            f"row {row.row} of {split} has {format_count(num_records, 'record')}, expected "
+            f"{manifest.splits[split].num_records}; "
+            "this is a defect of precompute: please report it."
+        )
+    write_whole(grid.paths.row_file(manifest.generation, split, row.row), content, grid.paths.temporary)
+    return Row(
+        row=row.row,
+        seed=row.seed,
+        variant=variant,
+        original=original,
+        num_records=num_records,
+        num_bytes=sum(r.num_bytes for r in of_row),
+        boxes=BoxCounts.total(r.boxes for r in of_row),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def publish(out: Path, manifest: Manifest) -> None:
+    """Write the files for TensorFlow Datasets, and last the manifest: from then on readers see it."""
+    paths = DatasetPaths(out)
+    row_files = {
+        name: [read_row_file(out, manifest, name, row) for row in split.rows]
+        for name, split in manifest.splits.items()
+        if split.rows
+    }
+    for name, content in tfds_files(manifest, row_files).items():
+        write_whole(out / name, content, paths.temporary)
+    for folder in _folders_of(paths, manifest):
+        sync_folder(folder)
+    write_whole(paths.manifest, manifest.to_bytes(), paths.temporary)
+
+
+def _folders_of(paths: DatasetPaths, manifest: Manifest) -> list[Path]:
+    """Return the folders that hold what the manifest lists, and those above.
+
+    Whoever makes or fills one syncs it, but may have been killed just before: then nobody has.
+    """
+    rows = paths.row_file(manifest.generation, "train", 0).absolute().parent
+    return [rows, *islice(rows.parents, 4)]  # generation, data, the dataset, and where its own name stands
+
+
+# Images that are there twice with different answers: a model cannot learn both
+
+
+def _find_conflicts(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:
+    """Return how many sources share an image file's content with one that has another label, mask or boxes.
+
+    Args:
+        grid: Of the generation.
+        source_facts: Split → what was learnt of its sources.
+
+    Returns:
+        `num_sources` and `examples`, pairs of keys; empty when there are none.
+    """
+    first: dict[str, tuple[str, Any]] = {}
+    pairs = []
+    for key, image, answer in sorted(_repeated(grid, source_facts), key=lambda entry: entry[0]):
+        other, other_answer = first.setdefault(image, (key, answer))
+        if answer != other_answer:
+            pairs.append([other, key])
+    keys = {key for pair in pairs for key in pair}
+    return {"num_sources": len(keys), "examples": pairs[:MAX_EXAMPLES]} if pairs else {}
+
+
+def _repeated(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> Iterator[tuple[str, str, Any]]:
+    """Yield key, sha256 and label or mask of the sources whose image may be there twice."""
+    # The first 8 of 32 bytes tell which ones have to be looked at: few, where nothing is wrong.
+    starts = {split: np.frombuffer(of.sha256.content, "<u8")[::4] for split, of in source_facts.items()}
+    values, counts = np.unique(np.concatenate(list(starts.values())), return_counts=True)
+    for split, of in source_facts.items():
+        places = grid.places[split]
+        for i in np.flatnonzero(np.isin(starts[split], values[counts > 1])).tolist():
+            image, position = of.sha256[i], int(places.positions[i])
+            if image is not None:
+                known = None if places.sources.has_mask_files else places.sources.boxes_of(position)
+                answer: Any = known
+                answer = places.sources.label(position) if answer is None else answer
+                yield places.sources.keys[position], image, of.mask_sha256[i] if answer is None else answer

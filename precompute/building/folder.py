@@ -1,0 +1,224 @@
+"""The dataset's folder as the writer sees it: its lock, its drafts, and what is no longer listed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import Timeout
+
+from precompute.building.files import make_folder, remove_all, remove_tree, sync_folder, write_whole
+from precompute.building.remote_lock import RemoteLock
+from precompute.dataset.json_files import parse_json, read_json
+from precompute.dataset.leases import EXPIRES_S, held_rows
+from precompute.dataset.manifest import SPLITS, Manifest
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import BuildError, DatasetError, accessible
+from precompute.plan.generation import GenerationPlan
+from precompute.storage.locking import hold_folder
+from precompute.storage.paths import is_remote
+from precompute.table.listing import Listing
+from precompute.table.listing_file import listing_lines, read_listing
+from precompute.table.sources import Sources
+
+__all__ = [
+    "SCRATCH",
+    "FolderInUseError",
+    "StoredGeneration",
+    "next_generation",
+    "save_draft",
+    "stored_generations",
+    "sweep",
+    "write_lock",
+]
+
+SCRATCH = "repair"  # in the place of a generation, so that nothing wrong ever has a listed shard's name
+
+
+class FolderInUseError(BuildError):
+    """Another process is writing here."""
+
+
+@contextmanager
+def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]:
+    """Hold the right to write into a dataset; the operating system gives it back when the process dies.
+
+    Args:
+        out: The dataset's folder.
+        lease_dir: Where readers leave leases, besides in the dataset.
+
+    Raises:
+        FolderInUseError: Another process holds it.
+        BuildError: The folder cannot be used.
+    """
+    paths = DatasetPaths(out)
+    with accessible(out, BuildError, "written"):
+        if out.exists() and not out.is_dir():
+            raise BuildError(f"{out}: expected a folder for the dataset, this is a file.")
+        if out.is_dir() and not paths.build.exists() and not paths.manifest.exists() and any(out.iterdir()):
+            raise BuildError(f"{out}: holds other files and no dataset; give a new or empty folder.")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_folder(paths.lock, make_folder))
+        except Timeout as error:
+            raise FolderInUseError(f"{out}: another build is writing here; wait until it has ended.") from error
+        except OSError as error:
+            raise BuildError(f"{out}: cannot be written to: {error.strerror}.") from error
+        with _writing(out, lease_dir):
+            yield
+
+
+@contextmanager
+def _writing(out: Path, lease_dir: str | Path | None) -> Iterator[None]:
+    """Put away what earlier commands left, and name what the disk has against writing."""
+    paths, remote = DatasetPaths(out), RemoteLock(out) if is_remote(out) else None
+    try:
+        if remote is not None and (holder := remote.acquire()) is not None:
+            raise FolderInUseError(
+                f"{out}: another build is writing here ({holder}); wait until it has ended. One that was killed on "
+                f"another machine gives way {EXPIRES_S / 60:.0f} minutes after it was last seen."
+            )
+        remove_tree(paths.temporary)
+        remove_tree(paths.heartbeats)
+        _go_on_sweeping(out, lease_dir)
+        yield
+    except OSError as error:  # the disk is full, read-only, or gone
+        raise BuildError(
+            f"{error.filename or out}: {error.strerror or error}. What was finished is kept: mend this, then run the "
+            "same command again."
+        ) from error
+    finally:
+        if remote is not None:
+            remote.release()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredGeneration:
+    """A generation that is on disk.
+
+    Attributes:
+        plan: What it is made of.
+        manifest: Lists it; None while it is a draft.
+        listing: Split → its sources.
+    """
+
+    plan: GenerationPlan
+    manifest: Manifest | None
+    listing: dict[str, Listing]
+
+
+def stored_generations(out: Path) -> list[StoredGeneration]:
+    """Return the listed generation and a draft that an interrupted build left, newest first."""
+    paths, known = DatasetPaths(out), []
+    with accessible(out, BuildError):
+        manifest = Manifest.load(out) if paths.manifest.exists() else None
+    for draft in sorted(paths.build.glob("g*/plan.json"), reverse=True):
+        if manifest is not None and draft.parent.name <= manifest.generation:
+            continue
+        found = _read_draft(draft)
+        if found is not None:
+            known.append(found)
+    if manifest is not None:
+        listing = {split: read_listing(paths.sources(manifest.generation, split)) for split in manifest.splits}
+        known.append(StoredGeneration(plan=GenerationPlan.of_manifest(manifest), manifest=manifest, listing=listing))
+    return known
+
+
+def _read_draft(path: Path) -> StoredGeneration | None:
+    try:
+        plan = parse_json(GenerationPlan, read_json(path, missing="no draft"), str(path))
+        listing = {split: read_listing(path.with_name(f"sources-{split}.jsonl")) for split in plan.splits}
+    except DatasetError:
+        return None  # never finished, or taken away in part: planned again
+    return StoredGeneration(plan=plan, manifest=None, listing=listing)
+
+
+def save_draft(out: Path, plan: GenerationPlan, sources: Sources) -> None:
+    """Keep the plan of a generation that is being written, in place of earlier drafts."""
+    paths = DatasetPaths(out)
+    listed = Manifest.load(out).generation if paths.manifest.exists() else None
+    for folder in paths.build.glob("g*"):
+        if folder.name != listed:  # of this name there can be what is left of a draft that was taken away in part
+            remove_tree(folder)
+            remove_tree(paths.generation(folder.name))
+    for split in plan.splits:
+        listing = paths.draft(plan.generation).with_name(f"sources-{split}.jsonl")
+        write_whole(listing, listing_lines(sources, split), paths.temporary)
+    write_whole(paths.draft(plan.generation), plan.to_bytes(), paths.temporary)
+
+
+def next_generation(out: Path) -> str:
+    """Return a generation's name that was never used here."""
+    paths = DatasetPaths(out)
+    drafts = [plan.parent for plan in paths.build.glob("g*/plan.json")]
+    folders = [*drafts, *(paths.root / "data").glob("g*")]
+    used = [int(folder.name[1:]) for folder in folders if re.fullmatch(r"g\d{4}", folder.name)]
+    if paths.manifest.exists():
+        used.append(int(Manifest.load(out).generation[1:]))
+    return f"g{max(used, default=0) + 1:04d}"
+
+
+def sweep(out: Path, manifest: Manifest, lease_dir: str | Path | None = None) -> int:
+    """Delete what the manifest does not list and no living reader holds; returns how many files stay for readers.
+
+    Args:
+        out: The dataset's folder.
+        manifest: Already in place on disk.
+        lease_dir: Where readers leave leases, besides in the dataset.
+    """
+    kept = _remove_shards(out, manifest, lease_dir, lambda *_: True)
+    for folder in DatasetPaths(out).build.glob("g*"):
+        remove_tree(folder)
+    return kept
+
+
+def _go_on_sweeping(out: Path, lease_dir: str | Path | None) -> None:
+    """Delete what was listed once: a sweep that was cut short left it, or readers who have ended by now held it.
+
+    Rows and generations that are yet to be listed have higher numbers; their files are an interrupted build's.
+    """
+    paths = DatasetPaths(out)
+    remove_tree(paths.generation(SCRATCH))
+    remove_tree(paths.build / SCRATCH)
+    if not paths.manifest.exists():
+        return
+    manifest = Manifest.load(out)
+    next_row = {name: split.next_row for name, split in manifest.splits.items()}
+
+    def listed_once(generation: str, split: str, row: int) -> bool:
+        return generation < manifest.generation or (generation == manifest.generation and row < next_row.get(split, 0))
+
+    sync_folder(out)  # the command that was cut short may not have come to it
+    _remove_shards(out, manifest, lease_dir, listed_once)
+
+
+def _remove_shards(
+    out: Path, manifest: Manifest, lease_dir: str | Path | None, goes: Callable[[str, str, int], bool]
+) -> int:
+    """Delete shards and row files of rows that are not listed; returns how many stay because readers hold them."""
+    data, kept = DatasetPaths(out).generation(manifest.generation).parent, 0
+    held = held_rows(out, lease_dir=lease_dir)
+    listed = {(manifest.generation, s, row.row) for s, split in manifest.splits.items() for row in split.rows}
+    for folder in data.glob("g*"):
+        gone, derived = [], [*(folder / "rows").glob("*.json"), *(folder / "dali").glob("*.idx")]
+        for path in [*folder.glob("*.tfrecord-*"), *derived]:
+            row = _row_of(path)
+            if row is None or (folder.name, *row) in listed or not goes(folder.name, *row):
+                continue
+            if (folder.name, *row) in held:
+                kept += 1
+            else:
+                gone.append(path)
+        remove_all(gone)
+        empty = not any(folder.glob("*.tfrecord-*"))
+        if empty and folder.name != manifest.generation and goes(folder.name, SPLITS[0], 0):
+            remove_tree(folder)
+    return kept
+
+
+def _row_of(path: Path) -> tuple[str, int] | None:
+    match = re.search(rf"({'|'.join(SPLITS)})_r(\d{{4}})\.", path.name)
+    return (match[1], int(match[2])) if match else None

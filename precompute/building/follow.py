@@ -1,0 +1,329 @@
+"""`precompute.follow`: new rows beside running trainings, in the place of the oldest that nobody holds.
+
+A reader that follows holds the row that it reads and the listed rows that it has not read yet. So a listed row that no
+lease holds was read by everyone, and can go; unless it was written here and no reader has looked at the manifest since.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from precompute.building.build_plan import BuildPlan, Rows, Unlist
+from precompute.building.finish import publish
+from precompute.building.folder import FolderInUseError, StoredGeneration, stored_generations, sweep, write_lock
+from precompute.building.from_manifest import RunOptions, listed_rows, manifest_of, plan_from_manifest
+from precompute.building.progress import Progress
+from precompute.building.write import plan_rows, unlist_rows, write_rows
+from precompute.dataset.leases import held_rows
+from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.rows import describe_numbers
+from precompute.errors import BadSourcesError, UsageError
+from precompute.options.plain_values import converts_arguments
+from precompute.options.values import check_seed
+from precompute.preflight.ineffective_options import check_ineffective_worker_options
+from precompute.storage.paths import as_path, is_remote
+from precompute.text.format import format_count
+
+__all__ = ["Followed", "Step", "follow", "free_rows", "make_step", "plan_rotation"]
+
+POLL_S = 1.0
+POLL_REMOTE_S = 10.0  # of an object store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """What `follow` wrote.
+
+    Attributes:
+        split: Which split.
+        num_rows: New rows.
+        listed: Numbers of the rows that the split lists at the end.
+    """
+
+    split: str
+    num_rows: int
+    listed: list[int]
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        written = format_count(self.num_rows, "new row")
+        return f"wrote {written}; {self.split} lists rows {describe_numbers(self.listed)}"
+
+
+@converts_arguments
+def follow(
+    output: str | Path,
+    *,
+    keep: int = 4,
+    split: str = "train",
+    rows: int | None = None,
+    rows_a_pass: int | None = None,
+    seed: int | None = None,
+    pipeline: Any = None,
+    source: str | Path | None = None,
+    jobs: int | None = None,
+    backend: str = "loky",
+    address: str | None = None,
+    allow_mixed_cpus: bool = False,
+    task_timeout: float | None = None,
+    lease_dir: str | Path | None = None,
+    quiet: bool = False,
+    wait: Callable[[], None] | None = None,
+) -> Followed:
+    """Go on writing new rows beside running trainings, and take the oldest away that all of them have read.
+
+    First rows are written until `keep` are listed. Then rows are replaced as readers let go of them; while nobody
+    reads, or readers hold everything, none are. The original row stays and does not count. A new row's variant is its
+    own number: numbers are never used twice and no row has a variant above its number, so each draw is a new one.
+
+    Args:
+        output: Folder of the dataset, or its URL.
+        keep: Rows to keep, 2 or more: a reader always holds one.
+        split: Which split.
+        rows: End after so many new rows; by default go on until interrupted.
+        rows_a_pass: Rows to write at a time, so that their sources are decoded once; by default half of `keep`.
+        seed: Of new rows; by default that of the newest listed row.
+        pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
+            dataset was built.
+        source: Folder of the sources, where it has moved.
+        jobs: Worker processes; all cores by default.
+        backend: joblib backend.
+        address: Of the Dask scheduler, for backend dask.
+        allow_mixed_cpus: Workers of the Dask cluster may have different processors.
+        task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
+        lease_dir: Where readers of this dataset leave leases, besides in its folder.
+        quiet: Say nothing.
+        wait: Called between two looks at the leases; by default waits a second, ten where each look costs requests.
+
+    Raises:
+        UsageError: An argument is out of range, or there is no such split.
+        PipelineError: The pipeline cannot be rebuilt from the manifest, or is another one.
+        SettingsError: Sources or versions have changed.
+        BadSourcesError: A source failed in a new row; the dataset stays as it was.
+        DatasetError: There is no such dataset.
+    """
+    _check_at_least("keep", keep, 2)
+    _check_at_least("rows", rows, 1)
+    _check_at_least("rows_a_pass", rows_a_pass, 1)
+    if rows_a_pass is not None and rows_a_pass >= keep:
+        raise UsageError(f"rows_a_pass: expected less than keep ({keep}), as readers hold a row; got {rows_a_pass}.")
+    out = as_path(output)
+    follower = _Follower(
+        out,
+        split,
+        keep=keep,
+        rows_a_pass=rows_a_pass or keep // 2,
+        seed=None if seed is None else check_seed(seed),
+        run_options=RunOptions(
+            pipeline=pipeline,
+            source=source,
+            jobs=jobs,
+            backend=backend,
+            address=address,
+            allow_mixed_cpus=allow_mixed_cpus,
+            task_timeout=task_timeout,
+            lease_dir=lease_dir,
+        ),
+        quiet=quiet,
+    )
+    try:
+        while rows is None or follower.num_rows < rows:
+            if not follower.go_on(most=None if rows is None else rows - follower.num_rows):
+                wait() if wait is not None else time.sleep(POLL_REMOTE_S if is_remote(out) else POLL_S)
+    except KeyboardInterrupt:
+        follower.say(follower.followed().summary())
+        raise
+    return follower.followed()
+
+
+def _check_at_least(name: str, value: int | None, low: int) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
+        raise UsageError(f"{name}: expected an integer of {low} or more, got {value!r}.")
+
+
+class _Follower:
+    """Looks at a dataset and its readers, and does the next step."""
+
+    def __init__(
+        self,
+        out: Path,
+        split: str,
+        *,
+        keep: int,
+        rows_a_pass: int,
+        seed: int | None,
+        run_options: RunOptions,
+        quiet: bool,
+    ) -> None:
+        self.num_rows = 0
+        self._out, self._split, self._run_options = out, split, run_options
+        self._keep, self._rows_a_pass, self._seed = keep, rows_a_pass, seed
+        self._quiet = quiet
+        self._said = set[str]()
+        self._work: BuildPlan | None = None  # of the generation that was looked at last
+        self._unseen = set[int]()  # rows written here that no lease has named yet
+        self._fresh_rows(Manifest.load(out))  # refuses a split that is not there
+
+    def followed(self) -> Followed:
+        """Return what was done so far."""
+        listed = listed_rows(Manifest.load(self._out), self._out, self._split)
+        return Followed(split=self._split, num_rows=self.num_rows, listed=[row.row for row in listed])
+
+    def go_on(self, *, most: int | None) -> bool:
+        """Do the next step, writing at most so many rows; returns whether there was one."""
+        if self._step(Manifest.load(self._out), most) == Step():
+            return False
+        try:
+            with write_lock(self._out, self._run_options.lease_dir):
+                known = stored_generations(self._out)[-1]
+                manifest = manifest_of(known, self._out)
+                step = self._step(manifest, most)  # it may be another one than before there was the lock
+                if step.num_new:
+                    self._write(known, manifest, step.num_new)
+                elif step.gone:
+                    self._unlist(manifest, set(step.gone))
+        except FolderInUseError:
+            self._say_once("note: another command is writing here; new rows follow when it has ended.")
+            return False
+        return True
+
+    def _step(self, manifest: Manifest, most: int | None) -> Step:
+        rows = self._fresh_rows(manifest)
+        held = self._held(manifest)
+        free = free_rows(rows, held, self._unseen)
+        rows_a_pass = self._rows_a_pass if most is None else min(self._rows_a_pass, most)
+        step = make_step(rows, free, keep=self._keep, rows_a_pass=rows_a_pass, is_read=bool(held))
+        if rows and held.issuperset(rows):
+            self._say_once(
+                "note: readers hold all rows; each is replaced when they let go of it, which only readers with "
+                'rows="follow" do before they end.'
+            )
+        if most is not None and step.num_new > most:
+            return replace(step, num_new=most, gone=step.gone[:most])
+        return step
+
+    def _fresh_rows(self, manifest: Manifest) -> list[int]:
+        return [row.row for row in listed_rows(manifest, self._out, self._split) if not row.original]
+
+    def _held(self, manifest: Manifest) -> set[int]:
+        """Return the rows of the split that living readers hold."""
+        leases = held_rows(self._out, lease_dir=self._run_options.lease_dir)
+        held = {row for generation, split, row in leases if (generation, split) == (manifest.generation, self._split)}
+        self._unseen -= held
+        return held
+
+    def _write(self, known: StoredGeneration, manifest: Manifest, number: int) -> None:
+        """Write new rows and list them in the place of old ones, all in one swap of the manifest."""
+        split = manifest.splits[self._split]
+        seed = _newest(split.rows).seed if self._seed is None else self._seed
+        wanted = [(seed, split.next_row + i) for i in range(number)]
+        rows = plan_rows(known, {self._split: wanted})
+        work = replace(self._current_work(known), known=known, rows=rows, choose_last=self._chooser(rows))
+        try:
+            with Progress(quiet=self._quiet) as progress:
+                result = write_rows(work, progress)
+        except BadSourcesError as error:
+            raise BadSourcesError(
+                f"{error}\nThe listed rows are as they were. `follow` leaves no source out: mend them, give another "
+                "--seed, or build with --replace and --skip-bad."
+            ) from error
+        new = [row.row for row in result.rows[self._split]]
+        listed = self._fresh_rows(Manifest.load(self._out))
+        gone = set(self._fresh_rows(manifest)) - set(listed)
+        self._unseen |= set(new)
+        self.num_rows += len(new)
+        taken = f", took away {describe_numbers(sorted(gone))}" if gone else ""
+        noun = "row" if len(new) == 1 else "rows"
+        self.say(f"wrote {noun} {describe_numbers(new)}{taken}; {self._split} lists {describe_numbers(listed)}")
+
+    def _current_work(self, known: StoredGeneration) -> BuildPlan:
+        """Return the work of the listed generation; another one than before is tried first."""
+        if self._work is None or self._work.known.plan.generation != known.plan.generation:
+            self._unseen = set()
+            self._work = plan_from_manifest(known, self._out, self._split, self._run_options)
+            for note in check_ineffective_worker_options(self._work.options):
+                self._say_once(f"note: {note}")
+        return self._work
+
+    def _chooser(self, rows: Rows) -> Callable[[Manifest], tuple[Rows, Unlist]]:
+        def choose_last(manifest: Manifest) -> tuple[Rows, Unlist]:
+            listed, new = self._fresh_rows(manifest), rows[self._split]
+            free = free_rows(listed, self._held(manifest), self._unseen)
+            number, gone = plan_rotation(listed, free, len(new), keep=self._keep)
+            return {self._split: new[:number]}, {self._split: gone}
+
+        return choose_last
+
+    def _unlist(self, manifest: Manifest, gone: set[int]) -> None:
+        manifest = unlist_rows(manifest, {self._split: gone})
+        publish(self._out, manifest)
+        sweep(self._out, manifest, self._run_options.lease_dir)
+        self.say(f"took away {describe_numbers(sorted(gone))}: {self._split} keeps {format_count(self._keep, 'row')}")
+
+    def say(self, text: str) -> None:
+        """Say one line."""
+        Progress(quiet=self._quiet).say(text)
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
+
+
+def _newest(rows: Sequence[Row]) -> Row:
+    """Return the row with the highest number; an original one only where there is no other."""
+    return max(rows, key=lambda row: (not row.original, row.row))
+
+
+# Which rows are written and which go, when rows are replaced beside readers: numbers alone, the original row apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What is to be done next.
+
+    Attributes:
+        num_new: Rows to write.
+        gone: Listed rows that are taken away, no more of them than there are new ones unless too many are listed.
+    """
+
+    num_new: int = 0
+    gone: tuple[int, ...] = ()
+
+
+def free_rows(listed: Collection[int], held: Collection[int], unseen: Collection[int]) -> list[int]:
+    """Return the rows that can go, oldest first: no reader holds them, and readers have had a look at them."""
+    return sorted(set(listed) - set(held) - set(unseen))
+
+
+def make_step(listed: Sequence[int], free: Sequence[int], *, keep: int, rows_a_pass: int, is_read: bool) -> Step:
+    """Return what to do next.
+
+    Args:
+        listed: Numbers of the listed rows.
+        free: Those of them that can go, oldest first.
+        keep: How many shall be listed.
+        rows_a_pass: How few are not worth a pass, unless they are all.
+        is_read: Whether there is any reader; without one no row is replaced.
+    """
+    if len(listed) < keep:
+        return Step(num_new=keep - len(listed))
+    if len(listed) > keep:
+        return Step(gone=tuple(free[: len(listed) - keep]))
+    if is_read and free and len(free) >= min(rows_a_pass, len(listed)):
+        return Step(num_new=len(free), gone=tuple(free))
+    return Step()
+
+
+def plan_rotation(listed: Sequence[int], free: Sequence[int], num_new: int, *, keep: int) -> tuple[int, set[int]]:
+    """Return how many of the new rows are listed, and which rows go, now that they are written: readers went on.
+
+    Where readers have come to hold what was free, fewer new rows are listed, so that there are never more than `keep`.
+    """
+    room = max(0, keep - len(listed))
+    gone = free[: max(0, num_new - room)]
+    return min(num_new, room + len(gone)), set(gone)

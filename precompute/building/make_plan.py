@@ -1,0 +1,308 @@
+"""Makes the plan of a generation: which settings it has, and into which blocks its splits are cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.dataset.json_files import canonical_json
+from precompute.dataset.manifest import OBJECTS, SPLITS, Image
+from precompute.errors import PipelineError, SourceError, UsageError
+from precompute.fields.skeleton import skeleton_settings
+from precompute.images.color_modes import parse_scale
+from precompute.images.mask_files import packed_colors
+from precompute.options.build_options import BuildOptions
+from precompute.pipelines.box_rules import BoxRules
+from precompute.pipelines.load import complete_pipelines, load_pipelines
+from precompute.pipelines.mask_rules import check_mask_rules, pickled_fills
+from precompute.pipelines.pipeline import Prepared, prepare
+from precompute.plan.blocks import choose_num_blocks
+from precompute.plan.generation import GenerationPlan, SplitPlan
+from precompute.plan.hashes import hash_all
+from precompute.plan.settings import fingerprint
+from precompute.plan.versions import check_distributions, pixel_versions
+from precompute.preflight.needs import check_needs
+from precompute.preflight.survey import (
+    Sample,
+    Survey,
+    check_colors,
+    check_mask_ids,
+    check_rejected,
+    count_instance_ids,
+    decode_sample,
+    survey,
+)
+from precompute.rendering.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
+from precompute.rendering.spec import RecordSpec
+from precompute.table.instance_column import InstanceColumn
+from precompute.table.sources import Sources
+from precompute.text.format import format_count
+
+__all__ = ["box_rules", "known_num_classes", "make_plan", "make_settings", "make_spec", "prepare_pipelines"]
+
+BOX_RULES = ("min_visibility", "min_area")
+
+
+def prepare_pipelines(options: BuildOptions, kind: str, class_names: Sequence[str]) -> dict[str, Prepared]:
+    """Return the pipelines that were given, by split, prepared for records of a kind (class, mask).
+
+    Raises:
+        PipelineError: There is none, or one cannot be used offline.
+        BuildError: It cannot be told which package would make the pixels.
+    """
+    check_distributions()
+    if options.pipeline is None:
+        raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
+    fill = options.default_mask_fill if kind == "mask" else None
+    rules = box_rules(options, kind)
+    given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
+    masked = kind == "instances"
+    return {
+        split: replace(
+            prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=class_names),
+            is_sized=given.is_sized,
+        )
+        for split, pipeline in given.items()
+    }
+
+
+def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
+    """Return which boxes are kept, where sources have boxes.
+
+    Raises:
+        UsageError: Rules for boxes were given, and there are none.
+    """
+    rules = BoxRules(min_visibility=options.min_visibility, min_area=options.min_area)
+    if kind in OBJECTS:
+        return replace(rules, points=kind == "keypoints")
+    if rules != BoxRules():
+        raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
+    return None
+
+
+def make_settings(
+    options: BuildOptions, pipelines: Mapping[str, Prepared], sources: Sources, mask_dtype: str | None
+) -> dict[str, Any]:
+    """Return what a generation is made of, as JSON; see FORMAT.md."""
+    pixels: dict[str, Any] = {
+        "pipelines": {split: prepared.description for split, prepared in pipelines.items()},
+        "image_format": options.image_format,
+        "quality": options.quality if options.image_format == "jpeg" else None,
+        "versions": pixel_versions(),
+    }
+    if options.max_source_size is not None:  # format 1.0 did not know it
+        pixels["max_source_size"] = options.max_source_size
+    if options.color_mode != "rgb":
+        pixels["color_mode"] = options.color_mode
+    if options.scale is not None:
+        pixels["scale"] = options.scale
+    if options.alpha != "opaque":
+        pixels["alpha"] = options.alpha
+    if sources.kind == "mask":
+        pixels["mask_map"] = {str(old): new for old, new in sorted(options.mask_map.items())}
+        pixels["mask_dtype"] = mask_dtype
+        more = ("mask_offset", "mask_colors")  # named only where they are set: format 1.0 did not know them
+        pixels |= {name: getattr(options, name) for name in more if getattr(options, name)}
+    if isinstance(sources.boxes, InstanceColumn):
+        pixels["of_instances"] = sources.kind  # what became of the masks of single objects
+    pixels |= {name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)}  # likewise
+    if sources.skeleton is not None:
+        pixels |= skeleton_settings(sources.skeleton)
+    dataset: dict[str, Any] = {
+        "root": None if sources.root is None else str(sources.root),
+        "validation_split": options.validation_split,
+        "test_split": options.test_split,
+        "images": options.images,
+        "masks": options.masks,
+        "image_suffix": options.image_suffix,
+        "mask_suffix": options.mask_suffix,
+        "split_in_key": options.split_in_key,
+        "limit": options.limit,
+        "shard_size": options.shard_size,
+        "num_classes": options.num_classes,
+        "ignore_class": options.ignore_class,
+        "class_names": sources.class_names,
+    }
+    later = (
+        "class_copies",
+        "balance",
+        "no_mirroring",
+        "annotations",
+        "drop_empty",
+        "group_by",
+    )  # named only where they are set: format 1.0 did not know them
+    dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
+    if sources.extra is not None:  # likewise
+        dataset["extra"] = {name: column.type for name, column in sources.extra.items()}
+    if options.target != "auto":
+        dataset["target"] = options.target
+    settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
+    return settings
+
+
+def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask_dtype: str | None) -> RecordSpec:
+    """Return what every record must be; without `image`, what is known before the sample."""
+    highest = 65_535 if mask_dtype in (None, "uint16") else 255
+    num_classes = known_num_classes(options.num_classes, sources.class_names)
+    return RecordSpec(
+        height=image.height if image else None,
+        width=image.width if image else None,
+        encoding=options.image_format,
+        quality=options.quality,
+        kind=sources.kind,
+        class_names=tuple(sources.class_names),
+        mask_map=tuple(sorted(options.mask_map.items())),
+        mask_offset=options.mask_offset,
+        mask_colors=packed_colors(options.mask_colors),
+        max_class_id=highest if num_classes is None else num_classes - 1,
+        ignore_class=options.ignore_class,
+        mask_dtype=mask_dtype or "uint16",
+        max_source_size=options.max_source_size,
+        skeleton=sources.skeleton,
+        color_mode=options.color_mode,
+        alpha=options.alpha,
+        scale=None if options.scale is None else parse_scale(options.scale),
+        min_area=options.min_area if sources.kind == "instances" else 0.0,
+    )
+
+
+def known_num_classes(num_classes: int | None, class_names: list[str]) -> int | None:
+    """Return how many classes masks have, if the user said so by number or by names.
+
+    Raises:
+        UsageError: Both were said, and they differ.
+    """
+    if num_classes is not None and class_names and len(class_names) != num_classes:
+        raise UsageError(f"num_classes: {num_classes} does not fit the {len(class_names)} class_names.")
+    return len(class_names) or num_classes
+
+
+def make_plan(
+    name: str, generation: str, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
+) -> GenerationPlan:
+    """Measure a fixed sample of each split, and plan a generation from it.
+
+    Raises:
+        PipelineError: A pipeline cannot be used offline.
+        BadSourcesError: None of the sample can be decoded.
+        SourceError: Masks need a map.
+    """
+    _check_source_ids(sources.keys)
+    for split, p in prepared.items():
+        check_needs(p.pickled, sources.kind, split)
+    splits = [split for split in SPLITS if split in sources.splits]
+    fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
+    samples, dtype = _decode_samples(options, sources, splits, highest_fill=max(fills))
+    blank = make_spec(options, sources, None, dtype)
+    if sources.kind == "mask":
+        for split, p in prepared.items():
+            check_mask_rules(p.pickled, split, max_class_id=blank.max_class_id, ignore_class=options.ignore_class)
+    accepted = _accepted_share(options, sources)
+    surveys = {"train": survey(samples["train"], prepared["train"].pickled, blank, accepted=accepted)}
+    size = (surveys["train"].height, surveys["train"].width)
+    image = Image(height=size[0], width=size[1], channels=blank.channels, encoding=options.image_format)
+    for split, p in prepared.items():
+        _check_normalize(split, p.normalize, image.channels)
+    pipelines = complete_pipelines(prepared, splits, image)
+    for split in splits:
+        if split != "train":
+            surveys[split] = survey(samples[split], pipelines[split].pickled, blank, accepted=accepted)
+            _check_size(split, (surveys[split].height, surveys[split].width), size)
+    settings = make_settings(options, pipelines, sources, dtype)
+    return GenerationPlan(
+        name=name,
+        generation=generation,
+        fingerprint=fingerprint(settings),
+        settings=settings,
+        image=image,
+        mask_dtype=dtype,
+        remarks=_remarks(options, sources, samples["train"]),
+        normalize={split: pipelines[split].normalize for split in splits},
+        splits={split: _plan_split(sources, split, surveys[split], options.shard_size) for split in splits},
+    )
+
+
+def source_ids(keys: Sequence[str]) -> NDArray[np.uint64]:
+    """Return `source_id` of each key, uint64 [number of keys]."""
+    hashes = hash_all((key.encode() for key in keys), digest_size=8, person=SOURCE_ID_PERSON)[:, 0]
+    return hashes.byteswap() & np.uint64(NUM_SOURCE_IDS - 1)  # a digest is read from its last byte
+
+
+def _check_source_ids(keys: Sequence[str]) -> None:
+    """Refuse two keys with one `image/source_id`: readers that go by it would take them for one image.
+
+    Raises:
+        SourceError: There are such keys: among ten million sources, one chance in 180.
+    """
+    ids = source_ids(keys)
+    ordered = np.sort(ids)
+    for duplicate in ordered[1:][ordered[1:] == ordered[:-1]]:
+        a, b = (keys[i] for i in np.flatnonzero(ids == duplicate)[:2])
+        raise SourceError(f"the keys {a!r} and {b!r} have the same image/source_id; rename one of the files.")
+
+
+def _remarks(options: BuildOptions, sources: Sources, sample: Sample) -> dict[str, Any]:
+    """Return what is noticed in a sample; nothing of classes that the user has counted, named or given colours."""
+    known = known_num_classes(options.num_classes, sources.class_names) is not None or options.mask_colors
+    return {} if sources.kind != "mask" or known else count_instance_ids(sample, options.ignore_class)
+
+
+def _accepted_share(options: BuildOptions, sources: Sources) -> float:
+    """Return the share of bad sources that is accepted."""
+    return options.allowed_bad(len(sources)) / max(1, len(sources))
+
+
+def _decode_samples(
+    options: BuildOptions, sources: Sources, splits: list[str], *, highest_fill: int
+) -> tuple[dict[str, Sample], str | None]:
+    """Return the samples, and the dtype of masks that they call for."""
+    wide = make_spec(options, sources, None, "uint16")
+    samples = {split: decode_sample(sources, split, wide) for split in splits}
+    for sample in samples.values():
+        check_colors(sample, allowed=options.allowed_bad(len(sources)))
+        check_rejected(sample, accepted=_accepted_share(options, sources))
+    if sources.kind != "mask":
+        return samples, None
+    for sample in samples.values():
+        check_mask_ids(sample, wide)
+    found = max(int(s.mask.max()) for sample in samples.values() for s in sample.decoded if s.mask is not None)
+    listed = max((options.mask_colors or {}).values(), default=0)
+    named = max(options.num_classes or 1, len(sources.class_names)) - 1
+    highest = max(found, listed, highest_fill, named, options.ignore_class or 0)
+    dtype = "uint16" if highest > 255 else "uint8"
+    for sample in samples.values():
+        for i, source in enumerate(sample.decoded):
+            sample.decoded[i] = source.with_mask_dtype(dtype)
+    return samples, dtype
+
+
+def _check_normalize(split: str, numbers: Mapping[str, Any] | None, channels: int) -> None:
+    wrong = [] if numbers is None else [name for name in ("mean", "std") if len(numbers[name]) not in (1, channels)]
+    if wrong and numbers is not None:
+        raise PipelineError(
+            f"pipeline of {split}: Normalize has {wrong[0]}={numbers[wrong[0]]}, and images have "
+            f"{format_count(channels, 'channel')}; give it as many numbers, or one."
+        )
+
+
+def _check_size(split: str, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    if size != expected:
+        raise PipelineError(
+            f"pipeline of {split}: gives {size[0]}×{size[1]} (height × width), the one of train "
+            f"{expected[0]}×{expected[1]}; one dataset has one size."
+        )
+
+
+def _plan_split(sources: Sources, split: str, measured: Survey, shard_size: int | None) -> SplitPlan:
+    num_places = sum(sources.copies_of(split))
+    return SplitPlan(
+        num_places=num_places,
+        num_blocks=choose_num_blocks(num_places, measured.record_bytes, shard_size),
+        record_bytes=measured.record_bytes,
+        record_s=measured.record_s,
+    )

@@ -1,0 +1,279 @@
+"""What a build tells at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from precompute.dataset.manifest import BoxCounts, Manifest
+from precompute.dataset.warnings import instance_id_warnings
+from precompute.plan.generation import GenerationPlan, RowPlan
+from precompute.preflight.estimate import Estimate, Online, Range
+from precompute.text.format import format_bytes, format_count, format_duration
+from precompute.text.reasons import group_reasons
+
+__all__ = ["BuildResult"]
+
+SHOWN_KINDS = 10  # of reasons
+SHOWN_CLASSES = 8
+OBJECT_NOUNS = {"boxes": ("box",), "keypoints": ("object",), "instances": ("object with a mask", "objects with masks")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """What a build wrote, or would write.
+
+    Attributes:
+        plan: The generation.
+        rows: Split → rows written now.
+        manifest: The dataset's manifest; None after a dry run of a new dataset.
+        seconds: From the start of the job to the manifest.
+        dry_run: Nothing was written.
+        num_mended: Sources that had been left out, and are in all rows now.
+        class_counts: Split → sources of each class, or boxes; empty where there are no such classes.
+        estimate: What a dry run expects the rows to take; None where none are missing, and after a build.
+        new_classes: Class id that no source holds → transform that fills masks with it; of a new generation.
+    """
+
+    plan: GenerationPlan
+    rows: Mapping[str, Sequence[RowPlan]]
+    manifest: Manifest | None
+    seconds: float
+    dry_run: bool = False
+    num_mended: int = 0
+    class_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    estimate: Estimate | None = None
+    new_classes: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def num_records(self) -> int:
+        """Records written now, those of sources that were left out not counted."""
+        return sum(self._num_records_a_row(split) * len(rows) for split, rows in self.rows.items())
+
+    def _num_records_a_row(self, split: str) -> int:
+        listed = None if self.manifest is None else self.manifest.splits.get(split)
+        return self.plan.splits[split].num_places if listed is None else listed.num_records
+
+    @property
+    def _has_copies(self) -> bool:
+        return any(self.plan.settings["dataset"].get(name) for name in ("class_copies", "balance"))
+
+    def _noun(self, split: str) -> str:
+        return "place" if self._has_copies and split == "train" else "source"
+
+    def summary(self) -> str:
+        """Return a few lines for people."""
+        if self.dry_run or self.manifest is None:
+            return self._planned()
+        lines = [self._head()]
+        for name, split in self.manifest.splits.items():
+            num_bytes = sum(row.num_bytes for row in split.rows)
+            lines.append(
+                f"  {name}: {format_count(split.num_records, self._noun(name))} × "
+                f"{format_count(len(split.rows), 'row')} in "
+                f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
+            )
+            lines += self._classes(name)
+            boxes = BoxCounts.total(row.boxes for row in split.rows)
+            if boxes is not None:
+                noun = OBJECT_NOUNS[self.manifest.target.kind]
+                lines.append(f"    {format_count(boxes.num_boxes, *noun)}; {_emptied(boxes.num_empty)}")
+        if self.manifest.skipped:
+            lines.append(f"  {format_count(len(self.manifest.skipped), 'bad source')} left out of all rows:")
+            lines += self._left_out()
+        train = self.manifest.splits.get("train")
+        if train and train.rows:
+            each = f"each of {format_count(train.num_records, 'training source')} once"
+            if self._has_copies:
+                each = (
+                    f"{format_count(train.num_records, 'record')}, each training source as often as its "
+                    "class has copies"
+                )
+            again = f"{format_count(len(train.rows), 'epoch')} until the first row comes again"
+            lines.append(f"  one epoch reads one row: {each}; {again}")
+        return "\n".join(lines)
+
+    def _classes(self, split: str) -> Iterator[str]:
+        """Yield the sources of each class of a split, and the classes that it lacks."""
+        counts = self.class_counts.get(split, ())
+        if not counts or self.manifest is None:
+            return
+        names = [name if name == name.strip() else repr(name) for name in self.manifest.target.class_names]
+        there = [f"{name} {number:,}" for name, number in zip(names, counts, strict=False) if number]
+        absent = [name for name, number in zip(names, counts, strict=False) if not number]
+        what = "boxes" if self.manifest.target.kind == "boxes" else "objects" if self._has_objects else "sources"
+        yield f"    {what} of each class: {_first(there)}"
+        if absent:
+            yield f"    none of: {_first(absent)}"
+
+    @property
+    def _has_objects(self) -> bool:
+        return self.manifest is not None and self.manifest.target.kind in ("keypoints", "instances")
+
+    def _left_out(self) -> Iterator[str]:
+        """Yield the kinds of reasons for which sources were left out, the most frequent first."""
+        kinds = group_reasons(entry.get("reason", "") for entry in self.manifest.skipped) if self.manifest else []
+        yield from (f"    {len(kind.reasons):,} × {kind.what}" for kind in kinds[:SHOWN_KINDS])
+        rest = sum(len(kind.reasons) for kind in kinds[SHOWN_KINDS:])
+        if rest:
+            yield f"    {rest:,} for other reasons: `precompute inspect` lists them"
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what the user should know before training on this dataset."""
+        if self.manifest is None:
+            yield from instance_id_warnings(self.plan.remarks)
+            return
+        manifest, target = self.manifest, self.manifest.target
+        numbered = instance_id_warnings(manifest.remarks, target.num_classes)
+        yield from numbered
+        if not numbered and target.kind == "mask" and target.num_classes == 256 and target.ignore_class is None:
+            yield (
+                "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
+                "it means foreground, with --mask-map 255:1"
+            )
+        for fill, name in self.new_classes.items():
+            yield (
+                f"{name} fills masks with {fill}, which no source holds: it counts as a class of its own "
+                f"({format_count(target.num_classes, 'class')}). If it means void, build with --ignore-class "
+                f"{fill}, else set its "
+                "fill_mask"
+            )
+        if len(manifest.cpu_features) > 1:
+            yield (
+                "machines with different processors wrote records: the same record may differ by a grey level between "
+                "them"
+            )
+        for leak in manifest.leaks:
+            yield (
+                f"{' and '.join(leak['splits'])} share the content of "
+                f"{format_count(leak['num_sources'], 'source')}, e.g. "
+                f"{' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
+            )
+        yield from _conflicts(manifest.conflicts, target.kind)
+        yield from _remarks(manifest.remarks)
+
+    def _head(self) -> str:
+        if not any(self.rows.values()) and self.num_mended:
+            return f"{format_count(self.num_mended, 'mended source')} in all rows now"
+        if not any(self.rows.values()):
+            return "complete already: nothing to do"
+        rate = self.num_records / max(self.seconds, 1e-9)
+        return f"wrote {format_count(self.num_records, 'record')} in {self.seconds:.1f} s ({rate:,.0f} records/s)"
+
+    def _planned(self) -> str:
+        lines = [f"plan of generation {self.plan.generation} (nothing was written):"]
+        for name, rows in self.rows.items():
+            split = self.plan.splits[name]
+            size = format_bytes(split.num_places * len(rows) * split.record_bytes)
+            if self.estimate is not None and rows:
+                size = _shown_bytes(self.estimate.split_bytes[name])
+            lines.append(
+                f"  {name}: {format_count(split.num_places, self._noun(name))} × "
+                f"{format_count(len(rows), 'new row')} in "
+                f"{format_count(split.num_blocks * len(rows), 'shard')}, about {size}"
+            )
+        if self.estimate is None:
+            lines.append("  all rows are there: nothing to do")
+        else:
+            lines += [f"  {line}" for line in describe(self.estimate)]
+        return "\n".join(lines)
+
+
+def _emptied(number: int) -> str:
+    if not number:
+        return "every record has some"
+    return f"{format_count(number, 'record')} without any: their sources have none, or all were cut off; kept"
+
+
+def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
+    if conflicts.get("num_sources"):
+        pairs = ", ".join(" = ".join(pair) for pair in conflicts["examples"][:3])
+        others = {"mask": "another mask", "boxes": "other boxes", "keypoints": "other keypoints"}
+        other = {**others, "instances": "other objects"}.get(kind, "another label")
+        yield (
+            f"{format_count(conflicts['num_sources'], 'source holds', 'sources hold')} the same image as "
+            f"another one with {other}, e.g. {pairs}: no "
+            "model can learn both"
+        )
+
+
+def _remarks(remarks: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was counted while sources were decoded."""
+    wording = {
+        "empty": (
+            "object whose mask holds no pixel was left out, of",
+            "objects whose masks hold no pixel were left out, of",
+        ),
+        "opaque_alpha": (
+            "alpha channel that is 255 everywhere was taken off, of",
+            "alpha channels that are 255 everywhere were taken off, of",
+        ),
+        "overlap": (
+            "pixel belongs to several objects; the smaller one counts, in",
+            "pixels belong to several objects; the smaller one counts, in",
+        ),
+        "turned": (
+            "image carries an EXIF orientation and was turned upright by it; if it was annotated as it is stored, "
+            "boxes and masks lie beside their objects, which `precompute preview` shows:",
+            "images carry an EXIF orientation and were turned upright by it; if they were annotated as they are "
+            "stored, boxes and masks lie beside their objects, which `precompute preview` shows:",
+        ),
+    }
+    for what, counts in remarks.items():
+        if what in wording:
+            examples = ", ".join(counts["examples"])
+            number = format_count(counts["num_sources"], "source")
+            yield f"{format_count(counts['number'], *wording[what])} {number}, e.g. {examples}"
+
+
+def describe(estimate: Estimate) -> Iterator[str]:
+    """Yield what a dry run expects, a line each."""
+    records, shards = format_count(estimate.num_records, "record"), format_count(estimate.num_shards, "shard")
+    yield f"together: {records} in {shards}, about {_shown_bytes(estimate.num_bytes)}"
+    if estimate.free_bytes is None:
+        yield "disk: an object store, which shows no limit; the time to send is not in what follows"
+    else:
+        lacking = format_bytes(round(estimate.num_bytes.high - estimate.free_bytes))
+        fits = "they fit" if estimate.fits else f"NOT ENOUGH, {lacking} are missing"
+        yield f"disk: {format_bytes(estimate.free_bytes)} free: {fits}"
+    wall, each = estimate.wall_s, estimate.cpu_s.mean / max(1, estimate.num_records) * 1000
+    spread = f" ({format_duration(wall.low)} to {format_duration(wall.high)})" if wall.is_known else ""
+    decoding = estimate.decode_s / estimate.cpu_s.mean
+    yield (
+        f"time: about {format_duration(wall.mean)}{spread} on {format_count(estimate.num_workers, 'worker')}, if they "
+        f"do not slow each other; {each:.1f} ms of one core a record, {decoding:.0%} of it decodes sources"
+    )
+    if estimate.online is not None:
+        yield from _compared(estimate.online)
+
+
+def _compared(online: Online) -> Iterator[str]:
+    """Yield what augmenting in the training loop would cost, and when writing records pays."""
+    runs = f"{format_count(online.runs, 'run')} of {format_count(online.epochs, 'epoch')}"
+    yield (
+        f"augmented while training: {format_duration(online.online_s)} of one core for {runs}, "
+        f"{online.online_image_s * 1000:.1f} ms an image (for other trainings: --runs, --epochs)"
+    )
+    total = online.build_s + online.read_s
+    yield (
+        f"from records: {format_duration(total)} of one core, {format_duration(online.build_s)} to write them once and "
+        f"{format_duration(online.read_s)} to read them, {online.read_image_s * 1000:.1f} ms an image"
+    )
+    if online.pays_from is None:
+        yield "records do not pay here: reading them takes as long as augmenting"
+    elif online.pays_from > online.runs * online.epochs:
+        yield f"records would pay from epoch {online.pays_from:,} on, counted over all runs: these end before"
+    else:
+        spared = f"{format_duration(online.online_s - total)} of one core spared, {1 - total / online.online_s:.0%}"
+        yield f"records pay from epoch {online.pays_from:,} on, counted over all runs: {spared}"
+
+
+def _shown_bytes(size: Range) -> str:
+    spread = f" ({format_bytes(round(size.low))} to {format_bytes(round(size.high))})" if size.is_known else ""
+    return format_bytes(round(size.mean)) + spread
+
+
+def _first(items: Sequence[str]) -> str:
+    rest = len(items) - SHOWN_CLASSES
+    return ", ".join(items[:SHOWN_CLASSES]) + (f" … and {format_count(rest, 'other')}" if rest > 0 else "")

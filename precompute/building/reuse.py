@@ -1,0 +1,116 @@
+"""Takes shards over from the generation before, where nothing in them has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+
+from precompute.building.files import link_or_copy, write_whole
+from precompute.building.folder import StoredGeneration
+from precompute.building.grid import Grid
+from precompute.building.receipts import BlockFacts, Cell, Receipt, read_block_facts, read_receipt
+from precompute.building.task import Task
+from precompute.dataset.manifest import Manifest
+from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, read_row_file
+from precompute.plan.generation import RowPlan
+
+__all__ = ["reuse_shards"]
+
+
+def reuse_shards(grid: Grid, previous: StoredGeneration, skipped: Mapping[str, set[str]]) -> None:
+    """Link the cells of a generation that its predecessor holds with the same records, and leave receipts for them.
+
+    Args:
+        grid: The generation that takes over; `plan.rows` are the rows it has from the start.
+        previous: The listed generation, of the same settings and sources.
+        skipped: Split → keys that have no record in the new generation.
+    """
+    manifest = previous.manifest
+    if manifest is None or manifest.fingerprint != grid.plan.fingerprint or not grid.plan.rows:
+        return
+    row_files = {
+        (split, row.row): read_row_file(grid.paths.root, manifest, split, row)
+        for split, listed in manifest.splits.items()
+        for row in listed.rows
+    }
+    tasks, _ = grid.missing(grid.plan.rows, skipped, grid.receipts(grid.plan.rows))
+    for task in tasks:
+        column = _facts_before(grid.paths, previous, manifest, task)
+        if column is None:
+            continue  # nothing is known of its sources' content: written again
+        proof = sha256(column).hexdigest()
+        adopted = [
+            _reuse_cell(
+                grid.paths, manifest, grid.plan.generation, task, row, row_files.get((task.split, row.row)), proof
+            )
+            for row in (RowPlan(row=number, seed=seed, variant=variant) for number, seed, variant in task.rows)
+        ]
+        if any(adopted):
+            write_whole(grid.paths.column(grid.plan.generation, task.split, task.block), column, grid.paths.temporary)
+
+
+def _facts_before(paths: DatasetPaths, previous: StoredGeneration, manifest: Manifest, task: Task) -> bytes | None:
+    """Return what was learnt of a block's sources: from the build's own file, else from what is listed."""
+    path = paths.column(manifest.generation, task.split, task.block)
+    if read_block_facts(path) is not None:
+        return path.read_bytes()
+    listed, left_out = previous.listing[task.split], _left_out(manifest, task)
+    keys = {place.key for place in task.places} - left_out
+    if not set(task.skipped) <= left_out or not all("sha256" in listed.get(key, {}) for key in keys):
+        return None
+    # Which ids this block holds is not listed; the classes are as many as before or more, for no source has gone.
+    return BlockFacts(
+        sha256={key: listed[key]["sha256"] for key in sorted(keys)},
+        mask_sha256={key: listed[key]["mask_sha256"] for key in sorted(keys) if "mask_sha256" in listed[key]},
+        class_ids=list(range(manifest.target.num_classes)) if manifest.target.kind == "mask" else [],
+    ).to_bytes()
+
+
+def _left_out(manifest: Manifest, task: Task) -> set[str]:
+    keys = {place.key for place in task.places}
+    return {s["key"] for s in manifest.skipped if s["split"] == task.split and s["key"] in keys}
+
+
+def _reuse_cell(
+    paths: DatasetPaths,
+    manifest: Manifest,
+    generation: str,
+    task: Task,
+    row: RowPlan,
+    row_file: RowFile | None,
+    column_sha256: str,
+) -> bool:
+    cell = Cell(
+        split=task.split, row=row.row, block=task.block, seed=row.seed, variant=row.variant, skipped=task.skipped
+    )
+    receipt = _receipt_before(paths, manifest, cell, row_file, column_sha256, task)
+    if receipt is None or receipt.cell != cell:
+        return False
+    shards = [
+        paths.shard(manifest.name, folder, task.split, row.row, task.block, task.num_blocks)
+        for folder in (manifest.generation, generation)
+    ]
+    link_or_copy(shards[0], shards[1], paths.temporary)
+    receipt.save(paths, generation)
+    return True
+
+
+def _receipt_before(
+    paths: DatasetPaths, manifest: Manifest, cell: Cell, row_file: RowFile | None, column_sha256: str, task: Task
+) -> Receipt | None:
+    """Return the proof of a cell in the generation before: a row file's line if it is listed, else its receipt."""
+    if row_file is None:
+        return read_receipt(paths.receipt(manifest.generation, cell.split, cell.row, cell.block))
+    shard = row_file.shards[cell.block]
+    return Receipt(
+        cell=replace(cell, skipped=sorted(_left_out(manifest, task))),
+        fingerprint=manifest.fingerprint,
+        num_records=shard.num_records,
+        num_bytes=shard.num_bytes,
+        sha256=shard.sha256,
+        column_sha256=column_sha256,
+        cpu_features=manifest.cpu_features[0] if manifest.cpu_features else "",
+        boxes=shard.boxes,
+    )

@@ -1,0 +1,93 @@
+"""Who runs tasks, and joblib's pool of worker processes: how it starts, and how it ends.
+
+The pool outlives a build, so that the next one in the same notebook finds its workers warm.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.util import Finalize
+from typing import Any
+
+import joblib
+from joblib.externals.loky import process_executor, reusable_executor
+from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
+
+from precompute.program.interruption import starting_children
+
+__all__ = ["Workers", "keeps_workers", "start_calls"]
+
+_of_parent: list[Any] = []  # pools that belong to the process from which this one was forked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """Who runs the tasks.
+
+    Attributes:
+        jobs: How many.
+        backend: joblib's.
+        under_way: Most tasks that are with workers, or wait for one of them, at a time; None for the backend's choice.
+        task_timeout: Seconds that a worker may spend at one source; None for no limit. Needs loky.
+        address: Of the Dask scheduler, for backend dask.
+        mixed_cpus: Workers on other machines may have different processors.
+    """
+
+    jobs: int
+    backend: str
+    under_way: int | None = None
+    task_timeout: float | None = None
+    address: str | None = None
+    mixed_cpus: bool = False
+
+
+def keeps_workers() -> bool:
+    """Whether workers stay for the next calls: not in a child of multiprocessing.
+
+    Such a child waits at its end for its own children, which idle workers are for five minutes, and does not run the
+    functions of `atexit` by which joblib ends them elsewhere.
+    """
+    return multiprocessing.parent_process() is None
+
+
+def start_calls(backend: str, parallel: joblib.Parallel, calls: Iterable[Any]) -> Iterator[Any]:
+    """Return the results of calls as they come; worker processes are started here, and leave Ctrl-C to this one."""
+    if backend != "loky":
+        return iter(parallel(calls))
+    if os.name != "nt":
+        for tracker in (resource_tracker, loky_resource_tracker):  # first: they let signals through again
+            tracker.ensure_running()
+    with starting_children():
+        results = iter(parallel(calls))
+    return results if keeps_workers() else _with_its_end(results)
+
+
+def _with_its_end(results: Iterator[Any]) -> Iterator[Any]:
+    end = Finalize(None, _end_workers, exitpriority=100)  # before it waits, should an error keep this open until then
+    try:
+        yield from results
+    finally:
+        end()
+
+
+def _end_workers() -> None:
+    pool = reusable_executor._executor
+    if pool is not None:
+        pool.terminate(kill_workers=True)
+        for clean in list(pool._temp_folder_manager._finalizers.values()):  # joblib's functions of `atexit`
+            clean()
+
+
+def _forget_workers() -> None:
+    """In a forked process: leave the pool to the parent, whose threads feed it. Kept, lest it is ended from here."""
+    _of_parent.append(reusable_executor._executor)
+    reusable_executor._executor = None
+    process_executor._threads_wakeups.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_workers)

@@ -1,1 +1,0 @@
-"""What `verify` looks at: lists, shards, and records made again."""

@@ -1,0 +1,35 @@
+"""What was noticed in the sources, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from precompute.text.format import format_count
+
+__all__ = ["INSTANCE_IDS", "instance_id_warnings"]
+
+INSTANCE_IDS = "numbered"  # of `number` masks that were looked at `num_sources` look so; `largest` is their largest id
+
+
+def instance_id_warnings(remarks: Mapping[str, Any], num_classes: int | None = None) -> list[str]:
+    """Return one warning where the masks' ids seem to be numbers of objects, not classes, else none.
+
+    Args:
+        remarks: Of a manifest or of a plan.
+        num_classes: That came of these ids; None before all of them are known.
+    """
+    if INSTANCE_IDS not in remarks:
+        return []
+    found = remarks[INSTANCE_IDS]
+    num_classes = num_classes or found.get("largest", 0) + 1
+    room = min(10 ** len(str(2 * num_classes)) - 1, 65_535)  # other masks may hold more objects
+    examples = ", ".join(found["examples"][:3])
+    return [
+        f"masks: {format_count(num_classes, 'class')}, but in {found['num_sources']} of "
+        f"{format_count(found['number'], 'mask')} looked at each id is one connected patch, and how many there are "
+        f"changes from mask to mask (e.g. {examples}): these look like numbers of objects, not classes. "
+        "For objects write a mask file for each (images/a.jpg, masks/a/1.png, masks/a/2.png …); for one class of all "
+        f"objects build with --mask-map 1-{room}:1 --num-classes 2; if they are classes, say so with --class-names or "
+        "--num-classes"
+    ]

@@ -1,0 +1,257 @@
+"""Boxes around objects, maybe with keypoints: those of one image, and those of many images as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.text.format import format_count
+
+__all__ = ["CROWD", "DIFFICULT", "FLAGS", "TRUNCATED", "UNKNOWN_SIZE", "BoxColumn", "Boxes"]
+
+CROWD, DIFFICULT, TRUNCATED = 1, 2, 4
+FLAGS = {"crowd": CROWD, "difficult": DIFFICULT, "truncated": TRUNCATED}
+
+Size = tuple[int, int]
+UNKNOWN_SIZE = (2**31 - 1, 2**31 - 1)  # no image is as large: that of the image itself, when it is decoded
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Boxes:
+    """The boxes of one image.
+
+    Edges, not pixels, are counted: 0 is the left edge of the first pixel, the width the right edge of the last one, so
+    that a box around one pixel is 1 wide.
+
+    Attributes:
+        corners: float32 [N, 4]: x_min, y_min, x_max, y_max.
+        labels: int32 [N], class indices.
+        flags: uint8 [N], sums of CROWD, DIFFICULT, TRUNCATED.
+        size: Width and height of the image whose pixels `corners` count, maybe UNKNOWN_SIZE; None: they are shares of
+            width and height.
+        points: float32 [N, K, 3]: x, y, visibility of the keypoints of each object, counted as `corners` are; 0, 0
+            where visibility is 0. None: objects have no keypoints. Objects with keypoints may have no boxes: all
+            corners are 0 then.
+        mirrored: Whether a pipeline mirrored the image, so that left and right keypoints are still to change places.
+    """
+
+    corners: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    flags: NDArray[np.uint8]
+    size: Size | None = None
+    points: NDArray[np.float32] | None = None
+    mirrored: bool = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Boxes)
+            and (self.size, self.mirrored) == (other.size, other.mirrored)
+            and _same_points(self.points, other.points)
+            and all(
+                np.array_equal(getattr(self, name), getattr(other, name)) for name in ("corners", "labels", "flags")
+            )
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
+
+    @classmethod
+    def of_rows(
+        cls, rows: Sequence[Sequence[Any]], size: Size | None, points: Sequence[Sequence[float]] | None = None
+    ) -> Boxes:
+        """Return the boxes of (x_min, y_min, x_max, y_max, label, flags) each.
+
+        Args:
+            rows: One a box.
+            size: As the attribute.
+            points: For each box x, y, visibility of its keypoints in turn, 3 · K numbers.
+        """
+        return cls(
+            points=None if points is None else _points(points),
+            corners=np.array([row[:4] for row in rows], np.float32).reshape(-1, 4),
+            labels=np.array([row[4] for row in rows], np.int32),
+            flags=np.array([row[5] for row in rows], np.uint8),
+            size=size,
+        )
+
+    def to_rows(self) -> list[list[float | int]]:
+        """Return the inverse of `of_rows`: plain numbers, as short as float32 allows."""
+        corners = [[_plain(value) for value in row] for row in self.corners]
+        pairs = zip(corners, self.labels.tolist(), self.flags.tolist(), strict=True)
+        return [[*row, label, flags] for row, label, flags in pairs]
+
+    def point_rows(self) -> list[list[float | int]] | None:
+        """Return the keypoints as `of_rows` takes them; None without any."""
+        if self.points is None:
+            return None
+        return _plain_rows(self.points.reshape(len(self), 3 * self.points.shape[1]))
+
+    def shares(self) -> NDArray[np.float64]:
+        """Return the corners as shares of width and height, float64 [N, 4]."""
+        return self.corners / np.array([*(self.size or (1, 1))] * 2, np.float64)
+
+    def moved(self, corners: NDArray[np.float32], indices: NDArray[np.int64]) -> Boxes:
+        """Return boxes at other places, as shares: each is what became of the one at its index."""
+        return Boxes(corners=corners, labels=self.labels[indices], flags=self.flags[indices])
+
+    def point_shares(self) -> NDArray[np.float64]:
+        """Return the keypoints with x and y as shares of width and height, float64 [N, K, 3]; [N, 0, 3] without any."""
+        if self.points is None:
+            return np.zeros((len(self), 0, 3))
+        return self.points / np.array([*(self.size or (1, 1)), 1], np.float64)
+
+    def flipped(self, pairs: Sequence[Sequence[int]]) -> Boxes:
+        """Return boxes whose left and right keypoints have changed places, if the image was mirrored."""
+        if self.points is None or not self.mirrored or not len(self):  # without objects nobody knows their points
+            return self
+        order = np.arange(self.points.shape[1])
+        for left, right in pairs:
+            order[[left, right]] = right, left
+        return replace(self, points=self.points[:, order], mirrored=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxColumn:
+    """The boxes of many images: one array of all of them, cut by offsets.
+
+    Attributes:
+        corners, labels, flags: As those of `Boxes`, of all images in turn.
+        offsets: int64 [images + 1]: the boxes of image i go from offset i to offset i + 1.
+        sizes: int32 [images, 2]: width and height that corners count pixels of; 0, 0 where they are shares.
+        points: float32 [boxes, K, 3], or None, as those of `Boxes`.
+    """
+
+    corners: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    flags: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    points: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.points is not None and len(self.points) != len(self.labels):
+            raise ValueError(
+                f"keypoints of {format_count(len(self.points), 'box')}, expected those of all {len(self.labels)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @classmethod
+    def of_images(cls, images: Iterable[Boxes]) -> BoxColumn:
+        """Return the column of these images."""
+        every = list(images)
+        empty = Boxes.of_rows([], None)
+        return cls(
+            corners=np.concatenate([empty.corners, *(boxes.corners for boxes in every)]),
+            labels=np.concatenate([empty.labels, *(boxes.labels for boxes in every)]),
+            flags=np.concatenate([empty.flags, *(boxes.flags for boxes in every)]),
+            offsets=np.cumsum([0, *(len(boxes) for boxes in every)], dtype=np.int64),
+            sizes=np.array([boxes.size or (0, 0) for boxes in every], np.int32).reshape(-1, 2),
+            points=_joined_points([boxes.points for boxes in every]),
+        )
+
+    @classmethod
+    def joined(cls, columns: Sequence[BoxColumn]) -> BoxColumn:
+        """Return the images of several columns in turn."""
+        counts = np.concatenate([np.zeros(1, np.int64), *(column.counts for column in columns)])
+        return cls(
+            corners=np.concatenate([column.corners for column in columns]),
+            labels=np.concatenate([column.labels for column in columns]),
+            flags=np.concatenate([column.flags for column in columns]),
+            offsets=np.cumsum(counts, dtype=np.int64),
+            sizes=np.concatenate([column.sizes for column in columns]),
+            points=_joined_points([column.points for column in columns]),
+        )
+
+    def same(self, other: BoxColumn) -> bool:
+        """Return whether another column holds equal boxes."""
+        names = ("corners", "labels", "flags", "offsets", "sizes")
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names) and _same_points(
+            self.points, other.points
+        )
+
+    def relabelled(self, new: Sequence[int]) -> Self:
+        """Return the boxes with another class index for each that they have."""
+        labels = np.asarray(new, np.int32)[self.labels] if len(self.labels) else self.labels
+        return replace(self, labels=labels)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the target that images with this column have."""
+        return "boxes"
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Boxes of each image."""
+        return np.diff(self.offsets)
+
+    def of(self, i: int) -> Boxes:
+        """Return the boxes of one image."""
+        own = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
+        width, height = map(int, self.sizes[i])
+        size = (width, height) if width else None
+        points = None if self.points is None else self.points[own]
+        return Boxes(
+            corners=self.corners[own], labels=self.labels[own], flags=self.flags[own], size=size, points=points
+        )
+
+    def classes(self, i: int) -> tuple[int, ...]:
+        """Return the classes that an image has boxes of, each once."""
+        return tuple(np.unique(self.labels[self.offsets[i] : self.offsets[i + 1]]).tolist())
+
+    def take(self, indices: Sequence[int]) -> BoxColumn:
+        """Return the boxes of the images at these positions, in this order."""
+        chosen = np.asarray(indices, np.int64)
+        counts = self.counts[chosen]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        where = np.repeat(self.offsets[chosen] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return BoxColumn(
+            corners=self.corners[where],
+            labels=self.labels[where],
+            flags=self.flags[where],
+            offsets=offsets,
+            sizes=self.sizes[chosen],
+            points=None if self.points is None else self.points[where],
+        )
+
+
+def _points(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    """Return [N, K, 3]; K is 0 where there are no rows."""
+    return np.array(rows, np.float32).reshape(len(rows), -1, 3) if rows else np.zeros((0, 0, 3), np.float32)
+
+
+def _joined_points(every: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    """Return the keypoints of all in turn; those of images without objects do not know how many an object has."""
+    known = [points for points in every if points is not None]
+    if not known:
+        return None
+    filled = [points for points in known if len(points)]
+    return np.concatenate(filled) if filled else known[0]
+
+
+def _same_points(a: NDArray[np.float32] | None, b: NDArray[np.float32] | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a, b) or len(a) == len(b) == 0
+
+
+def _plain_rows(values: NDArray[np.float32]) -> list[list[float | int]]:
+    """Return the shortest numbers that these are; quickly, for most are whole or end with a half."""
+    rows = values.astype(object)
+    whole, halves = values == np.floor(values), 2 * values == np.floor(2 * values)
+    rows[whole] = values[whole].astype(np.int64).astype(object)
+    for place in np.argwhere(~halves):
+        rows[tuple(place)] = _plain(values[tuple(place)])
+    return rows.tolist()  # type: ignore[no-any-return]
+
+
+def _plain(value: np.float32) -> float | int:
+    """Return the shortest number that is this float32."""
+    return int(value) if value.is_integer() else float(str(value))

@@ -1,0 +1,307 @@
+"""Bytes of image files → arrays of pixels. Owns Pillow.
+
+Pillow decodes: it reads palette masks as indices, applies EXIF orientation to image and mask alike, and refuses
+truncated files that OpenCV fills with grey.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+
+from precompute.errors import RejectedSource
+from precompute.images.alpha import bare_mask, has_alpha, straight, true_transparency, without_alpha
+from precompute.images.color_modes import EXPECTED_SCALE, Scale
+from precompute.images.file_kinds import FORMATS
+from precompute.images.scaling import scaled_picture
+from precompute.images.shrink import Shrinking, load_smaller, shrunk_size
+from precompute.text.format import format_count
+
+__all__ = ["DecodedImage", "decode_colors", "decode_image", "decode_mask", "decode_shrunk", "orientation_of"]
+
+LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above which it speaks of a bomb
+# Deflate packs at most 1,032 : 1, so a PNG holds at most 8,256 pixels of one bit in a byte; others hold fewer. Memory
+# is not asked for what a damaged header claims. Source: https://zlib.net/zlib_tech.html, "Maximum Compression Factor".
+MAX_PIXELS_PER_BYTE = 10_000
+UNBOUNDED = ("WEBP", "TIFF")  # one colour all over takes them hardly a byte
+PILLOW_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
+ORIENTATION = 0x0112  # Source: EXIF 2.32, tag Orientation: 1 is upright, 2 to 8 are turned or mirrored
+ORIENTATION_MARKS = (b"Exif\0\0", b"eXIf", b"EXIF", b"tiff:Orientation")  # in JPEG, PNG, WebP, XMP
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+TIFF_BITS_PER_SAMPLE, TIFF_SAMPLES_PER_PIXEL = 258, 277  # Source: TIFF 6.0, section 8
+PPM_HEADER = re.compile(rb"P[2356](?:\s|#[^\n]*\n)++(?:\d++(?:\s|#[^\n]*\n)++){2}(\d++)")  # Source: ppm(5): the maximum
+
+
+class DecodedImage(NamedTuple):
+    """The pixels of an image file.
+
+    Attributes:
+        pixels: uint8 [H, W, 1, 3 or 4], maybe made smaller.
+        full_size: Height and width that they have in full, upright.
+        opaque_alpha: An alpha channel was taken off that was 255 everywhere.
+    """
+
+    pixels: NDArray[np.uint8]
+    full_size: tuple[int, int]
+    opaque_alpha: bool
+
+
+def decode_image(
+    content: bytes, color_mode: str = "rgb", scale: Scale | None = None, alpha: str = "opaque"
+) -> NDArray[np.uint8]:
+    """Return the pixels of an image file, decoded by content whatever its name says.
+
+    Args:
+        content: Of the file.
+        color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
+        scale: How more than 8 bits a channel become 8; None: they are refused.
+        alpha: What becomes of an alpha channel where the mode has none: ``"opaque"``: it has to be 255 everywhere;
+            ``"drop"``, whatever it holds; ``"white"`` or ``"black"``: what lies behind.
+
+    Returns:
+        uint8 [H, W, 1, 3 or 4], turned as its EXIF orientation says; read-only. Grey, palette, 1-bit and CMYK become
+        RGB, colours grey by their luminance (ITU-R 601), and what has no alpha is opaque.
+
+    Raises:
+        RejectedSource: It is not one whole image, has an alpha channel that `alpha` does not allow, more than 8 bits
+            a channel without a scale, or colours that its palette does not name.
+    """
+    return decode_shrunk(content, None, color_mode, scale, alpha).pixels
+
+
+def decode_shrunk(
+    content: bytes,
+    max_size: int | None,
+    color_mode: str = "rgb",
+    scale: Scale | None = None,
+    alpha: str = "opaque",
+) -> DecodedImage:
+    """Return the pixels of an image file, made smaller while decoding if its longer side has more than so many.
+
+    A JPEG is decoded at a half, a quarter or an eighth where that is still large enough, which costs less than
+    decoding all of it; a filter that takes in all pixels does the rest. Other files are as of `decode_image`.
+
+    Args:
+        content: Of the file.
+        max_size: Pixels of the longer side at most; None: as many as there are.
+        color_mode: As of `decode_image`.
+        scale: Likewise; of the whole picture, before it is made smaller.
+        alpha: Likewise.
+
+    Raises:
+        RejectedSource: As `decode_image`.
+    """
+    picture, shrinking = _open(content, max_size, first_frame=True)
+    bits = _bits(picture, content)
+    if bits > 8 and scale is None:
+        raise RejectedSource(
+            f"has {bits} bits a channel; records hold 8, and cutting would be silent: convert it to 8 bits first, or "
+            f"say with --scale how: {EXPECTED_SCALE}"
+        )
+    true_transparency(picture, bits)
+    if bits > 8 and "transparency" in picture.info:
+        if color_mode == "rgba" or alpha != "drop":
+            raise RejectedSource(
+                f"has {bits} bits a channel and one transparent colour; give it an alpha channel first, or have the "
+                "colour taken as any other with --alpha drop"
+            )
+        del picture.info["transparency"]
+    if bits > 8 and scale is not None:
+        picture = scaled_picture(picture, content, scale, upright=shrinking is None)
+    _check_palette(picture)
+    picture, opaque_alpha = straight(picture), False
+    if color_mode != "rgba" and has_alpha(picture):
+        picture, opaque_alpha = without_alpha(picture, alpha)
+    try:
+        pixels = picture.convert(PILLOW_MODES[color_mode])
+        full = (pixels.height, pixels.width)
+        if shrinking is not None:
+            pixels, full = shrinking.apply(pixels), shrinking.full
+        array = np.asarray(pixels)
+        return DecodedImage(array[..., None] if array.ndim == 2 else array, full, opaque_alpha)
+    except ValueError as error:
+        raise RejectedSource(
+            f"has colours of a kind that is not read here (mode {picture.mode}); save it as RGB"
+        ) from error
+
+
+def orientation_of(content: bytes) -> int:
+    """Return the EXIF orientation of an image file, 1 to 8, without decoding it; 1 where there is none."""
+    if not (content[:4] in TIFF_SIGNATURES or any(mark in content for mark in ORIENTATION_MARKS)):
+        return 1
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            return int(picture.getexif().get(ORIENTATION, 1))
+    except Exception:  # what is damaged is said when it is decoded
+        return 1
+
+
+def decode_mask(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the class ids of a mask file.
+
+    Palette images give their indices, 1-bit images 0 and 1, and grey images of 2 or 4 bits their stored values.
+
+    Returns:
+        uint8 or uint16 [H, W].
+
+    Raises:
+        RejectedSource: It is not one whole image, is lossy, or holds colours or fractions.
+    """
+    picture, _ = _open(content, None)
+    lossy = _lossy(picture, content)
+    if lossy:
+        raise RejectedSource(f"is a {lossy}: lossy compression changes class ids; save masks as PNG")
+    bits = _bits(picture, content)
+    picture = bare_mask(picture, alpha) if bits <= 8 else picture
+    if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
+        return _single_channel(picture, bits)
+    ids = np.asarray(picture)
+    if ids.dtype == np.bool_:
+        return ids.astype(np.uint8)
+    if picture.mode == "L" and bits in (2, 4):
+        return ids // np.uint8(255 // (2**bits - 1))  # Pillow stretches these to 0…255
+    if ids.dtype in (np.uint8, np.uint16):
+        return ids
+    if ids.min() < 0 or ids.max() > 65_535:
+        raise RejectedSource(f"holds ids from {ids.min()} to {ids.max()}; class ids go from 0 to 65535")
+    return ids.astype(np.uint16)
+
+
+def decode_colors(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8]:
+    """Return the colours of a mask file whose classes are colours; palettes and grey become RGB.
+
+    Returns:
+        uint8 [H, W, 3], RGB.
+
+    Raises:
+        RejectedSource: It is not one whole image, is lossy, has more than 8 bits a channel, or pixels that are
+            transparent.
+    """
+    picture, _ = _open(content, None)
+    lossy = _lossy(picture, content)
+    if lossy:
+        raise RejectedSource(f"is a {lossy}: lossy compression changes colours; save masks as PNG")
+    bits = _bits(picture, content)
+    if bits > 8:
+        raise RejectedSource(f"has {bits} bits a channel; colours of classes have 8")
+    picture = bare_mask(picture, alpha)
+    _check_palette(picture)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _open(content: bytes, max_size: int | None, *, first_frame: bool = False) -> tuple[Image.Image, Shrinking | None]:
+    """Return a picture, upright; or with what is left to do to it where it has to be made smaller."""
+    if not content:
+        raise RejectedSource("is empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the limit on dimensions is checked here
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+            _check_header(picture, len(content), first_frame=first_frame)
+            size = shrunk_size(picture.size, max_size)
+            if size != picture.size:
+                return picture, load_smaller(picture, size)
+            picture.load()
+            ImageOps.exif_transpose(picture, in_place=True)
+            return picture, None
+    except RejectedSource:
+        raise
+    except UnidentifiedImageError as error:  # its own message names an address in memory
+        raise RejectedSource(f"is damaged, or no image of a kind that is read here ({', '.join(FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        raise RejectedSource(f"claims more pixels than the limit of {MAX_PIXELS:,}") from error
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        raise RejectedSource(f"cannot be decoded: it is damaged or cut short ({error})") from error
+
+
+def _check_header(picture: Image.Image, num_bytes: int, *, first_frame: bool) -> None:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise RejectedSource(f"claims {picture.width}×{picture.height} pixels; the limit is {MAX_PIXELS:,}")
+    if picture.format not in UNBOUNDED and picture.width * picture.height > MAX_PIXELS_PER_BYTE * num_bytes:
+        raise RejectedSource(
+            f"claims {picture.width}×{picture.height} pixels, more than {num_bytes:,} bytes can hold: it is damaged"
+        )
+    _check_strips(picture)
+    num_frames = 1 if first_frame and picture.format == "GIF" else getattr(picture, "n_frames", 1)
+    if num_frames > 1 and picture.format != "MPO":  # a camera's JPEG with a preview or depth beside the picture
+        raise RejectedSource(f"holds {num_frames} pictures; a source is one: save each as a file of its own")
+    num_channels = getattr(picture, "tag_v2", {}).get(TIFF_SAMPLES_PER_PIXEL, 1)
+    if num_channels > len(picture.getbands()):  # Pillow passes over what has no place in its mode
+        found = format_count(num_channels, "channel")
+        raise RejectedSource(f"has {found}; records hold RGB: choose three of them first")
+
+
+def _check_strips(picture: Image.Image) -> None:
+    """Refuse a TIFF whose strips do not cover it: Pillow would leave the rest black in silence."""
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return
+    covered = {strip[1] for strip in picture.tile}  # each plane covers the same ones again
+    if sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in filter(None, covered)) < picture.width * picture.height:
+        raise RejectedSource(
+            f"holds fewer pixels than the {picture.width}×{picture.height} that it claims: it is damaged"
+        )
+
+
+def _check_palette(picture: Image.Image) -> None:
+    """Refuse indices that a palette has no colour for: Pillow would make them black in silence."""
+    if picture.mode != "P":
+        return
+    num_colours, highest = len(picture.getpalette() or ()) // 3, int(np.asarray(picture).max())
+    if highest >= num_colours:
+        raise RejectedSource(
+            f"uses colour {highest} of a palette that ends at {num_colours - 1}: it is damaged; save it anew"
+        )
+
+
+def _bits(picture: Image.Image, content: bytes) -> int:
+    """Return the bits a channel that the file stores, which Pillow's mode does not always tell."""
+    if content.startswith(PNG_SIGNATURE):
+        return content[24]  # Source: PNG specification, IHDR: width, height, then bit depth
+    stored = getattr(picture, "tag_v2", {}).get(TIFF_BITS_PER_SAMPLE)
+    if stored:
+        return int(max(stored)) if isinstance(stored, tuple) else int(stored)
+    header = PPM_HEADER.match(content)
+    if header:
+        return int(header[1]).bit_length()
+    return {"1": 1, "I": 32, "F": 32}.get(picture.mode, 16 if picture.mode.startswith("I;16") else 8)
+
+
+def _lossy(picture: Image.Image, content: bytes) -> str | None:
+    """Return what a file is that may have changed ids, or None."""
+    if picture.format in ("JPEG", "MPO"):
+        return "JPEG"
+    if picture.format == "WEBP" and b"VP8L" not in _webp_chunks(content):
+        return "lossy WebP"
+    if picture.format == "TIFF" and picture.info.get("compression") in LOSSY_TIFF:
+        return f"TIFF with {picture.info['compression']} inside"
+    return None
+
+
+def _webp_chunks(content: bytes) -> Iterator[bytes]:
+    # Source: WebP container specification: after 12 bytes chunks of a name, a length, and bytes padded to even.
+    start = 12
+    while start + 8 <= len(content):
+        yield content[start : start + 4]
+        length = int.from_bytes(content[start + 4 : start + 8], "little")
+        start += 8 + length + length % 2
+
+
+def _single_channel(picture: Image.Image, bits: int) -> NDArray[np.uint8]:
+    if picture.mode == "RGB" and bits <= 8:
+        channels = np.asarray(picture)
+        if (channels[..., :1] == channels).all():
+            return np.ascontiguousarray(channels[..., 0])
+    held = "fractions" if picture.mode == "F" else "colours"
+    raise RejectedSource(
+        f"holds {held} (mode {picture.mode}) where class ids are expected: one channel, the id in each pixel; "
+        "for classes that are colours, say which is which with --mask-colors"
+    )

@@ -1,1 +1,0 @@
-"""Things to look at: pictures and tables."""

@@ -1,0 +1,1 @@
+"""What a user can choose: the options of a build, and the values that options take."""

@@ -1,0 +1,162 @@
+"""What an option may hold: values from the text of the command line, and checks with what was expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from precompute.errors import UsageError, on_one_line
+from precompute.text.format import is_unicode
+from precompute.text.names import parse_names
+
+__all__ = [
+    "MAX_COPIES",
+    "check_choice",
+    "check_class_copies",
+    "check_mask_map",
+    "check_number",
+    "check_range",
+    "check_seed",
+    "check_unicode",
+    "number_of",
+    "parse_bytes",
+    "parse_class_copies",
+    "parse_image_size",
+    "parse_mask_map",
+]
+
+MAX_COPIES = 10_000
+
+
+def parse_mask_map(text: str) -> dict[int, int]:
+    """Return {255: 1, 128: 2} of ``"255:1,128:2"``, and {3: 1, 4: 1, 5: 1} of ``"3-5:1"``."""
+    ids: dict[int, int] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?\s*:\s*(\d{1,5})", part.strip())
+        first, last, new = (int(number or match[1]) for number in match.groups()) if match else (1, 0, 0)
+        if last < first:
+            raise UsageError(f"mask_map: expected ids as from:to, such as 255:1,128:2 or 1-999:1, got {text!r}.")
+        ids |= dict.fromkeys(range(first, last + 1), new)
+    return ids
+
+
+def check_mask_map(ids: Mapping[int, int]) -> None:
+    """Refuse ids that masks of 16 bits cannot hold.
+
+    Raises:
+        UsageError: There is one.
+    """
+    for old, new in ids.items():
+        if not (0 <= old <= 65_535 and 0 <= new <= 65_535):
+            raise UsageError(f"mask_map: expected ids from 0 to 65535, got {old}:{new}.")
+
+
+def parse_class_copies(text: str) -> dict[str, int]:
+    """Return {"shoes": 3, "hats": 2} of ``"shoes=3,hats=2"``."""
+    pairs = [part.rpartition("=") for part in parse_names(text)]
+    if not all(name and number.isdecimal() for name, _, number in pairs):
+        raise UsageError(f"class_copies: expected names and numbers, such as shoes=3,hats=2, got {text!r}.")
+    return {name: int(number) for name, _, number in pairs}
+
+
+def check_class_copies(class_copies: Mapping[str, Any], *, balance: bool) -> None:
+    """Refuse numbers of copies out of range, and those beside a choice of their own.
+
+    Raises:
+        UsageError: It is so.
+    """
+    for name, number in class_copies.items():
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_COPIES:
+            raise UsageError(f"class_copies: expected 1 to {MAX_COPIES:,} copies, got {name}={number!r}.")
+    if class_copies and balance:
+        raise UsageError("class_copies, balance: give one of them; --balance chooses the copies itself.")
+
+
+def number_of(skip_bad: Any, num_sources: int) -> int:
+    """Return 5 of ``"5"``, and of ``"5%"`` so many of the sources.
+
+    Raises:
+        UsageError: It is neither a number nor a percentage.
+    """
+    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", str(skip_bad))
+    if not match:
+        raise UsageError(f"skip_bad: expected a number or a percentage such as 5%, got {skip_bad!r}.")
+    return int(match[1]) if match[1] else int(num_sources * float(match[2]) / 100)
+
+
+def parse_bytes(text: str) -> int:
+    """Return 67108864 of ``"64MiB"``; kB, MB, GB are powers of 1000."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?)(i?)B?", text.strip())
+    if not match:
+        raise UsageError(f"shard_size: expected bytes such as 64MiB or 200MB, got {text!r}.")
+    power = " KMG".index(match[2].upper() or " ")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+
+
+def parse_image_size(text: str | Sequence[str]) -> tuple[int, int]:
+    """Return (height, width) of one number or two."""
+    words = text.replace("x", " ").split() if isinstance(text, str) else list(text)
+    if len(words) not in (1, 2) or not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise UsageError(f"image_size: expected one number or height and width, got {text!r}.")
+    return int(words[0]), int(words[-1])
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed if a record can hold it.
+
+    Raises:
+        UsageError: It is not an integer from 0 to 2**63 − 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}.")
+    return seed
+
+
+def check_range(name: str, value: Any, low: int, high: int | None = None) -> None:
+    """Refuse what is neither None nor an integer of the range.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+        expected = f"an integer from {low} to {high}" if high is not None else f"an integer of {low} or more"
+        raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+
+def check_number(name: str, value: Any, low: float, high: float = float("inf")) -> None:
+    """Refuse what is no number of the range.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
+        raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Refuse what is none of the choices.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if value not in choices:
+        raise UsageError(f"{name}: expected one of {', '.join(choices)}, got {value!r}.")
+
+
+def check_unicode(name: str, value: Any) -> None:
+    """Refuse texts and paths, alone or in a list or dictionary, that a manifest cannot hold.
+
+    Raises:
+        UsageError: One is no UTF-8.
+    """
+    texts = map(str, value if isinstance(value, list | tuple | dict) else [value])
+    foreign = next((text for text in texts if not is_unicode(text)), None)
+    if foreign is not None:
+        raise UsageError(
+            f"{name} (--{name.replace('_', '-')}): {on_one_line(foreign)} is no UTF-8, and the manifest holds text; if "
+            "it names a file or folder, rename that."
+        )

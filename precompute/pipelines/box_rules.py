@@ -1,0 +1,107 @@
+"""Which boxes a pipeline keeps: Albumentations' parameters of boxes, given to a prepared pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from precompute.errors import PipelineError
+from precompute.pipelines.labels import has_labels, label_fields
+from precompute.pipelines.transforms import albumentations, check_that_all_move
+
+__all__ = ["INDEX_FIELD", "BoxRules", "box_fields", "set_box_params"]
+
+INDEX_FIELD = "box_index"  # what boxes carry to be known by
+LABEL_FIELD = "box_label"  # their class index, where transforms may look at it
+# Pixels. A crop that ends where a box begins leaves it 0.0000001 wide: Albumentations computes crops in float32.
+MIN_SIDE = 0.01
+KEPT = ("min_area", "min_visibility", "min_width", "min_height", "max_accept_ratio", "check_each_transform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxRules:
+    """When a box that is cut off falls out.
+
+    Attributes:
+        min_visibility: Share of its area that each transform must leave, 0 to 1.
+        min_area: Pixels that must be left of it.
+        points: Whether there are keypoints, too.
+        labels: Whether boxes and keypoints carry their class, too, for transforms that look at it.
+        around: Whether an object with keypoints that is cut into pieces has the box around all of them; else it has
+            that of the first piece.
+    """
+
+    min_visibility: float = 0.0
+    min_area: float = 0.0
+    points: bool = False
+    labels: bool = False
+    around: bool = False
+
+
+def set_box_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
+    """Let a Compose move boxes, under the rules given or under those that it brings; returns notes.
+
+    Its thresholds are kept. The format of boxes, and what they carry as labels, are not the user's to say here: boxes
+    are handed over as shares of width and height with their index.
+
+    Raises:
+        PipelineError: A transform cannot move boxes, or the rules contradict those that the pipeline brings.
+    """
+    check_that_all_move(compose, split, "bboxes", "boxes")
+    processor = compose.processors.get("bboxes")
+    thresholds, notes = {}, []
+    if processor is not None:
+        thresholds = {name: getattr(processor.params, name) for name in KEPT}
+        notes = _notes(processor.params, split)
+    for name in ("min_visibility", "min_area"):
+        wanted, written = getattr(rules, name), thresholds.get(name)
+        if wanted and written and wanted != written:
+            raise PipelineError(
+                f"pipeline of {split}: its bbox_params have {name}={written}, --{name.replace('_', '-')} is {wanted}. "
+                "Give one of them."
+            )
+        thresholds[name] = wanted or written or 0.0
+    for name in ("min_width", "min_height"):
+        thresholds[name] = max(thresholds.get(name, 0.0), MIN_SIDE)
+    params = None if processor is None else processor.params
+    fields = label_fields(params, LABEL_FIELD, INDEX_FIELD) if rules.labels else [INDEX_FIELD]
+    _set_params(
+        compose,
+        albumentations.BboxParams(
+            "albumentations", label_fields=fields, clip=True, filter_invalid_bboxes=True, **thresholds
+        ),
+    )
+    return notes
+
+
+def box_fields(compose: Any) -> list[str]:
+    """Return the fields that boxes carry by `set_box_params`; none where it gave no rules."""
+    processor = compose.processors.get("bboxes")
+    fields = [] if processor is None else list(processor.params.label_fields or ())
+    return fields if fields == [INDEX_FIELD] or (len(fields) == 2 and fields[1] == INDEX_FIELD) else []
+
+
+def _notes(params: Any, split: str) -> list[str]:
+    given = f"format={params.format!r}"
+    given += f", label_fields={list(params.label_fields)}" if params.label_fields else ""
+    if params.label_fields == [INDEX_FIELD] or has_labels(params, INDEX_FIELD):
+        return []
+    return [
+        f"pipeline of {split}: of its bbox_params the thresholds count; {given} is not needed here: boxes and their "
+        "labels are handed over and joined again by precompute, clipped to the image."
+    ]
+
+
+def _set_params(compose: Any, params: Any) -> None:
+    """Do what the constructor of Compose does with `bbox_params`.
+
+    Source: https://github.com/albumentations-team/albumentations/blob/2.0.8/albumentations/core/composition.py
+    """
+    compose.processors["bboxes"] = albumentations.core.bbox_utils.BboxProcessor(params)
+    compose.check_each_transform = tuple(
+        processor
+        for processor in compose.processors.values()
+        if getattr(processor.params, "check_each_transform", False)
+    )
+    compose._set_check_args_for_transforms(compose.transforms)
+    compose._set_processors_for_transforms(compose.transforms)

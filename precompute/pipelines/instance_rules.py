@@ -1,0 +1,137 @@
+"""Pipelines that move masks of single objects: what they must be able to, and which objects are kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from precompute.errors import PipelineError, RejectedSource
+from precompute.fields.instances import Instances
+from precompute.images.instance_masks import with_boxes
+from precompute.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields, set_box_params
+from precompute.pipelines.labels import field_values
+from precompute.pipelines.mask_rules import blending_transforms, mask_fills
+from precompute.pipelines.transforms import albumentations, is_custom, leaves, shown_name
+
+__all__ = ["large_enough", "mixes_neighbours", "move_instances", "set_instance_params"]
+
+
+MIXING = ("Morphological",)  # grows or shrinks objects, so that neighbours would push each other away
+
+
+def set_instance_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
+    """Check that a Compose can move masks of single objects; returns notes.
+
+    Boxes are moved beside the masks only where something needs them: `min_visibility`, thresholds that the pipeline
+    brings, or a transform that looks at boxes. `min_area` counts pixels of masks: see `large_enough`.
+
+    Raises:
+        PipelineError: A transform cannot move masks, blends or fills them, or the rules contradict each other.
+    """
+    unable = [shown_name(t) for t in leaves(compose) if not _moves_masks(t)]
+    if unable:
+        raise PipelineError(
+            f"pipeline of {split}: {', '.join(dict.fromkeys(unable))} cannot move masks; leave it out, or give a "
+            "custom transform an apply_to_mask."
+        )
+    blending = blending_transforms(compose)
+    if blending:
+        raise PipelineError(
+            f"pipeline of {split}: {', '.join(dict.fromkeys(blending))} would blend the masks of neighbouring objects. "
+            "Leave mask_interpolation at cv2.INTER_NEAREST, in the transform and in Compose."
+        )
+    fills = {fill: name for fill, name in mask_fills(compose).items() if fill != 0}
+    if fills:
+        fill, name = next(iter(fills.items()))
+        raise PipelineError(
+            f"pipeline of {split}: {name} fills masks with {fill}; what is filled belongs to none of the objects. "
+            "Leave its fill_mask at 0."
+        )
+    needed = compose.processors.get("bboxes") is not None or any(map(_looks_at_boxes, leaves(compose)))
+    needed = needed or (rules.labels and any(getattr(t, "bbox_labels", None) is not None for t in leaves(compose)))
+    if not needed and not rules.min_visibility:
+        return []
+    return set_box_params(compose, split, replace(rules, min_area=0.0))
+
+
+def _moves_masks(transform: Any) -> bool:
+    if isinstance(transform, albumentations.ImageOnlyTransform | albumentations.NoOp):
+        return True
+    return "masks" in transform.available_keys and "mask" not in transform.targets_as_params
+
+
+def _looks_at_boxes(transform: Any) -> bool:
+    # Albumentations' own crops around boxes do not say that they need them.
+    return "bboxes" in transform.targets_as_params or "BBox" in type(transform).__name__
+
+
+def mixes_neighbours(compose: Any) -> bool:
+    """Return whether a pixel of a mask may follow from others beside it: then each object needs a layer of its own."""
+    return any(type(t).__name__ in MIXING or is_custom(t) for t in leaves(compose))
+
+
+def move_instances(
+    compose: Any, image: Any, instances: Instances, *, with_corners: bool, apart: bool
+) -> tuple[Any, Instances]:
+    """Return what a pipeline makes of an image and the masks of its objects.
+
+    Labels and flags are joined by index; boxes are those around the moved masks. Objects without a pixel fall out.
+
+    Args:
+        compose: With the rules of `set_instance_params`.
+        image: uint8 [H, W, 3].
+        instances: Decoded.
+        with_corners: Boxes are moved, too, and objects whose boxes fall out do so as well.
+        apart: Each object is moved in a layer of its own.
+
+    Raises:
+        RejectedSource: It gave masks that its input does not hold.
+    """
+    instances = instances.apart() if apart else instances
+    if instances.layers is None:
+        raise ValueError("masks that are not decoded")
+    given: dict[str, Any] = {"masks": instances.layers}
+    if with_corners:
+        numbers = np.arange(len(instances))
+        given |= {"bboxes": instances.corners.astype(np.float64)}
+        given |= field_values(box_fields(compose), instances.labels, numbers)
+    result = compose(image=image, **given)
+    layers = np.ascontiguousarray(result["masks"])
+    _check_numbers(instances, layers)
+    chosen = np.arange(len(instances))
+    if with_corners:
+        chosen = np.sort(np.asarray(result[INDEX_FIELD], np.int64).reshape(-1))
+        chosen = np.unique(chosen)  # reflections have boxes of their own, and one mask
+    moved = Instances(
+        corners=instances.corners[chosen],
+        labels=instances.labels[chosen],
+        flags=instances.flags[chosen],
+        layers=layers,
+        layer_index=instances.layer_index[chosen],
+    )
+    return result["image"], with_boxes(moved)
+
+
+def _check_numbers(instances: Instances, layers: Any) -> None:
+    if layers.dtype != np.uint8 or layers.ndim != 3 or len(layers) != len(instances.layers):  # type: ignore[arg-type]
+        raise RejectedSource(f"the pipeline gave masks of shape {layers.shape} and type {layers.dtype}")
+    most = np.zeros(len(layers), np.int64)
+    np.maximum.at(most, instances.layer_index[:, 0], instances.layer_index[:, 1])
+    if (layers.max(axis=(1, 2)) > most).any():
+        raise RejectedSource("the pipeline made values in masks that they do not hold: masks must be moved, not mixed")
+
+
+def large_enough(instances: Instances, min_area: float) -> Instances:
+    """Return the objects whose masks have so many pixels at least."""
+    if not min_area or instances.layers is None:
+        return instances
+    kept = [i for i, mask in enumerate(instances.masks()) if mask.sum() >= min_area]
+    return replace(
+        instances,
+        corners=instances.corners[kept],
+        labels=instances.labels[kept],
+        flags=instances.flags[kept],
+        layer_index=instances.layer_index[kept],
+    )

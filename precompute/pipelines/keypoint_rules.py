@@ -1,0 +1,359 @@
+"""Keypoints through a pipeline: Albumentations' parameters of keypoints, and how points are handed over and come back.
+
+Skeletons are fixed: every point comes back in its place, and one that left the image has visibility 0.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cloudpickle
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.fields.boxes import Boxes
+from precompute.fields.skeleton import Skeleton, left_right_pairs
+from precompute.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields
+from precompute.pipelines.description import AROUND
+from precompute.pipelines.labels import field_values, has_labels, label_fields
+from precompute.pipelines.transforms import (
+    albumentations,
+    check_that_all_move,
+    compositions,
+    is_custom,
+    leaves,
+    shown_name,
+)
+from precompute.text.names import format_names
+
+__all__ = [
+    "KeypointTransform",
+    "cuts_objects",
+    "has_keypoint_params",
+    "leave_out_params",
+    "mirroring_warnings",
+    "set_keypoint_params",
+]
+
+POINT_FIELD = "keypoint_index"  # what points carry to be known by
+POINT_LABEL_FIELD = "keypoint_label"  # their place in the skeleton, where transforms may look at it
+# Albumentations counts pixels of keypoints, 0 in the middle of the first one: right where it flips, turns and warps.
+# Where it scales, it takes numbers times a factor, which is right of edges and would be wrong by half a pixel of either
+# image: there it is given edges.
+SCALING = (
+    albumentations.RandomResizedCrop,
+    albumentations.RandomSizedCrop,
+    albumentations.RandomSizedBBoxSafeCrop,
+    albumentations.CropAndPad,
+)
+# The whole image in another size, whose sides are rounded: the factor is not quite the one that keypoints are given.
+RESIZING = (
+    albumentations.Resize,
+    albumentations.LongestMaxSize,
+    albumentations.SmallestMaxSize,
+    albumentations.RandomScale,
+)
+# Measured with discs on images of 131×97: what these move lies 1 to 10 pixels beside the pixels.
+INEXACT = (
+    albumentations.ElasticTransform,
+    albumentations.GridDistortion,
+    albumentations.OpticalDistortion,
+    albumentations.PiecewiseAffine,
+    albumentations.ThinPlateSpline,
+)
+MIRRORING = (
+    albumentations.HorizontalFlip,
+    albumentations.VerticalFlip,
+    albumentations.Transpose,
+    albumentations.D4,
+    albumentations.SquareSymmetry,
+)
+# Small triangles that are moved along: the way round that most of them have tells whether the image was mirrored.
+# Shares of width and height, no two in one tile of a coarse grid.
+TRIANGLES = np.array([(0.31, 0.37), (0.71, 0.29), (0.53, 0.61), (0.23, 0.79), (0.83, 0.73)])
+LEG = 1.0  # pixels
+NUMBER_COLUMN = -1  # of POINT_FIELD, the last of all, while Albumentations moves points
+TOLERANCE = 1e-3  # pixels that float32 may put a point beyond the image which lies on its edge
+
+
+def set_keypoint_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
+    """Let a Compose move keypoints, and leave none out; returns notes.
+
+    Args:
+        compose: The pipeline.
+        split: The split it is for, for messages.
+        rules: Its `labels`: whether keypoints carry their place in the skeleton, too, for transforms that look at it.
+
+    Raises:
+        PipelineError: A transform cannot move keypoints.
+    """
+    check_that_all_move(compose, split, "keypoints", "keypoints")
+    inexact = [shown_name(t) for t in leaves(compose) if type(t) in INEXACT]
+    notes = [
+        f"pipeline of {split}: {name} moves keypoints by an approximation, up to several pixels beside the pixels; "
+        "look at a preview."
+        for name in dict.fromkeys(inexact)
+    ]
+    processor = compose.processors.get("keypoints")
+    if processor is not None and not has_keypoint_params(compose):
+        notes.append(
+            f"pipeline of {split}: its keypoint_params (format={processor.params.format!r}, "
+            f"remove_invisible={processor.params.remove_invisible}) are not needed here: keypoints are handed over by "
+            "precompute, and all of a skeleton are kept, those outside of the image with visibility 0."
+        )
+    own = None if processor is None else processor.params
+    fields = label_fields(own, POINT_LABEL_FIELD, POINT_FIELD) if rules.labels else [POINT_FIELD]
+    params = albumentations.KeypointParams(
+        "xy", label_fields=fields, remove_invisible=False, check_each_transform=False
+    )
+    compose.processors["keypoints"] = albumentations.core.keypoints_utils.KeypointsProcessor(params)
+    compose._set_check_args_for_transforms(compose.transforms)
+    compose._set_processors_for_transforms(compose.transforms)
+    if rules.around:
+        setattr(compose, AROUND, True)  # goes with it to workers, and into its description
+    return notes
+
+
+def cuts_objects(compose: Any) -> bool:
+    """Return whether a pipeline may cut an object into pieces, which come back as several boxes of one object."""
+    return any(isinstance(transform, albumentations.RandomGridShuffle) for transform in leaves(compose))
+
+
+def has_keypoint_params(compose: Any) -> bool:
+    """Return whether a Compose was given its rules by `set_keypoint_params`, here or where its description was made."""
+    processor = compose.processors.get("keypoints")
+    if processor is None:
+        return False
+    return processor.params.label_fields == [POINT_FIELD] or has_labels(processor.params, POINT_FIELD)
+
+
+def leave_out_params(compose: Any, split: str, rules: BoxRules | None) -> list[str]:
+    """Take from a pipeline, and from compositions inside it, what it says of boxes or keypoints where there are none.
+
+    Only parameters with label_fields: Albumentations asks for these labels in every call, the others do nothing.
+
+    Returns:
+        A note, where something was taken.
+    """
+    unused = {"bboxes": rules is None, "keypoints": rules is None or not rules.points}
+    found = []
+    for composition in compositions(compose):
+        processors = getattr(composition, "processors", {})
+        for target, name in (("bboxes", "bbox_params"), ("keypoints", "keypoint_params")):
+            fields = processors[target].params.label_fields if unused[target] and target in processors else None
+            if fields and not {INDEX_FIELD, POINT_FIELD} & set(fields):  # else a manifest's, which knows what there is
+                found.append(name)
+                del processors[target]
+                composition.check_each_transform = tuple(
+                    processor for processor in processors.values() if processor.params.check_each_transform
+                )
+                composition._set_processors_for_transforms(composition.transforms)
+    names = " and ".join(dict.fromkeys(found))
+    if not names:
+        return []
+    return [f"pipeline of {split}: its {names} {'were' if ' and ' in names else 'was'} left out: there are none here."]
+
+
+def mirroring_warnings(prepared: Mapping[str, Any], skeleton: Skeleton | None, given: Any) -> list[str]:
+    """Return what is to be said where pipelines mirror, points are left and right, and nobody said which.
+
+    Args:
+        prepared: Split → `Prepared` pipeline.
+        skeleton: Of the keypoints, or None.
+        given: What was said of flip pairs, None where that is nothing.
+    """
+    pairs = [] if skeleton is None else left_right_pairs(skeleton.names)
+    if skeleton is None or not pairs or given is not None:
+        return []
+    named = format_names(f"{skeleton.names[a]}:{skeleton.names[b]}" for a, b in pairs)
+    return [
+        f"pipeline of {split}: {', '.join(mirroring)} mirror{'s' * (len(mirroring) == 1)} images, and keypoints are "
+        "named left and right, but no flip pairs were given: what is named left stays so where it becomes right. Give "
+        f"--flip-pairs auto (that is {named}), or --flip-pairs none if this is meant."
+        for split, one in prepared.items()
+        if (mirroring := _mirroring(one.pickled))
+    ]
+
+
+def _mirroring(pickled: bytes) -> list[str]:
+    transforms = leaves(cloudpickle.loads(pickled))
+    return list(dict.fromkeys(shown_name(t) for t in transforms if isinstance(t, MIRRORING) and t.p > 0))
+
+
+class KeypointTransform:
+    """Moves boxes and keypoints with the pixels. Takes over a Compose: some of its transforms are told otherwise.
+
+    Args:
+        compose: Prepared, of one task alone.
+    """
+
+    def __init__(self, compose: Any) -> None:
+        self._compose = compose
+        self._box_fields = box_fields(compose)
+        self._point_fields = list(compose.processors["keypoints"].params.label_fields)
+        self._around = bool(getattr(compose, AROUND, False))
+        for transform in leaves(compose):
+            _correct(transform)
+        checking = [p for p in (compose.processors.get("bboxes"),) if p is not None and p.params.check_each_transform]
+        compose.check_each_transform = (*checking, _Leaving())
+        compose._set_check_args_for_transforms(compose.transforms)
+
+    def apply(self, image: NDArray[np.uint8], boxes: Boxes) -> tuple[Any, Boxes]:
+        """Return image and boxes, as shares, with all their keypoints.
+
+        Boxes that fall out take their keypoints along; where there are no boxes, all keypoints stay.
+        """
+        boxed = bool(boxes.corners.any())
+        num_boxes = len(boxes) if boxed else 0
+        known, marked = self._handed_over(image, boxes)
+        result = self._compose(
+            image=image,
+            bboxes=boxes.shares() if boxed else np.zeros((0, 4)),
+            keypoints=marked,
+            **field_values(self._box_fields, boxes.labels[:num_boxes], np.arange(num_boxes)),
+            **field_values(self._point_fields, *self._numbered(known, boxes)),
+        )
+        found = np.asarray(result[POINT_FIELD], np.int64)
+        numbers, first = np.unique(found, return_index=True)  # a transform may have made copies
+        xy = np.asarray(result["keypoints"], np.float64).reshape(-1, 2)[first] + 0.5
+        points = _points(boxes, numbers, xy, result["image"].shape)
+        corners, kept = _kept_boxes(result, around=self._around) if boxed else (boxes.corners, np.arange(len(boxes)))
+        return result["image"], Boxes(
+            corners=corners,
+            labels=boxes.labels[kept],
+            flags=boxes.flags[kept],
+            points=points[kept],
+            mirrored=_is_mirrored(numbers, xy),
+        )
+
+    @staticmethod
+    def _numbered(known: NDArray[np.int64], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the index in the skeleton of each point that is handed over, and its number; -1 for triangles."""
+        triangles = -1 - np.arange(3 * len(TRIANGLES))
+        num_points = max(1, boxes.point_shares().shape[1])
+        indices = np.concatenate([known % num_points, np.full(len(triangles), -1)])
+        return indices, np.concatenate([known, triangles])
+
+    @staticmethod
+    def _handed_over(image: NDArray[np.uint8], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return which points are labelled, and where they are, the triangles after them; in pixels by their middle."""
+        size = np.array([image.shape[1], image.shape[0]], np.float64)
+        points = boxes.point_shares().reshape(-1, 3)
+        there = ((points[:, :2] >= 0) & (points[:, :2] <= 1)).all(axis=1)  # sizes may be known from here on alone
+        known = np.flatnonzero(there & (points[:, 2] > 0))
+        triangles = (TRIANGLES * size)[:, None] + LEG * np.array([(0, 0), (1, 0), (0, 1)])
+        xy = np.concatenate([points[known, :2] * size, triangles.reshape(-1, 2)])
+        return known, (xy - 0.5).astype(np.float32)
+
+
+class _Leaving:
+    """Stands among Albumentations' processors and takes away, after each transform, the points that left the image.
+
+    What is cropped away does not come back where a later transform pads or shrinks. The triangles stay.
+    """
+
+    data_fields = ("keypoints",)
+
+    @staticmethod
+    def filter(data: NDArray[Any], shape: Mapping[str, int]) -> NDArray[Any]:
+        inside = _is_inside(data[:, :2] + 0.5, np.array([shape["width"], shape["height"]]))
+        return data[inside | (data[:, NUMBER_COLUMN] < 0)]
+
+
+def _is_inside(xy: NDArray[Any], size: NDArray[Any]) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (xy >= -TOLERANCE) & (xy <= size + TOLERANCE)
+    return inside[:, 0] & inside[:, 1]
+
+
+def _points(boxes: Boxes, numbers: NDArray[np.int64], xy: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return all keypoints as shares [N, K, 3], zeros where they are not in the image of this shape."""
+    given = boxes.point_shares()
+    size = np.array([shape[1], shape[0]], np.float64)
+    inside = (numbers >= 0) & _is_inside(xy, size)
+    flat = np.zeros((given.shape[0] * given.shape[1], 3), np.float32)
+    chosen = numbers[inside]
+    flat[chosen, :2] = np.clip(xy[inside] / size, 0, 1)
+    flat[chosen, 2] = given.reshape(-1, 3)[chosen, 2]
+    return flat.reshape(given.shape)
+
+
+def _kept_boxes(result: Any, *, around: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the corners of the boxes that are left, and which ones these are.
+
+    Args:
+        result: Of a Compose.
+        around: Whether several boxes of one object are its pieces, so that its box is the one around all of them. Else
+            they are copies, of which the first is taken, as of its keypoints.
+    """
+    indices = np.asarray(result[INDEX_FIELD], np.int64)
+    corners = np.clip(np.asarray(result["bboxes"], np.float32).reshape(-1, 4), 0, 1)
+    wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)
+    corners, indices = corners[wide], indices[wide]
+    kept, first, xy = np.unique(indices, return_index=True, return_inverse=True)
+    chosen = corners[first]
+    if around:
+        np.minimum.at(chosen[:, :2], xy, corners[:, :2])
+        np.maximum.at(chosen[:, 2:], xy, corners[:, 2:])
+    return chosen, kept
+
+
+def _is_mirrored(numbers: NDArray[np.int64], xy: NDArray[Any]) -> bool:
+    of_number = dict(zip(numbers.tolist(), xy, strict=True))
+    turns = 0.0
+    for i in range(len(TRIANGLES)):
+        corners = [of_number.get(-1 - 3 * i - corner) for corner in range(3)]
+        if all(corner is not None for corner in corners):
+            a, b, c = corners
+            turns += np.sign((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))  # type: ignore[index]
+    return bool(turns < 0)
+
+
+def _correct(transform: Any) -> None:
+    """Tell a transform of Albumentations to move points where its pixels go.
+
+    Where it fills borders by reflection it would hand out up to nine points or boxes for one, in no certain order: of
+    them it makes those alone that did not leave the image.
+    """
+    moves = getattr(transform, "_key2func", {})
+    if is_custom(transform) or "keypoints" not in moves:
+        return
+    moving = transform
+    if getattr(transform, "border_mode", cv2.BORDER_CONSTANT) != cv2.BORDER_CONSTANT:
+        moving = copy.copy(transform)
+        moving.border_mode = cv2.BORDER_CONSTANT
+    corrected: dict[str, Any] = {"keypoints": moving.apply_to_keypoints, "bboxes": moving.apply_to_bboxes}
+    if isinstance(transform, SCALING):
+        corrected["keypoints"] = _with_edges(moving.apply_to_keypoints)
+    elif isinstance(transform, RESIZING):
+        resizing = _Resizing(moves["image"])
+        corrected["image"], corrected["keypoints"] = resizing.image, resizing.points
+    transform._key2func = {**moves, **corrected}
+
+
+class _Resizing:
+    """Moves points as the image was resized, which is handed over before them."""
+
+    def __init__(self, apply: Callable[..., Any]) -> None:
+        self._apply, self._factors = apply, np.ones(2)
+
+    def image(self, image: NDArray[Any], **params: Any) -> Any:
+        resized = self._apply(image, **params)
+        self._factors = np.array(resized.shape[1::-1]) / image.shape[1::-1]
+        return resized
+
+    def points(self, points: NDArray[Any], **params: Any) -> Any:
+        moved = points.copy()
+        moved[:, :2] = (points[:, :2] + 0.5) * self._factors - 0.5
+        return moved
+
+
+def _with_edges(apply: Callable[..., Any]) -> Callable[..., Any]:
+    def with_edges(points: NDArray[Any], **params: Any) -> Any:
+        half = np.zeros(points.shape[1], points.dtype)
+        half[:2] = 0.5
+        return apply(points + half, **params) - half
+
+    return with_edges

@@ -1,0 +1,330 @@
+"""Pipelines: made ready for work offline, applied to one record."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import cloudpickle
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.errors import PipelineError
+from precompute.fields.boxes import Boxes
+from precompute.fields.instances import Instances
+from precompute.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields, set_box_params
+from precompute.pipelines.description import describe, rebuild
+from precompute.pipelines.instance_rules import mixes_neighbours, move_instances, set_instance_params
+from precompute.pipelines.keypoint_rules import (
+    KeypointTransform,
+    cuts_objects,
+    has_keypoint_params,
+    leave_out_params,
+    set_keypoint_params,
+)
+from precompute.pipelines.labels import field_values, number_labels, reads_labels
+from precompute.pipelines.mask_rules import mask_fills, set_missing_fills
+from precompute.pipelines.seeding import Draws
+from precompute.pipelines.transforms import (
+    albumentations,
+    compositions,
+    is_custom,
+    leaves,
+    named_leaves,
+    never_running,
+    parameters_of,
+)
+
+__all__ = ["Pipeline", "Prepared", "Target", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
+
+Target: TypeAlias = NDArray[Any] | Boxes | None  # what is moved with the pixels: a mask, boxes, or nothing
+
+NO_BOXES = Boxes.of_rows([], None)
+KEPT_NUMBERS = (
+    "its transforms are handed the number of each box in its image in place of its class, as when this dataset was "
+    "built; in a new one they would see the class. "
+)
+KEPT_PIECES = (
+    "an object with keypoints that it cuts into pieces has the box of the first one, as when this dataset was built; "
+    "in a new one it would have the box around all of them. "
+)
+FINISHING = ("Normalize", "ToFloat", "ToTensorV2", "ToTensor3D")  # float or tensor output belongs in the model
+
+
+class Pipeline:
+    """A pipeline that gives the same pixels for the same (seed, key, variant, copy), whatever ran before.
+
+    Each task makes one of its own: threads that share one mix their draws.
+
+    Args:
+        pickled: A prepared `Compose`, pickled by value.
+        own_process: Also set the global generators of Python, NumPy and OpenCV for each record.
+
+    Attributes:
+        mask_fills: Class ids that its transforms may fill masks with.
+    """
+
+    def __init__(self, pickled: bytes, *, own_process: bool = False) -> None:
+        self._compose = cloudpickle.loads(pickled)
+        self._draws = Draws()
+        self._own_process = own_process
+        self.mask_fills = frozenset(mask_fills(self._compose))
+        self._box_fields = box_fields(self._compose)
+        self._points = KeypointTransform(self._compose) if has_keypoint_params(self._compose) else None
+        self._mixes_neighbours = mixes_neighbours(self._compose)
+        # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
+        self._copies = any(is_custom(transform) for transform in [*leaves(self._compose), *compositions(self._compose)])
+        # Never Compose(seed=…) or set_random_seed: they give every transform the same seed, so all fire together.
+        self._compose.set_random_state(self._draws.generator, self._draws.py_random)
+
+    def apply(
+        self, image: NDArray[np.uint8], target: Target, *, seed: int, key: str, variant: int, copy: int
+    ) -> tuple[Any, Any]:
+        """Return what the pipeline makes of an image and its mask or boxes under the draws of this record.
+
+        Keypoints keep their order; whether left and right have to change places is said by `Boxes.mirrored`.
+        """
+        digest = self._draws.set(seed, key, variant, copy)
+        if self._own_process:
+            self._set_global_generators(digest)
+        if self._copies:
+            image, target = image.copy(), target.copy() if isinstance(target, np.ndarray) else target
+        if self._points is not None:
+            return self._points.apply(image, target if isinstance(target, Boxes) else NO_BOXES)
+        if isinstance(target, Instances):
+            return move_instances(
+                self._compose,
+                image,
+                target,
+                with_corners=bool(self._box_fields),
+                apart=self._copies or self._mixes_neighbours,
+            )
+        if self._box_fields:
+            return self._apply_to_boxes(image, target if isinstance(target, Boxes) else NO_BOXES)
+        if not isinstance(target, np.ndarray):
+            return self._compose(image=image)["image"], None
+        result = self._compose(image=image, mask=target)
+        return result["image"], result["mask"]
+
+    def _apply_to_boxes(self, image: NDArray[np.uint8], boxes: Boxes) -> tuple[Any, Boxes]:
+        """Move boxes with the pixels.
+
+        Albumentations makes floats of labels and drops some boxes: it is given each box's index, and what came through
+        is joined with labels and flags again. Labels stand before it where transforms may look at them.
+        """
+        fields = field_values(self._box_fields, boxes.labels, np.arange(len(boxes)))
+        result = self._compose(image=image, bboxes=boxes.shares(), **fields)
+        corners = np.clip(np.asarray(result["bboxes"], np.float32).reshape(-1, 4), 0, 1)
+        wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)  # slivers may have no width left in float32
+        return result["image"], boxes.moved(corners[wide], np.asarray(result[INDEX_FIELD], np.int64)[wide])
+
+    @property
+    def transforms(self) -> list[tuple[str, Any]]:
+        """Its transforms with their names, those inside compositions too; they are to be looked at, not changed."""
+        return list(named_leaves(self._compose))
+
+    @staticmethod
+    def _set_global_generators(digest: bytes) -> None:
+        number = int.from_bytes(digest[:4], "little")
+        random.seed(number)
+        np.random.seed(number)
+        cv2.setRNGSeed(number & 0x7FFFFFFF)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A pipeline made ready for work offline.
+
+    Attributes:
+        pickled: The `Compose` without what belongs in the model, pickled by value.
+        description: All that decides its pixels, as JSON.
+        normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
+        box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
+        has_instances: Images have masks of single objects.
+        earlier: By the rules of datasets that were made before boxes carried labels, or lay around all pieces of an
+            object; None where that is the same.
+        kept: Of `earlier`: what a dataset keeps by it, and what a new one would have.
+        is_sized: It was made for the size that was given.
+        notes: What the user should hear.
+    """
+
+    pickled: bytes
+    description: dict[str, Any]
+    normalize: dict[str, Any] | None = None
+    box_rules: BoxRules | None = None
+    has_instances: bool = False
+    earlier: Prepared | None = None
+    kept: str = ""
+    is_sized: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def prepare(
+    pipeline: Any,
+    split: str,
+    *,
+    mask_fill: int | None = None,
+    box_rules: BoxRules | None = None,
+    has_instances: bool = False,
+    class_names: Sequence[str] = (),
+) -> Prepared:
+    """Check a pipeline and take off its end what belongs in the model.
+
+    Args:
+        pipeline: A `Compose`, another composition, or a single transform.
+        split: The split it is for, for messages.
+        mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
+        box_rules: Which boxes are kept, where images have boxes.
+        has_instances: Images have masks of single objects, with boxes around them.
+        class_names: Of objects, for transforms that name classes.
+
+    Raises:
+        PipelineError: It cannot be used offline; the message says why and what to do.
+    """
+    compose = _as_compose(pipeline, split)
+    _check_arguments(compose, split)
+    _check_root(pipeline, split)
+    notes = []
+    if any(getattr(composition, "seed", None) is not None for composition in compositions(compose)):
+        notes.append(f"pipeline of {split}: seed= of Compose is not used; a record's draws follow from --seed.")
+    num_kept = len(compose.transforms)
+    while num_kept and type(compose.transforms[num_kept - 1]).__name__ in FINISHING:
+        num_kept -= 1
+    finishing = list(compose.transforms[num_kept:])
+    notes += [
+        f"pipeline of {split}: {type(t).__name__} was taken off its end: it belongs in the model." for t in finishing
+    ]
+    normalize = _normalize_numbers(finishing, split)
+    compose = _copied(compose, split)
+    compose.transforms = list(compose.transforms[:num_kept])
+    notes += [*_notes_on_ineffective(compose, split), *leave_out_params(compose, split, box_rules)]
+    filling = set_missing_fills(compose, mask_fill) if mask_fill else []  # 0 is what it is
+    if filling:
+        notes.append(
+            f"pipeline of {split}: {', '.join(filling)} fill{'s' * (len(filling) == 1)} masks with the ignore class, "
+            f"{mask_fill}, where the default is 0. --mask-fill as-written keeps 0."
+        )
+    prepared = Prepared(
+        pickled=b"", description={}, normalize=normalize, box_rules=box_rules, has_instances=has_instances, notes=notes
+    )
+    if box_rules is None:
+        return _with_rules(prepared, compose, split, None)
+    rules = replace(box_rules, labels=reads_labels(compose), around=box_rules.points and cuts_objects(compose))
+    if rules == box_rules:
+        return _with_rules(prepared, compose, split, rules)
+    kept = KEPT_NUMBERS * rules.labels + KEPT_PIECES * rules.around
+    earlier = replace(_with_rules(prepared, _copied(compose, split), split, box_rules), kept=kept.strip())
+    if rules.labels:
+        number_labels(compose, split, class_names)
+    return replace(_with_rules(prepared, compose, split, rules), earlier=earlier)
+
+
+def _with_rules(prepared: Prepared, compose: Any, split: str, rules: BoxRules | None) -> Prepared:
+    """Return what was prepared with this Compose, which is given the rules of boxes and keypoints."""
+    notes = list(prepared.notes)
+    if rules is not None:
+        notes += (set_instance_params if prepared.has_instances else set_box_params)(compose, split, rules)
+        notes += set_keypoint_params(compose, split, rules) if rules.points else []
+    return replace(prepared, pickled=cloudpickle.dumps(compose), description=describe(compose), notes=notes)
+
+
+def resize(height: int, width: int) -> Any:
+    """Return the pipeline of splits that have none of their own: the deterministic resize alone."""
+    # Plain INTER_NEAREST takes each pixel of a mask at its corner, where the image is taken at the pixel's middle:
+    # shrinking, it would move the mask by up to half a pixel.
+    return albumentations.Compose([albumentations.Resize(height, width, mask_interpolation=cv2.INTER_NEAREST_EXACT)])
+
+
+def finishing_inside(pickled: bytes) -> list[str]:
+    """Return the names of transforms to float or tensors that stand anywhere but at the end of a prepared pipeline."""
+    names = (type(transform).__name__ for transform in leaves(cloudpickle.loads(pickled)))
+    return [name for name in names if name in FINISHING]
+
+
+def _as_compose(pipeline: Any, split: str) -> Any:
+    if isinstance(pipeline, albumentations.Compose):
+        return pipeline
+    if isinstance(pipeline, albumentations.BaseCompose | albumentations.BasicTransform):
+        return albumentations.Compose([pipeline])
+    raise PipelineError(
+        f"pipeline of {split}: expected an albumentations.Compose, got {type(pipeline).__name__} ({pipeline!r:.60})."
+    )
+
+
+def _check_arguments(compose: Any, split: str) -> None:
+    # Albumentations only warns about these, and runs the transform with its defaults.
+    for transform in leaves(compose):
+        unknown = getattr(transform, "invalid_args", None)
+        if unknown:
+            name, known = type(transform).__name__, ", ".join(parameters_of(type(transform)))
+            raise PipelineError(
+                f"pipeline of {split}: {name} does not know the argument{'s' * (len(unknown) > 1)} "
+                f"{', '.join(unknown)}: it would run without. {name} knows: {known}."
+            )
+
+
+def _notes_on_ineffective(compose: Any, split: str) -> list[str]:
+    """Return what is to be said of transforms that never run."""
+    idle = never_running(compose)
+    signature = [name for name, transform in idle if "always_apply" in parameters_of(type(transform))]
+    zero = [name for name, _ in idle if name not in signature]
+    notes = [f"pipeline of {split}: {', '.join(zero)} can never run: p or n is 0."] if zero else []
+    if signature:
+        notes.append(
+            f"pipeline of {split}: {', '.join(signature)} NEVER RUNS: its p is 0. Albumentations 2 takes p alone: "
+            "write super().__init__(p=p) where the transform has super().__init__(always_apply, p)."
+        )
+    return notes
+
+
+def _check_root(root: Any, split: str) -> None:
+    if isinstance(root, albumentations.Compose | albumentations.Sequential) and root.p < 1:
+        raise PipelineError(
+            f"pipeline of {split}: its root, a {type(root).__name__}, has p={root.p}: sometimes the whole pipeline, "
+            "its resize included, would be left out. Set p=1 on the root, and p on the transforms inside."
+        )
+
+
+def _copied(compose: Any, split: str) -> Any:
+    """Return a copy, so that the user's own object stays as it is; by the way that workers get theirs."""
+    try:
+        return cloudpickle.loads(cloudpickle.dumps(compose))
+    except Exception as error:  # pickling runs the code of whatever is inside
+        raise PipelineError(
+            f"pipeline of {split}: it cannot be handed to worker processes: {type(error).__name__}: {error}. Let its "
+            "own code open what it needs (a file, a lock, a model) when it is called rather than hold it."
+        ) from error
+
+
+def _normalize_numbers(finishing: Sequence[Any], split: str) -> dict[str, Any] | None:
+    """Return mean, std and max_pixel_value of what was taken off: x → (x − mean · max) / (std · max)."""
+    scaling = [t for t in finishing if type(t).__name__ in ("Normalize", "ToFloat")]
+    names = [type(t).__name__ for t in scaling]
+    if names not in ([], ["ToFloat"], ["Normalize"], ["ToFloat", "Normalize"]):
+        raise PipelineError(f"pipeline of {split}: it ends with {', '.join(names)}; keep one of them.")
+    mean, std, top = [0.0], [1.0], 1.0
+    for transform in scaling:
+        if transform.p < 1:
+            raise PipelineError(
+                f"pipeline of {split}: {type(transform).__name__} has p={transform.p}, so some records would be "
+                "without it and others not; a model treats all alike. Set p=1."
+            )
+        if type(transform).__name__ == "ToFloat":
+            top *= float(transform.max_value or 255)  # by default the largest number that uint8 holds
+        else:
+            _check_standard(transform, split)
+            mean, std = ([float(number) for number in np.ravel(numbers)] for numbers in (transform.mean, transform.std))
+            top *= float(transform.max_pixel_value)
+    return {"mean": mean, "std": std, "max_pixel_value": top} if scaling else None
+
+
+def _check_standard(transform: Any, split: str) -> None:
+    kind = getattr(transform, "normalization", "standard")
+    if kind != "standard":
+        raise PipelineError(
+            f"pipeline of {split}: Normalize with normalization={kind!r} depends on each image and cannot be taken "
+            "off. Remove it, and normalize inside the model."
+        )

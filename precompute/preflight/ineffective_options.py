@@ -1,0 +1,151 @@
+"""Options that have no effect on these sources with these pipelines: said, or refused where a wish would not come true.
+
+One table knows them; what cannot be known before the sources are found or the pipeline was tried is here, what can be
+known from the options alone is refused by `BuildOptions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+
+from precompute.dataset.manifest import Image
+from precompute.errors import UsageError
+from precompute.options.build_options import BuildOptions
+from precompute.options.ineffective import Ineffective
+from precompute.pipelines.pipeline import Prepared
+from precompute.table.sources import Sources
+
+__all__ = [
+    "FOLDER_OPTIONS",
+    "INEFFECTIVE",
+    "Situation",
+    "check_image_size",
+    "check_ineffective_options",
+    "check_ineffective_worker_options",
+    "ineffective_options",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What decides whether an option has an effect.
+
+    Attributes:
+        options: Of the build.
+        sources: As they were found, their splits not yet assigned.
+        is_new: There is no dataset to go on with.
+    """
+
+    options: BuildOptions
+    sources: Sources
+    is_new: bool
+
+
+def _no_masks(of: Situation) -> bool:
+    return of.sources.kind != "mask"
+
+
+def _no_masks_nor_objects(of: Situation) -> bool:
+    return of.sources.kind not in ("mask", "instances")
+
+
+def _no_splits(of: Situation) -> bool:
+    chosen = of.options.validation_split or of.options.test_split
+    return not chosen and all(split in (None, "train") for split in of.sources.splits)
+
+
+def _no_workers(options: BuildOptions) -> bool:
+    return options.backend == "sequential" and options.jobs != 1
+
+
+def _no_cluster(options: BuildOptions) -> bool:
+    return options.backend != "dask"
+
+
+INEFFECTIVE: dict[str, Ineffective[Situation]] = {
+    "mask_map": Ineffective(_no_masks, "is for masks, and these sources have none", refused=True),
+    "num_classes": Ineffective(_no_masks, "is for masks, and these sources have none", refused=True),
+    "ignore_class": Ineffective(_no_masks, "is for masks, and these sources have none", refused=True),
+    "mask_fill": Ineffective(_no_masks, "is for masks, and these sources have none", refused=True),
+    "masks": Ineffective(_no_masks_nor_objects, "is for masks, and these sources have none", refused=True),
+    "mask_suffix": Ineffective(_no_masks_nor_objects, "is for masks, and these sources have none", refused=True),
+    "quality": Ineffective(
+        lambda of: of.options.image_format != "jpeg", "is for JPEG; this image format keeps pixels as they are"
+    ),
+    "jobs": Ineffective(
+        lambda of: _no_workers(of.options),
+        "is for workers; backend sequential makes all records in this process",
+    ),
+    "allow_mixed_cpus": Ineffective(lambda of: _no_cluster(of.options), "is for the workers of backend dask"),
+    "alpha": Ineffective(
+        lambda of: of.options.color_mode == "rgba" and _no_masks_nor_objects(of),
+        "is for records without an alpha channel, and color mode rgba keeps it",
+    ),
+    "group_by": Ineffective(_no_splits, "keeps groups together where sources are split, and here all are in train"),
+    "split_in_key": Ineffective(
+        lambda of: all(split is None for split in of.sources.splits),
+        "is for sources in folders of splits, and here are none",
+    ),
+    "retry_bad": Ineffective(lambda of: of.is_new, "is for sources that a dataset has left out; this one is new"),
+}
+FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key")  # tables refuse them themselves
+OF_FOLDERS: Ineffective[Situation] = Ineffective(
+    lambda of: of.sources.from_python, "is for sources in folders, and these come from Python", refused=True
+)
+
+
+def ineffective_options(of: Situation) -> Iterator[tuple[str, Ineffective[Situation]]]:
+    """Yield the options that were given and have no effect, with why."""
+    defaults = BuildOptions()
+    given = [f.name for f in fields(of.options) if getattr(of.options, f.name) != getattr(defaults, f.name)]
+    for name in given:
+        of_folders = OF_FOLDERS if name in FOLDER_OPTIONS and OF_FOLDERS.when(of) else None
+        ineffective = of_folders or INEFFECTIVE.get(name)
+        if ineffective is not None and ineffective.when(of):
+            yield name, ineffective
+
+
+def check_ineffective_options(options: BuildOptions, sources: Sources, *, is_new: bool) -> list[str]:
+    """Return a note for each option that has no effect.
+
+    Raises:
+        UsageError: One of them asks for what does not happen. A dataset that was built with it goes on, with a note.
+    """
+    notes = []
+    for name, ineffective in ineffective_options(Situation(options=options, sources=sources, is_new=is_new)):
+        if ineffective.refused and is_new:
+            raise UsageError(f"{_shown(name)}: {ineffective.why}; leave it out.")
+        notes.append(ineffective.note(_shown(name)))
+    return notes
+
+
+def check_ineffective_worker_options(options: BuildOptions) -> list[str]:
+    """Return a note for each option of workers that has no effect where more rows of a dataset are made."""
+    ineffective = {"jobs": options.jobs is not None and _no_workers(options)}
+    ineffective["allow_mixed_cpus"] = options.allow_mixed_cpus and _no_cluster(options)
+    return [INEFFECTIVE[name].note(_shown(name)) for name, is_idle in ineffective.items() if is_idle]
+
+
+def check_image_size(
+    options: BuildOptions, prepared: Mapping[str, Prepared], image: Image, *, is_new: bool
+) -> list[str]:
+    """Return a note where records have another size than the one that was given.
+
+    Raises:
+        UsageError: No pipeline takes it, and they end at another one. A dataset that was built so goes on.
+    """
+    if options.image_size is None or options.image_size == (image.height, image.width):
+        return []
+    asked, made = "×".join(map(str, options.image_size)), f"{image.height}×{image.width}"
+    if any(p.is_sized for p in prepared.values()):
+        return [f"{_shown('image_size')}: {asked} was given, and the pipeline makes {made} of it."]
+    words = f"{_shown('image_size')}: {asked} was given, and the pipeline ends at {made}; it is for presets, and for "
+    words += "pipelines that are functions of height and width"
+    if is_new:
+        raise UsageError(f"{words}. Change the pipeline, or leave it out.")
+    return [f"{words}, and has no effect here."]
+
+
+def _shown(name: str) -> str:
+    return f"{name} (--{name.replace('_', '-')})"

@@ -1,0 +1,172 @@
+"""Before the job: is each transform of a pipeline handed what it needs, and does each work when its turn comes?
+
+A transform that runs now and then alone would otherwise make bad sources of good ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cloudpickle
+import cv2
+import numpy as np
+
+from precompute.errors import PipelineError
+from precompute.pipelines.box_rules import box_fields
+from precompute.pipelines.pipeline import Pipeline
+from precompute.pipelines.transforms import albumentations, is_composition, is_custom, leaves, shown_name
+from precompute.rendering.decode import Decoded
+from precompute.text.format import format_count
+
+__all__ = ["check_channels", "check_needs", "force_each_transform"]
+
+HANDED = {
+    "mask": ("image", "mask"),
+    "boxes": ("image", "bboxes"),
+    "keypoints": ("image", "bboxes", "keypoints"),
+    "instances": ("image", "masks"),
+}
+# What transforms of Albumentations 2.0.8 read without declaring it; one of these is enough.
+UNDECLARED: dict[type, tuple[str, ...]] = {
+    albumentations.CropNonEmptyMaskIfExists: ("mask", "masks"),
+    albumentations.BBoxSafeRandomCrop: ("bboxes",),  # and RandomSizedBBoxSafeCrop, which is one
+    albumentations.Transform3D: ("volume",),
+}
+CHOOSING = (albumentations.OneOf, albumentations.SomeOf, albumentations.OneOrOther)
+NAMES = {1: "grayscale", 4: "RGBA"}
+TRIED = 2  # draws of each transform
+
+
+def check_needs(pickled: bytes, kind: str, split: str) -> None:
+    """Refuse transforms that need what is not there: other images, masks, boxes, volumes, texts.
+
+    Args:
+        pickled: From `pipeline.prepare`.
+        kind: Of the target.
+        split: For messages.
+
+    Raises:
+        PipelineError: There are some; all are named.
+    """
+    compose = cloudpickle.loads(pickled)
+    handed = (*HANDED.get(kind, ("image",)), *(("bboxes",) if kind == "instances" and box_fields(compose) else ()))
+    missing = {
+        shown_name(leaf): lacking for leaf in leaves(compose) if leaf.p and (lacking := list(_lacking(leaf, handed)))
+    }
+    if missing:
+        listed = "\n".join(f"  {name}: {', '.join(lacking)}" for name, lacking in missing.items())
+        raise PipelineError(
+            f"pipeline of {split}: these transforms need what they are not handed (there is {', '.join(handed)}):\n"
+            f"{listed}\nLeave them out, or let a transform of your own hold what they need."
+        )
+
+
+def _lacking(leaf: Any, handed: tuple[str, ...]) -> Iterator[str]:
+    declared = [key for key in leaf.targets_as_params if key not in handed]
+    yield from declared
+    read = [keys for cls, keys in UNDECLARED.items() if isinstance(leaf, cls)]
+    if isinstance(leaf, albumentations.ConstrainedCoarseDropout):
+        by = {"mask": leaf.mask_indices, "bboxes": leaf.bbox_labels}
+        read.append(tuple(key for key, value in by.items() if value is not None))
+    for keys in read:
+        if keys and not set(keys) & {*handed, *declared}:
+            yield " or ".join(keys)
+
+
+def force_each_transform(pickled: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield each transform that runs now and then alone: its name, and the pipeline in which it always runs."""
+    for path in _paths(cloudpickle.loads(pickled)):
+        compose = cloudpickle.loads(pickled)
+        if (leaf := _force(compose, path)) is not None:
+            yield shown_name(leaf), bytes(cloudpickle.dumps(compose))
+
+
+def _paths(composition: Any) -> Iterator[tuple[int, ...]]:
+    """Yield where transforms stand that may run."""
+    for place, inner in enumerate(composition.transforms):
+        if not inner.p:
+            continue
+        if not is_composition(inner):
+            yield (place,)
+        elif not is_custom(inner):
+            yield from ((place, *path) for path in _paths(inner))
+
+
+def _force(composition: Any, path: tuple[int, ...]) -> Any:
+    """Let the transform at a place run always, in place; returns it, None where it does already."""
+    inner = composition.transforms[path[0]]
+    chosen = isinstance(composition, CHOOSING)
+    changed = chosen or inner.p < 1
+    inner.p = 1.0
+    if chosen:
+        composition.transforms = [inner]
+        composition.transforms_ps, composition.n = [1.0], 1
+    leaf = _force(inner, path[1:]) if len(path) > 1 else (inner if changed else None)
+    return _leaf_at(inner, path[1:]) if leaf is None and changed else leaf
+
+
+def _leaf_at(transform: Any, path: tuple[int, ...]) -> Any:
+    for place in path:
+        transform = transform.transforms[place]
+    return transform
+
+
+# Before the job: do a pipeline's transforms take images of one channel, or of four?
+
+
+def check_channels(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
+    """Refuse transforms that fail on images of these channels, or change their number, where RGB would do.
+
+    A transform that runs now and then alone would otherwise make bad sources of good ones.
+
+    Args:
+        pickled: From `pipeline.prepare`.
+        sources: One is enough.
+        split: For messages.
+
+    Raises:
+        PipelineError: There are some; all are named.
+    """
+    channels = sources[0].image.shape[2]
+    if channels == 3:
+        return
+    wrong = {
+        shown_name(leaf): why
+        for leaf in leaves(cloudpickle.loads(pickled))
+        if (why := _complaint(leaf, sources[0])) is not None
+    }
+    if wrong:
+        listed = "\n".join(f"  {name}: {why}" for name, why in wrong.items())
+        raise PipelineError(
+            f"pipeline of {split}: these transforms do not take {NAMES[channels]} images:\n{listed}\n"
+            "Leave them out, or build with --color-mode rgb."
+        )
+
+
+def _complaint(leaf: Any, source: Decoded) -> str | None:
+    """Return why a transform alone is of no use, None where it is or where RGB would not do either."""
+    found = _outcome(leaf, source, source.image)
+    if isinstance(found, int) and found == source.image.shape[2]:
+        return None
+    if not isinstance(_outcome(leaf, source, _as_rgb(source.image)), int):
+        return None  # something else is wrong, and said elsewhere
+    return f"it gives {format_count(found, 'channel')}" if isinstance(found, int) else found
+
+
+def _outcome(leaf: Any, source: Decoded, image: Any) -> int | str:
+    """Return the number of channels that come out, or what was raised."""
+    leaf = cloudpickle.loads(cloudpickle.dumps(leaf))
+    leaf.p = 1.0
+    pipeline, channels = Pipeline(cloudpickle.dumps(albumentations.Compose([leaf]))), 0
+    try:
+        for variant in range(TRIED):
+            made, _ = pipeline.apply(image, None, seed=0, key=source.key, variant=variant, copy=0)
+            channels = made.shape[2] if made.ndim == 3 else 1
+    except Exception as error:  # a transform may raise anything
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return channels
+
+
+def _as_rgb(image: Any) -> Any:
+    return np.ascontiguousarray(image[..., :3]) if image.shape[2] == 4 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)

@@ -1,0 +1,222 @@
+"""Before the job: do a pipeline's pixels follow from the record's draws alone?
+
+Albumentations' generators do not reach a Lambda or a custom transform that draws from `np.random`, or a pipeline hidden
+inside one. Whether a global generator moves is seen record by record; the same records are made twice, in different
+orders and with other calls between. What moves or differs is refused.
+
+Other threads of the program may draw from the global generators meanwhile: those are read here and never set, and a
+record during which one moved is tried again. Where it always moves, an interpreter of its own, without other threads,
+tells who drew.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import cv2
+import numpy as np
+
+from precompute.errors import PipelineError, RejectedSource
+from precompute.fields.boxes import Boxes
+from precompute.pipelines.pipeline import Pipeline
+from precompute.pipelines.transforms import albumentations, is_custom, leaves, shown_name
+from precompute.rendering.decode import Decoded
+from precompute.rendering.render import PipelineFault, augment
+from precompute.rendering.spec import RecordSpec
+
+__all__ = ["first_fault", "has_other_threads", "probe"]
+
+VARIANTS = range(4)
+TRIES = 5  # of a record during which a global generator moved, where other threads may have drawn
+MARK = "complaint: "  # stands before it: pipelines may print
+DRAWS = "draws from a global random generator (np.random or random)"
+ALONE = "import sys; from precompute.preflight.probe import answer_alone; answer_alone(sys.stdin.buffer.read())"
+
+
+def probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
+    """Check that a prepared pipeline draws only from the generators it was given.
+
+    Args:
+        pickled: From `pipeline.prepare`.
+        sources: A few decoded sources.
+        split: For messages.
+
+    Raises:
+        PipelineError: It does not; the message names the transform.
+    """
+    shared = has_other_threads()
+    # OpenCV has one generator a thread and does not show its state: the caller's is safe in another thread.
+    with nullcontext() if shared else _global_generators_kept(), ThreadPoolExecutor(1) as other_thread:
+        other_thread.submit(_probe, pickled, sources, split, shared=shared).result()
+
+
+def has_other_threads() -> bool:
+    """Tell whether this program has other threads than the calling one, which may draw from global generators."""
+    return any(thread is not threading.current_thread() for thread in threading.enumerate())
+
+
+def _probe(pickled: bytes, sources: Sequence[Decoded], split: str, *, shared: bool) -> None:
+    transforms = list(leaves(cloudpickle.loads(pickled)))
+    for transform in filter(is_custom, transforms):
+        _refuse(split, shown_name(transform), _complaint(_alone(transform), sources, shared=shared))
+    complaint = _complaint(pickled, sources, shared=shared)
+    if complaint:
+        found = (t for t in transforms if _complaint(_alone(t), sources, shared=shared))
+        _refuse(split, ", ".join(map(shown_name, found)) or "a composition", complaint)
+
+
+def _refuse(split: str, name: str, complaint: str | None) -> None:
+    if complaint:
+        raise PipelineError(_message(split, name, complaint))
+
+
+def _message(split: str, name: str, complaint: str) -> str:
+    return (
+        f"pipeline of {split}: {name} {complaint}, so its records could not be made again. Draw from self.py_random or "
+        "self.random_generator of a custom transform (albumentations.ImageOnlyTransform, DualTransform) instead."
+    )
+
+
+def _alone(leaf: Any) -> bytes:
+    leaf = cloudpickle.loads(cloudpickle.dumps(leaf))
+    leaf.p = 1.0
+    return bytes(cloudpickle.dumps(albumentations.Compose([leaf])))
+
+
+def _complaint(pickled: bytes, sources: Sequence[Decoded], *, shared: bool) -> str | None:
+    """Return what is wrong with a pipeline, or None.
+
+    Args:
+        pickled: The pipeline.
+        sources: A few decoded sources.
+        shared: Other threads may draw from the global generators, too.
+    """
+    work = [(source, variant) for source in sources for variant in VARIANTS]
+    first, second = Pipeline(pickled), Pipeline(pickled)
+    cv2.setRNGSeed(1)  # of this thread
+    forward = [_apply_watched(first, source, variant, tries=TRIES if shared else 1) for source, variant in work]
+    if any(moved for _, moved in forward):
+        return _complaint_alone(pickled, sources) if shared else DRAWS
+    cv2.setRNGSeed(2)
+    backward = []
+    for source, variant in reversed(work):
+        _apply(second, sources[0], len(VARIANTS) + variant)  # a call between
+        backward.append(_apply(second, source, variant))
+    same = all(_equal(a, b) for (a, _), b in zip(forward, reversed(backward), strict=True))
+    return None if same else "gives other pixels when the same record is made again"
+
+
+def _complaint_alone(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
+    """Return what is wrong with a pipeline by an interpreter in which nothing else draws."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE],
+        input=cloudpickle.dumps((pickled, list(sources))),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        check=False,
+    )
+    return done.stdout.decode().partition(MARK)[2] or None if done.returncode == 0 else DRAWS
+
+
+def answer_alone(handed: bytes) -> None:
+    """Print the complaint about a pipeline that another process has handed over."""
+    pickled, sources = cloudpickle.loads(handed)
+    sys.stdout.buffer.write((MARK + (_complaint(pickled, sources, shared=False) or "")).encode())
+
+
+def _apply_watched(pipeline: Pipeline, source: Decoded, variant: int, *, tries: int) -> tuple[tuple[Any, Any], bool]:
+    """Return what a pipeline makes of a source, and whether a global generator moved in each of the tries."""
+    for _ in range(tries):
+        before = _global_state()
+        made = _apply(pipeline, source, variant)
+        if _global_state() == before:
+            return made, False
+    return made, True
+
+
+def _apply(pipeline: Pipeline, source: Decoded, variant: int) -> tuple[Any, Any]:
+    """Return what a pipeline makes of a source; where it raises, nothing: that is judged elsewhere."""
+    try:
+        return pipeline.apply(source.image, source.target, seed=0, key=source.key, variant=variant, copy=0)
+    except Exception:  # a transform may raise anything
+        return None, None
+
+
+def _equal(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:
+    return all(x == y if isinstance(x, Boxes) else np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _global_state() -> Any:
+    whole = np.random.get_state(legacy=False)
+    state = whole["state"]
+    return random.getstate(), state["key"].tobytes(), state["pos"], whole["has_gauss"], whole["gauss"]
+
+
+@contextmanager
+def _global_generators_kept() -> Iterator[None]:
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+
+# Before the job: with which of its transforms does a pipeline begin to go wrong?
+
+
+def first_fault(pickled: bytes, source: Decoded, spec: RecordSpec, *, variant: int) -> str:
+    """Return a sentence that names the transform from which on a pipeline goes wrong, and the one that raises.
+
+    What a transform before them gives may be of no use to records and yet be meant so: floats that a later one turns
+    into uint8 again. So it is the beginning of the faults that last to the end.
+
+    Args:
+        pickled: A prepared pipeline that fails on this source.
+        source: Decoded.
+        spec: Without height and width.
+        variant: Under seed 0, at which it fails.
+
+    Returns:
+        Empty where the pipeline has no transforms of which one could be named.
+    """
+    begins, gave, raises = None, "", None
+    for number, transform in enumerate(cloudpickle.loads(pickled).transforms):
+        fault = _fault_of_first(pickled, number + 1, source, spec, variant)
+        if fault is None:
+            begins = None
+            continue
+        if begins is None:
+            begins, gave = shown_name(transform), f", which {fault}" if fault.startswith("gave ") else ""
+        if fault.startswith("failed"):
+            raises = shown_name(transform)
+            break
+    if begins is None:
+        return ""
+    shows = f"; it shows at {raises}" if raises not in (None, begins) else ""
+    return f"What goes wrong begins with {begins}{gave}{shows}."
+
+
+def _fault_of_first(pickled: bytes, number: int, source: Decoded, spec: RecordSpec, variant: int) -> str | None:
+    """Return what is wrong with what the first transforms alone give, under the same draws; None where nothing is."""
+    compose = cloudpickle.loads(pickled)
+    compose.transforms = compose.transforms[:number]
+    try:
+        augment(source, Pipeline(cloudpickle.dumps(compose)), spec, seed=0, variant=variant)
+    except PipelineFault as error:
+        return error.fault
+    except RejectedSource as error:
+        return str(error)
+    return None

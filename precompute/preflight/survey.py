@@ -1,0 +1,338 @@
+"""Before the job: a fixed sample of sources goes through the pipeline, so that what is wrong shows now."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from precompute.dataset.warnings import INSTANCE_IDS
+from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
+from precompute.images.mask_files import UnlistedColors, unpacked_color
+from precompute.pipelines.mask_rules import UnknownIds
+from precompute.pipelines.pipeline import Pipeline, finishing_inside
+from precompute.plan.blocks import place_order
+from precompute.preflight.instance_ids import find_instance_ids
+from precompute.preflight.needs import check_channels, force_each_transform
+from precompute.preflight.probe import first_fault, probe
+from precompute.records.tfrecord import FRAMING_BYTES
+from precompute.rendering.decode import Decoded, decode_source
+from precompute.rendering.render import augment, encode_record
+from precompute.rendering.spec import RecordSpec
+from precompute.table.sources import Sources
+from precompute.text.format import format_count
+from precompute.text.reasons import describe_reasons, num_of_one_kind
+
+__all__ = [
+    "Sample",
+    "Survey",
+    "check_colors",
+    "check_mask_ids",
+    "check_rejected",
+    "count_instance_ids",
+    "decode_one",
+    "decode_sample",
+    "sample_of",
+    "survey",
+]
+
+SAMPLE_SIZE = 64
+PROBED = 3
+NUM_TRIED = 4  # draws of a transform that fails, at least
+MIN_TRIED = 16  # of fewer sources a few tell nothing, and a job is short
+NEARLY_ALL = 0.9
+NUM_SIZED = 64  # records whose size is looked at: several variants of each source where there are few
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The first sources of a split in the order of its blocks: the same ones whatever the job.
+
+    Attributes:
+        split: Where they are from.
+        decoded: Those that could be decoded.
+        rejected: What is wrong with the others; the job lists them again with all the rest.
+        unlisted: Packed colour → pixels, of each mask that has colours without a class.
+    """
+
+    split: str
+    decoded: list[Decoded]
+    rejected: list[str]
+    unlisted: list[dict[int, int]]
+
+
+def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
+    """Decode the sample of a split.
+
+    Raises:
+        BadSourcesError: Not one of them can be decoded.
+    """
+    chosen = sample_of(sources, split, SAMPLE_SIZE)
+    decoded, rejected, unlisted = [], list[str](), list[dict[int, int]]()
+    for i in chosen:
+        try:
+            decoded.append(decode_one(sources, i, spec))
+        except RejectedSource as error:
+            rejected.append(str(error))
+            unlisted += [error.counts] if isinstance(error, UnlistedColors) else []
+    if not decoded and not unlisted:
+        raise BadSourcesError(
+            f"{split}: none of the first {format_count(len(chosen), 'source')} can be "
+            f"used:\n{describe_reasons(rejected)}"
+        )
+    return Sample(split=split, decoded=decoded, rejected=rejected, unlisted=unlisted)
+
+
+def sample_of(sources: Sources, split: str, number: int) -> list[int]:
+    """Return the positions of the first sources of a split in the order of its blocks."""
+    indices = array("q", sources.of_split(split))
+    return [indices[i] for i in place_order(sources.keys_of(split)).sources[:number].tolist()]
+
+
+def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:
+    """Read and decode the source at a position.
+
+    Raises:
+        RejectedSource: It cannot be used.
+    """
+    mask = None if sources.masks is None else sources.path(sources.masks[i])
+    image, label, boxes = sources.path(sources.images[i]), sources.label(i), sources.boxes_of(i)
+    return replace(decode_source(sources.keys[i], image, mask, label, spec, boxes), extra=sources.extra_of(i))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What a pipeline makes of the sample.
+
+    Attributes:
+        height: Of its output, pixels.
+        width: Likewise.
+        record_bytes: Mean size of the records of variant 0 under seed 0, framing included; blocks are cut by it.
+        record_s: Mean seconds that one of them took.
+    """
+
+    height: int
+    width: int
+    record_bytes: int
+    record_s: float
+
+
+def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float = 0.0) -> Survey:
+    """Try a pipeline on the sample, as the job will.
+
+    Args:
+        sample: Of the split.
+        pickled: The split's prepared pipeline.
+        spec: Without height and width.
+        accepted: Share of bad sources that is accepted.
+
+    Raises:
+        PipelineError: It fails on the sample or nearly all of it, gives sizes that vary, makes class ids that masks do
+            not hold, or draws what its generators do not reach.
+    """
+    check_channels(pickled, sample.decoded, sample.split)
+    probe(pickled, sample.decoded[:PROBED], sample.split)
+    pipeline, failures, start = Pipeline(pickled), list[str](), time.perf_counter()
+    failed: tuple[Decoded, int] | None = None
+    sizes: dict[tuple[int, int], str] = {}
+    lengths = []
+    for variant in range(-(-NUM_SIZED // len(sample.decoded))):
+        for source in sample.decoded:
+            try:
+                image, target = augment(source, pipeline, spec, seed=0, variant=variant)
+            except UnknownIds as error:  # no fault of the source
+                begins = first_fault(pickled, source, spec, variant=variant)
+                raise PipelineError(f"pipeline of {sample.split}: {error}. {begins}") from error
+            except RejectedSource as error:
+                failures.append(str(error))
+                failed = failed or (source, variant)
+                continue
+            sizes.setdefault((image.shape[0], image.shape[1]), source.key)
+            if variant == 0:
+                record = encode_record(source, image, target, spec, seed=0, variant=0)
+                lengths.append(len(record) + FRAMING_BYTES)
+        if variant == 0:
+            record_s = (time.perf_counter() - start) / len(sample.decoded)
+    if failed and not sizes:
+        raise PipelineError(
+            f"pipeline of {sample.split}: it failed on all of the first {format_count(len(sample.decoded), 'image')}:\n"
+            f"{first_few(failures[: len(sample.decoded)])}{_advice(failures, pickled, spec, *failed)}"
+        )
+    _check_sizes(sample, sizes)
+    _check_each(sample, pickled, spec, sizes)
+    num_tried = len(sample.decoded) * (variant + 1)
+    if failed and is_hopeless(failures, num_tried=num_tried, accepted=accepted):
+        raise PipelineError(
+            f"pipeline of {sample.split}: it failed in {len(failures)} of the first "
+            f"{format_count(num_tried, 'image')}, nearly always "
+            f"for one reason, so nothing was written:\n{describe_reasons(failures)}"
+            f"{_advice(failures, pickled, spec, *failed)}"
+        )
+    height, width = next(iter(sizes))
+    # Without a record of variant 0, the size of any block will do: it holds what other variants make of these sources.
+    record_bytes = sum(lengths) // len(lengths) if lengths else height * width
+    return Survey(height=height, width=width, record_bytes=record_bytes, record_s=record_s)
+
+
+def _check_each(sample: Sample, pickled: bytes, spec: RecordSpec, sizes: dict[tuple[int, int], str]) -> None:
+    """Refuse transforms that run now and then alone, and then on no source, or not to the size of all others."""
+    wrong = dict[str, str]()
+    for name, forced in force_each_transform(pickled):
+        pipeline, failures, found = Pipeline(forced), list[str](), dict[tuple[int, int], str]()
+        for source, variant in _first_draws(sample):
+            try:
+                image, _ = augment(source, pipeline, spec, seed=0, variant=variant)
+            except UnknownIds as error:  # no fault of the source
+                raise PipelineError(f"pipeline of {sample.split}: where {name} runs: {error}.") from error
+            except RejectedSource as error:
+                failures.append(str(error))
+                continue
+            found[image.shape[0], image.shape[1]] = f"{source.key} ({name})"
+            break
+        if not found:
+            wrong[name] = failures[0]
+        _check_sizes(sample, {**found, **sizes})
+    if wrong:
+        listed = "\n".join(f"  {name}: {why}" for name, why in wrong.items())
+        raise PipelineError(
+            f"pipeline of {sample.split}: where these transforms run, none of the first "
+            f"{format_count(len(sample.decoded), 'image')} can be used:\n{listed}\n"
+            "Leave them out, or change them or what stands before them."
+        )
+
+
+def _first_draws(sample: Sample) -> Iterator[tuple[Decoded, int]]:
+    """Yield sources with variants: enough of both that chance does not decide."""
+    for variant in range(-(-NUM_TRIED // len(sample.decoded))):
+        yield from ((source, variant) for source in sample.decoded)
+
+
+def _check_sizes(sample: Sample, sizes: Mapping[tuple[int, int], str]) -> None:
+    if len(sizes) > 1:
+        shown = [f"{height}×{width} from {key}" for (height, width), key in sizes.items()]
+        raise PipelineError(
+            f"pipeline of {sample.split}: the size of its output varies (height × width):\n{first_few(shown)}\n"
+            "All records must have one size: let the pipeline end with Resize, a crop, or PadIfNeeded and a crop."
+        )
+
+
+def _advice(failures: Sequence[str], pickled: bytes, spec: RecordSpec, source: Decoded, variant: int) -> str:
+    """Return what is said after failures, each line after a line break: where they begin, and what floats are for."""
+    begins = first_fault(pickled, source, spec, variant=variant)
+    lines = [begins] if begins else []
+    if any("uint8 is expected" in failure for failure in failures):
+        found = finishing_inside(pickled)
+        where = f" Here {' and '.join(found)} stand{'s' * (len(found) == 1)} elsewhere: move it there." if found else ""
+        lines.append(
+            "Records hold uint8 pixels: only a Normalize, ToFloat or ToTensorV2 at the very end is taken off and left "
+            f"to the model.{where}"
+        )
+    return "".join(f"\n{line}" for line in lines)
+
+
+def is_hopeless(reasons: Sequence[str], *, num_tried: int, accepted: float) -> bool:
+    """Whether a job is not worth its beginning: nearly all of the sample fails, and for one reason.
+
+    The sample is drawn by a hash: were half of all sources sound, 58 of 64 would fail in one of 10^11 data sets.
+
+    Args:
+        reasons: Why those of the sample fail that do.
+        num_tried: Sources of the sample.
+        accepted: Share of bad sources that is accepted.
+    """
+    is_nearly_all = num_tried >= MIN_TRIED and num_of_one_kind(reasons) >= NEARLY_ALL * num_tried
+    return is_nearly_all and len(reasons) > accepted * num_tried
+
+
+def check_rejected(sample: Sample, *, accepted: float) -> None:
+    """Refuse sources of which nearly all cannot be used for one reason: it is hardly they that are wrong.
+
+    Args:
+        sample: Of a split.
+        accepted: Share of bad sources that is accepted.
+
+    Raises:
+        BadSourcesError: It is so.
+    """
+    num_tried = len(sample.decoded) + len(sample.rejected)
+    if is_hopeless(sample.rejected, num_tried=num_tried, accepted=accepted):
+        raise BadSourcesError(
+            f"{len(sample.rejected)} of the first {format_count(num_tried, 'source')} of {sample.split} cannot "
+            "be used, nearly all for "
+            f"one reason, so nothing was written:\n{describe_reasons(sample.rejected)}\n"
+            "Mend that, or an option; to build from the others alone, accept the share of them with --skip-bad."
+        )
+
+
+def check_colors(sample: Sample, *, allowed: int) -> None:
+    """Refuse masks whose colours have no class, all of them counted at once.
+
+    Args:
+        sample: Of a split.
+        allowed: Bad sources that are accepted.
+
+    Raises:
+        SourceError: More of the sample's masks have such colours, or all of them have.
+    """
+    if not sample.unlisted or (len(sample.unlisted) <= allowed and sample.decoded):
+        return
+    pixels, masks = Counter[int](), Counter[int]()
+    for counts in sample.unlisted:
+        pixels.update(counts)
+        masks.update(counts.keys())
+    shown = [
+        f"{unpacked_color(c)}: {format_count(n, 'pixel')} in {format_count(masks[c], 'mask')}"
+        for c, n in pixels.most_common()
+    ]
+    raise SourceError(
+        f"masks hold {format_count(len(pixels), 'colour')} that --mask-colors does not list ({len(sample.unlisted)} of "
+        f"{format_count(len(sample.decoded) + len(sample.rejected), 'mask')} looked at in "
+        f"{sample.split}):\n{first_few(shown, 10)}\n"
+        "Add them, several colours may be one class; or let `precompute mask-colors SOURCE --output FILE` write a file "
+        "with all colours that the masks hold, and name their classes there."
+    )
+
+
+def check_mask_ids(sample: Sample, spec: RecordSpec) -> None:
+    """Refuse masks that hold 0 and 255 alone: 255 is hardly meant as class 255. And an offset that moves void away.
+
+    Raises:
+        SourceError: It is so, and no map was given.
+    """
+    ids = {int(i) for source in sample.decoded if source.mask is not None for i in np.unique(source.mask)}
+    void, offset = spec.ignore_class, spec.mask_offset
+    if void is not None and offset and void not in ids and void + offset in ids and void not in dict(spec.mask_map):
+        raise SourceError(
+            f"masks hold the id {void}, which --mask-offset {offset} makes {void + offset}, and none comes out as "
+            f"--ignore-class {void} (looked at {len(sample.decoded)} of {sample.split}). If {void} means void in the "
+            f"files, keep it with --mask-map {void}:{void}."
+        )
+    if spec.mask_map or spec.mask_offset or spec.mask_colors or spec.ignore_class == 255:
+        return
+    if 255 in ids and ids <= {0, 255}:
+        raise SourceError(
+            f"masks hold 0 and 255 alone (looked at {len(sample.decoded)} of {sample.split}): 255 would be class 255 "
+            "of 256. If it means foreground, pass --mask-map 255:1 (mask_map={255: 1})."
+        )
+
+
+def count_instance_ids(sample: Sample, ignore_class: int | None) -> dict[str, Any]:
+    """Return a remark, in the form of the manifest's, if the masks' ids seem to be numbers of objects.
+
+    Args:
+        sample: Of masks.
+        ignore_class: Id that means void.
+    """
+    masked = [(source.key, source.mask) for source in sample.decoded if source.mask is not None]
+    found = find_instance_ids([mask for _, mask in masked], ignore_class)
+    if found is None:
+        return {}
+    keys = [masked[position][0] for position in found.positions]
+    largest = max(int(masked[position][1].max()) for position in found.positions)
+    counts = {"number": found.num_looked_at, "num_sources": len(keys), "examples": keys[:5], "largest": largest}
+    return {INSTANCE_IDS: counts}

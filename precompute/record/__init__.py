@@ -1,1 +1,0 @@
-"""One record: pixels, pipeline, draws, bytes."""

@@ -1,1 +1,0 @@
-"""Pipelines: where they come from, what they promise, applied to one record."""

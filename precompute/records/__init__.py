@@ -1,0 +1,1 @@
+"""Records as bytes: written and read without TensorFlow, OpenCV and Albumentations."""

@@ -1,0 +1,233 @@
+"""One record made again alone, from its source and what the manifest says: it equals the stored one, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from precompute.dataset.manifest import OBJECTS, Manifest, Row
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import DatasetError, PipelineError, RejectedSource
+from precompute.fields.instances import Instances
+from precompute.images.color_modes import parse_scale
+from precompute.images.mask_files import packed_colors
+from precompute.pipelines.box_rules import BoxRules
+from precompute.pipelines.load import complete_pipelines, load_pipelines
+from precompute.pipelines.pipeline import Pipeline, Prepared, prepare, rebuild
+from precompute.rendering.decode import Decoded, decode_source
+from precompute.rendering.render import render
+from precompute.rendering.spec import RecordSpec
+from precompute.storage.paths import as_path
+from precompute.table.listing import Listing, boxes_of_entry, label_of
+from precompute.table.listing_file import read_listing
+
+__all__ = ["RecordRebuilder", "prepare_like", "rebuild_pipelines", "rebuild_record", "stored_spec"]
+
+CHANGED = "its content has changed since records were made from it"
+
+
+class RecordRebuilder:
+    """Makes records of a dataset again, one at a time. Not to be shared by threads: a pipeline holds its draws.
+
+    Args:
+        out: The dataset's folder.
+        manifest: Of the dataset.
+        pipeline: As for a build; rebuilt from the manifest when None.
+        source: Folder of the sources, where it has moved.
+
+    Attributes:
+        pipelines: Split → the pipeline that the dataset was made with.
+
+    Raises:
+        PipelineError: The manifest's pipelines cannot be rebuilt, or those given are other ones.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        manifest: Manifest,
+        *,
+        pipeline: Any = None,
+        source: str | Path | None = None,
+    ) -> None:
+        self._out, self._manifest = out, manifest
+        self._spec = stored_spec(manifest)
+        self._root = as_path(source or manifest.settings["dataset"]["root"] or "")
+        self.pipelines = rebuild_pipelines(manifest) if pipeline is None else _given_pipelines(manifest, pipeline)
+        self._loaded: dict[str, Pipeline] = {}
+        self._listings: dict[str, Listing] = {}
+
+    def record(self, split: str, row: Row, key: str, copy: int = 0) -> bytes:
+        """Return the record of one place in one row.
+
+        Raises:
+            RejectedSource: Its source is missing, cannot be used, or has changed since.
+            DatasetError: The dataset has no such source.
+        """
+        pipeline = self._pipeline("validation" if row.original else split)
+        source = self._source(split, key)
+        return render(source, pipeline, self._spec, seed=row.seed, variant=row.stored_variant, copy=copy)
+
+    def _pipeline(self, split: str) -> Pipeline:
+        if split not in self._loaded:
+            self._loaded[split] = Pipeline(self.pipelines[split].pickled)
+        return self._loaded[split]
+
+    def _source(self, split: str, key: str) -> Decoded:
+        if split not in self._listings:
+            path = DatasetPaths(self._out).sources(self._manifest.generation, split)
+            self._listings[split] = read_listing(path)
+        entry = self._listings[split].get(key)
+        if entry is None:
+            raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
+        image = self._source_path(entry["image"])
+        mask = self._source_path(entry["mask"]) if "mask" in entry else None
+        boxes = boxes_of_entry(entry)
+        if isinstance(boxes, Instances):
+            boxes = boxes.located(self._source_path)
+        source = decode_source(key, image, mask, label_of(entry), self._spec, boxes)
+        source = replace(source, extra=entry.get("extra"))
+        if source.sha256 != entry.get("sha256", source.sha256):
+            raise RejectedSource(f"{image}: {CHANGED}")
+        if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):
+            raise RejectedSource(f"{mask or f'masks of {image}'}: {CHANGED}")
+        return source
+
+    def _source_path(self, name: str) -> Path:
+        """Return where a source lies; where it has a root, never outside."""
+        path = self._root / name if self._root.parts else as_path(name)
+        if self._root.parts and (".." in PurePosixPath(name).parts or not path.is_relative_to(self._root)):
+            raise DatasetError(f"{self._out}: the list of sources names {name!r}, which is not below {self._root}.")
+        return path
+
+
+def rebuild_record(
+    out: str | Path,
+    manifest: Manifest,
+    split: str,
+    row: Row,
+    key: str,
+    *,
+    copy: int = 0,
+    pipeline: Any = None,
+    source: str | Path | None = None,
+) -> bytes:
+    """Return one record as it is stored, made anew. For more than one, a `RecordRebuilder` spares the preparations.
+
+    Args:
+        out: The dataset's folder.
+        manifest: Of the dataset.
+        split: Split of the source.
+        row: Listed row that the record stands in.
+        key: Of the source.
+        copy: Which of the source's places.
+        pipeline: As for a build; rebuilt from the manifest when None.
+        source: Folder of the sources, where it has moved.
+
+    Raises:
+        PipelineError: The manifest's pipelines cannot be rebuilt, or those given are other ones.
+        RejectedSource: The source is missing, cannot be used, or has changed since.
+    """
+    return RecordRebuilder(as_path(out), manifest, pipeline=pipeline, source=source).record(split, row, key, copy)
+
+
+def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -> dict[str, Prepared]:
+    """Return the pipelines of a dataset, made from its manifest alone.
+
+    Args:
+        manifest: Of the dataset.
+        splits: Whose pipelines; all when None.
+
+    Raises:
+        PipelineError: One of them runs a user's own code, or Albumentations no longer makes it from its description.
+    """
+    pipelines, stored = {}, manifest.settings["pixels"]["pipelines"]
+    for split in stored if splits is None else splits:
+        compose = rebuild(stored[split]) if split in stored else None
+        if compose is None:
+            raise PipelineError(
+                f"pipeline of {split}: it cannot be rebuilt from the manifest (it runs code of its own, or the "
+                "installed Albumentations is another one). Pass the file that it was built with: --pipeline FILE."
+            )
+        pipelines[split] = prepare(compose, split)
+    return pipelines
+
+
+def stored_spec(manifest: Manifest) -> RecordSpec:
+    """Return what every record of a dataset is, as `render` wants to know it."""
+    pixels, image = manifest.settings["pixels"], manifest.image
+    return RecordSpec(
+        height=image.height,
+        width=image.width,
+        encoding=image.encoding,
+        quality=pixels["quality"] or 95,  # None where it plays no part
+        kind=manifest.target.kind,
+        class_names=tuple(manifest.target.class_names),
+        mask_map=tuple(sorted((int(old), new) for old, new in pixels.get("mask_map", {}).items())),
+        mask_offset=pixels.get("mask_offset", 0),
+        mask_colors=packed_colors(pixels.get("mask_colors")),
+        max_class_id=manifest.target.num_classes - 1,
+        ignore_class=manifest.target.ignore_class,
+        mask_dtype=manifest.target.dtype or "uint16",
+        max_source_size=pixels.get("max_source_size"),  # named only where it was set
+        skeleton=manifest.target.keypoints,
+        color_mode=pixels.get("color_mode", "rgb"),
+        alpha=pixels.get("alpha", "opaque"),
+        scale=parse_scale(pixels["scale"]) if "scale" in pixels else None,
+        min_area=pixels.get("min_area", 0.0) if manifest.target.kind == "instances" else 0.0,
+    )
+
+
+def _stored_rules(manifest: Manifest) -> BoxRules | None:
+    if manifest.target.kind not in OBJECTS:
+        return None
+    pixels = manifest.settings["pixels"]
+    return BoxRules(
+        min_visibility=pixels.get("min_visibility", 0.0),
+        min_area=pixels.get("min_area", 0.0),
+        points=manifest.target.keypoints is not None,
+    )
+
+
+def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple[dict[str, Prepared], list[str]]:
+    """Prepare pipelines as those of a dataset were.
+
+    Args:
+        manifest: Of the dataset.
+        given: As for a build.
+        splits: Whose pipelines.
+
+    Returns:
+        The pipelines, and those of the splits where they are not the ones that the dataset was made with.
+
+    Raises:
+        PipelineError: They cannot be read, or cannot be used offline.
+    """
+    stored = manifest.settings["pixels"]["pipelines"]
+    size = (manifest.image.height, manifest.image.width)
+    rules, masked = _stored_rules(manifest), manifest.target.kind == "instances"
+    names = manifest.target.class_names
+    for fill in dict.fromkeys((manifest.target.ignore_class, None)):  # what was chosen shows in what is stored
+        found = load_pipelines(given, size, mask_fill=fill)
+        prepared = {
+            split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=names)
+            for split, pipeline in found.items()
+        }
+        pipelines = complete_pipelines(prepared, splits, manifest.image, stored)
+        other = [split for split in splits if pipelines[split].description != stored.get(split)]
+        if not other:
+            break
+    return pipelines, other
+
+
+def _given_pipelines(manifest: Manifest, given: Any) -> dict[str, Prepared]:
+    stored = manifest.settings["pixels"]["pipelines"]
+    pipelines, other = prepare_like(manifest, given, list(stored))
+    if other:
+        raise PipelineError(
+            f"pipeline of {', '.join(other)}: this is not the one that the dataset was made with "
+            "(`precompute inspect` shows that one)."
+        )
+    return pipelines

@@ -1,0 +1,1 @@
+"""What people look at: pictures and tables of a dataset, of a build to come, of the time that it takes."""

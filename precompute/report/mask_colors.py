@@ -1,0 +1,99 @@
+"""Which colours the masks of a data set hold: counted, and written as a file for `--mask-colors`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from precompute.errors import BadSourcesError, RejectedSource, SourceError, UsageError, accessible
+from precompute.fields.colors import FoundColor, write_mask_colors
+from precompute.images.decode import decode_colors
+from precompute.images.mask_files import count_colors, unpacked_color
+from precompute.options.build_options import BuildOptions
+from precompute.sources.find import find, limit_sources
+from precompute.storage.paths import local_path
+from precompute.text.format import format_count
+from precompute.text.reasons import describe_reasons
+
+__all__ = ["find_colors", "write_colors"]
+
+MAX_COLORS = 1_024
+
+
+def write_colors(source: str | Path, output: str | Path, options: BuildOptions, *, overwrite: bool = False) -> str:
+    """Write a file with every colour that the masks hold, most pixels first; returns a line for people.
+
+    Args:
+        source: Folder of the sources.
+        output: JSON file to write; colours have the classes of `options.mask_colors` where it lists them, else
+            ``"unnamed #…"``, for people to replace.
+        options: Of the build.
+        overwrite: Replace a file that is there.
+
+    Raises:
+        UsageError: The file is there, or cannot be written.
+        SourceError: There are no masks, or they hold too many colours to be classes.
+        BadSourcesError: Masks cannot be read.
+    """
+    path = local_path(output, "output")
+    if path.suffix.lower() != ".json":
+        raise UsageError(f"output: expected the name of a JSON file, such as colors.json, got {path}.")
+    with accessible(path, UsageError, "written"):
+        is_there = path.exists()
+    if is_there and not overwrite:
+        raise UsageError(f"output: {path} is there already; give another name, or --overwrite.")
+    found, num_masks = find_colors(source, options)
+    write_mask_colors(path, found)
+    unnamed = sum(str(color.name).startswith("unnamed ") for color in found)
+    return (
+        f"{path}: {format_count(len(found), 'colour')} of {format_count(num_masks, 'mask')}, {unnamed} without a "
+        "class; put class names in their place (several colours may be one class), then build with --mask-colors"
+    )
+
+
+def find_colors(source: str | Path, options: BuildOptions) -> tuple[list[FoundColor], int]:
+    """Return the colours that the masks hold, most pixels first, and the number of masks.
+
+    Raises:
+        UsageError: An option has no effect here.
+    """
+    for name in ("class_names", "ignore_class"):
+        if getattr(options, name) is not None and options.mask_colors is None:
+            raise UsageError(
+                f"{name} (--{name.replace('_', '-')}): is for the classes of --mask-colors, and none are given; leave "
+                "it out, and put names into the file."
+            )
+    sources = limit_sources(find(source, options), options.limit)
+    if sources.masks is None:
+        raise SourceError(f"{source}: there are no masks here, but classes; colours are looked for in masks.")
+    pixels, masks, rejected = Counter[int](), Counter[int](), list[str]()
+    for mask in sources.masks:
+        path = sources.path(mask)
+        try:
+            with accessible(path, RejectedSource):
+                content = path.read_bytes()
+        except RejectedSource as error:
+            rejected.append(str(error))
+            continue
+        try:
+            counts = count_colors(decode_colors(content, options.alpha))
+        except RejectedSource as error:
+            rejected.append(f"{path}: {error}")
+            continue
+        pixels.update(counts)
+        masks.update(counts.keys())
+        if len(pixels) > MAX_COLORS:
+            raise SourceError(
+                f"{path}: with it the masks hold {len(pixels):,} colours, too many to be classes (limit "
+                f"{MAX_COLORS:,}): edges were smoothed or files stored with loss, or these are no masks."
+            )
+    if rejected:
+        raise BadSourcesError(f"masks that cannot be read ({len(rejected):,}):\n{describe_reasons(rejected)}")
+    return [_named(color, pixels, masks, options) for color, _ in pixels.most_common()], len(sources)
+
+
+def _named(color: int, pixels: Counter[int], masks: Counter[int], options: BuildOptions) -> FoundColor:
+    shown, ids, names = unpacked_color(color), options.mask_colors or {}, options.class_names or []
+    known = ids.get(shown)
+    name = f"unnamed {shown}" if known is None else names[known] if known < len(names) else known
+    return FoundColor(color=shown, name=name, num_pixels=pixels[color], num_masks=masks[color])

@@ -1,0 +1,146 @@
+"""`precompute.preview`: a picture of what a build would write, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from precompute.errors import BadSourcesError, RejectedSource, UsageError
+from precompute.fields.instances import Instances
+from precompute.options.build_options import BuildOptions
+from precompute.options.plain_values import converts_arguments
+from precompute.plan.places import sample_by_class
+from precompute.records.stored import decode_record
+from precompute.rendering.decode import Decoded, decode_source
+from precompute.rendering.render import render
+from precompute.report.drawing import instance_id_map
+from precompute.report.sample_renderer import SampleRenderer, Say, make_sample_renderer
+from precompute.report.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
+from precompute.sources.find import find
+from precompute.storage.paths import local_path
+from precompute.table.sources import Source
+from precompute.text.format import format_count, format_label
+from precompute.text.reasons import describe_reasons
+
+__all__ = ["preview", "preview_sheet"]
+
+
+@converts_arguments
+def preview(
+    source: str | Path | Iterable[Source] | None,
+    *,
+    options: BuildOptions,
+    output: str | Path,
+    num_sources: int = 6,
+    num_variants: int = 6,
+    split: str = "train",
+    lists: Mapping[str, Any] | None = None,
+    say: Say = lambda _: None,
+) -> Path:
+    """Draw some sources beside their first variants, as a build with the same options would store them.
+
+    Args:
+        source: A folder, or an iterable of `Source`; None with `lists`.
+        options: Of the build.
+        output: File of the picture.
+        num_sources: Sources to show: a fixed choice, of as many classes as fit.
+        num_variants: Variants of each, from 0; no more than the split will have rows.
+        split: The split to show.
+        lists: `images` and other lists in place of a source, as for a build.
+        say: Called with each note that the build would give.
+
+    Returns:
+        Path of the picture.
+
+    Raises:
+        PrecomputeError: As for a build; a source that is rejected shows its reason in the picture instead.
+        BadSourcesError: All of the chosen sources are rejected.
+    """
+    path = local_path(output, "output")
+    check_output(path)
+    for name, number in (("num_sources", num_sources), ("num_variants", num_variants)):
+        if number < 1:
+            raise UsageError(f"{name}: expected 1 or more, got {number!r}.")
+    renderer = make_sample_renderer(find(source, options, lists), options, split, say)
+    return save_sheet(preview_sheet(renderer, num_sources=num_sources, num_variants=num_variants), path)
+
+
+def preview_sheet(renderer: SampleRenderer, *, num_sources: int, num_variants: int) -> Sheet:
+    """Return what is drawn.
+
+    Raises:
+        BadSourcesError: All of the chosen sources are rejected.
+    """
+    sources, options, split = renderer.sources, renderer.options, renderer.split
+    of_split = {sources.keys[i]: i for i in sources.of_split(split)}
+    labels = {key: sources.label(i) for key, i in of_split.items()}
+    variants = range(min(num_variants, options.variants if split == "train" else 1))
+    lines, reasons = [], list[str]()
+    for key in sample_by_class(labels, num_sources):
+        line, reason = _line(renderer, of_split[key], variants)
+        lines.append(line)
+        reasons += [reason] if reason else []
+    if len(reasons) == len(lines):
+        raise BadSourcesError(
+            f"{split}: none of {format_count(len(lines), 'source')} to show can be used:\n{describe_reasons(reasons)}"
+        )
+    return Sheet(
+        title=f"{split}: {len(lines)} of {format_count(len(of_split), 'source')} under seed {options.seed}",
+        subtitle=f"as they would be stored: {renderer.spec.height}×{renderer.spec.width} {options.image_format}",
+        columns=["original", *(f"variant {variant}" for variant in variants)],
+        lines=lines,
+        class_names=sources.class_names,
+        ignore_class=options.ignore_class,
+        skeleton=sources.skeleton,
+    )
+
+
+def _line(renderer: SampleRenderer, i: int, variants: range) -> tuple[Line, str]:
+    """Return a source's pictures, and why a build would reject it, if it would."""
+    sources = renderer.sources
+    mask = None if sources.masks is None else sources.path(sources.masks[i])
+    label = sources.label(i)
+    try:
+        image = sources.path(sources.images[i])
+        source = decode_source(sources.keys[i], image, mask, label, renderer.spec, sources.boxes_of(i))
+    except RejectedSource as error:
+        reason = str(error)
+        cells = [Cell(text=reason), *(Cell() for _ in variants)]
+        return Line(caption=sources.keys[i], cells=cells, remark="rejected: it would have no records"), reason
+    made = [_cell(renderer, source, variant) for variant in variants]
+    reason = next((cell.text for cell in made if cell.image is None), "")
+    height, width = source.image.shape[:2]
+    remark = "" if label is None else f"{format_label(label, sources.class_names)}, "
+    remark += f"{height}×{width}" + (", rejected: it would have no records" if reason else "")
+    if source.boxes is not None:
+        remark = f"{format_count(len(source.boxes), 'object')}, {remark}"
+    return Line(caption=source.key, cells=[_original(source), *made], remark=remark), reason
+
+
+def _original(source: Decoded) -> Cell:
+    height, width = source.image.shape[:2]
+    if source.boxes is None:
+        return Cell(image=source.image, mask=source.mask)
+    if isinstance(source.boxes, Instances):
+        return Cell(image=source.image, numbers=instance_id_map(list(source.boxes.masks())))
+    boxes = source.boxes.shares() * np.array([width, height, width, height], np.float32)
+    points = source.boxes.point_shares()
+    return Cell(
+        image=source.image,
+        boxes=boxes if boxes.any() else None,
+        labels=source.boxes.labels,
+        points=points[..., :2] * np.array([width, height]) if source.boxes.points is not None else None,
+        visibility=points[..., 2],
+    )
+
+
+def _cell(renderer: SampleRenderer, source: Decoded, variant: int) -> Cell:
+    """Return what is in the record of one variant, read back from its bytes."""
+    try:
+        record = render(source, renderer.pipeline, renderer.spec, seed=renderer.options.seed, variant=variant)
+    except RejectedSource as error:
+        return Cell(text=str(error))
+    return cell_of(decode_record(record, multilabel=renderer.spec.kind == "multilabel"))

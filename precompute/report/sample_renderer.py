@@ -1,0 +1,73 @@
+"""Records of a sample, rendered as a build would: all that is needed for one split; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from precompute.building.make_plan import make_plan, make_spec, prepare_pipelines
+from precompute.dataset.warnings import instance_id_warnings
+from precompute.errors import UsageError
+from precompute.options.build_options import BuildOptions
+from precompute.pipelines.keypoint_rules import mirroring_warnings
+from precompute.pipelines.load import complete_pipelines
+from precompute.pipelines.pipeline import Pipeline, Prepared
+from precompute.plan.splits import assign_splits
+from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
+from precompute.rendering.spec import RecordSpec
+from precompute.sources.find import limit_sources
+from precompute.table.sources import Sources
+
+__all__ = ["SampleRenderer", "Say", "make_sample_renderer"]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRenderer:
+    """All that is needed to make records of one split.
+
+    Attributes:
+        sources: All of them, their splits assigned.
+        options: Of the build.
+        split: The split to show.
+        spec: What every record must be.
+        prepared: The pipeline of the split.
+        pipeline: The same, ready to be applied.
+    """
+
+    sources: Sources
+    options: BuildOptions
+    split: str
+    spec: RecordSpec
+    prepared: Prepared
+    pipeline: Pipeline
+
+
+def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, say: Say) -> SampleRenderer:
+    """Prepare as a build does, so that what a build refuses is refused here, in the same words."""
+    prepared = prepare_pipelines(options, sources.kind, sources.class_names)
+    ineffective = check_ineffective_options(options, sources, is_new=True)
+    sources = assign_splits(
+        limit_sources(sources, options.limit),
+        validation_split=options.validation_split,
+        test_split=options.test_split,
+    )
+    warnings = mirroring_warnings(prepared, sources.skeleton, options.flip_pairs)
+    for note in [*warnings, *ineffective, *(note for p in prepared.values() for note in p.notes), *sources.notes]:
+        say(note)
+    found = list(dict.fromkeys(s for s in sources.splits if s is not None))
+    if split not in found:
+        raise UsageError(f"split: the sources have {', '.join(sorted(found))}; got {split!r}.")
+    plan = make_plan("preview", "g0001", options, prepared, sources)
+    for note in [*instance_id_warnings(plan.remarks), *check_image_size(options, prepared, plan.image, is_new=True)]:
+        say(note)
+    pipelines = complete_pipelines(prepared, list(plan.splits), plan.image)
+    return SampleRenderer(
+        sources=sources,
+        options=options,
+        split=split,
+        spec=make_spec(options, sources, plan.image, plan.mask_dtype),
+        prepared=pipelines[split],
+        pipeline=Pipeline(pipelines[split].pickled),
+    )

@@ -1,0 +1,171 @@
+"""What a profile holds: stages of the work with their times, what follows for the whole, and the table of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from precompute.text.format import format_count, format_duration
+
+__all__ = ["GROUPS", "Profile", "Stage"]
+
+GROUPS = ("source", "pipeline", "record", "shard")
+HEAD = ("", "p", "ran", "median", "90th", "ms a record", "share")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of the work.
+
+    Attributes:
+        group: One of GROUPS: a source is read once for several records; the others are a record's.
+        name: For people; of a transform with the compositions around it.
+        is_transform: Whether it is a transform of the pipeline.
+        p: Of a transform.
+        ran: Share of the records that a transform was applied to, 0 to 1; None for other stages.
+        pixels: Mean pixels of the images that a transform was given; None for others, and where it never ran.
+        median_ms: Milliseconds when it runs, of one core.
+        p90_ms: Likewise, what nine of ten runs stay below.
+        record_ms: Mean milliseconds a record: where it does not run counts as well, and what a source costs is shared.
+    """
+
+    group: str
+    name: str
+    is_transform: bool = False
+    p: float | None = None
+    ran: float | None = None
+    pixels: float | None = None
+    median_ms: float
+    p90_ms: float
+    record_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Where the time of a build goes.
+
+    Attributes:
+        split: Whose pipeline.
+        num_sources: Sources that were measured.
+        num_variants: Variants that were measured of each.
+        num_rejected: Sources of the sample that were passed over, for a build would reject them.
+        num_places: Records a row of this split.
+        num_rows: Rows that a build would write, which share the decoding of a source.
+        source_pixels: Median pixels of a source.
+        height: Of records, pixels.
+        width: Likewise.
+        image_format: Encoding of their images.
+        num_workers: Processes that a build would start.
+        stages: In the order of the work.
+        advice: What would make it quicker, with what it would save; empty where nothing stands out.
+    """
+
+    split: str
+    num_sources: int
+    num_variants: int
+    num_rejected: int
+    num_places: int
+    num_rows: int
+    source_pixels: int
+    height: int
+    width: int
+    image_format: str
+    num_workers: int
+    stages: tuple[Stage, ...]
+    advice: tuple[str, ...] = ()
+
+    @property
+    def record_ms(self) -> float:
+        """Milliseconds of one core a record."""
+        return sum(stage.record_ms for stage in self.stages)
+
+    @property
+    def records_per_s(self) -> float:
+        """Records a second of one core."""
+        return 1000 / self.record_ms
+
+    @property
+    def build_s(self) -> float:
+        """Seconds that all rows take on all workers, as long as these do not slow each other."""
+        return self.num_places * self.num_rows * self.record_ms / 1000 / self.num_workers
+
+    def share(self, stage: Stage) -> float:
+        """Return the share of a stage in the time of a record, 0 to 1."""
+        return stage.record_ms / self.record_ms
+
+    def of_group(self, group: str) -> Iterator[Stage]:
+        """Yield the stages of one group."""
+        return (stage for stage in self.stages if stage.group == group)
+
+    def group_share(self, group: str) -> float:
+        """Return the share of a group in the time of a record, 0 to 1."""
+        return sum(self.share(stage) for stage in self.of_group(group))
+
+    def report(self) -> str:
+        """Return the table, what follows for the whole, and the advice."""
+        return "\n".join([*_head(self), "", *_table(self), "", *_totals(self), *_advice(self)])
+
+
+# The table
+
+
+def _head(profile: Profile) -> list[str]:
+    rejected = f" ({format_count(profile.num_rejected, 'other')} rejected)" if profile.num_rejected else ""
+    return [
+        f"{profile.split}: {format_count(profile.num_sources, 'source')} of {profile.source_pixels / 1e6:.2f} "
+        f"megapixels{rejected}, {format_count(profile.num_variants, 'variant')} of each, as "
+        f"{profile.height}×{profile.width} {profile.image_format}",
+        "milliseconds of one core; median and 90th percentile of those times when a stage runs",
+    ]
+
+
+def _table(profile: Profile) -> list[str]:
+    rows: list[tuple[str, ...]] = [HEAD]
+    for group in GROUPS:
+        stages = list(profile.of_group(group))
+        total = sum(stage.record_ms for stage in stages)
+        rows.append((_group_name(profile, group), "", "", "", "", _ms(total), f"{profile.group_share(group):.0%}"))
+        rows += [_row(profile, stage) for stage in stages]
+    rows.append(("total", "", "", "", "", _ms(profile.record_ms), "100%"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+
+
+def _group_name(profile: Profile, group: str) -> str:
+    if group == "source":
+        return f"source, once for {format_count(profile.num_rows, 'row')}" if profile.num_rows > 1 else "source"
+    return group
+
+
+def _row(profile: Profile, stage: Stage) -> tuple[str, ...]:
+    ran = "" if stage.ran is None else f"{stage.ran:.0%}"
+    p = "" if stage.p is None else f"{stage.p:g}"
+    times = ("", "") if stage.ran == 0 else (_ms(stage.median_ms), _ms(stage.p90_ms))
+    return (f"  {stage.name}", p, ran, *times, _ms(stage.record_ms), f"{profile.share(stage):.0%}")
+
+
+def _ms(milliseconds: float) -> str:
+    if milliseconds < 0.005:
+        return "<0.01"
+    return f"{milliseconds:,.{2 if milliseconds < 10 else 1 if milliseconds < 100 else 0}f}"
+
+
+def _totals(profile: Profile) -> list[str]:
+    records = profile.num_places * profile.num_rows
+    rate, workers = profile.records_per_s, profile.num_workers
+    return [
+        f"{rate:,.0f} records/s on one core, {rate * workers:,.0f} on {format_count(workers, 'worker')} if they do not "
+        "slow each other",
+        f"{format_count(profile.num_places, 'record')} × {format_count(profile.num_rows, 'row')} = "
+        f"{format_count(records, 'record')} "
+        f"of {profile.split}: about {format_duration(profile.build_s)}",
+    ]
+
+
+def _advice(profile: Profile) -> list[str]:
+    return ["", *(f"advice: {sentence}" for sentence in profile.advice)] if profile.advice else []

@@ -1,0 +1,132 @@
+"""A contact sheet of what is on disk: stored records, read back from their shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.leases import RowName, hold_rows
+from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import select_rows
+from precompute.errors import DatasetError, UsageError
+from precompute.plan.places import sample_by_class, shard_places
+from precompute.readers.read import choose_row
+from precompute.records.stored import decode_record
+from precompute.records.tfrecord import read_records
+from precompute.report.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
+from precompute.storage.paths import as_path, local_path
+from precompute.table.listing import Listing
+from precompute.table.listing_file import read_listing
+from precompute.text.format import format_count, format_label
+
+__all__ = ["draw_stored", "stored_sheet"]
+
+
+def draw_stored(
+    out: str | Path,
+    output: str | Path,
+    *,
+    split: str = "train",
+    rows: Sequence[int] | None = None,
+    num_sources: int = 6,
+    num_rows: int = 7,
+) -> Path:
+    """Draw some sources' records, a column a row of the dataset; returns the picture's path.
+
+    Args:
+        out: The dataset's folder.
+        output: File of the picture.
+        split: Which split.
+        rows: Row numbers; the first listed ones when None.
+        num_sources: Sources to show: a fixed choice, of as many classes as fit.
+        num_rows: Rows to show when `rows` is None.
+
+    Raises:
+        DatasetError: The dataset is missing, short or altered.
+        UsageError: There is no such split or row, or the picture cannot be written.
+    """
+    folder, path = as_path(out), local_path(output, "output")
+    check_output(path)
+
+    def chosen(manifest: Manifest) -> list[Row]:
+        first = choose_row(manifest, split, None)  # refuses a split that is not there
+        listed = manifest.splits[split]
+        return [first, *listed.rows[1:num_rows]] if rows is None else select_rows(listed, rows, name=split)
+
+    def names(manifest: Manifest) -> list[RowName]:
+        return [(manifest.generation, split, row.row) for row in chosen(manifest)]
+
+    if num_sources < 1 or num_rows < 1:
+        raise UsageError(f"num_sources, num_rows: expected 1 or more, got {num_sources} and {num_rows}.")
+    manifest, lease = hold_rows(folder, names)
+    try:
+        return save_sheet(stored_sheet(folder, manifest, split, chosen(manifest), num_sources), path)
+    finally:
+        lease.close()
+
+
+def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row], num_sources: int) -> Sheet:
+    """Return what is drawn."""
+    listing = read_listing(DatasetPaths(out).sources(manifest.generation, split))
+    skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
+    labels = dict(zip(listing, listing.labels, strict=True))
+    keys = sample_by_class(labels, num_sources, left_out=skipped)
+    columns = [_read_column(out, manifest, split, row, _positions(manifest, split, listing, keys)) for row in rows]
+    names = manifest.target.class_names
+    return Sheet(
+        title=f"{manifest.name} {manifest.generation}: {len(keys)} of {format_count(len(listing), 'source')} of "
+        f"{split}",
+        subtitle="records as they are stored",
+        columns=[f"row {row.row}: {_draw(row)}" for row in rows],
+        lines=[
+            Line(
+                caption=key,
+                cells=[column[key] for column in columns],
+                remark="" if (label := labels[key]) is None else format_label(label, names),
+            )
+            for key in keys
+        ],
+        class_names=names,
+        ignore_class=manifest.target.ignore_class,
+        skeleton=manifest.target.keypoints,
+    )
+
+
+def _draw(row: Row) -> str:
+    return "original" if row.original else f"seed {row.seed}, variant {row.variant}"
+
+
+def _positions(manifest: Manifest, split: str, listing: Listing, keys: Sequence[str]) -> dict[int, dict[int, str]]:
+    """Return block → index of a record in its shard → key, for the first place of each key."""
+    found: dict[int, dict[int, str]] = {}
+    for block, places in enumerate(shard_places(manifest, split, listing)):
+        for index, (key, copy) in enumerate(places):
+            if copy == 0 and key in keys:
+                found.setdefault(block, {})[index] = key
+    return found
+
+
+def _read_column(
+    out: Path, manifest: Manifest, split: str, row: Row, positions: Mapping[int, Mapping[int, str]]
+) -> dict[str, Cell]:
+    """Return the pictures of one row by key."""
+    cells, multilabel = {}, manifest.target.kind == "multilabel"
+    for block, wanted in positions.items():
+        path = manifest.shard_path(out, split, row.row, block)
+        for index, record in enumerate(read_records(path)):
+            if index in wanted:
+                cells[wanted[index]] = _cell(decode_record(record, multilabel=multilabel), wanted[index], path)
+            if index >= max(wanted):
+                break
+    lacking = [key for wanted in positions.values() for key in wanted.values() if key not in cells]
+    if lacking:
+        raise DatasetError(f"{out}: row {row.row} of {split} has no record of {lacking[0]}; run `precompute verify`.")
+    return cells
+
+
+def _cell(example: dict[str, Any], key: str, path: Path) -> Cell:
+    if example["key"] != key:
+        raise DatasetError(f"{path}: holds {example['key']} where {key} is expected; run `precompute verify`.")
+    return cell_of(example)

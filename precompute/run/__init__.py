@@ -1,1 +1,0 @@
-"""The job: tasks, receipts, and what makes them safe."""

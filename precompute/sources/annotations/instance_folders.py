@@ -1,0 +1,263 @@
+"""A file for each object: ``images/a.png`` with ``masks/a/0.png, 1.png …``, or a folder an image as in the Data Science
+Bowl 2018, ``<id>/images/<id>.png`` with ``<id>/masks/*.png``.
+
+Source: https://www.kaggle.com/c/data-science-bowl-2018/data
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from precompute.errors import SourceError, first_few
+from precompute.fields.instances import Instances
+from precompute.images.file_kinds import IMAGE_EXTENSIONS
+from precompute.options.build_options import BuildOptions
+from precompute.sources.annotations.find import kinds_of_annotations
+from precompute.sources.annotations.images import (
+    FoundImage,
+    check_unique,
+    find_images,
+    listed,
+    path_below,
+    raise_problems,
+)
+from precompute.sources.annotations.images import without_role as path_without
+from precompute.sources.checks import check_class_names, class_order
+from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
+from precompute.sources.walk import Folder, is_folder, walk
+from precompute.storage.paths import is_remote, is_url
+from precompute.table.instance_column import InstanceColumn, objects_note
+from precompute.table.sources import Sources
+from precompute.table.string_column import StringColumn
+from precompute.text.format import format_count
+
+__all__ = ["find_instances"]
+
+MASKS, IMAGES, ONE_CLASS = "masks", "images", "object"
+MAX_SNIFFED, MAX_ENTRIES, MAX_FOLDERS, MAX_DEPTH = 20, 2_000, 200, 4
+EXPECTED = """Expected a mask file for each object:
+  images/a.png with masks/a/0.png, masks/a/1.png …, or with a folder a class: masks/a/cell/0.png …
+  or a folder an image: a/images/a.png with a/masks/0.png, a/masks/1.png …"""
+
+
+def find_instances(root: str | Path, options: BuildOptions) -> Sources | None:
+    """Return the sources of a folder with a mask file for each object; None where it does not look like one.
+
+    Raises:
+        SourceError: Images and masks do not fit together.
+    """
+    if is_url(root) or is_remote(root) or options.annotations is not None or options.mask_suffix:
+        return None
+    top = Path(os.path.abspath(root))  # noqa: PTH100 (resolve would follow links)
+    role = MASKS if options.masks is None else Path(options.masks).name
+    if not top.is_dir() or not _looks_so(top, role, options.images or IMAGES):
+        return None
+    kinds = kinds_of_annotations(top)
+    if kinds:
+        raise SourceError(
+            f"{top}: there are mask files of single objects, and annotations as well ({', '.join(kinds)}). Name the "
+            "annotations with --annotations if they count, or move them elsewhere if the masks do."
+        )
+    return _Finder(top, role, options).sources()
+
+
+# Whether it is one: the beginning of each folder tells, so that millions of images take no time.
+
+
+def _looks_so(top: Path, role: str, images: str) -> bool:
+    return any(_objects_inside(folder, images) for folder in islice(_role_folders(top, role), MAX_SNIFFED))
+
+
+def _role_folders(top: Path, role: str) -> Iterator[Path]:
+    pending, looked = [(top, 0)], 0
+    while pending and looked < MAX_FOLDERS:
+        folder, depth = pending.pop(0)
+        looked += 1
+        for entry in _entries(folder):
+            if entry.name.lower() == role.lower() and is_folder(entry):
+                yield Path(entry.path)
+            elif depth < MAX_DEPTH and is_folder(entry):
+                pending.append((Path(entry.path), depth + 1))
+
+
+def _objects_inside(masks: Path, images: str) -> bool:
+    """Tell whether a folder of masks has a folder an image, or belongs to the only image beside it."""
+    stems = [_stem(entry.name) for entry in _entries(masks.parent / images) if _is_image(entry.name)]
+    inside = list(_entries(masks))
+    names = {_stem(entry.name) for entry in inside if _is_image(entry.name)}
+    if len(stems) == 1 and names and stems[0] not in names:
+        return True
+    return any(entry.name in _stems_below(masks, images) for entry in inside if is_folder(entry))
+
+
+def _stems_below(masks: Path, images: str) -> set[str]:
+    """Return the stems of some images of the folder beside the masks, those of folders in it (splits) too."""
+    beside = [masks.parent / images, masks.parent.parent / images / masks.parent.name]
+    folders = [
+        folder for start in beside for folder in (start, *(Path(e.path) for e in _entries(start) if is_folder(e)))
+    ]
+    found = {_stem(entry.name) for folder in folders for entry in _entries(folder) if _is_image(entry.name)}
+    # masks/train/a/0.png: what bears the name of a split holds the folders of its images
+    return found | {
+        entry.name
+        for entry in _entries(masks)
+        if is_folder(entry) and any(inner.name in found for inner in _entries(Path(entry.path)) if is_folder(inner))
+    }
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in islice(entries, MAX_ENTRIES) if not entry.name.startswith(".")]
+    except OSError:
+        return []  # what cannot be read is said when images are looked for
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_EXTENSIONS)
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
+
+
+# All of them.
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """One file: where it lies, its size, and the folder of its class, if it has one."""
+
+    path: str
+    num_bytes: int
+    class_name: str | None
+
+
+class _Finder:
+    """Pairs images with the folders of their masks."""
+
+    def __init__(self, top: Path, role: str, options: BuildOptions) -> None:
+        self._top, self._role, self._options = top, role, options
+        self._found = find_images(top, options)
+        check_unique(self._found)
+        self._by_plain = {image.plain: image for image in self._found.images}
+        self._forms = UnicodeForms(self._by_plain)
+        self._alone = self._images_only()
+        self._masks: dict[str, list[_Mask]] = {}
+        self._num_ignored_files = 0
+        self._homeless: list[str] = []
+
+    def _images_only(self) -> dict[str, FoundImage]:
+        """Return folder → image of the images that are the only ones in their folders."""
+        of_folder = defaultdict[str, list[FoundImage]](list)
+        for image in self._found.images:
+            of_folder[image.plain.rpartition("/")[0]].append(image)
+        return {folder: images[0] for folder, images in of_folder.items() if len(images) == 1}
+
+    def sources(self) -> Sources:
+        for folder in walk(self._start()).folders:
+            self._place(folder)
+        images = self._found.images
+        names = self._names()
+        self._check()
+        index = {name: i for i, name in enumerate(names)}
+        of_images = [sorted(self._masks[image.plain], key=lambda mask: mask.path) for image in images]
+        column = InstanceColumn.of_instances(
+            Instances.of_shapes(
+                [(path_below(self._top, mask.path), index[mask.class_name or names[0]], 0) for mask in masks], None
+            )
+            for masks in of_images
+        )
+        return Sources(
+            root=self._top,
+            keys=StringColumn(image.key for image in images),
+            images=StringColumn(path_below(self._top, image.path) for image in images),
+            boxes=column,
+            splits=[image.split for image in images],
+            num_bytes=array(
+                "q",
+                (
+                    image.num_bytes + sum(mask.num_bytes for mask in masks)
+                    for image, masks in zip(images, of_images, strict=True)
+                ),
+            ),
+            class_names=names,
+            num_ignored_files=self._num_ignored_files,
+            passed=self._found.passed,
+            notes=[objects_note(column), *self._absent(column, names)],
+        )
+
+    def _start(self) -> Path:
+        given = None if self._options.masks is None else Path(os.path.abspath(self._top / self._options.masks))  # noqa: PTH100
+        return given if given is not None and given.is_dir() else self._top
+
+    def _place(self, folder: Folder) -> None:
+        """Give the masks of a folder to their image."""
+        parts = folder.parts if self._start() is not self._top else path_without(folder.parts, [self._role.lower()])
+        if self._start() is self._top and len(parts) == len(folder.parts):
+            return  # not below a folder of masks
+        context, class_name = self._forms.find("/".join(parts)), None
+        image = self._by_plain.get(context) or self._alone.get(context)
+        if image is None and len(parts) > 1:
+            above, class_name = self._forms.find("/".join(parts[:-1])), parts[-1]
+            image = self._by_plain.get(above) or self._alone.get(above)
+        if image is None:
+            self._homeless += [folder.path] if folder.files else []
+            return
+        masks = self._masks.setdefault(image.plain, [])
+        masks += [_Mask(f"{folder.path.rstrip('/')}/{name}", size, class_name) for name, size in folder.files]
+        self._num_ignored_files += folder.num_ignored_files
+
+    def _names(self) -> list[str]:
+        given = check_class_names(self._options.class_names)
+        found = {mask.class_name for masks in self._masks.values() for mask in masks}
+        folders = class_order(name for name in found if name is not None)
+        check_unicode_forms(folders, str(self._top))
+        if folders and None in found:
+            bare = [mask.path for masks in self._masks.values() for mask in masks if mask.class_name is None]
+            raise SourceError(
+                f"{self._top}: masks outside of the folders of classes ({', '.join(folders[:5])}):\n{first_few(bare)}\n"
+                "Move each into the folder of its class."
+            )
+        if not folders:
+            if given is not None and len(given) != 1:
+                raise SourceError(
+                    f"{self._top}: --class-names gives {format_count(len(given), 'name')}, but masks lie in no "
+                    "folders of classes. "
+                    f"{EXPECTED}"
+                )
+            return given or [ONE_CLASS]
+        lacking = sorted(set(folders) - set(given or folders))
+        if lacking:
+            raise SourceError(
+                f"{self._top}: folders of classes that --class-names does not hold:\n{first_few(lacking)}"
+            )
+        return given or folders
+
+    def _check(self) -> None:
+        without = [image.path for image in self._found.images if image.plain not in self._masks]
+        raise_problems(
+            f"{self._top}: images and masks of objects do not fit together.",
+            [
+                listed(
+                    "Images without a folder of masks",
+                    without,
+                    "Expected masks/<image>/ with a file for each object; an empty folder where there are none.",
+                ),
+                listed("Folders of masks without an image", self._homeless, EXPECTED),
+            ],
+        )
+        if not any(self._masks.values()):
+            raise SourceError(f"{self._top}: all folders of masks are empty. {EXPECTED}")
+
+    @staticmethod
+    def _absent(column: InstanceColumn, names: Sequence[str]) -> list[str]:
+        there = set(column.labels.tolist())
+        absent = [name for i, name in enumerate(names) if i not in there]
+        return [f"Classes without an object:\n{first_few(absent)}"] if absent else []

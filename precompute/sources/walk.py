@@ -1,0 +1,275 @@
+"""One pass over a folder tree: which image files there are, and how many files are none."""
+
+from __future__ import annotations
+
+import errno
+import os
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from precompute.errors import SourceError, first_few
+from precompute.images.file_kinds import IMAGE_EXTENSIONS
+from precompute.sources.utf8_names import RENAME
+from precompute.storage.paths import RemotePath, is_remote
+from precompute.storage.transfer import list_objects
+from precompute.table.string_column import StringColumn
+from precompute.text.format import is_unicode
+
+__all__ = ["Files", "Folder", "Tree", "is_folder", "walk"]
+
+MAX_CIRCLES = 20  # links between folders that lead to each other have more ways through them than there is time
+
+_HIDDEN = ("__MACOSX", "@eaDir")  # left behind by macOS archives and by Synology drives, with pictures in them
+
+
+class Files:
+    """Names and sizes of files, as two columns: a list of pairs would take five times the memory."""
+
+    __slots__ = ("names", "sizes")
+
+    def __init__(self, files: Iterable[tuple[str, int]] = ()) -> None:
+        self.names = StringColumn()
+        self.sizes: array[int] = array("q")
+        for file in files:
+            self.append(file)
+
+    def append(self, file: tuple[str, int]) -> None:
+        """Add a file: its name, and its size in bytes."""
+        self.names.append(file[0])
+        self.sizes.append(file[1])
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return zip(self.names, self.sizes, strict=True)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
+@dataclass(slots=True)
+class Folder:
+    """One folder and the image files directly in it.
+
+    Attributes:
+        parts: Names of the folders from the top of the walk to this one; empty for the top itself.
+        path: Absolute, posix.
+        files: Name and size in bytes of each image file, in no certain order.
+        num_ignored_files: Files and hidden folders that were passed over.
+    """
+
+    parts: tuple[str, ...]
+    path: str
+    files: Files = field(default_factory=Files)
+    num_ignored_files: int = 0
+
+
+@dataclass(slots=True)
+class Tree:
+    """All folders below a top, sorted by their parts.
+
+    Attributes:
+        passed: Ending → number of the files that were passed over, in small letters; hidden ones left out.
+    """
+
+    top: Path
+    folders: list[Folder]
+    passed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def num_ignored_files(self) -> int:
+        """Files and hidden folders that were passed over."""
+        return sum(folder.num_ignored_files for folder in self.folders)
+
+    @property
+    def num_files(self) -> int:
+        """Image files in all folders."""
+        return sum(len(folder.files) for folder in self.folders)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What is still to do, and what went wrong so far.
+
+    A folder waits with its real path, after those of the folders on its way in which a link was followed.
+    """
+
+    pending: list[tuple[Folder, tuple[str, ...]]]
+    skip: str | None
+    extensions: tuple[str, ...]
+    broken: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    circular: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    passed: Counter[str] = field(default_factory=Counter)
+
+
+def walk(
+    top: Path,
+    *,
+    skip: Path | None = None,
+    faults: dict[str, str] | None = None,
+    extensions: tuple[str, ...] = IMAGE_EXTENSIONS,
+) -> Tree:
+    """Find every image file below a folder; links to files and to folders are followed.
+
+    Args:
+        top: Absolute path of an existing folder.
+        skip: A folder below `top` that is left out, the masks' folder inside the images' one, say.
+        faults: Takes what cannot be used, path → why, in place of an error.
+        extensions: Of the files that are looked for, in small letters; those of images.
+
+    Raises:
+        SourceError: Folders cannot be read, links lead nowhere or in a circle, or names are no UTF-8.
+    """
+    if is_remote(top):
+        return _walk_remote(top, skip)
+    start = (Folder((), top.as_posix()), (os.path.realpath(top),))
+    state = _Walk([start], None if skip is None else skip.as_posix(), extensions)
+    folders = []
+    while state.pending and len(state.circular) < MAX_CIRCLES:
+        folder, real = state.pending.pop()
+        folders.append(folder)
+        _read_folder(state, folder, real)
+    if faults is None:
+        state.foreign += [path for folder in folders for path in _foreign_names(folder)]
+        _check_walk(top, state)
+    else:
+        faults |= dict.fromkeys(state.broken, "is a link that leads nowhere")
+        faults |= dict.fromkeys(state.circular, "is a link that leads in a circle")
+        faults |= dict.fromkeys(state.special, "is no regular file")
+        faults |= dict(text.rsplit(": ", 1) for text in state.unreadable)
+    return Tree(top, sorted(folders, key=lambda f: f.parts), state.passed)
+
+
+def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
+    """Find them in an object store, by one listing of all that is below; it has no links, and no empty folders."""
+    folders: dict[tuple[str, ...], Folder] = {}
+
+    def folder_of(parts: tuple[str, ...]) -> Folder:
+        if parts not in folders:
+            folders[parts] = Folder(parts, "/".join((top.as_posix(), *parts)))
+            if parts:
+                folder_of(parts[:-1])
+        return folders[parts]
+
+    left_out = skip.parts[len(top.parts) :] if is_remote(skip) and skip.is_relative_to(top) else None
+    hidden, passed = set(), Counter[str]()
+    folder_of(())
+    for (*parts, name), num_bytes in list_objects(top):
+        at = next((i for i, part in enumerate(parts) if part.startswith(".") or part in _HIDDEN), None)
+        if left_out and tuple(parts[: len(left_out)]) == left_out:
+            continue
+        if at is not None:  # a hidden folder is one stranger, whatever is in it
+            if tuple(parts[: at + 1]) not in hidden:
+                hidden.add(tuple(parts[: at + 1]))
+                folder_of(tuple(parts[:at])).num_ignored_files += 1
+        elif name.startswith(".") or (ending := os.path.splitext(name)[1].lower()) not in IMAGE_EXTENSIONS:  # noqa: PTH122
+            folder_of(tuple(parts)).num_ignored_files += 1
+            passed.update([] if name.startswith(".") else [ending])
+        else:
+            folder_of(tuple(parts)).files.append((name, num_bytes))
+    return Tree(cast(Path, top), sorted(folders.values(), key=lambda f: f.parts), passed)
+
+
+def _read_folder(state: _Walk, folder: Folder, real: tuple[str, ...]) -> None:
+    try:
+        with os.scandir(folder.path) as entries:
+            for entry in entries:
+                _read_entry(state, folder, real, entry)
+    except OSError as error:
+        name = error.filename if isinstance(error.filename, str) else folder.path  # an entry's, maybe
+        state.unreadable.append(f"{name}: {error.strerror}")
+
+
+def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
+    name = entry.name
+    if name.startswith(".") or name in _HIDDEN:
+        folder.num_ignored_files += 1
+    elif is_folder(entry):
+        _add_folder(state, folder, real, entry)
+    elif (extension := os.path.splitext(name)[1].lower()) not in state.extensions:  # noqa: PTH122 (a Path is slow)
+        folder.num_ignored_files += 1
+        state.passed[extension] += 1
+        if not extension and entry.is_symlink() and not _is_regular(entry):  # it was a folder's, maybe
+            state.broken.append(f"{folder.path}/{name}")
+    elif _is_regular(entry):
+        folder.files.append((name, entry.stat().st_size))
+    elif entry.is_symlink():
+        state.broken.append(f"{folder.path}/{name}")
+    else:
+        state.special.append(f"{folder.path}/{name}")
+
+
+def _add_folder(state: _Walk, parent: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
+    path = f"{parent.path.rstrip('/')}/{entry.name}"
+    if path == state.skip:
+        return
+    if entry.is_symlink():
+        target = os.path.realpath(path)
+        if any(f"{folder}/".startswith(f"{target}/") for folder in real):
+            state.circular.append(path)
+            return
+        real = (*real, target)
+    else:
+        real = (*real[:-1], f"{real[-1]}/{entry.name}")
+    state.pending.append((Folder((*parent.parts, entry.name), path), real))
+
+
+def _foreign_names(folder: Folder) -> list[str]:
+    """Return the paths of files whose names are no UTF-8; of the folder alone where it is its own name that is none."""
+    if not folder.files:
+        return []
+    if not all(map(is_unicode, folder.parts)):
+        return [folder.path]
+    names = folder.files.names
+    return [] if names.are_unicode() else [f"{folder.path}/{name}" for name in names if not is_unicode(name)]
+
+
+def _check_walk(top: Path, state: _Walk) -> None:
+    problems = [
+        f"{what} ({len(paths):,}):\n{first_few(sorted(paths))}\n{remedy}"
+        for what, paths, remedy in [
+            ("folders or files that cannot be read", state.unreadable, "Give yourself the right to read them."),
+            ("links that lead nowhere", state.broken, "Put the files back, or remove the links."),
+            ("links that lead in a circle", state.circular, "Remove the links."),
+            ("pipes and sockets that are named like files", state.special, "Remove them."),
+            ("names that are no UTF-8", state.foreign, RENAME),
+        ]
+        if paths
+    ]
+    if problems:
+        raise SourceError(f"{top}: " + "\n".join(problems))
+
+
+# What an entry of a folder is, whatever its links do
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder, or a link to one; a link that leads to itself (``ln -s a a``) is none.
+
+    Raises:
+        OSError: It may not be looked at, or the disk fails.
+    """
+    return _ends_somewhere(entry.is_dir)
+
+
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a file, or a link to one; pipes, sockets and links that lead nowhere are none.
+
+    Raises:
+        OSError: It may not be looked at, or the disk fails.
+    """
+    return _ends_somewhere(entry.is_file)
+
+
+def _ends_somewhere(ask: Callable[[], bool]) -> bool:
+    try:
+        return ask()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False

@@ -1,0 +1,196 @@
+"""What travels along with a source unchanged: its weight, and extra values by name."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from precompute.errors import SourceError, UsageError, first_few
+from precompute.table.string_column import StringColumn, take
+from precompute.text.format import format_count
+
+__all__ = [
+    "NAME",
+    "WEIGHT",
+    "ExtraColumn",
+    "Extras",
+    "check_extra_name",
+    "column_of_strings",
+    "column_of_values",
+    "extras_of",
+    "take_extras",
+    "weights_of",
+]
+
+MAX_FLOAT32 = 3.4e38  # rounded down
+
+WEIGHT = "weight"  # the one that has a meaning, and a key of its own in records
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as it would be printed: 007 is a text
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+MISSING = (
+    "Fill them with what stands for unknown (-1, 0, unknown), leave those sources out, or leave the column out: "
+    "records hold a value each."
+)
+MAX_TEXT_BYTES = 65_536
+
+Where: TypeAlias = Callable[[int], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtraColumn:
+    """One value a source.
+
+    Attributes:
+        type: ``"int"``, ``"float"`` or ``"text"``.
+        values: `int`, `float` or `str`.
+    """
+
+    type: str
+    values: Sequence[Any]
+
+
+Extras: TypeAlias = dict[str, ExtraColumn]
+
+
+def check_extra_name(name: object) -> str:
+    """Return a name that can be part of a record's key.
+
+    Raises:
+        UsageError: It cannot, or means something already.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UsageError(
+            f"extra columns: expected a name of letters, digits and _, that begins with no digit, got {name!r:.80}. It "
+            "becomes part of a key in the records: rename the column."
+        )
+    if name == WEIGHT:
+        raise UsageError("extra columns: weight is what a source counts in training: give --weight-column, or weights.")
+    return name
+
+
+def column_of_values(name: str, values: Sequence[Any], where: Where) -> ExtraColumn:
+    """Return a column of values that have types; NumPy's are accepted, truth values become 0 and 1.
+
+    Raises:
+        SourceError: Values are missing.
+        UsageError: They are of several types, or of none that records hold.
+    """
+    missing = [i for i, value in enumerate(values) if value is None or value != value]
+    if missing:
+        raise SourceError(
+            f"extra column {name}: {len(missing):,} of {format_count(len(values), 'value is', 'values are')} missing:\n"
+            f"{first_few([where(i) for i in missing[:5]] + [''] * (len(missing) - 5))}\n{MISSING}"
+        )
+    kinds = [_type_of(value) for value in values]
+    wrong = next((i for i, kind in enumerate(kinds) if kind is None), None)
+    if wrong is not None:
+        raise UsageError(
+            f"extra column {name}: expected a whole number of 64 bits, a finite number or a text, got "
+            f"{values[wrong]!r:.80} for {where(wrong)}."
+        )
+    different = set(kinds)
+    if different == {"int", "float"}:
+        different = {"float"}
+    if len(different) > 1:
+        other = kinds.index(next(kind for kind in kinds if kind != kinds[0]))
+        raise UsageError(
+            f"extra column {name}: expected numbers or texts, got both: {values[0]!r:.60} for {where(0)}, "
+            f"{values[other]!r:.60} for {where(other)}."
+        )
+    return _column(different.pop() or "", values)
+
+
+def _type_of(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "text" if _is_text(value) else None
+    if isinstance(value, numbers.Integral | np.bool_):
+        return "int" if -(2**63) <= int(value) < 2**63 else None
+    if isinstance(value, numbers.Real):
+        return "float" if math.isfinite(float(value)) and abs(float(value)) < MAX_FLOAT32 else None
+    return None
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return len(value.encode()) <= MAX_TEXT_BYTES
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
+
+
+def column_of_strings(name: str, texts: Sequence[str], where: Where) -> ExtraColumn:
+    """Return a column of a table whose cells are texts: numbers where all of them are written as such.
+
+    Raises:
+        SourceError: Cells are empty.
+        UsageError: They are not what records hold.
+    """
+    if not all(texts):
+        return column_of_values(name, [text or None for text in texts], where)
+    if all(map(INTEGER.fullmatch, texts)):
+        return column_of_values(name, list(map(int, texts)), where)
+    if all(map(NUMBER.fullmatch, texts)):
+        return column_of_values(name, list(map(float, texts)), where)
+    return column_of_values(name, texts, where)
+
+
+def _column(kind: str, values: Sequence[Any]) -> ExtraColumn:
+    if kind == "int":
+        return ExtraColumn(type=kind, values=array("q", map(int, values)))
+    if kind == "float":
+        return ExtraColumn(type=kind, values=array("d", map(float, values)))
+    return ExtraColumn(type="text", values=StringColumn(map(str, values)))
+
+
+def weights_of(values: Sequence[Any], where: Where) -> ExtraColumn:
+    """Return weights of sources; texts are read as numbers.
+
+    Raises:
+        SourceError: Some are missing, or are no numbers of 0 or more.
+    """
+    weights = [_weight(value) for value in values]
+    wrong = [i for i, weight in enumerate(weights) if weight is None]
+    if wrong:
+        listed = [f"{where(i)}: {values[i]!r:.40}" for i in wrong[:5]] + [""] * (len(wrong) - 5)
+        raise SourceError(
+            f"weights: expected a number of 0 or more for each source, but {len(wrong):,} of {len(values):,} are "
+            f"none:\n{first_few(listed)}\nA source that counts as any other has 1."
+        )
+    return ExtraColumn(type="float", values=array("d", (weight or 0.0 for weight in weights)))
+
+
+def _weight(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
+        return None
+    try:
+        weight = float(value)
+    except ValueError:
+        return None
+    return weight if 0 <= weight < MAX_FLOAT32 else None
+
+
+def take_extras(extras: Mapping[str, ExtraColumn] | None, indices: Sequence[int]) -> Extras | None:
+    """Return the values of the sources at these positions, in this order."""
+    if extras is None:
+        return None
+    return {
+        name: ExtraColumn(
+            type=column.type,
+            values=take(column.values, indices)
+            if column.type == "text"
+            else array("q" if column.type == "int" else "d", (column.values[i] for i in indices)),
+        )
+        for name, column in extras.items()
+    }
+
+
+def extras_of(extras: Mapping[str, ExtraColumn] | None, i: int) -> dict[str, Any] | None:
+    """Return the values of one source by their names, None where there are none."""
+    return None if extras is None else {name: column.values[i] for name, column in extras.items()}

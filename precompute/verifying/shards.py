@@ -1,0 +1,133 @@
+"""One shard: its size, hash, framing, and every record in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from precompute.dataset.manifest import OBJECTS, BoxCounts, Manifest, Row
+from precompute.dataset.rows import Shard
+from precompute.errors import DatasetError
+from precompute.records.features.boxes import count_boxes
+from precompute.records.stored import decode_record, difference
+from precompute.records.tfrecord import read_records
+from precompute.storage.transfer import local_copy
+from precompute.text.format import format_count
+
+__all__ = ["Cell", "ShardCheck", "check_shard"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What one shard should be.
+
+    Attributes:
+        path: Its file.
+        shard: Counts and hash from the row file.
+        row: Row that it belongs to.
+        places: (key, copy) of each record in order; None when the list of sources is not to be trusted.
+        labels: Class or classes of each record in order; None where there are none.
+    """
+
+    path: Path
+    shard: Shard
+    row: Row
+    places: Sequence[tuple[str, int]] | None
+    labels: Sequence[int | list[int] | None] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardCheck:
+    """What was found.
+
+    Attributes:
+        path: The file.
+        num_records: Records that were decoded.
+        num_bytes: Size of the file.
+        faults: All that is wrong with it.
+        altered: Its bytes are not those that were written.
+    """
+
+    path: Path
+    num_records: int
+    num_bytes: int
+    faults: list[str]
+    altered: bool = False
+
+
+def check_shard(cell: Cell, manifest: Manifest) -> ShardCheck:
+    """Read a shard twice, as bytes and as records, and collect what is wrong with it."""
+    try:
+        with local_copy(cell.path) as path:
+            return _check_file(cell, path, manifest)
+    except FileNotFoundError:
+        return ShardCheck(path=cell.path, num_records=0, num_bytes=0, faults=["missing"], altered=True)
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}"
+        return ShardCheck(path=cell.path, num_records=0, num_bytes=0, faults=[why], altered=True)
+
+
+def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
+    num_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    faults = []
+    if num_bytes != cell.shard.num_bytes:
+        faults.append(f"{num_bytes:,} bytes, expected {cell.shard.num_bytes:,}")
+    elif sha256 != cell.shard.sha256:
+        faults.append("its content was altered (sha256 differs)")
+    altered = bool(faults)
+    num_records, boxes, fault = _check_records(cell, path, manifest)
+    if fault is not None:
+        faults.append(fault)
+    elif manifest.target.kind in OBJECTS and boxes != cell.shard.boxes:
+        faults.append(f"{boxes}, the row file says {cell.shard.boxes}")
+    elif num_records != cell.shard.num_records:
+        faults.append(f"{format_count(num_records, 'record')}, expected {cell.shard.num_records}")
+    return ShardCheck(path=cell.path, num_records=num_records, num_bytes=num_bytes, faults=faults, altered=altered)
+
+
+def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, BoxCounts, str | None]:
+    """Return how many records were decoded, their boxes, and what is wrong with the next one, if anything is."""
+    num_records, boxes = 0, BoxCounts()
+    try:
+        for record in read_records(path):
+            fault = _record_fault(record, num_records, cell, manifest)
+            if fault is not None:
+                return num_records, boxes, f"record {num_records}: {fault}"
+            num_records += 1
+            if manifest.target.kind in OBJECTS:
+                boxes += BoxCounts.of_record(count_boxes(record))
+    except DatasetError as error:
+        return num_records, boxes, str(error).removeprefix(f"{path}: ").rstrip(".")
+    return num_records, boxes, None
+
+
+def _record_fault(record: bytes, index: int, cell: Cell, manifest: Manifest) -> str | None:
+    try:
+        example = decode_record(record, multilabel=manifest.target.kind == "multilabel")
+    except DatasetError as error:
+        return str(error).rstrip(".")
+    place, draw = (example["key"], example["copy"]), (example["seed"], example["variant"])
+    if cell.places is not None:
+        expected = cell.places[index] if index < len(cell.places) else None
+        if place != expected:
+            return f"is {_shown(place)}, expected {_shown(expected)}"
+    if draw != (cell.row.seed, cell.row.stored_variant):
+        return (
+            f"{place[0]} has seed {draw[0]}, variant {draw[1]}; row {cell.row.row} has seed {cell.row.seed}, variant "
+            f"{cell.row.stored_variant}"
+        )
+    label = example.get("label") if manifest.target.kind in OBJECTS else example.get("labels", example.get("label"))
+    if cell.labels is not None and cell.labels[index] is not None and label != cell.labels[index]:
+        return f"{place[0]} has class {label}, the list of sources {cell.labels[index]}"
+    fault = difference(example, manifest)
+    return None if fault is None else f"{place[0]}: {fault}"
+
+
+def _shown(place: tuple[str, int] | None) -> str:
+    if place is None:
+        return "the end of the shard"
+    return f"{place[0]!r}" if place[1] == 0 else f"copy {place[1]} of {place[0]!r}"

@@ -1,0 +1,188 @@
+"""`precompute.verify`: is everything that the manifest lists still what was written?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from precompute.dataset.leases import RowName, hold_rows
+from precompute.dataset.manifest import Manifest
+from precompute.errors import UsageError, VerificationError
+from precompute.options.plain_values import converts_arguments
+from precompute.storage.paths import as_path
+from precompute.text.format import format_count
+from precompute.text.reasons import describe_reasons
+from precompute.verifying.lists import Lists, Problem, read_lists
+from precompute.verifying.shards import Cell, ShardCheck, check_shard
+
+__all__ = ["Problem", "ShardCheck", "VerifyReport", "verify"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """What was looked at, and all that is wrong with it.
+
+    Attributes:
+        out: The dataset's folder.
+        num_shards: Shards looked at.
+        num_records: Records read and decoded.
+        num_bytes: Bytes of the shards.
+        num_remade: Records made again from their sources and compared.
+        problems: Everything that is wrong; empty when nothing is.
+        notes: What the user should know about how it was compared.
+    """
+
+    out: Path
+    num_shards: int
+    num_records: int
+    num_bytes: int
+    num_remade: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """Return one line: what was looked at, and how much is wrong."""
+        reproduced = (
+            f", {format_count(self.num_remade, 'record')} made again from their sources" if self.num_remade else ""
+        )
+        verdict = format_count(len(self.problems), "problem") if self.problems else "all as written"
+        looked_at = f"{format_count(self.num_shards, 'shard')}, {format_count(self.num_records, 'record')} decoded"
+        return f"{looked_at}{reproduced}: {verdict}"
+
+    def raise_for_problems(self) -> None:
+        """Raise what the command line ends with, unless nothing is wrong.
+
+        Raises:
+            VerificationError: Names the first few problems, their number, and what to do.
+        """
+        if self.problems:
+            shown = describe_reasons([str(problem) for problem in self.problems])
+            advice = "\n".join(self._advice())
+            raise VerificationError(f"{self.out}: {self.summary()}:\n{shown}\n{advice}".rstrip())
+
+    def _advice(self) -> Iterator[str]:
+        kinds = {problem.kind for problem in self.problems}
+        if "shard" in kinds:
+            yield (
+                "Run `precompute build` with the same options and --check full: it writes the missing and altered "
+                "shards again, and no others."
+            )
+        if "record" in kinds:
+            yield (
+                "Some shards are whole, but their records are not what the manifest says: look at "
+                "manifest and pipeline (a fill_mask that is no class?), and build with --replace."
+            )
+        if "list" in kinds:
+            yield (
+                "Manifest, row files and lists of sources are not made again: put them back from a copy, or run "
+                "`precompute build` with --replace."
+            )
+        if "source" in kinds:
+            yield "Records that do not come out again: have sources or package versions changed since?"
+
+
+@converts_arguments
+def verify(
+    out: str | Path,
+    *,
+    sources: int = 0,
+    seed: int = 0,
+    pipeline: Any = None,
+    source: str | Path | None = None,
+    jobs: int | None = None,
+    on_shard: Callable[[ShardCheck], None] | None = None,
+) -> VerifyReport:
+    """Compare all that the manifest lists with what is on disk, every record decoded.
+
+    Args:
+        out: The dataset's folder, or its URL: shards of a store are fetched one by one to a temporary file.
+        sources: Make so many records, chosen by chance, again from their sources, and compare them byte for byte.
+        seed: Chooses those records.
+        pipeline: As for a build; needed with `sources` only where the manifest's pipelines hold a user's own code.
+        source: Folder of the sources, where it has moved.
+        jobs: Threads; one a core when None.
+        on_shard: Called after each shard, for progress.
+
+    Returns:
+        What was looked at and all problems, not only the first: nothing is raised for them.
+
+    Raises:
+        DatasetError: There is no manifest that can be read.
+    """
+    ineffective = {"pipeline (--pipeline)": pipeline, "source (--source)": source, "seed": seed or None}
+    given = next((name for name, value in ineffective.items() if value is not None), None)
+    if given and not sources:
+        raise UsageError(
+            f"{given}: is for records that are made again from their sources, and none are; say how many: --sources K."
+        )
+    folder = as_path(out)
+    manifest, lease = hold_rows(folder, _all_rows)
+    try:
+        lists = read_lists(folder, manifest)
+        report = _report(folder, lists, _check_shards(_cells(folder, manifest, lists), manifest, jobs, on_shard))
+        if not sources:
+            return report
+        from precompute.verifying.reproduced import (
+            compare_reproduced,  # brings Albumentations, which nothing else here needs
+        )
+
+        reproduced = compare_reproduced(
+            folder, manifest, lists, number=sources, seed=seed, pipeline=pipeline, source=source
+        )
+    finally:
+        lease.close()
+    problems = [*report.problems, *reproduced.problems]
+    return replace(report, num_remade=reproduced.num_records, problems=problems, notes=reproduced.notes)
+
+
+def _report(out: Path, lists: Lists, checks: Sequence[ShardCheck]) -> VerifyReport:
+    faulty = [
+        Problem(path=check.path, why="; ".join(check.faults), kind="shard" if check.altered else "record")
+        for check in checks
+        if check.faults
+    ]
+    return VerifyReport(
+        out=out,
+        num_shards=len(checks),
+        num_records=sum(check.num_records for check in checks),
+        num_bytes=sum(check.num_bytes for check in checks),
+        problems=[*lists.problems, *faulty],
+    )
+
+
+def _all_rows(manifest: Manifest) -> list[RowName]:
+    return [(manifest.generation, name, row.row) for name, split in manifest.splits.items() for row in split.rows]
+
+
+def _cells(out: Path, manifest: Manifest, lists: Lists) -> Iterator[Cell]:
+    rows = {(name, row.row): row for name, split in manifest.splits.items() for row in split.rows}
+    labels = {
+        split: [[listing[key].get("label") for key, _ in places] for places in lists.places[split]]
+        for split, listing in lists.listings.items()
+    }
+    for (split, number), row_file in lists.row_files.items():
+        for block, shard in enumerate(row_file.shards):
+            yield Cell(
+                path=manifest.shard_path(out, split, number, block),
+                shard=shard,
+                row=rows[split, number],
+                places=lists.places[split][block] if split in lists.places else None,
+                labels=labels[split][block] if split in labels else None,
+            )
+
+
+def _check_shards(
+    cells: Iterator[Cell], manifest: Manifest, jobs: int | None, on_shard: Callable[[ShardCheck], None] | None
+) -> list[ShardCheck]:
+    # Threads: hashing and decoding leave Python's lock, and nothing has to be handed over.
+    parallel = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), backend="threading", return_as="generator")
+    checks = []
+    for check in parallel(joblib.delayed(check_shard)(cell, manifest) for cell in cells):
+        checks.append(check)
+        if on_shard is not None:
+            on_shard(check)
+    return checks

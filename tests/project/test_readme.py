@@ -1,0 +1,110 @@
+"""The README is run: its commands, its Python, and its table of options against the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from precompute.cli import main
+from precompute.options.build_options import BuildOptions
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line[2:] for kind, text in BLOCKS if kind == "console" for line in text.splitlines() if line[:2] == "$ "]
+
+
+def test_every_option_is_in_the_table_with_its_default() -> None:
+    table = README.split("## Options of `precompute build`")[1].split("Exit codes")[0]
+    for field in dataclasses.fields(BuildOptions):
+        flag = f"`--{field.name.replace('_', '-')}`"
+        lines = [line for line in table.splitlines() if flag in line]
+        assert len(lines) == 1, flag
+        default = getattr(BuildOptions(), field.name)
+        if default not in (None, False, "", {}):
+            assert f"| {default} |" in lines[0], flag
+    flags = set(re.findall(r"`--([a-z-]+)`", table))
+    assert flags == {field.name.replace("_", "-") for field in dataclasses.fields(BuildOptions)}
+
+
+def test_exit_codes_are_those_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    codes = "0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted (143 by SIGTERM, "
+    codes += "129 by SIGHUP)"
+    assert f"Exit codes: {codes}." in README
+    for command in ([], ["build"], ["verify"]):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        assert f"exit codes: {codes}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if target.startswith("#"):
+            headings = [
+                re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", README, re.M)
+            ]
+            assert target[1:] in headings
+        else:
+            assert (ROOT / target).exists(), target
+
+
+@pytest.mark.slow
+def test_commands_and_snippets_run(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    said = {}
+    for kind, text in BLOCKS:
+        if kind == "python" and text.startswith("# pipelines.py"):
+            (tmp_path / "pipelines.py").write_text(text)
+        elif kind == "python":
+            (tmp_path / "snippet.py").write_text(text)
+            subprocess.run([sys.executable, "snippet.py"], cwd=tmp_path, env=environment, check=True)
+        else:
+            for line in text.splitlines():
+                if line.startswith("$ "):
+                    command = shlex.split(line[2:].replace("--epochs 20", "--epochs 1"))  # the only thing made shorter
+                    done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+                    said[line[2:]] = done.stdout.decode()
+    assert len(said) == len(commands()) >= 9
+    assert (tmp_path / "sheet.png").exists() and (tmp_path / "runs" / "cells" / "best.keras").exists()
+    for line, output in shown_output().items():
+        # Numbers of seconds and bytes differ from machine to machine; words and counts do not.
+        assert squeezed(output) == squeezed(said[line]), line
+
+
+def shown_output() -> dict[str, str]:
+    """Return command → what the README shows of its output, for those of which it shows any."""
+    shown: dict[str, str] = {}
+    for kind, text in BLOCKS:
+        for line in text.splitlines(keepends=True) if kind == "console" else ():
+            if line.startswith("$ "):
+                current = line[2:].strip()
+            else:
+                shown[current] = shown.get(current, "") + line
+    return shown
+
+
+def squeezed(output: str) -> str:
+    return re.sub(r"[\d.,]+ (s|kB|MB|records/s)\b", r"N \1", output).strip()
+
+
+def test_no_path_of_a_machine_is_shown() -> None:
+    assert not re.search(r"/(work|home|root)/", README)
+
+
+def test_tables_of_the_experiment_are_those_of_its_page() -> None:
+    page = (ROOT / "scripts/parity/README.md").read_text(encoding="utf-8").splitlines()
+    section = README.split("## How many variants")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    assert len(lines) > 10
+    assert set(lines) <= set(page)
