@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
 from precompute.dataset.manifest import Manifest  # noqa: E402
 from tests.helpers import growing_datasets  # noqa: E402

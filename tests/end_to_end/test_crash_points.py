@@ -24,6 +24,7 @@ import pytest
 
 from precompute.dataset.manifest import Manifest
 from tests.helpers.late_failing_pipeline import redden
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, rows_seen, shard_hashes
 
 SOURCES = 20  # two blocks of train, one of validation
@@ -42,7 +43,7 @@ class Command:
     least: int = 1  # hits of each of its points
 
 
-FRAGILE = str(Path(__file__).parents[1] / "helpers/late_failing_pipeline.py")  # one source fails in the second row
+FRAGILE = str(ROOT / "tests/helpers/late_failing_pipeline.py")  # one source fails in the second row
 COMMANDS = [
     Command("build", "build", {"variants": 2}),
     Command("grow", "build", {"variants": 4}),
@@ -62,11 +63,10 @@ class Server:
         (folder / "site/sitecustomize.py").write_text(
             "from tests.helpers import crash_server\ncrash_server.arm_worker()\n"
         )
-        tests = Path(__file__).parents[1]
-        found = {"PYTHONPATH": os.pathsep.join([str(folder / "site"), str(tests)]), "JOBLIB_TEMP_FOLDER": str(folder)}
+        found = {"PYTHONPATH": os.pathsep.join([str(folder / "site"), str(ROOT)]), "JOBLIB_TEMP_FOLDER": str(folder)}
         self._said = (folder / "said.txt").open("w+")
         self._process = subprocess.Popen(
-            [sys.executable, str(tests / "crash_server.py")],
+            [sys.executable, "-m", "tests.helpers.crash_server"],
             env={**os.environ, **found},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

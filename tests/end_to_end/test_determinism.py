@@ -25,6 +25,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
 from precompute.rendering.rebuild import rebuild_record
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, shard_hashes
 
 SOURCES, VARIANTS = 16, 4
@@ -173,7 +174,7 @@ if __name__ == "__main__":
 def start(folder: Path, out: Path, variants: int, **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(folder), str(out), str(variants)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

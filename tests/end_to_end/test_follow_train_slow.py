@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import rows_of
 from tests.helpers.stored_records import Stored, build_rows
 
@@ -87,7 +88,7 @@ def train_to_the_end(out: Path, run: Path, folder: Path) -> Program:
     follow = Program(
         folder, "follow", sys.executable, "-c", FOLLOW, "follow", out, "--keep", KEEP, "--backend", "sequential"
     )
-    telling = Path(__file__).parents[1] / "helpers/logging_training.py"
+    telling = ROOT / "tests/helpers/logging_training.py"
     arguments = ["--epochs", EPOCHS, "--batch-size", 4, "--base-channels", 2, "--fresh", "off", "--checkpoint-every", 2]
     fit = Program(folder, "fit", sys.executable, telling, "LOG", "fit", out, "--run", run, *arguments)
     programs = {"follow": follow, "fit": fit}

@@ -20,12 +20,11 @@ from precompute.errors import UsageError
 from tests.helpers.file_operations import Operation, watch
 from tests.helpers.late_failing_pipeline import redden
 from tests.helpers.power_loss import Disk, State, crashes, put, record
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, rows_of, shard_hashes
 
 SOURCES = 16  # two blocks
-FRAGILE = {
-    "pipeline": Path(__file__).parents[1] / "helpers/late_failing_pipeline.py"
-}  # one source fails in the second row
+FRAGILE = {"pipeline": ROOT / "tests/helpers/late_failing_pipeline.py"}  # one source fails in the second row
 MIXED = 2  # mixtures of lost and kept, a prefix
 
 

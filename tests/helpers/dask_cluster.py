@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.project import ROOT
+
 PATIENCE_S = 60.0
 A_WORKER = "IS_A_DASK_WORKER"  # in the environment of workers
 SHUTDOWN_S = 10.0

@@ -11,9 +11,10 @@ import numpy as np
 
 import precompute
 from precompute.dataset.manifest import Manifest
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import save
 
-GOLDEN = Path(__file__).parents[1] / "golden/format-1"
+GOLDEN = ROOT / "tests/golden/format-1"
 KINDS = (
     "class-png",
     "class-jpeg",

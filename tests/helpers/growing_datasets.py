@@ -20,9 +20,10 @@ import yaml
 import precompute
 from precompute.dataset.manifest import Manifest
 from tests.helpers.golden_datasets import digest_of
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import save
 
-GROWING = Path(__file__).parents[1] / "golden/growing"
+GROWING = ROOT / "tests/golden/growing"
 NUM_IMAGES = 9
 SIZE = {"height": 16, "width": 32}
 HOME = "/home-of-growing"  # stands in a kept manifest for the folder that sources and dataset lay in

@@ -1,4 +1,4 @@
-"""The command `train`, that tells what it reads. A program, not a test: `telling_training.py LOG ARGUMENTS…`.
+"""The command `train`, that tells what it reads. A program, not a test: `logging_training.py LOG ARGUMENTS…`.
 
 Appends to a log, a line of JSON each: `begins`, an epoch; `listed` and `row`, what a row was chosen from and which it
 was; `batch`, the sha256 of each image when the training takes it, not when it was read ahead. Each batch takes a

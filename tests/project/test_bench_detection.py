@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.project import ROOT
+
 sys.path.insert(0, str(ROOT / "scripts"))
-import bench_detection  # noqa: E402 (of the folder of scripts)
+import bench_detection  # of the folder of scripts
 
 FOUND = json.loads((ROOT / "scripts/benchmarks/detection.json").read_text())
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.project import ROOT
+
 FOLDER = ROOT / "scripts" / "benchmarks"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.project import ROOT
+
 sys.path.insert(0, str(ROOT / "scripts"))
-import compare_difference  # noqa: E402 (of the folder of scripts)
-import compare_observed  # noqa: E402
-import compare_reading  # noqa: E402
-import compare_revisions  # noqa: E402
+import compare_difference
+import compare_observed
+import compare_reading
+import compare_revisions
 
 GOLDEN = ROOT / "tests" / "golden" / "format-1" / "class-png" / "golden"
 LABELS = ("HEAD", "the working tree")

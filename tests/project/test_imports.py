@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_classes
 from tests.helpers.stored_records import build_rows
 
-PROJECT = Path(__file__).resolve().parents[2]
-sys.path.append(str(PROJECT / "scripts"))
+sys.path.append(str(ROOT / "scripts"))
 
-import import_graph  # noqa: E402
+import import_graph
 
-sys.path.remove(str(PROJECT / "scripts"))
+sys.path.remove(str(ROOT / "scripts"))
 
 HEAVY = {
     "tensorflow",
@@ -305,18 +305,18 @@ def too_many(found: dict[str, set[str]]) -> list[str]:
 
 
 def test_imports_stay_inside_the_table() -> None:
-    assert too_many(edges(PROJECT)) == []
+    assert too_many(edges(ROOT)) == []
 
 
 def test_the_table_goes_one_way_and_names_what_is_there() -> None:
     table = {unit: allowed.split() for unit, allowed in ALLOWED.items()}
     assert set(graphlib.TopologicalSorter(table).static_order()) == set(table)  # raises CycleError
-    assert set(edges(PROJECT)) <= set(table)
+    assert set(edges(ROOT)) <= set(table)
 
 
 def test_modules_import_one_another_in_no_circle() -> None:
     """Not inside a package either, and not for type checkers."""
-    assert import_graph.circles(import_graph.read_graph(PROJECT)) == []
+    assert import_graph.circles(import_graph.read_graph(ROOT)) == []
 
 
 def test_a_circle_inside_a_package_for_type_checkers_is_caught(tmp_path: Path) -> None:
@@ -346,8 +346,8 @@ def test_an_import_that_is_not_allowed_is_caught(tmp_path: Path) -> None:
 @pytest.mark.parametrize("package", OWNERS)
 def test_heavy_packages_have_few_owners(package: str) -> None:
     importing = set()
-    for path in [*(PROJECT / "precompute").rglob("*.py"), *(PROJECT / "train").rglob("*.py")]:
+    for path in [*(ROOT / "precompute").rglob("*.py"), *(ROOT / "train").rglob("*.py")]:
         if package in {name.partition(".")[0] for name in imports_of(path)}:
-            name = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             importing.add("train" if unit_of(name) == "train" else f"precompute.{unit_of(name)}")
     assert importing <= OWNERS[package]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from tests.helpers.project import ROOT
+
+SCRIPTS = ROOT / "scripts"
 sys.path.append(str(SCRIPTS))
 
 import import_graph  # noqa: E402

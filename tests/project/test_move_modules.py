@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts/move_modules.py"
+from tests.helpers.project import ROOT
+
+SCRIPT = ROOT / "scripts/move_modules.py"
 
 TABLES = """
 [modules]

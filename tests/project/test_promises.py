@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import precompute
+from tests.helpers.project import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGE = (Path(precompute.__file__).parent / "PROMISES.md").read_text(encoding="utf-8")
 LINE = re.compile(r"- (?P<promise>\S.*\S) → (?P<tests>`[^`]+`(?:, `[^`]+`)*)")
 

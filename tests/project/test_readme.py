@@ -14,8 +14,8 @@ import pytest
 
 from precompute.cli import main
 from precompute.options.build_options import BuildOptions
+from tests.helpers.project import ROOT
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 

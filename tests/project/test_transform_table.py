@@ -13,8 +13,9 @@ import pytest
 
 import precompute
 from precompute.errors import PipelineError
+from tests.helpers.project import ROOT
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = ROOT / "scripts"
 sys.path.append(str(SCRIPTS))
 
 import transform_cells as cells  # noqa: E402

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from precompute.errors import UsageError
+from tests.helpers.project import ROOT
 from train.devices import fits, fitting_batch_size
 
 OPTIONS: dict[str, Any] = {
@@ -72,9 +73,14 @@ def fit_on_two_devices(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("devices")
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
     done = subprocess.run(
-        [sys.executable, __file__, folder], capture_output=True, text=True, env=environment, timeout=300, check=False
+        [sys.executable, "-m", __name__, folder],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout.splitlines()[-1])

@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from precompute.errors import PrecomputeError, UsageError
+from tests.helpers.project import ROOT
 from tests.helpers.runs_without_training import make_run
 from tests.train.test_datasets import SIZE, write_classes, write_masks
 from train.bench import bench
@@ -84,7 +84,7 @@ def test_a_settings_file_changes_neither_scores_nor_a_saved_model(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
     np.save(tmp_path / "images.npy", images)
     arguments = [str(path) for path in (run, tmp_path / "images.npy", tmp_path / "logits.npy")]
-    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     subprocess.run(
         [sys.executable, "-c", EVALUATE_AND_OPEN, *arguments], env=environment, check=True, capture_output=True
     )

@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
+from tests.helpers.project import ROOT
 from tests.train.test_datasets import write_classes
 from train.checkpoint import load_state
 from train.fit import fit
@@ -103,7 +103,7 @@ with Stopping() as stopping:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM from others")
 def test_the_system_s_own_way_is_kept():
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", BY_DEFAULT], env=environment, capture_output=True, text=True, check=False
     )

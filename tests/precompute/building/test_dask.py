@@ -22,7 +22,8 @@ from precompute.building import cluster as cluster_module
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BadSourcesError, BuildError
-from tests.helpers.dask_cluster import A_WORKER, PATIENCE_S, ROOT, DaskCluster, dask_cluster, wait_until
+from tests.helpers.dask_cluster import A_WORKER, PATIENCE_S, DaskCluster, dask_cluster, wait_until
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, pipeline, save, shard_hashes
 from tests.precompute.building.test_build import keys_of
 

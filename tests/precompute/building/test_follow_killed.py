@@ -18,6 +18,7 @@ import pytest
 
 import precompute
 from precompute.dataset.manifest import Manifest
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, rows_of
 
 KILLS = 30
@@ -42,7 +43,7 @@ class Running:
         follow = [sys.executable, "-c", FOLLOW, "follow", str(out), "--keep", str(KEEP), "--quiet"]
         reader = [
             sys.executable,
-            str(Path(__file__).parents[2] / "helpers/following_reader.py"),
+            str(ROOT / "tests/helpers/following_reader.py"),
             str(out),
             str(log),
             str(EPOCH_S),

@@ -13,6 +13,7 @@ import pytest
 
 import precompute
 from precompute.errors import BuildError
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, shard_hashes
 
 LIMITED = """
@@ -33,7 +34,7 @@ def test_a_limit_on_the_size_of_files_is_one_clear_error(tmp_path: Path, backend
     script.write_text(LIMITED)
     command = [sys.executable, str(script), "build", str(data), str(out), "--variants", "3", "--image-format", "png"]
     command += ["--pipeline", "light", "--image-size", "16", "--backend", backend, "--jobs", "2", "--quiet"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith(f"error: {out}: {os.strerror(errno.EFBIG)}. The system limits the size of a file")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import precompute
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_classes, shard_hashes
 
 SCRIPT = """
@@ -96,7 +97,7 @@ def run_inside(folder: Path, case: str) -> str:
     done = subprocess.run(
         [sys.executable, "script.py", case],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,

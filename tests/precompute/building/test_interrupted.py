@@ -18,6 +18,7 @@ import pytest
 
 import precompute
 from precompute.cli import main as run_precompute
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, rows_of, save, shard_hashes
 from train.cli import main as run_train
 
@@ -55,7 +56,7 @@ def start(folder: Path, *command: str) -> subprocess.Popen[str]:
     given = ["--pipeline", str(folder / "pipelines.py"), "--jobs", "2"]
     return subprocess.Popen(
         [sys.executable, "-m", "precompute", *command, *given],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -93,7 +94,7 @@ precompute.program.interruption.run_until_signal(command, "interrupted")
 
 
 def test_what_does_not_end_by_itself_is_ended() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", STUBBORN], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

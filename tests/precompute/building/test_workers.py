@@ -27,6 +27,7 @@ from precompute.building.workers import Workers
 from precompute.errors import BuildError
 from precompute.program import memory
 from precompute.records.tfrecord import read_records
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, save, shard_hashes
 
 PLACE = Slot(key="k", copy=0, image="k.png", mask=None, label=0)
@@ -158,7 +159,7 @@ def test_a_worker_stays_below_200_mb_at_a_megapixel_and_64_rows(tmp_path: Path) 
         [sys.executable, "-c", BUILD_AND_TELL, tmp_path / "data", tmp_path / "out", "64"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert done.returncode == 0, done.stderr

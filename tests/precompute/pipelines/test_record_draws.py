@@ -23,6 +23,7 @@ from precompute.options.values import check_seed
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.pipelines.seeding import Draws, digest
 from tests.helpers.decoded_sources import some_sources
+from tests.helpers.project import ROOT
 
 IMAGE = some_sources(1)[0].image
 MASK = some_sources(1)[0].mask
@@ -89,7 +90,7 @@ print([hashlib.sha256(b"".join(apply(pipeline, key=f"k{i}", variant=i))).hexdige
     outputs = set()
     for hash_seed in ("1", "2"):
         run = subprocess.run(
-            [sys.executable, "-c", code, tmp_path / "pickled", Path(__file__).parents[2]],
+            [sys.executable, "-c", code, tmp_path / "pickled", ROOT],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARK = Path(__file__).resolve().parents[3] / "scripts/bench_planning.py"
+from tests.helpers.project import ROOT
+
+BENCHMARK = ROOT / "scripts/bench_planning.py"
 NUM_SOURCES = 1_000_000
 MAX_BYTES = 2**32 // 10_000_000  # ten million sources shall fit into 4 GiB
 

@@ -20,6 +20,7 @@ from precompute.errors import BuildError, SettingsError
 from precompute.plan import settings, versions
 from precompute.plan.versions import PACKAGES, other_versions, pixel_versions
 from tests.helpers.growing_datasets import GROWING, lay_out, restore, run_build
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_classes, options
 
 
@@ -123,7 +124,7 @@ def test_two_opencvs_are_refused_unless_they_are_the_same_code(monkeypatch: pyte
 def test_another_process_finds_the_fork_on_its_path(tmp_path: Path) -> None:
     install(tmp_path, "albumentations", "nrtk-albumentations 2.0.9")
     code = "from precompute.plan.versions import pixel_versions; print(pixel_versions()['albumentations'])"
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[3]}"}
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "nrtk-albumentations 2.0.9"
 

@@ -18,6 +18,7 @@ import precompute
 from precompute.building.progress import Progress
 from precompute.cli import main
 from precompute.program.terminal import RobustStream, robust_streams
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, save
 
 PIPELINES = "import albumentations as A\ntrain = A.Compose([A.HorizontalFlip(p=0.5), A.Resize(16, 16)])\n"
@@ -130,7 +131,7 @@ def test_a_build_from_python_needs_no_streams(built: Path, tmp_path: Path, monke
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command line with bash; {precompute} is the program."""
-    given = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), **environment}
+    given = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     line = "set -o pipefail; " + command.replace("{precompute}", f"'{sys.executable}' -m precompute")
     return subprocess.run(
         ["bash", "-c", line], env=given, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False
@@ -162,7 +163,7 @@ def test_a_file_name_that_is_no_text_is_printed(built: Path, tmp_path: Path) -> 
     save(tmp_path / "data" / "good.png", np.zeros((20, 20, 3), np.uint8))
     data, out = os.fsencode(tmp_path / "data"), os.fsencode(tmp_path / "out")
     command = [os.fsencode(sys.executable), b"-m", b"precompute", b"build", data, out, b"--pipeline"]
-    given = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONIOENCODING": "utf-8:strict"}
+    given = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"}
     done = subprocess.run([*command, os.fsencode(built / "p.py")], env=given, capture_output=True, check=False)
     assert b"Traceback" not in done.stderr and done.returncode in (1, 3)
 
@@ -216,7 +217,7 @@ def test_who_keeps_standard_error_does_not_close_it(program: str, is_held: bool,
     inside = HELD.replace("INSIDE", program.replace("\n", "\n    ")) if is_held else program
     done = subprocess.run(
         [sys.executable, "-c", TO_THE_END.replace("PROGRAM", inside)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -18,9 +18,10 @@ import pytest
 
 import precompute
 from precompute.exporting.dali import DaliIndexes
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPET, BOXES_SNIPPET = re.findall(r"^```py\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 NUM_TRAIN, SIZE = 18, 16
 

@@ -18,10 +18,10 @@ from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.table.sources import Source
 from tests.helpers import instance_datasets, keypoint_datasets
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_classes, save
 from tests.precompute.sources.annotations.test_box_layouts import write_coco, write_voc, write_yolo, xml_of
 
-ROOT = Path(__file__).parents[3]
 SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("### Layouts")[1].split("\n### ")[0]
 ROWS = [re.split(r"(?<!\\)\|", line)[1:4] for line in SECTION.splitlines() if line.startswith("| ")][1:]
 ADD = {cell.strip(): [option.replace(r"\|", "|") for option in re.findall("`(.+?)`", add)] for cell, add, _ in ROWS}

@@ -28,6 +28,7 @@ from precompute.storage.store import S3_OPTIONS, filesystem
 from precompute.storage.transfer import download, upload
 from tests.helpers.faulty_store import ERRORS, KINDS, FaultyStore
 from tests.helpers.object_stores import assert_listed_is_there, assert_same, build, files_of, objects, put_tree
+from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, rows_of
 
 
@@ -269,7 +270,7 @@ def test_killed_and_resumed(store: FaultyStore, url: str, photos: str, local: Pa
     store.fail("delay", "/receipts/", methods="PUT", first=nth)
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "killed.py"), photos, url],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         start_new_session=True,
     )
     while not store.faults():

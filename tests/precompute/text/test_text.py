@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from precompute.text.format import format_count
+from tests.helpers.project import ROOT
 
-PROJECT = Path(__file__).resolve().parents[3]
 # "{number:,} boxes": of one it reads "1 boxes". `format_count` says it rightly.
 NOUNS = (
     "images|boxes|classes|sources|records|rows|lines|masks|files|shards|blocks|places|objects|keypoints|pixels|"
@@ -40,6 +39,6 @@ def test_a_number_agrees_with_its_noun(number: int, words: tuple[str, ...], said
 
 
 def test_messages_leave_plurals_to_format_count() -> None:
-    paths = [*(PROJECT / "precompute").rglob("*.py"), *(PROJECT / "train").rglob("*.py")]
+    paths = [*(ROOT / "precompute").rglob("*.py"), *(ROOT / "train").rglob("*.py")]
     found = [f"{path.name}: {match[0]}" for path in paths for match in BY_HAND.finditer(path.read_text())]
     assert found == []

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.project import ROOT
+
 
 def fit_on_two_devices(folder: Path) -> None:
     """Train a step-equal run on one device and on both."""
@@ -42,9 +44,14 @@ def fit_on_two_devices(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_detector_trains_on_two_devices_with_weights(tmp_path: Path) -> None:
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
     done = subprocess.run(
-        [sys.executable, __file__, tmp_path], capture_output=True, text=True, env=environment, timeout=400, check=False
+        [sys.executable, "-m", __name__, tmp_path],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=400,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

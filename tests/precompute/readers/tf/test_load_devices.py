@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.project import ROOT
 from tests.helpers.stored_records import NUM_ROWS, Stored, build_rows
 
 pytestmark = pytest.mark.slow  # what they share takes most of the time
@@ -53,9 +54,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def seen(out: Path) -> Any:
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
     done = subprocess.run(
-        [sys.executable, __file__, out], capture_output=True, text=True, env=environment, timeout=300, check=False
+        [sys.executable, "-m", __name__, out], capture_output=True, text=True, env=environment, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return {

@@ -11,9 +11,10 @@ import pytest
 
 import precompute
 from precompute.cli import main
+from tests.helpers.project import ROOT
 from tests.helpers.table_datasets import draw_colored, number_of, write_table
 
-README = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ((?:a table|images alone).*?) \| (.*?) ?\| (.*?) \|$", README, re.MULTILINE)
 LABELS = ["cat", "dog", "cat", "cat", "dog", "cat", "dog", "cat"]
 
