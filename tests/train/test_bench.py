@@ -12,7 +12,7 @@ import pytest
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
-from tests.train.test_datasets import write_classes, write_masks
+from tests.helpers.trainer_datasets import write_classes, write_masks
 from train import bench_report
 from train.bench import WARM_UP, BenchResult, StepClock, bench
 from train.bench_options import BenchOptions

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from precompute.errors import UsageError
-from tests.train.test_datasets import write_masks
+from tests.helpers.trainer_datasets import write_masks
 from train.cli import main, make_parser
 from train.options import FIT_GROUPS, EvaluateOptions, FitOptions, flag
 from train.use_options import ExportOptions, PredictOptions

@@ -45,8 +45,8 @@ def fit_on_two_devices(folder: Path) -> None:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
     import train.tasks.classify
-    from tests.train.test_datasets import write_classes, write_masks
-    from tests.train.test_resume import run_killed_at
+    from tests.helpers.killed_training import run_killed_at
+    from tests.helpers.trainer_datasets import write_classes, write_masks
 
     train.tasks.classify.make_small = plain_network
     # The last batch of an epoch has four images; validation would leave one device without images at a batch of six.

@@ -8,7 +8,7 @@ import pytest
 
 from precompute.errors import DatasetError, SettingsError, UsageError
 from tests.helpers.runs_without_training import make_run
-from tests.train.test_datasets import write_classes, write_masks
+from tests.helpers.trainer_datasets import write_classes, write_masks
 from train.evaluate import evaluate
 from train.options import EvaluateOptions
 from train.run_folder import RunFolder

@@ -11,7 +11,7 @@ import pytest
 
 from precompute.errors import SettingsError, UsageError
 from tests.helpers.runs_without_training import make_run
-from tests.train.test_datasets import CLASSES, SIZE, write_classes, write_masks
+from tests.helpers.trainer_datasets import CLASSES, SIZE, write_classes, write_masks
 from train.cli import main
 from train.export import export
 from train.use_options import ExportOptions

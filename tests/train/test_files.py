@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from precompute.errors import PrecomputeError
 from tests.helpers.runs_without_training import make_run
-from tests.precompute.building.test_full_disk import small  # noqa: F401 (a fixture)
-from tests.train.test_datasets import write_classes
+from tests.helpers.small_disk import small  # noqa: F401 (a fixture)
+from tests.helpers.trainer_datasets import write_classes
 from train.checkpoint import load_state
 from train.export import export
 from train.files import unfinished, write_file

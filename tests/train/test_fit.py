@@ -16,9 +16,9 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PrecomputeError, SettingsError, UsageError
 from tests.helpers import small_datasets
-from tests.precompute.preflight.test_object_numbers import draw_numbered
-from tests.train.test_datasets import SIZE, write_classes, write_masks
-from tests.train.test_tensorboard import read_log
+from tests.helpers.numbered_masks import draw_numbered
+from tests.helpers.tensorboard_log import read_log
+from tests.helpers.trainer_datasets import SIZE, write_classes, write_masks
 from train.evaluate import evaluate
 from train.fit import fit
 from train.options import EvaluateOptions, FitOptions

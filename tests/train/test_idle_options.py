@@ -11,7 +11,7 @@ import pytest
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
 from tests.helpers.runs_without_training import make_run
-from tests.train.test_datasets import write_classes, write_masks
+from tests.helpers.trainer_datasets import write_classes, write_masks
 from train.bench_options import BenchOptions
 from train.cli import main
 from train.fit import fit

@@ -14,7 +14,7 @@ import pytest
 from precompute.errors import PrecomputeError, UsageError
 from tests.helpers.project import ROOT
 from tests.helpers.runs_without_training import make_run
-from tests.train.test_datasets import SIZE, write_classes, write_masks
+from tests.helpers.trainer_datasets import SIZE, write_classes, write_masks
 from train.bench import bench
 from train.evaluate import evaluate
 from train.fit import fit

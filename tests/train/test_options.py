@@ -9,7 +9,7 @@ import pytest
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
-from tests.train.test_datasets import write_masks
+from tests.helpers.trainer_datasets import write_masks
 from train.cli import _what_to_fit, main, make_parser
 from train.options import FitOptions
 from train.run_folder import RunFolder, RunSettings

@@ -7,7 +7,6 @@ import dataclasses
 import shutil
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 from tensorflow.python.framework.config import disable_op_determinism
@@ -15,51 +14,15 @@ from tensorflow.python.framework.config import disable_op_determinism
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import Reading
-from tests.train.test_datasets import write_classes
+from tests.helpers.killed_training import OPTIONS, outcome, run_killed_at
+from tests.helpers.trainer_datasets import write_classes
 from train.checkpoint import TrainingState
 from train.data import forget_missing_row, load_train
 from train.fit import fit
 from train.options import FitOptions
-from train.resume import Checkpoints
 from train.tasks import make_task
 
 pytestmark = pytest.mark.slow  # what they share takes most of the time
-
-TIMES = {"seconds", "images_per_second", "waiting"}
-# Of 5 batches an epoch, the last smaller; plateau and early stopping both come to act.
-OPTIONS = {
-    "epochs": 9,
-    "batch_size": 5,
-    "base_channels": 2,
-    "learning_rate": 0.02,
-    "schedule": "plateau",
-    "plateau_patience": 1,
-    "early_stopping": 3,
-    "deterministic": True,
-    "checkpoint_every": "1",
-}
-
-
-def weights_of(path):
-    """Return name → bytes of all arrays of a checkpoint but the state."""
-    with np.load(path) as arrays:
-        return {name: arrays[name].tobytes() for name in arrays.files if name != "state"}
-
-
-def history_of(run):
-    with (run / "history.csv").open(newline="") as file:
-        return [{k: v for k, v in entry.items() if k not in TIMES} for entry in csv.DictReader(file)]
-
-
-def outcome(run):
-    """Return all that a run has come to, times apart."""
-    best = keras.models.load_model(run / "best.keras", compile=False)
-    return {
-        "checkpoint": weights_of(run / "checkpoint.npz"),
-        "history": history_of(run),
-        "best": [weight.tobytes() for weight in best.get_weights()],
-        "rows": (run / "rows.csv").read_text(),
-    }
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,29 +34,6 @@ def determinism():
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return write_classes(tmp_path_factory.mktemp("data"), sizes={"train": 23, "validation": 9}, num_rows=3)
-
-
-def run_killed_at(dataset, run, writes, **changes):
-    """Run until so many checkpoints are written in the middle of epochs, again and again; return the lines said."""
-    options, lines = FitOptions(**OPTIONS | changes), []
-    for number in [*writes, None]:
-        write, left = Checkpoints._write, [number]
-
-        def die(self, write=write, left=left):
-            if self._state.batch and left[0] is not None:
-                left[0] -= 1
-                if left[0] < 0:
-                    raise KeyboardInterrupt
-            write(self)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Checkpoints, "_write", die)
-            try:
-                fit(dataset, run=run, options=options, say=lines.append)
-            except KeyboardInterrupt:
-                continue
-            break
-    return lines
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from tests.train.test_datasets import write_classes
-from tests.train.test_resume import outcome
+from tests.helpers.killed_training import outcome
+from tests.helpers.trainer_datasets import write_classes
 from train.checkpoint import load_state
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from precompute.errors import UsageError
-from tests.train.test_datasets import CLASSES, SIZE, write_masks
+from tests.helpers.trainer_datasets import CLASSES, SIZE, write_masks
 from train.checkpoint import TrainingState, restore_model, save_state
 from train.compiled import compile_model, make_network, step_callbacks
 from train.fit import fit

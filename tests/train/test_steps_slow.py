@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tensorflow.python.framework.config import disable_op_determinism
 
-from tests.train.test_datasets import SIZE, write_classes
-from tests.train.test_resume import outcome, run_killed_at
+from tests.helpers.killed_training import outcome, run_killed_at
+from tests.helpers.trainer_datasets import SIZE, write_classes
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from tests.helpers.project import ROOT
-from tests.train.test_datasets import write_classes
+from tests.helpers.trainer_datasets import write_classes
 from train.checkpoint import load_state
 from train.fit import fit
 from train.options import FitOptions

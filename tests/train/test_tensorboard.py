@@ -9,22 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.tensorboard_log import read_log
 from train.checkpoint import TrainingState
 from train.environment import write_environment
 from train.run_folder import RunFolder
 from train.tensorboard import TensorBoardLog
-
-
-def read_log(folder):
-    """Return split → tag → step → value, as TensorFlow's own reader sees all event files; a step comes once."""
-    found: dict[str, dict[str, dict[int, float]]] = {}
-    for path in sorted(folder.glob("*/events.out.tfevents.*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                steps = found.setdefault(path.parent.name, {}).setdefault(value.tag, {})
-                assert event.step not in steps
-                steps[event.step] = value.simple_value
-    return found
 
 
 def entry(epoch, **more):

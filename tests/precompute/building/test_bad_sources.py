@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -13,32 +12,9 @@ import pytest
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BadSourcesError, BuildError, PipelineError
+from tests.helpers.bad_sources import draw_with_bad, fragile, red_corners
 from tests.helpers.small_datasets import draw_pairs, options, save, shard_hashes
-from tests.precompute.building.test_build import keys_of
-
-
-class FailsAtVariant(A.ImageOnlyTransform):
-    """Raises on images whose corner is red, from one variant on: told by the draws that it sees."""
-
-    def __init__(self, threshold: float, p: float = 1.0) -> None:
-        super().__init__(p=p)
-        self.threshold = threshold
-
-    def apply(self, img: np.ndarray[Any, Any], draw: float, **params: Any) -> np.ndarray[Any, Any]:
-        if tuple(img[0, 0]) == (255, 0, 0) and draw > self.threshold:
-            raise ValueError("the red corner")
-        return img
-
-    def get_params(self) -> dict[str, float]:
-        return {"draw": self.py_random.random()}
-
-
-def draw_with_bad(folder: Path, num: int = 24) -> Path:
-    draw_pairs(folder, num)
-    (folder / "images" / "s002.png").write_bytes((folder / "images" / "s002.png").read_bytes()[:200])
-    (folder / "images" / "s007.png").write_bytes(b"")
-    save(folder / "masks" / "s011.png", np.zeros((5, 5), np.uint8))
-    return folder
+from tests.helpers.stored_keys import keys_of
 
 
 def test_all_bad_sources_are_listed_and_nothing_is_published(tmp_path: Path) -> None:
@@ -105,16 +81,6 @@ def test_mended_sources_are_tried_again(tmp_path: Path) -> None:
     precompute.build(draw_pairs(tmp_path / "good", 24), tmp_path / "whole" / "out", **options())
     assert shard_hashes(out) == shard_hashes(tmp_path / "whole" / "out")
     assert any(path.stat().st_mtime_ns == time for path, time in written.items()), "blocks without bad sources stay"
-
-
-def red_corners(folder: Path, names: list[str]) -> None:
-    for name in names:
-        save(folder / "images" / f"{name}.png", np.full((20, 18, 3), (255, 0, 0), np.uint8))
-        save(folder / "masks" / f"{name}.png", np.zeros((20, 18), np.uint8))
-
-
-def fragile(threshold: float = 0.85) -> A.Compose:
-    return A.Compose([FailsAtVariant(threshold), A.Resize(16, 16)])
 
 
 def test_source_that_fails_at_a_later_variant_falls_out_of_all_rows(tmp_path: Path) -> None:

@@ -20,16 +20,12 @@ from precompute.errors import BuildError, PipelineError, SettingsError, SourceEr
 from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, pipeline, rows_of, save, shard_hashes
+from tests.helpers.stored_keys import keys_of
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_pairs(tmp_path_factory.mktemp("pairs"), 20)
-
-
-def keys_of(out: Path, split: str, row: int) -> list[str]:
-    shards = sorted((out / "data").rglob(f"*-{split}_r{row:04d}.tfrecord-*"))
-    return [decode_example(r)["augment/key"][0].decode() for shard in shards for r in read_records(shard)]
 
 
 def test_each_row_holds_every_source_once(pairs: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from precompute.errors import BadSourcesError, BuildError
 from tests.helpers.dask_cluster import A_WORKER, PATIENCE_S, DaskCluster, dask_cluster, wait_until
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, pipeline, save, shard_hashes
-from tests.precompute.building.test_build import keys_of
+from tests.helpers.stored_keys import keys_of
 
 pytestmark = pytest.mark.slow  # interpreters start
 

@@ -6,7 +6,6 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,10 @@ import precompute
 from precompute.errors import BuildError
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, shard_hashes
+from tests.helpers.small_disk import (
+    mount,
+    small,  # noqa: F401 (a fixture)
+)
 
 LIMITED = """
 import resource, sys
@@ -47,27 +50,8 @@ def test_a_limit_on_the_size_of_files_is_one_clear_error(tmp_path: Path, backend
     assert shard_hashes(out) == shard_hashes(whole)
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 300 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    try:
-        mounted = mount("-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder))
-    except FileNotFoundError:
-        pytest.skip("there is no command mount")
-    if mounted.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def mount(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-
-
 @pytest.mark.slow
-def test_a_file_system_that_is_full_or_read_only(tmp_path: Path, small: Path) -> None:
+def test_a_file_system_that_is_full_or_read_only(tmp_path: Path, small: Path) -> None:  # noqa: F811
     data, out, whole = draw_pairs(tmp_path / "data", 24), small / "out", tmp_path / "whole" / "out"
     with pytest.raises(BuildError, match=r"about \d.* kB are needed for what is missing, .* kB are free"):
         precompute.build(data, out, **options(variants=30))

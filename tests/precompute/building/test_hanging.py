@@ -19,7 +19,7 @@ from precompute.building.heartbeat import Heartbeat, sources_of_dead_workers
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BadSourcesError, UsageError
 from tests.helpers.small_datasets import draw_pairs, options, save, shard_hashes
-from tests.precompute.building.test_build import keys_of
+from tests.helpers.stored_keys import keys_of
 
 # Sleeps for ever in a worker, not in the process that tries the pipeline before the job.
 PIPELINES = """

@@ -16,7 +16,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import BadSourcesError, BuildError
 from tests.helpers.file_operations import Operation, watch, watch_records
 from tests.helpers.small_datasets import draw_pairs, options, rows_of, save, shard_hashes
-from tests.precompute.building.test_build import keys_of
+from tests.helpers.stored_keys import keys_of
 
 # Kills its process, as a crash in a codec would, unless that is the one that tries the pipeline before the job.
 PIPELINES = """

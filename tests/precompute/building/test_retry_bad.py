@@ -12,9 +12,9 @@ import precompute
 from precompute.building import finish, reuse
 from precompute.dataset.leases import Lease
 from precompute.dataset.manifest import Manifest
+from tests.helpers.bad_sources import draw_with_bad, fragile, red_corners
 from tests.helpers.small_datasets import draw_pairs, options, rows_of, shard_hashes
-from tests.precompute.building.test_bad_sources import draw_with_bad, fragile, red_corners
-from tests.precompute.building.test_build import keys_of
+from tests.helpers.stored_keys import keys_of
 
 BAD = ("s002", "s007", "s011")  # in at least two blocks
 

@@ -10,8 +10,8 @@ import pytest
 
 import precompute
 from tests.helpers.box_datasets import NAMES, draw_boxed, turning
+from tests.helpers.other_readers import BOXES_SNIPPET, SNIPPET, Tensor, read_by_tfrecord, torch_stand_in  # noqa: F401 (a fixture)
 from tests.helpers.small_datasets import options
-from tests.precompute.readers.test_other_readers import BOXES_SNIPPET, SNIPPET, Tensor, read_by_tfrecord, torch_stand_in  # noqa: F401 (a fixture)
 
 tf = pytest.importorskip("tensorflow")
 

@@ -10,27 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from precompute.errors import SourceError, UsageError
+from precompute.errors import UsageError
 from precompute.sources import walk as walk_module
 from precompute.sources.folders.find import find_sources
 from precompute.table.sources import Sources
-
-
-def make(root: Path, *paths: str) -> Path:
-    """Write a small file at each path; a path that ends with a slash is a folder."""
-    for path in paths:
-        if path.endswith("/"):
-            (root / path).mkdir(parents=True, exist_ok=True)
-            continue
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(b"x" * len(path))
-    return root
-
-
-def refused(root: Path, **options: object) -> str:
-    with pytest.raises(SourceError) as caught:
-        find_sources(root, **options)  # type: ignore[arg-type]
-    return str(caught.value)
+from tests.helpers.source_folders import make, refused
 
 
 def classes_of(sources: Sources) -> dict[str, str]:

@@ -18,9 +18,9 @@ from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.table.sources import Source
 from tests.helpers import instance_datasets, keypoint_datasets
+from tests.helpers.box_files import write_coco, write_voc, write_yolo, xml_of
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_classes, save
-from tests.precompute.sources.annotations.test_box_layouts import write_coco, write_voc, write_yolo, xml_of
 
 SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("### Layouts")[1].split("\n### ")[0]
 ROWS = [re.split(r"(?<!\\)\|", line)[1:4] for line in SECTION.splitlines() if line.startswith("| ")][1:]

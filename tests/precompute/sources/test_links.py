@@ -10,7 +10,7 @@ import pytest
 from precompute.errors import SourceError
 from precompute.options.build_options import BuildOptions
 from precompute.sources.find import find
-from tests.precompute.sources.test_folders import make, refused
+from tests.helpers.source_folders import make, refused
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
 

@@ -12,15 +12,9 @@ from precompute.errors import SourceError
 from precompute.sources.annotations.coco import split_of_name
 from precompute.sources.folders.find import find_sources
 from precompute.sources.split_folders import split_of
+from tests.helpers.box_datasets import draw_boxed
+from tests.helpers.box_files import coco_of, rows_of, size_of, sources_of, xml_of
 from tests.helpers.small_datasets import save
-from tests.precompute.sources.annotations.test_box_layouts import (
-    coco_of,
-    draw_boxed,
-    rows_of,
-    size_of,
-    sources_of,
-    xml_of,
-)
 
 TRAIN = ["train", "Train", "train2017", "training", "Training", "trainset", "training_set", "train-set", "train_2012"]
 VALIDATION = [

@@ -16,8 +16,8 @@ from precompute.errors import SourceError
 from precompute.options.build_options import BuildOptions
 from precompute.sources.find import find
 from precompute.sources.unicode_forms import UnicodeForms, visible
+from tests.helpers.box_files import sources_of, xml_of
 from tests.helpers.small_datasets import save
-from tests.precompute.sources.annotations.test_box_layouts import sources_of, xml_of
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 FORMS = pytest.mark.parametrize(("here", "there"), [(NFC, NFD), (NFD, NFC), (NFD, NFD)], ids=["c-d", "d-c", "d-d"])

@@ -10,7 +10,7 @@ import pytest
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
-from tests.train.test_datasets import write_classes, write_masks
+from tests.helpers.trainer_datasets import write_classes, write_masks
 from train.balance import class_weights_of_run, keep_class_weights
 from train.checkpoint import TrainingState
 from train.data import load_train, translate_errors

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PrecomputeError, UsageError
-from tests.train.test_datasets import write_classes, write_masks
+from tests.helpers.trainer_datasets import write_classes, write_masks
 from train.checkpoint import TrainingState, load_state, restore_model, save_state
 from train.compiled import find_backbone, make_network
 from train.data import _guard_targets, translate_errors

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precompute.errors import DatasetError, UsageError
-from tests.train.test_datasets import CLASSES, SIZE
+from tests.helpers.trainer_datasets import CLASSES, SIZE
 from train.compiled import compile_model, make_network
 from train.data import _guard_targets, translate_errors
 from train.label_scores import LabelScores, count_labels, label_scores, label_scores_by_class

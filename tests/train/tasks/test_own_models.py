@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from precompute.errors import PrecomputeError, UsageError
-from tests.train.test_datasets import CLASSES, SIZE, write_classes
+from tests.helpers.trainer_datasets import CLASSES, SIZE, write_classes
 from train.fit import fit
 from train.options import FitOptions
 from train.tasks.classify import Classify

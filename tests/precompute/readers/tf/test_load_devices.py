@@ -27,7 +27,7 @@ def fit_on_two_devices(out: Path) -> dict[str, Any]:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
     import precompute
-    from tests.precompute.readers.tf.test_load_fit import Witness
+    from tests.helpers.witness_model import Witness
 
     stored, strategy, seen = Stored(out), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), {}
     assert strategy.num_replicas_in_sync == 2

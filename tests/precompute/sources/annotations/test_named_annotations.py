@@ -12,8 +12,8 @@ import pytest
 import precompute
 from precompute.errors import SourceError
 from tests.helpers.box_datasets import draw_boxed
+from tests.helpers.box_files import coco_of, rows_of, size_of, sources_of, xml_of, yolo_of
 from tests.helpers.small_datasets import options, save
-from tests.precompute.sources.annotations.test_box_layouts import coco_of, rows_of, size_of, sources_of, xml_of, yolo_of
 
 
 def write_part(folder: Path, names: str, *, splits: tuple[str, ...] = ("train", "val"), num: int = 3) -> None:

@@ -15,8 +15,8 @@ import precompute
 from precompute.errors import SourceError, UsageError
 from precompute.sources.annotations.yolo_lines import read_line
 from tests.helpers.box_datasets import identity
+from tests.helpers.box_files import sources_of
 from tests.helpers.small_datasets import options, save
-from tests.precompute.sources.annotations.test_box_layouts import sources_of
 
 POSE = "0 .5 .5 .2 .2 .45 .45 .55 .45 .5 .55"
 POSE_YAML = "train: images\nnames: [cat]\nkpt_shape: [3, 2]\n"

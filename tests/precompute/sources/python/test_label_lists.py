@@ -17,7 +17,7 @@ from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.table.listed_sources import compare_listing, sources_of_listing
 from precompute.table.listing_file import listing_lines, read_listing
 from precompute.table.sources import Source, Sources
-from tests.precompute.sources.python.test_lists import make
+from tests.helpers.listed_files import make
 
 
 def names(count: int) -> list[str]:

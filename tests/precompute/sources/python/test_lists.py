@@ -15,13 +15,7 @@ from precompute.errors import SourceError, UsageError
 from precompute.sources.checks import key_problem
 from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.table.sources import Source
-
-
-def make(root: Path, *paths: str) -> list[str]:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(b"x" * len(path))
-    return [str(root / path) for path in paths]
+from tests.helpers.listed_files import make
 
 
 def test_images_and_labels(tmp_path: Path) -> None:

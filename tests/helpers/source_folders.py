@@ -1,0 +1,27 @@
+"""Folders of small files, and how they are refused as sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from precompute.errors import SourceError
+from precompute.sources.folders.find import find_sources
+
+
+def make(root: Path, *paths: str) -> Path:
+    """Write a small file at each path; a path that ends with a slash is a folder."""
+    for path in paths:
+        if path.endswith("/"):
+            (root / path).mkdir(parents=True, exist_ok=True)
+            continue
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"x" * len(path))
+    return root
+
+
+def refused(root: Path, **options: object) -> str:
+    with pytest.raises(SourceError) as caught:
+        find_sources(root, **options)  # type: ignore[arg-type]
+    return str(caught.value)

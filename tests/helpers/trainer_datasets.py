@@ -1,0 +1,111 @@
+"""Tiny datasets for the trainer's tests, written straight to the format."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from precompute.dataset.manifest import Image, Manifest, Row, Split, Target
+from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, Shard
+
+SIZE = 32
+
+
+CLASSES = ["blue", "green", "red"]
+
+
+def _feature(value):
+    if isinstance(value, bytes):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+
+def _write_split(root: Path, name: str, split: str, rows: list[list[dict]]) -> Split:
+    paths, listed = DatasetPaths(root), []
+    for number, examples in enumerate(rows):
+        shard = paths.shard(name, "g0001", split, number, 0, 1)
+        shard.parent.mkdir(parents=True, exist_ok=True)
+        with tf.io.TFRecordWriter(str(shard)) as writer:
+            for example in examples:
+                features = tf.train.Features(feature={key: _feature(value) for key, value in example.items()})
+                writer.write(tf.train.Example(features=features).SerializeToString())
+        content = shard.read_bytes()
+        facts = Shard(num_records=len(examples), num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        draw = {"row": number, "seed": 0, "variant": number, "original": False}
+        row_file = RowFile(generation="g0001", split=split, shards=[facts], **draw).to_bytes()
+        path = paths.row_file("g0001", split, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(row_file)
+        sha256 = hashlib.sha256(row_file).hexdigest()
+        listed.append(Row(num_records=len(examples), num_bytes=len(content), sha256=sha256, **draw))
+    return Split(
+        num_places=len(rows[0]),
+        num_records=len(rows[0]),
+        num_blocks=1,
+        sources_sha256=hashlib.sha256(f"{split} {len(rows[0])}".encode()).hexdigest(),
+        next_row=len(rows),
+        rows=listed,
+    )
+
+
+def _write(root: Path, target: Target, make, *, sizes: dict[str, int], num_rows: int, **manifest) -> Path:
+    generator = np.random.default_rng(0)
+    splits = {}
+    for split, size in sizes.items():
+        num = num_rows if split == "train" else 1
+        rows = [[make(generator, i) | {"augment/key": f"{split}{i}".encode()} for i in range(size)] for _ in range(num)]
+        splits[split] = _write_split(root, "tiny", split, rows)
+    facts = {
+        "name": "tiny",
+        "generation": "g0001",
+        "fingerprint": "f" * 64,
+        "settings": {"pixels": {"pipelines": {}, "versions": {}, "quality": None}, "dataset": {}},
+        "image": Image(height=SIZE, width=SIZE, channels=3, encoding="raw"),
+        "target": target,
+        "normalize": {},
+        "splits": splits,
+    }
+    DatasetPaths(root).manifest.write_bytes(Manifest(**facts | manifest).to_bytes())
+    return root
+
+
+def write_masks(
+    root: Path, *, sizes=None, num_rows=2, num_classes=2, border=0, ignore_class=None, class_names=(), **manifest
+) -> Path:
+    """Write images with a bright square, class 1; with `border`, its edge has that class id."""
+
+    def make(generator, index):
+        image = generator.integers(0, 60, (SIZE, SIZE, 3), dtype=np.uint8)
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        top, left = generator.integers(2, 14, 2)
+        if border:
+            mask[top - 1 : top + 15, left - 1 : left + 15] = border
+        mask[top : top + 14, left : left + 14] = 1 + index % (num_classes - 1)
+        image[mask == mask[top, left]] += np.uint8(120 + 40 * (index % (num_classes - 1)))
+        return {"image/encoded": image.tobytes(), "image/segmentation/class/encoded": mask.tobytes()}
+
+    target = Target(
+        kind="mask",
+        num_classes=num_classes,
+        class_names=list(class_names),
+        encoding="raw",
+        dtype="uint8",
+        ignore_class=ignore_class,
+    )
+    return _write(root, target, make, sizes=sizes or {"train": 12, "validation": 6}, num_rows=num_rows, **manifest)
+
+
+def write_classes(root: Path, *, sizes=None, num_rows=2, **manifest) -> Path:
+    """Write images of one color each, their class."""
+
+    def make(generator, index):
+        image = generator.integers(0, 100, (SIZE, SIZE, 3), dtype=np.uint8)
+        image[..., 2 - index % 3] += 120
+        return {"image/encoded": image.tobytes(), "image/class/label": index % 3}
+
+    target = Target(kind="class", num_classes=3, class_names=CLASSES)
+    return _write(root, target, make, sizes=sizes or {"train": 24, "validation": 9}, num_rows=num_rows, **manifest)
