@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.helpers.project import ROOT
@@ -20,3 +22,19 @@ def test_nothing_lies_beside_the_mirror() -> None:
     assert found == {"__init__.py", "conftest.py", "precompute", "train", *OTHER_FOLDERS}
     named = {path.name for path in (ROOT / "tests" / "helpers").glob("test_*.py")}
     assert named == set()
+
+
+def test_the_page_for_contributors_names_what_is_there() -> None:
+    text = (ROOT / ".github/CONTRIBUTING.md").read_text(encoding="utf-8")
+    files = re.findall(r"`((?:project|end_to_end|precompute|train|tests|scripts)/[\w/.]+\.\w+)`", text)
+    assert len(files) > 20
+    assert [name for name in files if not any((ROOT / top / name).exists() for top in ("", "tests"))] == []
+    rooms = {path.name for path in (ROOT / "precompute").iterdir() if path.is_dir()}
+    modules = [name for name in re.findall(r"`([a-z]+(?:\.[a-z_]+)+)`", text) if name.split(".")[0] in rooms]
+    assert len(modules) > 10
+    missing = []
+    for name in modules:
+        path = ROOT.joinpath("precompute", *name.split("."))
+        if not (path.is_dir() or path.with_suffix(".py").exists()):
+            missing.append(name)
+    assert missing == []
