@@ -196,14 +196,14 @@ def live_shortly(made: Made) -> None:
 
 
 def _begin_with_a_broken_source(made: Made) -> None:
-    """Have a source that cannot be read: refused, then skipped, then mended and tried again."""
+    """Have a source that cannot be read: refused, then skipped, then fixed and tried again."""
     path = made.images[1]
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     made.build("with a broken source", variants=1)
     made.build("without the broken source", variants=1, skip_bad=1)
     path.write_bytes(whole)
-    made.build("with the mended source", variants=1, skip_bad=1, retry_bad=True)
+    made.build("with the fixed source", variants=1, skip_bad=1, retry_bad=True)
 
 
 def _shards(made: Made) -> list[Path]:

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line; the process's own by default.
 
     Returns:
-        The exit code: 0 done, 1 an error that the user can mend, 2 a bad option, 3 image files that
+        The exit code: 0 done, 1 an error that the user can fix, 2 a bad option, 3 image files that
         cannot be used, 130 interrupted.
     """
     return run_program(make_parser, arguments)

@@ -2,7 +2,7 @@
 
 A dataset may be built again in place, with other splits, after a run: images that were trained on are then in
 validation, and nothing in the dataset tells. A source counts as the same if its image file has the same content; where
-both come from one folder, also if it has the same key: it was mended since.
+both come from one folder, also if it has the same key: it was fixed since.
 """
 
 from __future__ import annotations

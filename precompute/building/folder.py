@@ -87,7 +87,7 @@ def _writing(out: Path, lease_dir: str | Path | None) -> Iterator[None]:
         yield
     except OSError as error:  # the disk is full, read-only, or gone
         raise BuildError(
-            f"{error.filename or out}: {error.strerror or error}. What was finished is kept: mend this, then run the "
+            f"{error.filename or out}: {error.strerror or error}. What was finished is kept: fix this, then run the "
             "same command again."
         ) from error
     finally:

@@ -228,7 +228,7 @@ class _Follower:
                 result = write_rows(work, progress)
         except BadSourcesError as error:
             raise BadSourcesError(
-                f"{error}\nThe listed rows are as they were. `follow` leaves no source out: mend them, give another "
+                f"{error}\nThe listed rows are as they were. `follow` leaves no source out: fix them, give another "
                 "--seed, or build with --replace and --skip-bad."
             ) from error
         new = [row.row for row in result.rows[self._split]]

@@ -155,7 +155,7 @@ class BuildResult:
 
     def _head(self) -> str:
         if not any(self.rows.values()) and self.num_mended:
-            return f"{format_count(self.num_mended, 'mended source')} in all rows now"
+            return f"{format_count(self.num_mended, 'fixed source')} in all rows now"
         if not any(self.rows.values()):
             return "complete already: nothing to do"
         rate = self.num_records / max(self.seconds, 1e-9)

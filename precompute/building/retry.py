@@ -1,4 +1,4 @@
-"""Sources that were left out and have been mended since: they join all rows, and only their blocks are written."""
+"""Sources that were left out and have been fixed since: they join all rows, and only their blocks are written."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Named = Mapping[tuple[str, str], Bad]  # (split, key) → what is wrong
 
 
 def retry_bad(work: BuildPlan, progress: Progress) -> tuple[BuildPlan, int]:
-    """Take mended sources into all listed rows, by a new generation that takes over what is as it was.
+    """Take fixed sources into all listed rows, by a new generation that takes over what is as it was.
 
     Returns:
-        The work, to go on with the generation that is listed now; and how many sources were mended.
+        The work, to go on with the generation that is listed now; and how many sources were fixed.
 
     Raises:
         BuildError: Workers died, or the disk is full; the dataset is as it was.
@@ -54,7 +54,7 @@ def retry_bad(work: BuildPlan, progress: Progress) -> tuple[BuildPlan, int]:
         return work, 0
     skipped = [{"key": key, "split": split, "reason": bad.reason} for (split, key), bad in still.items()]
     write_rows(next_generation_of(work, skipped, _listed(manifest)), progress)
-    progress.say(f"note: {format_count(fixed, 'mended source')} in all rows now.")
+    progress.say(f"note: {format_count(fixed, 'fixed source')} in all rows now.")
     return replace(work, known=stored_generations(work.out)[-1], previous=None), fixed
 
 

@@ -283,7 +283,7 @@ def _check_skip_bad(work: BuildPlan, grid: Grid, bad: Mapping[str, Mapping[str, 
         f"{total} of {format_count(len(work.sources), 'source')} {'is' if total == 1 else 'are'} bad, {allowed} "
         f"{'was' if allowed == 1 else 'were'} accepted:\n"
         f"{describe_reasons([entry['reason'] for entry in found])}\n"
-        f"All are listed in {grid.paths.errors}. Everything else is written and kept. Mend them and run the same "
+        f"All are listed in {grid.paths.errors}. Everything else is written and kept. Fix them and run the same "
         f"command again, or accept them with --skip-bad {total}: they will be left out of all rows."
     )
 

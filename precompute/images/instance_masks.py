@@ -122,7 +122,7 @@ def _masks(
         turned = instances.size == (height, width) and ": was it turned by its EXIF orientation after it was annotated?"
         raise RejectedSource(
             f"{image}: is {width}×{height} pixels (width × height), but its masks are meant for "
-            f"{instances.size[0]}×{instances.size[1]}{turned or ''}; annotate it as it is shown upright, or mend the "
+            f"{instances.size[0]}×{instances.size[1]}{turned or ''}; annotate it as it is shown upright, or fix the "
             "size"
         )
     for shape in instances.shapes:

@@ -282,7 +282,7 @@ class BuildOptions:
     skip_bad: str = _option(
         "0", "accept up to this many bad sources, or this share (5%%): they are left out of all rows"
     )
-    retry_bad: bool = _option(False, "try sources that were left out again: those that are mended join all rows")
+    retry_bad: bool = _option(False, "try sources that were left out again: those that are fixed join all rows")
     task_timeout: float | None = _option(
         None,
         "end a worker that stays at one source for so many seconds, all its new rows together; a source that does so "

@@ -265,7 +265,7 @@ def check_rejected(sample: Sample, *, accepted: float) -> None:
             f"{len(sample.rejected)} of the first {format_count(num_tried, 'source')} of {sample.split} cannot "
             "be used, nearly all for "
             f"one reason, so nothing was written:\n{describe_reasons(sample.rejected)}\n"
-            "Mend that, or an option; to build from the others alone, accept the share of them with --skip-bad."
+            "Fix that, or an option; to build from the others alone, accept the share of them with --skip-bad."
         )
 
 

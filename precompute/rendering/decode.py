@@ -163,7 +163,7 @@ def _of_size(image: Path, full_size: tuple[int, int], boxes: Boxes) -> Boxes:
         turned = boxes.size == (height, width) and ": was it turned by its EXIF orientation after it was annotated?"
         raise RejectedSource(
             f"{image}: is {width}×{height} pixels (width × height), but its boxes are meant for "
-            f"{boxes.size[0]}×{boxes.size[1]}{turned or ''}; annotate it as it is shown upright, or mend the size"
+            f"{boxes.size[0]}×{boxes.size[1]}{turned or ''}; annotate it as it is shown upright, or fix the size"
         )
     return boxes
 

@@ -98,7 +98,7 @@ def test_equal_keys_of_another_folder_are_no_sign(tmp_path):
         save(tmp_path / "other" / path.relative_to(tmp_path / "sources"), pixels)
     other = build(tmp_path / "other", tmp_path / "other data")
     assert evaluate(run, EvaluateOptions(dataset=str(other))).notes == []
-    for path in (tmp_path / "other").rglob("*.png"):  # in the same folder they are: sources that were mended
+    for path in (tmp_path / "other").rglob("*.png"):  # in the same folder they are: sources that were fixed
         shutil.copyfile(path, tmp_path / "sources" / path.relative_to(tmp_path / "other"))
     build(tmp_path / "sources", tmp_path / "data", validation_split=0.5)
     with pytest.raises(DatasetError, match="was trained on"):

@@ -228,7 +228,7 @@ def _with_masks(sources: Sources, images: Iterable[_Segmented]) -> Sources:
         found.append(Instances.of_shapes(shapes, (width, height)))
     raise_problems(
         f"{sources.root}: masks of objects that cannot be read (COCO).",
-        [listed("Segmentations", problems, "Mend them, or take their annotations out.")],
+        [listed("Segmentations", problems, "Fix them, or take their annotations out.")],
     )
     column = InstanceColumn.of_instances(found)
     notes = [note for note in sources.notes if "box" not in note]  # of annotated boxes nothing is used

@@ -64,13 +64,13 @@ class Problems:
                     self.duplicates,
                     "Expected each image once; if splits use the same names for different images, give --split-in-key.",
                 ),
-                listed("Annotations of images that are not listed", self.unknown_images, "Mend their image_id."),
-                listed("Annotations of unknown categories", self.unknown_categories, "Mend their category_id."),
-                listed("Annotations without a box of four numbers", self.boxless, "Mend their bbox."),
+                listed("Annotations of images that are not listed", self.unknown_images, "Fix their image_id."),
+                listed("Annotations of unknown categories", self.unknown_categories, "Fix their category_id."),
+                listed("Annotations without a box of four numbers", self.boxless, "Fix their bbox."),
                 listed(
                     "Annotations whose keypoints are not three numbers for each that their category names",
                     self.pointless,
-                    "Mend their keypoints: x, y, visibility in turn.",
+                    "Fix their keypoints: x, y, visibility in turn.",
                 ),
             ],
         )

@@ -99,8 +99,8 @@ class _Problems:
         raise_problems(
             f"{path}: the table cannot be used as it is.",
             [
-                listed("Cells that are no numbers", self.cells, "Mend them; leave a cell empty for a missing point."),
-                listed("Images that are not there", self.missing, "Mend the paths: they start from the given folder."),
+                listed("Cells that are no numbers", self.cells, "Fix them; leave a cell empty for a missing point."),
+                listed("Images that are not there", self.missing, "Fix the paths: they start from the given folder."),
                 listed("Images that could be several files", self.ambiguous, "Write their folders into the table."),
                 listed("Splits that are none, or differ", self.splits, "Expected train, validation or test an image."),
             ],

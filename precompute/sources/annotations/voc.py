@@ -140,7 +140,7 @@ def _splits(found: FoundImages, matched: MatchedFiles) -> tuple[dict[str, str] |
             elif splits.setdefault(key, split) != split:
                 duplicates.append(f"{key}: {splits[key]} and {split}")
     problems = [
-        listed("Images in lists of ImageSets/Main that are not there", missing, "Put them there, or mend the lists."),
+        listed("Images in lists of ImageSets/Main that are not there", missing, "Put them there, or fix the lists."),
         listed(
             "Images in the lists of two splits", duplicates, "Expected each in one of train.txt, val.txt, test.txt."
         ),

@@ -188,7 +188,7 @@ def _named(top: Path, data: DataYaml) -> NamedImages:
             listed(
                 "Entries that lead nowhere",
                 lost,
-                f"They start from its path ({data.starts[0]}) or from its own folder; mend them.",
+                f"They start from its path ({data.starts[0]}) or from its own folder; fix them.",
             ),
             listed(f"Entries that lead out of {top}", outside, "Give as SOURCE the folder that holds them all."),
         ],

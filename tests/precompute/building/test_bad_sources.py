@@ -76,7 +76,7 @@ def test_mended_sources_are_tried_again(tmp_path: Path) -> None:
     with pytest.raises(BadSourcesError):
         precompute.build(folder, out, **options())
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.tfrecord-*")}
-    draw_pairs(tmp_path / "data", 24)  # mends all three
+    draw_pairs(tmp_path / "data", 24)  # fixes all three
     precompute.build(folder, out, **options())
     precompute.build(draw_pairs(tmp_path / "good", 24), tmp_path / "whole" / "out", **options())
     assert shard_hashes(out) == shard_hashes(tmp_path / "whole" / "out")

@@ -130,7 +130,7 @@ def test_a_disk_that_fails_anywhere_is_one_clear_error(tmp_path: Path, code: int
         watch(out, fail, patch.setattr)
         watch_records(fail, patch.setattr)
         with pytest.raises(
-            BuildError, match=f"{os.strerror(code)}.*What was finished is kept: (mend this|make space), then run"
+            BuildError, match=f"{os.strerror(code)}.*What was finished is kept: (fix this|make space), then run"
         ):
             precompute.build(folder, out, **options(variants=2))
     assert done

@@ -1,4 +1,4 @@
-"""`retry_bad`: sources that were left out and have been mended join all rows; nothing else is written anew."""
+"""`retry_bad`: sources that were left out and have been fixed join all rows; nothing else is written anew."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAD = ("s002", "s007", "s011")  # in at least two blocks
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Three bad sources and a dataset without them, the same mended, and the dataset of that."""
+    """Three bad sources and a dataset without them, the same fixed, and the dataset of that."""
     folder = tmp_path_factory.mktemp("retry")
     made = {name: folder / name / "data" for name in ("bad", "good")}
     made |= {"out": folder / "short" / "out", "whole": folder / "whole" / "out"}
@@ -37,7 +37,7 @@ def out(folders: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def fixed(folders: dict[str, Path], tmp_path: Path, keys: tuple[str, ...]) -> Path:
-    """Return sources of which these are mended; their files are new ones, as in life."""
+    """Return sources of which these are fixed; their files are new ones, as in life."""
     data = Path(shutil.copytree(folders["bad"], tmp_path / "bad" / "data"))
     for key in keys:
         for part in ("images", "masks"):
@@ -69,7 +69,7 @@ def test_mended_sources_join_all_rows_and_only_their_blocks_are_written(
 ) -> None:
     before, hashes = inodes(out), by_name(out)
     result = precompute.build(fixed(folders, tmp_path, BAD), out, **options(retry_bad=True))
-    assert result.summary().startswith("3 mended sources in all rows now")
+    assert result.summary().startswith("3 fixed sources in all rows now")
     manifest, after = Manifest.load(out), inodes(out)
     assert (manifest.generation, manifest.skipped) == ("g0002", [])
     assert by_name(out) == by_name(folders["whole"])
@@ -89,14 +89,14 @@ def test_what_is_still_bad_stays_left_out(
     precompute.build(data, out, **options(retry_bad=True, quiet=False))
     said = capfd.readouterr().err
     assert "1 source still bad, left out as before:" in said and "s007.png: is empty" in said
-    assert "2 mended sources in all rows now" in said
+    assert "2 fixed sources in all rows now" in said
     manifest = Manifest.load(out)
     assert [entry["key"] for entry in manifest.skipped] == ["s007"]
     for split, listed in manifest.splits.items():
         for row in listed.rows:
             assert "s007" not in keys_of(out, split, row.row)
     assert set(keys_of(out, "train", 2)) | set(keys_of(out, "validation", 0)) >= {"s002", "s011"}
-    # None more is mended: the listed generation stays, and no file is touched.
+    # None more is fixed: the listed generation stays, and no file is touched.
     after = inodes(out)
     assert any(after[name] == before[name] for name in before)
     precompute.build(data, out, **options(retry_bad=True))

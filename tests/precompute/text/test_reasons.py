@@ -81,9 +81,9 @@ def test_numbers_that_say_what_is_wrong_stay_apart() -> None:
 
 
 def test_reasons_that_name_other_files_and_sizes_are_one_kind() -> None:
-    reasons = [f"/d/m{i}.png: is {i}×5 pixels, but its image /d/i{i}.png is 20×{i}; mend 'a{i}'" for i in range(9)]
+    reasons = [f"/d/m{i}.png: is {i}×5 pixels, but its image /d/i{i}.png is 20×{i}; fix 'a{i}'" for i in range(9)]
     (kind,) = group_reasons(reasons)
-    assert kind.what == "is …×5 pixels, but its image … is 20×…; mend …"
+    assert kind.what == "is …×5 pixels, but its image … is 20×…; fix …"
     shown = describe_reasons(reasons)
     assert reasons[4] in shown and reasons[5] not in shown and "… and 4 more (9 in total)" in shown
 
