@@ -110,7 +110,7 @@ def test_tables_of_objects_are_told_from_tables_of_images(header: str, tmp_path:
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_damaged_image_with_boxes_is_mended(at_once: bool, tmp_path: Path) -> None:
+def test_a_damaged_image_with_boxes_is_fixed(at_once: bool, tmp_path: Path) -> None:
     truth = draw_boxed(tmp_path / "drawn", 4)
     images = [tmp_path / f"drawn/{name}.png" for name in truth]
     content = images[1].read_bytes()

@@ -114,8 +114,8 @@ def test_type_and_shape_of_a_tensor(differences: Callable[..., list[str]]) -> No
 
 
 def test_one_changed_message(differences: Callable[..., list[str]]) -> None:
-    old = said(1, "", "error: HERE/work/nowhere: there is no such folder. Check the path.\n")
-    new = said(1, "", "error: HERE/work/nowhere: there is no such folder. Check this path.\n")
+    old = said(1, "", "error: HERE/data/nowhere: there is no such folder. Check the path.\n")
+    new = said(1, "", "error: HERE/data/nowhere: there is no such folder. Check this path.\n")
     assert differences(old, old) == []
     [found] = differences(old, new)
     assert found.startswith("refused: precompute inspect nowhere | said: ") and "Check this path." in found

@@ -71,7 +71,7 @@ def test_percentage_is_of_all_sources(tmp_path: Path) -> None:
     precompute.build(folder, tmp_path / "out", **options(skip_bad="13%"))
 
 
-def test_mended_sources_are_tried_again(tmp_path: Path) -> None:
+def test_fixed_sources_are_tried_again(tmp_path: Path) -> None:
     folder, out = draw_with_bad(tmp_path / "data"), tmp_path / "out"
     with pytest.raises(BadSourcesError):
         precompute.build(folder, out, **options())

@@ -64,7 +64,7 @@ def content(out: Path) -> Any:
     )
 
 
-def test_mended_sources_join_all_rows_and_only_their_blocks_are_written(
+def test_fixed_sources_join_all_rows_and_only_their_blocks_are_written(
     folders: dict[str, Path], out: Path, tmp_path: Path
 ) -> None:
     before, hashes = inodes(out), by_name(out)
