@@ -22,15 +22,15 @@ def measure_proven(data: str, out: str, rows: int, jobs: int) -> Any:
     """Make receipts and empty shards up for rows of a small dataset; returns the seconds of a build that lists them."""
     options: dict[str, Any] = {"pipeline": "light", "image_size": 16, "shard_size": 1_024, "jobs": jobs, "quiet": True}
     precompute.build(data, out, variants=1, **options)
-    make_grid, num_cells = write.work_grid, 0
+    make_grid, num_cells = write.grid_of, 0
 
-    def with_receipts(work: Any) -> Grid:
+    def with_receipts(build_plan: Any) -> Grid:
         nonlocal num_cells
-        grid = make_grid(work)
-        num_cells = make_up(grid, work.rows["train"])
+        grid = make_grid(build_plan)
+        num_cells = make_up(grid, build_plan.rows["train"])
         return grid
 
-    vars(write)["work_grid"] = with_receipts
+    vars(write)["grid_of"] = with_receipts
     taken: dict[str, float] = {}
     for owner, name, step in [
         (build, "stored_generations", "read what is on disk"),

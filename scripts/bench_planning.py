@@ -139,7 +139,7 @@ def plan_once(kind: str, number: int, out: Path, validation_split: float) -> dic
         (build, "_differences", "compare with what is on disk"),
         (build, "make_plan", "make the plan"),
         (build, "save_draft", "write plan and list of sources"),
-        (write, "work_grid", "order places, cut blocks"),
+        (write, "grid_of", "order places, cut blocks"),
         (grid.Grid, "receipts", "read receipts"),
         (grid.Grid, "missing", "make tasks"),
         (write, "run_surviving", "pack the first task"),

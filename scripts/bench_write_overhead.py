@@ -52,7 +52,7 @@ def _one_block(
     paths = DatasetPaths(out)
     for folder in (paths.temporary, paths.heartbeats):
         folder.mkdir(parents=True)
-    job = TaskContext(
+    context = TaskContext(
         out=str(out),
         name=out.name,
         generation="g0001",
@@ -73,7 +73,7 @@ def _one_block(
         tasks.decode_place = others.before(real)
         try:
             start = time.process_time()
-            done = run_task(job, task)
+            done = run_task(context, task)
             all_s = time.process_time() - start
         finally:
             tasks.decode_place = real

@@ -112,48 +112,48 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
     for warning in mirroring_warnings(prepared, sources.skeleton, options.flip_pairs):
         progress.say(f"warning: {warning}")
     with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
-        known = stored_generations(out)
-        ineffective = check_ineffective_options(options, sources, is_new=not known)
+        generations = stored_generations(out)
+        ineffective = check_ineffective_options(options, sources, is_new=not generations)
         sources = limit_sources(sources, options.limit)
         sources = assign_splits(
             sources,
             validation_split=options.validation_split,
             test_split=options.test_split,
-            stored=stored_splits(known[-1].listing, sources.keys) if known else None,
+            stored=stored_splits(generations[-1].listing, sources.keys) if generations else None,
         )
-        sources, kept_classes = keep_classes(known, options, sources)
+        sources, kept_classes = keep_classes(generations, options, sources)
         if kept_classes:  # transforms may name them
             prepared = prepare_pipelines(options, sources.kind, sources.class_names)
         sources = assign_copies(sources, class_copies=options.class_copies, balance=options.balance)
-        sources, kept = keep_pairs(known, options, sources)
+        sources, kept = keep_pairs(generations, options, sources)
         for note in [*ineffective, *_source_notes(sources), *kept_classes, *kept]:
             progress.say(f"note: {note}")
-        chosen = _choose_generation(known, out, options, prepared, sources, progress)
+        chosen = _choose_generation(generations, out, options, prepared, sources, progress)
         pipelines = complete_pipelines(
             prepared, list(chosen.plan.splits), chosen.plan.image, stored_pipelines(chosen.plan)
         )
-        if chosen not in known:
+        if chosen not in generations:
             _say_source_size(chosen, options, prepared, sources, progress)
         for note in check_image_size(options, prepared, chosen.plan.image, is_new=False):
             progress.say(f"note: {note}")
-        for note in notes_on_pipelines(prepared, chosen.plan, pipelines, is_new=chosen not in known):
+        for note in notes_on_pipelines(prepared, chosen.plan, pipelines, is_new=chosen not in generations):
             progress.say(f"note: {note}")
-        work = BuildPlan(
+        build_plan = BuildPlan(
             out=out,
             options=options,
             pipelines=pipelines,
             sources=sources,
-            known=chosen,
-            previous=next((k for k in known if k.manifest is not None and k is not chosen), None),
+            stored=chosen,
+            previous=next((g for g in generations if g.manifest is not None and g is not chosen), None),
             rows={},
         )
         fixed = 0
         if not options.dry_run:
-            repair(work, progress)
-            work, fixed = retry_bad(work, progress)
-        wanted = plan_rows(work.known, _wanted(work.known, options))
+            repair(build_plan, progress)
+            build_plan, fixed = retry_bad(build_plan, progress)
+        wanted = plan_rows(build_plan.stored, _wanted(build_plan.stored, options))
         counts = {split: sources.class_counts(split) for split in chosen.plan.splits}
-        result = write_rows(replace(work, rows=wanted), progress)
+        result = write_rows(replace(build_plan, rows=wanted), progress)
         result = replace(result, num_mended=fixed, class_counts=counts)
         for warning in result.warnings():
             progress.say(f"warning: {warning}")
@@ -194,7 +194,7 @@ def _source_notes(sources: Sources) -> list[str]:
 
 
 def _choose_generation(
-    known: Sequence[StoredGeneration],
+    generations: Sequence[StoredGeneration],
     out: Path,
     options: BuildOptions,
     prepared: Mapping[str, Prepared],
@@ -208,25 +208,25 @@ def _choose_generation(
     Raises:
         SettingsError: What is on disk was made otherwise, and nobody asked for --replace.
     """
-    for candidate in known:
+    for candidate in generations:
         if not (found := _differences(candidate, out, options, prepared, sources)):
             return candidate
-    listed = any(candidate.manifest for candidate in known)
-    if known and not listed and not _num_whole_rows(DatasetPaths(out), known[0].plan):
-        found = _differences(known[0], out, options, prepared, sources)
+    listed = any(candidate.manifest for candidate in generations)
+    if generations and not listed and not _num_whole_rows(DatasetPaths(out), generations[0].plan):
+        found = _differences(generations[0], out, options, prepared, sources)
         progress.say(f"note: the unfinished build had other settings and no whole row, and begins anew ({found[0]}).")
-    elif known and not options.replace:
-        state = "dataset was" if known[0].manifest else "unfinished build was"
-        found = _differences(known[0], out, options, prepared, sources)
+    elif generations and not options.replace:
+        state = "dataset was" if generations[0].manifest else "unfinished build was"
+        found = _differences(generations[0], out, options, prepared, sources)
         raise SettingsError(
             f"{out}: the {state} made with other settings or sources:\n{first_few(found, 10)}\n"
             "Use the same ones to go on, another folder to keep both, or --replace to write a new generation that "
             "takes its place when it is complete."
         )
-    name = next((k.plan.name for k in known if k.manifest), dataset_name(out.resolve()))
+    name = next((g.plan.name for g in generations if g.manifest), dataset_name(out.resolve()))
     with nullcontext() if options.dry_run else workers_starting(make_workers(options)):
         plan = make_plan(name, next_generation(out), options, prepared, sources)
-    check_image_size(options, prepared, plan.image, is_new=not known)
+    check_image_size(options, prepared, plan.image, is_new=not generations)
     draft = StoredGeneration(plan=plan, manifest=None, listing={})
     if not options.dry_run:
         save_draft(out, plan, sources)
@@ -234,20 +234,20 @@ def _choose_generation(
 
 
 def _differences(
-    known: StoredGeneration, out: Path, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
+    stored: StoredGeneration, out: Path, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
 ) -> list[str]:
-    pipelines = complete_pipelines(prepared, list(known.plan.splits), known.plan.image, stored_pipelines(known.plan))
-    settings = make_settings(options, pipelines, sources, known.plan.mask_dtype)
-    lines = differences(known.plan.settings, settings)
-    lines += compare_listing(known.listing, sources, fixed=fixed_keys(out, known))
-    return lines or changed_files(out, known, sources)
+    pipelines = complete_pipelines(prepared, list(stored.plan.splits), stored.plan.image, stored_pipelines(stored.plan))
+    settings = make_settings(options, pipelines, sources, stored.plan.mask_dtype)
+    lines = differences(stored.plan.settings, settings)
+    lines += compare_listing(stored.listing, sources, fixed=fixed_keys(out, stored))
+    return lines or changed_files(out, stored, sources)
 
 
-def _wanted(known: StoredGeneration, options: BuildOptions) -> dict[str, list[tuple[int, int]]]:
+def _wanted(stored: StoredGeneration, options: BuildOptions) -> dict[str, list[tuple[int, int]]]:
     """Return split → (seed, variant) of each row that shall be listed."""
     wanted = {}
-    for split in (s for s in SPLITS if s in known.plan.splits):
-        listed = known.manifest.splits[split].rows if known.manifest else []
+    for split in (s for s in SPLITS if s in stored.plan.splits):
+        listed = stored.manifest.splits[split].rows if stored.manifest else []
         if split != "train":
             wanted[split] = [] if listed else [(options.seed, 0)]
             continue

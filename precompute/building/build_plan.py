@@ -19,7 +19,7 @@ from precompute.plan.generation import RowPlan
 from precompute.storage.paths import absolute
 from precompute.table.sources import Sources
 
-__all__ = ["NO_WORKERS", "BuildPlan", "Rows", "Unlist", "make_task_context", "make_workers", "work_grid"]
+__all__ = ["NO_WORKERS", "BuildPlan", "Rows", "Unlist", "grid_of", "make_task_context", "make_workers"]
 
 NO_WORKERS = "here no processes can be started: this one is a daemon of multiprocessing, or these are threads of joblib"
 Rows = Mapping[str, Sequence[RowPlan]]
@@ -35,7 +35,7 @@ class BuildPlan:
         options: Of this build.
         pipelines: Split → prepared pipeline, one for each.
         sources: All of them, their splits assigned.
-        known: The generation that is written to.
+        stored: The generation that is written to.
         previous: The listed generation, when that is another one.
         rows: Split → rows that shall be whole at the end, those listed already apart.
         unlist: Split → numbers of listed rows that the new ones replace.
@@ -47,28 +47,28 @@ class BuildPlan:
     options: BuildOptions
     pipelines: Mapping[str, Prepared]
     sources: Sources
-    known: StoredGeneration
+    stored: StoredGeneration
     previous: StoredGeneration | None
     rows: Rows
     unlist: Unlist = field(default_factory=dict)
     choose_last: Callable[[Manifest], tuple[Rows, Unlist]] | None = None
 
 
-def work_grid(work: BuildPlan) -> Grid:
-    """Return the grid that the work writes to."""
-    return make_grid(work.out, work.known.plan, work.sources, work.known.listing)
+def grid_of(build_plan: BuildPlan) -> Grid:
+    """Return the grid that the rows are written to."""
+    return make_grid(build_plan.out, build_plan.stored.plan, build_plan.sources, build_plan.stored.listing)
 
 
-def make_task_context(work: BuildPlan) -> TaskContext:
-    """Return what all tasks of the work have in common."""
-    plan, options = work.known.plan, work.options
-    pickled = {split: prepared.pickled for split, prepared in work.pipelines.items()}
+def make_task_context(build_plan: BuildPlan) -> TaskContext:
+    """Return what all tasks of the build have in common."""
+    plan, options = build_plan.stored.plan, build_plan.options
+    pickled = {split: prepared.pickled for split, prepared in build_plan.pipelines.items()}
     return TaskContext(
-        out=str(absolute(work.out)),  # other machines have other working folders
+        out=str(absolute(build_plan.out)),  # other machines have other working folders
         name=plan.name,
         generation=plan.generation,
         fingerprint=plan.fingerprint,
-        spec=make_spec(options, work.sources, plan.image, plan.mask_dtype),
+        spec=make_spec(options, build_plan.sources, plan.image, plan.mask_dtype),
         pipelines={**pickled, "original": pickled["validation"]},
         own_process=options.backend == "loky" and options.num_jobs > 1,
     )

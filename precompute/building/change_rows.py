@@ -77,14 +77,14 @@ def regenerate(
     )
     Manifest.load(out)
     with Progress(quiet=quiet) as progress, write_lock(out, lease_dir):
-        known = stored_generations(out)[-1]
-        fresh = [row for row in listed_rows(manifest_of(known, out), out, split) if not row.original]
-        work = plan_from_manifest(known, out, split, run_options)
-        for note in check_ineffective_worker_options(work.options):
+        stored = stored_generations(out)[-1]
+        fresh = [row for row in listed_rows(manifest_of(stored, out), out, split) if not row.original]
+        build_plan = plan_from_manifest(stored, out, split, run_options)
+        for note in check_ineffective_worker_options(build_plan.options):
             progress.say(f"note: {note}")
         wanted = {split: [(check, variant) for variant in range(len(fresh))]}
         replaced = {row.row for row in fresh if row.seed != seed}
-        return write_rows(replace(work, rows=plan_rows(known, wanted), unlist={split: replaced}), progress)
+        return write_rows(replace(build_plan, rows=plan_rows(stored, wanted), unlist={split: replaced}), progress)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,17 +18,17 @@ from precompute.table.sources import Sources
 __all__ = ["changed_files", "fixed_keys", "num_changed"]
 
 
-def changed_files(out: Path, known: StoredGeneration, sources: Sources) -> list[str]:
+def changed_files(out: Path, stored: StoredGeneration, sources: Sources) -> list[str]:
     """Return the sources whose content differs from what rows were made from, one line each.
 
     Sizes were compared before; only files that are younger than the manifest are read.
     """
-    if known.manifest is None:
+    if stored.manifest is None:
         return []
     written = DatasetPaths(out).manifest.stat().st_mtime
     found = []
     with _all_seen(sources):
-        for split, listing in known.listing.items():
+        for split, listing in stored.listing.items():
             # Keys were compared before: the sources of a split are those that it lists, in one order.
             for i, *expected in zip(sources.of_split(split), listing.sha256, listing.mask_sha256, strict=True):
                 for path, sha256 in zip(_files(sources, i), expected, strict=False):
@@ -64,18 +64,18 @@ def _instance_files(sources: Sources, i: int) -> list[Path]:
     return [as_path(shape) for shape in instances.shapes]
 
 
-def fixed_keys(out: Path, known: StoredGeneration) -> set[str]:
+def fixed_keys(out: Path, stored: StoredGeneration) -> set[str]:
     """Return the keys that were found bad, and are in no row: their files were to be changed."""
-    if known.manifest is not None:
-        return {entry["key"] for entry in known.manifest.skipped}
-    receipts = map(read_receipt, DatasetPaths(out).receipts(known.plan.generation).glob("*.json"))
+    if stored.manifest is not None:
+        return {entry["key"] for entry in stored.manifest.skipped}
+    receipts = map(read_receipt, DatasetPaths(out).receipts(stored.plan.generation).glob("*.json"))
     return {bad.key for receipt in receipts if receipt is not None for bad in receipt.bad}
 
 
-def num_changed(out: Path, known: StoredGeneration, sources: Sources) -> int:
+def num_changed(out: Path, stored: StoredGeneration, sources: Sources) -> int:
     """Return how many of the sources that were left out have files of another size, or younger than the manifest."""
-    written, skipped = DatasetPaths(out).manifest.stat().st_mtime, fixed_keys(out, known)
-    listed = {key: entry for key in skipped for of in known.listing.values() if (entry := of.get(key)) is not None}
+    written, skipped = DatasetPaths(out).manifest.stat().st_mtime, fixed_keys(out, stored)
+    listed = {key: entry for key in skipped for of in stored.listing.values() if (entry := of.get(key)) is not None}
     positions = {key: sources.position(key) for key in listed}
     with _all_seen(sources):
         return sum(

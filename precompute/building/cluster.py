@@ -112,7 +112,7 @@ def check_cluster(address: str, *, mixed_cpus: bool) -> list[str]:
 
 
 def run_on_cluster(
-    job: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
+    context: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
 ) -> list[Task]:
     """Run all tasks on a Dask cluster, in any order; what they made is in their receipts.
 
@@ -122,12 +122,12 @@ def run_on_cluster(
     Raises:
         BuildError: The cluster was lost, or its workers cannot do the work.
     """
-    paths, lost = DatasetPaths(as_path(job.out)), list[Task]()
+    paths, lost = DatasetPaths(as_path(context.out)), list[Task]()
     address, alone = workers.address or "", workers.under_way == 1
     with ExitStack() as stack:
         client = stack.enter_context(_connect(address))
         expected = stack.enter_context(marked(expected_of(paths, sample(tasks))))
-        features = check_workers(client, {**expected, "pipelines": job.pipelines}, mixed_cpus=workers.mixed_cpus)
+        features = check_workers(client, {**expected, "pipelines": context.pipelines}, mixed_cpus=workers.mixed_cpus)
         expected["cpu_features"] = features
         stack.callback(sources_of_dead_workers, paths.heartbeats)  # tasks that outlive the call see it, and stop
         backend = _Backend(client, address)
@@ -140,7 +140,7 @@ def run_on_cluster(
             pre_dispatch=workers.under_way,
         )
         run = joblib.delayed(cluster_worker.run_remote_task)
-        for done in parallel(run(job, task, expected, alone=alone) for task in tasks):
+        for done in parallel(run(context, task, expected, alone=alone) for task in tasks):
             if isinstance(done, _Lost):
                 lost.append(done.task)
             else:

@@ -168,11 +168,11 @@ def _pipeline_faults(pipelines: dict[str, bytes]) -> list[str]:
 _examined: set[str] = set()  # tokens of the calls that this process has been found fit for
 
 
-def run_remote_task(job: TaskContext, task: Task, expected: Expected, *, alone: bool) -> TaskDone:
+def run_remote_task(context: TaskContext, task: Task, expected: Expected, *, alone: bool) -> TaskDone:
     """Run a task in a worker of a Dask cluster, that may have joined it a moment ago.
 
     Args:
-        job: As for `run_task`.
+        context: As for `run_task`.
         task: Likewise.
         expected: What the worker must have and see.
         alone: No other task of this command is under way on the cluster.
@@ -188,9 +188,9 @@ def run_remote_task(job: TaskContext, task: Task, expected: Expected, *, alone: 
 
     worker = get_worker()
     if expected["token"] not in _examined:
-        faults = describe(worker.address, examine({**expected, "pipelines": job.pipelines}))
+        faults = describe(worker.address, examine({**expected, "pipelines": context.pipelines}))
         if faults:
             raise BuildError("\n".join(["a worker that has joined the cluster cannot do the work:", *faults]))
         _examined.add(expected["token"])
     one_thread = worker.state.nthreads == 1
-    return run_task(replace(job, own_process=one_thread, blames_crashes=one_thread or alone), task)
+    return run_task(replace(context, own_process=one_thread, blames_crashes=one_thread or alone), task)

@@ -57,21 +57,23 @@ def notes_on_pipelines(
         yield f"{' and '.join(plain)}: without a pipeline of its own, only resized to {size}."
 
 
-def keep_pairs(known: Sequence[StoredGeneration], options: BuildOptions, sources: Sources) -> tuple[Sources, list[str]]:
+def keep_pairs(
+    generations: Sequence[StoredGeneration], options: BuildOptions, sources: Sources
+) -> tuple[Sources, list[str]]:
     """Return sources with the pairs of keypoints that their dataset was made with, and a note.
 
     ``auto`` once found left and right only where they were words of their own (left_eye).
 
     Args:
-        known: Generations on disk.
+        generations: Those on disk, the newest first.
         options: Of the build.
         sources: With the pairs that are found today.
     """
-    if sources.skeleton is None or options.flip_pairs != AUTO or not known:
+    if sources.skeleton is None or options.flip_pairs != AUTO or not generations:
         return sources, []
     before = replace(sources.skeleton, flip_pairs=describe_pairs(sources.skeleton.names))
     was, now = (skeleton_settings(skeleton)["flip_pairs"] for skeleton in (before, sources.skeleton))
-    if was == now or known[-1].plan.settings["pixels"].get("flip_pairs") != was:
+    if was == now or generations[-1].plan.settings["pixels"].get("flip_pairs") != was:
         return sources, []
     note = (
         f"flip_pairs: this dataset keeps the pairs that auto found when it was built, {', '.join(was)}; a new one "
@@ -81,7 +83,7 @@ def keep_pairs(known: Sequence[StoredGeneration], options: BuildOptions, sources
 
 
 def keep_classes(
-    known: Sequence[StoredGeneration], options: BuildOptions, sources: Sources
+    generations: Sequence[StoredGeneration], options: BuildOptions, sources: Sources
 ) -> tuple[Sources, list[str]]:
     """Return sources with the classes that their dataset was made with, in their order, and a note.
 
@@ -89,7 +91,7 @@ def keep_classes(
     a COCO file was a class also where it names the project.
 
     Args:
-        known: Generations on disk.
+        generations: Those on disk, the newest first.
         options: Of the build.
         sources: With the classes of today.
     """
@@ -97,12 +99,12 @@ def keep_classes(
     if options.class_names is not None or not names:
         return sources, []
     as_text = _sorted_as_text(names)
-    if not known:
+    if not generations:
         return sources, [] if names == as_text else [
             f"Classes are numbers: their indices follow the numbers, not the text ({_shown(names)}); another order: "
             "--class-names."
         ]
-    stored = known[-1].plan.settings["dataset"].get("class_names") or []
+    stored = generations[-1].plan.settings["dataset"].get("class_names") or []
     if stored == names or (stored != as_text and stored[1:] != names):
         return sources, []
     note = f"Classes stay as this dataset was built, {_shown(stored)}; a new one would have {_shown(names)}."

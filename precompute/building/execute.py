@@ -105,7 +105,7 @@ class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
 
 
 def run_tasks(
-    job: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
+    context: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
 ) -> list[Task]:
     """Run all tasks, in any order; what they made is in their receipts.
 
@@ -118,7 +118,7 @@ def run_tasks(
     if workers.backend == "dask":
         from precompute.building.cluster import run_on_cluster  # here, for it loads Dask
 
-        return run_on_cluster(job, tasks, workers, on_done)
+        return run_on_cluster(context, tasks, workers, on_done)
     # With one job joblib would run tasks in this process, which cannot be ended: two, then, of which one waits.
     alone = workers.jobs == 1 and workers.task_timeout is not None
     parallel = joblib.Parallel(
@@ -128,11 +128,11 @@ def run_tasks(
         batch_size=1,
         pre_dispatch=1 if alone else "2*n_jobs",
     )
-    notes = DatasetPaths(as_path(job.out)).heartbeats
+    notes = DatasetPaths(as_path(context.out)).heartbeats
     with warnings.catch_warnings(), TimeKeeper(notes, workers.task_timeout) as keeper:
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
         try:
-            for done in start_calls(workers.backend, parallel, _calls(job, tasks, workers)):
+            for done in start_calls(workers.backend, parallel, _calls(context, tasks, workers)):
                 if done is not None:
                     on_done(done)
         except TerminatedWorkerError as error:
@@ -140,14 +140,14 @@ def run_tasks(
     return []
 
 
-def _calls(job: TaskContext, tasks: Sequence[Task], workers: Workers) -> Iterator[Any]:
+def _calls(context: TaskContext, tasks: Sequence[Task], workers: Workers) -> Iterator[Any]:
     """Yield a call of joblib for each task; one that returns None may come before them."""
     if workers.backend == "loky":
         # Processes that have been idle for five minutes are gone. loky starts others with the first call, but watches
         # them from the second one on: should one die before, it would not hear of it for another five minutes.
         yield joblib.delayed(_warm_up)()
     for task in tasks:
-        yield joblib.delayed(run_task)(job, task)
+        yield joblib.delayed(run_task)(context, task)
 
 
 def _gives_results_as_they_come(backend: str) -> bool:
@@ -157,7 +157,7 @@ def _gives_results_as_they_come(backend: str) -> bool:
 
 
 def run_surviving(
-    job: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
+    context: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
 ) -> dict[tuple[str, str], Bad] | None:
     """Run tasks; when a worker dies or is ended, find out by which source.
 
@@ -168,10 +168,10 @@ def run_surviving(
     Raises:
         BuildError: Workers die, and by no source: there is not enough memory, or somebody kills them.
     """
-    notes = DatasetPaths(as_path(job.out)).heartbeats
+    notes = DatasetPaths(as_path(context.out)).heartbeats
     try:
-        given_up = run_tasks(job, tasks, workers, on_done)
-        _run_given_up(job, given_up, workers, on_done)
+        given_up = run_tasks(context, tasks, workers, on_done)
+        _run_given_up(context, given_up, workers, on_done)
         return None
     except WorkersDied as died:
         suspects = sources_of_dead_workers(notes)  # all workers of the call were ended with the one that died
@@ -185,12 +185,12 @@ def run_surviving(
     for task in tasks:
         in_task = {(task.split, place.key) for place in task.places} - crashing_sources.keys()
         if in_task & (overdue or suspects):
-            crashing_sources |= _try_alone(job, task, workers, on_done, overdue & in_task)
+            crashing_sources |= _try_alone(context, task, workers, on_done, overdue & in_task)
     return crashing_sources
 
 
 def _run_given_up(
-    job: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
+    context: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
 ) -> None:
     """Run tasks that a cluster gave up, each by itself: some only waited for workers that others killed.
 
@@ -200,7 +200,7 @@ def _run_given_up(
         BuildError: Workers die again, and by no source.
     """
     for task in tasks:
-        if run_tasks(job, [task], replace(workers, under_way=1), on_done):
+        if run_tasks(context, [task], replace(workers, under_way=1), on_done):
             raise BuildError(
                 f"workers of the cluster die again and again at block {task.block} of {task.split}, and never twice at "
                 "one source: killed from outside, or for lack of memory. What was finished is kept: run the same "
@@ -209,7 +209,7 @@ def _run_given_up(
 
 
 def _try_alone(
-    job: TaskContext,
+    context: TaskContext,
     task: Task,
     workers: Workers,
     on_done: Callable[[TaskDone], None],
@@ -219,13 +219,13 @@ def _try_alone(
 
     A source that is overdue already has had its first time.
     """
-    notes = DatasetPaths(as_path(job.out)).heartbeats
+    notes = DatasetPaths(as_path(context.out)).heartbeats
     deaths, late = Counter[tuple[str, str]](overdue), Counter[tuple[str, str]](overdue)
     # Two jobs, of which one has nothing to do: with one, joblib would run it in this process.
     workers = replace(workers, jobs=2)
     for _ in range(2):
         try:
-            run_tasks(job, [task], workers, on_done)
+            run_tasks(context, [task], workers, on_done)
             return {}
         except WorkersDied as died:
             deaths.update(sources_of_dead_workers(notes))

@@ -99,8 +99,8 @@ def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: M
     given = plan.settings["dataset"]["num_classes"]
     if sources.kind != "mask" or known_num_classes(given, sources.class_names) is not None:
         return {}
-    known = {*ids, 0, plan.settings["dataset"]["ignore_class"]}
-    return {fill: name for fill, name in fills.items() if fill not in known}
+    counted = {*ids, 0, plan.settings["dataset"]["ignore_class"]}
+    return {fill: name for fill, name in fills.items() if fill not in counted}
 
 
 def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
@@ -124,10 +124,10 @@ def _remarks(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, counts in sorted((key, counts) for of in source_facts.values() for key, counts in of.remarks.items()):
         for what, number in counts.items():
-            known = found.setdefault(what, {"number": 0, "num_sources": 0, "examples": []})
-            known["number"] += number
-            known["num_sources"] += 1
-            known["examples"] += [key] if len(known["examples"]) < 5 else []
+            entry = found.setdefault(what, {"number": 0, "num_sources": 0, "examples": []})
+            entry["number"] += number
+            entry["num_sources"] += 1
+            entry["examples"] += [key] if len(entry["examples"]) < 5 else []
     return found
 
 
@@ -265,7 +265,7 @@ def _repeated(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> Iterator[t
         for i in np.flatnonzero(np.isin(starts[split], values[counts > 1])).tolist():
             image, position = of.sha256[i], int(places.positions[i])
             if image is not None:
-                known = None if places.sources.has_mask_files else places.sources.boxes_of(position)
-                answer: Any = known
+                boxes = None if places.sources.has_mask_files else places.sources.boxes_of(position)
+                answer: Any = boxes
                 answer = places.sources.label(position) if answer is None else answer
                 yield places.sources.keys[position], image, of.mask_sha256[i] if answer is None else answer

@@ -112,7 +112,7 @@ class StoredGeneration:
 
 def stored_generations(out: Path) -> list[StoredGeneration]:
     """Return the listed generation and a draft that an interrupted build left, newest first."""
-    paths, known = DatasetPaths(out), []
+    paths, generations = DatasetPaths(out), []
     with accessible(out, BuildError):
         manifest = Manifest.load(out) if paths.manifest.exists() else None
     for draft in sorted(paths.build.glob("g*/plan.json"), reverse=True):
@@ -120,11 +120,13 @@ def stored_generations(out: Path) -> list[StoredGeneration]:
             continue
         found = _read_draft(draft)
         if found is not None:
-            known.append(found)
+            generations.append(found)
     if manifest is not None:
         listing = {split: read_listing(paths.sources(manifest.generation, split)) for split in manifest.splits}
-        known.append(StoredGeneration(plan=GenerationPlan.of_manifest(manifest), manifest=manifest, listing=listing))
-    return known
+        generations.append(
+            StoredGeneration(plan=GenerationPlan.of_manifest(manifest), manifest=manifest, listing=listing)
+        )
+    return generations
 
 
 def _read_draft(path: Path) -> StoredGeneration | None:

@@ -164,7 +164,7 @@ class _Follower:
         self._keep, self._rows_a_pass, self._seed = keep, rows_a_pass, seed
         self._quiet = quiet
         self._said = set[str]()
-        self._work: BuildPlan | None = None  # of the generation that was looked at last
+        self._build_plan: BuildPlan | None = None  # of the generation that was looked at last
         self._unseen = set[int]()  # rows written here that no lease has named yet
         self._fresh_rows(Manifest.load(out))  # refuses a split that is not there
 
@@ -179,11 +179,11 @@ class _Follower:
             return False
         try:
             with write_lock(self._out, self._run_options.lease_dir):
-                known = stored_generations(self._out)[-1]
-                manifest = manifest_of(known, self._out)
+                stored = stored_generations(self._out)[-1]
+                manifest = manifest_of(stored, self._out)
                 step = self._step(manifest, most)  # it may be another one than before there was the lock
                 if step.num_new:
-                    self._write(known, manifest, step.num_new)
+                    self._write(stored, manifest, step.num_new)
                 elif step.gone:
                     self._unlist(manifest, set(step.gone))
         except FolderInUseError:
@@ -216,16 +216,16 @@ class _Follower:
         self._unseen -= held
         return held
 
-    def _write(self, known: StoredGeneration, manifest: Manifest, number: int) -> None:
+    def _write(self, stored: StoredGeneration, manifest: Manifest, number: int) -> None:
         """Write new rows and list them in the place of old ones, all in one swap of the manifest."""
         split = manifest.splits[self._split]
         seed = _newest(split.rows).seed if self._seed is None else self._seed
         wanted = [(seed, split.next_row + i) for i in range(number)]
-        rows = plan_rows(known, {self._split: wanted})
-        work = replace(self._current_work(known), known=known, rows=rows, choose_last=self._chooser(rows))
+        rows = plan_rows(stored, {self._split: wanted})
+        build_plan = replace(self._current_plan(stored), stored=stored, rows=rows, choose_last=self._chooser(rows))
         try:
             with Progress(quiet=self._quiet) as progress:
-                result = write_rows(work, progress)
+                result = write_rows(build_plan, progress)
         except BadSourcesError as error:
             raise BadSourcesError(
                 f"{error}\nThe listed rows are as they were. `follow` leaves no source out: fix them, give another "
@@ -240,14 +240,14 @@ class _Follower:
         noun = "row" if len(new) == 1 else "rows"
         self.say(f"wrote {noun} {describe_numbers(new)}{taken}; {self._split} lists {describe_numbers(listed)}")
 
-    def _current_work(self, known: StoredGeneration) -> BuildPlan:
-        """Return the work of the listed generation; another one than before is tried first."""
-        if self._work is None or self._work.known.plan.generation != known.plan.generation:
+    def _current_plan(self, stored: StoredGeneration) -> BuildPlan:
+        """Return the plan of the listed generation; another one than before is tried first."""
+        if self._build_plan is None or self._build_plan.stored.plan.generation != stored.plan.generation:
             self._unseen = set()
-            self._work = plan_from_manifest(known, self._out, self._split, self._run_options)
-            for note in check_ineffective_worker_options(self._work.options):
+            self._build_plan = plan_from_manifest(stored, self._out, self._split, self._run_options)
+            for note in check_ineffective_worker_options(self._build_plan.options):
                 self._say_once(f"note: {note}")
-        return self._work
+        return self._build_plan
 
     def _chooser(self, rows: Rows) -> Callable[[Manifest], tuple[Rows, Unlist]]:
         def choose_last(manifest: Manifest) -> tuple[Rows, Unlist]:

@@ -18,21 +18,21 @@ NUM_VARIANTS = 2
 RUNS, EPOCHS = 1, 100  # where --runs and --epochs are not given
 
 
-def forecast(work: BuildPlan) -> Estimate:
-    """Return what the rows of a work will take; nothing is written.
+def forecast(build_plan: BuildPlan) -> Estimate:
+    """Return what the rows of a build will take; nothing is written.
 
     Raises:
         BadSourcesError: None of the sources that are tried can be used.
     """
-    spec, options, parts, num_tasks = make_task_context(work).spec, work.options, dict[str, SplitCost](), 0
-    for split, rows in work.rows.items():
+    spec, options, parts, num_tasks = make_task_context(build_plan).spec, build_plan.options, dict[str, SplitCost](), 0
+    for split, rows in build_plan.rows.items():
         if not rows:
             continue
-        plan = work.known.plan.splits[split]
+        plan = build_plan.stored.plan.splits[split]
         costs = measure(
-            work.sources,
+            build_plan.sources,
             split,
-            work.pipelines[split].pickled,
+            build_plan.pipelines[split].pickled,
             spec,
             num_sources=NUM_SOURCES,
             num_variants=min(NUM_VARIANTS, len(rows)),
@@ -53,7 +53,7 @@ def forecast(work: BuildPlan) -> Estimate:
     trained = None
     if "train" in parts:
         trained = online(parts["train"], runs=options.runs or RUNS, epochs=options.epochs or EPOCHS)
-    free = None if is_remote(work.out) else shutil.disk_usage(_existing(work.out)).free
+    free = None if is_remote(build_plan.out) else shutil.disk_usage(_existing(build_plan.out)).free
     return estimate(parts, jobs=options.num_jobs, num_tasks=num_tasks, free_bytes=free, trained=trained)
 
 

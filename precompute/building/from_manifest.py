@@ -76,15 +76,15 @@ class RunOptions:
         )
 
 
-def manifest_of(known: StoredGeneration, out: Path) -> Manifest:
+def manifest_of(stored: StoredGeneration, out: Path) -> Manifest:
     """Return the manifest of what is on disk.
 
     Raises:
         DatasetError: It is a draft.
     """
-    if known.manifest is None:
+    if stored.manifest is None:
         raise DatasetError(f"{out}: has no manifest; build the dataset first.")
-    return known.manifest
+    return stored.manifest
 
 
 def listed_rows(manifest: Manifest, out: Path, split: str) -> list[Row]:
@@ -102,15 +102,15 @@ def listed_rows(manifest: Manifest, out: Path, split: str) -> list[Row]:
     return rows
 
 
-def plan_from_manifest(known: StoredGeneration, out: Path, split: str, run_options: RunOptions) -> BuildPlan:
-    """Return the work of more rows of a split, none of them named yet; it has been tried on a few records.
+def plan_from_manifest(stored: StoredGeneration, out: Path, split: str, run_options: RunOptions) -> BuildPlan:
+    """Return the plan of more rows of a split, none of them named yet; it has been tried on a few records.
 
     Raises:
         PipelineError: The pipeline cannot be rebuilt from the manifest, or is another one.
         SettingsError: Sources or versions have changed.
         DatasetError: There is no such dataset.
     """
-    manifest, settings = manifest_of(known, out), known.plan.settings
+    manifest, settings = manifest_of(stored, out), stored.plan.settings
     _check_versions(settings, out)
     rebuilder = RecordRebuilder(out, manifest, pipeline=run_options.pipeline, source=run_options.source)
     _check_same_bytes(out, manifest, rebuilder, split)
@@ -120,13 +120,13 @@ def plan_from_manifest(known: StoredGeneration, out: Path, split: str, run_optio
         options=run_options.options(settings),
         pipelines=rebuilder.pipelines,
         sources=sources_of_listing(
-            known.listing,
+            stored.listing,
             root,
             settings["dataset"]["class_names"],
             kind=manifest.target.kind,
             skeleton=manifest.target.keypoints,
         ),
-        known=known,
+        stored=stored,
         previous=None,
         rows={},
     )

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from dataclasses import replace
 
-from precompute.building.build_plan import BuildPlan, make_task_context, make_workers, work_grid
+from precompute.building.build_plan import BuildPlan, grid_of, make_task_context, make_workers
 from precompute.building.execute import run_surviving
 from precompute.building.files import commit, remove_tree
 from precompute.building.folder import SCRATCH
@@ -29,30 +29,30 @@ RowFiles = dict[tuple[str, int], RowFile]
 Broken = tuple[str, int, int]  # split, row, block
 
 
-def repair(work: BuildPlan, progress: Progress) -> int:
+def repair(build_plan: BuildPlan, progress: Progress) -> int:
     """Write again the listed shards that are missing or altered; returns how many.
 
     Raises:
         BuildError: What comes out now is not what the row file names.
     """
-    manifest = work.known.manifest
+    manifest = build_plan.stored.manifest
     if manifest is None:
         return 0
     row_files = {
-        (split, row.row): read_row_file(work.out, manifest, split, row)
+        (split, row.row): read_row_file(build_plan.out, manifest, split, row)
         for split, listed in manifest.splits.items()
         for row in listed.rows
     }
-    grid = work_grid(work)
-    broken = _find_broken(grid.paths, manifest, row_files, full=work.options.check == "full")
+    grid = grid_of(build_plan)
+    broken = _find_broken(grid.paths, manifest, row_files, full=build_plan.options.check == "full")
     if broken:
         progress.say(
             f"note: {format_count(len(broken), 'shard is', 'shards are')} missing or altered; to be written again."
         )
         tasks = _make_tasks(grid, manifest, row_files, broken)
         progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
-        job = replace(make_task_context(work), generation=SCRATCH)
-        run_surviving(job, tasks, make_workers(work.options), progress.task_done)
+        context = replace(make_task_context(build_plan), generation=SCRATCH)
+        run_surviving(context, tasks, make_workers(build_plan.options), progress.task_done)
         _put_back(grid.paths, manifest, row_files, broken)
     return len(broken)
 

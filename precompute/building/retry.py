@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from precompute.building.build_plan import BuildPlan, make_task_context, make_workers, work_grid
+from precompute.building.build_plan import BuildPlan, grid_of, make_task_context, make_workers
 from precompute.building.changed_files import num_changed
 from precompute.building.execute import cut_columns, run_surviving
 from precompute.building.files import remove_tree
@@ -27,35 +27,35 @@ Rows = Mapping[str, Sequence[RowPlan]]
 Named = Mapping[tuple[str, str], Bad]  # (split, key) → what is wrong
 
 
-def retry_bad(work: BuildPlan, progress: Progress) -> tuple[BuildPlan, int]:
+def retry_bad(build_plan: BuildPlan, progress: Progress) -> tuple[BuildPlan, int]:
     """Take fixed sources into all listed rows, by a new generation that takes over what is as it was.
 
     Returns:
-        The work, to go on with the generation that is listed now; and how many sources were fixed.
+        The plan, to go on with the generation that is listed now; and how many sources were fixed.
 
     Raises:
         BuildError: Workers died, or the disk is full; the dataset is as it was.
     """
-    manifest = work.known.manifest
+    manifest = build_plan.stored.manifest
     if manifest is None or not manifest.skipped:
-        return work, 0
-    if not work.options.retry_bad:
-        changed = num_changed(work.out, work.known, work.sources)
+        return build_plan, 0
+    if not build_plan.options.retry_bad:
+        changed = num_changed(build_plan.out, build_plan.stored, build_plan.sources)
         if changed:
             those = format_count(changed, "source")
             progress.say(f"note: {those} left out as bad, changed since: --retry-bad tries them again.")
-        return work, 0
-    still = _still_bad(work, manifest, progress)
+        return build_plan, 0
+    still = _still_bad(build_plan, manifest, progress)
     fixed = len(manifest.skipped) - len(still)
     if still:
         reasons = describe_reasons([bad.reason for bad in still.values()])
         progress.say(f"note: {format_count(len(still), 'source')} still bad, left out as before:\n{reasons}")
     if not fixed:
-        return work, 0
+        return build_plan, 0
     skipped = [{"key": key, "split": split, "reason": bad.reason} for (split, key), bad in still.items()]
-    write_rows(next_generation_of(work, skipped, _listed(manifest)), progress)
+    write_rows(next_generation_of(build_plan, skipped, _listed(manifest)), progress)
     progress.say(f"note: {format_count(fixed, 'fixed source')} in all rows now.")
-    return replace(work, known=stored_generations(work.out)[-1], previous=None), fixed
+    return replace(build_plan, stored=stored_generations(build_plan.out)[-1], previous=None), fixed
 
 
 def _listed(manifest: Manifest) -> dict[str, list[RowPlan]]:
@@ -65,18 +65,18 @@ def _listed(manifest: Manifest) -> dict[str, list[RowPlan]]:
     }
 
 
-def _still_bad(work: BuildPlan, manifest: Manifest, progress: Progress) -> Named:
+def _still_bad(build_plan: BuildPlan, manifest: Manifest, progress: Progress) -> Named:
     """Make the records of the skipped sources, of all rows, to no avail but to see which fail."""
-    grid, rows, crashing_sources = work_grid(work), _listed(manifest), dict[tuple[str, str], Bad]()
+    grid, rows, crashing_sources = grid_of(build_plan), _listed(manifest), dict[tuple[str, str], Bad]()
     keys = {split: {s["key"] for s in manifest.skipped if s["split"] == split} for split in manifest.splits}
-    paths, job = grid.paths, replace(make_task_context(work), generation=SCRATCH)
-    workers = make_workers(work.options)
+    paths, context = grid.paths, replace(make_task_context(build_plan), generation=SCRATCH)
+    workers = make_workers(build_plan.options)
     try:
         for _ in range(MAX_PASSES):
             tasks = [task for task in _tries(grid, rows, keys, crashing_sources) if task.rows and task.places]
             progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
             pieces = cut_columns(tasks, jobs=1, record_s=0.0)
-            newly_crashing = run_surviving(job, pieces, workers, progress.task_done)
+            newly_crashing = run_surviving(context, pieces, workers, progress.task_done)
             if newly_crashing is None:
                 bad = bad_of(replace(grid, plan=replace(grid.plan, generation=SCRATCH)).receipts(rows))
                 failed = {(split, b.key): b for split, found in bad.items() for b in found.values()}
@@ -85,7 +85,9 @@ def _still_bad(work: BuildPlan, manifest: Manifest, progress: Progress) -> Named
     finally:
         remove_tree(paths.generation(SCRATCH))
         remove_tree(paths.build / SCRATCH)
-    raise BuildError(f"{work.out}: workers die again and again while the bad sources are tried; try fewer at a time.")
+    raise BuildError(
+        f"{build_plan.out}: workers die again and again while the bad sources are tried; try fewer at a time."
+    )
 
 
 def _tries(grid: Grid, rows: Rows, keys: Mapping[str, set[str]], crashing_sources: Named) -> list[Task]:

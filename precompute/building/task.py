@@ -105,8 +105,8 @@ class Task:
 
     def with_known_bad(self, crashing_sources: Mapping[tuple[str, str], Bad]) -> Task:
         """Return the task with those of its skipped sources named that killed workers."""
-        known = [bad for (split, key), bad in crashing_sources.items() if split == self.split and key in self.skipped]
-        return replace(self, known_bad=known) if known else self
+        crashed = [bad for (split, key), bad in crashing_sources.items() if split == self.split and key in self.skipped]
+        return replace(self, known_bad=crashed) if crashed else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,24 +117,24 @@ class TaskDone:
     num_bytes: int
 
 
-def run_task(job: TaskContext, task: Task) -> TaskDone:
+def run_task(context: TaskContext, task: Task) -> TaskDone:
     """Write the shards of a task, give them their final names, and leave their receipts."""
     leave_signals_to_parent()
-    if job.own_process:
+    if context.own_process:
         tune_malloc()
         freeze_gc()
-    paths = DatasetPaths(as_path(job.out))
+    paths = DatasetPaths(as_path(context.out))
     with one_opencv_thread(), ExitStack() as stack:
-        writers = [stack.enter_context(_open_shard(paths, job, task, row)) for row, _, _ in task.rows]
-        note = stack.enter_context(Heartbeat(paths.heartbeats, task.name, alone=job.blames_crashes))
+        writers = [stack.enter_context(_open_shard(paths, context, task, row)) for row, _, _ in task.rows]
+        note = stack.enter_context(Heartbeat(paths.heartbeats, task.name, alone=context.blames_crashes))
         threads = stack.enter_context(ThreadPoolExecutor(SYNC_THREADS))
-        column, bad, counts = _write_places(job, task, writers, note, threads)
+        column, bad, counts = _write_places(context, task, writers, note, threads)
         note.leave()
         hashes = [writer.finish() for writer in writers]  # synced by now, unless the last source is left out
         commit([(writer.temp_path, writer.final) for writer in writers])
-        write_whole(paths.column(job.generation, task.split, task.block), column.to_bytes(), paths.temporary)
-        receipts = _receipts(job, task, zip(writers, hashes, counts, strict=True), column, bad)
-        contents = {receipt.path(paths, job.generation): receipt.to_bytes() for receipt in receipts}
+        write_whole(paths.column(context.generation, task.split, task.block), column.to_bytes(), paths.temporary)
+        receipts = _receipts(context, task, zip(writers, hashes, counts, strict=True), column, bad)
+        contents = {receipt.path(paths, context.generation): receipt.to_bytes() for receipt in receipts}
         write_all_whole(contents, paths.temporary, threads)
     return TaskDone(
         num_records=sum(writer.num_records for writer in writers), num_bytes=sum(writer.num_bytes for writer in writers)
@@ -142,7 +142,7 @@ def run_task(job: TaskContext, task: Task) -> TaskDone:
 
 
 def _receipts(
-    job: TaskContext,
+    context: TaskContext,
     task: Task,
     shards: Iterable[tuple[ShardWriter, str, BoxCounts | None]],
     column: BlockFacts,
@@ -155,7 +155,7 @@ def _receipts(
     return [
         Receipt(
             cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
-            fingerprint=job.fingerprint,
+            fingerprint=context.fingerprint,
             num_records=writer.num_records,
             num_bytes=writer.num_bytes,
             sha256=sha256,
@@ -168,19 +168,23 @@ def _receipts(
     ]
 
 
-def _open_shard(paths: DatasetPaths, job: TaskContext, task: Task, row: int) -> ShardWriter:
-    final = paths.shard(job.name, job.generation, task.split, row, task.block, task.num_blocks)
+def _open_shard(paths: DatasetPaths, context: TaskContext, task: Task, row: int) -> ShardWriter:
+    final = paths.shard(context.name, context.generation, task.split, row, task.block, task.num_blocks)
     return ShardWriter(final, paths.temporary, buffer_bytes=max(8192, BUFFER_BYTES // len(task.rows)))
 
 
 def _write_places(
-    job: TaskContext, task: Task, writers: Sequence[ShardWriter], note: Heartbeat, threads: Executor
+    context: TaskContext, task: Task, writers: Sequence[ShardWriter], note: Heartbeat, threads: Executor
 ) -> tuple[BlockFacts, list[Bad], list[BoxCounts | None]]:
-    pipeline = Pipeline(job.pipelines[task.split], own_process=job.own_process)
-    original = Pipeline(job.pipelines["original"], own_process=job.own_process) if "original" in job.pipelines else None
+    pipeline = Pipeline(context.pipelines[task.split], own_process=context.own_process)
+    original = (
+        Pipeline(context.pipelines["original"], own_process=context.own_process)
+        if "original" in context.pipelines
+        else None
+    )
     column, bad, found = BlockFacts(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
     failed = set(task.skipped)
-    counts: list[BoxCounts | None] = [BoxCounts() if job.spec.kind in OBJECTS else None for _ in writers]
+    counts: list[BoxCounts | None] = [BoxCounts() if context.spec.kind in OBJECTS else None for _ in writers]
     places = list(task.places)  # in the parent's own process they are made anew each time they are looked at
     for place in places:
         if place.key in failed:
@@ -194,10 +198,10 @@ def _write_places(
             writer.mark()
         syncing: list[Future[None]] = []
         try:
-            source, of_place = decode_place(place, job.spec), list[BoxCounts | None]()
+            source, of_place = decode_place(place, context.spec), list[BoxCounts | None]()
             for (_, seed, variant), writer in zip(task.rows, writers, strict=True):
                 chosen = original if variant == ORIGINAL_VARIANT and original is not None else pipeline
-                record = render(source, chosen, job.spec, seed=seed, variant=variant, copy=place.copy)
+                record = render(source, chosen, context.spec, seed=seed, variant=variant, copy=place.copy)
                 writer.write(record)
                 if source.boxes is not None:
                     of_place.append(BoxCounts.of_record(count_boxes(record)))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from precompute.building.build_plan import BuildPlan, make_task_context, make_workers, work_grid
+from precompute.building.build_plan import BuildPlan, grid_of, make_task_context, make_workers
 from precompute.building.execute import cut_columns, run_surviving
 from precompute.building.files import remove, take_unsynced, write_whole
 from precompute.building.finish import list_rows, publish, start_manifest
@@ -36,56 +36,58 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_PASSES = 50  # each pass but the last finds new bad sources
 
 
-def plan_rows(known: StoredGeneration, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, list[RowPlan]]:
+def plan_rows(stored: StoredGeneration, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, list[RowPlan]]:
     """Return the rows to be written so that all wanted (seed, variant) are there."""
     rows = {}
     for split, pairs in wanted.items():
-        carried = known.plan.rows.get(split, [])
+        carried = stored.plan.rows.get(split, [])
         taken, first = {(r.seed, r.variant) for r in carried}, max((r.row + 1 for r in carried), default=0)
-        if known.manifest is not None and split in known.manifest.splits:
-            listed = known.manifest.splits[split]
+        if stored.manifest is not None and split in stored.manifest.splits:
+            listed = stored.manifest.splits[split]
             taken = {(r.seed, r.stored_variant) for r in listed.rows}
             first = listed.next_row
         rows[split] = [*carried, *missing_rows(pairs, taken, first=first)]
     return rows
 
 
-def write_rows(work: BuildPlan, progress: Progress) -> BuildResult:
-    """Write all rows of the work, list them in the manifest, and take away what is no longer listed.
+def write_rows(build_plan: BuildPlan, progress: Progress) -> BuildResult:
+    """Write all rows of the plan, list them in the manifest, and take away what is no longer listed.
 
     Raises:
         BadSourcesError: More sources are bad than were accepted; the others are written and kept.
         BuildError: Workers died.
     """
-    start, plan, manifest = time.monotonic(), work.known.plan, work.known.manifest
-    if work.options.dry_run:
-        estimate = forecast(work) if any(work.rows.values()) else None
-        return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0, dry_run=True, estimate=estimate)
-    if not (any(work.rows.values()) or any(work.unlist.values())):
-        return BuildResult(plan=plan, rows=work.rows, manifest=manifest, seconds=0.0)
-    grid = work_grid(work)
-    if work.previous is not None:
-        reuse_shards(grid, work.previous, _accepted_keys(work, grid, grid.receipts(work.rows)))
+    start, plan, manifest = time.monotonic(), build_plan.stored.plan, build_plan.stored.manifest
+    if build_plan.options.dry_run:
+        estimate = forecast(build_plan) if any(build_plan.rows.values()) else None
+        return BuildResult(
+            plan=plan, rows=build_plan.rows, manifest=manifest, seconds=0.0, dry_run=True, estimate=estimate
+        )
+    if not (any(build_plan.rows.values()) or any(build_plan.unlist.values())):
+        return BuildResult(plan=plan, rows=build_plan.rows, manifest=manifest, seconds=0.0)
+    grid = grid_of(build_plan)
+    if build_plan.previous is not None:
+        reuse_shards(grid, build_plan.previous, _accepted_keys(build_plan, grid, grid.receipts(build_plan.rows)))
     try:
-        skipped, proven = _run_until_proven(work, grid, progress)
+        skipped, proven = _run_until_proven(build_plan, grid, progress)
     except _SourcesBecameBad as fell:
-        return write_rows(_without_sources(work, fell.bad), progress)
+        return write_rows(_without_sources(build_plan, fell.bad), progress)
     new_classes: dict[int, str] = {}
     if manifest is None:
-        fills = {i: name for p in work.pipelines.values() for i, name in pickled_fills(p.pickled).items()}
+        fills = {i: name for p in build_plan.pipelines.values() for i, name in pickled_fills(p.pickled).items()}
         manifest, new_classes = start_manifest(
             grid,
-            work.sources,
+            build_plan.sources,
             _skipped_entries(grid, skipped, proven),
             fills=fills,
-            mirroring=mirrorings(work.pipelines["train"].pickled),
+            mirroring=mirrorings(build_plan.pipelines["train"].pickled),
         )
-    rows, unlist = work.rows, work.unlist
-    if work.choose_last is not None:
-        rows, unlist = work.choose_last(manifest)
+    rows, unlist = build_plan.rows, build_plan.unlist
+    if build_plan.choose_last is not None:
+        rows, unlist = build_plan.choose_last(manifest)
     manifest = unlist_rows(list_rows(manifest, grid, rows, proven), unlist)
-    publish(work.out, manifest)
-    kept = sweep(work.out, manifest, work.options.lease_dir)
+    publish(build_plan.out, manifest)
+    kept = sweep(build_plan.out, manifest, build_plan.options.lease_dir)
     if kept:
         files = format_count(kept, "file of rows no longer listed stays", "files of rows no longer listed stay")
         progress.say(f"note: {files} until their readers have ended.")
@@ -107,27 +109,29 @@ class _SourcesBecameBad(Exception):  # noqa: N818 (an event, not an error)
 
 
 def _run_until_proven(
-    work: BuildPlan, grid: Grid, progress: Progress
+    build_plan: BuildPlan, grid: Grid, progress: Progress
 ) -> tuple[dict[str, set[str]], dict[str, list[Receipt]]]:
     """Run tasks until a receipt proves every cell; returns the skipped keys and the receipts."""
-    receipts, job = grid.receipts(work.rows), make_task_context(work)
-    accepted = _accepted_keys(work, grid, receipts)
+    receipts, context = grid.receipts(build_plan.rows), make_task_context(build_plan)
+    accepted = _accepted_keys(build_plan, grid, receipts)
     crashing_sources: dict[tuple[str, str], Bad] = {}
     for _ in range(MAX_PASSES):
         skipped = {s: keys | {key for split, key in crashing_sources if split == s} for s, keys in accepted.items()}
-        tasks, proven = grid.missing(work.rows, skipped, receipts)
+        tasks, proven = grid.missing(build_plan.rows, skipped, receipts)
         if not tasks:
             return skipped, proven
-        if not work.options.ignore_space:
-            _check_space(work, grid, tasks)
+        if not build_plan.options.ignore_space:
+            _check_space(build_plan, grid, tasks)
         progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
         try:
-            newly_crashing = _run(work, job, [task.with_known_bad(crashing_sources) for task in tasks], progress)
+            newly_crashing = _run(
+                build_plan, context, [task.with_known_bad(crashing_sources) for task in tasks], progress
+            )
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            raise _no_room(work, grid, skipped, error) from error
-        receipts = grid.receipts(work.rows)  # read once a pass: with many cells it takes a while
+            raise _no_room(build_plan, grid, skipped, error) from error
+        receipts = grid.receipts(build_plan.rows)  # read once a pass: with many cells it takes a while
         if newly_crashing is not None:
             crashing_sources |= newly_crashing
             continue  # a pass that was cut short: all sources are gone through before they are judged
@@ -136,24 +140,24 @@ def _run_until_proven(
             bad.setdefault(split, {})[key] = crashed
         new = {s: {k: b for k, b in found.items() if k not in accepted[s]} for s, found in bad.items()}
         if any(new.values()):
-            _check_skip_bad(work, grid, bad)
-            if work.known.manifest is not None:
+            _check_skip_bad(build_plan, grid, bad)
+            if build_plan.stored.manifest is not None:
                 raise _SourcesBecameBad(new)
             accepted = {s: keys | set(new.get(s, ())) for s, keys in accepted.items()}
     raise BuildError(
-        f"{work.out}: after {MAX_PASSES} passes there are still cells without a receipt; are the sources or "
+        f"{build_plan.out}: after {MAX_PASSES} passes there are still cells without a receipt; are the sources or "
         "the output being changed meanwhile?"
     )
 
 
-def _check_space(work: BuildPlan, grid: Grid, tasks: Sequence[Task]) -> None:
+def _check_space(build_plan: BuildPlan, grid: Grid, tasks: Sequence[Task]) -> None:
     """Refuse a job that cannot fit, before it has filled the disk.
 
     Raises:
         BuildError: There is less space than the records will take, by the sample that was measured.
     """
     if is_remote(grid.paths.root):
-        _check_space_on_the_way(work, grid, tasks)
+        _check_space_on_the_way(build_plan, grid, tasks)
         return
     needed = _needed_bytes(grid, tasks)
     free = shutil.disk_usage(grid.paths.root).free
@@ -164,10 +168,10 @@ def _check_space(work: BuildPlan, grid: Grid, tasks: Sequence[Task]) -> None:
         )
 
 
-def _check_space_on_the_way(work: BuildPlan, grid: Grid, tasks: Sequence[Task]) -> None:
+def _check_space_on_the_way(build_plan: BuildPlan, grid: Grid, tasks: Sequence[Task]) -> None:
     """Refuse shards that the local disk cannot hold until they are sent: each worker has those of a task."""
-    sizes = sorted((_needed_bytes(grid, [task]) for task in _cut(work, tasks)), reverse=True)
-    needed, disk = sum(sizes[: work.options.num_jobs]), grid.paths.temporary.parent
+    sizes = sorted((_needed_bytes(grid, [task]) for task in _cut(build_plan, tasks)), reverse=True)
+    needed, disk = sum(sizes[: build_plan.options.num_jobs]), grid.paths.temporary.parent
     free = shutil.disk_usage(disk).free
     if needed > free:
         raise BuildError(
@@ -181,9 +185,9 @@ def _needed_bytes(grid: Grid, tasks: Sequence[Task]) -> int:
     return sum(len(t.places) * len(t.rows) * grid.plan.splits[t.split].record_bytes for t in tasks)
 
 
-def _no_room(work: BuildPlan, grid: Grid, skipped: Mapping[str, set[str]], error: OSError) -> BuildError:
+def _no_room(build_plan: BuildPlan, grid: Grid, skipped: Mapping[str, set[str]], error: OSError) -> BuildError:
     """Return the error of a disk, a quota or a limit that is full: with the bytes that are still needed."""
-    tasks, _ = grid.missing(work.rows, skipped, grid.receipts(work.rows))
+    tasks, _ = grid.missing(build_plan.rows, skipped, grid.receipts(build_plan.rows))
     needed, largest = (
         _needed_bytes(grid, tasks),
         max((_needed_bytes(grid, [t]) // len(t.rows) for t in tasks), default=0),
@@ -208,38 +212,40 @@ def _no_room(work: BuildPlan, grid: Grid, skipped: Mapping[str, set[str]], error
 
 
 def _run(
-    work: BuildPlan, job: TaskContext, tasks: Sequence[Task], progress: Progress
+    build_plan: BuildPlan, context: TaskContext, tasks: Sequence[Task], progress: Progress
 ) -> dict[tuple[str, str], Bad] | None:
-    return run_surviving(job, _cut(work, tasks), make_workers(work.options), progress.task_done)
+    return run_surviving(context, _cut(build_plan, tasks), make_workers(build_plan.options), progress.task_done)
 
 
-def _cut(work: BuildPlan, tasks: Sequence[Task]) -> list[Task]:
-    record_s = max(plan.record_s for plan in work.known.plan.splits.values())
-    return cut_columns(tasks, jobs=work.options.num_jobs, record_s=record_s)
+def _cut(build_plan: BuildPlan, tasks: Sequence[Task]) -> list[Task]:
+    record_s = max(plan.record_s for plan in build_plan.stored.plan.splits.values())
+    return cut_columns(tasks, jobs=build_plan.options.num_jobs, record_s=record_s)
 
 
-def _without_sources(work: BuildPlan, bad: Mapping[str, Mapping[str, Bad]]) -> BuildPlan:
-    """Return the work of a new generation that leaves these sources out of all rows, the listed ones included."""
-    manifest = work.known.manifest
+def _without_sources(build_plan: BuildPlan, bad: Mapping[str, Mapping[str, Bad]]) -> BuildPlan:
+    """Return the plan of a new generation that leaves these sources out of all rows, the listed ones included."""
+    manifest = build_plan.stored.manifest
     if manifest is None:
-        raise BuildError(f"{work.out}: a draft has no listed rows to take over.")
+        raise BuildError(f"{build_plan.out}: a draft has no listed rows to take over.")
     rows = {}
     for split, listed in manifest.splits.items():
-        kept = [row for row in listed.rows if row.row not in work.unlist.get(split, ())]
+        kept = [row for row in listed.rows if row.row not in build_plan.unlist.get(split, ())]
         rows[split] = [
             *(RowPlan(row=row.row, seed=row.seed, variant=row.stored_variant) for row in kept),
-            *work.rows.get(split, []),
+            *build_plan.rows.get(split, []),
         ]
     fallen = [{"key": b.key, "split": s, "reason": b.reason} for s, found in bad.items() for b in found.values()]
-    return next_generation_of(work, [*work.known.plan.skipped, *fallen], rows)
+    return next_generation_of(build_plan, [*build_plan.stored.plan.skipped, *fallen], rows)
 
 
-def next_generation_of(work: BuildPlan, skipped: list[dict[str, str]], rows: Mapping[str, list[RowPlan]]) -> BuildPlan:
-    """Return the work of a generation that takes the place of the listed one: these rows, without these sources."""
-    plan = replace(work.known.plan, generation=next_generation(work.out), skipped=skipped, rows=dict(rows))
-    save_draft(work.out, plan, work.sources)
-    known = StoredGeneration(plan=plan, manifest=None, listing=work.known.listing)
-    return replace(work, known=known, previous=work.known, rows=rows, unlist={})
+def next_generation_of(
+    build_plan: BuildPlan, skipped: list[dict[str, str]], rows: Mapping[str, list[RowPlan]]
+) -> BuildPlan:
+    """Return the plan of a generation that takes the place of the listed one: these rows, without these sources."""
+    plan = replace(build_plan.stored.plan, generation=next_generation(build_plan.out), skipped=skipped, rows=dict(rows))
+    save_draft(build_plan.out, plan, build_plan.sources)
+    stored = StoredGeneration(plan=plan, manifest=None, listing=build_plan.stored.listing)
+    return replace(build_plan, stored=stored, previous=build_plan.stored, rows=rows, unlist={})
 
 
 def unlist_rows(manifest: Manifest, numbers: Mapping[str, set[int]]) -> Manifest:
@@ -254,19 +260,19 @@ def unlist_rows(manifest: Manifest, numbers: Mapping[str, set[int]]) -> Manifest
 # Bad sources: which are accepted, and whether there are too many
 
 
-def _accepted_keys(work: BuildPlan, grid: Grid, receipts: Receipts) -> dict[str, set[str]]:
+def _accepted_keys(build_plan: BuildPlan, grid: Grid, receipts: Receipts) -> dict[str, set[str]]:
     """Return split → keys that are known to be bad, from the plan and from receipts, and accepted as such."""
     skipped: dict[str, set[str]] = {split: set() for split in grid.plan.splits}
     for entry in grid.plan.skipped:
         skipped[entry["split"]].add(entry["key"])
-    accepts = work.options.allowed_bad(len(work.sources)) and not work.options.retry_bad
-    if accepts and work.known.manifest is None:
+    accepts = build_plan.options.allowed_bad(len(build_plan.sources)) and not build_plan.options.retry_bad
+    if accepts and build_plan.stored.manifest is None:
         for split, bad in bad_of(receipts).items():
             skipped[split] |= bad.keys()
     return skipped
 
 
-def _check_skip_bad(work: BuildPlan, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:
+def _check_skip_bad(build_plan: BuildPlan, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:
     """Go on only if that many bad sources were accepted; else all of them go to a file.
 
     Raises:
@@ -274,13 +280,13 @@ def _check_skip_bad(work: BuildPlan, grid: Grid, bad: Mapping[str, Mapping[str, 
     """
     found = [{"split": s, "key": b.key, "reason": b.reason} for s in bad for b in bad[s].values()]
     total = len({(f["split"], f["key"]) for f in found} | {(e["split"], e["key"]) for e in grid.plan.skipped})
-    allowed = work.options.allowed_bad(len(work.sources))
+    allowed = build_plan.options.allowed_bad(len(build_plan.sources))
     if total <= allowed:
         return
     content = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in found)
     write_whole(grid.paths.errors, content.encode(), grid.paths.temporary)
     raise BadSourcesError(
-        f"{total} of {format_count(len(work.sources), 'source')} {'is' if total == 1 else 'are'} bad, {allowed} "
+        f"{total} of {format_count(len(build_plan.sources), 'source')} {'is' if total == 1 else 'are'} bad, {allowed} "
         f"{'was' if allowed == 1 else 'were'} accepted:\n"
         f"{describe_reasons([entry['reason'] for entry in found])}\n"
         f"All are listed in {grid.paths.errors}. Everything else is written and kept. Fix them and run the same "

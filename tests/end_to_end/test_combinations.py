@@ -57,9 +57,9 @@ def test_later_rows_have_the_colors_and_the_scale_of_the_first(mode: str, tmp_pa
         data, out, **options(pipeline=A.Compose([A.Resize(8, 8)]), variants=1, validation_split=0.0, **given)
     )
     before = {example["key"]: example["image"] for example in precompute.read(out)}
-    work = plan_from_manifest(stored_generations(out)[-1], out, "train", SAME)
+    build_plan = plan_from_manifest(stored_generations(out)[-1], out, "train", SAME)
     manifest = Manifest.load(out)
-    assert make_spec(work.options, work.sources, manifest.image, None) == stored_spec(manifest)
+    assert make_spec(build_plan.options, build_plan.sources, manifest.image, None) == stored_spec(manifest)
     precompute.regenerate(out, seed=5, jobs=1)
     after = {example["key"]: example["image"] for example in precompute.read(out)}
     assert after.keys() == before.keys()

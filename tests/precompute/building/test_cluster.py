@@ -189,12 +189,12 @@ def test_two_attempts_at_a_task_leave_what_one_would(tmp_path: Path, monkeypatch
     from precompute.building import execute
     from precompute.building.task import run_task
 
-    def thrice(job: TaskContext, task: Task) -> Any:
-        with Heartbeat(Path(job.out) / ".build" / "at", task.name, alone=True) as other:
+    def thrice(context: TaskContext, task: Task) -> Any:
+        with Heartbeat(Path(context.out) / ".build" / "at", task.name, alone=True) as other:
             other.at(task.split, task.places[0].key)  # it is still there, and no second one has died
             for _ in range(2):
-                run_task(job, task)
-            return run_task(job, task)
+                run_task(context, task)
+            return run_task(context, task)
 
     folder = draw_pairs(tmp_path / "data", 24)
     precompute.build(folder, tmp_path / "here" / "out", **options())
