@@ -50,11 +50,11 @@ def measure_proven(data: str, out: str, rows: int, jobs: int) -> Any:
 def make_up(grid: Grid, rows: list[RowPlan]) -> int:
     """Leave the files of cells that are proven: shards of zeros, receipts, and what was learnt of each block."""
     paths, plan, number = grid.paths, grid.plan, 0
-    for folder in (paths.receipts(plan.generation), paths.column(plan.generation, "train", 0).parent):
+    for folder in (paths.receipts(plan.generation), paths.block_facts(plan.generation, "train", 0).parent):
         folder.mkdir(parents=True, exist_ok=True)
     for block, places in enumerate(grid.blocks["train"]):
-        column = BlockFacts(sha256=dict.fromkeys(places.source_keys(), "0" * 64), mask_sha256={}, class_ids=[])
-        paths.column(plan.generation, "train", block).write_bytes(column.to_bytes())
+        facts = BlockFacts(sha256=dict.fromkeys(places.source_keys(), "0" * 64), mask_sha256={}, class_ids=[])
+        paths.block_facts(plan.generation, "train", block).write_bytes(facts.to_bytes())
         cell = Cell(split="train", row=0, block=block, seed=0, variant=0, skipped=[])
         for row in rows:
             receipt = Receipt(
@@ -63,7 +63,7 @@ def make_up(grid: Grid, rows: list[RowPlan]) -> int:
                 num_records=len(places),
                 num_bytes=1,
                 sha256="0" * 64,
-                column_sha256=hashlib.sha256(column.to_bytes()).hexdigest(),
+                column_sha256=hashlib.sha256(facts.to_bytes()).hexdigest(),
                 cpu_features="",
             )
             paths.receipt(plan.generation, "train", row.row, block).write_bytes(dump(asdict(receipt)))

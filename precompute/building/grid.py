@@ -85,11 +85,11 @@ class Grid:
                 for block in range(len(self.blocks[split])):
                     left_out = self._left_out(split, block, skipped.get(split, ()))
                     found = {row: receipts.get((split, row.row, block)) for row in planned}
-                    column = self._column_hash(split, block) if any(found.values()) else None
+                    facts_hash = self._facts_hash(split, block) if any(found.values()) else None
                     good = {
                         row: r
                         for row, r in found.items()
-                        if r and r.column_sha256 == column and self._proves(r, row, split, block, left_out)
+                        if r and r.column_sha256 == facts_hash and self._proves(r, row, split, block, left_out)
                     }
                     proven[split] += good.values()
                     if len(good) < len(planned):
@@ -122,9 +122,9 @@ class Grid:
         shard = self.paths.shard(self.plan.name, self.plan.generation, split, row.row, block, num_blocks)
         return shard.exists() and shard.stat().st_size == receipt.num_bytes
 
-    def _column_hash(self, split: str, block: int) -> str | None:
+    def _facts_hash(self, split: str, block: int) -> str | None:
         try:
-            content = self.paths.column(self.plan.generation, split, block).read_bytes()
+            content = self.paths.block_facts(self.plan.generation, split, block).read_bytes()
         except OSError:
             return None
         return hashlib.sha256(content).hexdigest()
@@ -140,16 +140,16 @@ class Grid:
         )
         with generation_seen(self.paths, self.plan.generation):
             for number, block in enumerate(self.blocks[split]):
-                column = read_block_facts(self.paths.column(self.plan.generation, split, number))
-                if column is None:
+                facts = read_block_facts(self.paths.block_facts(self.plan.generation, split, number))
+                if facts is None:
                     raise BuildError(f"{self.paths.build}: files of the build have vanished; run the command again.")
-                found.class_ids.update(column.class_ids)
-                found.remarks.update(column.remarks)
+                found.class_ids.update(facts.class_ids)
+                found.remarks.update(facts.remarks)
                 for i, key in zip(block.indices.tolist(), block.source_keys(), strict=True):
-                    if key in column.sha256:
-                        found.sha256[i] = column.sha256[key]
-                    if key in column.mask_sha256:
-                        found.mask_sha256[i] = column.mask_sha256[key]
+                    if key in facts.sha256:
+                        found.sha256[i] = facts.sha256[key]
+                    if key in facts.mask_sha256:
+                        found.mask_sha256[i] = facts.mask_sha256[key]
         return found
 
 

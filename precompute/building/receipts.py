@@ -111,7 +111,7 @@ class BlockFacts:
 
 def generation_seen(paths: DatasetPaths, generation: str) -> AbstractContextManager[None]:
     """Have many questions about shards, receipts and columns of a generation answered at once, while nobody writes."""
-    columns = paths.column(generation, "train", 0).parent
+    columns = paths.block_facts(generation, "train", 0).parent
     return seen_at_once(paths.generation(generation), contents=(paths.receipts(generation), columns))
 
 

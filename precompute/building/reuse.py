@@ -37,23 +37,24 @@ def reuse_shards(grid: Grid, previous: StoredGeneration, skipped: Mapping[str, s
     }
     tasks, _ = grid.missing(grid.plan.rows, skipped, grid.receipts(grid.plan.rows))
     for task in tasks:
-        column = _facts_before(grid.paths, previous, manifest, task)
-        if column is None:
+        facts = _facts_before(grid.paths, previous, manifest, task)
+        if facts is None:
             continue  # nothing is known of its sources' content: written again
-        proof = sha256(column).hexdigest()
-        adopted = [
+        proof = sha256(facts).hexdigest()
+        reused = [
             _reuse_cell(
                 grid.paths, manifest, grid.plan.generation, task, row, row_files.get((task.split, row.row)), proof
             )
             for row in (RowPlan(row=number, seed=seed, variant=variant) for number, seed, variant in task.rows)
         ]
-        if any(adopted):
-            write_whole(grid.paths.column(grid.plan.generation, task.split, task.block), column, grid.paths.temporary)
+        if any(reused):
+            path = grid.paths.block_facts(grid.plan.generation, task.split, task.block)
+            write_whole(path, facts, grid.paths.temporary)
 
 
 def _facts_before(paths: DatasetPaths, previous: StoredGeneration, manifest: Manifest, task: Task) -> bytes | None:
     """Return what was learnt of a block's sources: from the build's own file, else from what is listed."""
-    path = paths.column(manifest.generation, task.split, task.block)
+    path = paths.block_facts(manifest.generation, task.split, task.block)
     if read_block_facts(path) is not None:
         return path.read_bytes()
     listed, left_out = previous.listing[task.split], _left_out(manifest, task)

@@ -128,12 +128,12 @@ def run_task(context: TaskContext, task: Task) -> TaskDone:
         writers = [stack.enter_context(_open_shard(paths, context, task, row)) for row, _, _ in task.rows]
         note = stack.enter_context(Heartbeat(paths.heartbeats, task.name, alone=context.blames_crashes))
         threads = stack.enter_context(ThreadPoolExecutor(SYNC_THREADS))
-        column, bad, counts = _write_places(context, task, writers, note, threads)
+        facts, bad, counts = _write_places(context, task, writers, note, threads)
         note.leave()
         hashes = [writer.finish() for writer in writers]  # synced by now, unless the last source is left out
         commit([(writer.temp_path, writer.final) for writer in writers])
-        write_whole(paths.column(context.generation, task.split, task.block), column.to_bytes(), paths.temporary)
-        receipts = _receipts(context, task, zip(writers, hashes, counts, strict=True), column, bad)
+        write_whole(paths.block_facts(context.generation, task.split, task.block), facts.to_bytes(), paths.temporary)
+        receipts = _receipts(context, task, zip(writers, hashes, counts, strict=True), facts, bad)
         contents = {receipt.path(paths, context.generation): receipt.to_bytes() for receipt in receipts}
         write_all_whole(contents, paths.temporary, threads)
     return TaskDone(
@@ -145,13 +145,13 @@ def _receipts(
     context: TaskContext,
     task: Task,
     shards: Iterable[tuple[ShardWriter, str, BoxCounts | None]],
-    column: BlockFacts,
+    facts: BlockFacts,
     bad: list[Bad],
 ) -> list[Receipt]:
     """Return the receipts of finished shards, each with its sha256 and the counts of its boxes."""
     # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
-    skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in column.sha256)})
-    column_sha256, cpu_features = hashlib.sha256(column.to_bytes()).hexdigest(), cv2.getCPUFeaturesLine()
+    skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in facts.sha256)})
+    column_sha256, cpu_features = hashlib.sha256(facts.to_bytes()).hexdigest(), cv2.getCPUFeaturesLine()
     return [
         Receipt(
             cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
@@ -182,7 +182,7 @@ def _write_places(
         if "original" in context.pipelines
         else None
     )
-    column, bad, found = BlockFacts(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
+    facts, bad, found = BlockFacts(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
     failed = set(task.skipped)
     counts: list[BoxCounts | None] = [BoxCounts() if context.spec.kind in OBJECTS else None for _ in writers]
     places = list(task.places)  # in the parent's own process they are made anew each time they are looked at
@@ -218,14 +218,14 @@ def _write_places(
             continue
         if of_place:
             counts = [BoxCounts.total(pair) for pair in zip(counts, of_place, strict=True)]
-        column.sha256[place.key] = source.sha256
+        facts.sha256[place.key] = source.sha256
         if source.mask_sha256 is not None:
-            column.mask_sha256[place.key] = source.mask_sha256
+            facts.mask_sha256[place.key] = source.mask_sha256
         if source.remarks:
-            column.remarks[place.key] = dict(source.remarks)
+            facts.remarks[place.key] = dict(source.remarks)
         found[source.class_ids] = True
-    column.class_ids.extend(int(i) for i in np.flatnonzero(found))
-    return column, bad, counts
+    facts.class_ids.extend(int(i) for i in np.flatnonzero(found))
+    return facts, bad, counts
 
 
 def _await(syncing: Iterable[Future[None]]) -> None:

@@ -83,8 +83,8 @@ class DatasetPaths:
         """Return the proof that one cell of the grid is whole."""
         return self.receipts(generation) / f"{split}_r{row:04d}-{block:05d}.json"
 
-    def column(self, generation: str, split: str, block: int) -> Path:
-        """Return what was learnt of the sources of one block."""
+    def block_facts(self, generation: str, split: str, block: int) -> Path:
+        """Return the file with what was learnt of the sources of one block."""
         return self.build / generation / "columns" / f"{split}-{block:05d}.json"
 
     def generation(self, generation: str) -> Path:

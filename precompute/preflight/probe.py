@@ -101,15 +101,15 @@ def _complaint(pickled: bytes, sources: Sequence[Decoded], *, shared: bool) -> s
         sources: A few decoded sources.
         shared: Other threads may draw from the global generators, too.
     """
-    work = [(source, variant) for source in sources for variant in VARIANTS]
+    pairs = [(source, variant) for source in sources for variant in VARIANTS]
     first, second = Pipeline(pickled), Pipeline(pickled)
     cv2.setRNGSeed(1)  # of this thread
-    forward = [_apply_watched(first, source, variant, tries=TRIES if shared else 1) for source, variant in work]
+    forward = [_apply_watched(first, source, variant, tries=TRIES if shared else 1) for source, variant in pairs]
     if any(moved for _, moved in forward):
         return _complaint_alone(pickled, sources) if shared else DRAWS
     cv2.setRNGSeed(2)
     backward = []
-    for source, variant in reversed(work):
+    for source, variant in reversed(pairs):
         _apply(second, sources[0], len(VARIANTS) + variant)  # a call between
         backward.append(_apply(second, source, variant))
     same = all(_equal(a, b) for (a, _), b in zip(forward, reversed(backward), strict=True))

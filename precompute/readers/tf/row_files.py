@@ -53,7 +53,7 @@ class FixedRows:
             cache.take_turns(paths[: self._num_rows])
         self._table = tf.constant(paths)
         self._parts = root, manifest, split
-        self._paths = paths if cache is None else []
+        self._epoch_paths = paths if cache is None else []
         self.readings: dict[int, Reading] = {}
 
     def begin(self, epoch: int) -> None:
@@ -66,9 +66,9 @@ class FixedRows:
         Raises:
             DatasetError: Some are missing.
         """
-        places = {self._place(epoch * num_rows + number) for number in range(num_rows)} if self._paths else set()
+        places = {self._place(epoch * num_rows + number) for number in range(num_rows)} if self._epoch_paths else set()
         for place in places:
-            check_still_there(*self._parts, self._rows[place].row, self._paths[place])
+            check_still_there(*self._parts, self._rows[place].row, self._epoch_paths[place])
 
     def _place(self, count: int) -> int:
         is_clean = self._clean_from is not None and count >= self._clean_from
@@ -126,7 +126,7 @@ class FollowedRows:
         self._generation, self._num_blocks = manifest.generation, manifest.splits[split].num_blocks
         self._clean_from, self._check, self._cache = clean_from, check, cache
         self.readings = {reading.epoch: reading for reading in readings}
-        self._known: dict[int, list[str]] = {}
+        self._epoch_paths: dict[int, list[str]] = {}
         self._open = Counter[int]()  # epochs that iterations read now
         self._checked = {row.row for row in manifest.splits[split].rows}
         self._guard = threading.Lock()
@@ -140,16 +140,16 @@ class FollowedRows:
             DatasetError: The dataset was replaced by another generation, or the row's files are not whole.
         """
         with self._guard:
-            if epoch not in self._known:
+            if epoch not in self._epoch_paths:
                 manifest = hold_again(self._root, self._lease, lambda m: self._wanted(epoch, m))
                 row = self._choose(epoch, manifest)
                 if self._check != "none" and row.row not in self._checked:
                     check_shards(self._root, manifest, self._split, [row], full=self._check == "full")
                 self._checked.add(row.row)
                 self._note(_reading(epoch, row))
-                self._known = {epoch: _shard_paths(self._root, manifest, self._split, row, self._cache)}
+                self._epoch_paths = {epoch: _shard_paths(self._root, manifest, self._split, row, self._cache)}
                 self._fetch_ahead(epoch, manifest)
-            return self._known[epoch]
+            return self._epoch_paths[epoch]
 
     def enter(self, epoch: int) -> None:
         """Begin an epoch, and hold its row until `leave`, whatever other epochs begin meanwhile."""
@@ -178,7 +178,7 @@ class FollowedRows:
         if self._cache is not None:
             self._cache.tidy(manifest, self._lease)
             likely = _shard_paths(self._root, manifest, self._split, self._choose(epoch + 1, manifest), self._cache)
-            self._cache.take_turns([self._known[epoch], likely])
+            self._cache.take_turns([self._epoch_paths[epoch], likely])
 
     def paths(self, count: Any) -> Any:
         """Return the shards of the row that is read after `count` others, string [blocks]."""

@@ -33,8 +33,8 @@ from precompute.sources.annotations.yolo_data import (
     DataYaml,
     NamedImages,
     Numbering,
+    find_numbering,
     find_skeleton,
-    numbering,
     read_data_yaml,
 )
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
@@ -87,14 +87,15 @@ def find_yolo(top: Path, annotations: Path, options: BuildOptions) -> Sources:
                 f"{data.path}: not one of {format_count(len(found.left_out), 'image')} below {top} is one that "
                 "it names."
             )
-        matched, known = _texts(found, top, found.images), Numbering(names=data.names, data=[data])
+        matched, numbering = _texts(found, top, found.images), Numbering(names=data.names, data=[data])
     else:
         found = find_images(
             top, options, None if annotations == top else lambda images: _beside(images, top, annotations)
         )
         matched = _texts(found, annotations, found.images)
-        known = numbering(top, annotations, (image.path for image in found.images if image.plain in matched.files))
-    return _sources(found, matched, known, options, given=annotations != top)
+        labelled = (image.path for image in found.images if image.plain in matched.files)
+        numbering = find_numbering(top, annotations, labelled)
+    return _sources(found, matched, numbering, options, given=annotations != top)
 
 
 def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[bool]:
@@ -104,13 +105,13 @@ def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[
 
 
 def _sources(
-    found: FoundImages, matched: MatchedFiles, known: Numbering, options: BuildOptions, *, given: bool
+    found: FoundImages, matched: MatchedFiles, numbering: Numbering, options: BuildOptions, *, given: bool
 ) -> Sources:
     check_unique(found)
     _check_alone(found, matched.files)
-    splits = _splits(found, known.data, given=given)
-    names = check_class_names(options.class_names) or known.names
-    data = next((one for one in known.data if one.kpt_shape), None)
+    splits = _splits(found, numbering.data, given=given)
+    names = check_class_names(options.class_names) or numbering.names
+    data = next((one for one in numbering.data if one.kpt_shape), None)
     read = _read_all(found, matched.files, names, None if data is None else data.kpt_shape)
     highest = max((row[4] for rows in read.rows for row in rows), default=0)
     every = names if names is not None else [str(number) for number in range(highest + 1)]
@@ -129,19 +130,19 @@ def _sources(
         checked,
         splits=[splits.get(image.path, image.split) for image in found.images],
         class_names=every,
-        notes=[*found.left_out_note(options.annotations), *_notes(found, read, known, names, options)],
+        notes=[*found.left_out_note(options.annotations), *_notes(found, read, numbering, names, options)],
         skeleton=skeleton,
     )
 
 
 def _notes(
-    found: FoundImages, read: _Labels, known: Numbering, names: list[str] | None, options: BuildOptions
+    found: FoundImages, read: _Labels, numbering: Numbering, names: list[str] | None, options: BuildOptions
 ) -> list[str]:
     notes = []
     if names is None:
         notes.append("No names of classes (data.yaml, classes.txt, --class-names): their numbers are their names.")
-    if names is None and known.elsewhere:
-        path = known.elsewhere[0].relative_to(found.top)
+    if names is None and numbering.elsewhere:
+        path = numbering.elsewhere[0].relative_to(found.top)
         notes[-1] = (
             f"{path} names the classes of a part of the images, so that their numbers are their names; give "
             f"--annotations {path} or its folder to read that part alone, or --class-names if it holds for all."
@@ -155,7 +156,7 @@ def _notes(
             read.repeated, "line that repeats another of its file was", "lines that repeat another were"
         )
         notes.append(f"{lines} left out.")
-    if any(data.kpt_shape for data in known.data) and options.target == "auto":
+    if any(data.kpt_shape for data in numbering.data) and options.target == "auto":
         notes.append("There are keypoints (kpt_shape), and boxes are read alone: --target keypoints reads both.")
     if len(read.polygons) == 1 and all(may_be_pose for _, may_be_pose in read.polygons):
         ((length, _), number), *_ = read.polygons.items()

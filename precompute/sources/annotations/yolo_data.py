@@ -30,8 +30,8 @@ __all__ = [
     "NamedImages",
     "Numbering",
     "class_list",
+    "find_numbering",
     "find_skeleton",
-    "numbering",
     "read_data_yaml",
     "yaml_files",
 ]
@@ -281,7 +281,7 @@ class Numbering:
     elsewhere: list[Path] = field(default_factory=list)
 
 
-def numbering(top: Path, annotations: Path, images: Iterable[str]) -> Numbering:
+def find_numbering(top: Path, annotations: Path, images: Iterable[str]) -> Numbering:
     """Return the names that files give, where none was named: those below the annotations, else the nearest above.
 
     Args:
