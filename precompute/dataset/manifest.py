@@ -6,6 +6,7 @@ One that was altered, or made by others, is refused here rather than believed.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from typing import Any, TypeAlias
 from precompute.dataset.json_files import dump, parse_json, read_json
 from precompute.dataset.paths import MAX_ROW, DatasetPaths
 from precompute.errors import DatasetError
+from precompute.fields.field import Schema
+from precompute.fields.image import ImageField
+from precompute.fields.registry import schema_of_target
 from precompute.fields.skeleton import Skeleton, is_skeleton
 from precompute.storage.paths import as_path
 
@@ -206,6 +210,12 @@ class Manifest:
         """Name → type (int, float, text) of what each record has beside image and target; weight is one of them."""
         types: dict[str, str] = self.settings.get("dataset", {}).get("extra", {})
         return types
+
+    @functools.cached_property
+    def schema(self) -> Schema:
+        """The fields of each record by their names."""
+        image = ImageField(name="image", **vars(self.image))
+        return schema_of_target(image, **vars(self.target), extra=self.extra)
 
     def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
         """Return where the shard of one block in one row lies."""
