@@ -248,12 +248,12 @@ def _as_text(name: Path) -> str:
     return name.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
-def _validation_pipeline(manifest: Manifest, given: Any, say: Callable[[str], None]) -> Prepared:
+def _validation_pipeline(manifest: Manifest, given: Any, notify: Callable[[str], None]) -> Prepared:
     if given is None:
         return rebuild_pipelines(manifest, [SPLIT])[SPLIT]
     pipelines, other = prepare_like(manifest, given, [SPLIT])
     if other:
-        say(f"the pipeline of {SPLIT} is not the one that the dataset was made with: predictions may be worse.")
+        notify(f"the pipeline of {SPLIT} is not the one that the dataset was made with: predictions may be worse.")
     return pipelines[SPLIT]
 
 

@@ -29,31 +29,31 @@ def announce(
     num_rows: int,
     num_parameters: int,
     class_weights: list[float] | None,
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> None:
     """Say what is about to be trained, on what."""
     height, width, _ = task.shape
     target = TARGETS[task.target]
-    say(f"dataset     {dataset}: {target}, {format_count(task.num_classes, 'class')}, {height}×{width}")
+    notify(f"dataset     {dataset}: {target}, {format_count(task.num_classes, 'class')}, {height}×{width}")
     sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]
-    say(f"images      {', '.join(sizes)}")
-    say(f"rows        {num_rows}: variants of each training image, one an epoch in turn")
+    notify(f"images      {', '.join(sizes)}")
+    notify(f"rows        {num_rows}: variants of each training image, one an epoch in turn")
     reuse = reuse_of(options, manifest)
     meaning = describe_reuse(reuse, num_variants(manifest))
-    say(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}: {meaning}")
+    notify(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}: {meaning}")
     if state.fresh == "auto":
         moves = ["small shifts", *(f"{way} flips" for way in manifest.mirroring)]
-        say(f"fresh       {' and '.join(moves)} at each reading")
+        notify(f"fresh       {' and '.join(moves)} at each reading")
     name = task.model_name(options)
-    say(f"model       {name}, {num_parameters / 1e6:.2f} million parameters")
+    notify(f"model       {name}, {num_parameters / 1e6:.2f} million parameters")
     if class_weights is not None:
         weights = [f"{name} {weight:.3g}" for name, weight in zip(task.class_names, class_weights, strict=True)]
-        say(f"weights     {', '.join(weights)}")
+        notify(f"weights     {', '.join(weights)}")
     if not state.is_new:
         within = f", batch {state.batch} of the next" if state.batch else ""
-        say(f"continuing  after epoch {state.epochs}{within}")
+        notify(f"continuing  after epoch {state.epochs}{within}")
     if "validation" not in manifest.splits:
-        say(
+        notify(
             "NO VALIDATION SPLIT: the best epoch is chosen by its score on the training images, which says nothing "
             "about new ones. Build the dataset with --validation-split 0.2 to know."
         )

@@ -137,7 +137,7 @@ class _Job:
     folder: RunFolder
     options: FitOptions
     state: TrainingState
-    say: Callable[[str], None]
+    notify: Callable[[str], None]
 
     def train(self, begin: Callable[[], None], *, progress_bar: bool) -> None:
         """Train the epochs that are missing, each recorded when it ends.
@@ -168,9 +168,9 @@ class _Job:
         interval = Interval.parse(options.checkpoint_every)
         stopping = Stopping()
         checkpoints = Checkpoints(folder, state, callbacks=steering, pace=pace, interval=interval, stopping=stopping)
-        say: Callable[[str], None] = (lambda line: None) if progress_bar else self.say
+        notify: Callable[[str], None] = (lambda line: None) if progress_bar else self.notify
         recorder = Recorder(
-            folder, network, state, checkpoints=checkpoints, pace=pace, score=score, total=options.epochs, say=say
+            folder, network, state, checkpoints=checkpoints, pace=pace, score=score, total=options.epochs, notify=notify
         )
         learning = [*step_callbacks(network, options, steps=steps), *steering]
         log = TensorBoardLog(folder.tensorboard, state)
@@ -184,7 +184,7 @@ class _Job:
             checkpoints.epoch_row = epoch_row
             if not state.batch:
                 opened = {"train": train} | ({} if validation is None else {"validation": validation})
-                self.say(describe_memory(opened))
+                self.notify(describe_memory(opened))
             else:
                 build_metrics(model, train.element_spec)
             with stopping:
@@ -221,7 +221,7 @@ class _Job:
                 f"than {steps} with {format_count(num_devices, 'device')}. Go on with as many devices as before."
             )
         if left_out:
-            self.say(
+            self.notify(
                 f"NOTE: each epoch leaves out {format_count(left_out, 'image')}: a last batch of so few does "
                 "not reach all devices"
             )
@@ -238,14 +238,14 @@ class _Job:
             num_rows=len(self.manifest.splits["train"].rows),
             num_parameters=model.count_params(),
             class_weights=class_weights,
-            say=self.say,
+            notify=self.notify,
         )
 
     def _leave_missing_row(self) -> None:
         """Let the interrupted epoch go on with another row if its own is not listed any more, and say so."""
         gone = forget_missing_row(self.state, self.manifest)
         if gone is not None:
-            self.say(
+            self.notify(
                 f"row {gone.row} (seed {gone.seed}, variant {gone.variant}) is not in the dataset any more: what is "
                 f"left of epoch {gone.epoch + 1} reads another row"
             )

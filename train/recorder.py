@@ -35,7 +35,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         pace: Times of the epoch.
         score: Name of the score of an epoch's log that decides which epoch is best.
         total: Epochs of the whole run.
-        say: Takes a line for the user.
+        notify: Takes a line for the user.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         pace: Pace,
         score: str,
         total: int,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._folder = folder
@@ -58,7 +58,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._pace = pace
         self._score = score
         self._total = total
-        self._say = say
+        self._notify = notify
         self._curves_drawn = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -75,7 +75,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             state.best_epoch, state.best_score = epoch + 1, entry[self._score]
         self._checkpoints.finish_epoch()
         self.write_derived()
-        self._say(describe_epoch(entry, total=self._total, score=self._score))
+        self._notify(describe_epoch(entry, total=self._total, score=self._score))
 
     def write_derived(self) -> None:
         """Write all that follows from the checkpoint of the present weights."""

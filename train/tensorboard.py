@@ -40,23 +40,23 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
         for path in self._folder.glob("*/events.out.tfevents.*"):
             path.unlink(missing_ok=True)
         self._num_written = 0
-        with self._explained():
+        with self._translate_errors():
             self._write()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write what has come to the history."""
-        with self._explained():
+        with self._translate_errors():
             self._write()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Close the files."""
-        with self._explained():
+        with self._translate_errors():
             for writer in self._writers.values():
                 writer.close()
         self._writers.clear()
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Say what TensorFlow could not write; of a full disk it says that resources are exhausted, as of memory."""
         try:
             yield

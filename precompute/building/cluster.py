@@ -123,7 +123,7 @@ def run_on_cluster(
         BuildError: The cluster was lost, or its workers cannot do the work.
     """
     paths, lost = DatasetPaths(as_path(context.out)), list[Task]()
-    address, alone = workers.address or "", workers.under_way == 1
+    address, only_task = workers.address or "", workers.under_way == 1
     with ExitStack() as stack:
         client = stack.enter_context(_connect(address))
         expected = stack.enter_context(marked(expected_of(paths, sample(tasks))))
@@ -140,7 +140,7 @@ def run_on_cluster(
             pre_dispatch=workers.under_way,
         )
         run = joblib.delayed(cluster_worker.run_remote_task)
-        for done in parallel(run(context, task, expected, alone=alone) for task in tasks):
+        for done in parallel(run(context, task, expected, only_task=only_task) for task in tasks):
             if isinstance(done, _Lost):
                 lost.append(done.task)
             else:

@@ -122,7 +122,7 @@ def _output_faults(marker: str | None, token: str, temporary: str) -> list[str]:
     try:
         seen = as_path(marker).read_bytes() == token.encode()
     except Exception as error:  # of a file system, or of an object store
-        return [f"does not see what this machine has just written to the output: {marker}: {_said(error)}"]
+        return [f"does not see what this machine has just written to the output: {marker}: {_reason(error)}"]
     if not seen:
         return [f"has another file where this machine has just written to the output: {marker}"]
     if not temporary:
@@ -145,11 +145,11 @@ def _source_faults(sources: dict[str, str]) -> list[str]:
             if hashlib.sha256(as_path(path).read_bytes()).hexdigest() != sha256:
                 faults.append(f"has other bytes in the source {path} than this machine")
         except Exception as error:  # of a file system, or of an object store
-            faults.append(f"cannot read the source {path}: {_said(error)}")
+            faults.append(f"cannot read the source {path}: {_reason(error)}")
     return faults
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
@@ -168,14 +168,14 @@ def _pipeline_faults(pipelines: dict[str, bytes]) -> list[str]:
 _examined: set[str] = set()  # tokens of the calls that this process has been found fit for
 
 
-def run_remote_task(context: TaskContext, task: Task, expected: Expected, *, alone: bool) -> TaskDone:
+def run_remote_task(context: TaskContext, task: Task, expected: Expected, *, only_task: bool) -> TaskDone:
     """Run a task in a worker of a Dask cluster, that may have joined it a moment ago.
 
     Args:
         context: As for `run_task`.
         task: Likewise.
         expected: What the worker must have and see.
-        alone: No other task of this command is under way on the cluster.
+        only_task: No other task of this command is under way on the cluster.
 
     Raises:
         BuildError: The worker cannot do the work: without this check, sources that it does not see would be taken for
@@ -193,4 +193,4 @@ def run_remote_task(context: TaskContext, task: Task, expected: Expected, *, alo
             raise BuildError("\n".join(["a worker that has joined the cluster cannot do the work:", *faults]))
         _examined.add(expected["token"])
     one_thread = worker.state.nthreads == 1
-    return run_task(replace(context, own_process=one_thread, blames_crashes=one_thread or alone), task)
+    return run_task(replace(context, own_process=one_thread, blames_crashes=one_thread or only_task), task)

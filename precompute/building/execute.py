@@ -120,13 +120,13 @@ def run_tasks(
 
         return run_on_cluster(context, tasks, workers, on_done)
     # With one job joblib would run tasks in this process, which cannot be ended: two, then, of which one waits.
-    alone = workers.jobs == 1 and workers.task_timeout is not None
+    one_at_a_time = workers.jobs == 1 and workers.task_timeout is not None
     parallel = joblib.Parallel(
-        n_jobs=2 if alone else workers.jobs,
+        n_jobs=2 if one_at_a_time else workers.jobs,
         backend=workers.backend,
         return_as="generator_unordered" if _gives_results_as_they_come(workers.backend) else "list",
         batch_size=1,
-        pre_dispatch=1 if alone else "2*n_jobs",
+        pre_dispatch=1 if one_at_a_time else "2*n_jobs",
     )
     notes = DatasetPaths(as_path(context.out)).heartbeats
     with warnings.catch_warnings(), TimeKeeper(notes, workers.task_timeout) as keeper:
@@ -185,7 +185,7 @@ def run_surviving(
     for task in tasks:
         in_task = {(task.split, place.key) for place in task.places} - crashing_sources.keys()
         if in_task & (overdue or suspects):
-            crashing_sources |= _try_alone(context, task, workers, on_done, overdue & in_task)
+            crashing_sources |= _run_by_itself(context, task, workers, on_done, overdue & in_task)
     return crashing_sources
 
 
@@ -208,7 +208,7 @@ def _run_given_up(
             )
 
 
-def _try_alone(
+def _run_by_itself(
     context: TaskContext,
     task: Task,
     workers: Workers,

@@ -163,7 +163,7 @@ class _Follower:
         self._out, self._split, self._run_options = out, split, run_options
         self._keep, self._rows_a_pass, self._seed = keep, rows_a_pass, seed
         self._quiet = quiet
-        self._said = set[str]()
+        self._messages = set[str]()
         self._build_plan: BuildPlan | None = None  # of the generation that was looked at last
         self._unseen = set[int]()  # rows written here that no lease has named yet
         self._fresh_rows(Manifest.load(out))  # refuses a split that is not there
@@ -269,8 +269,8 @@ class _Follower:
         Progress(quiet=self._quiet).say(text)
 
     def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+        if text not in self._messages:
+            self._messages.add(text)
             self.say(text)
 
 

@@ -32,20 +32,20 @@ class Heartbeat:
     Args:
         folder: Where the notes of all workers lie.
         task: Name of the task, fit for a file; on a cluster a lost task is begun anew by another worker.
-        alone: The process has no other task, so that the source it is at is to blame if it dies.
+        only_task: The process has no other task, so that the source it is at is to blame if it dies.
 
     Attributes:
-        deaths: (split, key) → times that a process which had this task alone ended there.
+        deaths: (split, key) → times that a process which had this task and no other ended there.
     """
 
-    def __init__(self, folder: Path, task: str = "task", *, alone: bool = False) -> None:
+    def __init__(self, folder: Path, task: str = "task", *, only_task: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._earlier = _notes_of(folder, task)
         self.deaths = died_at(folder, task)
         self._path = folder / f"{task}.{uuid4().hex}"
         self._file = self._path.open("wb", buffering=0)
         self._last = ("", "")
-        self._alone = alone
+        self._only_task = only_task
 
     def at(self, split: str, key: str) -> None:
         """Note the source that comes next.
@@ -66,7 +66,7 @@ class Heartbeat:
     def _write(self, *, busy: bool) -> None:
         self._file.seek(0)
         self._file.truncate()
-        self._file.write(json.dumps([*self._last, os.getpid(), busy, self._alone]).encode())
+        self._file.write(json.dumps([*self._last, os.getpid(), busy, self._only_task]).encode())
 
     def __enter__(self) -> Heartbeat:
         return self
@@ -87,7 +87,7 @@ class _Note:
     key: str
     process: int
     busy: bool
-    alone: bool
+    only_task: bool
 
     @property
     def source(self) -> tuple[str, str]:
@@ -106,9 +106,9 @@ def _notes_of(folder: Path, task: str) -> list[Path]:
 
 
 def died_at(folder: Path, task: str) -> Counter[tuple[str, str]]:
-    """Return (split, key) → times that a process which had the task alone ended there, by the notes of earlier ones."""
+    """Return (split, key) → times that a process with this task and no other ended there, by earlier notes."""
     notes = [_read(path) for path in _notes_of(folder, task)]
-    return Counter(note.source for note in notes if note is not None and note.alone)
+    return Counter(note.source for note in notes if note is not None and note.only_task)
 
 
 def sources_of_dead_workers(folder: Path) -> set[tuple[str, str]]:

@@ -126,7 +126,7 @@ def run_task(context: TaskContext, task: Task) -> TaskDone:
     paths = DatasetPaths(as_path(context.out))
     with one_opencv_thread(), ExitStack() as stack:
         writers = [stack.enter_context(_open_shard(paths, context, task, row)) for row, _, _ in task.rows]
-        note = stack.enter_context(Heartbeat(paths.heartbeats, task.name, alone=context.blames_crashes))
+        note = stack.enter_context(Heartbeat(paths.heartbeats, task.name, only_task=context.blames_crashes))
         threads = stack.enter_context(ThreadPoolExecutor(SYNC_THREADS))
         facts, bad, counts = _write_places(context, task, writers, note, threads)
         note.leave()

@@ -109,8 +109,8 @@ def _features(image: Image, target: Target) -> dict[str, Json]:
         features |= {LABEL_KEY: _sequence(label), "image/class/text": _sequence(_text())}
     elif target.kind in OBJECTS:
         features |= {BOX_LABEL_KEY: _sequence(label), "image/object/class/text": _sequence(_text())}
-        boxed = target.keypoints is None or target.keypoints.boxed
-        if boxed:
+        has_boxes = target.keypoints is None or target.keypoints.boxed
+        if has_boxes:
             features |= dict.fromkeys(BOX_FLOATS, _sequence(_scalar("float32")))
             features["objects/bbox"] = _sequence(_box())
         features |= dict.fromkeys(BOX_FLAGS, _sequence(_scalar()))

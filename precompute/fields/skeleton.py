@@ -61,7 +61,7 @@ def make_skeleton(
     edges: Iterable[Sequence[int]] = (),
     *,
     flip_pairs: str | Sequence[Sequence[str]] | None = None,
-    boxed: bool = True,
+    has_boxes: bool = True,
 ) -> Skeleton:
     """Check names and pairs, and return the skeleton.
 
@@ -69,7 +69,7 @@ def make_skeleton(
         names: Of the keypoints.
         edges: Pairs of indices, from 0.
         flip_pairs: Pairs of names; ``"auto"``: those that `left_right_pairs` finds; ``"none"`` or None: none.
-        boxed: Whether instances have boxes too.
+        has_boxes: Whether instances have boxes too.
 
     Raises:
         UsageError: Names appear twice, or a pair names no keypoint, or one that another pair has.
@@ -91,7 +91,7 @@ def make_skeleton(
             )
     else:
         found = _indices(pairs, listed)
-    return Skeleton(names=listed, edges=[[int(a), int(b)] for a, b in edges], flip_pairs=found, boxed=boxed)
+    return Skeleton(names=listed, edges=[[int(a), int(b)] for a, b in edges], flip_pairs=found, boxed=has_boxes)
 
 
 def is_skeleton(skeleton: Skeleton) -> bool:

@@ -94,9 +94,9 @@ def _serialized(transform: Any) -> dict[str, Any]:
     """Return Albumentations' own serialization; of transforms that refuse it (a Lambda without a name) the least."""
     least = {"__class_fullname__": transform.get_class_fullname(), "p": transform.p}
     if is_composition(transform):
-        alone = copy.copy(transform)
-        alone.transforms = []  # one of them may refuse
-        return {**least, **alone.to_dict_private(), **_bbox_params(transform)}
+        emptied = copy.copy(transform)
+        emptied.transforms = []  # one of them may refuse
+        return {**least, **emptied.to_dict_private(), **_bbox_params(transform)}
     try:
         return {**least, **transform.to_dict_private()}
     except Exception:  # each transform words its refusal as it likes

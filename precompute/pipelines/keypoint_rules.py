@@ -206,12 +206,12 @@ class KeypointTransform:
 
         Boxes that fall out take their keypoints along; where there are no boxes, all keypoints stay.
         """
-        boxed = bool(boxes.corners.any())
-        num_boxes = len(boxes) if boxed else 0
+        has_boxes = bool(boxes.corners.any())
+        num_boxes = len(boxes) if has_boxes else 0
         known, marked = self._handed_over(image, boxes)
         result = self._compose(
             image=image,
-            bboxes=boxes.shares() if boxed else np.zeros((0, 4)),
+            bboxes=boxes.shares() if has_boxes else np.zeros((0, 4)),
             keypoints=marked,
             **field_values(self._box_fields, boxes.labels[:num_boxes], np.arange(num_boxes)),
             **field_values(self._point_fields, *self._numbered(known, boxes)),
@@ -220,7 +220,9 @@ class KeypointTransform:
         numbers, first = np.unique(found, return_index=True)  # a transform may have made copies
         xy = np.asarray(result["keypoints"], np.float64).reshape(-1, 2)[first] + 0.5
         points = _points(boxes, numbers, xy, result["image"].shape)
-        corners, kept = _kept_boxes(result, around=self._around) if boxed else (boxes.corners, np.arange(len(boxes)))
+        corners, kept = (
+            _kept_boxes(result, around=self._around) if has_boxes else (boxes.corners, np.arange(len(boxes)))
+        )
         return result["image"], Boxes(
             corners=corners,
             labels=boxes.labels[kept],

@@ -179,7 +179,7 @@ def _read_python(path: Path) -> dict[str, Any]:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise PipelineError(f"{path}{_line_in(path, error)}: {type(error).__name__}: {_said(error)}") from error
+        raise PipelineError(f"{path}{_line_in(path, error)}: {type(error).__name__}: {_first_lines(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
     _pickle_by_value(path.parent)
@@ -214,7 +214,7 @@ def _line_in(path: Path, error: BaseException) -> str:
     return line
 
 
-def _said(error: BaseException) -> str:
+def _first_lines(error: BaseException) -> str:
     """Return the first lines of an error's message."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return "; ".join(line.strip() for line in text.splitlines()[:3])
@@ -225,7 +225,7 @@ def _read_serialized(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
-        raise PipelineError(f"{path}: not valid {path.suffix[1:].upper()}: {_said(error)}") from error
+        raise PipelineError(f"{path}: not valid {path.suffix[1:].upper()}: {_first_lines(error)}") from error
     if not isinstance(content, dict):
         raise PipelineError(f"{path}: expected what albumentations.save writes, got {type(content).__name__}.")
     parts = {"train": content} if "transform" in content else content
@@ -243,7 +243,7 @@ def _deserialize(part: Any, where: str) -> Any:
     except KeyError as error:
         raise PipelineError(f"{where}: Albumentations does not know a transform {error}.") from error
     except Exception as error:  # each transform refuses arguments in its own way
-        raise PipelineError(f"{where}: Albumentations cannot rebuild it: {_said(error)}") from error
+        raise PipelineError(f"{where}: Albumentations cannot rebuild it: {_first_lines(error)}") from error
 
 
 def _takes_size(pipeline: Any) -> bool:
@@ -268,7 +268,7 @@ def _sized(pipeline: Any, image_size: ImageSize | None, where: str) -> Any:
         return pipeline(*arguments)
     except Exception as error:
         call = f"{name}({', '.join(map(str, arguments))})"
-        raise PipelineError(f"{where}: {call} raised {type(error).__name__}: {_said(error)}") from error
+        raise PipelineError(f"{where}: {call} raised {type(error).__name__}: {_first_lines(error)}") from error
 
 
 def complete_pipelines(

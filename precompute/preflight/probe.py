@@ -40,7 +40,9 @@ VARIANTS = range(4)
 TRIES = 5  # of a record during which a global generator moved, where other threads may have drawn
 MARK = "complaint: "  # stands before it: pipelines may print
 DRAWS = "draws from a global random generator (np.random or random)"
-ALONE = "import sys; from precompute.preflight.probe import answer_alone; answer_alone(sys.stdin.buffer.read())"
+SUBPROCESS_CODE = (
+    "import sys; from precompute.preflight.probe import answer_parent; answer_parent(sys.stdin.buffer.read())"
+)
 
 
 def probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
@@ -68,10 +70,10 @@ def has_other_threads() -> bool:
 def _probe(pickled: bytes, sources: Sequence[Decoded], split: str, *, shared: bool) -> None:
     transforms = list(leaves(cloudpickle.loads(pickled)))
     for transform in filter(is_custom, transforms):
-        _refuse(split, shown_name(transform), _complaint(_alone(transform), sources, shared=shared))
+        _refuse(split, shown_name(transform), _complaint(_pickle_single(transform), sources, shared=shared))
     complaint = _complaint(pickled, sources, shared=shared)
     if complaint:
-        found = (t for t in transforms if _complaint(_alone(t), sources, shared=shared))
+        found = (t for t in transforms if _complaint(_pickle_single(t), sources, shared=shared))
         _refuse(split, ", ".join(map(shown_name, found)) or "a composition", complaint)
 
 
@@ -87,7 +89,7 @@ def _message(split: str, name: str, complaint: str) -> str:
     )
 
 
-def _alone(leaf: Any) -> bytes:
+def _pickle_single(leaf: Any) -> bytes:
     leaf = cloudpickle.loads(cloudpickle.dumps(leaf))
     leaf.p = 1.0
     return bytes(cloudpickle.dumps(albumentations.Compose([leaf])))
@@ -106,7 +108,7 @@ def _complaint(pickled: bytes, sources: Sequence[Decoded], *, shared: bool) -> s
     cv2.setRNGSeed(1)  # of this thread
     forward = [_apply_watched(first, source, variant, tries=TRIES if shared else 1) for source, variant in pairs]
     if any(moved for _, moved in forward):
-        return _complaint_alone(pickled, sources) if shared else DRAWS
+        return _ask_subprocess(pickled, sources) if shared else DRAWS
     cv2.setRNGSeed(2)
     backward = []
     for source, variant in reversed(pairs):
@@ -116,11 +118,11 @@ def _complaint(pickled: bytes, sources: Sequence[Decoded], *, shared: bool) -> s
     return None if same else "gives other pixels when the same record is made again"
 
 
-def _complaint_alone(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
+def _ask_subprocess(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
     """Return what is wrong with a pipeline by an interpreter in which nothing else draws."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", ALONE],
+        [sys.executable, "-c", SUBPROCESS_CODE],
         input=cloudpickle.dumps((pickled, list(sources))),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -130,7 +132,7 @@ def _complaint_alone(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
     return done.stdout.decode().partition(MARK)[2] or None if done.returncode == 0 else DRAWS
 
 
-def answer_alone(handed: bytes) -> None:
+def answer_parent(handed: bytes) -> None:
     """Print the complaint about a pipeline that another process has handed over."""
     pickled, sources = cloudpickle.loads(handed)
     sys.stdout.buffer.write((MARK + (_complaint(pickled, sources, shared=False) or "")).encode())

@@ -139,8 +139,8 @@ def encode_record(
     if isinstance(target, Instances):
         features |= instance_features(target, spec.class_names, **size)
     elif isinstance(target, Boxes):
-        boxed = spec.skeleton is None or spec.skeleton.boxed
-        features |= box_features(target, spec.class_names, boxed=boxed, **size)
+        has_boxes = spec.skeleton is None or spec.skeleton.boxed
+        features |= box_features(target, spec.class_names, has_boxes=has_boxes, **size)
         features |= {} if spec.skeleton is None else keypoint_features(target, spec.skeleton)
     elif target is not None:
         features["image/segmentation/class/encoded"] = encode_mask(target, spec.mask_encoding)

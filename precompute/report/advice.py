@@ -51,7 +51,7 @@ def advise(renderer: SampleRenderer, profile: Profile) -> tuple[str, ...]:
     """
     trial = _Trial(renderer, profile)
     smaller = [*_large_sources(trial), *_sizing_late(trial)]
-    return (*smaller, *_transforms(trial, told_smaller=bool(smaller)), *_png(trial), *_few_rows(trial))
+    return (*smaller, *_transforms(trial, smaller_advised=bool(smaller)), *_png(trial), *_few_rows(trial))
 
 
 class _Trial:
@@ -118,7 +118,7 @@ def _sizing_late(trial: _Trial) -> Iterator[str]:
         )
 
 
-def _transforms(trial: _Trial, *, told_smaller: bool) -> Iterator[str]:
+def _transforms(trial: _Trial, *, smaller_advised: bool) -> Iterator[str]:
     """Yield what can be done about transforms that dominate; a smaller image is not told twice."""
     stages = [s for s in trial.profile.stages if s.is_transform and trial.profile.share(s) >= DOMINATES]
     for stage in sorted(stages, key=lambda s: -s.record_ms):
@@ -132,7 +132,7 @@ def _transforms(trial: _Trial, *, told_smaller: bool) -> Iterator[str]:
             yield f"{takes}. With {'; with '.join(cheaper)}. What it draws changes: see a preview."
         elif not _is_large(trial.profile, stage):
             yield f"{takes}: a lower p, or a cheaper transform in its place, costs less."
-        elif not told_smaller:
+        elif not smaller_advised:
             yield f"{takes}: on a smaller image, or with a lower p, it costs less."
 
 

@@ -185,8 +185,8 @@ def _keypoints(skeleton: Skeleton) -> str:
     flipped = (
         f"{format_count(len(pairs), 'flip pair')} ({pairs[0]}{' …' * (len(pairs) > 1)})" if pairs else "no flip pairs"
     )
-    boxed = "with boxes" if skeleton.boxed else "without boxes"
-    return f"objects {boxed} and {format_count(len(skeleton), 'keypoint')} each, {flipped}"
+    with_boxes = "with boxes" if skeleton.boxed else "without boxes"
+    return f"objects {with_boxes} and {format_count(len(skeleton), 'keypoint')} each, {flipped}"
 
 
 def _ranges(mask_map: Mapping[int, int]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from precompute.records.stored import decode_record
 from precompute.rendering.decode import Decoded, decode_source
 from precompute.rendering.render import render
 from precompute.report.drawing import instance_id_map
-from precompute.report.sample_renderer import SampleRenderer, Say, make_sample_renderer
+from precompute.report.sample_renderer import Notify, SampleRenderer, make_sample_renderer
 from precompute.report.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.sources.find import find
 from precompute.storage.paths import local_path
@@ -38,7 +38,7 @@ def preview(
     num_variants: int = 6,
     split: str = "train",
     lists: Mapping[str, Any] | None = None,
-    say: Say = lambda _: None,
+    say: Notify = lambda _: None,
 ) -> Path:
     """Draw some sources beside their first variants, as a build with the same options would store them.
 

@@ -31,7 +31,7 @@ from precompute.rendering import decode as decoding
 from precompute.rendering import render as rendering
 from precompute.rendering.decode import Decoded
 from precompute.report.advice import advise
-from precompute.report.sample_renderer import SampleRenderer, Say, make_sample_renderer
+from precompute.report.sample_renderer import Notify, SampleRenderer, make_sample_renderer
 from precompute.report.stages import Profile, Stage
 from precompute.report.stopwatch import Calls, Stopwatch
 from precompute.sources.find import find
@@ -74,7 +74,7 @@ def profile(
     num_sources: int = 16,
     num_variants: int = 8,
     lists: Mapping[str, Any] | None = None,
-    say: Say = lambda _: None,
+    say: Notify = lambda _: None,
     **options: Any,
 ) -> Profile:
     """Measure what a build with these options spends its time on; no dataset is written.

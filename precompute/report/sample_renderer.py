@@ -18,9 +18,9 @@ from precompute.rendering.spec import RecordSpec
 from precompute.sources.find import limit_sources
 from precompute.table.sources import Sources
 
-__all__ = ["SampleRenderer", "Say", "make_sample_renderer"]
+__all__ = ["Notify", "SampleRenderer", "make_sample_renderer"]
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class SampleRenderer:
     pipeline: Pipeline
 
 
-def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, say: Say) -> SampleRenderer:
+def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, notify: Notify) -> SampleRenderer:
     """Prepare as a build does, so that what a build refuses is refused here, in the same words."""
     prepared = prepare_pipelines(options, sources.kind, sources.class_names)
     ineffective = check_ineffective_options(options, sources, is_new=True)
@@ -55,13 +55,13 @@ def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, sa
     )
     warnings = mirroring_warnings(prepared, sources.skeleton, options.flip_pairs)
     for note in [*warnings, *ineffective, *(note for p in prepared.values() for note in p.notes), *sources.notes]:
-        say(note)
+        notify(note)
     found = list(dict.fromkeys(s for s in sources.splits if s is not None))
     if split not in found:
         raise UsageError(f"split: the sources have {', '.join(sorted(found))}; got {split!r}.")
     plan = make_plan("preview", "g0001", options, prepared, sources)
     for note in [*instance_id_warnings(plan.remarks), *check_image_size(options, prepared, plan.image, is_new=True)]:
-        say(note)
+        notify(note)
     pipelines = complete_pipelines(prepared, list(plan.splits), plan.image)
     return SampleRenderer(
         sources=sources,

@@ -96,7 +96,7 @@ def test_reuse_and_moves_are_announced(out):
         num_rows=3,
         num_parameters=1,
         class_weights=None,
-        say=lines.append,
+        notify=lines.append,
     )
     assert any(line.startswith("epochs      9, so reuse = epochs / rows = 4.5: high") for line in lines)
     assert "fresh       small shifts and horizontal flips at each reading" in lines

@@ -41,7 +41,7 @@ def import_model_code(name: str) -> Callable[..., Any] | None:
     path = Path(place)
     if path.suffix == ".py" and not path.is_file():
         raise UsageError(f"--model: there is no file {place}, got {name!r}.")
-    with _explained(name), _importing_from(path.parent if path.suffix == ".py" else Path.cwd()):
+    with _translate_errors(name), _importing_from(path.parent if path.suffix == ".py" else Path.cwd()):
         module = _import_file(path) if path.suffix == ".py" else importlib.import_module(place)
     function = getattr(module, function_name, None)
     if not callable(function):
@@ -67,13 +67,13 @@ def make_own_model(name: str, shape: tuple[int, int, int], num_classes: int, *, 
     function = import_model_code(name)
     if function is None:
         raise UsageError(f"--model: expected module:function, got {name!r}.")
-    with _explained(name):
+    with _translate_errors(name):
         model = function(shape, num_classes)
     if not isinstance(model, keras.Model):
         raise PrecomputeError(f"--model {name}: expected a keras.Model from it, got {type(model).__name__}.")
     images = keras.Input(shape, dtype="uint8", name="image")
     takes_uint8 = bool(getattr(model, "inputs", None)) and model.inputs[0].dtype == "uint8"
-    with _explained(name):
+    with _translate_errors(name):
         logits = model(images if takes_uint8 else keras.layers.Rescaling(1.0, dtype="float32", name="to_float")(images))
     found = tuple(getattr(logits, "shape", ()))
     if found != (None, *output_shape):
@@ -132,7 +132,7 @@ def _importing_from(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _translate_errors(name: str) -> Iterator[None]:
     """Say in which line of the user's code it went wrong."""
     try:
         yield

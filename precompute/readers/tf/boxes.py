@@ -55,14 +55,14 @@ class BoxFormat:
     masks: bool = False
 
     @property
-    def boxed(self) -> bool:
+    def has_boxes(self) -> bool:
         """Whether objects have boxes, or keypoints alone."""
         return self.skeleton is None or self.skeleton.boxed
 
     @property
     def parts(self) -> tuple[str, ...]:
         """What the parser gives, in this order."""
-        boxes = ("boxes", *PARTS) if self.boxed else PARTS
+        boxes = ("boxes", *PARTS) if self.has_boxes else PARTS
         return (*boxes, *(("masks",) if self.masks else ()), *(() if self.skeleton is None else POINT_PARTS))
 
 
@@ -110,7 +110,7 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
     height, width = manifest.image.height, manifest.image.width
     sides = [(f"image/object/bbox/{side}", float(width if side[0] == "x" else height)) for side in SIDES]
     skeleton = boxes.skeleton
-    spec = {key: tf.io.RaggedFeature(tf.float32) for key, _ in sides} if boxes.boxed else {}
+    spec = {key: tf.io.RaggedFeature(tf.float32) for key, _ in sides} if boxes.has_boxes else {}
     spec |= {} if skeleton is None else _keypoint_spec()
     parse_masks = _mask_parser(height, width, boxes.size) if boxes.masks else None
     if parse_masks is not None:
@@ -128,7 +128,9 @@ def box_parser(manifest: Manifest, boxes: BoxFormat) -> tuple[dict[str, Any], Ca
             padded = features[key].to_tensor(padding, shape=[None, boxes.size])
             return padded if boxes.size is None else tf.ensure_shape(padded, [counts.shape[0], boxes.size])
 
-        found = {"boxes": tf.stack([dense(key, 0.0) * scale for key, scale in sides], axis=-1)} if boxes.boxed else {}
+        found = (
+            {"boxes": tf.stack([dense(key, 0.0) * scale for key, scale in sides], axis=-1)} if boxes.has_boxes else {}
+        )
         found |= {
             "labels": dense(LABEL_KEY, -1),
             "mask": tf.sequence_mask(tf.minimum(counts, tf.cast(longest, counts.dtype)), longest),
@@ -165,7 +167,7 @@ def move_boxes(targets: dict[str, Any], moves: Any, skeleton: Skeleton | None = 
 
 def to_output_format(targets: dict[str, Any], boxes: BoxFormat, *, height: int, width: int) -> dict[str, Any]:
     """Return boxes in the format that was asked for, and keypoints in its unit."""
-    found = {**targets, "boxes": _formatted(targets["boxes"], boxes, height, width)} if boxes.boxed else {**targets}
+    found = {**targets, "boxes": _formatted(targets["boxes"], boxes, height, width)} if boxes.has_boxes else {**targets}
     if boxes.skeleton is not None and boxes.name.startswith("rel_"):
         found["keypoints"] = targets["keypoints"] / tf.constant([width, height], tf.float32)
     if not boxes.ragged:

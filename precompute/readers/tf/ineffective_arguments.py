@@ -31,7 +31,7 @@ def check_ineffective_arguments(
         UsageError: One of them asks for what does not happen.
     """
     moves = (not isinstance(fresh, str) and bool(fresh)) or fresh == "auto"
-    if boxes is not None and not boxes.boxed and boxes.name not in ("xyxy", "rel_xyxy"):
+    if boxes is not None and not boxes.has_boxes and boxes.name not in ("xyxy", "rel_xyxy"):
         raise UsageError(
             f"box_format: the objects of {manifest.name} have keypoints and no boxes, so that {boxes.name!r} changes "
             "nothing but the unit; expected 'xyxy' (pixels) or 'rel_xyxy' (shares of width and height)."

@@ -33,7 +33,7 @@ POINT_SIGN = "image/object/keypoint/x"  # objects have keypoints
 
 
 def box_features(
-    boxes: Boxes, class_names: Sequence[str], *, height: int, width: int, boxed: bool = True
+    boxes: Boxes, class_names: Sequence[str], *, height: int, width: int, has_boxes: bool = True
 ) -> dict[str, Value]:
     """Return the features of boxes; of an image without boxes all are there, empty.
 
@@ -42,12 +42,12 @@ def box_features(
         class_names: Name of each class index.
         height: Of the stored image, pixels: areas are in its pixels.
         width: Likewise.
-        boxed: Whether objects have boxes, or keypoints alone.
+        has_boxes: Whether objects have boxes, or keypoints alone.
     """
     corners = boxes.shares().astype(np.float32)
     sides = (corners[:, 2:] - corners[:, :2]).astype(np.float64)
     features: dict[str, Value] = {}
-    if boxed:
+    if has_boxes:
         features |= {f"{BOX_KEY}{side}": corners[:, i] for i, side in enumerate(SIDES)}
         features[CORNERS_KEY] = corners[:, YXYX].reshape(-1)
         features[AREA_KEY] = (sides[:, 0] * width * sides[:, 1] * height).astype(np.float32)
@@ -73,8 +73,8 @@ def decode_boxes(features: dict[str, Any], *, height: int, width: int) -> dict[s
     Raises:
         DatasetError: Its lists differ in length, or hold what no box can be.
     """
-    boxed = any(f"{BOX_KEY}{side}" in features for side in SIDES) or POINT_SIGN not in features
-    shares = [_numbers(features, f"{BOX_KEY}{side}", float) for side in SIDES] if boxed else []
+    has_boxes = any(f"{BOX_KEY}{side}" in features for side in SIDES) or POINT_SIGN not in features
+    shares = [_numbers(features, f"{BOX_KEY}{side}", float) for side in SIDES] if has_boxes else []
     labels = _numbers(features, LABEL_KEY, int)
     flags = {name: _numbers(features, key, int) for name, key in FLAG_KEYS.items()}
     names = _numbers(features, TEXT_KEY, bytes)
@@ -92,7 +92,7 @@ def decode_boxes(features: dict[str, Any], *, height: int, width: int) -> dict[s
     except UnicodeDecodeError as error:
         raise DatasetError(f"{TEXT_KEY}: expected text in UTF-8.") from error
     return {
-        **({"boxes": _pixels(corners, height, width)} if boxed else {}),
+        **({"boxes": _pixels(corners, height, width)} if has_boxes else {}),
         "labels": np.array(labels, np.int64),
         "class_names": texts,
         **{name: np.array(values, np.int64) > 0 for name, values in flags.items()},

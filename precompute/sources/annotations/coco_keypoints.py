@@ -75,12 +75,12 @@ def find_skeleton(contents: Mapping[Path, Json], options: BuildOptions) -> CocoK
         notes.append(
             f"{format_count(left_out, 'object')} of categories without keypoints left out: {', '.join(others[:5])}."
         )
-    boxed = any(
+    has_boxes = any(
         annotation.get("bbox") is not None or annotation.get("segmentation")
         for content in kept.values()
         for annotation in content["annotations"]
     )
-    skeleton = make_skeleton(names, edges, flip_pairs=options.flip_pairs, boxed=boxed)
+    skeleton = make_skeleton(names, edges, flip_pairs=options.flip_pairs, has_boxes=has_boxes)
     return CocoKeypoints(contents=kept, skeleton=skeleton, notes=notes)
 
 

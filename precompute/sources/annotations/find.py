@@ -48,7 +48,7 @@ def find_boxes(root: str | Path, options: BuildOptions) -> Sources | None:
             raise UsageError("annotations: they name boxes, --masks and --mask-suffix masks; give one of the two.")
         return None
     if options.annotations is not None:
-        return _told(top, options.annotations, options)
+        return _find_named(top, options.annotations, options)
     kinds = kinds_of_annotations(top, options.target)
     if len(kinds) > 1:
         raise SourceError(
@@ -72,7 +72,7 @@ def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Sou
     return find_yolo(top, annotations, options)
 
 
-def _told(top: Path, annotations: str, options: BuildOptions) -> Sources:
+def _find_named(top: Path, annotations: str, options: BuildOptions) -> Sources:
     path = Path(os.path.abspath(top / annotations))  # noqa: PTH100
     if not path.exists():
         raise SourceError(f"--annotations {annotations}: there is no {path}. Paths start from the source. {EXPECTED}")

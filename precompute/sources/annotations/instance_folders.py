@@ -148,12 +148,12 @@ class _Finder:
         check_unique(self._found)
         self._by_plain = {image.plain: image for image in self._found.images}
         self._forms = UnicodeForms(self._by_plain)
-        self._alone = self._images_only()
+        self._single_images = self._find_single_images()
         self._masks: dict[str, list[_Mask]] = {}
         self._num_ignored_files = 0
         self._homeless: list[str] = []
 
-    def _images_only(self) -> dict[str, FoundImage]:
+    def _find_single_images(self) -> dict[str, FoundImage]:
         """Return folder → image of the images that are the only ones in their folders."""
         of_folder = defaultdict[str, list[FoundImage]](list)
         for image in self._found.images:
@@ -203,10 +203,10 @@ class _Finder:
         if self._start() is self._top and len(parts) == len(folder.parts):
             return  # not below a folder of masks
         context, class_name = self._forms.find("/".join(parts)), None
-        image = self._by_plain.get(context) or self._alone.get(context)
+        image = self._by_plain.get(context) or self._single_images.get(context)
         if image is None and len(parts) > 1:
             above, class_name = self._forms.find("/".join(parts[:-1])), parts[-1]
-            image = self._by_plain.get(above) or self._alone.get(above)
+            image = self._by_plain.get(above) or self._single_images.get(above)
         if image is None:
             self._homeless += [folder.path] if folder.files else []
             return

@@ -137,7 +137,9 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
         classes = make_classes([one.label for one in objects], owners, given)
         names, indices = classes.names, classes.indices
     edges = indices_of_edges(options.skeleton or (), list(columns.points))
-    skeleton = make_skeleton(list(columns.points), edges, flip_pairs=options.flip_pairs, boxed=columns.box is not None)
+    skeleton = make_skeleton(
+        list(columns.points), edges, flip_pairs=options.flip_pairs, has_boxes=columns.box is not None
+    )
     index = iter(indices)
     column = BoxColumn.of_images(
         Boxes.of_rows(

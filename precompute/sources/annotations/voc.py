@@ -167,7 +167,7 @@ def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: Unic
 def _check_pairs(found: FoundImages, chosen: Sequence[FoundImage], files: dict[str, Path], *, has_lists: bool) -> None:
     there = {image.plain for image in found.images}
     without = [path_below(found.top, image.path) for image in chosen if image.plain not in files]
-    alone = [] if has_lists else [str(path) for plain, path in files.items() if plain not in there]
+    unmatched = [] if has_lists else [str(path) for plain, path in files.items() if plain not in there]
     problems = [
         listed(
             "Images without an annotation",
@@ -175,7 +175,7 @@ def _check_pairs(found: FoundImages, chosen: Sequence[FoundImage], files: dict[s
             "Expected for each an xml of the same name, in Annotations/ or beside it, without objects where there are "
             "none; or lists in ImageSets/Main of those that are annotated.",
         ),
-        listed("Annotations without an image", alone, "Expected an image of the same name; remove the others."),
+        listed("Annotations without an image", unmatched, "Expected an image of the same name; remove the others."),
     ]
     raise_problems(f"{found.top}: images and annotations (Pascal VOC) do not fit together.", problems)
 

@@ -108,7 +108,7 @@ def _sources(
     found: FoundImages, matched: MatchedFiles, numbering: Numbering, options: BuildOptions, *, given: bool
 ) -> Sources:
     check_unique(found)
-    _check_alone(found, matched.files)
+    _check_unmatched(found, matched.files)
     splits = _splits(found, numbering.data, given=given)
     names = check_class_names(options.class_names) or numbering.names
     data = next((one for one in numbering.data if one.kpt_shape), None)
@@ -250,12 +250,12 @@ def _is_other(parts: tuple[str, ...], name: str, labels: Path) -> bool:
     )
 
 
-def _check_alone(found: FoundImages, files: dict[str, Path]) -> None:
+def _check_unmatched(found: FoundImages, files: dict[str, Path]) -> None:
     there = {image.plain for image in found.images}
-    alone = [str(path) for plain, path in files.items() if plain not in there and plain not in found.left_out]
+    unmatched = [str(path) for plain, path in files.items() if plain not in there and plain not in found.left_out]
     what = f"{found.top}: images and labels (YOLO) do not fit together."
     remedy = "Expected an image of the same name, in images/ where these are in labels/; remove the others."
-    problems = [listed("Text files without an image", alone, remedy)]
+    problems = [listed("Text files without an image", unmatched, remedy)]
     if there and not there & files.keys():
         problems.append(f"Not one of {format_count(len(there), 'image')} has a text file of its name.")
     raise_problems(what, problems)

@@ -260,7 +260,7 @@ def find_skeleton(data: DataYaml, kpt_shape: tuple[int, int], options: BuildOpti
     pairs = options.flip_pairs
     if pairs is None and data.flip_idx is not None:
         pairs = [(names[i], names[other]) for i, other in enumerate(data.flip_idx) if i < other]
-    return make_skeleton(names, edges, flip_pairs=pairs, boxed=True)
+    return make_skeleton(names, edges, flip_pairs=pairs, has_boxes=True)
 
 
 # Which file counts.

@@ -242,13 +242,13 @@ def _pair(found: _Found, images: FoundFiles, masks: FoundFiles, *, by_split: boo
     image_of, image_again = _index(images, by_split, base)
     mask_of, mask_again = _index(masks, by_split, base)
     _join_forms(image_of, mask_of)
-    alone_images = [_with_key(images[i], base) for ident, i in image_of.items() if ident not in mask_of]
-    alone_masks = [_with_key(masks[i], base) for ident, i in mask_of.items() if ident not in image_of]
+    unmatched_images = [_with_key(images[i], base) for ident, i in image_of.items() if ident not in mask_of]
+    unmatched_masks = [_with_key(masks[i], base) for ident, i in mask_of.items() if ident not in image_of]
     outside = sorted(shown(path, base) for path in found.layout.outside)
     problems = [
-        _problem("Images that have no mask", alone_images, "Expected for each image one mask with the same key."),
-        _problem("Masks that have no image", alone_masks, "Expected for each mask one image with the same key."),
-        _NAMES_DIFFER if alone_images or alone_masks else None,
+        _problem("Images that have no mask", unmatched_images, "Expected for each image one mask with the same key."),
+        _problem("Masks that have no image", unmatched_masks, "Expected for each mask one image with the same key."),
+        _NAMES_DIFFER if unmatched_images or unmatched_masks else None,
         _problem("Images for one key", image_again, "Expected one image a key; rename or move the others."),
         _problem("Masks for one image", mask_again, "Expected one mask an image; rename or move the others."),
         _problem("Images outside of the folders of images and masks", outside, _ELSEWHERE),

@@ -169,12 +169,12 @@ def _searched(tree: Tree, images: str | None, masks: str | None, naming: Naming)
             by_role[image_name], by_role[mask_name], naming, num_ignored_files=num_ignored_files, outside=outside
         )
     if images is not None:
-        return _told(tree, by_role[image_name], image_name, naming)
+        return _named_folders(tree, by_role[image_name], image_name, naming)
     in_images = all(_role(f.parts, (image_name,))[0] for f in tree.folders if f.files)
     return _unpaired(tree, naming, strip=image_name if in_images else None)
 
 
-def _told(tree: Tree, chosen: list[tuple[Folder, tuple[str, ...]]], name: str, naming: Naming) -> Layout:
+def _named_folders(tree: Tree, chosen: list[tuple[Folder, tuple[str, ...]]], name: str, naming: Naming) -> Layout:
     """The images' folders were named and no others serve as masks: what lies outside of them is passed over."""
     inside = Tree(tree.top, [folder for folder, _ in chosen])
     layout = _unpaired(inside, naming, strip=name)

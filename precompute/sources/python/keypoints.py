@@ -49,7 +49,7 @@ def keypoints_of_python(
         SourceError: A class is not among `class_names`, or no keypoint is labelled.
     """
     points = [list(_objects(of_image, key)) for of_image, key in zip(given, keys, strict=True)]
-    skeleton = _skeleton(points, keys, options, boxed=boxes is not None)
+    skeleton = _skeleton(points, keys, options, has_boxes=boxes is not None)
     if boxes is None:
         names = class_names or [DEFAULT_CLASS]
         if len(names) > 1:
@@ -98,7 +98,7 @@ def _boxed_rows(
 
 
 def _skeleton(
-    points: Sequence[list[list[float]]], keys: Sequence[str], options: BuildOptions, *, boxed: bool
+    points: Sequence[list[list[float]]], keys: Sequence[str], options: BuildOptions, *, has_boxes: bool
 ) -> Skeleton:
     """Return the skeleton; names are numbers where none were given."""
     lengths = {len(row) // 3: key for of_image, key in zip(points, keys, strict=True) for row in of_image}
@@ -116,7 +116,7 @@ def _skeleton(
         )
         raise UsageError(f"keypoints of {key!r}: expected {expected}, of each object; got {number}.")
     edges = indices_of_edges(options.skeleton or (), names)
-    return make_skeleton(names, edges, flip_pairs=options.flip_pairs, boxed=boxed)
+    return make_skeleton(names, edges, flip_pairs=options.flip_pairs, has_boxes=has_boxes)
 
 
 def _objects(of_image: Any, key: str) -> Any:

@@ -119,7 +119,7 @@ def _delimiter(content: bytes, encoding: str) -> str:
 def _csv_rows(path: Path, content: bytes, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that hold anything, the header first, each with the line that it ends at."""
     reader = _reader(content, encoding, delimiter)
-    with _explained(path, reader):
+    with _translate_errors(path, reader):
         yield from ((reader.line_num, row) for row in reader if row)
 
 
@@ -129,7 +129,7 @@ def _reader(content: bytes, encoding: str, delimiter: str) -> Any:
 
 
 @contextmanager
-def _explained(path: Path, reader: Any) -> Iterator[None]:
+def _translate_errors(path: Path, reader: Any) -> Iterator[None]:
     try:
         yield
     except csv.Error as error:
@@ -146,7 +146,7 @@ def _read_csv(path: Path, content: bytes, encoding: str, delimiter: str, names: 
     chosen = [[name.strip() for name in header].index(name) for name in names]
     columns: list[list[str]] = [[] for _ in names]
     same: list[dict[str, str]] = [{} for _ in names]
-    with _explained(path, reader):
+    with _translate_errors(path, reader):
         while next(reader) != header:
             pass
         while chunk := list(islice(reader, CHUNK)):

@@ -152,16 +152,16 @@ def test_a_source_with_other_bytes(tmp_path: Path) -> None:
 # Tasks that are begun anew
 
 
-def die_at(folder: Path, key: str, *, alone: bool = True) -> None:
+def die_at(folder: Path, key: str, *, only_task: bool = True) -> None:
     """Leave the note of a process that died."""
-    Heartbeat(folder, "train-00001-0000", alone=alone).at("train", key)
+    Heartbeat(folder, "train-00001-0000", only_task=only_task).at("train", key)
 
 
 def test_deaths_are_counted_by_task_and_source(tmp_path: Path) -> None:
     die_at(tmp_path, "a")
     die_at(tmp_path, "b")
     die_at(tmp_path, "b")
-    die_at(tmp_path, "c", alone=False)  # another task of that process may be to blame
+    die_at(tmp_path, "c", only_task=False)  # another task of that process may be to blame
     with Heartbeat(tmp_path, "train-00002-0000") as other:
         assert not other.deaths
     with Heartbeat(tmp_path, "train-00001-0000") as note:
@@ -190,7 +190,7 @@ def test_two_attempts_at_a_task_leave_what_one_would(tmp_path: Path, monkeypatch
     from precompute.building.task import run_task
 
     def thrice(context: TaskContext, task: Task) -> Any:
-        with Heartbeat(Path(context.out) / ".build" / "at", task.name, alone=True) as other:
+        with Heartbeat(Path(context.out) / ".build" / "at", task.name, only_task=True) as other:
             other.at(task.split, task.places[0].key)  # it is still there, and no second one has died
             for _ in range(2):
                 run_task(context, task)
