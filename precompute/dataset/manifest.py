@@ -22,13 +22,26 @@ from precompute.fields.registry import schema_of_target
 from precompute.fields.skeleton import Skeleton, is_skeleton
 from precompute.storage.paths import as_path
 
-__all__ = ["OBJECTS", "ORIGINAL_VARIANT", "SPLITS", "BoxCounts", "Image", "Label", "Manifest", "Row", "Split", "Target"]
+__all__ = [
+    "IMAGE_ONLY",
+    "OBJECTS",
+    "ORIGINAL_VARIANT",
+    "SPLITS",
+    "BoxCounts",
+    "Image",
+    "Label",
+    "Manifest",
+    "Row",
+    "Split",
+    "Target",
+]
 
 FORMAT = "augment-once"
 VERSION = (1, 1)
 ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
 SPLITS = ("train", "validation", "test")
 OBJECTS = ("boxes", "keypoints", "instances")  # kinds of target that are lists of objects
+IMAGE_ONLY = "image"  # kind of target of images alone, which have none: as manifests store it
 INT64 = 2**63
 MAX_BLOCKS = 99_999  # five digits in a shard's name
 MAX_PIXELS = 2**28
@@ -69,6 +82,11 @@ class Target:
     dtype: str | None = None
     ignore_class: int | None = None
     keypoints: Skeleton | None = None
+
+    @property
+    def image_only(self) -> bool:
+        """Whether records are images alone, without any target."""
+        return self.kind == IMAGE_ONLY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,7 +317,7 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
     yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MAX_PIXELS
     yield "image: channels", image.channels, image.channels in (1, 3, 4)
     yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
-    kinds = ("class", "multilabel", "mask", "boxes", "keypoints", "instances", "image")
+    kinds = ("class", "multilabel", "mask", *OBJECTS, IMAGE_ONLY)
     yield "target: kind", target.kind, target.kind in kinds
     if target.kind == "keypoints" or target.keypoints is not None:
         known = target.keypoints is not None and target.kind == "keypoints" and is_skeleton(target.keypoints)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from precompute.dataset.json_files import dump
-from precompute.dataset.manifest import OBJECTS, Image, Manifest, Target
+from precompute.dataset.manifest import IMAGE_ONLY, OBJECTS, Image, Manifest, Target
 from precompute.dataset.rows import RowFile
 
 __all__ = ["tfds_files"]
@@ -45,7 +45,7 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
         "dataset_info.json": dump(_dataset_info(manifest, row_files)),
         "features.json": dump(_features_dict({**_features(manifest.image, manifest.target), **_extra(manifest.extra)})),
     }
-    if manifest.target.kind not in ("mask", "image") and _names_survive(manifest.target):
+    if manifest.target.kind not in ("mask", IMAGE_ONLY) and _names_survive(manifest.target):
         # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
         key = BOX_LABEL_KEY if manifest.target.kind in OBJECTS else LABEL_KEY
         files[f"{key.replace('/', '.')}.labels.txt"] = _lines(manifest.target.class_names)

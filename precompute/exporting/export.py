@@ -286,7 +286,7 @@ def _write_file(path: Path, content: bytes) -> None:
 def _build_options(manifest: Manifest, lines: list[dict[str, Any]]) -> list[str]:
     """Return what a build cannot find out from the files."""
     target = manifest.target
-    if target.kind == "image":
+    if target.image_only:
         return ["--target", "none"]
     options = [] if target.ignore_class is None else ["--ignore-class", str(target.ignore_class)]
     options += ["--label-separator", SEPARATOR] if target.kind == "multilabel" else []  # of the table: build from it

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from precompute.dataset.manifest import IMAGE_ONLY
 from precompute.exporting.names import Names, safe_name, safe_path
 from precompute.images.encode import encode_image, encode_mask
 from precompute.sources.split_folders import split_of
@@ -73,7 +74,7 @@ def multilabel_files(example: Example, names: Names) -> Export:
     return Export(files={image: content}, line=line_of(example, image=image, labels=labels))
 
 
-def image_files(example: Example, names: Names) -> Export:
+def image_only_files(example: Example, names: Names) -> Export:
     """Images alone, `images/a.jpg`."""
     suffix, content = image_file(example)
     image = f"images/{names.unique(safe_path(example['key']) + copy_suffix(example))}{suffix}"
@@ -82,7 +83,7 @@ def image_files(example: Example, names: Names) -> Export:
 
 Layout = Callable[[Example, Names], Export]
 FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
-    "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files, "image": image_files},
+    "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files, IMAGE_ONLY: image_only_files},
 }
 
 

@@ -33,17 +33,8 @@ from precompute.text.names import parse_names
 __all__ = ["TABLE_OPTIONS", "BuildOptions"]
 
 TABLE_OPTIONS = (
-    "root",
-    "image_column",
-    "mask_column",
-    "label_column",
-    "label_columns",
-    "label_separator",
-    "split_column",
-    "group_column",
-    "key_column",
-    "weight_column",
-    "extra_columns",
+    *("root", "image_column", "mask_column", "label_column", "label_columns", "label_separator"),
+    *("split_column", "group_column", "key_column", "weight_column", "extra_columns"),
 )
 CHOICES = {
     "image_format": ("jpeg", "png", "raw"),
@@ -353,6 +344,11 @@ class BuildOptions:
     def default_mask_fill(self) -> int | None:
         """What masks are filled with where a pipeline does not say it; None: as Albumentations does, with 0."""
         return self.ignore_class if self.mask_fill == "ignore" else None
+
+    @property
+    def image_only(self) -> bool:
+        """Whether images alone are wanted, without any target."""
+        return self.target == "none"
 
     def allowed_bad(self, num_sources: int) -> int:
         """Return how many bad sources are accepted.

@@ -38,7 +38,7 @@ def assign_copies(sources: Sources, *, class_copies: Mapping[str, int], balance:
             f"{option}: expected sources with a class each, these have {sources.kind}, of several classes an image; "
             "weigh their classes when training."
         )
-    if sources.kind == "image":
+    if sources.image_only:
         raise UsageError(f"{option}: expected sources with a class each, these are images alone.")
     if sources.labels is None:
         raise UsageError(

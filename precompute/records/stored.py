@@ -109,7 +109,7 @@ def difference(example: Example, manifest: Manifest) -> str | None:
     if target.kind in OBJECTS:
         points = None if target.keypoints is None else keypoints_difference(example, target.keypoints)
         return points or _boxes_difference(example, target)
-    if target.kind == "image":
+    if target.image_only:
         return None
     label = example.get("label")
     if label is None or not 0 <= label < target.num_classes:

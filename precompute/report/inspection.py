@@ -167,7 +167,7 @@ def _target(found: Inspection) -> str:
             )
         kind = "boxes" if target.kind == "boxes" else "objects with masks,"
         return f"{kind} of {format_count(target.num_classes, 'class')}, at most {most} an image{''.join(rules)}"
-    if target.kind == "image":
+    if target.image_only:
         return "none: images alone"
     if target.kind == "multilabel":
         return f"any number of {format_count(target.num_classes, 'label')} an image"

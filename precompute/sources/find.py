@@ -80,7 +80,7 @@ def _find(
     if named is not options and not sources.class_names:
         sources = replace(sources, class_names=check_class_names(options.class_names) or [])
     check_target(sources, options)
-    if options.class_names and sources.kind == "image":
+    if options.class_names and sources.image_only:
         raise UsageError("class_names (--class-names): these sources are images alone, of no classes.")
     sources = sources if _is_table(source) else group_by(sources, options.group_by)
     check_names(sources)
@@ -105,8 +105,8 @@ def _read(
         if _is_table(source):
             return find_table(as_path(source), options)
         _check_no_table(source, options)
-        if options.target == "none":
-            return _images_only(source, options)
+        if options.image_only:
+            return _find_image_only(source, options)
         with_objects = find_instances(source, options) or find_boxes(source, options)
         if with_objects is not None:
             return drop_empty(with_objects) if options.drop_empty else with_objects
@@ -129,7 +129,7 @@ def _check_no_table(source: str | Path, options: BuildOptions) -> None:
         )
 
 
-def _images_only(source: str | Path, options: BuildOptions) -> Sources:
+def _find_image_only(source: str | Path, options: BuildOptions) -> Sources:
     given = next((name for name in TARGET_OPTIONS if getattr(options, name)), None)
     if given:
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for a target, and --target none asks for none.")
@@ -151,7 +151,7 @@ def _of_folders(source: str | Path, options: BuildOptions, **more: Any) -> Sourc
 def _with_boxes(sources: Sources, options: BuildOptions) -> Sources:
     """Return sources from Python, without those that have no boxes if that is asked for."""
     _check_no_table("a list", options)
-    if options.target == "none" and sources.kind != "image":
+    if options.image_only and not sources.image_only:
         raise UsageError(f"target: none was asked for, and the sources have one ({sources.kind}); leave it out.")
     if options.annotations is not None:
         raise UsageError("annotations: it names the annotations of a folder; sources from Python bring their boxes.")

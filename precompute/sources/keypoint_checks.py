@@ -57,8 +57,8 @@ def check_target(sources: Sources, options: BuildOptions) -> None:
     Raises:
         UsageError: They have, or are given without keypoints.
     """
-    kind = "none" if sources.kind == "image" else sources.kind
-    if options.target not in ("auto", kind):
+    fits = options.image_only if sources.image_only else options.target == sources.kind
+    if not fits and options.target != "auto":
         raise UsageError(
             f"target (--target): expected {options.target}, but these sources have a target of kind {sources.kind}. "
             "Keypoints are read from COCO files whose categories name them, from YOLO's where data.yaml has kpt_shape, "

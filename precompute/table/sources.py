@@ -10,7 +10,7 @@ from itertools import chain, compress, repeat
 from pathlib import Path
 from typing import Any
 
-from precompute.dataset.manifest import SPLITS, Label
+from precompute.dataset.manifest import IMAGE_ONLY, SPLITS, Label
 from precompute.fields.boxes import BoxColumn, Boxes
 from precompute.fields.instances import Instances
 from precompute.fields.skeleton import Skeleton
@@ -18,7 +18,7 @@ from precompute.storage.paths import as_path
 from precompute.table.extras import Extras, extras_of, take_extras
 from precompute.table.instance_column import InstanceColumn
 
-__all__ = ["SPLITS", "Source", "Sources"]
+__all__ = ["IMAGE_ONLY", "SPLITS", "Source", "Sources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +113,19 @@ class Sources:
 
     @property
     def kind(self) -> str:
-        """The target of all sources: ``"keypoints"``, ``"boxes"``, ``"mask"`` …; ``"image"``: they have none."""
+        """The kind of target of all sources: ``"keypoints"``, ``"boxes"``, ``"mask"`` …, or `IMAGE_ONLY`."""
         if self.boxes is not None:
             return "keypoints" if self.skeleton is not None else self.boxes.kind
         if self.masks is not None:
             return "mask"
         if self.label_sets is not None:
             return "multilabel"
-        return "image" if self.labels is None else "class"
+        return IMAGE_ONLY if self.labels is None else "class"
+
+    @property
+    def image_only(self) -> bool:
+        """Whether these are images alone, without any target."""
+        return self.kind == IMAGE_ONLY
 
     def label(self, i: int) -> Label | None:
         """Return the class or the classes of a source; None when it has a mask or boxes."""

@@ -51,7 +51,7 @@ def class_folders(top: Path, names: Sequence[str]) -> Made:
     return top, {}
 
 
-def alone(top: Path, names: Sequence[str]) -> Made:
+def image_only(top: Path, names: Sequence[str]) -> Made:
     for i, name in enumerate(names):
         save(top / f"{name}.png", image_of(i))
     return top, {"target": "none"}
@@ -90,7 +90,7 @@ def _csv(path: Path, lines: Sequence[Sequence[Any]]) -> Path:
 
 
 def table(top: Path, names: Sequence[str]) -> Made:
-    alone(top, names)
+    image_only(top, names)
     lines = [[f"{name}.png", CLASSES[i % 2]] for i, name in enumerate(names)]
     return _csv(top / "table.csv", [["image", "label"], *lines]), {}
 
@@ -102,7 +102,7 @@ def mask_table(top: Path, names: Sequence[str]) -> Made:
 
 
 def json_lines(top: Path, names: Sequence[str]) -> Made:
-    alone(top, names)
+    image_only(top, names)
     lines = [json.dumps({"image": f"{name}.png", "label": CLASSES[i % 2]}) for i, name in enumerate(names)]
     (top / "table.jsonl").write_text("\n".join(lines) + "\n")
     return top / "table.jsonl", {}
@@ -110,7 +110,7 @@ def json_lines(top: Path, names: Sequence[str]) -> Made:
 
 def keyed_lines(top: Path, names: Sequence[str]) -> Made:
     """Keys of their own, so that the names of the files stand in paths alone."""
-    alone(top, names)
+    image_only(top, names)
     lines = [{"image": f"{name}.png", "label": CLASSES[i % 2], "id": f"k{i}"} for i, name in enumerate(names)]
     (top / "table.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
     return top / "table.jsonl", {"key_column": "id"}
@@ -165,7 +165,7 @@ def voc(top: Path, names: Sequence[str]) -> Made:
 
 
 def keypoints(top: Path, names: Sequence[str]) -> Made:
-    alone(top, names)
+    image_only(top, names)
     lines = [[f"{name}.png", 5, 7, 12, 15] for name in names]
     _csv(top / "points.csv", [["image", "nose_x", "nose_y", "tail_x", "tail_y"], *lines])
     return top, {"target": "keypoints", "annotations": "points.csv"}
@@ -174,7 +174,7 @@ def keypoints(top: Path, names: Sequence[str]) -> Made:
 LAYOUTS: dict[str, Callable[[Path, Sequence[str]], Made]] = {
     make.__name__: make
     for make in (
-        *(folders, class_folders, alone, paired, paired_folders, mask_folders, mask_files, table, mask_table),
+        *(folders, class_folders, image_only, paired, paired_folders, mask_folders, mask_files, table, mask_table),
         *(json_lines, keyed_lines, coco, coco_masks, yolo, voc, keypoints),
     )
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import IMAGE_ONLY, Manifest
 from precompute.errors import DatasetError
 from train.tasks.classify import Classify
 from train.tasks.detect import Detect
@@ -29,7 +29,7 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
     for task in KINDS:
         if task.target == manifest.target.kind:
             return task.of(manifest, ignore_class)
-    kind = {"image": "images alone"}.get(manifest.target.kind, manifest.target.kind)
+    kind = {IMAGE_ONLY: "images alone"}.get(manifest.target.kind, manifest.target.kind)
     raise DatasetError(
         f"{manifest.name}: train fit learns {LEARNT}; the dataset has {kind}: read it with "
         "precompute.load, and train in a loop of your own."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.manifest import IMAGE_ONLY, Manifest, Row
 
 __all__ = ["CachePlan", "available_bytes", "plan_cache"]
 
@@ -98,7 +98,7 @@ def _example_bytes(manifest: Manifest) -> int:
         "boxes": manifest.most_boxes * BOX_BYTES,
         "keypoints": manifest.most_boxes
         * (BOX_BYTES + POINT_BYTES * (0 if target.keypoints is None else len(target.keypoints))),
-        "image": 0,
+        IMAGE_ONLY: 0,
         "instances": manifest.most_boxes * (BOX_BYTES + pixels),
     }
     return pixels * image.channels + of_target[target.kind] + KEY_BYTES * (1 + len(manifest.extra))

@@ -48,7 +48,7 @@ def batch_parser(
         features = tf.io.parse_example(records, spec)
         images = decode_image(features["image/encoded"])
         last = (*(features[key] for key in extra_keys), features["augment/key"])
-        if target.kind == "image":
+        if target.image_only:
             return images, *last
         if target.kind == "class":
             labels = features["image/class/label"]

@@ -46,7 +46,7 @@ def choose_extras(manifest: Manifest, *, sample_weights: bool, extra: Sequence[s
     if unknown:
         known = ", ".join(manifest.extra) or "none"
         raise UsageError(f"extra: the dataset has no {unknown[0]!r}; its extra values: {known}.")
-    weighs = sample_weights and WEIGHT in manifest.extra and manifest.target.kind != "image"
+    weighs = sample_weights and WEIGHT in manifest.extra and not manifest.target.image_only
     return WantedExtras(weighs=weighs, names=tuple(extra))
 
 

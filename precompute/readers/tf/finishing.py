@@ -61,7 +61,7 @@ def batch_finisher(
             elif box_format is not None:
                 targets = move_boxes(targets, moves, box_format.skeleton)
         handed_out = [scale(images)]
-        if manifest.target.kind != "image":
+        if not manifest.target.image_only:
             handed_out.append(targets if box_format is None else to_output_format(targets, box_format, **size))
         if extra.weighs:
             weights = values["weight"]
@@ -82,7 +82,7 @@ def _weigher(target: Target, class_weights: ClassWeights) -> Callable[[Any], Any
     Of class ids: 0 for the ignore class, and for ids that are no class. Of labels: 1 for those that are not there. Of
     boxes: 0 for padding.
     """
-    if target.kind == "image":
+    if target.image_only:
         raise UsageError("class_weights: the dataset holds images alone, of no classes.")
     weights = weights_of_classes(target, class_weights)
     if target.kind in OBJECTS:

@@ -19,7 +19,7 @@ from precompute.sources.python.files import below, check_files, common_parent, f
 from precompute.sources.python.instances import number_objects, read_rows, sizes_of_sources
 from precompute.sources.python.keypoints import check_same_fields, keypoints_of_python
 from precompute.table.extras import WEIGHT, Extras, check_extra_name, column_of_values, weights_of
-from precompute.table.sources import SPLITS, Source, Sources
+from precompute.table.sources import IMAGE_ONLY, SPLITS, Source, Sources
 from precompute.table.string_column import StringColumn
 from precompute.text.format import format_count
 
@@ -224,13 +224,13 @@ def _check_unique(items: list[Source]) -> None:
 
 
 def _check_target(items: list[Source]) -> str:
-    """Return what all sources have: a target, ``"nothing"`` where images are alone; keypoints alone or with boxes."""
+    """Return what all sources have: a kind of target, or `IMAGE_ONLY`; keypoints come alone or with boxes."""
     if any(item.keypoints is not None for item in items):
         check_same_fields(items)
         return "keypoints"
     targets = [[name for name in TARGETS if getattr(item, name) is not None] for item in items]
     if not any(targets):
-        return "nothing"
+        return IMAGE_ONLY
     wrong = [repr(item.key) for item, found in zip(items, targets, strict=True) if len(found) != 1]
     if wrong:
         raise UsageError(

@@ -89,7 +89,7 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
 def _check_no_objects(table: Table, options: BuildOptions) -> None:
     """Refuse a table of objects, unless the user says what it is otherwise."""
     given = (options.mask_column, options.label_column, options.label_columns, options.label_separator)
-    if any(given) or options.target == "none":
+    if any(given) or options.image_only:
         return
     sides = {name.casefold().replace("_", "") for name in table.columns}
     points = [name[:-2] for name in table.columns if name.endswith("_x") and f"{name[:-2]}_y" in table.columns]
@@ -152,9 +152,9 @@ def _usual(table: Table, role: str, taken: set[str]) -> list[str]:
 def _target(
     table: Table, options: BuildOptions, roles: dict[str, str], labels: list[str], taken: set[str]
 ) -> dict[str, str]:
-    """Return the column of the mask or of the label, or none where images are alone or labels have a column each."""
+    """Return the column of the mask or of the label, or none for images alone, or where labels have a column each."""
     given = [role for role in ("mask", "label") if role in roles] + ["labels"] * bool(labels)
-    if options.target == "none":
+    if options.image_only:
         if given:
             raise UsageError(f"target: none was asked for, and a column of the {given[0]} was named; give one of them.")
         return {}
