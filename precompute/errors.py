@@ -111,8 +111,8 @@ def accessible(path: str | PathLike[str], error: type[PrecomputeError], to_be: s
     """Turn what the system has against a file or a folder into an error that names it.
 
     Args:
-        path: What is looked at; where the system names a file, that one is named.
-        error: What is raised.
+        path: File or folder that is looked at; where the system names a file, that one is named.
+        error: Class of the error that is raised.
         to_be: What it is looked at for: ``"read"``, or ``"written"``.
 
     Raises:

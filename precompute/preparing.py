@@ -40,10 +40,10 @@ class PreparedImage:
 
     Attributes:
         key: Its name among the others: the path below their common parent, without suffix unless two would be equal.
-        path: Of the file.
+        path: Path of the file.
         image: uint8 [H, W, 3], RGB, as the pipeline gives it; None when the file cannot be used.
         source: uint8 [H0, W0, 3], RGB, as decoded, upright, in its full size; None when the file cannot be used.
-        sha256: Of the file; None when it cannot be used.
+        sha256: SHA-256 of the file; None when it cannot be used.
         problem: Why it cannot be used; None when it can.
     """
 
@@ -181,8 +181,8 @@ class _Found:
         skip: A folder that is left out.
 
     Attributes:
-        paths: All of them.
-        faults: Those of them that cannot be read, and why: they are listed like damaged ones.
+        paths: Paths of all images.
+        faults: Images that cannot be read, and why: they are listed like damaged ones.
         passed: Endings of files in folders that are not named like images, each with its number.
         num_ignored_files: Files in folders that are not named like images.
     """

@@ -26,9 +26,9 @@ def class_weights_of_run(
     Args:
         dataset: Folder of the dataset.
         manifest: Its manifest.
-        task: Counts.
-        folder: Of the run.
-        options: Of the run.
+        task: The task, which counts.
+        folder: Folder of the run.
+        options: Options of the run.
         is_new: The run has not begun yet; what lies in its folder is of another one.
 
     Raises:

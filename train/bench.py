@@ -42,7 +42,7 @@ class BenchResult:
         why_held: Why, or why not.
         model: Name and size.
         batch_size: Images a step.
-        notes: What the user should know about the options.
+        notes: Notes for the user on the options.
     """
 
     loader: float
@@ -74,7 +74,7 @@ def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResu
 
     Args:
         dataset: Folder that `precompute` has written.
-        options: Of the training that is meant.
+        options: Options of the training that is meant.
 
     Raises:
         UsageError: An option does not fit the dataset.
@@ -149,9 +149,9 @@ class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
     GPU, too.
 
     Args:
-        options: How many are enough.
-        num_images: Of an epoch; its last step has what is left of them.
-        clock: Seconds.
+        options: Options that say how many steps are enough.
+        num_images: Number of images in an epoch; its last step has what is left of them.
+        clock: Returns the time in seconds.
     """
 
     def __init__(self, options: BenchOptions, num_images: int, clock: Callable[[], float] = time.perf_counter) -> None:

@@ -24,7 +24,7 @@ def make_callbacks(options: FitOptions, *, score: str) -> list[Any]:
     Both watch the score that decides which epoch is best, so that a run stops when no better model comes.
 
     Args:
-        options: Of the run.
+        options: Options of the run.
         score: Name in an epoch's log; higher is better.
     """
     callbacks: list[Any] = []

@@ -35,7 +35,7 @@ class TrainingState:
         batch: Number of batches of the next epoch that are done.
         history: Numbers of each finished epoch, as in `history.csv`.
         best_epoch: The one with the best score, counted from 1; None before the first.
-        best_score: Its score.
+        best_score: Score of the best epoch.
         stopped: Early stopping has ended the run.
         readings: What each epoch has read, the unfinished one too: `precompute.dataset.rows.Reading`.
         callbacks: What the callbacks had counted after the last finished epoch.

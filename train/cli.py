@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: Of the command line; the process's own by default.
+        arguments: Arguments of the command line; the process's own by default.
 
     Returns:
         The exit code: 0 done, 1 an error that the user can fix, 2 a bad option, 3 image files that

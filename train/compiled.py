@@ -64,9 +64,9 @@ def step_callbacks(network: Any, options: FitOptions, *, steps: int) -> list[Any
     """Return the callbacks that belong to how a run learns: they have no state of their own.
 
     Args:
-        network: Of `make_network`.
-        options: Of the run.
-        steps: Of an epoch.
+        network: The model, from `make_network`.
+        options: Options of the run.
+        steps: Number of steps in an epoch.
     """
     callbacks = warm_up_callbacks(options, steps=steps)
     if options.freeze_epochs:
@@ -102,7 +102,7 @@ class _FreezeBackbone(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         backbone: A model inside the one that is trained.
-        num_epochs: For how many it is frozen.
+        num_epochs: Number of epochs for which it is frozen.
     """
 
     def __init__(self, backbone: Any, num_epochs: int) -> None:

@@ -58,9 +58,9 @@ def load_train(
         dataset: Folder of the dataset.
         manifest: Its manifest.
         task: Decides which targets can be learnt.
-        options: Of the run.
+        options: Options of the run.
         state: How far the run has come.
-        num_devices: That share each batch; all of them get images of every batch.
+        num_devices: Number of devices that share each batch; all of them get images of every batch.
         class_weights: A weight a class, or None.
 
     Returns:

@@ -25,10 +25,10 @@ class Evaluation:
     Attributes:
         summary: What the JSON file holds.
         table: Its main numbers as lines to print.
-        json_path: Of the scores.
-        picture_path: Of predictions beside the truth: best, median and worst.
-        scores_path: Of the picture of scores, class by class.
-        notes: What a user should know of them.
+        json_path: JSON file of the scores.
+        picture_path: Picture of predictions beside the truth: best, median and worst.
+        scores_path: Picture of scores, class by class.
+        notes: Notes for the user on the scores.
         is_final: Whether the run has come to its end.
     """
 

@@ -53,7 +53,7 @@ class FitResult:
     """What a run has come to.
 
     Attributes:
-        folder: Of the run.
+        folder: Folder of the run.
         state: Its history and best epoch.
         metrics: What `metrics.json` holds.
         table: Scores of the best model as lines to print.

@@ -22,8 +22,8 @@ class Situation:
     """What decides whether an option has an effect.
 
     Attributes:
-        options: Of the run.
-        task: Of the dataset.
+        options: Options of the run.
+        task: Task of the dataset.
         is_timed: Nothing is trained, loader and step are timed.
     """
 

@@ -15,8 +15,8 @@ class Interval:
     """The time between checkpoints within an epoch; with neither, there are none but at its end.
 
     Attributes:
-        batches: Of training.
-        seconds: By the clock.
+        batches: Number of training batches.
+        seconds: Number of seconds by the clock.
     """
 
     batches: int | None = None

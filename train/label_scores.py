@@ -25,7 +25,7 @@ def count_labels(truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> Hi
 
     Args:
         truth: Multi-hot [N, C].
-        logits: Of the same shape.
+        logits: Logits of the same shape.
 
     Returns:
         int64 [C, 2, NUM_BINS]: of images without, then with the label; bins from low logits to high.

@@ -23,7 +23,7 @@ class Measurement:
 
     Attributes:
         counts: What the task has counted, summed over the split.
-        samples: As many of the best as of the median and the worst.
+        samples: Samples: as many of the best as of the median and the worst.
     """
 
     counts: Counts
@@ -36,8 +36,8 @@ def measure(model: Any, task: Task, batches: Iterable[Any], *, where: str) -> Me
     Which images are samples is known at the end: they are read a second time, so that no others are held in memory.
 
     Args:
-        model: Gives logits.
-        task: Of the dataset.
+        model: Model that gives logits.
+        task: Task of the dataset.
         batches: A dataset without shuffling.
         where: Name of the split, for messages.
 

@@ -38,7 +38,7 @@ class Predictions:
     """What was written.
 
     Attributes:
-        folder: Where.
+        folder: Folder that was written.
         num_images: Images with a prediction.
         failed: Key of each image that could not be used → the reason.
         summary: What `predictions.json` holds.
@@ -75,7 +75,7 @@ def predict(
         output: Folder, made if missing.
         options: All that can be chosen.
         say: Takes notes for the user.
-        progress_bar: Show one.
+        progress_bar: Whether to show a progress bar.
 
     Raises:
         UsageError: There are no such images, or `output` holds files that would be overwritten.

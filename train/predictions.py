@@ -43,8 +43,8 @@ class PredictionWriter(abc.ABC):
     """Takes predictions one by one.
 
     Args:
-        task: Of the model.
-        folder: Where files go.
+        task: Task of the model.
+        folder: Folder of the results.
 
     Attributes:
         at_source_size: Masks and boxes are written at the size of the image that they were predicted for.

@@ -22,10 +22,10 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
     finish first, and that only in some steps, since it costs them their head start.
 
     Args:
-        num_images: Of an epoch.
+        num_images: Number of images in an epoch.
         batch_size: Images a step; the last may have fewer.
         measures_waiting: Whether waiting is measured; it cannot be on several devices.
-        clock: Seconds.
+        clock: Returns the time in seconds.
     """
 
     async_safe = True  # else Keras would wait for each step's numbers before it starts the next

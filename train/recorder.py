@@ -28,10 +28,10 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     when a run was killed between the two.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         network: The model to save: not compiled, so that it opens anywhere without this package.
-        state: Of the run so far; is brought up to date.
-        checkpoints: Writes it.
+        state: State of the run so far; is brought up to date.
+        checkpoints: Writes the checkpoint.
         pace: Times of the epoch.
         score: Name of the score of an epoch's log that decides which epoch is best.
         total: Epochs of the whole run.

@@ -29,13 +29,13 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
     A signal that ends the training waits for the next of these moments.
 
     Args:
-        folder: Of the run.
-        state: Of the run so far; is brought up to date.
-        callbacks: Those with a state of their own.
+        folder: Folder of the run.
+        state: State of the run so far; is brought up to date.
+        callbacks: Callbacks with a state of their own.
         pace: Times of the epoch.
-        interval: Between two checkpoints.
-        stopping: Keeps signals.
-        clock: Seconds.
+        interval: Interval between two checkpoints.
+        stopping: Keeps the signals that were received.
+        clock: Returns the time in seconds.
 
     Attributes:
         epoch_row: The `EpochRow` of the dataset that is read; set before each `fit`.
@@ -117,7 +117,7 @@ def build_metrics(model: Any, element_spec: Any) -> None:
 
     Args:
         model: Is tested on one image of zeros, which changes no weights.
-        element_spec: Of a batch.
+        element_spec: Shapes and types of a batch.
     """
     zeros = tf.nest.map_structure(
         lambda spec: tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype), element_spec

@@ -130,7 +130,7 @@ class RunFolder:
         """Find out whether the folder can hold a run with these settings, new or continued, and change nothing.
 
         Args:
-            settings: Of the run that is about to start.
+            settings: Settings of the run that is about to start.
             restart: What an earlier run has left does not count.
 
         Raises:
@@ -145,7 +145,7 @@ class RunFolder:
         """Make the folder ready for a run with these settings, new or continued.
 
         Args:
-            settings: Of the run that is about to start.
+            settings: Settings of the run that is about to start.
             restart: Throw away what the folder's earlier run has left.
 
         Raises:

@@ -23,9 +23,9 @@ def make_optimizer(options: FitOptions, variables: list[Any], *, steps: int) -> 
     """Return the optimizer, not yet built.
 
     Args:
-        options: Of the run.
-        variables: What it will train.
-        steps: Of an epoch.
+        options: Options of the run.
+        variables: Variables that it will train.
+        steps: Number of steps in an epoch.
     """
     rate = _learning_rate(options, steps=steps)
     match options.optimizer:

@@ -32,8 +32,8 @@ def count_confusion(
     Args:
         truth: Class ids of any shape.
         predicted: Class ids of the same shape, each below `num_classes`.
-        num_classes: C.
-        ignore_class: Where the truth is this class, nothing is counted.
+        num_classes: Number of classes, C.
+        ignore_class: Class of the truth at which nothing is counted.
 
     Returns:
         int64 [C, C]: truth in rows, prediction in columns.
@@ -85,8 +85,8 @@ def image_ious(
     Args:
         truth: Class ids [B, H, W].
         predicted: Class ids [B, H, W].
-        num_classes: C.
-        ignore_class: Where the truth is this class, nothing is counted.
+        num_classes: Number of classes, C.
+        ignore_class: Class of the truth at which nothing is counted.
     """
     ious = []
     for image_truth, image_predicted in zip(truth, predicted, strict=True):

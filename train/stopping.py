@@ -22,7 +22,7 @@ class Stopping:
     nohup, stays so.
 
     Args:
-        clock: Seconds.
+        clock: Returns the time in seconds.
 
     Attributes:
         holds: Signals are kept. Where nothing is to be saved, or not soon, they go through at once.

@@ -25,7 +25,7 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         folder: Gets a folder ``train`` and, where there is validation, ``validation``; the step is the epoch's number.
-        state: Of the run; another callback adds to its history.
+        state: State of the run; another callback adds to its history.
     """
 
     def __init__(self, folder: Path, state: TrainingState) -> None:

@@ -23,12 +23,12 @@ class Trained:
     """A model that fits a dataset.
 
     Attributes:
-        folder: Of the run.
-        model: From uint8 images [B, H, W, C] to float32 logits.
+        folder: Folder of the run.
+        model: Model from uint8 images [B, H, W, C] to float32 logits.
         dataset: Folder of the dataset.
-        manifest: Of the dataset.
-        task: Of the dataset.
-        settings: Of the run.
+        manifest: Manifest of the dataset.
+        task: Task of the dataset.
+        settings: Settings of the run.
     """
 
     folder: RunFolder

@@ -111,9 +111,9 @@ def check_weights(weights: str, dataset: Path, manifest: Manifest) -> str | None
     """Refuse to start from a model that was trained on what is validation here.
 
     Args:
-        weights: As `--weights` takes it; only files in the folder of a run are known.
+        weights: The option `--weights`; only files in the folder of a run are known.
         dataset: Folder of the dataset.
-        manifest: Of the dataset.
+        manifest: Manifest of the dataset.
 
     Returns:
         A note, where this cannot be known.
@@ -147,8 +147,8 @@ def check_not_trained_on(run: RunFolder, dataset: Path, manifest: Manifest, spli
     Args:
         run: Folder of the run.
         dataset: Folder of the dataset.
-        manifest: Of the dataset.
-        split: To be scored.
+        manifest: Manifest of the dataset.
+        split: Split that is to be scored.
 
     Returns:
         A note, where this cannot be known.

@@ -26,7 +26,7 @@ class SplitPlaces:
     """All places of a split, as columns.
 
     Attributes:
-        sources: All sources, of every split.
+        sources: Sources of all splits.
         positions: int64 [number of sources of the split]: where each stands among all.
         order: The places, in the order that blocks are cut from.
         listing: What is known of the files' content; None where no rows have been made.
@@ -61,8 +61,8 @@ class Block(Sequence[Slot]):
     """A list of places that exist while they are looked at; sent to a worker, it is packed as columns.
 
     Args:
-        split: Where they are from.
-        first: First place.
+        split: Split that its places are of.
+        first: Index of its first place in the split.
         last: One past the last.
     """
 

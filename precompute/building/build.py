@@ -264,8 +264,8 @@ def _num_whole_rows(paths: DatasetPaths, plan: GenerationPlan) -> int:
     """Return how many rows of train are written whole, without a source that failed: of them a build can list each.
 
     Args:
-        paths: Of the dataset.
-        plan: Of the generation that was being written.
+        paths: Paths of the dataset.
+        plan: Plan of the generation that was being written.
     """
     num_blocks, proven = plan.splits["train"].num_blocks, Counter[str]()
     for path in paths.receipts(plan.generation).glob("train_r*.json"):

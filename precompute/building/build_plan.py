@@ -32,9 +32,9 @@ class BuildPlan:
 
     Attributes:
         out: The dataset's folder.
-        options: Of this build.
+        options: Options of this build.
         pipelines: Split → prepared pipeline, one for each.
-        sources: All of them, their splits assigned.
+        sources: All sources, their splits assigned.
         stored: The generation that is written to.
         previous: The listed generation, when that is another one.
         rows: Split → rows that shall be whole at the end, those listed already apart.

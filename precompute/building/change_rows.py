@@ -47,13 +47,13 @@ def regenerate(
     Args:
         output: Folder of the dataset, or its URL.
         seed: The new seed.
-        split: Which split.
+        split: Name of the split.
         pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
             dataset was built.
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
-        address: Of the Dask scheduler, for backend dask.
+        address: Address of the Dask scheduler, for backend dask.
         allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
         lease_dir: Where readers of this dataset leave leases, besides in its folder.
@@ -111,7 +111,7 @@ def drop(
     Args:
         output: Folder of the dataset, or its URL.
         rows: Row numbers, or text such as ``"0-3,7"``; ranges are inclusive.
-        split: Which split.
+        split: Name of the split.
         lease_dir: Where readers of this dataset leave leases, besides in its folder.
 
     Raises:

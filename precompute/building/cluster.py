@@ -90,7 +90,7 @@ def check_cluster(address: str, *, mixed_cpus: bool) -> list[str]:
     """Look, before any work, whether a cluster can do it, what depends on files apart.
 
     Args:
-        address: Of the scheduler.
+        address: Address of the scheduler.
         mixed_cpus: Its workers may have different processors.
 
     Returns:

@@ -172,8 +172,8 @@ def run_remote_task(context: TaskContext, task: Task, expected: Expected, *, onl
     """Run a task in a worker of a Dask cluster, that may have joined it a moment ago.
 
     Args:
-        context: As for `run_task`.
-        task: Likewise.
+        context: What all tasks have in common, as for `run_task`.
+        task: The task.
         expected: What the worker must have and see.
         only_task: No other task of this command is under way on the cluster.
 

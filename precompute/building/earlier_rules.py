@@ -32,8 +32,8 @@ def notes_on_pipelines(
 
     Args:
         prepared: The pipelines that were given.
-        plan: Of the generation.
-        pipelines: Those that it is made with.
+        plan: Plan of the generation.
+        pipelines: The pipelines that it is made with.
         is_new: It was not on disk before.
     """
     as_before = [split for split, one in prepared.items() if pipelines.get(split, one) is not one]
@@ -66,8 +66,8 @@ def keep_pairs(
 
     Args:
         generations: Those on disk, the newest first.
-        options: Of the build.
-        sources: With the pairs that are found today.
+        options: Options of the build.
+        sources: Sources with the pairs that are found today.
     """
     if sources.skeleton is None or options.flip_pairs != AUTO or not generations:
         return sources, []
@@ -92,8 +92,8 @@ def keep_classes(
 
     Args:
         generations: Those on disk, the newest first.
-        options: Of the build.
-        sources: With the classes of today.
+        options: Options of the build.
+        sources: Sources with the classes of today.
     """
     names = sources.class_names
     if options.class_names is not None or not names:

@@ -36,7 +36,7 @@ def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[
 
     Args:
         columns: One task a column, with all rows that it misses.
-        jobs: Workers.
+        jobs: Number of workers.
         record_s: Seconds that one record takes, as far as is known.
     """
     columns = sorted(columns, key=lambda column: -len(column.places) * len(column.rows))
@@ -50,7 +50,7 @@ def count_pieces(sizes: Sequence[tuple[int, int]], *, jobs: int, record_s: float
 
     Args:
         sizes: Places and rows of the columns, the largest first.
-        jobs: Workers.
+        jobs: Number of workers.
         record_s: Seconds that one record takes.
     """
     left_s, pieces = sum(places * rows for places, rows in sizes) * record_s, []

@@ -46,7 +46,7 @@ def write_whole(path: Path, content: bytes | Iterable[bytes], temporary: Path) -
 
     Args:
         path: Its final name.
-        content: What it shall hold; in parts where it is large.
+        content: Content of the file; in parts where it is large.
         temporary: Folder on the same file system for the name it has meanwhile.
     """
     if is_remote(path):

@@ -42,9 +42,9 @@ def start_manifest(
     """Write the sources files of a new generation.
 
     Args:
-        grid: Of the generation.
-        sources: All of them.
-        skipped: Those that were accepted as bad.
+        grid: Grid of the generation.
+        sources: All sources.
+        skipped: Sources that were accepted as bad.
         fills: Class id → transform that fills masks with it.
         mirroring: What the train pipeline does of it.
 
@@ -239,7 +239,7 @@ def _find_conflicts(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> dict
     """Return how many sources share an image file's content with one that has another label, mask or boxes.
 
     Args:
-        grid: Of the generation.
+        grid: Grid of the generation.
         source_facts: Split → what was learnt of its sources.
 
     Returns:

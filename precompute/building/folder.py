@@ -100,7 +100,7 @@ class StoredGeneration:
     """A generation that is on disk.
 
     Attributes:
-        plan: What it is made of.
+        plan: Plan that the generation is made by.
         manifest: Lists it; None while it is a draft.
         listing: Split → its sources.
     """

@@ -39,8 +39,8 @@ class Followed:
     """What `follow` wrote.
 
     Attributes:
-        split: Which split.
-        num_rows: New rows.
+        split: Name of the split.
+        num_rows: Number of new rows.
         listed: Numbers of the rows that the split lists at the end.
     """
 
@@ -83,16 +83,16 @@ def follow(
     Args:
         output: Folder of the dataset, or its URL.
         keep: Rows to keep, 2 or more: a reader always holds one.
-        split: Which split.
+        split: Name of the split.
         rows: End after so many new rows; by default go on until interrupted.
         rows_a_pass: Rows to write at a time, so that their sources are decoded once; by default half of `keep`.
-        seed: Of new rows; by default that of the newest listed row.
+        seed: Augmentation seed of new rows; by default that of the newest listed row.
         pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
             dataset was built.
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
-        address: Of the Dask scheduler, for backend dask.
+        address: Address of the Dask scheduler, for backend dask.
         allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
         lease_dir: Where readers of this dataset leave leases, besides in its folder.
@@ -305,9 +305,9 @@ def make_step(listed: Sequence[int], free: Sequence[int], *, keep: int, rows_a_p
 
     Args:
         listed: Numbers of the listed rows.
-        free: Those of them that can go, oldest first.
-        keep: How many shall be listed.
-        rows_a_pass: How few are not worth a pass, unless they are all.
+        free: Listed rows that can go, oldest first.
+        keep: How many rows shall be listed.
+        rows_a_pass: How few rows are not worth a pass, unless they are all.
         is_read: Whether there is any reader; without one no row is replaced.
     """
     if len(listed) < keep:

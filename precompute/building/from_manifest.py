@@ -35,7 +35,7 @@ class RunOptions:
         source: Folder of the sources, where it has moved.
         jobs: Worker processes; all cores by default.
         backend: joblib backend.
-        address: Of the Dask scheduler, for backend dask.
+        address: Address of the Dask scheduler, for backend dask.
         allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source; no limit by default.
         lease_dir: Where readers leave leases, besides in the dataset.

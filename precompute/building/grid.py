@@ -28,8 +28,8 @@ class SourceFacts:
     """What was learnt of a split's sources while decoding them.
 
     Attributes:
-        sha256: Of the image file of each source of the split; None for those that failed.
-        mask_sha256: Of the mask files.
+        sha256: SHA-256 of the image file of each source of the split; None for those that failed.
+        mask_sha256: SHA-256 of the mask file of each source, likewise.
         class_ids: Class ids found in masks.
     """
 
@@ -44,8 +44,8 @@ class Grid:
     """The columns of a generation, with the places of each block in order.
 
     Attributes:
-        paths: Where everything lies.
-        plan: The generation.
+        paths: Paths of the dataset.
+        plan: Plan of the generation.
         places: Split → all its places.
         blocks: Split → block → places.
     """
@@ -77,7 +77,7 @@ class Grid:
         Args:
             rows: Split → rows that shall be whole.
             skipped: Split → keys that have no record.
-            receipts: Of these rows.
+            receipts: Receipts of these rows.
         """
         tasks, proven = [], {split: list[Receipt]() for split in rows}
         with generation_seen(self.paths, self.plan.generation):
@@ -167,7 +167,7 @@ def make_grid(out: Path, plan: GenerationPlan, sources: Sources, listing: Mappin
 
     Args:
         out: The dataset's folder.
-        plan: The generation.
+        plan: Plan of the generation.
         sources: All sources, their splits assigned.
         listing: Split → its sources with their content's sha256, where rows have been made before.
     """

@@ -51,12 +51,12 @@ class Receipt:
     """Proof that one shard is whole.
 
     Attributes:
-        cell: What the shard holds.
-        fingerprint: Of the settings it was made under.
+        cell: The cell that the shard fills.
+        fingerprint: Fingerprint of the settings that the shard was made under.
         num_records: Records in it.
-        num_bytes: Its size.
-        sha256: Of its content.
-        column_sha256: Of the block's `BlockFacts`: all rows must have been made from the same files.
+        num_bytes: Size of the shard.
+        sha256: SHA-256 of the shard.
+        column_sha256: SHA-256 of the block's `BlockFacts`: all rows must have been made from the same files.
         bad: Sources of this block that failed while it was written; they are among `cell.skipped`.
         cpu_features: OpenCV's feature line of the machine that wrote it.
         boxes: Counts of its boxes, where records have boxes.

@@ -25,10 +25,10 @@ class BuildResult:
     """What a build wrote, or would write.
 
     Attributes:
-        plan: The generation.
+        plan: The generation's plan: settings, sources and blocks.
         rows: Split → rows written now.
         manifest: The dataset's manifest; None after a dry run of a new dataset.
-        seconds: From the start of the job to the manifest.
+        seconds: Seconds from the start of the job to the manifest.
         dry_run: Nothing was written.
         num_mended: Sources that had been left out, and are in all rows now.
         class_counts: Split → sources of each class, or boxes; empty where there are no such classes.

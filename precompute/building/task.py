@@ -43,7 +43,7 @@ class TaskContext:
         out: The dataset's folder.
         name: The dataset's name.
         generation: Folder that is written to.
-        fingerprint: Of the settings, for receipts.
+        fingerprint: Fingerprint of the settings, for receipts.
         spec: What every record must be.
         pipelines: Split → pickled pipeline; the original row goes through ``"original"``.
         own_process: The worker runs nothing else, so global generators may be set.

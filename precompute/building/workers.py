@@ -29,11 +29,11 @@ class Workers:
     """Who runs the tasks.
 
     Attributes:
-        jobs: How many.
-        backend: joblib's.
+        jobs: Number of workers.
+        backend: Backend of joblib, or ``"dask"``.
         under_way: Most tasks that are with workers, or wait for one of them, at a time; None for the backend's choice.
         task_timeout: Seconds that a worker may spend at one source; None for no limit. Needs loky.
-        address: Of the Dask scheduler, for backend dask.
+        address: Address of the Dask scheduler, for backend dask.
         mixed_cpus: Workers on other machines may have different processors.
     """
 

@@ -63,11 +63,11 @@ def check_still_there(root: Path, manifest: Manifest, split: str, row: int, path
     """Check that the shards of a row, which were there when the dataset was opened, are when the row is read.
 
     Args:
-        root: The dataset.
-        manifest: As the reader knows it.
-        split: Which split.
+        root: Folder of the dataset.
+        manifest: The manifest as the reader knows it.
+        split: Name of the split.
         row: Number of the row.
-        paths: Of its shards, on a local disk.
+        paths: Paths of its shards, on a local disk.
 
     Raises:
         DatasetError: Some are not; says what became of the row, and what to do.

@@ -47,7 +47,7 @@ class Lease:
     the readers, or look for their leases in a `lease_dir`. One that somebody deletes is put back when it is renewed.
 
     Args:
-        folder: The dataset.
+        folder: Folder of the dataset.
         rows: (generation, split, row) of each row that may be read.
         lease_dir: Folder for the lease where the dataset is read-only; made if it is missing. One such folder serves
             one dataset: a lease does not name its own.
@@ -185,7 +185,7 @@ def hold_rows(
     """Return the manifest, and a lease on rows that it lists.
 
     Args:
-        folder: The dataset.
+        folder: Folder of the dataset.
         choose: Returns the rows to hold; called again when the manifest changed meanwhile.
         lease_dir: Folder for the lease where the dataset is read-only.
 
@@ -218,8 +218,8 @@ def hold_again(folder: Path, lease: Lease, choose: Callable[[Manifest], Sequence
     """Let a lease hold other rows, and return the manifest that lists them.
 
     Args:
-        folder: The dataset.
-        lease: Of rows of this dataset.
+        folder: Folder of the dataset.
+        lease: Lease of rows of this dataset.
         choose: Returns the rows to hold; called again when the manifest changed meanwhile.
 
     Raises:
@@ -244,7 +244,7 @@ def held_rows(folder: Path, *, now: float | None = None, lease_dir: str | Path |
     Nothing else is: a folder given by mistake, or a link to one in a dataset from elsewhere, keeps its files.
 
     Args:
-        folder: The dataset.
+        folder: Folder of the dataset.
         now: Time, in seconds since the epoch; by default as the clock tells it that dates files beside the leases. That
             of this machine may be another one: of a file server, or set forward or back meanwhile.
         lease_dir: Another folder where readers of this dataset, and of no other, leave leases.

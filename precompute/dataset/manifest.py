@@ -94,8 +94,8 @@ class BoxCounts:
     """What there is of boxes in some records.
 
     Attributes:
-        num_boxes: In all of them.
-        most_boxes: In one of them, at most.
+        num_boxes: Number of boxes in all of these records.
+        most_boxes: Largest number of boxes in one of them.
         num_empty: Records without any.
     """
 

@@ -87,9 +87,9 @@ class Reading:
 
     Attributes:
         epoch: Counted from 0.
-        row: Its number.
-        seed: Of its draws.
-        variant: Of its draws; None in the original row.
+        row: Number of the row.
+        seed: Augmentation seed of the row.
+        variant: Variant of the row's records; None in the original row.
     """
 
     epoch: int

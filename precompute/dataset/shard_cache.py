@@ -44,7 +44,7 @@ def open_cache(
     """Return the cache of a dataset's shards; None where they are read from where they lie.
 
     Args:
-        root: The dataset.
+        root: Folder of the dataset.
         cache_dir: The folder; by default `AUGMENT_ONCE_CACHE`, else a folder of the user's cache.
         full: Compare cached files with their sha256 before they are read, not with their sizes alone.
         tensorflow: TensorFlow is going to read, which knows some schemes itself.
@@ -88,7 +88,7 @@ class ShardCache:
     """Local copies of a dataset's shards.
 
     Attributes:
-        root: The dataset.
+        root: Folder of the dataset.
         folder: Where the copies lie.
         full: Compare them with their sha256 before they are read.
     """
@@ -184,8 +184,8 @@ class ShardCache:
         """Take away copies of shards whose rows are neither listed nor held by a reader, and abandoned downloads.
 
         Args:
-            manifest: As it is now.
-            lease: Of this reader; others leave theirs in the same folder, or beside the dataset.
+            manifest: The manifest as it is now.
+            lease: Lease of this reader; others leave theirs in the same folder, or beside the dataset.
         """
         wanted = {(manifest.generation, split, row.row) for split, s in manifest.splits.items() for row in s.rows}
         try:

@@ -38,7 +38,7 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
     uint8 [H, W, C], and masks uint8 or uint16 [H, W, 1].
 
     Args:
-        manifest: What is listed.
+        manifest: The manifest with what is listed.
         row_files: By split, the row files of its listed rows, in the order of the manifest.
     """
     files = {

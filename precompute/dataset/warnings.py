@@ -16,7 +16,7 @@ def instance_id_warnings(remarks: Mapping[str, Any], num_classes: int | None = N
     """Return one warning where the masks' ids seem to be numbers of objects, not classes, else none.
 
     Args:
-        remarks: Of a manifest or of a plan.
+        remarks: Remarks of a manifest or of a plan.
         num_classes: That came of these ids; None before all of them are known.
     """
     if INSTANCE_IDS not in remarks:

@@ -30,10 +30,10 @@ class DaliIndexes:
     """Index files that were written.
 
     Attributes:
-        folder: Where they lie.
+        folder: Folder of the indexes.
         shards: Paths of the shards, by split, row and block.
         indexes: Path of the index file of each.
-        num_records: In all of them.
+        num_records: Number of records in all of them.
     """
 
     folder: Path

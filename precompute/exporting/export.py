@@ -31,12 +31,12 @@ class Exported:
     """What an export wrote.
 
     Attributes:
-        folder: Where.
-        split: Of the row; of several the first.
-        row: The row.
+        folder: Folder that was written.
+        split: Split that the row is of; of several the first.
+        row: Number of the row.
         others: Split → row of those that were written with it.
         num_files: Top folder (a class, ``"images"``, ``"masks"``) → files in it.
-        num_bytes: Of all files, the table apart.
+        num_bytes: Size of all files, without the table.
         build_options: What `precompute build` has to be told of the folder, such as ``["--ignore-class", "255"]``.
         foreign: Files in the folder that are none of the export.
         notes: What the format has no place for.

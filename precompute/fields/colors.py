@@ -53,10 +53,10 @@ class FoundColor:
     """A colour that masks hold.
 
     Attributes:
-        color: As ``"#rrggbb"``.
-        name: Of its class, or its id.
-        num_pixels: In all masks.
-        num_masks: That hold it.
+        color: Colour as ``"#rrggbb"``.
+        name: Name of its class, or its id.
+        num_pixels: Number of its pixels in all masks.
+        num_masks: Number of masks that hold it.
     """
 
     color: str

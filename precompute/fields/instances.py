@@ -25,10 +25,10 @@ class Instances(Boxes):
     hundreds of masks.
 
     Attributes:
-        corners: Of the boxes around the masks; 0 before these are decoded.
+        corners: Corners of the boxes around the masks; 0 before these are decoded.
         size: Width and height of the image that run-length codes were made for; None: the shapes are files, or the
             masks are decoded.
-        shapes: Of each object: path of the file with its mask, or COCO's compressed run-length code.
+        shapes: Path of the file with each object's mask, or COCO's compressed run-length code.
         layers: uint8 [L, H, W], 0 where there is no object; None before masks are decoded. There is always one.
         layer_index: int32 [N, 2]: layer and number of each object's mask.
     """

@@ -37,9 +37,9 @@ def code_of_polygons(polygons: Sequence[Sequence[float]], height: int, width: in
     """Return the compressed code of what several polygons cover together.
 
     Args:
-        polygons: Of one object, x and y in turn, pixels; three points each or more.
-        height: Of the image.
-        width: Likewise.
+        polygons: Polygons of one object, x and y in turn, pixels; three points each or more.
+        height: Height of the image.
+        width: Width of the image.
     """
     mask = pycocotools_mask()
     parts = mask.frPyObjects(list(polygons), height, width)

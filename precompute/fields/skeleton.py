@@ -41,7 +41,7 @@ class Skeleton:
     """What the keypoints of all instances have in common.
 
     Attributes:
-        names: Of the K keypoints, in their order.
+        names: Names of the K keypoints, in their order.
         edges: Pairs of keypoints that are joined, as indices from 0.
         flip_pairs: Pairs of left and right keypoints, as indices, that change places when an image is mirrored.
         boxed: Whether instances have boxes too.
@@ -66,7 +66,7 @@ def make_skeleton(
     """Check names and pairs, and return the skeleton.
 
     Args:
-        names: Of the keypoints.
+        names: Names of the keypoints.
         edges: Pairs of indices, from 0.
         flip_pairs: Pairs of names; ``"auto"``: those that `left_right_pairs` finds; ``"none"`` or None: none.
         has_boxes: Whether instances have boxes too.

@@ -41,7 +41,7 @@ def without_alpha(picture: Image.Image, alpha: str) -> tuple[Image.Image, bool]:
     """Return a picture of 8 bits a channel in RGB, and whether what was taken off was opaque everywhere.
 
     Args:
-        picture: With alpha, in any of its forms.
+        picture: Picture with alpha, in any of its forms.
         alpha: ``"opaque"``, ``"drop"``, or the colour that it is laid on: ``"white"`` or ``"black"``.
 
     Raises:

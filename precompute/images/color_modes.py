@@ -24,8 +24,8 @@ class Scale:
     Attributes:
         kind: ``"range"``: values; ``"minmax"``: the smallest and the largest of each image; ``"percentile"``: shares of
             each image's values, in percent.
-        low: Becomes 0.
-        high: Becomes 255.
+        low: Value that becomes 0.
+        high: Value that becomes 255.
     """
 
     kind: str

@@ -61,7 +61,7 @@ def decode_image(
     """Return the pixels of an image file, decoded by content whatever its name says.
 
     Args:
-        content: Of the file.
+        content: Content of the file.
         color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
         scale: How more than 8 bits a channel become 8; None: they are refused.
         alpha: What becomes of an alpha channel where the mode has none: ``"opaque"``: it has to be 255 everywhere;
@@ -91,11 +91,11 @@ def decode_shrunk(
     decoding all of it; a filter that takes in all pixels does the rest. Other files are as of `decode_image`.
 
     Args:
-        content: Of the file.
+        content: Content of the file.
         max_size: Pixels of the longer side at most; None: as many as there are.
-        color_mode: As of `decode_image`.
-        scale: Likewise; of the whole picture, before it is made smaller.
-        alpha: Likewise.
+        color_mode: Mode of the image, as of `decode_image`.
+        scale: How more than 8 bits become 8, as of `decode_image`; of the whole picture, before it is made smaller.
+        alpha: What becomes of an alpha channel, as of `decode_image`.
 
     Raises:
         RejectedSource: As `decode_image`.

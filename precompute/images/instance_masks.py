@@ -44,7 +44,7 @@ class LoadedInstances(NamedTuple):
 
     Attributes:
         instances: Decoded; those whose masks are empty are left out.
-        sha256: Of all masks, with classes and flags.
+        sha256: SHA-256 of all masks, with classes and flags.
         num_empty: Objects that were left out.
     """
 
@@ -58,7 +58,7 @@ def load_instances(image: Path, instances: Instances, full_size: tuple[int, int]
 
     Args:
         image: The image file, for messages.
-        instances: With full paths, or with run-length codes.
+        instances: Objects with full paths of their masks, or with run-length codes.
         full_size: Height and width of the image.
         alpha: What becomes of an alpha channel of a mask.
 

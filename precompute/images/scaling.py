@@ -22,7 +22,7 @@ def scaled_picture(picture: Image.Image, content: bytes, scale: Scale, *, uprigh
 
     Args:
         picture: Loaded, with more bits than that in its file.
-        content: Of the file: Pillow keeps one channel in its depth, and cuts colours to 8 bits.
+        content: Content of the file: Pillow keeps one channel in its depth, and cuts colours to 8 bits.
         scale: What becomes 0, and what 255, of all colour channels alike; alpha goes from 0 to what its bits hold.
         upright: Whether the picture was turned as its EXIF orientation says.
 

@@ -40,7 +40,7 @@ class Shrinking:
     Attributes:
         size: Width and height to make it, as it lies in the file.
         box: What of the loaded picture is the picture: its last column and row may reach beyond.
-        orientation: Of EXIF.
+        orientation: Orientation that EXIF gives the picture.
         full: Height and width of the whole picture, upright.
     """
 

@@ -64,8 +64,8 @@ def count_workers(jobs: int | None, backend: str) -> int:
     """Return how many workers to start: 1 where none can be.
 
     Args:
-        jobs: How many are asked for; None: all cores that the container grants.
-        backend: joblib's.
+        jobs: How many workers are asked for; None: all cores that the container grants.
+        backend: Name of joblib's backend, or ``"dask"``.
     """
     import joblib  # here, so that --help is quick
 

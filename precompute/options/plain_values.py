@@ -55,9 +55,9 @@ def convert(annotation: Any, value: Any, default: Any, parse: Callable[[str], An
     """Return a value as an option of this kind takes it, or unchanged where it is none.
 
     Args:
-        annotation: Of the option, such as ``"int | None"``.
+        annotation: Type of the option as text, such as ``"int | None"``.
         value: What was given.
-        default: What None stands for.
+        default: Default of the option, which None stands for.
         parse: Reads text as the command line does.
     """
     value, kind = plain(value), kind_of(annotation)

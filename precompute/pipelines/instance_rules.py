@@ -80,9 +80,9 @@ def move_instances(
     Labels and flags are joined by index; boxes are those around the moved masks. Objects without a pixel fall out.
 
     Args:
-        compose: With the rules of `set_instance_params`.
+        compose: The pipeline, with the rules of `set_instance_params`.
         image: uint8 [H, W, 3].
-        instances: Decoded.
+        instances: The objects, decoded.
         with_corners: Boxes are moved, too, and objects whose boxes fall out do so as well.
         apart: Each object is moved in a layer of its own.
 

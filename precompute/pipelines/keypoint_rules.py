@@ -162,8 +162,8 @@ def mirroring_warnings(prepared: Mapping[str, Any], skeleton: Skeleton | None, g
 
     Args:
         prepared: Split → `Prepared` pipeline.
-        skeleton: Of the keypoints, or None.
-        given: What was said of flip pairs, None where that is nothing.
+        skeleton: Skeleton of the keypoints, or None.
+        given: The option flip_pairs as it was given, or None.
     """
     pairs = [] if skeleton is None else left_right_pairs(skeleton.names)
     if skeleton is None or not pairs or given is not None:
@@ -286,7 +286,7 @@ def _kept_boxes(result: Any, *, around: bool) -> tuple[NDArray[np.float32], NDAr
     """Return the corners of the boxes that are left, and which ones these are.
 
     Args:
-        result: Of a Compose.
+        result: What a Compose has returned.
         around: Whether several boxes of one object are its pieces, so that its box is the one around all of them. Else
             they are copies, of which the first is taken, as of its keypoints.
     """

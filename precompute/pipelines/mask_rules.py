@@ -131,7 +131,7 @@ def check_mask_rules(pickled: bytes, split: str, *, max_class_id: int, ignore_cl
     """Refuse a prepared pipeline that cannot keep class ids.
 
     Args:
-        pickled: The pipeline.
+        pickled: The pipeline, pickled.
         split: The split it is for, for messages.
         max_class_id: Largest id that a mask may hold.
         ignore_class: Id that it may hold besides.

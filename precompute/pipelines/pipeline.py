@@ -140,15 +140,15 @@ class Prepared:
 
     Attributes:
         pickled: The `Compose` without what belongs in the model, pickled by value.
-        description: All that decides its pixels, as JSON.
+        description: All that decides the pipeline's pixels, as JSON.
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
         box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
         has_instances: Images have masks of single objects.
         earlier: By the rules of datasets that were made before boxes carried labels, or lay around all pieces of an
             object; None where that is the same.
-        kept: Of `earlier`: what a dataset keeps by it, and what a new one would have.
+        kept: What a dataset keeps by `earlier`, and what a new one would have.
         is_sized: It was made for the size that was given.
-        notes: What the user should hear.
+        notes: Notes for the user.
     """
 
     pickled: bytes
@@ -179,7 +179,7 @@ def prepare(
         mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
         box_rules: Which boxes are kept, where images have boxes.
         has_instances: Images have masks of single objects, with boxes around them.
-        class_names: Of objects, for transforms that name classes.
+        class_names: Names of the objects' classes, for transforms that name classes.
 
     Raises:
         PipelineError: It cannot be used offline; the message says why and what to do.

@@ -20,9 +20,9 @@ class RowPlan:
     """One row to be written.
 
     Attributes:
-        row: Its number, never used before.
-        seed: Of its draws.
-        variant: Of its draws; −1 for the original row.
+        row: Number of this row, never used before.
+        seed: Augmentation seed of this row.
+        variant: Variant of this row; −1 for the original row.
     """
 
     row: int
@@ -35,8 +35,8 @@ class SplitPlan:
     """The columns of a split's grid.
 
     Attributes:
-        num_places: Sources times copies.
-        num_blocks: Columns.
+        num_places: Number of places: sources times copies.
+        num_blocks: Number of blocks, the columns of the grid.
         record_bytes: Mean size of a record, of the sample that blocks were measured on.
         record_s: Seconds that a record took then.
     """
@@ -53,13 +53,13 @@ class GenerationPlan:
 
     Attributes:
         name: The dataset's name.
-        generation: Its folder: g0001, g0002 …
+        generation: Folder of the generation: g0001, g0002 …
         fingerprint: Hash of `settings["pixels"]`.
         settings: Everything that a later build is compared with.
         image: Shape and encoding of all images.
-        mask_dtype: Of masks as they are stored; None for classes.
-        normalize: By split, the numbers of a Normalize that was taken off, or None.
-        splits: By split, its blocks.
+        mask_dtype: Type of masks as they are stored; None for classes.
+        normalize: Split → the numbers of a Normalize that was taken off, or None.
+        splits: Split → its blocks.
         skipped: Bad sources accepted so far: key, split, reason.
         remarks: What was noticed in the sample, in the form of the manifest's.
         rows: By split, rows that it has from the start: those of the generation that it takes the place of.
@@ -108,7 +108,7 @@ def missing_rows(wanted: Sequence[tuple[int, int]], taken: Collection[tuple[int,
 
     Args:
         wanted: (seed, variant) of each row that shall be there.
-        taken: Those that are there.
+        taken: (seed, variant) of the rows that are there.
         first: The next number.
 
     Raises:

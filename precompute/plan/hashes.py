@@ -15,7 +15,7 @@ def hash_all(messages: Iterable[bytes], *, digest_size: int, person: bytes) -> N
     """Return BLAKE2b of each message, as numbers that order as the digests do.
 
     Args:
-        messages: What to hash.
+        messages: Messages to hash.
         digest_size: Bytes of each digest, a multiple of 8.
         person: Names the use, so that no two uses share their hashes.
 

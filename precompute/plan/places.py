@@ -40,7 +40,7 @@ def sample_by_class(labels: Mapping[str, Label | None], number: int, *, left_out
 
     Args:
         labels: Class or classes of each key, None where there are none.
-        number: How many to choose.
+        number: How many positions to choose.
         left_out: Keys that are not to be chosen.
     """
     keys = [key for key in labels if key not in left_out]

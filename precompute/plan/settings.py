@@ -24,7 +24,7 @@ def differences(stored: dict[str, Any], wanted: dict[str, Any], *, where: str = 
     """Return what differs between two settings, one line each; empty when nothing does.
 
     Args:
-        stored: Settings.
+        stored: Settings as they are stored.
         wanted: Settings, which a line calls those of now.
         where: What a line says of the stored ones.
     """

@@ -42,7 +42,7 @@ def assign_splits(
         sources: Their splits, where they have one already, stay. Fractions fill only the splits that none has, from
             those of train and those without a split.
         validation_split: Fraction of each class for validation, from 0 up to but not including 1.
-        test_split: Likewise for test.
+        test_split: Share of the sources for test, likewise.
         stored: Split of each source in an existing dataset, None where it is new; None without one. It stays; new
             sources bring each class closer to its fractions.
 

@@ -52,10 +52,10 @@ class SplitCost:
 
     Attributes:
         num_places: Records a row.
-        num_rows: New rows.
+        num_rows: Number of new rows.
         num_blocks: Shards a row.
         rows_a_task: Rows that one decoding of a source serves.
-        costs: Of a sample of its sources.
+        costs: What records of a sample of the split's sources cost.
     """
 
     num_places: int
@@ -75,13 +75,13 @@ class Estimate:
     """What the new rows will take.
 
     Attributes:
-        num_records: Of all splits together.
-        num_shards: Likewise.
-        num_bytes: Of all shards.
+        num_records: Number of records in all splits together.
+        num_shards: Number of shards in all splits together.
+        num_bytes: Size of all shards.
         split_bytes: Split → bytes of its shards.
         cpu_s: Seconds of one core.
-        decode_s: Of these, for reading and decoding sources.
-        num_workers: That have something to do.
+        decode_s: How many of these seconds go into reading and decoding sources.
+        num_workers: Number of workers that have something to do.
         free_bytes: On the output's file system; None for an object store, which has no limit of its own.
         online: Against augmentation while training; None where no training rows are new.
     """
@@ -112,8 +112,8 @@ class Online:
     """Augmentation while training, which decodes and augments each source in each epoch, against records.
 
     Attributes:
-        runs: Trainings.
-        epochs: Of each.
+        runs: Number of trainings.
+        epochs: Number of epochs of each training.
         num_sources: Images an epoch.
         online_image_s: Seconds of one core an image, online: decoding and pipeline.
         read_image_s: Seconds of one core an image to decode a record.
@@ -155,11 +155,11 @@ def estimate(
     """Return what the new rows of all splits take.
 
     Args:
-        parts: By split.
-        jobs: Workers.
+        parts: Split → its cost.
+        jobs: Number of workers.
         num_tasks: Pieces that the work can be cut into: no more workers than these have something to do.
         free_bytes: On the output's file system; None for an object store, which has no limit of its own.
-        trained: What `online` gave.
+        trained: Cost of training with augmentation online, from `online`.
     """
     split_bytes = {split: _total(part, [mean(c.record_bytes) for c in part.costs]) for split, part in parts.items()}
     seconds = [
@@ -183,9 +183,9 @@ def online(part: SplitCost, *, runs: int, epochs: int) -> Online:
     """Return what trainings on these rows cost against trainings that augment by themselves.
 
     Args:
-        part: Of the training split.
-        runs: Trainings.
-        epochs: Of each.
+        part: Cost of the training split.
+        runs: Number of trainings.
+        epochs: Number of epochs of each training.
     """
     build = _total(part, [c.record_s + c.decode_s / part.rows_a_task for c in part.costs])
     return Online(

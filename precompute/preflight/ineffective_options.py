@@ -32,7 +32,7 @@ class Situation:
     """What decides whether an option has an effect.
 
     Attributes:
-        options: Of the build.
+        options: Options of the build.
         sources: As they were found, their splits not yet assigned.
         is_new: There is no dataset to go on with.
     """

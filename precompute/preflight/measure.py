@@ -31,12 +31,12 @@ class SourceCost:
     """What one source costs, in seconds of one core; lists have an entry a variant.
 
     Attributes:
-        height: Of the source, before it was shrunk if it was, pixels.
-        width: Likewise.
-        decode_s: To read and decode it with its mask.
-        augment_s: For its pipeline, draws and checks included.
-        encode_s: To encode image, mask and Example, and for the checksums.
-        read_s: To decode the record again, as a reader has to.
+        height: Height of the source, before it was shrunk if it was, pixels.
+        width: Width of the source, before it was shrunk if it was, pixels.
+        decode_s: Seconds to read and decode the source with its mask.
+        augment_s: Seconds of its pipeline, draws and checks included.
+        encode_s: Seconds to encode image, mask and Example, and for the checksums.
+        read_s: Seconds to decode the record again, as a reader has to.
         record_bytes: Size of the record, framing included.
     """
 
@@ -72,13 +72,13 @@ def measure(
     """Make records of a few sources and take the time; those that are rejected are passed over.
 
     Args:
-        sources: All of them, their splits assigned.
-        split: Whose sources.
+        sources: All sources, their splits assigned.
+        split: Split whose sources are measured.
         pickled: The split's prepared pipeline.
         spec: What every record must be.
-        num_sources: How many to try.
-        num_variants: Of each.
-        seed: Of their draws.
+        num_sources: Number of sources to try.
+        num_variants: Number of records to make of each source.
+        seed: Augmentation seed of these records.
 
     Raises:
         BadSourcesError: All of them are rejected.

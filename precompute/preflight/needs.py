@@ -42,9 +42,9 @@ def check_needs(pickled: bytes, kind: str, split: str) -> None:
     """Refuse transforms that need what is not there: other images, masks, boxes, volumes, texts.
 
     Args:
-        pickled: From `pipeline.prepare`.
-        kind: Of the target.
-        split: For messages.
+        pickled: The pipeline, from `pipeline.prepare`.
+        kind: Kind of the target.
+        split: Name of its split, for messages.
 
     Raises:
         PipelineError: There are some; all are named.
@@ -121,9 +121,9 @@ def check_channels(pickled: bytes, sources: Sequence[Decoded], split: str) -> No
     A transform that runs now and then alone would otherwise make bad sources of good ones.
 
     Args:
-        pickled: From `pipeline.prepare`.
+        pickled: The pipeline, from `pipeline.prepare`.
         sources: One is enough.
-        split: For messages.
+        split: Name of its split, for messages.
 
     Raises:
         PipelineError: There are some; all are named.

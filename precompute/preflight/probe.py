@@ -49,9 +49,9 @@ def probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
     """Check that a prepared pipeline draws only from the generators it was given.
 
     Args:
-        pickled: From `pipeline.prepare`.
+        pickled: The pipeline, from `pipeline.prepare`.
         sources: A few decoded sources.
-        split: For messages.
+        split: Name of its split, for messages.
 
     Raises:
         PipelineError: It does not; the message names the transform.
@@ -99,7 +99,7 @@ def _complaint(pickled: bytes, sources: Sequence[Decoded], *, shared: bool) -> s
     """Return what is wrong with a pipeline, or None.
 
     Args:
-        pickled: The pipeline.
+        pickled: The pipeline, pickled.
         sources: A few decoded sources.
         shared: Other threads may draw from the global generators, too.
     """
@@ -187,7 +187,7 @@ def first_fault(pickled: bytes, source: Decoded, spec: RecordSpec, *, variant: i
 
     Args:
         pickled: A prepared pipeline that fails on this source.
-        source: Decoded.
+        source: The source, decoded.
         spec: Without height and width.
         variant: Under seed 0, at which it fails.
 

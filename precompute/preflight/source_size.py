@@ -26,7 +26,7 @@ class Saving:
     Attributes:
         max_source_size: The value that was tried.
         source_pixels: Median pixels of a source.
-        record_pixels: Of a record.
+        record_pixels: Number of pixels of a record.
         before_s: Seconds of one core a record now, its share of decoding included.
         after_s: The same with the value.
     """
@@ -57,12 +57,12 @@ def saving_of_size(
     """Try the option on a few sources.
 
     Args:
-        sources: All of them, their splits assigned.
-        split: Whose sources.
+        sources: All sources, their splits assigned.
+        split: Split whose sources are measured.
         pickled: The split's prepared pipeline.
         spec: What every record is, with its height and width; without a limit on sources.
         rows_a_task: Rows that one decoding of a source serves.
-        seed: Of the draws.
+        seed: Augmentation seed of the records.
 
     Returns:
         None where sources are not much larger than their records, or cannot be used.

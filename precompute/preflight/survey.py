@@ -54,8 +54,8 @@ class Sample:
     """The first sources of a split in the order of its blocks: the same ones whatever the job.
 
     Attributes:
-        split: Where they are from.
-        decoded: Those that could be decoded.
+        split: Split that the sources are from.
+        decoded: Sources that could be decoded.
         rejected: What is wrong with the others; the job lists them again with all the rest.
         unlisted: Packed colour → pixels, of each mask that has colours without a class.
     """
@@ -110,8 +110,8 @@ class Survey:
     """What a pipeline makes of the sample.
 
     Attributes:
-        height: Of its output, pixels.
-        width: Likewise.
+        height: Height of the pipeline's output, pixels.
+        width: Width of the pipeline's output, pixels.
         record_bytes: Mean size of the records of variant 0 under seed 0, framing included; blocks are cut by it.
         record_s: Mean seconds that one of them took.
     """
@@ -126,7 +126,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     """Try a pipeline on the sample, as the job will.
 
     Args:
-        sample: Of the split.
+        sample: Sample of the split.
         pickled: The split's prepared pipeline.
         spec: Without height and width.
         accepted: Share of bad sources that is accepted.
@@ -253,7 +253,7 @@ def check_rejected(sample: Sample, *, accepted: float) -> None:
     """Refuse sources of which nearly all cannot be used for one reason: it is hardly they that are wrong.
 
     Args:
-        sample: Of a split.
+        sample: Sample of a split.
         accepted: Share of bad sources that is accepted.
 
     Raises:
@@ -273,7 +273,7 @@ def check_colors(sample: Sample, *, allowed: int) -> None:
     """Refuse masks whose colours have no class, all of them counted at once.
 
     Args:
-        sample: Of a split.
+        sample: Sample of a split.
         allowed: Bad sources that are accepted.
 
     Raises:
@@ -325,7 +325,7 @@ def count_instance_ids(sample: Sample, ignore_class: int | None) -> dict[str, An
     """Return a remark, in the form of the manifest's, if the masks' ids seem to be numbers of objects.
 
     Args:
-        sample: Of masks.
+        sample: Sample of a split whose sources have masks.
         ignore_class: Id that means void.
     """
     masked = [(source.key, source.mask) for source in sample.decoded if source.mask is not None]

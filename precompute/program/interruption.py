@@ -37,10 +37,10 @@ class Ending:
     """Handles signals: the first interrupts what is running, and those after it change nothing.
 
     Args:
-        message: For the user.
+        message: What the user is told.
 
     Attributes:
-        message: For the user.
+        message: What the user is told.
         number: The signal that came; None before.
         at_once: The process may end where it stands: there is nothing to put away.
         is_over: Signals come too late to interrupt anything.
@@ -124,7 +124,7 @@ def begin_program(message: str) -> None:
     """Handle signals to this process from now on: before its command runs it ends at once.
 
     Args:
-        message: For the user.
+        message: What the user is told.
     """
     global _program
     _program = Ending(message)
@@ -164,7 +164,7 @@ def run_until_signal(command: Callable[[], int], message: str) -> int:
 
     Args:
         command: Returns its exit code.
-        message: For the user, printed when it was interrupted.
+        message: What the user is told when it was interrupted.
     """
     if threading.current_thread() is not threading.main_thread():  # signals go to the main thread alone
         return command()

@@ -21,7 +21,7 @@ def run_program(make_parser: Callable[[], CommandParser], arguments: Sequence[st
         make_parser: Returns the parser. Its commands set `run_command`, which takes what was parsed and returns an
             exit code or None for 0; `command`, the words that it is called by; and `interrupted`, what to say when a
             signal has ended it.
-        arguments: Of the command line; the process's own when None.
+        arguments: Arguments of the command line; the process's own when None.
     """
     with robust_streams():
         parsed = make_parser().parse_args(arguments)

@@ -54,7 +54,7 @@ def read(
         part: (index, number): this reader's part of the row when it is shared among a number of them, workers or
             machines. They take whole shards where that divides them about evenly, else each every number-th example;
             given the same other arguments, no example comes twice and none is left out.
-        cache_dir: Of a dataset in an object store: local folder that shards are fetched to before they are read.
+        cache_dir: Local folder that shards of a dataset in an object store are fetched to before they are read.
 
     Returns:
         Iterator over dictionaries. Every example has:

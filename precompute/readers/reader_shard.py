@@ -20,8 +20,8 @@ class ReaderShard:
     """What one reader reads of each row.
 
     Attributes:
-        index: Of the reader.
-        num_readers: How many share the row.
+        index: Index of the reader, from 0.
+        num_readers: Number of readers that share the row.
         by_record: They take records in turn, and not shards.
         row_size: Records of a row that this reader can count on.
         batch_size: Records of one of its batches.
@@ -62,7 +62,7 @@ def shard_for_reader(block_sizes: Sequence[int], batch_size: int, context: Any) 
 
     Args:
         block_sizes: Records of each shard.
-        batch_size: Of all replicas together.
+        batch_size: Size of a batch of all replicas together.
         context: A tf.distribute.InputContext; None: the whole row is for this reader.
     """
     if context is None:

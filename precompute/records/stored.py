@@ -35,7 +35,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
     """Return one stored record as Python and NumPy values.
 
     Args:
-        record: Its bytes.
+        record: The record's bytes.
         multilabel: It has any number of labels: a list of one looks like a class otherwise.
 
     Returns:

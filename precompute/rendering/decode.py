@@ -46,8 +46,8 @@ class Decoded:
         image: uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA; shrunk if it was larger than the spec allows.
         mask: uint8 or uint16 [H, W], or None; shrunk likewise.
         label: Class index, sorted class indices where images have several labels, or None.
-        sha256: Of the image file's bytes.
-        mask_sha256: Of the mask file's bytes, or None.
+        sha256: SHA-256 of the image file's bytes.
+        mask_sha256: SHA-256 of the mask file's bytes, or None.
         boxes: Around its objects, or None.
         full_size: Height and width of a source that was shrunk, before that; None for others.
         extra: Weight and extra values by name, which travel along; None without.

@@ -33,7 +33,7 @@ class RecordRebuilder:
 
     Args:
         out: The dataset's folder.
-        manifest: Of the dataset.
+        manifest: Manifest of the dataset.
         pipeline: As for a build; rebuilt from the manifest when None.
         source: Folder of the sources, where it has moved.
 
@@ -118,10 +118,10 @@ def rebuild_record(
 
     Args:
         out: The dataset's folder.
-        manifest: Of the dataset.
+        manifest: Manifest of the dataset.
         split: Split of the source.
         row: Listed row that the record stands in.
-        key: Of the source.
+        key: Key of the source.
         copy: Which of the source's places.
         pipeline: As for a build; rebuilt from the manifest when None.
         source: Folder of the sources, where it has moved.
@@ -137,7 +137,7 @@ def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -
     """Return the pipelines of a dataset, made from its manifest alone.
 
     Args:
-        manifest: Of the dataset.
+        manifest: Manifest of the dataset.
         splits: Whose pipelines; all when None.
 
     Raises:
@@ -195,9 +195,9 @@ def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple
     """Prepare pipelines as those of a dataset were.
 
     Args:
-        manifest: Of the dataset.
-        given: As for a build.
-        splits: Whose pipelines.
+        manifest: Manifest of the dataset.
+        given: Pipelines as they are given to a build.
+        splits: Splits whose pipelines are wanted.
 
     Returns:
         The pipelines, and those of the splits where they are not the ones that the dataset was made with.

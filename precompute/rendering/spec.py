@@ -15,10 +15,10 @@ class RecordSpec:
     """What every record of a dataset has in common.
 
     Attributes:
-        height: Of image and mask, pixels; None while it is being found out.
-        width: Likewise.
+        height: Height of image and mask, pixels; None while it is being found out.
+        width: Width of image and mask, pixels; None while it is being found out.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
-        quality: Of JPEG, 1 to 100.
+        quality: Quality of JPEG, 1 to 100.
         kind: ``"class"``, ``"multilabel"``, ``"mask"``, ``"boxes"``, ``"keypoints"``, ``"instances"`` or ``"image"``.
         class_names: Name of each class index; empty for masks without names.
         mask_map: Id in the file → class id.
@@ -28,10 +28,10 @@ class RecordSpec:
         ignore_class: Id that may stand in masks beside the classes.
         mask_dtype: ``"uint8"`` or ``"uint16"``.
         max_source_size: Pixels that the longer side of a source may have; larger ones are shrunk while decoding.
-        skeleton: Of keypoints, else None.
+        skeleton: Skeleton of keypoints; None without any.
         color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
         scale: How more than 8 bits a channel become 8; None: they are refused.
-        alpha: What becomes of an alpha channel where images have none.
+        alpha: How an alpha channel is taken off where images have none.
         min_area: Pixels that must be left of the mask of a single object.
     """
 
@@ -56,7 +56,7 @@ class RecordSpec:
 
     @property
     def channels(self) -> int:
-        """Of images: 1, 3 or 4."""
+        """Number of channels of images: 1, 3 or 4."""
         return CHANNELS[self.color_mode]
 
     @property

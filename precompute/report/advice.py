@@ -46,8 +46,8 @@ def advise(renderer: SampleRenderer, profile: Profile) -> tuple[str, ...]:
     """Return sentences, those that save most of the time first in each kind; none where nothing stands out.
 
     Args:
-        renderer: What the profile was made with.
-        profile: Without advice.
+        renderer: Renders samples; the profile was made with it.
+        profile: The profile, still without advice.
     """
     trial = _Trial(renderer, profile)
     smaller = [*_large_sources(trial), *_sizing_late(trial)]

@@ -92,7 +92,7 @@ def draw_skeletons(picture: Image.Image, points: NDArray[Any], visibility: NDArr
     """Draw the keypoints of all objects; those that are not labelled are left out.
 
     Args:
-        picture: What is drawn on.
+        picture: Picture that is drawn on.
         points: float [N, K, 2], x and y in its pixels, by edges.
         visibility: [N, K].
         skeleton: Says what is joined; of a flip pair the left one is blue, the right one orange.

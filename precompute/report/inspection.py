@@ -28,8 +28,8 @@ class RowGroup:
 
     Attributes:
         rows: Their numbers, sorted.
-        seed: Of their draws.
-        variants: Of their draws; empty for the original row.
+        seed: Augmentation seed of these rows.
+        variants: Variants of these rows; empty for the original row.
     """
 
     rows: list[int]
@@ -50,10 +50,10 @@ class SplitInspection:
         num_sources: Listed sources, the skipped ones included.
         num_skipped: Sources that are left out of all rows.
         num_places: Places of the grid: sources times copies.
-        num_rows: Listed rows.
+        num_rows: Number of listed rows.
         num_records: Records in all rows.
-        num_shards: Files.
-        num_bytes: Of all shards.
+        num_shards: Number of shard files.
+        num_bytes: Size of all shards.
         rows: Listed rows by seed.
         held: Rows that living readers hold.
         class_counts: Sources of each class, or of each label, or boxes of each class, skipped ones left out; empty for
@@ -89,9 +89,9 @@ class Inspection:
     """What a dataset holds.
 
     Attributes:
-        out: Its folder.
+        out: Folder of the dataset.
         manifest: Everything that its manifest says.
-        splits: What each split holds.
+        splits: Split → what it holds.
         other_versions: Package → (version that wrote the dataset, installed version), where these differ.
         held_elsewhere: Rows of earlier generations, or no longer listed, that living readers hold.
     """

@@ -27,7 +27,7 @@ def write_colors(source: str | Path, output: str | Path, options: BuildOptions, 
         source: Folder of the sources.
         output: JSON file to write; colours have the classes of `options.mask_colors` where it lists them, else
             ``"unnamed #…"``, for people to replace.
-        options: Of the build.
+        options: Options of the build.
         overwrite: Replace a file that is there.
 
     Raises:

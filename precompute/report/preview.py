@@ -44,7 +44,7 @@ def preview(
 
     Args:
         source: A folder, or an iterable of `Source`; None with `lists`.
-        options: Of the build.
+        options: Options of the build.
         output: File of the picture.
         num_sources: Sources to show: a fixed choice, of as many classes as fit.
         num_variants: Variants of each, from 0; no more than the split will have rows.

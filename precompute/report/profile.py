@@ -85,7 +85,7 @@ def profile(
 
     Args:
         source: A folder, or an iterable of `Source`; None with `lists`.
-        split: Whose pipeline.
+        split: Split whose pipeline is profiled.
         num_sources: Sources to measure.
         num_variants: Variants of each; no more than the split will have rows.
         lists: `images` and other lists in place of a source, as for a build.

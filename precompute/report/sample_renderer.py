@@ -28,8 +28,8 @@ class SampleRenderer:
     """All that is needed to make records of one split.
 
     Attributes:
-        sources: All of them, their splits assigned.
-        options: Of the build.
+        sources: All sources, their splits assigned.
+        options: Options of the build.
         split: The split to show.
         spec: What every record must be.
         prepared: The pipeline of the split.

@@ -76,8 +76,8 @@ class Line:
     """One source: its caption above its pictures.
 
     Attributes:
-        caption: Its key.
-        remark: What else is to be said, such as its class.
+        caption: Key of the source.
+        remark: What else is said beside the key, such as the class.
         cells: One a column.
     """
 
@@ -91,13 +91,13 @@ class Sheet:
     """All that is drawn.
 
     Attributes:
-        title: First line.
+        title: First line of the sheet.
         subtitle: Second line, smaller.
         columns: Heading of each column.
-        lines: From top to bottom.
+        lines: Lines of the sheet from top to bottom.
         class_names: Name of each class id, for the legend; may be shorter than the ids are many.
         ignore_class: Id of pixels that do not count.
-        skeleton: Of keypoints, where there are some.
+        skeleton: Skeleton of keypoints, where there are some.
     """
 
     title: str

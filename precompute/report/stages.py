@@ -19,13 +19,13 @@ class Stage:
 
     Attributes:
         group: One of GROUPS: a source is read once for several records; the others are a record's.
-        name: For people; of a transform with the compositions around it.
+        name: Name for people; of a transform with the compositions around it.
         is_transform: Whether it is a transform of the pipeline.
-        p: Of a transform.
+        p: Probability of a transform; None for other stages.
         ran: Share of the records that a transform was applied to, 0 to 1; None for other stages.
         pixels: Mean pixels of the images that a transform was given; None for others, and where it never ran.
         median_ms: Milliseconds when it runs, of one core.
-        p90_ms: Likewise, what nine of ten runs stay below.
+        p90_ms: Milliseconds that nine of ten runs stay below, likewise.
         record_ms: Mean milliseconds a record: where it does not run counts as well, and what a source costs is shared.
     """
 
@@ -45,18 +45,18 @@ class Profile:
     """Where the time of a build goes.
 
     Attributes:
-        split: Whose pipeline.
+        split: Split whose pipeline was profiled.
         num_sources: Sources that were measured.
         num_variants: Variants that were measured of each.
         num_rejected: Sources of the sample that were passed over, for a build would reject them.
         num_places: Records a row of this split.
         num_rows: Rows that a build would write, which share the decoding of a source.
         source_pixels: Median pixels of a source.
-        height: Of records, pixels.
-        width: Likewise.
+        height: Height of records, pixels.
+        width: Width of records, pixels.
         image_format: Encoding of their images.
         num_workers: Processes that a build would start.
-        stages: In the order of the work.
+        stages: Stages in the order of the work.
         advice: What would make it quicker, with what it would save; empty where nothing stands out.
     """
 

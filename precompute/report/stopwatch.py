@@ -18,7 +18,7 @@ class Calls:
     """All calls of one stage.
 
     Attributes:
-        seconds: Of each call, without what it spent in other stages.
+        seconds: Seconds of each call, without what it spent in other stages.
         ran: For transforms: whether it was applied, or left out by its p.
         pixels: For transforms: pixels of the image that it was given, each time that it ran.
     """
@@ -34,7 +34,7 @@ class Stopwatch:
     Not for threads: it replaces functions and methods while it watches them.
 
     Args:
-        clock: Seconds.
+        clock: Returns the time in seconds.
 
     Attributes:
         stages: Stage → its calls.

@@ -38,7 +38,7 @@ def draw_stored(
     Args:
         out: The dataset's folder.
         output: File of the picture.
-        split: Which split.
+        split: Name of the split.
         rows: Row numbers; the first listed ones when None.
         num_sources: Sources to show: a fixed choice, of as many classes as fit.
         num_rows: Rows to show when `rows` is None.

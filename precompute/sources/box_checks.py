@@ -34,10 +34,10 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
     """Clip boxes to their images and leave those out that have no area, telling how many and where.
 
     Args:
-        column: As they were found.
-        keys: Of the images.
-        names: Of the classes.
-        where: For messages.
+        column: The boxes as they were found.
+        keys: Keys of the images.
+        names: Names of the classes.
+        where: Start of messages: the folder, or the argument.
 
     Raises:
         SourceError: Sides are no numbers, or no image has any box.

@@ -75,8 +75,8 @@ def check_class_names(
     """Return the names as a list of their own.
 
     Args:
-        class_names: Of the option, or of a file.
-        where: What says them, for messages.
+        class_names: Names from the option, or from a file.
+        where: What says the names, for messages.
 
     Raises:
         UsageError: They are not a list of different, non-empty texts.

@@ -44,7 +44,7 @@ def find(
 
     Args:
         source: A folder, a table, an iterable of `Source`, or None when lists are given.
-        options: Of the build.
+        options: Options of the build.
         lists: `images` and others of the arguments of `from_lists`.
 
     Raises:

@@ -35,7 +35,7 @@ def group_by(sources: Sources, pattern: str | None) -> Sources:
     """Return the sources with their groups.
 
     Args:
-        sources: Without groups.
+        sources: Sources without groups.
         pattern: Regular expression that is searched in each key. What stands in its parentheses is the group, joined by
             ``/`` where there are several; without parentheses, all that it finds. None: the sources stay as they are.
 

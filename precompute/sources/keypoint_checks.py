@@ -26,11 +26,11 @@ def check_keypoints(
     """Check boxes, if there are any, and mark points that lie outside of their images as not labelled.
 
     Args:
-        column: As they were found.
-        keys: Of the images.
-        names: Of the classes.
-        skeleton: Of the keypoints.
-        where: For messages.
+        column: The objects as they were found.
+        keys: Keys of the images.
+        names: Names of the classes.
+        skeleton: Skeleton of the keypoints.
+        where: Start of messages: the folder, or the argument.
 
     Raises:
         SourceError: Coordinates are no numbers, visibility is none of 0, 1, 2, or no point is labelled.

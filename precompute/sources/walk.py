@@ -55,7 +55,7 @@ class Folder:
 
     Attributes:
         parts: Names of the folders from the top of the walk to this one; empty for the top itself.
-        path: Absolute, posix.
+        path: Absolute path, posix.
         files: Name and size in bytes of each image file, in no certain order.
         num_ignored_files: Files and hidden folders that were passed over.
     """
@@ -120,7 +120,7 @@ def walk(
         top: Absolute path of an existing folder.
         skip: A folder below `top` that is left out, the masks' folder inside the images' one, say.
         faults: Takes what cannot be used, path → why, in place of an error.
-        extensions: Of the files that are looked for, in small letters; those of images.
+        extensions: Extensions of the files that are looked for, in small letters; those of images.
 
     Raises:
         SourceError: Folders cannot be read, links lead nowhere or in a circle, or names are no UTF-8.

@@ -64,7 +64,7 @@ def check_path_text(path: Path, what: str) -> None:
     """Refuse a folder whose path is no UTF-8: TensorFlow can open no file in it.
 
     Args:
-        path: Of the folder.
+        path: Path of the folder.
         what: The argument that named it, for the message.
 
     Raises:

@@ -258,7 +258,7 @@ class Seen:
     """One object, as it was when its folder was listed.
 
     Attributes:
-        info: What the listing says of it.
+        info: Size and time that the listing gives of the object.
         content: Its bytes, if they were asked for.
     """
 
@@ -271,7 +271,7 @@ class Snapshot:
     """Objects of some folders, as they were when these were listed.
 
     Attributes:
-        folders: Those that were listed.
+        folders: Folders that were listed.
         objects: Parts of a path → what was seen there.
     """
 

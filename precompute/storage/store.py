@@ -73,7 +73,7 @@ def translate_errors(url: str, *, writing: bool = False) -> Iterator[None]:
     Everything else is a StorageError, which nobody takes for a file that is missing or damaged.
 
     Args:
-        url: Of the object or folder.
+        url: URL of the object or folder.
         writing: It is being written: what is missing then is its bucket.
 
     Raises:

@@ -29,8 +29,8 @@ def stored_splits(listings: Mapping[str, Listing], keys: Sequence[str]) -> list[
     """Return the split in which each key is listed, None for those that are new.
 
     Args:
-        listings: By split.
-        keys: Sorted.
+        listings: Split → its listing.
+        keys: Sorted keys of the sources.
     """
     found: list[str | None] = [None] * len(keys)
     for split, listing in listings.items():
@@ -57,11 +57,11 @@ def sources_of_listing(
     """Return the sources that a generation was made from, without looking for them again.
 
     Args:
-        listing: By split.
+        listing: Split → its listing.
         root: Folder that their paths are below, or None.
-        class_names: Of the target.
-        kind: Of the target, where objects have masks.
-        skeleton: Of keypoints.
+        class_names: Names of the target's classes.
+        kind: Kind of the target, where objects have masks.
+        skeleton: Skeleton of keypoints, or None without any.
     """
     of_split = sorted(listing.items())
     spots = merge(*(zip(one, repeat(number), count()) for number, (_, one) in enumerate(of_split)))
@@ -121,7 +121,7 @@ def compare_listing(stored: Mapping[str, Listing], sources: Sources, *, fixed: C
     """Return how the sources found now differ from a stored list, one line each.
 
     Args:
-        stored: By split.
+        stored: Split → its listing as it is stored.
         sources: Found now, their splits assigned.
         fixed: Keys whose files may have another size: they were bad, and had to be changed.
     """

@@ -23,16 +23,16 @@ class Listing(Mapping[str, Entry]):
     """A split's sources by key, sorted: a mapping to the entries of the file, held as columns.
 
     Attributes:
-        sorted_keys: Of the sources.
-        images: Paths.
-        masks: Paths; empty where a source has none.
-        groups: Likewise.
+        sorted_keys: Sorted keys of the sources.
+        images: Paths of the images.
+        masks: Paths of the masks; empty where a source has none.
+        groups: Groups of the sources; empty where a source has none.
         labels: Class or classes of each source; None when it has a mask or boxes.
         extra: Weight and extra values, by name a value of each source; empty where there are none.
         copies: Places of each source in every row.
         num_bytes: Size of each source's files.
-        sha256: Of each image file, where rows have been made from it.
-        mask_sha256: Of each mask file.
+        sha256: SHA-256 of each image file, where rows have been made from it.
+        mask_sha256: SHA-256 of each mask file.
     """
 
     def __init__(self) -> None:

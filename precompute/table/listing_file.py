@@ -35,10 +35,10 @@ def listing_lines(
     """Yield the content of a split's sources file: a line of JSON a source, sorted by key, many lines at a time.
 
     Args:
-        sources: All of them.
+        sources: All sources.
         split: Whose sources are listed.
-        sha256: Of the image of each source of the split, where it is known.
-        mask_sha256: Of the mask.
+        sha256: SHA-256 of the image of each source of the split, where it is known.
+        mask_sha256: SHA-256 of the mask of each source, likewise.
     """
     positions = array("q", sources.of_split(split))
     for first in range(0, len(positions), CHUNK):

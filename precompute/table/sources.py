@@ -43,7 +43,7 @@ class Source:
             labelled, 1 hidden, 2 visible; pixels counted as those of boxes are, None or NaN for a point that is not
             labelled. With `boxes`, in the same order as these; without, all objects are of one class. An array
             [K, 2 or 3] is one object. None when the sources have no keypoints.
-        weight: What it counts in training, 0 or more; for all sources or for none.
+        weight: How much it counts in training, 0 or more; for all sources or for none.
         extra: Values that travel along unchanged, by name: `int`, `float` or `str`; the same names for all sources.
     """
 
@@ -69,23 +69,23 @@ class Sources:
 
     Attributes:
         root: Folder that relative paths start from, absolute; None when the paths came from Python and share none.
-        keys: Unique, sorted.
-        images: Paths, posix, below `root` (absolute when `root` is None).
-        masks: Likewise, or None when the target is a class.
+        keys: Unique keys, sorted.
+        images: Paths of the images, posix, below `root` (absolute when `root` is None).
+        masks: Paths of the masks, likewise, or None when the target is a class.
         labels: Class index of each source into `class_names`, or None when they have none or several.
         label_sets: Class indices of each source, sorted, or None when it has one class or a mask.
-        boxes: Of all sources, maybe with keypoints, an `InstanceColumn` where objects have masks, or None when they
+        boxes: Boxes, maybe with keypoints, an `InstanceColumn` where objects have masks, or None when they
             have another target.
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus that of the mask file.
         copies: Places of each source in every row, or None when each has one.
         extra: Weight and extra values of each source, or None when there are none.
-        class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
+        class_names: Name of each class index, of classes, labels and boxes. For masks: empty unless given.
         num_ignored_files: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         passed: Endings of these, each with its number; hidden files are left out.
-        notes: What the user should hear about how the sources were read.
-        skeleton: Of keypoints, or None without any.
+        notes: Notes for the user on how the sources were read.
+        skeleton: Skeleton of keypoints, or None without any.
         from_python: Their paths were given one by one, and searched for in no folder.
     """
 

@@ -19,7 +19,7 @@ def read_text(path: Path, error: type[PrecomputeError] = SourceError) -> str:
 
     Args:
         path: The file.
-        error: What is raised where it cannot be read.
+        error: Class of the error that is raised where it cannot be read.
 
     Raises:
         PrecomputeError: Of the class `error`: there is no such file, it cannot be read, or it is in another encoding.

@@ -20,7 +20,7 @@ def format_count(number: int, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun: ``"1 row"``, ``"1,200 rows"``, ``"2 boxes"``.
 
     Args:
-        number: How many.
+        number: The number.
         singular: The noun, with the verb that follows it where there is one: ``"row"``, ``"image has"``.
         plural: The same of several, where it is not the noun with ``s`` or ``es``: ``"images have"``.
     """

@@ -25,7 +25,7 @@ class ReasonKind:
 
     Attributes:
         what: The reason without the file, and ``…`` for what differs from file to file.
-        reasons: All of them, in the order of the files.
+        reasons: All reasons of the kind, in the order of the files.
     """
 
     what: str

@@ -29,7 +29,7 @@ class Lists:
         listings: Split → key → entry.
         places: Split → block → (key, copy) of each record in order.
         row_files: (split, row) → counts and hashes of the row's shards.
-        problems: What is wrong with the lists themselves.
+        problems: Problems of the lists themselves.
     """
 
     listings: dict[str, Listing] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Problem:
     """One file that is not what it should be.
 
     Attributes:
-        path: The file.
+        path: The file that is wrong.
         why: What is wrong with it.
         kind: ``"shard"``: a build writes it again; ``"record"``: a shard as it was written, whose records are not what
             the manifest says; ``"list"``: manifest, row file or sources file; ``"source"``: a record

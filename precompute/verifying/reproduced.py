@@ -37,8 +37,8 @@ class Reproduction:
 
     Attributes:
         num_records: Records that were compared.
-        problems: Those that came out otherwise, or not at all.
-        notes: How they were compared, where that was not byte for byte.
+        problems: Records that came out otherwise, or not at all.
+        notes: Notes on how they were compared, where that was not byte for byte.
     """
 
     num_records: int = 0

@@ -24,7 +24,7 @@ class Cell:
     """What one shard should be.
 
     Attributes:
-        path: Its file.
+        path: Path of the shard.
         shard: Counts and hash from the row file.
         row: Row that it belongs to.
         places: (key, copy) of each record in order; None when the list of sources is not to be trusted.
@@ -43,7 +43,7 @@ class ShardCheck:
     """What was found.
 
     Attributes:
-        path: The file.
+        path: Path of the shard.
         num_records: Records that were decoded.
         num_bytes: Size of the file.
         faults: All that is wrong with it.

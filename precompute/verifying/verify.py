@@ -33,7 +33,7 @@ class VerifyReport:
         num_bytes: Bytes of the shards.
         num_remade: Records made again from their sources and compared.
         problems: Everything that is wrong; empty when nothing is.
-        notes: What the user should know about how it was compared.
+        notes: Notes for the user on how records were compared.
     """
 
     out: Path

@@ -39,8 +39,8 @@ def coco_scores(
     Args:
         truth: float64 [objects, 8]: index of the image, then a row of `train.detection.truth`.
         found: float64 [detections, 7]: index of the image, box (xyxy), score, label.
-        num_images: Of the split.
-        num_classes: Of the dataset.
+        num_images: Number of images in the split.
+        num_classes: Number of classes in the dataset.
 
     Returns:
         `map` (mean over overlaps from 0.5 to 0.95 and classes that occur), `ap50`, `ap75`, and `classes`: for each

@@ -22,8 +22,8 @@ class Grid:
     """Square cells over images of one size; those at the right and below may reach over the edge.
 
     Attributes:
-        height: Of the images, pixels.
-        width: Likewise.
+        height: Height of the images, pixels.
+        width: Width of the images, pixels.
     """
 
     height: int
@@ -46,7 +46,7 @@ class Grid:
 
     @property
     def num_cells(self) -> int:
-        """Of the whole grid."""
+        """Number of cells of the whole grid."""
         return self.rows * self.columns
 
     @property

@@ -28,7 +28,7 @@ def match(truth: Any, found: Detections) -> tuple[Any, Any]:
 
     Args:
         truth: float32 [B, N, 7].
-        found: Of the same images, the likeliest first.
+        found: Detections of the same images, the likeliest first.
     """
     same = ops.equal(ops.expand_dims(ops.cast(found.labels, "float32"), -1), ops.expand_dims(truth[..., LABEL], -2))
     counted = ops.expand_dims(ops.equal(truth[..., KIND], COUNTED), -2)

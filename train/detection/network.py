@@ -44,7 +44,7 @@ def make_detector(
         base_channels: Channels of the first features; those of the heads are four times as many.
         normalize: Numbers of a Normalize that was taken off the pipeline, or None. A backbone has its own scaling.
         backbone: A network of keras.applications in place of the compact one.
-        weights: Of the backbone: ``"none"``, ``"imagenet"``, or a file.
+        weights: Weights of the backbone: ``"none"``, ``"imagenet"``, or a file.
 
     Raises:
         PrecomputeError: The backbone does not halve its images evenly, or its weights cannot be had.

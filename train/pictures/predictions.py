@@ -22,7 +22,7 @@ class Prediction:
     """One image and what a model sees in it.
 
     Attributes:
-        name: Of the file.
+        name: Name of the file.
         image: uint8 [H, W, C], as the model got it.
         mask: Class ids [H, W]; None when other things are predicted.
         boxes: float [found, 6]: xyxy in pixels of the image, score, label; None when other things are predicted.

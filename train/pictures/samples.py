@@ -83,7 +83,7 @@ def draw_labels(samples: Sequence[Sample], class_names: Sequence[str]) -> bytes:
 
     Args:
         samples: `truth` and `predicted` are multi-hot [C].
-        class_names: C names.
+        class_names: Names of the C classes.
     """
     ordered = sorted(samples, key=lambda sample: STANDINGS.index(sample.standing))
     columns = min(6, max(1, len(ordered)))

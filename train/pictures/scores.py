@@ -28,7 +28,7 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
 
     Args:
         confusion: int64 [C, C]: truth in rows, prediction in columns.
-        class_names: C names.
+        class_names: Names of the C classes.
     """
     totals = confusion.sum(axis=1)
     shares = confusion / np.maximum(totals, 1)[:, None]
@@ -69,11 +69,11 @@ def draw_ious(
     """Draw a bar of IoU, or another score, a class; of very many classes, those with the lowest.
 
     Args:
-        class_names: Of the classes that count.
+        class_names: Names of the classes that count.
         ious: IoU of each, from 0 to 1; None for a class that does not occur.
-        shares: Of the pixels of the truth, from 0 to 1.
+        shares: Share of each class in the pixels of the truth, from 0 to 1.
         mean: IoU over the classes that occur.
-        score: What it is, if not IoU.
+        score: Name of the score, if not IoU.
         share: What the shares are of, if not of the pixels.
     """
     lowest_first = sorted(range(len(ious)), key=lambda c: (ious[c] is None, ious[c] or 0.0))
@@ -119,7 +119,7 @@ def draw_curves(history: Sequence[Mapping[str, float]], *, score: str, best_epoc
     Args:
         history: A mapping an epoch, validation's numbers with the prefix ``val_``.
         score: Name of the score to draw.
-        best_epoch: Is marked.
+        best_epoch: Epoch that is marked.
     """
     figure = new_figure(12, 3.6)
     epochs = [entry["epoch"] for entry in history]

@@ -20,7 +20,7 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
     """Return the task that the manifest's target asks for.
 
     Args:
-        manifest: Of the dataset.
+        manifest: Manifest of the dataset.
         ignore_class: Takes the place of the manifest's, if given.
 
     Raises:

@@ -32,7 +32,7 @@ class Classify(Task):
 
     @property
     def score(self) -> str:
-        """Accuracy."""
+        """Name of the score that epochs are compared by: accuracy."""
         return "accuracy"
 
     @property

@@ -55,10 +55,10 @@ def make_own_model(name: str, shape: tuple[int, int, int], num_classes: int, *, 
     """Return a model from uint8 images [B, H, W, C] to float32 logits, around the one that a user's function makes.
 
     Args:
-        name: Of the function, as `import_model_code` takes it.
+        name: Name of the function, as `import_model_code` takes it.
         shape: Height, width and channels.
         num_classes: Number of classes.
-        output_shape: Of the logits of one image.
+        output_shape: Shape of the logits of one image.
 
     Raises:
         UsageError: There is no such function.

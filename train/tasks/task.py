@@ -121,7 +121,7 @@ class Task(abc.ABC):
 
         Args:
             targets: As `precompute.load` gives them.
-            weights: Likewise; None without class weights.
+            weights: Class weights as `precompute.load` gives them; None without any.
         """
         return (targets,) if weights is None else (targets, weights)
 

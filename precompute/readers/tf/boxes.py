@@ -40,11 +40,11 @@ class BoxFormat:
 
     Attributes:
         name: One of FORMATS.
-        ragged: As ragged tensors.
+        ragged: Whether boxes are ragged tensors.
         size: Boxes an image, padded to that; None: as many as the fullest image of a batch has.
         masks: Each box has a mask.
         cut: Whether the user chose the size, so that more boxes are left out; else more are an error.
-        skeleton: Of keypoints, or None.
+        skeleton: Skeleton of keypoints, or None.
     """
 
     name: str
@@ -75,8 +75,8 @@ def choose_box_format(
         manifest: Its largest count of boxes is the size of dense tensors, so that shapes are static.
         box_format: One of FORMATS; None: ``"xyxy"``.
         max_boxes: Boxes an image, in place of the manifest's.
-        ragged: As ragged tensors.
-        held: In memory, all batches together.
+        ragged: Whether boxes are to be ragged tensors.
+        held: Whether boxes are held in memory, all batches together.
 
     Raises:
         UsageError: There is no such format, the records have no boxes, or arguments contradict each other.
@@ -203,8 +203,8 @@ def _mask_parser(height: int, width: int, size: int | None) -> Callable[[Any], A
     """Return a function from PNGs, ragged string [B, (N)], to masks, bool [B, N, height, width], padded with false.
 
     Args:
-        height: Of the images.
-        width: Likewise.
+        height: Height of the images.
+        width: Width of the images.
         size: Masks an image; None: as many as the fullest image of a batch has.
     """
 
@@ -256,9 +256,9 @@ def _parse_keypoints(features: Any, size: Any, skeleton: Skeleton, *, height: in
     Args:
         features: Parsed by `_keypoint_spec`.
         size: Objects an image, a number or a tensor.
-        skeleton: Of the keypoints.
-        height: Of the image, pixels.
-        width: Likewise.
+        skeleton: Skeleton of the keypoints.
+        height: Height of the image, pixels.
+        width: Width of the image, pixels.
     """
     fixed = size if isinstance(size, int) else None
     num = len(skeleton)

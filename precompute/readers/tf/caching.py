@@ -25,14 +25,14 @@ CGROUP = Path("/sys/fs/cgroup")  # as it is mounted inside a container
 
 @dataclass(frozen=True, kw_only=True)
 class CachePlan:
-    """Whether rows are held in memory, and why.
+    """The decision whether rows are held in memory, and why.
 
     Attributes:
-        holds: They are, each from its first reading on (with `cache=True` from the start).
+        holds: Rows are held, each from its first reading on (with `cache=True` from the start).
         num_bytes: What all rows of the reader take when they are decoded.
-        num_rows: How many different rows these are.
-        room: How many there is room for.
-        reason: In words.
+        num_rows: Number of different rows.
+        room: Number of rows that there is room for.
+        reason: Why the plan is as it is, in words.
     """
 
     holds: bool
@@ -48,7 +48,7 @@ def plan_cache(cache: bool | str, manifest: Manifest, rows: Sequence[Row], *, re
     Args:
         cache: ``"auto"``, or what the user has decided.
         manifest: Says how large an example is.
-        rows: All that the reader may come to.
+        rows: All rows that the reader may come to.
         reads_part: It reads only a part of each row: to hold whole ones, it would have to read them.
     """
     different = {row.row: row.num_records * _example_bytes(manifest) for row in rows}

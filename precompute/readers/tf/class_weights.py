@@ -20,7 +20,7 @@ def weights_of_classes(target: Target, given: Any) -> list[float]:
     """Return the weight of each class, in the order of their indices.
 
     Args:
-        target: Of the dataset.
+        target: Target of the dataset.
         given: Numbers in that order, or a dictionary from each class's index, or from each class's name; a pandas
             Series is one by its index. The class that masks ignore may be left out of a dictionary: it weighs nothing.
 

@@ -85,7 +85,7 @@ def draw_moves(steps: Sequence[str], *, batch_size: Any, shape: tuple[int, int],
 
     Args:
         steps: Out of `STEPS`.
-        batch_size: int32 scalar.
+        batch_size: Size of the batch, int32 scalar.
         shape: Height and width.
         key: int64 [2], decides the draws.
         active: bool scalar; False: nothing moves.

@@ -126,9 +126,9 @@ def load(
             `EpochRow.cache_plan` of the dataset tells what was decided. With ``"follow"``, rows that come later take
             the places of those read first when the room is used up.
         normalize: Apply the Normalize that was taken off the pipeline: images become float32.
-        box_format: Of boxes: ``"xyxy"`` (default), ``"yxyx"``, ``"xywh"`` (corner and size) or ``"center_xywh"``, in
-            pixels of the image; with ``rel_`` before it, as shares of width and height. Keypoints are x, y in the same
-            unit.
+        box_format: Form of boxes: ``"xyxy"`` (default), ``"yxyx"``, ``"xywh"`` (corner and size) or
+            ``"center_xywh"``, in pixels of the image; with ``rel_`` before it, as shares of width and height.
+            Keypoints are x, y in the same unit.
         max_boxes: Boxes an image, so many that dense tensors have room for; others are left out, the first are kept. By
             default the largest number in any listed row, so that shapes are static and nothing is left out.
         ragged: Boxes as ragged tensors.

@@ -30,10 +30,10 @@ class RowsInMemory:
     in the graph it would be made ready anew each time, which takes longer than an epoch of a small row.
 
     Args:
-        order: Of reading records from files.
-        parse: Records → tensors.
+        order: Order in which records are read from files.
+        parse: Makes tensors of records.
         num_rows: Rows of one epoch.
-        most: For how many epochs' rows there is room; the first that were read give way.
+        most: Number of epochs whose rows there is room for; the first that were read give way.
         look: Checks that the files of an epoch are there.
         when_full: Called once so many are held; of rows that stay no files are needed any more.
     """

@@ -34,7 +34,7 @@ class OpenedSplit:
 
     @property
     def mean_bytes(self) -> int:
-        """Of a record."""
+        """Mean size of a record, bytes."""
         return max(1, self.rows[0].num_bytes // max(1, self.rows[0].num_records))
 
     def plan_cache(self, cache: bool | str, clean_from: int | None, *, reads_part: bool) -> CachePlan:

@@ -40,8 +40,8 @@ class RecordOrder:
 
     Attributes:
         block_sizes: Records of each shard.
-        mean_bytes: Of a record.
-        seed: Of the shuffling; None: shard by shard as they were written.
+        mean_bytes: Mean size of a record.
+        seed: Seed of the shuffling; None: shard by shard as they were written.
         part: This reader's part of a row.
         paths: Number of rows read so far, int64 → paths of the next row's shards, string [blocks].
         open: Path, or several → a dataset of their records, one file after the other; see `shard_opener`.

@@ -27,10 +27,10 @@ class FixedRows:
     """Rows that neither come nor go.
 
     Args:
-        root: The dataset.
+        root: Folder of the dataset.
         manifest: Its manifest.
-        split: Which split.
-        rows: To take turns with.
+        split: Name of the split.
+        rows: Rows to take turns with.
         clean_from: From this epoch on the original row is read.
         cache: Where shards of a dataset in an object store are fetched to.
     """
@@ -99,13 +99,13 @@ class FollowedRows:
     the others may be taken away.
 
     Args:
-        root: The dataset.
-        manifest: As it was when the lease was taken.
-        split: Which split.
+        root: Folder of the dataset.
+        manifest: The manifest as it was when the lease was taken.
+        split: Name of the split.
         lease: Holds all rows so far.
         readings: What the epochs before have read.
         clean_from: From this epoch on the original row is read.
-        check: As of `load`.
+        check: How rows that are new to the reader are checked, as `load` has it.
         cache: Where shards of a dataset in an object store are fetched to.
     """
 

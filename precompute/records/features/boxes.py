@@ -38,10 +38,10 @@ def box_features(
     """Return the features of boxes; of an image without boxes all are there, empty.
 
     Args:
-        boxes: As shares of width and height.
+        boxes: The boxes, as shares of width and height.
         class_names: Name of each class index.
-        height: Of the stored image, pixels: areas are in its pixels.
-        width: Likewise.
+        height: Height of the stored image, pixels: areas are in its pixels.
+        width: Width of the stored image, pixels: areas are in its pixels.
         has_boxes: Whether objects have boxes, or keypoints alone.
     """
     corners = boxes.shares().astype(np.float32)

@@ -23,7 +23,7 @@ def keypoint_features(boxes: Boxes, skeleton: Skeleton) -> dict[str, Value]:
     """Return the features of keypoints, those of all objects in turn; all are there, empty, without objects.
 
     Args:
-        boxes: As shares of width and height.
+        boxes: The objects with their keypoints, as shares of width and height.
         skeleton: Names the keypoints.
     """
     points = boxes.point_shares()

@@ -55,7 +55,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
     Args:
         top: Folder below which the images lie.
         files: The JSON files, one a split or one for all.
-        options: Of the build.
+        options: Options of the build.
 
     Raises:
         SourceError: Files that are not COCO's, images that are not there or ambiguous, unknown images or categories,
@@ -201,8 +201,8 @@ def _with_masks(sources: Sources, images: Iterable[_Segmented]) -> Sources:
     """Return sources of boxes with the masks of their objects in their place.
 
     Args:
-        sources: With boxes.
-        images: In the order of the sources.
+        sources: Sources with boxes.
+        images: COCO's images in the order of the sources.
 
     Raises:
         SourceError: Segmentations that are none, or that do not fit their image.

@@ -31,9 +31,9 @@ class CocoKeypoints:
     """COCO files of which keypoints are read.
 
     Attributes:
-        contents: Of the files; categories without keypoints, and their annotations, are left out.
-        skeleton: That of all categories; None where boxes are read.
-        notes: What is to be said.
+        contents: Contents of the files; categories without keypoints, and their annotations, are left out.
+        skeleton: Skeleton of all categories; None where boxes are read.
+        notes: Notes for the user.
     """
 
     contents: dict[Path, Json]

@@ -50,12 +50,12 @@ class FoundImage:
     """One image file.
 
     Attributes:
-        key: Of the source.
+        key: Key of the source.
         plain: Its path without suffix, the folders that name a role (images/) left out, those of splits kept: what its
             annotation is called too.
-        split: By its folder, or None.
-        path: Absolute, posix.
-        num_bytes: Of the file.
+        split: Split that its folder says, or None.
+        path: Absolute path, posix.
+        num_bytes: Size of the file.
     """
 
     key: str
@@ -116,8 +116,8 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
     """Find the images below a folder: those in images/ or JPEGImages/ where there are such, else all.
 
     Args:
-        top: The folder.
-        options: Of the build.
+        top: Folder of the source.
+        options: Options of the build.
         choose: Tells which of them count, before keys and splits are made of their folders; all without.
 
     Raises:
@@ -185,12 +185,12 @@ def sources_of(
 
     Args:
         found: All images of the folder.
-        images: Those that annotations name, sorted by key.
+        images: Images that annotations name, sorted by key.
         checked: Their boxes, checked.
-        splits: Of each.
-        class_names: Of the boxes.
-        notes: What the user should hear, before what the check has to say.
-        skeleton: Of keypoints.
+        splits: Split of each image.
+        class_names: Names of the boxes' classes.
+        notes: Notes for the user, before what the check has to say.
+        skeleton: Skeleton of keypoints.
     """
     return Sources(
         root=found.top,
@@ -230,9 +230,9 @@ def match_files(
     """Return the files of a folder by the plain paths of their images.
 
     Args:
-        images: Of the whole source.
+        images: All images of the source.
         top: The source's folder.
-        folder: Where the files lie.
+        folder: Folder of the files.
         files: Folders on the way from there, and name, of each.
         roles: Names of folders that are no part of plain paths; that of the folder that was given, or one above it, is
             none either where images are found so.

@@ -112,8 +112,8 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
 
     Args:
         top: Folder below which the images lie.
-        path: Of the file.
-        options: Of the build.
+        path: Path of the file.
+        options: Options of the build.
 
     Raises:
         SourceError: The file is none of this kind, cells are no numbers, images are not there.

@@ -67,7 +67,7 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Sources:
     Args:
         top: Folder with the images: JPEGImages/, images/, or where they stand beside their xml files.
         annotations: Folder below which the xml files lie.
-        options: Of the build.
+        options: Options of the build.
 
     Raises:
         SourceError: Images without annotation, annotations without image or that cannot be read, lists that contradict

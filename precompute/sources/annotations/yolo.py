@@ -72,7 +72,7 @@ def find_yolo(top: Path, annotations: Path, options: BuildOptions) -> Sources:
         top: Folder with the images.
         annotations: What is read: a data.yaml, of which the images count that it names, with their text files; a folder
             below which text files lie, of which their images count; or `top`, where all count.
-        options: Of the build.
+        options: Options of the build.
 
     Raises:
         SourceError: Text files without image, lines that are no box, classes without a name, files that number classes

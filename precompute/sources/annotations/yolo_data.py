@@ -47,12 +47,12 @@ class DataYaml:
     """What one file says.
 
     Attributes:
-        path: Of the file.
-        names: Of the classes.
+        path: Path of the file.
+        names: Names of the classes.
         entries: Split → what it names, as it is written.
         starts: Folders that relative paths may start from, the likeliest first.
         kpt_shape: Number of keypoints, and of the numbers that each has; None without keypoints.
-        kpt_names: Of the keypoints, or None.
+        kpt_names: Names of the keypoints, or None.
         flip_idx: For each keypoint the one that takes its place when the image is mirrored; or None.
     """
 

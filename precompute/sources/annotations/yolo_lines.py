@@ -33,8 +33,8 @@ def read_line(words: Sequence[str], num_classes: int | None, kpt_shape: tuple[in
     """Return one line as a box, maybe with keypoints.
 
     Args:
-        words: Of the line.
-        num_classes: How many have names; None where none has.
+        words: Words of the line.
+        num_classes: Number of classes that have names; None where none has.
         kpt_shape: Number of keypoints, and of numbers that each has; None: lines are boxes or polygons.
 
     Raises:

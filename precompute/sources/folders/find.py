@@ -47,7 +47,7 @@ def find_sources(
         root: Folder to look in.
         images: Folder of the images, absolute or below `root`, when it is not called images. A bare name that is not
             directly below `root` is looked for at every level.
-        masks: Likewise for the masks. It may be the same folder when suffixes tell the files apart.
+        masks: Folder of the masks, likewise. It may be the same folder when suffixes tell the files apart.
         image_suffix: End of each image's stem that its mask does not share, ``"_leftImg8bit"`` say. Images without it
             are passed over.
         mask_suffix: Likewise for masks, ``"_L"`` say.

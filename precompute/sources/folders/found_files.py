@@ -46,7 +46,7 @@ class FoundFiles:
 
     Attributes:
         keys: Sorted; equal ones stand in the order of splits and paths.
-        num_bytes: Sizes.
+        num_bytes: Sizes of the files.
     """
 
     def __init__(self, parts: Sequence[RoleFolder], positions: list[int] | None, *, split_in_key: bool) -> None:

@@ -27,9 +27,9 @@ class Naming:
 
     Attributes:
         images: Folder of the images, absolute or below the root; None to find it.
-        masks: Likewise for the masks.
+        masks: Folder of the masks, likewise.
         image_suffix: End of an image's stem that is no part of its key.
-        mask_suffix: Likewise for masks.
+        mask_suffix: End of a mask's stem, likewise.
     """
 
     images: str | Path | None = None

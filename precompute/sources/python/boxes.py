@@ -25,7 +25,7 @@ def boxes_of_python(
 
     Args:
         given: For each image its rows, as `Source.boxes` has them.
-        keys: Of the images.
+        keys: Keys of the images.
         images: Their paths: from the files' headers come the sizes that boxes are clipped to.
         class_names: Order of the classes, or None.
 

@@ -38,7 +38,7 @@ def read_rows(given: Sequence[Any], keys: Sequence[str], to_path: Callable[[Any,
 
     Args:
         given: For each image its rows, as `Source.instances` has them.
-        keys: Of the images.
+        keys: Keys of the images.
         to_path: From a path as it was given, ``"mask"`` and the key to an absolute path.
 
     Raises:
@@ -80,8 +80,8 @@ def number_objects(
     """Number the classes of objects.
 
     Args:
-        rows: Of each image.
-        keys: Of the images.
+        rows: Rows of each image.
+        keys: Keys of the images.
         shapes: Paths of all mask files below the sources' root, in order.
         class_names: Order of the classes, or None.
 

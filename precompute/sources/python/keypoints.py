@@ -39,7 +39,7 @@ def keypoints_of_python(
     Args:
         given: For each image what `Source.keypoints` has.
         boxes: For each image what `Source.boxes` has, or None.
-        keys: Of the images.
+        keys: Keys of the images.
         images: Their paths: sizes come from the files' headers.
         class_names: Order of the classes, or the one class of objects without boxes; or None.
         options: Names and pairs of the keypoints.

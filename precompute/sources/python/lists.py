@@ -43,7 +43,7 @@ def from_iterable(
         sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, all with a list
             of objects that have masks, all with keypoints, then all with boxes or none, or all alone.
         class_names: Order of the classes, what labels that are numbers index. For masks, the name of each class id.
-        options: Of the build: names and pairs of keypoints.
+        options: Options of the build: names and pairs of keypoints.
 
     Raises:
         UsageError: A field is not what it should be.

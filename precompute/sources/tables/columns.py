@@ -33,8 +33,8 @@ class TableColumns:
     Attributes:
         image, mask, label, split, group, key, weight: What holds each; None where nothing does.
         labels: Columns of 0 and 1, one a class, in place of `label`.
-        extra: What travels along unchanged; columns that mean something else may be among them.
-        note: What the user should hear of the choice.
+        extra: Columns that travel along unchanged; some that mean something else may be among them.
+        note: Note for the user on the choice.
     """
 
     image: str

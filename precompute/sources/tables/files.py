@@ -34,12 +34,12 @@ class Table:
     """A table whose header was read.
 
     Attributes:
-        path: Of its file.
+        path: Path of its file.
         columns: Names, in order.
         typed: Its values have types; those of CSV are texts.
         read: Names of columns → their values, None or an empty text where a cell is empty.
         where: Number of a row, from 0 → what a message calls it: ``"line 2"``.
-        notes: What the user should hear about how it is read.
+        notes: Notes for the user on how the table is read.
     """
 
     path: Path

@@ -41,8 +41,8 @@ def find_table(path: Path, options: BuildOptions) -> Sources:
     """Return the sources that a table lists.
 
     Args:
-        path: Of the table.
-        options: Which columns it has, and where its paths start from.
+        path: Path of the table.
+        options: Options that say which columns the table has, and where its paths start from.
 
     Raises:
         SourceError: The table or its files cannot be used as they are; with the lines.

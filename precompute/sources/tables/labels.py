@@ -37,10 +37,10 @@ def labels_of_cells(
     """Number the classes of a column.
 
     Args:
-        table: For messages.
-        column: Its name.
+        table: The table, for messages.
+        column: Name of the column.
         cells: Texts, or what a typed table holds: texts, integers, or lists of them.
-        keys: Of the sources.
+        keys: Keys of the sources.
         separator: What stands between several labels in a text; None where a text is one label.
         class_names: Order of the classes, or None.
 

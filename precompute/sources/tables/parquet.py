@@ -18,8 +18,8 @@ def open_parquet(path: Path, content: bytes) -> tuple[list[str], Callable[[Seque
     """Open a Parquet file.
 
     Args:
-        path: For messages.
-        content: Of the file.
+        path: Path of the file, for messages.
+        content: Content of the file.
 
     Returns:
         Names of its columns, and a function from some of them to their values as Python has them.

@@ -45,7 +45,7 @@ def find_paths(table: Table, column: str, values: Sequence[Any], root: Path) -> 
     """Return the absolute path of each file of a column, and notes.
 
     Args:
-        table: For messages.
+        table: The table, for messages.
         column: Name of the column.
         values: Its cells: paths below the root, absolute ones, URLs, or names without an extension.
         root: Folder that relative paths start from, absolute.
