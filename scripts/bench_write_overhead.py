@@ -62,8 +62,7 @@ def _one_block(
         own_process=True,
     )
     places = [
-        Slot(key=f"{i:02d}", copy=0, image=str(image), mask=str(mask), label=None)
-        for i, (image, mask) in enumerate(pairs)
+        Slot(key=f"{i:02d}", copy=0, image=str(image), raw={"mask": str(mask)}) for i, (image, mask) in enumerate(pairs)
     ]
     rows = [(variant, 0, variant) for variant in range(variants)]
     task = Task(split="train", block=0, num_blocks=1, rows=rows, places=places, skipped=[])
@@ -91,7 +90,7 @@ class _Others:
 
     def before(self, decode_place: Any) -> Any:
         def decode(place: Slot, spec: RecordSpec) -> Any:
-            image, mask = Path(place.image), Path(place.mask or "")
+            image, mask = Path(place.image), Path(place.raw["mask"])
             start = time.process_time()
             write_source(self._file, (image, mask), self._transform, self._variants)
             middle = time.process_time()

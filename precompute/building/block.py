@@ -137,10 +137,7 @@ class _Packed:
                 key=sources.keys[i],
                 copy=copy,
                 image=str(sources.path(sources.images[i])),
-                mask=None if sources.masks is None else str(sources.path(sources.masks[i])),
-                label=sources.label(i),
-                boxes=sources.boxes_of(i),
-                extra=sources.extra_of(i),
+                raw=sources.raw(i),
                 sha256=sha256,
                 mask_sha256=mask_sha256,
             )

@@ -45,7 +45,7 @@ def sample(tasks: Sequence[Task]) -> dict[str, str]:
     """Return path → sha256 of the first source that can be read here: its image, and its mask."""
     for place in (place for task in tasks for place in task.places if place.key not in task.skipped):
         try:
-            paths = [path for path in (place.image, place.mask) if path is not None]
+            paths = [place.image, *(path for path in [place.raw.get("mask")] if isinstance(path, str))]
             return {path: hashlib.sha256(as_path(path).read_bytes()).hexdigest() for path in paths}
         except (OSError, PrecomputeError):
             continue  # a bad source

@@ -15,10 +15,11 @@ import numpy as np
 from precompute.building.files import ShardWriter, commit, write_all_whole, write_whole
 from precompute.building.heartbeat import CRASHED, Heartbeat
 from precompute.building.receipts import Bad, BlockFacts, Cell, Receipt
-from precompute.dataset.manifest import OBJECTS, ORIGINAL_VARIANT, BoxCounts, Label
+from precompute.dataset.manifest import OBJECTS, ORIGINAL_VARIANT, BoxCounts
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.fields.boxes import Boxes
+from precompute.fields.value import value_name
 from precompute.images.threads import one_opencv_thread
 from precompute.pipelines.pipeline import Pipeline
 from precompute.program.interruption import leave_signals_to_parent
@@ -63,15 +64,12 @@ class TaskContext:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place of a block: where its source lies."""
+    """One place of a block: where its source lies, and the raw value of each of its fields by the field's name."""
 
     key: str
     copy: int
     image: str
-    mask: str | None
-    label: Label | None
-    boxes: Boxes | None = None
-    extra: dict[str, Any] | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
     sha256: str | None = None  # what the files held when earlier rows were made, if there are any
     mask_sha256: str | None = None
 
@@ -239,12 +237,16 @@ def decode_place(place: Slot, spec: RecordSpec) -> Decoded:
     Raises:
         RejectedSource: It cannot be used, or is not what earlier rows were made from.
     """
-    mask = None if place.mask is None else as_path(place.mask)
-    source = decode_source(place.key, as_path(place.image), mask, place.label, spec, place.boxes)
-    source = source if place.extra is None else replace(source, extra=place.extra)
+    extra = dict(place.raw)
+    label, mask = extra.pop("label", extra.pop("labels", None)), extra.pop("mask", None)
+    boxes = extra.pop("objects", None)
+    if isinstance(mask, Boxes):  # of single objects, to be merged
+        mask, boxes = None, mask
+    source = decode_source(place.key, as_path(place.image), mask and as_path(mask), label, spec, boxes)
+    source = replace(source, extra={value_name(n): value for n, value in extra.items()}) if extra else source
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
-        (place.mask or f"masks of {place.image}", place.mask_sha256, source.mask_sha256),
+        (mask or f"masks of {place.image}", place.mask_sha256, source.mask_sha256),
     ):
         if expected is not None and expected != got:
             raise RejectedSource(

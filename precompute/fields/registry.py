@@ -10,7 +10,7 @@ from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
 from precompute.fields.skeleton import Skeleton
-from precompute.fields.value import ValueField
+from precompute.fields.value import ValueField, field_name
 
 __all__ = ["schema_of_target"]
 
@@ -67,5 +67,5 @@ def schema_of_target(
                     class_names=names,
                 )
 
-    values = (ValueField(name=name, dtype=dtype) for name, dtype in (extra or {}).items())
+    values = (ValueField(name=field_name(name), dtype=dtype) for name, dtype in (extra or {}).items())
     return Schema([image, *targets(), *values])

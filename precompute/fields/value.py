@@ -7,9 +7,25 @@ from typing import ClassVar
 
 from precompute.fields.field import Field
 
-__all__ = ["WEIGHT", "ValueField"]
+__all__ = ["WEIGHT", "ValueField", "field_name", "value_name"]
 
 WEIGHT = "weight"  # the one that has a meaning, and a key of its own in records
+OTHERS = ("image", "label", "labels", "mask", "objects")
+PREFIX = "extra/"
+
+
+def field_name(name: str) -> str:
+    """Return the name of a value's field: its own, or with ``extra/`` before it where other fields are called so.
+
+    Args:
+        name: The value's: letters, digits and _.
+    """
+    return PREFIX + name if name in OTHERS else name
+
+
+def value_name(field_name: str) -> str:
+    """Return the value's own name, by which users know it, from that of its field."""
+    return field_name.removeprefix(PREFIX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,4 +49,4 @@ class ValueField(Field):
     @property
     def key(self) -> str:
         """The key of a record that holds it."""
-        return "augment/weight" if self.name == WEIGHT else f"extra/{self.name}"
+        return "augment/weight" if self.name == WEIGHT else PREFIX + value_name(self.name)

@@ -14,6 +14,7 @@ from precompute.dataset.manifest import IMAGE_ONLY, SPLITS, Label
 from precompute.fields.boxes import BoxColumn, Boxes
 from precompute.fields.instances import Instances
 from precompute.fields.skeleton import Skeleton
+from precompute.fields.value import field_name
 from precompute.storage.paths import as_path
 from precompute.table.extras import Extras, extras_of, take_extras
 from precompute.table.instance_column import InstanceColumn
@@ -149,6 +150,19 @@ class Sources:
     def has_mask_files(self) -> bool:
         """Whether masks are read beside the images, one or several an image."""
         return self.masks is not None or isinstance(self.boxes, InstanceColumn)
+
+    def raw(self, i: int) -> dict[str, Any]:
+        """Return the raw value of each field of a source by the field's name, with the full paths of files."""
+        values: dict[str, Any] = {}
+        if self.boxes is not None:
+            values["mask" if self.boxes.kind == "mask" else "objects"] = self.boxes_of(i)
+        elif self.masks is not None:
+            values["mask"] = str(self.path(self.masks[i]))
+        elif self.label_sets is not None:
+            values["labels"] = self.label_sets[i]
+        elif self.labels is not None:
+            values["label"] = self.labels[i]
+        return values | {field_name(name): value for name, value in (self.extra_of(i) or {}).items()}
 
     def extra_of(self, i: int) -> dict[str, Any] | None:
         """Return weight and extra values of a source by their names; None when there are none."""

@@ -30,7 +30,7 @@ from precompute.records.tfrecord import read_records
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, save, shard_hashes
 
-PLACE = Slot(key="k", copy=0, image="k.png", mask=None, label=0)
+PLACE = Slot(key="k", copy=0, image="k.png", raw={"label": 0})
 
 
 def column(block: int, num_places: int, num_rows: int) -> Task:

@@ -12,6 +12,7 @@ from precompute.fields.image import ImageField
 from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
+from precompute.fields.registry import schema_of_target
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField
 
@@ -73,3 +74,7 @@ def test_objects_have_boxes_unless_their_skeleton_says_otherwise() -> None:
 def test_values_have_keys_of_their_own() -> None:
     assert ValueField(name="weight", dtype="float").key == "augment/weight"
     assert ValueField(name="age", dtype="int").key == "extra/age"
+    # A value may be called as another field is; its own field has another name then, and one key as ever.
+    named = schema_of_target(IMAGE, "class", num_classes=1, class_names=["a"], extra={"label": "int", "image": "text"})
+    assert list(named) == ["image", "label", "extra/label", "extra/image"]
+    assert [field.key for field in named.values() if isinstance(field, ValueField)] == ["extra/label", "extra/image"]

@@ -276,8 +276,7 @@ def test_places_sent_to_a_worker_are_those_of_the_block(folder: Path, sources: S
             key=sources.keys[i],
             copy=copy,
             image=str(sources.path(sources.images[i])),
-            mask=None if sources.masks is None else str(sources.path(sources.masks[i])),
-            label=sources.label(i),
+            raw=sources.raw(i),
             sha256=known[i] if proven else None,
         )
         for i, copy in order
