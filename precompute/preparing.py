@@ -39,7 +39,7 @@ class PreparedImage:
     """One image file.
 
     Attributes:
-        key: Its name among the others: the path below their common parent, without suffix unless two would be equal.
+        key: Name among the others: the path below their common parent, without suffix unless two would be equal.
         path: Path of the file.
         image: uint8 [H, W, 3], RGB, as the pipeline gives it; None when the file cannot be used.
         source: uint8 [H0, W0, 3], RGB, as decoded, upright, in its full size; None when the file cannot be used.
@@ -130,7 +130,7 @@ def prepare_images(
     Args:
         dataset: Folder of the dataset; only its manifest is read.
         images: Files, folders (searched with all that is below them) and patterns such as ``"photos/*.jpg"``.
-        pipeline: As for a build, where the manifest cannot hold it; rebuilt from the manifest when None.
+        pipeline: The pipeline as for a build, where the manifest cannot hold it; rebuilt from the manifest when None.
         alpha: As of a build, in place of what was said there: ``"opaque"``, ``"drop"``, ``"white"`` or ``"black"``.
         skip: A folder below those of `images` that is left out, where results are written, say.
         say: Called with what the user should hear.

@@ -25,7 +25,7 @@ def class_weights_of_run(
 
     Args:
         dataset: Folder of the dataset.
-        manifest: Its manifest.
+        manifest: Manifest of the dataset.
         task: The task, which counts.
         folder: Folder of the run.
         options: Options of the run.

@@ -56,7 +56,7 @@ def load_train(
 
     Args:
         dataset: Folder of the dataset.
-        manifest: Its manifest.
+        manifest: Manifest of the dataset.
         task: Decides which targets can be learnt.
         options: Options of the run.
         state: How far the run has come.

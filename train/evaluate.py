@@ -24,7 +24,7 @@ class Evaluation:
 
     Attributes:
         summary: What the JSON file holds.
-        table: Its main numbers as lines to print.
+        table: Main numbers as lines to print.
         json_path: JSON file of the scores.
         picture_path: Picture of predictions beside the truth: best, median and worst.
         scores_path: Picture of scores, class by class.

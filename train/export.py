@@ -56,7 +56,7 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
     Args:
         run: Folder of the run.
         output: Folder to make for a SavedModel, file to make for Keras.
-        options: All that can be chosen.
+        options: Options of the export.
 
     Raises:
         SettingsError: There is no run or no model yet.

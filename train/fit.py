@@ -54,7 +54,7 @@ class FitResult:
 
     Attributes:
         folder: Folder of the run.
-        state: Its history and best epoch.
+        state: State of the run, with its history and best epoch.
         metrics: What `metrics.json` holds.
         table: Scores of the best model as lines to print.
         was_finished: There was nothing left to do.
@@ -82,7 +82,7 @@ def fit(
     Args:
         dataset: Folder that `precompute` has written, or its URL in an object store.
         run: Folder of the run, made if missing.
-        options: All that can be chosen.
+        options: Options of the run.
         restart: Throw away what an earlier run has left in the folder.
         say: Takes lines for the user.
         progress_bar: Let Keras show its bar instead of a line an epoch.

@@ -73,7 +73,7 @@ def predict(
         run: Folder of the run.
         images: Files, folders and patterns.
         output: Folder, made if missing.
-        options: All that can be chosen.
+        options: Options of the predictions.
         say: Takes notes for the user.
         progress_bar: Whether to show a progress bar.
 

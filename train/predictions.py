@@ -48,7 +48,7 @@ class PredictionWriter(abc.ABC):
 
     Attributes:
         at_source_size: Masks and boxes are written at the size of the image that they were predicted for.
-        folders: Those that files of single images lie in.
+        folders: Folders that files of single images lie in.
     """
 
     def __init__(self, task: Task, folder: Path) -> None:

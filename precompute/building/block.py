@@ -63,7 +63,7 @@ class Block(Sequence[Slot]):
     Args:
         split: Split that its places are of.
         first: Index of its first place in the split.
-        last: One past the last.
+        last: Index one past its last place.
     """
 
     def __init__(self, split: SplitPlaces, first: int, last: int) -> None:

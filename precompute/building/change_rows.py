@@ -56,7 +56,7 @@ def regenerate(
         address: Address of the Dask scheduler, for backend dask.
         allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
-        lease_dir: Where readers of this dataset leave leases, besides in its folder.
+        lease_dir: Folder where readers of this dataset leave leases, besides in its own.
         quiet: Say nothing.
 
     Raises:
@@ -112,7 +112,7 @@ def drop(
         output: Folder of the dataset, or its URL.
         rows: Row numbers, or text such as ``"0-3,7"``; ranges are inclusive.
         split: Name of the split.
-        lease_dir: Where readers of this dataset leave leases, besides in its folder.
+        lease_dir: Folder where readers of this dataset leave leases, besides in its own.
 
     Raises:
         UsageError: A row is not listed, or none would be left.

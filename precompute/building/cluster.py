@@ -91,7 +91,7 @@ def check_cluster(address: str, *, mixed_cpus: bool) -> list[str]:
 
     Args:
         address: Address of the scheduler.
-        mixed_cpus: Its workers may have different processors.
+        mixed_cpus: Whether workers may have different processors.
 
     Returns:
         What the user should hear.

@@ -34,7 +34,7 @@ def notes_on_pipelines(
         prepared: The pipelines that were given.
         plan: Plan of the generation.
         pipelines: The pipelines that it is made with.
-        is_new: It was not on disk before.
+        is_new: Whether the generation was not on disk before.
     """
     as_before = [split for split, one in prepared.items() if pipelines.get(split, one) is not one]
     for kept in dict.fromkeys(pipelines[split].kept for split in as_before):
@@ -65,7 +65,7 @@ def keep_pairs(
     ``auto`` once found left and right only where they were words of their own (left_eye).
 
     Args:
-        generations: Those on disk, the newest first.
+        generations: Generations on disk, the newest first.
         options: Options of the build.
         sources: Sources with the pairs that are found today.
     """
@@ -91,7 +91,7 @@ def keep_classes(
     a COCO file was a class also where it names the project.
 
     Args:
-        generations: Those on disk, the newest first.
+        generations: Generations on disk, the newest first.
         options: Options of the build.
         sources: Sources with the classes of today.
     """

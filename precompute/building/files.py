@@ -45,7 +45,7 @@ def write_whole(path: Path, content: bytes | Iterable[bytes], temporary: Path) -
     """Put a file in place, whole or not at all.
 
     Args:
-        path: Its final name.
+        path: Final path of the file.
         content: Content of the file; in parts where it is large.
         temporary: Folder on the same file system for the name it has meanwhile.
     """

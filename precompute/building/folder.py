@@ -48,7 +48,7 @@ def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]
 
     Args:
         out: The dataset's folder.
-        lease_dir: Where readers leave leases, besides in the dataset.
+        lease_dir: Folder where readers leave leases, besides in the dataset.
 
     Raises:
         FolderInUseError: Another process holds it.
@@ -169,7 +169,7 @@ def sweep(out: Path, manifest: Manifest, lease_dir: str | Path | None = None) ->
     Args:
         out: The dataset's folder.
         manifest: Already in place on disk.
-        lease_dir: Where readers leave leases, besides in the dataset.
+        lease_dir: Folder where readers leave leases, besides in the dataset.
     """
     kept = _remove_shards(out, manifest, lease_dir, lambda *_: True)
     for folder in DatasetPaths(out).build.glob("g*"):

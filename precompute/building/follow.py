@@ -95,7 +95,7 @@ def follow(
         address: Address of the Dask scheduler, for backend dask.
         allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
-        lease_dir: Where readers of this dataset leave leases, besides in its folder.
+        lease_dir: Folder where readers of this dataset leave leases, besides in its own.
         quiet: Say nothing.
         wait: Called between two looks at the leases; by default waits a second, ten where each look costs requests.
 

@@ -38,7 +38,7 @@ class RunOptions:
         address: Address of the Dask scheduler, for backend dask.
         allow_mixed_cpus: Workers of the Dask cluster may have different processors.
         task_timeout: Seconds that a worker may spend at one source; no limit by default.
-        lease_dir: Where readers leave leases, besides in the dataset.
+        lease_dir: Folder where readers leave leases, besides in the dataset.
     """
 
     pipeline: Any

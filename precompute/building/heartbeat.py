@@ -30,7 +30,7 @@ class Heartbeat:
     """A worker's note of the source it is at; gone when its task ends, left behind when the process dies.
 
     Args:
-        folder: Where the notes of all workers lie.
+        folder: Folder of all workers' notes.
         task: Name of the task, fit for a file; on a cluster a lost task is begun anew by another worker.
         only_task: The process has no other task, so that the source it is at is to blame if it dies.
 
@@ -134,7 +134,7 @@ class TimeKeeper:
     """Ends worker processes that stay at one source for too long.
 
     Args:
-        folder: Where the notes of all workers lie.
+        folder: Folder of all workers' notes.
         timeout_s: Longest time at one source, all its rows together; None for no limit.
 
     Attributes:

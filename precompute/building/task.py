@@ -85,7 +85,7 @@ class Task:
         rows: (row, seed, variant) of each row to write.
         places: All places of the block, in order.
         skipped: Keys that are left out.
-        known_bad: Those of them that no receipt would name otherwise: they killed the workers that tried them.
+        known_bad: Skipped sources that no receipt would name otherwise: they killed the workers that tried them.
     """
 
     split: str

@@ -89,7 +89,7 @@ class ShardCache:
 
     Attributes:
         root: Folder of the dataset.
-        folder: Where the copies lie.
+        folder: Folder of the copies.
         full: Compare them with their sha256 before they are read.
     """
 

@@ -39,7 +39,7 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
 
     Args:
         manifest: The manifest with what is listed.
-        row_files: By split, the row files of its listed rows, in the order of the manifest.
+        row_files: Split → the row files of its listed rows, in the order of the manifest.
     """
     files = {
         "dataset_info.json": dump(_dataset_info(manifest, row_files)),

@@ -17,7 +17,7 @@ def instance_id_warnings(remarks: Mapping[str, Any], num_classes: int | None = N
 
     Args:
         remarks: Remarks of a manifest or of a plan.
-        num_classes: That came of these ids; None before all of them are known.
+        num_classes: Number of classes that came of these ids; None before all of them are known.
     """
     if INSTANCE_IDS not in remarks:
         return []

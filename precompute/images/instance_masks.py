@@ -43,7 +43,7 @@ class LoadedInstances(NamedTuple):
     """The objects of a source with their masks.
 
     Attributes:
-        instances: Decoded; those whose masks are empty are left out.
+        instances: Objects, decoded; those whose masks are empty are left out.
         sha256: SHA-256 of all masks, with classes and flags.
         num_empty: Objects that were left out.
     """

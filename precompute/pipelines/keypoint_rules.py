@@ -187,7 +187,7 @@ class KeypointTransform:
     """Moves boxes and keypoints with the pixels. Takes over a Compose: some of its transforms are told otherwise.
 
     Args:
-        compose: Prepared, of one task alone.
+        compose: The prepared pipeline, of one task alone.
     """
 
     def __init__(self, compose: Any) -> None:

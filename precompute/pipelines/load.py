@@ -86,7 +86,7 @@ class Loaded(dict[str, Any]):
     """Pipelines by split.
 
     Attributes:
-        is_sized: One of them was made for the size that was given.
+        is_sized: Whether one of them was made for the size that was given.
     """
 
     is_sized = False

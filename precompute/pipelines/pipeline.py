@@ -147,7 +147,7 @@ class Prepared:
         earlier: By the rules of datasets that were made before boxes carried labels, or lay around all pieces of an
             object; None where that is the same.
         kept: What a dataset keeps by `earlier`, and what a new one would have.
-        is_sized: It was made for the size that was given.
+        is_sized: Whether it was made for the size that was given.
         notes: Notes for the user.
     """
 

@@ -62,7 +62,7 @@ class GenerationPlan:
         splits: Split → its blocks.
         skipped: Bad sources accepted so far: key, split, reason.
         remarks: What was noticed in the sample, in the form of the manifest's.
-        rows: By split, rows that it has from the start: those of the generation that it takes the place of.
+        rows: Split → rows that it has from the start: those of the generation that it takes the place of.
     """
 
     name: str

@@ -20,7 +20,7 @@ class Range:
 
     Attributes:
         mean: The best guess.
-        error: Its standard error; NaN where the sample is one source.
+        error: Standard error of the guess; NaN where the sample is one source.
     """
 
     mean: float
@@ -28,12 +28,12 @@ class Range:
 
     @property
     def low(self) -> float:
-        """Where the truth hardly lies below; the guess itself where the spread is not known."""
+        """The figure below which the truth hardly lies; the guess itself where the spread is not known."""
         return max(0.0, self.mean - NUM_ERRORS * self.error) if self.is_known else self.mean
 
     @property
     def high(self) -> float:
-        """Where the truth hardly lies above."""
+        """The figure above which the truth hardly lies."""
         return self.mean + NUM_ERRORS * self.error if self.is_known else self.mean
 
     @property

@@ -33,7 +33,7 @@ class Situation:
 
     Attributes:
         options: Options of the build.
-        sources: As they were found, their splits not yet assigned.
+        sources: Sources as they were found, their splits not yet assigned.
         is_new: There is no dataset to go on with.
     """
 

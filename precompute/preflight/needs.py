@@ -122,7 +122,7 @@ def check_channels(pickled: bytes, sources: Sequence[Decoded], split: str) -> No
 
     Args:
         pickled: The pipeline, from `pipeline.prepare`.
-        sources: One is enough.
+        sources: Decoded sources; one is enough.
         split: Name of its split, for messages.
 
     Raises:

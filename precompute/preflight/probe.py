@@ -188,8 +188,8 @@ def first_fault(pickled: bytes, source: Decoded, spec: RecordSpec, *, variant: i
     Args:
         pickled: A prepared pipeline that fails on this source.
         source: The source, decoded.
-        spec: Without height and width.
-        variant: Under seed 0, at which it fails.
+        spec: What a record must be, without height and width.
+        variant: Variant, under seed 0, at which it fails.
 
     Returns:
         Empty where the pipeline has no transforms of which one could be named.

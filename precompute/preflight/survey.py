@@ -128,7 +128,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     Args:
         sample: Sample of the split.
         pickled: The split's prepared pipeline.
-        spec: Without height and width.
+        spec: What a record must be, without height and width.
         accepted: Share of bad sources that is accepted.
 
     Raises:

@@ -48,7 +48,7 @@ def read(
         path: Folder of the dataset, or its URL in an object store.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         row: Number of the row; the first listed one when None. A row holds every source of the split once.
-        epoch: In place of a row: epoch e reads row e mod R of the R rows that are listed, as `load` does.
+        epoch: Number of an epoch, in place of a row: epoch e reads row e mod R of the R listed rows, as `load` does.
         shuffle_seed: None: in the order in which examples are stored, the same one in every row. Else shards are
             shuffled, and examples within windows of 64 MiB, by this seed, the row and the epoch.
         part: (index, number): this reader's part of the row when it is shared among a number of them, workers or

@@ -22,10 +22,10 @@ class ReaderShard:
     Attributes:
         index: Index of the reader, from 0.
         num_readers: Number of readers that share the row.
-        by_record: They take records in turn, and not shards.
+        by_record: Whether readers take records in turn, and not shards.
         row_size: Records of a row that this reader can count on.
         batch_size: Records of one of its batches.
-        num_replicas: Its batches go to so many replicas, one each.
+        num_replicas: Number of replicas that its batches go to, one each.
         is_shared: There is a context: all readers must come to the same number of batches.
     """
 

@@ -36,7 +36,7 @@ def decode_record(record: bytes, *, multilabel: bool = False) -> Example:
 
     Args:
         record: The record's bytes.
-        multilabel: It has any number of labels: a list of one looks like a class otherwise.
+        multilabel: Whether it has any number of labels: a list of one looks like a class otherwise.
 
     Returns:
         `key` and `filename` (str), `image` (uint8 [H, W, C], of 1 channel grey, of 3 RGB, of 4 RGBA), `seed`,

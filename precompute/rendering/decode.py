@@ -48,7 +48,7 @@ class Decoded:
         label: Class index, sorted class indices where images have several labels, or None.
         sha256: SHA-256 of the image file's bytes.
         mask_sha256: SHA-256 of the mask file's bytes, or None.
-        boxes: Around its objects, or None.
+        boxes: Boxes around its objects, or None.
         full_size: Height and width of a source that was shrunk, before that; None for others.
         extra: Weight and extra values by name, which travel along; None without.
         remarks: What is to be counted, such as objects without a pixel: what → how many.

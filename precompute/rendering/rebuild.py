@@ -34,7 +34,7 @@ class RecordRebuilder:
     Args:
         out: The dataset's folder.
         manifest: Manifest of the dataset.
-        pipeline: As for a build; rebuilt from the manifest when None.
+        pipeline: The pipeline as for a build; rebuilt from the manifest when None.
         source: Folder of the sources, where it has moved.
 
     Attributes:
@@ -123,7 +123,7 @@ def rebuild_record(
         row: Listed row that the record stands in.
         key: Key of the source.
         copy: Which of the source's places.
-        pipeline: As for a build; rebuilt from the manifest when None.
+        pipeline: The pipeline as for a build; rebuilt from the manifest when None.
         source: Folder of the sources, where it has moved.
 
     Raises:

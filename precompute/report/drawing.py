@@ -95,7 +95,7 @@ def draw_skeletons(picture: Image.Image, points: NDArray[Any], visibility: NDArr
         picture: Picture that is drawn on.
         points: float [N, K, 2], x and y in its pixels, by edges.
         visibility: [N, K].
-        skeleton: Says what is joined; of a flip pair the left one is blue, the right one orange.
+        skeleton: Skeleton that says what is joined; of a flip pair the left one is blue, the right one orange.
     """
     draw = ImageDraw.Draw(picture)
     radius = max(3, round(min(picture.size) / 64))

@@ -60,8 +60,8 @@ class SplitInspection:
             masks.
         boxes: Counts of the boxes in all records; None without boxes.
         num_without: Sources that have no boxes, skipped ones left out.
-        num_lost: Of objects with masks: how many are lacking in all records together, cut off, too small, or without a
-            pixel in the first place.
+        num_lost: Number of objects with masks that are lacking in all records together: cut off, too small, or without
+            a pixel in the first place.
     """
 
     num_sources: int

@@ -259,7 +259,7 @@ class Seen:
 
     Attributes:
         info: Size and time that the listing gives of the object.
-        content: Its bytes, if they were asked for.
+        content: Bytes of the object, if they were asked for.
     """
 
     info: dict[str, Any]

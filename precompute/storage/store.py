@@ -74,7 +74,7 @@ def translate_errors(url: str, *, writing: bool = False) -> Iterator[None]:
 
     Args:
         url: URL of the object or folder.
-        writing: It is being written: what is missing then is its bucket.
+        writing: Whether it is being written: what is missing then is its bucket.
 
     Raises:
         StorageError: The store cannot be reached, refuses, or fails.

@@ -47,7 +47,7 @@ class ShardCheck:
         num_records: Records that were decoded.
         num_bytes: Size of the file.
         faults: All that is wrong with it.
-        altered: Its bytes are not those that were written.
+        altered: Whether its bytes are not those that were written.
     """
 
     path: Path

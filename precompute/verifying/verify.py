@@ -102,7 +102,8 @@ def verify(
         out: The dataset's folder, or its URL: shards of a store are fetched one by one to a temporary file.
         sources: Make so many records, chosen by chance, again from their sources, and compare them byte for byte.
         seed: Chooses those records.
-        pipeline: As for a build; needed with `sources` only where the manifest's pipelines hold a user's own code.
+        pipeline: The pipeline as for a build; needed with `sources` only where the manifest's pipelines hold a user's
+            own code.
         source: Folder of the sources, where it has moved.
         jobs: Threads; one a core when None.
         on_shard: Called after each shard, for progress.

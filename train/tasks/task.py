@@ -120,7 +120,7 @@ class Task(abc.ABC):
         """Return targets as the loss takes them, one tensor, and weights if they are not part of it.
 
         Args:
-            targets: As `precompute.load` gives them.
+            targets: Targets as `precompute.load` gives them.
             weights: Class weights as `precompute.load` gives them; None without any.
         """
         return (targets,) if weights is None else (targets, weights)

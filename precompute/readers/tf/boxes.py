@@ -72,7 +72,7 @@ def choose_box_format(
     """Return how boxes are handed out; None where records have none.
 
     Args:
-        manifest: Its largest count of boxes is the size of dense tensors, so that shapes are static.
+        manifest: The manifest: its largest count of boxes is the size of dense tensors, so that shapes are static.
         box_format: One of FORMATS; None: ``"xyxy"``.
         max_boxes: Boxes an image, in place of the manifest's.
         ragged: Whether boxes are to be ragged tensors.
@@ -254,7 +254,7 @@ def _parse_keypoints(features: Any, size: Any, skeleton: Skeleton, *, height: in
     """Return `keypoints` float32 [B, size, K, 2] as x, y in pixels, and `visibility` int64 [B, size, K]; padded with 0.
 
     Args:
-        features: Parsed by `_keypoint_spec`.
+        features: Features, parsed by `_keypoint_spec`.
         size: Objects an image, a number or a tensor.
         skeleton: Skeleton of the keypoints.
         height: Height of the image, pixels.

@@ -47,9 +47,9 @@ def plan_cache(cache: bool | str, manifest: Manifest, rows: Sequence[Row], *, re
 
     Args:
         cache: ``"auto"``, or what the user has decided.
-        manifest: Says how large an example is.
+        manifest: The manifest, which says how large an example is.
         rows: All rows that the reader may come to.
-        reads_part: It reads only a part of each row: to hold whole ones, it would have to read them.
+        reads_part: Whether only a part of each row is read: to hold whole ones, all of it would have to be.
     """
     different = {row.row: row.num_records * _example_bytes(manifest) for row in rows}
     num_bytes, num_rows = sum(different.values()), len(different)

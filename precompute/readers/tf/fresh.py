@@ -25,7 +25,7 @@ def choose_steps(manifest: Manifest, fresh: str | Sequence[str]) -> tuple[str, .
     """Return the steps that a reader asked for.
 
     Args:
-        manifest: Says which mirroring is allowed.
+        manifest: The manifest, which says which mirroring is allowed.
         fresh: ``"off"``; ``"auto"``: shifts, and the mirrorings that are allowed; or names out of `STEPS`.
 
     Raises:
@@ -84,7 +84,7 @@ def draw_moves(steps: Sequence[str], *, batch_size: Any, shape: tuple[int, int],
     """Draw moves for a batch.
 
     Args:
-        steps: Out of `STEPS`.
+        steps: Some of `STEPS`.
         batch_size: Size of the batch, int32 scalar.
         shape: Height and width.
         key: int64 [2], decides the draws.

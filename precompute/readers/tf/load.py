@@ -103,12 +103,12 @@ def load(
         start_batch: Leave out the first batches of each iteration, without reading the shards before them: the rest
             of an epoch that was interrupted.
         shuffle: Mix shards and records anew in each epoch; by default only for train.
-        shuffle_seed: With the epoch it decides the order, and the draws of `fresh`.
+        shuffle_seed: Seed that decides, with the epoch, the order and the draws of `fresh`.
         drop_remainder: Leave a smaller last batch out, so that the batch size is static.
         fresh: Cheap changes drawn at each reading, for rows that are read more than once: ``"off"``; ``"auto"``:
             shifts by up to 1/16 of the size, and the flips that the manifest allows; or a list out of
             ``"horizontal"``, ``"vertical"``, ``"shift"``. Images, masks, boxes and keypoints move alike.
-        clean_from: From this epoch on read the original row (`--include-original`), without fresh changes.
+        clean_from: Epoch from which on the original row is read (`--include-original`), without fresh changes.
         class_weights: A weight a class: numbers in the order of the classes, or a dictionary by index or by name; in
             place of `fit(class_weight=…)`, which is for class indices alone: Keras fails with it on masks and boxes,
             and takes the first of several labels for the only one. Adds a third component, float32 of the target's

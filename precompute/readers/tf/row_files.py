@@ -28,11 +28,11 @@ class FixedRows:
 
     Args:
         root: Folder of the dataset.
-        manifest: Its manifest.
+        manifest: Manifest of the dataset.
         split: Name of the split.
         rows: Rows to take turns with.
-        clean_from: From this epoch on the original row is read.
-        cache: Where shards of a dataset in an object store are fetched to.
+        clean_from: Epoch from which on the original row is read.
+        cache: Cache of a dataset in an object store, which shards are fetched to.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class FollowedRows:
         split: Name of the split.
         lease: Holds all rows so far.
         readings: What the epochs before have read.
-        clean_from: From this epoch on the original row is read.
+        clean_from: Epoch from which on the original row is read.
         check: How rows that are new to the reader are checked, as `load` has it.
-        cache: Where shards of a dataset in an object store are fetched to.
+        cache: Cache of a dataset in an object store, which shards are fetched to.
     """
 
     def __init__(

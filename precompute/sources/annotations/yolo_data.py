@@ -271,7 +271,7 @@ class Numbering:
     """Names of the classes, where they are known, and the files that say so.
 
     Attributes:
-        names: In the order of their numbers; None: nothing names them.
+        names: Names of the classes in the order of their numbers; None: nothing names them.
         data: The files data.yaml that count.
         elsewhere: Files that name classes of a part of the images, so that their names are not taken.
     """
@@ -286,7 +286,7 @@ def find_numbering(top: Path, annotations: Path, images: Iterable[str]) -> Numbe
 
     Args:
         top: The folder that was given.
-        annotations: It, or the folder below it that holds the text files.
+        annotations: The folder itself, or the one below it that holds the text files.
         images: Paths of all images that count.
 
     Raises:

@@ -50,7 +50,7 @@ def find_sources(
         masks: Folder of the masks, likewise. It may be the same folder when suffixes tell the files apart.
         image_suffix: End of each image's stem that its mask does not share, ``"_leftImg8bit"`` say. Images without it
             are passed over.
-        mask_suffix: Likewise for masks, ``"_L"`` say.
+        mask_suffix: End of each mask's stem, likewise, ``"_L"`` say.
         class_names: Order of the classes; by name when left out. For masks, the name of each class id.
         split_in_key: Keep the split's folder in the keys, so that splits may use the same file names.
         image_only: Images are wanted without any target, whatever folders they lie in; masks beside them are left out.

@@ -25,11 +25,11 @@ def add_sorted(
     """Add the keys of one folder's files to a column, and their names to another, sorted by stem.
 
     Args:
-        files: Their names; each has an extension.
-        key_start: Stands before each stem in its key.
+        files: Names of the files; each has an extension.
+        key_start: Text before each stem in its key.
         suffix: End of each stem that is not in its key.
         keys: Column to add to.
-        names: Likewise.
+        names: Column of names to add to.
 
     Returns:
         The position of each in `files`. None, and nothing was added, where this is not the way: two have one key, or

@@ -126,8 +126,8 @@ def from_lists(
         keys: Stable names; when left out, each image's path below the folder that all share, without its extension.
         weights: What each counts in training, 0 or more.
         extra: Name → values that travel along unchanged: whole numbers, numbers or texts.
-        class_names: As for `from_iterable`.
-        options: As for `from_iterable`.
+        class_names: Order of the classes, as for `from_iterable`.
+        options: Options of the build, as for `from_iterable`.
 
     Raises:
         UsageError: Lengths differ, or a list holds what it should not.

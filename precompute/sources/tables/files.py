@@ -36,7 +36,7 @@ class Table:
     Attributes:
         path: Path of its file.
         columns: Names, in order.
-        typed: Its values have types; those of CSV are texts.
+        typed: Whether its values have types; those of CSV are texts.
         read: Names of columns → their values, None or an empty text where a cell is empty.
         where: Number of a row, from 0 → what a message calls it: ``"line 2"``.
         notes: Notes for the user on how the table is read.

@@ -47,7 +47,7 @@ def find_paths(table: Table, column: str, values: Sequence[Any], root: Path) -> 
     Args:
         table: The table, for messages.
         column: Name of the column.
-        values: Its cells: paths below the root, absolute ones, URLs, or names without an extension.
+        values: Cells of the column: paths below the root, absolute ones, URLs, or names without an extension.
         root: Folder that relative paths start from, absolute.
 
     Raises:
