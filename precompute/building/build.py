@@ -15,7 +15,7 @@ from precompute.building.changed_files import changed_files, fixed_keys
 from precompute.building.earlier_rules import keep_classes, keep_pairs, notes_on_pipelines, stored_pipelines
 from precompute.building.execute import workers_starting
 from precompute.building.folder import StoredGeneration, next_generation, save_draft, stored_generations, write_lock
-from precompute.building.make_plan import make_plan, make_settings, make_spec, prepare_pipelines
+from precompute.building.make_plan import make_plan, make_settings, prepare_pipelines, spec_of_plan
 from precompute.building.progress import Progress
 from precompute.building.receipts import read_receipt
 from precompute.building.repair import repair
@@ -106,7 +106,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             progress.say(note)
     if options.has_no_workers:
         progress.say(f"note: {NO_WORKERS}; records are made in this one.")
-    prepared = prepare_pipelines(options, sources.kind, sources.class_names)
+    prepared = prepare_pipelines(options, sources)
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")
     for warning in mirroring_warnings(prepared, sources.skeleton, options.flip_pairs):
@@ -123,7 +123,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         )
         sources, kept_classes = keep_classes(generations, options, sources)
         if kept_classes:  # transforms may name them
-            prepared = prepare_pipelines(options, sources.kind, sources.class_names)
+            prepared = prepare_pipelines(options, sources)
         sources = assign_copies(sources, class_copies=options.class_copies, balance=options.balance)
         sources, kept = keep_pairs(generations, options, sources)
         for note in [*ineffective, *_source_notes(sources), *kept_classes, *kept]:
@@ -178,10 +178,8 @@ def _say_source_size(
                 f"warning: --max-source-size {limit} is below the {size} of records: they are made larger again."
             )
         return
-    spec = make_spec(options, sources, image, chosen.plan.mask_dtype)
-    saving = saving_of_size(
-        sources, "train", prepared["train"].pickled, spec, rows_a_task=options.variants, seed=options.seed
-    )
+    spec, pickled = spec_of_plan(chosen.plan, sources), prepared["train"].pickled
+    saving = saving_of_size(sources, "train", pickled, spec, rows_a_task=options.variants, seed=options.seed)
     if saving is not None and saving.share >= WORTH_SAYING:
         progress.say(f"note: {saving.sentence()}.")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from precompute.building.folder import StoredGeneration
 from precompute.building.grid import Grid, make_grid
-from precompute.building.make_plan import make_spec
+from precompute.building.make_plan import spec_of_plan
 from precompute.building.task import TaskContext
 from precompute.building.workers import Workers
 from precompute.dataset.manifest import Manifest
@@ -68,7 +68,7 @@ def make_task_context(build_plan: BuildPlan) -> TaskContext:
         name=plan.name,
         generation=plan.generation,
         fingerprint=plan.fingerprint,
-        spec=make_spec(options, build_plan.sources, plan.image, plan.mask_dtype),
+        spec=spec_of_plan(plan, build_plan.sources),
         pipelines={**pickled, "original": pickled["validation"]},
         own_process=options.backend == "loky" and options.num_jobs > 1,
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from precompute.building.files import sync_folder, write_whole
 from precompute.building.grid import Grid, SourceFacts
-from precompute.building.make_plan import known_num_classes
+from precompute.building.make_plan import known_num_classes, target_of
 from precompute.building.receipts import Receipt
 from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split, Target
 from precompute.dataset.paths import DatasetPaths
@@ -104,19 +104,11 @@ def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: M
 
 
 def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
-    if sources.kind != "mask":
-        names = sources.class_names
-        return Target(kind=sources.kind, num_classes=len(names), class_names=names, keypoints=sources.skeleton)
-    ignore = plan.settings["dataset"]["ignore_class"]
-    given = known_num_classes(plan.settings["dataset"]["num_classes"], sources.class_names)
-    return Target(
-        kind="mask",
-        num_classes=max(ids - {ignore}, default=0) + 1 if given is None else given,
-        class_names=sources.class_names,
-        encoding="raw" if plan.image.encoding == "raw" else "png",
-        dtype=plan.mask_dtype,
-        ignore_class=ignore,
-    )
+    dataset = plan.settings["dataset"]
+    target = target_of(sources, dataset, plan.image.encoding, plan.mask_dtype)
+    if target.kind != "mask" or known_num_classes(dataset["num_classes"], target.class_names) is not None:
+        return target
+    return replace(target, num_classes=max(ids - {target.ignore_class}, default=0) + 1)
 
 
 def _remarks(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:

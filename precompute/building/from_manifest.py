@@ -50,23 +50,10 @@ class RunOptions:
     task_timeout: float | None
     lease_dir: str | Path | None
 
-    def options(self, settings: Mapping[str, Any]) -> BuildOptions:
-        """Return the options of a build with these settings."""
-        pixels, dataset = settings["pixels"], settings["dataset"]
+    @property
+    def options(self) -> BuildOptions:
+        """The options of a build that go with any dataset."""
         return BuildOptions(
-            image_format=pixels["image_format"],
-            quality=pixels["quality"] or 95,
-            max_source_size=pixels.get("max_source_size"),
-            color_mode=pixels.get("color_mode", "rgb"),
-            scale=pixels.get("scale"),
-            alpha=pixels.get("alpha", "opaque"),
-            mask_map={int(old): new for old, new in pixels.get("mask_map", {}).items()},
-            mask_offset=pixels.get("mask_offset", 0),
-            mask_colors=pixels.get("mask_colors"),
-            num_classes=dataset["num_classes"],
-            ignore_class=dataset["ignore_class"],
-            min_visibility=pixels.get("min_visibility", 0.0),
-            min_area=pixels.get("min_area", 0.0),
             jobs=self.jobs,
             backend=self.backend,
             address=self.address,
@@ -117,7 +104,7 @@ def plan_from_manifest(stored: StoredGeneration, out: Path, split: str, run_opti
     root = settings["dataset"]["root"] if run_options.source is None else str(run_options.source)
     return BuildPlan(
         out=out,
-        options=run_options.options(settings),
+        options=run_options.options,
         pipelines=rebuilder.pipelines,
         sources=sources_of_listing(
             stored.listing,

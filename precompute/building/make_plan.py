@@ -11,13 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.dataset.json_files import canonical_json
-from precompute.dataset.manifest import OBJECTS, SPLITS, Image
+from precompute.dataset.manifest import SPLITS, Image, Target
 from precompute.errors import PipelineError, SourceError, UsageError
-from precompute.fields.skeleton import skeleton_settings
-from precompute.images.color_modes import parse_scale
-from precompute.images.mask_files import packed_colors
 from precompute.options.build_options import BuildOptions
-from precompute.pipelines.box_rules import BoxRules
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.mask_rules import check_mask_rules, pickled_fills
 from precompute.pipelines.pipeline import Prepared, prepare
@@ -38,81 +34,49 @@ from precompute.preflight.survey import (
     survey,
 )
 from precompute.rendering.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
-from precompute.rendering.spec import RecordSpec
+from precompute.rendering.spec import RecordSpec, pixel_settings
 from precompute.table.instance_column import InstanceColumn
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
-__all__ = ["box_rules", "known_num_classes", "make_plan", "make_settings", "make_spec", "prepare_pipelines"]
-
-BOX_RULES = ("min_visibility", "min_area")
+__all__ = ["known_num_classes", "make_plan", "make_settings", "prepare_pipelines", "spec_of_plan", "target_of"]
 
 
-def prepare_pipelines(options: BuildOptions, kind: str, class_names: Sequence[str]) -> dict[str, Prepared]:
-    """Return the pipelines that were given, by split, prepared for records of a kind (class, mask).
+def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prepared]:
+    """Return the pipelines that were given, by split, prepared for the records of sources.
 
     Raises:
         PipelineError: There is none, or one cannot be used offline.
+        UsageError: Rules for boxes were given, and there are none.
         BuildError: It cannot be told which package would make the pixels.
     """
     check_distributions()
     if options.pipeline is None:
         raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
-    fill = options.default_mask_fill if kind == "mask" else None
-    rules = box_rules(options, kind)
+    fill = options.default_mask_fill if sources.kind == "mask" else None
+    rules = _wide_spec(options, sources).box_rules
+    if rules is None and (options.min_visibility or options.min_area):
+        raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
-    masked = kind == "instances"
+    masked, names = sources.kind == "instances", sources.class_names
     return {
         split: replace(
-            prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=class_names),
+            prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=names),
             is_sized=given.is_sized,
         )
         for split, pipeline in given.items()
     }
 
 
-def box_rules(options: BuildOptions, kind: str) -> BoxRules | None:
-    """Return which boxes are kept, where sources have boxes.
-
-    Raises:
-        UsageError: Rules for boxes were given, and there are none.
-    """
-    rules = BoxRules(min_visibility=options.min_visibility, min_area=options.min_area)
-    if kind in OBJECTS:
-        return replace(rules, points=kind == "keypoints")
-    if rules != BoxRules():
-        raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
-    return None
-
-
 def make_settings(
     options: BuildOptions, pipelines: Mapping[str, Prepared], sources: Sources, mask_dtype: str | None
 ) -> dict[str, Any]:
     """Return what a generation is made of, as JSON; see FORMAT.md."""
-    pixels: dict[str, Any] = {
+    pixels = {
         "pipelines": {split: prepared.description for split, prepared in pipelines.items()},
-        "image_format": options.image_format,
-        "quality": options.quality if options.image_format == "jpeg" else None,
         "versions": pixel_versions(),
+        **_pixel_settings(options, sources, mask_dtype),
     }
-    if options.max_source_size is not None:  # format 1.0 did not know it
-        pixels["max_source_size"] = options.max_source_size
-    if options.color_mode != "rgb":
-        pixels["color_mode"] = options.color_mode
-    if options.scale is not None:
-        pixels["scale"] = options.scale
-    if options.alpha != "opaque":
-        pixels["alpha"] = options.alpha
-    if sources.kind == "mask":
-        pixels["mask_map"] = {str(old): new for old, new in sorted(options.mask_map.items())}
-        pixels["mask_dtype"] = mask_dtype
-        more = ("mask_offset", "mask_colors")  # named only where they are set: format 1.0 did not know them
-        pixels |= {name: getattr(options, name) for name in more if getattr(options, name)}
-    if isinstance(sources.boxes, InstanceColumn):
-        pixels["of_instances"] = sources.kind  # what became of the masks of single objects
-    pixels |= {name: float(getattr(options, name)) for name in BOX_RULES if getattr(options, name)}  # likewise
-    if sources.skeleton is not None:
-        pixels |= skeleton_settings(sources.skeleton)
     dataset: dict[str, Any] = {
         "root": None if sources.root is None else str(sources.root),
         "validation_split": options.validation_split,
@@ -145,30 +109,47 @@ def make_settings(
     return settings
 
 
-def make_spec(options: BuildOptions, sources: Sources, image: Image | None, mask_dtype: str | None) -> RecordSpec:
-    """Return what every record must be; without `image`, what is known before the sample."""
-    highest = 65_535 if mask_dtype in (None, "uint16") else 255
-    num_classes = known_num_classes(options.num_classes, sources.class_names)
-    return RecordSpec(
-        height=image.height if image else None,
-        width=image.width if image else None,
-        encoding=options.image_format,
-        quality=options.quality,
-        kind=sources.kind,
-        class_names=tuple(sources.class_names),
-        mask_map=tuple(sorted(options.mask_map.items())),
-        mask_offset=options.mask_offset,
-        mask_colors=packed_colors(options.mask_colors),
-        max_class_id=highest if num_classes is None else num_classes - 1,
-        ignore_class=options.ignore_class,
-        mask_dtype=mask_dtype or "uint16",
-        max_source_size=options.max_source_size,
-        skeleton=sources.skeleton,
-        color_mode=options.color_mode,
-        alpha=options.alpha,
-        scale=None if options.scale is None else parse_scale(options.scale),
-        min_area=options.min_area if sources.kind == "instances" else 0.0,
+def _pixel_settings(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> dict[str, Any]:
+    target = target_of(sources, vars(options), options.image_format, mask_dtype)
+    return pixel_settings(options, target, of_instances=isinstance(sources.boxes, InstanceColumn))
+
+
+def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, mask_dtype: str | None) -> Target:
+    """Return the target of sources, as far as it is known before all masks are read.
+
+    Args:
+        sources: All of them.
+        dataset: Settings of the dataset, of which `num_classes` and `ignore_class` count.
+        image_format: Of records.
+        mask_dtype: Of masks, or None for other targets.
+
+    Raises:
+        UsageError: The number of classes does not fit their names.
+    """
+    names = sources.class_names
+    num_classes = known_num_classes(dataset["num_classes"], names)
+    if sources.kind != "mask":
+        return Target(kind=sources.kind, num_classes=len(names), class_names=names, keypoints=sources.skeleton)
+    return Target(
+        kind="mask",
+        num_classes=num_classes or np.iinfo(mask_dtype or "uint16").max + 1,
+        class_names=names,
+        encoding="raw" if image_format == "raw" else "png",
+        dtype=mask_dtype,
+        ignore_class=dataset["ignore_class"],
     )
+
+
+def spec_of_plan(plan: GenerationPlan, sources: Sources) -> RecordSpec:
+    """Return what every record of a generation must be."""
+    target = target_of(sources, plan.settings["dataset"], plan.image.encoding, plan.mask_dtype)
+    return RecordSpec.of_settings(plan.settings["pixels"], target, (plan.image.height, plan.image.width))
+
+
+def _wide_spec(options: BuildOptions, sources: Sources, mask_dtype: str = "uint16") -> RecordSpec:
+    """Return what is known before the sample: masks may hold any id, and sizes follow from pipelines."""
+    target = target_of(sources, vars(options), options.image_format, mask_dtype)
+    return RecordSpec.of_settings(_pixel_settings(options, sources, mask_dtype), target, None)
 
 
 def known_num_classes(num_classes: int | None, class_names: list[str]) -> int | None:
@@ -198,7 +179,7 @@ def make_plan(
     splits = [split for split in SPLITS if split in sources.splits]
     fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
     samples, dtype = _decode_samples(options, sources, splits, highest_fill=max(fills))
-    blank = make_spec(options, sources, None, dtype)
+    blank = _wide_spec(options, sources, dtype or "uint16")
     if sources.kind == "mask":
         for split, p in prepared.items():
             check_mask_rules(p.pickled, split, max_class_id=blank.max_class_id, ignore_class=options.ignore_class)
@@ -261,7 +242,7 @@ def _decode_samples(
     options: BuildOptions, sources: Sources, splits: list[str], *, highest_fill: int
 ) -> tuple[dict[str, Sample], str | None]:
     """Return the samples, and the dtype of masks that they call for."""
-    wide = make_spec(options, sources, None, "uint16")
+    wide = _wide_spec(options, sources)
     samples = {split: decode_sample(sources, split, wide) for split in splits}
     for sample in samples.values():
         check_colors(sample, allowed=options.allowed_bad(len(sources)))

@@ -7,13 +7,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from precompute.dataset.manifest import OBJECTS, Manifest, Row
+from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.fields.instances import Instances
-from precompute.images.color_modes import parse_scale
-from precompute.images.mask_files import packed_colors
-from precompute.pipelines.box_rules import BoxRules
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.rendering.decode import Decoded, decode_source
@@ -157,38 +154,8 @@ def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -
 
 def stored_spec(manifest: Manifest) -> RecordSpec:
     """Return what every record of a dataset is, as `render` wants to know it."""
-    pixels, image = manifest.settings["pixels"], manifest.image
-    return RecordSpec(
-        height=image.height,
-        width=image.width,
-        encoding=image.encoding,
-        quality=pixels["quality"] or 95,  # None where it plays no part
-        kind=manifest.target.kind,
-        class_names=tuple(manifest.target.class_names),
-        mask_map=tuple(sorted((int(old), new) for old, new in pixels.get("mask_map", {}).items())),
-        mask_offset=pixels.get("mask_offset", 0),
-        mask_colors=packed_colors(pixels.get("mask_colors")),
-        max_class_id=manifest.target.num_classes - 1,
-        ignore_class=manifest.target.ignore_class,
-        mask_dtype=manifest.target.dtype or "uint16",
-        max_source_size=pixels.get("max_source_size"),  # named only where it was set
-        skeleton=manifest.target.keypoints,
-        color_mode=pixels.get("color_mode", "rgb"),
-        alpha=pixels.get("alpha", "opaque"),
-        scale=parse_scale(pixels["scale"]) if "scale" in pixels else None,
-        min_area=pixels.get("min_area", 0.0) if manifest.target.kind == "instances" else 0.0,
-    )
-
-
-def _stored_rules(manifest: Manifest) -> BoxRules | None:
-    if manifest.target.kind not in OBJECTS:
-        return None
-    pixels = manifest.settings["pixels"]
-    return BoxRules(
-        min_visibility=pixels.get("min_visibility", 0.0),
-        min_area=pixels.get("min_area", 0.0),
-        points=manifest.target.keypoints is not None,
-    )
+    size = (manifest.image.height, manifest.image.width)
+    return RecordSpec.of_settings(manifest.settings["pixels"], manifest.target, size)
 
 
 def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple[dict[str, Prepared], list[str]]:
@@ -207,7 +174,7 @@ def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple
     """
     stored = manifest.settings["pixels"]["pipelines"]
     size = (manifest.image.height, manifest.image.width)
-    rules, masked = _stored_rules(manifest), manifest.target.kind == "instances"
+    rules, masked = stored_spec(manifest).box_rules, manifest.target.kind == "instances"
     names = manifest.target.class_names
     for fill in dict.fromkeys((manifest.target.ignore_class, None)):  # what was chosen shows in what is stored
         found = load_pipelines(given, size, mask_fill=fill)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from precompute.building.make_plan import make_plan, make_spec, prepare_pipelines
+from precompute.building.make_plan import make_plan, prepare_pipelines, spec_of_plan
 from precompute.dataset.warnings import instance_id_warnings
 from precompute.errors import UsageError
 from precompute.options.build_options import BuildOptions
@@ -46,7 +46,7 @@ class SampleRenderer:
 
 def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, notify: Notify) -> SampleRenderer:
     """Prepare as a build does, so that what a build refuses is refused here, in the same words."""
-    prepared = prepare_pipelines(options, sources.kind, sources.class_names)
+    prepared = prepare_pipelines(options, sources)
     ineffective = check_ineffective_options(options, sources, is_new=True)
     sources = assign_splits(
         limit_sources(sources, options.limit),
@@ -67,7 +67,7 @@ def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, no
         sources=sources,
         options=options,
         split=split,
-        spec=make_spec(options, sources, plan.image, plan.mask_dtype),
+        spec=spec_of_plan(plan, sources),
         prepared=pipelines[split],
         pipeline=Pipeline(pipelines[split].pickled),
     )

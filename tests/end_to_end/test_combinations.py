@@ -13,7 +13,7 @@ from PIL import Image
 import precompute
 from precompute.building.folder import stored_generations
 from precompute.building.from_manifest import RunOptions, plan_from_manifest
-from precompute.building.make_plan import make_spec
+from precompute.building.make_plan import spec_of_plan
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BadSourcesError, SourceError, UsageError
 from precompute.options.build_options import BuildOptions
@@ -59,7 +59,7 @@ def test_later_rows_have_the_colors_and_the_scale_of_the_first(mode: str, tmp_pa
     before = {example["key"]: example["image"] for example in precompute.read(out)}
     build_plan = plan_from_manifest(stored_generations(out)[-1], out, "train", SAME)
     manifest = Manifest.load(out)
-    assert make_spec(build_plan.options, build_plan.sources, manifest.image, None) == stored_spec(manifest)
+    assert spec_of_plan(build_plan.stored.plan, build_plan.sources) == stored_spec(manifest)
     precompute.regenerate(out, seed=5, jobs=1)
     after = {example["key"]: example["image"] for example in precompute.read(out)}
     assert after.keys() == before.keys()

@@ -215,7 +215,7 @@ ALLOWED = {
     "sources": "errors fields images options storage table text",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "pipelines": "dataset errors fields images text",
-    "rendering": "dataset errors fields images pipelines records storage table",
+    "rendering": "dataset errors fields images options pipelines records storage table",
     "plan": "dataset errors options table text",
     "preflight": "dataset errors fields images options pipelines plan records rendering table text",
     "building": "dataset errors fields images options pipelines plan preflight program records rendering sources "
