@@ -119,12 +119,15 @@ def in_memory(folder: Path) -> Any:
     import tensorflow as tf
 
     from precompute.dataset.manifest import Manifest
+    from precompute.readers.tf.chosen_fields import choose_fields
     from precompute.readers.tf.decoding import batch_parser
+    from precompute.readers.tf.twins import make_twins
 
     shards = sorted(str(path) for path in (folder / "data").rglob("*-train_r0000.tfrecord-*"))
     records = np.array(list(tf.data.TFRecordDataset(shards).take(HELD_RECORDS).as_numpy_iterator()), object)
     batches = tf.data.Dataset.from_tensor_slices(records.reshape(-1, BATCH_SIZE)).repeat()
-    parse = batch_parser(Manifest.load(folder))
+    manifest = Manifest.load(folder)
+    parse = batch_parser(make_twins(choose_fields(manifest.schema).fields(manifest.schema), manifest))
     return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 

@@ -31,6 +31,11 @@ class Field(ABC):
     def is_target(self) -> bool:
         """Whether `load` hands it out as a target unless asked otherwise."""
 
+    @property
+    def is_weight(self) -> bool:
+        """Whether it says how much a source counts in training."""
+        return False
+
 
 class Schema(Mapping[str, Field]):
     """The fields of a dataset by their names, in the order in which they are handed out; the image comes first.

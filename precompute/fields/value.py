@@ -47,6 +47,11 @@ class ValueField(Field):
         return self.learnt
 
     @property
+    def is_weight(self) -> bool:
+        """Weights have a name of their own."""
+        return self.name == WEIGHT
+
+    @property
     def key(self) -> str:
         """The key of a record that holds it."""
         return "augment/weight" if self.name == WEIGHT else PREFIX + value_name(self.name)

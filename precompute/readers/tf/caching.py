@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precompute.dataset.manifest import IMAGE_ONLY, Manifest, Row
+from precompute.dataset.manifest import Manifest, Row
+from precompute.readers.tf.twins import make_twins
 
 __all__ = ["CachePlan", "available_bytes", "plan_cache"]
 
@@ -15,8 +15,6 @@ __all__ = ["CachePlan", "available_bytes", "plan_cache"]
 # `DatasetBuilder._should_cache_ds`), which may be ten times that in memory.
 LIMIT_BYTES = 512 * 2**20
 SHARE_OF_FREE = 1 / 4  # of the memory that is free now: the model and its batches need some, too
-BOX_BYTES = 27  # four sides of 4 bytes, a label of 8, three flags
-POINT_BYTES = 16  # x and y of 4 bytes, visibility of 8
 KEY_BYTES = 64  # of a key, roughly
 
 MEMINFO = Path("/proc/meminfo")
@@ -89,19 +87,8 @@ def available_bytes() -> int | None:
 
 
 def _example_bytes(manifest: Manifest) -> int:
-    image, target = manifest.image, manifest.target
-    pixels = math.prod((image.height, image.width))
-    of_target = {
-        "class": 8,
-        "multilabel": target.num_classes,
-        "mask": pixels * (1 if target.num_classes <= 256 else 4),
-        "boxes": manifest.most_boxes * BOX_BYTES,
-        "keypoints": manifest.most_boxes
-        * (BOX_BYTES + POINT_BYTES * (0 if target.keypoints is None else len(target.keypoints))),
-        IMAGE_ONLY: 0,
-        "instances": manifest.most_boxes * (BOX_BYTES + pixels),
-    }
-    return pixels * image.channels + of_target[target.kind] + KEY_BYTES * (1 + len(manifest.extra))
+    twins = make_twins(manifest.schema.values(), manifest)
+    return sum(twin.num_bytes for twin in twins.values()) + KEY_BYTES
 
 
 def _megabytes(num_bytes: int) -> str:

@@ -5,30 +5,44 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import Any, Protocol
 
-from precompute.dataset.manifest import Target
+import tensorflow as tf
+
 from precompute.errors import UsageError, first_few
 from precompute.text.format import format_count
 
-__all__ = ["ClassWeights", "weights_of_classes"]
+__all__ = ["ClassWeights", "gather_weights", "is_dictionary", "weights_of_classes"]
 
 ClassWeights = Sequence[float] | Mapping[int, float] | Mapping[str, float]
 
 
-def weights_of_classes(target: Target, given: Any) -> list[float]:
+class Classes(Protocol):
+    """What is asked of a field that has classes."""
+
+    @property
+    def num_classes(self) -> int:
+        """How many there are."""
+
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each; may be empty."""
+
+
+def weights_of_classes(target: Classes, given: Any, ignore_class: int | None = None) -> list[float]:
     """Return the weight of each class, in the order of their indices.
 
     Args:
-        target: Target of the dataset.
+        target: The field that has the classes.
         given: Numbers in that order, or a dictionary from each class's index, or from each class's name; a pandas
-            Series is one by its index. The class that masks ignore may be left out of a dictionary: it weighs nothing.
+            Series is one by its index.
+        ignore_class: The class that masks ignore. It may be left out of a dictionary, and then weighs nothing.
 
     Raises:
         UsageError: A class is lacking or unknown, or a weight is not a number of 0 or more.
     """
-    if hasattr(given, "keys") and hasattr(given, "items"):
-        given = _from_dictionary(target, dict(given.items()))
+    if is_dictionary(given):
+        given = _from_dictionary(target, dict(given.items()), ignore_class)
     if isinstance(given, str | bytes | Set) or not hasattr(given, "__iter__"):
         raise UsageError(
             f"class_weights: expected a list of numbers, or a dictionary by class, got {type(given).__name__}."
@@ -42,7 +56,19 @@ def weights_of_classes(target: Target, given: Any) -> list[float]:
     return weights
 
 
-def _from_dictionary(target: Target, given: Mapping[Any, Any]) -> list[Any]:
+def gather_weights(weights: Sequence[float], ids: Any) -> Any:
+    """Return the weight of each class id, float32 in the shape of the ids; 0 for those that are no class."""
+    ids = tf.cast(ids, tf.int32)
+    known = (ids >= 0) & (ids < len(weights))
+    return tf.gather(tf.constant([*weights, 0.0], tf.float32), tf.where(known, ids, len(weights)))
+
+
+def is_dictionary(given: Any) -> bool:
+    """Return whether weights are given by key, as dictionaries and pandas' Series are."""
+    return hasattr(given, "keys") and hasattr(given, "items")
+
+
+def _from_dictionary(target: Classes, given: Mapping[Any, Any], ignore_class: int | None) -> list[Any]:
     by_name = all(isinstance(key, str) for key in given)
     classes: list[Any] = target.class_names if by_name else list(range(target.num_classes))
     weights = {key if by_name else _index(key): weight for key, weight in given.items()}
@@ -52,15 +78,15 @@ def _from_dictionary(target: Target, given: Mapping[Any, Any]) -> list[Any]:
         raise UsageError(
             f"class_weights: no class has the name or index {', '.join(unknown[:5])}; the classes are:\n{expected}"
         )
-    if target.ignore_class is not None and target.ignore_class < len(classes):
-        weights.setdefault(classes[target.ignore_class], 0.0)
+    if ignore_class is not None and ignore_class < len(classes):
+        weights.setdefault(classes[ignore_class], 0.0)
     lacking = [_shown(target, index) for index, known in enumerate(classes) if known not in weights]
     if lacking:
         raise UsageError(f"class_weights: these classes have none:\n{first_few(lacking)}\nGive each class a weight.")
     return [weights[known] for known in classes]
 
 
-def _shown(target: Target, index: int) -> str:
+def _shown(target: Classes, index: int) -> str:
     return f"{index}: {target.class_names[index]!r}" if target.class_names else str(index)
 
 

@@ -1,104 +1,135 @@
-"""What is done to decoded batches before they are handed out: fresh moves, Normalize, weights."""
+"""What is done to parsed batches before they are handed out: fresh moves, Normalize, weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from precompute.dataset.manifest import OBJECTS, Manifest, Target
+from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
-from precompute.readers.tf.boxes import BoxFormat, box_weigher, move_boxes, to_output_format
-from precompute.readers.tf.class_weights import ClassWeights, weights_of_classes
-from precompute.readers.tf.extras import WantedExtras, broadcast_weights
+from precompute.readers.tf.chosen_fields import ChosenFields
+from precompute.readers.tf.class_weights import ClassWeights, is_dictionary
 from precompute.readers.tf.fresh import choose_steps, draw_moves
+from precompute.readers.tf.tensors import Parts
+from precompute.readers.tf.twins import Twins
 
 __all__ = ["batch_finisher"]
-
-NOTHING_EXTRA = WantedExtras(weighs=False, names=())
 
 
 def batch_finisher(
     manifest: Manifest,
     split: str,
+    chosen: ChosenFields,
+    twins: Twins,
     *,
     fresh: str | Sequence[str],
     seed: int,
     clean_from: int | None,
-    class_weights: ClassWeights | None,
+    class_weights: ClassWeights | Mapping[str, ClassWeights] | None,
     normalize: bool,
     with_keys: bool,
-    box_format: BoxFormat | None = None,
-    extra: WantedExtras = NOTHING_EXTRA,
 ) -> Callable[..., Any]:
-    """Return a function from epoch, batch number, images, targets, extra values and keys to what `load` hands out.
+    """Return a function from epoch, batch number, the parts of all fields and keys to what `load` hands out.
+
+    Args:
+        manifest: Manifest of the dataset.
+        split: Name of the split.
+        chosen: As what fields are handed out.
+        twins: Twins of these fields.
+        fresh: Fresh moves that were asked for.
+        seed: Seed of the fresh moves.
+        clean_from: Epoch from which on nothing moves.
+        class_weights: Weight of each class, or those of each target.
+        normalize: Whether Normalize is applied.
+        with_keys: Whether the sources' keys are handed out.
 
     Raises:
         UsageError: The dataset cannot serve an argument.
     """
     steps = choose_steps(manifest, fresh)
     scale = _normalizer(manifest, split) if normalize else (lambda images: images)
-    if extra.weighs and class_weights is None and manifest.target.kind == "mask":
-        class_weights = [1.0] * manifest.target.num_classes  # Keras wants a weight a pixel
-    weigh = None if class_weights is None else _weigher(manifest.target, class_weights)
+    weigh = _weigher(chosen, twins, class_weights)
     shape = (manifest.image.height, manifest.image.width)
-    size = {"height": shape[0], "width": shape[1]}
 
-    def finish(epoch: Any, batch: Any, images: Any, *targets_and_keys: Any) -> tuple[Any, ...]:
-        *parts, keys = targets_and_keys
-        first = len(parts) - len(extra.read)
-        values = dict(zip(extra.read, parts[first:], strict=True))
-        parts = parts[:first]
-        targets: Any = (parts or [None])[0] if box_format is None else dict(zip(box_format.parts, parts, strict=True))
+    def finish(epoch: Any, batch: Any, *parts_and_keys: Any) -> Any:
+        *flat, keys = parts_and_keys
+        parts = dict(_by_field(twins, flat))
         if steps:
             key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
             active = True if clean_from is None else epoch < clean_from
-            moves = draw_moves(steps, batch_size=tf.shape(images)[0], shape=shape, key=key, active=active)
-            images = moves.pixels(images)
-            if manifest.target.kind == "mask":
-                targets = moves.pixels(targets)
-            elif box_format is not None:
-                targets = move_boxes(targets, moves, box_format.skeleton)
-        handed_out = [scale(images)]
-        if not manifest.target.image_only:
-            handed_out.append(targets if box_format is None else to_output_format(targets, box_format, **size))
-        if extra.weighs:
-            weights = values["weight"]
-            handed_out.append(weights if weigh is None else broadcast_weights(weights, weigh(targets)))
-        elif weigh is not None:
-            handed_out.append(weigh(targets))
-        if extra.names:
-            handed_out.append({name: values[name] for name in extra.names})
+            moves = draw_moves(steps, batch_size=tf.shape(keys)[0], shape=shape, key=key, active=active)
+            parts = {name: twin.move(parts[name], moves) for name, twin in twins.items()}
+        values = {name: twin.hand_out(parts[name]) for name, twin in twins.items()}
+        values |= {name: scale(values[name]) for name in chosen.inputs}
+        handed_out = [_one_or_all(values, chosen.inputs)]
+        handed_out += [_one_or_all(values, chosen.targets)] if chosen.targets else []
+        handed_out += [_one_or_all(weigh(parts, tf.shape(keys)), chosen.targets)] if weigh else []
+        handed_out += [{name: values[name] for name in chosen.extra}] if chosen.extra else []
         handed_out += [keys] if with_keys else []
         return tuple(handed_out) if len(handed_out) > 1 else handed_out[0]
 
     return finish
 
 
-def _weigher(target: Target, class_weights: ClassWeights) -> Callable[[Any], Any]:
-    """Return a function from targets to the weight of each, float32 of their shape.
+def _by_field(twins: Twins, flat: Sequence[Any]) -> Iterator[tuple[str, Parts]]:
+    rest = iter(flat)
+    for name, twin in twins.items():
+        yield name, {part: next(rest) for part in twin.parts}
 
-    Of class ids: 0 for the ignore class, and for ids that are no class. Of labels: 1 for those that are not there. Of
-    boxes: 0 for padding.
+
+def _one_or_all(values: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the value of the only name, or those of several names in a dictionary."""
+    return values[names[0]] if len(names) == 1 else {name: values[name] for name in names}
+
+
+def _weigher(chosen: ChosenFields, twins: Twins, class_weights: Any) -> Callable[[Any, Any], dict[str, Any]] | None:
+    """Return a function from the parts of all fields, and the shape [B], to the weights of each target by its name.
+
+    Those are float32 [B, …]: of sources, of classes, or the product of both. None: nothing is weighed.
     """
-    if target.image_only:
-        raise UsageError("class_weights: the dataset holds images alone, of no classes.")
-    weights = weights_of_classes(target, class_weights)
-    if target.kind in OBJECTS:
-        return box_weigher(weights)
-    if target.kind == "multilabel":
-        return lambda labels: tf.where(labels > 0, tf.constant(weights, tf.float32), 1.0)
-    if target.ignore_class is not None and target.ignore_class < target.num_classes:
-        weights[target.ignore_class] = 0.0
-    weights.append(0.0)
+    if chosen.weight is None and class_weights is None:
+        return None
+    given = {} if class_weights is None else _of_targets(chosen, twins, class_weights)
+    weighers = {name: twins[name].class_weigher(given.get(name)) for name in chosen.targets}
 
-    def weigh(targets: Any) -> Any:
-        ids = tf.cast(targets, tf.int32)
-        known = (ids >= 0) & (ids < target.num_classes)
-        return tf.gather(tf.constant(weights, tf.float32), tf.where(known, ids, target.num_classes))
+    def weigh(parts: Mapping[str, Parts], shape: Any) -> dict[str, Any]:
+        of_sources = None if chosen.weight is None else twins[chosen.weight].hand_out(parts[chosen.weight])
+        found = {}
+        for name, weigh_classes in weighers.items():
+            if weigh_classes is None:
+                found[name] = tf.ones(shape) if of_sources is None else of_sources
+            else:
+                of_classes = weigh_classes(parts[name])
+                found[name] = of_classes if of_sources is None else _multiply(of_sources, of_classes)
+        return found
 
     return weigh
+
+
+def _of_targets(chosen: ChosenFields, twins: Twins, given: Any) -> dict[str, Any]:
+    """Return the weights of classes by target: as they were given so, or of the only target that has classes."""
+    classed = [name for name in chosen.targets if twins[name].has_classes]
+    if not chosen.targets:
+        raise UsageError("class_weights: the dataset holds images alone, of no classes.")
+    if not classed:
+        raise UsageError(f"class_weights: {', '.join(chosen.targets)}: no target has classes.")
+    by_target = len(chosen.targets) > 1 and is_dictionary(given) and set(given.keys()) <= set(chosen.targets)
+    if by_target and set(given.keys()) <= set(classed) and len(given.keys()):
+        return dict(given.items())
+    if by_target or len(classed) > 1:
+        raise UsageError(
+            f"class_weights: several targets have classes; expected a dictionary of weights by target, out of "
+            f"{', '.join(classed)}, got {given!r:.200}."
+        )
+    return {classed[0]: given}
+
+
+def _multiply(weights: Any, others: Any) -> Any:
+    """Return weights, float32 [B], times others, float32 [B, …]."""
+    more = tf.ones(tf.rank(others) - 1, tf.int32)
+    return others * tf.reshape(weights, tf.concat([tf.shape(weights), more], axis=0))
 
 
 def _normalizer(manifest: Manifest, split: str) -> Callable[[Any], Any]:

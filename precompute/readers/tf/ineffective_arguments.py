@@ -8,22 +8,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from precompute.dataset.manifest import Manifest
-from precompute.errors import UsageError
-from precompute.readers.tf.boxes import BoxFormat
-
 __all__ = ["check_ineffective_arguments"]
 
 
 def check_ineffective_arguments(
-    manifest: Manifest,
     split: str,
     *,
     mixed: bool,
     shuffle_seed: int,
     fresh: str | Sequence[str],
     clean_from: int | None,
-    boxes: BoxFormat | None,
 ) -> None:
     """Warn of arguments without effect.
 
@@ -31,11 +25,6 @@ def check_ineffective_arguments(
         UsageError: One of them asks for what does not happen.
     """
     moves = (not isinstance(fresh, str) and bool(fresh)) or fresh == "auto"
-    if boxes is not None and not boxes.has_boxes and boxes.name not in ("xyxy", "rel_xyxy"):
-        raise UsageError(
-            f"box_format: the objects of {manifest.name} have keypoints and no boxes, so that {boxes.name!r} changes "
-            "nothing but the unit; expected 'xyxy' (pixels) or 'rel_xyxy' (shares of width and height)."
-        )
     if shuffle_seed and not mixed and not moves:
         _warn(f"shuffle_seed has no effect: {split} is read in its order; shuffle=True mixes it.")
     if moves and clean_from == 0:

@@ -6,7 +6,7 @@ Nothing in this package needs Albumentations or OpenCV.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,17 +33,18 @@ from precompute.errors import UsageError
 from precompute.options.plain_values import converts_arguments
 from precompute.program.memory import teach_malloc
 from precompute.readers.reader_shard import ReaderShard, shard_for_reader
-from precompute.readers.tf.boxes import choose_box_format
+from precompute.readers.tf.chosen_fields import choose_fields
 from precompute.readers.tf.class_weights import ClassWeights
 from precompute.readers.tf.decoding import batch_parser
 from precompute.readers.tf.epochs import EpochCounter
-from precompute.readers.tf.extras import choose_extras
 from precompute.readers.tf.finishing import batch_finisher
 from precompute.readers.tf.ineffective_arguments import check_ineffective_arguments
 from precompute.readers.tf.memory import RowsInMemory
 from precompute.readers.tf.opening import open_split
 from precompute.readers.tf.order import RecordOrder, shard_opener
 from precompute.readers.tf.row_files import FixedRows, RowFiles
+from precompute.readers.tf.tensors import BoxArguments
+from precompute.readers.tf.twins import make_twins
 from precompute.storage.paths import as_path, is_remote
 
 __all__ = ["load"]
@@ -63,7 +64,7 @@ def load(
     drop_remainder: bool = False,
     fresh: str | Sequence[str] = "off",
     clean_from: int | None = None,
-    class_weights: ClassWeights | None = None,
+    class_weights: ClassWeights | Mapping[str, ClassWeights] | None = None,
     sample_weights: bool = True,
     extra: Sequence[str] = (),
     with_keys: bool = False,
@@ -113,7 +114,8 @@ def load(
             place of `fit(class_weight=…)`, which is for class indices alone: Keras fails with it on masks and boxes,
             and takes the first of several labels for the only one. Adds a third component, float32 of the target's
             shape: 0 where masks have the ignore class; of several labels an image, 1 for those that are not there; of
-            boxes [B, N], 0 for padding.
+            boxes [B, N], 0 for padding. With several targets a dictionary of such weights by target, unless just one of
+            them has classes.
         sample_weights: Where sources have weights, add them as the third component, which Keras' `fit` uses: float32
             [B]; of masks, or with `class_weights`, in the shape of the latter, multiplied. Not of images alone.
         extra: Names of extra values (``"weight"`` is one) to add, after the weights, as a dictionary of int64, float32
@@ -151,8 +153,9 @@ def load(
         bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]; of objects with masks also ``masks`` bool
         [B, N, H, W]. Ragged, N differs from image to image, and there is no ``mask``. Of keypoints the same (without
         ``boxes`` where objects have none), ``keypoints`` float32 [B, N, K, 2] as x, y, and ``visibility`` int64
-        [B, N, K]: 0 not labelled or not in the image, then x, y are 0, 0; 1 hidden; 2 visible. Of images alone: image,
-        no tuple. Its cardinality is known.
+        [B, N, K]: 0 not labelled or not in the image, then x, y are 0, 0; 1 hidden; 2 visible. Values that are learnt:
+        float32 or int64 [B]. Of several targets a dictionary of them by name, and one of weights, if there are any, of
+        which each target then has some. Of images alone: image, no tuple. Its cardinality is known.
 
     Raises:
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.
@@ -183,12 +186,11 @@ def load(
         opened.block_sizes, opened.mean_bytes, seed if mixed else None, part, files.paths, read, fetch
     )
     plan = opened.plan_cache(cache, clean_from, reads_part=first > 0 or input_context is not None)
-    boxes = choose_box_format(manifest, box_format=box_format, max_boxes=max_boxes, ragged=ragged, held=plan.holds)
-    check_ineffective_arguments(
-        manifest, split, mixed=mixed, shuffle_seed=seed, fresh=fresh, clean_from=clean_from, boxes=boxes
-    )
-    wanted = choose_extras(manifest, sample_weights=sample_weights, extra=extra)
-    parse: Callable[..., tuple[Any, ...]] = batch_parser(manifest, boxes, wanted.read)
+    boxes = BoxArguments(box_format=box_format, max_boxes=max_boxes, ragged=ragged)
+    chosen = choose_fields(manifest.schema, sample_weights=sample_weights, extra=extra)
+    twins = make_twins(chosen.fields(manifest.schema), manifest, boxes, held=plan.holds)
+    check_ineffective_arguments(split, mixed=mixed, shuffle_seed=seed, fresh=fresh, clean_from=clean_from)
+    parse: Callable[..., tuple[Any, ...]] = batch_parser(twins)
     look = partial(files.look, num_rows=num_rows)
     held = None
     if plan.holds:
@@ -205,14 +207,14 @@ def load(
     finish = batch_finisher(
         manifest,
         split,
+        chosen,
+        twins,
         fresh=fresh,
         seed=seed,
         clean_from=clean_from,
         class_weights=class_weights,
         normalize=normalize,
         with_keys=with_keys,
-        box_format=boxes,
-        extra=wanted,
     )
 
     read_epoch = _epochs(

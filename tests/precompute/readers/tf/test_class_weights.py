@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, strategies
 
 import precompute
-from precompute.dataset.manifest import Target
 from precompute.errors import UsageError
+from precompute.fields.label import LabelField
 from precompute.readers.tf.class_weights import weights_of_classes
 from tests.helpers.small_datasets import draw_classes, options
 
-CLASSES = Target(kind="class", num_classes=3, class_names=["cat", "dog", "1"])
+CLASSES = LabelField(name="label", num_classes=3, class_names=["cat", "dog", "1"])
 
 
 class Column:
@@ -51,8 +51,7 @@ def test_the_order_of_a_dictionary_decides_nothing(order: list[int]) -> None:
 
 
 def test_a_dictionary_may_leave_out_the_ignore_class() -> None:
-    masks = Target(kind="mask", num_classes=3, class_names=[], ignore_class=1)
-    assert weights_of_classes(masks, {0: 1, 2: 3}) == [1, 0, 3]
+    assert weights_of_classes(CLASSES, {0: 1, 2: 3}, ignore_class=1) == [1, 0, 3]
 
 
 @pytest.mark.parametrize(

@@ -108,12 +108,15 @@ def test_max_boxes_cuts_and_pads(out: Path) -> None:
 
 
 def test_more_boxes_than_known_are_an_error(out: Path, tmp_path: Path) -> None:
-    from precompute.readers.tf.boxes import BoxFormat
     from precompute.readers.tf.decoding import batch_parser
+    from precompute.readers.tf.twins import make_twins
     from precompute.records.tfrecord import read_records
 
     (shard, *_) = sorted((out / "data").rglob("*-train_r0000*"))
-    parse = batch_parser(Manifest.load(out), BoxFormat(name="xyxy", ragged=False, size=1, cut=False))
+    manifest = Manifest.load(out)
+    twins = make_twins(manifest.schema.values(), manifest)
+    twins["objects"].size = 1
+    parse = batch_parser(twins)
     with pytest.raises(tf.errors.InvalidArgumentError, match="more boxes than the 1 known when it was opened"):
         parse(tf.constant(list(read_records(shard))))
 
@@ -146,16 +149,17 @@ def test_fresh_moves_take_boxes_along(out: Path) -> None:
     assert moved > 3
 
 
-def test_boxes_that_a_shift_takes_out_are_padding() -> None:
-    from precompute.readers.tf.boxes import move_boxes
+def test_boxes_that_a_shift_takes_out_are_padding(out: Path) -> None:
     from precompute.readers.tf.fresh import Moves
+    from precompute.readers.tf.twins import tensors_of
 
     zero = tf.zeros([1], tf.bool)
     moves = Moves(
         mirror_x=zero, mirror_y=zero, shift_x=tf.constant([-4]), shift_y=tf.constant([0]), height=20, width=20
     )
     boxes = tf.constant([[[1.0, 1, 5, 4], [2, 3, 9, 9], [0, 0, 0, 0]]])
-    found = move_boxes(
+    manifest = Manifest.load(out)
+    found = tensors_of(manifest.schema["objects"], manifest).move(
         {
             "boxes": boxes,
             "labels": tf.constant([[2, 1, -1]], tf.int64),

@@ -125,8 +125,8 @@ def test_fresh_mirroring_exchanges_left_and_right(tmp_path: Path) -> None:
 
 def test_a_shift_out_of_the_image_and_a_mirrored_pair() -> None:
     from precompute.fields.skeleton import Skeleton
-    from precompute.readers.tf.boxes import move_keypoints
     from precompute.readers.tf.fresh import Moves
+    from precompute.readers.tf.objects import move_keypoints
 
     moves = Moves(
         mirror_x=tf.constant([True]),
