@@ -114,14 +114,17 @@ def _of_targets(chosen: ChosenFields, twins: Twins, given: Any) -> dict[str, Any
     if not chosen.targets:
         raise UsageError("class_weights: the dataset holds images alone, of no classes.")
     if not classed:
-        raise UsageError(f"class_weights: {', '.join(chosen.targets)}: no target has classes.")
-    by_target = len(chosen.targets) > 1 and is_dictionary(given) and set(given.keys()) <= set(chosen.targets)
-    if by_target and set(given.keys()) <= set(classed) and len(given.keys()):
+        raise UsageError(f"class_weights: no target of the dataset has classes: {', '.join(chosen.targets)}.")
+    names = list(given.keys()) if is_dictionary(given) and len(chosen.targets) > 1 else []
+    if names and all(name in chosen.targets for name in names):
+        without = [name for name in names if name not in classed]
+        if without:
+            raise UsageError(f"class_weights: {without[0]!r} has no classes; targets that have: {', '.join(classed)}.")
         return dict(given.items())
-    if by_target or len(classed) > 1:
+    if len(classed) > 1:
         raise UsageError(
-            f"class_weights: several targets have classes; expected a dictionary of weights by target, out of "
-            f"{', '.join(classed)}, got {given!r:.200}."
+            f"class_weights: expected a dictionary of weights by target, out of {', '.join(classed)}, which all have "
+            f"classes; got {given!r:.200}."
         )
     return {classed[0]: given}
 

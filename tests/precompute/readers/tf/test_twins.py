@@ -1,0 +1,460 @@
+"""Fields of several types in one record: parsed, moved alike, handed out by name, weighed; and a type of the test's."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import albumentations as A
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import precompute
+from precompute.dataset import manifest as manifests
+from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split, Target
+from precompute.errors import UsageError
+from precompute.fields.field import Field, Schema
+from precompute.fields.image import ImageField
+from precompute.fields.label import LabelField
+from precompute.fields.mask import MaskField
+from precompute.fields.objects import ObjectsField
+from precompute.fields.skeleton import Skeleton
+from precompute.fields.value import ValueField
+from precompute.readers.tf.caching import KEY_BYTES, plan_cache
+from precompute.readers.tf.chosen_fields import choose_fields
+from precompute.readers.tf.decoding import batch_parser
+from precompute.readers.tf.finishing import batch_finisher
+from precompute.readers.tf.tensors import FieldTensors, Parts
+from precompute.readers.tf.twins import make_twins, tensors_of
+from precompute.records.example import Value, encode_example
+from precompute.records.tfrecord import frame, read_records
+from tests.helpers.small_datasets import draw_classes, options
+
+HEIGHT, WIDTH = 32, 48  # a shift goes by up to 2 and 3 pixels
+MARGIN = 5  # so far from the border is what is drawn: what a shift uncovers shows none of it once more
+SKELETON = Skeleton(names=["left", "right"], flip_pairs=[[0, 1]])
+IDS = [0, 1, 2]
+MARKS = (100, 200)  # blue of the left keypoint, and of the right one
+NUM_CLASSES = 3
+CLASSES = {"num_classes": NUM_CLASSES, "class_names": ["a", "b", "c"]}
+
+IMAGE = ImageField(name="image", height=HEIGHT, width=WIDTH, channels=3, encoding="raw")
+LABEL = LabelField(name="label", **CLASSES)
+MASK = MaskField(name="mask", **CLASSES, ignore_class=2)
+OBJECTS = ObjectsField(name="objects", **CLASSES, has_masks=True, keypoints=SKELETON)
+AGE = ValueField(name="age", dtype="float", learnt=True)
+SITE = ValueField(name="site", dtype="text")
+WEIGHT = ValueField(name="weight", dtype="float")
+
+
+# A record made by hand
+
+
+def draw(number: int, most: int = 2) -> dict[str, Any]:
+    """Return what a record holds: red is the mask's id, green an object's class, blue its keypoints."""
+    rng = np.random.default_rng([5, number])
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    ids = rng.integers(0, len(IDS), (HEIGHT, WIDTH)).astype(np.uint8)
+    pixels[..., 0] = 80 * ids
+    objects = []
+    for which in range(number % (most + 1)):
+        left = MARGIN + 20 * which + int(rng.integers(0, 4))
+        top = MARGIN + int(rng.integers(0, 8))
+        right, bottom = left + int(rng.integers(4, 12)), top + int(rng.integers(3, 12))
+        label = int(rng.integers(NUM_CLASSES))
+        pixels[top:bottom, left:right, 1] = 50 + label
+        points = []
+        for k, place in enumerate(rng.permutation((right - left) * (bottom - top))[:2].tolist()):
+            x, y = left + place % (right - left), top + place // (right - left)
+            pixels[y, x, 2] = MARKS[k]
+            points.append((x + 0.5, y + 0.5))
+        objects.append({"box": (left, top, right, bottom), "label": label, "points": points})
+    return {
+        "image": pixels,
+        "ids": ids,
+        "objects": objects,
+        "label": number % NUM_CLASSES,
+        "labels": [i for i in range(NUM_CLASSES) if number >> i & 1],
+        "age": number / 4,
+        "site": f"söte {number}".encode(),
+        "weight": number / 8,
+    }
+
+
+def png_of(pixels: np.ndarray[Any, Any]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+def encode(drawn: dict[str, Any], key: bytes, *, several: bool = False) -> bytes:
+    """Return the record; all features are there, whichever fields are read of them."""
+    objects = drawn["objects"]
+    corners = np.array([one["box"] for one in objects], np.float32).reshape(-1, 4)
+    points = np.array([one["points"] for one in objects], np.float32).reshape(-1, 2)
+    features: dict[str, Value] = {
+        "augment/key": key,
+        "augment/weight": float(drawn["weight"]),
+        "extra/age": float(drawn["age"]),
+        "extra/site": drawn["site"],
+        "image/class/label": drawn["labels"] if several else drawn["label"],
+        "image/encoded": drawn["image"].tobytes(),
+        "image/object/class/label": np.array([one["label"] for one in objects], np.int64),
+        "image/object/difficult": np.zeros(len(objects), np.int64),
+        "image/object/is_crowd": np.ones(len(objects), np.int64),
+        "image/object/keypoint/visibility": np.full(len(points), 2, np.int64),
+        "image/object/mask": np.array([png_of(_mask_of(box)) for box in corners.astype(int)], object),
+        "image/segmentation/class/encoded": png_of(drawn["ids"]),
+    }
+    for i, side in enumerate(("xmin", "ymin", "xmax", "ymax")):
+        features[f"image/object/bbox/{side}"] = corners[:, i] / (HEIGHT if i % 2 else WIDTH)
+    features |= {f"image/object/keypoint/{axis}": points[:, i] / (WIDTH, HEIGHT)[i] for i, axis in enumerate("xy")}
+    return encode_example(features)
+
+
+def _mask_of(box: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[box[1] : box[3], box[0] : box[2]] = 255
+    return mask
+
+
+def manifest_of(fields: Sequence[Field]) -> Manifest:
+    """Return the manifest of a dataset with these fields beside the image, as readers use it."""
+    row = Row(
+        row=0,
+        seed=0,
+        variant=0,
+        original=False,
+        num_records=8,
+        num_bytes=8,
+        sha256="",
+        boxes=BoxCounts(num_boxes=8, most_boxes=2),
+    )
+    made = Manifest(
+        name="d",
+        generation="g0001",
+        fingerprint="",
+        settings={},
+        image=manifests.Image(height=HEIGHT, width=WIDTH, channels=3, encoding="raw"),
+        target=Target(kind="image", num_classes=0, class_names=[]),
+        normalize={},
+        splits={"train": Split(num_places=8, num_records=8, num_blocks=1, sources_sha256="", next_row=1, rows=[row])},
+        mirroring=["horizontal", "vertical"],
+    )
+    made.__dict__["schema"] = Schema([IMAGE, *fields])
+    return made
+
+
+def reader_of(fields: Sequence[Field], **changes: Any) -> Callable[[Sequence[bytes]], Any]:
+    """Return a function from records to what `load` would hand out of them as a batch."""
+    manifest = manifest_of(fields)
+    asked = {name: changes.pop(name) for name in ("sample_weights", "extra") if name in changes}
+    chosen = choose_fields(manifest.schema, **asked)
+    twins = make_twins(chosen.fields(manifest.schema), manifest)
+    defaults = {"fresh": "off", "seed": 0, "clean_from": None, "class_weights": None, "normalize": False}
+    finish = batch_finisher(manifest, "train", chosen, twins, **{**defaults, "with_keys": False, **changes})
+    parse = batch_parser(twins)
+    epoch = tf.constant(1, tf.int64)
+    return lambda records: finish(epoch, epoch, *parse(tf.constant(list(records))))
+
+
+# Fields together
+
+
+# With keypoints alone objects have no masks.
+OBJECT_FORMS = [
+    {},
+    {"has_masks": True},
+    {"has_masks": True, "keypoints": SKELETON},
+    {"keypoints": SKELETON},
+    {"keypoints": dataclasses.replace(SKELETON, boxed=False)},
+]
+
+
+@st.composite
+def schemas(draw: Any) -> list[Field]:
+    """Return fields that one record may have beside the image, in any order."""
+    fields: list[Field] = [
+        LabelField(name="label", several=draw(st.booleans()), **CLASSES),
+        dataclasses.replace(MASK, ignore_class=draw(st.sampled_from([None, 1, 255]))),
+        ObjectsField(name="objects", **draw(st.sampled_from(OBJECT_FORMS)), **CLASSES),
+        dataclasses.replace(AGE, learnt=draw(st.booleans())),
+        SITE,
+        WEIGHT,
+    ]
+    return [fields[i] for i in draw(st.lists(st.sampled_from(range(len(fields))), unique=True))]
+
+
+@settings(max_examples=40, deadline=None)
+@given(schemas(), st.sampled_from(["off", "auto", ["horizontal"]]), st.integers(0, 99), st.integers(0, 9))
+def test_all_fields_of_a_record_move_alike(fields: list[Field], fresh: Any, seed: int, first: int) -> None:
+    several = any(isinstance(field, LabelField) and field.several for field in fields)
+    drawn = [draw(number) for number in range(first, first + 4)]
+    records = [encode(one, b"%d" % i, several=several) for i, one in enumerate(drawn)]
+    extra = [field.name for field in fields if not field.is_target]
+    found = reader_of(fields, fresh=fresh, seed=seed, extra=extra, sample_weights=False, with_keys=True)(records)
+    images, *others, keys = found
+    assert keys.numpy().tolist() == [b"0", b"1", b"2", b"3"]
+    targets = [field.name for field in fields if field.is_target]
+    values = dict(others[-1]) if extra else {}
+    assert list(values) == extra
+    if targets:
+        values |= others[0] if len(targets) > 1 else {targets[0]: others[0]}
+    assert len(others) == bool(targets) + bool(extra) and set(values) == {*targets, *extra}
+    for i, one in enumerate(drawn):
+        check_example(images[i].numpy(), {name: _at(value, i) for name, value in values.items()}, one, several=several)
+    if fresh == "off":
+        assert np.array_equal(images, [one["image"] for one in drawn])
+
+
+def _at(value: Any, i: int) -> Any:
+    return {name: part[i].numpy() for name, part in value.items()} if isinstance(value, dict) else value[i].numpy()
+
+
+def check_example(
+    pixels: np.ndarray[Any, Any], values: dict[str, Any], drawn: dict[str, Any], *, several: bool
+) -> None:
+    """Compare the fields with the pixels, and those that do not move with what was drawn."""
+    for name in {"age", "site", "weight"} & set(values):
+        assert values[name] == drawn[name]
+    if "label" in values:
+        there = np.isin(range(NUM_CLASSES), drawn["labels"]).astype(np.uint8)
+        assert np.array_equal(values["label"], there if several else drawn["label"])
+    if "mask" in values:
+        assert values["mask"].dtype == np.uint8 and np.array_equal(pixels[..., 0], 80 * values["mask"])
+    if "objects" in values:
+        check_objects(pixels, values["objects"], drawn["objects"])
+
+
+def check_objects(pixels: np.ndarray[Any, Any], found: dict[str, Any], drawn: list[dict[str, Any]]) -> None:
+    there = found["mask"]
+    assert there.tolist() == [i < len(drawn) for i in range(2)] == found["crowd"].tolist()
+    assert found["labels"].tolist() == [*(one["label"] for one in drawn), *[-1] * (2 - len(drawn))]
+    orders = set()
+    for i, one in enumerate(drawn):
+        if "boxes" in found:
+            left, top, right, bottom = np.round(found["boxes"][i]).astype(int)
+            assert (pixels[top:bottom, left:right, 1] == 50 + one["label"]).all()
+            assert {right - left, bottom - top} == {one["box"][2] - one["box"][0], one["box"][3] - one["box"][1]}
+        if "masks" in found:
+            assert np.array_equal(np.argwhere(found["masks"][i]).min(0), [top, left])
+            assert np.array_equal(np.argwhere(found["masks"][i]).max(0), [bottom - 1, right - 1])
+        if "keypoints" in found:
+            assert found["visibility"][i].tolist() == [2, 2]
+            (x, y), (other_x, other_y) = found["keypoints"][i].astype(int)
+            orders.add((int(pixels[y, x, 2]), int(pixels[other_y, other_x, 2])))
+    assert orders in (set(), {MARKS}, {MARKS[::-1]})  # in a mirrored image what was left is right, of all objects
+
+
+def test_what_is_held_in_memory_counts_all_fields() -> None:
+    manifest = manifest_of([LABEL, MASK, AGE, SITE])
+    [row] = manifest.splits["train"].rows
+    twins = make_twins(manifest.schema.values(), manifest)
+    assert plan_cache("auto", manifest, [row], reads_part=False).num_bytes == 8 * (
+        HEIGHT * WIDTH * (3 + 1) + 8 + twins["age"].num_bytes + twins["site"].num_bytes + KEY_BYTES
+    )
+
+
+# Weights
+
+RECORDS = [encode(draw(number), b"k") for number in range(4)]
+OF_SOURCES = [number / 8 for number in range(4)]
+WEIGHTS = np.array([1, 2, 3], np.float32)
+
+
+def test_one_learnt_value_is_the_target() -> None:
+    _, ages = reader_of([AGE])(RECORDS)
+    assert ages.dtype == tf.float32 and ages.numpy().tolist() == [number / 4 for number in range(4)]
+    _, ages, weights = reader_of([WEIGHT, AGE])(RECORDS)
+    assert ages.shape == weights.shape == [4] and weights.numpy().tolist() == OF_SOURCES
+
+
+def test_each_of_several_targets_has_weights() -> None:
+    fields = [LABEL, MASK, OBJECTS, AGE, WEIGHT]
+    _, targets, weights = reader_of(fields)(RECORDS)
+    assert list(weights) == list(targets) == ["label", "mask", "objects", "age"]
+    for name in ("label", "objects", "age"):
+        assert weights[name].numpy().tolist() == OF_SOURCES
+    known = targets["mask"].numpy() != 2
+    assert np.array_equal(weights["mask"], known * np.float32(OF_SOURCES)[:, None, None])  # Keras wants one a pixel
+    assert len(reader_of(fields, sample_weights=False)(RECORDS)) == 2
+
+
+def test_weights_of_classes_by_target() -> None:
+    fields = [LABEL, MASK, OBJECTS, AGE]
+    asked = {"label": [1, 2, 3], "objects": {"a": 1, "b": 2, "c": 3}}
+    _, targets, weights = reader_of(fields, class_weights=asked)(RECORDS)
+    assert np.array_equal(weights["label"], WEIGHTS[targets["label"]])
+    objects = targets["objects"]
+    assert np.array_equal(weights["objects"], np.where(objects["mask"], WEIGHTS[objects["labels"]], 0))
+    assert np.array_equal(weights["mask"], targets["mask"].numpy() != 2)
+    assert weights["age"].numpy().tolist() == [1, 1, 1, 1]
+    weighed = reader_of([*fields, WEIGHT], class_weights=asked)(RECORDS)[2]
+    assert np.array_equal(weighed["label"], weights["label"].numpy() * OF_SOURCES)
+
+
+@pytest.mark.parametrize("asked", [[1, 2, 3], {"a": 1, "b": 2, "c": 3}, {"label": [1, 2, 3]}])
+def test_weights_of_the_only_target_with_classes(asked: Any) -> None:
+    _, targets, weights = reader_of([AGE, LABEL], class_weights=asked)(RECORDS)
+    assert np.array_equal(weights["label"], WEIGHTS[targets["label"]]) and list(weights) == ["age", "label"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked", "message"),
+    [
+        (
+            [LABEL, MASK],
+            [1, 2, 3],
+            r"expected .* by target, out of label, mask, which all have classes; got \[1, 2, 3\]",
+        ),
+        ([LABEL, MASK], {"lable": [1, 2, 3]}, "expected a dictionary of weights by target, out of label, mask"),
+        ([LABEL, AGE], {"age": [1]}, "'age' has no classes; targets that have: label"),
+        ([LABEL, AGE], {}, "these classes have none:\n  0: 'a'"),
+        ([LABEL, MASK], {"label": [1, 2]}, "expected 3 numbers, one a class"),
+        ([LABEL, AGE], [1, 2], "expected 3 numbers, one a class"),
+        ([AGE], [1, 2], "no target of the dataset has classes: age"),
+        ([], [1, 2], "the dataset holds images alone, of no classes"),
+    ],
+)
+def test_weights_that_fit_no_target_are_refused(fields: list[Field], asked: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=f"class_weights: {message}"):
+        reader_of(fields, class_weights=asked)
+
+
+def test_a_target_is_no_extra_value() -> None:
+    with pytest.raises(UsageError, match="extra: the dataset has no 'age'; its extra values: site"):
+        reader_of([AGE, SITE], extra=["age"])
+
+
+# Through `load`
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of two classes whose records are put in the place of those that were built."""
+    folder = tmp_path_factory.mktemp("combined")
+    pipeline = A.Compose([A.Resize(HEIGHT, WIDTH), A.HorizontalFlip(p=0.5)])
+    sources = draw_classes(folder / "sources", per_class=8)
+    precompute.build(sources, folder / "out", **options(pipeline=pipeline, variants=1, image_format="raw"))
+    number = 0
+    for shard in sorted((folder / "out/data").rglob("*.tfrecord-*")):
+        records = []
+        for _ in read_records(shard):
+            records.append(encode(draw(number), str(number).encode()))
+            number += 1
+        shard.write_bytes(b"".join(map(frame, records)))
+    return folder / "out"
+
+
+def load(built: Path, fields: Sequence[Field], monkeypatch: pytest.MonkeyPatch, **given: Any) -> Any:
+    monkeypatch.setattr(Manifest, "schema", Schema([IMAGE, *fields]))
+    return precompute.load(built, check="none", batch_size=4, **given)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_load_hands_out_several_targets(built: Path, monkeypatch: pytest.MonkeyPatch, cache: bool) -> None:
+    fields = [LABEL, OBJECTS, MASK, AGE, SITE, WEIGHT]
+    asked = {"fresh": "auto", "max_boxes": 2, "extra": ["site"], "with_keys": True}
+    seen = 0
+    for images, targets, weights, extra, keys in load(built, fields, monkeypatch, cache=cache, **asked):
+        assert list(targets) == list(weights) == ["label", "objects", "mask", "age"]
+        for i, key in enumerate(keys.numpy()):
+            values = {name: _at(value, i) for name, value in {**targets, **extra}.items()}
+            check_example(images[i].numpy(), values, draw(int(key)), several=False)
+            assert weights["age"][i] == weights["label"][i] == draw(int(key))["weight"]
+            seen += 1
+    assert seen == Manifest.load(built).splits["train"].num_records > 8
+
+
+@pytest.mark.slow
+def test_a_model_learns_several_targets(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((HEIGHT, WIDTH, 3))
+    means = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(pixels))
+    outputs = {
+        "age": keras.layers.Dense(1)(means),
+        "label": keras.layers.Dense(3, activation="softmax")(means),
+        "mask": keras.layers.Conv2D(3, 1, activation="softmax")(pixels),
+    }
+    model = keras.Model(pixels, outputs)
+    classes = "sparse_categorical_crossentropy"
+    model.compile("adam", {"age": "mse", "label": classes, "mask": classes})
+    batches = load(built, [LABEL, MASK, AGE], monkeypatch, class_weights={"label": [1, 2, 3]})
+    losses = model.fit(batches, epochs=2, verbose=0).history["loss"]
+    assert np.isfinite(losses).all()
+
+
+# A type of field that is known here alone
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AngleField(Field):
+    """An angle, in turns; mirroring changes its sign."""
+
+    type: ClassVar[str] = "angle"
+
+    @property
+    def is_target(self) -> bool:
+        return True
+
+
+class AngleTensors(FieldTensors[AngleField]):
+    parts = ("sine", "cosine")
+
+    @property
+    def num_bytes(self) -> int:
+        return 8
+
+    def spec(self) -> dict[str, Any]:
+        return {"extra/age": tf.io.FixedLenFeature([], tf.float32)}
+
+    def parse(self, features: dict[str, Any], batch_size: int | None) -> Parts:
+        angle = features["extra/age"] * (2 * math.pi)
+        return {"sine": tf.sin(angle), "cosine": tf.cos(angle)}
+
+    def move(self, parts: Parts, moves: Any) -> Parts:
+        mirrored = tf.math.logical_xor(moves.mirror_x, moves.mirror_y)
+        return {**parts, "sine": tf.where(mirrored, -parts["sine"], parts["sine"])}
+
+
+tensors_of.register(AngleField, AngleTensors)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_field_of_a_new_type_goes_through_load(built: Path, monkeypatch: pytest.MonkeyPatch, cache: bool) -> None:
+    seen, turned = 0, 0
+    asked = {"fresh": ["horizontal"], "with_keys": True, "cache": cache}
+    for images, angle, keys in load(built, [AngleField(name="angle")], monkeypatch, **asked):
+        for i, key in enumerate(keys.numpy()):
+            drawn = draw(int(key))
+            mirrored = not np.array_equal(images[i], drawn["image"])
+            sine = math.sin(drawn["age"] * 2 * math.pi) * (-1 if mirrored else 1)
+            found = [float(angle[part][i]) for part in ("sine", "cosine")]
+            assert found == pytest.approx([sine, math.cos(drawn["age"] * 2 * math.pi)], abs=1e-4)
+            seen, turned = seen + 1, turned + mirrored
+    assert seen > turned > 0
+
+
+def test_a_field_without_a_twin_is_named() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Other(AngleField):
+        type: ClassVar[str] = "other"
+
+    assert isinstance(tensors_of(Other(name="x"), manifest_of([])), AngleTensors)  # that of the class above it
+
+    class Nameless(Field):
+        type = "nameless"
+        is_target = True
+
+    with pytest.raises(TypeError, match="no twin in tf.data for fields of type Nameless"):
+        tensors_of(Nameless(name="x"), manifest_of([]))
