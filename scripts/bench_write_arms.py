@@ -68,13 +68,13 @@ def build_options(config: Config) -> dict[str, Any]:
 def floor(config: Config) -> dict[str, float]:
     """Run the floor; returns seconds and records."""
     context = multiprocessing.get_context("spawn")
-    counter, ready, told = context.Value("q", 0), context.Barrier(config["jobs"]), context.SimpleQueue()
+    counter, ready, results = context.Value("q", 0), context.Barrier(config["jobs"]), context.SimpleQueue()
     processes = [
-        context.Process(target=_floor_process, args=(config, counter, ready, told)) for _ in range(config["jobs"])
+        context.Process(target=_floor_process, args=(config, counter, ready, results)) for _ in range(config["jobs"])
     ]
     for process in processes:
         process.start()
-    shares = [told.get() for _ in processes]
+    shares = [results.get() for _ in processes]
     for process in processes:
         process.join()
     return {
@@ -86,7 +86,7 @@ def floor(config: Config) -> dict[str, float]:
     }
 
 
-def _floor_process(config: Config, counter: Any, ready: Any, told: Any) -> None:
+def _floor_process(config: Config, counter: Any, ready: Any, results: Any) -> None:
     import cv2
     from bench_write_overhead import SPEC as spec  # noqa: N811
 
@@ -113,7 +113,7 @@ def _floor_process(config: Config, counter: Any, ready: Any, told: Any) -> None:
         for variant in range(config["variants"]):
             num_bytes += len(render(source, pipeline, spec, seed=0, variant=variant))
             records += 1
-    told.put(
+    results.put(
         {
             "seconds": time.perf_counter() - start,
             "cpu_s": time.process_time() - cpu,

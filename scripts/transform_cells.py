@@ -112,10 +112,10 @@ def outcome(name: str, kind: str, p: float, pictures: list[Picture], out: Path) 
                 quiet=True,
             )
         except PipelineError as error:
-            said = str(error)
-            assert re.search(rf"\b{name}\b", said), f"{name}, {kind}, p={p:g}: refused without its name: {said}"
+            message = str(error)
+            assert re.search(rf"\b{name}\b", message), f"{name}, {kind}, p={p:g}: refused without its name: {message}"
             assert not out.exists() or not any(out.iterdir()), f"{name}, {kind}, p={p:g}: a refusal leaves files"
-            return _reason(said)
+            return _reason(message)
         examples = itertools.chain.from_iterable(
             precompute.read(out, split="train", row=row) for row in range(NUM_VARIANTS)
         )
@@ -123,10 +123,10 @@ def outcome(name: str, kind: str, p: float, pictures: list[Picture], out: Path) 
     return "works roughly" if is_rough(transform, kind) else "works"
 
 
-def _reason(said: str) -> str:
+def _reason(message: str) -> str:
     """Return the words that the table has for what a refusal says."""
     for pattern, words in REASONS:
-        found = re.search(pattern, said)
+        found = re.search(pattern, message)
         if found:
             return found.expand(words)
-    raise AssertionError(f"a refusal without words here: {said}")
+    raise AssertionError(f"a refusal without words here: {message}")

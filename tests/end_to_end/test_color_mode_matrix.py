@@ -103,10 +103,10 @@ def cells(folder: Path) -> Callable[[str, str], Cell]:
     return cell
 
 
-def refused(code: int, said: str) -> None:
+def refused(code: int, stderr: str) -> None:
     assert code != 0
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and "Traceback" not in said, said
+    errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "Traceback" not in stderr, stderr
 
 
 def opened(path: Path) -> Image.Image:
@@ -157,10 +157,10 @@ def test_exports_keep_the_mode_or_are_refused(cells, mode, target, form, tmp_pat
     cell, exported = cells(mode, target), tmp_path / "exported"
     capsys.readouterr()
     code = run_precompute(["export", str(cell.out), "--output", str(exported), "--format", form])
-    said = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     if code:
         assert (target, form) not in EXPORTED
-        refused(code, said)
+        refused(code, stderr)
         assert not exported.exists()
         return
     images = [path for path in exported.rglob("*.png") if "masks" not in path.parts]
@@ -190,11 +190,11 @@ def test_models_learn_are_scored_and_predict(cells, mode, target, tmp_path: Path
     assert run_train(["evaluate", str(run), "--allow-leak"]) == 0, capsys.readouterr().err
     model = ["export", str(run), "--format", "keras", "--output", str(tmp_path / "model.keras")]
     capsys.readouterr()
-    code, said = run_train(model), capsys.readouterr().err
+    code, stderr = run_train(model), capsys.readouterr().err
     if target == "boxes":
-        refused(code, said)
+        refused(code, stderr)
     else:
-        assert code == 0, said
+        assert code == 0, stderr
     predict = ["predict", str(run), images, "--output"]
     code, drawn = run_train([*predict, str(tmp_path / "drawn"), "--draw"]), tmp_path / "drawn"
     if target in ("mask", "boxes"):

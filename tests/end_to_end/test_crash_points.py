@@ -64,13 +64,13 @@ class Server:
             "from tests.helpers import crash_server\ncrash_server.arm_worker()\n"
         )
         found = {"PYTHONPATH": os.pathsep.join([str(folder / "site"), str(ROOT)]), "JOBLIB_TEMP_FOLDER": str(folder)}
-        self._said = (folder / "said.txt").open("w+")
+        self._output = (folder / "said.txt").open("w+")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.helpers.crash_server"],
             env={**os.environ, **found},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._output,
             text=True,
         )
 
@@ -84,8 +84,8 @@ class Server:
         self._process.stdin.flush()
         code = int(self._process.stdout.readline())
         if code not in (0, -signal.SIGKILL):
-            self._said.seek(0)
-            raise AssertionError(f"{command.name} failed on its way to {point}:\n{self._said.read()[-3000:]}")
+            self._output.seek(0)
+            raise AssertionError(f"{command.name} failed on its way to {point}:\n{self._output.read()[-3000:]}")
         return code != 0
 
     def points(self, command: Command, out: Path) -> Counter[str]:
@@ -96,7 +96,7 @@ class Server:
     def close(self) -> None:
         """End the program."""
         self._process.communicate()
-        self._said.close()
+        self._output.close()
 
 
 @pytest.fixture

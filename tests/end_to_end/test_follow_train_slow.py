@@ -49,15 +49,15 @@ class Program:
     def start(self) -> None:
         number = len(self.killed)
         command = [part.replace("LOG", str(self.path("log", number))) for part in self._command]
-        with self.path("said", number).open("w") as said:
-            self.process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+        with self.path("said", number).open("w") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
 
-    def said(self, number: int) -> str:
+    def output(self, number: int) -> str:
         return self.path("said", number).read_text()
 
     def check(self) -> None:
         """It may not have failed."""
-        assert self.process.poll() in (None, 0), self.said(len(self.killed))
+        assert self.process.poll() in (None, 0), self.output(len(self.killed))
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -101,7 +101,7 @@ def train_to_the_end(out: Path, run: Path, folder: Path) -> Program:
             programs[name].kill()
             programs[name].start()
         wait_for_epochs(EPOCHS, run, follow, fit)
-        assert fit.process.wait(120) == 0, fit.said(len(fit.killed))
+        assert fit.process.wait(120) == 0, fit.output(len(fit.killed))
         follow.check()
         os.kill(follow.process.pid, signal.SIGINT)
         assert follow.process.wait(60) == 130
@@ -134,9 +134,9 @@ def wait_for_batch(number: int, fit: Program) -> None:
         time.sleep(0.02)
 
 
-def continued_at(said: str) -> tuple[int, int]:
+def continued_at(output: str) -> tuple[int, int]:
     """Return the epoch and the batch from which a process went on."""
-    found = re.search(r"^continuing  after epoch (\d+)(?:, batch (\d+))?", said, re.MULTILINE)
+    found = re.search(r"^continuing  after epoch (\d+)(?:, batch (\d+))?", output, re.MULTILINE)
     return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
 
 
@@ -149,7 +149,7 @@ def epochs_read(fit: Program) -> tuple[dict[int, list[list[str]]], set[int]]:
     rows: dict[int, int] = {}
     named = set[int]()
     for number in range(len(fit.killed) + 1):
-        first, batch = continued_at(fit.said(number))
+        first, batch = continued_at(fit.output(number))
         epoch = -1  # Keras looks at a batch before the first one begins
         for line in lines_of(fit.path("log", number)):
             if "begins" in line:
@@ -158,7 +158,7 @@ def epochs_read(fit: Program) -> tuple[dict[int, list[list[str]]], set[int]]:
             elif "batch" in line:
                 epochs.setdefault(epoch, []).append(line["batch"])
             elif (line["epoch"], bool(batch)) == (first, True) and line["row"] != rows[first]:
-                assert f"row {rows[first]} (seed 0, variant {rows[first]}) is not in" in fit.said(number)
+                assert f"row {rows[first]} (seed 0, variant {rows[first]}) is not in" in fit.output(number)
                 named.add(first)
             if "row" in line and line["epoch"] == epoch:
                 rows[epoch] = line["row"]
@@ -187,7 +187,7 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path: Path) -> None:
 def check_choices(fit: Program, rows: list[int]) -> None:
     """Rows that were never read come first, then those that were not read for the longest time."""
     for number in range(len(fit.killed) + 1):
-        first, batch = continued_at(fit.said(number))
+        first, batch = continued_at(fit.output(number))
         for line in lines_of(fit.path("log", number)):
             if "row" not in line or (line["epoch"] == first and batch):
                 continue
@@ -201,7 +201,7 @@ def check_images(fit: Program, rows: list[int], folder: Path) -> None:
     whole = Stored(build_rows(folder / "whole", num_rows=max(rows) + 1))
     names = {hashlib.sha256(pixels).hexdigest(): seen for pixels, seen in whole.by_pixels.items()}
     epochs, named = epochs_read(fit)
-    middles = [batch for _, batch in (continued_at(fit.said(n + 1)) for n in range(len(fit.killed))) if batch]
+    middles = [batch for _, batch in (continued_at(fit.output(n + 1)) for n in range(len(fit.killed))) if batch]
     print(f"; {len(middles)} of {len(fit.killed)} kills within an epoch, rows gone by name: {len(named)}", end="")
     assert middles
     for epoch, row in enumerate(rows):

@@ -89,8 +89,10 @@ def test_a_part_of_the_sources_that_cannot_be_read(layout: str, path: str, tmp_p
     barrier.block(tmp_path / path)
     with pytest.raises(SourceError) as caught:
         read(made)
-    said = str(caught.value)
-    assert f"{tmp_path / path}" in said and os.strerror(barrier.number) in said and "there is no such" not in said
+    message = str(caught.value)
+    assert (
+        f"{tmp_path / path}" in message and os.strerror(barrier.number) in message and "there is no such" not in message
+    )
 
 
 def build(source: Path, out: Path, **options: Any) -> Any:
@@ -139,8 +141,8 @@ def test_files_of_options(tmp_path: Path, pipeline: Path, barrier: Barrier, caps
     ):
         barrier.block(blocked)
         assert run([*command, *more]) in (1, 2)
-        said = capsys.readouterr().err
-        assert f"{blocked}" in said and f"cannot be read: {os.strerror(barrier.number)}" in said
+        message = capsys.readouterr().err
+        assert f"{blocked}" in message and f"cannot be read: {os.strerror(barrier.number)}" in message
         barrier.blocked.clear()
 
 
@@ -162,8 +164,8 @@ def test_places_to_write(tmp_path: Path, pipeline: Path, barrier: Barrier, capsy
         ["verify", place],
     ):
         assert run(command) in (1, 2, 4), command
-        said = capsys.readouterr().err
-        assert f"{place}" in said and os.strerror(barrier.number) in said and "Traceback" not in said, command
+        message = capsys.readouterr().err
+        assert f"{place}" in message and os.strerror(barrier.number) in message and "Traceback" not in message, command
 
 
 def test_an_export_asks_what_is_in_a_folder_before_it_writes_there(
@@ -196,17 +198,17 @@ def test_names_that_are_too_long_and_paths_through_files(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("number", "to_be", "said"),
+    ("number", "to_be", "message"),
     [
         (errno.EACCES, "read", "x: cannot be read: Permission denied. Give yourself the right to it."),
         (errno.EIO, "read", "x: cannot be read: Input/output error."),
         (errno.EPERM, "written", "x: cannot be written: Operation not permitted. Give yourself the right to it, or"),
     ],
 )
-def test_what_is_said(number: int, to_be: str, said: str) -> None:
+def test_what_is_said(number: int, to_be: str, message: str) -> None:
     with pytest.raises(UsageError) as caught, accessible("folder", UsageError, to_be):
         raise OSError(number, os.strerror(number), "x")
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 SCRIPT = """

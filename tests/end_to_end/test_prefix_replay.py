@@ -144,7 +144,7 @@ class Replay:
                     self.check(state, f"after {length} operations, the last {last}; way {way}", length)
         return num
 
-    def check(self, state: State, said: str, length: int) -> None:
+    def check(self, state: State, moment: str, length: int) -> None:
         """Check one state, unless the same one was there before."""
         known = frozenset(state.items())
         if known in self.checked and length < len(self.operations):
@@ -153,25 +153,25 @@ class Replay:
         out = self.root / "out"
         shutil.rmtree(out)
         put({name: content for name, content in state.items() if name.startswith("out")}, self.root)
-        seen = self.read(out, said)
+        seen = self.read(out, moment)
         if length == len(self.operations):
-            assert seen == self.rows[1], f"what a command has returned from is lost {said}"
+            assert seen == self.rows[1], f"what a command has returned from is lost {moment}"
         self.scenario.act(self.root)
-        assert bytes_by_name(out) == self.expected, said
-        assert self.read(out, said, broken=False) == self.rows[1], said
-        assert not any((out / "data").glob("repair")), said
+        assert bytes_by_name(out) == self.expected, moment
+        assert self.read(out, moment, broken=False) == self.rows[1], moment
+        assert not any((out / "data").glob("repair")), moment
 
-    def read(self, out: Path, said: str, *, broken: bool | None = None) -> Rows | None:
+    def read(self, out: Path, moment: str, *, broken: bool | None = None) -> Rows | None:
         """Return the rows that a reader sees; all of them must be whole."""
         if not (out / "manifest.json").exists():
-            assert self.rows[0] is None, f"the manifest is lost {said}"
+            assert self.rows[0] is None, f"the manifest is lost {moment}"
             return None
         rows = rows_of(out)
-        assert rows in self.rows, said
+        assert rows in self.rows, moment
         problems = precompute.verify(out, jobs=1).problems
         shutil.rmtree(out / ".leases", ignore_errors=True)
         if not (self.scenario.broken if broken is None else broken):
-            assert problems == [], said
+            assert problems == [], moment
         return rows
 
 

@@ -54,25 +54,25 @@ class DaskCluster:
         """
         given = [self.address, "--host", "127.0.0.1", "--no-dashboard", "--nthreads", str(nthreads)]
         given += ["--nanny" if nanny else "--no-nanny", "--death-timeout", "60"]
-        process, said = self._start("dask_worker", given, {"PYTHONPATH": path, A_WORKER: "1", **environment}, wrapper)
-        wait_until(lambda: "Starting established connection" in said.read_text(), process, said)
+        process, output = self._start("dask_worker", given, {"PYTHONPATH": path, A_WORKER: "1", **environment}, wrapper)
+        wait_until(lambda: "Starting established connection" in output.read_text(), process, output)
         return process
 
     def start_scheduler(self, path: str = str(ROOT)) -> None:
         """Start the scheduler on a port that the system chooses."""
         given = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"]
         given += ["--idle-timeout", "300 s"]  # should the tests be killed, nothing stays behind
-        process, said = self._start("dask_scheduler", given, {"PYTHONPATH": path})
-        wait_until(lambda: re.search(r"Scheduler at:\s+(tcp://\S+)", said.read_text()), process, said)
-        match = re.search(r"Scheduler at:\s+(tcp://\S+)", said.read_text())
+        process, output = self._start("dask_scheduler", given, {"PYTHONPATH": path})
+        wait_until(lambda: re.search(r"Scheduler at:\s+(tcp://\S+)", output.read_text()), process, output)
+        match = re.search(r"Scheduler at:\s+(tcp://\S+)", output.read_text())
         assert match
         self.address = match[1]
 
     def _start(
         self, program: str, given: Sequence[str], environment: Mapping[str, str], wrapper: Sequence[str] = ()
     ) -> tuple[subprocess.Popen[bytes], Path]:
-        said = self.folder / f"{program}-{len(self.processes)}.txt"
-        with said.open("wb") as file:
+        output = self.folder / f"{program}-{len(self.processes)}.txt"
+        with output.open("wb") as file:
             process = subprocess.Popen(
                 [*wrapper, sys.executable, "-m", f"distributed.cli.{program}", *given],
                 cwd=self.folder,
@@ -82,17 +82,17 @@ class DaskCluster:
                 start_new_session=True,
             )
         self.processes.append(process)
-        return process, said
+        return process, output
 
 
 def wait_until(
-    holds: Callable[[], object], process: subprocess.Popen[bytes] | None = None, said: Path | None = None
+    holds: Callable[[], object], process: subprocess.Popen[bytes] | None = None, output: Path | None = None
 ) -> None:
     """Wait until something holds, while a process lives, for a minute at most."""
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
         dead = process is not None and process.poll() is not None
-        assert not dead and time.monotonic() < deadline, said.read_text() if said else "waited in vain"
+        assert not dead and time.monotonic() < deadline, output.read_text() if output else "waited in vain"
         time.sleep(0.02)
 
 

@@ -98,10 +98,10 @@ class FaultyStore:
         environment: By which every process, this one included, comes to use it and no other store.
     """
 
-    def __init__(self, said: Path) -> None:
-        self._said = said.open("w")
+    def __init__(self, output: Path) -> None:
+        self._output = output.open("w")
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__))], stdout=subprocess.PIPE, stderr=self._said, text=True
+            [sys.executable, str(Path(__file__))], stdout=subprocess.PIPE, stderr=self._output, text=True
         )
         assert self._process.stdout is not None
         port = int(self._process.stdout.readline())
@@ -145,7 +145,7 @@ class FaultyStore:
         """End the program."""
         self._process.kill()
         self._process.communicate()
-        self._said.close()
+        self._output.close()
 
 
 def main() -> None:

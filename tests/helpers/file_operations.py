@@ -76,7 +76,7 @@ def watch(folder: Path, listener: Listener, patch: Callable[[Any, str, Any], Non
     """
     inside = str(folder)
 
-    def told(function: Any, describe: Callable[..., Operation | None]) -> Any:
+    def recorded(function: Any, describe: Callable[..., Operation | None]) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
             operation = describe(*args, **kwargs)
             counts = operation is not None and operation.path.startswith(inside)
@@ -103,11 +103,11 @@ def watch(folder: Path, listener: Listener, patch: Callable[[Any, str, Any], Non
         return None if isinstance(path, int) or not set(mode) & set("wx") else Operation("create", os.fspath(path))
 
     for function, name in (("unlink", "remove"), ("rmdir", "remove folder"), ("mkdir", "make folder")):
-        patch(os, function, told(getattr(os, function), one(name)))
+        patch(os, function, recorded(getattr(os, function), one(name)))
     for function, name in (("replace", "rename"), ("link", "link")):
-        patch(os, function, told(getattr(os, function), two(name)))
-    patch(os, "fsync", told(os.fsync, sync))
-    patch(io, "open", told(io.open, create))
+        patch(os, function, recorded(getattr(os, function), two(name)))
+    patch(os, "fsync", recorded(os.fsync, sync))
+    patch(io, "open", recorded(io.open, create))
 
 
 def watch_records(listener: Listener, patch: Callable[[Any, str, Any], None] = setattr) -> None:
@@ -116,13 +116,13 @@ def watch_records(listener: Listener, patch: Callable[[Any, str, Any], None] = s
 
     write = ShardWriter.write
 
-    def told(self: ShardWriter, record: bytes) -> None:
+    def recorded(self: ShardWriter, record: bytes) -> None:
         operation = Operation("write", str(self.temp_path))
         listener("before", operation)
         write(self, record)
         listener("after", operation)
 
-    patch(ShardWriter, "write", told)
+    patch(ShardWriter, "write", recorded)
 
 
 def _full(path: Any, dir_fd: int | None) -> str:

@@ -205,7 +205,7 @@ def test_everything_still_works(moved: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tables", "said"),
+    ("tables", "message"),
     [
         ('[modules]\n"house.gone" = "house.x"', "not there (moved already?): house.gone"),
         ('[modules]\n"house.old" = "house.new"', "more than one file for house/new.py"),
@@ -214,9 +214,9 @@ def test_everything_still_works(moved: Path) -> None:
         ("[module]", "expected the sections modules, packages, tests, names, got module"),
     ],
 )
-def test_tables_that_do_not_fit_are_refused(tmp_path: Path, tables: str, said: str) -> None:
+def test_tables_that_do_not_fit_are_refused(tmp_path: Path, tables: str, message: str) -> None:
     done = move(tmp_path, tables)
-    assert done.returncode == 1 and said in done.stderr
+    assert done.returncode == 1 and message in done.stderr
     assert (tmp_path / "house/old.py").exists()
 
 

@@ -39,7 +39,7 @@ class Running:
 
     def __init__(self, out: Path, log: Path) -> None:
         self._out = out
-        self._said = log.with_suffix(".said").open("w+")
+        self._output = log.with_suffix(".said").open("w+")
         follow = [sys.executable, "-c", FOLLOW, "follow", str(out), "--keep", str(KEEP), "--quiet"]
         reader = [
             sys.executable,
@@ -53,13 +53,13 @@ class Running:
 
     def _start(self, name: str, jobs: int = 1) -> subprocess.Popen[bytes]:
         backend = {1: ["--backend", "sequential"], 2: ["--jobs", "2"]}[jobs] if name == "follow" else []
-        return subprocess.Popen([*self._commands[name], *backend], stderr=self._said, start_new_session=True)
+        return subprocess.Popen([*self._commands[name], *backend], stderr=self._output, start_new_session=True)
 
     def check(self) -> None:
         """Neither may have ended by itself."""
         ended = [name for name, process in self._processes.items() if process.poll() is not None]
-        self._said.seek(0)
-        assert not ended, f"{ended} ended:\n{self._said.read()[-3000:]}"
+        self._output.seek(0)
+        assert not ended, f"{ended} ended:\n{self._output.read()[-3000:]}"
 
     def kill(self, name: str, jobs: int) -> bool:
         """Kill one and start it again; returns whether rows were just being written."""
@@ -91,7 +91,7 @@ class Running:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        self._said.close()
+        self._output.close()
 
 
 @pytest.mark.slow

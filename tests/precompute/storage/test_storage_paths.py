@@ -161,7 +161,7 @@ def test_a_scheme_that_nobody_knows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "told"),
+    ("raised", "message"),
     [
         (PermissionError("Forbidden"), r"s3://b/x: the store refuses access \(Forbidden\); look at the credentials"),
         (RuntimeError("Unable to locate credentials"), r"refuses access \(Unable to locate credentials\)"),
@@ -169,8 +169,8 @@ def test_a_scheme_that_nobody_knows(tmp_path: Path) -> None:
         (TimeoutError(), r"has failed \(TimeoutError: TimeoutError\)"),
     ],
 )
-def test_what_libraries_raise_is_explained(raised: Exception, told: str) -> None:
-    with pytest.raises(StorageError, match=told), translate_errors("s3://b/x"):
+def test_what_libraries_raise_is_explained(raised: Exception, message: str) -> None:
+    with pytest.raises(StorageError, match=message), translate_errors("s3://b/x"):
         raise raised
 
 

@@ -18,7 +18,7 @@ BY_HAND = re.compile(rf"\{{(?!format_)(?:[\w.()\[\]']*:,|len\([\w.]+\)|num_\w+|[
 
 
 @pytest.mark.parametrize(
-    ("number", "words", "said"),
+    ("number", "words", "expected"),
     [
         (1, ("row",), "1 row"),
         (0, ("row",), "0 rows"),
@@ -34,8 +34,8 @@ BY_HAND = re.compile(rf"\{{(?!format_)(?:[\w.()\[\]']*:,|len\([\w.]+\)|num_\w+|[
         (2, ("image has", "images have"), "2 images have"),
     ],
 )
-def test_a_number_agrees_with_its_noun(number: int, words: tuple[str, ...], said: str) -> None:
-    assert format_count(number, *words) == said
+def test_a_number_agrees_with_its_noun(number: int, words: tuple[str, ...], expected: str) -> None:
+    assert format_count(number, *words) == expected
 
 
 def test_messages_leave_plurals_to_format_count() -> None:

@@ -281,7 +281,7 @@ def test_balanced_weights_count_objects_that_count():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"mixup": 0.2}, "--mixup: it is not for boxes"),
         ({"cutmix": 0.2}, "--cutmix: it is not for boxes"),
@@ -295,8 +295,8 @@ def test_balanced_weights_count_objects_that_count():
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
-def test_options_that_make_no_sense_are_refused(changes, said):
-    with pytest.raises(UsageError, match=said):
+def test_options_that_make_no_sense_are_refused(changes, message):
+    with pytest.raises(UsageError, match=message):
         TASK.check_options(FitOptions(**changes))
 
 
