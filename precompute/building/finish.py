@@ -16,11 +16,13 @@ from precompute.building.files import sync_folder, write_whole
 from precompute.building.grid import Grid, SourceFacts
 from precompute.building.make_plan import known_num_classes, target_of
 from precompute.building.receipts import Receipt
-from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split, Target
+from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Segment, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard, read_row_file
 from precompute.dataset.tfds import tfds_files
 from precompute.errors import BuildError
+from precompute.fields.field import Schema
+from precompute.fields.registry import schema_of_target
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.table.listing_file import listing_lines
 from precompute.table.sources import Sources
@@ -59,10 +61,9 @@ def start_manifest(
         lines = listing_lines(sources, split, source_facts[split].sha256, source_facts[split].mask_sha256)
         write_whole(paths.sources(plan.generation, split), _hashed(lines, content), paths.temporary)
         splits[split] = Split(
-            num_places=split_plan.num_places,
+            segments=[Segment(num_places=split_plan.num_places, num_blocks=split_plan.num_blocks)],
             num_records=split_plan.num_places
             - sum(sources.num_copies(sources.position(s["key"])) for s in skipped if s["split"] == split),
-            num_blocks=split_plan.num_blocks,
             sources_sha256=content.hexdigest(),
             next_row=0,
             rows=[],
@@ -74,8 +75,7 @@ def start_manifest(
         generation=plan.generation,
         fingerprint=plan.fingerprint,
         settings=plan.settings,
-        image=plan.image,
-        target=_target(plan, sources, {*ids, *new}),
+        schema=_schema(plan, sources, {*ids, *new}),
         normalize=plan.normalize,
         splits=splits,
         skipped=[dict(s) for s in skipped],
@@ -103,12 +103,13 @@ def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: M
     return {fill: name for fill, name in fills.items() if fill not in counted}
 
 
-def _target(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Target:
+def _schema(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Schema:
+    """Return the fields of records; masks of unnamed classes have as many as their ids say."""
     dataset = plan.settings["dataset"]
     target = target_of(sources, dataset, plan.image.encoding, plan.mask_dtype)
-    if target.kind != "mask" or known_num_classes(dataset["num_classes"], target.class_names) is not None:
-        return target
-    return replace(target, num_classes=max(ids - {target.ignore_class}, default=0) + 1)
+    if target.kind == "mask" and known_num_classes(dataset["num_classes"], target.class_names) is None:
+        target = replace(target, num_classes=max(ids - {target.ignore_class}, default=0) + 1)
+    return schema_of_target(plan.image, **vars(target), extra=dataset.get("extra"))
 
 
 def _remarks(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:

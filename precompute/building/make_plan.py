@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.dataset.json_files import canonical_json
-from precompute.dataset.manifest import SPLITS, Image, Target
+from precompute.dataset.manifest import SPLITS, Target
 from precompute.errors import PipelineError, SourceError, UsageError
+from precompute.fields.image import ImageField
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.mask_rules import check_mask_rules, pickled_fills
@@ -186,7 +187,7 @@ def make_plan(
     accepted = _accepted_share(options, sources)
     surveys = {"train": survey(samples["train"], prepared["train"].pickled, blank, accepted=accepted)}
     size = (surveys["train"].height, surveys["train"].width)
-    image = Image(height=size[0], width=size[1], channels=blank.channels, encoding=options.image_format)
+    image = ImageField(height=size[0], width=size[1], channels=blank.channels, encoding=options.image_format)
     for split, p in prepared.items():
         _check_normalize(split, p.normalize, image.channels)
     pipelines = complete_pipelines(prepared, splits, image)

@@ -11,15 +11,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from precompute.dataset.json_files import dump, parse_json, read_json
 from precompute.dataset.paths import MAX_ROW, DatasetPaths
+from precompute.dataset.schema_json import from_format_1, schema_of_json, schema_to_json
 from precompute.errors import DatasetError
-from precompute.fields.field import Schema
+from precompute.fields.field import MAX_CLASS_IDS, Schema
 from precompute.fields.image import ImageField
-from precompute.fields.registry import schema_of_target
-from precompute.fields.skeleton import Skeleton, is_skeleton
+from precompute.fields.registry import target_of_schema, values_of_schema
+from precompute.fields.skeleton import Skeleton
 from precompute.storage.paths import as_path
 
 __all__ = [
@@ -28,36 +29,24 @@ __all__ = [
     "ORIGINAL_VARIANT",
     "SPLITS",
     "BoxCounts",
-    "Image",
     "Label",
     "Manifest",
     "Row",
+    "Segment",
     "Split",
     "Target",
 ]
 
 FORMAT = "augment-once"
-VERSION = (1, 1)
+VERSION = (2, 0)
 ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
 SPLITS = ("train", "validation", "test")
 OBJECTS = ("boxes", "keypoints", "instances")  # kinds of target that are lists of objects
 IMAGE_ONLY = "image"  # kind of target of images alone, which have none: as manifests store it
 INT64 = 2**63
 MAX_BLOCKS = 99_999  # five digits in a shard's name
-MAX_PIXELS = 2**28
-MAX_CLASS_IDS = 2**16
 
 Label: TypeAlias = int | tuple[int, ...]  # a class index; with several labels an image, those of all, sorted
-
-
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """Shape and encoding of every image: uint8 [height, width, channels], RGB."""
-
-    height: int
-    width: int
-    channels: int
-    encoding: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,15 +132,37 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Sources of a split that came together: a range of its blocks, sorted and cut by itself.
+
+    Attributes:
+        num_places: Sources times copies.
+        num_blocks: Blocks that they are cut into.
+    """
+
+    num_places: int
+    num_blocks: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Split:
     """The grid of a split."""
 
-    num_places: int
+    segments: list[Segment]
     num_records: int
-    num_blocks: int
     sources_sha256: str
     next_row: int
     rows: list[Row]
+
+    @property
+    def num_places(self) -> int:
+        """Places of all segments."""
+        return sum(segment.num_places for segment in self.segments)
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of all segments."""
+        return sum(segment.num_blocks for segment in self.segments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +183,7 @@ class Manifest:
     generation: str
     fingerprint: str
     settings: dict[str, Any]
-    image: Image
-    target: Target
+    schema: Schema
     normalize: dict[str, dict[str, Any] | None]
     splits: dict[str, Split]
     skipped: list[dict[str, str]] = field(default_factory=list)
@@ -197,11 +207,14 @@ class Manifest:
         version = content.get("version")
         if not (isinstance(version, list) and version and isinstance(version[0], int)):
             raise DatasetError(f"{path}: expected version [major, minor], got {version!r}.")
-        if version[0] != VERSION[0]:
+        if not 1 <= version[0] <= VERSION[0]:
             raise DatasetError(
-                f"{path}: the dataset has format {version[0]}, this version reads format {VERSION[0]}. "
+                f"{path}: the dataset has format {version[0]}, this version reads formats 1 to {VERSION[0]}. "
                 f"Install a version of augment-once that reads format {version[0]}."
             )
+        if version[0] == 1:
+            content = from_format_1(content, str(path))
+        content["schema"] = schema_of_json(content.get("schema"), f"{path}: schema")
         manifest = parse_json(cls, content, str(path))
         manifest._check_names(path)
         _check_limits(manifest, path)
@@ -224,16 +237,27 @@ class Manifest:
         return 0 if counts is None else counts.most_boxes
 
     @property
+    def image(self) -> ImageField:
+        """Size, channels and encoding of the images."""
+        return cast(ImageField, self.schema["image"])
+
+    @property
     def extra(self) -> dict[str, str]:
-        """Name → type (int, float, text) of what each record has beside image and target; weight is one of them."""
-        types: dict[str, str] = self.settings.get("dataset", {}).get("extra", {})
-        return types
+        """Name → type (int, float, text) of weights and extra values."""
+        return values_of_schema(self.schema)
 
     @functools.cached_property
-    def schema(self) -> Schema:
-        """The fields of each record by their names."""
-        image = ImageField(name="image", **vars(self.image))
-        return schema_of_target(image, **vars(self.target), extra=self.extra)
+    def target(self) -> Target:
+        """What records are labelled with, where that is one field at most.
+
+        Raises:
+            DatasetError: There are several targets.
+        """
+        if len(self.schema.targets) > 1:
+            raise DatasetError(
+                f"{self.name}: has several targets ({', '.join(self.schema.targets)}): manifest.schema describes each."
+            )
+        return Target(**target_of_schema(self.schema))
 
     def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
         """Return where the shard of one block in one row lies."""
@@ -242,7 +266,8 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""
-        return dump({"format": FORMAT, "version": list(VERSION), **dataclasses.asdict(self)})
+        content = {**dataclasses.asdict(self), "schema": schema_to_json(self.schema)}
+        return dump({"format": FORMAT, "version": list(VERSION), **content})
 
 
 # What a manifest may say
@@ -312,23 +337,6 @@ def _check_limits(manifest: Manifest, path: Path) -> None:
 
 def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, bool]]:
     """Yield name, value, and whether it is one that makes sense."""
-    image, target = manifest.image, manifest.target
-    encodings, dtypes = (("png", "raw"), ("uint8", "uint16")) if target.kind == "mask" else ((None,), (None,))
-    yield "image", image, min(image.height, image.width) > 0 and image.height * image.width <= MAX_PIXELS
-    yield "image: channels", image.channels, image.channels in (1, 3, 4)
-    yield "image: encoding", image.encoding, image.encoding in ("jpeg", "png", "raw")
-    kinds = ("class", "multilabel", "mask", *OBJECTS, IMAGE_ONLY)
-    yield "target: kind", target.kind, target.kind in kinds
-    if target.kind == "keypoints" or target.keypoints is not None:
-        known = target.keypoints is not None and target.kind == "keypoints" and is_skeleton(target.keypoints)
-        yield "target: keypoints", target.keypoints, known
-    yield "target: encoding", target.encoding, target.encoding in encodings
-    yield "target: dtype", target.dtype, target.dtype in dtypes
-    yield "target: num_classes", target.num_classes, 0 <= target.num_classes <= MAX_CLASS_IDS
-    yield "target: ignore_class", target.ignore_class, 0 <= (target.ignore_class or 0) < MAX_CLASS_IDS
-    for name, kind in manifest.extra.items():
-        known = bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)) and kind in ("int", "float", "text")
-        yield "settings: dataset: extra", {name: kind}, known
     for what, counts in manifest.remarks.items():
         yield f"remarks: {what}", counts, _is_remark(counts)
     for side in manifest.mirroring:
@@ -355,8 +363,11 @@ def _is_remark(counts: Any) -> bool:
 
 
 def _split_values(split: Split) -> Iterator[tuple[str, Any, bool]]:
-    yield "num_places", split.num_places, 0 <= split.num_places < INT64
-    yield "num_blocks", split.num_blocks, 1 <= split.num_blocks <= MAX_BLOCKS
+    yield "segments", split.segments, bool(split.segments)
+    for segment in split.segments:
+        yield "num_places", segment.num_places, 0 <= segment.num_places < INT64
+        yield "num_blocks", segment.num_blocks, segment.num_blocks >= 1
+    yield "num_blocks", split.num_blocks, split.num_blocks <= MAX_BLOCKS
     for row in split.rows:
         yield "row", row.row, 0 <= row.row <= MAX_ROW
         yield "seed", row.seed, -INT64 <= row.seed < INT64

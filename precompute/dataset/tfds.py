@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from precompute.dataset.json_files import dump
-from precompute.dataset.manifest import IMAGE_ONLY, OBJECTS, Image, Manifest, Target
+from precompute.dataset.manifest import IMAGE_ONLY, OBJECTS, Manifest, Target
 from precompute.dataset.rows import RowFile
+from precompute.fields.image import ImageField
 
 __all__ = ["tfds_files"]
 
@@ -95,7 +96,7 @@ def _split(manifest: Manifest, *, name: str, row: RowFile) -> Json:
     }
 
 
-def _features(image: Image, target: Target) -> dict[str, Json]:
+def _features(image: ImageField, target: Target) -> dict[str, Json]:
     features = {
         "image/encoded": _picture(image.encoding, "uint8", (image.height, image.width, image.channels)),
         **dict.fromkeys(("image/format", "image/source_id", "image/filename", "augment/key"), _text()),

@@ -8,11 +8,14 @@ in a record; where work needs OpenCV or TensorFlow, a twin of the field does it:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-__all__ = ["Field", "Schema"]
+__all__ = ["MAX_CLASS_IDS", "MAX_PIXELS", "Field", "Schema", "class_limits"]
+
+MAX_PIXELS = 2**28  # of an image
+MAX_CLASS_IDS = 2**16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,16 @@ class Field(ABC):
     def is_weight(self) -> bool:
         """Whether it says how much a source counts in training."""
         return False
+
+    def limits(self) -> Iterator[tuple[str, Any, bool]]:
+        """Yield name and value of each attribute that has limits, and whether the value makes sense."""
+        yield from ()
+
+
+def class_limits(num_classes: int, class_names: Sequence[str]) -> Iterator[tuple[str, Any, bool]]:
+    """Yield the limits of fields that have classes."""
+    yield "num_classes", num_classes, 0 <= num_classes <= MAX_CLASS_IDS
+    yield "class_names", class_names, len(class_names) <= num_classes
 
 
 class Schema(Mapping[str, Field]):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from precompute.fields.field import Field
+from precompute.fields.field import MAX_PIXELS, Field
 
 __all__ = ["ImageField"]
 
@@ -22,6 +23,7 @@ class ImageField(Field):
     """
 
     type: ClassVar[str] = "image"
+    name: str = "image"
     height: int
     width: int
     channels: int
@@ -31,3 +33,10 @@ class ImageField(Field):
     def is_target(self) -> bool:
         """Images are inputs."""
         return False
+
+    def limits(self) -> Iterator[tuple[str, Any, bool]]:
+        """Yield what manifests may say of it."""
+        size = (self.height, self.width)
+        yield "size", size, min(size) > 0 and self.height * self.width <= MAX_PIXELS
+        yield "channels", self.channels, self.channels in (1, 3, 4)
+        yield "encoding", self.encoding, self.encoding in ("jpeg", "png", "raw")

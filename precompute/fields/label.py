@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from precompute.fields.field import Field
+from precompute.fields.field import Field, class_limits
 
 __all__ = ["LabelField"]
 
@@ -29,3 +30,7 @@ class LabelField(Field):
     def is_target(self) -> bool:
         """Labels are learnt."""
         return True
+
+    def limits(self) -> Iterator[tuple[str, Any, bool]]:
+        """Yield what manifests may say of it."""
+        yield from class_limits(self.num_classes, self.class_names)

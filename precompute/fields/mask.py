@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from precompute.fields.field import Field
+from precompute.fields.field import MAX_CLASS_IDS, Field, class_limits
 
 __all__ = ["MaskField"]
 
@@ -33,3 +34,10 @@ class MaskField(Field):
     def is_target(self) -> bool:
         """Masks are learnt."""
         return True
+
+    def limits(self) -> Iterator[tuple[str, Any, bool]]:
+        """Yield what manifests may say of it."""
+        yield from class_limits(self.num_classes, self.class_names)
+        yield "encoding", self.encoding, self.encoding in ("png", "raw")
+        yield "dtype", self.dtype, self.dtype in ("uint8", "uint16")
+        yield "ignore_class", self.ignore_class, 0 <= (self.ignore_class or 0) < MAX_CLASS_IDS

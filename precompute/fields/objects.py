@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from precompute.fields.field import Field
-from precompute.fields.skeleton import Skeleton
+from precompute.fields.field import Field, class_limits
+from precompute.fields.skeleton import Skeleton, is_skeleton
 
 __all__ = ["ObjectsField"]
 
@@ -38,3 +39,9 @@ class ObjectsField(Field):
     def has_boxes(self) -> bool:
         """Whether each object has a box."""
         return self.keypoints is None or self.keypoints.boxed
+
+    def limits(self) -> Iterator[tuple[str, Any, bool]]:
+        """Yield what manifests may say of it."""
+        yield from class_limits(self.num_classes, self.class_names)
+        yield "keypoints", self.keypoints, self.keypoints is None or is_skeleton(self.keypoints)
+        yield "has_masks", self.has_masks, not self.has_masks or self.keypoints is None

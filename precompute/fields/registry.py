@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
@@ -10,9 +11,22 @@ from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
 from precompute.fields.skeleton import Skeleton
-from precompute.fields.value import ValueField, field_name
+from precompute.fields.value import ValueField, field_name, value_name
 
-__all__ = ["schema_of_target"]
+__all__ = ["FIELD_TYPES", "KINDS", "register", "schema_of_target", "target_of_schema", "values_of_schema"]
+
+FIELD_TYPES: dict[str, type[Field]] = {}  # by the names that manifests give them
+KINDS = ("class", "multilabel", "mask", "boxes", "keypoints", "instances", "image")  # of targets, in format 1
+
+
+def register(field_type: type[Field]) -> type[Field]:
+    """Let manifests name a type of field; returns it, so that it can stand above a class."""
+    FIELD_TYPES[field_type.type] = field_type
+    return field_type
+
+
+for _field_type in (ImageField, LabelField, MaskField, ObjectsField, ValueField):
+    register(_field_type)
 
 
 def schema_of_target(
@@ -69,3 +83,38 @@ def schema_of_target(
 
     values = (ValueField(name=field_name(name), dtype=dtype) for name, dtype in (extra or {}).items())
     return Schema([image, *targets(), *values])
+
+
+def target_of_schema(schema: Schema) -> dict[str, Any]:
+    """Return the arguments of `schema_of_target` that describe the one target of a schema, or none.
+
+    Args:
+        schema: With one target at most.
+    """
+    match list(schema.targets.values()):
+        case [LabelField() as label]:
+            kind = "multilabel" if label.several else "class"
+            return {"kind": kind, "num_classes": label.num_classes, "class_names": label.class_names}
+        case [MaskField() as mask]:
+            named = {name: value for name, value in vars(mask).items() if name != "name"}
+            return {"kind": "mask", **named}
+        case [ObjectsField() as objects]:
+            kind = "boxes" if objects.keypoints is None else "keypoints"
+            return {
+                "kind": "instances" if objects.has_masks else kind,
+                "num_classes": objects.num_classes,
+                "class_names": objects.class_names,
+                "keypoints": objects.keypoints,
+            }
+        case [other]:
+            return {"kind": other.type, "num_classes": 0, "class_names": []}
+    return {"kind": "image", "num_classes": 0, "class_names": []}
+
+
+def values_of_schema(schema: Schema) -> dict[str, str]:
+    """Return name → type (int, float, text) of the values of a schema that are no targets."""
+    return {
+        value_name(name): field.dtype
+        for name, field in schema.items()
+        if isinstance(field, ValueField) and not field.is_target
+    }

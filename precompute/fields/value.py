@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from precompute.fields.field import Field
 
@@ -55,3 +56,8 @@ class ValueField(Field):
     def key(self) -> str:
         """The key of a record that holds it."""
         return "augment/weight" if self.name == WEIGHT else PREFIX + value_name(self.name)
+
+    def limits(self) -> Iterator[tuple[str, Any, bool]]:
+        """Yield what manifests may say of it."""
+        yield "dtype", self.dtype, self.dtype in ("int", "float", "text")
+        yield "learnt", self.learnt, not self.learnt or self.dtype != "text"

@@ -20,8 +20,9 @@ import cloudpickle
 import cv2
 import yaml
 
-from precompute.dataset.manifest import SPLITS, Image
+from precompute.dataset.manifest import SPLITS
 from precompute.errors import PipelineError, accessible
+from precompute.fields.image import ImageField
 from precompute.pipelines.pipeline import Prepared, prepare, resize
 from precompute.pipelines.transforms import albumentations, make_from_dict
 from precompute.text.files import read_text
@@ -272,7 +273,7 @@ def _sized(pipeline: Any, image_size: ImageSize | None, where: str) -> Any:
 
 
 def complete_pipelines(
-    prepared: Mapping[str, Prepared], splits: Sequence[str], image: Image, stored: Mapping[str, Any] | None = None
+    prepared: Mapping[str, Prepared], splits: Sequence[str], image: ImageField, stored: Mapping[str, Any] | None = None
 ) -> dict[str, Prepared]:
     """Return a pipeline for each split.
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from precompute.dataset.json_files import dump
-from precompute.dataset.manifest import Image, Manifest, Split
+from precompute.dataset.manifest import Manifest, Split
 from precompute.dataset.paths import MAX_ROW
 from precompute.errors import BuildError
+from precompute.fields.image import ImageField
 
 __all__ = ["GenerationPlan", "RowPlan", "SplitPlan", "missing_rows"]
 
@@ -69,7 +70,7 @@ class GenerationPlan:
     generation: str
     fingerprint: str
     settings: dict[str, Any]
-    image: Image
+    image: ImageField
     mask_dtype: str | None
     normalize: dict[str, dict[str, Any] | None]
     splits: dict[str, SplitPlan]

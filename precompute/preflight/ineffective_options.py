@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
-from precompute.dataset.manifest import Image
 from precompute.errors import UsageError
+from precompute.fields.image import ImageField
 from precompute.options.build_options import BuildOptions
 from precompute.options.ineffective import Ineffective
 from precompute.pipelines.pipeline import Prepared
@@ -128,7 +128,7 @@ def check_ineffective_worker_options(options: BuildOptions) -> list[str]:
 
 
 def check_image_size(
-    options: BuildOptions, prepared: Mapping[str, Prepared], image: Image, *, is_new: bool
+    options: BuildOptions, prepared: Mapping[str, Prepared], image: ImageField, *, is_new: bool
 ) -> list[str]:
     """Return a note where records have another size than the one that was given.
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from precompute.dataset.manifest import Image, Manifest, Row, Split, Target
+from precompute.dataset.manifest import Manifest, Row, Segment, Split, Target
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard
+from tests.helpers.schemas import schema_of
 
 SIZE = 32
 
@@ -43,9 +44,8 @@ def _write_split(root: Path, name: str, split: str, rows: list[list[dict]]) -> S
         sha256 = hashlib.sha256(row_file).hexdigest()
         listed.append(Row(num_records=len(examples), num_bytes=len(content), sha256=sha256, **draw))
     return Split(
-        num_places=len(rows[0]),
+        segments=[Segment(num_places=len(rows[0]), num_blocks=1)],
         num_records=len(rows[0]),
-        num_blocks=1,
         sources_sha256=hashlib.sha256(f"{split} {len(rows[0])}".encode()).hexdigest(),
         next_row=len(rows),
         rows=listed,
@@ -64,8 +64,7 @@ def _write(root: Path, target: Target, make, *, sizes: dict[str, int], num_rows:
         "generation": "g0001",
         "fingerprint": "f" * 64,
         "settings": {"pixels": {"pipelines": {}, "versions": {}, "quality": None}, "dataset": {}},
-        "image": Image(height=SIZE, width=SIZE, channels=3, encoding="raw"),
-        "target": target,
+        "schema": schema_of(target, height=SIZE, width=SIZE, channels=3, encoding="raw"),
         "normalize": {},
         "splits": splits,
     }

@@ -216,7 +216,7 @@ ALLOWED = {
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "pipelines": "dataset errors fields images text",
     "rendering": "dataset errors fields images options pipelines records storage table",
-    "plan": "dataset errors options table text",
+    "plan": "dataset errors fields options table text",
     "preflight": "dataset errors fields images options pipelines plan records rendering table text",
     "building": "dataset errors fields images options pipelines plan preflight program records rendering sources "
     "storage table text",

@@ -12,6 +12,7 @@ import pytest
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
+from tests.helpers.schemas import with_image
 from tests.helpers.trainer_datasets import write_classes, write_masks
 from train import bench_report
 from train.bench import WARM_UP, BenchResult, StepClock, bench
@@ -39,7 +40,7 @@ def result(**changes: object) -> BenchResult:
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
     manifest = Manifest.load(write_masks(tmp_path))
-    return dataclasses.replace(manifest, image=dataclasses.replace(manifest.image, encoding="jpeg"))
+    return with_image(manifest, encoding="jpeg")
 
 
 # The clock
@@ -101,7 +102,7 @@ def test_advice_where_the_loader_is_waited_for(manifest: Manifest) -> None:
     assert "--fresh off" in advice[1]
     assert "more cores" in advice[2]
     assert "--cache auto" in advise(RESULT, manifest, BenchOptions(cache="off"))[0]
-    raw = dataclasses.replace(manifest, image=dataclasses.replace(manifest.image, encoding="raw"))
+    raw = with_image(manifest, encoding="raw")
     other, last = advise(result(is_held=True, memory=110.0), raw, BenchOptions(fresh="off"))
     assert "JPEG may be read faster than raw" in other and "--image-format jpeg" in other
     assert "more cores" in last

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Sequence
@@ -289,7 +288,9 @@ def test_manifest_records_what_was_asked(pairs: Path, tmp_path: Path) -> None:
     assert manifest["normalize"]["train"]["max_pixel_value"] == 255.0
     assert manifest["settings"]["dataset"]["validation_split"] == 0.25
     assert manifest["settings"]["pixels"]["versions"]["albumentations"] == A.__version__
-    assert manifest["target"] == dataclasses.asdict(Manifest.load(tmp_path / "out").target)
+    assert list(manifest["schema"]) == ["image", "mask"]
+    classes = {"num_classes": 3, "class_names": [], "ignore_class": None}
+    assert manifest["schema"]["mask"] == {"type": "mask", **classes, "encoding": "png", "dtype": "uint8"}
 
 
 def test_dataset_can_be_moved(pairs: Path, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from precompute.dataset.paths import DatasetPaths, dataset_name
 from precompute.errors import DatasetError
 from tests.helpers.small_datasets import draw_pairs, options
 
+IMAGE = {"type": "image", "height": 16, "width": 16, "channels": 3, "encoding": "png"}
+
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def test_what_is_written_is_read_again(content: dict[str, Any], tmp_path: Path) 
 
 
 def test_unknown_fields_are_passed_over(content: dict[str, Any], tmp_path: Path) -> None:
-    newer = {**content, "version": [1, 7], "colour": "blue"}
+    newer = {**content, "version": [2, 7], "colour": "blue"}
     assert load(tmp_path, newer) == load(tmp_path, content)
 
 
@@ -44,13 +46,21 @@ def test_unknown_fields_are_passed_over(content: dict[str, Any], tmp_path: Path)
     ("change", "message"),
     [
         ({"format": "zip"}, "expected a manifest with format 'augment-once', got 'zip'"),
-        ({"version": [2, 0]}, "has format 2, this version reads format 1. Install a version of augment-once"),
+        ({"version": [3, 0]}, "has format 3, this version reads formats 1 to 2. Install a version of augment-once"),
+        ({"version": [0, 9]}, "has format 0, this version reads formats 1 to 2"),
         ({"version": "1"}, r"expected version \[major, minor\], got '1'"),
         ({"name": "../elsewhere"}, "name: '../elsewhere' is not a name"),
         ({"generation": "g0001/../.."}, "generation: .* is not a name"),
         ({"splits": {"../x": None}}, "splits"),
-        ({"image": {"height": "tall"}}, "image: height: expected int, got 'tall'"),
-        ({"target": []}, r"target: expected an object, got \[\]"),
+        ({"schema": None}, "schema: expected fields by their names, the image among them, got None"),
+        ({"schema": {"mask": {}}}, "schema: expected fields by their names, the image among them"),
+        ({"schema": {"image": {**IMAGE, "height": "tall"}}}, "schema: image: height: expected int, got 'tall'"),
+        ({"schema": {"image": {**IMAGE, "channels": 2}}}, "schema: image: channels: '2' is not what precompute"),
+        ({"schema": {"image": {"type": "mask"}}}, "schema: 'image': {'type': 'mask'} is not what precompute"),
+        ({"schema": {"image": IMAGE, "sound": {"type": "sound"}}}, "schema: sound: has the type 'sound', which this"),
+        ({"schema": {"image": IMAGE, "../x": {"type": "value"}}}, "schema: '../x': .* is not what precompute"),
+        ({"schema": {"image": IMAGE, "mask": []}}, r"schema: 'mask': \[\] is not what precompute"),
+        ({"schema": {"image": IMAGE, "age": {"type": "value", "dtype": "date"}}}, "schema: age: dtype: 'date' is not"),
         ({"skipped": "none"}, "skipped: expected list, got 'none'"),
     ],
 )
@@ -58,6 +68,45 @@ def test_what_is_wrong_is_named(content: dict[str, Any], tmp_path: Path, change:
     with pytest.raises(DatasetError, match=message) as caught:
         load(tmp_path, {**content, **change})
     assert str(tmp_path / "manifest.json") in str(caught.value)
+
+
+OLD = {"image": {**IMAGE}, "target": {"kind": "mask", "num_classes": 3, "class_names": [], "dtype": "uint8"}}
+
+
+def in_format_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a manifest as format 1.1 had it."""
+    kept = {name: value for name, value in content.items() if name != "schema"}
+    splits = {
+        name: {**{key: value for key, value in split.items() if key != "segments"}, **split["segments"][0]}
+        for name, split in content["splits"].items()
+    }
+    return {**kept, **OLD, "version": [1, 1], "splits": splits}
+
+
+def test_a_manifest_of_format_1_says_the_same(content: dict[str, Any], tmp_path: Path) -> None:
+    old = load(tmp_path, in_format_1(content))
+    assert old == load(tmp_path, content)
+    assert json.loads(old.to_bytes()) == content
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": {"height": "tall"}}, "image: height: expected int, got 'tall'"),
+        ({"target": []}, r"target: expected an object, got \[\]"),
+        ({"target": {**OLD["target"], "kind": "sound"}}, "target: kind: 'sound' is not what precompute writes"),
+        ({"target": {**OLD["target"], "kind": "keypoints"}}, "target: keypoints: 'None' is not what precompute writes"),
+        ({"target": {**OLD["target"], "num_classes": -1}}, "schema: mask: num_classes: '-1' is not what precompute"),
+        ({"splits": []}, r"splits: expected dict, got \[\]"),
+        ({"splits": {"train": {"num_places": 3}}}, "splits.'train'.: expected num_places and num_blocks"),
+        ({"settings": {"pixels": {}, "dataset": {"extra": 3}}}, "settings: dataset: extra: expected an object, got 3"),
+    ],
+)
+def test_what_is_wrong_in_format_1_is_named(
+    content: dict[str, Any], tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        load(tmp_path, {**in_format_1(content), **change})
 
 
 def test_missing_and_broken_files(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ import PIL.Image
 import pytest
 
 import precompute
-from precompute.dataset.manifest import Image, Manifest, Row, Split, Target
+from precompute.dataset.manifest import Manifest, Row, Segment, Split, Target
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard
 from precompute.dataset.tfds import tfds_files
 from precompute.records.example import encode_example
 from precompute.records.tfrecord import frame
+from tests.helpers.schemas import schema_of
 from tests.helpers.small_datasets import draw_pairs, options
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -101,7 +102,11 @@ def make_split(rows: list[RowFile]) -> Split:
         for r in rows
     ]
     return Split(
-        num_places=total, num_records=total, num_blocks=2, sources_sha256="", next_row=rows[-1].row + 1, rows=listed
+        segments=[Segment(num_places=total, num_blocks=2)],
+        num_records=total,
+        sources_sha256="",
+        next_row=rows[-1].row + 1,
+        rows=listed,
     )
 
 
@@ -116,8 +121,7 @@ def make_dataset(folder: Path, target: Target, encoding: str) -> Manifest:
         generation="g0002",
         fingerprint="",
         settings={},
-        image=Image(height=HEIGHT, width=WIDTH, channels=3, encoding=encoding),
-        target=target,
+        schema=schema_of(target, height=HEIGHT, width=WIDTH, channels=3, encoding=encoding),
         normalize={},
         splits={split: make_split(files) for split, files in rows.items()},
     )

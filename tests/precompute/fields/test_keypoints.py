@@ -488,9 +488,9 @@ def test_a_manifest_with_another_skeleton_is_refused(out: Path, tmp_path: Path) 
         {"flip_pairs": [[1, 2], [2, 3]]},
         {"edges": [[1]]},
     ):
-        content["target"]["keypoints"] |= changes
+        content["schema"]["objects"]["keypoints"] |= changes
         (tmp_path / "manifest.json").write_text(json.dumps(content))
-        with pytest.raises(DatasetError, match="target: keypoints: .* is not what precompute writes"):
+        with pytest.raises(DatasetError, match="schema: objects: keypoints: .* is not what precompute writes"):
             Manifest.load(tmp_path)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from precompute.dataset.manifest import Image, Manifest, Target
+from precompute.dataset.manifest import Manifest, Target
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
 from precompute.fields.label import LabelField
@@ -15,6 +15,7 @@ from precompute.fields.objects import ObjectsField
 from precompute.fields.registry import schema_of_target
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField
+from tests.helpers.schemas import schema_of
 
 IMAGE = ImageField(name="image", height=4, width=6, channels=3, encoding="png")
 NAMES = ["cat", "dog"]
@@ -43,9 +44,8 @@ def manifest(target: Target, extra: dict[str, str]) -> Manifest:
         name="d",
         generation="g0001",
         fingerprint="",
-        settings={"dataset": {"extra": extra}},
-        image=Image(height=4, width=6, channels=3, encoding="png"),
-        target=target,
+        settings={},
+        schema=schema_of(target, extra=extra, height=4, width=6, channels=3, encoding="png"),
         normalize={},
         splits={},
     )

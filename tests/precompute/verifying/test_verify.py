@@ -188,7 +188,8 @@ def test_an_edited_row_of_the_manifest_is_found(out: Path, name: str, value: Any
 )
 def test_an_edited_split_of_the_manifest_is_found(out: Path, split_field: str, value: Any) -> None:
     with edited(out / "manifest.json") as manifest:
-        manifest["splits"]["train"][split_field] = value
+        split = manifest["splits"]["train"]
+        (split["segments"][0] if split_field in split["segments"][0] else split)[split_field] = value
     assert {kind for _, kind in found(verify(out))} >= {"list"}
 
 
@@ -230,7 +231,7 @@ def test_class_ids_beyond_the_classes_are_found(tmp_path: Path) -> None:
     precompute.build(tmp_path / "sources", tmp_path / "out", **options(pipeline=fill, variants=1))
     assert verify(tmp_path / "out").problems == []
     with edited(tmp_path / "out" / "manifest.json") as manifest:
-        manifest["target"]["num_classes"] = 3
+        manifest["schema"]["mask"]["num_classes"] = 3
     report = verify(tmp_path / "out")
     assert "its mask holds the class id 9, expected ids up to 2" in report.problems[0].why
     with pytest.raises(

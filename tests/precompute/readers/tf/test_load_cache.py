@@ -8,7 +8,6 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
 from precompute.readers.tf import caching, order
 from precompute.readers.tf.caching import CachePlan, available_bytes, plan_cache
+from tests.helpers.schemas import with_target
 from tests.helpers.stored_records import NUM_ROWS, Stored, build_rows
 
 EXAMPLE_BYTES = 16 * 16 * 3 + 8 + caching.KEY_BYTES
@@ -91,8 +91,8 @@ def test_parts_of_rows_are_not_held(out: Path) -> None:
 @pytest.mark.parametrize("kind", ["class", "multilabel", "mask"])
 @pytest.mark.parametrize("num_classes", [2, 300])
 def test_an_example_takes_its_tensors(out: Path, kind: str, num_classes: int) -> None:
-    manifest = Manifest.load(out)
-    manifest = replace(manifest, target=replace(manifest.target, kind=kind, num_classes=num_classes))
+    masks = {"encoding": "png", "dtype": "uint8"} if kind == "mask" else {}
+    manifest = with_target(Manifest.load(out), kind=kind, num_classes=num_classes, class_names=[], **masks)
     [row, *_] = manifest.splits["train"].rows
     of_target = {"class": 8, "multilabel": num_classes, "mask": 256 * (1 if num_classes == 2 else 4)}[kind]
     plan = plan_cache("auto", manifest, [row], reads_part=False)

@@ -1,0 +1,114 @@
+"""Schemas as manifests write them, and manifests of format 1 in the form of today."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from precompute.dataset.json_files import parse_json
+from precompute.errors import DatasetError
+from precompute.fields.field import Schema
+from precompute.fields.image import ImageField
+from precompute.fields.registry import FIELD_TYPES, KINDS, schema_of_target
+from precompute.fields.skeleton import Skeleton
+
+__all__ = ["from_format_1", "schema_of_json", "schema_to_json"]
+
+NAME = re.compile(r"(extra/)?[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def schema_to_json(schema: Schema) -> dict[str, dict[str, Any]]:
+    """Return name → type and attributes of each field."""
+    written = {}
+    for name, field in schema.items():
+        attributes = dataclasses.asdict(field)
+        del attributes["name"]
+        written[name] = {"type": field.type, **attributes}
+    return written
+
+
+def schema_of_json(value: Any, where: str) -> Schema:
+    """Return the inverse of `schema_to_json`.
+
+    Raises:
+        DatasetError: It is none, or its values make no sense; names the field.
+    """
+    if not isinstance(value, dict) or "image" not in value:
+        raise DatasetError(f"{where}: expected fields by their names, the image among them, got {value!r:.60}.")
+    fields = []
+    for name, content in value.items():
+        kind = content.get("type") if isinstance(content, dict) else None
+        if not NAME.fullmatch(name) or not isinstance(kind, str) or (kind == ImageField.type) != (name == "image"):
+            raise DatasetError(f"{where}: {name[:60]!r}: {content!r:.60} is not what precompute writes.")
+        if kind not in FIELD_TYPES:
+            raise DatasetError(
+                f"{where}: {name}: has the type {kind!r:.60}, which this version of augment-once does not know; it "
+                f"knows {', '.join(FIELD_TYPES)}. Install a newer version."
+            )
+        field = parse_json(FIELD_TYPES[kind], {**content, "name": name}, f"{where}: {name}")
+        for attribute, found, allowed in field.limits():
+            if not allowed:
+                raise DatasetError(f"{where}: {name}: {attribute}: {str(found)[:60]!r} is not what precompute writes.")
+        fields.append(field)
+    return Schema(fields)
+
+
+# Format 1: one target, under the name of a kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    kind: str
+    num_classes: int
+    class_names: list[str]
+    encoding: str | None = None
+    dtype: str | None = None
+    ignore_class: int | None = None
+    keypoints: Skeleton | None = None
+
+
+def from_format_1(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the content of a manifest of format 1.0 or 1.1 as one of format 2 says it.
+
+    Raises:
+        DatasetError: It is not what precompute wrote.
+    """
+    missing = [name for name in ("image", "target", "splits") if name not in content]
+    if missing:
+        raise DatasetError(f"{where}: the field {missing[0]!r} is missing.")
+    image = parse_json(ImageField, content["image"], f"{where}: image")
+    target = parse_json(_Target, content["target"], f"{where}: target")
+    keypoints = (target.kind == "keypoints") == (target.keypoints is not None)
+    for name, value, allowed in (
+        ("kind", target.kind, target.kind in KINDS),
+        ("keypoints", target.keypoints, keypoints),
+    ):
+        if not allowed:
+            raise DatasetError(f"{where}: target: {name}: {str(value)[:60]!r} is not what precompute writes.")
+    schema = schema_of_target(image, **vars(target), extra=_extra(content, where))
+    return {**content, "schema": schema_to_json(schema), "splits": _splits(content["splits"], where)}
+
+
+def _extra(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    settings = content.get("settings")
+    dataset = settings.get("dataset") if isinstance(settings, dict) else None
+    extra = dataset.get("extra", {}) if isinstance(dataset, dict) else {}
+    if not isinstance(extra, dict):
+        raise DatasetError(f"{where}: settings: dataset: extra: expected an object, got {extra!r:.60}.")
+    return extra
+
+
+def _splits(splits: Any, where: str) -> dict[str, Any]:
+    """Return splits whose places and blocks are those of one segment."""
+    if not isinstance(splits, dict):
+        raise DatasetError(f"{where}: splits: expected dict, got {splits!r:.60}.")
+    found = {}
+    for name, split in splits.items():
+        if not isinstance(split, dict) or not {"num_places", "num_blocks"} <= split.keys():
+            raise DatasetError(f"{where}: splits[{name!r}]: expected num_places and num_blocks, got {split!r:.60}.")
+        segment = {of: split[of] for of in ("num_places", "num_blocks")}
+        found[name] = {**split, "segments": [segment]}
+    return found

@@ -1,0 +1,27 @@
+"""Schemas of one target, and manifests whose fields are others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from precompute.dataset.manifest import Manifest, Target
+from precompute.fields.field import Schema
+from precompute.fields.image import ImageField
+from precompute.fields.registry import schema_of_target
+
+
+def schema_of(target: Target, *, extra: dict[str, str] | None = None, **image: Any) -> Schema:
+    """Return the schema of an image, of these attributes, and a target."""
+    return schema_of_target(ImageField(**image), **vars(target), extra=extra)
+
+
+def with_image(manifest: Manifest, **changes: Any) -> Manifest:
+    """Return the manifest of a dataset whose images are others."""
+    fields = {**manifest.schema, "image": replace(manifest.image, **changes)}
+    return replace(manifest, schema=Schema(fields.values()))
+
+
+def with_target(manifest: Manifest, **changes: Any) -> Manifest:
+    """Return the manifest of a dataset with another target."""
+    return replace(manifest, schema=schema_of(replace(manifest.target, **changes), **vars(manifest.image)))
