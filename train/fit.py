@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
-from precompute.dataset.warnings import instance_id_warnings
 from precompute.errors import DatasetError, SettingsError
 from precompute.storage.paths import as_path
 from precompute.text.format import format_count
@@ -104,8 +103,9 @@ def fit(
     note = None if options.allow_leak else check_weights(options.weights, dataset, manifest)
     if note is not None:
         say(f"NOTE: {note}")
-    for warning in instance_id_warnings(manifest.remarks, manifest.target.num_classes):
-        say(f"NOTE: {warning}")
+    for field in manifest.schema.values():
+        for warning in field.warnings(manifest.remarks):
+            say(f"NOTE: {warning}")
     with folder.hold():
         settings = RunSettings.of(dataset, manifest, options)
         folder.check(settings, restart=restart)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from precompute.dataset.manifest import BoxCounts, Manifest
-from precompute.dataset.warnings import instance_id_warnings
+from precompute.dataset.manifest import Manifest, Split
+from precompute.fields.counts import BoxCounts, FieldCounts
+from precompute.fields.field import Field
+from precompute.fields.remarks import describe_remarks, instance_id_warnings
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.preflight.estimate import Estimate, Online, Range
 from precompute.text.format import format_bytes, format_count, format_duration
@@ -17,7 +20,6 @@ __all__ = ["BuildResult"]
 
 SHOWN_KINDS = 10  # of reasons
 SHOWN_CLASSES = 8
-OBJECT_NOUNS = {"boxes": ("box",), "keypoints": ("object",), "instances": ("object with a mask", "objects with masks")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +44,9 @@ class BuildResult:
     seconds: float
     dry_run: bool = False
     num_mended: int = 0
-    class_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    class_counts: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
     estimate: Estimate | None = None
-    new_classes: Mapping[int, str] = field(default_factory=dict)
+    new_classes: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     @property
     def num_records(self) -> int:
@@ -74,11 +76,8 @@ class BuildResult:
                 f"{format_count(len(split.rows), 'row')} in "
                 f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
             )
-            lines += self._classes(name)
-            boxes = BoxCounts.total(row.boxes for row in split.rows)
-            if boxes is not None:
-                noun = OBJECT_NOUNS[self.manifest.target.kind]
-                lines.append(f"    {format_count(boxes.num_boxes, *noun)}; {_emptied(boxes.num_empty)}")
+            for field in self.manifest.schema.values():
+                lines += self._counts(field, name, split)
         if self.manifest.skipped:
             lines.append(f"  {format_count(len(self.manifest.skipped), 'bad source')} left out of all rows:")
             lines += self._left_out()
@@ -94,22 +93,20 @@ class BuildResult:
             lines.append(f"  one epoch reads one row: {each}; {again}")
         return "\n".join(lines)
 
-    def _classes(self, split: str) -> Iterator[str]:
-        """Yield the sources of each class of a split, and the classes that it lacks."""
-        counts = self.class_counts.get(split, ())
-        if not counts or self.manifest is None:
-            return
-        names = [name if name == name.strip() else repr(name) for name in self.manifest.target.class_names]
-        there = [f"{name} {number:,}" for name, number in zip(names, counts, strict=False) if number]
-        absent = [name for name, number in zip(names, counts, strict=False) if not number]
-        what = "boxes" if self.manifest.target.kind == "boxes" else "objects" if self._has_objects else "sources"
-        yield f"    {what} of each class: {_first(there)}"
+    def _counts(self, field: Field, name: str, split: Split) -> Iterator[str]:
+        """Yield the classes that a field has in a split, those that it lacks, and what records hold."""
+        counts = FieldCounts(
+            classes=self.class_counts.get(name, ()), stored=BoxCounts.total(row.boxes for row in split.rows)
+        )
+        names = [name if name == name.strip() else repr(name) for name in field.classes]
+        there = [f"{name} {number:,}" for name, number in zip(names, counts.classes, strict=False) if number]
+        absent = [name for name, number in zip(names, counts.classes, strict=False) if not number]
+        if there or absent:
+            yield f"    {field.counted} of each class: {_first(there)}"
         if absent:
             yield f"    none of: {_first(absent)}"
-
-    @property
-    def _has_objects(self) -> bool:
-        return self.manifest is not None and self.manifest.target.kind in ("keypoints", "instances")
+        if text := field.describe_stored(counts):
+            yield f"    {text}"
 
     def _left_out(self) -> Iterator[str]:
         """Yield the kinds of reasons for which sources were left out, the most frequent first."""
@@ -124,21 +121,10 @@ class BuildResult:
         if self.manifest is None:
             yield from instance_id_warnings(self.plan.remarks)
             return
-        manifest, target = self.manifest, self.manifest.target
-        numbered = instance_id_warnings(manifest.remarks, target.num_classes)
-        yield from numbered
-        if not numbered and target.kind == "mask" and target.num_classes == 256 and target.ignore_class is None:
-            yield (
-                "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
-                "it means foreground, with --mask-map 255:1"
-            )
-        for fill, name in self.new_classes.items():
-            yield (
-                f"{name} fills masks with {fill}, which no source holds: it counts as a class of its own "
-                f"({format_count(target.num_classes, 'class')}). If it means void, build with --ignore-class "
-                f"{fill}, else set its "
-                "fill_mask"
-            )
+        manifest = self.manifest
+        for field in manifest.schema.values():
+            yield from field.warnings(manifest.remarks)
+            yield from field.warnings_of_build(manifest.remarks, self.new_classes)
         if len(manifest.cpu_features) > 1:
             yield (
                 "machines with different processors wrote records: the same record may differ by a grey level between "
@@ -150,8 +136,8 @@ class BuildResult:
                 f"{format_count(leak['num_sources'], 'source')}, e.g. "
                 f"{' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
             )
-        yield from _conflicts(manifest.conflicts, target.kind)
-        yield from _remarks(manifest.remarks)
+        yield from _conflicts(manifest.conflicts, manifest.schema.other_answer)
+        yield from describe_remarks(manifest.schema.values(), manifest.remarks)
 
     def _head(self) -> str:
         if not any(self.rows.values()) and self.num_mended:
@@ -180,51 +166,14 @@ class BuildResult:
         return "\n".join(lines)
 
 
-def _emptied(number: int) -> str:
-    if not number:
-        return "every record has some"
-    return f"{format_count(number, 'record')} without any: their sources have none, or all were cut off; kept"
-
-
-def _conflicts(conflicts: Mapping[str, Any], kind: str) -> Iterator[str]:
+def _conflicts(conflicts: Mapping[str, Any], other: str) -> Iterator[str]:
     if conflicts.get("num_sources"):
         pairs = ", ".join(" = ".join(pair) for pair in conflicts["examples"][:3])
-        others = {"mask": "another mask", "boxes": "other boxes", "keypoints": "other keypoints"}
-        other = {**others, "instances": "other objects"}.get(kind, "another label")
         yield (
             f"{format_count(conflicts['num_sources'], 'source holds', 'sources hold')} the same image as "
             f"another one with {other}, e.g. {pairs}: no "
             "model can learn both"
         )
-
-
-def _remarks(remarks: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was counted while sources were decoded."""
-    wording = {
-        "empty": (
-            "object whose mask holds no pixel was left out, of",
-            "objects whose masks hold no pixel were left out, of",
-        ),
-        "opaque_alpha": (
-            "alpha channel that is 255 everywhere was taken off, of",
-            "alpha channels that are 255 everywhere were taken off, of",
-        ),
-        "overlap": (
-            "pixel belongs to several objects; the smaller one counts, in",
-            "pixels belong to several objects; the smaller one counts, in",
-        ),
-        "turned": (
-            "image carries an EXIF orientation and was turned upright by it; if it was annotated as it is stored, "
-            "boxes and masks lie beside their objects, which `precompute preview` shows:",
-            "images carry an EXIF orientation and were turned upright by it; if they were annotated as they are "
-            "stored, boxes and masks lie beside their objects, which `precompute preview` shows:",
-        ),
-    }
-    for what, counts in remarks.items():
-        if what in wording:
-            examples = ", ".join(counts["examples"])
-            number = format_count(counts["num_sources"], "source")
-            yield f"{format_count(counts['number'], *wording[what])} {number}, e.g. {examples}"
 
 
 def describe(estimate: Estimate) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -17,6 +17,7 @@ from precompute.dataset.json_files import dump, parse_json, read_json
 from precompute.dataset.paths import MAX_ROW, DatasetPaths
 from precompute.dataset.schema_json import from_format_1, schema_of_json, schema_to_json
 from precompute.errors import DatasetError
+from precompute.fields.counts import BoxCounts
 from precompute.fields.field import MAX_CLASS_IDS, Schema
 from precompute.fields.image import ImageField
 from precompute.fields.registry import target_of_schema, values_of_schema
@@ -76,40 +77,6 @@ class Target:
     def image_only(self) -> bool:
         """Whether records are images alone, without any target."""
         return self.kind == IMAGE_ONLY
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoxCounts:
-    """What there is of boxes in some records.
-
-    Attributes:
-        num_boxes: Number of boxes in all of these records.
-        most_boxes: Largest number of boxes in one of them.
-        num_empty: Records without any.
-    """
-
-    num_boxes: int = 0
-    most_boxes: int = 0
-    num_empty: int = 0
-
-    def __add__(self, other: BoxCounts) -> BoxCounts:
-        return BoxCounts(
-            num_boxes=self.num_boxes + other.num_boxes,
-            most_boxes=max(self.most_boxes, other.most_boxes),
-            num_empty=self.num_empty + other.num_empty,
-        )
-
-    @classmethod
-    def of_record(cls, num_boxes: int) -> BoxCounts:
-        """Return the counts of one record."""
-        return cls(num_boxes=num_boxes, most_boxes=num_boxes, num_empty=int(num_boxes == 0))
-
-    @classmethod
-    def total(cls, counts: Iterable[BoxCounts | None]) -> BoxCounts | None:
-        """Return the counts of all together; None when not all of them have any."""
-        every = list(counts)
-        known = [of_one for of_one in every if of_one is not None]
-        return sum(known, cls()) if len(known) == len(every) and known else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from precompute.fields.counts import FieldCounts
+
 __all__ = ["MAX_CLASS_IDS", "MAX_PIXELS", "Field", "Schema", "class_limits"]
 
 MAX_PIXELS = 2**28  # of an image
@@ -42,6 +44,64 @@ class Field(ABC):
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield name and value of each attribute that has limits, and whether the value makes sense."""
         yield from ()
+
+    # What is told of it
+
+    remarks: ClassVar[Mapping[str, tuple[str, str]]] = {}  # what it counts in sources → words for one and for several
+
+    def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
+        """Return what an inspection says of the field.
+
+        Args:
+            pixels: The settings of the dataset that decide pixels.
+            most_objects: That a record has.
+        """
+        return f"{self.name} ({self.type})"
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes that are counted."""
+        return ()
+
+    @property
+    def counted(self) -> str:
+        """What the classes are counted in."""
+        return "sources"
+
+    @property
+    def class_heading(self) -> str:
+        """What stands above a table of the classes."""
+        return f"{self.counted} of each class"
+
+    @property
+    def other(self) -> str:
+        """What two sources with the same image have that no model can learn both of."""
+        return f"another {self.name}"
+
+    def describe_stored(self, counts: FieldCounts) -> str:
+        """Return what the summary of a build says of what the records of a split hold; empty for nothing."""
+        return ""
+
+    def describe_counts(self, counts: FieldCounts) -> str:
+        """Return what an inspection says below the table of the classes; empty for nothing."""
+        return ""
+
+    def warnings(self, remarks: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what a user should know before training on it.
+
+        Args:
+            remarks: What was counted in the sources.
+        """
+        return iter(())
+
+    def warnings_of_build(self, remarks: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
+        """Yield what a user should know once it was built.
+
+        Args:
+            remarks: What was counted in the sources.
+            new_classes: Class id that no source holds → transform that fills masks with it.
+        """
+        return iter(())
 
 
 def class_limits(num_classes: int, class_names: Sequence[str]) -> Iterator[tuple[str, Any, bool]]:
@@ -79,3 +139,8 @@ class Schema(Mapping[str, Field]):
     def targets(self) -> dict[str, Field]:
         """The fields that a model learns, by their names."""
         return {name: field for name, field in self._fields.items() if field.is_target}
+
+    @property
+    def other_answer(self) -> str:
+        """What two sources with the same image have that no model can learn both of."""
+        return " or ".join(field.other for field in self.targets.values())

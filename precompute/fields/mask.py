@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from precompute.fields.field import MAX_CLASS_IDS, Field, class_limits
+from precompute.fields.remarks import EMPTY_OBJECTS, INSTANCE_IDS, instance_id_warnings
+from precompute.text.format import format_count
 
 __all__ = ["MaskField"]
 
@@ -41,3 +43,63 @@ class MaskField(Field):
         yield "encoding", self.encoding, self.encoding in ("png", "raw")
         yield "dtype", self.dtype, self.dtype in ("uint8", "uint16")
         yield "ignore_class", self.ignore_class, 0 <= (self.ignore_class or 0) < MAX_CLASS_IDS
+
+    # What is told of it
+
+    remarks: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **EMPTY_OBJECTS,  # of masks that were merged
+        "overlap": (
+            "pixel belongs to several objects; the smaller one counts, in",
+            "pixels belong to several objects; the smaller one counts, in",
+        ),
+    }
+
+    def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
+        """Return classes, encoding, and how class ids came of what files held."""
+        names = f": {', '.join(self.class_names)}" if self.class_names else ""
+        ignored = "" if self.ignore_class is None else f", {self.ignore_class} is ignored"
+        number = format_count(self.num_classes, "class")
+        return f"mask of {number}{names} ({self.encoding} {self.dtype}{ignored}{_from_files(pixels)})"
+
+    def warnings(self, remarks: Mapping[str, Any]) -> Iterator[str]:
+        """Yield a warning where ids seem to be numbers of objects."""
+        yield from instance_id_warnings(remarks, self.num_classes)
+
+    def warnings_of_build(self, remarks: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
+        """Yield a warning where 255 may be no class, and one for each id that only a transform makes."""
+        if INSTANCE_IDS not in remarks and self.num_classes == 256 and self.ignore_class is None:
+            yield (
+                "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
+                "it means foreground, with --mask-map 255:1"
+            )
+        for fill, name in new_classes.items():
+            yield (
+                f"{name} fills masks with {fill}, which no source holds: it counts as a class of its own "
+                f"({format_count(self.num_classes, 'class')}). If it means void, build with --ignore-class {fill}, "
+                "else set its fill_mask"
+            )
+
+
+def _from_files(pixels: Mapping[str, Any]) -> str:
+    """Return how ids came of what the masks' files hold."""
+    mapped = ", ".join(_ranges({int(old): new for old, new in (pixels.get("mask_map") or {}).items()}))
+    offset, colors = pixels.get("mask_offset", 0), pixels.get("mask_colors") or {}
+    return "".join(
+        [
+            f", ids mapped {mapped}" if mapped else "",
+            f", ids moved by {offset}" if offset else "",
+            f", from {format_count(len(colors), 'colour')}" if colors else "",
+        ]
+    )
+
+
+def _ranges(mask_map: Mapping[int, int]) -> Iterator[str]:
+    """Yield 255:1, or 1-999:1 where neighbouring ids become the same."""
+    ends: list[list[int]] = []
+    for old, new in sorted(mask_map.items()):
+        if ends and ends[-1][1:] == [old - 1, new]:
+            ends[-1][1] = old
+        else:
+            ends.append([old, old, new])
+    for first, last, new in ends:
+        yield f"{first}:{new}" if first == last else f"{first}-{last}:{new}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -61,3 +61,9 @@ class ValueField(Field):
         """Yield what manifests may say of it."""
         yield "dtype", self.dtype, self.dtype in ("int", "float", "text")
         yield "learnt", self.learnt, not self.learnt or self.dtype != "text"
+
+    # What is told of it
+
+    def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
+        """Return its name, and which values it has."""
+        return f"{self.name} ({self.dtype})"

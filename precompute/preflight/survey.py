@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from precompute.dataset.warnings import INSTANCE_IDS
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
+from precompute.fields.remarks import INSTANCE_IDS
 from precompute.images.mask_files import UnlistedColors, unpacked_color
 from precompute.pipelines.mask_rules import UnknownIds
 from precompute.pipelines.pipeline import Pipeline, finishing_inside

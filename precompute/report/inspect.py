@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from precompute.dataset.leases import held_rows
-from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
+from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
+from precompute.fields.counts import BoxCounts, FieldCounts
+from precompute.fields.field import Field
 from precompute.options.plain_values import converts_arguments
 from precompute.plan.versions import other_versions
 from precompute.report.inspection import Inspection, RowGroup, SplitInspection
@@ -50,7 +52,7 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
     split = manifest.splits[name]
     listing = read_listing(DatasetPaths(out).sources(manifest.generation, name))
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == name}
-    used, boxes = [i for i, key in enumerate(listing) if key not in skipped], listing.boxes
+    used = [i for i, key in enumerate(listing) if key not in skipped]
     return SplitInspection(
         num_sources=len(listing),
         num_skipped=len(skipped),
@@ -61,20 +63,29 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
         num_bytes=sum(row.num_bytes for row in split.rows),
         rows=_group(split),
         held=held,
-        class_counts=_count_classes(manifest, listing, used),
-        boxes=BoxCounts.total(row.boxes for row in split.rows),
-        num_lost=_num_lost(split, listing, used) if manifest.target.kind == "instances" else 0,
-        num_without=0 if boxes is None else int((boxes.take(used).counts == 0).sum()),
+        fields={name: _count(field, split, listing, used) for name, field in manifest.schema.items()},
     )
 
 
-def _num_lost(split: Split, listing: Listing, used: list[int]) -> int:
-    """Return how many objects of the sources are in no record, summed over all rows."""
-    counts, boxes = listing.boxes, BoxCounts.total(row.boxes for row in split.rows)
-    if counts is None or boxes is None:
-        return 0
-    a_row = sum(int(number) * listing.copies[i] for i, number in zip(used, counts.take(used).counts, strict=True))
-    return a_row * len(split.rows) - boxes.num_boxes
+def _count(field: Field, split: Split, listing: Listing, used: list[int]) -> FieldCounts:
+    """Return what is counted of a field in a split, in the sources that are used."""
+    num_records = sum(row.num_records for row in split.rows)
+    if not field.classes:
+        return FieldCounts(num_records=num_records)
+    column, stored = listing.boxes, BoxCounts.total(row.boxes for row in split.rows)
+    if column is None or stored is None:
+        labels = [listing.labels[i] for i in used]
+        counts = Counter(index for label in labels for index in (label if isinstance(label, tuple) else (label,)))
+        return FieldCounts(classes=[counts[label] for label in range(len(field.classes))], num_records=num_records)
+    objects = column.take(used)
+    a_row = sum(int(number) * listing.copies[i] for i, number in zip(used, objects.counts, strict=True))
+    return FieldCounts(
+        classes=np.bincount(objects.labels, minlength=len(field.classes)).tolist(),
+        num_records=num_records,
+        stored=stored,
+        num_without=int((objects.counts == 0).sum()),
+        num_lost=a_row * len(split.rows) - stored.num_boxes,
+    )
 
 
 def _group(split: Split) -> list[RowGroup]:
@@ -90,14 +101,3 @@ def _group(split: Split) -> list[RowGroup]:
         )
         for (seed, _), rows in groups.items()
     ]
-
-
-def _count_classes(manifest: Manifest, listing: Listing, used: list[int]) -> list[int]:
-    if manifest.target.kind == "mask":
-        return []
-    if listing.boxes is not None:
-        found = np.bincount(listing.boxes.take(used).labels, minlength=manifest.target.num_classes)
-        return [int(number) for number in found]
-    labels = [listing.labels[i] for i in used]
-    counts = Counter(index for label in labels for index in (label if isinstance(label, tuple) else (label,)))
-    return [counts[label] for label in range(manifest.target.num_classes)]

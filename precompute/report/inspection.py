@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from precompute.dataset.manifest import OBJECTS, SPLITS, BoxCounts, Manifest
+from precompute.dataset.manifest import SPLITS, Manifest
 from precompute.dataset.rows import describe_numbers
-from precompute.dataset.warnings import instance_id_warnings
 from precompute.errors import first_few
-from precompute.fields.skeleton import Skeleton
+from precompute.fields.counts import BoxCounts, FieldCounts
+from precompute.fields.remarks import describe_remarks
 from precompute.report.pipeline_text import describe_pipeline, describe_value
 from precompute.text.format import format_bytes, format_count
 from precompute.text.reasons import describe_reasons
@@ -56,12 +57,7 @@ class SplitInspection:
         num_bytes: Size of all shards.
         rows: Listed rows by seed.
         held: Rows that living readers hold.
-        class_counts: Sources of each class, or of each label, or boxes of each class, skipped ones left out; empty for
-            masks.
-        boxes: Counts of the boxes in all records; None without boxes.
-        num_without: Sources that have no boxes, skipped ones left out.
-        num_lost: Number of objects with masks that are lacking in all records together: cut off, too small, or without
-            a pixel in the first place.
+        fields: What was counted of each field, skipped sources left out.
     """
 
     num_sources: int
@@ -73,15 +69,37 @@ class SplitInspection:
     num_bytes: int
     rows: list[RowGroup]
     held: list[int]
-    class_counts: list[int]
-    boxes: BoxCounts | None = None
-    num_without: int = 0
-    num_lost: int = 0
+    fields: Mapping[str, FieldCounts]
 
     @property
     def record_bytes(self) -> int:
         """Mean size of a record, its framing included."""
         return self.num_bytes // max(1, self.num_records)
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Sources of each class, or objects in them, of the first field that has such classes; empty without."""
+        return next((list(counts.classes) for counts in self.fields.values() if counts.classes), [])
+
+    @property
+    def boxes(self) -> BoxCounts | None:
+        """What was counted of the objects in all records; None without objects."""
+        return self._objects.stored
+
+    @property
+    def num_without(self) -> int:
+        """Sources that have no objects."""
+        return self._objects.num_without
+
+    @property
+    def num_lost(self) -> int:
+        """Objects with masks that are lacking in all records together: cut off, too small, or empty."""
+        return self._objects.num_lost
+
+    @property
+    def _objects(self) -> FieldCounts:
+        """What was counted of the first field that has objects."""
+        return next((counts for counts in self.fields.values() if counts.stored), FieldCounts())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +117,7 @@ class Inspection:
     out: Path
     manifest: Manifest
     splits: dict[str, SplitInspection]
-    other_versions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    other_versions: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     held_elsewhere: int = 0
 
     def text(self) -> str:
@@ -121,17 +139,22 @@ class Inspection:
 
 def _dataset(found: Inspection) -> Iterator[str]:
     manifest, pixels = found.manifest, found.manifest.settings["pixels"]
-    image, quality = manifest.image, pixels["quality"]
-    encoding = f"{image.encoding} of quality {quality}" if image.encoding == "jpeg" else image.encoding
+    image, *fields = manifest.schema.values()
+    targets = manifest.schema.targets
     yield f"{manifest.name}, generation {manifest.generation}, in {found.out}"
-    yield _labelled("images", f"{image.height}×{image.width} (height × width), {_colors(image.channels)}, {encoding}")
+    yield _labelled("images", image.describe(pixels, manifest.most_boxes))
     if "scale" in pixels:
         yield _labelled("scale", f"{pixels['scale']}: how more than 8 bits a channel became 8")
     if "alpha" in pixels:
         yield _labelled("alpha", f"{pixels['alpha']}: what became of alpha channels")
-    yield _labelled("target", _target(found))
-    if manifest.extra:
-        yield _labelled("extra", ", ".join(f"{name} ({kind})" for name, kind in manifest.extra.items()))
+    for i, (name, field) in enumerate(targets.items()):
+        text = field.describe(pixels, manifest.most_boxes)
+        yield _labelled("" if i else _noun("target", targets), f"{name}: {text}" if len(targets) > 1 else text)
+    if not targets:
+        yield _labelled("target", "none: images alone")
+    others = [field.describe(pixels, manifest.most_boxes) for field in fields if not field.is_target]
+    if others:
+        yield _labelled("extra", ", ".join(others))
     yield _labelled("sources", _sources(found))
     yield _labelled("one epoch", _epoch(found))
     settings = manifest.settings["dataset"]
@@ -140,78 +163,12 @@ def _dataset(found: Inspection) -> Iterator[str]:
         yield _labelled("copies", f"{copies} (of each training source, in every row)")
 
 
-def _colors(channels: int) -> str:
-    return {1: "grayscale", 3: "3 channels"}.get(channels, "RGBA")
-
-
 def _copies(class_copies: dict[str, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in class_copies.items())
 
 
 def _labelled(label: str, text: str) -> str:
     return f"  {label:<{LABEL}}{text}".rstrip()
-
-
-def _target(found: Inspection) -> str:
-    target = found.manifest.target
-    if target.kind == "class":
-        return f"class, {target.num_classes} of them"
-    if target.kind in OBJECTS:
-        pixels = found.manifest.settings["pixels"]
-        rules = [f", {name} {pixels[name]:g}" for name in ("min_visibility", "min_area") if name in pixels]
-        most = found.manifest.most_boxes
-        if target.keypoints is not None:
-            return (
-                f"{_keypoints(target.keypoints)}, {format_count(target.num_classes, 'class')}, at most "
-                f"{most} an image{''.join(rules)}"
-            )
-        kind = "boxes" if target.kind == "boxes" else "objects with masks,"
-        return f"{kind} of {format_count(target.num_classes, 'class')}, at most {most} an image{''.join(rules)}"
-    if target.image_only:
-        return "none: images alone"
-    if target.kind == "multilabel":
-        return f"any number of {format_count(target.num_classes, 'label')} an image"
-    names = f": {', '.join(target.class_names)}" if target.class_names else ""
-    ignored = "" if target.ignore_class is None else f", {target.ignore_class} is ignored"
-    from_files = _from_files(found.manifest.settings["pixels"])
-    return (
-        f"mask of {format_count(target.num_classes, 'class')}{names} ({target.encoding} "
-        f"{target.dtype}{ignored}{from_files})"
-    )
-
-
-def _keypoints(skeleton: Skeleton) -> str:
-    pairs = [f"{skeleton.names[a]}:{skeleton.names[b]}" for a, b in skeleton.flip_pairs]
-    flipped = (
-        f"{format_count(len(pairs), 'flip pair')} ({pairs[0]}{' …' * (len(pairs) > 1)})" if pairs else "no flip pairs"
-    )
-    with_boxes = "with boxes" if skeleton.boxed else "without boxes"
-    return f"objects {with_boxes} and {format_count(len(skeleton), 'keypoint')} each, {flipped}"
-
-
-def _ranges(mask_map: Mapping[int, int]) -> Iterator[str]:
-    """Yield 255:1, or 1-999:1 where neighbouring ids become the same."""
-    ends: list[list[int]] = []
-    for old, new in sorted(mask_map.items()):
-        if ends and ends[-1][1:] == [old - 1, new]:
-            ends[-1][1] = old
-        else:
-            ends.append([old, old, new])
-    for first, last, new in ends:
-        yield f"{first}:{new}" if first == last else f"{first}-{last}:{new}"
-
-
-def _from_files(pixels: Mapping[str, Any]) -> str:
-    """Return how ids came of what the masks' files hold."""
-    mapped = ", ".join(_ranges({int(old): new for old, new in (pixels.get("mask_map") or {}).items()}))
-    offset, colors = pixels.get("mask_offset", 0), pixels.get("mask_colors") or {}
-    return "".join(
-        [
-            f", ids mapped {mapped}" if mapped else "",
-            f", ids moved by {offset}" if offset else "",
-            f", from {format_count(len(colors), 'colour')}" if colors else "",
-        ]
-    )
 
 
 def _sources(found: Inspection) -> str:
@@ -272,72 +229,38 @@ def _group(group: RowGroup) -> str:
     return f"{numbers}: seed {group.seed}, {_noun('variant', group.variants)} {describe_numbers(group.variants)}"
 
 
-def _noun(word: str, numbers: Sequence[int]) -> str:
+def _noun(word: str, numbers: Collection[Any]) -> str:
     return word if len(numbers) == 1 else f"{word}s"
 
 
 def _classes(found: Inspection) -> Iterator[str]:
-    """Yield a table of the sources of each class in each split."""
-    names = found.manifest.target.class_names
-    counts = {name: split.class_counts for name, split in found.splits.items() if split.class_counts}
-    if not counts:
-        return
+    """Yield a table of the classes in each split for each field that has some, and what else was counted of it."""
+    targets = found.manifest.schema.targets
+    for name, field in found.manifest.schema.items():
+        counts = {split: inspected.fields[name] for split, inspected in found.splits.items()}
+        if any(of_split.classes for of_split in counts.values()):
+            yield f"{name}: {field.class_heading}" if len(targets) > 1 else field.class_heading
+            yield from _class_table(field.classes, {split: c.classes for split, c in counts.items() if c.classes})
+            for split, of_split in counts.items():
+                text = field.describe_counts(of_split)
+                if text:
+                    yield _labelled(split, text)
+
+
+def _class_table(names: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Iterator[str]:
     width = max(len(name) for name in names[:MAX_CLASSES]) + 7
-    objects = "objects of each class, in the sources"
-    yield {
-        "boxes": "boxes of each class, in the sources",
-        "keypoints": objects,
-        "instances": objects,
-        "multilabel": "sources of each label",
-    }.get(found.manifest.target.kind, "sources of each class")
     yield f"  {'':<{width}}" + "".join(f"{split:>12}" for split in counts)
     for i, name in enumerate(names[:MAX_CLASSES]):
         yield f"  {f'{i:>3}  {name}':<{width}}" + "".join(f"{of_split[i]:>12,}" for of_split in counts.values())
     if len(names) > MAX_CLASSES:
         yield f"  … and {format_count(len(names) - MAX_CLASSES, 'more class')}"
-    for name, split in found.splits.items():
-        if split.boxes is not None:
-            noun = "box" if found.manifest.target.kind == "boxes" else "object"
-            yield _labelled(name, _box_counts(split, split.boxes, noun))
 
 
 def _remarks(found: Inspection) -> Iterator[str]:
     """Yield what was counted while sources were decoded."""
-    wording = {
-        "empty": (
-            "object in the sources whose mask holds no pixel: left out",
-            "objects in the sources whose masks hold no pixel: left out",
-        ),
-        "opaque_alpha": (
-            "alpha channel of a source, 255 everywhere: taken off",
-            "alpha channels of sources, 255 everywhere: taken off",
-        ),
-        "overlap": (
-            "pixel of merged masks that belongs to several objects",
-            "pixels of merged masks that belong to several objects",
-        ),
-        "turned": (
-            "image with boxes or masks, turned upright by its EXIF orientation: was it annotated so?",
-            "images with boxes or masks, turned upright by their EXIF orientation: were they annotated so?",
-        ),
-    }
-    for what, counts in found.manifest.remarks.items():
-        if what in wording:
-            number = format_count(counts["num_sources"], "source")
-            yield f"  {format_count(counts['number'], *wording[what])} ({number}, e.g. {', '.join(counts['examples'])})"
-    for warning in instance_id_warnings(found.manifest.remarks, found.manifest.target.num_classes):
-        yield f"  warning: {warning}"
-
-
-def _box_counts(split: SplitInspection, boxes: BoxCounts, noun: str) -> str:
-    plural = "boxes" if noun == "box" else "objects"
-    lost = f"; {format_count(split.num_lost, 'object')} cut off, too small or empty" if split.num_lost else ""
-    without = f"; {format_count(split.num_without, 'source')} without {plural}" if split.num_without else ""
-    return (
-        f"{format_count(boxes.num_boxes, noun)} in {format_count(split.num_records, 'record')}, {boxes.num_empty:,} of "
-        "them without any"
-        f"{without}{lost}"
-    )
+    fields, remarks = found.manifest.schema.values(), found.manifest.remarks
+    yield from (f"  {line}" for line in describe_remarks(fields, remarks))
+    yield from (f"  warning: {warning}" for field in fields for warning in field.warnings(remarks))
 
 
 def _pipelines(found: Inspection) -> Iterator[str]:
@@ -369,8 +292,7 @@ def _warnings(found: Inspection) -> Iterator[str]:
         pairs = [" = ".join(map(str, pair)) for pair in manifest.conflicts.get("examples", ())]
         yield (
             f"warning: {format_count(manifest.conflicts.get('num_sources', 0), 'source holds', 'sources hold')} "
-            "the same image as another one with another "
-            f"{'mask' if manifest.target.kind == 'mask' else 'label'}:\n{first_few(pairs)}"
+            f"the same image as another one with {manifest.schema.other_answer}:\n{first_few(pairs)}"
         )
     if "validation" not in found.splits:
         yield "warning: there is no validation split; nothing tells how well a model generalizes"

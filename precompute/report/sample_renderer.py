@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from precompute.building.make_plan import make_plan, prepare_pipelines, spec_of_plan
-from precompute.dataset.warnings import instance_id_warnings
 from precompute.errors import UsageError
+from precompute.fields.remarks import instance_id_warnings
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.keypoint_rules import mirroring_warnings
 from precompute.pipelines.load import complete_pipelines

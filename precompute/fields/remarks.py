@@ -1,15 +1,38 @@
-"""What was noticed in the sources, in words."""
+"""What is counted while sources are decoded, in words: each field has the wording of what it counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from precompute.fields.field import Field
 from precompute.text.format import format_count
 
-__all__ = ["INSTANCE_IDS", "instance_id_warnings"]
+__all__ = ["EMPTY_OBJECTS", "INSTANCE_IDS", "describe_remarks", "instance_id_warnings"]
 
 INSTANCE_IDS = "numbered"  # of `number` masks that were looked at `num_sources` look so; `largest` is their largest id
+
+EMPTY_OBJECTS = {
+    "empty": (
+        "object whose mask holds no pixel was left out, of",
+        "objects whose masks hold no pixel were left out, of",
+    )
+}
+
+
+def describe_remarks(fields: Iterable[Field], remarks: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each thing that was counted and that a field has words for.
+
+    Args:
+        fields: Of the dataset.
+        remarks: Of its manifest.
+    """
+    wording = {what: words for field in fields for what, words in field.remarks.items()}
+    for what, counts in remarks.items():
+        if what in wording:
+            examples = ", ".join(counts["examples"])
+            number = format_count(counts["num_sources"], "source")
+            yield f"{format_count(counts['number'], *wording[what])} {number}, e.g. {examples}"
 
 
 def instance_id_warnings(remarks: Mapping[str, Any], num_classes: int | None = None) -> list[str]:
