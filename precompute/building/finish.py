@@ -16,7 +16,7 @@ from precompute.building.files import sync_folder, write_whole
 from precompute.building.grid import Grid, SourceFacts
 from precompute.building.make_plan import known_num_classes, target_of
 from precompute.building.receipts import Receipt
-from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Segment, Split
+from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard, read_row_file
 from precompute.dataset.tfds import tfds_files
@@ -61,7 +61,7 @@ def start_manifest(
         lines = listing_lines(sources, split, source_facts[split].sha256, source_facts[split].mask_sha256)
         write_whole(paths.sources(plan.generation, split), _hashed(lines, content), paths.temporary)
         splits[split] = Split(
-            segments=[Segment(num_places=split_plan.num_places, num_blocks=split_plan.num_blocks)],
+            segments=split_plan.segments,
             num_records=split_plan.num_places
             - sum(sources.num_copies(sources.position(s["key"])) for s in skipped if s["split"] == split),
             sources_sha256=content.hexdigest(),

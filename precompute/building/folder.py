@@ -16,6 +16,7 @@ from precompute.dataset.json_files import parse_json, read_json
 from precompute.dataset.leases import EXPIRES_S, held_rows
 from precompute.dataset.manifest import SPLITS, Manifest
 from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.schema_json import in_segments
 from precompute.errors import BuildError, DatasetError, accessible
 from precompute.plan.generation import GenerationPlan
 from precompute.storage.locking import hold_folder
@@ -131,7 +132,9 @@ def stored_generations(out: Path) -> list[StoredGeneration]:
 
 def _read_draft(path: Path) -> StoredGeneration | None:
     try:
-        plan = parse_json(GenerationPlan, read_json(path, missing="no draft"), str(path))
+        content = read_json(path, missing="no draft")
+        content["splits"] = in_segments(content.get("splits"), str(path))
+        plan = parse_json(GenerationPlan, content, str(path))
         listing = {split: read_listing(path.with_name(f"sources-{split}.jsonl")) for split in plan.splits}
     except DatasetError:
         return None  # never finished, or taken away in part: planned again

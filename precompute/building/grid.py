@@ -173,10 +173,7 @@ def make_grid(out: Path, plan: GenerationPlan, sources: Sources, listing: Mappin
     """
     places = {split: SplitPlaces.of_split(sources, split, listing.get(split)) for split in plan.splits}
     blocks = {
-        split: [
-            Block(places[split], first, last)
-            for first, last in block_bounds(len(places[split].order.sources), split_plan.num_blocks)
-        ]
+        split: [Block(places[split], first, last) for first, last in block_bounds(split_plan.sizes)]
         for split, split_plan in plan.splits.items()
     }
     return Grid(paths=DatasetPaths(out), plan=plan, places=places, blocks=blocks)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.dataset.json_files import canonical_json
-from precompute.dataset.manifest import SPLITS, Target
+from precompute.dataset.manifest import SPLITS, Segment, Target
 from precompute.errors import PipelineError, SourceError, UsageError
 from precompute.fields.image import ImageField
 from precompute.options.build_options import BuildOptions
@@ -282,9 +282,9 @@ def _check_size(split: str, size: tuple[int, int], expected: tuple[int, int]) ->
 
 def _plan_split(sources: Sources, split: str, measured: Survey, shard_size: int | None) -> SplitPlan:
     num_places = sum(sources.copies_of(split))
+    num_blocks = choose_num_blocks(num_places, measured.record_bytes, shard_size)
     return SplitPlan(
-        num_places=num_places,
-        num_blocks=choose_num_blocks(num_places, measured.record_bytes, shard_size),
+        segments=[Segment(num_places=num_places, num_blocks=num_blocks)],
         record_bytes=measured.record_bytes,
         record_s=measured.record_s,
     )

@@ -34,6 +34,7 @@ __all__ = [
     "Manifest",
     "Row",
     "Segment",
+    "Segmented",
     "Split",
     "Target",
 ]
@@ -112,14 +113,14 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
-    """The grid of a split."""
+class Segmented:
+    """The columns of a split's grid.
+
+    Attributes:
+        segments: In the order of their blocks.
+    """
 
     segments: list[Segment]
-    num_records: int
-    sources_sha256: str
-    next_row: int
-    rows: list[Row]
 
     @property
     def num_places(self) -> int:
@@ -130,6 +131,21 @@ class Split:
     def num_blocks(self) -> int:
         """Blocks of all segments."""
         return sum(segment.num_blocks for segment in self.segments)
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Number of places and of blocks of each segment."""
+        return [(segment.num_places, segment.num_blocks) for segment in self.segments]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split(Segmented):
+    """The grid of a split."""
+
+    num_records: int
+    sources_sha256: str
+    next_row: int
+    rows: list[Row]
 
 
 @dataclass(frozen=True, kw_only=True)

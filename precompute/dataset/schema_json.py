@@ -15,7 +15,7 @@ from precompute.fields.image import ImageField
 from precompute.fields.registry import FIELD_TYPES, KINDS, schema_of_target
 from precompute.fields.skeleton import Skeleton
 
-__all__ = ["from_format_1", "schema_of_json", "schema_to_json"]
+__all__ = ["from_format_1", "in_segments", "schema_of_json", "schema_to_json"]
 
 NAME = re.compile(r"(extra/)?[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -89,7 +89,7 @@ def from_format_1(content: Mapping[str, Any], where: str) -> dict[str, Any]:
         if not allowed:
             raise DatasetError(f"{where}: target: {name}: {str(value)[:60]!r} is not what precompute writes.")
     schema = schema_of_target(image, **vars(target), extra=_extra(content, where))
-    return {**content, "schema": schema_to_json(schema), "splits": _splits(content["splits"], where)}
+    return {**content, "schema": schema_to_json(schema), "splits": in_segments(content["splits"], where)}
 
 
 def _extra(content: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -101,14 +101,18 @@ def _extra(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     return extra
 
 
-def _splits(splits: Any, where: str) -> dict[str, Any]:
-    """Return splits whose places and blocks are those of one segment."""
+def in_segments(splits: Any, where: str) -> dict[str, Any]:
+    """Return splits, of a manifest or a draft, whose places and blocks are those of one segment where they name none.
+
+    Raises:
+        DatasetError: They are not what precompute wrote.
+    """
     if not isinstance(splits, dict):
         raise DatasetError(f"{where}: splits: expected dict, got {splits!r:.60}.")
     found = {}
     for name, split in splits.items():
-        if not isinstance(split, dict) or not {"num_places", "num_blocks"} <= split.keys():
+        if not isinstance(split, dict) or not ("segments" in split or {"num_places", "num_blocks"} <= split.keys()):
             raise DatasetError(f"{where}: splits[{name!r}]: expected num_places and num_blocks, got {split!r:.60}.")
-        segment = {of: split[of] for of in ("num_places", "num_blocks")}
-        found[name] = {**split, "segments": [segment]}
+        one = {key: split[key] for key in ("num_places", "num_blocks") if key in split}
+        found[name] = {"segments": [one], **split}
     return found

@@ -37,12 +37,15 @@ class PlaceOrder(NamedTuple):
         return list(zip(self.sources.tolist(), self.copies.tolist(), strict=True))
 
 
-def place_order(keys: Iterable[str], copies: Iterable[int] | None = None) -> PlaceOrder:
-    """Return all places of a split: sorted by a hash of key and copy.
+def place_order(
+    keys: Iterable[str], copies: Iterable[int] | None = None, segments: Iterable[int] | None = None
+) -> PlaceOrder:
+    """Return all places of a split: segment by segment, each sorted by a hash of key and copy.
 
     Args:
         keys: Keys of the split's sources, each one once.
         copies: Copies of each source; one each when None.
+        segments: Index of the segment that each source belongs to; the first one when None.
     """
     if copies is None:
         hashes = _hashes(key.encode() + FIRST for key in keys)
@@ -57,6 +60,8 @@ def place_order(keys: Iterable[str], copies: Iterable[int] | None = None) -> Pla
             for copy in range(count)
         )
     order = order_of(hashes)  # two places with one hash would be a collision of 128 bits
+    if segments is not None:
+        order = order[np.argsort(np.fromiter(segments, np.int64)[sources[order]], kind="stable")]
     return PlaceOrder(sources[order], of_source[order])
 
 
@@ -64,9 +69,11 @@ def _hashes(messages: Iterable[bytes]) -> NDArray[np.uint64]:
     return hash_all(messages, digest_size=16, person=PERSON)
 
 
-def order_places(keys: Sequence[str], copies: Sequence[int] | None = None) -> list[tuple[int, int]]:
+def order_places(
+    keys: Sequence[str], copies: Sequence[int] | None = None, segments: Sequence[int] | None = None
+) -> list[tuple[int, int]]:
     """Return `place_order` as pairs: (index into `keys`, copy)."""
-    return place_order(keys, copies).pairs()
+    return place_order(keys, copies, segments).pairs()
 
 
 def choose_num_blocks(num_places: int, record_bytes: int, shard_bytes: int | None = None) -> int:
@@ -88,9 +95,19 @@ def choose_num_blocks(num_places: int, record_bytes: int, shard_bytes: int | Non
     return num_blocks
 
 
-def block_bounds(num_places: int, num_blocks: int) -> list[tuple[int, int]]:
-    """Return first and one-past-last place of each block."""
-    if not 1 <= num_blocks <= max(1, num_places):
-        raise UsageError(f"{format_count(num_places, 'place')} cannot be cut into {format_count(num_blocks, 'block')}.")
-    cuts = [block * num_places // num_blocks for block in range(num_blocks + 1)]
-    return list(itertools.pairwise(cuts))
+def block_bounds(segments: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return first and one-past-last place of each block of a split: those of its first segment, then of the next.
+
+    Args:
+        segments: Number of places and of blocks of each segment.
+    """
+    bounds, before = list[tuple[int, int]](), 0
+    for num_places, num_blocks in segments:
+        if not 1 <= num_blocks <= max(1, num_places):
+            raise UsageError(
+                f"{format_count(num_places, 'place')} cannot be cut into {format_count(num_blocks, 'block')}."
+            )
+        cuts = [before + block * num_places // num_blocks for block in range(num_blocks + 1)]
+        bounds += itertools.pairwise(cuts)
+        before += num_places
+    return bounds

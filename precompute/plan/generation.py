@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from precompute.dataset.json_files import dump
-from precompute.dataset.manifest import Manifest, Split
+from precompute.dataset.manifest import Manifest, Segmented, Split
 from precompute.dataset.paths import MAX_ROW
 from precompute.errors import BuildError
 from precompute.fields.image import ImageField
@@ -32,18 +32,14 @@ class RowPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitPlan:
-    """The columns of a split's grid.
+class SplitPlan(Segmented):
+    """The columns of a split's grid, and what a record costs.
 
     Attributes:
-        num_places: Number of places: sources times copies.
-        num_blocks: Number of blocks, the columns of the grid.
         record_bytes: Mean size of a record, of the sample that blocks were measured on.
-        record_s: Seconds that a record took then.
+        record_s: Mean seconds that a record took then.
     """
 
-    num_places: int
-    num_blocks: int
     record_bytes: int
     record_s: float
 
@@ -101,7 +97,7 @@ class GenerationPlan:
 def _split_plan(split: Split) -> SplitPlan:
     records = sum(row.num_records for row in split.rows) or 1
     mean = sum(row.num_bytes for row in split.rows) // records
-    return SplitPlan(num_places=split.num_places, num_blocks=split.num_blocks, record_bytes=mean, record_s=0.0)
+    return SplitPlan(segments=split.segments, record_bytes=mean, record_s=0.0)
 
 
 def missing_rows(wanted: Sequence[tuple[int, int]], taken: Collection[tuple[int, int]], *, first: int) -> list[RowPlan]:

@@ -30,8 +30,7 @@ def shard_places(manifest: Manifest, split: str, listing: Listing) -> list[list[
             f"{split}: the list of sources has {format_count(len(places), 'place')}, the manifest {grid.num_places}."
         )
     return [
-        [place for place in places[first:last] if place[0] not in skipped]
-        for first, last in block_bounds(len(places), grid.num_blocks)
+        [place for place in places[first:last] if place[0] not in skipped] for first, last in block_bounds(grid.sizes)
     ]
 
 

@@ -40,9 +40,9 @@ def test_blocks_are_few_or_a_multiple_of_sixteen(places: int, record_bytes: int,
 def test_bounds_cover_all_places_evenly(places: int, blocks: int) -> None:
     if blocks > places:
         with pytest.raises(UsageError, match=rf"{places:,} places? cannot be cut into {blocks:,} blocks?"):
-            block_bounds(places, blocks)
+            block_bounds([(places, blocks)])
         return
-    bounds = block_bounds(places, blocks)
+    bounds = block_bounds([(places, blocks)])
     assert [i for first, last in bounds for i in range(first, last)] == list(range(places))
     sizes = {last - first for first, last in bounds}
     assert max(sizes) - min(sizes) <= 1
@@ -62,6 +62,20 @@ def test_another_source_moves_no_other(keys: list[str], data: st.DataObject) -> 
     rest = [key for key in keys if key != gone]
     order = [keys[i] for i, _ in order_places(keys)]
     assert [key for key in order if key != gone] == [rest[i] for i, _ in order_places(rest)]
+
+
+@given(old=keys.filter(bool), new=keys, data=st.data())
+def test_a_segment_more_moves_no_place_of_the_first(old: list[str], new: list[str], data: st.DataObject) -> None:
+    new = [key for key in new if key not in old]
+    together = sorted([*old, *new])
+    segment_of = [int(key in new) for key in together]
+    blocks = data.draw(st.integers(1, len(old)))
+    before = [old[i] for i, _ in order_places(old)]
+    after = [together[i] for i, _ in order_places(together, None, segment_of)]
+    assert after == before + [new[i] for i, _ in order_places(new)]
+    sizes = [(len(old), blocks), *([(len(new), 1)] if new else [])]
+    assert block_bounds(sizes)[:blocks] == block_bounds([(len(old), blocks)])
+    assert [i for first, last in block_bounds(sizes) for i in range(first, last)] == list(range(len(together)))
 
 
 def test_copies_are_places_of_their_own() -> None:
