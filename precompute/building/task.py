@@ -15,7 +15,7 @@ import numpy as np
 from precompute.building.files import ShardWriter, commit, write_all_whole, write_whole
 from precompute.building.heartbeat import CRASHED, Heartbeat
 from precompute.building.receipts import Bad, BlockFacts, Cell, Receipt
-from precompute.dataset.manifest import OBJECTS, ORIGINAL_VARIANT, BoxCounts
+from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.fields.boxes import Boxes
@@ -24,7 +24,7 @@ from precompute.images.threads import one_opencv_thread
 from precompute.pipelines.pipeline import Pipeline
 from precompute.program.interruption import leave_signals_to_parent
 from precompute.program.memory import freeze_gc, tune_malloc
-from precompute.records.features.boxes import count_boxes
+from precompute.records.stored import count_objects
 from precompute.rendering.decode import Decoded, decode_source
 from precompute.rendering.render import render
 from precompute.rendering.spec import RecordSpec
@@ -182,7 +182,8 @@ def _write_places(
     )
     facts, bad, found = BlockFacts(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
     failed = set(task.skipped)
-    counts: list[BoxCounts | None] = [BoxCounts() if context.spec.kind in OBJECTS else None for _ in writers]
+    counted = bool(context.spec.schema.counted_keys)
+    counts: list[BoxCounts | None] = [BoxCounts() if counted else None for _ in writers]
     places = list(task.places)  # in the parent's own process they are made anew each time they are looked at
     for place in places:
         if place.key in failed:
@@ -201,8 +202,8 @@ def _write_places(
                 chosen = original if variant == ORIGINAL_VARIANT and original is not None else pipeline
                 record = render(source, chosen, context.spec, seed=seed, variant=variant, copy=place.copy)
                 writer.write(record)
-                if source.boxes is not None:
-                    of_place.append(BoxCounts.of_record(count_boxes(record)))
+                if counted:
+                    of_place.append(BoxCounts.of_record(count_objects(record, context.spec.schema)))
                 if place is places[-1]:  # this shard is full: the disk can begin while the others get their last
                     syncing.append(threads.submit(writer.sync))
             _await(syncing)

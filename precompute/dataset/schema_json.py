@@ -53,7 +53,12 @@ def schema_of_json(value: Any, where: str) -> Schema:
             if not allowed:
                 raise DatasetError(f"{where}: {name}: {attribute}: {str(found)[:60]!r} is not what precompute writes.")
         fields.append(field)
-    return Schema(fields)
+    schema = Schema(fields)
+    try:
+        _ = schema.features
+    except ValueError as error:
+        raise DatasetError(f"{where}: {error}.") from error
+    return schema
 
 
 # Format 1: one target, under the name of a kind

@@ -11,23 +11,18 @@ feature.proto: messages as protobuf's JSON, so 64-bit integers are strings).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import singledispatch
 from typing import Any
 
 from precompute.dataset.json_files import dump
-from precompute.dataset.manifest import IMAGE_ONLY, OBJECTS, Manifest, Target
+from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import RowFile
+from precompute.fields.feature import Box, ClassIndex, Feature, Number, Picture, Text
 from precompute.fields.image import ImageField
 
 __all__ = ["tfds_files"]
 
 FEATURES = "tensorflow_datasets.core.features"
-LABEL_KEY = "image/class/label"
-WEIGHT_KEY = "augment/weight"
-BOX_LABEL_KEY = "image/object/class/label"
-BOX_FLOATS = (*(f"image/object/bbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax")), "image/object/area")
-BOX_FLAGS = ("image/object/is_crowd", "image/object/difficult", "image/object/truncated")
-POINT_FLOATS = ("image/object/keypoint/x", "image/object/keypoint/y")
-POINT_NUMBERS = ("image/object/keypoint/num", "image/object/keypoint/visibility")
 
 Json = dict[str, Any]
 
@@ -42,14 +37,15 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
         manifest: The manifest with what is listed.
         row_files: Split → the row files of its listed rows, in the order of the manifest.
     """
+    features = manifest.schema.features
     files = {
         "dataset_info.json": dump(_dataset_info(manifest, row_files)),
-        "features.json": dump(_features_dict({**_features(manifest.image, manifest.target), **_extra(manifest.extra)})),
+        "features.json": dump(_features_dict(features, manifest.image)),
     }
-    if manifest.target.kind not in ("mask", IMAGE_ONLY) and _names_survive(manifest.target):
-        # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
-        key = BOX_LABEL_KEY if manifest.target.kind in OBJECTS else LABEL_KEY
-        files[f"{key.replace('/', '.')}.labels.txt"] = _lines(manifest.target.class_names)
+    for key, feature in features.items():
+        if isinstance(feature, ClassIndex) and _names_survive(feature):
+            # TensorFlow Datasets looks for the names beside features.json, the slashes of the key turned into dots.
+            files[f"{key.replace('/', '.')}.labels.txt"] = _lines(feature.class_names)
     return files
 
 
@@ -57,11 +53,11 @@ def _lines(names: Sequence[str]) -> bytes:
     return "".join(f"{name}\n" for name in names).encode()
 
 
-def _names_survive(target: Target) -> bool:
+def _names_survive(feature: ClassIndex) -> bool:
     """Whether TensorFlow Datasets reads the names as written: it strips lines, skips empty ones and refuses doubles."""
-    written = _lines(target.class_names).decode().split("\n")
+    written = _lines(feature.class_names).decode().split("\n")
     read = [name.strip() for name in written if name.strip()]
-    return read == target.class_names and len(set(read)) == len(read) == target.num_classes
+    return read == list(feature.class_names) and len(set(read)) == len(read) == feature.num_classes
 
 
 def _dataset_info(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -> Json:
@@ -96,72 +92,53 @@ def _split(manifest: Manifest, *, name: str, row: RowFile) -> Json:
     }
 
 
-def _features(image: ImageField, target: Target) -> dict[str, Json]:
-    features = {
-        "image/encoded": _picture(image.encoding, "uint8", (image.height, image.width, image.channels)),
-        **dict.fromkeys(("image/format", "image/source_id", "image/filename", "augment/key"), _text()),
-        **dict.fromkeys(("image/height", "image/width"), _scalar()),
-        **dict.fromkeys(("augment/seed", "augment/variant", "augment/copy"), _scalar()),
-    }
-    label = _feature("class_label_feature.ClassLabel", classLabel={"numClasses": str(target.num_classes)})
-    if target.kind == "class":
-        features |= {LABEL_KEY: label, "image/class/text": _text()}
-    elif target.kind == "multilabel":
-        features |= {LABEL_KEY: _sequence(label), "image/class/text": _sequence(_text())}
-    elif target.kind in OBJECTS:
-        features |= {BOX_LABEL_KEY: _sequence(label), "image/object/class/text": _sequence(_text())}
-        has_boxes = target.keypoints is None or target.keypoints.boxed
-        if has_boxes:
-            features |= dict.fromkeys(BOX_FLOATS, _sequence(_scalar("float32")))
-            features["objects/bbox"] = _sequence(_box())
-        features |= dict.fromkeys(BOX_FLAGS, _sequence(_scalar()))
-        if target.keypoints is not None:
-            features |= dict.fromkeys(POINT_FLOATS, _sequence(_scalar("float32")))
-            features |= dict.fromkeys(POINT_NUMBERS, _sequence(_scalar()))
-            features["image/object/keypoint/text"] = _sequence(_text())
-        if target.kind == "instances":
-            features["image/object/mask"] = _sequence(_picture("png", "uint8", (image.height, image.width, 1)))
-    elif target.kind == "mask":
-        shape = (image.height, image.width, 1)
-        features["image/segmentation/class/encoded"] = _picture(
-            target.encoding or "png", target.dtype or "uint8", shape
-        )
-        features["image/segmentation/class/format"] = _text()
-    return features
+def _features_dict(features: Mapping[str, Feature], image: ImageField) -> Json:
+    described = {key: _described(features[key], image) for key in sorted(features)}
+    return _json("features_dict.FeaturesDict", featuresDict={"features": described})
 
 
-def _extra(types: Mapping[str, str]) -> dict[str, Json]:
-    kinds = {"int": _scalar(), "float": _scalar("float32"), "text": _text()}
-    return {WEIGHT_KEY if name == "weight" else f"extra/{name}": kinds[kind] for name, kind in types.items()}
+def _described(feature: Feature, image: ImageField) -> Json:
+    one = _one_value(feature, image)
+    if not feature.several:
+        return one
+    return _json("sequence_feature.Sequence", sequence={"feature": one, "length": "-1"})
 
 
-def _features_dict(features: dict[str, Json]) -> Json:
-    return _feature("features_dict.FeaturesDict", featuresDict={"features": dict(sorted(features.items()))})
+@singledispatch
+def _one_value(feature: Feature, image: ImageField) -> Json:
+    """Return how TensorFlow Datasets shows one value of a feature."""
+    raise TypeError(f"expected one of the features of precompute.fields.feature, got {feature!r}")
 
 
-def _picture(encoding: str, dtype: str, shape: tuple[int, ...]) -> Json:
-    dimensions = {"dimensions": [str(size) for size in shape]}
-    if encoding == "raw":
-        return _feature("tensor_feature.Tensor", tensor={"shape": dimensions, "dtype": dtype, "encoding": "bytes"})
-    return _feature("image_feature.Image", image={"shape": dimensions, "dtype": dtype, "encodingFormat": encoding})
+@_one_value.register
+def _(feature: Number, image: ImageField) -> Json:
+    return _json("scalar.Scalar", tensor={"shape": {}, "dtype": feature.dtype, "encoding": "none"})
 
 
-def _sequence(feature: Json) -> Json:
-    return _feature("sequence_feature.Sequence", sequence={"feature": feature, "length": "-1"})
+@_one_value.register
+def _(feature: Text, image: ImageField) -> Json:
+    return _json("text_feature.Text", text={})
 
 
-def _box() -> Json:
-    box = {"shape": {"dimensions": ["4"]}, "dtype": "float32", "bboxFormat": "REL_YXYX"}
-    return _feature("bounding_boxes.BBoxFeature", boundingBox=box)
+@_one_value.register
+def _(feature: ClassIndex, image: ImageField) -> Json:
+    return _json("class_label_feature.ClassLabel", classLabel={"numClasses": str(feature.num_classes)})
 
 
-def _text() -> Json:
-    return _feature("text_feature.Text", text={})
+@_one_value.register
+def _(feature: Picture, image: ImageField) -> Json:
+    shape = {"dimensions": [str(size) for size in (image.height, image.width, feature.channels)]}
+    if feature.encoding == "raw":
+        return _json("tensor_feature.Tensor", tensor={"shape": shape, "dtype": feature.pixels, "encoding": "bytes"})
+    described = {"shape": shape, "dtype": feature.pixels, "encodingFormat": feature.encoding}
+    return _json("image_feature.Image", image=described)
 
 
-def _scalar(dtype: str = "int64") -> Json:
-    return _feature("scalar.Scalar", tensor={"shape": {}, "dtype": dtype, "encoding": "none"})
+@_one_value.register
+def _(feature: Box, image: ImageField) -> Json:
+    box = {"shape": {"dimensions": ["4"]}, "dtype": feature.dtype, "bboxFormat": "REL_YXYX"}
+    return _json("bounding_boxes.BBoxFeature", boundingBox=box)
 
 
-def _feature(class_name: str, **content: Json) -> Json:
+def _json(class_name: str, **content: Json) -> Json:
     return {"pythonClassName": f"{FEATURES}.{class_name}", **content}

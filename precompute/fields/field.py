@@ -10,14 +10,30 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from precompute.fields.counts import FieldCounts
+from precompute.fields.feature import Feature, Size, Value, Values
+from precompute.fields.record import RECORD_FEATURES
 
-__all__ = ["MAX_CLASS_IDS", "MAX_PIXELS", "Field", "Schema", "class_limits"]
+__all__ = ["MAX_CLASS_IDS", "Deviation", "Field", "Schema", "class_limits"]
 
-MAX_PIXELS = 2**28  # of an image
 MAX_CLASS_IDS = 2**16
+
+
+class Deviation(NamedTuple):
+    """How a value that was made again differs from the stored one.
+
+    Attributes:
+        text: What differs, as a clause.
+        is_rounding: Whether it is no more than what another processor may round otherwise.
+    """
+
+    text: str
+    is_rounding: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +60,64 @@ class Field(ABC):
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield name and value of each attribute that has limits, and whether the value makes sense."""
         yield from ()
+
+    # How it stands in a record
+
+    @property
+    @abstractmethod
+    def features(self) -> Mapping[str, Feature]:
+        """What stands in a record, by its keys."""
+
+    @abstractmethod
+    def record_values(self, value: Any, size: Size) -> dict[str, Value]:
+        """Return what stands in the record of a value.
+
+        Args:
+            value: As its class says; pictures are encoded.
+            size: Height and width of the record's image.
+        """
+
+    @abstractmethod
+    def decode(self, values: Values, size: Size) -> dict[str, Any]:
+        """Return what an example has of it, by names of its own.
+
+        Args:
+            values: What a record holds by key, whoever wrote it.
+            size: Height and width of its image.
+
+        Raises:
+            DatasetError: It is not what a record can hold.
+        """
+
+    @property
+    def stored_entries(self) -> tuple[str, ...]:
+        """Names of those entries of an example that are bytes as they are stored, which `read` leaves out."""
+        return ()
+
+    @property
+    def counted_key(self) -> str | None:
+        """The key of a record that has a value for each object, where it is counted how many there are."""
+        return None
+
+    def difference(self, example: Mapping[str, Any]) -> str | None:
+        """Return how an example that was decoded differs from what is the same in all of them, or None."""
+        return None
+
+    @property
+    def listed_as(self) -> str | None:
+        """The name by which a list of sources has the value that examples must have, too; None: it is not compared."""
+        return None
+
+    def listed_difference(self, example: Mapping[str, Any], listed: Any) -> str | None:
+        """Return how an example that was decoded differs from what the list of sources says of it, or None."""
+        return None
+
+    def deviation(self, stored: Mapping[str, Any], made: Mapping[str, Any]) -> Deviation | None:
+        """Return how what was made again differs from what is stored, or None; each as `decode` returns it."""
+        for name, value in made.items():
+            if not np.array_equal(stored[name], value):
+                return Deviation(f"{name} is {stored[name]!r}, its source now gives {value!r}")
+        return None
 
     # What is told of it
 
@@ -144,3 +218,23 @@ class Schema(Mapping[str, Field]):
     def other_answer(self) -> str:
         """What two sources with the same image have that no model can learn both of."""
         return " or ".join(field.other for field in self.targets.values())
+
+    @cached_property
+    def features(self) -> Mapping[str, Feature]:
+        """All that stands in a record, by its keys.
+
+        Raises:
+            ValueError: Two fields have a key in common.
+        """
+        found = dict(RECORD_FEATURES)
+        for field in self.values():
+            common = field.features.keys() & found.keys()
+            if common:
+                raise ValueError(f"{field.name}: another field has its keys in records, {', '.join(sorted(common))}")
+            found.update(field.features)
+        return found
+
+    @property
+    def counted_keys(self) -> list[str]:
+        """The keys of a record that have a value for each object, where it is counted how many there are."""
+        return [key for field in self.values() if (key := field.counted_key) is not None]

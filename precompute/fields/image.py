@@ -6,13 +6,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from precompute.fields.field import MAX_PIXELS, Field
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.fields.feature import Picture, Size
+from precompute.fields.field import Deviation
+from precompute.fields.picture import PictureField
+from precompute.fields.pixels import GREY_LEVELS, JPEG_GREY_LEVELS, decode_pixels
+from precompute.fields.record import MAX_PIXELS
+from precompute.text.format import format_count, format_shape
 
 __all__ = ["ImageField"]
 
+IMAGE = "image"  # the one that every record has, under the keys of TensorFlow's own readers
+
 
 @dataclass(frozen=True, kw_only=True)
-class ImageField(Field):
+class ImageField(PictureField):
     """Pixels, uint8 [height, width, channels]: grey, RGB or RGBA.
 
     Attributes:
@@ -40,6 +50,40 @@ class ImageField(Field):
         yield "size", size, min(size) > 0 and self.height * self.width <= MAX_PIXELS
         yield "channels", self.channels, self.channels in (1, 3, 4)
         yield "encoding", self.encoding, self.encoding in ("jpeg", "png", "raw")
+
+    # How it stands in a record
+
+    @property
+    def stored_entries(self) -> tuple[str, str]:
+        """Those of the one image have short names."""
+        return ("format", "encoded") if self.name == IMAGE else super().stored_entries
+
+    def difference(self, example: Mapping[str, Any]) -> str | None:
+        """Compare size, channels and encoding."""
+        shape, expected = example[self.name].shape, (self.height, self.width, self.channels)
+        if shape != expected:
+            return f"its {self.name} is {format_shape(shape)}, expected {format_shape(expected)}"
+        encoding = example[self.stored_entries[0]]
+        if encoding != self.encoding:
+            return f"its {self.name} is stored as {encoding}, expected {self.encoding}"
+        return None
+
+    @property
+    def _prefix(self) -> str:
+        return "image" if self.name == IMAGE else f"extra/{self.name}"
+
+    @property
+    def _picture(self) -> Picture:
+        return Picture(channels=self.channels, pixels="uint8", encoding=self.encoding)
+
+    def _decode(self, content: bytes, encoding: str, size: Size) -> NDArray[Any]:
+        return decode_pixels(content, encoding, size, self.key)
+
+    def _moved(self, stored: NDArray[Any], made: NDArray[Any]) -> Deviation | None:
+        levels = np.abs(stored.astype(int) - made)
+        near = levels.mean() <= JPEG_GREY_LEVELS if self.encoding == "jpeg" else levels.max() <= GREY_LEVELS
+        text = f"its source now gives other pixels, by up to {format_count(int(levels.max()), 'grey level')}"
+        return Deviation(text, is_rounding=bool(near)) if levels.any() else None
 
     # What is told of it
 

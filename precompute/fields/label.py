@@ -6,10 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
+from precompute.fields.feature import ClassIndex, Feature, Size, Text, Value, Values
 from precompute.fields.field import Field, class_limits
 from precompute.text.format import format_count
 
 __all__ = ["LabelField"]
+
+LABELS = ("label", "labels")  # those under the keys of TensorFlow's own readers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,66 @@ class LabelField(Field):
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield what manifests may say of it."""
         yield from class_limits(self.num_classes, self.class_names)
+
+    # How it stands in a record
+
+    @property
+    def key(self) -> str:
+        """The key of the class indices."""
+        return f"{self._prefix}/label"
+
+    @property
+    def features(self) -> Mapping[str, Feature]:
+        """Class indices and their names."""
+        index = ClassIndex(num_classes=self.num_classes, class_names=self.class_names, several=self.several)
+        return {self.key: index, f"{self._prefix}/text": Text(several=self.several)}
+
+    def record_values(self, value: int | tuple[int, ...], size: Size) -> dict[str, Value]:
+        """Return what stands in a record of a class index, or of several in ascending order."""
+        labels = value if isinstance(value, tuple) else (value,)
+        names = [self.class_names[label].encode() for label in labels]
+        text = f"{self._prefix}/text"
+        if not self.several:
+            return {self.key: labels[0], text: names[0]}
+        # An array keeps its type when it is empty.
+        return {self.key: np.array(labels, np.int64), text: np.array(names, object)}
+
+    def decode(self, values: Values, size: Size) -> dict[str, Any]:
+        """Return `label` (int) and `class_name` (str), or `labels` (list of int) and `class_names` (list of str)."""
+        label, text = (self.features[key].read(values, key) for key in (self.key, f"{self._prefix}/text"))
+        return {self.name: label, self._names_entry: text}
+
+    def difference(self, example: Mapping[str, Any]) -> str | None:
+        """Compare indices with the number of classes, and names with theirs."""
+        label, found = example[self.name], example[self._names_entry]
+        if self.several:
+            if label != sorted(set(label)) or not all(0 <= index < self.num_classes for index in label):
+                return f"its labels are {label}, expected ascending ones from 0 to {self.num_classes - 1}"
+            names = [name for index in label for name in self.class_names[index : index + 1]]
+            return None if found == names else f"the labels {label} are named {found}, expected {names}"
+        if not 0 <= label < self.num_classes:
+            return f"its class is {label}, expected 0 to {self.num_classes - 1}"
+        name = self.class_names[label] if label < len(self.class_names) else None
+        return None if found == name else f"class {label} is {found!r}, expected {name!r}"
+
+    @property
+    def listed_as(self) -> str:
+        """Under one name, whether there is one class or several."""
+        return "label" if self.name in LABELS else self.name
+
+    def listed_difference(self, example: Mapping[str, Any], listed: int | list[int]) -> str | None:
+        """Compare class indices."""
+        label = example[self.name]
+        return None if label == listed else f"has class {label}, the list of sources {listed}"
+
+    @property
+    def _names_entry(self) -> str:
+        entry = "class_names" if self.several else "class_name"
+        return entry if self.name in LABELS else f"{self.name}_{entry}"
+
+    @property
+    def _prefix(self) -> str:
+        return "image/class" if self.name in LABELS else f"image/class/{self.name}"
 
     # What is told of it
 

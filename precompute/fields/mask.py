@@ -6,15 +6,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from precompute.fields.field import MAX_CLASS_IDS, Field, class_limits
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.fields.feature import Picture, Size
+from precompute.fields.field import MAX_CLASS_IDS, Deviation, class_limits
+from precompute.fields.picture import PictureField
+from precompute.fields.pixels import decode_class_ids
 from precompute.fields.remarks import EMPTY_OBJECTS, INSTANCE_IDS, instance_id_warnings
-from precompute.text.format import format_count
+from precompute.text.format import format_count, format_shape
 
 __all__ = ["MaskField"]
 
+MASK = "mask"  # the one under the keys of TensorFlow's own readers
+MAX_OTHER_IDS = 0.001  # share of a mask's pixels, at the borders of classes, where another processor rounds otherwise
+
 
 @dataclass(frozen=True, kw_only=True)
-class MaskField(Field):
+class MaskField(PictureField):
     """A class id a pixel, [height, width] of the image.
 
     Attributes:
@@ -43,6 +52,36 @@ class MaskField(Field):
         yield "encoding", self.encoding, self.encoding in ("png", "raw")
         yield "dtype", self.dtype, self.dtype in ("uint8", "uint16")
         yield "ignore_class", self.ignore_class, 0 <= (self.ignore_class or 0) < MAX_CLASS_IDS
+
+    # How it stands in a record
+
+    def difference(self, example: Mapping[str, Any]) -> str | None:
+        """Compare dtype and class ids."""
+        mask = example[self.name]
+        shape = format_shape(mask.shape)
+        if mask.dtype != np.dtype(self.dtype):
+            return f"its {self.name} is {mask.dtype} {shape}, expected {self.dtype} {shape}"
+        counted = True if self.ignore_class is None else mask != self.ignore_class
+        highest = int(mask.max(initial=0, where=counted))
+        if highest >= self.num_classes:
+            return f"its {self.name} holds the class id {highest}, expected ids up to {self.num_classes - 1}"
+        return None
+
+    @property
+    def _prefix(self) -> str:
+        return f"image/segmentation/{'class' if self.name == MASK else self.name}"
+
+    @property
+    def _picture(self) -> Picture:
+        return Picture(channels=1, pixels=self.dtype, encoding=self.encoding)
+
+    def _decode(self, content: bytes, encoding: str, size: Size) -> NDArray[Any]:
+        return decode_class_ids(content, encoding, size, self.key)
+
+    def _moved(self, stored: NDArray[Any], made: NDArray[Any]) -> Deviation | None:
+        moved = float((stored != made).mean())
+        text = f"its source now gives other classes on {moved:.1%} of the {self.name}"
+        return Deviation(text, is_rounding=moved <= MAX_OTHER_IDS) if moved else None
 
     # What is told of it
 

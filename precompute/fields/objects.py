@@ -1,18 +1,45 @@
-"""Objects: for each a class and flags, and a box, a mask, keypoints: whichever there are."""
+"""Objects: for each a class and flags, and a box, a mask, keypoints: whichever there are.
+
+Source: https://github.com/tensorflow/models/blob/master/research/object_detection/dataset_tools/create_pascal_tf_record.py
+and create_coco_tf_record.py (the keys of records).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.errors import DatasetError
+from precompute.fields.boxes import FLAGS, Boxes
 from precompute.fields.counts import FieldCounts
-from precompute.fields.field import Field, class_limits
+from precompute.fields.feature import Box, ClassIndex, Feature, Number, Picture, Size, Text, Value, Values
+from precompute.fields.field import Deviation, Field, class_limits
+from precompute.fields.instances import Instances
+from precompute.fields.keypoints import decode_keypoints, keypoint_features, keypoint_values, keypoints_difference
+from precompute.fields.pixels import box_around, decode_object_masks
 from precompute.fields.remarks import EMPTY_OBJECTS
 from precompute.fields.skeleton import Skeleton, is_skeleton
 from precompute.text.format import format_count
 
-__all__ = ["ObjectsField"]
+__all__ = ["BOX_KEY", "FLAG_KEYS", "LABEL_KEY", "MASK_KEY", "ObjectsField"]
+
+BOX_KEY = "image/object/bbox/"
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+CORNERS_KEY = "objects/bbox"  # the same sides once more, as TensorFlow Datasets wants its boxes: four numbers each
+YXYX = [1, 0, 3, 2]  # places of SIDES there
+AREA_KEY = "image/object/area"
+LABEL_KEY, TEXT_KEY = "image/object/class/label", "image/object/class/text"
+FLAG_KEYS = {
+    "crowd": "image/object/is_crowd",
+    "difficult": "image/object/difficult",
+    "truncated": "image/object/truncated",
+}
+MASK_KEY = "image/object/mask"
+BOX_PIXELS = 0.01  # of any side of a box, or of a keypoint, where another processor rounds otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +75,125 @@ class ObjectsField(Field):
         yield from class_limits(self.num_classes, self.class_names)
         yield "keypoints", self.keypoints, self.keypoints is None or is_skeleton(self.keypoints)
         yield "has_masks", self.has_masks, not self.has_masks or self.keypoints is None
+
+    # How it stands in a record
+
+    @property
+    def features(self) -> Mapping[str, Feature]:
+        """Lists with an item for each object, or for each of its keypoints; boxes twice, for TensorFlow Datasets."""
+        shares, flags = Number(dtype="float32", several=True), Number(dtype="int64", several=True)
+        found: dict[str, Feature] = {
+            LABEL_KEY: ClassIndex(num_classes=self.num_classes, class_names=self.class_names, several=True),
+            TEXT_KEY: Text(several=True),
+            **dict.fromkeys(FLAG_KEYS.values(), flags),
+        }
+        if self.has_boxes:
+            found |= dict.fromkeys((*(f"{BOX_KEY}{side}" for side in SIDES), AREA_KEY), shares)
+            found[CORNERS_KEY] = Box()
+        if self.has_masks:
+            found[MASK_KEY] = Picture(channels=1, pixels="uint8", encoding="png", several=True)
+        return found | (keypoint_features() if self.keypoints is not None else {})
+
+    @property
+    def counted_key(self) -> str:
+        """Objects are counted by their classes."""
+        return LABEL_KEY
+
+    def record_values(
+        self, value: Boxes, size: Size, encode_mask: Callable[[NDArray[np.bool_]], bytes] | None = None
+    ) -> dict[str, Value]:
+        """Return what stands in the record of objects; all keys are there, with empty lists, where it has none.
+
+        Args:
+            value: Boxes as shares of width and height; Instances, decoded, where objects have masks.
+            size: Of the stored image.
+            encode_mask: Makes a PNG of one bit a pixel of each mask, bool [H, W].
+        """
+        values: dict[str, Value] = {
+            key: (value.flags & FLAGS[name] > 0).astype(np.int64) for name, key in FLAG_KEYS.items()
+        }
+        values[LABEL_KEY] = value.labels.astype(np.int64)
+        values[TEXT_KEY] = np.array([self.class_names[label].encode() for label in value.labels], object)
+        if self.has_boxes:
+            values |= _box_values(value, size)
+        if self.keypoints is not None:
+            values |= keypoint_values(value, self.keypoints)
+        if isinstance(value, Instances) and encode_mask is not None:
+            values |= _mask_values(value.masks(), encode_mask)
+        return values
+
+    def decode(self, values: Values, size: Size) -> dict[str, Any]:
+        """Return what a record says of its objects.
+
+        Returns:
+            `boxes` float32 [N, 4] as x_min, y_min, x_max, y_max in pixels of the stored image, where objects have some;
+            `labels` int64 [N]; `class_names` (list of str); `crowd`, `difficult`, `truncated` bool [N]; what
+            `decode_keypoints` returns, and `masks` (bool [N, H, W]), where objects have some.
+
+        Raises:
+            DatasetError: Its lists differ in length, or hold what no object can be.
+        """
+        features = self.features
+        labels, names = (features[key].read(values, key) for key in (LABEL_KEY, TEXT_KEY))
+        flags = {name: features[key].read(values, key) for name, key in FLAG_KEYS.items()}
+        shares = [features[key].read(values, key) for key in self._side_keys]
+        lengths = {len(items) for items in (*shares, labels, names, *flags.values())}
+        if len(lengths) > 1:
+            raise DatasetError(f"image/object: lists of different lengths: {', '.join(map(str, sorted(lengths)))}.")
+        example: dict[str, Any] = {}
+        if self.has_boxes:
+            example["boxes"] = _decode_boxes(shares, values, size)
+        example |= {"labels": np.array(labels, np.int64), "class_names": names}
+        example |= {name: np.array(items, np.int64) > 0 for name, items in flags.items()}
+        if self.keypoints is not None:
+            example |= decode_keypoints(values, self.keypoints, num_objects=len(labels), size=size)
+        if self.has_masks:
+            example["masks"] = decode_object_masks(features[MASK_KEY].read(values, MASK_KEY), size, MASK_KEY)
+        return example
+
+    def difference(self, example: Mapping[str, Any]) -> str | None:
+        """Compare names of keypoints and classes, and masks with boxes."""
+        points = None if self.keypoints is None else keypoints_difference(example, self.keypoints)
+        return points or self._classes_difference(example) or self._masks_difference(example)
+
+    def _classes_difference(self, example: Mapping[str, Any]) -> str | None:
+        labels = example["labels"].tolist()
+        if not all(0 <= label < self.num_classes for label in labels):
+            return f"its boxes are of the classes {sorted(set(labels))}, expected 0 to {self.num_classes - 1}"
+        names = [name for label in labels for name in self.class_names[label : label + 1]]
+        found = example["class_names"]
+        return None if found == names else f"boxes of the classes {labels} are named {found}, expected {names}"
+
+    def _masks_difference(self, example: Mapping[str, Any]) -> str | None:
+        if not self.has_masks:
+            return None
+        masks, boxes = example["masks"], example["boxes"]
+        if len(masks) != len(boxes):
+            return f"it has {format_count(len(masks), 'mask')} for {format_count(len(boxes), 'box')}"
+        for i, mask in enumerate(masks):
+            around = box_around(mask)
+            if around is None:
+                return f"the mask of object {i} is empty"
+            if not np.allclose(around, boxes[i], atol=0.01):
+                return f"the mask of object {i} lies in {around}, its box is {boxes[i].tolist()}"
+        return None
+
+    def deviation(self, stored: Mapping[str, Any], made: Mapping[str, Any]) -> Deviation | None:
+        """Compare all that is known of objects: boxes and keypoints may lie a little aside."""
+        aside = {
+            name
+            for name in ("boxes", "keypoints")
+            if name in made
+            and stored[name].shape == made[name].shape
+            and np.allclose(stored[name], made[name], atol=BOX_PIXELS)
+        }
+        rest = {name: value for name, value in made.items() if name not in aside}
+        other, moved = super().deviation(stored, rest), super().deviation(stored, made)
+        return other or (moved and moved._replace(is_rounding=True))
+
+    @property
+    def _side_keys(self) -> list[str]:
+        return [f"{BOX_KEY}{side}" for side in SIDES] if self.has_boxes else []
 
     # What is told of it
 
@@ -124,3 +270,36 @@ def _keypoints(skeleton: Skeleton) -> str:
     )
     boxed = "with boxes" if skeleton.boxed else "without boxes"
     return f"objects {boxed} and {format_count(len(skeleton), 'keypoint')} each, {flipped}"
+
+
+def _box_values(boxes: Boxes, size: Size) -> dict[str, Value]:
+    corners = boxes.shares().astype(np.float32)
+    sides = (corners[:, 2:] - corners[:, :2]).astype(np.float64)
+    height, width = size
+    return {
+        **{f"{BOX_KEY}{side}": corners[:, i] for i, side in enumerate(SIDES)},
+        CORNERS_KEY: corners[:, YXYX].reshape(-1),
+        AREA_KEY: (sides[:, 0] * width * sides[:, 1] * height).astype(np.float32),
+    }
+
+
+def _mask_values(
+    masks: Iterable[NDArray[np.bool_]], encode_mask: Callable[[NDArray[np.bool_]], bytes]
+) -> dict[str, Value]:
+    encoded, areas = [], []
+    for mask in masks:
+        encoded.append(encode_mask(mask))
+        areas.append(np.count_nonzero(mask))
+    # Bytes are no sequence of numbers here.
+    return {MASK_KEY: np.array([*encoded, None], object)[:-1], AREA_KEY: np.array(areas, np.float32)}
+
+
+def _decode_boxes(shares: list[list[float]], values: Values, size: Size) -> NDArray[np.float32]:
+    corners = np.array(shares, np.float32).T.reshape(-1, 4)
+    inside = (corners >= 0).all() and (corners <= 1).all() and (corners[:, :2] < corners[:, 2:]).all()
+    if not inside:
+        raise DatasetError(f"{BOX_KEY}*: expected sides from 0 to 1, the lower one first.")
+    if CORNERS_KEY in values and Box().read(values, CORNERS_KEY) != corners[:, YXYX].reshape(-1).tolist():
+        raise DatasetError(f"{CORNERS_KEY}: expected the sides of {BOX_KEY}*, as y_min, x_min, y_max, x_max.")
+    height, width = size
+    return corners * np.array([width, height, width, height], np.float32)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from precompute.fields.feature import Feature, Number, Size, Text, Value, Values
 from precompute.fields.field import Field
 
 __all__ = ["WEIGHT", "ValueField", "field_name", "value_name"]
@@ -13,6 +14,7 @@ __all__ = ["WEIGHT", "ValueField", "field_name", "value_name"]
 WEIGHT = "weight"  # the one that has a meaning, and a key of its own in records
 OTHERS = ("image", "label", "labels", "mask", "objects")
 PREFIX = "extra/"
+FEATURES: dict[str, Feature] = {"int": Number(dtype="int64"), "float": Number(dtype="float32"), "text": Text()}
 
 
 def field_name(name: str) -> str:
@@ -61,6 +63,22 @@ class ValueField(Field):
         """Yield what manifests may say of it."""
         yield "dtype", self.dtype, self.dtype in ("int", "float", "text")
         yield "learnt", self.learnt, not self.learnt or self.dtype != "text"
+
+    # How it stands in a record
+
+    @property
+    def features(self) -> Mapping[str, Feature]:
+        """The one value."""
+        return {self.key: FEATURES[self.dtype]}
+
+    def record_values(self, value: float | str, size: Size) -> dict[str, Value]:
+        """Return what stands in a record: `int` as int64, `float` as float32, `str` as UTF-8."""
+        return {self.key: value.encode() if isinstance(value, str) else value}
+
+    def decode(self, values: Values, size: Size) -> dict[str, Any]:
+        """Return `weight` (float), or the value under its name in `extra`."""
+        value = FEATURES[self.dtype].read(values, self.key)
+        return {WEIGHT: value} if self.name == WEIGHT else {"extra": {value_name(self.name): value}}
 
     # What is told of it
 

@@ -119,7 +119,7 @@ def _measure_one(
         record_footer(record)
         hashlib.sha256(record).digest()
         times.append(clock())
-        decode_record(record, multilabel=spec.kind == "multilabel")
+        decode_record(record, spec.schema)
         times.append(clock())
         spent = [after - before for before, after in itertools.pairwise(times)]
         for found, seconds in zip((cost.augment_s, cost.encode_s, cost.read_s), spent, strict=True):

@@ -25,7 +25,6 @@ from precompute.text.format import format_count
 
 __all__ = ["choose_row", "read", "read_stored"]
 
-STORED = ("source_id", "format", "encoded", "mask_format", "mask_encoded")  # what `read` leaves out
 WINDOW_BYTES = 64 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
 MIN_SHARDS = 16  # a reader; a shard more or less is then a few records in a hundred
 REPAIR = "Run the same `precompute build` again: it puts back what is missing or altered."
@@ -88,10 +87,11 @@ def read(
         UsageError: There is no such split or row, or an argument makes no sense.
     """
     _check_reading(row, epoch, shuffle_seed, part)
-    _, _, examples = read_stored(
+    manifest, _, examples = read_stored(
         path, split=split, row=row, epoch=epoch, shuffle_seed=shuffle_seed, part=part, cache_dir=cache_dir
     )
-    return ({name: value for name, value in example.items() if name not in STORED} for example in examples)
+    left_out = {"source_id", *(name for field in manifest.schema.values() for name in field.stored_entries)}
+    return ({name: value for name, value in example.items() if name not in left_out} for example in examples)
 
 
 def _check_reading(row: int | None, epoch: int | None, shuffle_seed: int | None, part: tuple[int, int]) -> None:
@@ -233,15 +233,10 @@ def _shuffled(window: list[tuple[bytes, str]], mixer: np.random.Generator) -> It
 
 def _example(record: bytes, manifest: Manifest, where: str) -> dict[str, Any]:
     try:
-        example = decode_record(record, multilabel=manifest.target.kind == "multilabel")
+        example = decode_record(record, manifest.schema)
     except DatasetError as error:
         raise DatasetError(f"{where}: {error}") from error
-    wrong = difference(example, manifest)
+    wrong = difference(example, manifest.schema)
     if wrong:
         raise DatasetError(f"{where} ({example['key']}): {wrong}. {REPAIR}")
-    if manifest.target.keypoints is not None:  # a record without objects does not know how many keypoints they have
-        names = manifest.target.keypoints.names
-        example["keypoints"] = example["keypoints"].reshape(-1, len(names), 2)
-        example["visibility"] = example["visibility"].reshape(-1, len(names))
-        example["keypoint_names"] = list(names)
     return example

@@ -24,10 +24,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from precompute.errors import DatasetError
+from precompute.fields.feature import Value
 
-__all__ = ["Value", "decode_example", "encode_example"]
-
-Value: TypeAlias = bytes | int | float | Sequence[bytes] | Sequence[int] | Sequence[float] | np.ndarray[Any, Any]
+__all__ = ["decode_example", "encode_example"]
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # wire types; 3 and 4 are groups, which nothing writes any more
 FIELD_1, FIELD_2, FIELD_3 = (bytes([number << 3 | LENGTH]) for number in (1, 2, 3))

@@ -6,7 +6,6 @@ The task, the preview, verification and making one record again all call it, so 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,21 @@ from numpy.typing import NDArray
 from precompute.errors import RejectedSource
 from precompute.fields.boxes import Boxes
 from precompute.fields.instances import Instances
+from precompute.fields.label import LabelField
+from precompute.fields.mask import MaskField
+from precompute.fields.objects import ObjectsField
+from precompute.fields.record import origin_values
+from precompute.fields.value import ValueField
 from precompute.images.encode import encode_image, encode_mask
 from precompute.images.png import encode_png
 from precompute.pipelines.instance_rules import large_enough
 from precompute.pipelines.mask_rules import UnknownIds
 from precompute.pipelines.pipeline import Pipeline, Target
-from precompute.records.example import Value, encode_example
-from precompute.records.features.boxes import AREA_KEY, box_features
-from precompute.records.features.extras import extra_features
-from precompute.records.features.keypoints import keypoint_features
-from precompute.records.stored_masks import MASK_KEY
+from precompute.records.example import encode_example
 from precompute.rendering.decode import Decoded
 from precompute.rendering.spec import RecordSpec
 
-__all__ = ["PipelineFault", "augment", "encode_record", "instance_features", "render", "source_id"]
+__all__ = ["PipelineFault", "augment", "encode_record", "render", "source_id"]
 
 SOURCE_ID_PERSON = b"augonce-source-1"
 NUM_SOURCE_IDS = 2**53  # what a float64 holds exactly
@@ -114,38 +114,30 @@ def encode_record(
     copy: int = 0,
 ) -> bytes:
     """Return the record of what `augment` gave for a source."""
-    features: dict[str, Value] = {
-        "augment/copy": copy,
-        "augment/key": source.key.encode(),
-        "augment/seed": seed,
-        "augment/variant": variant,
-        "image/encoded": encode_image(image, spec.encoding, spec.quality),
-        "image/filename": source.filename.encode(),
-        "image/format": spec.encoding.encode(),
-        "image/height": image.shape[0],
-        "image/source_id": str(source_id(source.key)).encode(),
-        "image/width": image.shape[1],
-    }
-    if source.extra is not None:
-        features |= extra_features(source.extra)
-    if isinstance(source.label, int):
-        features["image/class/label"] = source.label
-        features["image/class/text"] = spec.class_names[source.label].encode()
-    elif source.label is not None:
-        names = [spec.class_names[label].encode() for label in source.label]
-        features["image/class/label"] = np.array(source.label, np.int64)
-        features["image/class/text"] = np.array(names, object)  # an array keeps its type when it is empty
-    size = {"height": image.shape[0], "width": image.shape[1]}
-    if isinstance(target, Instances):
-        features |= instance_features(target, spec.class_names, **size)
-    elif isinstance(target, Boxes):
-        has_boxes = spec.skeleton is None or spec.skeleton.boxed
-        features |= box_features(target, spec.class_names, has_boxes=has_boxes, **size)
-        features |= {} if spec.skeleton is None else keypoint_features(target, spec.skeleton)
-    elif target is not None:
-        features["image/segmentation/class/encoded"] = encode_mask(target, spec.mask_encoding)
-        features["image/segmentation/class/format"] = spec.mask_encoding.encode()
-    return encode_example(features)
+    size = image.shape[:2]
+    values = origin_values(
+        key=source.key,
+        filename=source.filename,
+        source_id=source_id(source.key),
+        seed=seed,
+        variant=variant,
+        copy=copy,
+        size=size,
+    )
+    moved: Any = target
+    label: Any = source.label
+    for name, value in (source.extra or {}).items():
+        values |= ValueField(name=name, dtype="").record_values(value, size)
+    for field in spec.schema.values():
+        if isinstance(field, ObjectsField):
+            values |= field.record_values(moved, size, encode_png)
+        elif isinstance(field, MaskField):
+            values |= field.record_values(encode_mask(moved, spec.mask_encoding), size)
+        elif isinstance(field, LabelField):
+            values |= field.record_values(label, size)
+        else:
+            values |= field.record_values(encode_image(image, spec.encoding, spec.quality), size)
+    return encode_example(values)
 
 
 def source_id(key: str) -> int:
@@ -168,16 +160,3 @@ def _wrong_output(image: Any, mask: Any, spec: RecordSpec) -> str | None:
     if mask is not None and (mask.shape != expected or mask.dtype != np.dtype(spec.mask_dtype)):
         return f"a mask of shape {mask.shape} and type {mask.dtype} where {expected} and {spec.mask_dtype} are expected"
     return None
-
-
-def instance_features(instances: Instances, class_names: Sequence[str], *, height: int, width: int) -> dict[str, Value]:
-    """Return the features of decoded objects: those of their boxes, and a PNG of one bit a pixel for each mask."""
-    features = box_features(instances, class_names, height=height, width=width)
-    encoded, areas = [], []
-    for layer, number in instances.layer_index.tolist():
-        mask = instances.layers[layer] == number  # type: ignore[index]  # they are decoded
-        encoded.append(encode_png(mask))
-        areas.append(np.count_nonzero(mask))
-    features[MASK_KEY] = np.array([*encoded, None], object)[:-1]  # bytes are no sequence of numbers here
-    features[AREA_KEY] = np.array(areas, np.float32)
-    return features

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from precompute.dataset.manifest import OBJECTS, Target
+from precompute.fields.field import Schema
+from precompute.fields.image import ImageField
+from precompute.fields.registry import schema_of_target
 from precompute.fields.skeleton import Skeleton, skeleton_settings
 from precompute.images.color_modes import CHANNELS, Scale, parse_scale
 from precompute.images.mask_files import packed_colors
@@ -105,6 +109,22 @@ class RecordSpec:
     def channels(self) -> int:
         """Number of channels of images: 1, 3 or 4."""
         return CHANNELS[self.color_mode]
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The fields of each record by their names, extra values apart."""
+        size = {"height": self.height or 0, "width": self.width or 0}
+        image = ImageField(name="image", channels=self.channels, encoding=self.encoding, **size)
+        return schema_of_target(
+            image,
+            self.kind,
+            num_classes=self.max_class_id + 1 if self.kind == "mask" else len(self.class_names),
+            class_names=self.class_names,
+            encoding=self.mask_encoding,
+            dtype=self.mask_dtype,
+            ignore_class=self.ignore_class,
+            keypoints=self.skeleton,
+        )
 
     @property
     def mask_encoding(self) -> str:

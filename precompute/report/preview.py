@@ -143,4 +143,4 @@ def _cell(renderer: SampleRenderer, source: Decoded, variant: int) -> Cell:
         record = render(source, renderer.pipeline, renderer.spec, seed=renderer.options.seed, variant=variant)
     except RejectedSource as error:
         return Cell(text=str(error))
-    return cell_of(decode_record(record, multilabel=renderer.spec.kind == "multilabel"))
+    return cell_of(decode_record(record, renderer.spec.schema))

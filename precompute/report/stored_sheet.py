@@ -112,12 +112,12 @@ def _read_column(
     out: Path, manifest: Manifest, split: str, row: Row, positions: Mapping[int, Mapping[int, str]]
 ) -> dict[str, Cell]:
     """Return the pictures of one row by key."""
-    cells, multilabel = {}, manifest.target.kind == "multilabel"
+    cells: dict[str, Cell] = {}
     for block, wanted in positions.items():
         path = manifest.shard_path(out, split, row.row, block)
         for index, record in enumerate(read_records(path)):
             if index in wanted:
-                cells[wanted[index]] = _cell(decode_record(record, multilabel=multilabel), wanted[index], path)
+                cells[wanted[index]] = _cell(decode_record(record, manifest.schema), wanted[index], path)
             if index >= max(wanted):
                 break
     lacking = [key for wanted in positions.values() for key in wanted.values() if key not in cells]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["format_bytes", "format_count", "format_duration", "format_label", "is_unicode"]
+__all__ = ["format_bytes", "format_count", "format_duration", "format_label", "format_shape", "is_unicode"]
 
 
 def format_bytes(number: int) -> str:
@@ -48,6 +48,11 @@ def format_label(label: int | tuple[int, ...], class_names: Sequence[str]) -> st
     """Return the names of the class or the classes of an image: ``"cat, dog"``; ``"no label"`` without any."""
     indices = (label,) if isinstance(label, int) else label
     return ", ".join(class_names[index] for index in indices) or "no label"
+
+
+def format_shape(shape: Sequence[int]) -> str:
+    """Return a shape as people read it: ``"480×640×3"``."""
+    return "×".join(map(str, shape))
 
 
 def is_unicode(text: str) -> bool:

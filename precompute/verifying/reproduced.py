@@ -15,20 +15,16 @@ import numpy as np
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
+from precompute.fields.field import Schema
+from precompute.fields.pixels import GREY_LEVELS, JPEG_GREY_LEVELS
+from precompute.fields.record import decode_origin, decode_size
 from precompute.plan.versions import other_versions
-from precompute.records.stored import decode_record
+from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
 from precompute.rendering.rebuild import RecordRebuilder
-from precompute.text.format import format_count
 from precompute.verifying.lists import Lists, Problem
 
 __all__ = ["Reproduction", "compare_reproduced"]
-
-# What may differ where another processor rounds otherwise.
-GREY_LEVELS = 1  # of any pixel
-JPEG_GREY_LEVELS = 2  # in the mean: single levels before encoding became up to 11, 1.1 in the mean (quality 95)
-BOX_PIXELS = 0.01  # of any side of a box, or of a keypoint
-MAX_OTHER_IDS = 0.001  # share of a mask's pixels, at the borders of classes
 
 
 @dataclass(kw_only=True)
@@ -124,38 +120,27 @@ def _compare(out: Path, manifest: Manifest, rebuilder: RecordRebuilder, choice: 
     if stored is None:
         return "the shard ends before it"
     try:
-        examples = [decode_record(r, multilabel=manifest.target.kind == "multilabel") for r in (stored, made)]
-        return _pixel_difference(*examples, exact=exact)
+        return _deviation(stored, made, manifest.schema, exact=exact)
     except DatasetError as error:
         return str(error).rstrip(".")
 
 
-def _pixel_difference(stored: dict[str, Any], made: dict[str, Any], *, exact: bool) -> str | None:
-    arrays = ("image", "mask")
-    names = [name for name in made if name not in (*arrays, "encoded", "mask_encoded")]  # pixels are compared decoded
-    other = [name for name in names if not _same(name, stored.get(name), made[name], exact=exact)]
-    if other:
-        return f"{other[0]} is {stored.get(other[0])!r}, its source now gives {made[other[0]]!r}"
-    if any(name in made and stored[name].shape != made[name].shape for name in arrays):
-        return "its source now gives another size"
-    levels = np.abs(stored["image"].astype(int) - made["image"])
-    moved = float((stored["mask"] != made["mask"]).mean()) if "mask" in made else 0.0
-    near = levels.mean() <= JPEG_GREY_LEVELS if made["format"] == "jpeg" else levels.max() <= GREY_LEVELS
-    if not exact and near and moved <= MAX_OTHER_IDS:
-        return None
-    if not levels.any() and not moved:
+def _deviation(stored: bytes, made: bytes, schema: Schema, *, exact: bool) -> str | None:
+    """Return how what a record holds differs from what was made now, field by field, or None."""
+    records = [decode_example(record) for record in (stored, made)]
+    origins = [decode_origin(values) for values in records]
+    sizes = [decode_size(values) for values in records]
+    for name, value in origins[1].items():
+        if origins[0][name] != value:
+            return f"{name} is {origins[0][name]!r}, its source now gives {value!r}"
+    pairs = list(zip(records, sizes, strict=True))
+    found = [field.deviation(*(field.decode(values, size) for values, size in pairs)) for field in schema.values()]
+    deviations = [deviation for deviation in found if deviation is not None]
+    if not deviations:
         return "its source now gives the same pixels in other bytes"
-    masks = f", and other classes on {moved:.1%} of the mask" if moved else ""
-    return f"its source now gives other pixels, by up to {format_count(int(levels.max()), 'grey level')}{masks}"
-
-
-def _same(name: str, stored: Any, made: Any, *, exact: bool) -> bool:
-    """Return whether a value is what it was; boxes may lie a little aside where another processor rounds."""
-    if not isinstance(made, np.ndarray):
-        return bool(stored == made)
-    if name in ("boxes", "keypoints") and not exact and stored is not None and stored.shape == made.shape:
-        return bool(np.allclose(stored, made, atol=BOX_PIXELS))
-    return np.array_equal(stored, made)
+    if not exact and all(deviation.is_rounding for deviation in deviations):
+        return None
+    return "; ".join(dict.fromkeys(deviation.text for deviation in deviations))
 
 
 def _version_notes(manifest: Manifest) -> Iterator[str]:

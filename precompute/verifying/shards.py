@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from precompute.dataset.manifest import OBJECTS, BoxCounts, Manifest, Row
+from precompute.dataset.manifest import BoxCounts, Manifest, Row
 from precompute.dataset.rows import Shard
 from precompute.errors import DatasetError
-from precompute.records.features.boxes import count_boxes
-from precompute.records.stored import decode_record, difference
+from precompute.records.stored import count_objects, decode_record, difference
 from precompute.records.tfrecord import read_records
 from precompute.storage.transfer import local_copy
 from precompute.text.format import format_count
@@ -28,14 +28,15 @@ class Cell:
         shard: Counts and hash from the row file.
         row: Row that it belongs to.
         places: (key, copy) of each record in order; None when the list of sources is not to be trusted.
-        labels: Class or classes of each record in order; None where there are none.
+        listed: Name of a field → its value of each record in order, as the list of sources has it, None where it has
+            none; of those fields that are compared with it.
     """
 
     path: Path
     shard: Shard
     row: Row
     places: Sequence[tuple[str, int]] | None
-    labels: Sequence[int | list[int] | None] | None
+    listed: Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,35 +80,35 @@ def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
     elif sha256 != cell.shard.sha256:
         faults.append("its content was altered (sha256 differs)")
     altered = bool(faults)
-    num_records, boxes, fault = _check_records(cell, path, manifest)
+    num_records, counts, fault = _check_records(cell, path, manifest)
     if fault is not None:
         faults.append(fault)
-    elif manifest.target.kind in OBJECTS and boxes != cell.shard.boxes:
-        faults.append(f"{boxes}, the row file says {cell.shard.boxes}")
+    elif counts is not None and counts != cell.shard.boxes:
+        faults.append(f"{counts}, the row file says {cell.shard.boxes}")
     elif num_records != cell.shard.num_records:
         faults.append(f"{format_count(num_records, 'record')}, expected {cell.shard.num_records}")
     return ShardCheck(path=cell.path, num_records=num_records, num_bytes=num_bytes, faults=faults, altered=altered)
 
 
-def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, BoxCounts, str | None]:
-    """Return how many records were decoded, their boxes, and what is wrong with the next one, if anything is."""
-    num_records, boxes = 0, BoxCounts()
+def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, BoxCounts | None, str | None]:
+    """Return how many records were decoded, counts of their objects, and what is wrong with the next one, if any."""
+    num_records, counts = 0, BoxCounts() if manifest.schema.counted_keys else None
     try:
         for record in read_records(path):
             fault = _record_fault(record, num_records, cell, manifest)
             if fault is not None:
-                return num_records, boxes, f"record {num_records}: {fault}"
+                return num_records, counts, f"record {num_records}: {fault}"
             num_records += 1
-            if manifest.target.kind in OBJECTS:
-                boxes += BoxCounts.of_record(count_boxes(record))
+            if counts is not None:
+                counts += BoxCounts.of_record(count_objects(record, manifest.schema))
     except DatasetError as error:
-        return num_records, boxes, str(error).removeprefix(f"{path}: ").rstrip(".")
-    return num_records, boxes, None
+        return num_records, counts, str(error).removeprefix(f"{path}: ").rstrip(".")
+    return num_records, counts, None
 
 
 def _record_fault(record: bytes, index: int, cell: Cell, manifest: Manifest) -> str | None:
     try:
-        example = decode_record(record, multilabel=manifest.target.kind == "multilabel")
+        example = decode_record(record, manifest.schema)
     except DatasetError as error:
         return str(error).rstrip(".")
     place, draw = (example["key"], example["copy"]), (example["seed"], example["variant"])
@@ -120,10 +121,12 @@ def _record_fault(record: bytes, index: int, cell: Cell, manifest: Manifest) -> 
             f"{place[0]} has seed {draw[0]}, variant {draw[1]}; row {cell.row.row} has seed {cell.row.seed}, variant "
             f"{cell.row.stored_variant}"
         )
-    label = example.get("label") if manifest.target.kind in OBJECTS else example.get("labels", example.get("label"))
-    if cell.labels is not None and cell.labels[index] is not None and label != cell.labels[index]:
-        return f"{place[0]} has class {label}, the list of sources {cell.labels[index]}"
-    fault = difference(example, manifest)
+    for name, values in cell.listed.items():
+        listed = values[index]
+        fault = None if listed is None else manifest.schema[name].listed_difference(example, listed)
+        if fault is not None:
+            return f"{place[0]} {fault}"
+    fault = difference(example, manifest.schema)
     return None if fault is None else f"{place[0]}: {fault}"
 
 

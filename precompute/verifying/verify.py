@@ -161,8 +161,12 @@ def _all_rows(manifest: Manifest) -> list[RowName]:
 
 def _cells(out: Path, manifest: Manifest, lists: Lists) -> Iterator[Cell]:
     rows = {(name, row.row): row for name, split in manifest.splits.items() for row in split.rows}
-    labels = {
-        split: [[listing[key].get("label") for key, _ in places] for places in lists.places[split]]
+    names = {name: field.listed_as for name, field in manifest.schema.items() if field.listed_as is not None}
+    listed = {
+        split: {
+            name: [[listing[key].get(listed_as) for key, _ in places] for places in lists.places[split]]
+            for name, listed_as in names.items()
+        }
         for split, listing in lists.listings.items()
     }
     for (split, number), row_file in lists.row_files.items():
@@ -172,7 +176,7 @@ def _cells(out: Path, manifest: Manifest, lists: Lists) -> Iterator[Cell]:
                 shard=shard,
                 row=rows[split, number],
                 places=lists.places[split][block] if split in lists.places else None,
-                labels=labels[split][block] if split in labels else None,
+                listed={name: blocks[block] for name, blocks in listed.get(split, {}).items()},
             )
 
 

@@ -148,7 +148,7 @@ def test_a_record_cannot_choose_its_decoder(out: Path, encoding: str) -> None:
     features: dict[str, Any] = dict(decode_example(next(read_records(shard))))
     for name in ("image/format", "image/segmentation/class/format"):
         with pytest.raises(DatasetError, match="expected jpeg, png or raw, got "):
-            decode_record(encode_example({**features, name: encoding.encode()}))
+            decode_record(encode_example({**features, name: encoding.encode()}), Manifest.load(out).schema)
 
 
 @pytest.mark.parametrize(

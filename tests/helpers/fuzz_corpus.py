@@ -20,6 +20,8 @@ from precompute.dataset.guards import check_leaks, check_shards
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import read_row_file
+from precompute.errors import DatasetError
+from precompute.fields.field import Schema
 from precompute.images.decode import decode_image, decode_mask
 from precompute.plan.generation import GenerationPlan
 from precompute.plan.places import shard_places
@@ -69,7 +71,7 @@ class Corpus:
         shards = [p for name in KINDS for p in sorted((folder / f"out_{name}" / "data").rglob("*tfrecord*"))]
         self.shards = [path.read_bytes() for path in shards]
         self.records = [record for path in shards for record in read_records(path)]
-        self.example = decode_record(self.records[0])
+        self.schemas = [Manifest.load(folder / f"out_{name}").schema for name in KINDS]
         self.files = list(some_files())
         self.scratch = folder / "scratch"
         (self.scratch / ".leases").mkdir(parents=True)
@@ -133,7 +135,7 @@ class Corpus:
         read_lists(self.out, manifest)
         GenerationPlan.of_manifest(manifest)
         stored_spec(manifest)
-        difference(self.example, manifest)
+        self._decode(self.records[0], manifest.schema)
         for split in manifest.splits:
             check_leaks(self.out, manifest, split)
             choose_row(manifest, split, None)
@@ -170,10 +172,21 @@ class Corpus:
         path = self.scratch / "shard"
         path.write_bytes(content)
         for record in read_records(path):
-            decode_record(record)
+            self._decode(record, *self.schemas)
 
     def _read_example(self, content: bytes) -> None:
-        difference(decode_record(content), self.manifest)
+        self._decode(content, *self.schemas)
+
+    def _decode(self, record: bytes, *schemas: Schema) -> None:
+        """Read a record as one of each schema; raises what they say of it when none of them can be its own."""
+        refused = []
+        for schema in schemas:
+            try:
+                difference(decode_record(record, schema), schema)
+            except DatasetError as error:
+                refused.append(error)
+        if len(refused) == len(schemas):
+            raise refused[-1]
 
     def _read_image(self, content: bytes) -> None:
         image = decode_image(content)

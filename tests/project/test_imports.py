@@ -206,7 +206,7 @@ ALLOWED = {
     "options": "errors fields images storage text",
     # The contract on disk.
     "dataset": "errors fields storage text",
-    "records": "dataset errors fields storage text",
+    "records": "errors fields storage text",
     # Reading: neither Albumentations nor OpenCV; TensorFlow in a room of its own.
     "readers": "dataset errors options records storage text",
     "readers.tf": "dataset errors fields options program readers storage text",
@@ -223,7 +223,7 @@ ALLOWED = {
     # Other images made like those of a dataset.
     "preparing": "dataset errors images options pipelines rendering sources storage",
     # Looking.
-    "verifying": "dataset errors options plan records rendering storage table text",
+    "verifying": "dataset errors fields options plan records rendering storage table text",
     "exporting": "building dataset errors images options readers records sources storage text",
     "report": "building dataset errors fields images options pipelines plan preflight readers records rendering "
     "sources storage table text",

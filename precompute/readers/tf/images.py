@@ -14,8 +14,6 @@ from precompute.readers.tf.tensors import FieldTensors, Parts
 
 __all__ = ["ImageTensors", "pixel_decoder"]
 
-KEY = "image/encoded"
-
 
 class ImageTensors(FieldTensors[ImageField]):
     """uint8 [B, H, W, C]."""
@@ -33,11 +31,11 @@ class ImageTensors(FieldTensors[ImageField]):
 
     def spec(self) -> dict[str, Any]:
         """Return the encoded image."""
-        return {KEY: tf.io.FixedLenFeature([], tf.string)}
+        return {self.field.key: tf.io.FixedLenFeature([], tf.string)}
 
     def parse(self, features: dict[str, Any], batch_size: int | None) -> Parts:
         """Return the pixels."""
-        return {"pixels": pixel_decoder(self.field.encoding, self._shape, tf.uint8)(features[KEY])}
+        return {"pixels": pixel_decoder(self.field.encoding, self._shape, tf.uint8)(features[self.field.key])}
 
     def move(self, parts: Parts, moves: Moves) -> Parts:
         """Return the pixels, moved."""

@@ -13,8 +13,6 @@ from precompute.readers.tf.tensors import FieldTensors, Parts
 
 __all__ = ["LabelTensors"]
 
-KEY = "image/class/label"
-
 
 class LabelTensors(FieldTensors[LabelField]):
     """int64 [B], the class; of several labels uint8 [B, number of classes], 1 for each that is there."""
@@ -29,13 +27,15 @@ class LabelTensors(FieldTensors[LabelField]):
 
     def spec(self) -> dict[str, Any]:
         """Return the labels."""
-        return {KEY: tf.io.VarLenFeature(tf.int64) if self.field.several else tf.io.FixedLenFeature([], tf.int64)}
+        return {
+            self.field.key: tf.io.VarLenFeature(tf.int64) if self.field.several else tf.io.FixedLenFeature([], tf.int64)
+        }
 
     def parse(self, features: dict[str, Any], batch_size: int | None) -> Parts:
         """Return the labels."""
         if not self.field.several:
-            return {"labels": features[KEY]}
-        there = tf.sparse.to_indicator(features[KEY], self.field.num_classes)
+            return {"labels": features[self.field.key]}
+        there = tf.sparse.to_indicator(features[self.field.key], self.field.num_classes)
         return {"labels": tf.ensure_shape(tf.cast(there, tf.uint8), (batch_size, self.field.num_classes))}
 
     def class_weigher(self, given: ClassWeights | None) -> Callable[[Parts], Any] | None:

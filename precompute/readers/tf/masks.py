@@ -15,8 +15,6 @@ from precompute.readers.tf.tensors import FieldTensors, Parts
 
 __all__ = ["MaskTensors"]
 
-KEY = "image/segmentation/class/encoded"
-
 
 class MaskTensors(FieldTensors[MaskField]):
     """A class id a pixel: uint8 [B, H, W]; int32 with more than 256 classes."""
@@ -35,12 +33,12 @@ class MaskTensors(FieldTensors[MaskField]):
 
     def spec(self) -> dict[str, Any]:
         """Return the encoded mask."""
-        return {KEY: tf.io.FixedLenFeature([], tf.string)}
+        return {self.field.key: tf.io.FixedLenFeature([], tf.string)}
 
     def parse(self, features: dict[str, Any], batch_size: int | None) -> Parts:
         """Return the class ids."""
         shape = (self.manifest.image.height, self.manifest.image.width, 1)
-        ids = pixel_decoder(self.field.encoding, shape, tf.as_dtype(self.field.dtype))(features[KEY])
+        ids = pixel_decoder(self.field.encoding, shape, tf.as_dtype(self.field.dtype))(features[self.field.key])
         return {"ids": tf.cast(tf.squeeze(ids, axis=-1), self._dtype)}
 
     def move(self, parts: Parts, moves: Moves) -> Parts:

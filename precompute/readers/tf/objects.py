@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
-from precompute.fields.objects import ObjectsField
+from precompute.fields.keypoints import POINT_KEY
+from precompute.fields.objects import BOX_KEY, FLAG_KEYS, LABEL_KEY, MASK_KEY, ObjectsField
 from precompute.fields.skeleton import Skeleton
 from precompute.readers.tf.class_weights import ClassWeights, weights_of_classes
 from precompute.readers.tf.fresh import Moves
@@ -21,10 +22,7 @@ __all__ = ["ObjectsTensors", "move_keypoints"]
 CORNERS = ("xyxy", "yxyx", "xywh", "center_xywh")  # in Keras' wording; with rel_ before it: shares of width and height
 FORMATS = (*CORNERS, *(f"rel_{corners}" for corners in CORNERS))
 SIDES = ("ymin", "xmin", "ymax", "xmax")
-LABEL_KEY = "image/object/class/label"
-FLAG_KEYS = {"crowd": "image/object/is_crowd", "difficult": "image/object/difficult"}
-MASK_KEY = "image/object/mask"
-KEY = "image/object/keypoint/"
+FLAGS = {name: FLAG_KEYS[name] for name in ("crowd", "difficult")}  # those that are handed out
 BOX_BYTES = 27  # four sides of 4 bytes, a label of 8, three flags
 POINT_BYTES = 16  # x and y of 4 bytes, visibility of 8
 
@@ -82,11 +80,11 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
 
     def spec(self) -> dict[str, Any]:
         """Return the features of all parts."""
-        floats = [f"image/object/bbox/{side}" for side in SIDES] if self.field.has_boxes else []
-        whole = [LABEL_KEY, *FLAG_KEYS.values()]
+        floats = [f"{BOX_KEY}{side}" for side in SIDES] if self.field.has_boxes else []
+        whole = [LABEL_KEY, *FLAGS.values()]
         if self.field.keypoints is not None:
-            floats += [f"{KEY}x", f"{KEY}y"]
-            whole.append(f"{KEY}visibility")
+            floats += [f"{POINT_KEY}x", f"{POINT_KEY}y"]
+            whole.append(f"{POINT_KEY}visibility")
         spec: dict[str, Any] = {key: tf.io.RaggedFeature(tf.float32) for key in floats}
         spec |= {key: tf.io.RaggedFeature(tf.int64) for key in whole}
         return spec | ({MASK_KEY: tf.io.RaggedFeature(tf.string)} if self.field.has_masks else {})
@@ -111,12 +109,12 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
         found: Parts = {}
         if self.field.has_boxes:
             lengths = {"x": float(self.width), "y": float(self.height)}
-            sides = [dense(f"image/object/bbox/{side}", 0.0) * lengths[side[0]] for side in SIDES]
+            sides = [dense(f"{BOX_KEY}{side}", 0.0) * lengths[side[0]] for side in SIDES]
             found["boxes"] = tf.stack(sides, axis=-1)
         found |= {
             "labels": dense(LABEL_KEY, -1),
             "mask": tf.sequence_mask(tf.minimum(counts, tf.cast(longest, counts.dtype)), longest),
-            **{name: dense(key, 0) > 0 for name, key in FLAG_KEYS.items()},
+            **{name: dense(key, 0) > 0 for name, key in FLAGS.items()},
         }
         if self.field.has_masks:
             found["masks"] = _mask_parser(self.height, self.width, self.size)(features[MASK_KEY])
@@ -135,7 +133,7 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
         found |= {
             "labels": tf.where(kept, parts["labels"], -1),
             "mask": kept,
-            **{name: parts[name] & kept for name in FLAG_KEYS},
+            **{name: parts[name] & kept for name in FLAGS},
             **({} if masks is None else {"masks": masks}),
         }
         if self.field.keypoints is not None:
@@ -241,7 +239,7 @@ def _parse_keypoints(features: Any, size: Any, skeleton: Skeleton, *, height: in
     num = len(skeleton)
 
     def dense(name: str, padding: Any) -> Any:
-        padded = features[f"{KEY}{name}"].to_tensor(padding, shape=[None, None if fixed is None else fixed * num])
+        padded = features[f"{POINT_KEY}{name}"].to_tensor(padding, shape=[None, None if fixed is None else fixed * num])
         return tf.reshape(padded, [-1, size, num])
 
     points = tf.stack([dense("x", 0.0) * float(width), dense("y", 0.0) * float(height)], axis=-1)

@@ -13,9 +13,9 @@ import pytest
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BadSourcesError, PipelineError, SettingsError, SourceError, UsageError
+from precompute.fields.objects import BOX_KEY
 from precompute.options.build_options import BuildOptions
 from precompute.records.example import decode_example
-from precompute.records.features.boxes import BOX_KEY
 from precompute.records.tfrecord import read_records
 from precompute.report import preview, stored_sheet
 from precompute.report.inspect import inspect

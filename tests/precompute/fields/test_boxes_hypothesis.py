@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from precompute.errors import SourceError
 from precompute.fields.boxes import BoxColumn, Boxes
+from precompute.fields.objects import ObjectsField
 from precompute.records.example import decode_example, encode_example
-from precompute.records.features.boxes import box_features, decode_boxes
 from precompute.sources.box_checks import check_boxes
 from precompute.table.listing import boxes_of_entry
 
 NAMES = ["a", "b", "ü c"]
+FIELD = ObjectsField(name="objects", num_classes=3, class_names=NAMES)
 SIZES = st.tuples(st.integers(1, 5_000), st.integers(1, 5_000))
 
 
@@ -38,8 +39,8 @@ def rows(draw: st.DrawFn, low: float = 0.0, high: float = 1.0, *, ordered: bool 
 @given(rows=rows(), size=SIZES)
 def test_record_and_back(rows: list[Any], size: tuple[int, int]) -> None:
     boxes = Boxes.of_rows(rows, None)
-    features = box_features(boxes, NAMES, height=size[1], width=size[0])
-    found = decode_boxes(decode_example(encode_example(features)), height=size[1], width=size[0])
+    features = FIELD.record_values(boxes, size[::-1])
+    found = FIELD.decode(decode_example(encode_example(features)), size[::-1])
     np.testing.assert_allclose(found["boxes"], boxes.corners * np.array([*size, *size]), rtol=1e-6)
     assert found["labels"].tolist() == boxes.labels.tolist()
     assert found["class_names"] == [NAMES[label] for label in boxes.labels]
@@ -92,7 +93,7 @@ def _cut(box: Any, size: tuple[int, int] | None) -> tuple[float, ...] | None:
 def test_what_no_record_can_hold_is_refused() -> None:
     from precompute.errors import DatasetError
 
-    good: dict[str, Any] = dict(box_features(Boxes.of_rows([(0, 0, 1, 1, 0, 0)], None), NAMES, height=4, width=4))
+    good: dict[str, Any] = FIELD.record_values(Boxes.of_rows([(0, 0, 1, 1, 0, 0)], None), (4, 4))
     for key, value, message in (
         ("image/object/bbox/xmin", np.array([1.0], np.float32), "the lower one first"),
         ("image/object/bbox/xmax", np.array([1.5], np.float32), "sides from 0 to 1"),
@@ -102,4 +103,4 @@ def test_what_no_record_can_hold_is_refused() -> None:
         ("image/object/is_crowd", b"x", "expected a list of type int"),
     ):
         with pytest.raises(DatasetError, match=message):
-            decode_boxes(decode_example(encode_example({**good, key: value})), height=4, width=4)
+            FIELD.decode(decode_example(encode_example({**good, key: value})), (4, 4))

@@ -14,13 +14,14 @@ from pycocotools import mask as coco
 
 from precompute.errors import DatasetError
 from precompute.fields.instances import Instances
+from precompute.fields.objects import ObjectsField
+from precompute.fields.pixels import box_around, decode_object_masks
 from precompute.fields.rle import area_of, box_of, code_of_counts, code_of_polygons, decode_code
 from precompute.images.instance_masks import _Layers, merge_instances, with_boxes
+from precompute.images.png import encode_png
 from precompute.pipelines.box_rules import BoxRules
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.records.example import decode_example, encode_example
-from precompute.records.stored_masks import box_around, decode_masks
-from precompute.rendering.render import instance_features
 from precompute.table.instance_column import InstanceColumn
 from precompute.table.listing import box_fields, boxes_of_entry
 
@@ -121,19 +122,19 @@ def test_merged_masks(every: list[np.ndarray[Any, Any]], ignore: int | None) -> 
 @pytest.mark.slow
 @given(every=masks())
 def test_record_and_back(every: list[np.ndarray[Any, Any]]) -> None:
-    features = instance_features(instances_of(every), ["", "a", "b", "c"], height=SIZE[0], width=SIZE[1])
-    read = decode_example(encode_example(features))
-    found = decode_masks(read, height=SIZE[0], width=SIZE[1])
-    assert np.array_equal(found, np.reshape(every, (-1, *SIZE)))
+    field = ObjectsField(name="objects", num_classes=4, class_names=["", "a", "b", "c"], has_masks=True)
+    read = decode_example(encode_example(field.record_values(instances_of(every), SIZE, encode_png)))
+    assert np.array_equal(field.decode(read, SIZE)["masks"], np.reshape(every, (-1, *SIZE)))
     assert read["image/object/area"] == [mask.sum() for mask in every]
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture"])
 def test_records_that_are_damaged(content: bytes) -> None:
     with pytest.raises(DatasetError, match=r"image/object/mask: not a whole PNG"):
-        decode_masks({"image/object/mask": [content]}, height=3, width=4)
+        decode_object_masks([content], (3, 4), "image/object/mask")
+    field = ObjectsField(name="objects", num_classes=1, class_names=["a"], has_masks=True)
     with pytest.raises(DatasetError, match=r"image/object/mask: expected a list of PNGs"):
-        decode_masks({"image/object/mask": [1]}, height=3, width=4)
+        field.features["image/object/mask"].read({"image/object/mask": [1]}, "image/object/mask")
 
 
 # Codes.

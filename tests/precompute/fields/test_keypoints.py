@@ -470,14 +470,12 @@ def test_listings_that_no_build_writes(out: Path, tmp_path: Path) -> None:
     ],
 )
 def test_records_that_no_build_writes(out: Path, name: str, values: list[Any], message: str) -> None:
-    from precompute.records.features.keypoints import decode_keypoints
-
     records = (decode_example(r) for shard in (out / "data").rglob("*.tfrecord-*") for r in read_records(shard))
     features = next(f for f in records if len(f["image/object/class/label"]) == 1)
-    size = {"num_objects": 1, "height": 60, "width": 60}
-    assert decode_keypoints(dict(features), **size)["keypoints"].shape == (1, 5, 2)
+    objects = Manifest.load(out).schema["objects"]
+    assert objects.decode(features, (60, 60))["keypoints"].shape == (1, 5, 2)
     with pytest.raises(DatasetError, match=message):
-        decode_keypoints({**features, f"image/object/keypoint/{name}": values}, **size)
+        objects.decode({**features, f"image/object/keypoint/{name}": values}, (60, 60))
 
 
 def test_a_manifest_with_another_skeleton_is_refused(out: Path, tmp_path: Path) -> None:

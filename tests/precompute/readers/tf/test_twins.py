@@ -21,6 +21,7 @@ import precompute
 from precompute.dataset import manifest as manifests
 from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split, Target
 from precompute.errors import UsageError
+from precompute.fields.feature import Feature, Number, Size, Value, Values
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
 from precompute.fields.label import LabelField
@@ -34,7 +35,7 @@ from precompute.readers.tf.decoding import batch_parser
 from precompute.readers.tf.finishing import batch_finisher
 from precompute.readers.tf.tensors import FieldTensors, Parts
 from precompute.readers.tf.twins import make_twins, tensors_of
-from precompute.records.example import Value, encode_example
+from precompute.records.example import encode_example
 from precompute.records.tfrecord import frame, read_records
 from tests.helpers.small_datasets import draw_classes, options
 
@@ -407,6 +408,16 @@ class AngleField(Field):
     def is_target(self) -> bool:
         return True
 
+    @property
+    def features(self) -> dict[str, Feature]:
+        return {"extra/age": Number(dtype="float32")}
+
+    def record_values(self, value: float, size: Size) -> dict[str, Value]:
+        return {"extra/age": value}
+
+    def decode(self, values: Values, size: Size) -> dict[str, Any]:
+        return {self.name: self.features["extra/age"].read(values, "extra/age")}
+
 
 class AngleTensors(FieldTensors[AngleField]):
     parts = ("sine", "cosine")
@@ -455,6 +466,8 @@ def test_a_field_without_a_twin_is_named() -> None:
     class Nameless(Field):
         type = "nameless"
         is_target = True
+        features: ClassVar[dict[str, Feature]] = {}
+        record_values = decode = None
 
     with pytest.raises(TypeError, match="no twin in tf.data for fields of type Nameless"):
         tensors_of(Nameless(name="x"), manifest_of([]))

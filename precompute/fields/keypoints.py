@@ -1,29 +1,38 @@
-"""Keypoints ↔ features of a record, under the keys of TensorFlow's own object detection readers.
+"""Keypoints of objects in a record, under the keys of TensorFlow's own object detection readers.
 
 Source: https://github.com/tensorflow/models/blob/master/research/object_detection/dataset_tools/create_coco_tf_record.py
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from precompute.errors import DatasetError
 from precompute.fields.boxes import Boxes
+from precompute.fields.feature import Feature, Number, Size, Text, Value, Values
 from precompute.fields.skeleton import VISIBLE, Skeleton
-from precompute.records.example import Value
 
-__all__ = ["POINT_KEY", "decode_keypoints", "keypoint_features", "keypoints_difference"]
+__all__ = ["POINT_KEY", "decode_keypoints", "keypoint_features", "keypoint_values", "keypoints_difference"]
 
 POINT_KEY = "image/object/keypoint/"
+OF_POINTS = ("x", "y", "visibility", "text")  # with an item for each keypoint of each object; `num` has one an object
 
 
-def keypoint_features(boxes: Boxes, skeleton: Skeleton) -> dict[str, Value]:
-    """Return the features of keypoints, those of all objects in turn; all are there, empty, without objects.
+def keypoint_features() -> dict[str, Feature]:
+    """Return what stands in a record of keypoints, by its keys."""
+    shares, numbers = Number(dtype="float32", several=True), Number(dtype="int64", several=True)
+    every = {"x": shares, "y": shares, "visibility": numbers, "text": Text(several=True), "num": numbers}
+    return {f"{POINT_KEY}{name}": feature for name, feature in every.items()}
+
+
+def keypoint_values(boxes: Boxes, skeleton: Skeleton) -> dict[str, Value]:
+    """Return what stands in the record of keypoints, those of all objects in turn; empty lists without objects.
 
     Args:
-        boxes: The objects with their keypoints, as shares of width and height.
+        boxes: As shares of width and height.
         skeleton: Names the keypoints.
     """
     points = boxes.point_shares()
@@ -38,28 +47,31 @@ def keypoint_features(boxes: Boxes, skeleton: Skeleton) -> dict[str, Value]:
     }
 
 
-def decode_keypoints(features: dict[str, Any], *, num_objects: int, height: int, width: int) -> dict[str, Any]:
+def decode_keypoints(values: Values, skeleton: Skeleton, *, num_objects: int, size: Size) -> dict[str, Any]:
     """Return what a record says of its keypoints.
+
+    Args:
+        values: What it holds by key.
+        skeleton: Tells how many keypoints an object has where there are no objects.
+        num_objects: Objects of the record.
+        size: Height and width of its image, pixels.
 
     Returns:
         `keypoints` float32 [N, K, 2] as x, y in pixels of the stored image, 0, 0 where they are not labelled;
-        `visibility` int64 [N, K], 0 to 2; `keypoint_names` (list of str). Without objects K is 0.
+        `visibility` int64 [N, K], 0 to 2; `keypoint_names` (list of str).
 
     Raises:
         DatasetError: Its lists differ in length, or hold what no keypoint can be.
     """
-    lists = {
-        name: _list(features, f"{POINT_KEY}{name}", kind)
-        for name, kind in (("x", float), ("y", float), ("visibility", int), ("text", bytes), ("num", int))
-    }
-    lengths = {len(lists[name]) for name in ("x", "y", "visibility", "text")}
+    lists = {key.removeprefix(POINT_KEY): feature.read(values, key) for key, feature in keypoint_features().items()}
+    lengths = {len(lists[name]) for name in OF_POINTS}
     num = lengths.pop()
     if lengths or len(lists["num"]) != num_objects or (num % num_objects if num_objects else num):
         raise DatasetError(
             f"{POINT_KEY}*: expected as many of each for each object ({num_objects}), got lists of "
-            f"{', '.join(str(len(values)) for values in lists.values())}."
+            f"{', '.join(str(len(items)) for items in lists.values())}."
         )
-    shape = (num_objects, num // num_objects if num_objects else 0)
+    shape = (num_objects, num // num_objects if num_objects else len(skeleton))
     shares = np.array([lists["x"], lists["y"]], np.float32).T.reshape(*shape, 2)
     visibility = np.array(lists["visibility"], np.int64).reshape(shape)
     inside = (shares >= 0) & (shares <= 1)
@@ -69,33 +81,20 @@ def decode_keypoints(features: dict[str, Any], *, num_objects: int, height: int,
         raise DatasetError(f"{POINT_KEY}*: expected 0, 0 where visibility is 0.")
     if (visibility > 0).sum(axis=1).tolist() != lists["num"]:
         raise DatasetError(f"{POINT_KEY}num: {lists['num'][:5]} is not how many points are labelled.")
-    try:
-        names = [name.decode() for name in lists["text"]]
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{POINT_KEY}text: expected text in UTF-8.") from error
+    names = lists["text"]
     if names != names[: shape[1]] * num_objects:
         raise DatasetError(f"{POINT_KEY}text: expected the same names for each object.")
+    height, width = size
     return {
         "keypoints": shares * np.array([width, height], np.float32),
         "visibility": visibility,
-        "keypoint_names": names[: shape[1]],
+        "keypoint_names": names[: shape[1]] if num_objects else list(skeleton.names),
     }
 
 
-def keypoints_difference(example: dict[str, Any], skeleton: Skeleton) -> str | None:
-    """Return how the keypoints of an example differ from what the manifest says of all, or None."""
-    if "keypoints" not in example:
-        return "it has no keypoints, not even an empty list of them"
-    if ("boxes" in example) != skeleton.boxed:
-        return f"it has {'no ' * skeleton.boxed}boxes, where the manifest says otherwise"
-    if len(example["visibility"]) and example["keypoint_names"] != skeleton.names:
-        names, expected = (", ".join(map(repr, some[:5])) for some in (example["keypoint_names"], skeleton.names))
-        return f"its keypoints are {names} …, expected {expected} …"
-    return None
-
-
-def _list(features: dict[str, Any], key: str, kind: type) -> list[Any]:
-    values = features.get(key)
-    if values is None or not all(isinstance(value, kind) for value in values):
-        raise DatasetError(f"{key}: expected a list of type {kind.__name__}, got {values!r:.60}.")
-    return list(values)
+def keypoints_difference(example: Mapping[str, Any], skeleton: Skeleton) -> str | None:
+    """Return how the keypoints of an example differ from those of the skeleton, or None."""
+    if example["keypoint_names"] == skeleton.names:
+        return None
+    names, expected = (", ".join(map(repr, some[:5])) for some in (example["keypoint_names"], skeleton.names))
+    return f"its keypoints are {names} …, expected {expected} …"
