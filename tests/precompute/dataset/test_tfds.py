@@ -6,12 +6,14 @@ import dataclasses
 import hashlib
 import io
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
+from hypothesis import given, settings
 
 import precompute
 from precompute.dataset.manifest import Manifest, Row, Segment, Split, Target
@@ -20,6 +22,7 @@ from precompute.dataset.rows import RowFile, Shard
 from precompute.dataset.tfds import tfds_files
 from precompute.records.example import encode_example
 from precompute.records.tfrecord import frame
+from tests.helpers.combined_fields import Drawn, combined_fields, manifest_of
 from tests.helpers.schemas import schema_of
 from tests.helpers.small_datasets import draw_pairs, options
 
@@ -255,6 +258,26 @@ def test_an_empty_shard_and_a_split_without_rows_do_no_harm(tmp_path: Path) -> N
     builder = tfds.builder_from_directory(tmp_path)
     assert set(builder.info.splits) == {"train", "train_r0002"}
     assert len(read(builder, "train")) == SHARD_SIZES[0]
+
+
+@settings(max_examples=10, deadline=None)
+@given(drawn=combined_fields())
+@pytest.mark.slow
+def test_any_combination_of_fields_opens(drawn: Drawn) -> None:
+    content = frame(drawn.record)
+    shard = Shard(num_records=1, num_bytes=len(content), sha256="")
+    row = RowFile(generation="g0001", split="train", row=0, seed=0, variant=0, original=False, shards=[shard])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = DatasetPaths(folder).shard("combined", "g0001", "train", 0, 0, 1)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        for file, content in tfds_files(manifest_of(drawn.schema), {"train": [row]}).items():
+            (folder / file).write_bytes(content)
+        (example,) = read(tfds.builder_from_directory(folder), "train")
+    assert example.keys() == drawn.schema.features.keys()
+    np.testing.assert_array_equal(example["image/encoded"], drawn.entries["image"])
+    assert example["augment/key"].decode() == drawn.entries["key"]
 
 
 @pytest.mark.parametrize("encoding", ["png", "jpeg"])
