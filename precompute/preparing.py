@@ -89,7 +89,7 @@ class PreparedImages:
         if path in self._faults:
             raise RejectedSource(f"{path}: {self._faults[path]}")
         try:
-            return decode_source(key, path, None, None, self._spec)
+            return decode_source(key, path, {}, self._spec)
         except RejectedSource as error:
             if "--" not in str(error):
                 raise
@@ -112,7 +112,7 @@ class PreparedImages:
     def _full(self, source: Decoded, path: Path) -> NDArray[np.uint8]:
         if source.full_size is None:
             return source.image
-        return decode_source(source.key, path, None, None, replace(self._spec, max_source_size=None)).image
+        return decode_source(source.key, path, {}, replace(self._spec, max_source_size=None)).image
 
 
 @converts_arguments

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
@@ -185,8 +185,8 @@ def make_up(kind: str, number: int, data: Path) -> None:
 
     decode_source = survey.decode_source
 
-    def decode(key: str, _: Path, mask_path: Path | None, *rest: Any) -> Any:
-        return decode_source(key, picture, None if mask_path is None else mask, *rest)
+    def decode(key: str, _: Path, raw: Mapping[str, Any], *rest: Any) -> Any:
+        return decode_source(key, picture, {**raw, "mask": str(mask)} if "mask" in raw else raw, *rest)
 
     vars(layout)["walk"], vars(survey)["decode_source"] = walk, decode
 

@@ -109,7 +109,7 @@ def _floor_process(config: Config, counter: Any, ready: Any, results: Any) -> No
         if number >= len(pairs):
             break
         image, mask = pairs[number]
-        source = decode_source(image.stem, image, mask, None, spec)
+        source = decode_source(image.stem, image, {"mask": str(mask)}, spec)
         for variant in range(config["variants"]):
             num_bytes += len(render(source, pipeline, spec, seed=0, variant=variant))
             records += 1

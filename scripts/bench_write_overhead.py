@@ -19,6 +19,7 @@ from bench_write_data import MASK_MAP, PIPELINES, SIZE, pairs_of
 from precompute.building import task as tasks
 from precompute.building.task import Slot, Task, TaskContext, run_task
 from precompute.dataset.paths import DatasetPaths
+from precompute.fields.mask import MaskField
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.program.memory import freeze_gc, tune_malloc
 from precompute.rendering.decode import decode_source
@@ -29,7 +30,11 @@ __all__ = ["SPEC", "overhead"]
 
 BLOCK = 40  # sources, about as many as in a block of the builds that are measured
 
-SPEC = RecordSpec(height=SIZE, width=SIZE, encoding="jpeg", quality=95, kind="mask", mask_map=tuple(MASK_MAP.items()))
+SPEC = RecordSpec.of_settings(
+    {"image_format": "jpeg", "quality": 95, "mask_map": {str(old): new for old, new in MASK_MAP.items()}},
+    [MaskField(name="mask", num_classes=256, class_names=[])],
+    (SIZE, SIZE),
+)
 
 
 def overhead(sources: Path, out: Path, pipeline: str, variants: int, rounds: int) -> list[dict[str, float]]:
@@ -94,7 +99,7 @@ class _Others:
             start = time.process_time()
             write_source(self._file, (image, mask), self._transform, self._variants)
             middle = time.process_time()
-            source = decode_source(place.key, image, mask, None, spec)
+            source = decode_source(place.key, image, place.raw, spec)
             for variant in range(self._variants):
                 render(source, self._pipeline, spec, seed=0, variant=variant)
             self.hand_s += middle - start

@@ -20,6 +20,7 @@ import precompute
 from precompute.building import files, task, write
 from precompute.pipelines import pipeline
 from precompute.rendering import render
+from precompute.rendering.fields import mask as masks
 
 __all__ = ["stages"]
 
@@ -75,10 +76,10 @@ def _wrap_all(clock: Clock) -> None:
     )
     clock.wrap(A.BasicTransform, "__call__", lambda transform: f"transform {type(transform).__name__}")
     clock.wrap(A.Compose, "__call__", "Compose: the rest")
-    clock.wrap(render, "_check_ids", "check ids and sizes")
+    clock.wrap(masks.MaskRenderer, "invention", "check ids and sizes")
     clock.wrap(render, "_wrong_output", "check ids and sizes")
     clock.wrap(render, "encode_image", "encode the image (JPEG)")
-    clock.wrap(render, "encode_mask", "encode the mask (PNG)")
+    clock.wrap(masks, "encode_mask", "encode the mask (PNG)")
     clock.wrap(render, "encode_record", "tf.train.Example")
     clock.wrap(files, "record_header", "framing, CRC-32C")
     clock.wrap(files, "record_footer", "framing, CRC-32C")

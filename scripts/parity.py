@@ -203,7 +203,9 @@ def online_batches(study: Study, dataset: Path, manifest: Any, trial: int, batch
     listing = read_listing(DatasetPaths(dataset).sources(manifest.generation, "train"))
     root = Path(manifest.settings["dataset"]["root"] or "")
     sources = [
-        decode_source(key, root / e["image"], root / e["mask"] if "mask" in e else None, e.get("label"), spec)
+        decode_source(
+            key, root / e["image"], {"mask": str(root / e["mask"])} if "mask" in e else {"label": e["label"]}, spec
+        )
         for key, e in listing.items()
     ]
     return _dataset_of(
@@ -222,12 +224,12 @@ def _dataset_of(sources: list[Any], variant_of: Callable[[Any, int], Any], seed:
         for first in range(0, len(order), batch_size):
             chosen = [sources[i] for i in order[first : first + batch_size]]
             made = [variant_of(source, epoch) for source in chosen]
-            masks = [mask for _, mask in made]
-            targets = [source.label for source in chosen] if masks[0] is None else masks
+            targets = [target for _, values in made for target in values.values()]  # a label or a mask
             yield np.stack([image for image, _ in made]), np.stack(targets)
 
-    image, mask = variant_of(sources[0], 0)
-    target = tf.TensorSpec([None], tf.int64) if mask is None else tf.TensorSpec([None, *mask.shape], tf.uint8)
+    image, values = variant_of(sources[0], 0)
+    shape = np.shape(*values.values())
+    target = tf.TensorSpec([None, *shape], tf.uint8 if shape else tf.int64)
     found = tf.data.Dataset.from_generator(
         batches, output_signature=(tf.TensorSpec([None, *image.shape], tf.uint8), target)
     )

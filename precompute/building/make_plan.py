@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import SPLITS, Segment, Target
 from precompute.errors import PipelineError, SourceError, UsageError
+from precompute.fields.field import Field
 from precompute.fields.image import ImageField
+from precompute.fields.registry import schema_of_target
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.load import complete_pipelines, load_pipelines
-from precompute.pipelines.mask_rules import check_mask_rules, pickled_fills
+from precompute.pipelines.mask_rules import pickled_fills
 from precompute.pipelines.pipeline import Prepared, prepare
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
@@ -28,9 +30,7 @@ from precompute.preflight.survey import (
     Sample,
     Survey,
     check_colors,
-    check_mask_ids,
     check_rejected,
-    count_instance_ids,
     decode_sample,
     survey,
 )
@@ -54,17 +54,13 @@ def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prep
     check_distributions()
     if options.pipeline is None:
         raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
-    fill = options.default_mask_fill if sources.kind == "mask" else None
-    rules = _wide_spec(options, sources).box_rules
-    if rules is None and (options.min_visibility or options.min_area):
+    spec = _wide_spec(options, sources)
+    if "box_rules" not in spec.pipeline_rules and (options.min_visibility or options.min_area):
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
+    fill = options.default_mask_fill if spec.has_class_ids else None
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
-    masked, names = sources.kind == "instances", sources.class_names
     return {
-        split: replace(
-            prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=names),
-            is_sized=given.is_sized,
-        )
+        split: replace(prepare(pipeline, split, mask_fill=fill, **spec.pipeline_rules), is_sized=given.is_sized)
         for split, pipeline in given.items()
     }
 
@@ -102,8 +98,8 @@ def make_settings(
         "group_by",
     )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
-    if sources.extra is not None:  # likewise
-        dataset["extra"] = {name: column.type for name, column in sources.extra.items()}
+    if extra := _extra_types(sources):  # likewise
+        dataset["extra"] = extra
     if options.target != "auto":
         dataset["target"] = options.target
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
@@ -111,8 +107,26 @@ def make_settings(
 
 
 def _pixel_settings(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> dict[str, Any]:
+    pixels = pixel_settings(options, _fields_of(options, sources, mask_dtype))
+    if isinstance(sources.boxes, InstanceColumn):
+        pixels["of_instances"] = sources.kind  # what became of the masks of single objects
+    return pixels
+
+
+def _fields_of(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> list[Field]:
+    """Return the fields of sources, as far as they are known before all masks are read."""
     target = target_of(sources, vars(options), options.image_format, mask_dtype)
-    return pixel_settings(options, target, of_instances=isinstance(sources.boxes, InstanceColumn))
+    return _all_but_image(target, sources)
+
+
+def _all_but_image(target: Target, sources: Sources) -> list[Field]:
+    unknown = ImageField(height=0, width=0, channels=3, encoding="png")
+    _, *fields = schema_of_target(unknown, **vars(target), extra=_extra_types(sources)).values()
+    return fields
+
+
+def _extra_types(sources: Sources) -> dict[str, str]:
+    return {name: column.type for name, column in (sources.extra or {}).items()}
 
 
 def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, mask_dtype: str | None) -> Target:
@@ -128,12 +142,11 @@ def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, m
         UsageError: The number of classes does not fit their names.
     """
     names = sources.class_names
-    num_classes = known_num_classes(dataset["num_classes"], names)
     if sources.kind != "mask":
         return Target(kind=sources.kind, num_classes=len(names), class_names=names, keypoints=sources.skeleton)
     return Target(
         kind="mask",
-        num_classes=num_classes or np.iinfo(mask_dtype or "uint16").max + 1,
+        num_classes=known_num_classes(dataset["num_classes"], names) or np.iinfo(mask_dtype or "uint16").max + 1,
         class_names=names,
         encoding="raw" if image_format == "raw" else "png",
         dtype=mask_dtype,
@@ -144,13 +157,14 @@ def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, m
 def spec_of_plan(plan: GenerationPlan, sources: Sources) -> RecordSpec:
     """Return what every record of a generation must be."""
     target = target_of(sources, plan.settings["dataset"], plan.image.encoding, plan.mask_dtype)
-    return RecordSpec.of_settings(plan.settings["pixels"], target, (plan.image.height, plan.image.width))
+    fields = _all_but_image(target, sources)
+    return RecordSpec.of_settings(plan.settings["pixels"], fields, (plan.image.height, plan.image.width))
 
 
 def _wide_spec(options: BuildOptions, sources: Sources, mask_dtype: str = "uint16") -> RecordSpec:
     """Return what is known before the sample: masks may hold any id, and sizes follow from pipelines."""
-    target = target_of(sources, vars(options), options.image_format, mask_dtype)
-    return RecordSpec.of_settings(_pixel_settings(options, sources, mask_dtype), target, None)
+    fields = _fields_of(options, sources, mask_dtype)
+    return RecordSpec.of_settings(_pixel_settings(options, sources, mask_dtype), fields, None)
 
 
 def known_num_classes(num_classes: int | None, class_names: list[str]) -> int | None:
@@ -175,15 +189,17 @@ def make_plan(
         SourceError: Masks need a map.
     """
     _check_source_ids(sources.keys)
+    wide = _wide_spec(options, sources)
     for split, p in prepared.items():
-        check_needs(p.pickled, sources.kind, split)
+        check_needs(p.pickled, wide, split)
     splits = [split for split in SPLITS if split in sources.splits]
     fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
-    samples, dtype = _decode_samples(options, sources, splits, highest_fill=max(fills))
+    samples, dtype = _decode_samples(options, sources, splits, wide, highest_fill=max(fills))
     blank = _wide_spec(options, sources, dtype or "uint16")
-    if sources.kind == "mask":
-        for split, p in prepared.items():
-            check_mask_rules(p.pickled, split, max_class_id=blank.max_class_id, ignore_class=options.ignore_class)
+    samples = {split: sample.converted(blank) for split, sample in samples.items()}
+    for split, p in prepared.items():
+        for one in blank.fields:
+            one.check_pipeline(p.pickled, split)
     accepted = _accepted_share(options, sources)
     surveys = {"train": survey(samples["train"], prepared["train"].pickled, blank, accepted=accepted)}
     size = (surveys["train"].height, surveys["train"].width)
@@ -203,7 +219,7 @@ def make_plan(
         settings=settings,
         image=image,
         mask_dtype=dtype,
-        remarks=_remarks(options, sources, samples["train"]),
+        remarks=_remarks(options, samples["train"], blank),
         normalize={split: pipelines[split].normalize for split in splits},
         splits={split: _plan_split(sources, split, surveys[split], options.shard_size) for split in splits},
     )
@@ -228,10 +244,11 @@ def _check_source_ids(keys: Sequence[str]) -> None:
         raise SourceError(f"the keys {a!r} and {b!r} have the same image/source_id; rename one of the files.")
 
 
-def _remarks(options: BuildOptions, sources: Sources, sample: Sample) -> dict[str, Any]:
-    """Return what is noticed in a sample; nothing of classes that the user has counted, named or given colours."""
-    known = known_num_classes(options.num_classes, sources.class_names) is not None or options.mask_colors
-    return {} if sources.kind != "mask" or known else count_instance_ids(sample, options.ignore_class)
+def _remarks(options: BuildOptions, sample: Sample, spec: RecordSpec) -> dict[str, Any]:
+    """Return what is noticed in a sample; nothing of classes that the user has counted."""
+    if options.num_classes is not None:
+        return {}
+    return {what: said for one in spec.fields for what, said in one.remarks(sample.values(one.name)).items()}
 
 
 def _accepted_share(options: BuildOptions, sources: Sources) -> float:
@@ -240,27 +257,23 @@ def _accepted_share(options: BuildOptions, sources: Sources) -> float:
 
 
 def _decode_samples(
-    options: BuildOptions, sources: Sources, splits: list[str], *, highest_fill: int
+    options: BuildOptions, sources: Sources, splits: list[str], wide: RecordSpec, *, highest_fill: int
 ) -> tuple[dict[str, Sample], str | None]:
     """Return the samples, and the dtype of masks that they call for."""
-    wide = _wide_spec(options, sources)
     samples = {split: decode_sample(sources, split, wide) for split in splits}
     for sample in samples.values():
         check_colors(sample, allowed=options.allowed_bad(len(sources)))
         check_rejected(sample, accepted=_accepted_share(options, sources))
-    if sources.kind != "mask":
+    if not wide.has_class_ids:
         return samples, None
-    for sample in samples.values():
-        check_mask_ids(sample, wide)
-    found = max(int(s.mask.max()) for sample in samples.values() for s in sample.decoded if s.mask is not None)
+    for split, sample in samples.items():
+        for one in wide.fields:
+            one.check_sample(sample.values(one.name), split)
+    found = max(int(source.class_ids(wide).max()) for sample in samples.values() for source in sample.decoded)
     listed = max((options.mask_colors or {}).values(), default=0)
     named = max(options.num_classes or 1, len(sources.class_names)) - 1
     highest = max(found, listed, highest_fill, named, options.ignore_class or 0)
-    dtype = "uint16" if highest > 255 else "uint8"
-    for sample in samples.values():
-        for i, source in enumerate(sample.decoded):
-            sample.decoded[i] = source.with_mask_dtype(dtype)
-    return samples, dtype
+    return samples, "uint16" if highest > 255 else "uint8"
 
 
 def _check_normalize(split: str, numbers: Mapping[str, Any] | None, channels: int) -> None:

@@ -18,8 +18,6 @@ from precompute.building.receipts import Bad, BlockFacts, Cell, Receipt
 from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
-from precompute.fields.boxes import Boxes
-from precompute.fields.value import value_name
 from precompute.images.threads import one_opencv_thread
 from precompute.pipelines.pipeline import Pipeline
 from precompute.program.interruption import leave_signals_to_parent
@@ -222,7 +220,7 @@ def _write_places(
             facts.mask_sha256[place.key] = source.mask_sha256
         if source.remarks:
             facts.remarks[place.key] = dict(source.remarks)
-        found[source.class_ids] = True
+        found[source.class_ids(context.spec)] = True
     facts.class_ids.extend(int(i) for i in np.flatnonzero(found))
     return facts, bad, counts
 
@@ -238,16 +236,11 @@ def decode_place(place: Slot, spec: RecordSpec) -> Decoded:
     Raises:
         RejectedSource: It cannot be used, or is not what earlier rows were made from.
     """
-    extra = dict(place.raw)
-    label, mask = extra.pop("label", extra.pop("labels", None)), extra.pop("mask", None)
-    boxes = extra.pop("objects", None)
-    if isinstance(mask, Boxes):  # of single objects, to be merged
-        mask, boxes = None, mask
-    source = decode_source(place.key, as_path(place.image), mask and as_path(mask), label, spec, boxes)
-    source = replace(source, extra={value_name(n): value for n, value in extra.items()}) if extra else source
+    source = decode_source(place.key, as_path(place.image), place.raw, spec)
+    mask = place.raw.get("mask")
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
-        (mask or f"masks of {place.image}", place.mask_sha256, source.mask_sha256),
+        (mask if isinstance(mask, str) else f"masks of {place.image}", place.mask_sha256, source.mask_sha256),
     ):
         if expected is not None and expected != got:
             raise RejectedSource(

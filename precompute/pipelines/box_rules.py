@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from precompute.errors import PipelineError
-from precompute.pipelines.labels import has_labels, label_fields
+from precompute.fields.boxes import Boxes
+from precompute.pipelines.labels import field_values, has_labels, label_fields
 from precompute.pipelines.transforms import albumentations, check_that_all_move
 
-__all__ = ["INDEX_FIELD", "BoxRules", "box_fields", "set_box_params"]
+__all__ = ["INDEX_FIELD", "NO_BOXES", "BoxRules", "BoxTransform", "box_fields", "set_box_params"]
 
 INDEX_FIELD = "box_index"  # what boxes carry to be known by
 LABEL_FIELD = "box_label"  # their class index, where transforms may look at it
 # Pixels. A crop that ends where a box begins leaves it 0.0000001 wide: Albumentations computes crops in float32.
 MIN_SIDE = 0.01
+NO_BOXES = Boxes.of_rows([], None)  # of an image to predict: a Compose with parameters of boxes asks for some
 KEPT = ("min_area", "min_visibility", "min_width", "min_height", "max_accept_ratio", "check_each_transform")
 
 
@@ -26,6 +32,7 @@ class BoxRules:
         min_visibility: Share of its area that each transform must leave, 0 to 1.
         min_area: Pixels that must be left of it.
         points: Whether there are keypoints, too.
+        masks: Whether each object has a mask, which decides over its box.
         labels: Whether boxes and keypoints carry their class, too, for transforms that look at it.
         around: Whether an object with keypoints that is cut into pieces has the box around all of them; else it has
             that of the first piece.
@@ -34,6 +41,7 @@ class BoxRules:
     min_visibility: float = 0.0
     min_area: float = 0.0
     points: bool = False
+    masks: bool = False
     labels: bool = False
     around: bool = False
 
@@ -79,6 +87,39 @@ def box_fields(compose: Any) -> list[str]:
     processor = compose.processors.get("bboxes")
     fields = [] if processor is None else list(processor.params.label_fields or ())
     return fields if fields == [INDEX_FIELD] or (len(fields) == 2 and fields[1] == INDEX_FIELD) else []
+
+
+class BoxTransform:
+    """Boxes as a Compose is handed them, and what it made of them; without parameters of boxes they stay as they are.
+
+    Albumentations makes floats of labels and drops some boxes: it is given each box's index, and what came through is
+    joined with labels and flags again. Labels stand before it where transforms may look at them.
+
+    Args:
+        compose: Prepared.
+
+    Attributes:
+        targets: Names of what Albumentations is handed, labels apart.
+    """
+
+    def __init__(self, compose: Any) -> None:
+        self._fields = box_fields(compose)
+        self.targets = ("bboxes",) if self._fields else ()
+
+    def hand_over(self, image: NDArray[np.uint8], boxes: Boxes | None) -> dict[str, Any]:
+        """Return what a Compose is handed for boxes, maybe none."""
+        if not self._fields:
+            return {}
+        given = NO_BOXES if boxes is None else boxes
+        return {"bboxes": given.shares(), **field_values(self._fields, given.labels, np.arange(len(given)))}
+
+    def take_back(self, boxes: Boxes, made: Mapping[str, Any]) -> Boxes:
+        """Return the boxes that came through, as shares."""
+        if not self._fields:
+            return boxes
+        corners = np.clip(np.asarray(made["bboxes"], np.float32).reshape(-1, 4), 0, 1)
+        wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)  # slivers may have no width left in float32
+        return boxes.moved(corners[wide], np.asarray(made[INDEX_FIELD], np.int64)[wide])
 
 
 def _notes(params: Any, split: str) -> list[str]:

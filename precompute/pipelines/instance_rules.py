@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from precompute.errors import PipelineError, RejectedSource
 from precompute.fields.instances import Instances
 from precompute.images.instance_masks import with_boxes
-from precompute.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields, set_box_params
+from precompute.pipelines.box_rules import INDEX_FIELD, NO_BOXES, BoxRules, box_fields, set_box_params
 from precompute.pipelines.labels import field_values
 from precompute.pipelines.mask_rules import blending_transforms, mask_fills
 from precompute.pipelines.transforms import albumentations, is_custom, leaves, shown_name
 
-__all__ = ["large_enough", "mixes_neighbours", "move_instances", "set_instance_params"]
-
+__all__ = ["InstanceTransform", "large_enough", "set_instance_params"]
 
 MIXING = ("Morphological",)  # grows or shrinks objects, so that neighbours would push each other away
 
@@ -67,51 +68,65 @@ def _looks_at_boxes(transform: Any) -> bool:
     return "bboxes" in transform.targets_as_params or "BBox" in type(transform).__name__
 
 
-def mixes_neighbours(compose: Any) -> bool:
+def _mixes_neighbours(compose: Any) -> bool:
     """Return whether a pixel of a mask may follow from others beside it: then each object needs a layer of its own."""
     return any(type(t).__name__ in MIXING or is_custom(t) for t in leaves(compose))
 
 
-def move_instances(
-    compose: Any, image: Any, instances: Instances, *, with_corners: bool, apart: bool
-) -> tuple[Any, Instances]:
-    """Return what a pipeline makes of an image and the masks of its objects.
+class InstanceTransform:
+    """Masks of single objects as a Compose is handed them, in layers, and what it made of them.
 
     Labels and flags are joined by index; boxes are those around the moved masks. Objects without a pixel fall out.
 
     Args:
-        compose: The pipeline, with the rules of `set_instance_params`.
-        image: uint8 [H, W, 3].
-        instances: The objects, decoded.
-        with_corners: Boxes are moved, too, and objects whose boxes fall out do so as well.
-        apart: Each object is moved in a layer of its own.
+        compose: With the rules of `set_instance_params`: where these move boxes, too, objects whose boxes fall out do
+            so as well.
+        writes: Transforms may write into what they are handed.
 
-    Raises:
-        RejectedSource: It gave masks that its input does not hold.
+    Attributes:
+        targets: Names of what Albumentations is handed, labels apart.
     """
-    instances = instances.apart() if apart else instances
-    if instances.layers is None:
-        raise ValueError("masks that are not decoded")
-    given: dict[str, Any] = {"masks": instances.layers}
-    if with_corners:
-        numbers = np.arange(len(instances))
-        given |= {"bboxes": instances.corners.astype(np.float64)}
-        given |= field_values(box_fields(compose), instances.labels, numbers)
-    result = compose(image=image, **given)
-    layers = np.ascontiguousarray(result["masks"])
-    _check_numbers(instances, layers)
-    chosen = np.arange(len(instances))
-    if with_corners:
-        chosen = np.sort(np.asarray(result[INDEX_FIELD], np.int64).reshape(-1))
-        chosen = np.unique(chosen)  # reflections have boxes of their own, and one mask
-    moved = Instances(
-        corners=instances.corners[chosen],
-        labels=instances.labels[chosen],
-        flags=instances.flags[chosen],
-        layers=layers,
-        layer_index=instances.layer_index[chosen],
-    )
-    return result["image"], with_boxes(moved)
+
+    def __init__(self, compose: Any, *, writes: bool) -> None:
+        self._fields = box_fields(compose)
+        self.targets = ("masks", "bboxes") if self._fields else ("masks",)
+        self._apart = writes or _mixes_neighbours(compose)
+
+    def hand_over(self, image: NDArray[np.uint8], instances: Instances | None) -> dict[str, Any]:
+        """Return what a Compose is handed for decoded objects; of an image to predict, no boxes."""
+        if instances is None:
+            labels, numbers = NO_BOXES.labels, np.arange(0)
+            return {"bboxes": np.zeros((0, 4)), **field_values(self._fields, labels, numbers)} if self._fields else {}
+        given: dict[str, Any] = {"masks": self._layered(instances).layers}
+        if self._fields:
+            given |= {"bboxes": instances.corners.astype(np.float64)}
+            given |= field_values(self._fields, instances.labels, np.arange(len(instances)))
+        return given
+
+    def take_back(self, instances: Instances, made: Mapping[str, Any]) -> Instances:
+        """Return the objects that are left.
+
+        Raises:
+            RejectedSource: The pipeline gave masks that its input does not hold.
+        """
+        given, layers = self._layered(instances), np.ascontiguousarray(made["masks"])
+        _check_numbers(given, layers)
+        chosen = np.arange(len(given))
+        if self._fields:  # reflections have boxes of their own, and one mask
+            chosen = np.unique(np.asarray(made[INDEX_FIELD], np.int64).reshape(-1))
+        moved = Instances(
+            corners=given.corners[chosen],
+            labels=given.labels[chosen],
+            flags=given.flags[chosen],
+            layers=layers,
+            layer_index=given.layer_index[chosen],
+        )
+        return with_boxes(moved)
+
+    def _layered(self, instances: Instances) -> Instances:
+        if instances.layers is None:
+            raise ValueError("masks that are not decoded")
+        return instances.apart() if self._apart else instances
 
 
 def _check_numbers(instances: Instances, layers: Any) -> None:

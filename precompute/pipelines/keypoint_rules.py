@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from precompute.fields.boxes import Boxes
 from precompute.fields.skeleton import Skeleton, left_right_pairs
-from precompute.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields
+from precompute.pipelines.box_rules import INDEX_FIELD, NO_BOXES, BoxRules, box_fields
 from precompute.pipelines.description import AROUND
 from precompute.pipelines.labels import field_values, has_labels, label_fields
 from precompute.pipelines.transforms import (
@@ -188,7 +188,12 @@ class KeypointTransform:
 
     Args:
         compose: The prepared pipeline, of one task alone.
+
+    Attributes:
+        targets: Names of what Albumentations is handed, labels apart.
     """
+
+    targets = ("bboxes", "keypoints")
 
     def __init__(self, compose: Any) -> None:
         self._compose = compose
@@ -201,29 +206,33 @@ class KeypointTransform:
         compose.check_each_transform = (*checking, _Leaving())
         compose._set_check_args_for_transforms(compose.transforms)
 
-    def apply(self, image: NDArray[np.uint8], boxes: Boxes) -> tuple[Any, Boxes]:
-        """Return image and boxes, as shares, with all their keypoints.
+    def hand_over(self, image: NDArray[np.uint8], boxes: Boxes | None) -> dict[str, Any]:
+        """Return what a Compose is handed for boxes with keypoints, maybe none."""
+        given = NO_BOXES if boxes is None else boxes
+        boxed = _has_corners(given)
+        num_boxes = len(given) if boxed else 0
+        known, marked = self._handed_over(image, given)
+        return {
+            "bboxes": given.shares() if boxed else np.zeros((0, 4)),
+            "keypoints": marked,
+            **field_values(self._box_fields, given.labels[:num_boxes], np.arange(num_boxes)),
+            **field_values(self._point_fields, *self._numbered(known, given)),
+        }
 
-        Boxes that fall out take their keypoints along; where there are no boxes, all keypoints stay.
+    def take_back(self, boxes: Boxes, made: Mapping[str, Any]) -> Boxes:
+        """Return boxes, as shares, with all their keypoints, which keep their order.
+
+        Boxes that fall out take their keypoints along; where there are no boxes, all keypoints stay. Whether left and
+        right have to change places is said by `Boxes.mirrored`.
         """
-        has_boxes = bool(boxes.corners.any())
-        num_boxes = len(boxes) if has_boxes else 0
-        known, marked = self._handed_over(image, boxes)
-        result = self._compose(
-            image=image,
-            bboxes=boxes.shares() if has_boxes else np.zeros((0, 4)),
-            keypoints=marked,
-            **field_values(self._box_fields, boxes.labels[:num_boxes], np.arange(num_boxes)),
-            **field_values(self._point_fields, *self._numbered(known, boxes)),
-        )
-        found = np.asarray(result[POINT_FIELD], np.int64)
+        found = np.asarray(made[POINT_FIELD], np.int64)
         numbers, first = np.unique(found, return_index=True)  # a transform may have made copies
-        xy = np.asarray(result["keypoints"], np.float64).reshape(-1, 2)[first] + 0.5
-        points = _points(boxes, numbers, xy, result["image"].shape)
-        corners, kept = (
-            _kept_boxes(result, around=self._around) if has_boxes else (boxes.corners, np.arange(len(boxes)))
-        )
-        return result["image"], Boxes(
+        xy = np.asarray(made["keypoints"], np.float64).reshape(-1, 2)[first] + 0.5
+        points = _points(boxes, numbers, xy, made["image"].shape)
+        corners, kept = boxes.corners, np.arange(len(boxes))
+        if _has_corners(boxes):
+            corners, kept = _kept_boxes(made, around=self._around)
+        return Boxes(
             corners=corners,
             labels=boxes.labels[kept],
             flags=boxes.flags[kept],
@@ -249,6 +258,10 @@ class KeypointTransform:
         triangles = (TRIANGLES * size)[:, None] + LEG * np.array([(0, 0), (1, 0), (0, 1)])
         xy = np.concatenate([points[known, :2] * size, triangles.reshape(-1, 2)])
         return known, (xy - 0.5).astype(np.float32)
+
+
+def _has_corners(boxes: Boxes) -> bool:
+    return bool(boxes.corners.any())
 
 
 class _Leaving:

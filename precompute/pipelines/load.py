@@ -288,8 +288,7 @@ def complete_pipelines(
     """
     wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
     rules = next((p.box_rules for p in prepared.values()), None)
-    masked = any(p.has_instances for p in prepared.values())
-    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules, has_instances=masked)
+    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules)
 
     def not_given(split: str) -> Prepared:
         resized = stored is not None and stored.get(split) == plain.description

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import cloudpickle
 import cv2
@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import PipelineError
-from precompute.fields.boxes import Boxes
-from precompute.fields.instances import Instances
-from precompute.pipelines.box_rules import INDEX_FIELD, BoxRules, box_fields, set_box_params
+from precompute.pipelines.box_rules import BoxRules, BoxTransform, set_box_params
 from precompute.pipelines.description import describe, rebuild
-from precompute.pipelines.instance_rules import mixes_neighbours, move_instances, set_instance_params
+from precompute.pipelines.instance_rules import InstanceTransform, set_instance_params
 from precompute.pipelines.keypoint_rules import (
     KeypointTransform,
     cuts_objects,
@@ -25,7 +23,7 @@ from precompute.pipelines.keypoint_rules import (
     leave_out_params,
     set_keypoint_params,
 )
-from precompute.pipelines.labels import field_values, number_labels, reads_labels
+from precompute.pipelines.labels import number_labels, reads_labels
 from precompute.pipelines.mask_rules import mask_fills, set_missing_fills
 from precompute.pipelines.seeding import Draws
 from precompute.pipelines.transforms import (
@@ -38,11 +36,8 @@ from precompute.pipelines.transforms import (
     parameters_of,
 )
 
-__all__ = ["Pipeline", "Prepared", "Target", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
+__all__ = ["Pipeline", "Prepared", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
 
-Target: TypeAlias = NDArray[Any] | Boxes | None  # what is moved with the pixels: a mask, boxes, or nothing
-
-NO_BOXES = Boxes.of_rows([], None)
 KEPT_NUMBERS = (
     "its transforms are handed the number of each box in its image in place of its class, as when this dataset was "
     "built; in a new one they would see the class. "
@@ -65,6 +60,9 @@ class Pipeline:
 
     Attributes:
         mask_fills: Class ids that its transforms may fill masks with.
+        boxes: Hands boxes over and takes them back.
+        points: Boxes with keypoints likewise; None where the pipeline has no rules for these.
+        instances: Masks of single objects likewise.
     """
 
     def __init__(self, pickled: bytes, *, own_process: bool = False) -> None:
@@ -72,54 +70,34 @@ class Pipeline:
         self._draws = Draws()
         self._own_process = own_process
         self.mask_fills = frozenset(mask_fills(self._compose))
-        self._box_fields = box_fields(self._compose)
-        self._points = KeypointTransform(self._compose) if has_keypoint_params(self._compose) else None
-        self._mixes_neighbours = mixes_neighbours(self._compose)
         # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
         self._copies = any(is_custom(transform) for transform in [*leaves(self._compose), *compositions(self._compose)])
+        self.boxes = BoxTransform(self._compose)
+        self.points = KeypointTransform(self._compose) if has_keypoint_params(self._compose) else None
+        self.instances = InstanceTransform(self._compose, writes=self._copies)
         # Never Compose(seed=…) or set_random_seed: they give every transform the same seed, so all fire together.
         self._compose.set_random_state(self._draws.generator, self._draws.py_random)
 
     def apply(
-        self, image: NDArray[np.uint8], target: Target, *, seed: int, key: str, variant: int, copy: int
-    ) -> tuple[Any, Any]:
-        """Return what the pipeline makes of an image and its mask or boxes under the draws of this record.
+        self, image: NDArray[np.uint8], handed: Mapping[str, Any], *, seed: int, key: str, variant: int, copy: int
+    ) -> Mapping[str, Any]:
+        """Return what the pipeline makes of an image and of all that belongs to it, under the draws of this record.
 
-        Keypoints keep their order; whether left and right have to change places is said by `Boxes.mirrored`.
+        Args:
+            image: uint8 [H, W, C].
+            handed: What else Albumentations is handed: target → array, labels of boxes and points.
+            seed: Of the row.
+            key: Of the source.
+            variant: Of the row.
+            copy: Of the place.
         """
         digest = self._draws.set(seed, key, variant, copy)
         if self._own_process:
             self._set_global_generators(digest)
         if self._copies:
-            image, target = image.copy(), target.copy() if isinstance(target, np.ndarray) else target
-        if self._points is not None:
-            return self._points.apply(image, target if isinstance(target, Boxes) else NO_BOXES)
-        if isinstance(target, Instances):
-            return move_instances(
-                self._compose,
-                image,
-                target,
-                with_corners=bool(self._box_fields),
-                apart=self._copies or self._mixes_neighbours,
-            )
-        if self._box_fields:
-            return self._apply_to_boxes(image, target if isinstance(target, Boxes) else NO_BOXES)
-        if not isinstance(target, np.ndarray):
-            return self._compose(image=image)["image"], None
-        result = self._compose(image=image, mask=target)
-        return result["image"], result["mask"]
-
-    def _apply_to_boxes(self, image: NDArray[np.uint8], boxes: Boxes) -> tuple[Any, Boxes]:
-        """Move boxes with the pixels.
-
-        Albumentations makes floats of labels and drops some boxes: it is given each box's index, and what came through
-        is joined with labels and flags again. Labels stand before it where transforms may look at them.
-        """
-        fields = field_values(self._box_fields, boxes.labels, np.arange(len(boxes)))
-        result = self._compose(image=image, bboxes=boxes.shares(), **fields)
-        corners = np.clip(np.asarray(result["bboxes"], np.float32).reshape(-1, 4), 0, 1)
-        wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)  # slivers may have no width left in float32
-        return result["image"], boxes.moved(corners[wide], np.asarray(result[INDEX_FIELD], np.int64)[wide])
+            image, handed = image.copy(), {name: np.array(value) for name, value in handed.items()}
+        made: Mapping[str, Any] = self._compose(image=image, **handed)
+        return made
 
     @property
     def transforms(self) -> list[tuple[str, Any]]:
@@ -143,7 +121,6 @@ class Prepared:
         description: All that decides the pipeline's pixels, as JSON.
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
         box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
-        has_instances: Images have masks of single objects.
         earlier: By the rules of datasets that were made before boxes carried labels, or lay around all pieces of an
             object; None where that is the same.
         kept: What a dataset keeps by `earlier`, and what a new one would have.
@@ -155,7 +132,6 @@ class Prepared:
     description: dict[str, Any]
     normalize: dict[str, Any] | None = None
     box_rules: BoxRules | None = None
-    has_instances: bool = False
     earlier: Prepared | None = None
     kept: str = ""
     is_sized: bool = False
@@ -168,7 +144,6 @@ def prepare(
     *,
     mask_fill: int | None = None,
     box_rules: BoxRules | None = None,
-    has_instances: bool = False,
     class_names: Sequence[str] = (),
 ) -> Prepared:
     """Check a pipeline and take off its end what belongs in the model.
@@ -178,7 +153,6 @@ def prepare(
         split: The split it is for, for messages.
         mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
         box_rules: Which boxes are kept, where images have boxes.
-        has_instances: Images have masks of single objects, with boxes around them.
         class_names: Names of the objects' classes, for transforms that name classes.
 
     Raises:
@@ -207,9 +181,7 @@ def prepare(
             f"pipeline of {split}: {', '.join(filling)} fill{'s' * (len(filling) == 1)} masks with the ignore class, "
             f"{mask_fill}, where the default is 0. --mask-fill as-written keeps 0."
         )
-    prepared = Prepared(
-        pickled=b"", description={}, normalize=normalize, box_rules=box_rules, has_instances=has_instances, notes=notes
-    )
+    prepared = Prepared(pickled=b"", description={}, normalize=normalize, box_rules=box_rules, notes=notes)
     if box_rules is None:
         return _with_rules(prepared, compose, split, None)
     rules = replace(box_rules, labels=reads_labels(compose), around=box_rules.points and cuts_objects(compose))
@@ -226,7 +198,7 @@ def _with_rules(prepared: Prepared, compose: Any, split: str, rules: BoxRules | 
     """Return what was prepared with this Compose, which is given the rules of boxes and keypoints."""
     notes = list(prepared.notes)
     if rules is not None:
-        notes += (set_instance_params if prepared.has_instances else set_box_params)(compose, split, rules)
+        notes += (set_instance_params if rules.masks else set_box_params)(compose, split, rules)
         notes += set_keypoint_params(compose, split, rules) if rules.points else []
     return replace(prepared, pickled=cloudpickle.dumps(compose), description=describe(compose), notes=notes)
 

@@ -113,9 +113,9 @@ def _measure_one(
     cost = SourceCost(height=height, width=width, decode_s=decode_s)
     for variant in range(num_variants):
         times = [clock()]
-        image, mask = augment(source, pipeline, spec, seed=seed, variant=variant)
+        image, values = augment(source, pipeline, spec, seed=seed, variant=variant)
         times.append(clock())
-        record = encode_record(source, image, mask, spec, seed=seed, variant=variant)
+        record = encode_record(source, image, values, spec, seed=seed, variant=variant)
         record_footer(record)
         hashlib.sha256(record).digest()
         times.append(clock())

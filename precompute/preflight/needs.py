@@ -13,20 +13,14 @@ import cv2
 import numpy as np
 
 from precompute.errors import PipelineError
-from precompute.pipelines.box_rules import box_fields
 from precompute.pipelines.pipeline import Pipeline
 from precompute.pipelines.transforms import albumentations, is_composition, is_custom, leaves, shown_name
 from precompute.rendering.decode import Decoded
+from precompute.rendering.spec import RecordSpec
 from precompute.text.format import format_count
 
 __all__ = ["check_channels", "check_needs", "force_each_transform"]
 
-HANDED = {
-    "mask": ("image", "mask"),
-    "boxes": ("image", "bboxes"),
-    "keypoints": ("image", "bboxes", "keypoints"),
-    "instances": ("image", "masks"),
-}
 # What transforms of Albumentations 2.0.8 read without declaring it; one of these is enough.
 UNDECLARED: dict[type, tuple[str, ...]] = {
     albumentations.CropNonEmptyMaskIfExists: ("mask", "masks"),
@@ -38,22 +32,21 @@ NAMES = {1: "grayscale", 4: "RGBA"}
 TRIED = 2  # draws of each transform
 
 
-def check_needs(pickled: bytes, kind: str, split: str) -> None:
+def check_needs(pickled: bytes, spec: RecordSpec, split: str) -> None:
     """Refuse transforms that need what is not there: other images, masks, boxes, volumes, texts.
 
     Args:
         pickled: The pipeline, from `pipeline.prepare`.
-        kind: Kind of the target.
+        spec: Its fields are handed over.
         split: Name of its split, for messages.
 
     Raises:
         PipelineError: There are some; all are named.
     """
-    compose = cloudpickle.loads(pickled)
-    handed = (*HANDED.get(kind, ("image",)), *(("bboxes",) if kind == "instances" and box_fields(compose) else ()))
-    missing = {
-        shown_name(leaf): lacking for leaf in leaves(compose) if leaf.p and (lacking := list(_lacking(leaf, handed)))
-    }
+    pipeline = Pipeline(pickled)
+    handed = ("image", *(target for one in spec.fields for target in one.targets(pipeline)))
+    transforms = leaves(cloudpickle.loads(pickled))
+    missing = {shown_name(leaf): lacking for leaf in transforms if leaf.p and (lacking := list(_lacking(leaf, handed)))}
     if missing:
         listed = "\n".join(f"  {name}: {', '.join(lacking)}" for name, lacking in missing.items())
         raise PipelineError(
@@ -161,7 +154,7 @@ def _outcome(leaf: Any, source: Decoded, image: Any) -> int | str:
     pipeline, channels = Pipeline(cloudpickle.dumps(albumentations.Compose([leaf]))), 0
     try:
         for variant in range(TRIED):
-            made, _ = pipeline.apply(image, None, seed=0, key=source.key, variant=variant, copy=0)
+            made = pipeline.apply(image, {}, seed=0, key=source.key, variant=variant, copy=0)["image"]
             channels = made.shape[2] if made.ndim == 3 else 1
     except Exception as error:  # a transform may raise anything
         return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -27,11 +27,10 @@ import cv2
 import numpy as np
 
 from precompute.errors import PipelineError, RejectedSource
-from precompute.fields.boxes import Boxes
 from precompute.pipelines.pipeline import Pipeline
 from precompute.pipelines.transforms import albumentations, is_custom, leaves, shown_name
 from precompute.rendering.decode import Decoded
-from precompute.rendering.render import PipelineFault, augment
+from precompute.rendering.render import PipelineFault, augment, move
 from precompute.rendering.spec import RecordSpec
 
 __all__ = ["first_fault", "has_other_threads", "probe"]
@@ -45,12 +44,13 @@ SUBPROCESS_CODE = (
 )
 
 
-def probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
+def probe(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, split: str) -> None:
     """Check that a prepared pipeline draws only from the generators it was given.
 
     Args:
         pickled: The pipeline, from `pipeline.prepare`.
         sources: A few decoded sources.
+        spec: What every record must be.
         split: Name of its split, for messages.
 
     Raises:
@@ -59,7 +59,7 @@ def probe(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
     shared = has_other_threads()
     # OpenCV has one generator a thread and does not show its state: the caller's is safe in another thread.
     with nullcontext() if shared else _global_generators_kept(), ThreadPoolExecutor(1) as other_thread:
-        other_thread.submit(_probe, pickled, sources, split, shared=shared).result()
+        other_thread.submit(_probe, pickled, sources, spec, split, shared=shared).result()
 
 
 def has_other_threads() -> bool:
@@ -67,13 +67,13 @@ def has_other_threads() -> bool:
     return any(thread is not threading.current_thread() for thread in threading.enumerate())
 
 
-def _probe(pickled: bytes, sources: Sequence[Decoded], split: str, *, shared: bool) -> None:
+def _probe(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, split: str, *, shared: bool) -> None:
     transforms = list(leaves(cloudpickle.loads(pickled)))
     for transform in filter(is_custom, transforms):
-        _refuse(split, shown_name(transform), _complaint(_pickle_single(transform), sources, shared=shared))
-    complaint = _complaint(pickled, sources, shared=shared)
+        _refuse(split, shown_name(transform), _complaint(_pickle_single(transform), sources, spec, shared=shared))
+    complaint = _complaint(pickled, sources, spec, shared=shared)
     if complaint:
-        found = (t for t in transforms if _complaint(_pickle_single(t), sources, shared=shared))
+        found = (t for t in transforms if _complaint(_pickle_single(t), sources, spec, shared=shared))
         _refuse(split, ", ".join(map(shown_name, found)) or "a composition", complaint)
 
 
@@ -95,35 +95,36 @@ def _pickle_single(leaf: Any) -> bytes:
     return bytes(cloudpickle.dumps(albumentations.Compose([leaf])))
 
 
-def _complaint(pickled: bytes, sources: Sequence[Decoded], *, shared: bool) -> str | None:
+def _complaint(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, *, shared: bool) -> str | None:
     """Return what is wrong with a pipeline, or None.
 
     Args:
         pickled: The pipeline, pickled.
         sources: A few decoded sources.
+        spec: What every record must be.
         shared: Other threads may draw from the global generators, too.
     """
     pairs = [(source, variant) for source in sources for variant in VARIANTS]
     first, second = Pipeline(pickled), Pipeline(pickled)
     cv2.setRNGSeed(1)  # of this thread
-    forward = [_apply_watched(first, source, variant, tries=TRIES if shared else 1) for source, variant in pairs]
+    forward = [_apply_watched(first, source, spec, variant, tries=TRIES if shared else 1) for source, variant in pairs]
     if any(moved for _, moved in forward):
-        return _ask_subprocess(pickled, sources) if shared else DRAWS
+        return _ask_subprocess(pickled, sources, spec) if shared else DRAWS
     cv2.setRNGSeed(2)
     backward = []
     for source, variant in reversed(pairs):
-        _apply(second, sources[0], len(VARIANTS) + variant)  # a call between
-        backward.append(_apply(second, source, variant))
+        _apply(second, sources[0], spec, len(VARIANTS) + variant)  # a call between
+        backward.append(_apply(second, source, spec, variant))
     same = all(_equal(a, b) for (a, _), b in zip(forward, reversed(backward), strict=True))
     return None if same else "gives other pixels when the same record is made again"
 
 
-def _ask_subprocess(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
+def _ask_subprocess(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec) -> str | None:
     """Return what is wrong with a pipeline by an interpreter in which nothing else draws."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", SUBPROCESS_CODE],
-        input=cloudpickle.dumps((pickled, list(sources))),
+        input=cloudpickle.dumps((pickled, list(sources), spec)),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=environment,
@@ -134,30 +135,37 @@ def _ask_subprocess(pickled: bytes, sources: Sequence[Decoded]) -> str | None:
 
 def answer_parent(handed: bytes) -> None:
     """Print the complaint about a pipeline that another process has handed over."""
-    pickled, sources = cloudpickle.loads(handed)
-    sys.stdout.buffer.write((MARK + (_complaint(pickled, sources, shared=False) or "")).encode())
+    pickled, sources, spec = cloudpickle.loads(handed)
+    sys.stdout.buffer.write((MARK + (_complaint(pickled, sources, spec, shared=False) or "")).encode())
 
 
-def _apply_watched(pipeline: Pipeline, source: Decoded, variant: int, *, tries: int) -> tuple[tuple[Any, Any], bool]:
+def _apply_watched(
+    pipeline: Pipeline, source: Decoded, spec: RecordSpec, variant: int, *, tries: int
+) -> tuple[tuple[Any, Any], bool]:
     """Return what a pipeline makes of a source, and whether a global generator moved in each of the tries."""
     for _ in range(tries):
         before = _global_state()
-        made = _apply(pipeline, source, variant)
+        made = _apply(pipeline, source, spec, variant)
         if _global_state() == before:
             return made, False
     return made, True
 
 
-def _apply(pipeline: Pipeline, source: Decoded, variant: int) -> tuple[Any, Any]:
+def _apply(pipeline: Pipeline, source: Decoded, spec: RecordSpec, variant: int) -> tuple[Any, Any]:
     """Return what a pipeline makes of a source; where it raises, nothing: that is judged elsewhere."""
     try:
-        return pipeline.apply(source.image, source.target, seed=0, key=source.key, variant=variant, copy=0)
+        return move(source, pipeline, spec, seed=0, variant=variant)
     except Exception:  # a transform may raise anything
-        return None, None
+        return None, {}
 
 
 def _equal(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:
-    return all(x == y if isinstance(x, Boxes) else np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    (image, values), (other_image, others) = a, b
+    return np.array_equal(image, other_image) and all(_same(value, others.get(name)) for name, value in values.items())
+
+
+def _same(value: Any, other: Any) -> bool:
+    return np.array_equal(value, other) if isinstance(value, np.ndarray) else bool(value == other)
 
 
 def _global_state() -> Any:

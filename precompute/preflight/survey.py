@@ -9,15 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
-from precompute.fields.remarks import INSTANCE_IDS
 from precompute.images.mask_files import UnlistedColors, unpacked_color
 from precompute.pipelines.mask_rules import UnknownIds
 from precompute.pipelines.pipeline import Pipeline, finishing_inside
 from precompute.plan.blocks import place_order
-from precompute.preflight.instance_ids import find_instance_ids
 from precompute.preflight.needs import check_channels, force_each_transform
 from precompute.preflight.probe import first_fault, probe
 from precompute.records.tfrecord import FRAMING_BYTES
@@ -32,9 +28,7 @@ __all__ = [
     "Sample",
     "Survey",
     "check_colors",
-    "check_mask_ids",
     "check_rejected",
-    "count_instance_ids",
     "decode_one",
     "decode_sample",
     "sample_of",
@@ -64,6 +58,14 @@ class Sample:
     decoded: list[Decoded]
     rejected: list[str]
     unlisted: list[dict[int, int]]
+
+    def values(self, name: str) -> dict[str, Any]:
+        """Return key → value of a field of those that could be decoded."""
+        return {source.key: source.values[name] for source in self.decoded}
+
+    def converted(self, spec: RecordSpec) -> Sample:
+        """Return the sample in the types of numbers of another spec."""
+        return replace(self, decoded=[source.converted(spec) for source in self.decoded])
 
 
 def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
@@ -100,9 +102,7 @@ def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:
     Raises:
         RejectedSource: It cannot be used.
     """
-    mask = None if sources.masks is None else sources.path(sources.masks[i])
-    image, label, boxes = sources.path(sources.images[i]), sources.label(i), sources.boxes_of(i)
-    return replace(decode_source(sources.keys[i], image, mask, label, spec, boxes), extra=sources.extra_of(i))
+    return decode_source(sources.keys[i], sources.path(sources.images[i]), sources.raw(i), spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
             not hold, or draws what its generators do not reach.
     """
     check_channels(pickled, sample.decoded, sample.split)
-    probe(pickled, sample.decoded[:PROBED], sample.split)
+    probe(pickled, sample.decoded[:PROBED], spec, sample.split)
     pipeline, failures, start = Pipeline(pickled), list[str](), time.perf_counter()
     failed: tuple[Decoded, int] | None = None
     sizes: dict[tuple[int, int], str] = {}
@@ -144,7 +144,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     for variant in range(-(-NUM_SIZED // len(sample.decoded))):
         for source in sample.decoded:
             try:
-                image, target = augment(source, pipeline, spec, seed=0, variant=variant)
+                image, values = augment(source, pipeline, spec, seed=0, variant=variant)
             except UnknownIds as error:  # no fault of the source
                 begins = first_fault(pickled, source, spec, variant=variant)
                 raise PipelineError(f"pipeline of {sample.split}: {error}. {begins}") from error
@@ -154,7 +154,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
                 continue
             sizes.setdefault((image.shape[0], image.shape[1]), source.key)
             if variant == 0:
-                record = encode_record(source, image, target, spec, seed=0, variant=0)
+                record = encode_record(source, image, values, spec, seed=0, variant=0)
                 lengths.append(len(record) + FRAMING_BYTES)
         if variant == 0:
             record_s = (time.perf_counter() - start) / len(sample.decoded)
@@ -296,43 +296,3 @@ def check_colors(sample: Sample, *, allowed: int) -> None:
         "Add them, several colours may be one class; or let `precompute mask-colors SOURCE --output FILE` write a file "
         "with all colours that the masks hold, and name their classes there."
     )
-
-
-def check_mask_ids(sample: Sample, spec: RecordSpec) -> None:
-    """Refuse masks that hold 0 and 255 alone: 255 is hardly meant as class 255. And an offset that moves void away.
-
-    Raises:
-        SourceError: It is so, and no map was given.
-    """
-    ids = {int(i) for source in sample.decoded if source.mask is not None for i in np.unique(source.mask)}
-    void, offset = spec.ignore_class, spec.mask_offset
-    if void is not None and offset and void not in ids and void + offset in ids and void not in dict(spec.mask_map):
-        raise SourceError(
-            f"masks hold the id {void}, which --mask-offset {offset} makes {void + offset}, and none comes out as "
-            f"--ignore-class {void} (looked at {len(sample.decoded)} of {sample.split}). If {void} means void in the "
-            f"files, keep it with --mask-map {void}:{void}."
-        )
-    if spec.mask_map or spec.mask_offset or spec.mask_colors or spec.ignore_class == 255:
-        return
-    if 255 in ids and ids <= {0, 255}:
-        raise SourceError(
-            f"masks hold 0 and 255 alone (looked at {len(sample.decoded)} of {sample.split}): 255 would be class 255 "
-            "of 256. If it means foreground, pass --mask-map 255:1 (mask_map={255: 1})."
-        )
-
-
-def count_instance_ids(sample: Sample, ignore_class: int | None) -> dict[str, Any]:
-    """Return a remark, in the form of the manifest's, if the masks' ids seem to be numbers of objects.
-
-    Args:
-        sample: Sample of a split whose sources have masks.
-        ignore_class: Id that means void.
-    """
-    masked = [(source.key, source.mask) for source in sample.decoded if source.mask is not None]
-    found = find_instance_ids([mask for _, mask in masked], ignore_class)
-    if found is None:
-        return {}
-    keys = [masked[position][0] for position in found.positions]
-    largest = max(int(masked[position][1].max()) for position in found.positions)
-    counts = {"number": found.num_looked_at, "num_sources": len(keys), "examples": keys[:5], "largest": largest}
-    return {INSTANCE_IDS: counts}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +10,7 @@ from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.fields.instances import Instances
+from precompute.fields.value import field_name
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.rendering.decode import Decoded, decode_source
@@ -79,18 +79,27 @@ class RecordRebuilder:
         entry = self._listings[split].get(key)
         if entry is None:
             raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
-        image = self._source_path(entry["image"])
-        mask = self._source_path(entry["mask"]) if "mask" in entry else None
-        boxes = boxes_of_entry(entry)
-        if isinstance(boxes, Instances):
-            boxes = boxes.located(self._source_path)
-        source = decode_source(key, image, mask, label_of(entry), self._spec, boxes)
-        source = replace(source, extra=entry.get("extra"))
+        image, raw = self._source_path(entry["image"]), self._raw_values(entry)
+        source, mask = decode_source(key, image, raw, self._spec), entry.get("mask") and raw["mask"]
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
         if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):
             raise RejectedSource(f"{mask or f'masks of {image}'}: {CHANGED}")
         return source
+
+    def _raw_values(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return the raw value of each field of a source by the field's name."""
+        label, boxes = label_of(entry), boxes_of_entry(entry)
+        if isinstance(boxes, Instances):
+            boxes = boxes.located(self._source_path)
+        raw = {field_name(name): value for name, value in entry.get("extra", {}).items()}
+        if boxes is not None:
+            raw["objects" if "objects" in self._manifest.schema else "mask"] = boxes
+        if "mask" in entry:
+            raw["mask"] = str(self._source_path(entry["mask"]))
+        if label is not None:
+            raw["labels" if isinstance(label, tuple) else "label"] = label
+        return raw
 
     def _source_path(self, name: str) -> Path:
         """Return where a source lies; where it has a root, never outside."""
@@ -154,8 +163,8 @@ def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -
 
 def stored_spec(manifest: Manifest) -> RecordSpec:
     """Return what every record of a dataset is, as `render` wants to know it."""
-    size = (manifest.image.height, manifest.image.width)
-    return RecordSpec.of_settings(manifest.settings["pixels"], manifest.target, size)
+    _, *fields = manifest.schema.values()  # the image comes first
+    return RecordSpec.of_settings(manifest.settings["pixels"], fields, (manifest.image.height, manifest.image.width))
 
 
 def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple[dict[str, Prepared], list[str]]:
@@ -174,14 +183,11 @@ def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple
     """
     stored = manifest.settings["pixels"]["pipelines"]
     size = (manifest.image.height, manifest.image.width)
-    rules, masked = stored_spec(manifest).box_rules, manifest.target.kind == "instances"
-    names = manifest.target.class_names
-    for fill in dict.fromkeys((manifest.target.ignore_class, None)):  # what was chosen shows in what is stored
+    spec = stored_spec(manifest)
+    rules = spec.pipeline_rules
+    for fill in dict.fromkeys((spec.ignore_class, None)):  # what was chosen shows in what is stored
         found = load_pipelines(given, size, mask_fill=fill)
-        prepared = {
-            split: prepare(pipeline, split, mask_fill=fill, box_rules=rules, has_instances=masked, class_names=names)
-            for split, pipeline in found.items()
-        }
+        prepared = {split: prepare(pipeline, split, mask_fill=fill, **rules) for split, pipeline in found.items()}
         pipelines = complete_pipelines(prepared, splits, manifest.image, stored)
         other = [split for split in splits if pipelines[split].description != stored.get(split)]
         if not other:

@@ -6,29 +6,22 @@ The task, the preview, verification and making one record again all call it, so 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource
-from precompute.fields.boxes import Boxes
-from precompute.fields.instances import Instances
-from precompute.fields.label import LabelField
-from precompute.fields.mask import MaskField
-from precompute.fields.objects import ObjectsField
 from precompute.fields.record import origin_values
-from precompute.fields.value import ValueField
-from precompute.images.encode import encode_image, encode_mask
-from precompute.images.png import encode_png
-from precompute.pipelines.instance_rules import large_enough
+from precompute.images.encode import encode_image
 from precompute.pipelines.mask_rules import UnknownIds
-from precompute.pipelines.pipeline import Pipeline, Target
+from precompute.pipelines.pipeline import Pipeline
 from precompute.records.example import encode_example
 from precompute.rendering.decode import Decoded
 from precompute.rendering.spec import RecordSpec
 
-__all__ = ["PipelineFault", "augment", "encode_record", "render", "source_id"]
+__all__ = ["PipelineFault", "augment", "encode_record", "move", "render", "source_id"]
 
 SOURCE_ID_PERSON = b"augonce-source-1"
 NUM_SOURCE_IDS = 2**53  # what a float64 holds exactly
@@ -48,49 +41,46 @@ class PipelineFault(RejectedSource):
 
 def augment(
     source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, variant: int, copy: int = 0
-) -> tuple[NDArray[np.uint8], Any]:
-    """Return image and mask, or image and boxes, of one variant, checked against what records must be.
+) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """Return the image and the values of all fields in one variant, checked against what records must be.
 
     Raises:
         PipelineFault: The pipeline failed on this source, or gave another size or type.
         UnknownIds: It made class ids that the source does not hold.
     """
     try:
-        image, target = pipeline.apply(
-            source.image, source.target, seed=seed, key=source.key, variant=variant, copy=copy
-        )
+        image, values = move(source, pipeline, spec, seed=seed, variant=variant, copy=copy)
     except Exception as error:  # a transform may raise anything
         message = f"{type(error).__name__}: {error}"
         raise PipelineFault(
             f"{source.filename}: the pipeline failed at variant {variant} (seed {seed}): {message}",
             fault=f"failed: {message}",
         ) from error
-    if isinstance(target, Boxes) and spec.skeleton is not None:
-        target = target.flipped(spec.skeleton.flip_pairs)
     if spec.channels == 1 and isinstance(image, np.ndarray) and image.ndim == 2:
         image = image[..., None]
-    if isinstance(target, Instances):
-        target = large_enough(target, spec.min_area)
-    mask = None if isinstance(target, Boxes) else target
-    wrong = _wrong_output(image, mask, spec)
+    where = f"{source.filename}: at variant {variant} (seed {seed})"
+    wrong = _wrong_output(image, values, spec)
     if wrong:
-        raise PipelineFault(
-            f"{source.filename}: at variant {variant} (seed {seed}) the pipeline gave {wrong}", fault=f"gave {wrong}"
-        )
-    if mask is not None:
-        _check_ids(source, mask, pipeline, spec, f"{source.filename}: at variant {variant} (seed {seed})")
-    return image, target
+        raise PipelineFault(f"{where} the pipeline gave {wrong}", fault=f"gave {wrong}")
+    for one in spec.fields:
+        if one.name in values:
+            loaded, memory = source.values[one.name], source.memory[one.name]
+            invented = one.invention(loaded, values[one.name], pipeline, memory)
+            if invented is not None:
+                raise UnknownIds(f"{where} the pipeline made {invented}")
+    return image, values
 
 
-def _check_ids(source: Decoded, mask: NDArray[Any], pipeline: Pipeline, spec: RecordSpec, where: str) -> None:
-    fills = pipeline.mask_fills if spec.ignore_class is None else pipeline.mask_fills | {spec.ignore_class}
-    unknown = source.allowed_ids(fills).unknown(mask)
-    if unknown:
-        raise UnknownIds(
-            f"{where} the pipeline made class ids that its mask does not hold: {', '.join(map(str, unknown[:5]))}"
-            f"{' …' if len(unknown) > 5 else ''}. Interpolation other than nearest blends ids "
-            "(mask_interpolation); a transform that fills says so in fill_mask; to change ids, use --mask-map"
-        )
+def move(
+    source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, variant: int, copy: int = 0
+) -> tuple[Any, dict[str, Any]]:
+    """Return what a pipeline makes of an image and of the values of all fields, unchecked; it may raise anything."""
+    handed: dict[str, Any] = {}
+    for one in spec.fields:
+        handed |= one.hand_over(source.values.get(one.name), source.image, pipeline)
+    made = pipeline.apply(source.image, handed, seed=seed, key=source.key, variant=variant, copy=copy)
+    there = (one for one in spec.fields if one.name in source.values)
+    return made["image"], {one.name: one.take_back(source.values[one.name], made, pipeline) for one in there}
 
 
 def render(source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, variant: int, copy: int = 0) -> bytes:
@@ -99,14 +89,14 @@ def render(source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, 
     Raises:
         RejectedSource: The pipeline failed on this source, or gave another size or type.
     """
-    image, target = augment(source, pipeline, spec, seed=seed, variant=variant, copy=copy)
-    return encode_record(source, image, target, spec, seed=seed, variant=variant, copy=copy)
+    image, values = augment(source, pipeline, spec, seed=seed, variant=variant, copy=copy)
+    return encode_record(source, image, values, spec, seed=seed, variant=variant, copy=copy)
 
 
 def encode_record(
     source: Decoded,
     image: NDArray[np.uint8],
-    target: Target,
+    values: Mapping[str, Any],
     spec: RecordSpec,
     *,
     seed: int,
@@ -114,8 +104,8 @@ def encode_record(
     copy: int = 0,
 ) -> bytes:
     """Return the record of what `augment` gave for a source."""
-    size = image.shape[:2]
-    values = origin_values(
+    size = (image.shape[0], image.shape[1])
+    stored = origin_values(
         key=source.key,
         filename=source.filename,
         source_id=source_id(source.key),
@@ -124,20 +114,10 @@ def encode_record(
         copy=copy,
         size=size,
     )
-    moved: Any = target
-    label: Any = source.label
-    for name, value in (source.extra or {}).items():
-        values |= ValueField(name=name, dtype="").record_values(value, size)
-    for field in spec.schema.values():
-        if isinstance(field, ObjectsField):
-            values |= field.record_values(moved, size, encode_png)
-        elif isinstance(field, MaskField):
-            values |= field.record_values(encode_mask(moved, spec.mask_encoding), size)
-        elif isinstance(field, LabelField):
-            values |= field.record_values(label, size)
-        else:
-            values |= field.record_values(encode_image(image, spec.encoding, spec.quality), size)
-    return encode_example(values)
+    stored |= spec.image.record_values(encode_image(image, spec.encoding, spec.quality), size)
+    for one in spec.fields:
+        stored |= one.record_values(values[one.name], size)
+    return encode_example(stored)
 
 
 def source_id(key: str) -> int:
@@ -146,7 +126,7 @@ def source_id(key: str) -> int:
     return int.from_bytes(hashed, "little") % NUM_SOURCE_IDS
 
 
-def _wrong_output(image: Any, mask: Any, spec: RecordSpec) -> str | None:
+def _wrong_output(image: Any, values: Mapping[str, Any], spec: RecordSpec) -> str | None:
     """Return what is wrong with a pipeline's output, or None."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         return f"an image of type {getattr(image, 'dtype', type(image).__name__)} where uint8 is expected"
@@ -157,6 +137,5 @@ def _wrong_output(image: Any, mask: Any, spec: RecordSpec) -> str | None:
         return (
             f"{image.shape[0]}×{image.shape[1]} pixels where {expected[0]}×{expected[1]} (height × width) are expected"
         )
-    if mask is not None and (mask.shape != expected or mask.dtype != np.dtype(spec.mask_dtype)):
-        return f"a mask of shape {mask.shape} and type {mask.dtype} where {expected} and {spec.mask_dtype} are expected"
-    return None
+    faults = (one.fault(values[one.name], expected) for one in spec.fields if one.name in values)
+    return next((fault for fault in faults if fault is not None), None)

@@ -13,8 +13,9 @@ from precompute.fields.instances import Instances
 from precompute.options.build_options import BuildOptions
 from precompute.options.plain_values import converts_arguments
 from precompute.plan.places import sample_by_class
+from precompute.preflight.survey import decode_one
 from precompute.records.stored import decode_record
-from precompute.rendering.decode import Decoded, decode_source
+from precompute.rendering.decode import Decoded
 from precompute.rendering.render import render
 from precompute.report.drawing import instance_id_map
 from precompute.report.sample_renderer import Notify, SampleRenderer, make_sample_renderer
@@ -101,11 +102,9 @@ def preview_sheet(renderer: SampleRenderer, *, num_sources: int, num_variants: i
 def _line(renderer: SampleRenderer, i: int, variants: range) -> tuple[Line, str]:
     """Return a source's pictures, and why a build would reject it, if it would."""
     sources = renderer.sources
-    mask = None if sources.masks is None else sources.path(sources.masks[i])
     label = sources.label(i)
     try:
-        image = sources.path(sources.images[i])
-        source = decode_source(sources.keys[i], image, mask, label, renderer.spec, sources.boxes_of(i))
+        source = decode_one(sources, i, renderer.spec)
     except RejectedSource as error:
         reason = str(error)
         cells = [Cell(text=reason), *(Cell() for _ in variants)]
@@ -115,24 +114,25 @@ def _line(renderer: SampleRenderer, i: int, variants: range) -> tuple[Line, str]
     height, width = source.image.shape[:2]
     remark = "" if label is None else f"{format_label(label, sources.class_names)}, "
     remark += f"{height}×{width}" + (", rejected: it would have no records" if reason else "")
-    if source.boxes is not None:
-        remark = f"{format_count(len(source.boxes), 'object')}, {remark}"
+    if "objects" in source.values:
+        remark = f"{format_count(len(source.values['objects']), 'object')}, {remark}"
     return Line(caption=source.key, cells=[_original(source), *made], remark=remark), reason
 
 
 def _original(source: Decoded) -> Cell:
     height, width = source.image.shape[:2]
-    if source.boxes is None:
-        return Cell(image=source.image, mask=source.mask)
-    if isinstance(source.boxes, Instances):
-        return Cell(image=source.image, numbers=instance_id_map(list(source.boxes.masks())))
-    boxes = source.boxes.shares() * np.array([width, height, width, height], np.float32)
-    points = source.boxes.point_shares()
+    objects = source.values.get("objects")
+    if objects is None:
+        return Cell(image=source.image, mask=source.values.get("mask"))
+    if isinstance(objects, Instances):
+        return Cell(image=source.image, numbers=instance_id_map(list(objects.masks())))
+    boxes = objects.shares() * np.array([width, height, width, height], np.float32)
+    points = objects.point_shares()
     return Cell(
         image=source.image,
         boxes=boxes if boxes.any() else None,
-        labels=source.boxes.labels,
-        points=points[..., :2] * np.array([width, height]) if source.boxes.points is not None else None,
+        labels=objects.labels,
+        points=points[..., :2] * np.array([width, height]) if objects.points is not None else None,
         visibility=points[..., 2],
     )
 

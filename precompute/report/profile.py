@@ -30,6 +30,7 @@ from precompute.records.tfrecord import record_footer, record_header
 from precompute.rendering import decode as decoding
 from precompute.rendering import render as rendering
 from precompute.rendering.decode import Decoded
+from precompute.rendering.fields import mask as masks
 from precompute.report.advice import advise
 from precompute.report.sample_renderer import Notify, SampleRenderer, make_sample_renderer
 from precompute.report.stages import Profile, Stage
@@ -52,16 +53,17 @@ COMPOSE, CHECK = ("pipeline", "compositions"), ("pipeline", "check size, ids")
 ENCODE_IMAGE, ENCODE_MASK, EXAMPLE = ("record", "encode image"), ("record", "encode mask"), ("record", "Example")
 CHECKSUMS, WRITE = ("shard", "CRC, sha256"), ("shard", "write")
 WATCHED: tuple[tuple[Any, str, Hashable], ...] = (
-    (decoding, "_read", READ),
+    (decoding, "read_file", READ),
     (decoding, "decode_shrunk", DECODE_IMAGE),
-    (decoding, "decode_mask", DECODE_MASK),
-    (decoding, "shrink_mask", SHRINK_MASK),
+    (masks, "read_file", READ),
+    (masks, "decode_mask", DECODE_MASK),
+    (masks, "shrink_mask", SHRINK_MASK),
     (Draws, "set", SEED),
     (Pipeline, "_set_global_generators", SEED_GLOBAL),
     (Pipeline, "apply", COMPOSE),
     (rendering, "augment", CHECK),
     (rendering, "encode_image", ENCODE_IMAGE),
-    (rendering, "encode_mask", ENCODE_MASK),
+    (masks, "encode_mask", ENCODE_MASK),
     (rendering, "encode_record", EXAMPLE),
 )
 

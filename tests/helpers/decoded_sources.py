@@ -8,10 +8,41 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from precompute.fields.field import Field
+from precompute.fields.instances import Instances
+from precompute.fields.mask import MaskField
+from precompute.pipelines.pipeline import Pipeline
 from precompute.rendering.decode import Decoded
 from precompute.rendering.spec import RecordSpec
 
-SPEC = RecordSpec(height=None, width=None, encoding="png", quality=95, kind="mask")
+
+def spec_of(*fields: Field, size: tuple[int, int] | None = None, **pixels: Any) -> RecordSpec:
+    """What records of an image and these fields are, as PNGs unless settings say otherwise."""
+    return RecordSpec.of_settings({"image_format": "png", "quality": None, **pixels}, fields, size)
+
+
+def mask_spec(*, num_classes: int = 256, dtype: str = "uint8", ignore: int | None = None, **pixels: Any) -> RecordSpec:
+    """What records of an image and a mask are."""
+    mask = MaskField(name="mask", num_classes=num_classes, class_names=[], dtype=dtype, ignore_class=ignore)
+    return spec_of(mask, **pixels)
+
+
+SPEC = mask_spec()
+
+
+def put_through(
+    pipeline: Pipeline, image: Any, value: Any, *, seed: int = 0, key: str = "k", variant: int = 0, copy: int = 0
+) -> tuple[Any, Any]:
+    """What a pipeline makes of an image and of a mask, boxes or masks of single objects, or of an image alone."""
+    draw: dict[str, Any] = {"seed": seed, "key": key, "variant": variant, "copy": copy}
+    if value is None:
+        return pipeline.apply(image, {}, **draw)["image"], None
+    if isinstance(value, np.ndarray):
+        made = pipeline.apply(image, {"mask": value}, **draw)
+        return made["image"], made["mask"]
+    mover = pipeline.points or (pipeline.instances if isinstance(value, Instances) else pipeline.boxes)
+    made = pipeline.apply(image, mover.hand_over(image, value), **draw)
+    return made["image"], mover.take_back(value, made)
 
 
 def some_sources(num: int, height: int = 24, width: int = 20) -> list[Decoded]:
@@ -27,10 +58,8 @@ def some_sources(num: int, height: int = 24, width: int = 20) -> list[Decoded]:
                 key=f"folder/source{i}",
                 filename=f"source{i}.png",
                 image=image,
-                mask=mask,
-                label=None,
-                sha256="",
-                mask_sha256=None,
+                values={"mask": mask},
+                hashes={"image": ""},
             )
         )
     return sources

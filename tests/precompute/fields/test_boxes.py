@@ -281,14 +281,15 @@ def test_boxes_need_boxes(tmp_path: Path) -> None:
 def test_an_image_of_another_size_is_a_bad_source(tmp_path: Path) -> None:
     from precompute.errors import RejectedSource
     from precompute.fields.boxes import Boxes
+    from precompute.fields.objects import ObjectsField
     from precompute.rendering.decode import decode_source
-    from precompute.rendering.spec import RecordSpec
+    from tests.helpers.decoded_sources import spec_of
 
     save(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
-    spec = RecordSpec(height=None, width=None, encoding="png", quality=95, kind="boxes")
+    spec = spec_of(ObjectsField(name="objects", num_classes=1, class_names=["a"]))
     boxes = Boxes.of_rows([(1, 1, 5, 5, 0, 0)], (20, 30))
     with pytest.raises(RejectedSource, match=r"is 30×20 pixels .*, but its boxes are meant for 20×30: was it turned"):
-        decode_source("a", tmp_path / "a.png", None, None, spec, boxes)
+        decode_source("a", tmp_path / "a.png", {"objects": boxes}, spec)
 
 
 def test_boxes_of_shrunk_sources_stay_where_they_are(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from precompute.fields.boxes import Boxes
 from precompute.pipelines import pipeline as pipelines
 from precompute.pipelines.box_rules import BoxRules
 from precompute.pipelines.pipeline import Pipeline, prepare
+from tests.helpers.decoded_sources import put_through
 from tests.helpers.small_datasets import save
 
 SIZE = 40
@@ -45,7 +46,7 @@ def moved_by(transform: Any, variant: int, *, points: bool) -> tuple[Any, Boxes]
     image[CORNERS[1] : CORNERS[3], CORNERS[0] : CORNERS[2]] = 255
     boxes = Boxes.of_rows([[*CORNERS, 0, 0]], (SIZE, SIZE), [[15, 15, 2]] if points else None)
     pipeline = Pipeline(prepare(transform, "train", box_rules=BoxRules(points=points)).pickled)
-    pixels, moved = pipeline.apply(image, boxes, seed=0, key="a", variant=variant, copy=0)
+    pixels, moved = put_through(pipeline, image, boxes, seed=0, key="a", variant=variant, copy=0)
     return pixels, moved
 
 

@@ -24,6 +24,7 @@ from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.records.example import decode_example, encode_example
 from precompute.table.instance_column import InstanceColumn
 from precompute.table.listing import box_fields, boxes_of_entry
+from tests.helpers.decoded_sources import put_through
 
 SIZE = (13, 17)
 
@@ -93,13 +94,13 @@ SHRINKS = A.Compose([A.Morphological(scale=(2, 3), operation="erosion", p=0.7), 
 @settings(max_examples=40, deadline=None)
 @given(every=masks(), variant=st.integers(0, 10**6))
 def test_layers_move_as_single_masks_do(moves: Any, every: list[np.ndarray[Any, Any]], variant: int) -> None:
-    prepared = prepare(moves, "train", box_rules=BoxRules(), has_instances=True)
+    prepared = prepare(moves, "train", box_rules=BoxRules(masks=True))
     pipeline = Pipeline(prepared.pickled)
     image, draw = np.zeros((*SIZE, 3), np.uint8), {"seed": 0, "key": "k", "variant": variant, "copy": 0}
-    _, moved = pipeline.apply(image, instances_of(every), **draw)
+    _, moved = put_through(pipeline, image, instances_of(every), **draw)
     alone = []
     for mask in every:
-        _, one = pipeline.apply(image, mask.astype(np.uint8), **draw)
+        _, one = put_through(pipeline, image, mask.astype(np.uint8), **draw)
         alone.append(one > 0)
     assert np.array_equal(list(moved.masks()), [mask for mask in alone if mask.any()])
     assert moved.labels.tolist() == [i % 3 + 1 for i, mask in enumerate(alone) if mask.any()]

@@ -21,6 +21,7 @@ from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
 from tests.helpers.box_datasets import identity, turning
+from tests.helpers.decoded_sources import put_through
 from tests.helpers.keypoint_datasets import (
     COLORS,
     EDGES,
@@ -201,7 +202,7 @@ def test_drawn_discs_are_found_under_their_points(name: str) -> None:
     boxes = Boxes.of_rows([[20, 20, 110, 90, 0, 0]], BIG, half)
     pipeline = Pipeline(prepare(MOVING[name], "train", box_rules=POINTS).pickled)
     for variant in range(3):
-        pixels, moved = pipeline.apply(image, boxes, seed=0, key="a", variant=variant, copy=0)
+        pixels, moved = put_through(pipeline, image, boxes, seed=0, key="a", variant=variant, copy=0)
         assert moved.points.shape == (1, 3, 3) and (moved.points[..., 2] == 2).all()
         found = moved.points[0, :, :2] * [pixels.shape[1], pixels.shape[0]]
         near = 0.3 if name == "seen from aside" else 0.1  # a disc seen so has its middle beside that of its picture
@@ -211,8 +212,14 @@ def test_drawn_discs_are_found_under_their_points(name: str) -> None:
 def test_reflected_borders_make_no_copies() -> None:
     boxes = Boxes.of_rows([[20, 20, 110, 90, 0, 0]], BIG, [[n for x, y in PLACES for n in (x, y, 2)]])
     pad = A.PadIfNeeded(200, 200, border_mode=4)
-    _, moved = Pipeline(prepare(pad, "train", box_rules=POINTS).pickled).apply(
-        discs(PLACES), boxes, seed=0, key="a", variant=0, copy=0
+    _, moved = put_through(
+        Pipeline(prepare(pad, "train", box_rules=POINTS).pickled),
+        discs(PLACES),
+        boxes,
+        seed=0,
+        key="a",
+        variant=0,
+        copy=0,
     )
     left, top = (200 - 131) // 2, (200 - 97) // 2
     assert len(moved) == 1
@@ -225,7 +232,7 @@ def test_what_left_the_image_does_not_come_back(back: Any) -> None:
     boxes = Boxes.of_rows([[2, 2, 29, 19, 0, 0]], (30, 20), [[15, 10, 2, 5, 10, 1, 26, 10, 2]])
     nested = A.Sequential([A.CenterCrop(10, 10)], p=1)
     pipeline = Pipeline(prepare(A.Compose([nested, back]), "train", box_rules=POINTS).pickled)
-    _, moved = pipeline.apply(np.zeros((20, 30, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0)
+    _, moved = put_through(pipeline, np.zeros((20, 30, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0)
     assert moved.points[0, :, 2].tolist() == [2, 0, 0]
 
 
@@ -233,8 +240,14 @@ def test_params_that_remove_points_do_not_count() -> None:
     own = A.KeypointParams("yx", remove_invisible=True)
     cut = A.Compose([A.Crop(0, 0, 4, 4), A.HorizontalFlip(p=1)], keypoint_params=own)
     boxes = Boxes.of_rows([[0, 0, 9, 9, 0, 0]], (30, 20), [[1, 1, 2, 9, 9, 2]])
-    _, moved = Pipeline(prepare(cut, "train", box_rules=POINTS).pickled).apply(
-        np.zeros((20, 30, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0
+    _, moved = put_through(
+        Pipeline(prepare(cut, "train", box_rules=POINTS).pickled),
+        np.zeros((20, 30, 3), np.uint8),
+        boxes,
+        seed=0,
+        key="a",
+        variant=0,
+        copy=0,
     )
     assert moved.mirrored
     np.testing.assert_allclose(moved.points[0], [[0.75, 0.25, 2], [0, 0, 0]], atol=1e-6)
@@ -255,7 +268,7 @@ def test_points_outside_an_image_of_unknown_size_never_come_in() -> None:
     """As of images in an object store, whose headers are not read beforehand."""
     boxes = Boxes.of_rows([[2, 2, 9, 9, 0, 0]], (20, 20), [[5, 5, 2, 22, 5, 2]])
     pad = Pipeline(prepare(A.Pad(10), "train", box_rules=POINTS).pickled)
-    _, moved = pad.apply(np.zeros((20, 20, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0)
+    _, moved = put_through(pad, np.zeros((20, 20, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0)
     assert moved.points[0, :, 2].tolist() == [2, 0]
 
 
@@ -275,8 +288,14 @@ def test_points_outside_an_image_of_unknown_size_never_come_in() -> None:
 )
 def test_whether_an_image_was_mirrored(transform: Any, mirrors: bool) -> None:
     boxes = Boxes.of_rows([[1, 1, 9, 9, 0, 0]], (30, 20), [[5, 5, 2]])
-    _, moved = Pipeline(prepare(transform, "train", box_rules=POINTS).pickled).apply(
-        np.zeros((20, 30, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0
+    _, moved = put_through(
+        Pipeline(prepare(transform, "train", box_rules=POINTS).pickled),
+        np.zeros((20, 30, 3), np.uint8),
+        boxes,
+        seed=0,
+        key="a",
+        variant=0,
+        copy=0,
     )
     assert moved.mirrored is mirrors
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from precompute.fields.boxes import Boxes
 from precompute.pipelines.box_rules import BoxRules
 from precompute.pipelines.pipeline import Pipeline, prepare
+from tests.helpers.decoded_sources import put_through
 
 HEIGHT, WIDTH = 23, 37
 # What each element of the dihedral group does to x, y by edges; whether it mirrors.
@@ -64,8 +65,8 @@ def test_points_of_any_skeleton_under_any_symmetry(skeleton: Any, element: str, 
     points, pairs = skeleton
     sides = [1, 1, 20, 20] if boxed else [0, 0, 0, 0]
     boxes = Boxes.of_rows([[*sides, 0, 0]] * len(points), (WIDTH, HEIGHT), points)
-    image, moved = PIPELINES[element].apply(
-        np.zeros((HEIGHT, WIDTH, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0
+    image, moved = put_through(
+        PIPELINES[element], np.zeros((HEIGHT, WIDTH, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0
     )
     go, mirrors = D4[element]
     assert moved.mirrored is mirrors and len(moved) == len(points)

@@ -21,14 +21,12 @@ from precompute.options.build_options import BuildOptions
 from precompute.rendering.decode import decode_source
 from precompute.rendering.spec import RecordSpec
 from precompute.report.preview import preview
-from tests.helpers.decoded_sources import random_pixels, saved, smooth
+from tests.helpers.decoded_sources import SPEC, mask_spec, random_pixels, saved, smooth
 from tests.helpers.small_datasets import draw_pairs, options, shard_hashes
-
-SPEC = RecordSpec(height=None, width=None, encoding="png", quality=95, kind="mask")
 
 
 def limited(size: int) -> RecordSpec:
-    return RecordSpec(height=None, width=None, encoding="png", quality=95, kind="mask", max_source_size=size)
+    return mask_spec(max_source_size=size)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +75,10 @@ def test_small_sources_are_not_touched(tmp_path: Path) -> None:
     image, mask = tmp_path / "i.png", tmp_path / "m.png"
     image.write_bytes(saved(smooth(48, 64)))
     mask.write_bytes(saved(random_pixels(48, 64, high=4)))
-    plain, small = (decode_source("k", image, mask, None, spec) for spec in (SPEC, limited(64)))
+    plain, small = (decode_source("k", image, {"mask": str(mask)}, spec) for spec in (SPEC, limited(64)))
     assert small.full_size is None
     np.testing.assert_array_equal(plain.image, small.image)
-    np.testing.assert_array_equal(plain.mask, small.mask)
+    np.testing.assert_array_equal(plain.values["mask"], small.values["mask"])
 
 
 def marked(height: int, width: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -105,19 +103,19 @@ def test_masks_stay_under_their_images(tmp_path: Path, suffix: str, size: tuple[
     paths = tmp_path / f"i.{suffix}", tmp_path / "m.png"
     Image.fromarray(image).save(paths[0], **({"quality": 95} if suffix == "jpg" else {}))
     Image.fromarray(mask).save(paths[1])
-    source = decode_source("k", *paths, None, limited(limit))
-    assert source.mask is not None and source.full_size == size
-    assert source.image.shape[:2] == source.mask.shape == shrunk_size(size, limit)
-    assert set(np.unique(source.mask)) == {0, 1, 7}
-    scale = np.array(size) / source.mask.shape
+    source = decode_source("k", paths[0], {"mask": str(paths[1])}, limited(limit))
+    assert source.full_size == size
+    assert source.image.shape[:2] == source.values["mask"].shape == shrunk_size(size, limit)
+    assert set(np.unique(source.values["mask"])) == {0, 1, 7}
+    scale = np.array(size) / source.values["mask"].shape
     for number in (1, 7):
         true = middle(mask == number)
-        near = np.linalg.norm(np.moveaxis(np.indices(source.mask.shape), 0, -1) + 0.5 - true / scale, axis=-1)
-        drawn = source.image[..., 0] * (near < 0.25 * min(source.mask.shape))
+        near = np.linalg.norm(np.moveaxis(np.indices(source.values["mask"].shape), 0, -1) + 0.5 - true / scale, axis=-1)
+        drawn = source.image[..., 0] * (near < 0.25 * min(source.values["mask"].shape))
         assert np.abs(middle(drawn) - true / scale).max() < 0.02  # of the new pixels
         # The nearest pixel of the file is up to half of one off, and edges have steps; under the corner it would be
         # off by half a new pixel.
-        assert np.abs(middle(source.mask == number) * scale - true).max() < max(0.5, 0.12 * scale.max())
+        assert np.abs(middle(source.values["mask"] == number) * scale - true).max() < max(0.5, 0.12 * scale.max())
 
 
 def test_a_mask_is_sampled_at_the_middles_of_pixels() -> None:
@@ -146,7 +144,7 @@ def test_masks_of_nearly_the_same_size_are_refused_as_before(tmp_path: Path) -> 
     image.write_bytes(saved(smooth(300, 400)))
     mask.write_bytes(saved(random_pixels(300, 401, high=2)))  # both become 24×32
     with pytest.raises(RejectedSource, match=r"m\.png: is 401×300 pixels, but its image .*i\.png is 400×300"):
-        decode_source("k", image, mask, None, limited(32))
+        decode_source("k", image, {"mask": str(mask)}, limited(32))
 
 
 def test_damaged_files_are_refused_as_before() -> None:

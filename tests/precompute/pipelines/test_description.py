@@ -20,7 +20,7 @@ from precompute.pipelines.description import describe, rebuild
 from precompute.pipelines.load import PRESETS
 from precompute.pipelines.pipeline import Pipeline
 from precompute.pipelines.transforms import leaves
-from tests.helpers.decoded_sources import some_sources
+from tests.helpers.decoded_sources import put_through, some_sources
 
 SOURCE = some_sources(1, 48, 40)[0]
 ABSTRACT = ("BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D")
@@ -65,7 +65,9 @@ def pixels(compose: Any, num: int = 3) -> list[bytes]:
     made = []
     for variant in range(num):
         try:
-            image, mask = pipeline.apply(SOURCE.image, SOURCE.mask, seed=0, key="k", variant=variant, copy=0)
+            image, mask = put_through(
+                pipeline, SOURCE.image, SOURCE.values["mask"], seed=0, key="k", variant=variant, copy=0
+            )
             made.append(image.tobytes() + mask.tobytes())
         except Exception as error:
             made.append(type(error).__name__.encode())

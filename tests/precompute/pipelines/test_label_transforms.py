@@ -14,6 +14,7 @@ from precompute.errors import PipelineError
 from precompute.fields.boxes import Boxes
 from precompute.pipelines.box_rules import BoxRules
 from precompute.pipelines.pipeline import Pipeline, prepare
+from tests.helpers.decoded_sources import put_through
 from tests.helpers.growing_datasets import lay_out, restore, run_build
 from tests.helpers.small_datasets import options, save
 
@@ -122,7 +123,7 @@ def test_own_code_sees_classes_and_places_in_the_skeleton(field: str | None) -> 
     compose = A.Compose([CountsClasses(p=1)], **given)
     prepared = prepare(compose, "train", box_rules=BoxRules(points=True), class_names=list("abcdef"))
     image = np.zeros((64, 64, 3), np.uint8)
-    made, moved = Pipeline(prepared.pickled).apply(image, boxes, seed=0, key="a", variant=0, copy=0)
+    made, moved = put_through(Pipeline(prepared.pickled), image, boxes, seed=0, key="a", variant=0, copy=0)
     assert made[0, :4, 0].tolist() == [6, 4, 0, 0]
     assert made[1, :5, 0].tolist() == [1, 3, 1, 2, 0]
     assert moved.labels.tolist() == [5, 3]

@@ -23,7 +23,7 @@ from precompute.rendering.decode import Decoded
 from precompute.rendering.render import augment
 from precompute.rendering.spec import RecordSpec
 from precompute.verifying.verify import verify
-from tests.helpers.decoded_sources import SPEC, some_sources
+from tests.helpers.decoded_sources import mask_spec, some_sources
 from tests.helpers.small_datasets import draw_pairs, options
 
 IDS = st.sets(st.one_of(st.integers(0, 8), st.integers(250, 260), st.integers(0, 65_535)), min_size=1, max_size=6)
@@ -37,7 +37,7 @@ def source_of(ids: list[int], dtype: str = "uint8") -> tuple[Decoded, RecordSpec
     """A source whose mask is a chequer of these ids, and what its records are."""
     source = some_sources(1)[0]
     chosen = np.random.default_rng(0).integers(0, len(ids), (24, 20))
-    return replace(source, mask=np.array(ids, dtype)[chosen]), replace(SPEC, mask_dtype=dtype)
+    return replace(source, values={"mask": np.array(ids, dtype)[chosen]}), mask_spec(dtype=dtype)
 
 
 # The check itself, with sets as the judge.
@@ -68,7 +68,7 @@ def test_nearest_pipelines_pass_whatever_the_ids(ids: list[int], fill: int, vari
         A.CoarseDropout(fill_mask=fill, p=0.5),
         A.Resize(17, 13),
     )
-    _, mask = augment(source, pipeline, spec, seed=0, variant=variant)
+    mask = augment(source, pipeline, spec, seed=0, variant=variant)[1]["mask"]
     assert mask is not None
     assert set(np.unique(mask).tolist()) <= {*ids, fill, 0}
 
@@ -99,7 +99,7 @@ def test_the_ignore_class_may_always_appear() -> None:
     pipeline = made_pipeline(A.Lambda(mask=void, name="void"))
     with pytest.raises(UnknownIds, match="does not hold: 255"):
         augment(source, pipeline, spec, seed=0, variant=0)
-    augment(source, pipeline, replace(spec, ignore_class=255), seed=0, variant=0)
+    augment(source, pipeline, mask_spec(ignore=255), seed=0, variant=0)
 
 
 def test_what_a_pipeline_states() -> None:
@@ -125,9 +125,9 @@ def test_what_a_pipeline_states() -> None:
 
 def filled_with(transform: Any, mask_fill: int | None) -> set[int]:
     """Ids that come of a mask of ones."""
-    source, spec = source_of([1])
+    source, _ = source_of([1])
     pipeline = Pipeline(prepare(A.Compose([transform, A.Resize(20, 20)]), "train", mask_fill=mask_fill).pickled)
-    masks = [augment(source, pipeline, replace(spec, ignore_class=255), seed=0, variant=v)[1] for v in range(6)]
+    masks = [augment(source, pipeline, mask_spec(ignore=255), seed=0, variant=v)[1]["mask"] for v in range(6)]
     return {int(i) for mask in masks if mask is not None for i in np.unique(mask)}
 
 
@@ -181,12 +181,12 @@ def test_the_users_own_pipeline_stays_as_it_is_and_the_note_says_what_changed() 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_presets_fill_with_the_ignore_class(preset: str) -> None:
     """Also where they fill what is hidden: of masks without a background, class 0 may be the road."""
-    source, spec = source_of([1])
+    source, _ = source_of([1])
     for mask_fill, fill in ((255, 255), (None, 0)):
         given = load_pipelines(preset, (16, 16), mask_fill=mask_fill)["train"]
         prepared = prepare(given, "train", mask_fill=mask_fill)
         made = Pipeline(prepared.pickled)
-        masks = [augment(source, made, replace(spec, ignore_class=255), seed=0, variant=v)[1] for v in range(40)]
+        masks = [augment(source, made, mask_spec(ignore=255), seed=0, variant=v)[1]["mask"] for v in range(40)]
         assert {int(i) for mask in masks if mask is not None for i in np.unique(mask)} == {1, fill}
         assert (prepared.notes, rebuild(prepared.description) is not None) == ([], True)
 

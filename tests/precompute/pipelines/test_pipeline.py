@@ -12,10 +12,10 @@ import pytest
 from precompute.errors import PipelineError
 from precompute.pipelines.box_rules import BoxRules
 from precompute.pipelines.pipeline import Pipeline, prepare, resize
-from tests.helpers.decoded_sources import some_sources
+from tests.helpers.decoded_sources import put_through, some_sources
 
 IMAGE = some_sources(1)[0].image
-MASK = some_sources(1)[0].mask
+MASK = some_sources(1)[0].values["mask"]
 
 
 class ToTensorV2(A.ImageOnlyTransform):
@@ -23,7 +23,7 @@ class ToTensorV2(A.ImageOnlyTransform):
 
 
 def apply(pipeline: Pipeline, key: str = "k", seed: int = 0, variant: int = 0, copy: int = 0) -> tuple[bytes, bytes]:
-    image, mask = pipeline.apply(IMAGE, MASK, seed=seed, key=key, variant=variant, copy=copy)
+    image, mask = put_through(pipeline, IMAGE, MASK, seed=seed, key=key, variant=variant, copy=copy)
     return image.tobytes(), mask.tobytes()
 
 
@@ -38,7 +38,9 @@ def refusal(pipeline: Any) -> str:
 
 def test_what_may_be_a_pipeline() -> None:
     for given_as in (A.Compose([A.Resize(8, 8)]), A.Sequential([A.Resize(8, 8)], p=1), A.Resize(8, 8), resize(8, 8)):
-        image, _ = Pipeline(prepare(given_as, "train").pickled).apply(IMAGE, MASK, seed=0, key="k", variant=0, copy=0)
+        image, _ = put_through(
+            Pipeline(prepare(given_as, "train").pickled), IMAGE, MASK, seed=0, key="k", variant=0, copy=0
+        )
         assert image.shape == (8, 8, 3)
     assert "expected an albumentations.Compose, got list ([Resize(" in refusal([A.Resize(8, 8)])
     assert "expected an albumentations.Compose, got SerializableMeta (<class" in refusal(A.Compose)
@@ -177,7 +179,7 @@ def test_params_of_what_is_not_there_are_left_out() -> None:
     note = "pipeline of train: its bbox_params and keypoint_params were left out: there are none here."
     assert prepared.notes == [note]
     image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    made, _ = Pipeline(prepared.pickled).apply(image, None, seed=0, key="a", variant=0, copy=0)
+    made, _ = put_through(Pipeline(prepared.pickled), image, None, seed=0, key="a", variant=0, copy=0)
     assert np.array_equal(made, image[::-1, ::-1])
     only_boxes = prepare(A.Compose([A.HorizontalFlip(p=1)], keypoint_params=points), "train", box_rules=BoxRules())
     assert only_boxes.notes == ["pipeline of train: its keypoint_params was left out: there are none here."]

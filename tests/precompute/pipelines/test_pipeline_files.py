@@ -18,7 +18,7 @@ from precompute.errors import PipelineError
 from precompute.pipelines.load import PRESETS, load_pipelines
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.preflight.probe import probe
-from tests.helpers.decoded_sources import some_sources
+from tests.helpers.decoded_sources import SPEC, put_through, some_sources
 from tests.helpers.small_datasets import SIZE, draw_pairs, options, save
 
 
@@ -30,7 +30,7 @@ def write(path: Path, text: str) -> Path:
 def apply(compose: Any, height: int = 24, width: int = 20, variant: int = 0) -> Any:
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     pipeline = Pipeline(prepare(compose, "train").pickled)
-    return pipeline.apply(image, None, seed=0, key="k", variant=variant, copy=0)[0]
+    return put_through(pipeline, image, None, seed=0, key="k", variant=variant, copy=0)[0]
 
 
 def refusal(given: Any, image_size: tuple[int, int] | None = None) -> str:
@@ -251,12 +251,14 @@ def test_presets(preset: str) -> None:
     prepared = prepare(found["train"], "train")
     assert prepared.notes == [] and prepared.normalize is None
     sources = some_sources(3, 40, 30)
-    probe(prepared.pickled, sources, "train")
+    probe(prepared.pickled, sources, SPEC, "train")
     pipeline = Pipeline(prepared.pickled)
     outcomes = set()
     for variant in range(30):
         for source in sources:
-            image, mask = pipeline.apply(source.image, source.mask, seed=0, key=source.key, variant=variant, copy=0)
+            image, mask = put_through(
+                pipeline, source.image, source.values["mask"], seed=0, key=source.key, variant=variant, copy=0
+            )
             assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((24, 16, 3), np.uint8, (24, 16), np.uint8)
             assert set(np.unique(mask)) <= {0, 1, 2}
             outcomes.add(image.tobytes())

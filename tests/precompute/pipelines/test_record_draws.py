@@ -22,15 +22,15 @@ from precompute.errors import UsageError
 from precompute.options.values import check_seed
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.pipelines.seeding import Draws, digest
-from tests.helpers.decoded_sources import some_sources
+from tests.helpers.decoded_sources import put_through, some_sources
 from tests.helpers.project import ROOT
 
 IMAGE = some_sources(1)[0].image
-MASK = some_sources(1)[0].mask
+MASK = some_sources(1)[0].values["mask"]
 
 
 def apply(pipeline: Pipeline, key: str = "k", seed: int = 0, variant: int = 0, copy: int = 0) -> tuple[bytes, bytes]:
-    image, mask = pipeline.apply(IMAGE, MASK, seed=seed, key=key, variant=variant, copy=copy)
+    image, mask = put_through(pipeline, IMAGE, MASK, seed=seed, key=key, variant=variant, copy=copy)
     return image.tobytes(), mask.tobytes()
 
 
@@ -111,7 +111,7 @@ def test_a_transform_that_writes_into_its_input_reaches_no_other_variant() -> No
 
     pipeline = Pipeline(prepare(Erase(p=1), "train").pickled)
     image, mask = IMAGE.copy(), np.array(MASK)
-    outcomes = [pipeline.apply(image, mask, seed=0, key="k", variant=v, copy=0)[0] for v in range(9)]
+    outcomes = [put_through(pipeline, image, mask, seed=0, key="k", variant=v, copy=0)[0] for v in range(9)]
     np.testing.assert_array_equal(image, IMAGE)
     np.testing.assert_array_equal(mask, MASK)
     assert max(int((outcome.max(axis=(1, 2)) == 0).sum()) for outcome in outcomes) == 1
@@ -204,7 +204,7 @@ def gates(compose: Any, num_gates: int) -> np.ndarray[Any, Any]:
     """Return which marks were made, [records, gates]."""
     pipeline = Pipeline(prepare(compose, "train").pickled)
     records = [
-        pipeline.apply(BLACK, None, seed=0, key=f"source{i // 4}", variant=i % 4, copy=0)[0][0, 0, 0]
+        put_through(pipeline, BLACK, None, seed=0, key=f"source{i // 4}", variant=i % 4, copy=0)[0][0, 0, 0]
         for i in range(NUM_RECORDS)
     ]
     return np.array([[record >> gate & 1 for gate in range(num_gates)] for record in records])
@@ -219,7 +219,7 @@ def test_two_flips_have_four_outcomes() -> None:
     image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     pipeline = Pipeline(prepare(A.Compose([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]), "train").pickled)
     corners = [
-        pipeline.apply(image, None, seed=0, key=f"source{i // 4}", variant=i % 4, copy=0)[0][0, 0, 0]
+        put_through(pipeline, image, None, seed=0, key=f"source{i // 4}", variant=i % 4, copy=0)[0][0, 0, 0]
         for i in range(NUM_RECORDS)
     ]
     counts = np.unique(corners, return_counts=True)[1]
@@ -236,7 +236,7 @@ def test_real_transforms_are_independent() -> None:
     pipeline = Pipeline(prepare(compose, "train").pickled)
     fired = []
     for i in range(NUM_RECORDS):
-        pipeline.apply(BLACK, None, seed=i // 4, key=f"source{i % 7}", variant=i, copy=0)
+        put_through(pipeline, BLACK, None, seed=i // 4, key=f"source{i % 7}", variant=i, copy=0)
         fired.append([bool(transform.params) for transform in pipeline._compose.transforms])
     assert highest_correlation(np.array(fired)) < 0.1
 

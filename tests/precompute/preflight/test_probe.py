@@ -62,12 +62,12 @@ def refusal(*transforms: Any) -> str:
         warnings.simplefilter("ignore")  # a lambda in a Lambda
         prepared = prepare(A.Compose([*transforms, A.Resize(8, 8)]), "train")
     with pytest.raises(PipelineError) as caught:
-        probe(prepared.pickled, some_sources(3), "train")
+        probe(prepared.pickled, some_sources(3), SPEC, "train")
     return str(caught.value)
 
 
 def accept(*transforms: Any) -> None:
-    probe(prepare(A.Compose([*transforms]), "train").pickled, some_sources(3), "train")
+    probe(prepare(A.Compose([*transforms]), "train").pickled, some_sources(3), SPEC, "train")
 
 
 def numpy_noise(image: Any, **params: Any) -> Any:

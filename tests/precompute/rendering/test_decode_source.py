@@ -15,11 +15,12 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from precompute.errors import RejectedSource
+from precompute.fields.label import LabelField
 from precompute.images.decode import decode_image, decode_mask
 from precompute.images.encode import encode_image, encode_mask
 from precompute.rendering.decode import decode_source
 from precompute.rendering.spec import RecordSpec
-from tests.helpers.decoded_sources import random_pixels, saved, smooth
+from tests.helpers.decoded_sources import mask_spec, random_pixels, saved, smooth, spec_of
 
 # Encoding.
 
@@ -79,8 +80,8 @@ def test_a_mask_is_a_plain_grey_png_that_every_reader_gives_back(ids: Any) -> No
 # A source: image and mask together.
 
 
-def spec(**changes: Any) -> RecordSpec:
-    return RecordSpec(**{"height": None, "width": None, "encoding": "png", "quality": 95, "kind": "mask", **changes})
+def label_spec() -> RecordSpec:
+    return spec_of(LabelField(name="label", num_classes=1, class_names=["a"]))
 
 
 def pair(folder: Path, mask: np.ndarray[Any, Any], shape: tuple[int, ...] = (5, 9, 3)) -> tuple[Path, Path]:
@@ -92,22 +93,22 @@ def pair(folder: Path, mask: np.ndarray[Any, Any], shape: tuple[int, ...] = (5, 
 
 def test_mask_map_and_ignored_ids(tmp_path: Path) -> None:
     mask = np.array([[0, 255, 7], [128, 128, 0]], np.uint8)
-    paths = pair(tmp_path, mask, (2, 3, 3))
-    mapped = spec(mask_map=((128, 2), (255, 1)), max_class_id=2, ignore_class=7)
-    got = decode_source("k", *paths, None, mapped)
-    assert got.mask is not None and got.mask.tolist() == [[0, 1, 7], [2, 2, 0]] and got.mask.dtype == np.uint8
+    image, mask = pair(tmp_path, mask, (2, 3, 3))
+    mapped = mask_spec(mask_map={"128": 2, "255": 1}, num_classes=3, ignore=7)
+    got = decode_source("k", image, {"mask": str(mask)}, mapped)
+    assert got.values["mask"].tolist() == [[0, 1, 7], [2, 2, 0]] and got.values["mask"].dtype == np.uint8
 
 
 def test_a_map_may_swap_ids(tmp_path: Path) -> None:
-    paths = pair(tmp_path, np.array([[0, 1]], np.uint8), (1, 2, 3))
-    got = decode_source("k", *paths, None, spec(mask_map=((0, 1), (1, 0))))
-    assert got.mask is not None and got.mask.tolist() == [[1, 0]]
+    image, mask = pair(tmp_path, np.array([[0, 1]], np.uint8), (1, 2, 3))
+    got = decode_source("k", image, {"mask": str(mask)}, mask_spec(mask_map={"0": 1, "1": 0}))
+    assert got.values["mask"].tolist() == [[1, 0]]
 
 
 def test_ids_beyond_the_classes_are_refused(tmp_path: Path) -> None:
     image, mask = pair(tmp_path, np.array([[0, 1, 5, 9]], np.uint8), (1, 4, 3))
     with pytest.raises(RejectedSource) as caught:
-        decode_source("k", image, mask, None, spec(max_class_id=2, ignore_class=9))
+        decode_source("k", image, {"mask": str(mask)}, mask_spec(num_classes=3, ignore=9))
     message = str(caught.value)
     assert message.startswith(f"{mask}: holds class ids 5;") and "--num-classes" in message
 
@@ -115,25 +116,25 @@ def test_ids_beyond_the_classes_are_refused(tmp_path: Path) -> None:
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     image, mask = pair(tmp_path, random_pixels(5, 8, high=2))
     with pytest.raises(RejectedSource, match=r"m\.png: is 8×5 pixels, but its image .*i\.png is 9×5"):
-        decode_source("k", image, mask, None, spec())
+        decode_source("k", image, {"mask": str(mask)}, mask_spec())
 
 
 def test_messages_name_the_file(tmp_path: Path) -> None:
     image, mask = pair(tmp_path, random_pixels(5, 9, 3))
     with pytest.raises(RejectedSource, match=r"m\.png: holds colours"):
-        decode_source("k", image, mask, None, spec())
+        decode_source("k", image, {"mask": str(mask)}, mask_spec())
     image.write_bytes(b"")
     with pytest.raises(RejectedSource, match=r"i\.png: is empty"):
-        decode_source("k", image, None, 0, spec(kind="class"))
+        decode_source("k", image, {"label": 0}, label_spec())
     with pytest.raises(RejectedSource, match=r"none\.png: cannot be read: No such file"):
-        decode_source("k", tmp_path / "none.png", None, 0, spec(kind="class"))
+        decode_source("k", tmp_path / "none.png", {"label": 0}, label_spec())
 
 
 def test_names_do_not_matter(tmp_path: Path) -> None:
     for i, file_format in enumerate(("GIF", "PNG", "BMP", "WEBP", "TIFF")):
         path = tmp_path / f"{i}.jpg"
         path.write_bytes(saved(smooth(), file_format))
-        assert decode_source("k", path, None, 0, spec(kind="class")).image.shape == (48, 64, 3)
+        assert decode_source("k", path, {"label": 0}, label_spec()).image.shape == (48, 64, 3)
 
 
 def test_decoded_images_cannot_be_written_into(tmp_path: Path) -> None:

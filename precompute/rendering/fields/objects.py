@@ -1,0 +1,124 @@
+"""Objects: boxes, keypoints or masks of single objects, moved with the pixels and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.errors import RejectedSource
+from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
+from precompute.fields.feature import Value
+from precompute.fields.field import Field
+from precompute.fields.instances import Instances
+from precompute.fields.objects import ObjectsField
+from precompute.fields.skeleton import skeleton_settings
+from precompute.images.instance_masks import EMPTY, load_instances, plain_boxes, shrink_instances
+from precompute.images.png import encode_png
+from precompute.options.build_options import BuildOptions
+from precompute.pipelines.box_rules import BoxRules, BoxTransform
+from precompute.pipelines.instance_rules import InstanceTransform, large_enough
+from precompute.pipelines.keypoint_rules import KeypointTransform
+from precompute.pipelines.pipeline import Pipeline
+from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, renderer_type
+
+__all__ = ["ObjectsRenderer"]
+
+RULES = ("min_visibility", "min_area")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectsRenderer(Renderer):
+    """Boxes with classes and flags, with keypoints or masks where objects have them.
+
+    Attributes:
+        min_visibility: Share of the area of a box that each transform must leave.
+        min_area: Pixels that must be left of a box, or of the mask of a single object.
+    """
+
+    field: ObjectsField
+    min_visibility: float = 0.0
+    min_area: float = 0.0
+
+    @classmethod
+    def settings(cls, field: Field, options: BuildOptions) -> dict[str, Any]:
+        """Return which objects are kept, and what their keypoints are called."""
+        pixels = {name: float(getattr(options, name)) for name in RULES if getattr(options, name)}
+        skeleton = field.keypoints  # type: ignore[attr-defined]  # of objects it is one
+        return pixels if skeleton is None else pixels | skeleton_settings(skeleton)
+
+    @classmethod
+    def of_settings(cls, field: Field, pixels: Mapping[str, Any]) -> Self:
+        """Return the renderer by settings; every object is kept where these say nothing."""
+        kept = {name: pixels.get(name, 0.0) for name in RULES}
+        return cls(field=field, **kept)  # type: ignore[arg-type]  # of objects it is one
+
+    @property
+    def pipeline_rules(self) -> dict[str, Any]:
+        """Which boxes are kept, and names of classes for transforms that name them."""
+        rules = BoxRules(
+            min_visibility=self.min_visibility,
+            min_area=self.min_area,
+            points=self.field.keypoints is not None,
+            masks=self.field.has_masks,
+        )
+        return {"box_rules": rules, "class_names": self.field.class_names}
+
+    def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
+        """Return those of boxes, points and masks that there are."""
+        return self._transform(pipeline).targets
+
+    def load(self, raw: Any, image: SourceImage) -> Loaded:
+        """Give boxes the size of their image, or read the masks of single objects."""
+        is_turned = image.orientation != 1
+        if not isinstance(raw, Instances):
+            return Loaded(value=_of_size(raw, image), is_turned=is_turned)
+        loaded, sha256, num_empty = load_instances(image.path, raw, image.full_size, image.alpha)
+        if not self.field.has_masks:
+            value = plain_boxes(loaded)
+        else:
+            value = loaded if image.size == image.full_size else shrink_instances(loaded, image.size)
+        remarks = {EMPTY: num_empty} if num_empty else {}
+        return Loaded(value=value, sha256=sha256, remarks=remarks, is_turned=is_turned)
+
+    def hand_over(self, value: Any, image: NDArray[np.uint8], pipeline: Pipeline) -> dict[str, Any]:
+        """Return boxes, points or layers of masks, as many of them as the pipeline was prepared for."""
+        return self._transform(pipeline).hand_over(image, value)
+
+    def take_back(self, value: Any, made: Mapping[str, Any], pipeline: Pipeline) -> Any:
+        """Return the objects that are left, left and right in their places."""
+        moved = self._transform(pipeline).take_back(value, made)
+        if self.field.keypoints is not None:
+            moved = moved.flipped(self.field.keypoints.flip_pairs)
+        return large_enough(moved, self.min_area) if isinstance(moved, Instances) else moved
+
+    def _transform(self, pipeline: Pipeline) -> KeypointTransform | InstanceTransform | BoxTransform:
+        if pipeline.points is not None:
+            return pipeline.points
+        return pipeline.instances if self.field.has_masks else pipeline.boxes
+
+    def record_values(self, value: Any, size: tuple[int, int]) -> dict[str, Value]:
+        """Return boxes, classes and flags, and keypoints or masks where objects have them."""
+        return self.field.record_values(value, size, encode_png)
+
+
+def _of_size(boxes: Boxes, image: SourceImage) -> Boxes:
+    """Return the boxes with the size of their image, before it was shrunk: as shares they stay where they are."""
+    height, width = image.full_size
+    if boxes.size == UNKNOWN_SIZE:
+        return replace(boxes, size=(width, height))
+    if boxes.size is not None and boxes.size != (width, height):
+        turned = boxes.size == (height, width) and ": was it turned by its EXIF orientation after it was annotated?"
+        raise RejectedSource(
+            f"{image.path}: is {width}×{height} pixels (width × height), but its boxes are meant for "
+            f"{boxes.size[0]}×{boxes.size[1]}{turned or ''}; annotate it as it is shown upright, or fix the size"
+        )
+    return boxes
+
+
+@renderer_type.register
+def _(field: ObjectsField) -> type[Renderer]:
+    return ObjectsRenderer
