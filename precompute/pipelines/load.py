@@ -287,8 +287,8 @@ def complete_pipelines(
         stored: Split → description of its pipeline, of a dataset that goes on.
     """
     wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
-    rules = next((p.box_rules for p in prepared.values()), None)
-    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules)
+    rules, further = next(((p.box_rules, p.further_targets) for p in prepared.values()), (None, None))
+    plain = prepare(resize(image.height, image.width), "validation", box_rules=rules, further_targets=further)
 
     def not_given(split: str) -> Prepared:
         resized = stored is not None and stored.get(split) == plain.description

@@ -121,6 +121,7 @@ class Prepared:
         description: All that decides the pipeline's pixels, as JSON.
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
         box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
+        further_targets: Targets that were added, with those that they move like.
         earlier: By the rules of datasets that were made before boxes carried labels, or lay around all pieces of an
             object; None where that is the same.
         kept: What a dataset keeps by `earlier`, and what a new one would have.
@@ -132,6 +133,7 @@ class Prepared:
     description: dict[str, Any]
     normalize: dict[str, Any] | None = None
     box_rules: BoxRules | None = None
+    further_targets: Mapping[str, str] | None = None
     earlier: Prepared | None = None
     kept: str = ""
     is_sized: bool = False
@@ -145,6 +147,7 @@ def prepare(
     mask_fill: int | None = None,
     box_rules: BoxRules | None = None,
     class_names: Sequence[str] = (),
+    further_targets: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Check a pipeline and take off its end what belongs in the model.
 
@@ -154,6 +157,8 @@ def prepare(
         mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
         box_rules: Which boxes are kept, where images have boxes.
         class_names: Names of the objects' classes, for transforms that name classes.
+        further_targets: Name of each target that Albumentations does not know → the one that it moves like, so that
+            there may be several masks; these show in the description.
 
     Raises:
         PipelineError: It cannot be used offline; the message says why and what to do.
@@ -174,6 +179,8 @@ def prepare(
     normalize = _normalize_numbers(finishing, split)
     compose = _copied(compose, split)
     compose.transforms = list(compose.transforms[:num_kept])
+    if further_targets:
+        compose.add_targets(dict(further_targets))
     notes += [*_notes_on_ineffective(compose, split), *leave_out_params(compose, split, box_rules)]
     filling = set_missing_fills(compose, mask_fill) if mask_fill else []  # 0 is what it is
     if filling:

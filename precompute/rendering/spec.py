@@ -70,7 +70,9 @@ class RecordSpec:
     @property
     def pipeline_rules(self) -> dict[str, Any]:
         """What pipelines are prepared for because of the fields: arguments of `prepare`."""
-        return {name: rule for one in self.fields for name, rule in one.pipeline_rules.items()}
+        rules = {name: rule for one in self.fields for name, rule in one.pipeline_rules.items()}
+        further = {target: known for one in self.fields for target, known in one.further_targets.items()}
+        return {**rules, "further_targets": further} if further else rules
 
     @property
     def ignore_class(self) -> int | None:

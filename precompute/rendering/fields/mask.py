@@ -31,6 +31,7 @@ from precompute.storage.paths import as_path
 
 __all__ = ["MaskRenderer"]
 
+MASK = "mask"  # to Albumentations
 IDS = "class ids"  # what is remembered of a source's mask, beside which ids each choice of fills allows
 
 
@@ -80,6 +81,11 @@ class MaskRenderer(Renderer):
     def ignore_class(self) -> int | None:
         """That of the field."""
         return self.field.ignore_class
+
+    @property
+    def further_targets(self) -> dict[str, str]:
+        """Its name, where there may be another mask beside it."""
+        return {} if self.name == MASK else {self.name: MASK}
 
     def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
         """Return its name."""

@@ -96,6 +96,11 @@ class Renderer:
         """What a pipeline is prepared for because of the field: arguments of `prepare`."""
         return {}
 
+    @property
+    def further_targets(self) -> dict[str, str]:
+        """Those of its targets that Albumentations does not know by name, and the known one that each moves like."""
+        return {}
+
     def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
         """Return the names of what `hand_over` hands over, labels of boxes and points apart."""
         return ()
