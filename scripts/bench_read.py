@@ -127,7 +127,7 @@ def in_memory(folder: Path) -> Any:
     records = np.array(list(tf.data.TFRecordDataset(shards).take(HELD_RECORDS).as_numpy_iterator()), object)
     batches = tf.data.Dataset.from_tensor_slices(records.reshape(-1, BATCH_SIZE)).repeat()
     manifest = Manifest.load(folder)
-    parse = batch_parser(make_twins(choose_fields(manifest.schema).fields(manifest.schema), manifest))
+    parse = batch_parser(make_twins(manifest, choose_fields(manifest.schema).names))
     return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 

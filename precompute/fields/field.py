@@ -53,6 +53,11 @@ class Field(ABC):
         """Whether `load` hands it out as a target unless asked otherwise."""
 
     @property
+    def own_name(self) -> str:
+        """The name by which users know it."""
+        return self.name
+
+    @property
     def is_weight(self) -> bool:
         """Whether it says how much a source counts in training."""
         return False

@@ -50,6 +50,11 @@ class ValueField(Field):
         return self.learnt
 
     @property
+    def own_name(self) -> str:
+        """Without what stands before it in the schema."""
+        return value_name(self.name)
+
+    @property
     def is_weight(self) -> bool:
         """Weights have a name of their own."""
         return self.name == WEIGHT

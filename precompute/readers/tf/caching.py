@@ -87,7 +87,7 @@ def available_bytes() -> int | None:
 
 
 def _example_bytes(manifest: Manifest) -> int:
-    twins = make_twins(manifest.schema.values(), manifest)
+    twins = make_twins(manifest, manifest.schema)
     return sum(twin.num_bytes for twin in twins.values()) + KEY_BYTES
 
 

@@ -66,7 +66,7 @@ def batch_finisher(
         handed_out = [_one_or_all(values, chosen.inputs)]
         handed_out += [_one_or_all(values, chosen.targets)] if chosen.targets else []
         handed_out += [_one_or_all(weigh(parts, tf.shape(keys)), chosen.targets)] if weigh else []
-        handed_out += [{name: values[name] for name in chosen.extra}] if chosen.extra else []
+        handed_out += [{known: values[name] for known, name in chosen.extra.items()}] if chosen.extra else []
         handed_out += [keys] if with_keys else []
         return tuple(handed_out) if len(handed_out) > 1 else handed_out[0]
 
@@ -89,20 +89,17 @@ def _weigher(chosen: ChosenFields, twins: Twins, class_weights: Any) -> Callable
 
     Those are float32 [B, …]: of sources, of classes, or the product of both. None: nothing is weighed.
     """
-    if chosen.weight is None and class_weights is None:
+    if not chosen.weights and class_weights is None:
         return None
     given = {} if class_weights is None else _of_targets(chosen, twins, class_weights)
     weighers = {name: twins[name].class_weigher(given.get(name)) for name in chosen.targets}
 
     def weigh(parts: Mapping[str, Parts], shape: Any) -> dict[str, Any]:
-        of_sources = None if chosen.weight is None else twins[chosen.weight].hand_out(parts[chosen.weight])
+        of_sources = [twins[name].hand_out(parts[name]) for name in chosen.weights]
         found = {}
         for name, weigh_classes in weighers.items():
-            if weigh_classes is None:
-                found[name] = tf.ones(shape) if of_sources is None else of_sources
-            else:
-                of_classes = weigh_classes(parts[name])
-                found[name] = of_classes if of_sources is None else _multiply(of_sources, of_classes)
+            factors = of_sources if weigh_classes is None else [*of_sources, weigh_classes(parts[name])]
+            found[name] = _product(*factors) if factors else tf.ones(shape)
         return found
 
     return weigh
@@ -129,8 +126,10 @@ def _of_targets(chosen: ChosenFields, twins: Twins, given: Any) -> dict[str, Any
     return {classed[0]: given}
 
 
-def _multiply(weights: Any, others: Any) -> Any:
-    """Return weights, float32 [B], times others, float32 [B, …]."""
+def _product(weights: Any, others: Any = None) -> Any:
+    """Return weights, float32 [B] or, if they are the only ones, [B, …], times others, float32 [B, …]."""
+    if others is None:
+        return weights
     more = tf.ones(tf.rank(others) - 1, tf.int32)
     return others * tf.reshape(weights, tf.concat([tf.shape(weights), more], axis=0))
 

@@ -188,7 +188,7 @@ def load(
     plan = opened.plan_cache(cache, clean_from, reads_part=first > 0 or input_context is not None)
     boxes = BoxArguments(box_format=box_format, max_boxes=max_boxes, ragged=ragged)
     chosen = choose_fields(manifest.schema, sample_weights=sample_weights, extra=extra)
-    twins = make_twins(chosen.fields(manifest.schema), manifest, boxes, held=plan.holds)
+    twins = make_twins(manifest, chosen.names, boxes, held=plan.holds)
     check_ineffective_arguments(split, mixed=mixed, shuffle_seed=seed, fresh=fresh, clean_from=clean_from)
     parse: Callable[..., tuple[Any, ...]] = batch_parser(twins)
     look = partial(files.look, num_rows=num_rows)

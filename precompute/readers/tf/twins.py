@@ -41,20 +41,20 @@ tensors_of.register(ValueField, ValueTensors)
 
 
 def make_twins(
-    fields: Iterable[Field], manifest: Manifest, boxes: BoxArguments = NOTHING_ASKED, *, held: bool = False
+    manifest: Manifest, names: Iterable[str], boxes: BoxArguments = NOTHING_ASKED, *, held: bool = False
 ) -> Twins:
     """Return the twins of fields.
 
     Args:
-        fields: Fields that are read.
-        manifest: Manifest of their dataset.
+        manifest: Manifest of the dataset.
+        names: Names of the fields that are read.
         boxes: How boxes are handed out.
         held: Whether rows are held in memory, all batches together.
 
     Raises:
         UsageError: A field cannot serve what was asked of boxes, or none has any.
     """
-    twins = {field.name: tensors_of(field, manifest) for field in fields}
+    twins = {name: tensors_of(manifest.schema[name], manifest) for name in names}
     formed = {name: twin.with_box_arguments(boxes, held=held) for name, twin in twins.items()}
     if boxes != NOTHING_ASKED and not any(formed.values()):
         raise UsageError(f"box_format, max_boxes, ragged: the records of {manifest.name} have no boxes.")

@@ -114,7 +114,7 @@ def test_more_boxes_than_known_are_an_error(out: Path, tmp_path: Path) -> None:
 
     (shard, *_) = sorted((out / "data").rglob("*-train_r0000*"))
     manifest = Manifest.load(out)
-    twins = make_twins(manifest.schema.values(), manifest)
+    twins = make_twins(manifest, manifest.schema)
     twins["objects"].size = 1
     parse = batch_parser(twins)
     with pytest.raises(tf.errors.InvalidArgumentError, match="more boxes than the 1 known when it was opened"):

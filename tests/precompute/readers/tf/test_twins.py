@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import precompute
-from precompute.dataset import manifest as manifests
-from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split, Target
+from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
+from precompute.dataset.paths import DatasetPaths
 from precompute.errors import UsageError
 from precompute.fields.feature import Feature, Number, Size, Value, Values
 from precompute.fields.field import Field, Schema
@@ -27,6 +27,7 @@ from precompute.fields.image import ImageField
 from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
+from precompute.fields.registry import register
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField
 from precompute.readers.tf.caching import KEY_BYTES, plan_cache
@@ -50,7 +51,7 @@ CLASSES = {"num_classes": NUM_CLASSES, "class_names": ["a", "b", "c"]}
 IMAGE = ImageField(name="image", height=HEIGHT, width=WIDTH, channels=3, encoding="raw")
 LABEL = LabelField(name="label", **CLASSES)
 MASK = MaskField(name="mask", **CLASSES, ignore_class=2)
-OBJECTS = ObjectsField(name="objects", **CLASSES, has_masks=True, keypoints=SKELETON)
+OBJECTS = ObjectsField(name="objects", **CLASSES, keypoints=SKELETON)
 AGE = ValueField(name="age", dtype="float", learnt=True)
 SITE = ValueField(name="site", dtype="text")
 WEIGHT = ValueField(name="weight", dtype="float")
@@ -139,19 +140,16 @@ def manifest_of(fields: Sequence[Field]) -> Manifest:
         sha256="",
         boxes=BoxCounts(num_boxes=8, most_boxes=2),
     )
-    made = Manifest(
+    return Manifest(
         name="d",
         generation="g0001",
         fingerprint="",
         settings={},
-        image=manifests.Image(height=HEIGHT, width=WIDTH, channels=3, encoding="raw"),
-        target=Target(kind="image", num_classes=0, class_names=[]),
+        schema=Schema([IMAGE, *fields]),
         normalize={},
-        splits={"train": Split(num_places=8, num_records=8, num_blocks=1, sources_sha256="", next_row=1, rows=[row])},
+        splits={"train": Split(segments=[], num_records=8, sources_sha256="", next_row=1, rows=[row])},
         mirroring=["horizontal", "vertical"],
     )
-    made.__dict__["schema"] = Schema([IMAGE, *fields])
-    return made
 
 
 def reader_of(fields: Sequence[Field], **changes: Any) -> Callable[[Sequence[bytes]], Any]:
@@ -159,7 +157,7 @@ def reader_of(fields: Sequence[Field], **changes: Any) -> Callable[[Sequence[byt
     manifest = manifest_of(fields)
     asked = {name: changes.pop(name) for name in ("sample_weights", "extra") if name in changes}
     chosen = choose_fields(manifest.schema, **asked)
-    twins = make_twins(chosen.fields(manifest.schema), manifest)
+    twins = make_twins(manifest, chosen.names)
     defaults = {"fresh": "off", "seed": 0, "clean_from": None, "class_weights": None, "normalize": False}
     finish = batch_finisher(manifest, "train", chosen, twins, **{**defaults, "with_keys": False, **changes})
     parse = batch_parser(twins)
@@ -258,7 +256,7 @@ def check_objects(pixels: np.ndarray[Any, Any], found: dict[str, Any], drawn: li
 def test_what_is_held_in_memory_counts_all_fields() -> None:
     manifest = manifest_of([LABEL, MASK, AGE, SITE])
     [row] = manifest.splits["train"].rows
-    twins = make_twins(manifest.schema.values(), manifest)
+    twins = make_twins(manifest, manifest.schema)
     assert plan_cache("auto", manifest, [row], reads_part=False).num_bytes == 8 * (
         HEIGHT * WIDTH * (3 + 1) + 8 + twins["age"].num_bytes + twins["site"].num_bytes + KEY_BYTES
     )
@@ -330,6 +328,12 @@ def test_weights_that_fit_no_target_are_refused(fields: list[Field], asked: Any,
         reader_of(fields, class_weights=asked)
 
 
+def test_an_extra_value_goes_by_the_name_that_its_user_gave_it() -> None:
+    called = ValueField(name="extra/age", dtype="float")
+    _, _, extra = reader_of([LABEL, called], extra=["age"])(RECORDS)
+    assert list(extra) == ["age"] and extra["age"].numpy().tolist() == [number / 4 for number in range(4)]
+
+
 def test_a_target_is_no_extra_value() -> None:
     with pytest.raises(UsageError, match="extra: the dataset has no 'age'; its extra values: site"):
         reader_of([AGE, SITE], extra=["age"])
@@ -355,17 +359,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def load(built: Path, fields: Sequence[Field], monkeypatch: pytest.MonkeyPatch, **given: Any) -> Any:
-    monkeypatch.setattr(Manifest, "schema", Schema([IMAGE, *fields]))
+def load(built: Path, fields: Sequence[Field], **given: Any) -> Any:
+    manifest = dataclasses.replace(Manifest.load(built), schema=Schema([IMAGE, *fields]))
+    DatasetPaths(built).manifest.write_bytes(manifest.to_bytes())
     return precompute.load(built, check="none", batch_size=4, **given)
 
 
 @pytest.mark.parametrize("cache", [True, False])
-def test_load_hands_out_several_targets(built: Path, monkeypatch: pytest.MonkeyPatch, cache: bool) -> None:
+def test_load_hands_out_several_targets(built: Path, cache: bool) -> None:
     fields = [LABEL, OBJECTS, MASK, AGE, SITE, WEIGHT]
     asked = {"fresh": "auto", "max_boxes": 2, "extra": ["site"], "with_keys": True}
     seen = 0
-    for images, targets, weights, extra, keys in load(built, fields, monkeypatch, cache=cache, **asked):
+    for images, targets, weights, extra, keys in load(built, fields, cache=cache, **asked):
         assert list(targets) == list(weights) == ["label", "objects", "mask", "age"]
         for i, key in enumerate(keys.numpy()):
             values = {name: _at(value, i) for name, value in {**targets, **extra}.items()}
@@ -376,7 +381,7 @@ def test_load_hands_out_several_targets(built: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
-def test_a_model_learns_several_targets(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_learns_several_targets(built: Path) -> None:
     import keras
 
     keras.utils.set_random_seed(1)
@@ -390,7 +395,7 @@ def test_a_model_learns_several_targets(built: Path, monkeypatch: pytest.MonkeyP
     model = keras.Model(pixels, outputs)
     classes = "sparse_categorical_crossentropy"
     model.compile("adam", {"age": "mse", "label": classes, "mask": classes})
-    batches = load(built, [LABEL, MASK, AGE], monkeypatch, class_weights={"label": [1, 2, 3]})
+    batches = load(built, [LABEL, MASK, AGE], class_weights={"label": [1, 2, 3]})
     losses = model.fit(batches, epochs=2, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
 
@@ -398,6 +403,7 @@ def test_a_model_learns_several_targets(built: Path, monkeypatch: pytest.MonkeyP
 # A type of field that is known here alone
 
 
+@register
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AngleField(Field):
     """An angle, in turns; mirroring changes its sign."""
@@ -442,10 +448,10 @@ tensors_of.register(AngleField, AngleTensors)
 
 
 @pytest.mark.parametrize("cache", [True, False])
-def test_a_field_of_a_new_type_goes_through_load(built: Path, monkeypatch: pytest.MonkeyPatch, cache: bool) -> None:
+def test_a_field_of_a_new_type_goes_through_load(built: Path, cache: bool) -> None:
     seen, turned = 0, 0
     asked = {"fresh": ["horizontal"], "with_keys": True, "cache": cache}
-    for images, angle, keys in load(built, [AngleField(name="angle")], monkeypatch, **asked):
+    for images, angle, keys in load(built, [AngleField(name="angle")], **asked):
         for i, key in enumerate(keys.numpy()):
             drawn = draw(int(key))
             mirrored = not np.array_equal(images[i], drawn["image"])
