@@ -19,6 +19,8 @@ from bench_write_data import MASK_MAP, PIPELINES, SIZE, pairs_of
 from precompute.building import task as tasks
 from precompute.building.task import Slot, Task, TaskContext, run_task
 from precompute.dataset.paths import DatasetPaths
+from precompute.fields.field import Schema
+from precompute.fields.image import ImageField
 from precompute.fields.mask import MaskField
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.program.memory import freeze_gc, tune_malloc
@@ -31,9 +33,13 @@ __all__ = ["SPEC", "overhead"]
 BLOCK = 40  # sources, about as many as in a block of the builds that are measured
 
 SPEC = RecordSpec.of_settings(
-    {"image_format": "jpeg", "quality": 95, "mask_map": {str(old): new for old, new in MASK_MAP.items()}},
-    [MaskField(name="mask", num_classes=256, class_names=[])],
-    (SIZE, SIZE),
+    {"quality": 95, "mask_map": {str(old): new for old, new in MASK_MAP.items()}},
+    Schema(
+        [
+            ImageField(height=SIZE, width=SIZE, channels=3, encoding="jpeg"),
+            MaskField(name="mask", num_classes=256, class_names=[]),
+        ]
+    ),
 )
 
 

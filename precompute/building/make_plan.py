@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import SPLITS, Segment, Target
 from precompute.errors import PipelineError, SourceError, UsageError
-from precompute.fields.field import Field
+from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
 from precompute.fields.registry import schema_of_target
+from precompute.images.color_modes import CHANNELS
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.mask_rules import pickled_fills
@@ -107,22 +108,17 @@ def make_settings(
 
 
 def _pixel_settings(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> dict[str, Any]:
-    pixels = pixel_settings(options, _fields_of(options, sources, mask_dtype))
+    pixels = pixel_settings(options, _schema_so_far(options, sources, mask_dtype))
     if isinstance(sources.boxes, InstanceColumn):
         pixels["of_instances"] = sources.kind  # what became of the masks of single objects
     return pixels
 
 
-def _fields_of(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> list[Field]:
-    """Return the fields of sources, as far as they are known before all masks are read."""
+def _schema_so_far(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> Schema:
+    """Return the fields of sources, as far as they are known before all masks are read; the image has no size yet."""
+    image = ImageField(height=0, width=0, channels=CHANNELS[options.color_mode], encoding=options.image_format)
     target = target_of(sources, vars(options), options.image_format, mask_dtype)
-    return _all_but_image(target, sources)
-
-
-def _all_but_image(target: Target, sources: Sources) -> list[Field]:
-    unknown = ImageField(height=0, width=0, channels=3, encoding="png")
-    _, *fields = schema_of_target(unknown, **vars(target), extra=_extra_types(sources)).values()
-    return fields
+    return schema_of_target(image, **vars(target), extra=_extra_types(sources))
 
 
 def _extra_types(sources: Sources) -> dict[str, str]:
@@ -157,14 +153,14 @@ def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, m
 def spec_of_plan(plan: GenerationPlan, sources: Sources) -> RecordSpec:
     """Return what every record of a generation must be."""
     target = target_of(sources, plan.settings["dataset"], plan.image.encoding, plan.mask_dtype)
-    fields = _all_but_image(target, sources)
-    return RecordSpec.of_settings(plan.settings["pixels"], fields, (plan.image.height, plan.image.width))
+    schema = schema_of_target(plan.image, **vars(target), extra=_extra_types(sources))
+    return RecordSpec.of_settings(plan.settings["pixels"], schema)
 
 
 def _wide_spec(options: BuildOptions, sources: Sources, mask_dtype: str = "uint16") -> RecordSpec:
     """Return what is known before the sample: masks may hold any id, and sizes follow from pipelines."""
-    fields = _fields_of(options, sources, mask_dtype)
-    return RecordSpec.of_settings(_pixel_settings(options, sources, mask_dtype), fields, None)
+    schema = _schema_so_far(options, sources, mask_dtype)
+    return RecordSpec.of_settings(_pixel_settings(options, sources, mask_dtype), schema)
 
 
 def known_num_classes(num_classes: int | None, class_names: list[str]) -> int | None:

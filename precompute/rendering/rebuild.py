@@ -163,8 +163,7 @@ def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -
 
 def stored_spec(manifest: Manifest) -> RecordSpec:
     """Return what every record of a dataset is, as `render` wants to know it."""
-    _, *fields = manifest.schema.values()  # the image comes first
-    return RecordSpec.of_settings(manifest.settings["pixels"], fields, (manifest.image.height, manifest.image.width))
+    return RecordSpec.of_settings(manifest.settings["pixels"], manifest.schema)
 
 
 def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple[dict[str, Prepared], list[str]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from precompute.fields.field import Field, Schema
+from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
 from precompute.images.color_modes import CHANNELS, Scale, parse_scale
 from precompute.options.build_options import BuildOptions
@@ -44,21 +44,19 @@ class RecordSpec:
     alpha: str = "opaque"
 
     @classmethod
-    def of_settings(
-        cls, pixels: Mapping[str, Any], fields: Iterable[Field], size: tuple[int, int] | None
-    ) -> RecordSpec:
+    def of_settings(cls, pixels: Mapping[str, Any], schema: Schema) -> RecordSpec:
         """Return what these settings make of every record.
 
         Args:
             pixels: As `pixel_settings` returns them.
-            fields: Those beside the image, in the order of the schema.
-            size: Height and width of records; None while these are being found out.
+            schema: With an image whose sides are 0 while they are being found out.
         """
-        height, width = size or (None, None)
+        image: Any
+        image, *fields = schema.values()
         return cls(
-            height=height,
-            width=width,
-            encoding=pixels["image_format"],
+            height=image.height or None,
+            width=image.width or None,
+            encoding=image.encoding,
             quality=pixels["quality"] or 95,  # None where it plays no part
             fields=tuple(renderer_type(field).of_settings(field, pixels) for field in fields),
             max_source_size=pixels.get("max_source_size"),
@@ -106,14 +104,14 @@ class RecordSpec:
         return CHANNELS[self.color_mode]
 
 
-def pixel_settings(options: BuildOptions, fields: Iterable[Field]) -> dict[str, Any]:
+def pixel_settings(options: BuildOptions, schema: Schema) -> dict[str, Any]:
     """Return what decides the pixels of records besides pipelines and versions, as JSON.
 
     What format 1.0 did not know is named only where it is set.
 
     Args:
         options: Of the build.
-        fields: Those beside the image, with what is known of them before all sources are read.
+        schema: With what is known before all sources are read.
     """
     pixels: dict[str, Any] = {
         "image_format": options.image_format,
@@ -127,6 +125,6 @@ def pixel_settings(options: BuildOptions, fields: Iterable[Field]) -> dict[str, 
         pixels["scale"] = options.scale
     if options.alpha != "opaque":
         pixels["alpha"] = options.alpha
-    for field in fields:
+    for field in schema.values():
         pixels |= renderer_type(field).settings(field, options)
     return pixels

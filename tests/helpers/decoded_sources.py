@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from precompute.fields.field import Field
+from precompute.fields.field import Field, Schema
+from precompute.fields.image import ImageField
 from precompute.fields.instances import Instances
 from precompute.fields.mask import MaskField
 from precompute.pipelines.pipeline import Pipeline
@@ -18,7 +19,9 @@ from precompute.rendering.spec import RecordSpec
 
 def spec_of(*fields: Field, size: tuple[int, int] | None = None, **pixels: Any) -> RecordSpec:
     """What records of an image and these fields are, as PNGs unless settings say otherwise."""
-    return RecordSpec.of_settings({"image_format": "png", "quality": None, **pixels}, fields, size)
+    height, width = size or (0, 0)
+    image = ImageField(height=height, width=width, channels=3, encoding="png")
+    return RecordSpec.of_settings({"quality": None, **pixels}, Schema([image, *fields]))
 
 
 def mask_spec(*, num_classes: int = 256, dtype: str = "uint8", ignore: int | None = None, **pixels: Any) -> RecordSpec:
