@@ -17,6 +17,7 @@ import numpy as np
 
 from precompute.fields.counts import FieldCounts
 from precompute.fields.feature import Feature, Size, Value, Values
+from precompute.fields.layers import Layers
 from precompute.fields.record import RECORD_FEATURES
 
 __all__ = ["MAX_CLASS_IDS", "Deviation", "Field", "Schema", "class_limits"]
@@ -164,6 +165,23 @@ class Field(ABC):
     def describe_counts(self, counts: FieldCounts) -> str:
         """Return what an inspection says below the table of the classes; empty for nothing."""
         return ""
+
+    def draw(self, example: Mapping[str, Any]) -> Layers:
+        """Return what a picture shows of it, from an example as `decode_record` returns it: by default its text.
+
+        Args:
+            example: May lack what a damaged record has not.
+        """
+        return Layers(text=f"{self.name}: {example[self.name]}") if self.name in example else Layers()
+
+    def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
+        """Return what the picture of a source shows of it, before any augmentation.
+
+        Args:
+            value: As it was decoded.
+            size: Height and width of the image.
+        """
+        return self.draw({self.name: value})
 
     def warnings(self, remarks: Mapping[str, Any]) -> Iterator[str]:
         """Yield what a user should know before training on it.

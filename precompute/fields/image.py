@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from precompute.fields.feature import Picture, Size
 from precompute.fields.field import Deviation
+from precompute.fields.layers import Layers
 from precompute.fields.picture import PictureField
 from precompute.fields.pixels import GREY_LEVELS, JPEG_GREY_LEVELS, decode_pixels
 from precompute.fields.record import MAX_PIXELS
@@ -105,3 +106,7 @@ class ImageField(PictureField):
         colors = {1: "grayscale", 3: "3 channels"}.get(self.channels, "RGBA")
         encoding = f"{self.encoding} of quality {pixels['quality']}" if self.encoding == "jpeg" else self.encoding
         return f"{self.height}×{self.width} (height × width), {colors}, {encoding}"
+
+    def draw(self, example: Mapping[str, Any]) -> Layers:
+        """Return nothing: it is the picture."""
+        return Layers()

@@ -10,7 +10,8 @@ import numpy as np
 
 from precompute.fields.feature import ClassIndex, Feature, Size, Text, Value, Values
 from precompute.fields.field import Field, class_limits
-from precompute.text.format import format_count
+from precompute.fields.layers import Layers
+from precompute.text.format import format_count, format_label
 
 __all__ = ["LabelField"]
 
@@ -123,3 +124,7 @@ class LabelField(Field):
     def other(self) -> str:
         """What two sources with the same image have that no model can learn both of."""
         return "another label"
+
+    def draw(self, example: Mapping[str, Any]) -> Layers:
+        """Return the names of the classes as a remark."""
+        return Layers(remark=format_label(example[self.name], self.class_names)) if self.name in example else Layers()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from precompute.fields.feature import Picture, Size
 from precompute.fields.field import MAX_CLASS_IDS, Deviation, class_limits
+from precompute.fields.layers import Layers
 from precompute.fields.picture import PictureField
 from precompute.fields.pixels import decode_class_ids
 from precompute.fields.remarks import EMPTY_OBJECTS, INSTANCE_IDS, instance_id_warnings
@@ -99,6 +100,10 @@ class MaskField(PictureField):
         ignored = "" if self.ignore_class is None else f", {self.ignore_class} is ignored"
         number = format_count(self.num_classes, "class")
         return f"mask of {number}{names} ({self.encoding} {self.dtype}{ignored}{_from_files(pixels)})"
+
+    def draw(self, example: Mapping[str, Any]) -> Layers:
+        """Return its classes as regions."""
+        return Layers(mask=example.get(self.name), class_names=self.class_names, ignore_class=self.ignore_class)
 
     def warnings(self, remarks: Mapping[str, Any]) -> Iterator[str]:
         """Yield a warning where ids seem to be numbers of objects."""

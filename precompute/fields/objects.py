@@ -20,6 +20,7 @@ from precompute.fields.feature import Box, ClassIndex, Feature, Number, Picture,
 from precompute.fields.field import Deviation, Field, class_limits
 from precompute.fields.instances import Instances
 from precompute.fields.keypoints import decode_keypoints, keypoint_features, keypoint_values, keypoints_difference
+from precompute.fields.layers import Layers, instance_id_map
 from precompute.fields.pixels import box_around, decode_object_masks
 from precompute.fields.remarks import EMPTY_OBJECTS
 from precompute.fields.skeleton import Skeleton, is_skeleton
@@ -257,6 +258,38 @@ class ObjectsField(Field):
             f"{format_count(counts.stored.num_boxes, self._noun)} in {format_count(counts.num_records, 'record')}, "
             f"{counts.stored.num_empty:,} of them without any{without}{lost}"
         )
+
+    def draw(self, example: Mapping[str, Any]) -> Layers:
+        """Return masks where objects have some, else their boxes and keypoints."""
+        if self.has_masks:
+            return self._numbered(example.get("masks", ()))
+        return self._outlined(
+            boxes=example.get("boxes"),
+            labels=example.get("labels") if "boxes" in example else None,
+            points=example.get("keypoints"),
+            visibility=example.get("visibility"),
+        )
+
+    def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
+        """Return the same of decoded objects, and how many there are."""
+        remark = format_count(len(value), "object")
+        if self.has_masks:
+            return self._numbered(list(value.masks()), remark=remark)
+        height, width = size
+        points = value.point_shares()
+        return self._outlined(
+            boxes=value.shares() * np.array([width, height, width, height], np.float32) if self.has_boxes else None,
+            labels=value.labels,
+            points=points[..., :2] * np.array([width, height]),
+            visibility=points[..., 2],
+            remark=remark,
+        )
+
+    def _numbered(self, masks: Any, remark: str = "") -> Layers:
+        return Layers(numbers=instance_id_map(masks), class_names=self.class_names, remark=remark)
+
+    def _outlined(self, **drawn: Any) -> Layers:
+        return Layers(class_names=self.class_names, skeleton=self.keypoints, **drawn)
 
     @property
     def _noun(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from precompute.fields.feature import Feature, Number, Size, Text, Value, Values
 from precompute.fields.field import Field
+from precompute.fields.layers import Layers
 
 __all__ = ["WEIGHT", "ValueField", "field_name", "value_name"]
 
@@ -90,3 +91,12 @@ class ValueField(Field):
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
         """Return its name, and which values it has."""
         return f"{self.name} ({self.dtype})"
+
+    def draw(self, example: Mapping[str, Any]) -> Layers:
+        """Return it as a remark."""
+        values = {**example.get("extra", {}), **example}
+        return self.draw_source(values[self.name], (0, 0)) if self.name in values else Layers()
+
+    def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
+        """Return it as a remark."""
+        return Layers(remark=f"{self.name} {value:g}" if isinstance(value, float) else f"{self.name} {value}")

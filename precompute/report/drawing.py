@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from precompute.fields.layers import Layers
 from precompute.fields.skeleton import HIDDEN, Skeleton, left_right_pairs
 from precompute.report.palette import FIRST_COLORS, Color, class_color
 
-__all__ = ["as_rgb", "color_of", "draw_boxes", "draw_skeletons", "fitted", "instance_id_map", "skeleton_legend"]
+__all__ = ["as_rgb", "color_of", "draw_boxes", "draw_layers", "draw_skeletons", "skeleton_legend"]
 
 TINT, HALO = 0.12, 0.5  # share of a class colour laid over its pixels, and of black around its outline
 IGNORED = (255, 255, 255)
@@ -23,20 +24,34 @@ MAX_NAMES = 24  # in a legend
 MAX_OF_PAIRS = 3
 
 
-def fitted(image: NDArray[np.uint8], mask: NDArray[Any] | None, size: int, ignore_class: int | None) -> Image.Image:
-    """Return an image scaled to fit into its cell, its mask drawn on it."""
+def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int) -> Image.Image:
+    """Return an image scaled to fit into its cell, with all layers drawn on it: regions first, lines above them."""
+    every = list(layers)
+    height, width = image.shape[:2]
+    picture = _fitted(image, size)
+    rows = np.minimum((np.arange(picture.height) + 0.5) * height / picture.height, height - 1).astype(int)
+    columns = np.minimum((np.arange(picture.width) + 0.5) * width / picture.width, width - 1).astype(int)
+    for layer in every:
+        for ids, ignored in ((layer.mask, layer.ignore_class), (layer.numbers, None)):
+            if ids is not None:
+                picture = Image.fromarray(_overlay(np.asarray(picture), ids[np.ix_(rows, columns)], ignored))
+    scale = picture.width / width
+    for layer in every:
+        if layer.boxes is not None and layer.labels is not None:
+            draw_boxes(picture, layer.boxes * scale, layer.labels)
+        if layer.points is not None and layer.visibility is not None and layer.skeleton is not None:
+            draw_skeletons(picture, layer.points * scale, layer.visibility, layer.skeleton)
+    return picture
+
+
+def _fitted(image: NDArray[np.uint8], size: int) -> Image.Image:
     height, width = image.shape[:2]
     scale = size / max(height, width)
     # Whole multiples show small images pixel by pixel, as the model gets them.
     scale = int(scale) if scale >= 2 else scale
     shown = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
-    picture = Image.fromarray(as_rgb(image)).resize(shown, resample)
-    if mask is None:
-        return picture
-    rows = np.minimum((np.arange(shown[1]) + 0.5) * height / shown[1], height - 1).astype(int)
-    columns = np.minimum((np.arange(shown[0]) + 0.5) * width / shown[0], width - 1).astype(int)
-    return Image.fromarray(_overlay(np.asarray(picture), mask[np.ix_(rows, columns)], ignore_class))
+    return Image.fromarray(as_rgb(image)).resize(shown, resample)
 
 
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -153,20 +168,3 @@ def _colors(skeleton: Skeleton) -> Sequence[Color]:
     sides = {index: color for pair in pairs for index, color in zip(pair, (LEFT, RIGHT), strict=True)}
     # The first class's colour is left to it: to the boxes that most keypoints stand in.
     return [sides.get(i, MIDDLE if sides else class_color(i + 2)) for i in range(len(skeleton))]
-
-
-def instance_id_map(masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_]) -> NDArray[np.int32] | None:
-    """Return the number of the object in each pixel, smaller ones on top; None without any.
-
-    Args:
-        masks: bool [H, W] each.
-
-    Returns:
-        int32 [H, W], from 1; 0 where there is none.
-    """
-    if not len(masks):
-        return None
-    numbers: NDArray[Any] = np.zeros(masks[0].shape, np.int32)
-    for i in sorted(range(len(masks)), key=lambda i: -int(masks[i].sum())):
-        numbers[masks[i]] = i + 1
-    return numbers

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from precompute.errors import BadSourcesError, RejectedSource, UsageError
-from precompute.fields.instances import Instances
+from precompute.fields.field import Schema
 from precompute.options.build_options import BuildOptions
 from precompute.options.plain_values import converts_arguments
 from precompute.plan.places import sample_by_class
@@ -17,13 +15,12 @@ from precompute.preflight.survey import decode_one
 from precompute.records.stored import decode_record
 from precompute.rendering.decode import Decoded
 from precompute.rendering.render import render
-from precompute.report.drawing import instance_id_map
 from precompute.report.sample_renderer import Notify, SampleRenderer, make_sample_renderer
 from precompute.report.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.sources.find import find
 from precompute.storage.paths import local_path
 from precompute.table.sources import Source
-from precompute.text.format import format_count, format_label
+from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons
 
 __all__ = ["preview", "preview_sheet"]
@@ -93,16 +90,12 @@ def preview_sheet(renderer: SampleRenderer, *, num_sources: int, num_variants: i
         subtitle=f"as they would be stored: {renderer.spec.height}×{renderer.spec.width} {options.image_format}",
         columns=["original", *(f"variant {variant}" for variant in variants)],
         lines=lines,
-        class_names=sources.class_names,
-        ignore_class=options.ignore_class,
-        skeleton=sources.skeleton,
     )
 
 
 def _line(renderer: SampleRenderer, i: int, variants: range) -> tuple[Line, str]:
     """Return a source's pictures, and why a build would reject it, if it would."""
     sources = renderer.sources
-    label = sources.label(i)
     try:
         source = decode_one(sources, i, renderer.spec)
     except RejectedSource as error:
@@ -111,30 +104,17 @@ def _line(renderer: SampleRenderer, i: int, variants: range) -> tuple[Line, str]
         return Line(caption=sources.keys[i], cells=cells, remark="rejected: it would have no records"), reason
     made = [_cell(renderer, source, variant) for variant in variants]
     reason = next((cell.text for cell in made if cell.image is None), "")
+    original = _original(source, renderer.spec.schema)
     height, width = source.image.shape[:2]
-    remark = "" if label is None else f"{format_label(label, sources.class_names)}, "
-    remark += f"{height}×{width}" + (", rejected: it would have no records" if reason else "")
-    if "objects" in source.values:
-        remark = f"{format_count(len(source.values['objects']), 'object')}, {remark}"
-    return Line(caption=source.key, cells=[_original(source), *made], remark=remark), reason
+    rejected = ["rejected: it would have no records"] if reason else []
+    remark = ", ".join([*original.remarks, f"{height}×{width}", *rejected])
+    return Line(caption=source.key, cells=[original, *made], remark=remark), reason
 
 
-def _original(source: Decoded) -> Cell:
-    height, width = source.image.shape[:2]
-    objects = source.values.get("objects")
-    if objects is None:
-        return Cell(image=source.image, mask=source.values.get("mask"))
-    if isinstance(objects, Instances):
-        return Cell(image=source.image, numbers=instance_id_map(list(objects.masks())))
-    boxes = objects.shares() * np.array([width, height, width, height], np.float32)
-    points = objects.point_shares()
-    return Cell(
-        image=source.image,
-        boxes=boxes if boxes.any() else None,
-        labels=objects.labels,
-        points=points[..., :2] * np.array([width, height]) if objects.points is not None else None,
-        visibility=points[..., 2],
-    )
+def _original(source: Decoded, schema: Schema) -> Cell:
+    size = (source.image.shape[0], source.image.shape[1])
+    layers = {name: schema[name].draw_source(value, size) for name, value in source.values.items()}
+    return Cell(image=source.image, layers=layers)
 
 
 def _cell(renderer: SampleRenderer, source: Decoded, variant: int) -> Cell:
@@ -143,4 +123,4 @@ def _cell(renderer: SampleRenderer, source: Decoded, variant: int) -> Cell:
         record = render(source, renderer.pipeline, renderer.spec, seed=renderer.options.seed, variant=variant)
     except RejectedSource as error:
         return Cell(text=str(error))
-    return cell_of(decode_record(record, renderer.spec.schema))
+    return cell_of(decode_record(record, renderer.spec.schema), renderer.spec.schema)

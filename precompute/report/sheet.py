@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from precompute.errors import UsageError, accessible
-from precompute.fields.skeleton import Skeleton
-from precompute.report.drawing import color_of, draw_boxes, draw_skeletons, fitted, instance_id_map, skeleton_legend
+from precompute.fields.field import Schema
+from precompute.fields.layers import Layers
+from precompute.report.drawing import color_of, draw_layers, skeleton_legend
 from precompute.report.palette import Color
 
 __all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "save_sheet"]
@@ -24,7 +25,7 @@ __all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "sa
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 WIDTH = 1800  # of a sheet, pixels, where its cells do not become too small or too large by it
 CELL_SIZES = (112, 256)
-GAP, MARGIN, HEADING = 6, 20, 36
+GAP, MARGIN, HEADING, CAPTION = 6, 20, 36, 18
 MAX_CLASSES = 24  # in the legend
 INK, FAINT, PAPER, EMPTY, BAD = (32, 33, 36), (105, 110, 118), (255, 255, 255), (236, 238, 241), (253, 232, 230)
 
@@ -38,37 +39,28 @@ class Cell:
 
     Attributes:
         image: uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA; None when there is only text.
-        mask: [H, W] class ids drawn on the image; None without.
-        boxes: float [N, 4] x_min, y_min, x_max, y_max in its pixels, drawn on the image; None without.
-        labels: Class index of each box.
-        points: float [N, K, 2] x, y of each object's keypoints in its pixels, drawn on the image; None without.
-        visibility: [N, K] of these.
-        numbers: [H, W] number of the object in each pixel, from 1, drawn on the image; None without.
+        layers: What is drawn on the image and written under it, by the name of the field that it comes from.
         text: Shown in place of the image.
     """
 
     image: NDArray[np.uint8] | None = None
-    mask: NDArray[Any] | None = None
-    boxes: NDArray[Any] | None = None
-    labels: NDArray[Any] | None = None
-    points: NDArray[Any] | None = None
-    visibility: NDArray[Any] | None = None
-    numbers: NDArray[Any] | None = None
+    layers: Mapping[str, Layers] = field(default_factory=dict)
     text: str = ""
 
+    @property
+    def caption(self) -> str:
+        """What is written under the image."""
+        return ", ".join(layers.text for layers in self.layers.values() if layers.text)
 
-def cell_of(example: dict[str, Any]) -> Cell:
-    """Return the picture of a decoded record, with its mask, boxes, keypoints or objects."""
-    if "masks" in example:
-        return Cell(image=example["image"], numbers=instance_id_map(example["masks"]))
-    return Cell(
-        image=example["image"],
-        mask=example.get("mask"),
-        boxes=example.get("boxes"),
-        labels=example.get("labels") if "boxes" in example else None,
-        points=example.get("keypoints"),
-        visibility=example.get("visibility"),
-    )
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be said of the source."""
+        return [layers.remark for layers in self.layers.values() if layers.remark]
+
+
+def cell_of(example: Mapping[str, Any], schema: Schema) -> Cell:
+    """Return the picture of a decoded record, with all that its fields show."""
+    return Cell(image=example["image"], layers={name: field.draw(example) for name, field in schema.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,18 +87,22 @@ class Sheet:
         subtitle: Second line, smaller.
         columns: Heading of each column.
         lines: Lines of the sheet from top to bottom.
-        class_names: Name of each class id, for the legend; may be shorter than the ids are many.
-        ignore_class: Id of pixels that do not count.
-        skeleton: Skeleton of keypoints, where there are some.
     """
 
     title: str
     subtitle: str = ""
     columns: Sequence[str]
     lines: Sequence[Line]
-    class_names: Sequence[str] = field(default_factory=list)
-    ignore_class: int | None = None
-    skeleton: Skeleton | None = None
+
+    @property
+    def layers(self) -> dict[str, list[Layers]]:
+        """What all cells show of each field, by its name."""
+        found: dict[str, list[Layers]] = {}
+        for line in self.lines:
+            for cell in line.cells:
+                for name, layers in cell.layers.items():
+                    found.setdefault(name, []).append(layers)
+        return found
 
 
 def check_output(path: Path) -> None:
@@ -147,7 +143,7 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     legend_height = _draw_legend(draw, legend, small, width, top=0)
     top = MARGIN + 34 + (24 if sheet.subtitle else 0) + legend_height + HEADING
-    line_height = 26 + size + 14
+    line_height = 26 + size + 14 + (CAPTION if any(cell.caption for line in sheet.lines for cell in line.cells) else 0)
     picture = Image.new("RGB", (width, top + len(sheet.lines) * line_height + MARGIN - 14), PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((MARGIN, MARGIN), _shortened(sheet.title, heading, width - 2 * MARGIN), INK, heading)
@@ -158,7 +154,7 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     for i, text in enumerate(sheet.columns):
         draw.text((MARGIN + i * (size + GAP), top - HEADING + 8), _shortened(text, caption, size), FAINT, caption)
     for i, line in enumerate(sheet.lines):
-        _draw_line(picture, line, (MARGIN, top + i * line_height), size, (caption, small), sheet)
+        _draw_line(picture, line, (MARGIN, top + i * line_height), size, (caption, small))
     return picture
 
 
@@ -173,7 +169,6 @@ def _draw_line(
     corner: tuple[int, int],
     size: int,
     fonts: tuple[Font, Font],
-    sheet: Sheet,
 ) -> None:
     draw, (left, top), (caption, small) = ImageDraw.Draw(picture), corner, fonts
     width = picture.width - 2 * MARGIN
@@ -188,17 +183,11 @@ def _draw_line(
         if cell.image is None:
             _draw_text_cell(draw, cell.text, place, size, small)
             continue
-        if cell.numbers is not None:
-            drawn = fitted(cell.image, cell.numbers, size, None)
-        else:
-            drawn = fitted(cell.image, cell.mask, size, sheet.ignore_class)
-        scale = drawn.width / cell.image.shape[1]
-        if cell.boxes is not None and cell.labels is not None:
-            draw_boxes(drawn, cell.boxes * scale, cell.labels)
-        if cell.points is not None and cell.visibility is not None and sheet.skeleton is not None:
-            draw_skeletons(drawn, cell.points * scale, cell.visibility, sheet.skeleton)
+        drawn = draw_layers(cell.image, cell.layers.values(), size)
         draw.rectangle((*place, place[0] + size - 1, place[1] + size - 1), EMPTY)
         picture.paste(drawn, (place[0] + (size - drawn.width) // 2, place[1] + (size - drawn.height) // 2))
+        if cell.caption:
+            draw.text((place[0], place[1] + size + 4), _shortened(cell.caption, small, size), FAINT, small)
 
 
 def _draw_text_cell(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], size: int, font: Font) -> None:
@@ -209,34 +198,38 @@ def _draw_text_cell(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int]
 
 
 def _legend(sheet: Sheet) -> list[tuple[str, Color | None]]:
-    """Return name and colour of the class ids that are on the sheet."""
-    if any(cell.numbers is not None for line in sheet.lines for cell in line.cells):
-        return [(f"each object in a colour of its own, of {', '.join(map(_printable, sheet.class_names[:5]))}", None)]
-    if sheet.skeleton is not None:
-        return [
-            *_classes_of_boxes(sheet),
-            *((_printable(name), color) for name, color in skeleton_legend(sheet.skeleton)),
-        ]
-    if any(cell.labels is not None for line in sheet.lines for cell in line.cells):
-        return _classes_of_boxes(sheet)
-    masks = [cell.mask for line in sheet.lines for cell in line.cells if cell.mask is not None]
-    ids = sorted({int(i) for mask in masks for i in np.unique(mask)})
+    """Return name and colour of what is on the sheet, behind the field's name where several fields have some."""
+    of_fields = {name: entries for name, layers in sheet.layers.items() if (entries := _entries(layers))}
+    if len(of_fields) > 1:
+        return [entry for name, entries in of_fields.items() for entry in ((f"{_printable(name)}:", None), *entries)]
+    return [entry for entries in of_fields.values() for entry in entries]
+
+
+def _entries(layers: Sequence[Layers]) -> list[tuple[str, Color | None]]:
+    """Return name and colour of what the cells show of one field."""
+    names = [_printable(name) for name in layers[0].class_names]
+    if any(cell.numbers is not None for cell in layers):
+        return [(f"each object in a colour of its own, of {', '.join(names[:5])}", None)]
+    found = sorted({int(label) for cell in layers if cell.labels is not None for label in cell.labels})
+    entries = [(names[label], color_of(label + 1, None)) for label in found[:MAX_CLASSES]]
+    skeleton = layers[0].skeleton
+    points = [] if skeleton is None else skeleton_legend(skeleton)
+    return [*entries, *((_printable(name), color) for name, color in points), *_mask_entries(layers, names)]
+
+
+def _mask_entries(layers: Sequence[Layers], names: Sequence[str]) -> list[tuple[str, Color | None]]:
+    ids = sorted({int(i) for cell in layers if cell.mask is not None for i in np.unique(cell.mask)})
+    ignored = layers[0].ignore_class
     entries: list[tuple[str, Color | None]] = []
     for i in ids[:MAX_CLASSES]:
-        name = _printable(sheet.class_names[i]) if i < len(sheet.class_names) else f"class {i}"
-        if i == sheet.ignore_class:
-            entries.append((f"{i}: ignored", color_of(i, sheet.ignore_class)))
+        name = names[i] if i < len(names) else f"class {i}"
+        if i == ignored:
+            entries.append((f"{i}: ignored", color_of(i, ignored)))
         else:
-            entries.append((name, color_of(i, sheet.ignore_class)) if i else (f"{name}: as it is", None))
+            entries.append((name, color_of(i, ignored)) if i else (f"{name}: as it is", None))
     if len(ids) > MAX_CLASSES:
         entries.append((f"and {len(ids) - MAX_CLASSES} more", None))
     return entries
-
-
-def _classes_of_boxes(sheet: Sheet) -> list[tuple[str, Color | None]]:
-    labels = [cell.labels for line in sheet.lines for cell in line.cells if cell.labels is not None]
-    found = sorted({int(label) for of_cell in labels for label in of_cell})
-    return [(_printable(sheet.class_names[label]), color_of(label + 1, None)) for label in found[:MAX_CLASSES]]
 
 
 def _draw_legend(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from precompute.dataset.leases import RowName, hold_rows
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
+from precompute.fields.field import Schema
 from precompute.plan.places import sample_by_class, shard_places
 from precompute.readers.read import choose_row
 from precompute.records.stored import decode_record
@@ -19,7 +19,7 @@ from precompute.report.sheet import Cell, Line, Sheet, cell_of, check_output, sa
 from precompute.storage.paths import as_path, local_path
 from precompute.table.listing import Listing
 from precompute.table.listing_file import read_listing
-from precompute.text.format import format_count, format_label
+from precompute.text.format import format_count
 
 __all__ = ["draw_stored", "stored_sheet"]
 
@@ -74,7 +74,6 @@ def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row],
     labels = dict(zip(listing, listing.labels, strict=True))
     keys = sample_by_class(labels, num_sources, left_out=skipped)
     columns = [_read_column(out, manifest, split, row, _positions(manifest, split, listing, keys)) for row in rows]
-    names = manifest.target.class_names
     return Sheet(
         title=f"{manifest.name} {manifest.generation}: {len(keys)} of {format_count(len(listing), 'source')} of "
         f"{split}",
@@ -84,13 +83,10 @@ def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row],
             Line(
                 caption=key,
                 cells=[column[key] for column in columns],
-                remark="" if (label := labels[key]) is None else format_label(label, names),
+                remark=", ".join(columns[0][key].remarks),
             )
             for key in keys
         ],
-        class_names=names,
-        ignore_class=manifest.target.ignore_class,
-        skeleton=manifest.target.keypoints,
     )
 
 
@@ -117,7 +113,7 @@ def _read_column(
         path = manifest.shard_path(out, split, row.row, block)
         for index, record in enumerate(read_records(path)):
             if index in wanted:
-                cells[wanted[index]] = _cell(decode_record(record, manifest.schema), wanted[index], path)
+                cells[wanted[index]] = _cell(record, manifest.schema, wanted[index], path)
             if index >= max(wanted):
                 break
     lacking = [key for wanted in positions.values() for key in wanted.values() if key not in cells]
@@ -126,7 +122,8 @@ def _read_column(
     return cells
 
 
-def _cell(example: dict[str, Any], key: str, path: Path) -> Cell:
+def _cell(record: bytes, schema: Schema, key: str, path: Path) -> Cell:
+    example = decode_record(record, schema)
     if example["key"] != key:
         raise DatasetError(f"{path}: holds {example['key']} where {key} is expected; run `precompute verify`.")
-    return cell_of(example)
+    return cell_of(example, schema)

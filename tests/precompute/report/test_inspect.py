@@ -177,7 +177,7 @@ def test_the_sheet_shows_what_is_stored(pairs: Path) -> None:
         stored = {example["key"]: example for example in read(pairs, row=row.row)}
         for line in sheet.lines:
             np.testing.assert_array_equal(line.cells[i].image, stored[line.caption]["image"])
-            np.testing.assert_array_equal(line.cells[i].mask, stored[line.caption]["mask"])
+            np.testing.assert_array_equal(line.cells[i].layers["mask"].mask, stored[line.caption]["mask"])
 
 
 def test_chosen_rows_classes_and_no_skipped_source(classes: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 import precompute
 from precompute.errors import BadSourcesError, PipelineError, PrecomputeError, SourceError, UsageError
+from precompute.fields.layers import Layers
 from precompute.options.build_options import BuildOptions
 from precompute.readers.read import read
 from precompute.report.preview import preview, preview_sheet
@@ -47,7 +49,7 @@ def test_pixels_are_those_that_a_build_stores(tmp_path: Path, image_format: str,
     for line in sheet.lines:
         for variant, cell in enumerate(line.cells[1:]):
             np.testing.assert_array_equal(cell.image, stored[line.caption, variant]["image"])
-            np.testing.assert_array_equal(cell.mask, stored[line.caption, variant]["mask"])
+            np.testing.assert_array_equal(cell.layers["mask"].mask, stored[line.caption, variant]["mask"])
 
 
 def test_the_first_column_is_the_source_as_decoded(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_the_first_column_is_the_source_as_decoded(tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             line.cells[0].image, np.asarray(Image.open(source / "images" / f"{line.caption}.png"))
         )
-        assert set(np.unique(line.cells[0].mask)) == {0, 1}
+        assert set(np.unique(line.cells[0].layers["mask"].mask)) == {0, 1}
 
 
 def test_several_classes_and_the_same_choice_again(tmp_path: Path) -> None:
@@ -169,16 +171,19 @@ def test_nothing_of_a_dataset_is_written(tmp_path: Path, monkeypatch: pytest.Mon
 # The sheet itself.
 
 
-def sheet_with(*cells: Cell, **fields: object) -> Sheet:
-    columns = [str(i) for i in range(len(cells))]
-    return Sheet(title="t", columns=columns, lines=[Line(caption="key", cells=cells)], **fields)  # type: ignore[arg-type]
+def sheet_with(*cells: Cell) -> Sheet:
+    return Sheet(title="t", columns=[str(i) for i in range(len(cells))], lines=[Line(caption="key", cells=cells)])
+
+
+def masked(image: np.ndarray[Any, Any], mask: np.ndarray[Any, Any], **meaning: Any) -> Cell:
+    return Cell(image=image, layers={"mask": Layers(mask=mask, **meaning)})
 
 
 def test_classes_are_outlined_in_colours_of_their_own_and_the_image_stays_visible() -> None:
     image = np.full((40, 40, 3), 128, np.uint8)
     mask = np.zeros((40, 40), np.uint8)
     mask[5:15, 5:15], mask[5:15, 20:30], mask[25:35, 5:15] = 1, 2, 255
-    picture = draw_sheet(sheet_with(Cell(image=image, mask=mask), ignore_class=255, class_names=["sky", "tree", "car"]))
+    picture = draw_sheet(sheet_with(masked(image, mask, ignore_class=255, class_names=["sky", "tree", "car"])))
     colors = {color: count for count, color in picture.getcolors(100_000)}
     for expected in ((0, 235, 100), (230, 25, 75), (255, 255, 255)):
         assert colors.get(expected, 0) > 100
@@ -186,9 +191,9 @@ def test_classes_are_outlined_in_colours_of_their_own_and_the_image_stays_visibl
 
 
 def test_edge_of_the_picture_is_no_outline() -> None:
-    filled = Cell(image=np.full((8, 8, 3), 100, np.uint8), mask=np.ones((8, 8), np.uint8))
+    filled = masked(np.full((8, 8, 3), 100, np.uint8), np.ones((8, 8), np.uint8), class_names=["a", "b"])
     plain = Cell(image=np.full((8, 8, 3), 100, np.uint8))
-    sheets = [draw_sheet(sheet_with(cell, class_names=["a", "b"])) for cell in (filled, plain)]
+    sheets = [draw_sheet(sheet_with(cell)) for cell in (filled, plain)]
     tinted = tuple(round(100 + 0.12 * (c - 100)) for c in (0, 235, 100))
     assert {c: n for n, c in sheets[0].getcolors(10_000)}[tinted] == 256 * 256
     assert {c: n for n, c in sheets[1].getcolors(10_000)}[100, 100, 100] == 256 * 256
@@ -199,9 +204,9 @@ def test_any_size_number_and_text_is_drawn() -> None:
     odd = [Cell(image=np.zeros(shape, np.uint8)) for shape in ((1, 900, 3), (900, 1, 3), (3000, 20, 3))]
     draw_sheet(sheet_with(*odd, Cell(), Cell(text="long " * 200), Cell(text="unbroken" * 100)))
     ids = np.arange(400, dtype=np.uint16).reshape(20, 20)
-    many = Cell(image=np.zeros((20, 20, 3), np.uint8), mask=ids)
+    many = masked(np.zeros((20, 20, 3), np.uint8), ids, class_names=["n" * 40] * 400)
     long = Line(caption="folder/" * 60, cells=[many] * 12, remark="remark " * 40)
-    picture = draw_sheet(Sheet(title="x" * 500, columns=["heading"] * 12, lines=[long], class_names=["n" * 40] * 400))
+    picture = draw_sheet(Sheet(title="x" * 500, columns=["heading"] * 12, lines=[long]))
     assert picture.width < 4000
 
 
