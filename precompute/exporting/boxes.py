@@ -1,7 +1,6 @@
 """Boxes as COCO, YOLO and Pascal VOC write them, in layouts that `precompute build` reads again.
 
-A format is a class: `export` makes the files of one record, `finish` those about all of them, `notes` say what the
-format has no place for. A new one needs its line in BOX_FORMATS.
+A new format needs its line in BOX_FORMATS.
 
 Source: https://cocodataset.org/#format-data, https://docs.ultralytics.com/datasets/detect, and for VOC the files of
 labelImg, which count edges as this package does (see precompute.sources.annotations.voc).
@@ -9,7 +8,6 @@ labelImg, which count edges as this package does (see precompute.sources.annotat
 
 from __future__ import annotations
 
-import abc
 import json
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
@@ -20,11 +18,12 @@ import numpy as np
 import yaml
 
 from precompute.errors import UsageError
+from precompute.exporting.exporter import Example, Export, Exporter, class_names_option, copy_suffix, image_file
 from precompute.exporting.names import Names, safe_name
-from precompute.exporting.plain import Example, Export, copy_suffix, image_file, line_of
+from precompute.fields.field import Field
 from precompute.text.format import format_count
 
-__all__ = ["BOX_FORMATS", "BoxExport", "files_beside"]
+__all__ = ["BOX_FORMATS", "files_beside"]
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}  # as all three formats call them
 FLAGS = ("crowd", "difficult", "truncated")
@@ -34,41 +33,28 @@ ROLES |= {"train", "val", "valid", "validation", "test"}
 YAML, LISTS = "data.yaml", "ImageSets/Main"
 
 
-class BoxExport(abc.ABC):
-    """Makes the files of a dataset with boxes, record by record.
+class _Boxes(Exporter):
+    """Boxes, with what a format has a place for of their flags."""
 
-    Args:
-        class_names: Name of each label.
-    """
-
+    forms = ("boxes",)
     name: ClassVar[str]
     holds: ClassVar[tuple[str, ...]]  # flags that the format has a place for
 
-    def __init__(self, class_names: Sequence[str]) -> None:
-        self.class_names = list(class_names)
+    def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
+        super().__init__(fields, apart=apart)
+        self.class_names: list[str] = self.fields[0].class_names
         self._lost = Counter[str]()
 
-    @abc.abstractmethod
-    def export(self, example: Example, names: Names, split: str) -> Export:
-        """Return the files of one record, and its line of the table."""
-
-    @abc.abstractmethod
-    def finish(self) -> dict[str, bytes]:
-        """Return the files about all records: path below the folder → content."""
-
-    @property
-    def notes(self) -> list[str]:
-        """What the format has no place for, counted."""
+    def notes(self, lines: Sequence[dict[str, Any]]) -> list[str]:
+        """Return what the format has no place for, counted."""
         return [
             f"{format_count(number, 'box is', 'boxes are')} marked {flag}: {self.name} has no place for that, "
             "there they are like all others"
             for flag, number in self._lost.items()
         ]
 
-    @property
-    def keeps_names(self) -> bool:
-        """Whether a build finds the names of the classes in their order in what was written."""
-        return True
+    def _line(self, example: Example, split: str, image: str, annotation: str) -> dict[str, Any]:
+        return self.line_of(example, image=image, annotation=annotation, boxes=len(example["boxes"]), split=split)
 
     def _place(self, example: Example, names: Names) -> str:
         """Return the path of a record's files, without a suffix, below the folder of their kind."""
@@ -80,13 +66,13 @@ class BoxExport(abc.ABC):
         return names.unique("/".join([*safe, name]) + copy_suffix(example))
 
 
-class _Coco(BoxExport):
+class _Coco(_Boxes):
     """`images/train/a.jpg`, and `annotations/instances_train.json` for a split."""
 
     name, holds = "COCO", ("crowd",)
 
-    def __init__(self, class_names: Sequence[str]) -> None:
-        super().__init__(class_names)
+    def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
+        super().__init__(fields, apart=apart)
         self._splits: dict[str, dict[str, list[dict[str, Any]]]] = {}
         self._num_images = self._num_boxes = 0
 
@@ -114,7 +100,7 @@ class _Coco(BoxExport):
                 }
             )
         image = f"images/{SPLITS[split]}/{path}"
-        return Export(files={image: content}, line=_line(example, split, image, where))
+        return Export(files={image: content}, line=self._line(example, split, image, where))
 
     def finish(self) -> dict[str, bytes]:
         categories = [{"id": i, "name": name} for i, name in enumerate(self.class_names, 1)]
@@ -124,13 +110,13 @@ class _Coco(BoxExport):
         }
 
 
-class _Yolo(BoxExport):
+class _Yolo(_Boxes):
     """`images/train/a.jpg` and `labels/train/a.txt`; `data.yaml` with the splits and the names."""
 
     name, holds = "YOLO", ()
 
-    def __init__(self, class_names: Sequence[str]) -> None:
-        super().__init__(class_names)
+    def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
+        super().__init__(fields, apart=apart)
         self._splits: list[str] = []
 
     def export(self, example: Example, names: Names, split: str) -> Export:
@@ -148,7 +134,7 @@ class _Yolo(BoxExport):
             for label, middle, size in zip(example["labels"].tolist(), middles.tolist(), sizes.tolist(), strict=True)
         ]
         text = "".join(f"{line}\n" for line in lines).encode()
-        return Export(files={image: content, label_file: text}, line=_line(example, split, image, label_file))
+        return Export(files={image: content, label_file: text}, line=self._line(example, split, image, label_file))
 
     def finish(self) -> dict[str, bytes]:
         content: dict[str, Any] = {folder: f"images/{folder}" for folder in self._splits}
@@ -156,20 +142,19 @@ class _Yolo(BoxExport):
         return {YAML: yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()}
 
 
-class _Voc(BoxExport):
+class _Voc(_Boxes):
     """`JPEGImages/a.jpg` and `Annotations/a.xml`; `ImageSets/Main/train.txt` names those of a split."""
 
     name, holds = "Pascal VOC", ("difficult", "truncated")
 
-    def __init__(self, class_names: Sequence[str]) -> None:
-        super().__init__(class_names)
+    def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
+        super().__init__(fields, apart=apart)
         self._lists: dict[str, list[str]] = {}
         self._names = set[str]()
 
-    @property
-    def keeps_names(self) -> bool:
-        """A build sorts those that it finds."""
-        return self.class_names == sorted(self._names)
+    def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
+        """Return the classes, unless sorting finds their order."""
+        return [] if self.class_names == sorted(self._names) else class_names_option(self.class_names)
 
     def export(self, example: Example, names: Names, split: str) -> Export:
         suffix, content = image_file(example)
@@ -178,7 +163,7 @@ class _Voc(BoxExport):
         self._lists.setdefault(SPLITS[split], []).append(path)
         self._names.update(example["class_names"])
         text = _xml(example, path.rpartition("/")[2] + suffix)
-        return Export(files={image: content, annotation: text}, line=_line(example, split, image, annotation))
+        return Export(files={image: content, annotation: text}, line=self._line(example, split, image, annotation))
 
     def finish(self) -> dict[str, bytes]:
         return {
@@ -187,7 +172,7 @@ class _Voc(BoxExport):
         }
 
 
-BOX_FORMATS: dict[str, type[BoxExport]] = {"coco": _Coco, "yolo": _Yolo, "voc": _Voc}
+BOX_FORMATS: dict[str, type[Exporter]] = {"coco": _Coco, "yolo": _Yolo, "voc": _Voc}
 
 
 def files_beside(annotations: Sequence[str]) -> set[str]:
@@ -197,10 +182,6 @@ def files_beside(annotations: Sequence[str]) -> set[str]:
     if any(path.endswith(".xml") for path in annotations):
         return {f"{LISTS}/{split}.txt" for split in SPLITS.values()}
     return set()
-
-
-def _line(example: Example, split: str, image: str, annotation: str) -> dict[str, Any]:
-    return line_of(example, image=image, annotation=annotation, boxes=len(example["boxes"]), split=split)
 
 
 def _xml(example: Example, filename: str) -> bytes:

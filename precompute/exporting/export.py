@@ -7,16 +7,18 @@ import io
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from precompute.dataset.manifest import Manifest, Row
-from precompute.errors import BuildError, UsageError, accessible, first_few, on_one_line
-from precompute.exporting.boxes import BOX_FORMATS, BoxExport, files_beside
+from precompute.dataset.manifest import IMAGE_ONLY, Manifest, Row
+from precompute.errors import BuildError, UsageError, accessible, first_few
+from precompute.exporting.boxes import BOX_FORMATS, files_beside
+from precompute.exporting.exporter import TABLE, Exporter
 from precompute.exporting.names import Names
-from precompute.exporting.plain import FORMATS, SEPARATOR, TABLE, Export, Layout, below_split
+from precompute.exporting.plain import FILES
+from precompute.fields.field import Field
 from precompute.images.color_modes import CHANNELS
 from precompute.options.plain_values import converts_arguments
 from precompute.readers.read import read_stored
@@ -24,6 +26,11 @@ from precompute.storage.paths import as_path, is_remote, local_path
 from precompute.text.format import format_bytes, format_count
 
 __all__ = ["Exported", "export"]
+
+FORMATS: dict[str, tuple[type[Exporter], ...]] = {
+    "files": FILES,
+    **{name: (exporter,) for name, exporter in BOX_FORMATS.items()},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +130,7 @@ def export(
         with accessible(folder, UsageError, "written"):
             _check_folder(Path(out), folder)
     manifest = Manifest.load(as_path(out))
-    boxes = _check_format(format, manifest)
+    exporter = _make_exporter(format, manifest, apart=split == "all")
     splits = list(manifest.splits) if split == "all" else [split]
     rows, records = dict[str, Row](), list[tuple[str, Iterator[dict[str, Any]]]]()
     for name in splits:
@@ -131,9 +138,8 @@ def export(
         records.append((name, examples))
     with accessible(folder, BuildError, "written"):
         foreign = _clear(folder, overwrite=overwrite)
-    layout = boxes.export if boxes else _plain_layout(FORMATS[format][manifest.target.kind], apart=split == "all")
     try:
-        num_files, num_bytes, lines, written = _write(folder, layout, records, boxes)
+        num_files, num_bytes, lines, written = _write(folder, exporter, records)
     except OSError as error:
         raise BuildError(
             f"{error.filename or folder}: cannot be written: {error.strerror}. Files that are there are "
@@ -146,39 +152,34 @@ def export(
         others=rows,
         num_files=num_files,
         num_bytes=num_bytes,
-        build_options=[
-            *([] if boxes and boxes.keeps_names else _build_options(manifest, lines)),
-            *_color_options(manifest),
-        ],
+        build_options=[*exporter.build_options(lines), *_color_options(manifest)],
         foreign=len(foreign - written),
-        notes=boxes.notes if boxes else _renamed_classes(manifest, lines),
+        notes=exporter.notes(lines),
     )
 
 
 # Before the first file.
 
 
-def _check_format(format: str, manifest: Manifest) -> BoxExport | None:
-    """Return what makes the files of boxes; None for other targets."""
-    if format not in (*FORMATS, *BOX_FORMATS):
-        raise UsageError(f"format: expected one of {', '.join((*FORMATS, *BOX_FORMATS))}, got {format!r}.")
-    kind = manifest.target.kind
-    if kind == "boxes" and format in BOX_FORMATS:
-        return BOX_FORMATS[format](manifest.target.class_names)
-    if kind not in FORMATS.get(format, ()):
-        others = [
-            *(name for name, kinds in FORMATS.items() if kind in kinds),
-            *(BOX_FORMATS if kind == "boxes" else ()),
-        ]
-        expected = f"expected {', '.join(others)}" if others else "read the row in Python with precompute.read"
-        raise UsageError(f"format: {format} has no place for the {kind} of {manifest.name}; {expected}.")
-    wrong = [name for name in manifest.target.class_names if SEPARATOR in name]
-    if kind == "multilabel" and wrong:
-        raise UsageError(
-            f"format: {TABLE} separates labels by {SEPARATOR!r}, and a label is named {wrong[0]!r}; read the row in "
-            "Python with precompute.read."
-        )
-    return None
+def _make_exporter(format: str, manifest: Manifest, *, apart: bool) -> Exporter:
+    """Return what makes the files of a dataset, if the format has a place for its fields."""
+    if format not in FORMATS:
+        raise UsageError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}.")
+    _, *fields = manifest.schema.values()
+    every = ((name, exporter) for name, exporters in FORMATS.items() for exporter in exporters)
+    fitting = {name: exporter for name, exporter in every if exporter.can_hold(fields)}
+    if format not in fitting:
+        expected = f"expected {', '.join(fitting)}" if fitting else "read the row in Python with precompute.read"
+        raise UsageError(f"format: {format} has no place for the {_named(fields)} of {manifest.name}; {expected}.")
+    return fitting[format](fields, apart=apart)
+
+
+def _named(fields: Sequence[Field]) -> str:
+    """Return what is said of fields that have no place: the form of one alone, the names of several."""
+    placed = [field for field in fields if not field.in_table]
+    if len(placed) < 2:
+        return next((field.form for field in placed), IMAGE_ONLY)
+    return f"{', '.join(field.name for field in placed[:-1])} and {placed[-1].name}"
 
 
 def _check_folder(out: Path, folder: Path) -> None:
@@ -230,20 +231,8 @@ def _earlier(table: Path) -> set[str]:
 # Files.
 
 
-SplitLayout = Callable[[dict[str, Any], Names, str], Export]
-
-
-def _plain_layout(layout: Layout, *, apart: bool) -> SplitLayout:
-    if not apart:
-        return lambda example, names, split: layout(example, names)
-    return lambda example, names, split: below_split(layout, example, names, split)
-
-
 def _write(
-    folder: Path,
-    layout: SplitLayout,
-    records: list[tuple[str, Iterator[dict[str, Any]]]],
-    boxes: BoxExport | None,
+    folder: Path, exporter: Exporter, records: list[tuple[str, Iterator[dict[str, Any]]]]
 ) -> tuple[dict[str, int], int, list[dict[str, Any]], set[str]]:
     """Write all files and last the table; returns files by top folder, bytes, lines of the table, and paths."""
     names, counts, num_bytes, lines, written = Names(), Counter[str](), 0, [], {TABLE}
@@ -258,11 +247,10 @@ def _write(
 
     for split, examples in records:
         for example in examples:
-            made = layout(example, names, split)
+            made = exporter.export(example, names, split)
             write(made.files)
             lines.append(made.line)
-    if boxes is not None:
-        write(boxes.finish())
+    write(exporter.finish())
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(lines[0]) if lines else ["image"], lineterminator="\n")
     writer.writeheader()
@@ -281,33 +269,6 @@ def _write_file(path: Path, content: bytes) -> None:
     except BaseException:
         temp_path.unlink(missing_ok=True)
         raise
-
-
-def _build_options(manifest: Manifest, lines: list[dict[str, Any]]) -> list[str]:
-    """Return what a build cannot find out from the files."""
-    target = manifest.target
-    if target.image_only:
-        return ["--target", "none"]
-    options = [] if target.ignore_class is None else ["--ignore-class", str(target.ignore_class)]
-    options += ["--label-separator", SEPARATOR] if target.kind == "multilabel" else []  # of the table: build from it
-    sorted_anyway = target.kind == "class" and target.class_names == sorted({line["label"] for line in lines})
-    if target.class_names and not sorted_anyway and not any("," in name for name in target.class_names):
-        return [*options, "--class-names", ",".join(target.class_names)]
-    return [*options, "--num-classes", str(target.num_classes)] if target.kind == "mask" else options
-
-
-def _renamed_classes(manifest: Manifest, lines: list[dict[str, Any]]) -> list[str]:
-    """Return what is said of classes whose folders are called otherwise."""
-    if manifest.target.kind != "class":
-        return []
-    renamed = sorted({line["label"] for line in lines if f"/{line['label']}/" not in f"/{line['image']}"})
-    if not renamed:
-        return []
-    number = format_count(len(renamed), "class has a folder of another name", "classes have folders of other names")
-    return [
-        f"{number}, as not every file system takes {on_one_line(renamed[0])!r}; {TABLE} has the names: build from it"
-        " to keep them"
-    ]
 
 
 def _color_options(manifest: Manifest) -> list[str]:

@@ -1,125 +1,146 @@
-"""One record as plain files, in a layout that `precompute build` reads again.
+"""Records as plain files, in layouts that `precompute build` reads again: a class for each combination of fields.
 
-A layout is a function of an example and the names in use that returns its files and its line of the table. A new target
-needs one more function, and its line in FORMATS.
+A new one needs its line in FILES.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import abc
+from collections.abc import Sequence
 from typing import Any
 
-from precompute.dataset.manifest import IMAGE_ONLY
+from precompute.errors import UsageError, on_one_line
+from precompute.exporting.exporter import TABLE, Example, Export, Exporter, class_names_option, copy_suffix, image_file
 from precompute.exporting.names import Names, safe_name, safe_path
-from precompute.images.encode import encode_image, encode_mask
+from precompute.fields.field import Field
+from precompute.images.encode import encode_mask
 from precompute.sources.split_folders import split_of
+from precompute.text.format import format_count
 
-__all__ = [
-    "FORMATS",
-    "SEPARATOR",
-    "TABLE",
-    "Example",
-    "Export",
-    "Layout",
-    "below_split",
-    "copy_suffix",
-    "image_file",
-    "line_of",
-]
+__all__ = ["FILES"]
 
-TABLE = "labels.csv"
 SEPARATOR = ";"  # between the labels of one image
 PATHS = ("image", "mask")  # columns of the table that name files
-SUFFIXES = {"jpeg": ".jpg", "png": ".png"}
-
-Example = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Export:
-    """What becomes of one record.
+class _Files(Exporter):
+    """Files below one folder; of several splits below a folder of each, which is a column of the table as well."""
 
-    Attributes:
-        files: Path below the folder, posix → content.
-        line: Its line of the table: column → value.
-    """
+    @abc.abstractmethod
+    def layout(self, example: Example, names: Names) -> Export:
+        """Return the files of a record, whichever split it is of."""
 
-    files: dict[str, bytes]
-    line: dict[str, Any]
+    def export(self, example: Example, names: Names, split: str) -> Export:
+        """Return the files of one record; a folder of its key that a build would take for a split's begins with _."""
+        if not self._apart:
+            return self.layout(example, names)
+        *folders, name = example["key"].split("/")
+        safe = [f"_{folder}" if split_of(folder) else folder for folder in folders]
+        made = self.layout({**example, "key": "/".join([*safe, name])}, names)
+        line = {column: f"{split}/{value}" if column in PATHS else value for column, value in made.line.items()}
+        others = {("extra_split" if column == "split" else column): value for column, value in line.items()}
+        files = {f"{split}/{path}": content for path, content in made.files.items()}
+        return Export(files=files, line={**others, "key": example["key"], "split": split})
 
 
-def class_files(example: Example, names: Names) -> Export:
+class _ClassFiles(_Files):
     """A folder a class, `animals/cat/1.jpg`; whatever else the key holds is part of the file's name."""
-    folder = names.folder(example["class_name"])
-    rest = example["key"].removeprefix(f"{example['class_name']}/")
-    suffix, content = image_file(example)
-    path = names.unique(f"{folder}/{safe_name(rest)}{copy_suffix(example)}") + suffix
-    return Export(files={path: content}, line=line_of(example, image=path, label=example["class_name"]))
+
+    forms = ("class",)
+
+    def layout(self, example: Example, names: Names) -> Export:
+        (field,) = self.fields
+        label = field.class_names[example[field.name]]
+        folder = names.folder(label)
+        rest = example["key"].removeprefix(f"{label}/")
+        suffix, content = image_file(example)
+        path = names.unique(f"{folder}/{safe_name(rest)}{copy_suffix(example)}") + suffix
+        return Export(files={path: content}, line=self.line_of(example, image=path, label=label))
+
+    def notes(self, lines: Sequence[dict[str, Any]]) -> list[str]:
+        """Return what is said of classes whose folders are called otherwise."""
+        renamed = sorted({line["label"] for line in lines if f"/{line['label']}/" not in f"/{line['image']}"})
+        if not renamed:
+            return []
+        number = format_count(len(renamed), "class has a folder of another name", "classes have folders of other names")
+        return [
+            f"{number}, as not every file system takes {on_one_line(renamed[0])!r}; {TABLE} has the names: build from "
+            "it to keep them"
+        ]
+
+    def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
+        """Return the classes, unless sorting finds their order."""
+        names = self.fields[0].class_names
+        return [] if names == sorted({line["label"] for line in lines}) else class_names_option(names)
 
 
-def mask_files(example: Example, names: Names) -> Export:
+class _MaskFiles(_Files):
     """Images and masks of equal names, `images/a.jpg` and `masks/a.png`."""
-    suffix, content = image_file(example)
-    path = names.unique(safe_path(example["key"]) + copy_suffix(example))
-    image, mask = f"images/{path}{suffix}", f"masks/{path}.png"
-    return Export(files={image: content, mask: _mask(example)}, line=line_of(example, image=image, mask=mask))
+
+    forms = ("mask",)
+
+    def layout(self, example: Example, names: Names) -> Export:
+        suffix, content = image_file(example)
+        path = names.unique(safe_path(example["key"]) + copy_suffix(example))
+        image, mask = f"images/{path}{suffix}", f"masks/{path}.png"
+        return Export(
+            files={image: content, mask: self._mask(example)}, line=self.line_of(example, image=image, mask=mask)
+        )
+
+    def _mask(self, example: Example) -> bytes:
+        name = self.fields[0].name
+        content: bytes = example[f"{name}_encoded"]
+        return encode_mask(example[name], "png") if example[f"{name}_format"] == "raw" else content
+
+    def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
+        """Return the ids that masks may hold."""
+        (field,) = self.fields
+        ignored = [] if field.ignore_class is None else ["--ignore-class", str(field.ignore_class)]
+        return [*ignored, *(class_names_option(field.class_names) or ["--num-classes", str(field.num_classes)])]
 
 
-def multilabel_files(example: Example, names: Names) -> Export:
+class _LabelFiles(_Files):
     """Images alone, `images/a.jpg`: their labels are in the table."""
-    suffix, content = image_file(example)
-    image = f"images/{names.unique(safe_path(example['key']) + copy_suffix(example))}{suffix}"
-    labels = SEPARATOR.join(example["class_names"])
-    return Export(files={image: content}, line=line_of(example, image=image, labels=labels))
+
+    forms = ("multilabel",)
+
+    def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
+        super().__init__(fields, apart=apart)
+        wrong = [name for name in self.fields[0].class_names if SEPARATOR in name]
+        if wrong:
+            raise UsageError(
+                f"format: {TABLE} separates labels by {SEPARATOR!r}, and a label is named {wrong[0]!r}; read the row "
+                "in Python with precompute.read."
+            )
+
+    def layout(self, example: Example, names: Names) -> Export:
+        (field,) = self.fields
+        labels = SEPARATOR.join(field.class_names[label] for label in example[field.name])
+        image, content = _image_alone(example, names)
+        return Export(files={image: content}, line=self.line_of(example, image=image, labels=labels))
+
+    def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
+        """Return how the table is to be read: build from it."""
+        return ["--label-separator", SEPARATOR, *class_names_option(self.fields[0].class_names)]
 
 
-def image_only_files(example: Example, names: Names) -> Export:
+class _ImageOnlyFiles(_Files):
     """Images alone, `images/a.jpg`."""
+
+    forms = ()
+
+    def layout(self, example: Example, names: Names) -> Export:
+        image, content = _image_alone(example, names)
+        return Export(files={image: content}, line=self.line_of(example, image=image))
+
+    def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
+        """Return that nothing but images is wanted."""
+        return ["--target", "none"]
+
+
+FILES: tuple[type[Exporter], ...] = (_ClassFiles, _MaskFiles, _LabelFiles, _ImageOnlyFiles)
+
+
+def _image_alone(example: Example, names: Names) -> tuple[str, bytes]:
     suffix, content = image_file(example)
-    image = f"images/{names.unique(safe_path(example['key']) + copy_suffix(example))}{suffix}"
-    return Export(files={image: content}, line=line_of(example, image=image))
-
-
-Layout = Callable[[Example, Names], Export]
-FORMATS: dict[str, dict[str, Layout]] = {  # format → target → layout
-    "files": {"class": class_files, "mask": mask_files, "multilabel": multilabel_files, IMAGE_ONLY: image_only_files},
-}
-
-
-def below_split(layout: Layout, example: Example, names: Names, split: str) -> Export:
-    """Return what a layout makes of a record, below a folder of its split, which is a column of the table as well.
-
-    A folder of the key that a build would take for a split's begins with ``_``.
-    """
-    *folders, name = example["key"].split("/")
-    safe = [f"_{folder}" if split_of(folder) else folder for folder in folders]
-    made = layout({**example, "key": "/".join([*safe, name])}, names)
-    line = {column: f"{split}/{value}" if column in PATHS else value for column, value in made.line.items()}
-    others = {("extra_split" if column == "split" else column): value for column, value in line.items()}
-    files = {f"{split}/{path}": content for path, content in made.files.items()}
-    return Export(files=files, line={**others, "key": example["key"], "split": split})
-
-
-def line_of(example: Example, **columns: str | int) -> dict[str, Any]:
-    """Return a line of the table: the columns given, which draw of which source it is, and what travels along."""
-    line = {**columns, **{name: example[name] for name in ("key", "copy", "seed", "variant")}}
-    line |= {"sample_weight": example["weight"]} if "weight" in example else {}
-    return line | {f"extra_{name}" if name in line else name: value for name, value in example.get("extra", {}).items()}
-
-
-def image_file(example: Example) -> tuple[str, bytes]:
-    """Return suffix and content: the stored bytes where they are a file."""
-    if example["format"] == "raw":
-        return ".png", encode_image(example["image"], "png", 95)
-    return SUFFIXES[example["format"]], example["encoded"]
-
-
-def _mask(example: Example) -> bytes:
-    content: bytes = example["mask_encoded"]
-    return encode_mask(example["mask"], "png") if example["mask_format"] == "raw" else content
-
-
-def copy_suffix(example: Example) -> str:
-    """Return what tells the copies of a rare class apart."""
-    return f"-copy{example['copy']}" if example["copy"] else ""
+    return f"images/{names.unique(safe_path(example['key']) + copy_suffix(example))}{suffix}", content

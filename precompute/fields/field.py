@@ -166,6 +166,17 @@ class Field(ABC):
         """Return what an inspection says below the table of the classes; empty for nothing."""
         return ""
 
+    in_table: ClassVar[bool] = False  # an export has it in the columns of its table, whatever the files are
+
+    @property
+    def form(self) -> str:
+        """What it is to those who have a place for some fields alone: layouts of an export, tasks of a training."""
+        return self.type
+
+    def columns(self, example: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what stands in the table of an export, where it is in there, by the names of columns."""
+        return {}
+
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return what a picture shows of it, from an example as `decode_record` returns it: by default its text.
 

@@ -125,6 +125,11 @@ class LabelField(Field):
         """What two sources with the same image have that no model can learn both of."""
         return "another label"
 
+    @property
+    def form(self) -> str:
+        """What it is to those who have a place for some fields alone."""
+        return "multilabel" if self.several else "class"
+
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return the names of the classes as a remark."""
         return Layers(remark=format_label(example[self.name], self.class_names)) if self.name in example else Layers()

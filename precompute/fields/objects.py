@@ -259,6 +259,11 @@ class ObjectsField(Field):
             f"{counts.stored.num_empty:,} of them without any{without}{lost}"
         )
 
+    @property
+    def form(self) -> str:
+        """What they are to those who have a place for some fields alone."""
+        return "instances" if self.has_masks else "boxes" if self._are_boxes else "keypoints"
+
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return masks where objects have some, else their boxes and keypoints."""
         if self.has_masks:

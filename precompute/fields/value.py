@@ -88,15 +88,24 @@ class ValueField(Field):
 
     # What is told of it
 
+    in_table: ClassVar[bool] = True
+
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
         """Return its name, and which values it has."""
-        return f"{self.name} ({self.dtype})"
+        return f"{value_name(self.name)} ({self.dtype})"
+
+    def columns(self, example: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the value; a weight under the name that a build takes it from."""
+        return {"sample_weight" if self.is_weight else value_name(self.name): self._value(example)}
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return it as a remark."""
-        values = {**example.get("extra", {}), **example}
-        return self.draw_source(values[self.name], (0, 0)) if self.name in values else Layers()
+        return self.draw_source(self._value(example), (0, 0))
 
     def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
         """Return it as a remark."""
-        return Layers(remark=f"{self.name} {value:g}" if isinstance(value, float) else f"{self.name} {value}")
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        return Layers(remark=f"{value_name(self.name)} {shown}")
+
+    def _value(self, example: Mapping[str, Any]) -> Any:
+        return example[WEIGHT] if self.is_weight else example["extra"][value_name(self.name)]

@@ -224,7 +224,7 @@ ALLOWED = {
     "preparing": "dataset errors images options pipelines rendering sources storage",
     # Looking.
     "verifying": "dataset errors fields options plan records rendering storage table text",
-    "exporting": "building dataset errors images options readers records sources storage text",
+    "exporting": "building dataset errors fields images options readers records sources storage text",
     "report": "building dataset errors fields images options pipelines plan preflight readers records rendering "
     "sources storage table text",
     "commands": "building dataset errors exporting options report sources storage text verifying",
