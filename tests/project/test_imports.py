@@ -233,7 +233,8 @@ ALLOWED = {
     # The public names, each fetched when it is first used.
     "precompute": "building errors exporting preparing readers readers.tf report table verifying",
     # The trainer, on top of what is public and of the format.
-    "train": "dataset errors images options plan precompute preparing program readers.tf report storage table text",
+    "train": "dataset errors fields images options plan precompute preparing program readers.tf report storage table "
+    "text",
 }
 
 # One owner, or as few as can be, of what is slow to import.

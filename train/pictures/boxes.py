@@ -60,11 +60,10 @@ def draw_predicted_boxes(predictions: Sequence[Prediction], class_names: Sequenc
     figure, cells = grid_of(predictions, columns=3, width=3.9)
     for axes, prediction in zip(cells, predictions, strict=False):
         show(axes, prediction.image)
-        boxes = np.zeros((0, 6)) if prediction.boxes is None else prediction.boxes
-        _frame_found(axes, boxes, colors)
+        _frame_found(axes, prediction.boxes, colors)
         axes.set_title(prediction.text, fontsize=10)
         axes.set_xlabel(shorten(prediction.name, 40, keep_end=True), fontsize=8)
-        shown |= {int(label) for label in boxes[:, 5]}
+        shown |= {int(label) for label in prediction.boxes[:, 5]}
     _legend(figure, class_names, colors, shown, False)
     return to_png(figure)
 

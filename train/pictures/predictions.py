@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,15 +24,15 @@ class Prediction:
     Attributes:
         name: Name of the file.
         image: uint8 [H, W, C], as the model got it.
-        mask: Class ids [H, W]; None when other things are predicted.
-        boxes: float [found, 6]: xyxy in pixels of the image, score, label; None when other things are predicted.
+        mask: Class ids [H, W]; empty when other things are predicted.
+        boxes: float [found, 6]: xyxy in pixels of the image, score, label; none when other things are predicted.
         text: What was predicted, in words; empty for masks.
     """
 
     name: str
     image: npt.NDArray[np.uint8]
-    mask: npt.NDArray[Any] | None = None
-    boxes: npt.NDArray[Any] | None = None
+    mask: npt.NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    boxes: npt.NDArray[Any] = field(default_factory=lambda: np.zeros((0, 6)))
     text: str = ""
 
 
@@ -50,7 +50,7 @@ def draw_predicted_masks(predictions: Sequence[Prediction], class_names: Sequenc
     """Draw a grid of images, each beside itself with its mask laid over."""
     figure, cells = grid_of(predictions, columns=3, num_each=2)
     pairs = cells.reshape(-1, 2)
-    masks = [prediction.mask for prediction in predictions if prediction.mask is not None]
+    masks = [prediction.mask for prediction in predictions]
     for (left, right), prediction, mask in zip(pairs, predictions, masks, strict=False):
         show(left, prediction.image)
         show(right, lay_over(prediction.image, mask, len(class_names)))

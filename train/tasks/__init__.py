@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from precompute.dataset.manifest import IMAGE_ONLY, Manifest
+from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError
 from train.tasks.classify import Classify
 from train.tasks.detect import Detect
@@ -27,11 +27,11 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
         DatasetError: There is no task for this target.
     """
     for task in KINDS:
-        if task.target == manifest.target.kind:
+        if task.accepts(manifest.schema):
             return task.of(manifest, ignore_class)
-    kind = {IMAGE_ONLY: "images alone"}.get(manifest.target.kind, manifest.target.kind)
+    there = " and ".join(field.form for field in manifest.schema.targets.values()) or "images alone"
     raise DatasetError(
-        f"{manifest.name}: train fit learns {LEARNT}; the dataset has {kind}: read it with "
+        f"{manifest.name}: train fit learns {LEARNT}; the dataset has {there}: read it with "
         "precompute.load, and train in a loop of your own."
     )
 

@@ -38,6 +38,7 @@ class Detect(Task):
     """Detection: a compact detector without anchors, judged by COCO's mean average precision."""
 
     target: ClassVar[str] = "boxes"
+    weighs_objects: ClassVar[bool] = True
     default_model: ClassVar[str] = "detector"
     activation: ClassVar[str] = "sigmoid"
     min_classes: ClassVar[int] = 1

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError, first_few
+from precompute.fields.field import Schema
 from precompute.text.format import format_count
 from train.options import FitOptions
 from train.samples import Sample
@@ -40,10 +41,16 @@ class Task(abc.ABC):
     normalize: dict[str, Any] | None
     ignore_class: int | None = None
 
-    target: ClassVar[str]  # what the manifest calls it
+    target: ClassVar[str]  # form of the field that it learns
     default_model: ClassVar[str]
     min_classes: ClassVar[int] = 2
+    weighs_objects: ClassVar[bool] = False  # class weights are of objects, beside a weight of the image
     activation: ClassVar[str] = "softmax"  # from logits to probabilities; or "sigmoid": each class by itself
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> bool:
+        """Return whether this is what a dataset asks a model to learn: one target, of the task's form."""
+        return [field.form for field in schema.targets.values()] == [cls.target]
 
     @classmethod
     def of(cls, manifest: Manifest, ignore_class: int | None = None) -> Task:
@@ -60,7 +67,7 @@ class Task(abc.ABC):
         return cls(
             shape=(image.height, image.width, image.channels),
             num_classes=target.num_classes,
-            class_names=tuple(name_classes(target.kind, target.class_names, target.num_classes)),
+            class_names=tuple(name_classes(cls.target, target.class_names, target.num_classes)),
             normalize=manifest.normalize.get("train"),
             ignore_class=ignore_class if ignore_class is not None else target.ignore_class,
         )
