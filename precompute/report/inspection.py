@@ -149,7 +149,8 @@ def _dataset(found: Inspection) -> Iterator[str]:
         yield _labelled("alpha", f"{pixels['alpha']}: what became of alpha channels")
     for i, (name, field) in enumerate(targets.items()):
         text = field.describe(pixels, manifest.most_boxes)
-        yield _labelled("" if i else _noun("target", targets), f"{name}: {text}" if len(targets) > 1 else text)
+        named = text if len(targets) == 1 or text.startswith(name) else f"{name}: {text}"
+        yield _labelled("" if i else _noun("target", targets), named)
     if not targets:
         yield _labelled("target", "none: images alone")
     others = [field.describe(pixels, manifest.most_boxes) for field in fields if not field.is_target]
