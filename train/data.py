@@ -68,8 +68,8 @@ def load_train(
         that ties the row to the epoch.
     """
     weighs = options.sample_weights == "auto"
-    has_weight = any(field.is_weight for field in manifest.schema.values())
-    apart = weighs and has_weight and class_weights is not None and task.weighs_objects
+    is_weighted = any(field.is_weight for field in manifest.schema.values())
+    apart = weighs and is_weighted and class_weights is not None and task.weighs_objects
     whole = precompute.load(
         dataset,
         split="train",

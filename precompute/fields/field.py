@@ -178,12 +178,8 @@ class Field(ABC):
         return {}
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
-        """Return what a picture shows of it, from an example as `decode_record` returns it: by default its text.
-
-        Args:
-            example: May lack what a damaged record has not.
-        """
-        return Layers(text=f"{self.name}: {example[self.name]}") if self.name in example else Layers()
+        """Return what a picture shows of it, from an example as `decode_record` returns it: by default its text."""
+        return Layers(text=f"{self.name}: {example[self.name]}")
 
     def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
         """Return what the picture of a source shows of it, before any augmentation.

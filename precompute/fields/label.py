@@ -132,4 +132,4 @@ class LabelField(Field):
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return the names of the classes as a remark."""
-        return Layers(remark=format_label(example[self.name], self.class_names)) if self.name in example else Layers()
+        return Layers(remark=format_label(example[self.name], self.class_names))

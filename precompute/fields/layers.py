@@ -18,35 +18,37 @@ __all__ = ["Layers", "instance_id_map"]
 class Layers:
     """What one field adds to the picture of one image; whoever draws it need not know which field that was.
 
+    Arrays of no size are not drawn.
+
     Attributes:
-        mask: [H, W] class ids, 0 left as it is; None without.
-        numbers: [H, W] number of the object in each pixel, from 1; None without.
-        boxes: float [N, 4] x_min, y_min, x_max, y_max in pixels of the image; None without.
-        labels: Class index of each object; None without objects.
-        points: float [N, K, 2] x, y of each object's keypoints, likewise; None without.
+        mask: [H, W] class ids, 0 left as it is.
+        numbers: [H, W] number of the object in each pixel, from 1.
+        boxes: float [N, 4] x_min, y_min, x_max, y_max in pixels of the image.
+        labels: [N] class index of each object.
+        points: float [N, K, 2] x, y of each object's keypoints, likewise.
         visibility: [N, K] of these.
         class_names: Name of each class, for the legend; may be shorter than the ids are many.
         ignore_class: Id of pixels of the mask that do not count.
-        skeleton: Of the keypoints.
+        skeleton: Of the keypoints; without names where there are none.
         text: Written under the picture.
         remark: Said of the source, beside its key: what does not change from picture to picture.
     """
 
-    mask: NDArray[Any] | None = None
-    numbers: NDArray[Any] | None = None
-    boxes: NDArray[Any] | None = None
-    labels: NDArray[Any] | None = None
-    points: NDArray[Any] | None = None
-    visibility: NDArray[Any] | None = None
+    mask: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    numbers: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
+    boxes: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    labels: NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int64))
+    points: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
+    visibility: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     class_names: Sequence[str] = field(default_factory=list)
     ignore_class: int | None = None
-    skeleton: Skeleton | None = None
+    skeleton: Skeleton = field(default_factory=lambda: Skeleton(names=[]))
     text: str = ""
     remark: str = ""
 
 
-def instance_id_map(masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_]) -> NDArray[np.int32] | None:
-    """Return the number of the object in each pixel, smaller ones on top; None without any.
+def instance_id_map(masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the number of the object in each pixel, smaller ones on top; of no size without any.
 
     Args:
         masks: Masks of the objects, bool [H, W] each.
@@ -54,9 +56,7 @@ def instance_id_map(masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_]) -> N
     Returns:
         int32 [H, W], from 1; 0 where there is none.
     """
-    if not len(masks):
-        return None
-    numbers: NDArray[Any] = np.zeros(masks[0].shape, np.int32)
+    numbers: NDArray[Any] = np.zeros(masks[0].shape if len(masks) else (0, 0), np.int32)
     for i in sorted(range(len(masks)), key=lambda i: -int(masks[i].sum())):
         numbers[masks[i]] = i + 1
     return numbers

@@ -103,7 +103,7 @@ class MaskField(PictureField):
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return its classes as regions."""
-        return Layers(mask=example.get(self.name), class_names=self.class_names, ignore_class=self.ignore_class)
+        return Layers(mask=example[self.name], class_names=self.class_names, ignore_class=self.ignore_class)
 
     def warnings(self, remarks: Mapping[str, Any]) -> Iterator[str]:
         """Yield a warning where ids seem to be numbers of objects."""

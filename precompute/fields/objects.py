@@ -267,34 +267,28 @@ class ObjectsField(Field):
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return masks where objects have some, else their boxes and keypoints."""
         if self.has_masks:
-            return self._numbered(example.get("masks", ()))
-        return self._outlined(
-            boxes=example.get("boxes"),
-            labels=example.get("labels") if "boxes" in example else None,
-            points=example.get("keypoints"),
-            visibility=example.get("visibility"),
-        )
+            return self._drawn(numbers=instance_id_map(example["masks"]))
+        boxes = {"boxes": example["boxes"], "labels": example["labels"]} if self.has_boxes else {}
+        points = {"points": example["keypoints"], "visibility": example["visibility"]} if self.keypoints else {}
+        return self._drawn(**boxes, **points)
 
     def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
         """Return the same of decoded objects, and how many there are."""
         remark = format_count(len(value), "object")
         if self.has_masks:
-            return self._numbered(list(value.masks()), remark=remark)
+            return self._drawn(numbers=instance_id_map(list(value.masks())), remark=remark)
         height, width = size
-        points = value.point_shares()
-        return self._outlined(
-            boxes=value.shares() * np.array([width, height, width, height], np.float32) if self.has_boxes else None,
+        points, boxes = value.point_shares(), value.shares() * np.array([width, height, width, height], np.float32)
+        return self._drawn(
+            boxes=boxes if self.has_boxes else boxes[:0],
             labels=value.labels,
             points=points[..., :2] * np.array([width, height]),
             visibility=points[..., 2],
             remark=remark,
         )
 
-    def _numbered(self, masks: Any, remark: str = "") -> Layers:
-        return Layers(numbers=instance_id_map(masks), class_names=self.class_names, remark=remark)
-
-    def _outlined(self, **drawn: Any) -> Layers:
-        return Layers(class_names=self.class_names, skeleton=self.keypoints, **drawn)
+    def _drawn(self, **drawn: Any) -> Layers:
+        return Layers(class_names=self.class_names, skeleton=self.keypoints or Skeleton(names=[]), **drawn)
 
     @property
     def _noun(self) -> str:

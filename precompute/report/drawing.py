@@ -33,14 +33,12 @@ def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int) -
     columns = np.minimum((np.arange(picture.width) + 0.5) * width / picture.width, width - 1).astype(int)
     for layer in every:
         for ids, ignored in ((layer.mask, layer.ignore_class), (layer.numbers, None)):
-            if ids is not None:
+            if ids.size:
                 picture = Image.fromarray(_overlay(np.asarray(picture), ids[np.ix_(rows, columns)], ignored))
     scale = picture.width / width
     for layer in every:
-        if layer.boxes is not None and layer.labels is not None:
-            draw_boxes(picture, layer.boxes * scale, layer.labels)
-        if layer.points is not None and layer.visibility is not None and layer.skeleton is not None:
-            draw_skeletons(picture, layer.points * scale, layer.visibility, layer.skeleton)
+        draw_boxes(picture, layer.boxes * scale, layer.labels[: len(layer.boxes)])
+        draw_skeletons(picture, layer.points * scale, layer.visibility, layer.skeleton)
     return picture
 
 

@@ -208,17 +208,17 @@ def _legend(sheet: Sheet) -> list[tuple[str, Color | None]]:
 def _entries(layers: Sequence[Layers]) -> list[tuple[str, Color | None]]:
     """Return name and colour of what the cells show of one field."""
     names = [_printable(name) for name in layers[0].class_names]
-    if any(cell.numbers is not None for cell in layers):
+    if any(cell.numbers.size for cell in layers):
         return [(f"each object in a colour of its own, of {', '.join(names[:5])}", None)]
-    found = sorted({int(label) for cell in layers if cell.labels is not None for label in cell.labels})
+    found = sorted({int(label) for cell in layers for label in cell.labels})
     entries = [(names[label], color_of(label + 1, None)) for label in found[:MAX_CLASSES]]
     skeleton = layers[0].skeleton
-    points = [] if skeleton is None else skeleton_legend(skeleton)
+    points = skeleton_legend(skeleton) if skeleton.names else []
     return [*entries, *((_printable(name), color) for name, color in points), *_mask_entries(layers, names)]
 
 
 def _mask_entries(layers: Sequence[Layers], names: Sequence[str]) -> list[tuple[str, Color | None]]:
-    ids = sorted({int(i) for cell in layers if cell.mask is not None for i in np.unique(cell.mask)})
+    ids = sorted({int(i) for cell in layers for i in np.unique(cell.mask)})
     ignored = layers[0].ignore_class
     entries: list[tuple[str, Color | None]] = []
     for i in ids[:MAX_CLASSES]:
