@@ -1,1 +1,1 @@
-"""What is known of an image beside its pixels: boxes, keypoints, masks of single objects, colours of classes."""
+"""Fields: what travels with an image, how it stands in records, and the values of single images."""

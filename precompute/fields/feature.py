@@ -38,13 +38,11 @@ class Feature:
             DatasetError: It is of another type, or not one value where it should be.
         """
         found, expected = values.get(key), TYPES[self.dtype]
-        if (
-            found is None
-            or not (self.several or len(found) == 1)
-            or not all(isinstance(value, expected) for value in found)
-        ):
-            raise DatasetError(f"{key}: expected {self._described()}, got {found!r:.60}.")
-        return list(found) if self.several else found[0]
+        if found is not None and self.several and all(isinstance(value, expected) for value in found):
+            return list(found)
+        if found is not None and not self.several and len(found) == 1 and isinstance(found[0], expected):
+            return found[0]
+        raise DatasetError(f"{key}: expected {self._described()}, got {found!r:.60}.")
 
     def _described(self) -> str:
         return f"{'a list' if self.several else 'one value'} of type {TYPES[self.dtype].__name__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,7 +50,7 @@ class LabelField(Field):
         """The key of the class indices."""
         return f"{self._prefix}/label"
 
-    @property
+    @cached_property
     def features(self) -> Mapping[str, Feature]:
         """Class indices and their names."""
         index = ClassIndex(num_classes=self.num_classes, class_names=self.class_names, several=self.several)
@@ -67,7 +68,7 @@ class LabelField(Field):
 
     def decode(self, values: Values, size: Size) -> dict[str, Any]:
         """Return `label` (int) and `class_name` (str), or `labels` (list of int) and `class_names` (list of str)."""
-        label, text = (self.features[key].read(values, key) for key in (self.key, f"{self._prefix}/text"))
+        label, text = (feature.read(values, key) for key, feature in self.features.items())
         return {self.name: label, self._names_entry: text}
 
     def difference(self, example: Mapping[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,7 +80,7 @@ class ObjectsField(Field):
 
     # How it stands in a record
 
-    @property
+    @cached_property
     def features(self) -> Mapping[str, Feature]:
         """Lists with an item for each object, or for each of its keypoints; boxes twice, for TensorFlow Datasets."""
         shares, flags = Number(dtype="float32", several=True), Number(dtype="int64", several=True)

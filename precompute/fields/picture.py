@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class PictureField(Field):
         """The key of the encoded picture."""
         return f"{self._prefix}/encoded"
 
-    @property
+    @cached_property
     def features(self) -> Mapping[str, Feature]:
         """The picture and its encoding."""
         return {self.key: self._picture, f"{self._prefix}/format": Text()}
@@ -58,7 +59,8 @@ class PictureField(Field):
 
     def decode(self, values: Values, size: Size) -> dict[str, Any]:
         """Return the pixels as they are stored, and under the names of `stored_entries` encoding and bytes."""
-        encoding, content = (self.features[key].read(values, key) for key in (f"{self._prefix}/format", self.key))
+        (key, picture), (format_key, text) = self.features.items()
+        content, encoding = picture.read(values, key), text.read(values, format_key)
         format_entry, encoded_entry = self.stored_entries
         return {self.name: self._decode(content, encoding, size), format_entry: encoding, encoded_entry: content}
 

@@ -96,8 +96,8 @@ def target_of_schema(schema: Schema) -> dict[str, Any]:
             kind = "multilabel" if label.several else "class"
             return {"kind": kind, "num_classes": label.num_classes, "class_names": label.class_names}
         case [MaskField() as mask]:
-            named = {name: value for name, value in vars(mask).items() if name != "name"}
-            return {"kind": "mask", **named}
+            names = ("num_classes", "class_names", "encoding", "dtype", "ignore_class")
+            return {"kind": "mask", **{name: getattr(mask, name) for name in names}}
         case [ObjectsField() as objects]:
             kind = "boxes" if objects.keypoints is None else "keypoints"
             return {

@@ -15,6 +15,7 @@ from precompute.options.build_options import BuildOptions
 from precompute.options.ineffective import Ineffective
 from precompute.pipelines.pipeline import Prepared
 from precompute.table.sources import Sources
+from precompute.text.format import format_shape
 
 __all__ = [
     "FOLDER_OPTIONS",
@@ -137,7 +138,7 @@ def check_image_size(
     """
     if options.image_size is None or options.image_size == (image.height, image.width):
         return []
-    asked, made = "×".join(map(str, options.image_size)), f"{image.height}×{image.width}"
+    asked, made = format_shape(options.image_size), format_shape((image.height, image.width))
     if any(p.is_sized for p in prepared.values()):
         return [f"{_shown('image_size')}: {asked} was given, and the pipeline makes {made} of it."]
     words = f"{_shown('image_size')}: {asked} was given, and the pipeline ends at {made}; it is for presets, and for "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from precompute.dataset.manifest import Manifest, Target
@@ -18,10 +18,11 @@ def schema_of(target: Target, *, extra: dict[str, str] | None = None, **image: A
 
 def with_image(manifest: Manifest, **changes: Any) -> Manifest:
     """Return the manifest of a dataset whose images are others."""
-    fields = {**manifest.schema, "image": replace(manifest.image, **changes)}
-    return replace(manifest, schema=Schema(fields.values()))
+    changed = {**manifest.schema, "image": replace(manifest.image, **changes)}
+    return replace(manifest, schema=Schema(changed.values()))
 
 
 def with_target(manifest: Manifest, **changes: Any) -> Manifest:
     """Return the manifest of a dataset with another target."""
-    return replace(manifest, schema=schema_of(replace(manifest.target, **changes), **vars(manifest.image)))
+    image = {field.name: getattr(manifest.image, field.name) for field in fields(manifest.image)}
+    return replace(manifest, schema=schema_of(replace(manifest.target, **changes), **image))
