@@ -2,7 +2,7 @@
 
 errors, text, program   what is raised; words for people; what both command lines have in common
 storage                 paths on disks and in object stores
-fields                  what is known of an image beside its pixels: boxes, instances, skeletons, colours of classes
+fields                  what travels with an image: fields, values such as boxes, and columns with those of many images
 images                  image and mask files ↔ arrays
 options                 what a user can choose
 dataset                 the contract on disk: manifest, rows, paths, leases

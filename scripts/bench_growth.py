@@ -227,16 +227,18 @@ def measure_record(given: argparse.Namespace, folder: Path) -> float:
 def measure_packing(data: Path) -> float:
     """Return the parent's CPU seconds to pack a place of a large block."""
     from precompute.building.block import Block, SplitPlaces
+    from precompute.fields.column import columns_by_name
+    from precompute.fields.label_column import LabelColumn
+    from precompute.fields.string_column import StringColumn
     from precompute.plan.blocks import place_order
     from precompute.table.sources import Sources
-    from precompute.table.string_column import StringColumn
 
     keys = [f"n{i % 1000:08d}/n{i % 1000:08d}_{i}" for i in range(200_000)]
     sources = Sources(
         root=data,
         keys=StringColumn(keys),
         images=StringColumn(f"{key}.JPEG" for key in keys),
-        labels=[i % 1000 for i in range(len(keys))],
+        columns=columns_by_name(LabelColumn(indices=[i % 1000 for i in range(len(keys))])),
     )
     places = SplitPlaces(sources=sources, positions=np.arange(len(keys)), order=place_order(keys), listing=None)
     start = time.process_time()

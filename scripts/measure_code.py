@@ -55,7 +55,9 @@ FIELD_READERS = {
 }
 FIELD_TYPES = {"boxes", "class", "image", "instances", "keypoints", "mask", "multilabel"}
 FIELD_OWNERS = {"boxes", "sources", "spec", "target"}
-FIELD_CLASSES = {"BoxColumn", "Boxes", "ExtraColumn", "Extras", "InstanceColumn", "Instances", "Skeleton"}
+FIELD_CLASSES = {"BoxColumn", "Boxes", "InstanceColumn", "Instances", "Skeleton"} | {
+    *("LabelColumn", "LabelSetColumn", "PathColumn", "ValueColumn"),
+}
 FIELD_WORDS = {
     *("box", "boxes", "keypoints", "points", "skeleton", "instances", "layers", "objects", "shapes", "mask", "masks"),
     *("label", "label_sets", "labels", "extra", "extras", "target", "weight", "weights"),

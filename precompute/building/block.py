@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.building.task import Slot
+from precompute.fields.string_column import take
 from precompute.plan.blocks import PlaceOrder, place_order
-from precompute.table.extras import take_extras
 from precompute.table.listing import Listing
 from precompute.table.sources import Sources
-from precompute.table.string_column import take
 
 __all__ = ["Block", "SplitPlaces"]
 
@@ -110,12 +109,7 @@ class Block(Sequence[Slot]):
                 root=of.root,
                 keys=keys,
                 images=take(of.images, chosen),
-                masks=None if of.masks is None else take(of.masks, chosen),
-                labels=None if of.labels is None else [of.labels[i] for i in chosen],
-                label_sets=None if of.label_sets is None else [of.label_sets[i] for i in chosen],
-                boxes=None if of.boxes is None else of.boxes.take(chosen),
-                skeleton=of.skeleton,
-                extra=take_extras(of.extra, chosen),
+                columns={name: column.take(chosen) for name, column in of.columns.items()},
             ),
             copies=split.order.copies[self._first : self._last].tolist(),
             hashes=hashes,

@@ -10,7 +10,6 @@ from pathlib import Path
 from precompute.building.folder import StoredGeneration
 from precompute.building.receipts import read_receipt
 from precompute.dataset.paths import DatasetPaths
-from precompute.fields.instances import Instances
 from precompute.storage.paths import as_path
 from precompute.storage.snapshot import seen_at_once
 from precompute.table.sources import Sources
@@ -30,12 +29,11 @@ def changed_files(out: Path, stored: StoredGeneration, sources: Sources) -> list
     with _all_seen(sources):
         for split, listing in stored.listing.items():
             # Keys were compared before: the sources of a split are those that it lists, in one order.
-            for i, *expected in zip(sources.of_split(split), listing.sha256, listing.mask_sha256, strict=True):
-                for path, sha256 in zip(_files(sources, i), expected, strict=False):
-                    if sha256 is not None and path.stat().st_mtime > written and _sha256(path) != sha256:
-                        found.append((i, f"{sources.keys[i]}: the content of {path} changed"))
-                if expected[1] is not None and _other_masks(sources, i, written, expected[1]):
-                    found.append((i, f"{sources.keys[i]}: the masks of its objects changed"))
+            for i, sha256, of_files in zip(sources.of_split(split), listing.sha256, listing.mask_sha256, strict=True):
+                found += [
+                    (i, f"{sources.keys[i]}: {text} changed")
+                    for text in _changed(sources, i, written, sha256, of_files)
+                ]
     return [line for _, line in sorted(found)]
 
 
@@ -43,25 +41,27 @@ def _all_seen(sources: Sources) -> AbstractContextManager[None]:
     return seen_at_once() if sources.root is None else seen_at_once(sources.root)
 
 
-def _other_masks(sources: Sources, i: int, written: float, expected: str) -> bool:
-    """Tell whether the files with the masks of a source's objects hold other bytes than they did."""
-    paths, instances = _instance_files(sources, i), sources.boxes_of(i)
-    if not isinstance(instances, Instances) or all(path.stat().st_mtime <= written for path in paths):
-        return False
-    return instances.digest(map(_sha256, paths)) != expected
+def _changed(sources: Sources, i: int, written: float, sha256: str | None, of_files: str | None) -> Iterator[str]:
+    """Yield what is changed of a source's files: those that are younger than what was written, and hold other bytes.
 
-
-def _files(sources: Sources, i: int) -> Iterator[Path]:
-    yield sources.path(sources.images[i])
-    if sources.masks is not None:
-        yield sources.path(sources.masks[i])
-
-
-def _instance_files(sources: Sources, i: int) -> list[Path]:
-    instances = sources.boxes_of(i)
-    if not isinstance(instances, Instances) or instances.size is not None:
-        return []
-    return [as_path(shape) for shape in instances.shapes]
+    Args:
+        sources: All sources.
+        i: Position of the source.
+        written: When rows were made, in seconds.
+        sha256: What the image held then; None where it is not known.
+        of_files: Likewise of the files beside it.
+    """
+    image = sources.path(sources.images[i])
+    if sha256 is not None and image.stat().st_mtime > written and _sha256(image) != sha256:
+        yield f"the content of {image}"
+    if of_files is None:
+        return
+    for column in sources.columns.values():
+        value = column.located(column[i], sources.path)
+        paths = [as_path(path) for path in column.files(value)]
+        younger = any(path.stat().st_mtime > written for path in paths)
+        if younger and column.digest(value, [_sha256(path) for path in paths]) != of_files:
+            yield column.files_text(value)
 
 
 def fixed_keys(out: Path, stored: StoredGeneration) -> set[str]:
@@ -80,8 +80,7 @@ def num_changed(out: Path, stored: StoredGeneration, sources: Sources) -> int:
     with _all_seen(sources):
         return sum(
             sources.num_bytes[i] != listed[key]["num_bytes"]
-            or any(path.stat().st_mtime > written for path in _files(sources, i))
-            or any(path.stat().st_mtime > written for path in _instance_files(sources, i))
+            or any(path.stat().st_mtime > written for path in (sources.path(sources.images[i]), *sources.files(i)))
             for key, i in positions.items()
         )
 

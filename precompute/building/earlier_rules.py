@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from precompute.building.folder import StoredGeneration
+from precompute.fields.instance_column import BACKGROUND
 from precompute.fields.skeleton import AUTO, describe_pairs, skeleton_settings
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.load import TAKES_FROM
 from precompute.pipelines.pipeline import Prepared
 from precompute.plan.generation import GenerationPlan
 from precompute.sources.checks import class_order
-from precompute.table.instance_column import BACKGROUND
 from precompute.table.sources import Sources
 
 __all__ = ["keep_classes", "keep_pairs", "notes_on_pipelines", "stored_pipelines"]
@@ -69,17 +69,18 @@ def keep_pairs(
         options: Options of the build.
         sources: Sources with the pairs that are found today.
     """
-    if sources.skeleton is None or options.flip_pairs != AUTO or not generations:
+    skeleton = sources.skeleton
+    if options.flip_pairs != AUTO or not generations or not skeleton:
         return sources, []
-    before = replace(sources.skeleton, flip_pairs=describe_pairs(sources.skeleton.names))
-    was, now = (skeleton_settings(skeleton)["flip_pairs"] for skeleton in (before, sources.skeleton))
+    before = replace(skeleton, flip_pairs=describe_pairs(skeleton.names))
+    was, now = (skeleton_settings(one)["flip_pairs"] for one in (before, skeleton))
     if was == now or generations[-1].plan.settings["pixels"].get("flip_pairs") != was:
         return sources, []
     note = (
         f"flip_pairs: this dataset keeps the pairs that auto found when it was built, {', '.join(was)}; a new one "
         f"would also have {', '.join(pair for pair in now if pair not in was)}."
     )
-    return replace(sources, skeleton=before), [note]
+    return sources.with_skeleton(before), [note]
 
 
 def keep_classes(

@@ -97,7 +97,7 @@ def _hashed(parts: Iterable[bytes], content: Any) -> Iterator[bytes]:
 def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: Mapping[int, str]) -> dict[int, str]:
     """Return the fills that make classes of their own: training must count them, or it would stop at the first one."""
     given = plan.settings["dataset"]["num_classes"]
-    if sources.kind != "mask" or known_num_classes(given, sources.class_names) is not None:
+    if not sources.has_class_ids or known_num_classes(given, sources.class_names) is not None:
         return {}
     counted = {*ids, 0, plan.settings["dataset"]["ignore_class"]}
     return {fill: name for fill, name in fills.items() if fill not in counted}
@@ -107,7 +107,7 @@ def _schema(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Schema:
     """Return the fields of records; masks of unnamed classes have as many as their ids say."""
     dataset = plan.settings["dataset"]
     target = target_of(sources, dataset, plan.image.encoding, plan.mask_dtype)
-    if target.kind == "mask" and known_num_classes(dataset["num_classes"], target.class_names) is None:
+    if sources.has_class_ids and known_num_classes(dataset["num_classes"], target.class_names) is None:
         target = replace(target, num_classes=max(ids - {target.ignore_class}, default=0) + 1)
     return schema_of_target(plan.image, **vars(target), extra=dataset.get("extra"))
 
@@ -255,10 +255,9 @@ def _repeated(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> Iterator[t
     values, counts = np.unique(np.concatenate(list(starts.values())), return_counts=True)
     for split, of in source_facts.items():
         places = grid.places[split]
+        own = [column for column in places.sources.targets if not column.has_files]
         for i in np.flatnonzero(np.isin(starts[split], values[counts > 1])).tolist():
             image, position = of.sha256[i], int(places.positions[i])
             if image is not None:
-                boxes = None if places.sources.has_mask_files else places.sources.boxes_of(position)
-                answer: Any = boxes
-                answer = places.sources.label(position) if answer is None else answer
-                yield places.sources.keys[position], image, of.mask_sha256[i] if answer is None else answer
+                in_files = (of.mask_sha256[i],) if places.sources.has_files else ()
+                yield places.sources.keys[position], image, (*(column[position] for column in own), *in_files)

@@ -131,10 +131,10 @@ class Grid:
 
     def source_facts(self, split: str) -> SourceFacts:
         """Return what was learnt of a split's sources; all cells must be proven."""
-        num_sources, masked = len(self.places[split].positions), self.places[split].sources.has_mask_files
+        num_sources = len(self.places[split].positions)
         found = SourceFacts(
             sha256=Sha256Column(num_sources),
-            mask_sha256=Sha256Column(num_sources if masked else 0),
+            mask_sha256=Sha256Column(num_sources if self.places[split].sources.has_files else 0),
             class_ids=set(),
             remarks={},
         )

@@ -37,7 +37,6 @@ from precompute.preflight.survey import (
 )
 from precompute.rendering.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
 from precompute.rendering.spec import RecordSpec, pixel_settings
-from precompute.table.instance_column import InstanceColumn
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
@@ -99,8 +98,8 @@ def make_settings(
         "group_by",
     )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
-    if extra := _extra_types(sources):  # likewise
-        dataset["extra"] = extra
+    if sources.value_types:  # likewise
+        dataset["extra"] = sources.value_types
     if options.target != "auto":
         dataset["target"] = options.target
     settings: dict[str, Any] = json.loads(canonical_json({"pixels": pixels, "dataset": dataset}))
@@ -109,7 +108,7 @@ def make_settings(
 
 def _pixel_settings(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> dict[str, Any]:
     pixels = pixel_settings(options, _schema_so_far(options, sources, mask_dtype))
-    if isinstance(sources.boxes, InstanceColumn):
+    if any(column.can_be for column in sources.targets):
         pixels["of_instances"] = sources.kind  # what became of the masks of single objects
     return pixels
 
@@ -118,11 +117,7 @@ def _schema_so_far(options: BuildOptions, sources: Sources, mask_dtype: str | No
     """Return the fields of sources, as far as they are known before all masks are read; the image has no size yet."""
     image = ImageField(height=0, width=0, channels=CHANNELS[options.color_mode], encoding=options.image_format)
     target = target_of(sources, vars(options), options.image_format, mask_dtype)
-    return schema_of_target(image, **vars(target), extra=_extra_types(sources))
-
-
-def _extra_types(sources: Sources) -> dict[str, str]:
-    return {name: column.type for name, column in (sources.extra or {}).items()}
+    return schema_of_target(image, **vars(target), extra=sources.value_types)
 
 
 def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, mask_dtype: str | None) -> Target:
@@ -138,7 +133,7 @@ def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, m
         UsageError: The number of classes does not fit their names.
     """
     names = sources.class_names
-    if sources.kind != "mask":
+    if not sources.has_class_ids:
         return Target(kind=sources.kind, num_classes=len(names), class_names=names, keypoints=sources.skeleton)
     return Target(
         kind="mask",
@@ -153,7 +148,7 @@ def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, m
 def spec_of_plan(plan: GenerationPlan, sources: Sources) -> RecordSpec:
     """Return what every record of a generation must be."""
     target = target_of(sources, plan.settings["dataset"], plan.image.encoding, plan.mask_dtype)
-    schema = schema_of_target(plan.image, **vars(target), extra=_extra_types(sources))
+    schema = schema_of_target(plan.image, **vars(target), extra=sources.value_types)
     return RecordSpec.of_settings(plan.settings["pixels"], schema)
 
 

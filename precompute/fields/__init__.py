@@ -1,1 +1,1 @@
-"""Fields: what travels with an image, how it stands in records, and the values of single images."""
+"""Fields: what travels with an image, how it stands in records, its values, and columns of those of many images."""

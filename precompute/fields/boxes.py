@@ -1,17 +1,15 @@
-"""Boxes around objects, maybe with keypoints: those of one image, and those of many images as columns."""
+"""Boxes around objects, maybe with keypoints: those of one image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.text.format import format_count
-
-__all__ = ["CROWD", "DIFFICULT", "FLAGS", "TRUNCATED", "UNKNOWN_SIZE", "BoxColumn", "Boxes"]
+__all__ = ["CROWD", "DIFFICULT", "FLAGS", "TRUNCATED", "UNKNOWN_SIZE", "Boxes", "Size", "same_points"]
 
 CROWD, DIFFICULT, TRUNCATED = 1, 2, 4
 FLAGS = {"crowd": CROWD, "difficult": DIFFICULT, "truncated": TRUNCATED}
@@ -53,7 +51,7 @@ class Boxes:
         return (
             isinstance(other, Boxes)
             and (self.size, self.mirrored) == (other.size, other.mirrored)
-            and _same_points(self.points, other.points)
+            and same_points(self.points, other.points)
             and all(
                 np.array_equal(getattr(self, name), getattr(other, name)) for name in ("corners", "labels", "flags")
             )
@@ -116,127 +114,13 @@ class Boxes:
         return replace(self, points=self.points[:, order], mirrored=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BoxColumn:
-    """The boxes of many images: one array of all of them, cut by offsets.
-
-    Attributes:
-        corners, labels, flags: As those of `Boxes`, of all images in turn.
-        offsets: int64 [images + 1]: the boxes of image i go from offset i to offset i + 1.
-        sizes: int32 [images, 2]: width and height that corners count pixels of; 0, 0 where they are shares.
-        points: float32 [boxes, K, 3], or None, as those of `Boxes`.
-    """
-
-    corners: NDArray[np.float32]
-    labels: NDArray[np.int32]
-    flags: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-    sizes: NDArray[np.int32]
-    points: NDArray[np.float32] | None = None
-
-    def __post_init__(self) -> None:
-        if self.points is not None and len(self.points) != len(self.labels):
-            raise ValueError(
-                f"keypoints of {format_count(len(self.points), 'box')}, expected those of all {len(self.labels)}"
-            )
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    @classmethod
-    def of_images(cls, images: Iterable[Boxes]) -> BoxColumn:
-        """Return the column of these images."""
-        every = list(images)
-        empty = Boxes.of_rows([], None)
-        return cls(
-            corners=np.concatenate([empty.corners, *(boxes.corners for boxes in every)]),
-            labels=np.concatenate([empty.labels, *(boxes.labels for boxes in every)]),
-            flags=np.concatenate([empty.flags, *(boxes.flags for boxes in every)]),
-            offsets=np.cumsum([0, *(len(boxes) for boxes in every)], dtype=np.int64),
-            sizes=np.array([boxes.size or (0, 0) for boxes in every], np.int32).reshape(-1, 2),
-            points=_joined_points([boxes.points for boxes in every]),
-        )
-
-    @classmethod
-    def joined(cls, columns: Sequence[BoxColumn]) -> BoxColumn:
-        """Return the images of several columns in turn."""
-        counts = np.concatenate([np.zeros(1, np.int64), *(column.counts for column in columns)])
-        return cls(
-            corners=np.concatenate([column.corners for column in columns]),
-            labels=np.concatenate([column.labels for column in columns]),
-            flags=np.concatenate([column.flags for column in columns]),
-            offsets=np.cumsum(counts, dtype=np.int64),
-            sizes=np.concatenate([column.sizes for column in columns]),
-            points=_joined_points([column.points for column in columns]),
-        )
-
-    def same(self, other: BoxColumn) -> bool:
-        """Return whether another column holds equal boxes."""
-        names = ("corners", "labels", "flags", "offsets", "sizes")
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names) and _same_points(
-            self.points, other.points
-        )
-
-    def relabelled(self, new: Sequence[int]) -> Self:
-        """Return the boxes with another class index for each that they have."""
-        labels = np.asarray(new, np.int32)[self.labels] if len(self.labels) else self.labels
-        return replace(self, labels=labels)
-
-    @property
-    def kind(self) -> str:
-        """The kind of the target that images with this column have."""
-        return "boxes"
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """Boxes of each image."""
-        return np.diff(self.offsets)
-
-    def of(self, i: int) -> Boxes:
-        """Return the boxes of one image."""
-        own = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
-        width, height = map(int, self.sizes[i])
-        size = (width, height) if width else None
-        points = None if self.points is None else self.points[own]
-        return Boxes(
-            corners=self.corners[own], labels=self.labels[own], flags=self.flags[own], size=size, points=points
-        )
-
-    def classes(self, i: int) -> tuple[int, ...]:
-        """Return the classes that an image has boxes of, each once."""
-        return tuple(np.unique(self.labels[self.offsets[i] : self.offsets[i + 1]]).tolist())
-
-    def take(self, indices: Sequence[int]) -> BoxColumn:
-        """Return the boxes of the images at these positions, in this order."""
-        chosen = np.asarray(indices, np.int64)
-        counts = self.counts[chosen]
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-        where = np.repeat(self.offsets[chosen] - offsets[:-1], counts) + np.arange(offsets[-1])
-        return BoxColumn(
-            corners=self.corners[where],
-            labels=self.labels[where],
-            flags=self.flags[where],
-            offsets=offsets,
-            sizes=self.sizes[chosen],
-            points=None if self.points is None else self.points[where],
-        )
-
-
 def _points(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
     """Return [N, K, 3]; K is 0 where there are no rows."""
     return np.array(rows, np.float32).reshape(len(rows), -1, 3) if rows else np.zeros((0, 0, 3), np.float32)
 
 
-def _joined_points(every: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """Return the keypoints of all in turn; those of images without objects do not know how many an object has."""
-    known = [points for points in every if points is not None]
-    if not known:
-        return None
-    filled = [points for points in known if len(points)]
-    return np.concatenate(filled) if filled else known[0]
-
-
-def _same_points(a: NDArray[np.float32] | None, b: NDArray[np.float32] | None) -> bool:
+def same_points(a: NDArray[np.float32] | None, b: NDArray[np.float32] | None) -> bool:
+    """Return whether keypoints are equal; without objects nobody knows how many each has."""
     if a is None or b is None:
         return a is b
     return np.array_equal(a, b) or len(a) == len(b) == 0

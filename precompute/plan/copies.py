@@ -28,35 +28,22 @@ def assign_copies(sources: Sources, *, class_copies: Mapping[str, int], balance:
     if not class_copies and not balance:
         return sources
     option = "balance" if balance else "class_copies"
-    if sources.label_sets is not None:
-        raise UsageError(
-            f"{option}: expected sources with a class each, these have several labels, so that copies for a rare one "
-            "would multiply others too; weigh the labels when training."
-        )
-    if sources.boxes is not None:
-        raise UsageError(
-            f"{option}: expected sources with a class each, these have {sources.kind}, of several classes an image; "
-            "weigh their classes when training."
-        )
-    if sources.image_only:
-        raise UsageError(f"{option}: expected sources with a class each, these are images alone.")
-    if sources.labels is None:
-        raise UsageError(
-            f"{option}: expected sources with a class each, these have masks, which hold several classes; weigh their "
-            "classes when training."
-        )
+    each = sources.class_each()
+    if each is None:
+        reason = next((column.no_class_each for column in sources.targets), "are images alone")
+        raise UsageError(f"{option}: expected sources with a class each, these {reason}.")
     names = sources.class_names
     unknown = sorted(set(class_copies) - set(names))
     if unknown:
         raise UsageError(f"class_copies: no class is named {', '.join(unknown)}; expected some of:\n{first_few(names)}")
-    sizes = Counter(sources.labels[i] for i in sources.of_split("train"))
+    sizes = Counter(each[i] for i in sources.of_split("train"))
     of_class = [class_copies.get(name, 1) for name in names]
     if balance:
         largest = max(sizes.values())
         of_class = [
             min(round(largest / sizes[label]), MAX_COPIES) if sizes[label] else 1 for label in range(len(names))
         ]
-    pairs = zip(sources.labels, sources.splits, strict=True)
+    pairs = zip(each, sources.splits, strict=True)
     copies = [of_class[label] if split == "train" else 1 for label, split in pairs]
     shown = [f"{name} {number}" for name, number in zip(names, of_class, strict=True) if number > 1]
     places = sum(of_class[label] * size for label, size in sizes.items())

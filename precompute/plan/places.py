@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from precompute.dataset.manifest import Label, Manifest
+from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError
 from precompute.plan.blocks import block_bounds, order_places
 from precompute.table.listing import Listing
@@ -34,20 +34,22 @@ def shard_places(manifest: Manifest, split: str, listing: Listing) -> list[list[
     ]
 
 
-def sample_by_class(labels: Mapping[str, Label | None], number: int, *, left_out: Collection[str] = ()) -> list[str]:
+def sample_by_class(
+    classes: Mapping[str, tuple[int, ...]], number: int, *, left_out: Collection[str] = ()
+) -> list[str]:
     """Return a fixed choice of keys to look at, as many classes as fit; the same one on every machine.
 
     Args:
-        labels: Class or classes of each key, None where there are none.
+        classes: Classes of the image of each key, sorted.
         number: How many positions to choose.
         left_out: Keys that are not to be chosen.
     """
-    keys = [key for key in labels if key not in left_out]
-    of_class: Counter[Label | None] = Counter()
+    keys = [key for key in classes if key not in left_out]
+    times: Counter[tuple[int, ...]] = Counter()
     ranked = []
     for position, (i, _) in enumerate(order_places(keys)):
-        label = labels[keys[i]]
-        ranked.append((of_class[label], position, keys[i]))  # first the first of each class, then the second …
-        of_class[label] += 1
+        found = classes[keys[i]]
+        ranked.append((times[found], position, keys[i]))  # first the first of each class, then the second …
+        times[found] += 1
     chosen = [key for _, _, key in sorted(ranked)[:number]]
-    return sorted(chosen, key=lambda key: (-1 if labels[key] is None else labels[key], key))
+    return sorted(chosen, key=lambda key: (classes[key], key))

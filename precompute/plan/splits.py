@@ -12,9 +12,10 @@ from itertools import islice, repeat
 from typing import TypeVar
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.fields.column import Column
+from precompute.fields.string_column import take
 from precompute.plan.hashes import hash_all, order_of
 from precompute.table.sources import Sources
-from precompute.table.string_column import take
 
 __all__ = ["assign_splits", "label_strata"]
 
@@ -79,7 +80,7 @@ class _Units:
 
     of_source: Sequence[int]
     first: Sequence[int]
-    classes: list[int]
+    classes: Sequence[int]
     splits: list[str | None]
     counted: list[bool]
 
@@ -185,19 +186,17 @@ def _number_units(sources: Sources) -> tuple[Sequence[int], Sequence[int]]:
     return of_source, first
 
 
-def _unit_classes(sources: Sources, of_source: Sequence[int], num_units: int) -> list[int]:
+def _unit_classes(sources: Sources, of_source: Sequence[int], num_units: int) -> Sequence[int]:
     """Return the commonest class of each unit, the smaller index when two are equally common."""
-    if sources.boxes is not None:  # an image's classes are those of its boxes
-        of_images = [sources.classes(i) for i in range(len(sources))]
-        return label_strata(_commonest(of_images, of_source, num_units))
-    if sources.label_sets is not None:
-        return label_strata(_commonest(sources.label_sets, of_source, num_units))
-    if sources.labels is None:
-        return [0] * num_units
-    return _commonest(sources.labels, of_source, num_units)
+    each, sets = sources.class_each(), sources.class_sets()
+    if each is not None:
+        return _commonest(each, of_source, num_units)
+    if sets is not None:
+        return label_strata(_commonest(sets, of_source, num_units))
+    return [0] * num_units
 
 
-def _commonest(labels: list[_Label], of_source: Sequence[int], num_units: int) -> list[_Label]:
+def _commonest(labels: Sequence[_Label], of_source: Sequence[int], num_units: int) -> Sequence[_Label]:
     if len(labels) == num_units:
         return labels
     counts: list[Counter[_Label]] = [Counter() for _ in range(num_units)]
@@ -258,11 +257,9 @@ def _flag(split: str) -> str:
 
 
 def _class_text(sources: Sources, label: int) -> str:
-    if sources.label_sets is not None or sources.boxes is not None:
-        return "sources of like labels"
-    if sources.labels is None:
-        return "all sources"
-    return f"class {sources.class_names[label]!r}"
+    if sources.class_each() is not None:
+        return f"class {sources.class_names[label]!r}"
+    return "all sources" if sources.class_sets() is None else "sources of like labels"
 
 
 def _needs_text(need: Mapping[str, int]) -> str:
@@ -299,15 +296,19 @@ def _missing_notes(sources: Sources, splits: Sequence[str | None]) -> list[str]:
             "NO VALIDATION SPLIT: nothing will show whether a model that is trained on this dataset has learnt or "
             "memorized. Give --validation-split 0.2, say, or a folder named val."
         )
-    if sources.label_sets is not None:
-        found = {(label, split) for labels, split in zip(sources.label_sets, splits, strict=True) for label in labels}
-    else:
-        found = set(zip(sources.labels or (), splits, strict=False))
+    found = {pair for column in sources.targets if column.is_of_image for pair in _classes_in_splits(column, splits)}
     trained, every = {label for label, split in found if split == "train"}, {label for label, _ in found}
     lacking = [sources.class_names[label] for label in sorted(every - trained)]
     if lacking:
         notes.append(f"Classes that have no source in train:\n{first_few(lacking)}")
     return notes
+
+
+def _classes_in_splits(column: Column, splits: Sequence[str | None]) -> set[tuple[int, str | None]]:
+    each, sets = column.class_each(), column.class_sets()
+    if each is not None:
+        return set(zip(each, splits, strict=True))
+    return {(label, split) for labels, split in zip(sets or (), splits, strict=False) for label in labels}
 
 
 def label_strata(label_sets: Sequence[tuple[int, ...]]) -> list[int]:

@@ -9,15 +9,13 @@ from typing import Any
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
-from precompute.fields.instances import Instances
-from precompute.fields.value import field_name
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.pipeline import Pipeline, Prepared, prepare, rebuild
 from precompute.rendering.decode import Decoded, decode_source
 from precompute.rendering.render import render
 from precompute.rendering.spec import RecordSpec
 from precompute.storage.paths import as_path
-from precompute.table.listing import Listing, boxes_of_entry, label_of
+from precompute.table.listing import Listing
 from precompute.table.listing_file import read_listing
 
 __all__ = ["RecordRebuilder", "prepare_like", "rebuild_pipelines", "rebuild_record", "stored_spec"]
@@ -76,10 +74,12 @@ class RecordRebuilder:
         if split not in self._listings:
             path = DatasetPaths(self._out).sources(self._manifest.generation, split)
             self._listings[split] = read_listing(path)
-        entry = self._listings[split].get(key)
-        if entry is None:
+        listing = self._listings[split]
+        position = listing.position(key)
+        if position is None:
             raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
-        image, raw = self._source_path(entry["image"]), self._raw_values(entry)
+        entry, image = listing.entry(position), self._source_path(listing.images[position])
+        raw = self._raw_values(listing, position)
         source, mask = decode_source(key, image, raw, self._spec), entry.get("mask") and raw["mask"]
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
@@ -87,18 +87,11 @@ class RecordRebuilder:
             raise RejectedSource(f"{mask or f'masks of {image}'}: {CHANGED}")
         return source
 
-    def _raw_values(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def _raw_values(self, listing: Listing, position: int) -> dict[str, Any]:
         """Return the raw value of each field of a source by the field's name."""
-        label, boxes = label_of(entry), boxes_of_entry(entry)
-        if isinstance(boxes, Instances):
-            boxes = boxes.located(self._source_path)
-        raw = {field_name(name): value for name, value in entry.get("extra", {}).items()}
-        if boxes is not None:
-            raw["objects" if "objects" in self._manifest.schema else "mask"] = boxes
-        if "mask" in entry:
-            raw["mask"] = str(self._source_path(entry["mask"]))
-        if label is not None:
-            raw["labels" if isinstance(label, tuple) else "label"] = label
+        raw = listing.raw(position, self._source_path)
+        if "objects" in raw and "objects" not in self._manifest.schema:  # the list does not say that they are merged
+            raw["mask"] = raw.pop("objects")
         return raw
 
     def _source_path(self, name: str) -> Path:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-
-import numpy as np
 
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest, Row, Split
@@ -72,18 +69,19 @@ def _count(field: Field, split: Split, listing: Listing, used: list[int]) -> Fie
     num_records = sum(row.num_records for row in split.rows)
     if not field.classes:
         return FieldCounts(num_records=num_records)
-    column, stored = listing.boxes, BoxCounts.total(row.boxes for row in split.rows)
-    if column is None or stored is None:
-        labels = [listing.labels[i] for i in used]
-        counts = Counter(index for label in labels for index in (label if isinstance(label, tuple) else (label,)))
-        return FieldCounts(classes=[counts[label] for label in range(len(field.classes))], num_records=num_records)
-    objects = column.take(used)
-    a_row = sum(int(number) * listing.copies[i] for i, number in zip(used, objects.counts, strict=True))
+    stored = BoxCounts.total(row.boxes for row in split.rows)
+    column = listing.columns.get(field.name)
+    if column is None:  # no source is listed
+        return FieldCounts(classes=[0] * len(field.classes), num_records=num_records)
+    classes, objects = column.class_counts(used, len(field.classes)), column.take(used).counts
+    if objects is None or stored is None:
+        return FieldCounts(classes=classes, num_records=num_records)
+    a_row = sum(int(number) * listing.copies[i] for i, number in zip(used, objects, strict=True))
     return FieldCounts(
-        classes=np.bincount(objects.labels, minlength=len(field.classes)).tolist(),
+        classes=classes,
         num_records=num_records,
         stored=stored,
-        num_without=int((objects.counts == 0).sum()),
+        num_without=int((objects == 0).sum()),
         num_lost=a_row * len(split.rows) - stored.num_boxes,
     )
 

@@ -64,11 +64,11 @@ def find_colors(source: str | Path, options: BuildOptions) -> tuple[list[FoundCo
                 "it out, and put names into the file."
             )
     sources = limit_sources(find(source, options), options.limit)
-    if sources.masks is None:
+    paths = [path for column in sources.targets for path in column.id_maps()]
+    if not paths:
         raise SourceError(f"{source}: there are no masks here, but classes; colours are looked for in masks.")
     pixels, masks, rejected = Counter[int](), Counter[int](), list[str]()
-    for mask in sources.masks:
-        path = sources.path(mask)
+    for path in map(sources.path, paths):
         try:
             with accessible(path, RejectedSource):
                 content = path.read_bytes()

@@ -74,10 +74,10 @@ def preview_sheet(renderer: SampleRenderer, *, num_sources: int, num_variants: i
     """
     sources, options, split = renderer.sources, renderer.options, renderer.split
     of_split = {sources.keys[i]: i for i in sources.of_split(split)}
-    labels = {key: sources.label(i) for key, i in of_split.items()}
+    classes = {key: sources.image_classes(i) for key, i in of_split.items()}
     variants = range(min(num_variants, options.variants if split == "train" else 1))
     lines, reasons = [], list[str]()
-    for key in sample_by_class(labels, num_sources):
+    for key in sample_by_class(classes, num_sources):
         line, reason = _line(renderer, of_split[key], variants)
         lines.append(line)
         reasons += [reason] if reason else []

@@ -71,8 +71,8 @@ def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row],
     """Return what is drawn."""
     listing = read_listing(DatasetPaths(out).sources(manifest.generation, split))
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
-    labels = dict(zip(listing, listing.labels, strict=True))
-    keys = sample_by_class(labels, num_sources, left_out=skipped)
+    classes = {key: listing.image_classes(i) for i, key in enumerate(listing)}
+    keys = sample_by_class(classes, num_sources, left_out=skipped)
     columns = [_read_column(out, manifest, split, row, _positions(manifest, split, listing, keys)) for row in rows]
     return Sheet(
         title=f"{manifest.name} {manifest.generation}: {len(keys)} of {format_count(len(listing), 'source')} of "

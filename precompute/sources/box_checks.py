@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.boxes import BoxColumn
+from precompute.fields.box_column import BoxColumn
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
-__all__ = ["CheckedBoxes", "boxes_note", "check_boxes", "drop_empty", "upright_size"]
+__all__ = ["CheckedBoxes", "check_boxes", "drop_empty", "upright_size"]
 
 TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 ORIENTATION = 0x0112
@@ -63,15 +63,8 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
             f"{where}: not one of {format_count(len(kept), 'box')} has an area inside its image:\n"
             f"{_shown(column, keys, of_box, ~kept)}\nExpected x_min < x_max and y_min < y_max, within the image."
         )
-    checked = BoxColumn(
-        corners=clipped[kept],
-        labels=column.labels[kept],
-        flags=column.flags[kept],
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(of_box[kept], minlength=len(column)))]).astype(np.int64),
-        sizes=column.sizes,
-        points=None if column.points is None else column.points[kept],
-    )
-    notes = [boxes_note(checked)]
+    checked = replace(column, corners=clipped).only(kept)
+    notes = [checked.boxes_note()]
     if cut.any():
         notes.append(f"{_boxes(cut)} that reached beyond their images were clipped to them.")
     for wrong, what in (
@@ -81,18 +74,6 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
         if wrong.any():
             notes.append(f"{_boxes(wrong)} {what} left out:\n{_shown(column, keys, of_box, wrong)}")
     return CheckedBoxes(checked, names, notes + _absent(checked, names))
-
-
-def boxes_note(column: BoxColumn) -> str:
-    """Return what is said of boxes that were found."""
-    empty = int((column.counts == 0).sum())
-    kept = (
-        f"; {format_count(empty, 'of them has none, and is kept', 'of them have none, and are kept')} "
-        "(--drop-empty leaves them out)"
-        if empty
-        else ""
-    )
-    return f"{format_count(len(column.labels), 'box')} in {format_count(len(column), 'image')}{kept}."
 
 
 def _boxes(which: NDArray[Any]) -> str:
@@ -111,11 +92,12 @@ def _absent(column: BoxColumn, names: Sequence[str]) -> list[str]:
     return [f"Classes without a box:\n{first_few(absent)}"] if absent else []
 
 
-def drop_empty(sources: Sources) -> Sources:
-    """Return the sources that have boxes."""
-    if sources.boxes is None:
-        return sources
-    kept = np.flatnonzero(sources.boxes.counts).tolist()
+def drop_empty(sources: Sources) -> Sources | None:
+    """Return the sources that have objects, or None where none can have any."""
+    counts = next((column.counts for column in sources.targets if column.counts is not None), None)
+    if counts is None:
+        return None
+    kept = np.flatnonzero(counts).tolist()
     dropped = len(sources) - len(kept)
     note = f"{format_count(dropped, 'image without boxes', 'images without boxes')} left out."
     notes = [note if "--drop-empty leaves them out" in old else old for old in sources.notes]

@@ -9,27 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from precompute.errors import SourceError, UsageError, accessible
-from precompute.fields.boxes import CROWD
 from precompute.images.file_kinds import unreadable_text
 from precompute.options.build_options import TABLE_OPTIONS, BuildOptions
 from precompute.sources.annotations.find import find_boxes
 from precompute.sources.annotations.instance_folders import find_instances
-from precompute.sources.box_checks import boxes_note, drop_empty
+from precompute.sources.box_checks import drop_empty
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.find import find_sources
 from precompute.sources.groups import group_by
-from precompute.sources.keypoint_checks import check_target, keypoints_note
+from precompute.sources.keypoint_checks import check_target
 from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.tables.files import TABLES, is_table
 from precompute.sources.tables.find import find_table
 from precompute.sources.utf8_names import check_names
 from precompute.storage.paths import as_path, is_remote, is_url
-from precompute.table.instance_column import InstanceColumn, merged_names, objects_note
 from precompute.table.sources import Source, Sources
-from precompute.text.format import format_count
 
 __all__ = ["find", "limit_sources"]
 
@@ -75,7 +70,7 @@ def _find(
     unreadable = unreadable_text(sources.passed)
     sources = replace(sources, notes=[*sources.notes, unreadable]) if unreadable else sources
     given = next((name for name in ("mask_offset", "mask_colors") if getattr(options, name)), None)
-    if given and sources.kind != "mask":
+    if given and not sources.has_class_ids:
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for masks, and these sources have none.")
     if named is not options and not sources.class_names:
         sources = replace(sources, class_names=check_class_names(options.class_names) or [])
@@ -109,7 +104,7 @@ def _read(
             return _find_image_only(source, options)
         with_objects = find_instances(source, options) or find_boxes(source, options)
         if with_objects is not None:
-            return drop_empty(with_objects) if options.drop_empty else with_objects
+            return (options.drop_empty and drop_empty(with_objects)) or with_objects
         if options.drop_empty:
             raise UsageError(f"drop_empty: it leaves out images without boxes; there are no boxes in {source}.")
         return _of_folders(source, options, class_names=options.class_names)
@@ -157,9 +152,10 @@ def _with_boxes(sources: Sources, options: BuildOptions) -> Sources:
         raise UsageError("annotations: it names the annotations of a folder; sources from Python bring their boxes.")
     if not options.drop_empty:
         return sources
-    if sources.boxes is None:
+    filled = drop_empty(sources)
+    if filled is None:
         raise UsageError("drop_empty: it leaves out images without boxes; these sources have no boxes.")
-    return drop_empty(sources)
+    return filled
 
 
 def limit_sources(sources: Sources, limit: int | None) -> Sources:
@@ -175,13 +171,7 @@ def limit_sources(sources: Sources, limit: int | None) -> Sources:
 
 def _counting_notes(sources: Sources) -> list[str]:
     """Return the notes that count boxes, objects or keypoints."""
-    column = sources.boxes
-    if column is None:
-        return []
-    if isinstance(column, InstanceColumn):
-        return [objects_note(column)]
-    points = [] if column.points is None or sources.skeleton is None else [(column.points, sources.skeleton)]
-    return [boxes_note(column), *(keypoints_note(array[..., 2] > 0, skeleton) for array, skeleton in points)]
+    return [note for column in sources.targets for note in column.notes()]
 
 
 def _choose_target(sources: Sources, options: BuildOptions) -> Sources:
@@ -190,31 +180,14 @@ def _choose_target(sources: Sources, options: BuildOptions) -> Sources:
     Raises:
         UsageError: That cannot be made of them.
     """
-    column, target = sources.boxes, options.target
-    if not isinstance(column, InstanceColumn):
-        if target in OF_OBJECTS and target != sources.kind and sources.skeleton is None:
-            had = {"boxes": "boxes without masks", "mask": "one mask an image"}.get(sources.kind, "no masks of objects")
-            raise UsageError(f"target: {target} needs masks of single objects, and these sources have {had}.")
+    target = options.target
+    column = next((column for column in sources.targets if column.can_be), None)
+    if column is None:
+        lacking = next((other.lacks(target) for other in sources.targets), "no masks of objects")
+        if target in OF_OBJECTS and lacking:
+            raise UsageError(f"target: {target} needs masks of single objects, and these sources have {lacking}.")
         return sources
     if options.mask_colors:
         raise UsageError("mask_colors: masks of single objects hold no colours; give their classes otherwise.")
-    if target != "mask":
-        return replace(sources, boxes=replace(column, target="boxes" if target == "boxes" else "instances"))
-    notes = ["masks of objects are merged: background is class 0, smaller objects lie on top of larger ones."]
-    crowds = int(((column.flags & CROWD) > 0).sum())
-    if crowds:
-        what = (
-            "taken for class ids below all others; --ignore-class 255 makes them pixels that do not count"
-            if options.ignore_class is None
-            else f"taken for the ignore class, {options.ignore_class}"
-        )
-        notes.append(f"{format_count(crowds, 'crowd is', 'crowds are')} {what}.")
-    labels = (column.labels + 1).astype(np.int32)
-    names = merged_names(sources.class_names)
-    if options.ignore_class is not None and options.ignore_class < len(names):
-        raise UsageError(
-            f"ignore_class: {options.ignore_class} is the class {names[options.ignore_class]!r}; expected "
-            f"{len(names)} or more, such as 255."
-        )
-    merged = replace(column, labels=labels, target="mask")
-    return replace(sources, boxes=merged, class_names=names, notes=[*sources.notes, *notes])
+    chosen, names, notes = column.as_target(target, sources.class_names, options.ignore_class)
+    return replace(sources.with_column(chosen, column), class_names=names, notes=[*sources.notes, *notes])

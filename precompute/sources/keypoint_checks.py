@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.boxes import BoxColumn
+from precompute.fields.box_column import KEYPOINT_OPTIONS, BoxColumn, keypoints_note
 from precompute.fields.skeleton import HIDDEN, VISIBLE, Skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes, check_boxes
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
-__all__ = ["check_keypoints", "check_target", "keypoints_note"]
+__all__ = ["check_keypoints", "check_target"]
 
 
 def check_keypoints(
@@ -35,9 +35,10 @@ def check_keypoints(
     Raises:
         SourceError: Coordinates are no numbers, visibility is none of 0, 1, 2, or no point is labelled.
     """
-    if column.points is None or not len(column.points):
+    points: Any = column.points
+    if not len(column.labels):
         raise SourceError(f"{where}: not one of {format_count(len(column), 'image')} has an object with keypoints.")
-    column = replace(column, points=column.points.reshape(len(column.labels), len(skeleton), 3))
+    column = replace(column, points=points.reshape(len(column.labels), len(skeleton), 3), skeleton=skeleton)
     checked = CheckedBoxes(column, names, [])
     if skeleton.boxed:
         checked = check_boxes(column, keys, names, where=where)
@@ -57,20 +58,20 @@ def check_target(sources: Sources, options: BuildOptions) -> None:
     Raises:
         UsageError: They have, or are given without keypoints.
     """
-    fits = options.image_only if sources.image_only else options.target == sources.kind
-    if not fits and options.target != "auto":
+    if options.target not in ("auto", sources.target_option):
         raise UsageError(
             f"target (--target): expected {options.target}, but these sources have a target of kind {sources.kind}. "
             "Keypoints are read from COCO files whose categories name them, from YOLO's where data.yaml has kpt_shape, "
             "from a CSV file that is named with --annotations, and from Python."
         )
-    if sources.skeleton is None:
-        given = next((n for n in ("keypoint_names", "skeleton", "flip_pairs") if getattr(options, n) is not None), None)
-        if given:
-            raise UsageError(
-                f"{given} (--{given.replace('_', '-')}): is for keypoints; these sources have none, but {sources.kind}."
-            )
-    elif not sources.skeleton.boxed and (options.min_visibility or options.min_area):
+    own = {name for column in sources.targets for name in column.own_options}
+    given = next((n for n in KEYPOINT_OPTIONS if n not in own and getattr(options, n) is not None), None)
+    if given:
+        raise UsageError(
+            f"{given} (--{given.replace('_', '-')}): is for keypoints; these sources have none, but {sources.kind}."
+        )
+    ignored = [name for column in sources.targets for name in column.ignored_options]
+    if any(getattr(options, name) for name in ignored):
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these objects have keypoints alone.")
 
 
@@ -119,17 +120,3 @@ def _check_points(
     if absent:
         notes.append(f"Keypoints that are never labelled:\n{first_few(absent)}")
     return replace(column, points=np.where(kept[..., None], points, 0).astype(np.float32)), notes
-
-
-def keypoints_note(kept: NDArray[np.bool_], skeleton: Skeleton) -> str:
-    """Return what is said of keypoints that were found; `kept`, bool [objects, K], has those that are labelled."""
-    without = int((~kept.any(axis=1)).sum())
-    text = (
-        f"{format_count(int(kept.sum()), 'labelled keypoint')} of {format_count(len(kept), 'object')} with "
-        f"{len(skeleton):,} each"
-    )
-    return text + (
-        f"; {format_count(without, 'of them is without any, and stays', 'of them are without any, and stay')}."
-        if without
-        else "."
-    )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.fields.label_column import LabelColumn, LabelSetColumn
 from precompute.sources.checks import class_order
 from precompute.sources.unicode_forms import check_unicode_forms
 from precompute.text.format import format_count
@@ -21,6 +22,10 @@ class Classes(NamedTuple):
     indices: list[int]
     notes: list[str]
 
+    def column(self) -> LabelColumn:
+        """Return the column of the sources' classes."""
+        return LabelColumn(indices=self.indices)
+
 
 class LabelSets(NamedTuple):
     """Names of the classes, and the indices of each source's classes, sorted."""
@@ -28,6 +33,10 @@ class LabelSets(NamedTuple):
     names: list[str]
     sets: list[tuple[int, ...]]
     notes: list[str]
+
+    def column(self) -> LabelSetColumn:
+        """Return the column of the sources' classes."""
+        return LabelSetColumn(sets=self.sets)
 
 
 def has_several(labels: Sequence[Any], keys: Sequence[str]) -> bool:

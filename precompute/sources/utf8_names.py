@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from precompute.errors import SourceError, first_few
-from precompute.table.instance_column import InstanceColumn
+from precompute.fields.string_column import StringColumn
 from precompute.table.sources import Sources
-from precompute.table.string_column import StringColumn
 from precompute.text.format import is_unicode
 
 __all__ = ["RENAME", "check_names"]
@@ -31,10 +30,8 @@ def check_names(sources: Sources) -> None:
 def _all_names(sources: Sources) -> Iterator[Sequence[str]]:
     if sources.root is not None:
         yield [sources.root.as_posix()]
-    yield from (sources.images, sources.masks or (), sources.class_names)
+    yield from (sources.images, *(column.texts() for column in sources.columns.values()), sources.class_names)
     yield [group for group in set(sources.groups or ()) if group is not None]
-    if isinstance(sources.boxes, InstanceColumn):
-        yield sources.boxes.shapes
 
 
 def _foreign(names: Sequence[str]) -> list[str]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import cast
 
 from precompute.errors import SourceError, first_few
+from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.sources.utf8_names import RENAME
 from precompute.storage.paths import RemotePath, is_remote
 from precompute.storage.transfer import list_objects
-from precompute.table.string_column import StringColumn
 from precompute.text.format import is_unicode
 
 __all__ = ["Files", "Folder", "Tree", "is_folder", "walk"]

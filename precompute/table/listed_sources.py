@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from heapq import merge
-from itertools import compress, count, repeat
+from itertools import chain, compress, count, repeat
 from operator import eq
 from typing import Any
 
 import numpy as np
 
-from precompute.fields.boxes import UNKNOWN_SIZE, BoxColumn
+from precompute.errors import DatasetError
+from precompute.fields.column import Column, columns_by_name
 from precompute.fields.skeleton import Skeleton
+from precompute.fields.string_column import StringColumn
 from precompute.storage.paths import as_path
-from precompute.table.entry_checks import HASHES, Entry
-from precompute.table.extras import Extras, column_of_values
-from precompute.table.instance_column import InstanceColumn
-from precompute.table.listing import Listing, box_fields
+from precompute.table.listing import Listing
 from precompute.table.sources import Sources
-from precompute.table.string_column import StringColumn
 
 __all__ = ["compare_listing", "sources_of_listing", "stored_splits"]
+
+COMPARED = ("image", "group", "copies", "num_bytes")
 
 
 def stored_splits(listings: Mapping[str, Listing], keys: Sequence[str]) -> list[str | None]:
@@ -57,11 +56,14 @@ def sources_of_listing(
     """Return the sources that a generation was made from, without looking for them again.
 
     Args:
-        listing: Split → its listing.
+        listing: By split.
         root: Folder that their paths are below, or None.
-        class_names: Names of the target's classes.
-        kind: Kind of the target, where objects have masks.
-        skeleton: Skeleton of keypoints, or None without any.
+        class_names: Of the target.
+        kind: Of the target, where objects have masks.
+        skeleton: Of keypoints.
+
+    Raises:
+        DatasetError: Some splits have other fields than the others.
     """
     of_split = sorted(listing.items())
     spots = merge(*(zip(one, repeat(number), count()) for number, (_, one) in enumerate(of_split)))
@@ -74,47 +76,33 @@ def sources_of_listing(
         columns = [getattr(one, name) for _, one in of_split]
         return (columns[number][i] for number, i in zip(numbers, positions, strict=True))
 
-    masked, several = (any(any(getattr(one, name)) for _, one in of_split) for name in ("masks", "groups"))
-    labels = list(column("labels"))
-    label_sets = [label for label in labels if isinstance(label, tuple)]
-    boxes = _joined_boxes([one for _, one in of_split], numbers, positions)
-    if isinstance(boxes, InstanceColumn):
-        boxes = replace(boxes, target=kind)
-    no_label = masked or label_sets or boxes is not None
+    first = np.cumsum([0, *(len(one) for _, one in of_split)])
+    places = first[np.asarray(numbers, np.int64)] + np.asarray(positions)
+    columns = (one.listed_as(kind, skeleton) for one in _joined([one for _, one in of_split]))
     return Sources(
         root=None if root is None else as_path(root),
         keys=StringColumn(column("sorted_keys")),
         images=StringColumn(column("images")),
-        masks=StringColumn(mask for mask in column("masks") if mask) if masked else None,
-        labels=None if no_label else [label for label in labels if isinstance(label, int)] or None,
-        label_sets=label_sets or None,
-        boxes=boxes,
+        columns=columns_by_name(*(one.take(places.tolist()) for one in columns)),
         splits=[of_split[number][0] for number in numbers],
-        groups=[group or None for group in column("groups")] if several else None,
+        groups=[group or None for group in column("groups")] if any(any(one.groups) for _, one in of_split) else None,
         num_bytes=array("q", column("num_bytes")),
         copies=list(column("copies")),
-        extra=_joined_extras([one for _, one in of_split], numbers, positions),
         class_names=list(class_names),
-        skeleton=skeleton,
     )
 
 
-def _joined_boxes(listings: Sequence[Listing], numbers: array[int], positions: array[int]) -> BoxColumn | None:
-    """Return the boxes of sources, each given by the number of its listing and its position there."""
-    columns = [column for listing in listings if (column := listing.boxes) is not None]
-    if not columns:
-        return None
-    first = np.cumsum([0, *map(len, columns)])
-    return type(columns[0]).joined(columns).take(first[np.asarray(numbers)] + np.asarray(positions))
-
-
-def _joined_extras(listings: Sequence[Listing], numbers: array[int], positions: array[int]) -> Extras | None:
-    """Return weights and extra values of sources, each given by the number of its listing and its position there."""
-    spots = list(zip(numbers, positions, strict=True))
-    names = list(dict.fromkeys(name for listing in listings for name in listing.extra))
-    return {
-        name: column_of_values(name, [listings[number].extra[name][i] for number, i in spots], str) for name in names
-    } or None
+def _joined(listings: Sequence[Listing]) -> Iterator[Column]:
+    """Yield the columns of several listings, one after the other."""
+    filled = [listing.columns for listing in listings if len(listing)]
+    for name in dict.fromkeys(chain.from_iterable(filled)):
+        parts = [columns[name] for columns in filled if name in columns]
+        if len(parts) < len(filled) or len(set(map(type, parts))) > 1:
+            raise DatasetError(f"lists of sources: {parts[0].entry_key}: expected it in all splits, or in none.")
+        try:
+            yield type(parts[0]).joined(parts)
+        except ValueError as error:
+            raise DatasetError(f"lists of sources: {parts[0].entry_key}: {error}.") from error
 
 
 def compare_listing(stored: Mapping[str, Listing], sources: Sources, *, fixed: Collection[str] = ()) -> list[str]:
@@ -138,11 +126,8 @@ def compare_listing(stored: Mapping[str, Listing], sources: Sources, *, fixed: C
             continue
         split, position = found
         seen[split][position] = True
-        changed = _changes(stored[split].entry(position), _entry(sources, i))
-        if key in fixed:
-            changed = [name for name in changed if name != "num_bytes"]
-        if split != sources.splits[i]:
-            changed.append("split")
+        changed = _changes(stored[split], position, sources, i) - ({"num_bytes"} if key in fixed else set())
+        changed |= {"split"} if split != sources.splits[i] else set()
         if changed:
             lines.append(f"{key}: {', '.join(sorted(changed))} changed")
     gone = (key for split, listing in stored.items() for key, was in zip(listing, seen[split], strict=True) if not was)
@@ -157,37 +142,27 @@ def _is_same(listing: Listing, sources: Sources, split: str) -> bool:
     def of_split(column: Iterable[Any] | None, none: Any) -> Iterator[Any]:
         return repeat(none, num) if column is None else compress(column, here)
 
-    labels = sources.labels if sources.label_sets is None else sources.label_sets
     groups = None if sources.groups is None else (group or "" for group in sources.groups)
     pairs: list[tuple[Iterable[Any], Iterator[Any]]] = [
         (listing.sorted_keys, of_split(sources.keys, "")),
         (listing.images, of_split(sources.images, "")),
-        (listing.masks, of_split(sources.masks, "")),
         (listing.groups, of_split(groups, "")),
-        (listing.labels, of_split(labels, None)),
         (listing.copies, of_split(sources.copies, 1)),
         (listing.num_bytes, of_split(sources.num_bytes, 0)),
     ]
-    return (
-        num == len(listing)
-        and all(all(map(eq, old, new)) for old, new in pairs)
-        and _same_boxes(listing, sources, split)
-        and _same_extras(listing, sources, split)
+    stored, found = listing.columns, _by_listed_name(sources)
+    return num == len(listing) and (
+        not num
+        or (
+            all(all(map(eq, old, new)) for old, new in pairs)
+            and stored.keys() == found.keys()
+            and all(column.same(stored[name], here) for name, column in found.items())
+        )
     )
 
 
-def _same_extras(listing: Listing, sources: Sources, split: str) -> bool:
-    extras = sources.extra or {}
-    return listing.extra.keys() == extras.keys() and all(
-        all(map(eq, values, (extras[name].values[i] for i in sources.of_split(split))))
-        for name, values in listing.extra.items()
-    )
-
-
-def _same_boxes(listing: Listing, sources: Sources, split: str) -> bool:
-    if listing.boxes is None or sources.boxes is None:
-        return listing.boxes is sources.boxes
-    return listing.boxes.same(sources.boxes.take(list(sources.of_split(split))))
+def _by_listed_name(sources: Sources) -> dict[str, Column]:
+    return {column.listed_name: column for column in sources.columns.values()}
 
 
 def _find(
@@ -206,24 +181,16 @@ def _find(
     return None
 
 
-def _entry(sources: Sources, i: int) -> Entry:
-    """Return the entry of a source, without what is known only from decoding it."""
-    label, boxes = sources.label(i), None if sources.boxes is None else sources.boxes.of(i)
-    fields = {
-        "key": sources.keys[i],
-        "image": sources.images[i],
-        "mask": None if sources.masks is None else sources.masks[i],
-        "label": list(label) if isinstance(label, tuple) else label,
-        **box_fields(boxes),
-        "group": None if sources.groups is None else sources.groups[i],
-        "extra": sources.extra_of(i),
-        "copies": sources.num_copies(i),
-        "num_bytes": sources.num_bytes[i],
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _changes(old: Entry, new: Entry) -> list[str]:
-    if old.get("boxes_size") == list(UNKNOWN_SIZE):  # of an image that could not be read, and can be by now
-        old = {**old, "boxes_size": new.get("boxes_size")}
-    return [name for name in old.keys() | new.keys() if name not in HASHES and old.get(name) != new.get(name)]
+def _changes(listing: Listing, position: int, sources: Sources, i: int) -> set[str]:
+    """Return the keys of an entry under which a source differs from what is listed of it."""
+    was = (listing.images[position], listing.groups[position], listing.copies[position], listing.num_bytes[position])
+    group = "" if sources.groups is None else sources.groups[i] or ""
+    now = (sources.images[i], group, sources.num_copies(i), sources.num_bytes[i])
+    changed = {name for name, a, b in zip(COMPARED, was, now, strict=True) if a != b}
+    stored, found = listing.columns, _by_listed_name(sources)
+    for name in stored.keys() | found.keys():
+        if name in found:
+            changed |= found[name].changed_keys(i, stored.get(name), position)
+        else:
+            changed |= stored[name].changed_keys(position, None, i)
+    return changed

@@ -5,28 +5,22 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain, groupby, pairwise
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import IO, Any
 
 from precompute.errors import DatasetError
-from precompute.fields.boxes import Boxes
-from precompute.options.values import MAX_COPIES
-from precompute.table.entry_checks import HASHES, MAX_BYTES, NAMES, SURROGATE, check_entry
-from precompute.table.listing import Listing, box_fields
+from precompute.fields.string_column import take
+from precompute.table.entry_checks import are_surely_fine, check_entry
+from precompute.table.listing import Listing
 from precompute.table.sha256_column import Sha256Column
 from precompute.table.sources import Sources
-from precompute.table.string_column import take
 
 __all__ = ["listing_lines", "read_listing"]
 
 CHUNK = 10_000  # sources that are written together
 CHUNK_BYTES = 2**17  # read and decoded together, and still in the processor's cache when they are looked at
-FIELDS = (
-    *(*NAMES, "label", "boxes", "boxes_size", "keypoints", "instances", "instances_size", "extra", "copies"),
-    *("num_bytes", *HASHES),
-)
 
 
 def listing_lines(
@@ -58,26 +52,16 @@ def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
         [f'{{"key": {text(key)}' for key in take(sources.keys, chosen)],
         [f', "image": {text(image)}' for image in take(sources.images, chosen)],
     ]
-    if sources.masks is not None:
-        fields.append([f', "mask": {text(mask)}' for mask in take(sources.masks, chosen)])
-    if sources.label_sets is not None:
-        fields.append([f', "label": {list(sources.label_sets[i])}' for i in chosen])
-    elif sources.labels is not None:
-        fields.append([f', "label": {sources.labels[i]}' for i in chosen])
-    if sources.boxes is not None:
-        fields.append([_spelled_boxes(sources.boxes.of(i)) for i in chosen])
-    if sources.extra is not None:
-        fields.append([f', "extra": {json.dumps(sources.extra_of(i))}' for i in chosen])
+    for key, columns in groupby(sources.columns.values(), key=lambda column: column.shared_key):
+        spelled = [column.spelled(chosen) for column in columns]
+        if key is not None:  # the first one's comma and space go before the key of the object that they stand in
+            spelled = [[f', "{key}": {{{"".join(line)[2:]}}}' for line in zip(*spelled, strict=True)]]
+        fields += spelled
     if sources.groups is not None:
         groups = [sources.groups[i] for i in chosen]
         fields.append(["" if group is None else f', "group": {text(group)}' for group in groups])
     fields.append([f', "copies": {1 if copies is None else copies[i]}, "num_bytes": {num_bytes[i]}' for i in chosen])
     return fields
-
-
-def _spelled_boxes(boxes: Boxes) -> str:
-    fields = [(name, value) for name, value in box_fields(boxes).items() if value is not None]
-    return "".join(f', "{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in fields)
 
 
 def read_listing(path: Path) -> Listing:
@@ -95,21 +79,16 @@ def read_listing(path: Path) -> Listing:
                 if columns is None:
                     for i, entry in enumerate(entries):
                         check_entry(entry, f"{path}: line {number + i}")
-                    columns = {name: [entry.get(name) for entry in entries] for name in FIELDS}
+                    names = dict.fromkeys(chain.from_iterable(entries))
+                    columns = {name: [entry.get(name) for entry in entries] for name in names}
                 _check_order(columns["key"], listing, path, number)
                 listing.add(columns, len(entries))
                 number += len(lines)
-        boxes = None if listing.is_mixed else listing.boxes  # puts those of all parts together
+        listing.check(path)
     except OSError as error:
         raise DatasetError(f"{path}: the list of sources cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
-    if any(len(values) != len(listing) for values in listing.extra.values()):
-        raise DatasetError(f"{path}: extra: expected the same names for each source.")
-    if listing.is_mixed:
-        raise DatasetError(f"{path}: some sources have boxes and others instances; expected one kind for all.")
-    if boxes is not None and len(boxes) != len(listing):
-        raise DatasetError(f"{path}: boxes: expected them for each source ({len(listing)}), got {len(boxes)}.")
     return listing
 
 
@@ -135,32 +114,11 @@ def _decode(lines: list[bytes]) -> list[Any]:
 
 
 def _columns(entries: list[Any]) -> dict[str, Sequence[Any]] | None:
-    """Return entries as columns if all have the same fields and nothing has to be looked at closely, else None.
-
-    To look at whole columns takes a fraction of the time that it takes to look at each entry.
-    """
+    """Return entries as columns if all have the same fields and nothing has to be looked at closely, else None."""
     if set(map(type, entries)) != {dict} or len(fields := set(map(tuple, entries))) != 1:
         return None
     columns = dict(zip(fields.pop(), zip(*map(dict.values, entries), strict=True), strict=True))
-    slow = {"boxes", "instances", "extra"} & columns.keys()
-    if not {"key", "image", "num_bytes"} <= columns.keys() or slow:
-        return None
-    texts = [columns[name] for name in (*NAMES, *HASHES) if name in columns]
-    numbers = [columns[name] for name in ("num_bytes", "copies", "label") if name in columns]
-    if not all(set(map(type, column)) == {str} for column in texts) or not all(
-        set(map(type, column)) == {int} for column in numbers
-    ):
-        return None
-    joined = "".join(chain.from_iterable(texts))
-    fine = (
-        all(map(all, texts))
-        and "\0" not in joined
-        and (joined.isascii() or not SURROGATE.search(joined))
-        and all(set(map(len, columns[name])) == {64} for name in HASHES if name in columns)
-        and 1 <= min(columns.get("copies", (1,))) <= max(columns.get("copies", (1,))) <= MAX_COPIES
-        and max(map(abs, columns["num_bytes"])) < MAX_BYTES
-    )
-    return columns if fine else None
+    return columns if are_surely_fine(columns) else None
 
 
 def _check_order(keys: Sequence[str], listing: Listing, path: Path, number: int) -> None:

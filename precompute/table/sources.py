@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, compress, repeat
+from itertools import compress, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from precompute.dataset.manifest import IMAGE_ONLY, SPLITS, Label
-from precompute.fields.boxes import BoxColumn, Boxes
-from precompute.fields.instances import Instances
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.boxes import Boxes
+from precompute.fields.column import Column, columns_by_name
+from precompute.fields.label_column import LabelColumn, LabelSetColumn
+from precompute.fields.path_column import PathColumn
 from precompute.fields.skeleton import Skeleton
-from precompute.fields.value import field_name
+from precompute.fields.value import value_name
+from precompute.fields.value_column import ValueColumn
 from precompute.storage.paths import as_path
-from precompute.table.extras import Extras, extras_of, take_extras
-from precompute.table.instance_column import InstanceColumn
 
 __all__ = ["IMAGE_ONLY", "SPLITS", "Source", "Sources"]
+
+_Column = TypeVar("_Column", bound=Column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,103 +73,145 @@ class Sources:
 
     Attributes:
         root: Folder that relative paths start from, absolute; None when the paths came from Python and share none.
-        keys: Unique keys, sorted.
-        images: Paths of the images, posix, below `root` (absolute when `root` is None).
-        masks: Paths of the masks, likewise, or None when the target is a class.
-        labels: Class index of each source into `class_names`, or None when they have none or several.
-        label_sets: Class indices of each source, sorted, or None when it has one class or a mask.
-        boxes: Boxes, maybe with keypoints, an `InstanceColumn` where objects have masks, or None when they
-            have another target.
+        keys: Unique, sorted.
+        images: Paths, posix, below `root` (absolute when `root` is None).
+        columns: Of each field beside the image, by its name: what a model learns first, then values.
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
-        num_bytes: Size of the image file plus that of the mask file.
+        num_bytes: Size of the image file plus those of the files beside it.
         copies: Places of each source in every row, or None when each has one.
-        extra: Weight and extra values of each source, or None when there are none.
-        class_names: Name of each class index, of classes, labels and boxes. For masks: empty unless given.
+        class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
         num_ignored_files: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         passed: Endings of these, each with its number; hidden files are left out.
-        notes: Notes for the user on how the sources were read.
-        skeleton: Skeleton of keypoints, or None without any.
+        notes: What the user should hear about how the sources were read.
         from_python: Their paths were given one by one, and searched for in no folder.
     """
 
     root: Path | None
     keys: Sequence[str]
     images: Sequence[str]
-    masks: Sequence[str] | None = None
-    labels: list[int] | None = None
-    label_sets: list[tuple[int, ...]] | None = None
-    boxes: BoxColumn | None = None
+    columns: Mapping[str, Column] = field(default_factory=dict)
     splits: list[str | None] = field(default_factory=list)
     groups: list[str | None] | None = None
     num_bytes: Sequence[int] = field(default_factory=list)
     copies: list[int] | None = None
-    extra: Extras | None = None
     class_names: list[str] = field(default_factory=list)
     num_ignored_files: int = 0
     passed: Mapping[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    skeleton: Skeleton | None = None
     from_python: bool = field(default=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     @property
+    def targets(self) -> list[Column]:
+        """The columns of what a model learns."""
+        return [column for column in self.columns.values() if column.is_target]
+
+    @property
     def kind(self) -> str:
-        """The kind of target of all sources: ``"keypoints"``, ``"boxes"``, ``"mask"`` …, or `IMAGE_ONLY`."""
-        if self.boxes is not None:
-            return "keypoints" if self.skeleton is not None else self.boxes.kind
-        if self.masks is not None:
-            return "mask"
-        if self.label_sets is not None:
-            return "multilabel"
-        return IMAGE_ONLY if self.labels is None else "class"
+        """What users call the target: ``"keypoints"``, ``"boxes"``, ``"mask"`` …, or `IMAGE_ONLY`."""
+        return next((column.kind for column in self.targets), IMAGE_ONLY)
 
     @property
     def image_only(self) -> bool:
         """Whether these are images alone, without any target."""
-        return self.kind == IMAGE_ONLY
-
-    def label(self, i: int) -> Label | None:
-        """Return the class or the classes of a source; None when it has a mask or boxes."""
-        if self.label_sets is not None:
-            return self.label_sets[i]
-        return None if self.labels is None else self.labels[i]
-
-    def classes(self, i: int) -> tuple[int, ...]:
-        """Return all classes of a source, those of its boxes too; none when it has a mask."""
-        if self.boxes is not None:
-            return self.boxes.classes(i)
-        label = self.label(i)
-        return (label,) if isinstance(label, int) else label or ()
-
-    def boxes_of(self, i: int) -> Boxes | None:
-        """Return the boxes of a source; None when it has another target."""
-        boxes = None if self.boxes is None else self.boxes.of(i)
-        return boxes.located(self.path) if isinstance(boxes, Instances) else boxes
+        return not self.targets
 
     @property
-    def has_mask_files(self) -> bool:
-        """Whether masks are read beside the images, one or several an image."""
-        return self.masks is not None or isinstance(self.boxes, InstanceColumn)
+    def target_option(self) -> str:
+        """What `--target` calls the target."""
+        return "none" if self.image_only else self.kind
 
     def raw(self, i: int) -> dict[str, Any]:
         """Return the raw value of each field of a source by the field's name, with the full paths of files."""
-        values: dict[str, Any] = {}
-        if self.boxes is not None:
-            values["mask" if self.boxes.kind == "mask" else "objects"] = self.boxes_of(i)
-        elif self.masks is not None:
-            values["mask"] = str(self.path(self.masks[i]))
-        elif self.label_sets is not None:
-            values["labels"] = self.label_sets[i]
-        elif self.labels is not None:
-            values["label"] = self.labels[i]
-        return values | {field_name(name): value for name, value in (self.extra_of(i) or {}).items()}
+        return {name: column.located(column[i], self.path) for name, column in self.columns.items()}
+
+    def files(self, i: int) -> list[Path]:
+        """Return the full paths of the files beside the image of a source."""
+        return [self.path(path) for column in self.columns.values() for path in column.files(column[i])]
+
+    def classes(self, i: int) -> tuple[int, ...]:
+        """Return the known classes of a source, those of its objects too."""
+        return next((column.classes(i) for column in self.targets), ())
+
+    def image_classes(self, i: int) -> tuple[int, ...]:
+        """Return the classes of the image of a source as a whole."""
+        return next((column.classes(i) for column in self.targets if column.is_of_image), ())
+
+    def class_each(self) -> Sequence[int] | None:
+        """Return the class of each source, or None where sources have none or several."""
+        return next((found for column in self.targets if (found := column.class_each()) is not None), None)
+
+    def class_sets(self) -> Sequence[tuple[int, ...]] | None:
+        """Return the classes of each source, or None where sources have none or one each."""
+        return next((found for column in self.targets if (found := column.class_sets()) is not None), None)
+
+    @property
+    def has_files(self) -> bool:
+        """Whether files are read beside the images."""
+        return any(column.has_files for column in self.columns.values())
+
+    @property
+    def has_class_ids(self) -> bool:
+        """Whether classes are the ids of pixels, which are known only when files are decoded."""
+        return any(column.has_class_ids for column in self.columns.values())
+
+    @property
+    def value_types(self) -> dict[str, str]:
+        """Type of each value, as settings name it, by the name that users know."""
+        types = {name: column.value_type for name, column in self.columns.items()}
+        return {value_name(name): of_value for name, of_value in types.items() if of_value is not None}
+
+    # What is still asked for by the kind of the target.
+
+    def _first(self, of: type[_Column]) -> _Column | None:
+        return next((column for column in self.columns.values() if isinstance(column, of)), None)
+
+    @property
+    def masks(self) -> Sequence[str] | None:
+        """Paths of masks, or None."""
+        column = self._first(PathColumn)
+        return None if column is None else column.paths
+
+    @property
+    def labels(self) -> Sequence[int] | None:
+        """The class of each source, or None."""
+        column = self._first(LabelColumn)
+        return None if column is None else column.indices
+
+    @property
+    def label_sets(self) -> Sequence[tuple[int, ...]] | None:
+        """The classes of each source, or None."""
+        column = self._first(LabelSetColumn)
+        return None if column is None else column.sets
+
+    @property
+    def boxes(self) -> BoxColumn | None:
+        """Objects of all sources, or None."""
+        return self._first(BoxColumn)
+
+    @property
+    def skeleton(self) -> Skeleton | None:
+        """The skeleton of keypoints, or None without any."""
+        return next((found for column in self.targets if (found := column.skeleton)), None)
+
+    def label(self, i: int) -> Label | None:
+        """Return the class or the classes of a source; None when it has a mask or boxes."""
+        column = self._first(LabelSetColumn) or self._first(LabelColumn)
+        return None if column is None else column[i]
+
+    def boxes_of(self, i: int) -> Boxes | None:
+        """Return the boxes of a source; None when it has another target."""
+        return None if self.boxes is None else self.boxes.located(self.boxes[i], self.path)
 
     def extra_of(self, i: int) -> dict[str, Any] | None:
         """Return weight and extra values of a source by their names; None when there are none."""
-        return extras_of(self.extra, i)
+        values = [column for column in self.columns.values() if isinstance(column, ValueColumn)]
+        return {column.value_name: column[i] for column in values} or None
+
+    # Where sources stand, and parts of them.
 
     def num_copies(self, i: int) -> int:
         """Return how many places a source takes in every row."""
@@ -184,44 +229,38 @@ class Sources:
         return i
 
     def path(self, relative: str) -> Path:
-        """Return the full path of an entry of `images` or `masks`."""
+        """Return the full path of an entry of `images`, or of a file beside it."""
         return as_path(relative) if self.root is None else self.root / relative
 
     def take(self, indices: Sequence[int]) -> Sources:
         """Return the sources at these positions, in this order."""
-        return Sources(
-            root=self.root,
+        return replace(
+            self,
             keys=[self.keys[i] for i in indices],
             images=[self.images[i] for i in indices],
-            masks=None if self.masks is None else [self.masks[i] for i in indices],
-            labels=None if self.labels is None else [self.labels[i] for i in indices],
-            label_sets=None if self.label_sets is None else [self.label_sets[i] for i in indices],
-            boxes=None if self.boxes is None else self.boxes.take(indices),
+            columns={name: column.take(indices) for name, column in self.columns.items()},
             splits=[self.splits[i] for i in indices],
             groups=None if self.groups is None else [self.groups[i] for i in indices],
             num_bytes=[self.num_bytes[i] for i in indices],
             copies=None if self.copies is None else [self.copies[i] for i in indices],
-            extra=take_extras(self.extra, indices),
-            class_names=self.class_names,
-            num_ignored_files=self.num_ignored_files,
-            passed=self.passed,
-            notes=self.notes,
-            skeleton=self.skeleton,
+            from_python=False,
         )
+
+    def with_column(self, new: Column, instead_of: Column) -> Sources:
+        """Return the sources with a column in the place of one that they have."""
+        columns = (new if column is instead_of else column for column in self.columns.values())
+        return replace(self, columns=columns_by_name(*columns))
+
+    def with_skeleton(self, skeleton: Skeleton) -> Sources:
+        """Return the sources with another skeleton of their keypoints."""
+        return replace(self, columns={name: column.with_skeleton(skeleton) for name, column in self.columns.items()})
 
     def with_classes(self, names: list[str]) -> Sources:
         """Return the sources with their classes in another order, or among others; labels mean what they did."""
         index_of = {name: i for i, name in enumerate(names)}
-        moved = [index_of[name] for name in self.class_names]
-        return replace(
-            self,
-            class_names=names,
-            labels=None if self.labels is None else [moved[label] for label in self.labels],
-            label_sets=None
-            if self.label_sets is None
-            else [tuple(sorted(moved[label] for label in labels)) for labels in self.label_sets],
-            boxes=None if self.boxes is None else self.boxes.relabelled(moved),
-        )
+        new = [index_of[name] for name in self.class_names]
+        columns = {name: column.relabelled(new) for name, column in self.columns.items()}
+        return replace(self, class_names=names, columns=columns)
 
     def of_split(self, split: str) -> Iterator[int]:
         """Yield the positions of the sources of a split, in the order of their keys."""
@@ -229,19 +268,9 @@ class Sources:
 
     def class_counts(self, split: str) -> list[int]:
         """Return how many sources, or boxes, of a split each class has; empty where there are no such classes."""
-        if self.kind == "mask":
-            return []
         chosen = list(self.of_split(split))
-        if self.boxes is not None:
-            labels: Iterable[int] = self.boxes.take(chosen).labels.tolist()
-        elif self.label_sets is not None:
-            labels = chain.from_iterable(self.label_sets[i] for i in chosen)
-        elif self.labels is not None:
-            labels = (self.labels[i] for i in chosen)
-        else:
-            return []
-        counts = Counter(labels)
-        return [counts[index] for index in range(len(self.class_names))]
+        counts = (column.class_counts(chosen, len(self.class_names)) for column in self.targets)
+        return next(filter(None, counts), [])
 
     def keys_of(self, split: str) -> Iterator[str]:
         """Yield the keys of a split."""

@@ -104,7 +104,7 @@ def rows_of(sources: Sources) -> Truth:
     assert sources.boxes is not None
     found = {}
     for i, key in enumerate(sources.keys):
-        boxes = sources.boxes.of(i)
+        boxes = sources.boxes[i]
         corners = boxes.shares() * np.array([*size_of(sources.path(sources.images[i]))] * 2)
         found[key] = [
             (*row, sources.class_names[label])

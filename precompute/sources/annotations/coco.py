@@ -17,7 +17,10 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
+from precompute.fields.column import columns_by_name
+from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.rle import area_of, code_of_counts, code_of_polygons, pycocotools_mask
 from precompute.options.build_options import BuildOptions
@@ -38,7 +41,6 @@ from precompute.sources.checks import check_class_names
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import visible
-from precompute.table.instance_column import InstanceColumn, objects_note
 from precompute.table.sources import Sources
 from precompute.text.files import read_text
 from precompute.text.format import format_count
@@ -92,7 +94,6 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         splits=[entry.split for entry in entries],
         class_names=names,
         notes=[*notes, *keypoints.notes],
-        skeleton=skeleton,
     )
     if options.target not in ("instances", "mask"):
         return sources
@@ -235,7 +236,7 @@ def _with_masks(sources: Sources, images: Iterable[_Segmented]) -> Sources:
     if empty:
         objects = format_count(len(empty), "object whose mask holds no pixel", "objects whose masks hold no pixel")
         notes.append(f"{objects} left out:\n{first_few(empty)}")
-    return replace(sources, boxes=column, notes=[objects_note(column), *notes])
+    return replace(sources, columns=columns_by_name(column), notes=[*column.notes(), *notes])
 
 
 def _code(segmentation: Any, height: int, width: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.skeleton import Skeleton
+from precompute.fields.column import columns_by_name
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, unreadable_text
 from precompute.options.build_options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes
@@ -179,7 +179,6 @@ def sources_of(
     splits: list[str | None],
     class_names: list[str],
     notes: Sequence[str],
-    skeleton: Skeleton | None = None,
 ) -> Sources:
     """Return images with their boxes as sources.
 
@@ -190,20 +189,18 @@ def sources_of(
         splits: Split of each image.
         class_names: Names of the boxes' classes.
         notes: Notes for the user, before what the check has to say.
-        skeleton: Skeleton of keypoints.
     """
     return Sources(
         root=found.top,
         keys=[image.key for image in images],
         images=[path_below(found.top, image.path) for image in images],
-        boxes=checked.column,
+        columns=columns_by_name(checked.column),
         splits=splits,
         num_bytes=[image.num_bytes for image in images],
         class_names=class_names,
         num_ignored_files=found.num_ignored_files,
         passed=found.passed,
         notes=[*notes, *checked.notes],
-        skeleton=skeleton,
     )
 
 

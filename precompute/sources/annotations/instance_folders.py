@@ -15,7 +15,10 @@ from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
+from precompute.fields.column import columns_by_name
+from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
+from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.find import kinds_of_annotations
@@ -32,9 +35,7 @@ from precompute.sources.checks import check_class_names, class_order
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.sources.walk import Folder, is_folder, walk
 from precompute.storage.paths import is_remote, is_url
-from precompute.table.instance_column import InstanceColumn, objects_note
 from precompute.table.sources import Sources
-from precompute.table.string_column import StringColumn
 from precompute.text.format import format_count
 
 __all__ = ["find_instances"]
@@ -178,7 +179,7 @@ class _Finder:
             root=self._top,
             keys=StringColumn(image.key for image in images),
             images=StringColumn(path_below(self._top, image.path) for image in images),
-            boxes=column,
+            columns=columns_by_name(column),
             splits=[image.split for image in images],
             num_bytes=array(
                 "q",
@@ -190,7 +191,7 @@ class _Finder:
             class_names=names,
             num_ignored_files=self._num_ignored_files,
             passed=self._found.passed,
-            notes=[objects_note(column), *self._absent(column, names)],
+            notes=[*column.notes(), *self._absent(column, names)],
         )
 
     def _start(self) -> Path:

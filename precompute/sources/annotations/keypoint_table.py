@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.skeleton import VISIBLE, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
@@ -162,7 +163,6 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
         splits=[entry.split for entry in entries],
         class_names=names,
         notes=notes,
-        skeleton=skeleton,
     )
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, Boxes
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImage,

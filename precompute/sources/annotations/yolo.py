@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from precompute.errors import SourceError
-from precompute.fields.boxes import BoxColumn, Boxes
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.boxes import Boxes
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImage,
@@ -131,7 +132,6 @@ def _sources(
         splits=[splits.get(image.path, image.split) for image in found.images],
         class_names=every,
         notes=[*found.left_out_note(options.annotations), *_notes(found, read, numbering, names, options)],
-        skeleton=skeleton,
     )
 
 

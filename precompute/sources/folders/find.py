@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.fields.column import columns_by_name
+from precompute.fields.label_column import LabelColumn
+from precompute.fields.path_column import PathColumn
+from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, ignored_files_text, unreadable_text
 from precompute.sources.checks import check_class_names, check_keys, class_order
 from precompute.sources.folders.classes import check_class_folders, class_notes
@@ -21,7 +25,6 @@ from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.storage.paths import absolute, as_path, common_folder
 from precompute.table.sources import Sources
-from precompute.table.string_column import StringColumn
 from precompute.text.format import format_count
 
 __all__ = ["find_sources"]
@@ -161,7 +164,7 @@ def _class_sources(found: _Found) -> Sources:
         root=found.base,
         keys=files.keys,
         images=files.paths(found.base),
-        labels=[index[label] for label in files.labels()],
+        columns=columns_by_name(LabelColumn(indices=[index[label] for label in files.labels()])),
         splits=list(files.splits()),
         num_bytes=files.num_bytes,
         class_names=names,
@@ -213,7 +216,7 @@ def _mask_sources(found: _Found, mask_parts: list[RoleFolder]) -> Sources:
         root=found.base,
         keys=images.keys,
         images=images.paths(found.base),
-        masks=mask_paths,
+        columns=columns_by_name(PathColumn(paths=mask_paths)),
         splits=[split or other for split, other in zip(images.splits(), mask_splits, strict=True)],
         num_bytes=array("q", map(add, images.num_bytes, mask_bytes)),
         class_names=found.names or [],

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.fields.string_column import CHUNK, StringColumn
 from precompute.sources.folders.layout import RoleFolder
 from precompute.sources.folders.sorting import FEW, add_sorted
 from precompute.sources.split_folders import split_of, stay_in_keys
-from precompute.table.string_column import CHUNK, StringColumn
 
 __all__ = ["FoundFile", "FoundFiles", "relative", "shown"]
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.table.string_column import StringColumn
+from precompute.fields.string_column import StringColumn
 
 __all__ = ["FEW", "add_sorted"]
 

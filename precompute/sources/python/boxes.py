@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import SourceError, UsageError
-from precompute.fields.boxes import FLAGS, UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.boxes import FLAGS, UNKNOWN_SIZE, Boxes
 from precompute.sources.box_checks import CheckedBoxes, check_boxes, upright_size
 from precompute.sources.labels import make_classes, read_label
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.boxes import FLAGS
+from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.sources.labels import make_classes, read_label
-from precompute.table.instance_column import InstanceColumn, objects_note
 
 __all__ = ["NumberedObjects", "Row", "number_objects", "read_rows", "sizes_of_sources"]
 
@@ -98,7 +98,7 @@ def number_objects(
         Instances.of_shapes([(*next(rest), row.flags) for row in of_image], None) for of_image in rows
     )
     notes = [note for note in classes.notes if "without a source" not in note]
-    return NumberedObjects(column, classes.names, [objects_note(column), *notes])
+    return NumberedObjects(column, classes.names, [*column.notes(), *notes])
 
 
 def sizes_of_sources(rows: Sequence[Sequence[Row]], num_bytes: Sequence[int]) -> list[int]:

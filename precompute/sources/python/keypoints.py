@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.boxes import UNKNOWN_SIZE, BoxColumn, Boxes
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.box_checks import CheckedBoxes, upright_size
@@ -33,7 +34,7 @@ def keypoints_of_python(
     images: Sequence[str],
     class_names: list[str] | None,
     options: BuildOptions,
-) -> tuple[CheckedBoxes, Skeleton]:
+) -> CheckedBoxes:
     """Check keypoints, and boxes if there are any.
 
     Args:
@@ -61,7 +62,7 @@ def keypoints_of_python(
         Boxes.of_rows(of_image, upright_size(path) or UNKNOWN_SIZE, of_points)
         for of_image, path, of_points in zip(rows, images, points, strict=True)
     )
-    return check_keypoints(column, keys, names, skeleton, where="keypoints"), skeleton
+    return check_keypoints(column, keys, names, skeleton, where="keypoints")
 
 
 def check_same_fields(items: Sequence[Source]) -> None:

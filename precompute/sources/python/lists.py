@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.fields.column import columns_by_name
+from precompute.fields.path_column import PathColumn
+from precompute.fields.string_column import StringColumn
+from precompute.fields.value_column import ValueColumn
 from precompute.options.build_options import BuildOptions
 from precompute.sources.checks import check_class_names, check_keys
 from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
@@ -18,9 +22,8 @@ from precompute.sources.python.columns import check_indexes, list_of
 from precompute.sources.python.files import below, check_files, common_parent, file_path
 from precompute.sources.python.instances import number_objects, read_rows, sizes_of_sources
 from precompute.sources.python.keypoints import check_same_fields, keypoints_of_python
-from precompute.table.extras import WEIGHT, Extras, check_extra_name, column_of_values, weights_of
+from precompute.sources.values import check_extra_name, column_of_values, weights_of
 from precompute.table.sources import IMAGE_ONLY, SPLITS, Source, Sources
-from precompute.table.string_column import StringColumn
 from precompute.text.format import format_count
 
 if TYPE_CHECKING:
@@ -70,7 +73,7 @@ def from_iterable(
         of_boxes = [item.boxes for item in items] if items[0].boxes is not None else None
         given = [item.keypoints for item in items]
         points = keypoints_of_python(given, of_boxes, keys, images, names, options or BuildOptions())
-        boxes = points[0]
+        boxes = points
     classes = _number_classes([item.label for item in items], keys, names) if target == "label" else None
     objects = number_objects(rows, keys, below(root, more), names) if target == "instances" else None
     groups = [_group(item) for item in items]
@@ -81,17 +84,17 @@ def from_iterable(
         root=root,
         keys=StringColumn(keys),
         images=StringColumn(below(root, images)),
-        masks=None if masks is None else StringColumn(below(root, masks)),
-        labels=classes.indices if isinstance(classes, Classes) else None,
-        label_sets=classes.sets if isinstance(classes, LabelSets) else None,
+        columns=columns_by_name(
+            None if masks is None else PathColumn(paths=StringColumn(below(root, masks))),
+            None if classes is None else classes.column(),
+            getattr(boxes or objects, "column", None),
+            *_values_of_sources(items),
+        ),
         splits=[_split(item) for item in items],
         groups=None if all(group is None for group in groups) else groups,
         num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
-        boxes=getattr(boxes or objects, "column", None),
-        extra=_extras_of_sources(items),
         class_names=(names or []) if found is None else found.names,
         notes=[] if found is None else found.notes,
-        skeleton=None if points is None else points[1],
     )
 
 
@@ -293,8 +296,8 @@ def _extra_rows(extra: Any) -> list[dict[str, Any]] | None:
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
-def _extras_of_sources(items: Sequence[Source]) -> Extras | None:
-    """Return weights and extra values of sources as columns; None when there are none.
+def _values_of_sources(items: Sequence[Source]) -> Iterator[ValueColumn]:
+    """Yield weights and extra values of sources as columns.
 
     Raises:
         SourceError: Some sources have none.
@@ -304,9 +307,8 @@ def _extras_of_sources(items: Sequence[Source]) -> Extras | None:
     def where(i: int) -> str:
         return repr(items[i].key)
 
-    extras: Extras = {}
     if any(item.weight is not None for item in items):
-        extras[WEIGHT] = weights_of([item.weight for item in items], where)
+        yield weights_of([item.weight for item in items], where)
     names = list(items[0].extra or ())
     other = next((i for i, item in enumerate(items) if set(item.extra or ()) != set(names)), None)
     if other is not None:
@@ -315,5 +317,4 @@ def _extras_of_sources(items: Sequence[Source]) -> Extras | None:
             f"{', '.join(map(str, items[other].extra or ())) or 'none'} for {where(other)}."
         )
     for name in map(check_extra_name, names):
-        extras[name] = column_of_values(name, [(item.extra or {})[name] for item in items], where)
-    return extras or None
+        yield column_of_values(name, [(item.extra or {})[name] for item in items], where)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import add
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.fields.column import columns_by_name
+from precompute.fields.path_column import PathColumn
+from precompute.fields.string_column import StringColumn
+from precompute.fields.value_column import ValueColumn
 from precompute.options.build_options import BuildOptions
 from precompute.sources.checks import check_class_names, check_keys
 from precompute.sources.groups import group_by
@@ -19,17 +23,14 @@ from precompute.sources.tables.columns import TableColumns, choose_columns
 from precompute.sources.tables.files import Table, read_table
 from precompute.sources.tables.labels import labels_of_cells, labels_of_columns
 from precompute.sources.tables.paths import check_filled, file_sizes, find_paths, make_keys, shared_root
-from precompute.storage.paths import absolute, as_path
-from precompute.table.extras import (
-    WEIGHT,
-    Extras,
+from precompute.sources.values import (
     check_extra_name,
     column_of_strings,
     column_of_values,
     weights_of,
 )
+from precompute.storage.paths import absolute, as_path
 from precompute.table.sources import Sources
-from precompute.table.string_column import StringColumn
 from precompute.text.format import format_count
 
 __all__ = ["find_table"]
@@ -75,13 +76,14 @@ def find_table(path: Path, options: BuildOptions) -> Sources:
         root=base,
         keys=keys,
         images=_below(base, images),
-        masks=None if masks is None else _below(base, masks),
-        labels=classes.indices if isinstance(classes, Classes) else None,
-        label_sets=classes.sets if isinstance(classes, LabelSets) else None,
+        columns=columns_by_name(
+            None if masks is None else PathColumn(paths=_below(base, masks)),
+            None if classes is None else classes.column(),
+            *_values(table, columns, cells),
+        ),
         splits=_splits(table, columns.split, cells, len(keys)),
         groups=_groups(table, columns.group, cells),
         num_bytes=num_bytes,
-        extra=_extras(table, columns, cells),
         class_names=(names or []) if classes is None else classes.names,
         notes=[*table.notes, columns.note, *notes, *more, *([] if classes is None else classes.notes)],
     )
@@ -107,7 +109,6 @@ def _sorted(sources: Sources) -> Sources:
     compact = {
         "keys": StringColumn(found.keys),
         "images": StringColumn(found.images),
-        "masks": None if found.masks is None else StringColumn(found.masks),
         "num_bytes": array("q", found.num_bytes),
     }
     for name, column in compact.items():
@@ -208,15 +209,12 @@ def _groups(table: Table, column: str | None, cells: dict[str, Sequence[Any]]) -
     return [same.setdefault(text, text) for text in map(str, cells[column])]
 
 
-def _extras(table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]]) -> Extras | None:
-    extras: Extras = {}
-
+def _values(table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]]) -> Iterator[ValueColumn]:
     def where(i: int) -> str:
         return f"{table.path}: {table.where(i)}"
 
     if columns.weight is not None:
-        extras[WEIGHT] = weights_of(cells[columns.weight], where)
+        yield weights_of(cells[columns.weight], where)
     for name in map(check_extra_name, columns.extra):
         of_cells = column_of_values if table.typed else column_of_strings
-        extras[name] = of_cells(name, cells[name], where)
-    return extras or None
+        yield of_cells(name, cells[name], where)

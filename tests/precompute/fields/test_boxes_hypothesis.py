@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from precompute.errors import SourceError
-from precompute.fields.boxes import BoxColumn, Boxes
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.boxes import Boxes
 from precompute.fields.objects import ObjectsField
 from precompute.records.example import decode_example, encode_example
 from precompute.sources.box_checks import check_boxes
-from precompute.table.listing import boxes_of_entry
 
 NAMES = ["a", "b", "ü c"]
 FIELD = ObjectsField(name="objects", num_classes=3, class_names=NAMES)
@@ -54,13 +54,14 @@ def test_record_and_back(rows: list[Any], size: tuple[int, int]) -> None:
 def test_listing_and_columns_keep_every_box(images: list[Any]) -> None:
     every = [Boxes.of_rows(of_image, size) for of_image, size in images]
     for boxes in every:
-        size = {} if boxes.size is None else {"boxes_size": list(boxes.size)}
-        assert boxes_of_entry({"boxes": boxes.to_rows(), **size}) == boxes
+        size = {} if boxes.size is None else {"boxes_size": [list(boxes.size)]}
+        (column,) = BoxColumn.of_entries("boxes", {"boxes": [boxes.to_rows()], **size})
+        assert column[0] == boxes
     column = BoxColumn.of_images(every)
-    assert [column.of(i) for i in range(len(column))] == every
+    assert [column[i] for i in range(len(column))] == every
     order = list(range(len(every)))[::-2]
     taken = column.take(order)
-    assert [taken.of(i) for i in range(len(taken))] == [every[i] for i in order]
+    assert [taken[i] for i in range(len(taken))] == [every[i] for i in order]
     assert column.counts.tolist() == [len(boxes) for boxes in every]
 
 
@@ -76,7 +77,7 @@ def test_clipping(images: list[Any]) -> None:
         return
     for i, (of_image, size) in enumerate(images):
         expected = [(*cut, *box[4:]) for box in of_image if (cut := _cut(box, size)) is not None]
-        assert [tuple(row) for row in checked.of(i).to_rows()] == expected
+        assert [tuple(row) for row in checked[i].to_rows()] == expected
 
 
 def _cut(box: Any, size: tuple[int, int] | None) -> tuple[float, ...] | None:

@@ -227,7 +227,7 @@ def test_export_writes_them_into_its_table(out: Path, tmp_path: Path) -> None:
     assert sorted((found.extra_of(i) or {})["age"] for i in range(len(found))) == sorted(
         e["extra"]["age"] for e in precompute.read(out)
     )
-    assert {column.type for column in (found.extra or {}).values()} == {"float", "int", "text"}
+    assert set(found.value_types.values()) == {"float", "int", "text"}
 
 
 def test_records_equal_those_of_tensorflow(out: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_column_called_weight_is_a_persons_unless_told(tmp_path: Path) -> None
     with pytest.raises(SourceError, match="weights: "):
         find(table, BuildOptions.make())
     plain = find(table, BuildOptions.make(weight_column=""))
-    assert plain.extra is None and "not used: age, dose, site, sample_weight, weight" in plain.notes[0]
+    assert plain.extra_of(0) is None and "not used: age, dose, site, sample_weight, weight" in plain.notes[0]
     assert find(table_of(tmp_path, w=WEIGHTS), BuildOptions.make(weight_column="w")).extra_of(3) == {"weight": 1.5}
 
 

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
 from precompute.errors import DatasetError
+from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.objects import ObjectsField
 from precompute.fields.pixels import box_around, decode_object_masks
@@ -22,8 +23,6 @@ from precompute.images.png import encode_png
 from precompute.pipelines.box_rules import BoxRules
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.records.example import decode_example, encode_example
-from precompute.table.instance_column import InstanceColumn
-from precompute.table.listing import box_fields, boxes_of_entry
 from tests.helpers.decoded_sources import put_through
 
 SIZE = (13, 17)
@@ -189,13 +188,14 @@ ROWS = st.lists(st.tuples(st.text(min_size=1), st.integers(0, 9), st.integers(0,
 def test_listing_and_columns_keep_every_object(images: list[Any]) -> None:
     every = [Instances.of_shapes(rows, size) for rows, size in images]
     for instances in every:
-        fields = {name: value for name, value in box_fields(instances).items() if value is not None}
-        assert boxes_of_entry(fields) == instances
+        entry = InstanceColumn.of_instances([instances]).entry(0)
+        (read,) = InstanceColumn.of_entries("instances", {name: [value] for name, value in entry.items()})
+        assert read[0] == instances
     column = InstanceColumn.of_instances(every, "mask")
-    assert [column.of(i) for i in range(len(column))] == every
+    assert [column[i] for i in range(len(column))] == every
     order = list(range(len(every)))[::-2]
     taken = column.take(order)
-    assert [taken.of(i) for i in range(len(taken))] == [every[i] for i in order]
+    assert [taken[i] for i in range(len(taken))] == [every[i] for i in order]
     joined = InstanceColumn.joined([column, taken])
-    assert [joined.of(i) for i in range(len(joined))] == every + [every[i] for i in order]
+    assert [joined[i] for i in range(len(joined))] == every + [every[i] for i in order]
     assert joined.kind == "mask" and column.same(column.take(list(range(len(every)))))

@@ -438,8 +438,8 @@ def test_sources_with_keypoints(drawn: tuple[Path, dict[str, Any]], tmp_path: Pa
 
     found = find(sources, BuildOptions.make(keypoint_names=["a", "b", "c"]))
     assert found.boxes is not None and found.skeleton is not None and found.kind == "keypoints"
-    assert found.boxes.of(0).point_rows() == [[4.5, 5.5, 2, 0, 0, 0, 0, 0, 0]]
-    assert found.boxes.of(1).point_rows() == [[0, 0, 0, 0, 0, 0, 3, 4, 1]]
+    assert found.boxes[0].point_rows() == [[4.5, 5.5, 2, 0, 0, 0, 0, 0, 0]]
+    assert found.boxes[1].point_rows() == [[0, 0, 0, 0, 0, 0, 3, 4, 1]]
     assert found.notes == [
         "2 labelled keypoints of 2 objects with 3 each.",
         "1 keypoint outside of the image: taken as not labelled, visibility 0:\n  a: c at 60, 2, visibility 2",

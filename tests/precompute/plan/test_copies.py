@@ -14,6 +14,8 @@ import pytest
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import SettingsError, UsageError
+from precompute.fields.column import columns_by_name
+from precompute.fields.label_column import LabelColumn, LabelSetColumn
 from precompute.options.build_options import BuildOptions
 from precompute.options.values import parse_class_copies
 from precompute.plan.copies import assign_copies
@@ -46,7 +48,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_sources_of_several_labels_have_no_copies() -> None:
-    several = Sources(root=None, keys=["a"], images=["/a"], label_sets=[(0,)], splits=["train"], class_names=["hat"])
+    several = Sources(
+        root=None,
+        keys=["a"],
+        images=["/a"],
+        columns=columns_by_name(LabelSetColumn(sets=[(0,)])),
+        splits=["train"],
+        class_names=["hat"],
+    )
     for asked, name in (({"class_copies": {"hat": 2}}, "class_copies"), ({"balance": True}, "balance")):
         with pytest.raises(UsageError, match=f"{name}: expected sources with a class each, these have several labels"):
             assign_copies(several, **{"class_copies": {}, "balance": False, **asked})
@@ -217,7 +226,7 @@ def test_balance_of_any_sizes() -> None:
             root=None,
             keys=keys,
             images=keys,
-            labels=labels,
+            columns=columns_by_name(LabelColumn(indices=labels)),
             splits=["train"] * len(keys),
             class_names=[f"c{label}" for label in range(len(sizes))],
         )

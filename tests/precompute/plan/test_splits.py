@@ -12,6 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precompute.errors import SourceError, UsageError
+from precompute.fields.column import columns_by_name
+from precompute.fields.label_column import LabelColumn
+from precompute.fields.path_column import PathColumn
 from precompute.plan import splits
 from precompute.table.sources import Sources
 
@@ -29,8 +32,9 @@ def make(
         root=None,
         keys=keys,
         images=[f"/{key}.png" for key in keys],
-        masks=[f"/m/{key}.png" for key in keys] if labels is None else None,
-        labels=labels,
+        columns=columns_by_name(
+            PathColumn(paths=[f"/m/{key}.png" for key in keys]) if labels is None else LabelColumn(indices=labels)
+        ),
         splits=splits or [None] * len(keys),
         groups=groups,
         num_bytes=[1] * len(keys),

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from precompute.fields.string_column import StringColumn
 from precompute.sources.folders import found_files
 from precompute.sources.folders.layout import RoleFolder
 from precompute.sources.folders.sorting import add_sorted
 from precompute.sources.walk import Files
-from precompute.table.string_column import StringColumn
 
 LETTERS = st.characters(exclude_characters="\0/", codec=None)  # halves of pairs too, as in names that are no text
 STEMS = st.text(LETTERS, min_size=1, max_size=8)

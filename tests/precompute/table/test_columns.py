@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ from precompute.building.block import Block, SplitPlaces
 from precompute.building.make_plan import source_ids
 from precompute.building.task import Slot
 from precompute.errors import DatasetError
+from precompute.fields.boxes import Boxes
+from precompute.fields.column import Column
+from precompute.fields.column_types import COLUMN_TYPES
+from precompute.fields.instances import Instances
+from precompute.fields.string_column import CHUNK, StringColumn, take
+from precompute.fields.value_column import ValueColumn
 from precompute.plan.blocks import order_places, place_order
 from precompute.plan.hashes import hash_all, order_of
 from precompute.rendering.render import source_id
@@ -26,10 +33,9 @@ from precompute.table.listing import Listing
 from precompute.table.listing_file import listing_lines, read_listing
 from precompute.table.sha256_column import Sha256Column
 from precompute.table.sources import Sources
-from precompute.table.string_column import CHUNK, StringColumn, take
+from tests.helpers.any_columns import AngleColumn, names, some_sources
 
 any_text = st.text(st.characters(), max_size=6)  # half of a surrogate pair too: a file's name may hold one
-names = st.text(st.sampled_from('ab"\\é漢😀 /.-'), min_size=1, max_size=6)
 sha256 = st.binary(min_size=32, max_size=32).filter(any).map(bytes.hex)
 
 some = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -134,43 +140,47 @@ def test_source_ids_are_those_of_the_records(keys: list[str]) -> None:
 # Sources and their list.
 
 
-@st.composite
-def some_sources(draw: st.DrawFn, splits: tuple[str, ...] = ("train", "validation")) -> Sources:
-    keys = sorted(draw(st.sets(names, min_size=1, max_size=12)))
-    kind = draw(st.sampled_from(["class", "labels", "mask"]))
+@pytest.fixture(scope="module", autouse=True)
+def _angles_may_be_listed() -> Iterator[None]:
+    COLUMN_TYPES["angles"] = AngleColumn
+    yield
+    del COLUMN_TYPES["angles"]
 
-    def column(values: st.SearchStrategy[Any]) -> list[Any]:
-        return draw(st.lists(values, min_size=len(keys), max_size=len(keys)))
 
-    classes = st.integers(0, 400)
-    return Sources(
-        root=Path("/root"),
-        keys=StringColumn(keys),
-        images=StringColumn(column(names)),
-        masks=StringColumn(column(names)) if kind == "mask" else None,
-        labels=column(classes) if kind == "class" else None,
-        label_sets=column(st.sets(classes, max_size=3).map(sorted).map(tuple)) if kind == "labels" else None,
-        splits=column(st.sampled_from(splits)),
-        groups=draw(st.none() | st.just(column(st.none() | names))),
-        num_bytes=column(st.integers(0, 2**40)),
-        copies=draw(st.none() | st.just(column(st.integers(1, 5)))),
-        class_names=["cat"],
-    )
+def plain_fields(column: Column, i: int) -> dict[str, Any]:
+    """What the list says of one source, put together from its value."""
+    value = column[i]
+    if isinstance(value, Instances):
+        return {"instances": value.to_shapes()} | ({} if value.size is None else {"instances_size": list(value.size)})
+    if isinstance(value, Boxes):
+        points = {} if value.points is None else {"keypoints": value.point_rows()}
+        return {"boxes": value.to_rows()} | ({} if value.size is None else {"boxes_size": list(value.size)}) | points
+    if column.name in ("label", "labels"):
+        return {"label": list(value) if isinstance(value, tuple) else value}
+    return {column.name: value if isinstance(value, str) else [value[0], *value[1]]}
 
 
 def plain_entry(sources: Sources, i: int, **hashes: str | None) -> dict[str, Any]:
-    label = sources.label(i)
+    targets = [column for column in sources.columns.values() if not isinstance(column, ValueColumn)]
     fields = {
         "key": sources.keys[i],
         "image": sources.images[i],
-        "mask": sources.masks[i] if sources.masks else None,
-        "label": list(label) if isinstance(label, tuple) else label,
+        **{name: value for column in targets for name, value in plain_fields(column, i).items()},
+        "extra": sources.extra_of(i),
         "group": sources.groups[i] if sources.groups else None,
         "copies": sources.num_copies(i),
         "num_bytes": sources.num_bytes[i],
         **hashes,
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def as_json(entry: dict[str, Any]) -> str:
+    """The line of an entry: texts among the extra values alone are ASCII."""
+    spelled = [
+        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=name == 'extra')}" for name, value in entry.items()
+    ]
+    return f"{{{', '.join(spelled)}}}"
 
 
 def listed(folder: Path, sources: Sources) -> dict[str, Listing]:
@@ -193,13 +203,13 @@ def test_lists_hold_what_json_would_write(folder: Path, sources: Sources, data: 
     known = data.draw(st.lists(st.none() | sha256, min_size=len(positions), max_size=len(positions)))
     digests = Sha256Column()
     digests.extend(known)
-    masked = digests if sources.masks else None
+    masked = digests if sources.has_files else None
     entries = [
         plain_entry(sources, i, sha256=one, mask_sha256=one if masked else None)
         for i, one in zip(positions, known, strict=True)
     ]
     content = b"".join(listing_lines(sources, "train", digests, masked))
-    assert content == "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode()
+    assert content == "".join(as_json(entry) + "\n" for entry in entries).encode()
     (folder / "one").write_bytes(content)
     listing = read_listing(folder / "one")
     assert dict(listing) == {entry["key"]: entry for entry in entries}
@@ -214,11 +224,38 @@ def test_sources_come_back_from_their_list(folder: Path, sources: Sources) -> No
     assert compare_listing(stored, again) == compare_listing(stored, sources) == []
     for i, key in enumerate(sources.keys):
         assert plain_entry(again, i) == plain_entry(sources, i)
+        assert sources.take([i]).raw(0) == sources.raw(i)
         assert again.splits[i] == sources.splits[i] and sources.position(key) == i
     assert stored_splits(stored, sources.keys) == sources.splits
     assert stored_splits(stored, [*sources.keys, "zz"])[-1] is None
     with pytest.raises(KeyError):
         sources.position("zz")
+
+
+@some
+@given(sources=some_sources(), data=st.data())
+def test_sources_taken_are_those_at_their_positions(sources: Sources, data: st.DataObject) -> None:
+    chosen = data.draw(st.lists(st.integers(0, len(sources) - 1), max_size=5))
+    taken = sources.take(chosen)
+    assert [plain_entry(taken, j) for j in range(len(chosen))] == [plain_entry(sources, i) for i in chosen]
+    assert [taken.files(j) for j in range(len(chosen))] == [sources.files(i) for i in chosen]
+    assert sources.take(list(range(len(sources)))).columns == sources.columns
+    for name, column in sources.columns.items():
+        here = bytes(i in chosen for i in range(len(sources)))
+        assert column.same(column.take(sorted(set(chosen))), here) and (len(chosen) > 0 or not any(here))
+        assert column != column.take([*range(len(sources)), 0]) and taken.columns[name].name == name
+
+
+@some
+@given(sources=some_sources(), data=st.data())
+def test_another_order_of_classes_moves_every_class(sources: Sources, data: st.DataObject) -> None:
+    new = data.draw(st.permutations(range(401)))
+    for column in sources.columns.values():
+        moved = column.relabelled(new)
+        assert [set(moved.classes(i)) for i in range(len(moved))] == [
+            {new[label] for label in column.classes(i)} for i in range(len(column))
+        ]
+        assert moved.relabelled([new.index(i) for i in range(401)]) == column
 
 
 @some
@@ -250,6 +287,25 @@ def test_differences_are_those_of_each_entry(folder: Path, old: Sources, new: So
         (['{"key": "a", "image": "a", "num_bytes": 1, "sha256": "00"}'], "line 1: sha256: expected 64 hexadecimal"),
         (['{"key": "a", "image": "a", "num_bytes": 99999999999999999999}'], "line 1: num_bytes: expected the size"),
         (['{"key": "a", "image": "a", "num_bytes": 1}', '{"key": "b"}'], "line 2: the field 'image' is missing"),
+        (
+            ['{"key": "a", "image": "a", "num_bytes": 1, "mask": "m"}', '{"key": "b", "image": "a", "num_bytes": 1}'],
+            r"mask: expected them for each source \(2\), got 1",
+        ),
+        (
+            [
+                '{"key": "a", "image": "a", "num_bytes": 1, "label": 1}',
+                '{"key": "b", "image": "b", "num_bytes": 1, "label": [1]}',
+            ],
+            r"label: expected them for each source \(2\), got 1",
+        ),
+        (
+            [
+                '{"key": "a", "image": "a", "num_bytes": 1, "extra": {"v": 1}}',
+                '{"key": "b", "image": "b", "num_bytes": 1, "extra": {"v": "x"}}',
+            ],
+            "v: expected numbers or texts, got both",
+        ),
+        (['{"key": "a", "image": "a", "num_bytes": 1, "angles": 3}'], "line 1: angles: expected a path and angles"),
         (['{"key": "a", "image": "a", "num_bytes": 1}', "7"], "line 2: expected an object"),
         (['{"key": "a", "image": "a", "num_bytes": 1}', '{"key": "b",'], "not a list of sources in JSON lines"),
     ],

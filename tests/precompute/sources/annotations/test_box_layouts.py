@@ -113,7 +113,7 @@ def test_voc_flags(tmp_path: Path) -> None:
     write_voc(tmp_path)
     sources = sources_of(tmp_path)
     assert sources.boxes is not None
-    assert sources.boxes.of(sources.keys.index("i003")).flags.tolist() == [2, 4, 0]
+    assert sources.boxes[sources.keys.index("i003")].flags.tolist() == [2, 4, 0]
 
 
 def test_voc_beside_the_images(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_yolo_polygons_and_repeated_lines(tmp_path: Path) -> None:
     (tmp_path / "labels" / "i001.txt").write_text("1 0.1 0.2 0.5 0.2 0.3 0.75\n1 0.1 0.2 0.5 0.2 0.3 0.75\n")
     sources = sources_of(tmp_path)
     assert sources.boxes is not None
-    np.testing.assert_allclose(sources.boxes.of(1).corners, [[0.1, 0.2, 0.5, 0.75]])
+    np.testing.assert_allclose(sources.boxes[1].corners, [[0.1, 0.2, 0.5, 0.75]])
     assert "1 line that repeats another of its file was left out." in sources.notes
 
 
@@ -411,7 +411,7 @@ def test_yolo_beyond_the_image_is_clipped(tmp_path: Path) -> None:
     (tmp_path / "labels" / "i001.txt").write_text("1 0.98 0.5 0.2 1.5\n0 1.3 0.5 0.2 0.2\n")
     sources = sources_of(tmp_path)
     assert sources.boxes is not None
-    np.testing.assert_allclose(sources.boxes.of(1).corners, [[0.88, 0, 1, 1]], atol=1e-6)
+    np.testing.assert_allclose(sources.boxes[1].corners, [[0.88, 0, 1, 1]], atol=1e-6)
     assert "1 box outside of their images left out:\n  i001: 1.2, 0.4, 1.4, 0.6" in sources.notes
 
 

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from precompute.errors import DatasetError, SourceError, UsageError
+from precompute.fields.column import columns_by_name
+from precompute.fields.label_column import LabelSetColumn
 from precompute.plan.splits import MIN_STRATUM, assign_splits, label_strata
 from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.table.listed_sources import compare_listing, sources_of_listing
@@ -78,7 +80,7 @@ def make_sources(label_sets: list[tuple[int, ...]], **columns: Any) -> Sources:
         root=None,
         keys=keys,
         images=[f"/{key}.png" for key in keys],
-        label_sets=label_sets,
+        columns=columns_by_name(LabelSetColumn(sets=label_sets)),
         num_bytes=[1] * len(keys),
         class_names=[f"c{i}" for i in range(5)],
         **{"splits": [None] * len(keys), **columns},

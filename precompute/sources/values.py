@@ -5,34 +5,20 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from array import array
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.table.string_column import StringColumn, take
+from precompute.fields.value import WEIGHT
+from precompute.fields.value_column import NAME, ValueColumn
 from precompute.text.format import format_count
 
-__all__ = [
-    "NAME",
-    "WEIGHT",
-    "ExtraColumn",
-    "Extras",
-    "check_extra_name",
-    "column_of_strings",
-    "column_of_values",
-    "extras_of",
-    "take_extras",
-    "weights_of",
-]
+__all__ = ["check_extra_name", "column_of_strings", "column_of_values", "weights_of"]
 
 MAX_FLOAT32 = 3.4e38  # rounded down
 
-WEIGHT = "weight"  # the one that has a meaning, and a key of its own in records
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as it would be printed: 007 is a text
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 MISSING = (
@@ -42,22 +28,6 @@ MISSING = (
 MAX_TEXT_BYTES = 65_536
 
 Where: TypeAlias = Callable[[int], str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtraColumn:
-    """One value a source.
-
-    Attributes:
-        type: ``"int"``, ``"float"`` or ``"text"``.
-        values: `int`, `float` or `str`.
-    """
-
-    type: str
-    values: Sequence[Any]
-
-
-Extras: TypeAlias = dict[str, ExtraColumn]
 
 
 def check_extra_name(name: object) -> str:
@@ -76,7 +46,7 @@ def check_extra_name(name: object) -> str:
     return name
 
 
-def column_of_values(name: str, values: Sequence[Any], where: Where) -> ExtraColumn:
+def column_of_values(name: str, values: Sequence[Any], where: Where) -> ValueColumn:
     """Return a column of values that have types; NumPy's are accepted, truth values become 0 and 1.
 
     Raises:
@@ -105,7 +75,7 @@ def column_of_values(name: str, values: Sequence[Any], where: Where) -> ExtraCol
             f"extra column {name}: expected numbers or texts, got both: {values[0]!r:.60} for {where(0)}, "
             f"{values[other]!r:.60} for {where(other)}."
         )
-    return _column(different.pop() or "", values)
+    return ValueColumn.of(name, different.pop() or "", values)
 
 
 def _type_of(value: Any) -> str | None:
@@ -125,7 +95,7 @@ def _is_text(value: str) -> bool:
         return False
 
 
-def column_of_strings(name: str, texts: Sequence[str], where: Where) -> ExtraColumn:
+def column_of_strings(name: str, texts: Sequence[str], where: Where) -> ValueColumn:
     """Return a column of a table whose cells are texts: numbers where all of them are written as such.
 
     Raises:
@@ -141,29 +111,21 @@ def column_of_strings(name: str, texts: Sequence[str], where: Where) -> ExtraCol
     return column_of_values(name, texts, where)
 
 
-def _column(kind: str, values: Sequence[Any]) -> ExtraColumn:
-    if kind == "int":
-        return ExtraColumn(type=kind, values=array("q", map(int, values)))
-    if kind == "float":
-        return ExtraColumn(type=kind, values=array("d", map(float, values)))
-    return ExtraColumn(type="text", values=StringColumn(map(str, values)))
-
-
-def weights_of(values: Sequence[Any], where: Where) -> ExtraColumn:
+def weights_of(values: Sequence[Any], where: Where) -> ValueColumn:
     """Return weights of sources; texts are read as numbers.
 
     Raises:
         SourceError: Some are missing, or are no numbers of 0 or more.
     """
-    weights = [_weight(value) for value in values]
-    wrong = [i for i, weight in enumerate(weights) if weight is None]
+    found = [_weight(value) for value in values]
+    wrong = [i for i, number in enumerate(found) if number is None]
     if wrong:
         listed = [f"{where(i)}: {values[i]!r:.40}" for i in wrong[:5]] + [""] * (len(wrong) - 5)
         raise SourceError(
             f"weights: expected a number of 0 or more for each source, but {len(wrong):,} of {len(values):,} are "
             f"none:\n{first_few(listed)}\nA source that counts as any other has 1."
         )
-    return ExtraColumn(type="float", values=array("d", (weight or 0.0 for weight in weights)))
+    return ValueColumn.of(WEIGHT, "float", (number or 0.0 for number in found))
 
 
 def _weight(value: Any) -> float | None:
@@ -174,23 +136,3 @@ def _weight(value: Any) -> float | None:
     except ValueError:
         return None
     return weight if 0 <= weight < MAX_FLOAT32 else None
-
-
-def take_extras(extras: Mapping[str, ExtraColumn] | None, indices: Sequence[int]) -> Extras | None:
-    """Return the values of the sources at these positions, in this order."""
-    if extras is None:
-        return None
-    return {
-        name: ExtraColumn(
-            type=column.type,
-            values=take(column.values, indices)
-            if column.type == "text"
-            else array("q" if column.type == "int" else "d", (column.values[i] for i in indices)),
-        )
-        for name, column in extras.items()
-    }
-
-
-def extras_of(extras: Mapping[str, ExtraColumn] | None, i: int) -> dict[str, Any] | None:
-    """Return the values of one source by their names, None where there are none."""
-    return None if extras is None else {name: column.values[i] for name, column in extras.items()}

@@ -1,0 +1,105 @@
+"""Paths of files beside the images, such as masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from json.encoder import encode_basestring
+from typing import Any, ClassVar, Self
+
+from precompute.fields.column import Column, Entry
+from precompute.fields.entry_checks import are_surely_names, check_name
+from precompute.fields.string_column import StringColumn, take
+
+__all__ = ["PathColumn"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathColumn(Column):
+    """A mask file a source.
+
+    Attributes:
+        paths: Posix, below the root of the sources (absolute where they have none).
+    """
+
+    has_files: ClassVar[bool] = True
+    no_class_each = "have masks, which hold several classes; weigh their classes when training"
+    name: str = "mask"
+    paths: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> str:
+        return self.paths[i]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def take(self, indices: Sequence[int]) -> Self:
+        """Return the paths of the sources at these positions, in this order."""
+        return type(self)(name=self.name, paths=StringColumn(take(self.paths, indices)))
+
+    @classmethod
+    def joined(cls, columns: Sequence[Self]) -> Self:
+        """Return the paths of several columns in turn."""
+        return cls(name=columns[0].name, paths=StringColumn(chain.from_iterable(column.paths for column in columns)))
+
+    def entry(self, i: int) -> dict[str, Any]:
+        """Return what the listing says of one source."""
+        return {self.name: self.paths[i]}
+
+    def spelled(self, chosen: Sequence[int]) -> list[str]:
+        """Return what lines of JSON hold of these sources."""
+        text, start = encode_basestring, f', "{self.name}": '
+        return [start + text(path) for path in take(self.paths, chosen)]
+
+    @classmethod
+    def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
+        """Return the column that entries hold under a key."""
+        return [cls(name=key, paths=StringColumn(entries[key]))]
+
+    @classmethod
+    def check_entry(cls, key: str, entry: Entry, where: str) -> None:
+        """Refuse a value that cannot be a path."""
+        if key in entry:
+            check_name(key, entry[key], where)
+
+    @classmethod
+    def is_surely_fine(cls, values: Sequence[Any]) -> bool:
+        """Return whether all are paths at a look."""
+        return are_surely_names(values)
+
+    def located(self, value: Any, locate: Callable[[str], Any]) -> str:
+        """Return the full path of a file."""
+        return str(locate(value))
+
+    def files(self, value: Any) -> Sequence[str]:
+        """Return the file that a path leads to."""
+        return (value,)
+
+    def digest(self, value: Any, hashes: Sequence[str]) -> str:
+        """Return the sha256 of the one file."""
+        return hashes[0]
+
+    def files_text(self, value: Any) -> str:
+        """Return what messages call the file."""
+        return f"the content of {value}"
+
+    def id_maps(self) -> Sequence[str]:
+        """Return the paths of all masks."""
+        return self.paths
+
+    def texts(self) -> Sequence[str]:
+        """Return all paths."""
+        return self.paths
+
+    @property
+    def has_class_ids(self) -> bool:
+        """Masks hold class ids."""
+        return True
+
+    def lacks(self, target: str) -> str:
+        """Return what is said of sources whose masks of objects shall become a target."""
+        return "" if target == self.kind else "one mask an image"
