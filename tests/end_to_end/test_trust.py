@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,10 +26,18 @@ from precompute.verifying.verify import verify
 from tests.helpers.small_datasets import draw_pairs, options, save, shard_hashes
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sources, and the dataset made of them."""
+    folder = tmp_path_factory.mktemp("trust")
+    precompute.build(draw_pairs(folder / "data", 8), folder / "out", **options(variants=1))
+    return folder
+
+
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
-    precompute.build(draw_pairs(tmp_path / "data", 8), tmp_path / "out", **options(variants=1))
-    return tmp_path / "out"
+def out(built: Path, tmp_path: Path) -> Path:
+    """A copy to change, its sources beside it."""
+    return Path(shutil.copytree(built, tmp_path, dirs_exist_ok=True)) / "out"
 
 
 def edit_manifest(out: Path, **fields: Any) -> None:

@@ -6,6 +6,7 @@ import gc
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -264,9 +265,16 @@ def test_a_lease_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> 
 # A reader in this process
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sources, and the dataset made of them."""
+    return build_rows(tmp_path_factory.mktemp("leases")).parent
+
+
 @pytest.fixture
-def out(tmp_path: Path) -> Iterator[Path]:
-    yield build_rows(tmp_path)
+def out(built: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy to change, its sources beside it."""
+    yield Path(shutil.copytree(built, tmp_path, dirs_exist_ok=True)) / "out"
     gc.collect()
 
 
