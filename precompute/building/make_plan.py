@@ -108,6 +108,8 @@ def make_settings(
 
 def _pixel_settings(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> dict[str, Any]:
     pixels = pixel_settings(options, _schema_so_far(options, sources, mask_dtype))
+    if "mask_dtype" in pixels:
+        pixels["mask_dtype"] = mask_dtype  # None beside a dataset without masks
     if any(column.can_be for column in sources.targets):
         pixels["of_instances"] = sources.kind  # what became of the masks of single objects
     return pixels
