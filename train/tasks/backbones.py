@@ -61,12 +61,12 @@ def check_backbone(name: str) -> None:
     )
 
 
-def make_backbone_classifier(shape: tuple[int, int, int], num_classes: int, *, name: str, weights: str) -> Any:
-    """Return a model from uint8 images [B, H, W, 3] to float32 logits [B, num_classes].
+def make_backbone_classifier(shape: tuple[int, int, int], num_outputs: int, *, name: str, weights: str) -> Any:
+    """Return a model from uint8 images [B, H, W, 3] to float32 [B, num_outputs]: logits of classes, or numbers.
 
     Args:
         shape: Height, width and channels.
-        num_classes: Number of classes.
+        num_outputs: Number of classes or of values.
         name: A network of keras.applications.
         weights: ``"none"``, ``"imagenet"``, or an .h5 file of the network without its top.
 
@@ -79,7 +79,7 @@ def make_backbone_classifier(shape: tuple[int, int, int], num_classes: int, *, n
     x = network(preprocess(images, family_of(name)))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(DROPOUT, name="dropout")(x)
-    logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    logits = layers.Dense(num_outputs, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name=name)
 
 

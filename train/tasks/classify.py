@@ -15,9 +15,8 @@ from train.options import FitOptions
 from train.pictures import draw_classes, draw_confusion
 from train.samples import Sample
 from train.scores import Counts, recalls, to_probabilities
-from train.tasks.backbones import check_backbone_options, make_backbone_classifier
+from train.tasks.image_network import check_image_network, make_image_network
 from train.tasks.losses import ClassLoss
-from train.tasks.small import make_small
 from train.tasks.task import Task
 
 __all__ = ["Classify"]
@@ -28,6 +27,7 @@ class Classify(Task):
     """Classification: cross-entropy, judged by accuracy."""
 
     target: ClassVar[str] = "class"
+    title: ClassVar[str] = "class labels"
     default_model: ClassVar[str] = "small"
 
     @property
@@ -44,29 +44,21 @@ class Classify(Task):
         """Raise `UsageError` for options that make no sense for classes."""
         if options.ignore_class is not None:
             raise UsageError(f"--ignore-class: this is for masks; the dataset has classes, got {options.ignore_class}.")
-        if self.check_own_options(options):
-            return
-        name = self.model_name(options)
-        if name == "unet":
-            raise UsageError("--model: unet is for masks; the dataset has classes: small, or a backbone.")
-        if name != "small":
-            check_backbone_options(name, options, channels=self.shape[2])
-        elif options.freeze_epochs:
-            raise UsageError(f"--freeze-epochs: small has no backbone to freeze, got {options.freeze_epochs}.")
-        elif options.weights == "imagenet":
-            raise UsageError("--weights: imagenet is for backbones such as MobileNetV3Small, got --model small.")
+        if not self.check_own_options(options):
+            check_image_network(self.model_name(options), options, channels=self.shape[2], targets="classes")
 
     def make_model(self, options: FitOptions) -> Any:
         """Return the compact network, a backbone with a new top, or the user's own."""
         own = self.own_model(options)
         if own is not None:
             return own
-        name = self.model_name(options)
-        if name == "small":
-            return make_small(
-                self.shape, self.num_classes, base_channels=options.base_channels, normalize=self.normalize
-            )
-        return make_backbone_classifier(self.shape, self.num_classes, name=name, weights=options.weights)
+        return make_image_network(
+            self.model_name(options),
+            options,
+            shape=self.shape,
+            num_outputs=self.num_classes,
+            normalize=self.normalize,
+        )
 
     def make_loss(self, options: FitOptions) -> Any:
         """Return the cross-entropy."""

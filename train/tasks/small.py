@@ -1,4 +1,4 @@
-"""A compact classifier for small datasets and first tries."""
+"""A compact network for small datasets and first tries."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MOMENTUM = 0.9
 
 
 def make_small(
-    shape: tuple[int, int, int], num_classes: int, *, base_channels: int, normalize: Mapping[str, Any] | None
+    shape: tuple[int, int, int], num_outputs: int, *, base_channels: int, normalize: Mapping[str, Any] | None
 ) -> Any:
-    """Return a model from uint8 images [B, H, W, C] to float32 logits [B, num_classes]."""
+    """Return a model from uint8 images [B, H, W, C] to float32 [B, num_outputs]: logits of classes, or numbers."""
     images = keras.Input(shape, dtype="uint8", name="image")
     x = scale(images, normalize)
     for level in range(NUM_LEVELS):
@@ -34,7 +34,7 @@ def make_small(
     x = _relu(_convolution(x, base_channels << NUM_LEVELS, "top"))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(DROPOUT, name="dropout")(x)
-    logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    logits = layers.Dense(num_outputs, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="small")
 
 
