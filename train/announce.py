@@ -8,15 +8,12 @@ from typing import Any
 
 import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.text.format import format_count
 from train.checkpoint import TrainingState
 from train.options import FitOptions
 from train.reuse import describe_reuse, num_variants, reuse_of
 from train.tasks import Task
 
 __all__ = ["announce", "describe_memory"]
-
-TARGETS = {"mask": "masks", "class": "class labels", "multilabel": "labels, several an image", "boxes": "boxes"}
 
 
 def announce(
@@ -33,8 +30,7 @@ def announce(
 ) -> None:
     """Say what is about to be trained, on what."""
     height, width, _ = task.shape
-    target = TARGETS[task.target]
-    notify(f"dataset     {dataset}: {target}, {format_count(task.num_classes, 'class')}, {height}×{width}")
+    notify(f"dataset     {dataset}: {task.describe_target()}, {height}×{width}")
     sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]
     notify(f"images      {', '.join(sizes)}")
     notify(f"rows        {num_rows}: variants of each training image, one an epoch in turn")

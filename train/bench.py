@@ -18,7 +18,7 @@ from precompute.storage.paths import as_path
 from train.bench_options import BenchOptions
 from train.checkpoint import TrainingState
 from train.compiled import compile_model, make_network
-from train.data import load_train, translate_errors
+from train.data import fit_task, load_train, translate_errors
 from train.ineffective_options import Situation, check_ineffective_options
 from train.options import FitOptions
 from train.start import check_no_limits, plain_keras
@@ -90,6 +90,7 @@ def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResu
     task.check_options(fit)
     notes = check_ineffective_options(Situation(options=fit, task=task, is_timed=True))
     with translate_errors(dataset, task):
+        task = fit_task(dataset, manifest, task, fit)
         return dataclasses.replace(_measure(dataset, manifest, task, fit, options), notes=notes)
 
 

@@ -11,6 +11,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.text.format import format_count
 from train.bench import BenchResult
 from train.bench_options import BenchOptions
+from train.learnt_values import learnt_values
 
 __all__ = ["advise", "describe"]
 
@@ -29,7 +30,7 @@ def describe(result: BenchResult, dataset: Path, manifest: Manifest, options: Be
     slower = ", each on the same cores" if not num_gpus else ""
     than = f"{result.ratio:.3g} times as fast as the step"
     return [
-        f"dataset     {dataset}: {image.height}×{image.width}, {image.encoding}, {manifest.target.kind}",
+        f"dataset     {dataset}: {image.height}×{image.width}, {image.encoding}, {_target_of(manifest)}",
         f"machine     {format_count(os.cpu_count() or 1, 'core')}, "
         f"{format_count(num_gpus, 'GPU') if num_gpus else 'no GPU'}",
         f"model       {result.model}, {format_count(size, 'image')} a step",
@@ -40,6 +41,11 @@ def describe(result: BenchResult, dataset: Path, manifest: Manifest, options: Be
         f"{result.bound}: the loader is {than}",
         *(f"- {line}" for line in advise(result, manifest, options)),
     ]
+
+
+def _target_of(manifest: Manifest) -> str:
+    values = learnt_values(manifest.schema)
+    return ", ".join(values) if values else manifest.target.kind
 
 
 def _rate(images_per_second: float, batch_size: int) -> str:

@@ -27,6 +27,7 @@ from train.tasks import Task
 __all__ = [
     "check_targets",
     "choose_fresh",
+    "fit_task",
     "forget_missing_row",
     "leaves_out",
     "load_in_order",
@@ -176,6 +177,8 @@ def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOpt
     Raises:
         DatasetError: There are some.
     """
+    if not task.num_classes:
+        return
     for split in ("train", "validation"):
         if split not in manifest.splits:
             continue
@@ -185,6 +188,22 @@ def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOpt
         first = batches.take(-(-CHECKED_IMAGES // options.batch_size))
         found = [np.unique(task.class_ids(targets)) for _, targets in first]
         task.check_targets(np.concatenate(found), f"{dataset}: {split}")
+
+
+def fit_task(dataset: Path, manifest: Manifest, task: Task, options: FitOptions) -> Task:
+    """Return the task with what it has to know of the training targets, from one row.
+
+    Raises:
+        DatasetError: There is nothing to learn in them.
+    """
+
+    def batches() -> Iterator[Any]:
+        whole = load_in_order(
+            dataset, manifest, task, "train", batch_size=options.batch_size, allow_leak=options.allow_leak
+        )
+        return (targets.numpy() for _, targets in whole)
+
+    return task.fitted_to(batches)
 
 
 @contextlib.contextmanager
@@ -230,6 +249,8 @@ def _guard_targets(dataset: Any, task: Task) -> Any:
 
     def check(images: Any, targets: Any, *others: Any) -> tuple[Any, ...]:
         targets, *weights = task.pack(targets, *others)
+        if not task.num_classes:
+            return images, targets, *weights
         ids = tf.cast(task.class_ids(targets), tf.int32)
         outside = (ids < 0) | (ids >= task.num_target_values)
         if task.ignore_class is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from precompute.storage.paths import local_path
 from train.detection.decode import decode
 from train.detection.grid import Grid
 from train.files import cannot_write, remove_unfinished, unfinished, write_bytes, write_file
+from train.learnt_values import VALUE
+from train.run_folder import RunSettings
 from train.start import plain_keras
 from train.tasks import activation_of, name_classes
 from train.trained import open_run_model
@@ -32,7 +34,7 @@ class Export:
 
     Attributes:
         path: Folder of the SavedModel, or the .keras file.
-        labels_path: Text file with the name of each class on a line of its own.
+        labels_path: Text file with the name of each class, or value, on a line of its own.
         takes: What the model wants, in words.
         gives: What it returns, in words.
     """
@@ -51,7 +53,8 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
     float32 [B, …, num_classes], and `class_ids`, int32 [B, …], the likeliest class. A model of several labels an image
     has no `class_ids`. A detector gives `boxes`, float32 [B, 100, 4] as x_min, y_min, x_max, y_max in pixels of the
     images, `scores`, float32 [B, 100], from the highest down and 0 behind the last box, and `class_ids`, int32
-    [B, 100]. A .keras file holds the run's model as it is: it gives logits; for a detector it is refused.
+    [B, 100]. A model of numbers gives each under the value's name, float32 [B], in the unit of the dataset. A .keras
+    file holds the run's model as it is: it gives logits, or numbers [B, K]; for a detector it is refused.
 
     Args:
         run: Folder of the run.
@@ -68,8 +71,7 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
     if not {"target", "classes"} <= settings.facts.keys():
         raise SettingsError(f"{run}: options.json does not tell the target and the classes of the run.")
     target = settings.facts["target"]
-    num_classes = len(settings.facts["classes"]) if target == "boxes" else model.output_shape[-1]
-    names = name_classes(target, settings.facts["classes"], num_classes)
+    names = _names_of(settings, model)
     if options.format == "keras" and target == "boxes":
         raise UsageError(
             "--format: a .keras file cannot hold what makes boxes of a detector's output; expected saved_model. The "
@@ -77,12 +79,12 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
         )
     if options.format == "keras":
         write_file(path, model.save)
-        labels_path, gives = path.with_suffix(".labels.txt"), "logits"
+        labels_path = path.with_suffix(".labels.txt")
+        gives = f"numbers [B, {len(names)}]: {', '.join(names)}" if target == VALUE else "logits"
     else:
-        _write_saved_model(model, path, _detector(model) if target == "boxes" else _classifier(model, target))
+        serve, gives = _served(model, target, names)
+        _write_saved_model(model, path, serve)
         labels_path = path / "labels.txt"
-        gives = "logits, probabilities" + (", class_ids" if activation_of(target) == "softmax" else "")
-        gives = "boxes, scores, class_ids" if target == "boxes" else gives
     write_bytes(labels_path, "".join(f"{name}\n" for name in names).encode())
     takes = f"uint8 images [B, {', '.join(map(str, model.input_shape[1:]))}]"
     return Export(path=path, labels_path=labels_path, takes=takes, gives=gives)
@@ -102,7 +104,37 @@ def _check_output(path: Path, options: ExportOptions) -> None:
         raise UsageError(f"--output: {path} is no earlier export, so it is not replaced; choose another.")
 
 
+def _names_of(settings: RunSettings, model: Any) -> list[str]:
+    """Return the names of the values that a model gives, or of its classes."""
+    facts = settings.facts
+    if facts["target"] == VALUE:
+        return list(facts["values"])
+    num_classes = len(facts["classes"]) if facts["target"] == "boxes" else model.output_shape[-1]
+    return name_classes(facts["target"], facts["classes"], num_classes)
+
+
 Serve = Callable[[Any], dict[str, Any]]
+
+
+def _served(model: Any, target: str, names: Sequence[str]) -> tuple[Serve, str]:
+    """Return what serves a model, and the names of what it gives."""
+    if target == "boxes":
+        return _detector(model), "boxes, scores, class_ids"
+    if target == VALUE:
+        return _numbers(model, names), ", ".join(names)
+    return _classifier(model, target), "logits, probabilities" + (
+        ", class_ids" if activation_of(target) == "softmax" else ""
+    )
+
+
+def _numbers(model: Any, names: Sequence[str]) -> Serve:
+    """Return what serves a model that gives a number a value."""
+
+    def serve(images: Any) -> dict[str, Any]:
+        numbers = tf.cast(model(images, training=False), tf.float32)
+        return {name: numbers[:, k] for k, name in enumerate(names)}
+
+    return serve
 
 
 def _classifier(model: Any, target: str) -> Serve:

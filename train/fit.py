@@ -23,6 +23,7 @@ from train.conclude import conclude
 from train.data import (
     check_targets,
     choose_fresh,
+    fit_task,
     forget_missing_row,
     leaves_out,
     load_train,
@@ -119,8 +120,9 @@ def fit(
         if metrics is not None and finished:
             folder.open(settings)
         else:
-            job = _Job(dataset, manifest, task, folder, options, state, say)
             with translate_errors(dataset, task):
+                task = fit_task(dataset, manifest, task, options)
+                job = _Job(dataset, manifest, task, folder, options, state, say)
                 job.train(lambda: folder.open(settings, restart=restart), progress_bar=progress_bar)
                 metrics = conclude(dataset, manifest, task, folder, options, state)
     table = task.describe(metrics["scores"])

@@ -47,7 +47,7 @@ def _one_image(of: Situation) -> bool:
 
 def _no_channels(of: Situation) -> bool:
     name = of.task.model_name(of.options)
-    return ":" in name or (of.task.target in ("class", "multilabel") and name != "small")
+    return ":" in name or (of.task.default_model == "small" and name != "small")
 
 
 INEFFECTIVE: dict[str, Ineffective[Situation]] = {

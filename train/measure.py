@@ -14,8 +14,6 @@ from train.tasks import Task
 
 __all__ = ["Measurement", "measure"]
 
-NUM_SAMPLES = {"mask": 6, "boxes": 6, "class": 24, "multilabel": 24}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -48,10 +46,11 @@ def measure(model: Any, task: Task, batches: Iterable[Any], *, where: str) -> Me
     scores: list[float] = []
     for images, targets in batches:
         truth, logits = np.asarray(targets), np.asarray(model.predict_on_batch(images))
-        task.check_targets(task.class_ids(truth), where)
+        if task.num_classes:
+            task.check_targets(task.class_ids(truth), where)
         counts = task.add_counts(counts, task.count(truth, logits))
         scores.extend(task.score_images(truth, logits))
-    samples = _read_samples(model, task, batches, choose_samples(scores, NUM_SAMPLES[task.target]), scores)
+    samples = _read_samples(model, task, batches, choose_samples(scores, task.num_samples), scores)
     return Measurement(counts=counts, samples=samples)
 
 

@@ -56,10 +56,12 @@ class FitOptions(Options):
     model: str = option(
         "auto",
         "masks: unet, or unet- with a backbone, such as unet-EfficientNetB0; boxes: detector, or detector- with a "
-        "backbone; classes: small (a compact network), or a backbone of keras.applications, such as MobileNetV3Small; "
+        "backbone; classes and numbers: small (a compact network), or a backbone of keras.applications, such as "
+        "MobileNetV3Small; "
         "auto: unet, detector or small; or, not for boxes, a function of your own, "
         "module:function or file.py:function: of ((height, width, channels), num_classes), it returns a Keras model "
-        "from pixels 0 to 255 to logits",
+        "from pixels 0 to 255 to logits; of numbers, it gets how many values there are, and returns one to a "
+        "standardized number each",
     )
     weights: str = option(
         "none",

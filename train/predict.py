@@ -62,7 +62,7 @@ def predict(
     say: Callable[[str], None] = lambda note: None,
     progress_bar: bool = False,
 ) -> Predictions:
-    """Predict masks, boxes or classes of image files with a run's model.
+    """Predict masks, boxes, classes or numbers of image files with a run's model.
 
     Writes into `output`: `predictions.csv`, a line an image, for boxes a line a box; `predictions.png`, up to 24 of
     them; for masks `masks/<key>.png`, class ids with a palette; for boxes `boxes.coco.json`; and `predictions.json`,

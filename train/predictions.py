@@ -25,11 +25,13 @@ from train.pictures import (
     draw_predicted_masks,
     lay_boxes,
     lay_over,
+    name_numbers,
 )
 from train.pictures.figures import shorten
 from train.scores import to_probabilities
 from train.tasks import Task
 from train.tasks.detect import SHOWN
+from train.tasks.regress import Regress
 
 __all__ = ["PredictionWriter", "make_writer"]
 
@@ -99,12 +101,15 @@ def make_writer(task: Task, folder: Path, *, draw: bool, model_size: bool = Fals
         return _BoxWriter(task, folder, draw=draw)
     if task.target == "mask":
         return _MaskWriter(task, folder, draw=draw)
+    has = "numbers" if isinstance(task, Regress) else "classes"
     if draw:
         raise UsageError(
-            "--draw: there are no masks or boxes to draw, the dataset has classes; predictions.png shows them."
+            f"--draw: there are no masks or boxes to draw, the dataset has {has}; predictions.png shows them."
         )
     if model_size:
-        raise UsageError("--model-size: it is for masks and boxes, and the dataset has classes; leave it out.")
+        raise UsageError(f"--model-size: it is for masks and boxes, and the dataset has {has}; leave it out.")
+    if isinstance(task, Regress):
+        return _ValueWriter(task, folder)
     return _LabelsWriter(task, folder) if task.activation == "sigmoid" else _ClassWriter(task, folder)
 
 
@@ -143,6 +148,28 @@ class _LabelsWriter(PredictionWriter):
 
     def _header(self) -> list[str]:
         return ["file", "classes", *self._task.class_names]
+
+
+class _ValueWriter(PredictionWriter):
+    """A number a value."""
+
+    def __init__(self, task: Regress, folder: Path) -> None:
+        super().__init__(task, folder)
+        self._values, self._spreads = list(task.values), task.stds
+
+    def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
+        self._rows.append([str(item.path), *map(str, logits)])  # as few digits as tell it from other float32
+        text = name_numbers(logits, self._values, self._spreads)
+        return Prediction(name=item.key, image=_pixels_of(item.image), text=text)
+
+    def draw(self, predictions: Sequence[Prediction]) -> bytes:
+        return draw_predicted_classes(predictions)
+
+    def facts(self) -> dict[str, Any]:
+        return {"target": self._task.target, "values": self._values}
+
+    def _header(self) -> list[str]:
+        return ["file", *self._values]
 
 
 class _MaskWriter(PredictionWriter):

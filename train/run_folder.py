@@ -20,6 +20,7 @@ from precompute.plan.settings import differences
 from precompute.storage.locking import hold_folder
 from precompute.storage.paths import absolute, check_path_text, local_path
 from train.files import TEMPORARY, write_bytes, write_file, write_json
+from train.learnt_values import VALUE, learnt_values
 from train.options import FitOptions, flag
 
 __all__ = ["RunFolder", "RunSettings"]
@@ -31,8 +32,8 @@ class RunSettings:
 
     Attributes:
         dataset: Folder of the dataset; it may have moved since.
-        facts: What identifies the dataset: its fingerprint, kind of target, classes, and the sources of train and
-            validation. Rows are not among them: they may come and go.
+        facts: What identifies the dataset: its fingerprint, kind of target, classes or values, and the sources of train
+            and validation. Rows are not among them: they may come and go.
         options: All options of `train fit`.
         made: How the dataset was made, and of how many sources, to tell what has changed in it: `settings` as in its
             manifest and `num_sources` by split; empty in runs of earlier versions.
@@ -46,12 +47,7 @@ class RunSettings:
     @classmethod
     def of(cls, dataset: Path, manifest: Manifest, options: FitOptions) -> RunSettings:
         """Gather the settings of a run that is about to start."""
-        target = manifest.target
-        facts: dict[str, Any] = {
-            "fingerprint": manifest.fingerprint,
-            "target": target.kind,
-            "classes": target.class_names,
-        }
+        facts: dict[str, Any] = {"fingerprint": manifest.fingerprint, **_target_facts(manifest)}
         for name in ("train", "validation"):
             split = manifest.splits.get(name)
             facts[f"{name} sources"] = split.sources_sha256 if split else None
@@ -73,6 +69,13 @@ class RunSettings:
     def to_toml(self) -> str:
         """Return the options as `train fit --options` takes them; those without a value are left out."""
         return tomli_w.dumps({flag(k)[2:]: value for k, value in self.options.items() if value is not None})
+
+
+def _target_facts(manifest: Manifest) -> dict[str, Any]:
+    values = learnt_values(manifest.schema)
+    if values:
+        return {"target": VALUE, "classes": [], "values": values}
+    return {"target": manifest.target.kind, "classes": manifest.target.class_names}
 
 
 def _of_kind(kind: type, value: Any) -> Any:

@@ -24,7 +24,7 @@ class Trained:
 
     Attributes:
         folder: Folder of the run.
-        model: Model from uint8 images [B, H, W, C] to float32 logits.
+        model: Model from uint8 images [B, H, W, C] to float32 logits, or numbers.
         dataset: Folder of the dataset.
         manifest: Manifest of the dataset.
         task: Task of the dataset.
@@ -78,6 +78,7 @@ def open_trained(run: str | Path, *, checkpoint: str, dataset: str | Path | None
     task = make_task(manifest, ignore_class=settings.options.get("ignore_class"))
     folder, _, model = open_run_model(run, checkpoint)
     _check_fits(model, task, settings, path)
+    task = task.with_model(model)
     return Trained(folder=folder, model=model, dataset=path, manifest=manifest, task=task, settings=settings)
 
 
@@ -107,17 +108,13 @@ def open_run_model(run: str | Path, checkpoint: str) -> tuple[RunFolder, RunSett
 
 
 def _check_fits(model: Any, task: Task, settings: RunSettings, dataset: Path) -> None:
-    """Raise if a model cannot be used on a dataset: other images, or classes that mean something else."""
-    takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
-    beside = task.output_shape[-1] - task.num_classes  # outputs that are no classes
+    """Raise if a model cannot be used on a dataset: other images, or classes or values that mean something else."""
+    takes = tuple(model.input_shape[1:])
     wrong = []
     if settings.facts.get("target", task.target) != task.target:
         wrong.append(f"  target: {settings.facts['target']} in the run, {task.target} there")
     if takes != task.shape:
         wrong.append(f"  images: {takes} in the run, {task.shape} there")
-    if gives - beside != task.num_classes:
-        wrong.append(f"  number of classes: {gives - beside} in the run, {task.num_classes} there")
-    elif settings.facts.get("classes") and list(task.class_names) != settings.facts["classes"]:
-        wrong.append(f"  classes: {settings.facts['classes']} in the run, {list(task.class_names)} there")
+    wrong += [f"  {line}" for line in task.misfits(settings.facts, model.output_shape[-1])]
     if wrong:
         raise SettingsError(f"{dataset} does not fit the model of the run:\n" + "\n".join(wrong))

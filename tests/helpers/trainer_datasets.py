@@ -11,17 +11,23 @@ import tensorflow as tf
 from precompute.dataset.manifest import Manifest, Row, Segment, Split, Target
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard
+from precompute.fields.field import Schema
+from precompute.fields.image import ImageField
+from precompute.fields.value import ValueField, field_name
 from tests.helpers.schemas import schema_of
 
 SIZE = 32
 
 
 CLASSES = ["blue", "green", "red"]
+IMAGE = {"height": SIZE, "width": SIZE, "channels": 3, "encoding": "raw"}
 
 
 def _feature(value):
     if isinstance(value, bytes):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+    if isinstance(value, float):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
 
@@ -52,7 +58,7 @@ def _write_split(root: Path, name: str, split: str, rows: list[list[dict]]) -> S
     )
 
 
-def _write(root: Path, target: Target, make, *, sizes: dict[str, int], num_rows: int, **manifest) -> Path:
+def _write(root: Path, target: Target | None, make, *, sizes: dict[str, int], num_rows: int, **manifest) -> Path:
     generator = np.random.default_rng(0)
     splits = {}
     for split, size in sizes.items():
@@ -64,7 +70,7 @@ def _write(root: Path, target: Target, make, *, sizes: dict[str, int], num_rows:
         "generation": "g0001",
         "fingerprint": "f" * 64,
         "settings": {"pixels": {"pipelines": {}, "versions": {}, "quality": None}, "dataset": {}},
-        "schema": schema_of(target, height=SIZE, width=SIZE, channels=3, encoding="raw"),
+        "schema": None if target is None else schema_of(target, **IMAGE),
         "normalize": {},
         "splits": splits,
     }
@@ -108,3 +114,35 @@ def write_classes(root: Path, *, sizes=None, num_rows=2, **manifest) -> Path:
 
     target = Target(kind="class", num_classes=3, class_names=CLASSES)
     return _write(root, target, make, sizes=sizes or {"train": 24, "validation": 9}, num_rows=num_rows, **manifest)
+
+
+def write_values(
+    root: Path, *, units=None, missing=(), weights=None, sizes=None, num_rows=2, offset=1000.0, **manifest
+) -> Path:
+    """Write images of one grey each, whose values follow from it.
+
+    Args:
+        root: Folder of the dataset.
+        units: Value -> what it grows by from black to white.
+        missing: Numbers of the images, of each split, whose values are NaN.
+        weights: Weight of an image, by its number; None: the dataset has no weights.
+        sizes: Images by split.
+        num_rows: Rows of train, the values of which are the same.
+        offset: What all values of a black image are.
+    """
+    units = {"age": 10.0} if units is None else units
+
+    def make(generator, index):
+        grey = 20 + 67 * index % 200
+        image = generator.integers(grey, grey + 20, (SIZE, SIZE, 3), dtype=np.uint8)
+        known = float("nan") if index in missing else grey / 220
+        values = {f"extra/{name}": offset + unit * known for name, unit in units.items()}
+        return {"image/encoded": image.tobytes()} | values | ({"augment/weight": weights(index)} if weights else {})
+
+    fields = [
+        ImageField(name="image", **IMAGE),
+        *(ValueField(name=field_name(n), dtype="float", learnt=True) for n in units),
+    ]
+    fields += [ValueField(name="weight", dtype="float")] if weights else []
+    facts = {"sizes": sizes or {"train": 24, "validation": 10}, "schema": Schema(fields)}
+    return _write(root, None, make, num_rows=num_rows, **facts | manifest)

@@ -7,33 +7,43 @@ from precompute.errors import DatasetError
 from train.tasks.classify import Classify
 from train.tasks.detect import Detect
 from train.tasks.multilabel import MultiLabel
+from train.tasks.regress import Regress
 from train.tasks.segment import Segment
 from train.tasks.task import Task, name_classes
 
 __all__ = ["Task", "activation_of", "make_task", "name_classes"]
 
-KINDS: tuple[type[Task], ...] = (Classify, MultiLabel, Segment, Detect)
-LEARNT = "classes, labels, masks and boxes"
+KINDS: tuple[type[Task], ...] = (Classify, MultiLabel, Segment, Detect, Regress)
+LEARNT = "classes, labels, masks, boxes and numbers"
 
 
 def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
-    """Return the task that the manifest's target asks for.
+    """Return the task that the targets of a dataset ask for.
 
     Args:
         manifest: Manifest of the dataset.
         ignore_class: Takes the place of the manifest's, if given.
 
     Raises:
-        DatasetError: There is no task for this target.
+        DatasetError: There is no task for these targets.
     """
     for task in KINDS:
         if task.accepts(manifest.schema):
             return task.of(manifest, ignore_class)
-    there = " and ".join(field.form for field in manifest.schema.targets.values()) or "images alone"
     raise DatasetError(
-        f"{manifest.name}: train fit learns {LEARNT}; the dataset has {there}: read it with "
+        f"{manifest.name}: train fit learns {LEARNT}; the dataset has {_describe_fields(manifest)}: read it with "
         "precompute.load, and train in a loop of your own."
     )
+
+
+def _describe_fields(manifest: Manifest) -> str:
+    targets = manifest.schema.targets
+    if not targets:
+        return "images alone"
+    if len(targets) == 1:
+        return next(iter(targets.values())).form
+    named = ", ".join(f"{name} ({field.form})" for name, field in targets.items())
+    return f"several targets, {named}, and a model of several learns numbers only"
 
 
 def activation_of(target: str) -> str:

@@ -61,7 +61,9 @@ def check_backbone(name: str) -> None:
     )
 
 
-def make_backbone_classifier(shape: tuple[int, int, int], num_outputs: int, *, name: str, weights: str) -> Any:
+def make_backbone_classifier(
+    shape: tuple[int, int, int], num_outputs: int, *, name: str, weights: str, head: str = "logits"
+) -> Any:
     """Return a model from uint8 images [B, H, W, 3] to float32 [B, num_outputs]: logits of classes, or numbers.
 
     Args:
@@ -69,6 +71,7 @@ def make_backbone_classifier(shape: tuple[int, int, int], num_outputs: int, *, n
         num_outputs: Number of classes or of values.
         name: A network of keras.applications.
         weights: ``"none"``, ``"imagenet"``, or an .h5 file of the network without its top.
+        head: Name of the last layer.
 
     Raises:
         PrecomputeError: The network cannot take images of this size, or the weights cannot be had.
@@ -79,8 +82,8 @@ def make_backbone_classifier(shape: tuple[int, int, int], num_outputs: int, *, n
     x = network(preprocess(images, family_of(name)))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(DROPOUT, name="dropout")(x)
-    logits = layers.Dense(num_outputs, dtype="float32", name="logits")(x)
-    return keras.Model(images, logits, name=name)
+    outputs = layers.Dense(num_outputs, dtype="float32", name=head)(x)
+    return keras.Model(images, outputs, name=name)
 
 
 def preprocess(images: Any, family: str) -> Any:

@@ -38,6 +38,8 @@ class Detect(Task):
     """Detection: a compact detector without anchors, judged by COCO's mean average precision."""
 
     target: ClassVar[str] = "boxes"
+    title: ClassVar[str] = "boxes"
+    num_samples: ClassVar[int] = 6
     weighs_objects: ClassVar[bool] = True
     default_model: ClassVar[str] = "detector"
     activation: ClassVar[str] = "sigmoid"

@@ -39,6 +39,7 @@ def make_image_network(
     shape: tuple[int, int, int],
     num_outputs: int,
     normalize: Mapping[str, Any] | None,
+    head: str = "logits",
 ) -> Any:
     """Return a model from uint8 images [B, H, W, C] to float32 [B, num_outputs].
 
@@ -48,7 +49,8 @@ def make_image_network(
         shape: Height, width and channels.
         num_outputs: Number of classes or of values.
         normalize: Numbers of a Normalize that was taken off the training pipeline, or None.
+        head: Name of the last layer.
     """
     if name == "small":
-        return make_small(shape, num_outputs, base_channels=options.base_channels, normalize=normalize)
-    return make_backbone_classifier(shape, num_outputs, name=name, weights=options.weights)
+        return make_small(shape, num_outputs, base_channels=options.base_channels, normalize=normalize, head=head)
+    return make_backbone_classifier(shape, num_outputs, name=name, weights=options.weights, head=head)

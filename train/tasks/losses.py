@@ -1,18 +1,19 @@
-"""The losses, each of logits, a number an image, pixel or label, so that Keras's sample weights work on all of them.
+"""The losses, each a number an image, pixel, label or value, so that Keras's sample weights work on all of them.
 
-Weights scale, they do not normalize: the loss is divided by how many images, pixels or labels count, not by the sum of
-their weights, as everywhere in Keras. Under `tf.distribute` each replica's loss is a mean over its part of the batch,
-and the whole is the mean of these.
+Weights scale, they do not normalize: the loss is divided by how many images, pixels, labels or values count, not by the
+sum of their weights, as everywhere in Keras. Under `tf.distribute` each replica's loss is a mean over its part of the
+batch, and the whole is the mean of these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-__all__ = ["ClassLoss", "LabelLoss", "MaskLoss"]
+__all__ = ["ClassLoss", "LabelLoss", "MaskLoss", "ValueLoss"]
 
 
 def smooth(wanted: Any, smoothing: float) -> Any:
@@ -113,6 +114,37 @@ class MaskLoss(keras.losses.Loss):  # type: ignore[misc]
         """Return what the loss is made from."""
         own = {name: getattr(self, name) for name in ("num_classes", "ignore_class", "label_smoothing")}
         return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="augment_once")
+class ValueLoss(keras.losses.Loss):  # type: ignore[misc]
+    """Squared error of values [B, K] in standard deviations of training, as the mean over those that are not NaN.
+
+    In standard deviations no value outweighs another by its unit, and learning rates mean the same for all datasets.
+    Squared, since what is best by it is the mean of what an image may stand for, and 1 less R² is just this loss
+    where training and validation spread alike.
+    """
+
+    def __init__(self, *, stds: Sequence[float], name: str = "value_loss", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.stds = list(stds)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the loss; weights are [B] or [B, K]."""
+        if sample_weight is not None and len(sample_weight.shape) == 1:
+            sample_weight = ops.expand_dims(sample_weight, -1)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each value, float32 [B, K], such that its mean over all is that over the known ones."""
+        known = ops.logical_not(ops.isnan(y_true))
+        errors = (y_pred - ops.where(known, y_true, y_pred)) / ops.cast(self.stds, "float32")  # no NaN in gradients
+        counts = ops.cast(known, "float32")
+        return ops.square(errors) / ops.maximum(ops.mean(counts), 1 / ops.cast(ops.size(counts), "float32"))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the loss is made from."""
+        return {**super().get_config(), "stds": self.stds}
 
 
 class _PixelCrossEntropy(keras.losses.Loss):  # type: ignore[misc]

@@ -30,6 +30,7 @@ class MultiLabel(Classify):
     """
 
     target: ClassVar[str] = "multilabel"
+    title: ClassVar[str] = "labels, several an image"
     activation: ClassVar[str] = "sigmoid"
     min_classes: ClassVar[int] = 1
 

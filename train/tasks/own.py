@@ -29,7 +29,7 @@ def import_model_code(name: str) -> Callable[..., Any] | None:
     """Import what `--model` names, if it is a function; a saved model may need its classes to open.
 
     Returns:
-        The function: of ((height, width, channels), num_classes), giving a Keras model; None for other names.
+        The function: of ((height, width, channels), num_outputs), giving a Keras model; None for other names.
 
     Raises:
         UsageError: There is no such function.
@@ -51,14 +51,17 @@ def import_model_code(name: str) -> Callable[..., Any] | None:
     return cast(Callable[..., Any], function)
 
 
-def make_own_model(name: str, shape: tuple[int, int, int], num_classes: int, *, output_shape: tuple[int, ...]) -> Any:
-    """Return a model from uint8 images [B, H, W, C] to float32 logits, around the one that a user's function makes.
+def make_own_model(
+    name: str, shape: tuple[int, int, int], num_outputs: int, *, output_shape: tuple[int, ...], outputs: str = "logits"
+) -> Any:
+    """Return a model from uint8 images [B, H, W, C] to float32 outputs, around the one that a user's function makes.
 
     Args:
         name: Name of the function, as `import_model_code` takes it.
         shape: Height, width and channels.
-        num_classes: Number of classes.
-        output_shape: Shape of the logits of one image.
+        num_outputs: Number of classes or of values.
+        output_shape: Shape of the outputs of one image.
+        outputs: What the outputs are, in words for messages.
 
     Raises:
         UsageError: There is no such function.
@@ -68,7 +71,7 @@ def make_own_model(name: str, shape: tuple[int, int, int], num_classes: int, *, 
     if function is None:
         raise UsageError(f"--model: expected module:function, got {name!r}.")
     with _translate_errors(name):
-        model = function(shape, num_classes)
+        model = function(shape, num_outputs)
     if not isinstance(model, keras.Model):
         raise PrecomputeError(f"--model {name}: expected a keras.Model from it, got {type(model).__name__}.")
     images = keras.Input(shape, dtype="uint8", name="image")
@@ -78,12 +81,12 @@ def make_own_model(name: str, shape: tuple[int, int, int], num_classes: int, *, 
     found = tuple(getattr(logits, "shape", ()))
     if found != (None, *output_shape):
         raise PrecomputeError(
-            f"--model {name}: expected logits of shape {(None, *output_shape)} for images {(None, *shape)}, "
+            f"--model {name}: expected {outputs} of shape {(None, *output_shape)} for images {(None, *shape)}, "
             f"got {found or type(logits).__name__}."
         )
     if _ends_in_probabilities(model):
         raise PrecomputeError(
-            f"--model {name}: expected logits, but its last layer has a softmax or sigmoid; leave it out."
+            f"--model {name}: expected {outputs}, but its last layer has a softmax or sigmoid; leave it out."
         )
     _check_opens_again(model, name)
     if logits.dtype != "float32":

@@ -28,6 +28,8 @@ class Segment(Task):
     """Segmentation: cross-entropy plus Dice, judged by IoU."""
 
     target: ClassVar[str] = "mask"
+    title: ClassVar[str] = "masks"
+    num_samples: ClassVar[int] = 6
     default_model: ClassVar[str] = "unet"
 
     @property

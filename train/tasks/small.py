@@ -20,7 +20,12 @@ MOMENTUM = 0.9
 
 
 def make_small(
-    shape: tuple[int, int, int], num_outputs: int, *, base_channels: int, normalize: Mapping[str, Any] | None
+    shape: tuple[int, int, int],
+    num_outputs: int,
+    *,
+    base_channels: int,
+    normalize: Mapping[str, Any] | None,
+    head: str = "logits",
 ) -> Any:
     """Return a model from uint8 images [B, H, W, C] to float32 [B, num_outputs]: logits of classes, or numbers."""
     images = keras.Input(shape, dtype="uint8", name="image")
@@ -34,8 +39,8 @@ def make_small(
     x = _relu(_convolution(x, base_channels << NUM_LEVELS, "top"))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(DROPOUT, name="dropout")(x)
-    logits = layers.Dense(num_outputs, dtype="float32", name="logits")(x)
-    return keras.Model(images, logits, name="small")
+    outputs = layers.Dense(num_outputs, dtype="float32", name=head)(x)
+    return keras.Model(images, outputs, name="small")
 
 
 def _convolution(x: Any, channels: int, name: str) -> Any:

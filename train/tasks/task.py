@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,9 +27,11 @@ __all__ = ["Task", "name_classes"]
 class Task(abc.ABC):
     """A kind of target with the dataset's facts: model, loss, scores and pictures.
 
+    What a model gives is called logits throughout, also where it is numbers.
+
     Attributes:
         shape: Height, width and channels of the images.
-        num_classes: Number of classes, the length of a model's logits.
+        num_classes: Number of classes, the length of a model's logits; 0 where there are none.
         class_names: A name for each class.
         normalize: Numbers of a Normalize that was taken off the training pipeline, or None.
         ignore_class: Class id that counts neither in loss nor in scores, or None.
@@ -42,7 +44,10 @@ class Task(abc.ABC):
     ignore_class: int | None = None
 
     target: ClassVar[str]  # form of the field that it learns
+    title: ClassVar[str]  # what users call it
     default_model: ClassVar[str]
+    num_samples: ClassVar[int] = 24  # images that are drawn beside the truth
+    outputs: ClassVar[str] = "logits"  # what a user's own model gives
     min_classes: ClassVar[int] = 2
     weighs_objects: ClassVar[bool] = False  # class weights are of objects, beside a weight of the image
     activation: ClassVar[str] = "softmax"  # from logits to probabilities; or "sigmoid": each class by itself
@@ -76,6 +81,41 @@ class Task(abc.ABC):
     def num_target_values(self) -> int:
         """Targets are 0 to this, less one, or the ignored class."""
         return self.num_classes
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs of a model, of each pixel where it gives them by pixel: what a user's own function is told."""
+        return self.num_classes
+
+    def describe_target(self) -> str:
+        """Return what is learnt, in words."""
+        return f"{self.title}, {format_count(self.num_classes, 'class')}"
+
+    def fitted_to(self, batches: Callable[[], Iterable[npt.NDArray[Any]]]) -> Task:
+        """Return the task with what it has to know of the training targets, which for classes is nothing.
+
+        Args:
+            batches: Returns the packed targets of all training images, batch by batch.
+        """
+        return self
+
+    def with_model(self, model: Any) -> Task:
+        """Return the task with what it has to know of a trained model."""
+        return self
+
+    def misfits(self, facts: dict[str, Any], num_outputs: int) -> list[str]:
+        """Return what keeps a run's model from being used here: other classes.
+
+        Args:
+            facts: What the run's settings say of its dataset.
+            num_outputs: Length of the last axis of what the model gives.
+        """
+        num_classes = num_outputs - (self.output_shape[-1] - self.num_classes)  # without outputs that are no classes
+        if num_classes != self.num_classes:
+            return [f"number of classes: {num_classes} in the run, {self.num_classes} there"]
+        if facts.get("classes") and list(self.class_names) != facts["classes"]:
+            return [f"classes: {facts['classes']} in the run, {list(self.class_names)} there"]
+        return []
 
     @property
     @abc.abstractmethod
@@ -163,7 +203,9 @@ class Task(abc.ABC):
         """
         if not is_own(options.model):
             return None
-        return make_own_model(options.model, self.shape, self.num_classes, output_shape=self.output_shape)
+        return make_own_model(
+            options.model, self.shape, self.num_outputs, output_shape=self.output_shape, outputs=self.outputs
+        )
 
     def model_name(self, options: FitOptions) -> str:
         """Return the model's name, also where the user left it to us."""

@@ -12,7 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from precompute.dataset.manifest import Target
 from precompute.errors import DatasetError, PrecomputeError, UsageError
+from precompute.fields.skeleton import Skeleton
+from tests.helpers.schemas import schema_of
+from tests.helpers.trainer_datasets import IMAGE
 from train.detection.coco import coco_scores, require_pycocotools
 from train.detection.decode import MAX_BOXES, Detections, decode
 from train.detection.geometry import generalized_iou, pairwise_iou
@@ -323,10 +327,16 @@ def test_coco_scores_of_nothing():
     assert scores["map"] == 0.0 and scores["classes"][0] == {"num_objects": 0, "ap": None, "ap50": None}
 
 
-@pytest.mark.parametrize("kind", ["keypoints", "instances", "none"])
+@pytest.mark.parametrize("kind", ["keypoints", "instances", "image"])
 def test_targets_that_are_not_learnt_are_named(kind):
-    manifest = SimpleNamespace(name="data", target=SimpleNamespace(kind=kind, num_classes=2, class_names=[]))
-    with pytest.raises(DatasetError, match=f"learns classes, labels, masks and boxes; the dataset has {kind}"):
+    target = Target(
+        kind=kind, num_classes=2, class_names=[], keypoints=Skeleton(names=["tip"]) if kind == "keypoints" else None
+    )
+    manifest = SimpleNamespace(name="data", target=target, schema=schema_of(target, **IMAGE))
+    named = "images alone" if kind == "image" else kind
+    with pytest.raises(
+        DatasetError, match=f"learns classes, labels, masks, boxes and numbers; the dataset has {named}"
+    ):
         make_task(manifest)
 
 
