@@ -9,12 +9,9 @@ from itertools import compress, repeat
 from pathlib import Path
 from typing import Any
 
-from precompute.dataset.manifest import Label
 from precompute.errors import DatasetError
-from precompute.fields.box_column import BoxColumn
 from precompute.fields.column import Column
 from precompute.fields.column_types import COLUMN_TYPES
-from precompute.fields.label_column import LabelColumn, LabelSetColumn
 from precompute.fields.string_column import StringColumn
 from precompute.table.entry_checks import Entry
 from precompute.table.sha256_column import Sha256Column
@@ -94,20 +91,9 @@ class Listing(Mapping[str, Entry]):
                     f"{path}: {column.entry_key}: expected them for each source ({len(self)}), got {len(column)}."
                 )
 
-    @property
-    def labels(self) -> Sequence[Label | None]:
-        """Class or classes of the image of each source; None where there are none."""
-        found = (c for c in self.columns.values() if isinstance(c, LabelColumn | LabelSetColumn))
-        return next((list(column) for column in found), [None] * len(self))
-
     def image_classes(self, i: int) -> tuple[int, ...]:
         """Return the classes of the image of a source as a whole."""
         return next((column.classes(i) for column in self.columns.values() if column.is_of_image), ())
-
-    @property
-    def boxes(self) -> BoxColumn | None:
-        """The objects of all sources, or None."""
-        return next((column for column in self.columns.values() if isinstance(column, BoxColumn)), None)
 
     def entry(self, i: int) -> Entry:
         """Return what the file says of the source at a position; keys that it has not are left out."""

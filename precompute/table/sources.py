@@ -7,22 +7,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, repeat
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from precompute.dataset.manifest import IMAGE_ONLY, SPLITS, Label
-from precompute.fields.box_column import BoxColumn
-from precompute.fields.boxes import Boxes
+from precompute.dataset.manifest import IMAGE_ONLY, SPLITS
 from precompute.fields.column import Column, columns_by_name
-from precompute.fields.label_column import LabelColumn, LabelSetColumn
-from precompute.fields.path_column import PathColumn
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import value_name
-from precompute.fields.value_column import ValueColumn
 from precompute.storage.paths import as_path
 
 __all__ = ["IMAGE_ONLY", "SPLITS", "Source", "Sources"]
-
-_Column = TypeVar("_Column", bound=Column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,52 +157,10 @@ class Sources:
         types = {name: column.value_type for name, column in self.columns.items()}
         return {value_name(name): of_value for name, of_value in types.items() if of_value is not None}
 
-    # What is still asked for by the kind of the target.
-
-    def _first(self, of: type[_Column]) -> _Column | None:
-        return next((column for column in self.columns.values() if isinstance(column, of)), None)
-
-    @property
-    def masks(self) -> Sequence[str] | None:
-        """Paths of masks, or None."""
-        column = self._first(PathColumn)
-        return None if column is None else column.paths
-
-    @property
-    def labels(self) -> Sequence[int] | None:
-        """The class of each source, or None."""
-        column = self._first(LabelColumn)
-        return None if column is None else column.indices
-
-    @property
-    def label_sets(self) -> Sequence[tuple[int, ...]] | None:
-        """The classes of each source, or None."""
-        column = self._first(LabelSetColumn)
-        return None if column is None else column.sets
-
-    @property
-    def boxes(self) -> BoxColumn | None:
-        """Objects of all sources, or None."""
-        return self._first(BoxColumn)
-
     @property
     def skeleton(self) -> Skeleton | None:
         """The skeleton of keypoints, or None without any."""
         return next((found for column in self.targets if (found := column.skeleton)), None)
-
-    def label(self, i: int) -> Label | None:
-        """Return the class or the classes of a source; None when it has a mask or boxes."""
-        column = self._first(LabelSetColumn) or self._first(LabelColumn)
-        return None if column is None else column[i]
-
-    def boxes_of(self, i: int) -> Boxes | None:
-        """Return the boxes of a source; None when it has another target."""
-        return None if self.boxes is None else self.boxes.located(self.boxes[i], self.path)
-
-    def extra_of(self, i: int) -> dict[str, Any] | None:
-        """Return weight and extra values of a source by their names; None when there are none."""
-        values = [column for column in self.columns.values() if isinstance(column, ValueColumn)]
-        return {column.value_name: column[i] for column in values} or None
 
     # Where sources stand, and parts of them.
 

@@ -13,6 +13,7 @@ from precompute.options.build_options import BuildOptions
 from precompute.sources.find import find
 from precompute.table.sources import Sources
 from tests.helpers.box_datasets import NAMES, draw_boxed
+from tests.helpers.source_columns import boxes_of
 
 Truth = dict[str, Any]
 
@@ -101,10 +102,9 @@ def sources_of(folder: Path, **given: Any) -> Sources:
 
 def rows_of(sources: Sources) -> Truth:
     """Return key → boxes in pixels as the truth has them; shares are multiplied by the image's size."""
-    assert sources.boxes is not None
     found = {}
     for i, key in enumerate(sources.keys):
-        boxes = sources.boxes[i]
+        boxes = boxes_of(sources)[i]
         corners = boxes.shares() * np.array([*size_of(sources.path(sources.images[i]))] * 2)
         found[key] = [
             (*row, sources.class_names[label])

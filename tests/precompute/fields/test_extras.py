@@ -23,6 +23,7 @@ from precompute.sources.find import find
 from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.table.sources import Source, Sources
 from tests.helpers.small_datasets import draw_classes, options
+from tests.helpers.source_columns import extra_of
 from tests.helpers.table_datasets import draw_colored, number_of, turned, unmoved, write_table
 
 NUM = 8
@@ -81,7 +82,7 @@ def test_from_python_the_same(out: Path, tmp_path: Path) -> None:
         for i, path in enumerate(paths)
     ]
     found = from_iterable(rows[::-1])
-    assert found.extra_of(5) == {"weight": 2.5, "age": 11, "dose": 0.625, "site": SITES[5]}
+    assert extra_of(found, 5) == {"weight": 2.5, "age": 11, "dose": 0.625, "site": SITES[5]}
     assert Manifest.load(tmp_path / "out").extra == EXTRA == Manifest.load(out).extra
 
 
@@ -224,7 +225,7 @@ def test_tensorflow_datasets_has_them(out: Path) -> None:
 def test_export_writes_them_into_its_table(out: Path, tmp_path: Path) -> None:
     precompute.export(out, tmp_path / "files")
     found = find(tmp_path / "files/labels.csv", BuildOptions.make(extra_columns=["age", "site", "seed"]))
-    assert sorted((found.extra_of(i) or {})["age"] for i in range(len(found))) == sorted(
+    assert sorted((extra_of(found, i) or {})["age"] for i in range(len(found))) == sorted(
         e["extra"]["age"] for e in precompute.read(out)
     )
     assert set(found.value_types.values()) == {"float", "int", "text"}
@@ -272,8 +273,8 @@ def test_a_column_called_weight_is_a_persons_unless_told(tmp_path: Path) -> None
     with pytest.raises(SourceError, match="weights: "):
         find(table, BuildOptions.make())
     plain = find(table, BuildOptions.make(weight_column=""))
-    assert plain.extra_of(0) is None and "not used: age, dose, site, sample_weight, weight" in plain.notes[0]
-    assert find(table_of(tmp_path, w=WEIGHTS), BuildOptions.make(weight_column="w")).extra_of(3) == {"weight": 1.5}
+    assert extra_of(plain, 0) is None and "not used: age, dose, site, sample_weight, weight" in plain.notes[0]
+    assert extra_of(find(table_of(tmp_path, w=WEIGHTS), BuildOptions.make(weight_column="w")), 3) == {"weight": 1.5}
 
 
 @pytest.mark.parametrize(
@@ -331,5 +332,5 @@ def test_any_values_survive_columns_and_listing(values: list[Any], order: list[i
     listing = read_listing(tmp_path / "l.jsonl")
     assert compare_listing({"train": listing}, found) == []
     again = sources_of_listing({"train": listing}, str(found.root), [])
-    assert [again.extra_of(i) for i in range(3)] == [found.extra_of(i) for i in range(3)]
-    assert [found.take(order).extra_of(j)["v"] for j in range(3)] == [values[i] for i in order]  # type: ignore[index]
+    assert [extra_of(again, i) for i in range(3)] == [extra_of(found, i) for i in range(3)]
+    assert [extra_of(found.take(order), j)["v"] for j in range(3)] == [values[i] for i in order]  # type: ignore[index]

@@ -55,6 +55,7 @@ from tests.helpers.instance_datasets import (
     write_files,
 )
 from tests.helpers.small_datasets import options, save, shard_hashes
+from tests.helpers.source_columns import boxes_of
 
 TRUTH = make_truth()
 MOVED = {"pipeline": {"train": turning(), "validation": identity()}}
@@ -95,7 +96,7 @@ def test_lists_of_python(out: Path, drawn: Path) -> None:
     key = "i004"
     source = precompute.Source(key, drawn / "images" / f"{key}.png", instances=lists_of(drawn, TRUTH)["instances"][4])
     sources = find([source], BuildOptions())
-    assert sources.boxes is not None and len(sources.boxes.labels) == 4
+    assert len(boxes_of(sources).labels) == 4
 
 
 def test_same_bytes_in_any_order_and_layout_of_work(out: Path, drawn: Path, tmp_path: Path) -> None:
@@ -573,7 +574,7 @@ def test_splits_by_folders(above: bool, tmp_path: Path) -> None:
     sources = find(tmp_path, BuildOptions())
     assert sources.kind == "instances" and list(sources.keys) == list(truth)
     assert sources.splits == ["train", "train", "validation", "train"]
-    assert sources.boxes is not None and sources.boxes.counts.tolist() == [2] * 4
+    assert boxes_of(sources).counts.tolist() == [2] * 4
 
 
 def test_names_of_keys(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from tests.helpers.keypoint_datasets import (
     seen_points,
 )
 from tests.helpers.small_datasets import options, shard_hashes
+from tests.helpers.source_columns import boxes_of
 
 POINTS = BoxRules(points=True)
 
@@ -437,9 +438,9 @@ def test_sources_with_keypoints(drawn: tuple[Path, dict[str, Any]], tmp_path: Pa
     from precompute.sources.find import find
 
     found = find(sources, BuildOptions.make(keypoint_names=["a", "b", "c"]))
-    assert found.boxes is not None and found.skeleton is not None and found.kind == "keypoints"
-    assert found.boxes[0].point_rows() == [[4.5, 5.5, 2, 0, 0, 0, 0, 0, 0]]
-    assert found.boxes[1].point_rows() == [[0, 0, 0, 0, 0, 0, 3, 4, 1]]
+    assert found.skeleton is not None and found.kind == "keypoints"
+    assert boxes_of(found)[0].point_rows() == [[4.5, 5.5, 2, 0, 0, 0, 0, 0, 0]]
+    assert boxes_of(found)[1].point_rows() == [[0, 0, 0, 0, 0, 0, 3, 4, 1]]
     assert found.notes == [
         "2 labelled keypoints of 2 objects with 3 each.",
         "1 keypoint outside of the image: taken as not labelled, visibility 0:\n  a: c at 60, 2, visibility 2",

@@ -20,6 +20,7 @@ from precompute.sources.find import find
 from precompute.table.sources import Sources
 from tests.helpers.box_datasets import identity
 from tests.helpers.small_datasets import options, save
+from tests.helpers.source_columns import masks_of
 
 PROJECT = Path(precompute.__file__).parent
 
@@ -51,7 +52,7 @@ def test_every_layout_finds_every_ending(tmp_path: Path, extension: str) -> None
     assert found(tmp_path / "classes").images == [f"cat/{name}"]
     write(tmp_path / "pairs" / "images" / name)
     write(tmp_path / "pairs" / "masks" / name)
-    assert found(tmp_path / "pairs").masks == [f"masks/{name}"]
+    assert masks_of(found(tmp_path / "pairs")) == [f"masks/{name}"]
     write(tmp_path / "objects" / "images" / name)
     write(tmp_path / "objects" / "masks" / "a" / f"0{extension}")
     assert found(tmp_path / "objects").kind == "instances"

@@ -17,6 +17,7 @@ from precompute.fields.label_column import LabelColumn
 from precompute.fields.path_column import PathColumn
 from precompute.plan import splits
 from precompute.table.sources import Sources
+from tests.helpers.source_columns import labels_of
 
 
 def make(
@@ -277,7 +278,7 @@ def units_by_class(sources: Sources) -> dict[int, set[str]]:
         members.setdefault(f"k{key}" if group is None else f"g{group}", []).append(i)
     classes: dict[int, set[str]] = {}
     for unit, positions in members.items():
-        found = Counter(0 if sources.labels is None else sources.labels[i] for i in positions)
+        found = Counter(0 if labels_of(sources) is None else labels_of(sources)[i] for i in positions)
         classes.setdefault(min(found, key=lambda c: (-found[c], c)), set()).add(unit)
     return classes
 

@@ -18,6 +18,7 @@ import precompute
 from precompute.cli import main
 from precompute.errors import PrecomputeError
 from tests.helpers.every_layout import BOX, CLASSES, LAYOUTS, SIDE, coco, paired, read
+from tests.helpers.source_columns import boxes_of
 
 PIPELINE = {"train": A.Compose([A.NoOp()])}
 ODD = [
@@ -37,7 +38,7 @@ def test_odd_names_are_found_in_every_layout_or_refused_in_one_line(layout: str,
     # Cells of a CSV lose the blanks around them, as spreadsheets leave some.
     odd = [name for name in ODD if name == name.lstrip() or layout not in ("table", "mask_table", "keypoints")]
     sources = read(LAYOUTS[layout](tmp_path / "data", ["a1", *odd]))
-    assert len(sources.boxes.labels if layout == "mask_files" else sources) == 1 + len(odd)  # type: ignore[union-attr]
+    assert len(boxes_of(sources).labels if layout == "mask_files" else sources) == 1 + len(odd)  # type: ignore[union-attr]
     for name in REFUSED:
         folder = tmp_path / f"refused{REFUSED.index(name)}"
         folder.mkdir()
@@ -56,9 +57,9 @@ def test_boxes_of_images_of_odd_names_come_back_from_every_format(format: str, t
     precompute.export(tmp_path / "out", tmp_path / "files", format=format)
     sources = read((tmp_path / "files", {}))
     assert len(sources) == 1 + len(ODD) == result.manifest.splits["train"].num_places
-    assert sources.boxes is not None and sources.class_names == CLASSES
+    assert sources.class_names == CLASSES
     size = SIDE if format == "yolo" else 1  # its numbers are shares
-    np.testing.assert_allclose(sources.boxes.corners * size, np.tile(BOX, (len(sources), 1)), atol=0.01)
+    np.testing.assert_allclose(boxes_of(sources).corners * size, np.tile(BOX, (len(sources), 1)), atol=0.01)
 
 
 names = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=40)

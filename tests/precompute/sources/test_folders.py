@@ -14,12 +14,12 @@ from precompute.errors import UsageError
 from precompute.sources import walk as walk_module
 from precompute.sources.folders.find import find_sources
 from precompute.table.sources import Sources
+from tests.helpers.source_columns import labels_of, masks_of
 from tests.helpers.source_folders import make, refused
 
 
 def classes_of(sources: Sources) -> dict[str, str]:
-    assert sources.labels is not None
-    return {key: sources.class_names[label] for key, label in zip(sources.keys, sources.labels, strict=True)}
+    return {key: sources.class_names[label] for key, label in zip(sources.keys, labels_of(sources), strict=True)}
 
 
 def splits_of(sources: Sources) -> dict[str, str | None]:
@@ -33,7 +33,7 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     make(tmp_path, "dog/2.JPG", "dog/10.jpeg", "cat/1.png", "cat/a.b.tif")
     found = find_sources(tmp_path)
     assert classes_of(found) == {"cat/1": "cat", "cat/a.b": "cat", "dog/10": "dog", "dog/2": "dog"}
-    assert found.kind == "class" and found.masks is None and found.groups is None
+    assert found.kind == "class" and masks_of(found) is None and found.groups is None
     assert found.class_names == ["cat", "dog"]
     assert found.images == ["cat/1.png", "cat/a.b.tif", "dog/10.jpeg", "dog/2.JPG"]
     assert list(found.num_bytes) == [len(path) for path in found.images]
@@ -84,7 +84,7 @@ def test_a_class_named_valid(tmp_path: Path) -> None:
 def test_a_class_named_train_can_be_given(tmp_path: Path) -> None:
     make(tmp_path, "train/1.png", "car/2.png")
     assert "rename its folder or give all classes with --class-names" in refused(tmp_path)
-    assert find_sources(tmp_path, class_names=["train", "car"]).labels == [1, 0]
+    assert labels_of(find_sources(tmp_path, class_names=["train", "car"])) == [1, 0]
 
 
 def test_images_folder_that_holds_classes(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_images_can_be_named_without_masks(tmp_path: Path) -> None:
 def test_class_names_give_the_order(tmp_path: Path) -> None:
     make(tmp_path, "cat/1.png", "dog/2.png")
     found = find_sources(tmp_path, class_names=["dog", "cat"])
-    assert found.class_names == ["dog", "cat"] and found.labels == [1, 0]
+    assert found.class_names == ["dog", "cat"] and labels_of(found) == [1, 0]
 
 
 def test_class_names_must_fit(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_images_beside_equally_named_labels_are_not_two_classes(tmp_path: Path) 
     make(tmp_path, "train/images/1.png", "train/labels/1.png", "val/images/2.png", "val/labels/2.png")
     assert "--images images --masks labels" in refused(tmp_path)
     found = find_sources(tmp_path, masks="labels")
-    assert found.masks == ["train/labels/1.png", "val/labels/2.png"]
+    assert masks_of(found) == ["train/labels/1.png", "val/labels/2.png"]
     assert splits_of(found) == {"1": "train", "2": "validation"}
 
 
@@ -142,9 +142,9 @@ def test_images_beside_equally_named_labels_are_not_two_classes(tmp_path: Path) 
 def test_images_and_masks(tmp_path: Path) -> None:
     make(tmp_path, "images/b.jpg", "images/a.png", "masks/a.png", "masks/b.PNG")
     found = find_sources(tmp_path, class_names=["sky", "tree"])
-    assert found.kind == "mask" and found.labels is None
+    assert found.kind == "mask" and labels_of(found) is None
     assert found.keys == ["a", "b"]
-    assert found.images == ["images/a.png", "images/b.jpg"] and found.masks == ["masks/a.png", "masks/b.PNG"]
+    assert found.images == ["images/a.png", "images/b.jpg"] and masks_of(found) == ["masks/a.png", "masks/b.PNG"]
     assert list(found.num_bytes) == [len("images/a.png" + "masks/a.png"), len("images/b.jpg" + "masks/b.PNG")]
     assert found.class_names == ["sky", "tree"]
 
@@ -172,7 +172,7 @@ def test_case_of_the_folders_names_does_not_matter(tmp_path: Path) -> None:
 def test_named_folders(tmp_path: Path) -> None:
     make(tmp_path, "data/jpg/s/a.jpg", "data/gt/s/a.png", "data/preview.png", "elsewhere/s/a.png")
     found = find_sources(tmp_path / "data", images="jpg", masks="gt")
-    assert found.keys == ["s/a"] and found.images == ["jpg/s/a.jpg"] and found.masks == ["gt/s/a.png"]
+    assert found.keys == ["s/a"] and found.images == ["jpg/s/a.jpg"] and masks_of(found) == ["gt/s/a.png"]
     absolute = find_sources(tmp_path / "data", images="jpg", masks=tmp_path / "elsewhere")
     assert absolute.root == tmp_path
     assert absolute.images == ["data/jpg/s/a.jpg"] and absolute.masks == ["elsewhere/s/a.png"]
@@ -182,7 +182,7 @@ def test_named_folders(tmp_path: Path) -> None:
 def test_named_folders_may_lie_in_each_other(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg", "gt/a.png", "README.md")
     found = find_sources(tmp_path, images=".", masks="gt")
-    assert found.images == ["a.jpg"] and found.masks == ["gt/a.png"] and found.num_ignored_files == 1
+    assert found.images == ["a.jpg"] and masks_of(found) == ["gt/a.png"] and found.num_ignored_files == 1
 
 
 def test_names_of_folders_are_looked_for_at_every_level(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_named_folders_that_do_not_exist(tmp_path: Path) -> None:
 def test_suffixes_are_no_part_of_the_key(tmp_path: Path) -> None:
     make(tmp_path, "images/a.png", "masks/a_L.png", "masks/a_color.png", "masks/a.json")
     found = find_sources(tmp_path, mask_suffix="_L")
-    assert found.keys == ["a"] and found.masks == ["masks/a_L.png"] and found.num_ignored_files == 2
+    assert found.keys == ["a"] and masks_of(found) == ["masks/a_L.png"] and found.num_ignored_files == 2
 
 
 def test_cityscapes(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_cityscapes(tmp_path: Path) -> None:
     options = {"image_suffix": "_leftImg8bit", "mask_suffix": "_gtFine_labelTrainIds"}
     found = find_sources(tmp_path, images="leftImg8bit", masks="gtFine", **options)
     assert splits_of(found) == {"ulm/train_1": "train", "ulm/val_1": "validation"}
-    assert found.masks is not None and found.masks[0] == "gtFine/train/ulm/train_1_gtFine_labelTrainIds.png"
+    assert masks_of(found) is not None and masks_of(found)[0] == "gtFine/train/ulm/train_1_gtFine_labelTrainIds.png"
     assert found.num_ignored_files == 6
     assert "--images and --masks" in refused(tmp_path, **options)
 
@@ -222,20 +222,23 @@ def test_cityscapes(tmp_path: Path) -> None:
 def test_images_and_masks_in_one_folder(tmp_path: Path) -> None:
     make(tmp_path, "train/a.jpg", "train/a_mask.png", "test/b.jpg", "test/b_mask.png")
     found = find_sources(tmp_path, mask_suffix="_mask")
-    assert splits_of(found) == {"a": "train", "b": "test"} and found.masks == ["train/a_mask.png", "test/b_mask.png"]
+    assert splits_of(found) == {"a": "train", "b": "test"} and masks_of(found) == [
+        "train/a_mask.png",
+        "test/b_mask.png",
+    ]
     assert "Masks that have no image (1)" in refused(make(tmp_path / "2", "a.png", "b_gt.png"), mask_suffix="_gt")
 
 
 def test_in_one_folder_the_longer_suffix_wins(tmp_path: Path) -> None:
     found = find_sources(make(tmp_path, "a_m.png", "a_seg_m.png"), image_suffix="_m", mask_suffix="_seg_m")
-    assert found.images == ["a_m.png"] and found.masks == ["a_seg_m.png"]
+    assert found.images == ["a_m.png"] and masks_of(found) == ["a_seg_m.png"]
 
 
 def test_one_folder_with_two_suffixes_passes_over_the_rest(tmp_path: Path) -> None:
     make(tmp_path, "d/a_i.png", "d/a_m.png", "d/a_depth.png")
     for named in ({}, {"images": "d", "masks": "d"}):
         found = find_sources(tmp_path, image_suffix="_i", mask_suffix="_m", **named)
-        assert found.images == ["d/a_i.png"] and found.masks == ["d/a_m.png"] and found.num_ignored_files == 1
+        assert found.images == ["d/a_i.png"] and masks_of(found) == ["d/a_m.png"] and found.num_ignored_files == 1
     with pytest.raises(UsageError, match="their names must tell them apart"):
         find_sources(tmp_path, images="d", masks="d")
 
@@ -306,7 +309,7 @@ def test_split_in_key_spells_the_folder(tmp_path: Path) -> None:
     make(tmp_path, "train/images/1.png", "val/images/1.png", "train/masks/1.png", "val/masks/1.png")
     found = find_sources(tmp_path, split_in_key=True)
     assert splits_of(found) == {"train/1": "train", "val/1": "validation"}
-    assert found.masks == ["train/masks/1.png", "val/masks/1.png"]
+    assert masks_of(found) == ["train/masks/1.png", "val/masks/1.png"]
 
 
 def test_folders_beside_splits(tmp_path: Path) -> None:
@@ -480,8 +483,7 @@ def test_pairs_are_whole_or_refused(
             assert f"Images that have no mask ({len(lacking)}):\n  images/{lacking[0]}.jpg" in refused(root)
             return
         found = find_sources(root)
-    assert found.masks is not None
-    for key, image, mask in zip(found.keys, found.images, found.masks, strict=True):
+    for key, image, mask in zip(found.keys, found.images, masks_of(found), strict=True):
         assert (image, mask) == (f"images/{key}.jpg", f"masks/{key}.png")
 
 

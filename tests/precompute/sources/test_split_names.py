@@ -15,6 +15,7 @@ from precompute.sources.split_folders import split_of
 from tests.helpers.box_datasets import draw_boxed
 from tests.helpers.box_files import coco_of, rows_of, size_of, sources_of, xml_of
 from tests.helpers.small_datasets import save
+from tests.helpers.source_columns import boxes_of, labels_of, masks_of
 
 TRAIN = ["train", "Train", "train2017", "training", "Training", "trainset", "training_set", "train-set", "train_2012"]
 VALIDATION = [
@@ -57,8 +58,7 @@ def test_folders_above_and_below_classes(tmp_path: Path, train: str, validation:
     sources = find_sources(tmp_path)
     assert sources.class_names == ["coat", "hat"]
     assert sources.splits.count("train") == 4 and sources.splits.count(split_of(validation)) == 4
-    assert sources.labels is not None
-    for key, label in zip(sources.keys, sources.labels, strict=True):
+    for key, label in zip(sources.keys, labels_of(sources), strict=True):
         assert sources.class_names[label] in key.split("/")
 
 
@@ -75,7 +75,7 @@ def test_masks(tmp_path: Path) -> None:
     for split in ("training", "validation"):  # as in ADE20K
         picture(tmp_path / "images" / split / f"{split}.png", tmp_path / "masks" / split / f"{split}.png")
     sources = find_sources(tmp_path)
-    assert sources.splits == ["train", "validation"] and sources.masks == [
+    assert sources.splits == ["train", "validation"] and masks_of(sources) == [
         "masks/training/training.png",
         "masks/validation/validation.png",
     ]
@@ -150,5 +150,5 @@ def test_an_image_that_is_called_like_a_split_keeps_its_boxes(tmp_path: Path, na
         for stem in (name, "other"):
             (labels / f"{stem}.txt").write_text("0 .5 .5 .2 .2\n")
         (tmp_path / folder / "classes.txt").write_text("cat\n")
-        boxes = sources_of(tmp_path / folder).boxes
-        assert boxes is not None and boxes.counts.tolist() == [1, 1]
+        boxes = boxes_of(sources_of(tmp_path / folder))
+        assert boxes.counts.tolist() == [1, 1]

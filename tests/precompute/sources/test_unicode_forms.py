@@ -18,6 +18,7 @@ from precompute.sources.find import find
 from precompute.sources.unicode_forms import UnicodeForms, visible
 from tests.helpers.box_files import sources_of, xml_of
 from tests.helpers.small_datasets import save
+from tests.helpers.source_columns import boxes_of, masks_of
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 FORMS = pytest.mark.parametrize(("here", "there"), [(NFC, NFD), (NFD, NFC), (NFD, NFD)], ids=["c-d", "d-c", "d-d"])
@@ -120,7 +121,7 @@ def test_what_looks_alike_belongs_together(
     sources = sources_of(write(tmp_path, here, there), **chosen)
     assert any(image.endswith(f"{here}.png") for image in sources.images)  # as it is on the disk
     assert any(key.endswith(here) for key in sources.keys)
-    assert sources.boxes is None or sources.boxes.counts[sources.keys.index(sources.keys[-1])] == 1
+    assert "objects" not in sources.columns or boxes_of(sources).counts[sources.keys.index(sources.keys[-1])] == 1
 
 
 @FORMS
@@ -135,7 +136,7 @@ def test_a_name_that_is_there_as_it_stands_is_taken(tmp_path: Path) -> None:
         picture(tmp_path / "images" / f"{name}.png")
         picture(tmp_path / "masks" / f"{name}.png", mask=True)
     sources = sources_of(tmp_path)
-    assert [Path(path).name for path in sources.images] == [Path(path).name for path in sources.masks or ()]
+    assert [Path(path).name for path in sources.images] == [Path(path).name for path in masks_of(sources) or ()]
 
 
 def test_several_that_look_alike_are_told_with_their_forms() -> None:

@@ -28,6 +28,7 @@ from tests.helpers.box_files import (
     yolo_of,
 )
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, save
+from tests.helpers.source_columns import boxes_of
 
 WRITERS: dict[str, Callable[[Path], Truth]] = {"voc": write_voc, "coco": write_coco, "yolo": write_yolo}
 
@@ -112,8 +113,7 @@ def test_several_kinds_need_a_word(tmp_path: Path) -> None:
 def test_voc_flags(tmp_path: Path) -> None:
     write_voc(tmp_path)
     sources = sources_of(tmp_path)
-    assert sources.boxes is not None
-    assert sources.boxes[sources.keys.index("i003")].flags.tolist() == [2, 4, 0]
+    assert boxes_of(sources)[sources.keys.index("i003")].flags.tolist() == [2, 4, 0]
 
 
 def test_voc_beside_the_images(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_two_images_of_one_name(tmp_path: Path) -> None:
 def test_blood_is_read_as_it_is(real_data: Path) -> None:
     sources = sources_of(real_data / "blood")
     assert len(sources) == 364 and sources.class_names == ["Platelets", "RBC", "WBC"]
-    assert sources.boxes is not None and len(sources.boxes.labels) == 4886
+    assert len(boxes_of(sources).labels) == 4886
     notes = "\n".join(sources.notes)
     assert "2 boxes without area" in notes
     assert "BloodImage_00338: 504, 337, 504, 337\n  BloodImage_00343: 181, 329, 181, 329" in notes
@@ -233,8 +233,7 @@ def test_blood_is_read_as_it_is(real_data: Path) -> None:
 def test_coco_crowds_and_gaps(tmp_path: Path) -> None:
     truth = write_coco(tmp_path)
     sources = sources_of(tmp_path)
-    assert sources.boxes is not None
-    crowds = int((sources.boxes.flags == 1).sum())
+    crowds = int((boxes_of(sources).flags == 1).sum())
     assert crowds == sum(row[4] == "frame" for rows in truth.values() for row in rows) > 3
 
 
@@ -386,8 +385,7 @@ def test_yolo_polygons_and_repeated_lines(tmp_path: Path) -> None:
     write_yolo(tmp_path)
     (tmp_path / "labels" / "i001.txt").write_text("1 0.1 0.2 0.5 0.2 0.3 0.75\n1 0.1 0.2 0.5 0.2 0.3 0.75\n")
     sources = sources_of(tmp_path)
-    assert sources.boxes is not None
-    np.testing.assert_allclose(sources.boxes[1].corners, [[0.1, 0.2, 0.5, 0.75]])
+    np.testing.assert_allclose(boxes_of(sources)[1].corners, [[0.1, 0.2, 0.5, 0.75]])
     assert "1 line that repeats another of its file was left out." in sources.notes
 
 
@@ -410,8 +408,7 @@ def test_yolo_beyond_the_image_is_clipped(tmp_path: Path) -> None:
     write_yolo(tmp_path)
     (tmp_path / "labels" / "i001.txt").write_text("1 0.98 0.5 0.2 1.5\n0 1.3 0.5 0.2 0.2\n")
     sources = sources_of(tmp_path)
-    assert sources.boxes is not None
-    np.testing.assert_allclose(sources.boxes[1].corners, [[0.88, 0, 1, 1]], atol=1e-6)
+    np.testing.assert_allclose(boxes_of(sources)[1].corners, [[0.88, 0, 1, 1]], atol=1e-6)
     assert "1 box outside of their images left out:\n  i001: 1.2, 0.4, 1.4, 0.6" in sources.notes
 
 

@@ -28,6 +28,7 @@ from tests.helpers.keypoint_datasets import (
     write_table,
 )
 from tests.helpers.small_datasets import options, save
+from tests.helpers.source_columns import boxes_of
 
 TABLE: dict[str, Any] = {"annotations": "points.csv"}
 WRITERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any]]] = {
@@ -46,14 +47,14 @@ def test_files_say_what_was_drawn(layout: str, tmp_path: Path) -> None:
     write, given = WRITERS[layout]
     truth = write(tmp_path)
     found = sources_of(tmp_path, **given)
-    assert found.boxes is not None and found.skeleton is not None
+    assert found.skeleton is not None
     assert found.keys == sorted(truth) and found.skeleton.names == NAMES
     for i, key in enumerate(found.keys):
         boxes, points = truth[key]
-        assert found.boxes[i].point_rows() == [[n for point in one for n in point] for one in points]
+        assert boxes_of(found)[i].point_rows() == [[n for point in one for n in point] for one in points]
         if found.skeleton.boxed:
-            assert [row[:4] for row in found.boxes[i].to_rows()] == [list(box[:4]) for box in boxes]
-        assert [found.class_names[label] for label in found.boxes[i].labels] == [box[4] for box in boxes]
+            assert [row[:4] for row in boxes_of(found)[i].to_rows()] == [list(box[:4]) for box in boxes]
+        assert [found.class_names[label] for label in boxes_of(found)[i].labels] == [box[4] for box in boxes]
     assert found.skeleton.edges == ([list(edge) for edge in EDGES] if layout == "coco" else [])
     assert found.skeleton.boxed is ("without" not in layout)
 
@@ -243,11 +244,10 @@ def test_points_outside_are_not_labelled_and_counted(tmp_path: Path) -> None:
 
     broken_coco(tmp_path, change)
     found = sources_of(tmp_path)
-    assert found.boxes is not None
     (note,) = [note for note in found.notes if "outside" in note]
     assert "1 keypoint outside of the image: taken as not labelled, visibility 0:\n" in note
     assert "nose at 500.5, 3.5, visibility 2" in note
-    assert [0, 0, 0, *([4.5, 4.5, 2] * 4)] in [row for i in range(10) for row in found.boxes[i].point_rows() or ()]
+    assert [0, 0, 0, *([4.5, 4.5, 2] * 4)] in [row for i in range(10) for row in boxes_of(found)[i].point_rows() or ()]
 
 
 def test_objects_of_categories_without_keypoints_are_left_out(tmp_path: Path) -> None:
@@ -330,10 +330,10 @@ def test_what_tables_may_look_like(tmp_path: Path) -> None:
     rows = "Filename;split;b_x;b_y;a_x;a_y\np00.png;train;1;2;3;4\np01.png;val;5;6;;\np00.png;train;7;8;9;10\n"
     (tmp_path / "points.csv").write_text(rows, encoding="utf-8-sig")
     found = sources_of(tmp_path, keypoint_names=["a", "b"], **TABLE)
-    assert found.boxes is not None and found.skeleton is not None
+    assert found.skeleton is not None
     assert (found.keys, found.splits) == (["p00", "p01"], ["train", "validation"])
-    assert found.boxes[0].point_rows() == [[3.5, 4.5, 2, 1.5, 2.5, 2], [9.5, 10.5, 2, 7.5, 8.5, 2]]
-    assert found.boxes[1].point_rows() == [[0, 0, 0, 5.5, 6.5, 2]]
+    assert boxes_of(found)[0].point_rows() == [[3.5, 4.5, 2, 1.5, 2.5, 2], [9.5, 10.5, 2, 7.5, 8.5, 2]]
+    assert boxes_of(found)[1].point_rows() == [[0, 0, 0, 5.5, 6.5, 2]]
     assert "1 image that points.csv does not name was passed over." in found.notes
     with pytest.raises(UsageError, match="has no columns of c; it has those of:\n  b\n  a"):
         sources_of(tmp_path, keypoint_names=["c"], **TABLE)

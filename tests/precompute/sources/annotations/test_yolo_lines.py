@@ -17,6 +17,7 @@ from precompute.sources.annotations.yolo_lines import read_line
 from tests.helpers.box_datasets import identity
 from tests.helpers.box_files import sources_of
 from tests.helpers.small_datasets import options, save
+from tests.helpers.source_columns import boxes_of
 
 POSE = "0 .5 .5 .2 .2 .45 .45 .55 .45 .5 .55"
 POSE_YAML = "train: images\nnames: [cat]\nkpt_shape: [3, 2]\n"
@@ -77,8 +78,8 @@ def test_visibility_is_the_third_number_or_comes_from_the_place(tmp_path: Path) 
     write(tmp_path / "three", "0 .5 .5 .2 .2 .45 .45 2 .55 .45 1 0 0 0", "nc: 1\nnames: [cat]\nkpt_shape: [3, 3]\n")
     write(tmp_path / "two", "0 .5 .5 .2 .2 .45 .45 -1 -1 0 0", POSE_YAML)
     for folder, visibility in (("three", [2, 1, 0]), ("two", [2, 0, 0])):
-        boxes = sources_of(tmp_path / folder, target="keypoints").boxes
-        assert boxes is not None and boxes.points is not None
+        boxes = boxes_of(sources_of(tmp_path / folder, target="keypoints"))
+        assert boxes.points is not None
         assert boxes.points[0, :, 2].tolist() == visibility
 
 
@@ -115,8 +116,7 @@ def test_lines_of_no_known_form(tmp_path: Path, lines: str, data: str | None, me
 
 def test_an_oriented_box_is_the_box_around_it(tmp_path: Path) -> None:
     write(tmp_path, "0 .1 .2 .5 .1 .6 .4 .2 .5")
-    boxes = sources_of(tmp_path).boxes
-    assert boxes is not None
+    boxes = boxes_of(sources_of(tmp_path))
     np.testing.assert_allclose(boxes.corners[0], [0.1, 0.1, 0.6, 0.5])
 
 

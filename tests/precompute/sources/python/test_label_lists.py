@@ -20,6 +20,7 @@ from precompute.table.listed_sources import compare_listing, sources_of_listing
 from precompute.table.listing_file import listing_lines, read_listing
 from precompute.table.sources import Source, Sources
 from tests.helpers.listed_files import make
+from tests.helpers.source_columns import label_sets_of, labels_of, masks_of
 
 
 def names(count: int) -> list[str]:
@@ -29,11 +30,11 @@ def names(count: int) -> list[str]:
 def test_lists_tuples_and_sets_of_names(tmp_path: Path) -> None:
     labels: list[Any] = [["dog", "cat", "dog"], (), {"bee"}, frozenset(("cat",))]
     found = from_lists(images=make(tmp_path, *names(4)), labels=labels)
-    assert found.kind == "multilabel" and found.labels is None and found.masks is None
+    assert found.kind == "multilabel" and labels_of(found) is None and masks_of(found) is None
     assert found.class_names == ["bee", "cat", "dog"]
-    assert found.label_sets == [(1, 2), (), (0,), (1,)]
-    assert found.take([2, 0]).label_sets == [(0,), (1, 2)]
-    assert [found.classes(i) for i in range(4)] == found.label_sets
+    assert label_sets_of(found) == [(1, 2), (), (0,), (1,)]
+    assert label_sets_of(found.take([2, 0])) == [(0,), (1, 2)]
+    assert [found.classes(i) for i in range(4)] == label_sets_of(found)
 
 
 def test_order_of_the_classes_and_numbers(tmp_path: Path) -> None:
@@ -41,12 +42,12 @@ def test_order_of_the_classes_and_numbers(tmp_path: Path) -> None:
     given_order = from_lists(images=paths, labels=[["a", "b"], ["b"]], class_names=["b", "a", "c"])
     assert given_order.label_sets == [(0, 1), (0,)]
     assert given_order.notes == ["Classes without a source:\n  c"]
-    assert from_lists(images=paths, labels=[[np.int64(2), 0], []], class_names=["x", "y", "z"]).label_sets == [
+    assert label_sets_of(from_lists(images=paths, labels=[[np.int64(2), 0], []], class_names=["x", "y", "z"])) == [
         (0, 2),
         (),
     ]
     sources = [Source("k", paths[0], label=["a"]), Source("j", paths[1], label=[])]
-    assert from_iterable(sources).label_sets == [(), (0,)]
+    assert label_sets_of(from_iterable(sources)) == [(), (0,)]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_the_stored_list_gives_the_same_sources(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(b"".join(listing_lines(sources, "train")))
     stored = {"train": read_listing(tmp_path / "list")}
     again = sources_of_listing(stored, None, sources.class_names)
-    assert (again.kind, again.label_sets, again.labels) == ("multilabel", sources.label_sets, None)
+    assert (again.kind, label_sets_of(again), labels_of(again)) == ("multilabel", label_sets_of(sources), None)
     assert compare_listing(stored, sources) == []
     other = make_sources([(0, 2), (3,), (1,)], splits=["train"] * 3)
     assert compare_listing(stored, other) == ["k001: label changed"]
@@ -135,7 +136,7 @@ def test_no_stratum_is_small_and_equal_sets_stay_together(sets: list[tuple[int, 
 def test_each_split_gets_its_share_of_every_common_set() -> None:
     sources = make_sources([[(0,), (0, 1), (), (2, 3)][i % 4] for i in range(200)])
     done = assign_splits(sources, validation_split=0.2, test_split=0.1)
-    found = Counter(zip(sources.label_sets or [], done.splits, strict=True))
+    found = Counter(zip(label_sets_of(sources) or [], done.splits, strict=True))
     assert set(found.values()) == {5, 10, 35}
     assert assign_splits(sources, validation_split=0.2, test_split=0.1).splits == done.splits
 

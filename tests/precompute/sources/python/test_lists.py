@@ -16,6 +16,7 @@ from precompute.sources.checks import key_problem
 from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.table.sources import Source
 from tests.helpers.listed_files import make
+from tests.helpers.source_columns import labels_of, masks_of
 
 
 def test_images_and_labels(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_images_and_labels(tmp_path: Path) -> None:
     )
     assert found.root == tmp_path and found.images == ["a/1.png", "a/2.x.jpg", "b/1.png"]
     assert found.keys == ["a/1", "a/2.x", "b/1"]
-    assert found.class_names == ["cat", "dog"] and found.labels == [0, 1, 1] and found.masks is None
+    assert found.class_names == ["cat", "dog"] and labels_of(found) == [0, 1, 1] and masks_of(found) is None
     assert found.groups == [None, "7", "p"] and found.splits == [None, "train", "test"]
     assert list(found.num_bytes) == [7, 9, 7]
 
@@ -34,9 +35,9 @@ def test_images_and_masks(tmp_path: Path) -> None:
     images, masks = make(tmp_path, "i/a.jpg", "i/b.jpg"), make(tmp_path, "m/xyz.png", "m/b.png")
     found = from_lists(images=[Path(p) for p in images], masks=masks, class_names=["sky"])
     assert found.keys == ["a", "b"] and found.kind == "mask" and found.class_names == ["sky"]
-    assert found.images == ["i/a.jpg", "i/b.jpg"] and found.masks == ["m/xyz.png", "m/b.png"]
+    assert found.images == ["i/a.jpg", "i/b.jpg"] and masks_of(found) == ["m/xyz.png", "m/b.png"]
     assert list(found.num_bytes) == [len("i/a.jpgm/xyz.png"), len("i/b.jpgm/b.png")]
-    assert found.groups is None and found.path(found.masks[0]).is_file()
+    assert found.groups is None and found.path(masks_of(found)[0]).is_file()
 
 
 def test_sources_in_any_order(tmp_path: Path) -> None:
@@ -60,21 +61,21 @@ def test_relative_paths_and_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_numbers_from_0_are_indices(tmp_path: Path, kind: Any) -> None:
     paths = make(tmp_path, *[f"{i:02}.png" for i in range(12)])
     found = from_lists(images=paths, labels=[kind(i) for i in range(12)])
-    assert found.labels == list(range(12)) and found.class_names == [str(i) for i in range(12)]
-    assert all(type(label) is int for label in found.labels) and found.notes == []
+    assert labels_of(found) == list(range(12)) and found.class_names == [str(i) for i in range(12)]
+    assert all(type(label) is int for label in labels_of(found)) and found.notes == []
 
 
 def test_arrays_of_labels(tmp_path: Path) -> None:
     paths = np.array(make(tmp_path, "a.png", "b.png"))
     found = from_lists(images=paths, labels=np.array([1, 0]))
-    assert found.labels == [1, 0] and type(found.keys[0]) is str
+    assert labels_of(found) == [1, 0] and type(found.keys[0]) is str
     assert from_lists(images=paths, labels=np.array(["x", "y"])).class_names == ["x", "y"]
 
 
 def test_other_numbers_are_numbered_in_their_order_with_a_note(tmp_path: Path) -> None:
     paths = make(tmp_path, "a.png", "b.png", "c.png")
     found = from_lists(images=paths, labels=[10, 2, -1])
-    assert found.labels == [2, 1, 0] and found.class_names == ["-1", "2", "10"]
+    assert labels_of(found) == [2, 1, 0] and found.class_names == ["-1", "2", "10"]
     assert "The labels -1, 2, 10 do not run from 0 without gaps" in found.notes[0]
 
 
@@ -83,7 +84,7 @@ def test_class_names(tmp_path: Path) -> None:
     by_index = from_lists(images=paths, labels=[2, 0], class_names=["x", "y", "z"])
     assert by_index.labels == [2, 0] and by_index.class_names == ["x", "y", "z"]
     assert by_index.notes == ["Classes without a source:\n  y"]
-    assert from_lists(images=paths, labels=["y", "x"], class_names=["y", "x"]).labels == [0, 1]
+    assert labels_of(from_lists(images=paths, labels=["y", "x"], class_names=["y", "x"])) == [0, 1]
     with pytest.raises(SourceError, match="no index into the 2 class_names:\n  2 of 'a'\n  -1 of 'b'"):
         from_lists(images=paths, labels=[2, -1], class_names=["x", "y"])
     with pytest.raises(SourceError, match="does not hold:\n  'cow' of 'b'\nIt holds: x, y"):
@@ -251,8 +252,8 @@ class Column(list[Any]):
 def test_columns_of_one_index_belong_together(tmp_path: Path) -> None:
     paths = make(tmp_path, "a.png", "b.png")
     columns = {"labels": Column(["cat", "dog"], [5, 3]), "extra": {"age": Column([1, 2], [5, 3])}}
-    assert from_lists(images=Column(paths, [5, 3]), **columns).labels == [0, 1]
-    assert from_lists(images=paths, **columns).labels == [0, 1]  # a list has positions alone
+    assert labels_of(from_lists(images=Column(paths, [5, 3]), **columns)) == [0, 1]
+    assert labels_of(from_lists(images=paths, **columns)) == [0, 1]  # a list has positions alone
 
 
 @pytest.mark.parametrize("name", ["labels", "groups", "splits", "weights", "extra"])

@@ -16,6 +16,7 @@ from precompute.sources.find import find
 from precompute.sources.tables.files import read_table
 from precompute.table.sources import Sources
 from tests.helpers.small_datasets import options
+from tests.helpers.source_columns import label_sets_of, labels_of, masks_of
 from tests.helpers.table_datasets import draw_colored, number_of, turned, unmoved, write_table
 
 KINDS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -70,7 +71,7 @@ def test_masks_and_groups(images: list[str], tmp_path: Path) -> None:
     table = write_table(tmp_path / "lists" / "t.csv", columns)
     found = sources_of(table)
     assert (found.kind, found.root, found.groups) == ("mask", tmp_path, ["0"] * 4 + ["1"] * 4)
-    assert found.keys[0] == "n000" and found.images[0] == "pics/n000.png" and found.masks[0] == "m/n000.png"
+    assert found.keys[0] == "n000" and found.images[0] == "pics/n000.png" and masks_of(found)[0] == "m/n000.png"
     below = {**columns, "image": images, "mask": [mask[3:] for mask in masks]}
     again = sources_of(write_table(tmp_path / "lists" / "u.csv", below), root=str(tmp_path))
     assert again.keys[0] == "pics/n000" and again.root == tmp_path
@@ -99,7 +100,7 @@ def test_sorted_by_key_with_all_columns(images: list[str], tmp_path: Path) -> No
     columns = {"image": images[::-1], "label": [f"c{i}" for i in range(8)][::-1], "key": [f"k{i}" for i in range(8)]}
     found = sources_of(write_table(tmp_path / "t.csv", columns))
     assert found.keys == [f"k{i}" for i in range(8)] and found.images == images[::-1]
-    assert [found.class_names[i] for i in found.labels or ()] == columns["label"]
+    assert [found.class_names[i] for i in labels_of(found) or ()] == columns["label"]
     assert list(found.num_bytes) == [(tmp_path / path).stat().st_size for path in images[::-1]]
 
 
@@ -131,7 +132,7 @@ def test_rows_are_added_later_from_the_same_table(images: list[str], tmp_path: P
 def test_numbers_in_csv(images: list[str], tmp_path: Path) -> None:
     def of(labels: list[Any], **given: Any) -> tuple[list[str], list[int] | None]:
         found = sources_of(write_table(tmp_path / "t.csv", {"image": images, "label": labels}), **given)
-        return found.class_names, found.labels
+        return found.class_names, labels_of(found)
 
     numbers = [0, 1, 2, 10, 3, 4, 5, 6]
     assert of([f"{n:03d}" for n in numbers])[0] == ["000", "001", "002", "003", "004", "005", "006", "010"]
@@ -147,7 +148,7 @@ def test_typed_labels(kind: str, images: list[str], tmp_path: Path) -> None:
     def of(labels: list[Any], **given: Any) -> Sources:
         return sources_of(write_table(tmp_path / f"t{kind}", {"image": images, "label": labels}), **given)
 
-    assert of([0, 1] * 4, class_names=["x", "y"]).labels == [0, 1] * 4
+    assert labels_of(of([0, 1] * 4, class_names=["x", "y"])) == [0, 1] * 4
     assert of(["01", "1"] * 4).class_names == ["01", "1"]
     several = of([["cat", "dog"], [], ["dog"], ["cat"]] * 2)
     assert several.kind == "multilabel" and several.label_sets == [(0, 1), (), (1,), (0,)] * 2
@@ -162,10 +163,11 @@ def test_typed_labels(kind: str, images: list[str], tmp_path: Path) -> None:
 def test_several_labels_in_a_cell(images: list[str], tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.csv", {"image": images, "labels": ["cat| dog", "", "dog", "cat|cat"] * 2})
     found = sources_of(table, label_separator="|")
-    assert found.label_sets == [(0, 1), (), (1,), (0,)] * 2 and found.class_names == ["cat", "dog"]
+    assert label_sets_of(found) == [(0, 1), (), (1,), (0,)] * 2 and found.class_names == ["cat", "dog"]
     numbers = write_table(tmp_path / "n.csv", {"image": images, "labels": ["0 2", "1", "", "2"] * 2})
     assert (
-        sources_of(numbers, label_separator=" ", class_names=["x", "y", "z"]).label_sets == [(0, 2), (1,), (), (2,)] * 2
+        label_sets_of(sources_of(numbers, label_separator=" ", class_names=["x", "y", "z"]))
+        == [(0, 2), (1,), (), (2,)] * 2
     )
     assert "expected one or more characters" in refused(table, label_separator="")
     assert "there is no column of labels" in refused(
@@ -186,7 +188,7 @@ def test_columns_of_0_and_1(kind: str, images: list[str], tmp_path: Path) -> Non
     columns = {"image": images, "rust": [0, 1] * 4, "scab": [1.0, 1.0, 0.0, 0.0] * 2}
     found = sources_of(write_table(tmp_path / f"t{kind}", columns), label_columns=["scab", "rust"])
     assert (found.kind, found.class_names) == ("multilabel", ["scab", "rust"])
-    assert found.label_sets == [(0,), (0, 1), (), (1,)] * 2
+    assert label_sets_of(found) == [(0,), (0, 1), (), (1,)] * 2
     wrong = write_table(tmp_path / f"u{kind}", {**columns, "rust": [0, -1] * 4})
     message = refused(wrong, label_columns=["scab", "rust"])
     assert "column rust: expected 0 or 1 in each cell, but 4 hold something else" in message and "-1" in message
