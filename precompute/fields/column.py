@@ -196,6 +196,11 @@ class Column(ABC):
         return self.name
 
     @property
+    def has_pixels(self) -> bool:
+        """Whether records hold masks of it."""
+        return self.has_class_ids
+
+    @property
     def has_class_ids(self) -> bool:
         """Whether its classes are the ids of pixels, which are known only when files are decoded."""
         return False

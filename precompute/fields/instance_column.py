@@ -151,6 +151,11 @@ class InstanceColumn(BoxColumn):
         """Merged masks hold class ids."""
         return self.target == "mask"
 
+    @property
+    def has_pixels(self) -> bool:
+        """Records hold masks, one a source or one an object, unless they hold boxes around them."""
+        return self.target != "boxes"
+
     def class_counts(self, chosen: Sequence[int], num_classes: int) -> list[int]:
         """Return how many objects of these images each class has; empty where masks are merged."""
         return [] if self.has_class_ids else super().class_counts(chosen, num_classes)

@@ -44,11 +44,11 @@ class Situation:
 
 
 def _no_masks(of: Situation) -> bool:
-    return of.sources.kind != "mask"
+    return not of.sources.has_class_ids
 
 
 def _no_masks_nor_objects(of: Situation) -> bool:
-    return of.sources.kind not in ("mask", "instances")
+    return not any(column.has_pixels for column in of.sources.targets)
 
 
 def _no_splits(of: Situation) -> bool:

@@ -73,15 +73,15 @@ def _count(field: Field, split: Split, listing: Listing, used: list[int]) -> Fie
     column = listing.columns.get(field.name)
     if column is None:  # no source is listed
         return FieldCounts(classes=[0] * len(field.classes), num_records=num_records)
-    classes, objects = column.class_counts(used, len(field.classes)), column.take(used).counts
-    if objects is None or stored is None:
+    classes, found = column.class_counts(used, len(field.classes)), column.take(used).counts
+    if found is None or stored is None:
         return FieldCounts(classes=classes, num_records=num_records)
-    a_row = sum(int(number) * listing.copies[i] for i, number in zip(used, objects, strict=True))
+    a_row = sum(int(number) * listing.copies[i] for i, number in zip(used, found, strict=True))
     return FieldCounts(
         classes=classes,
         num_records=num_records,
         stored=stored,
-        num_without=int((objects == 0).sum()),
+        num_without=int((found == 0).sum()),
         num_lost=a_row * len(split.rows) - stored.num_boxes,
     )
 
