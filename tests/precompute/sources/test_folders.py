@@ -175,7 +175,7 @@ def test_named_folders(tmp_path: Path) -> None:
     assert found.keys == ["s/a"] and found.images == ["jpg/s/a.jpg"] and masks_of(found) == ["gt/s/a.png"]
     absolute = find_sources(tmp_path / "data", images="jpg", masks=tmp_path / "elsewhere")
     assert absolute.root == tmp_path
-    assert absolute.images == ["data/jpg/s/a.jpg"] and absolute.masks == ["elsewhere/s/a.png"]
+    assert absolute.images == ["data/jpg/s/a.jpg"] and masks_of(absolute) == ["elsewhere/s/a.png"]
     assert absolute.path(absolute.images[0]).is_file()
 
 

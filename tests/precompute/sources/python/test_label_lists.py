@@ -40,7 +40,7 @@ def test_lists_tuples_and_sets_of_names(tmp_path: Path) -> None:
 def test_order_of_the_classes_and_numbers(tmp_path: Path) -> None:
     paths = make(tmp_path, *names(2))
     given_order = from_lists(images=paths, labels=[["a", "b"], ["b"]], class_names=["b", "a", "c"])
-    assert given_order.label_sets == [(0, 1), (0,)]
+    assert label_sets_of(given_order) == [(0, 1), (0,)]
     assert given_order.notes == ["Classes without a source:\n  c"]
     assert label_sets_of(from_lists(images=paths, labels=[[np.int64(2), 0], []], class_names=["x", "y", "z"])) == [
         (0, 2),

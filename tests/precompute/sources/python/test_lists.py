@@ -82,7 +82,7 @@ def test_other_numbers_are_numbered_in_their_order_with_a_note(tmp_path: Path) -
 def test_class_names(tmp_path: Path) -> None:
     paths = make(tmp_path, "a.png", "b.png")
     by_index = from_lists(images=paths, labels=[2, 0], class_names=["x", "y", "z"])
-    assert by_index.labels == [2, 0] and by_index.class_names == ["x", "y", "z"]
+    assert labels_of(by_index) == [2, 0] and by_index.class_names == ["x", "y", "z"]
     assert by_index.notes == ["Classes without a source:\n  y"]
     assert labels_of(from_lists(images=paths, labels=["y", "x"], class_names=["y", "x"])) == [0, 1]
     with pytest.raises(SourceError, match="no index into the 2 class_names:\n  2 of 'a'\n  -1 of 'b'"):
