@@ -154,7 +154,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         wanted = plan_rows(build_plan.stored, _wanted(build_plan.stored, options))
         counts = {split: sources.class_counts(split) for split in chosen.plan.splits}
         result = write_rows(replace(build_plan, rows=wanted), progress)
-        result = replace(result, num_mended=fixed, class_counts=counts)
+        result = replace(result, num_mended=fixed, field_classes=counts)
         for warning in result.warnings():
             progress.say(f"warning: {warning}")
         return result

@@ -33,7 +33,7 @@ class BuildResult:
         seconds: Seconds from the start of the job to the manifest.
         dry_run: Nothing was written.
         num_mended: Sources that had been left out, and are in all rows now.
-        class_counts: Split → sources of each class, or boxes; empty where there are no such classes.
+        field_classes: Split → name of each field that counts classes → sources of each class, or objects.
         estimate: What a dry run expects the rows to take; None where none are missing, and after a build.
         new_classes: Class id that no source holds → transform that fills masks with it; of a new generation.
     """
@@ -44,7 +44,7 @@ class BuildResult:
     seconds: float
     dry_run: bool = False
     num_mended: int = 0
-    class_counts: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+    field_classes: Mapping[str, Mapping[str, Sequence[int]]] = dataclasses.field(default_factory=dict)
     estimate: Estimate | None = None
     new_classes: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
@@ -63,6 +63,11 @@ class BuildResult:
 
     def _noun(self, split: str) -> str:
         return "place" if self._has_copies and split == "train" else "source"
+
+    @property
+    def class_counts(self) -> dict[str, Sequence[int]]:
+        """Split → sources of each class, or objects, of the first field that has such classes; empty without."""
+        return {split: next(iter(counts.values()), ()) for split, counts in self.field_classes.items()}
 
     def summary(self) -> str:
         """Return a few lines for people."""
@@ -96,7 +101,8 @@ class BuildResult:
     def _counts(self, field: Field, name: str, split: Split) -> Iterator[str]:
         """Yield the classes that a field has in a split, those that it lacks, and what records hold."""
         counts = FieldCounts(
-            classes=self.class_counts.get(name, ()), stored=BoxCounts.total(row.boxes for row in split.rows)
+            classes=self.field_classes.get(name, {}).get(field.name, ()),
+            stored=BoxCounts.total(row.boxes for row in split.rows),
         )
         names = [name if name == name.strip() else repr(name) for name in field.classes]
         there = [f"{name} {number:,}" for name, number in zip(names, counts.classes, strict=False) if number]

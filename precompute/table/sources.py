@@ -217,11 +217,11 @@ class Sources:
         """Yield the positions of the sources of a split, in the order of their keys."""
         return (i for i, s in enumerate(self.splits) if s == split)
 
-    def class_counts(self, split: str) -> list[int]:
-        """Return how many sources, or boxes, of a split each class has; empty where there are no such classes."""
+    def class_counts(self, split: str) -> dict[str, list[int]]:
+        """Return for each field that counts classes how many sources of a split, or objects in them, each has."""
         chosen = list(self.of_split(split))
-        counts = (column.class_counts(chosen, len(self.class_names)) for column in self.targets)
-        return next(filter(None, counts), [])
+        counts = ((column.name, column.class_counts(chosen, len(self.class_names))) for column in self.targets)
+        return {name: found for name, found in counts if found}
 
     def keys_of(self, split: str) -> Iterator[str]:
         """Yield the keys of a split."""
