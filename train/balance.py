@@ -62,5 +62,5 @@ def _stored_weights(folder: RunFolder, task: Task) -> list[float]:
 
 def keep_class_weights(folder: RunFolder, task: Task, weights: list[float] | None) -> None:
     """Keep them with the run."""
-    if weights is not None:
+    if weights:
         folder.write_json(folder.class_weights, dict(zip(task.class_names, weights, strict=True)))

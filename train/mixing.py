@@ -31,19 +31,19 @@ class MixingModel(keras.Model):  # type: ignore[misc]
 
     def train_step(self, data: Any) -> Any:
         """Learn from (images, targets[, weights])."""
-        images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        images, targets, *weights = data
         mixed = self._mix_classes if len(targets.shape) == 1 else self._paste_masks
-        return super().train_step(mixed(images, targets, weights))
+        return super().train_step(mixed(images, targets, *weights))
 
-    def _mix_classes(self, images: Any, ids: Any, weights: Any) -> tuple[Any, Any]:
+    def _mix_classes(self, images: Any, ids: Any, *weights: Any) -> tuple[Any, Any]:
         """Return images and shares of the classes [B, C], which carry the weights: both losses then add up right."""
         shares = ops.one_hot(ops.cast(ids, "int32"), self._num_classes, dtype="float32")
-        if weights is not None:
-            shares *= ops.expand_dims(weights, -1)
+        for weight in weights:
+            shares *= ops.expand_dims(weight, -1)
         mixed = self._mixer({"images": images, "labels": shares})
         return _to_pixels(mixed["images"]), mixed["labels"]
 
-    def _paste_masks(self, images: Any, masks: Any, weights: Any) -> tuple[Any, ...]:
+    def _paste_masks(self, images: Any, masks: Any, *weights: Any) -> tuple[Any, ...]:
         """Return images, class ids and, if given, weights, pasted from the same boxes. For CutMix alone."""
         mixer = self._mixer
         drawn = mixer.get_random_transformation(ops.cast(images, "float32"))
@@ -51,8 +51,7 @@ class MixingModel(keras.Model):  # type: ignore[misc]
         def paste(values: Any) -> Any:  # a channel for each of the box's, all equal
             return mixer.transform_segmentation_masks(ops.expand_dims(values, -1), drawn)[..., 0]
 
-        pasted = (_to_pixels(mixer.transform_images(images, drawn)), paste(masks))
-        return pasted if weights is None else (*pasted, paste(weights))
+        return _to_pixels(mixer.transform_images(images, drawn)), paste(masks), *map(paste, weights)
 
 
 def _to_pixels(images: Any) -> Any:

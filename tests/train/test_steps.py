@@ -73,7 +73,7 @@ def test_mixed_images_and_classes_have_the_same_shares():
     images[np.arange(8), :, :, IDS] = 200
     for options in ({"mixup": 0.9}, {"cutmix": 0.9}):
         model = make(CLASSIFY, **options)[1]
-        blended, shares = (np.asarray(part) for part in model._mix_classes(images, IDS, None))
+        blended, shares = (np.asarray(part) for part in model._mix_classes(images, IDS))
         assert blended.dtype == np.uint8
         np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
         np.testing.assert_allclose(blended.mean(axis=(1, 2)) / 200, shares, atol=0.05)

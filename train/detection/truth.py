@@ -15,10 +15,15 @@ LABEL, KIND, WEIGHT, WIDTH = 4, 5, 6, 7
 COUNTED, DIFFICULT, CROWD = 0, 1, 2  # the last two are neither to be found nor wrong to be found
 
 
-def pack(targets: Any, weights: Any = None) -> Any:
-    """Return the rows of boxes as `precompute.load` gives them, dense and in its format xyxy, with their weights."""
+def pack(targets: Any, *weights: Any) -> Any:
+    """Return the rows of boxes as `precompute.load` gives them, dense and in its format xyxy, with their weights.
+
+    Args:
+        targets: As `load` gives them.
+        *weights: One for each object [B, N]; none: each weighs 1.
+    """
     kind = tf.where(targets["crowd"], CROWD, tf.where(targets["difficult"], DIFFICULT, COUNTED))
     labels = tf.where(targets["mask"], targets["labels"], -1)
-    weights = tf.ones(tf.shape(labels)) if weights is None else weights
-    columns = [tf.cast(column, tf.float32)[..., None] for column in (labels, kind, weights)]
+    (weight,) = weights or (tf.ones(tf.shape(labels)),)
+    columns = [tf.cast(column, tf.float32)[..., None] for column in (labels, kind, weight)]
     return tf.concat([targets["boxes"], *columns], axis=-1)

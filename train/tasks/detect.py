@@ -109,15 +109,15 @@ class Detect(Task):
         """Return average precision, from histograms of the scores."""
         return [BoxScores(height=self.shape[0], width=self.shape[1], num_classes=self.num_classes)]
 
-    def pack(self, targets: Any, weights: Any = None, extra: Any = None) -> tuple[Any, ...]:
+    def pack(self, targets: Any, *weights: Any) -> tuple[Any, ...]:
         """Return boxes, labels, kinds and weights of objects as one tensor [B, N, 7], then weights of images [B].
 
         Weights of one dimension are of images; beside those of objects they come as an extra value.
         """
-        if weights is not None and weights.shape.rank == 1:
-            return pack(targets), weights
-        packed = pack(targets, weights)
-        return (packed,) if extra is None else (packed, extra["weight"])
+        if weights and weights[0].shape.rank == 1:
+            return pack(targets), *weights
+        of_objects, extras = weights[:1], weights[1:]
+        return pack(targets, *of_objects), *(extra["weight"] for extra in extras)
 
     def class_ids(self, targets: Any) -> Any:
         """Return the labels of the objects; padding is of class 0."""

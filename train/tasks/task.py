@@ -163,14 +163,14 @@ class Task(abc.ABC):
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
         """Return a PNG of how well each class does, from `summarize`'s result."""
 
-    def pack(self, targets: Any, weights: Any = None) -> tuple[Any, ...]:
+    def pack(self, targets: Any, *weights: Any) -> tuple[Any, ...]:
         """Return targets as the loss takes them, one tensor, and weights if they are not part of it.
 
         Args:
             targets: Targets as `precompute.load` gives them.
-            weights: Class weights as `precompute.load` gives them; None without any.
+            *weights: What else it gives: weights of classes or of images, and those that come apart; maybe none.
         """
-        return (targets,) if weights is None else (targets, weights)
+        return targets, *weights
 
     def class_ids(self, targets: Any) -> Any:
         """Return the class ids that packed targets hold, a tensor of a tensor."""
