@@ -92,11 +92,11 @@ class ValueField(Field):
 
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
         """Return its name, and which values it has."""
-        return f"{value_name(self.name)} ({self.dtype})"
+        return f"{self.own_name} ({self.dtype})"
 
     def columns(self, example: Mapping[str, Any]) -> dict[str, Any]:
         """Return the value; a weight under the name that a build takes it from."""
-        return {"sample_weight" if self.is_weight else value_name(self.name): self._value(example)}
+        return {"sample_weight" if self.is_weight else self.own_name: self._value(example)}
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return it as a remark."""
@@ -105,7 +105,7 @@ class ValueField(Field):
     def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
         """Return it as a remark."""
         shown = f"{value:g}" if isinstance(value, float) else str(value)
-        return Layers(remark=f"{value_name(self.name)} {shown}")
+        return Layers(remark=f"{self.own_name} {shown}")
 
     def _value(self, example: Mapping[str, Any]) -> Any:
-        return example[WEIGHT] if self.is_weight else example["extra"][value_name(self.name)]
+        return example[WEIGHT] if self.is_weight else example["extra"][self.own_name]
