@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from precompute.building.files import sync_folder, write_whole
 from precompute.building.grid import Grid, SourceFacts
-from precompute.building.make_plan import known_num_classes, target_of
+from precompute.building.make_plan import known_num_classes, record_facts
 from precompute.building.receipts import Receipt
 from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
@@ -22,7 +22,6 @@ from precompute.dataset.rows import RowFile, Shard, read_row_file
 from precompute.dataset.tfds import tfds_files
 from precompute.errors import BuildError
 from precompute.fields.field import Schema
-from precompute.fields.registry import schema_of_target
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.table.listing_file import listing_lines
 from precompute.table.sources import Sources
@@ -106,10 +105,10 @@ def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: M
 def _schema(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Schema:
     """Return the fields of records; masks of unnamed classes have as many as their ids say."""
     dataset = plan.settings["dataset"]
-    target = target_of(sources, dataset, plan.image.encoding, plan.mask_dtype)
-    if sources.has_class_ids and known_num_classes(dataset["num_classes"], target.class_names) is None:
-        target = replace(target, num_classes=max(ids - {target.ignore_class}, default=0) + 1)
-    return schema_of_target(plan.image, **vars(target), extra=dataset.get("extra"))
+    facts = record_facts(sources, dataset, plan.image.encoding, plan.mask_dtype)
+    if facts.num_classes is None:
+        facts = replace(facts, num_classes=max(ids - {facts.ignore_class}, default=0) + 1)
+    return Schema([plan.image, *sources.fields(facts)])
 
 
 def _remarks(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:

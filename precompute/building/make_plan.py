@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.dataset.json_files import canonical_json
-from precompute.dataset.manifest import SPLITS, Segment, Target
+from precompute.dataset.manifest import SPLITS, Segment
 from precompute.errors import PipelineError, SourceError, UsageError
+from precompute.fields.column import RecordFacts
 from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
-from precompute.fields.registry import schema_of_target
 from precompute.images.color_modes import CHANNELS
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.load import complete_pipelines, load_pipelines
@@ -40,7 +40,7 @@ from precompute.rendering.spec import RecordSpec, pixel_settings
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
-__all__ = ["known_num_classes", "make_plan", "make_settings", "prepare_pipelines", "spec_of_plan", "target_of"]
+__all__ = ["known_num_classes", "make_plan", "make_settings", "prepare_pipelines", "record_facts", "spec_of_plan"]
 
 
 def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prepared]:
@@ -118,12 +118,13 @@ def _pixel_settings(options: BuildOptions, sources: Sources, mask_dtype: str | N
 def _schema_so_far(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> Schema:
     """Return the fields of sources, as far as they are known before all masks are read; the image has no size yet."""
     image = ImageField(height=0, width=0, channels=CHANNELS[options.color_mode], encoding=options.image_format)
-    target = target_of(sources, vars(options), options.image_format, mask_dtype)
-    return schema_of_target(image, **vars(target), extra=sources.value_types)
+    return Schema([image, *sources.fields(record_facts(sources, vars(options), options.image_format, mask_dtype))])
 
 
-def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, mask_dtype: str | None) -> Target:
-    """Return the target of sources, as far as it is known before all masks are read.
+def record_facts(
+    sources: Sources, dataset: Mapping[str, Any], image_format: str, mask_dtype: str | None
+) -> RecordFacts:
+    """Return what is known of records before all masks are read.
 
     Args:
         sources: All of them.
@@ -135,23 +136,19 @@ def target_of(sources: Sources, dataset: Mapping[str, Any], image_format: str, m
         UsageError: The number of classes does not fit their names.
     """
     names = sources.class_names
-    if not sources.has_class_ids:
-        return Target(kind=sources.kind, num_classes=len(names), class_names=names, keypoints=sources.skeleton)
-    return Target(
-        kind="mask",
-        num_classes=known_num_classes(dataset["num_classes"], names) or np.iinfo(mask_dtype or "uint16").max + 1,
+    return RecordFacts(
         class_names=names,
-        encoding="raw" if image_format == "raw" else "png",
-        dtype=mask_dtype,
+        num_classes=known_num_classes(dataset["num_classes"], names) if sources.has_class_ids else None,
         ignore_class=dataset["ignore_class"],
+        encoding=image_format,
+        mask_dtype=mask_dtype,
     )
 
 
 def spec_of_plan(plan: GenerationPlan, sources: Sources) -> RecordSpec:
     """Return what every record of a generation must be."""
-    target = target_of(sources, plan.settings["dataset"], plan.image.encoding, plan.mask_dtype)
-    schema = schema_of_target(plan.image, **vars(target), extra=sources.value_types)
-    return RecordSpec.of_settings(plan.settings["pixels"], schema)
+    facts = record_facts(sources, plan.settings["dataset"], plan.image.encoding, plan.mask_dtype)
+    return RecordSpec.of_settings(plan.settings["pixels"], Schema([plan.image, *sources.fields(facts)]))
 
 
 def _wide_spec(options: BuildOptions, sources: Sources, mask_dtype: str = "uint16") -> RecordSpec:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import DatasetError
 from precompute.fields.boxes import UNKNOWN_SIZE, Boxes, Size, same_points
-from precompute.fields.column import Column, Entry
+from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import check_size, is_index
+from precompute.fields.field import Field, Schema
+from precompute.fields.objects import ObjectsField
 from precompute.fields.skeleton import Skeleton
 from precompute.text.format import format_count
 
@@ -97,6 +99,11 @@ class BoxColumn(Column):
             corners=self.corners[own], labels=self.labels[own], flags=self.flags[own], size=size, points=points
         )
 
+    def field(self, facts: RecordFacts) -> Field:
+        """Return a field of objects."""
+        names = list(facts.class_names)
+        return ObjectsField(name=self.name, num_classes=len(names), class_names=names, keypoints=self.skeleton)
+
     def take(self, indices: Sequence[int]) -> Self:
         """Return the boxes of the images at these positions, in this order."""
         offsets, where = self._places(indices)
@@ -131,9 +138,9 @@ class BoxColumn(Column):
 
     # The listing.
 
-    def listed_as(self, kind: str, skeleton: Skeleton | None) -> Column:
+    def described_by(self, schema: Schema) -> Column:
         """Return a column of a listing with its skeleton."""
-        return replace(self, skeleton=skeleton)
+        return replace(self, skeleton=cast(ObjectsField, schema[self.name]).keypoints)
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one image."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import compress
 from operator import eq
 from typing import Any, ClassVar, Self
@@ -12,11 +13,31 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.fields.field import Field, Schema
 from precompute.fields.skeleton import Skeleton
 
-__all__ = ["Column", "columns_by_name"]
+__all__ = ["Column", "RecordFacts", "columns_by_name"]
 
 Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordFacts:
+    """What is known of the records of a dataset besides its sources, as far as fields follow from it.
+
+    Attributes:
+        class_names: Name of each class; may be empty for masks.
+        num_classes: Number of classes of masks; None while it is not known.
+        ignore_class: The id of pixels that do not count, or None.
+        encoding: Encoding of images: ``"jpeg"``, ``"png"`` or ``"raw"``.
+        mask_dtype: ``"uint8"`` or ``"uint16"``; None where there are no masks.
+    """
+
+    class_names: Sequence[str]
+    num_classes: int | None = None
+    ignore_class: int | None = None
+    encoding: str = "png"
+    mask_dtype: str | None = None
 
 
 class Column(ABC):
@@ -60,6 +81,10 @@ class Column(ABC):
     __hash__ = None  # type: ignore[assignment]  # arrays have none
 
     @abstractmethod
+    def field(self, facts: RecordFacts) -> Field:
+        """Return the field that records have of these values."""
+
+    @abstractmethod
     def take(self, indices: Sequence[int]) -> Self:
         """Return the values of the sources at these positions, in this order."""
 
@@ -96,13 +121,8 @@ class Column(ABC):
         """The name of the field when the column is read from a listing."""
         return self.name
 
-    def listed_as(self, kind: str, skeleton: Skeleton | None) -> Column:
-        """Return a column of a listing with what the listing does not hold: what its dataset's manifest says.
-
-        Args:
-            kind: Of the target.
-            skeleton: Of keypoints.
-        """
+    def described_by(self, schema: Schema) -> Column:
+        """Return a column of a listing with what the listing does not hold, and its dataset's schema does."""
         return self
 
     @abstractmethod

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from precompute.errors import DatasetError, UsageError
 from precompute.fields.box_column import BoxColumn, size_of_entry
 from precompute.fields.boxes import CROWD, Boxes
-from precompute.fields.column import Column, Entry
+from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import check_size, is_index, is_name
+from precompute.fields.field import Field, Schema
 from precompute.fields.instances import Instances
-from precompute.fields.skeleton import Skeleton
+from precompute.fields.objects import ObjectsField
+from precompute.fields.path_column import mask_field
 from precompute.fields.string_column import StringColumn, take
 from precompute.text.format import format_count
 
@@ -85,6 +87,12 @@ class InstanceColumn(BoxColumn):
         _, where = self._places(indices)
         return replace(super().take(indices), shapes=StringColumn(take(self.shapes, where.tolist())))
 
+    def field(self, facts: RecordFacts) -> Field:
+        """Return a field of objects, or of their merged masks."""
+        if self.has_class_ids:
+            return mask_field(self.name, facts)
+        return replace(cast(ObjectsField, super().field(facts)), has_masks=self.target == "instances")
+
     # The listing.
 
     @property
@@ -92,9 +100,11 @@ class InstanceColumn(BoxColumn):
         """The name when it is read from a listing, which does not say what records hold of the objects."""
         return "objects"
 
-    def listed_as(self, kind: str, skeleton: Skeleton | None) -> Column:
-        """Return a column of a listing that knows what records are labelled with."""
-        return self._for(kind)
+    def described_by(self, schema: Schema) -> Column:
+        """Return a column of a listing that knows what records hold of the objects."""
+        if self.name not in schema:
+            return self._for("mask")
+        return self._for("instances" if cast(ObjectsField, schema[self.name]).has_masks else "boxes")
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one image."""

@@ -9,8 +9,9 @@ from itertools import chain
 from typing import Any, ClassVar, Self
 
 from precompute.errors import DatasetError
-from precompute.fields.column import Column, Entry
+from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import is_index
+from precompute.fields.label import LabelField
 
 __all__ = ["LabelColumn", "LabelSetColumn"]
 
@@ -36,6 +37,11 @@ class LabelColumn(Column):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices)
+
+    def field(self, facts: RecordFacts) -> LabelField:
+        """Return a field of one class."""
+        names = list(facts.class_names)
+        return LabelField(name=self.name, num_classes=len(names), class_names=names)
 
     def take(self, indices: Sequence[int]) -> Self:
         """Return the classes of the sources at these positions, in this order."""
@@ -126,6 +132,11 @@ class LabelSetColumn(Column):
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         return iter(self.sets)
+
+    def field(self, facts: RecordFacts) -> LabelField:
+        """Return a field of any number of classes."""
+        names = list(facts.class_names)
+        return LabelField(name=self.name, num_classes=len(names), class_names=names, several=True)
 
     def take(self, indices: Sequence[int]) -> Self:
         """Return the classes of the sources at these positions, in this order."""

@@ -8,11 +8,27 @@ from itertools import chain
 from json.encoder import encode_basestring
 from typing import Any, ClassVar, Self
 
-from precompute.fields.column import Column, Entry
+import numpy as np
+
+from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import are_surely_names, check_name
+from precompute.fields.mask import MaskField
 from precompute.fields.string_column import StringColumn, take
 
-__all__ = ["PathColumn"]
+__all__ = ["PathColumn", "mask_field"]
+
+
+def mask_field(name: str, facts: RecordFacts) -> MaskField:
+    """Return the field of masks; while the number of classes is not known, any id that they can hold is one."""
+    dtype = facts.mask_dtype or "uint16"
+    return MaskField(
+        name=name,
+        num_classes=np.iinfo(dtype).max + 1 if facts.num_classes is None else facts.num_classes,
+        class_names=list(facts.class_names),
+        encoding="raw" if facts.encoding == "raw" else "png",
+        dtype=dtype,
+        ignore_class=facts.ignore_class,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +52,10 @@ class PathColumn(Column):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.paths)
+
+    def field(self, facts: RecordFacts) -> MaskField:
+        """Return a field of class ids."""
+        return mask_field(self.name, facts)
 
     def take(self, indices: Sequence[int]) -> Self:
         """Return the paths of the sources at these positions, in this order."""

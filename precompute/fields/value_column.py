@@ -11,10 +11,10 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, ClassVar, Self
 
 from precompute.errors import DatasetError
-from precompute.fields.column import Column, Entry
+from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import SURROGATE
 from precompute.fields.string_column import StringColumn, take
-from precompute.fields.value import field_name, value_name
+from precompute.fields.value import ValueField, field_name, value_name
 
 __all__ = ["NAME", "ValueColumn"]
 
@@ -58,6 +58,10 @@ class ValueColumn(Column):
     def value_type(self) -> str:
         """The values' type."""
         return self.type
+
+    def field(self, facts: RecordFacts) -> ValueField:
+        """Return a field of values."""
+        return ValueField(name=self.name, dtype=self.type)
 
     def __len__(self) -> int:
         return len(self.values)

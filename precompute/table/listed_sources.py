@@ -13,7 +13,7 @@ import numpy as np
 
 from precompute.errors import DatasetError
 from precompute.fields.column import Column, columns_by_name
-from precompute.fields.skeleton import Skeleton
+from precompute.fields.field import Schema
 from precompute.fields.string_column import StringColumn
 from precompute.storage.paths import as_path
 from precompute.table.listing import Listing
@@ -49,9 +49,7 @@ def sources_of_listing(
     listing: Mapping[str, Listing],
     root: str | None,
     class_names: Sequence[str],
-    *,
-    kind: str = "instances",
-    skeleton: Skeleton | None = None,
+    schema: Schema | None = None,
 ) -> Sources:
     """Return the sources that a generation was made from, without looking for them again.
 
@@ -59,8 +57,7 @@ def sources_of_listing(
         listing: By split.
         root: Folder that their paths are below, or None.
         class_names: Of the target.
-        kind: Of the target, where objects have masks.
-        skeleton: Of keypoints.
+        schema: Fields of the dataset's records; None: those that follow from the listing alone.
 
     Raises:
         DatasetError: Some splits have other fields than the others.
@@ -78,7 +75,8 @@ def sources_of_listing(
 
     first = np.cumsum([0, *(len(one) for _, one in of_split)])
     places = first[np.asarray(numbers, np.int64)] + np.asarray(positions)
-    columns = (one.listed_as(kind, skeleton) for one in _joined([one for _, one in of_split]))
+    columns = list(_joined([one for _, one in of_split]))
+    columns = columns if schema is None else [one.described_by(schema) for one in columns]
     return Sources(
         root=None if root is None else as_path(root),
         keys=StringColumn(column("sorted_keys")),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from precompute.dataset.manifest import IMAGE_ONLY, SPLITS
-from precompute.fields.column import Column, columns_by_name
+from precompute.fields.column import Column, RecordFacts, columns_by_name
+from precompute.fields.field import Field
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import value_name
 from precompute.storage.paths import as_path
@@ -116,6 +117,11 @@ class Sources:
     def target_option(self) -> str:
         """What `--target` calls the target."""
         return "none" if self.image_only else self.kind
+
+    def fields(self, facts: RecordFacts) -> list[Field]:
+        """Return the fields that records have beside the image: what a model learns, then the others by name."""
+        others = sorted(name for name, column in self.columns.items() if not column.is_target)
+        return [column.field(facts) for column in (*self.targets, *(self.columns[name] for name in others))]
 
     def raw(self, i: int) -> dict[str, Any]:
         """Return the raw value of each field of a source by the field's name, with the full paths of files."""

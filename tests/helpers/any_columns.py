@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from precompute.errors import DatasetError
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
-from precompute.fields.column import Column, columns_by_name
+from precompute.fields.column import Column, RecordFacts, columns_by_name
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
@@ -20,6 +20,7 @@ from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value_column import ValueColumn
 from precompute.table.sources import Sources
+from tests.helpers.combined_fields import Spectrum
 
 __all__ = ["AngleColumn", "names", "some_sources"]
 
@@ -39,6 +40,9 @@ class AngleColumn(Column):
 
     def __getitem__(self, i: int) -> tuple[str, list[int]]:
         return self.rows[i]
+
+    def field(self, facts: RecordFacts) -> Spectrum:
+        return Spectrum(name=self.name)
 
     def take(self, indices: Sequence[int]) -> AngleColumn:
         return AngleColumn(rows=[self.rows[i] for i in indices])
