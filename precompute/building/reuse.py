@@ -65,7 +65,7 @@ def _facts_before(paths: DatasetPaths, previous: StoredGeneration, manifest: Man
     return BlockFacts(
         sha256={key: listed[key]["sha256"] for key in sorted(keys)},
         mask_sha256={key: listed[key]["mask_sha256"] for key in sorted(keys) if "mask_sha256" in listed[key]},
-        class_ids=list(range(manifest.target.num_classes)) if manifest.target.kind == "mask" else [],
+        class_ids=list(range(max(field.num_ids for field in manifest.schema.values()))),
     ).to_bytes()
 
 

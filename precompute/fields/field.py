@@ -67,6 +67,18 @@ class Field(ABC):
         """Yield name and value of each attribute that has limits, and whether the value makes sense."""
         yield from ()
 
+    mirror_negates: ClassVar[bool] = False  # its value is a number that changes its sign where the image is mirrored
+
+    @property
+    def num_ids(self) -> int:
+        """Number of class ids, where values hold one a pixel; else 0."""
+        return 0
+
+    @property
+    def ids_dtype(self) -> str | None:
+        """Type of these class ids; else None."""
+        return None
+
     # How it stands in a record
 
     @property

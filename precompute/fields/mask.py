@@ -47,6 +47,16 @@ class MaskField(PictureField):
         """Masks are learnt."""
         return True
 
+    @property
+    def num_ids(self) -> int:
+        """Number of class ids."""
+        return self.num_classes
+
+    @property
+    def ids_dtype(self) -> str:
+        """Type of class ids."""
+        return self.dtype
+
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield what manifests may say of it."""
         yield from class_limits(self.num_classes, self.class_names)

@@ -18,9 +18,10 @@ from precompute.pipelines.transforms import (
     parameters_of,
 )
 
-__all__ = ["AROUND", "describe", "mirrorings", "rebuild"]
+__all__ = ["AROUND", "PROBE", "describe", "mirrorings", "rebuild"]
 
 AROUND = "box_around_pieces"  # of a Compose: see `BoxRules.around`
+PROBE = "mirror_probe"  # of a Compose: keypoints are moved only to tell whether the image was mirrored
 
 # Attributes that say nothing about pixels, or change from call to call.
 _PASSING = {
@@ -60,8 +61,8 @@ def rebuild(description: dict[str, Any]) -> Any | None:
             return None
         compose = make_from_dict(_arguments(description["transform"]))
         _set_interpolation(compose, description["transform"])
-        if description["transform"].get("attributes", {}).get(AROUND):
-            setattr(compose, AROUND, True)
+        for flag in {AROUND, PROBE} & description["transform"].get("attributes", {}).keys():
+            setattr(compose, flag, True)
         same = describe(compose) == description
     except Exception:  # whatever is missing or has changed: it cannot be rebuilt, and the caller says so
         return None

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from precompute.fields.boxes import Boxes
 from precompute.fields.skeleton import Skeleton, left_right_pairs
 from precompute.pipelines.box_rules import INDEX_FIELD, NO_BOXES, BoxRules, box_fields
-from precompute.pipelines.description import AROUND
+from precompute.pipelines.description import AROUND, PROBE
 from precompute.pipelines.labels import field_values, has_labels, label_fields
 from precompute.pipelines.transforms import (
     albumentations,
@@ -31,11 +31,14 @@ from precompute.text.names import format_names
 
 __all__ = [
     "KeypointTransform",
+    "MirrorProbe",
     "cuts_objects",
     "has_keypoint_params",
     "leave_out_params",
     "mirroring_warnings",
     "set_keypoint_params",
+    "set_mirror_probe",
+    "was_mirrored",
 ]
 
 POINT_FIELD = "keypoint_index"  # what points carry to be known by
@@ -114,6 +117,17 @@ def set_keypoint_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
     compose._set_processors_for_transforms(compose.transforms)
     if rules.around:
         setattr(compose, AROUND, True)  # goes with it to workers, and into its description
+    return notes
+
+
+def set_mirror_probe(compose: Any, split: str) -> list[str]:
+    """Let a Compose without keypoints move points that tell whether the image was mirrored; returns notes.
+
+    Raises:
+        PipelineError: A transform cannot move keypoints.
+    """
+    notes = set_keypoint_params(compose, split, BoxRules())
+    setattr(compose, PROBE, True)  # goes with it to workers, and into its description
     return notes
 
 
@@ -225,9 +239,7 @@ class KeypointTransform:
         Boxes that fall out take their keypoints along; where there are no boxes, all keypoints stay. Whether left and
         right have to change places is said by `Boxes.mirrored`.
         """
-        found = np.asarray(made[POINT_FIELD], np.int64)
-        numbers, first = np.unique(found, return_index=True)  # a transform may have made copies
-        xy = np.asarray(made["keypoints"], np.float64).reshape(-1, 2)[first] + 0.5
+        numbers, xy = _moved_points(made)
         points = _points(boxes, numbers, xy, made["image"].shape)
         corners, kept = boxes.corners, np.arange(len(boxes))
         if _has_corners(boxes):
@@ -262,6 +274,36 @@ class KeypointTransform:
 
 def _has_corners(boxes: Boxes) -> bool:
     return bool(boxes.corners.any())
+
+
+class MirrorProbe:
+    """Moves the triangles alone, where nothing else has keypoints. Takes over a Compose, as `KeypointTransform` does.
+
+    Args:
+        compose: The prepared pipeline, of one task alone.
+    """
+
+    def __init__(self, compose: Any) -> None:
+        self._point_fields = list(compose.processors["keypoints"].params.label_fields)
+        for transform in leaves(compose):
+            _correct(transform, boxes=False)
+
+    def hand_over(self, image: NDArray[np.uint8]) -> dict[str, Any]:
+        """Return what a Compose is handed to tell whether it mirrored an image."""
+        known, marked = KeypointTransform._handed_over(image, NO_BOXES)
+        return {"keypoints": marked, **field_values(self._point_fields, *KeypointTransform._numbered(known, NO_BOXES))}
+
+
+def was_mirrored(made: Mapping[str, Any]) -> bool:
+    """Return whether an image was mirrored, from what a Compose made of points that `hand_over` handed over."""
+    numbers, xy = _moved_points(made)
+    return _is_mirrored(numbers, xy)
+
+
+def _moved_points(made: Mapping[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the number of each point that came back, once, and where it is, in pixels by edges."""
+    numbers, first = np.unique(np.asarray(made[POINT_FIELD], np.int64), return_index=True)  # there may be copies
+    return numbers, np.asarray(made["keypoints"], np.float64).reshape(-1, 2)[first] + 0.5
 
 
 class _Leaving:
@@ -326,7 +368,7 @@ def _is_mirrored(numbers: NDArray[np.int64], xy: NDArray[Any]) -> bool:
     return bool(turns < 0)
 
 
-def _correct(transform: Any) -> None:
+def _correct(transform: Any, *, boxes: bool = True) -> None:
     """Tell a transform of Albumentations to move points where its pixels go.
 
     Where it fills borders by reflection it would hand out up to nine points or boxes for one, in no certain order: of
@@ -339,7 +381,8 @@ def _correct(transform: Any) -> None:
     if getattr(transform, "border_mode", cv2.BORDER_CONSTANT) != cv2.BORDER_CONSTANT:
         moving = copy.copy(transform)
         moving.border_mode = cv2.BORDER_CONSTANT
-    corrected: dict[str, Any] = {"keypoints": moving.apply_to_keypoints, "bboxes": moving.apply_to_bboxes}
+    corrected: dict[str, Any] = {"keypoints": moving.apply_to_keypoints}
+    corrected |= {"bboxes": moving.apply_to_bboxes} if boxes else {}
     if isinstance(transform, SCALING):
         corrected["keypoints"] = _with_edges(moving.apply_to_keypoints)
     elif isinstance(transform, RESIZING):

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from precompute.errors import PipelineError
 from precompute.pipelines.box_rules import BoxRules, BoxTransform, set_box_params
-from precompute.pipelines.description import describe, rebuild
+from precompute.pipelines.description import PROBE, describe, rebuild
 from precompute.pipelines.instance_rules import InstanceTransform, set_instance_params
 from precompute.pipelines.keypoint_rules import (
     KeypointTransform,
+    MirrorProbe,
     cuts_objects,
     has_keypoint_params,
     leave_out_params,
     set_keypoint_params,
+    set_mirror_probe,
 )
 from precompute.pipelines.labels import number_labels, reads_labels
 from precompute.pipelines.mask_rules import mask_fills, set_missing_fills
@@ -62,6 +64,7 @@ class Pipeline:
         mask_fills: Class ids that its transforms may fill masks with.
         boxes: Hands boxes over and takes them back.
         points: Boxes with keypoints likewise; None where the pipeline has no rules for these.
+        probe: Hands over what tells whether the image was mirrored, where no keypoints tell it and it is asked for.
         instances: Masks of single objects likewise.
     """
 
@@ -73,7 +76,9 @@ class Pipeline:
         # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
         self._copies = any(is_custom(transform) for transform in [*leaves(self._compose), *compositions(self._compose)])
         self.boxes = BoxTransform(self._compose)
-        self.points = KeypointTransform(self._compose) if has_keypoint_params(self._compose) else None
+        moves_points, is_probe = has_keypoint_params(self._compose), getattr(self._compose, PROBE, False)
+        self.points = KeypointTransform(self._compose) if moves_points and not is_probe else None
+        self.probe = MirrorProbe(self._compose) if is_probe else None
         self.instances = InstanceTransform(self._compose, writes=self._copies)
         # Never Compose(seed=…) or set_random_seed: they give every transform the same seed, so all fire together.
         self._compose.set_random_state(self._draws.generator, self._draws.py_random)
@@ -148,6 +153,7 @@ def prepare(
     box_rules: BoxRules | None = None,
     class_names: Sequence[str] = (),
     further_targets: Mapping[str, str] | None = None,
+    tells_mirroring: bool = False,
 ) -> Prepared:
     """Check a pipeline and take off its end what belongs in the model.
 
@@ -159,6 +165,7 @@ def prepare(
         class_names: Names of the objects' classes, for transforms that name classes.
         further_targets: Name of each target that Albumentations does not know → the one that it moves like, so that
             there may be several masks; these show in the description.
+        tells_mirroring: Whether it shall be told of each record if its image was mirrored.
 
     Raises:
         PipelineError: It cannot be used offline; the message says why and what to do.
@@ -188,6 +195,8 @@ def prepare(
             f"pipeline of {split}: {', '.join(filling)} fill{'s' * (len(filling) == 1)} masks with the ignore class, "
             f"{mask_fill}, where the default is 0. --mask-fill as-written keeps 0."
         )
+    if tells_mirroring and not (box_rules and box_rules.points):
+        notes += set_mirror_probe(compose, split)
     prepared = Prepared(pickled=b"", description={}, normalize=normalize, box_rules=box_rules, notes=notes)
     if box_rules is None:
         return _with_rules(prepared, compose, split, None)

@@ -87,7 +87,7 @@ class GenerationPlan:
             fingerprint=manifest.fingerprint,
             settings=manifest.settings,
             image=manifest.image,
-            mask_dtype=manifest.target.dtype,
+            mask_dtype=next((dtype for field in manifest.schema.values() if (dtype := field.ids_dtype)), None),
             normalize=manifest.normalize,
             splits={name: _split_plan(split) for name, split in manifest.splits.items()},
             skipped=manifest.skipped,

@@ -127,4 +127,5 @@ def pixel_settings(options: BuildOptions, schema: Schema) -> dict[str, Any]:
         pixels["alpha"] = options.alpha
     for field in schema.values():
         pixels |= renderer_type(field).settings(field, options)
-    return pixels
+    negated = sorted(field.own_name for field in schema.values() if field.mirror_negates)
+    return pixels | {"mirror_negates": negated} if negated else pixels

@@ -17,6 +17,7 @@ from precompute.fields.field import Field
 from precompute.images.decode import orientation_of
 from precompute.images.mask_files import UnlistedColors
 from precompute.options.build_options import BuildOptions
+from precompute.pipelines.keypoint_rules import was_mirrored
 from precompute.pipelines.pipeline import Pipeline
 
 __all__ = ["Loaded", "Renderer", "SourceImage", "read_file", "renderer_type", "with_path"]
@@ -67,7 +68,8 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class Renderer:
-    """How the values of one field come into records. As it stands, for a value that travels along unchanged.
+    """How the values of one field come into records. As it stands, for a value that travels along unchanged, or changes
+    its sign where the image was mirrored in sum, as flip pairs of keypoints know it.
 
     Attributes:
         field: The field.
@@ -94,7 +96,7 @@ class Renderer:
     @property
     def pipeline_rules(self) -> dict[str, Any]:
         """What a pipeline is prepared for because of the field: arguments of `prepare`."""
-        return {}
+        return {"tells_mirroring": True} if self.field.mirror_negates else {}
 
     @property
     def further_targets(self) -> dict[str, str]:
@@ -103,7 +105,7 @@ class Renderer:
 
     def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
         """Return the names of what `hand_over` hands over, labels of boxes and points apart."""
-        return ()
+        return ("keypoints",) if pipeline.probe else ()
 
     def check_pipeline(self, pickled: bytes, split: str) -> None:
         """Refuse a prepared pipeline that cannot keep what values mean.
@@ -148,7 +150,7 @@ class Renderer:
             image: uint8 [H, W, C], which the value belongs to.
             pipeline: Says what its Compose was prepared for.
         """
-        return {}
+        return pipeline.probe.hand_over(image) if self.field.mirror_negates and pipeline.probe else {}
 
     def take_back(self, value: Any, made: Mapping[str, Any], pipeline: Pipeline) -> Any:
         """Return what became of a value.
@@ -158,7 +160,7 @@ class Renderer:
             made: What Albumentations made of all that it was handed.
             pipeline: As for `hand_over`.
         """
-        return value
+        return 0.0 - value if self.field.mirror_negates and was_mirrored(made) else value  # 0 stays 0
 
     def fault(self, value: Any, size: tuple[int, int]) -> str | None:
         """Return what is wrong with the form of what came back, beside an image of this height and width, or None."""
