@@ -37,6 +37,7 @@ from precompute.plan.splits import assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
 from precompute.preflight.source_size import saving_of_size
 from precompute.sources.find import find, limit_sources
+from precompute.sources.python.lists import LISTS
 from precompute.storage.paths import absolute, as_path, check_path_text
 from precompute.table.listed_sources import compare_listing, stored_splits
 from precompute.table.sources import Source, Sources
@@ -45,7 +46,6 @@ from precompute.text.format import format_count
 __all__ = ["build", "build_dataset"]
 
 WORTH_SAYING = 0.1  # of the time
-LISTS = ("images", "labels", "masks", "boxes", "keypoints", "instances", "splits", "groups", "keys", "weights", "extra")
 
 
 def build(

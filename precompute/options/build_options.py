@@ -15,6 +15,7 @@ from precompute.images.color_modes import ALPHAS, COLOR_MODES, EXPECTED_SCALE, p
 from precompute.options.backends import BACKENDS, check_backend, check_timeout, count_workers, lacks_workers
 from precompute.options.plain_values import check_kind, convert
 from precompute.options.values import (
+    RANGES,
     check_choice,
     check_class_copies,
     check_mask_map,
@@ -36,27 +37,6 @@ TABLE_OPTIONS = (
     *("root", "image_column", "mask_column", "label_column", "label_columns", "label_separator"),
     *("split_column", "group_column", "key_column", "weight_column", "extra_columns"),
 )
-CHOICES = {
-    "image_format": ("jpeg", "png", "raw"),
-    "color_mode": COLOR_MODES,
-    "alpha": ALPHAS,
-    "target": ("auto", "none", "boxes", "keypoints", "instances", "mask"),
-    "mask_fill": ("ignore", "as-written"),
-    "check": ("sizes", "full"),
-}
-RANGES: dict[str, tuple[int, int | None]] = {
-    "variants": (1, 9_999),
-    "quality": (1, 100),
-    "jobs": (1, None),
-    "limit": (1, None),
-    "max_source_size": (16, None),
-    "num_classes": (1, 65_536),
-    "ignore_class": (0, 65_535),
-    "mask_offset": (-65_535, 65_535),
-    "shard_size": (1024, None),
-    "runs": (1, None),
-    "epochs": (1, None),
-}
 NOT_STORED = ("pipeline", "mask_colors", "lease_dir")  # files and folders whose names no manifest holds
 OWN_CHECKS = {*RANGES, "seed", "min_visibility", "min_area", "task_timeout", "address", "skip_bad"}  # that say more
 
@@ -107,19 +87,15 @@ class BuildOptions:
         "the pipeline; smaller ones stay as they are. Quicker; pixels change, so it is kept in the manifest",
         parse=int,
     )
-    image_format: str = _option(
-        "jpeg", "encoding of images; masks are always lossless", choices=CHOICES["image_format"]
-    )
+    image_format: str = _option("jpeg", "encoding of images; masks are always lossless", choices=("jpeg", "png", "raw"))
     quality: int = _option(95, "quality of JPEG, 1 to 100", parse=int)
-    color_mode: str = _option(
-        "rgb", "channels of images: 1, 3 or 4; rgba needs png or raw", choices=CHOICES["color_mode"]
-    )
+    color_mode: str = _option("rgb", "channels of images: 1, 3 or 4; rgba needs png or raw", choices=COLOR_MODES)
     alpha: str = _option(
         "opaque",
         "alpha channel of a source, where records have none: opaque: it has to be 255 everywhere, and is taken off; "
         "drop: taken off whatever it holds; white, black: what lies behind; masks are laid on nothing. Kept in the "
         "manifest",
-        choices=CHOICES["alpha"],
+        choices=ALPHAS,
     )
     scale: str | None = _option(
         None,
@@ -170,7 +146,7 @@ class BuildOptions:
         "ignore",
         "what transforms fill masks with where their fill_mask is at its default, 0: the ignore class if there is one, "
         "or 0 as written",
-        choices=CHOICES["mask_fill"],
+        choices=("ignore", "as-written"),
     )
     annotations: str | None = _option(
         None,
@@ -218,7 +194,7 @@ class BuildOptions:
         "object) or mask (all objects of an image merged into class ids): what is read of annotations that hold "
         "several; auto: of COCO keypoints where there are some, else boxes; of mask files an object, instances; else "
         "what there is",
-        choices=CHOICES["target"],
+        choices=("auto", "none", "boxes", "keypoints", "instances", "mask"),
     )
     keypoint_names: list[str] | None = _option(
         None,
@@ -268,7 +244,7 @@ class BuildOptions:
     )
     limit: int | None = _option(None, "use only this many sources, for a quick try", parse=int)
     check: str = _option(
-        "sizes", "how rows written before are looked at: sizes, or full for their sha256", choices=CHOICES["check"]
+        "sizes", "how rows written before are looked at: sizes, or full for their sha256", choices=("sizes", "full")
     )
     skip_bad: str = _option(
         "0", "accept up to this many bad sources, or this share (5%%): they are left out of all rows"
@@ -301,8 +277,9 @@ class BuildOptions:
         for name in ("runs", "epochs"):
             if getattr(self, name) is not None and not self.dry_run:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
-        for name, choices in CHOICES.items():
-            check_choice(name, getattr(self, name), choices)
+        for option in dataclasses.fields(self):
+            if "choices" in option.metadata:
+                check_choice(option.name, getattr(self, option.name), option.metadata["choices"])
         self._check_colors()
         for name in ("skeleton", "flip_pairs"):
             if getattr(self, name) is not None:

@@ -12,6 +12,7 @@ from precompute.text.names import parse_names
 
 __all__ = [
     "MAX_COPIES",
+    "RANGES",
     "check_choice",
     "check_class_copies",
     "check_mask_map",
@@ -27,6 +28,19 @@ __all__ = [
 ]
 
 MAX_COPIES = 10_000
+RANGES: dict[str, tuple[int, int | None]] = {
+    "variants": (1, 9_999),
+    "quality": (1, 100),
+    "jobs": (1, None),
+    "limit": (1, None),
+    "max_source_size": (16, None),
+    "num_classes": (1, 65_536),
+    "ignore_class": (0, 65_535),
+    "mask_offset": (-65_535, 65_535),
+    "shard_size": (1024, None),
+    "runs": (1, None),
+    "epochs": (1, None),
+}
 
 
 def parse_mask_map(text: str) -> dict[int, int]:

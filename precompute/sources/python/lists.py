@@ -29,9 +29,13 @@ from precompute.text.format import format_count
 if TYPE_CHECKING:
     from precompute.table.sources import Source
 
-__all__ = ["from_iterable", "from_lists"]
+__all__ = ["LISTS", "from_iterable", "from_lists"]
 
 TARGETS = ("mask", "label", "boxes", "instances")
+LISTS = (
+    *("images", "labels", "masks", "boxes", "keypoints", "instances"),
+    *("splits", "groups", "keys", "weights", "extra"),
+)
 
 
 def from_iterable(
