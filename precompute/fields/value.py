@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from precompute.fields.feature import Feature, Number, Size, Text, Value, Values
-from precompute.fields.field import Field
+from precompute.fields.field import Deviation, Field
 from precompute.fields.layers import Layers
 
 __all__ = ["WEIGHT", "ValueField", "field_name", "value_name"]
@@ -38,12 +38,14 @@ class ValueField(Field):
 
     Attributes:
         dtype: ``"int"`` (64 bits), ``"float"`` (32 bits) or ``"text"``.
-        learnt: A model learns it.
+        learnt: A model learns it; not a number where a source has none.
+        mirror_negates: It changes its sign where the image is mirrored.
     """
 
     type: ClassVar[str] = "value"
     dtype: str
     learnt: bool = False
+    mirror_negates: bool = False  # type: ignore[misc]  # of other fields it is the same for all
 
     @property
     def is_target(self) -> bool:
@@ -68,7 +70,8 @@ class ValueField(Field):
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield what manifests may say of it."""
         yield "dtype", self.dtype, self.dtype in ("int", "float", "text")
-        yield "learnt", self.learnt, not self.learnt or self.dtype != "text"
+        yield "learnt", self.learnt, not self.learnt or self.dtype == "float"
+        yield "mirror_negates", self.mirror_negates, not self.mirror_negates or self.learnt
 
     # How it stands in a record
 
@@ -82,9 +85,22 @@ class ValueField(Field):
         return {self.key: value.encode() if isinstance(value, str) else value}
 
     def decode(self, values: Values, size: Size) -> dict[str, Any]:
-        """Return `weight` (float), or the value under its name in `extra`."""
+        """Return `weight` (float), or the value under its name in `values`, where it is learnt, or in `extra`."""
         value = FEATURES[self.dtype].read(values, self.key)
-        return {WEIGHT: value} if self.name == WEIGHT else {"extra": {value_name(self.name): value}}
+        if self.name == WEIGHT:
+            return {WEIGHT: value}
+        return {self._entry: {value_name(self.name): value}}
+
+    @property
+    def _entry(self) -> str:
+        return "values" if self.learnt else "extra"
+
+    def deviation(self, stored: Mapping[str, Any], made: Mapping[str, Any]) -> Deviation | None:
+        """Return how what was made again differs from what is stored; not a number is equal to itself."""
+        found = [self._value(example) for example in (stored, made)]
+        if found[0] == found[1] or all(value != value for value in found):
+            return None
+        return Deviation(f"{value_name(self.name)} is {found[0]!r}, its source now gives {found[1]!r}")
 
     # What is told of it
 
@@ -92,7 +108,8 @@ class ValueField(Field):
 
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
         """Return its name, and which values it has."""
-        return f"{self.own_name} ({self.dtype})"
+        mirrored = ", changes its sign in a mirror" if self.mirror_negates else ""
+        return f"{self.own_name} ({self.dtype}{mirrored})"
 
     def columns(self, example: Mapping[str, Any]) -> dict[str, Any]:
         """Return the value; a weight under the name that a build takes it from."""
@@ -108,4 +125,4 @@ class ValueField(Field):
         return Layers(remark=f"{self.own_name} {shown}")
 
     def _value(self, example: Mapping[str, Any]) -> Any:
-        return example[WEIGHT] if self.is_weight else example["extra"][self.own_name]
+        return example[WEIGHT] if self.is_weight else example[self._entry][self.own_name]

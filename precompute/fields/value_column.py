@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, compress
 from json.encoder import encode_basestring_ascii
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from precompute.errors import DatasetError
 from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import SURROGATE
+from precompute.fields.field import Schema
 from precompute.fields.string_column import StringColumn, take
 from precompute.fields.value import ValueField, field_name, value_name
 
 __all__ = ["NAME", "ValueColumn"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-SPELLED = {"int": int.__repr__, "float": float.__repr__, "text": encode_basestring_ascii}
+
+
+def _spelled_float(value: float) -> str:
+    return float.__repr__(value) if value == value else "null"
+
+
+SPELLED: dict[str, Callable[[Any], str]] = {
+    "int": int.__repr__,
+    "float": _spelled_float,
+    "text": encode_basestring_ascii,
+}
+
+
+def _are_same(a: Any, b: Any) -> bool:
+    return bool(a == b or (a != a and b != b))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,15 +44,18 @@ class ValueColumn(Column):
 
     Attributes:
         type: ``"int"``, ``"float"`` or ``"text"``.
-        values: `int`, `float` or `str`.
+        values: `int`, `float` (not a number where it is missing) or `str`.
+        is_target: A model learns it.
+        mirror_negates: It changes its sign where the image was mirrored.
     """
 
     entry_key = "extra"
     shared_key: ClassVar[str | None] = "extra"
-    is_target: ClassVar[bool] = False
     name: str
     type: str
     values: Sequence[Any]
+    is_target: bool = False  # type: ignore[misc]  # of other columns it is the same for all
+    mirror_negates: bool = False
 
     @classmethod
     def of(cls, name: str, type: str, values: Iterable[Any]) -> ValueColumn:
@@ -55,13 +74,23 @@ class ValueColumn(Column):
         return value_name(self.name)
 
     @property
-    def value_type(self) -> str:
-        """The values' type."""
-        return self.type
+    def value_type(self) -> str | None:
+        """The values' type, unless a model learns them: then they are always floats."""
+        return None if self.is_target else self.type
 
     def field(self, facts: RecordFacts) -> ValueField:
         """Return a field of values."""
-        return ValueField(name=self.name, dtype=self.type)
+        return ValueField(name=self.name, dtype=self.type, learnt=self.is_target, mirror_negates=self.mirror_negates)
+
+    def described_by(self, schema: Schema) -> Column:
+        """Return a column of a listing that knows whether it is learnt, and changes its sign."""
+        field = cast(ValueField, schema[self.name])
+        return replace(self, is_target=field.learnt, mirror_negates=field.mirror_negates)
+
+    @property
+    def kind(self) -> str:
+        """What users call a dataset that has this field as its target."""
+        return "numbers"
 
     def __len__(self) -> int:
         return len(self.values)
@@ -92,9 +121,16 @@ class ValueColumn(Column):
         found = types.pop() if len(types) == 1 else "float"
         return replace(columns[0], type=found, values=_packed(found, values))
 
+    def same(self, other: Column, here: bytes | bytearray | None = None) -> bool:
+        """Return whether another column holds equal values; see `Column.same`. Missing ones are equal."""
+        values = iter(self) if here is None else compress(self, here)
+        num = len(self) if here is None else sum(here)
+        return type(self) is type(other) and num == len(other) and all(map(_are_same, values, other))
+
     def entry(self, i: int) -> dict[str, Any]:
-        """Return what the listing says of one source."""
-        return {"extra": {self.value_name: self.values[i]}}
+        """Return what the listing says of one source; null where the value is missing."""
+        value = self.values[i]
+        return {"extra": {self.value_name: value if value == value else None}}
 
     def spelled(self, chosen: Sequence[int]) -> list[str]:
         """Return what lines of JSON hold of these sources."""
@@ -107,7 +143,7 @@ class ValueColumn(Column):
         found: dict[str, list[Any]] = {}
         for values in entries[key]:
             for name, value in values.items():
-                found.setdefault(name, []).append(value)
+                found.setdefault(name, []).append(math.nan if value is None else value)
         columns = []
         for name, values in found.items():
             numbers = [value for value in values if not isinstance(value, str)]
@@ -135,4 +171,4 @@ def _is_value(name: str, value: Any) -> bool:
         return False
     if isinstance(value, str):
         return not SURROGATE.search(value)
-    return isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+    return value is None or isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63)

@@ -35,7 +35,7 @@ __all__ = ["TABLE_OPTIONS", "BuildOptions"]
 
 TABLE_OPTIONS = (
     *("root", "image_column", "mask_column", "label_column", "label_columns", "label_separator"),
-    *("split_column", "group_column", "key_column", "weight_column", "extra_columns"),
+    *("split_column", "group_column", "key_column", "weight_column", "extra_columns", "value_columns"),
 )
 NOT_STORED = ("pipeline", "mask_colors", "lease_dir")  # files and folders whose names no manifest holds
 OWN_CHECKS = {*RANGES, "seed", "min_visibility", "min_area", "task_timeout", "address", "skip_bad"}  # that say more
@@ -185,6 +185,24 @@ class BuildOptions:
     extra_columns: list[str] | None = _option(
         None,
         "tables: columns that travel along unchanged, numbers or texts, separated by commas",
+        parse=parse_names,
+        metavar="NAMES",
+    )
+    value_columns: list[str] | None = _option(
+        None,
+        "tables: columns of numbers that a model shall learn, such as age,bmi, separated by commas",
+        parse=parse_names,
+        metavar="NAMES",
+    )
+    missing_values: str = _option(
+        "refuse",
+        "numbers that a model shall learn where a source has none: refuse, or nan: kept as not a number, which losses "
+        "and scores leave out",
+        choices=("refuse", "nan"),
+    )
+    mirror_negates: list[str] | None = _option(
+        None,
+        "those of these numbers that change their sign where an image is mirrored, such as angle, separated by commas",
         parse=parse_names,
         metavar="NAMES",
     )

@@ -73,6 +73,7 @@ def read(
         - keypoints: what boxes have, without `boxes` where there are none; `keypoints`: float32 [N, K, 2], x, y in
           pixels, counted as boxes are; `visibility`: int64 [N, K], 0 not labelled or not in the image (x, y are 0, 0
           then), 1 hidden, 2 visible; `keypoint_names`: list of K str.
+        - numbers: `values`: dictionary of float, as float32 keeps them; not a number where one is missing.
         - image: nothing else.
 
         Where sources have them: `weight`: float; `extra`: dictionary of int, float (as float32 keeps it) or str.

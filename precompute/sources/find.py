@@ -23,6 +23,7 @@ from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.tables.files import TABLES, is_table
 from precompute.sources.tables.find import find_table
 from precompute.sources.utf8_names import check_names
+from precompute.sources.values import check_numbers
 from precompute.storage.paths import as_path, is_remote, is_url
 from precompute.table.sources import Source, Sources
 
@@ -79,6 +80,7 @@ def _find(
         raise UsageError("class_names (--class-names): these sources are images alone, of no classes.")
     sources = sources if _is_table(source) else group_by(sources, options.group_by)
     check_names(sources)
+    check_numbers(sources, options)
     return sources
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import numbers
 import re
+from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,9 +15,19 @@ import numpy as np
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.value import WEIGHT
 from precompute.fields.value_column import NAME, ValueColumn
+from precompute.options.build_options import BuildOptions
+from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
-__all__ = ["check_extra_name", "column_of_strings", "column_of_values", "weights_of"]
+__all__ = [
+    "check_extra_name",
+    "check_numbers",
+    "check_value_name",
+    "column_of_strings",
+    "column_of_values",
+    "numbers_of",
+    "weights_of",
+]
 
 MAX_FLOAT32 = 3.4e38  # rounded down
 
@@ -44,6 +56,82 @@ def check_extra_name(name: object) -> str:
     if name == WEIGHT:
         raise UsageError("extra columns: weight is what a source counts in training: give --weight-column, or weights.")
     return name
+
+
+def check_value_name(name: object) -> str:
+    """Return the name of numbers that are learnt.
+
+    Raises:
+        UsageError: It cannot be part of a record's key, or means something already.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name == WEIGHT:
+        raise UsageError(
+            "value columns: expected a name of letters, digits and _, that begins with no digit and is not weight, got "
+            f"{name!r:.80}. It becomes part of a key in the records: rename the column."
+        )
+    return name
+
+
+def numbers_of(name: str, values: Sequence[Any], where: Where, options: BuildOptions) -> ValueColumn:
+    """Return numbers that a model shall learn, float32 in records; texts are read as numbers.
+
+    Args:
+        name: Name of the numbers.
+        values: One a source; None, not a number or an empty text where it is missing.
+        where: Position → where the value stands.
+        options: Options that say what becomes of missing values, and which numbers change their sign in a mirror.
+
+    Raises:
+        SourceError: Some are missing, and are not kept.
+        UsageError: One is no finite number.
+    """
+    found = array("d", map(_number, values))
+    missing = [i for i, value in enumerate(found) if value != value and _is_missing(values[i])]
+    wrong = next((i for i, value in enumerate(found) if value != value and not _is_missing(values[i])), None)
+    if wrong is not None:
+        raise UsageError(
+            f"value column {name}: expected a finite number in each, got {values[wrong]!r:.80} for {where(wrong)}."
+        )
+    if missing and options.missing_values == "refuse":
+        raise SourceError(
+            f"value column {name}: {len(missing):,} of {format_count(len(values), 'value is', 'values are')} missing:\n"
+            f"{first_few([where(i) for i in missing[:5]] + [''] * (len(missing) - 5))}\nFill them, leave those sources "
+            "out, or keep them as not a number with --missing-values nan: losses and scores leave them out."
+        )
+    negated = name in (options.mirror_negates or ())
+    return replace(ValueColumn.of(name, "float", found), is_target=True, mirror_negates=negated)
+
+
+def check_numbers(sources: Sources, options: BuildOptions) -> None:
+    """Refuse options for numbers that are learnt where there are no such numbers.
+
+    Raises:
+        UsageError: There are such options.
+    """
+    learnt = [column.value_name for column in sources.targets if isinstance(column, ValueColumn)]
+    unknown = [name for name in options.mirror_negates or [] if name not in learnt]
+    if unknown:
+        raise UsageError(
+            f"mirror_negates (--mirror-negates): {unknown[0]!r} is no number that is learnt; these are: "
+            f"{', '.join(learnt) or 'none (--value-columns, values)'}."
+        )
+    if options.missing_values != "refuse" and not learnt:
+        raise UsageError("missing_values (--missing-values): is for numbers that are learnt; these sources have none.")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def _number(value: Any) -> float:
+    """Return a finite number that float32 can hold, else not a number."""
+    if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
+        return math.nan
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+    return number if abs(number) < MAX_FLOAT32 else math.nan
 
 
 def column_of_values(name: str, values: Sequence[Any], where: Where) -> ValueColumn:

@@ -41,6 +41,7 @@ class Source:
             labelled, 1 hidden, 2 visible; pixels counted as those of boxes are, None or NaN for a point that is not
             labelled. With `boxes`, in the same order as these; without, all objects are of one class. An array
             [K, 2 or 3] is one object. None when the sources have no keypoints.
+        values: Numbers that a model shall learn, by name: the same names for all sources, None where one is missing.
         weight: How much it counts in training, 0 or more; for all sources or for none.
         extra: Values that travel along unchanged, by name: `int`, `float` or `str`; the same names for all sources.
     """
@@ -56,6 +57,7 @@ class Source:
     keypoints: Sequence[Any] | None = None
     weight: float | None = None
     extra: Mapping[str, Any] | None = None
+    values: Mapping[str, float | None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,8 +154,9 @@ def load(
         [B, N, H, W]. Ragged, N differs from image to image, and there is no ``mask``. Of keypoints the same (without
         ``boxes`` where objects have none), ``keypoints`` float32 [B, N, K, 2] as x, y, and ``visibility`` int64
         [B, N, K]: 0 not labelled or not in the image, then x, y are 0, 0; 1 hidden; 2 visible. Values that are learnt:
-        float32 or int64 [B]. Of several targets a dictionary of them by name, and one of weights, if there are any, of
-        which each target then has some. Of images alone: image, no tuple. Its cardinality is known.
+        float32 [B], not a number where one is missing. Of several targets a dictionary of them by name, and one of
+        weights, if there are any, of which each target then has some. Of images alone: image, no tuple. Its cardinality
+        is known.
 
     Raises:
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from precompute.fields.value import ValueField
+from precompute.readers.tf.fresh import Moves
 from precompute.readers.tf.tensors import FieldTensors, Parts
 
 __all__ = ["ValueTensors"]
@@ -16,7 +17,7 @@ VALUE_BYTES = 64  # of a text, roughly
 
 
 class ValueTensors(FieldTensors[ValueField]):
-    """int64, float32 or string [B]."""
+    """int64, float32 or string [B]; a float is not a number where it is missing."""
 
     parts = ("values",)
 
@@ -32,3 +33,10 @@ class ValueTensors(FieldTensors[ValueField]):
     def parse(self, features: dict[str, Any], batch_size: int | None) -> Parts:
         """Return the values."""
         return {"values": features[self.field.key]}
+
+    def move(self, parts: Parts, moves: Moves) -> Parts:
+        """Return the values, of the other sign where the image is mirrored, if they are such."""
+        if not self.field.mirror_negates:
+            return parts
+        mirrored = tf.math.logical_xor(moves.mirror_x, moves.mirror_y)
+        return {"values": tf.where(mirrored, 0.0 - parts["values"], parts["values"])}

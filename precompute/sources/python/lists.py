@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from precompute.sources.python.columns import check_indexes, list_of
 from precompute.sources.python.files import below, check_files, common_parent, file_path
 from precompute.sources.python.instances import number_objects, read_rows, sizes_of_sources
 from precompute.sources.python.keypoints import check_same_fields, keypoints_of_python
-from precompute.sources.values import check_extra_name, column_of_values, weights_of
+from precompute.sources.values import check_extra_name, check_value_name, column_of_values, numbers_of, weights_of
 from precompute.table.sources import IMAGE_ONLY, SPLITS, Source, Sources
 from precompute.text.format import format_count
 
@@ -33,7 +33,7 @@ __all__ = ["LISTS", "from_iterable", "from_lists"]
 
 TARGETS = ("mask", "label", "boxes", "instances")
 LISTS = (
-    *("images", "labels", "masks", "boxes", "keypoints", "instances"),
+    *("images", "labels", "masks", "boxes", "keypoints", "instances", "values"),
     *("splits", "groups", "keys", "weights", "extra"),
 )
 
@@ -92,7 +92,7 @@ def from_iterable(
             None if masks is None else PathColumn(paths=StringColumn(below(root, masks))),
             None if classes is None else classes.column(),
             getattr(boxes or objects, "column", None),
-            *_values_of_sources(items),
+            *_values_of_sources(items, options or BuildOptions()),
         ),
         splits=[_split(item) for item in items],
         groups=None if all(group is None for group in groups) else groups,
@@ -114,6 +114,7 @@ def from_lists(
     groups: Iterable[str | int | None] | None = None,
     keys: Iterable[str] | None = None,
     weights: Iterable[float] | None = None,
+    values: Mapping[str, Iterable[float | None]] | None = None,
     extra: Mapping[str, Iterable[Any]] | None = None,
     class_names: Sequence[str] | None = None,
     options: BuildOptions | None = None,
@@ -132,6 +133,7 @@ def from_lists(
         groups: Sources of one group always share a split; None when a source stands alone.
         keys: Stable names; when left out, each image's path below the folder that all share, without its extension.
         weights: What each counts in training, 0 or more.
+        values: Name → numbers that a model shall learn; None where one is missing.
         extra: Name → values that travel along unchanged: whole numbers, numbers or texts.
         class_names: Order of the classes, as for `from_iterable`.
         options: Options of the build, as for `from_iterable`.
@@ -140,13 +142,13 @@ def from_lists(
         UsageError: Lengths differ, or a list holds what it should not.
         SourceError: Files are missing, keys are invalid or appear twice, labels are unknown.
     """
-    given = (("labels", labels), ("masks", masks), ("boxes", boxes), ("instances", instances))
+    given = (("labels", labels), ("masks", masks), ("boxes", boxes), ("instances", instances), ("values", values))
     targets = [name for name, column in given if column is not None]
     if len(targets) > 1:
         raise UsageError(
-            f"Expected labels, masks, boxes or instances beside images, got both {' and '.join(targets)}: labels for "
-            "classification, masks for segmentation, boxes for detection, instances for objects with a mask each, none "
-            "of them for images alone."
+            f"Expected labels, masks, boxes, instances or values beside images, got both {' and '.join(targets)}: "
+            "labels for classification, masks for segmentation, boxes for detection, instances for objects with a mask "
+            "each, values for numbers, none of them for images alone."
         )
     if keypoints is not None and targets not in ([], ["boxes"]):
         raise UsageError(f"keypoints: expected them alone or with boxes, got {targets[0]} too.")
@@ -161,10 +163,11 @@ def from_lists(
         "groups": groups,
         "keys": keys,
         "weights": weights,
-        "extra": _extra_rows(extra),
+        "values": _rows_by_name("values", values, check_value_name),
+        "extra": _rows_by_name("extra", extra, check_extra_name),
     }
-    of_extra = {f"extra[{name!r}]": column for name, column in (extra or {}).items()}
-    check_indexes({**columns, **of_extra})
+    named = (("values", values or {}), ("extra", extra or {}))
+    check_indexes(columns | {f"{what}[{name!r}]": column for what, of in named for name, column in of.items()})
     lists = {name: list_of(name, column) for name, column in columns.items() if column is not None}
     _check_lengths(lists)
     if "keys" not in lists:
@@ -180,6 +183,7 @@ def from_lists(
         "groups": "group",
         "keys": "key",
         "weights": "weight",
+        "values": "values",
         "extra": "extra",
     }
     rows = zip(*lists.values(), strict=True)
@@ -278,30 +282,30 @@ def _group(item: Source) -> str | None:
     return str(label)
 
 
-# Weights and extra values from Python
+# Weights, numbers and extra values from Python
 
 
-def _extra_rows(extra: Any) -> list[dict[str, Any]] | None:
+def _rows_by_name(what: str, given: Any, check_name: Callable[[object], str]) -> list[dict[str, Any]] | None:
     """Return lists by name as a dictionary for each source.
 
     Raises:
         UsageError: They are no lists of equal length.
     """
-    if extra is None:
+    if given is None:
         return None
-    if not isinstance(extra, Mapping):
-        raise UsageError(f"extra: expected a dictionary of lists by name, got {type(extra).__name__}.")
-    if not extra:
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{what}: expected a dictionary of lists by name, got {type(given).__name__}.")
+    if not given:
         return None
-    lists = {check_extra_name(name): list_of(f"extra: {name}", values) for name, values in extra.items()}
+    lists = {check_name(name): list_of(f"{what}: {name}", values) for name, values in given.items()}
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
-        raise UsageError(f"extra: expected lists of equal length, an entry for each image, got {lengths}.")
+        raise UsageError(f"{what}: expected lists of equal length, an entry for each image, got {lengths}.")
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
-def _values_of_sources(items: Sequence[Source]) -> Iterator[ValueColumn]:
-    """Yield weights and extra values of sources as columns.
+def _values_of_sources(items: Sequence[Source], options: BuildOptions) -> Iterator[ValueColumn]:
+    """Yield numbers that are learnt, weights and extra values of sources as columns.
 
     Raises:
         SourceError: Some sources have none.
@@ -311,14 +315,22 @@ def _values_of_sources(items: Sequence[Source]) -> Iterator[ValueColumn]:
     def where(i: int) -> str:
         return repr(items[i].key)
 
+    numbers = [item.values or {} for item in items]
+    for name in map(check_value_name, _same_names("values", numbers, where)):
+        yield numbers_of(name, [of_item[name] for of_item in numbers], where, options)
     if any(item.weight is not None for item in items):
         yield weights_of([item.weight for item in items], where)
-    names = list(items[0].extra or ())
-    other = next((i for i, item in enumerate(items) if set(item.extra or ()) != set(names)), None)
+    extra = [item.extra or {} for item in items]
+    for name in map(check_extra_name, _same_names("extra", extra, where)):
+        yield column_of_values(name, [of_item[name] for of_item in extra], where)
+
+
+def _same_names(what: str, given: Sequence[Mapping[str, Any]], where: Callable[[int], str]) -> list[str]:
+    names = list(given[0])
+    other = next((i for i, of_item in enumerate(given) if set(of_item) != set(names)), None)
     if other is not None:
         raise UsageError(
-            f"extra: expected the same names for all sources, got {', '.join(names) or 'none'} for {where(0)}, "
-            f"{', '.join(map(str, items[other].extra or ())) or 'none'} for {where(other)}."
+            f"{what}: expected the same names for all sources, got {', '.join(names) or 'none'} for {where(0)}, "
+            f"{', '.join(map(str, given[other])) or 'none'} for {where(other)}."
         )
-    for name in map(check_extra_name, names):
-        yield column_of_values(name, [(item.extra or {})[name] for item in items], where)
+    return names

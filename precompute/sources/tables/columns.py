@@ -33,6 +33,7 @@ class TableColumns:
     Attributes:
         image, mask, label, split, group, key, weight: What holds each; None where nothing does.
         labels: Columns of 0 and 1, one a class, in place of `label`.
+        values: Columns of numbers that are learnt.
         extra: Columns that travel along unchanged; some that mean something else may be among them.
         note: Note for the user on the choice.
     """
@@ -45,13 +46,16 @@ class TableColumns:
     key: str | None = None
     weight: str | None = None
     labels: list[str] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     note: str = ""
 
     def used(self) -> list[str]:
         """Return all of them, each once."""
         single = [self.image, self.mask, self.label, self.split, self.group, self.key, self.weight]
-        return list(dict.fromkeys([name for name in single if name is not None] + self.labels + self.extra))
+        return list(
+            dict.fromkeys([name for name in single if name is not None] + self.labels + self.values + self.extra)
+        )
 
 
 def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
@@ -67,8 +71,9 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
             raise UsageError(f"group_by, group_column: both name a column of {table.path}; give one of them.")
         roles["group"] = str(options.group_by)
     labels = [_find(table, "label_columns", name) for name in options.label_columns or []]
+    values = [_find(table, "value_columns", name) for name in options.value_columns or []]
     extra = [_find(table, "extra_columns", name) for name in options.extra_columns or []]
-    taken = {*roles.values(), *labels}
+    taken = {*roles.values(), *labels, *values}
     for role in ("image", "split", "group", "key", "weight"):
         no_column = given[role] == ""  # as the user said
         if role not in roles and not no_column and (usual := _usual(table, role, taken | set(extra))):
@@ -80,16 +85,17 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
         )
     taken |= set(roles.values())
     _check_no_objects(table, options)
-    target = _target(table, options, roles, labels, taken | set(extra))
+    given_lists = {"labels": labels, "values": values}
+    target = _target(table, options, roles, [name for name, found in given_lists.items() if found], taken | set(extra))
     roles = {role: name for role, name in roles.items() if role not in ("mask", "label")} | target
-    chosen = TableColumns(**roles, labels=labels, extra=extra)
+    chosen = TableColumns(**roles, labels=labels, values=values, extra=extra)
     return replace(chosen, note=_note(table, chosen, roles))
 
 
 def _check_no_objects(table: Table, options: BuildOptions) -> None:
     """Refuse a table of objects, unless the user says what it is otherwise."""
-    given = (options.mask_column, options.label_column, options.label_columns, options.label_separator)
-    if any(given) or options.image_only:
+    named = (options.mask_column, options.label_column, options.label_columns, options.value_columns)
+    if any(named) or options.label_separator or options.image_only:
         return
     sides = {name.casefold().replace("_", "") for name in table.columns}
     points = [name[:-2] for name in table.columns if name.endswith("_x") and f"{name[:-2]}_y" in table.columns]
@@ -112,7 +118,7 @@ def _check_no_objects(table: Table, options: BuildOptions) -> None:
 
 def _note(table: Table, chosen: TableColumns, roles: dict[str, str]) -> str:
     shown = [f"{role}={name}" for role, name in roles.items()]
-    several = (("labels", chosen.labels), ("extra", chosen.extra))
+    several = (("labels", chosen.labels), ("values", chosen.values), ("extra", chosen.extra))
     shown += [f"{what}={','.join(names)}" for what, names in several if names]
     unused = [name or "(without a name)" for name in table.columns if name not in chosen.used()]
     return f"columns: {', '.join(shown)}" + (f"; not used: {', '.join(unused)}" if unused else "") + "."
@@ -150,19 +156,20 @@ def _usual(table: Table, role: str, taken: set[str]) -> list[str]:
 
 
 def _target(
-    table: Table, options: BuildOptions, roles: dict[str, str], labels: list[str], taken: set[str]
+    table: Table, options: BuildOptions, roles: dict[str, str], lists: list[str], taken: set[str]
 ) -> dict[str, str]:
-    """Return the column of the mask or of the label, or none for images alone, or where labels have a column each."""
-    given = [role for role in ("mask", "label") if role in roles] + ["labels"] * bool(labels)
+    """Return the column of the mask or of the label; none for images alone, and for labels or numbers in `lists`."""
+    given = [role for role in ("mask", "label") if role in roles] + lists
     if options.image_only:
         if given:
             raise UsageError(f"target: none was asked for, and a column of the {given[0]} was named; give one of them.")
         return {}
     if len(given) > 1:
         raise UsageError(
-            "mask_column, label_column, label_columns: give one of them; a source has a mask, a label or labels."
+            "mask_column, label_column, label_columns, value_columns: give one of them; a source has a mask, a label, "
+            "labels or numbers."
         )
-    if labels:
+    if lists:
         return {}
     if given:
         return {given[0]: roles[given[0]]}
@@ -179,7 +186,8 @@ def _target(
     if rest:
         raise UsageError(
             f"{table.path}: no column is called as those of labels or masks usually are; name it with --label-column, "
-            f"--label-columns (one of 0 and 1 for each class) or --mask-column, or give --target none for images "
-            f"alone. Not used so far: {', '.join(name or '(without a name)' for name in rest)}."
+            "--label-columns (one of 0 and 1 for each class), --mask-column or --value-columns (numbers), or give "
+            "--target none for images alone. Not used so far: "
+            f"{', '.join(name or '(without a name)' for name in rest)}."
         )
     return {}

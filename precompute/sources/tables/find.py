@@ -25,8 +25,10 @@ from precompute.sources.tables.labels import labels_of_cells, labels_of_columns
 from precompute.sources.tables.paths import check_filled, file_sizes, find_paths, make_keys, shared_root
 from precompute.sources.values import (
     check_extra_name,
+    check_value_name,
     column_of_strings,
     column_of_values,
+    numbers_of,
     weights_of,
 )
 from precompute.storage.paths import absolute, as_path
@@ -79,7 +81,7 @@ def find_table(path: Path, options: BuildOptions) -> Sources:
         columns=columns_by_name(
             None if masks is None else PathColumn(paths=_below(base, masks)),
             None if classes is None else classes.column(),
-            *_values(table, columns, cells),
+            *_values(table, columns, cells, options),
         ),
         splits=_splits(table, columns.split, cells, len(keys)),
         groups=_groups(table, columns.group, cells),
@@ -209,10 +211,14 @@ def _groups(table: Table, column: str | None, cells: dict[str, Sequence[Any]]) -
     return [same.setdefault(text, text) for text in map(str, cells[column])]
 
 
-def _values(table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]]) -> Iterator[ValueColumn]:
+def _values(
+    table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]], options: BuildOptions
+) -> Iterator[ValueColumn]:
     def where(i: int) -> str:
         return f"{table.path}: {table.where(i)}"
 
+    for name in map(check_value_name, columns.values):
+        yield numbers_of(name, cells[name], where, options)
     if columns.weight is not None:
         yield weights_of(cells[columns.weight], where)
     for name in map(check_extra_name, columns.extra):
