@@ -105,7 +105,7 @@ def fit(
     if note is not None:
         say(f"NOTE: {note}")
     for field in manifest.schema.values():
-        for warning in field.warnings(manifest.remarks):
+        for warning in field.warnings(manifest.counters):
             say(f"NOTE: {warning}")
     with folder.hold():
         settings = RunSettings.of(dataset, manifest, options)

@@ -80,7 +80,7 @@ def start_manifest(
         skipped=[dict(s) for s in skipped],
         leaks=_leaks(grid, source_facts),
         conflicts=_find_conflicts(grid, source_facts),
-        remarks=plan.remarks | _remarks(source_facts),
+        counters=plan.counters | _counters(source_facts),
         mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
     )
     return manifest, new
@@ -111,10 +111,10 @@ def _schema(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Schema:
     return Schema([plan.image, *sources.fields(facts)])
 
 
-def _remarks(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:
+def _counters(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:
     """Return what was counted while sources were decoded: what → number, sources, and the first keys."""
     found: dict[str, Any] = {}
-    for key, counts in sorted((key, counts) for of in source_facts.values() for key, counts in of.remarks.items()):
+    for key, counts in sorted((key, counts) for of in source_facts.values() for key, counts in of.counters.items()):
         for what, number in counts.items():
             entry = found.setdefault(what, {"number": 0, "num_sources": 0, "examples": []})
             entry["number"] += number

@@ -134,6 +134,7 @@ def _read_draft(path: Path) -> StoredGeneration | None:
     try:
         content = read_json(path, missing="no draft")
         content["splits"] = in_segments(content.get("splits"), str(path))
+        content.setdefault("counters", content.get("remarks", {}))  # as format 1 called them
         plan = parse_json(GenerationPlan, content, str(path))
         listing = {split: read_listing(path.with_name(f"sources-{split}.jsonl")) for split in plan.splits}
     except DatasetError:

@@ -36,7 +36,7 @@ class SourceFacts:
     sha256: Sha256Column
     mask_sha256: Sha256Column
     class_ids: set[int]
-    remarks: dict[str, dict[str, int]]
+    counters: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ class Grid:
             sha256=Sha256Column(num_sources),
             mask_sha256=Sha256Column(num_sources if self.places[split].sources.has_files else 0),
             class_ids=set(),
-            remarks={},
+            counters={},
         )
         with generation_seen(self.paths, self.plan.generation):
             for number, block in enumerate(self.blocks[split]):
@@ -144,7 +144,7 @@ class Grid:
                 if facts is None:
                     raise BuildError(f"{self.paths.build}: files of the build have vanished; run the command again.")
                 found.class_ids.update(facts.class_ids)
-                found.remarks.update(facts.remarks)
+                found.counters.update(facts.counters)
                 for i, key in zip(block.indices.tolist(), block.source_keys(), strict=True):
                     if key in facts.sha256:
                         found.sha256[i] = facts.sha256[key]

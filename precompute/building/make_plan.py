@@ -209,7 +209,7 @@ def make_plan(
         settings=settings,
         image=image,
         mask_dtype=dtype,
-        remarks=_remarks(options, samples["train"], blank),
+        counters=_counters(options, samples["train"], blank),
         normalize={split: pipelines[split].normalize for split in splits},
         splits={split: _plan_split(sources, split, surveys[split], options.shard_size) for split in splits},
     )
@@ -234,11 +234,11 @@ def _check_source_ids(keys: Sequence[str]) -> None:
         raise SourceError(f"the keys {a!r} and {b!r} have the same image/source_id; rename one of the files.")
 
 
-def _remarks(options: BuildOptions, sample: Sample, spec: RecordSpec) -> dict[str, Any]:
+def _counters(options: BuildOptions, sample: Sample, spec: RecordSpec) -> dict[str, Any]:
     """Return what is noticed in a sample; nothing of classes that the user has counted."""
     if options.num_classes is not None:
         return {}
-    return {what: said for one in spec.fields for what, said in one.remarks(sample.values(one.name)).items()}
+    return {what: said for one in spec.fields for what, said in one.counters(sample.values(one.name)).items()}
 
 
 def _accepted_share(options: BuildOptions, sources: Sources) -> float:

@@ -95,18 +95,18 @@ class BlockFacts:
         sha256: Key → sha256 of the image file, sources that failed left out.
         mask_sha256: Key → sha256 of the mask file.
         class_ids: Class ids found in the block's masks, sorted.
-        remarks: Key → what is to be counted of its source → how many.
+        counters: Key → what is to be counted of its source → how many.
     """
 
     sha256: dict[str, str]
     mask_sha256: dict[str, str]
     class_ids: list[int]
-    remarks: dict[str, dict[str, int]] = field(default_factory=dict)
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         fields = dataclasses.asdict(self)
-        return dump(fields if self.remarks else {name: fields[name] for name in fields if name != "remarks"})
+        return dump(fields if self.counters else {name: fields[name] for name in fields if name != "counters"})
 
 
 def generation_seen(paths: DatasetPaths, generation: str) -> AbstractContextManager[None]:
@@ -126,6 +126,8 @@ def read_receipt(path: Path) -> Receipt | None:
 def read_block_facts(path: Path) -> BlockFacts | None:
     """Return what was learnt of a block's sources, or None when that cannot be read."""
     try:
-        return parse_json(BlockFacts, read_json(path, missing="the block is not proven"), str(path))
+        content = read_json(path, missing="the block is not proven")
+        content.setdefault("counters", content.get("remarks", {}))  # as format 1 called them
+        return parse_json(BlockFacts, content, str(path))
     except DatasetError:
         return None

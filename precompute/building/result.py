@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from precompute.dataset.manifest import Manifest, Split
+from precompute.fields.counters import describe_counters, instance_id_warnings
 from precompute.fields.counts import BoxCounts, FieldCounts
 from precompute.fields.field import Field
-from precompute.fields.remarks import describe_remarks, instance_id_warnings
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.preflight.estimate import Estimate, Online, Range
 from precompute.text.format import format_bytes, format_count, format_duration
@@ -125,12 +125,12 @@ class BuildResult:
     def warnings(self) -> Iterator[str]:
         """Yield what the user should know before training on this dataset."""
         if self.manifest is None:
-            yield from instance_id_warnings(self.plan.remarks)
+            yield from instance_id_warnings(self.plan.counters)
             return
         manifest = self.manifest
         for field in manifest.schema.values():
-            yield from field.warnings(manifest.remarks)
-            yield from field.warnings_of_build(manifest.remarks, self.new_classes)
+            yield from field.warnings(manifest.counters)
+            yield from field.warnings_of_build(manifest.counters, self.new_classes)
         if len(manifest.cpu_features) > 1:
             yield (
                 "machines with different processors wrote records: the same record may differ by a grey level between "
@@ -143,7 +143,7 @@ class BuildResult:
                 f"{' = '.join(leak['examples'][0])}: scores will flatter; load() refuses without allow_leak=True"
             )
         yield from _conflicts(manifest.conflicts, manifest.schema.other_answer)
-        yield from describe_remarks(manifest.schema.values(), manifest.remarks)
+        yield from describe_counters(manifest.schema.values(), manifest.counters)
 
     def _head(self) -> str:
         if not any(self.rows.values()) and self.num_mended:

@@ -218,8 +218,8 @@ def _write_places(
         facts.sha256[place.key] = source.sha256
         if source.mask_sha256 is not None:
             facts.mask_sha256[place.key] = source.mask_sha256
-        if source.remarks:
-            facts.remarks[place.key] = dict(source.remarks)
+        if source.counters:
+            facts.counters[place.key] = dict(source.counters)
         found[source.class_ids(context.spec)] = True
     facts.class_ids.extend(int(i) for i in np.flatnonzero(found))
     return facts, bad, counts

@@ -157,7 +157,7 @@ class Manifest:
             or neither. Empty in datasets of format 1.0.
         conflicts: `num_sources` whose image is that of another source with another label or mask, and `examples`, pairs
             of keys; empty when there are none.
-        remarks: What was counted in the sources: ``"empty"``, objects whose masks hold no pixel; ``"overlap"``, pixels
+        counters: What was counted in the sources: ``"empty"``, objects whose masks hold no pixel; ``"overlap"``, pixels
             that belong to several objects, of masks that were merged; ``"numbered"``, masks of a sample whose ids seem
             to be numbers of objects: `number`, `num_sources`, `examples`, keys.
     """
@@ -174,7 +174,7 @@ class Manifest:
     cpu_features: list[str] = field(default_factory=list)
     mirroring: list[str] = field(default_factory=list)
     conflicts: dict[str, Any] = field(default_factory=dict)
-    remarks: dict[str, Any] = field(default_factory=dict)
+    counters: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: str | Path) -> Manifest:
@@ -320,8 +320,8 @@ def _check_limits(manifest: Manifest, path: Path) -> None:
 
 def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, bool]]:
     """Yield name, value, and whether it is one that makes sense."""
-    for what, counts in manifest.remarks.items():
-        yield f"remarks: {what}", counts, _is_remark(counts)
+    for what, counts in manifest.counters.items():
+        yield f"counters: {what}", counts, _is_counter(counts)
     for side in manifest.mirroring:
         yield "mirroring", side, side in ("horizontal", "vertical")
     for old, new in pixels.mask_map.items():
@@ -336,7 +336,7 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
             yield f"splits: {split_name}: {name}", value, allowed
 
 
-def _is_remark(counts: Any) -> bool:
+def _is_counter(counts: Any) -> bool:
     if not isinstance(counts, dict):
         return False
     numbers, examples = [counts.get(name) for name in ("number", "num_sources")], counts.get("examples")

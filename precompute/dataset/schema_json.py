@@ -85,7 +85,7 @@ def from_format_1(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     if missing:
         raise DatasetError(f"{where}: the field {missing[0]!r} is missing.")
     image = parse_json(ImageField, content["image"], f"{where}: image")
-    target = parse_json(_Target, content["target"], f"{where}: target")
+    target = parse_json(_Target, _with_skeleton(content["target"]), f"{where}: target")
     keypoints = (target.kind == "keypoints") == (target.keypoints is not None)
     for name, value, allowed in (
         ("kind", target.kind, target.kind in KINDS),
@@ -94,7 +94,20 @@ def from_format_1(content: Mapping[str, Any], where: str) -> dict[str, Any]:
         if not allowed:
             raise DatasetError(f"{where}: target: {name}: {str(value)[:60]!r} is not what precompute writes.")
     schema = schema_of_target(image, **vars(target), extra=_extra(content, where))
-    return {**content, "schema": schema_to_json(schema), "splits": in_segments(content["splits"], where)}
+    return {
+        **content,
+        "schema": schema_to_json(schema),
+        "splits": in_segments(content["splits"], where),
+        "counters": content.get("remarks", {}),
+    }
+
+
+def _with_skeleton(target: Any) -> Any:
+    """Return a target whose skeleton says under today's name whether objects have boxes too."""
+    keypoints = target.get("keypoints") if isinstance(target, dict) else None
+    if not isinstance(keypoints, dict) or "boxed" not in keypoints:
+        return target
+    return {**target, "keypoints": {**keypoints, "has_boxes": keypoints["boxed"]}}
 
 
 def _extra(content: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class BoxColumn(Column):
     @property
     def ignored_options(self) -> Sequence[str]:
         """Options of a build that are for boxes, where there are keypoints alone."""
-        return () if self.skeleton is None or self.skeleton.boxed else ("min_visibility", "min_area")
+        return () if self.skeleton is None or self.skeleton.has_boxes else ("min_visibility", "min_area")
 
     def notes(self) -> list[str]:
         """Return the notes that count boxes and keypoints."""

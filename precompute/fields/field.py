@@ -139,7 +139,7 @@ class Field(ABC):
 
     # What is told of it
 
-    remarks: ClassVar[Mapping[str, tuple[str, str]]] = {}  # what it counts in sources → words for one and for several
+    counters: ClassVar[Mapping[str, tuple[str, str]]] = {}  # what it counts in sources → words for one and for several
 
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
         """Return what an inspection says of the field.
@@ -202,19 +202,19 @@ class Field(ABC):
         """
         return self.draw({self.name: value})
 
-    def warnings(self, remarks: Mapping[str, Any]) -> Iterator[str]:
+    def warnings(self, counters: Mapping[str, Any]) -> Iterator[str]:
         """Yield what a user should know before training on it.
 
         Args:
-            remarks: What was counted in the sources.
+            counters: What was counted in the sources.
         """
         return iter(())
 
-    def warnings_of_build(self, remarks: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
+    def warnings_of_build(self, counters: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
         """Yield what a user should know once it was built.
 
         Args:
-            remarks: What was counted in the sources.
+            counters: What was counted in the sources.
             new_classes: Class id that no source holds → transform that fills masks with it.
         """
         return iter(())

@@ -88,7 +88,7 @@ class ImageField(PictureField):
 
     # What is told of it
 
-    remarks: ClassVar[Mapping[str, tuple[str, str]]] = {
+    counters: ClassVar[Mapping[str, tuple[str, str]]] = {
         "opaque_alpha": (
             "alpha channel that is 255 everywhere was taken off, of",
             "alpha channels that are 255 everywhere were taken off, of",

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.fields.counters import EMPTY_OBJECTS, INSTANCE_IDS, instance_id_warnings
 from precompute.fields.feature import Picture, Size
 from precompute.fields.field import MAX_CLASS_IDS, Deviation, class_limits
 from precompute.fields.layers import Layers
 from precompute.fields.picture import PictureField
 from precompute.fields.pixels import decode_class_ids
-from precompute.fields.remarks import EMPTY_OBJECTS, INSTANCE_IDS, instance_id_warnings
 from precompute.text.format import format_count, format_shape
 
 __all__ = ["MaskField"]
@@ -96,7 +96,7 @@ class MaskField(PictureField):
 
     # What is told of it
 
-    remarks: ClassVar[Mapping[str, tuple[str, str]]] = {
+    counters: ClassVar[Mapping[str, tuple[str, str]]] = {
         **EMPTY_OBJECTS,  # of masks that were merged
         "overlap": (
             "pixel belongs to several objects; the smaller one counts, in",
@@ -115,13 +115,13 @@ class MaskField(PictureField):
         """Return its classes as regions."""
         return Layers(mask=example[self.name], class_names=self.class_names, ignore_class=self.ignore_class)
 
-    def warnings(self, remarks: Mapping[str, Any]) -> Iterator[str]:
+    def warnings(self, counters: Mapping[str, Any]) -> Iterator[str]:
         """Yield a warning where ids seem to be numbers of objects."""
-        yield from instance_id_warnings(remarks, self.num_classes)
+        yield from instance_id_warnings(counters, self.num_classes)
 
-    def warnings_of_build(self, remarks: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
+    def warnings_of_build(self, counters: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
         """Yield a warning where 255 may be no class, and one for each id that only a transform makes."""
-        if INSTANCE_IDS not in remarks and self.num_classes == 256 and self.ignore_class is None:
+        if INSTANCE_IDS not in counters and self.num_classes == 256 and self.ignore_class is None:
             yield (
                 "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
                 "it means foreground, with --mask-map 255:1"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import DatasetError
 from precompute.fields.boxes import FLAGS, Boxes
+from precompute.fields.counters import EMPTY_OBJECTS
 from precompute.fields.counts import FieldCounts
 from precompute.fields.feature import Box, ClassIndex, Feature, Number, Picture, Size, Text, Value, Values
 from precompute.fields.field import Deviation, Field, class_limits
@@ -23,7 +24,6 @@ from precompute.fields.instances import Instances
 from precompute.fields.keypoints import decode_keypoints, keypoint_features, keypoint_values, keypoints_difference
 from precompute.fields.layers import Layers, instance_id_map
 from precompute.fields.pixels import box_around, decode_object_masks
-from precompute.fields.remarks import EMPTY_OBJECTS
 from precompute.fields.skeleton import Skeleton, is_skeleton
 from precompute.text.format import format_count
 
@@ -70,7 +70,7 @@ class ObjectsField(Field):
     @property
     def has_boxes(self) -> bool:
         """Whether each object has a box."""
-        return self.keypoints is None or self.keypoints.boxed
+        return self.keypoints is None or self.keypoints.has_boxes
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield what manifests may say of it."""
@@ -199,7 +199,7 @@ class ObjectsField(Field):
 
     # What is told of it
 
-    remarks: ClassVar[Mapping[str, tuple[str, str]]] = EMPTY_OBJECTS
+    counters: ClassVar[Mapping[str, tuple[str, str]]] = EMPTY_OBJECTS
 
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
         """Return what objects have, their classes, and by which rules they were kept."""
@@ -301,7 +301,7 @@ def _keypoints(skeleton: Skeleton) -> str:
     flipped = (
         f"{format_count(len(pairs), 'flip pair')} ({pairs[0]}{' …' * (len(pairs) > 1)})" if pairs else "no flip pairs"
     )
-    boxed = "with boxes" if skeleton.boxed else "without boxes"
+    boxed = "with boxes" if skeleton.has_boxes else "without boxes"
     return f"objects {boxed} and {format_count(len(skeleton), 'keypoint')} each, {flipped}"
 
 

@@ -44,13 +44,13 @@ class Skeleton:
         names: Names of the K keypoints, in their order.
         edges: Pairs of keypoints that are joined, as indices from 0.
         flip_pairs: Pairs of left and right keypoints, as indices, that change places when an image is mirrored.
-        boxed: Whether instances have boxes too.
+        has_boxes: Whether objects have boxes too.
     """
 
     names: list[str]
     edges: list[list[int]] = field(default_factory=list)
     flip_pairs: list[list[int]] = field(default_factory=list)
-    boxed: bool = True
+    has_boxes: bool = True
 
     def __len__(self) -> int:
         return len(self.names)
@@ -91,7 +91,7 @@ def make_skeleton(
             )
     else:
         found = _indices(pairs, listed)
-    return Skeleton(names=listed, edges=[[int(a), int(b)] for a, b in edges], flip_pairs=found, boxed=has_boxes)
+    return Skeleton(names=listed, edges=[[int(a), int(b)] for a, b in edges], flip_pairs=found, has_boxes=has_boxes)
 
 
 def is_skeleton(skeleton: Skeleton) -> bool:

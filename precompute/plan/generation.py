@@ -58,7 +58,7 @@ class GenerationPlan:
         normalize: Split → the numbers of a Normalize that was taken off, or None.
         splits: Split → its blocks.
         skipped: Bad sources accepted so far: key, split, reason.
-        remarks: What was noticed in the sample, in the form of the manifest's.
+        counters: What was noticed in the sample, in the form of the manifest's.
         rows: Split → rows that it has from the start: those of the generation that it takes the place of.
     """
 
@@ -71,7 +71,7 @@ class GenerationPlan:
     normalize: dict[str, dict[str, Any] | None]
     splits: dict[str, SplitPlan]
     skipped: list[dict[str, str]] = field(default_factory=list)
-    remarks: dict[str, Any] = field(default_factory=dict)
+    counters: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, list[RowPlan]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:

@@ -33,7 +33,7 @@ class Decoded:
         values: Value of each other field by the field's name; shrunk likewise.
         hashes: sha256 of what files hold, by the name of their field: of the image's file, of a mask's.
         full_size: Height and width of a source that was shrunk, before that; None for others.
-        remarks: What is to be counted, such as objects without a pixel: what → how many.
+        counters: What is to be counted, such as objects without a pixel: what → how many.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Decoded:
     values: Mapping[str, Any] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     full_size: tuple[int, int] | None = None
-    remarks: Mapping[str, int] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def memory(self) -> dict[str, dict[Any, Any]]:
@@ -90,7 +90,7 @@ def decode_source(key: str, image: Path, raw: Mapping[str, Any], spec: RecordSpe
     size = (pixels.shape[0], pixels.shape[1])
     source = SourceImage(path=image, content=content, full_size=full_size, size=size, alpha=spec.alpha)
     loaded = {one.name: one.load(raw[one.name], source) for one in spec.fields if one.name in raw}
-    remarks = {what: number for one in loaded.values() for what, number in one.remarks.items()}
+    counters = {what: number for one in loaded.values() for what, number in one.counters.items()}
     turned = any(one.is_turned for one in loaded.values())
     files = {name: one.sha256 for name, one in loaded.items() if one.sha256 is not None}
     return Decoded(
@@ -100,5 +100,5 @@ def decode_source(key: str, image: Path, raw: Mapping[str, Any], spec: RecordSpe
         values={name: one.value for name, one in loaded.items()},
         hashes={IMAGE: hashlib.sha256(content).hexdigest(), **files},
         full_size=full_size if full_size != size else None,
-        remarks=remarks | ({OPAQUE_ALPHA: 1} if opaque_alpha else {}) | ({TURNED: 1} if turned else {}),
+        counters=counters | ({OPAQUE_ALPHA: 1} if opaque_alpha else {}) | ({TURNED: 1} if turned else {}),
     )

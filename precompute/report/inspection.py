@@ -11,8 +11,8 @@ from typing import Any
 from precompute.dataset.manifest import SPLITS, Manifest
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
+from precompute.fields.counters import describe_counters
 from precompute.fields.counts import BoxCounts, FieldCounts
-from precompute.fields.remarks import describe_remarks
 from precompute.report.pipeline_text import describe_pipeline, describe_value
 from precompute.text.format import format_bytes, format_count
 from precompute.text.reasons import describe_reasons
@@ -127,7 +127,7 @@ class Inspection:
             _split_table(self),
             _rows(self),
             _classes(self),
-            _remarks(self),
+            _counters(self),
             _pipelines(self),
             _warnings(self),
         ]
@@ -257,11 +257,11 @@ def _class_table(names: Sequence[str], counts: Mapping[str, Sequence[int]]) -> I
         yield f"  … and {format_count(len(names) - MAX_CLASSES, 'more class')}"
 
 
-def _remarks(found: Inspection) -> Iterator[str]:
+def _counters(found: Inspection) -> Iterator[str]:
     """Yield what was counted while sources were decoded."""
-    fields, remarks = found.manifest.schema.values(), found.manifest.remarks
-    yield from (f"  {line}" for line in describe_remarks(fields, remarks))
-    yield from (f"  warning: {warning}" for field in fields for warning in field.warnings(remarks))
+    fields, counters = found.manifest.schema.values(), found.manifest.counters
+    yield from (f"  {line}" for line in describe_counters(fields, counters))
+    yield from (f"  warning: {warning}" for field in fields for warning in field.warnings(counters))
 
 
 def _pipelines(found: Inspection) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from precompute.building.make_plan import make_plan, prepare_pipelines, spec_of_plan
 from precompute.errors import UsageError
-from precompute.fields.remarks import instance_id_warnings
+from precompute.fields.counters import instance_id_warnings
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.keypoint_rules import mirroring_warnings
 from precompute.pipelines.load import complete_pipelines
@@ -60,7 +60,7 @@ def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, no
     if split not in found:
         raise UsageError(f"split: the sources have {', '.join(sorted(found))}; got {split!r}.")
     plan = make_plan("preview", "g0001", options, prepared, sources)
-    for note in [*instance_id_warnings(plan.remarks), *check_image_size(options, prepared, plan.image, is_new=True)]:
+    for note in [*instance_id_warnings(plan.counters), *check_image_size(options, prepared, plan.image, is_new=True)]:
         notify(note)
     pipelines = complete_pipelines(prepared, list(plan.splits), plan.image)
     return SampleRenderer(

@@ -40,11 +40,11 @@ def check_keypoints(
         raise SourceError(f"{where}: not one of {format_count(len(column), 'image')} has an object with keypoints.")
     column = replace(column, points=points.reshape(len(column.labels), len(skeleton), 3), skeleton=skeleton)
     checked = CheckedBoxes(column, names, [])
-    if skeleton.boxed:
+    if skeleton.has_boxes:
         checked = check_boxes(column, keys, names, where=where)
     column, notes = _check_points(checked.column, keys, skeleton, where)
     empty = int((column.counts == 0).sum())
-    if empty and not skeleton.boxed:  # boxes say it themselves
+    if empty and not skeleton.has_boxes:  # boxes say it themselves
         notes.append(
             f"{format_count(empty, 'image has none, and is kept', 'images have none, and are kept')} "
             "(--drop-empty leaves them out)."
@@ -107,7 +107,7 @@ def _check_points(
         raise SourceError(
             f"{where}: not one of {format_count(len(points), 'object')} has a labelled keypoint inside its image"
             + (f":\n{shown(outside)}" if outside.any() else "; all have visibility 0.")
-            + ("\nTo read boxes alone, give --target boxes." if skeleton.boxed else "")
+            + ("\nTo read boxes alone, give --target boxes." if skeleton.has_boxes else "")
         )
     notes = [keypoints_note(kept, skeleton)]
     if outside.any():

@@ -155,7 +155,7 @@ GROUPS: list[list[Field]] = [
         ObjectsField(name="objects", **CLASSES),
         ObjectsField(name="objects", has_masks=True, **CLASSES),
         ObjectsField(name="objects", keypoints=POINTS(), **CLASSES),
-        ObjectsField(name="objects", keypoints=POINTS(boxed=False), **CLASSES),
+        ObjectsField(name="objects", keypoints=POINTS(has_boxes=False), **CLASSES),
         LabelField(name="labels", several=True, **CLASSES),
     ],
     [ValueField(name="weight", dtype="float")],

@@ -57,10 +57,10 @@ def draw_pointed(folder: Path, num: int = 10, *, size: int = 48) -> dict[str, tu
     return truth
 
 
-def lists_of(folder: Path, truth: dict[str, tuple[list[Box], Points]], *, boxed: bool = True) -> dict[str, Any]:
+def lists_of(folder: Path, truth: dict[str, tuple[list[Box], Points]], *, has_boxes: bool = True) -> dict[str, Any]:
     lists: dict[str, Any] = {"images": [folder / f"{name}.png" for name in truth]}
     lists["keypoints"] = [points for _, points in truth.values()]
-    if boxed:
+    if has_boxes:
         lists["boxes"] = [boxes for boxes, _ in truth.values()]
     return {**lists, "keypoint_names": NAMES}
 
@@ -102,24 +102,24 @@ def write_coco(folder: Path) -> dict[str, tuple[list[Box], Points]]:
     return truth
 
 
-def table_of(truth: dict[str, tuple[list[Box], Points]], *, boxed: bool = True) -> str:
+def table_of(truth: dict[str, tuple[list[Box], Points]], *, has_boxes: bool = True) -> str:
     heads = ["image", "class", *(f"{name}_{end}" for name in NAMES for end in "xyv")]
-    lines = [",".join(heads + (["xmin", "ymin", "xmax", "ymax"] if boxed else []))]
+    lines = [",".join(heads + (["xmin", "ymin", "xmax", "ymax"] if has_boxes else []))]
     for name, (boxes, points) in truth.items():
         rows = []
         for (*sides, label), of_one in zip(boxes, points, strict=True):
             cells = [
                 c for x, y, v in of_one for c in ((f"{x - 0.5:g}", f"{y - 0.5:g}", str(v)) if v else ("", "", "0"))
             ]
-            rows.append([f"images/{name}.png", label, *cells, *(map(str, sides) if boxed else ())])
+            rows.append([f"images/{name}.png", label, *cells, *(map(str, sides) if has_boxes else ())])
         empty = [f"images/{name}.png", *[""] * (lines[0].count(","))]
         lines += [",".join(row) for row in rows or [empty]]
     return "\n".join(lines) + "\n"
 
 
-def write_table(folder: Path, *, boxed: bool = True) -> dict[str, tuple[list[Box], Points]]:
+def write_table(folder: Path, *, has_boxes: bool = True) -> dict[str, tuple[list[Box], Points]]:
     truth = draw_pointed(folder / "images")
-    (folder / "points.csv").write_text(table_of(truth, boxed=boxed))
+    (folder / "points.csv").write_text(table_of(truth, has_boxes=has_boxes))
     return truth
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource, SourceError
+from precompute.fields.counters import INSTANCE_IDS
 from precompute.fields.feature import Value
 from precompute.fields.field import Field
 from precompute.fields.instances import Instances
 from precompute.fields.mask import MaskField
-from precompute.fields.remarks import INSTANCE_IDS
 from precompute.images.decode import decode_colors, decode_mask, orientation_of
 from precompute.images.encode import encode_mask
 from precompute.images.instance_ids import find_instance_ids
@@ -113,7 +113,7 @@ class MaskRenderer(Renderer):
                 "of 256. If it means foreground, pass --mask-map 255:1 (mask_map={255: 1})."
             )
 
-    def remarks(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def counters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Say if ids seem to be numbers of objects; nothing of classes that were named, or given colours."""
         if self.colors or self.field.class_names:
             return {}
@@ -151,7 +151,7 @@ class MaskRenderer(Renderer):
         return Loaded(
             value=ids if image.size == image.full_size else shrink_mask(ids, image.size),
             sha256=sha256,
-            remarks={what: number for what, number in ((EMPTY, num_empty), (OVERLAP, overlap)) if number},
+            counters={what: number for what, number in ((EMPTY, num_empty), (OVERLAP, overlap)) if number},
             is_turned=image.orientation != 1,
         )
 

@@ -81,8 +81,8 @@ class ObjectsRenderer(Renderer):
             value = plain_boxes(loaded)
         else:
             value = loaded if image.size == image.full_size else shrink_instances(loaded, image.size)
-        remarks = {EMPTY: num_empty} if num_empty else {}
-        return Loaded(value=value, sha256=sha256, remarks=remarks, is_turned=is_turned)
+        counters = {EMPTY: num_empty} if num_empty else {}
+        return Loaded(value=value, sha256=sha256, counters=counters, is_turned=is_turned)
 
     def hand_over(self, value: Any, image: NDArray[np.uint8], pipeline: Pipeline) -> dict[str, Any]:
         """Return boxes, points or layers of masks, as many of them as the pipeline was prepared for."""

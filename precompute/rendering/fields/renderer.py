@@ -56,13 +56,13 @@ class Loaded:
     Attributes:
         value: Decoded.
         sha256: Hash of what its files hold; None without files.
-        remarks: What is to be counted, such as objects without a pixel: what → how many.
+        counters: What is to be counted, such as objects without a pixel: what → how many.
         is_turned: It was made for an image that EXIF turns.
     """
 
     value: Any
     sha256: str | None = None
-    remarks: Mapping[str, int] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
     is_turned: bool = False
 
 
@@ -125,8 +125,8 @@ class Renderer:
             SourceError: They are.
         """
 
-    def remarks(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is to be said of the values of a sample, key → value, in the form of the manifest's remarks."""
+    def counters(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is to be said of the values of a sample, key → value, in the form of the manifest's counters."""
         return {}
 
     @property

@@ -115,7 +115,7 @@ def _add_row(
     where = f"{path.name}: annotation {annotation.get('id')}"
     image_id, category, box = (annotation.get(name) for name in ("image_id", "category_id", "bbox"))
     box = _around(annotation.get("segmentation")) if box is None else box
-    box = [0, 0, 0, 0] if skeleton is not None and not skeleton.boxed else box
+    box = [0, 0, 0, 0] if skeleton is not None and not skeleton.has_boxes else box
     points: Any = [] if skeleton is None else points_of(annotation, skeleton)
     if str(image_id) not in rows:
         problems.unknown_images.append(f"{where}: image_id {image_id!r}")

@@ -70,20 +70,22 @@ def test_what_is_wrong_is_named(content: dict[str, Any], tmp_path: Path, change:
     assert str(tmp_path / "manifest.json") in str(caught.value)
 
 
+COUNTED = {"overlap": {"number": 3, "num_sources": 1, "examples": ["a"]}}
 OLD = {"image": {**IMAGE}, "target": {"kind": "mask", "num_classes": 3, "class_names": [], "dtype": "uint8"}}
 
 
 def in_format_1(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a manifest as format 1.1 had it."""
-    kept = {name: value for name, value in content.items() if name != "schema"}
+    kept = {name: value for name, value in content.items() if name not in ("schema", "counters")}
     splits = {
         name: {**{key: value for key, value in split.items() if key != "segments"}, **split["segments"][0]}
         for name, split in content["splits"].items()
     }
-    return {**kept, **OLD, "version": [1, 1], "splits": splits}
+    return {**kept, **OLD, "version": [1, 1], "splits": splits, "remarks": COUNTED}
 
 
 def test_a_manifest_of_format_1_says_the_same(content: dict[str, Any], tmp_path: Path) -> None:
+    content = {**content, "counters": COUNTED}
     old = load(tmp_path, in_format_1(content))
     assert old == load(tmp_path, content)
     assert json.loads(old.to_bytes()) == content

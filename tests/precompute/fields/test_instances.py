@@ -160,7 +160,7 @@ def test_merged_into_class_ids(layout: str, ignore: int | None, drawn: Path, tmp
         ids = expected_ids(example["key"], target.class_names, ignore)[:SIDE, :SIDE]
         assert np.array_equal(example["mask"][: ids.shape[0], : ids.shape[1]], ids), example["key"]
     overlap = sum(int((sum(m.astype(int) for m in masks_of(TRUTH, key)) > 1).sum()) for key in TRUTH if TRUTH[key])
-    assert Manifest.load(tmp_path / "out").remarks["overlap"]["number"] == overlap > 0
+    assert Manifest.load(tmp_path / "out").counters["overlap"]["number"] == overlap > 0
     assert f"{overlap:,} pixels belong to several objects" in "\n".join(result.warnings())
     assert f"{overlap:,} pixels belong to several objects" in inspect(tmp_path / "out").text()
     assert precompute.verify(tmp_path / "out", sources=4).problems == []
@@ -549,8 +549,8 @@ def test_lists_that_no_build_writes(field: str, value: Any, message: str, out: P
 @pytest.mark.parametrize("remark", [3, {"number": "x"}, {"number": 1, "num_sources": 1, "examples": [1]}])
 def test_remarks_that_no_build_writes(remark: Any, out: Path, tmp_path: Path) -> None:
     content = json.loads((out / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps({**content, "remarks": {"empty": remark}}))
-    with pytest.raises(DatasetError, match=r"remarks: empty: .* is not what precompute writes"):
+    (tmp_path / "manifest.json").write_text(json.dumps({**content, "counters": {"empty": remark}}))
+    with pytest.raises(DatasetError, match=r"counters: empty: .* is not what precompute writes"):
         Manifest.load(tmp_path)
 
 

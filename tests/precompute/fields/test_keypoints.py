@@ -102,7 +102,7 @@ def test_without_boxes_no_object_falls_out(drawn: tuple[Path, dict[str, Any]], t
     counts = {}
     for boxed in (True, False):
         folder = tmp_path / f"boxed-{boxed}"
-        precompute.build(output=folder, **lists_of(*drawn, boxed=boxed), **given)
+        precompute.build(output=folder, **lists_of(*drawn, has_boxes=boxed), **given)
         assert precompute.verify(folder, sources=5).problems == []
         counts[boxed] = [len(example["labels"]) for example in examples_of(folder)]
         assert any((example["visibility"] == 0).all() for example in examples_of(folder) if len(example["labels"]))

@@ -60,10 +60,10 @@ def skeletons(draw: st.DrawFn) -> tuple[list[list[float]], list[list[int]]]:
 
 @pytest.mark.slow
 @settings(deadline=None, max_examples=120)
-@given(skeleton=skeletons(), element=st.sampled_from(sorted(D4)), boxed=st.booleans())
-def test_points_of_any_skeleton_under_any_symmetry(skeleton: Any, element: str, boxed: bool) -> None:
+@given(skeleton=skeletons(), element=st.sampled_from(sorted(D4)), has_boxes=st.booleans())
+def test_points_of_any_skeleton_under_any_symmetry(skeleton: Any, element: str, has_boxes: bool) -> None:
     points, pairs = skeleton
-    sides = [1, 1, 20, 20] if boxed else [0, 0, 0, 0]
+    sides = [1, 1, 20, 20] if has_boxes else [0, 0, 0, 0]
     boxes = Boxes.of_rows([[*sides, 0, 0]] * len(points), (WIDTH, HEIGHT), points)
     image, moved = put_through(
         PIPELINES[element], np.zeros((HEIGHT, WIDTH, 3), np.uint8), boxes, seed=0, key="a", variant=0, copy=0

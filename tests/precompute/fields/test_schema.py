@@ -19,7 +19,7 @@ from tests.helpers.schemas import schema_of
 
 IMAGE = ImageField(name="image", height=4, width=6, channels=3, encoding="png")
 NAMES = ["cat", "dog"]
-POINTS = Skeleton(names=["left", "right"], boxed=False)
+POINTS = Skeleton(names=["left", "right"], has_boxes=False)
 CLASSES = {"num_classes": 2, "class_names": NAMES}
 KINDS = {
     "class": (Target(kind="class", **CLASSES), [LabelField(name="label", **CLASSES)]),
@@ -68,7 +68,7 @@ def test_no_two_fields_have_one_name() -> None:
 def test_objects_have_boxes_unless_their_skeleton_says_otherwise() -> None:
     assert ObjectsField(name="objects", **CLASSES).has_boxes
     assert not ObjectsField(name="objects", keypoints=POINTS, **CLASSES).has_boxes
-    assert ObjectsField(name="objects", keypoints=dataclasses.replace(POINTS, boxed=True), **CLASSES).has_boxes
+    assert ObjectsField(name="objects", keypoints=dataclasses.replace(POINTS, has_boxes=True), **CLASSES).has_boxes
 
 
 def test_values_have_keys_of_their_own() -> None:

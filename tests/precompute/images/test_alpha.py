@@ -116,7 +116,7 @@ def build(data: Path, out: Path, **given: Any) -> Any:
 def test_opaque_alpha_is_taken_off_and_counted(tmp_path: Path) -> None:
     result = build(folder_of(tmp_path / "data", OPAQUE), tmp_path / "out")
     assert "4 alpha channels that are 255 everywhere were taken off, of 4 sources" in "\n".join(result.warnings())
-    assert precompute.inspect(tmp_path / "out").manifest.remarks["opaque_alpha"]["num_sources"] == 4
+    assert precompute.inspect(tmp_path / "out").manifest.counters["opaque_alpha"]["num_sources"] == 4
     assert "alpha" not in precompute.inspect(tmp_path / "out").manifest.settings["pixels"]
     assert {e["image"].shape for e in precompute.read(tmp_path / "out")} == {(6, 5, 3)}
 

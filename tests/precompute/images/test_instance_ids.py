@@ -98,7 +98,7 @@ def test_a_build_warns_once_and_inspect_and_the_dry_run_say_it_too(
     assert "a mask file for each (images/a.jpg, masks/a/1.png" in said
     assert "--mask-map 1-99:1 --num-classes 2" in said
     assert "--class-names or --num-classes" in said
-    assert Manifest.load(out).remarks["numbered"]["number"] == 8
+    assert Manifest.load(out).counters["numbered"]["number"] == 8
     assert precompute.inspect(out).text().count(LOOKS_SO) == 1
 
 
@@ -141,7 +141,7 @@ def test_masks_of_classes_bring_no_warning(tmp_path: Path, capfd: pytest.Capture
     result = precompute.build(draw_pairs(tmp_path / "in"), tmp_path / "out", **options(quiet=False, variants=1))
     assert LOOKS_SO not in capfd.readouterr().err
     assert result.manifest is not None
-    assert result.manifest.remarks == {}
+    assert result.manifest.counters == {}
 
 
 def test_a_range_of_ids_is_mapped_and_shown_as_one(tmp_path: Path) -> None:

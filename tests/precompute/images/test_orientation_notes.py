@@ -30,7 +30,7 @@ def built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, dict
     same = {"train": identity(40, 40), "validation": identity(40, 40)}
     result = precompute.build(tmp_path / "data", tmp_path / "out", **options(pipeline=same, variants=1, quiet=False))
     captured = capsys.readouterr()
-    return f"{captured.out}{captured.err}{result}", Manifest.load(tmp_path / "out").remarks
+    return f"{captured.out}{captured.err}{result}", Manifest.load(tmp_path / "out").counters
 
 
 @pytest.mark.parametrize("extension", ["jpg", "png", "webp", "tif"])
@@ -45,9 +45,9 @@ def test_boxes_on_turned_images_are_told(tmp_path: Path, capsys: pytest.CaptureF
     for i, orientation in enumerate((6, 3, 1, None)):
         photo(tmp_path / "data" / "images" / f"{i}.jpg", orientation)
         (tmp_path / "data" / "labels" / f"{i}.txt").write_text("0 .5 .5 .2 .2\n")
-    said, remarks = built(tmp_path, capsys)
+    said, counters = built(tmp_path, capsys)
     assert SAID in said and "precompute preview" in said
-    assert remarks["turned"] == {"number": 2, "num_sources": 2, "examples": ["0", "1"]}
+    assert counters["turned"] == {"number": 2, "num_sources": 2, "examples": ["0", "1"]}
 
 
 def test_masks_on_turned_images_are_told_unless_they_are_turned_too(
@@ -60,12 +60,12 @@ def test_masks_on_turned_images_are_told_unless_they_are_turned_too(
             exif[0x0112] = mask
         (tmp_path / "data" / "masks").mkdir(exist_ok=True)
         Image.fromarray(np.zeros((20, 40), np.uint8)).save(tmp_path / "data" / "masks" / f"{i}.png", exif=exif)
-    said, remarks = built(tmp_path, capsys)
-    assert SAID in said and remarks["turned"]["examples"] == ["0", "2"]  # type: ignore[index]
+    said, counters = built(tmp_path, capsys)
+    assert SAID in said and counters["turned"]["examples"] == ["0", "2"]  # type: ignore[index]
 
 
 def test_classes_of_turned_images_need_no_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for i in range(4):
         photo(tmp_path / "data" / "cat" / f"{i}.jpg", 6)
-    said, remarks = built(tmp_path, capsys)
-    assert "EXIF" not in said and not remarks
+    said, counters = built(tmp_path, capsys)
+    assert "EXIF" not in said and not counters

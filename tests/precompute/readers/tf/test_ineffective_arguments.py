@@ -111,7 +111,7 @@ def test_read_warns_of_a_cache_that_holds_nothing(built: Path, tmp_path: Path) -
 def test_forms_of_boxes_are_not_for_keypoints_alone(tmp_path: Path) -> None:
     truth = draw_pointed(tmp_path)
     given = options(variants=1, validation_split=0, flip_pairs="none")
-    precompute.build(output=tmp_path / "out", **lists_of(tmp_path, truth, boxed=False), **given)
+    precompute.build(output=tmp_path / "out", **lists_of(tmp_path, truth, has_boxes=False), **given)
     precompute.load(tmp_path / "out", box_format="rel_xyxy")
     with pytest.raises(UsageError, match="box_format: the objects of out have keypoints and no boxes, so that 'yxyx'"):
         precompute.load(tmp_path / "out", box_format="yxyx")

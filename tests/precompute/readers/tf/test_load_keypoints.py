@@ -27,7 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, boxed in (("boxed", True), ("alone", False)):
         found[name] = folder / name
         given = options(pipeline=turning(), variants=2, validation_split=0, flip_pairs="auto")
-        precompute.build(output=found[name], **lists_of(folder, truth, boxed=boxed), **given)
+        precompute.build(output=found[name], **lists_of(folder, truth, has_boxes=boxed), **given)
     return found
 
 

@@ -174,7 +174,7 @@ OBJECT_FORMS = [
     {"has_masks": True},
     {"has_masks": True, "keypoints": SKELETON},
     {"keypoints": SKELETON},
-    {"keypoints": dataclasses.replace(SKELETON, boxed=False)},
+    {"keypoints": dataclasses.replace(SKELETON, has_boxes=False)},
 ]
 
 

@@ -34,7 +34,7 @@ TABLE: dict[str, Any] = {"annotations": "points.csv"}
 WRITERS: dict[str, tuple[Callable[[Path], Any], dict[str, Any]]] = {
     "coco": (write_coco, {}),
     "table": (write_table, TABLE),
-    "table without boxes": (lambda folder: write_table(folder, boxed=False), TABLE),
+    "table without boxes": (lambda folder: write_table(folder, has_boxes=False), TABLE),
 }
 
 
@@ -52,11 +52,11 @@ def test_files_say_what_was_drawn(layout: str, tmp_path: Path) -> None:
     for i, key in enumerate(found.keys):
         boxes, points = truth[key]
         assert boxes_of(found)[i].point_rows() == [[n for point in one for n in point] for one in points]
-        if found.skeleton.boxed:
+        if found.skeleton.has_boxes:
             assert [row[:4] for row in boxes_of(found)[i].to_rows()] == [list(box[:4]) for box in boxes]
         assert [found.class_names[label] for label in boxes_of(found)[i].labels] == [box[4] for box in boxes]
     assert found.skeleton.edges == ([list(edge) for edge in EDGES] if layout == "coco" else [])
-    assert found.skeleton.boxed is ("without" not in layout)
+    assert found.skeleton.has_boxes is ("without" not in layout)
 
 
 @pytest.mark.parametrize("layout", WRITERS)
@@ -74,7 +74,7 @@ def test_from_files_to_records(layout: str, turned: bool, tmp_path: Path) -> Non
 
 
 def test_images_without_objects_can_be_left_out(tmp_path: Path) -> None:
-    write_table(tmp_path, boxed=False)
+    write_table(tmp_path, has_boxes=False)
     kept, dropped = (sources_of(tmp_path, drop_empty=drop, **TABLE) for drop in (False, True))
     assert "4 images have none, and are kept (--drop-empty leaves them out)." in kept.notes
     assert (len(kept), len(dropped), dropped.kind) == (10, 6, "keypoints")
@@ -260,7 +260,7 @@ def test_objects_of_categories_without_keypoints_are_left_out(tmp_path: Path) ->
 def test_without_any_box_there_are_points_alone(tmp_path: Path) -> None:
     broken_coco(tmp_path, lambda content: [a.pop("bbox") for a in content["annotations"]])
     found = sources_of(tmp_path)
-    assert found.skeleton is not None and not found.skeleton.boxed and found.class_names == ["person", "statue"]
+    assert found.skeleton is not None and not found.skeleton.has_boxes and found.class_names == ["person", "statue"]
 
 
 def test_keypoints_asked_for_and_not_there(tmp_path: Path) -> None:
@@ -387,4 +387,4 @@ def test_all_layouts_make_the_same_records(tmp_path: Path) -> None:
 
 def test_table_is_what_it_says() -> None:
     truth = {"p": ([(0, 0, 9, 9, "person")], [[(1.5, 2.5, 1), *[(0, 0, 0)] * 4]])}
-    assert table_of(truth, boxed=False).splitlines()[1] == "images/p.png,person,1,2,1" + ",,,0" * 4  # type: ignore[arg-type]
+    assert table_of(truth, has_boxes=False).splitlines()[1] == "images/p.png,person,1,2,1" + ",,,0" * 4  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import Any
 from precompute.fields.field import Field
 from precompute.text.format import format_count
 
-__all__ = ["EMPTY_OBJECTS", "INSTANCE_IDS", "describe_remarks", "instance_id_warnings"]
+__all__ = ["EMPTY_OBJECTS", "INSTANCE_IDS", "describe_counters", "instance_id_warnings"]
 
 INSTANCE_IDS = "numbered"  # of `number` masks that were looked at `num_sources` look so; `largest` is their largest id
 
@@ -20,31 +20,31 @@ EMPTY_OBJECTS = {
 }
 
 
-def describe_remarks(fields: Iterable[Field], remarks: Mapping[str, Any]) -> Iterator[str]:
+def describe_counters(fields: Iterable[Field], counters: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each thing that was counted and that a field has words for.
 
     Args:
         fields: Of the dataset.
-        remarks: Of its manifest.
+        counters: Of its manifest.
     """
-    wording = {what: words for field in fields for what, words in field.remarks.items()}
-    for what, counts in remarks.items():
+    wording = {what: words for field in fields for what, words in field.counters.items()}
+    for what, counts in counters.items():
         if what in wording:
             examples = ", ".join(counts["examples"])
             number = format_count(counts["num_sources"], "source")
             yield f"{format_count(counts['number'], *wording[what])} {number}, e.g. {examples}"
 
 
-def instance_id_warnings(remarks: Mapping[str, Any], num_classes: int | None = None) -> list[str]:
+def instance_id_warnings(counters: Mapping[str, Any], num_classes: int | None = None) -> list[str]:
     """Return one warning where the masks' ids seem to be numbers of objects, not classes, else none.
 
     Args:
-        remarks: Remarks of a manifest or of a plan.
+        counters: Counters of a manifest or of a plan.
         num_classes: Number of classes that came of these ids; None before all of them are known.
     """
-    if INSTANCE_IDS not in remarks:
+    if INSTANCE_IDS not in counters:
         return []
-    found = remarks[INSTANCE_IDS]
+    found = counters[INSTANCE_IDS]
     num_classes = num_classes or found.get("largest", 0) + 1
     room = min(10 ** len(str(2 * num_classes)) - 1, 65_535)  # other masks may hold more objects
     examples = ", ".join(found["examples"][:3])
