@@ -231,16 +231,17 @@ class Manifest:
 
     @functools.cached_property
     def target(self) -> Target:
-        """What records are labelled with, where that is one field at most.
+        """What records are labelled with, where that is one field at most, or numbers.
 
         Raises:
             DatasetError: There are several targets.
         """
-        if len(self.schema.targets) > 1:
+        found = target_of_schema(self.schema)
+        if found is None:
             raise DatasetError(
                 f"{self.name}: has several targets ({', '.join(self.schema.targets)}): manifest.schema describes each."
             )
-        return Target(**target_of_schema(self.schema))
+        return Target(**found)
 
     def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
         """Return where the shard of one block in one row lies."""

@@ -85,11 +85,10 @@ def schema_of_target(
     return Schema([image, *targets(), *values])
 
 
-def target_of_schema(schema: Schema) -> dict[str, Any]:
-    """Return the arguments of `schema_of_target` that describe the one target of a schema, or none.
+def target_of_schema(schema: Schema) -> dict[str, Any] | None:
+    """Return the arguments of `schema_of_target` that describe the target of a schema, or that there is none.
 
-    Args:
-        schema: With one target at most.
+    Numbers are one target, however many. Of several targets of other kinds None is returned.
     """
     match list(schema.targets.values()):
         case [LabelField() as label]:
@@ -106,8 +105,9 @@ def target_of_schema(schema: Schema) -> dict[str, Any]:
                 "class_names": objects.class_names,
                 "keypoints": objects.keypoints,
             }
-        case [other]:
-            return {"kind": other.type, "num_classes": 0, "class_names": []}
+        case [first, *others]:
+            one = not others or {type(field) for field in (first, *others)} == {ValueField}
+            return {"kind": first.type, "num_classes": 0, "class_names": []} if one else None
     return {"kind": "image", "num_classes": 0, "class_names": []}
 
 

@@ -173,6 +173,9 @@ LAYOUTS: dict[str, list[Line]] = {
     "a table with a column of 0": [
         Line(table("t.csv", "image,rust,scab\npics/a.png,1,1\npics/b.png,0,1\n"), "multilabel", source="t.csv"),
     ],
+    "a table with columns of numbers": [
+        Line(table("t.csv", "image,age,bmi\npics/a.png,31,20.5\npics/b.png,5,17\n"), "value", source="t.csv"),
+    ],
     "a table whose names": [
         Line(table("t.csv", "photo,diagnosis\na.png,ill\nb.png,well\n"), "class", source="t.csv"),
     ],
@@ -230,6 +233,7 @@ def python_lines(folder: Path) -> dict[str, list[tuple[str, dict[str, Any]]]]:
             ("mask", {"masks": [folder / "m/a.png", folder / "m/b.png"]}),
         ],
         "Python: `images=paths, labels=[[": [("multilabel", {"labels": [["cat", "dog"], []]})],
+        "Python: `images=paths, values": [("value", {"values": {"age": [31, 5.5]}})],
         "Python: `images=paths, boxes": [("boxes", {"boxes": boxes})],
         "Python: `images=paths, keypoints": [
             ("keypoints", {"keypoints": points, "keypoint_names": ["nose", "tail"]}),

@@ -22,6 +22,7 @@ KINDS = {
     "images alone": ("image", []),
     "a table with several": ("multilabel", ["cat", "dog"]),
     "a table with a column": ("multilabel", ["rust", "scab"]),
+    "a table with columns of numbers": ("value", []),
 }
 
 
@@ -30,13 +31,15 @@ def columns_of(row: str, paths: list[str]) -> dict[str, list[Any]]:
         return {"image": paths, "labels": ["cat|dog", "", "dog", "cat"] * 2}
     if "0 and 1" in row:
         return {"image": paths, "rust": [1, 0, 0, 1] * 2, "scab": [1, 0, 1, 0] * 2}
+    if "numbers" in row:
+        return {"image": paths, "age": list(range(8)), "bmi": [20.5 + i for i in range(8)]}
     if "others" in row:
         return {"photo": [path.removeprefix("pics/") for path in paths], "diagnosis": LABELS}
     return {"filename": paths, "category": LABELS}
 
 
 def test_the_rows_are_there() -> None:
-    assert len(ROWS) == 5
+    assert len(ROWS) == 6
 
 
 @pytest.mark.parametrize("kind", [".csv", ".parquet"])
