@@ -1,18 +1,15 @@
-"""Sources with any combination of columns, for tests that draw them, and a column that no other code knows."""
+"""Sources with any combination of columns, for tests that draw them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from hypothesis import strategies as st
 
-from precompute.errors import DatasetError
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
-from precompute.fields.column import Column, RecordFacts, columns_by_name
+from precompute.fields.column import Column, columns_by_name
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
@@ -20,54 +17,11 @@ from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value_column import ValueColumn
 from precompute.table.sources import Sources
-from tests.helpers.combined_fields import Spectrum
+from tests.helpers.angles import AngleColumn
 
-__all__ = ["AngleColumn", "names", "some_sources"]
+__all__ = ["names", "some_sources"]
 
 names = st.text(st.sampled_from('ab"\\é漢😀 /.-'), min_size=1, max_size=6)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AngleColumn(Column):
-    """A field of which nothing but this file knows: some angles an image, and a file."""
-
-    has_files: ClassVar[bool] = True
-    name: str = "angles"
-    rows: Sequence[tuple[str, list[int]]]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, i: int) -> tuple[str, list[int]]:
-        return self.rows[i]
-
-    def field(self, facts: RecordFacts) -> Spectrum:
-        return Spectrum(name=self.name)
-
-    def take(self, indices: Sequence[int]) -> AngleColumn:
-        return AngleColumn(rows=[self.rows[i] for i in indices])
-
-    @classmethod
-    def joined(cls, columns: Sequence[Any]) -> AngleColumn:
-        return cls(rows=[row for column in columns for row in column.rows])
-
-    def entry(self, i: int) -> dict[str, Any]:
-        return {"angles": [self.rows[i][0], *self.rows[i][1]]}
-
-    @classmethod
-    def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
-        return [cls(rows=[(path, angles) for path, *angles in entries[key]])]
-
-    @classmethod
-    def check_entry(cls, key: str, entry: Mapping[str, Any], where: str) -> None:
-        if not isinstance(entry.get(key, []), list):
-            raise DatasetError(f"{where}: {key}: expected a path and angles.")
-
-    def located(self, value: Any, locate: Callable[[str], Any]) -> Any:
-        return (str(locate(value[0])), value[1])
-
-    def files(self, value: Any) -> Sequence[str]:
-        return (value[0],)
 
 
 CLASSES = st.integers(0, 400)
@@ -106,7 +60,7 @@ def some_columns(draw: st.DrawFn, number: int) -> list[Column]:
     }
     others: dict[str, Any] = {
         "mask": lambda: PathColumn(paths=StringColumn(column(names))),
-        "angles": lambda: AngleColumn(rows=column(st.tuples(names, st.lists(st.integers(), max_size=2)))),
+        "angles": lambda: AngleColumn(paths=column(names)),
         "age": lambda: ValueColumn.of("age", "int", column(NUMBERS)),
         "dose": lambda: ValueColumn.of("dose", "float", column(st.floats(-1e30, 1e30))),
         "label": lambda: ValueColumn.of("label", "text", column(names)),

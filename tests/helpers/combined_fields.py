@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from precompute.dataset.manifest import Manifest
 from precompute.fields.boxes import Boxes
-from precompute.fields.feature import Feature, Number, Size, Value, Values
+from precompute.fields.feature import Size, Value
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
 from precompute.fields.instances import Instances
@@ -26,36 +26,11 @@ from precompute.fields.value import ValueField
 from precompute.images.encode import encode_image, encode_mask
 from precompute.images.png import encode_png
 from precompute.records.example import encode_example
+from tests.helpers.angles import MOST, AngleField
 
 NAMES = ["cat", "dog", "ü c"]
 CLASSES: dict[str, Any] = {"num_classes": len(NAMES), "class_names": NAMES}
 ORIGIN = {"key": "a/é", "filename": "é.png", "seed": -1, "variant": 3, "copy": 0, "source_id": 7}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spectrum(Field):
-    """Any number of numbers that are not below 0: a type of field that the project does not know."""
-
-    type: ClassVar[str] = "spectrum"
-
-    @property
-    def is_target(self) -> bool:
-        return True
-
-    @property
-    def features(self) -> Mapping[str, Feature]:
-        return {f"extra/{self.name}": Number(dtype="float32", several=True)}
-
-    def record_values(self, value: Any, size: Size) -> dict[str, Value]:
-        return {f"extra/{self.name}": np.asarray(value, np.float32)}
-
-    def decode(self, values: Values, size: Size) -> dict[str, Any]:
-        (key,) = self.features
-        return {self.name: np.array(self.features[key].read(values, key), np.float32)}
-
-    def difference(self, example: Mapping[str, Any]) -> str | None:
-        lowest = example[self.name].min(initial=0)
-        return f"its {self.name} goes down to {lowest:g}" if lowest < 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +78,8 @@ def _stored_value(draw: st.DrawFn, field: ValueField, size: Size) -> Stored:
     return field.record_values(value, size), entry
 
 
-def _stored_spectrum(draw: st.DrawFn, field: Spectrum, size: Size) -> Stored:
-    value = draw(arrays(np.float32, st.integers(0, 4), elements=st.floats(0, 9, width=32)))
+def _stored_angles(draw: st.DrawFn, field: AngleField, size: Size) -> Stored:
+    value = draw(arrays(np.float32, st.integers(0, MOST), elements=st.floats(-9, 9, width=32)))
     return field.record_values(value, size), {field.name: value}
 
 
@@ -142,7 +117,7 @@ STORED: dict[type[Field], Callable[..., Stored]] = {
     LabelField: _stored_label,
     ValueField: _stored_value,
     ObjectsField: _stored_objects,
-    Spectrum: _stored_spectrum,
+    AngleField: _stored_angles,
 }
 POINTS = partial(Skeleton, names=["left", "right"])
 # Of each group of fields a record has one or none, so that no two have a key, or an entry of an example, in common.
@@ -160,7 +135,7 @@ GROUPS: list[list[Field]] = [
     ],
     [ValueField(name="weight", dtype="float")],
     [ValueField(name="age", dtype="int"), ValueField(name="age", dtype="text")],
-    [Spectrum(name="spectrum")],
+    [AngleField(name="angles")],
 ]
 
 

@@ -23,7 +23,8 @@ from precompute.images.png import encode_png
 from precompute.records.example import decode_example, encode_example
 from precompute.records.stored import decode_record, difference
 from precompute.records.tfrecord import read_records
-from tests.helpers.combined_fields import CLASSES, ORIGIN, Drawn, Spectrum, combined_fields, manifest_of
+from tests.helpers.angles import AngleField
+from tests.helpers.combined_fields import CLASSES, ORIGIN, Drawn, combined_fields, manifest_of
 from tests.helpers.project import ROOT
 
 IMAGE = ImageField(name="image", height=1, width=1, channels=3, encoding="png")
@@ -70,9 +71,9 @@ def arrays_of(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_field_compares_what_it_alone_knows() -> None:
-    schema = Schema([IMAGE, Spectrum(name="s")])
-    assert difference({"image": np.zeros((1, 1, 3)), "format": "png", "s": np.array([-2.0])}, schema) == (
-        "its s goes down to -2"
+    schema = Schema([IMAGE, AngleField(name="s")])
+    assert difference({"image": np.zeros((1, 1, 3)), "format": "png", "s": np.array([720.0])}, schema) == (
+        "its s go up to 720"
     )
 
 

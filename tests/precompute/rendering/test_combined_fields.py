@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import albumentations as A
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from PIL import Image
 
-from precompute.building.task import Slot, Task, TaskContext, decode_place, run_task
-from precompute.dataset.paths import DatasetPaths
 from precompute.fields.boxes import Boxes
 from precompute.fields.feature import Feature, Picture, Size, Value, Values
 from precompute.fields.field import Field
@@ -30,17 +24,68 @@ from precompute.fields.value import ValueField
 from precompute.images.instance_masks import with_boxes
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.records.example import decode_example
-from precompute.records.stored import decode_record
-from precompute.records.tfrecord import read_records
 from precompute.rendering.decode import Decoded
-from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, renderer_type
-from precompute.rendering.render import augment, encode_record, render
+from precompute.rendering.fields.renderer import Renderer, renderer_type
+from precompute.rendering.render import augment, encode_record
 from precompute.rendering.spec import RecordSpec
-from tests.helpers.decoded_sources import random_pixels, spec_of
+from tests.helpers.decoded_sources import spec_of
 
 HEIGHT, WIDTH = 24, 20
 CLASSES: dict[str, Any] = {"num_classes": 3, "class_names": ["a", "b", "c"]}
 POINTS = Skeleton(names=["left", "right"], flip_pairs=[[0, 1]])
+
+
+# A type of field that moves with the pixels, and that this test alone knows
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthField(Field):
+    """A distance a pixel, uint8 [H, W] of the image."""
+
+    type: ClassVar[str] = "depth"
+
+    @property
+    def is_target(self) -> bool:
+        return True
+
+    @property
+    def features(self) -> Mapping[str, Feature]:
+        return {f"depth/{self.name}": Picture(channels=1, pixels="uint8", encoding="raw")}
+
+    def record_values(self, value: bytes, size: Size) -> dict[str, Value]:
+        return {f"depth/{self.name}": value}
+
+    def decode(self, values: Values, size: Size) -> dict[str, Any]:
+        (content,) = values[f"depth/{self.name}"]
+        return {self.name: np.frombuffer(content, np.uint8).reshape(size)}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthRenderer(Renderer):
+    """Lets distances move as masks do."""
+
+    @property
+    def further_targets(self) -> dict[str, str]:
+        return {self.name: "mask"}
+
+    def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
+        return (self.name,)
+
+    def hand_over(self, value: Any, image: NDArray[np.uint8], pipeline: Pipeline) -> dict[str, Any]:
+        return {} if value is None else {self.name: value}
+
+    def take_back(self, value: Any, made: Mapping[str, Any], pipeline: Pipeline) -> Any:
+        return made[self.name]
+
+    def record_values(self, value: Any, size: tuple[int, int]) -> dict[str, Value]:
+        return self.field.record_values(value.tobytes(), size)
+
+
+@renderer_type.register
+def _(field: DepthField) -> type[Renderer]:
+    return DepthRenderer
+
+
 OBJECTS = {
     "boxes": ObjectsField(name="objects", **CLASSES),
     "keypoints": ObjectsField(name="objects", keypoints=POINTS, **CLASSES),
@@ -53,6 +98,7 @@ OTHERS: list[Field] = [
     MaskField(name="mask_fine", num_classes=256, class_names=[]),
     ValueField(name="age", dtype="int"),
     ValueField(name="weight", dtype="float"),
+    DepthField(name="distance"),
 ]
 MOVING = A.Compose(
     [
@@ -71,6 +117,8 @@ def value_of(field: Field, rng: np.random.Generator) -> Any:
         return (0, 2) if field.several else 1
     if isinstance(field, MaskField):
         return rng.integers(0, field.num_classes, (HEIGHT, WIDTH), dtype=np.uint8)
+    if isinstance(field, DepthField):
+        return rng.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
     if isinstance(field, ValueField):
         return 7 if field.dtype == "int" else 0.5
     if isinstance(field, ObjectsField) and field.has_masks:
@@ -132,96 +180,3 @@ def test_each_field_becomes_what_it_becomes_alone(chosen: set[int], objects: str
         assert np.array_equal(moved, pixels)
         assert same(together[field.name], alone[field.name])
         np.testing.assert_equal(together["stored"][field.name], alone["stored"][field.name])
-
-
-# A type of field that this test alone knows
-
-
-@dataclass(frozen=True, kw_only=True)
-class DepthField(Field):
-    """A distance a pixel, uint8 [H, W] of the image."""
-
-    type: ClassVar[str] = "depth"
-
-    @property
-    def is_target(self) -> bool:
-        return True
-
-    @property
-    def features(self) -> Mapping[str, Feature]:
-        return {f"depth/{self.name}": Picture(channels=1, pixels="uint8", encoding="raw")}
-
-    def record_values(self, value: bytes, size: Size) -> dict[str, Value]:
-        return {f"depth/{self.name}": value}
-
-    def decode(self, values: Values, size: Size) -> dict[str, Any]:
-        (content,) = values[f"depth/{self.name}"]
-        return {self.name: np.frombuffer(content, np.uint8).reshape(size)}  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DepthRenderer(Renderer):
-    """Reads NumPy's files, and lets distances move as masks do."""
-
-    @property
-    def further_targets(self) -> dict[str, str]:
-        return {self.name: "mask"}
-
-    def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
-        return (self.name,)
-
-    def load(self, raw: Any, image: SourceImage) -> Loaded:
-        return Loaded(value=np.load(raw), sha256="0" * 64)
-
-    def hand_over(self, value: Any, image: NDArray[np.uint8], pipeline: Pipeline) -> dict[str, Any]:
-        return {} if value is None else {self.name: value}
-
-    def take_back(self, value: Any, made: Mapping[str, Any], pipeline: Pipeline) -> Any:
-        return made[self.name]
-
-    def record_values(self, value: Any, size: tuple[int, int]) -> dict[str, Value]:
-        return self.field.record_values(value.tobytes(), size)
-
-
-@renderer_type.register
-def _(field: DepthField) -> type[Renderer]:
-    return DepthRenderer
-
-
-@pytest.mark.parametrize("beside", [[], [OTHERS[0], OTHERS[2]]], ids=["alone", "beside others"])
-def test_a_type_of_field_that_is_defined_elsewhere_goes_through_workers(beside: list[Field], tmp_path: Path) -> None:
-    spec = spec_of(*beside, DepthField(name="distance"), size=(18, 18))
-    context = TaskContext(
-        out=str(tmp_path / "out"),
-        name="out",
-        generation="g0001",
-        fingerprint="",
-        spec=spec,
-        pipelines={"train": pipeline_of(spec)},
-        own_process=False,
-    )
-    paths = DatasetPaths(tmp_path / "out")
-    for folder in (paths.temporary, paths.heartbeats):
-        folder.mkdir(parents=True)
-    places = [_place(tmp_path, key) for key in "ab"]
-    tasks = [
-        Task(split="train", block=block, num_blocks=2, rows=[(0, 5, 3)], places=[place], skipped=[])
-        for block, place in enumerate(places)
-    ]
-    Parallel(n_jobs=2, backend="loky")(delayed(run_task)(context, task) for task in tasks)
-    for block, place in enumerate(places):
-        (record,) = read_records(paths.shard("out", "g0001", "train", 0, block, 2))
-        source = decode_place(place, spec)
-        assert record == render(source, Pipeline(pipeline_of(spec)), spec, seed=5, variant=3)
-        stored = decode_record(record, spec.schema)
-        assert stored["distance"].shape == (18, 18)
-        assert {field.name for field in beside} <= stored.keys()
-
-
-def _place(folder: Path, key: str) -> Slot:
-    """A source of random pixels with a label, a mask and distances."""
-    image, mask, distance = (folder / f"{key}{end}" for end in (".png", "-mask.png", ".npy"))
-    Image.fromarray(random_pixels(HEIGHT, WIDTH, 3)).save(image)
-    Image.fromarray(random_pixels(HEIGHT, WIDTH, high=3)).save(mask)
-    np.save(distance, random_pixels(HEIGHT, WIDTH, seed=ord(key)))
-    return Slot(key=key, copy=0, image=str(image), raw={"label": 1, "mask": str(mask), "distance": str(distance)})

@@ -25,7 +25,7 @@ from precompute.report.inspect import inspect
 from precompute.report.palette import class_color
 from precompute.report.sheet import Sheet, draw_sheet
 from precompute.report.stored_sheet import stored_sheet
-from tests.helpers.combined_fields import Spectrum
+from tests.helpers.angles import AngleField
 from tests.helpers.small_datasets import SIZE, draw_pairs, options
 
 NAMES = ["cat", "dog"]
@@ -38,7 +38,7 @@ ADDED: list[tuple[Field, Any]] = [
     ),
     (ValueField(name="age", dtype="int"), 7),
     (ValueField(name="dose", dtype="float"), 0.25),
-    (Spectrum(name="spectrum"), [1.0, 2.5]),
+    (AngleField(name="angles"), [1.0, 2.5]),
 ]
 
 
@@ -76,7 +76,7 @@ def test_an_inspection_names_each_field(combined: Combined, monkeypatch: pytest.
         "  targets       mask of 3 classes (png uint8)\n"
         "                label: class, 2 of them\n"
         "                objects: boxes of 2 classes, at most 0 an image\n"
-        "                spectrum (spectrum)\n"
+        "                angles (angles)\n"
         "  extra         age (int), dose (float)\n"
     ) in text
     assert "label: sources of each class\n" in text
@@ -87,7 +87,7 @@ def test_warnings_of_a_build_name_all_that_differs(combined: Combined) -> None:
     conflicts = {"num_sources": 2, "examples": [["a", "b"]]}
     result = replace(combined.result, manifest=replace(combined.manifest, conflicts=conflicts))
     (warning,) = result.warnings()
-    assert "another mask or another label or other boxes or another spectrum" in warning
+    assert "another mask or another label or other boxes or another angles" in warning
     assert result.summary()
 
 
@@ -98,7 +98,7 @@ def test_a_sheet_draws_all_fields_on_one_picture(combined: Combined) -> None:
         for cell in line.cells:
             assert set(np.unique(cell.layers["mask"].mask)) <= {0, 1, 2}
             np.testing.assert_allclose(cell.layers["objects"].boxes, BOX, atol=1e-4)
-            assert cell.caption == "spectrum: [1.  2.5]"
+            assert cell.caption == "angles: [1.  2.5]"
     picture = draw_sheet(sheet)
     colors = {color: count for count, color in picture.getcolors(1_000_000)}
     assert all(colors.get(class_color(i), 0) > 100 for i in (1, 2))  # regions of the mask, and the box in the second
@@ -115,7 +115,7 @@ def test_an_export_says_what_no_layout_holds(
         with pytest.raises(UsageError) as refused:
             export(combined.out, tmp_path / "plain", format=format)
         assert str(refused.value) == (
-            f"format: {format} has no place for the mask, label, objects and spectrum of out; read the row in Python "
+            f"format: {format} has no place for the mask, label, objects and angles of out; read the row in Python "
             "with precompute.read."
         )
     assert not (tmp_path / "plain").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from precompute.building.task import Slot
 from precompute.errors import DatasetError
 from precompute.fields.boxes import Boxes
 from precompute.fields.column import Column
-from precompute.fields.column_types import COLUMN_TYPES
 from precompute.fields.instances import Instances
 from precompute.fields.string_column import CHUNK, StringColumn, take
 from precompute.fields.value_column import ValueColumn
@@ -33,7 +31,7 @@ from precompute.table.listing import Listing
 from precompute.table.listing_file import listing_lines, read_listing
 from precompute.table.sha256_column import Sha256Column
 from precompute.table.sources import Sources
-from tests.helpers.any_columns import AngleColumn, names, some_sources
+from tests.helpers.any_columns import names, some_sources
 from tests.helpers.source_columns import extra_of
 
 any_text = st.text(st.characters(), max_size=6)  # half of a surrogate pair too: a file's name may hold one
@@ -141,13 +139,6 @@ def test_source_ids_are_those_of_the_records(keys: list[str]) -> None:
 # Sources and their list.
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _angles_may_be_listed() -> Iterator[None]:
-    COLUMN_TYPES["angles"] = AngleColumn
-    yield
-    del COLUMN_TYPES["angles"]
-
-
 def plain_fields(column: Column, i: int) -> dict[str, Any]:
     """What the list says of one source, put together from its value."""
     value = column[i]
@@ -158,7 +149,7 @@ def plain_fields(column: Column, i: int) -> dict[str, Any]:
         return {"boxes": value.to_rows()} | ({} if value.size is None else {"boxes_size": list(value.size)}) | points
     if column.name in ("label", "labels"):
         return {"label": list(value) if isinstance(value, tuple) else value}
-    return {column.name: value if isinstance(value, str) else [value[0], *value[1]]}
+    return {column.name: value}
 
 
 def plain_entry(sources: Sources, i: int, **hashes: str | None) -> dict[str, Any]:
@@ -306,7 +297,7 @@ def test_differences_are_those_of_each_entry(folder: Path, old: Sources, new: So
             ],
             "v: expected numbers or texts, got both",
         ),
-        (['{"key": "a", "image": "a", "num_bytes": 1, "angles": 3}'], "line 1: angles: expected a path and angles"),
+        (['{"key": "a", "image": "a", "num_bytes": 1, "angles": 3}'], "line 1: angles: expected str, got 3"),
         (['{"key": "a", "image": "a", "num_bytes": 1}', "7"], "line 2: expected an object"),
         (['{"key": "a", "image": "a", "num_bytes": 1}', '{"key": "b",'], "not a list of sources in JSON lines"),
     ],

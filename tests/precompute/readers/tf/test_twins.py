@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,23 +20,23 @@ import precompute
 from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import UsageError
-from precompute.fields.feature import Feature, Number, Size, Value, Values
+from precompute.fields.feature import Feature, Value
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
 from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
-from precompute.fields.registry import register
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField
 from precompute.readers.tf.caching import KEY_BYTES, plan_cache
 from precompute.readers.tf.chosen_fields import choose_fields
 from precompute.readers.tf.decoding import batch_parser
 from precompute.readers.tf.finishing import batch_finisher
-from precompute.readers.tf.tensors import FieldTensors, Parts
 from precompute.readers.tf.twins import make_twins, tensors_of
 from precompute.records.example import encode_example
 from precompute.records.tfrecord import frame, read_records
+from tests.helpers.angle_tensors import AngleTensors
+from tests.helpers.angles import AngleField
 from tests.helpers.small_datasets import draw_classes, options
 
 HEIGHT, WIDTH = 32, 48  # a shift goes by up to 2 and 3 pixels
@@ -398,68 +397,6 @@ def test_a_model_learns_several_targets(built: Path) -> None:
     batches = load(built, [LABEL, MASK, AGE], class_weights={"label": [1, 2, 3]})
     losses = model.fit(batches, epochs=2, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
-
-
-# A type of field that is known here alone
-
-
-@register
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AngleField(Field):
-    """An angle, in turns; mirroring changes its sign."""
-
-    type: ClassVar[str] = "angle"
-
-    @property
-    def is_target(self) -> bool:
-        return True
-
-    @property
-    def features(self) -> dict[str, Feature]:
-        return {"extra/age": Number(dtype="float32")}
-
-    def record_values(self, value: float, size: Size) -> dict[str, Value]:
-        return {"extra/age": value}
-
-    def decode(self, values: Values, size: Size) -> dict[str, Any]:
-        return {self.name: self.features["extra/age"].read(values, "extra/age")}
-
-
-class AngleTensors(FieldTensors[AngleField]):
-    parts = ("sine", "cosine")
-
-    @property
-    def num_bytes(self) -> int:
-        return 8
-
-    def spec(self) -> dict[str, Any]:
-        return {"extra/age": tf.io.FixedLenFeature([], tf.float32)}
-
-    def parse(self, features: dict[str, Any], batch_size: int | None) -> Parts:
-        angle = features["extra/age"] * (2 * math.pi)
-        return {"sine": tf.sin(angle), "cosine": tf.cos(angle)}
-
-    def move(self, parts: Parts, moves: Any) -> Parts:
-        mirrored = tf.math.logical_xor(moves.mirror_x, moves.mirror_y)
-        return {**parts, "sine": tf.where(mirrored, -parts["sine"], parts["sine"])}
-
-
-tensors_of.register(AngleField, AngleTensors)
-
-
-@pytest.mark.parametrize("cache", [True, False])
-def test_a_field_of_a_new_type_goes_through_load(built: Path, cache: bool) -> None:
-    seen, turned = 0, 0
-    asked = {"fresh": ["horizontal"], "with_keys": True, "cache": cache}
-    for images, angle, keys in load(built, [AngleField(name="angle")], **asked):
-        for i, key in enumerate(keys.numpy()):
-            drawn = draw(int(key))
-            mirrored = not np.array_equal(images[i], drawn["image"])
-            sine = math.sin(drawn["age"] * 2 * math.pi) * (-1 if mirrored else 1)
-            found = [float(angle[part][i]) for part in ("sine", "cosine")]
-            assert found == pytest.approx([sine, math.cos(drawn["age"] * 2 * math.pi)], abs=1e-4)
-            seen, turned = seen + 1, turned + mirrored
-    assert seen > turned > 0
 
 
 def test_a_field_without_a_twin_is_named() -> None:
