@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from precompute.building.folder import StoredGeneration
 from precompute.building.receipts import read_receipt
 from precompute.dataset.paths import DatasetPaths
+from precompute.fields.column import digest_of_fields
 from precompute.storage.paths import as_path
 from precompute.storage.snapshot import seen_at_once
 from precompute.table.sources import Sources
@@ -56,12 +58,22 @@ def _changed(sources: Sources, i: int, written: float, sha256: str | None, of_fi
         yield f"the content of {image}"
     if of_files is None:
         return
-    for column in sources.columns.values():
-        value = column.located(column[i], sources.path)
-        paths = [as_path(path) for path in column.files(value)]
-        younger = any(path.stat().st_mtime > written for path in paths)
-        if younger and column.digest(value, [_sha256(path) for path in paths]) != of_files:
-            yield column.files_text(value)
+    values = {name: column.located(column[i], sources.path) for name, column in sources.columns.items()}
+    files = {name: [as_path(path) for path in sources.columns[name].files(value)] for name, value in values.items()}
+    younger = [name for name, paths in files.items() if any(path.stat().st_mtime > written for path in paths)]
+    if younger and _digest(sources, values, files) != of_files:
+        yield " or ".join(sources.columns[name].files_text(values[name]) for name in younger)
+
+
+def _digest(sources: Sources, values: Mapping[str, Any], files: Mapping[str, Sequence[Path]]) -> str | None:
+    """Return the sha256 of the files beside an image, read anew; see `digest_of_fields`."""
+    return digest_of_fields(
+        {
+            name: sources.columns[name].digest(values[name], [_sha256(path) for path in paths])
+            for name, paths in files.items()
+            if sources.columns[name].has_files
+        }
+    )
 
 
 def fixed_keys(out: Path, stored: StoredGeneration) -> set[str]:

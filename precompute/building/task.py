@@ -23,7 +23,7 @@ from precompute.pipelines.pipeline import Pipeline
 from precompute.program.interruption import leave_signals_to_parent
 from precompute.program.memory import freeze_gc, tune_malloc
 from precompute.records.stored import count_objects
-from precompute.rendering.decode import Decoded, decode_source
+from precompute.rendering.decode import Decoded, decode_source, files_beside
 from precompute.rendering.render import render
 from precompute.rendering.spec import RecordSpec
 from precompute.storage.paths import as_path
@@ -237,10 +237,9 @@ def decode_place(place: Slot, spec: RecordSpec) -> Decoded:
         RejectedSource: It cannot be used, or is not what earlier rows were made from.
     """
     source = decode_source(place.key, as_path(place.image), place.raw, spec)
-    mask = place.raw.get("mask")
     for path, expected, got in (
         (place.image, place.sha256, source.sha256),
-        (mask if isinstance(mask, str) else f"masks of {place.image}", place.mask_sha256, source.mask_sha256),
+        (files_beside(source, place.raw, place.image), place.mask_sha256, source.mask_sha256),
     ):
         if expected is not None and expected != got:
             raise RejectedSource(

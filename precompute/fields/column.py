@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from precompute.fields.field import Field, Schema
 from precompute.fields.skeleton import Skeleton
 
-__all__ = ["Column", "RecordFacts", "columns_by_name"]
+__all__ = ["Column", "RecordFacts", "columns_by_name", "digest_of_fields"]
 
 Entry = Mapping[str, Any]
 
@@ -288,6 +289,17 @@ class Column(ABC):
     def notes(self) -> list[str]:
         """Return the notes that count what is in the images."""
         return []
+
+
+def digest_of_fields(digests: Mapping[str, str]) -> str | None:
+    """Return the sha256 that stands for the files beside an image; None without any.
+
+    Args:
+        digests: Name of each field that has files → sha256 of those.
+    """
+    if len(digests) < 2:
+        return next(iter(digests.values()), None)
+    return hashlib.sha256("".join(f"{digests[name]} {name}\n" for name in sorted(digests)).encode()).hexdigest()
 
 
 def columns_by_name(*columns: Column | None) -> dict[str, Column]:

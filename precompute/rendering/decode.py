@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.fields.column import digest_of_fields
 from precompute.images.decode import decode_shrunk
 from precompute.rendering.fields.renderer import SourceImage, read_file
 from precompute.rendering.spec import RecordSpec
 
-__all__ = ["Decoded", "decode_source"]
+__all__ = ["Decoded", "decode_source", "files_beside"]
 
 IMAGE = "image"
 OPAQUE_ALPHA, TURNED = "opaque_alpha", "turned"  # what is counted, beside what becomes of fields
@@ -68,7 +69,7 @@ class Decoded:
     @property
     def mask_sha256(self) -> str | None:
         """Of what the files of its other fields hold; None without any."""
-        return next((sha256 for name, sha256 in self.hashes.items() if name != IMAGE), None)
+        return digest_of_fields({name: sha256 for name, sha256 in self.hashes.items() if name != IMAGE})
 
 
 def decode_source(key: str, image: Path, raw: Mapping[str, Any], spec: RecordSpec) -> Decoded:
@@ -102,3 +103,9 @@ def decode_source(key: str, image: Path, raw: Mapping[str, Any], spec: RecordSpe
         full_size=full_size if full_size != size else None,
         counters=counters | ({OPAQUE_ALPHA: 1} if opaque_alpha else {}) | ({TURNED: 1} if turned else {}),
     )
+
+
+def files_beside(source: Decoded, raw: Mapping[str, Any], image: str | Path) -> str:
+    """Return what messages call the files beside the image of a source that was decoded from raw values."""
+    values = [raw[name] for name in source.hashes if name != IMAGE]
+    return " or ".join(value if isinstance(value, str) else f"masks of {image}" for value in values)

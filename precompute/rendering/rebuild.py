@@ -11,7 +11,7 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.pipeline import Pipeline, Prepared, prepare, rebuild
-from precompute.rendering.decode import Decoded, decode_source
+from precompute.rendering.decode import Decoded, decode_source, files_beside
 from precompute.rendering.render import render
 from precompute.rendering.spec import RecordSpec
 from precompute.storage.paths import as_path
@@ -80,11 +80,11 @@ class RecordRebuilder:
             raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
         entry, image = listing.entry(position), self._source_path(listing.images[position])
         raw = self._raw_values(listing, position)
-        source, mask = decode_source(key, image, raw, self._spec), entry.get("mask") and raw["mask"]
+        source = decode_source(key, image, raw, self._spec)
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
         if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):
-            raise RejectedSource(f"{mask or f'masks of {image}'}: {CHANGED}")
+            raise RejectedSource(f"{files_beside(source, raw, image)}: {CHANGED}")
         return source
 
     def _raw_values(self, listing: Listing, position: int) -> dict[str, Any]:
