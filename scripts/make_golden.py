@@ -1,4 +1,4 @@
-"""Writes tests/golden: small datasets of format 1, kept so that later versions go on reading and growing them.
+"""Writes tests/golden: small datasets of each format, kept so that later versions go on reading and growing them.
 
     python scripts/make_golden.py          only to add what a new version brings
 
@@ -18,22 +18,22 @@ sys.path.insert(0, str(ROOT))
 
 from precompute.dataset.manifest import Manifest  # noqa: E402
 from tests.helpers import growing_datasets  # noqa: E402
-from tests.helpers.golden_datasets import GOLDEN, KINDS, build_golden, digest_of  # noqa: E402
+from tests.helpers.golden_datasets import FORMATS, KEPT, build_golden, digest_of  # noqa: E402
 
 
 def main() -> None:
     """Build each golden dataset where there is none, and note what it decodes to."""
-    for kind in KINDS:
-        kept = GOLDEN / kind / "golden"
+    for name in KEPT:
+        kept = FORMATS / name / "golden"
         if kept.exists():
             print(f"{kept} exists and stays as it is")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            out = build_golden(kind, Path(folder))
+            out = build_golden(name.partition("/")[2], Path(folder))
             shutil.copytree(out, kept, ignore=shutil.ignore_patterns(".build", ".leases"))
         manifest = kept / "manifest.json"
         manifest.write_text(manifest.read_text().replace(folder, "/golden"))  # where it was made tells nobody anything
-        (GOLDEN / kind / "digest.txt").write_text(digest_of(kept) + "\n")
+        (FORMATS / name / "digest.txt").write_text(digest_of(kept) + "\n")
         print(f"{kept} written")
     for kind in growing_datasets.KINDS:
         make_growing(kind)

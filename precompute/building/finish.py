@@ -259,4 +259,4 @@ def _repeated(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> Iterator[t
             image, position = of.sha256[i], int(places.positions[i])
             if image is not None:
                 in_files = (of.mask_sha256[i],) if places.sources.has_files else ()
-                yield places.sources.keys[position], image, (*(column[position] for column in own), *in_files)
+                yield places.sources.keys[position], image, (*(column.entry(position) for column in own), *in_files)

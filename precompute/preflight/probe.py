@@ -165,7 +165,9 @@ def _equal(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:
 
 
 def _same(value: Any, other: Any) -> bool:
-    return np.array_equal(value, other) if isinstance(value, np.ndarray) else bool(value == other)
+    if isinstance(value, np.ndarray):
+        return np.array_equal(value, other)
+    return bool(value == other or (value != value and other != other))  # not a number is the same as itself
 
 
 def _global_state() -> Any:

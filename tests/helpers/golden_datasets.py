@@ -14,7 +14,8 @@ from precompute.dataset.manifest import Manifest
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import save
 
-GOLDEN = ROOT / "tests/golden/format-1"
+FORMATS = ROOT / "tests/golden"
+GOLDEN = FORMATS / "format-1"
 KINDS = (
     "class-png",
     "class-jpeg",
@@ -29,6 +30,8 @@ KINDS = (
     "extra-png",
     "grey-png",
 )  # the last eight since 1.1
+NEW = ("class-jpeg", "class-png", "mask-raw", "boxes-png", "keypoints-png", "instances-png", "extra-png", "numbers-png")
+KEPT = [*(f"format-1/{kind}" for kind in KINDS), *(f"format-2/{kind}" for kind in NEW)]
 
 
 def build_golden(kind: str, folder: Path) -> Path:
@@ -49,6 +52,7 @@ def build_golden(kind: str, folder: Path) -> Path:
     boxed: dict[str, Any] = {"images": images, "boxes": boxes}
     extra = {"age": [i - 2 for i in range(6)], "dose": [i / 4 for i in range(6)], "site": [f"ß{i}" for i in range(6)]}
     weighed = {"labels": ["ant", "bee"] * 3, "weights": [i / 2 for i in range(6)], "extra": extra}
+    numbers = {"age": [i + 0.5 for i in range(6)], "angle": [float("nan"), *range(-2, 3)]}
     lists: dict[str, Any] = {
         "multilabel": several,
         "boxes": boxed,
@@ -56,6 +60,7 @@ def build_golden(kind: str, folder: Path) -> Path:
         "instances": {"images": images, "instances": _draw_objects(folder / "objects")},
         "image": {"images": images},
         "extra": {"images": images, **weighed},
+        "numbers": {"images": images, "values": numbers, "missing_values": "nan", "mirror_negates": ["angle"]},
     }.get(target, {})
     precompute.build(
         None if lists else folder / "data",
