@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from precompute.fields.field import Schema
-from precompute.fields.value import value_name
 
 __all__ = ["VALUE", "learnt_values"]
 
@@ -15,4 +14,4 @@ def learnt_values(schema: Schema) -> list[str]:
     targets = schema.targets
     if any(field.form != VALUE for field in targets.values()):
         return []
-    return [value_name(name) for name in targets]
+    return [field.own_name for field in targets.values()]

@@ -106,6 +106,11 @@ class Column(ABC):
         return type(self) is type(other) and num == len(other) and all(map(eq, values, other))
 
     @property
+    def own_name(self) -> str:
+        """The name by which users know the field."""
+        return self.name
+
+    @property
     def value_type(self) -> str | None:
         """Type that settings name, where the field is a value: ``"int"``, ``"float"`` or ``"text"``."""
         return None

@@ -69,7 +69,7 @@ class ValueColumn(Column):
         return cls(name=field_name(name), type=type, values=_packed(type, values))
 
     @property
-    def value_name(self) -> str:
+    def own_name(self) -> str:
         """The name by which users know the value."""
         return value_name(self.name)
 
@@ -86,6 +86,11 @@ class ValueColumn(Column):
         """Return a column of a listing that knows whether it is learnt, and changes its sign."""
         field = cast(ValueField, schema[self.name])
         return replace(self, is_target=field.learnt, mirror_negates=field.mirror_negates)
+
+    @property
+    def own_options(self) -> Sequence[str]:
+        """Options of a build that are for numbers that are learnt."""
+        return ("missing_values", "mirror_negates") if self.is_target else ()
 
     @property
     def kind(self) -> str:
@@ -116,7 +121,7 @@ class ValueColumn(Column):
         """
         types = {column.type for column in columns}
         if len(types) > 1 and "text" in types:
-            raise ValueError(f"{columns[0].value_name}: expected numbers or texts, got both")
+            raise ValueError(f"{columns[0].own_name}: expected numbers or texts, got both")
         values = chain.from_iterable(column.values for column in columns)
         found = types.pop() if len(types) == 1 else "float"
         return replace(columns[0], type=found, values=_packed(found, values))
@@ -130,11 +135,11 @@ class ValueColumn(Column):
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source; null where the value is missing."""
         value = self.values[i]
-        return {"extra": {self.value_name: value if value == value else None}}
+        return {"extra": {self.own_name: value if value == value else None}}
 
     def spelled(self, chosen: Sequence[int]) -> list[str]:
         """Return what lines of JSON hold of these sources."""
-        start, text, values = f', "{self.value_name}": ', SPELLED[self.type], self.values
+        start, text, values = f', "{self.own_name}": ', SPELLED[self.type], self.values
         return [start + text(values[i]) for i in chosen]
 
     @classmethod

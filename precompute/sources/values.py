@@ -108,7 +108,7 @@ def check_numbers(sources: Sources, options: BuildOptions) -> None:
     Raises:
         UsageError: There are such options.
     """
-    learnt = [column.value_name for column in sources.targets if isinstance(column, ValueColumn)]
+    learnt = [column.own_name for column in sources.targets if "mirror_negates" in column.own_options]
     unknown = [name for name in options.mirror_negates or [] if name not in learnt]
     if unknown:
         raise UsageError(

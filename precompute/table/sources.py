@@ -13,7 +13,6 @@ from precompute.dataset.manifest import IMAGE_ONLY, SPLITS
 from precompute.fields.column import Column, RecordFacts, columns_by_name
 from precompute.fields.field import Field
 from precompute.fields.skeleton import Skeleton
-from precompute.fields.value import value_name
 from precompute.storage.paths import as_path
 
 __all__ = ["IMAGE_ONLY", "SPLITS", "Source", "Sources"]
@@ -162,8 +161,8 @@ class Sources:
     @property
     def value_types(self) -> dict[str, str]:
         """Type of each value, as settings name it, by the name that users know."""
-        types = {name: column.value_type for name, column in self.columns.items()}
-        return {value_name(name): of_value for name, of_value in types.items() if of_value is not None}
+        types = {column.own_name: column.value_type for column in self.columns.values()}
+        return {name: of_value for name, of_value in types.items() if of_value is not None}
 
     @property
     def skeleton(self) -> Skeleton | None:

@@ -41,4 +41,4 @@ def boxes_of(sources: Sources) -> BoxColumn:
 def extra_of(sources: Sources, i: int) -> dict[str, Any] | None:
     """Return weight and extra values of a source by their names; None when there are none."""
     values = [column for column in sources.columns.values() if isinstance(column, ValueColumn)]
-    return {column.value_name: column[i] for column in values} or None
+    return {column.own_name: column[i] for column in values} or None

@@ -237,6 +237,30 @@ ALLOWED = {
     "text",
 }
 
+# Modules of `precompute.fields` that say nothing of a single type of field, and the registry; the others are of types.
+OF_ALL_TYPES = {
+    *("colors", "column", "column_types", "counters", "counts", "entry_checks", "feature", "field", "image", "layers"),
+    *("picture", "pixels", "record", "registry", "rle", "skeleton", "string_column"),
+}
+
+# Who may know types of fields, a folder or a module each, and why; everyone else asks all fields the same questions.
+MAY_KNOW_TYPES = {
+    "precompute/fields/": "they are these types",
+    "precompute/rendering/fields/": "their twins that write",
+    "precompute/readers/tf/labels.py": "a twin in tf.data",
+    "precompute/readers/tf/masks.py": "a twin in tf.data",
+    "precompute/readers/tf/objects.py": "a twin in tf.data",
+    "precompute/readers/tf/twins.py": "registers the twins in tf.data",
+    "precompute/readers/tf/values.py": "a twin in tf.data",
+    "precompute/sources/": "each layout makes columns of its own",
+    "precompute/images/instance_masks.py": "decodes values of the twin that writes objects",
+    "precompute/pipelines/box_rules.py": "moves values of the twin that writes objects",
+    "precompute/pipelines/instance_rules.py": "moves values of the twin that writes objects",
+    "precompute/pipelines/keypoint_rules.py": "moves values of the twin that writes objects",
+    "precompute/building/earlier_rules.py": "the name that merged masks have always given their background",
+    "train/tasks/": "each task learns targets of one type",
+}
+
 # One owner, or as few as can be, of what is slow to import.
 OWNERS = {
     "tensorflow": {"precompute.readers.tf", "train"},
@@ -342,6 +366,58 @@ def test_an_import_that_is_not_allowed_is_caught(tmp_path: Path) -> None:
         "loader imports rendering",
         "train imports rendering",
     ]
+
+
+def know_types(root: Path) -> dict[str, set[str]]:
+    """Return each file of the project that imports modules of single types of fields, with their names."""
+    found = {}
+    for path in [*(root / "precompute").rglob("*.py"), *(root / "train").rglob("*.py")]:
+        names = {name.removeprefix("precompute.fields.") for name in modules_of(path) if _is_of_type(name)}
+        found |= {path.relative_to(root).as_posix(): names} if names else {}
+    return found
+
+
+def modules_of(path: Path) -> Iterator[str]:
+    """Yield what a file imports, and each name that it imports from there, which may be a module too."""
+    text = path.read_text()
+    for node in ast.walk(ast.parse(text)) if "precompute.fields" in text else ():
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def _is_of_type(name: str) -> bool:
+    above, _, module = name.rpartition(".")
+    return above == "precompute.fields" and module not in OF_ALL_TYPES
+
+
+def may_not_know(found: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return those of the files that the table does not name."""
+    return {file: names for file, names in found.items() if not file.startswith(tuple(MAY_KNOW_TYPES))}
+
+
+def test_types_of_fields_are_known_by_those_alone_who_have_a_reason() -> None:
+    found = know_types(ROOT)
+    assert may_not_know(found) == {}
+    for place in MAY_KNOW_TYPES:
+        assert any(file.startswith(place) for file in found), f"{place} knows no type any more: take it from the table"
+
+
+def test_one_who_knows_types_of_fields_without_a_reason_is_caught(tmp_path: Path) -> None:
+    (tmp_path / "precompute/report").mkdir(parents=True)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "precompute/report/late.py").write_text("def f():\n    from precompute.fields.mask import MaskField\n")
+    (tmp_path / "precompute/report/new.py").write_text("from precompute.fields.spectrum import Spectrum\n")
+    (tmp_path / "precompute/report/fine.py").write_text(
+        "from precompute.fields.field import Field\nfrom precompute.fields.image import ImageField\n"
+    )
+    (tmp_path / "train/fit.py").write_text("from precompute.fields import objects\nimport precompute.fields.label\n")
+    assert may_not_know(know_types(tmp_path)) == {
+        "precompute/report/late.py": {"mask"},
+        "precompute/report/new.py": {"spectrum"},
+        "train/fit.py": {"label", "objects"},
+    }
 
 
 @pytest.mark.parametrize("package", OWNERS)
