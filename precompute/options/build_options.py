@@ -296,7 +296,7 @@ class BuildOptions:
             if getattr(self, name) is not None and not self.dry_run:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
         for option in dataclasses.fields(self):
-            if "choices" in option.metadata:
+            if "choices" in option.metadata and option.name != "backend":  # of which Python may name others
                 check_choice(option.name, getattr(self, option.name), option.metadata["choices"])
         self._check_colors()
         for name in ("skeleton", "flip_pairs"):

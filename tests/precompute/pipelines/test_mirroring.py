@@ -80,7 +80,7 @@ def test_datasets_of_format_1_0_allow_nothing(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / "mask-png" / "golden", tmp_path / "golden")
     precompute.drop(tmp_path / "golden", rows=[1])
     content = json.loads((tmp_path / "golden" / "manifest.json").read_text())
-    assert content["version"] == [1, 1] and content["mirroring"] == []
+    assert content["version"] == [2, 0] and content["mirroring"] == []
 
 
 @pytest.mark.parametrize(
