@@ -54,6 +54,8 @@ PREVIEW_OPTIONS = (
     "mask_fill",
     "annotations",
     *TABLE_OPTIONS,
+    "missing_values",
+    "mirror_negates",
     "target",
     "keypoint_names",
     "skeleton",

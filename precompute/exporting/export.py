@@ -75,7 +75,8 @@ class Exported:
             lines.insert(-1, f"  … and {format_count(len(self.num_files) - 10, 'more folder')}")
         lines += [f"  note: {note}" for note in self.notes]
         if self.build_options:
-            where = TABLE if "--label-separator" in self.build_options else "it"
+            in_table = {"--label-separator", "--value-columns"} & set(self.build_options)
+            where = TABLE if in_table else "it"
             lines.append(f"  to build from {where}, give {shlex.join(self.build_options)}")
         if self.foreign:
             lines.append(f"  {format_count(self.foreign, 'other file')} in the folder stayed as they were")
@@ -103,7 +104,8 @@ def export(
     """Write one row of a dataset as plain files, in a layout that `build` reads again.
 
     Classes: a folder each. Masks: ``images/`` and ``masks/``. Several labels an image: ``images/``, and the labels in
-    the column `labels` of ``labels.csv``, separated by ``;``. Boxes: as COCO, YOLO or Pascal VOC have them, with the
+    the column `labels` of ``labels.csv``, separated by ``;``. Numbers: ``images/``, and a column each, empty where a
+    number is missing. Boxes: as COCO, YOLO or Pascal VOC have them, with the
     split and whatever the format can say. That table is there for every target: which file is which
     key, with its label and its draw. Files hold the stored bytes where these are JPEG or PNG; raw pixels become PNG.
     Names come from the keys; copies of rare classes end with ``-copy1`` and so on.

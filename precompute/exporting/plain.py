@@ -20,6 +20,7 @@ from precompute.text.format import format_count
 __all__ = ["FILES"]
 
 SEPARATOR = ";"  # between the labels of one image
+OWN_COLUMNS = ("image", "key", "copy", "seed", "variant", "split")  # of the table, beside values
 PATHS = ("image", "mask")  # columns of the table that name files
 
 
@@ -134,11 +135,26 @@ class _ImageOnlyFiles(_Files):
         return Export(files={image: content}, line=self.line_of(example, image=image))
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
-        """Return that nothing but images is wanted."""
-        return ["--target", "none"]
+        """Return which columns of the table are to be learnt, or that nothing but images is wanted."""
+        learnt = [field for field in self._in_table if field.is_target]
+        if not learnt:
+            return ["--target", "none"]
+        columns = [_column_of(field.own_name, lines) for field in learnt]
+        missing = any(line[column] is None for line in lines for column in columns)
+        mirrored = [column for field, column in zip(learnt, columns, strict=True) if field.mirror_negates]
+        return [
+            *("--value-columns", ",".join(columns)),
+            *(("--missing-values", "nan") if missing else ()),
+            *(("--mirror-negates", ",".join(mirrored)) if mirrored else ()),
+        ]
 
 
 FILES: tuple[type[Exporter], ...] = (_ClassFiles, _MaskFiles, _LabelFiles, _ImageOnlyFiles)
+
+
+def _column_of(name: str, lines: Sequence[dict[str, Any]]) -> str:
+    """Return the column that holds a value, which is called otherwise where its name means something in the table."""
+    return f"extra_{name}" if name in OWN_COLUMNS and lines and f"extra_{name}" in lines[0] else name
 
 
 def _image_alone(example: Example, names: Names) -> tuple[str, bytes]:

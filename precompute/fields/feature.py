@@ -10,13 +10,18 @@ import numpy as np
 
 from precompute.errors import DatasetError
 
-__all__ = ["Box", "ClassIndex", "Feature", "Number", "Picture", "Size", "Text", "Value", "Values"]
+__all__ = ["Box", "ClassIndex", "Feature", "Number", "Picture", "Size", "Text", "Value", "Values", "are_same"]
 
 Size: TypeAlias = tuple[int, int]  # height and width of a record's image, pixels
 Value: TypeAlias = bytes | int | float | Sequence[bytes] | Sequence[int] | Sequence[float] | np.ndarray[Any, Any]
 Values: TypeAlias = Mapping[str, Sequence[Any]]  # what a record holds by key: bytes, int or float, always as a list
 
 TYPES = {"int64": int, "float32": float, "bytes": bytes}
+
+
+def are_same(a: Any, b: Any) -> bool:
+    """Return whether two values are the same one; not a number is the same as not a number."""
+    return bool(a == b or (a != a and b != b))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from precompute.fields.feature import Feature, Number, Size, Text, Value, Values
+from precompute.fields.feature import Feature, Number, Size, Text, Value, Values, are_same
 from precompute.fields.field import Deviation, Field
 from precompute.fields.layers import Layers
 
@@ -98,7 +98,7 @@ class ValueField(Field):
     def deviation(self, stored: Mapping[str, Any], made: Mapping[str, Any]) -> Deviation | None:
         """Return how what was made again differs from what is stored; not a number is equal to itself."""
         found = [self._value(example) for example in (stored, made)]
-        if found[0] == found[1] or all(value != value for value in found):
+        if are_same(*found):
             return None
         return Deviation(f"{value_name(self.name)} is {found[0]!r}, its source now gives {found[1]!r}")
 
@@ -112,8 +112,9 @@ class ValueField(Field):
         return f"{self.own_name} ({self.dtype}{mirrored})"
 
     def columns(self, example: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the value; a weight under the name that a build takes it from."""
-        return {"sample_weight" if self.is_weight else self.own_name: self._value(example)}
+        """Return the value, None where it is missing; a weight under the name that a build takes it from."""
+        value = self._value(example)
+        return {"sample_weight" if self.is_weight else self.own_name: value if value == value else None}
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return it as a remark."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self, cast
 from precompute.errors import DatasetError
 from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import SURROGATE
+from precompute.fields.feature import are_same
 from precompute.fields.field import Schema
 from precompute.fields.string_column import StringColumn, take
 from precompute.fields.value import ValueField, field_name, value_name
@@ -32,10 +33,6 @@ SPELLED: dict[str, Callable[[Any], str]] = {
     "float": _spelled_float,
     "text": encode_basestring_ascii,
 }
-
-
-def _are_same(a: Any, b: Any) -> bool:
-    return bool(a == b or (a != a and b != b))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,7 +127,7 @@ class ValueColumn(Column):
         """Return whether another column holds equal values; see `Column.same`. Missing ones are equal."""
         values = iter(self) if here is None else compress(self, here)
         num = len(self) if here is None else sum(here)
-        return type(self) is type(other) and num == len(other) and all(map(_are_same, values, other))
+        return type(self) is type(other) and num == len(other) and all(map(are_same, values, other))
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source; null where the value is missing."""

@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 
 from precompute.errors import PipelineError, RejectedSource
+from precompute.fields.feature import are_same
 from precompute.pipelines.pipeline import Pipeline
 from precompute.pipelines.transforms import albumentations, is_custom, leaves, shown_name
 from precompute.rendering.decode import Decoded
@@ -165,9 +166,7 @@ def _equal(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:
 
 
 def _same(value: Any, other: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return np.array_equal(value, other)
-    return bool(value == other or (value != value and other != other))  # not a number is the same as itself
+    return np.array_equal(value, other) if isinstance(value, np.ndarray) else are_same(value, other)
 
 
 def _global_state() -> Any:

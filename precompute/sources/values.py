@@ -6,7 +6,7 @@ import math
 import numbers
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -25,6 +25,7 @@ __all__ = [
     "check_value_name",
     "column_of_strings",
     "column_of_values",
+    "each_once",
     "numbers_of",
     "weights_of",
 ]
@@ -72,25 +73,45 @@ def check_value_name(name: object) -> str:
     return name
 
 
+def each_once(columns: Iterable[ValueColumn]) -> Iterator[ValueColumn]:
+    """Yield columns of values, each of another name.
+
+    Raises:
+        UsageError: Two have the same.
+    """
+    seen = set[str]()
+    for column in columns:
+        if column.name in seen:
+            raise UsageError(
+                f"{column.own_name}: it is named twice among the numbers that are learnt (--value-columns, values) "
+                "and what travels along (--extra-columns, extra); expected each once: a number that is learnt can be "
+                "read as well."
+            )
+        seen.add(column.name)
+        yield column
+
+
 def numbers_of(name: str, values: Sequence[Any], where: Where, options: BuildOptions) -> ValueColumn:
     """Return numbers that a model shall learn, float32 in records; texts are read as numbers.
 
     Args:
         name: Name of the numbers.
-        values: One a source; None, not a number or an empty text where it is missing.
+        values: One a source; None, not a number, or a text that is empty or says nan where it is missing.
         where: Position → where the value stands.
         options: Options that say what becomes of missing values, and which numbers change their sign in a mirror.
 
     Raises:
-        SourceError: Some are missing, and are not kept.
-        UsageError: One is no finite number.
+        SourceError: Some are no finite numbers, or missing and not kept.
     """
     found = array("d", map(_number, values))
     missing = [i for i, value in enumerate(found) if value != value and _is_missing(values[i])]
-    wrong = next((i for i, value in enumerate(found) if value != value and not _is_missing(values[i])), None)
-    if wrong is not None:
-        raise UsageError(
-            f"value column {name}: expected a finite number in each, got {values[wrong]!r:.80} for {where(wrong)}."
+    wrong = [i for i, value in enumerate(found) if value != value and not _is_missing(values[i])]
+    if wrong:
+        listed = [f"{where(i)}: {values[i]!r:.80}" for i in wrong[:5]] + [""] * (len(wrong) - 5)
+        raise SourceError(
+            f"value column {name}: expected a finite number in each, such as 12.5, but {len(wrong):,} of "
+            f"{format_count(len(values), 'value is none', 'values are none')}:\n{first_few(listed)}\nCorrect them, "
+            "leave those sources out, or leave empty what is unknown and keep it with --missing-values nan."
         )
     if missing and options.missing_values == "refuse":
         raise SourceError(
@@ -120,7 +141,7 @@ def check_numbers(sources: Sources, options: BuildOptions) -> None:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value != value or (isinstance(value, str) and not value.strip())
+    return value is None or value != value or (isinstance(value, str) and value.strip().casefold() in ("", "nan"))
 
 
 def _number(value: Any) -> float:

@@ -22,7 +22,14 @@ from precompute.sources.python.columns import check_indexes, list_of
 from precompute.sources.python.files import below, check_files, common_parent, file_path
 from precompute.sources.python.instances import number_objects, read_rows, sizes_of_sources
 from precompute.sources.python.keypoints import check_same_fields, keypoints_of_python
-from precompute.sources.values import check_extra_name, check_value_name, column_of_values, numbers_of, weights_of
+from precompute.sources.values import (
+    check_extra_name,
+    check_value_name,
+    column_of_values,
+    each_once,
+    numbers_of,
+    weights_of,
+)
 from precompute.table.sources import IMAGE_ONLY, SPLITS, Source, Sources
 from precompute.text.format import format_count
 
@@ -92,7 +99,7 @@ def from_iterable(
             None if masks is None else PathColumn(paths=StringColumn(below(root, masks))),
             None if classes is None else classes.column(),
             getattr(boxes or objects, "column", None),
-            *_values_of_sources(items, options or BuildOptions()),
+            *each_once(_values_of_sources(items, options or BuildOptions())),
         ),
         splits=[_split(item) for item in items],
         groups=None if all(group is None for group in groups) else groups,

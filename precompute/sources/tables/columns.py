@@ -167,7 +167,7 @@ def _target(
     if len(given) > 1:
         raise UsageError(
             "mask_column, label_column, label_columns, value_columns: give one of them; a source has a mask, a label, "
-            "labels or numbers."
+            f"labels or numbers. Given: {', '.join(given)}. What shall travel along, unlearnt, is for --extra-columns."
         )
     if lists:
         return {}

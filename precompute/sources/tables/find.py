@@ -28,6 +28,7 @@ from precompute.sources.values import (
     check_value_name,
     column_of_strings,
     column_of_values,
+    each_once,
     numbers_of,
     weights_of,
 )
@@ -81,7 +82,7 @@ def find_table(path: Path, options: BuildOptions) -> Sources:
         columns=columns_by_name(
             None if masks is None else PathColumn(paths=_below(base, masks)),
             None if classes is None else classes.column(),
-            *_values(table, columns, cells, options),
+            *each_once(_values(table, columns, cells, options)),
         ),
         splits=_splits(table, columns.split, cells, len(keys)),
         groups=_groups(table, columns.group, cells),

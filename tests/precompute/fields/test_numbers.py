@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import precompute
+from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.errors import SourceError, UsageError
 from precompute.fields.value import ValueField
@@ -128,6 +129,19 @@ def test_a_dataset_grows_and_is_built_again_from_its_manifest(out: Path, tmp_pat
     assert len(Manifest.load(made).splits["train"].rows) >= 7
 
 
+def test_missing_numbers_are_no_fault_of_the_pipeline(tmp_path: Path) -> None:
+    made = build(
+        tmp_path,
+        values={"age": [None] * 7 + [3.0], "angle": [math.nan, *ANGLES[1:]]},
+        missing_values="nan",
+        mirror_negates=["angle"],
+        pipeline=FLIP | {"validation": A.Compose([A.Resize(6, 8)]), "train": A.Compose([A.Resize(6, 8)])},
+        validation_split=0.5,
+    )
+    precompute.regenerate(made, seed=5, jobs=1, backend="sequential", quiet=True)
+    assert precompute.verify(made, sources=4).problems == []
+
+
 TABLE = "image,age,angle\n" + "".join(f"images/{i}.png,{20 + i},{ANGLES[i]}\n" for i in range(8))
 
 
@@ -146,24 +160,21 @@ def test_a_table_of_numbers(tmp_path: Path) -> None:
     [
         ("image,age\nimages/0.png,\nimages/1.png,3\n", {}, SourceError, r"value column age: 1 of 2 values are missing"),
         (
-            "image,age\nimages/0.png,old\nimages/1.png,3\n",
+            "image,age\nimages/0.png,old\nimages/1.png,3\nimages/2.png,inf\n",
             {},
-            UsageError,
-            r"expected a finite number in each, got 'old'",
+            SourceError,
+            r"a finite number in each, .* 2 of 3 values are none:\n.*csv: line 2: 'old'\n.*line 4: 'inf'\nCorrect them",
         ),
-        (
-            "image,age\nimages/0.png,inf\nimages/1.png,3\n",
-            {},
-            UsageError,
-            r"expected a finite number in each, got 'inf'",
-        ),
+        ("image,age\nimages/0.png,NaN\n", {}, SourceError, r"value column age: 1 of 1 value is missing"),
+        (TABLE, {"value_columns": ["age", "age"]}, UsageError, r"^age: it is named twice among the numbers"),
+        (TABLE, {"extra_columns": ["age"]}, UsageError, r"^age: it is named twice among the numbers"),
         (TABLE, {"mirror_negates": ["tilt"]}, UsageError, r"'tilt' is no number that is learnt; these are: age"),
         (TABLE, {"value_columns": ["tilt"]}, UsageError, r"value_columns .* has no column 'tilt'"),
         (
             TABLE,
             {"label_column": "angle"},
             UsageError,
-            r"give one of them; a source has a mask, a label, labels or n",
+            r"give one of them; a source has .* Given: label, values\. .* for --extra-columns",
         ),
     ],
 )
@@ -178,6 +189,41 @@ def test_what_is_wrong_is_named(tmp_path: Path, table: str, options: Any, error:
             **OPTIONS,
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_an_export_is_built_from_again_with_the_options_that_it_names(tmp_path: Path) -> None:
+    values = {"angle": ANGLES, "seed": [None, *range(1, 8)]}
+    made = build(tmp_path, values=values, missing_values="nan", mirror_negates=["angle"])
+    exported = precompute.export(made, tmp_path / "files")
+    assert exported.summary().endswith(
+        "to build from labels.csv, give --value-columns angle,extra_seed --missing-values nan --mirror-negates angle"
+    )
+    precompute.build(
+        tmp_path / "files" / "labels.csv",
+        tmp_path / "again",
+        pipeline={"train": A.Compose([])},
+        value_columns=["angle", "extra_seed"],
+        missing_values="nan",
+        mirror_negates=["angle"],
+        **OPTIONS | {"variants": 1},
+    )
+    stored = [
+        {example["key"]: example["values"] for example in precompute.read(of)} for of in (made, tmp_path / "again")
+    ]
+    for key, first in stored[0].items():
+        again = stored[1][key]
+        assert np.array_equal([first["angle"], first["seed"]], [again["angle"], again["extra_seed"]], equal_nan=True)
+
+
+@pytest.mark.parametrize("command", ["preview", "profile"])
+def test_what_a_build_takes_can_be_looked_at_before(tmp_path: Path, command: str) -> None:
+    draw_images(tmp_path / "images")
+    (tmp_path / "table.csv").write_text(
+        "image,age\n" + "".join(f"images/{i}.png,\n" for i in range(7)) + "images/7.png,1"
+    )
+    output = ["--output", str(tmp_path / "sheet.png")] if command == "preview" else ["--variants", "1"]
+    given = ["--value-columns", "age", "--missing-values", "nan", "--mirror-negates", "age", "--image-size", "8"]
+    assert main([command, str(tmp_path / "table.csv"), "--pipeline", "light", *given, *output]) == 0
 
 
 def test_options_for_numbers_need_some(tmp_path: Path) -> None:
