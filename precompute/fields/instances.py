@@ -57,6 +57,17 @@ class Instances(Boxes):
             shapes=tuple(row[0] for row in rows),
         )
 
+    @property
+    def decoded(self) -> NDArray[np.uint8]:
+        """The layers.
+
+        Raises:
+            ValueError: The masks are not decoded.
+        """
+        if self.layers is None:
+            raise ValueError("masks that are not decoded")
+        return self.layers
+
     def to_shapes(self) -> list[list[str | int]]:
         """Return the inverse of `of_shapes`."""
         return [list(row) for row in zip(self.shapes, self.labels.tolist(), self.flags.tolist(), strict=True)]
@@ -75,16 +86,12 @@ class Instances(Boxes):
 
     def apart(self) -> Instances:
         """Return decoded objects with a new layer for each, which a user's transform may write into."""
-        if self.layers is None:
-            return self
-        layers = np.zeros((max(1, len(self)), *self.layers.shape[1:]), np.uint8)
+        layers = np.zeros((max(1, len(self)), *self.decoded.shape[1:]), np.uint8)
         for layer, mask in zip(layers, self.masks(), strict=False):
             layer[mask] = 1
         layer_index = np.stack([np.arange(len(self)), np.ones(len(self))], axis=1).astype(np.int32)
         return replace(self, layers=layers, layer_index=layer_index)
 
     def masks(self) -> Iterator[NDArray[np.bool_]]:
-        """Yield the mask of each object, bool [H, W], once they are decoded."""
-        if self.layers is not None:
-            for layer, number in self.layer_index.tolist():
-                yield self.layers[layer] == number
+        """Return the decoded mask of each object, bool [H, W]."""
+        return (self.decoded[layer] == number for layer, number in self.layer_index.tolist())

@@ -160,12 +160,11 @@ def _read(path: Path, alpha: str) -> tuple[bytes, NDArray[np.uint8]]:
 
 def with_boxes(instances: Instances) -> Instances:
     """Return objects with the boxes around their masks, as shares; those without a pixel are left out."""
-    if instances.layers is None:
-        return instances
-    height, width = instances.layers.shape[1:]
+    layers = instances.decoded
+    height, width = layers.shape[1:]
     corners, kept = [], []
     for i, (layer, number) in enumerate(instances.layer_index.tolist()):
-        left, top, w, h = cv2.boundingRect(cv2.compare(instances.layers[layer], number, cv2.CMP_EQ))
+        left, top, w, h = cv2.boundingRect(cv2.compare(layers[layer], number, cv2.CMP_EQ))
         if w:
             corners.append((left / width, top / height, (left + w) / width, (top + h) / height))
             kept.append(i)
@@ -180,9 +179,7 @@ def with_boxes(instances: Instances) -> Instances:
 
 def shrink_instances(instances: Instances, size: tuple[int, int]) -> Instances:
     """Return decoded objects under an image that was shrunk to a height and width; some may have no pixel left."""
-    if instances.layers is None:
-        return instances
-    return with_boxes(replace(instances, layers=np.stack([shrink_mask(layer, size) for layer in instances.layers])))
+    return with_boxes(replace(instances, layers=np.stack([shrink_mask(layer, size) for layer in instances.decoded])))
 
 
 def plain_boxes(instances: Instances) -> Boxes:
@@ -199,12 +196,10 @@ def merge_instances(instances: Instances, ignore_class: int | None) -> tuple[NDA
     Returns:
         uint16 [H, W], and how many of its pixels belong to several objects.
     """
-    if instances.layers is None:
-        raise ValueError("masks that are not decoded")
     masks = list(instances.masks())
     crowd = (instances.flags & CROWD) > 0
     order: list[Any] = sorted(range(len(masks)), key=lambda i: (not crowd[i], -int(masks[i].sum()), i))
-    merged = np.zeros(instances.layers.shape[1:], np.uint16)
+    merged = np.zeros(instances.decoded.shape[1:], np.uint16)
     covered = np.zeros(merged.shape, np.uint16)
     for i in order:
         class_id = int(instances.labels[i])

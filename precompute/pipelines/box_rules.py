@@ -106,12 +106,15 @@ class BoxTransform:
         self._fields = box_fields(compose)
         self.targets = ("bboxes",) if self._fields else ()
 
-    def hand_over(self, image: NDArray[np.uint8], boxes: Boxes | None) -> dict[str, Any]:
-        """Return what a Compose is handed for boxes, maybe none."""
+    def hand_over_none(self, image: NDArray[np.uint8]) -> dict[str, Any]:
+        """Return what a Compose is handed beside an image to predict."""
+        return self.hand_over(image, NO_BOXES)
+
+    def hand_over(self, image: NDArray[np.uint8], boxes: Boxes) -> dict[str, Any]:
+        """Return what a Compose is handed for boxes."""
         if not self._fields:
             return {}
-        given = NO_BOXES if boxes is None else boxes
-        return {"bboxes": given.shares(), **field_values(self._fields, given.labels, np.arange(len(given)))}
+        return {"bboxes": boxes.shares(), **field_values(self._fields, boxes.labels, np.arange(len(boxes)))}
 
     def take_back(self, boxes: Boxes, made: Mapping[str, Any]) -> Boxes:
         """Return the boxes that came through, as shares."""

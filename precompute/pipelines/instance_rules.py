@@ -92,12 +92,14 @@ class InstanceTransform:
         self.targets = ("masks", "bboxes") if self._fields else ("masks",)
         self._apart = writes or _mixes_neighbours(compose)
 
-    def hand_over(self, image: NDArray[np.uint8], instances: Instances | None) -> dict[str, Any]:
-        """Return what a Compose is handed for decoded objects; of an image to predict, no boxes."""
-        if instances is None:
-            labels, numbers = NO_BOXES.labels, np.arange(0)
-            return {"bboxes": np.zeros((0, 4)), **field_values(self._fields, labels, numbers)} if self._fields else {}
-        given: dict[str, Any] = {"masks": self._layered(instances).layers}
+    def hand_over_none(self, image: NDArray[np.uint8]) -> dict[str, Any]:
+        """Return what a Compose is handed beside an image to predict: no boxes, where it asks for some."""
+        labels, numbers = NO_BOXES.labels, np.arange(0)
+        return {"bboxes": np.zeros((0, 4)), **field_values(self._fields, labels, numbers)} if self._fields else {}
+
+    def hand_over(self, image: NDArray[np.uint8], instances: Instances) -> dict[str, Any]:
+        """Return what a Compose is handed for decoded objects."""
+        given: dict[str, Any] = {"masks": self._layered(instances).decoded}
         if self._fields:
             given |= {"bboxes": instances.corners.astype(np.float64)}
             given |= field_values(self._fields, instances.labels, np.arange(len(instances)))
@@ -124,13 +126,11 @@ class InstanceTransform:
         return with_boxes(moved)
 
     def _layered(self, instances: Instances) -> Instances:
-        if instances.layers is None:
-            raise ValueError("masks that are not decoded")
         return instances.apart() if self._apart else instances
 
 
 def _check_numbers(instances: Instances, layers: Any) -> None:
-    if layers.dtype != np.uint8 or layers.ndim != 3 or len(layers) != len(instances.layers):  # type: ignore[arg-type]
+    if layers.dtype != np.uint8 or layers.ndim != 3 or len(layers) != len(instances.decoded):
         raise RejectedSource(f"the pipeline gave masks of shape {layers.shape} and type {layers.dtype}")
     most = np.zeros(len(layers), np.int64)
     np.maximum.at(most, instances.layer_index[:, 0], instances.layer_index[:, 1])
@@ -140,7 +140,7 @@ def _check_numbers(instances: Instances, layers: Any) -> None:
 
 def large_enough(instances: Instances, min_area: float) -> Instances:
     """Return the objects whose masks have so many pixels at least."""
-    if not min_area or instances.layers is None:
+    if not min_area:
         return instances
     kept = [i for i, mask in enumerate(instances.masks()) if mask.sum() >= min_area]
     return replace(

@@ -220,17 +220,20 @@ class KeypointTransform:
         compose.check_each_transform = (*checking, _Leaving())
         compose._set_check_args_for_transforms(compose.transforms)
 
-    def hand_over(self, image: NDArray[np.uint8], boxes: Boxes | None) -> dict[str, Any]:
-        """Return what a Compose is handed for boxes with keypoints, maybe none."""
-        given = NO_BOXES if boxes is None else boxes
-        boxed = _has_corners(given)
-        num_boxes = len(given) if boxed else 0
-        known, marked = self._handed_over(image, given)
+    def hand_over_none(self, image: NDArray[np.uint8]) -> dict[str, Any]:
+        """Return what a Compose is handed beside an image to predict."""
+        return self.hand_over(image, NO_BOXES)
+
+    def hand_over(self, image: NDArray[np.uint8], boxes: Boxes) -> dict[str, Any]:
+        """Return what a Compose is handed for boxes with keypoints."""
+        boxed = _has_corners(boxes)
+        num_boxes = len(boxes) if boxed else 0
+        known, marked = self._handed_over(image, boxes)
         return {
-            "bboxes": given.shares() if boxed else np.zeros((0, 4)),
+            "bboxes": boxes.shares() if boxed else np.zeros((0, 4)),
             "keypoints": marked,
-            **field_values(self._box_fields, given.labels[:num_boxes], np.arange(num_boxes)),
-            **field_values(self._point_fields, *self._numbered(known, given)),
+            **field_values(self._box_fields, boxes.labels[:num_boxes], np.arange(num_boxes)),
+            **field_values(self._point_fields, *self._numbered(known, boxes)),
         }
 
     def take_back(self, boxes: Boxes, made: Mapping[str, Any]) -> Boxes:

@@ -86,7 +86,8 @@ class ObjectsRenderer(Renderer):
 
     def hand_over(self, value: Any, image: NDArray[np.uint8], pipeline: Pipeline) -> dict[str, Any]:
         """Return boxes, points or layers of masks, as many of them as the pipeline was prepared for."""
-        return self._transform(pipeline).hand_over(image, value)
+        transform = self._transform(pipeline)
+        return transform.hand_over_none(image) if value is None else transform.hand_over(image, value)
 
     def take_back(self, value: Any, made: Mapping[str, Any], pipeline: Pipeline) -> Any:
         """Return the objects that are left, left and right in their places."""
