@@ -19,6 +19,7 @@ from precompute.fields.skeleton import Skeleton, left_right_pairs
 from precompute.pipelines.box_rules import INDEX_FIELD, NO_BOXES, BoxRules, box_fields
 from precompute.pipelines.description import AROUND, PROBE
 from precompute.pipelines.labels import field_values, has_labels, label_fields
+from precompute.pipelines.mirror_triangles import CORNERS, POINT_FIELD, is_mirrored, moved_points, triangles_on
 from precompute.pipelines.transforms import (
     albumentations,
     check_that_all_move,
@@ -38,10 +39,8 @@ __all__ = [
     "mirroring_warnings",
     "set_keypoint_params",
     "set_mirror_probe",
-    "was_mirrored",
 ]
 
-POINT_FIELD = "keypoint_index"  # what points carry to be known by
 POINT_LABEL_FIELD = "keypoint_label"  # their place in the skeleton, where transforms may look at it
 # Albumentations counts pixels of keypoints, 0 in the middle of the first one: right where it flips, turns and warps.
 # Where it scales, it takes numbers times a factor, which is right of edges and would be wrong by half a pixel of either
@@ -74,10 +73,6 @@ MIRRORING = (
     albumentations.D4,
     albumentations.SquareSymmetry,
 )
-# Small triangles that are moved along: the way round that most of them have tells whether the image was mirrored.
-# Shares of width and height, no two in one tile of a coarse grid.
-TRIANGLES = np.array([(0.31, 0.37), (0.71, 0.29), (0.53, 0.61), (0.23, 0.79), (0.83, 0.73)])
-LEG = 1.0  # pixels
 NUMBER_COLUMN = -1  # of POINT_FIELD, the last of all, while Albumentations moves points
 TOLERANCE = 1e-3  # pixels that float32 may put a point beyond the image which lies on its edge
 
@@ -242,7 +237,7 @@ class KeypointTransform:
         Boxes that fall out take their keypoints along; where there are no boxes, all keypoints stay. Whether left and
         right have to change places is said by `Boxes.mirrored`.
         """
-        numbers, xy = _moved_points(made)
+        numbers, xy = moved_points(made)
         points = _points(boxes, numbers, xy, made["image"].shape)
         corners, kept = boxes.corners, np.arange(len(boxes))
         if _has_corners(boxes):
@@ -252,16 +247,15 @@ class KeypointTransform:
             labels=boxes.labels[kept],
             flags=boxes.flags[kept],
             points=points[kept],
-            mirrored=_is_mirrored(numbers, xy),
+            mirrored=is_mirrored(numbers, xy),
         )
 
     @staticmethod
     def _numbered(known: NDArray[np.int64], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the index in the skeleton of each point that is handed over, and its number; -1 for triangles."""
-        triangles = -1 - np.arange(3 * len(TRIANGLES))
         num_points = max(1, boxes.point_shares().shape[1])
-        indices = np.concatenate([known % num_points, np.full(len(triangles), -1)])
-        return indices, np.concatenate([known, triangles])
+        indices = np.concatenate([known % num_points, np.full(len(CORNERS), -1)])
+        return indices, np.concatenate([known, CORNERS])
 
     @staticmethod
     def _handed_over(image: NDArray[np.uint8], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -270,8 +264,7 @@ class KeypointTransform:
         points = boxes.point_shares().reshape(-1, 3)
         there = ((points[:, :2] >= 0) & (points[:, :2] <= 1)).all(axis=1)  # sizes may be known from here on alone
         known = np.flatnonzero(there & (points[:, 2] > 0))
-        triangles = (TRIANGLES * size)[:, None] + LEG * np.array([(0, 0), (1, 0), (0, 1)])
-        xy = np.concatenate([points[known, :2] * size, triangles.reshape(-1, 2)])
+        xy = np.concatenate([points[known, :2] * size, triangles_on(size)])
         return known, (xy - 0.5).astype(np.float32)
 
 
@@ -295,18 +288,6 @@ class MirrorProbe:
         """Return what a Compose is handed to tell whether it mirrored an image."""
         known, marked = KeypointTransform._handed_over(image, NO_BOXES)
         return {"keypoints": marked, **field_values(self._point_fields, *KeypointTransform._numbered(known, NO_BOXES))}
-
-
-def was_mirrored(made: Mapping[str, Any]) -> bool:
-    """Return whether an image was mirrored, from what a Compose made of points that `hand_over` handed over."""
-    numbers, xy = _moved_points(made)
-    return _is_mirrored(numbers, xy)
-
-
-def _moved_points(made: Mapping[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the number of each point that came back, once, and where it is, in pixels by edges."""
-    numbers, first = np.unique(np.asarray(made[POINT_FIELD], np.int64), return_index=True)  # there may be copies
-    return numbers, np.asarray(made["keypoints"], np.float64).reshape(-1, 2)[first] + 0.5
 
 
 class _Leaving:
@@ -358,17 +339,6 @@ def _kept_boxes(result: Any, *, around: bool) -> tuple[NDArray[np.float32], NDAr
         np.minimum.at(chosen[:, :2], xy, corners[:, :2])
         np.maximum.at(chosen[:, 2:], xy, corners[:, 2:])
     return chosen, kept
-
-
-def _is_mirrored(numbers: NDArray[np.int64], xy: NDArray[Any]) -> bool:
-    of_number = dict(zip(numbers.tolist(), xy, strict=True))
-    turns = 0.0
-    for i in range(len(TRIANGLES)):
-        corners = [of_number.get(-1 - 3 * i - corner) for corner in range(3)]
-        if all(corner is not None for corner in corners):
-            a, b, c = corners
-            turns += np.sign((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))  # type: ignore[index]
-    return bool(turns < 0)
 
 
 def _correct(transform: Any, *, boxes: bool = True) -> None:

@@ -17,7 +17,7 @@ from precompute.fields.field import Field
 from precompute.images.decode import orientation_of
 from precompute.images.mask_files import UnlistedColors
 from precompute.options.build_options import BuildOptions
-from precompute.pipelines.keypoint_rules import was_mirrored
+from precompute.pipelines.mirror_triangles import was_mirrored
 from precompute.pipelines.pipeline import Pipeline
 
 __all__ = ["Loaded", "Renderer", "SourceImage", "read_file", "renderer_type", "with_path"]
