@@ -231,6 +231,11 @@ class Column(ABC):
         """Whether its classes are the ids of pixels, which are known only when files are decoded."""
         return False
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether its values are of classes, which have names."""
+        return True
+
     def classes(self, i: int) -> tuple[int, ...]:
         """Return the classes of a source that are known, each once, sorted."""
         return ()

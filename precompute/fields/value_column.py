@@ -85,6 +85,11 @@ class ValueColumn(Column):
         return replace(self, is_target=field.learnt, mirror_negates=field.mirror_negates)
 
     @property
+    def has_classes(self) -> bool:
+        """Numbers and texts are of no class."""
+        return False
+
+    @property
     def own_options(self) -> Sequence[str]:
         """Options of a build that are for numbers that are learnt."""
         return ("missing_values", "mirror_negates") if self.is_target else ()
@@ -138,6 +143,11 @@ class ValueColumn(Column):
         """Return what lines of JSON hold of these sources."""
         start, text, values = f', "{self.own_name}": ', SPELLED[self.type], self.values
         return [start + text(values[i]) for i in chosen]
+
+    def changed_keys(self, i: int, other: Column | None, j: int) -> set[str]:
+        """Return what changed; see `Column.changed_keys`. A number that is learnt goes by its own name."""
+        changed = super().changed_keys(i, other, j)
+        return {self.own_name} if changed and self.is_target else changed
 
     @classmethod
     def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:

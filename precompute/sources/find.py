@@ -78,6 +78,8 @@ def _find(
     check_target(sources, options)
     if options.class_names and sources.image_only:
         raise UsageError("class_names (--class-names): these sources are images alone, of no classes.")
+    if options.class_names and not any(column.has_classes for column in sources.targets):
+        raise UsageError(f"class_names (--class-names): is for classes; these sources have none, but {sources.kind}.")
     sources = sources if _is_table(source) else group_by(sources, options.group_by)
     check_names(sources)
     check_numbers(sources, options)

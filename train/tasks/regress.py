@@ -248,7 +248,10 @@ def _mean_and_std(name: str, column: npt.NDArray[np.float32]) -> tuple[float, fl
     """Return mean and standard deviation of the numbers that are known."""
     known = column[~np.isnan(column)].astype(np.float64)
     if not len(known):
-        raise DatasetError(f"there is nothing to learn of {name}: its value is missing in all training images.")
+        raise DatasetError(
+            f"there is nothing to learn of {name}: its value is missing in all training images. "
+            "Fill in some, or build the dataset without it."
+        )
     if np.isinf(known).any():
         raise DatasetError(f"{name} is infinite in {np.isinf(known).sum()} training images; expected numbers or NaN.")
     mean = math.fsum(known) / len(known)

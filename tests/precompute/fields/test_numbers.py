@@ -13,7 +13,7 @@ import pytest
 import precompute
 from precompute.cli import main
 from precompute.dataset.manifest import Manifest
-from precompute.errors import SourceError, UsageError
+from precompute.errors import SettingsError, SourceError, UsageError
 from precompute.fields.value import ValueField
 from tests.helpers.small_datasets import save
 
@@ -142,6 +142,12 @@ def test_missing_numbers_are_no_fault_of_the_pipeline(tmp_path: Path) -> None:
     assert precompute.verify(made, sources=4).problems == []
 
 
+def test_a_number_that_changed_goes_by_its_name(tmp_path: Path) -> None:
+    build(tmp_path)
+    with pytest.raises(SettingsError, match=r"\n  0: age changed\n"):
+        build(tmp_path, values={"angle": ANGLES, "age": [9, *range(1, 8)]})
+
+
 TABLE = "image,age,angle\n" + "".join(f"images/{i}.png,{20 + i},{ANGLES[i]}\n" for i in range(8))
 
 
@@ -167,6 +173,7 @@ def test_a_table_of_numbers(tmp_path: Path) -> None:
         ),
         ("image,age\nimages/0.png,NaN\n", {}, SourceError, r"value column age: 1 of 1 value is missing"),
         (TABLE, {"value_columns": ["age", "age"]}, UsageError, r"^age: it is named twice among the numbers"),
+        (TABLE, {"class_names": ["young", "old"]}, UsageError, r"is for classes; these sources have none, but numbers"),
         (TABLE, {"extra_columns": ["age"]}, UsageError, r"^age: it is named twice among the numbers"),
         (TABLE, {"mirror_negates": ["tilt"]}, UsageError, r"'tilt' is no number that is learnt; these are: age"),
         (TABLE, {"value_columns": ["tilt"]}, UsageError, r"value_columns .* has no column 'tilt'"),
