@@ -117,13 +117,13 @@ class ValueField(Field):
         return {"sample_weight" if self.is_weight else self.own_name: value if value == value else None}
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
-        """Return it as a remark."""
+        """Return it as a remark; under the picture where it may differ from one to the next."""
         return self.draw_source(self._value(example), (0, 0))
 
     def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
-        """Return it as a remark."""
-        shown = f"{value:g}" if isinstance(value, float) else str(value)
-        return Layers(remark=f"{self.own_name} {shown}")
+        """Return it likewise."""
+        shown = f"{self.own_name} {value:g}" if isinstance(value, float) else f"{self.own_name} {value}"
+        return Layers(text=shown) if self.mirror_negates else Layers(remark=shown)
 
     def _value(self, example: Mapping[str, Any]) -> Any:
         return example[WEIGHT] if self.is_weight else example[self._entry][self.own_name]

@@ -15,6 +15,7 @@ from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.errors import SettingsError, SourceError, UsageError
 from precompute.fields.value import ValueField
+from precompute.report.sheet import cell_of
 from tests.helpers.small_datasets import save
 
 FLIP = {"train": A.Compose([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]), "validation": A.Compose([])}
@@ -83,6 +84,15 @@ def test_a_flip_along_one_axis_negates_and_nothing_else_does(tmp_path: Path) -> 
             angle = ANGLES[int(example["key"])]
             assert example["values"]["angle"] == (-angle if is_mirrored(example["image"]) else angle)
             assert math.copysign(1, example["values"]["angle"]) == 1 or angle  # 0 stays 0
+
+
+def test_pictures_say_the_sign_of_each_record(out: Path) -> None:
+    schema = Manifest.load(out).schema
+    for row in range(2):
+        for example in precompute.read(out, row=row):
+            cell = cell_of(example, schema)
+            assert cell.caption == f"angle {example['values']['angle']:g}"
+            assert cell.remarks == [f"age {example['values']['age']:g}", "weight 1"]
 
 
 def test_pixels_are_those_of_a_dataset_without_such_numbers(out: Path, tmp_path: Path) -> None:
