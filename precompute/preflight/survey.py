@@ -9,13 +9,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from precompute.errors import BadSourcesError, PipelineError, RejectedSource, SourceError, first_few
+from precompute.errors import (
+    BadSourcesError,
+    DatasetError,
+    PipelineError,
+    RejectedSource,
+    SourceError,
+    UsageError,
+    first_few,
+)
+from precompute.fields.field import Schema
 from precompute.images.mask_files import UnlistedColors, unpacked_color
 from precompute.pipelines.mask_rules import UnknownIds
 from precompute.pipelines.pipeline import Pipeline, finishing_inside
 from precompute.plan.blocks import place_order
 from precompute.preflight.needs import check_channels, force_each_transform
 from precompute.preflight.probe import first_fault, probe
+from precompute.records.stored import decode_record
 from precompute.records.tfrecord import FRAMING_BYTES
 from precompute.rendering.decode import Decoded, decode_source
 from precompute.rendering.render import augment, encode_record
@@ -132,6 +142,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
         accepted: Share of bad sources that is accepted.
 
     Raises:
+        UsageError: Fields cannot stand in one record.
         PipelineError: It fails on the sample or nearly all of it, gives sizes that vary, makes class ids that masks do
             not hold, or draws what its generators do not reach.
     """
@@ -140,7 +151,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     pipeline, failures, start = Pipeline(pickled), list[str](), time.perf_counter()
     failed: tuple[Decoded, int] | None = None
     sizes: dict[tuple[int, int], str] = {}
-    lengths = []
+    lengths = list[int]()
     for variant in range(-(-NUM_SIZED // len(sample.decoded))):
         for source in sample.decoded:
             try:
@@ -155,6 +166,8 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
             sizes.setdefault((image.shape[0], image.shape[1]), source.key)
             if variant == 0:
                 record = encode_record(source, image, values, spec, seed=0, variant=0)
+                if not lengths:
+                    _check_together(record, spec.schema)
                 lengths.append(len(record) + FRAMING_BYTES)
         if variant == 0:
             record_s = (time.perf_counter() - start) / len(sample.decoded)
@@ -177,6 +190,19 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     # Without a record of variant 0, the size of any block will do: it holds what other variants make of these sources.
     record_bytes = sum(lengths) // len(lengths) if lengths else height * width
     return Survey(height=height, width=width, record_bytes=record_bytes, record_s=record_s)
+
+
+def _check_together(record: bytes, schema: Schema) -> None:
+    """Refuse fields that have a key of records, or a name in what is read of them, in common.
+
+    Raises:
+        UsageError: They have.
+    """
+    try:
+        _, _ = schema.features, decode_record(record, schema)
+    except (ValueError, DatasetError) as error:
+        names = ", ".join(name for name in schema if name != "image")
+        raise UsageError(f"{names}: one dataset cannot hold them together: {str(error).rstrip('.')}.") from error
 
 
 def _check_each(sample: Sample, pickled: bytes, spec: RecordSpec, sizes: dict[tuple[int, int], str]) -> None:

@@ -37,7 +37,7 @@ from tests.helpers.small_datasets import save
 
 NUM = 8
 ANGLES = [[float(10 * i + j) for j in range(i % (MOST + 1))] for i in range(NUM)]
-PIPELINE = {"train": A.Compose([A.HorizontalFlip(p=0.5)]), "validation": A.Compose([])}
+PIPELINE = {"train": A.Compose([A.HorizontalFlip(p=0.5)]), "validation": A.Compose([A.NoOp()])}
 OPTIONS: dict[str, Any] = {"pipeline": PIPELINE, "variants": 2, "jobs": 2, "quiet": True, "image_format": "png"}
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
+from precompute.errors import UsageError
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
 from precompute.fields.column import Column, columns_by_name
@@ -250,29 +251,34 @@ def check_opened(out: Path, schema: Any) -> None:
         np.testing.assert_array_equal(example["image/encoded"], stored[example["augment/key"].decode()])
 
 
-def check_whole_way(folder: Path, chosen: list[str]) -> None:
-    sources, out = make_sources(folder / "sources", chosen), folder / "out"
+def build(sources: Sources, out: Path, **changes: Any) -> None:
+    """Build, or go on with, a dataset from sources that no layout finds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("precompute.building.build.find", lambda *_: sources)
-        precompute.build(None, out, **OPTIONS)
-        manifest = Manifest.load(out)
-        assert set(manifest.schema) == {"image", *sources.columns}
-        listing = read_listing(DatasetPaths(out).sources(manifest.generation, "train"))
-        assert {name: list(column) for name, column in listing.columns.items()} == {
-            name: list(column) for name, column in sources.columns.items()
-        }
-        assert precompute.verify(out, sources=NUM, jobs=1).problems == []
-        check_read(out, chosen)
-        check_loaded(out, chosen, manifest.schema)
-        check_told(folder, sources, manifest.schema, chosen)
-        check_opened(out, manifest.schema)
-        for name, field in manifest.schema.items():
-            if name != "image":
-                check_altered(out, field)
-        before = shard_hashes(out)
-        precompute.build(None, out, **OPTIONS | {"variants": 2})
-        assert before.items() < shard_hashes(out).items()
-        assert precompute.verify(out, sources=2 * NUM, jobs=1).problems == []
+        precompute.build(None, out, **OPTIONS | changes)
+
+
+def check_whole_way(folder: Path, chosen: list[str]) -> None:
+    sources, out = make_sources(folder / "sources", chosen), folder / "out"
+    build(sources, out)
+    manifest = Manifest.load(out)
+    assert set(manifest.schema) == {"image", *sources.columns}
+    listing = read_listing(DatasetPaths(out).sources(manifest.generation, "train"))
+    assert {name: list(column) for name, column in listing.columns.items()} == {
+        name: list(column) for name, column in sources.columns.items()
+    }
+    assert precompute.verify(out, sources=NUM, jobs=1).problems == []
+    check_read(out, chosen)
+    check_loaded(out, chosen, manifest.schema)
+    check_told(folder, sources, manifest.schema, chosen)
+    check_opened(out, manifest.schema)
+    for name, field in manifest.schema.items():
+        if name != "image":
+            check_altered(out, field)
+    before = shard_hashes(out)
+    build(sources, out, variants=2)
+    assert before.items() < shard_hashes(out).items()
+    assert precompute.verify(out, sources=2 * NUM, jobs=1).problems == []
 
 
 @st.composite
@@ -286,6 +292,22 @@ def combinations(draw: st.DrawFn) -> list[str]:
 
 def test_a_label_a_mask_keypoints_and_values_go_the_whole_way(tmp_path: Path) -> None:
     check_whole_way(tmp_path, ["label", "keypoints", *OTHERS])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (
+            ["label", "labels"],
+            "label, labels: one dataset cannot hold them together: labels: another field has",
+        ),
+        (["labels", "boxes"], "labels, objects: .* another field of the schema gives examples 'labels', too"),
+    ],
+)
+def test_fields_that_exclude_one_another_are_refused(tmp_path: Path, chosen: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(make_sources(tmp_path / "sources", chosen), tmp_path / "out")
+    assert not (tmp_path / "out/data").exists()
 
 
 @pytest.mark.slow
