@@ -43,7 +43,7 @@ class SplitPlaces:
         return cls(
             sources=sources,
             positions=np.fromiter(sources.of_split(split), np.int64),
-            order=place_order(sources.keys_of(split), copies),
+            order=place_order(sources.keys_of(split), copies, sources.segments_of(split)),
             listing=listing,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import Manifest, Split
 from precompute.errors import DatasetError
 from precompute.plan.blocks import block_bounds, order_places
 from precompute.table.listing import Listing
@@ -24,14 +24,28 @@ def shard_places(manifest: Manifest, split: str, listing: Listing) -> list[list[
     """
     grid, keys = manifest.splits[split], listing.sorted_keys
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
-    places = [(keys[i], copy) for i, copy in order_places(keys, listing.copies)]
+    places = [(keys[i], copy) for i, copy in order_places(keys, listing.copies, listing.segments)]
     if len(places) != grid.num_places:
         raise DatasetError(
             f"{split}: the list of sources has {format_count(len(places), 'place')}, the manifest {grid.num_places}."
         )
+    if len(grid.segments) > 1 or any(listing.segments):
+        _check_segments(split, grid, listing)
     return [
         [place for place in places[first:last] if place[0] not in skipped] for first, last in block_bounds(grid.sizes)
     ]
+
+
+def _check_segments(split: str, grid: Split, listing: Listing) -> None:
+    found = Counter[int]()
+    for segment, copies in zip(listing.segments, listing.copies, strict=True):
+        found[segment] += copies
+    expected = {number: segment.num_places for number, segment in enumerate(grid.segments)}
+    if found != expected:
+        raise DatasetError(
+            f"{split}: the segments of the list of sources have {dict(sorted(found.items()))} places, those of the "
+            f"manifest {expected}."
+        )
 
 
 def sample_by_class(

@@ -16,7 +16,8 @@ Entry = dict[str, Any]
 MAX_BYTES = 2**62
 NAMES = ("key", "image", "group")
 HASHES = ("sha256", "mask_sha256")
-NUMBERS = ("copies", "num_bytes")
+NUMBERS = ("segment", "copies", "num_bytes")
+MAX_SEGMENT = 2**16 - 1
 NEEDED = ("key", "image", "num_bytes")
 
 
@@ -36,6 +37,8 @@ def check_entry(entry: Any, where: str) -> None:
             raise DatasetError(f"{where}: {name}: expected int, got {value!r:.60}.")
     for key, column in COLUMN_TYPES.items():
         column.check_entry(key, entry, where)
+    if not 0 <= entry.get("segment", 0) <= MAX_SEGMENT:
+        raise DatasetError(f"{where}: segment: expected 0 to {MAX_SEGMENT}, got {entry['segment']!r:.60}.")
     if not 1 <= entry.get("copies", 1) <= MAX_COPIES:
         raise DatasetError(f"{where}: copies: expected 1 to {MAX_COPIES}, got {entry['copies']!r:.60}.")
     if abs(entry["num_bytes"]) >= MAX_BYTES:
@@ -56,13 +59,14 @@ def are_surely_fine(entries: Mapping[str, Sequence[Any]]) -> bool:
     def there(names: Iterable[str]) -> list[Sequence[Any]]:
         return [entries[name] for name in names if name in entries]
 
-    copies = entries.get("copies", (1,))
+    copies, segments = entries.get("copies", (1,)), entries.get("segment", (0,))
     return (
         set(NEEDED) <= entries.keys()
         and all(map(are_surely_names, there((*NAMES, *HASHES))))
         and all(set(map(len, hashes)) == {64} for hashes in there(HASHES))
         and all(set(map(type, numbers)) == {int} for numbers in there(NUMBERS))
         and all(column.is_surely_fine(entries[key]) for key, column in COLUMN_TYPES.items() if key in entries)
+        and 0 <= min(segments) <= max(segments) <= MAX_SEGMENT
         and 1 <= min(copies) <= max(copies) <= MAX_COPIES
         and max(map(abs, entries["num_bytes"])) < MAX_BYTES
     )

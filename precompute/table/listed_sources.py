@@ -85,6 +85,7 @@ def sources_of_listing(
         splits=[of_split[number][0] for number in numbers],
         groups=[group or None for group in column("groups")] if any(any(one.groups) for _, one in of_split) else None,
         num_bytes=array("q", column("num_bytes")),
+        segments=array("H", column("segments")) if any(any(one.segments) for _, one in of_split) else None,
         copies=list(column("copies")),
         class_names=list(class_names),
     )

@@ -26,6 +26,7 @@ class Listing(Mapping[str, Entry]):
         sorted_keys: Of the sources.
         images: Paths.
         groups: Names; empty where a source has none.
+        segments: Index of the segment that each source belongs to.
         copies: Places of each source in every row.
         num_bytes: Size of each source's files.
         sha256: Of each image file, where rows have been made from it.
@@ -34,6 +35,7 @@ class Listing(Mapping[str, Entry]):
 
     def __init__(self) -> None:
         self.sorted_keys, self.images, self.groups = StringColumn(), StringColumn(), StringColumn()
+        self.segments: array[int] = array("H")
         self.copies: array[int] = array("q")
         self.num_bytes: array[int] = array("q")
         self.sha256, self.mask_sha256 = Sha256Column(), Sha256Column()
@@ -48,6 +50,7 @@ class Listing(Mapping[str, Entry]):
         self.sorted_keys.extend(entries["key"])
         self.images.extend(entries["image"])
         self.groups.extend(column("group", ""))
+        self.segments.extend(column("segment", 0))
         self.copies.extend(column("copies", 1))
         self.num_bytes.extend(entries["num_bytes"])
         self.sha256.extend(entries.get("sha256", [None] * num))
@@ -102,6 +105,7 @@ class Listing(Mapping[str, Entry]):
             "image": self.images[i],
             **merged_entry(self.columns.values(), i),
             "group": self.groups[i] or None,
+            "segment": self.segments[i] or None,
             "copies": self.copies[i],
             "num_bytes": self.num_bytes[i],
             "sha256": self.sha256[i],

@@ -60,6 +60,8 @@ def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
     if sources.groups is not None:
         groups = [sources.groups[i] for i in chosen]
         fields.append(["" if group is None else f', "group": {text(group)}' for group in groups])
+    if sources.segments is not None:
+        fields.append([f', "segment": {segment}' if (segment := sources.segments[i]) else "" for i in chosen])
     fields.append([f', "copies": {1 if copies is None else copies[i]}, "num_bytes": {num_bytes[i]}' for i in chosen])
     return fields
 

@@ -74,6 +74,7 @@ class Sources:
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
         num_bytes: Size of the image file plus those of the files beside it.
+        segments: Index of the segment of its split that each source belongs to, or None when each split has one.
         copies: Places of each source in every row, or None when each has one.
         class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
         num_ignored_files: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
@@ -89,6 +90,7 @@ class Sources:
     splits: list[str | None] = field(default_factory=list)
     groups: list[str | None] | None = None
     num_bytes: Sequence[int] = field(default_factory=list)
+    segments: Sequence[int] | None = None
     copies: list[int] | None = None
     class_names: list[str] = field(default_factory=list)
     num_ignored_files: int = 0
@@ -200,6 +202,7 @@ class Sources:
             splits=[self.splits[i] for i in indices],
             groups=None if self.groups is None else [self.groups[i] for i in indices],
             num_bytes=[self.num_bytes[i] for i in indices],
+            segments=None if self.segments is None else [self.segments[i] for i in indices],
             copies=None if self.copies is None else [self.copies[i] for i in indices],
             from_python=False,
         )
@@ -233,6 +236,10 @@ class Sources:
     def keys_of(self, split: str) -> Iterator[str]:
         """Yield the keys of a split."""
         return compress(self.keys, (s == split for s in self.splits))
+
+    def segments_of(self, split: str) -> Iterator[int] | None:
+        """Return the segment of each source of a split; None when it has one."""
+        return None if self.segments is None else compress(self.segments, (s == split for s in self.splits))
 
     def copies_of(self, split: str) -> Iterator[int]:
         """Yield how many places each source of a split takes."""

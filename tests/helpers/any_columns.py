@@ -86,6 +86,7 @@ def some_sources(draw: st.DrawFn, splits: tuple[str, ...] = ("train", "validatio
         splits=column(st.sampled_from(splits)),
         groups=draw(st.none() | st.just(column(st.none() | names))),
         num_bytes=column(st.integers(0, 2**40)),
+        segments=draw(st.none() | st.just(column(st.integers(0, 2)))),
         copies=draw(st.none() | st.just(column(st.integers(1, 5)))),
         class_names=["cat"],
     )
