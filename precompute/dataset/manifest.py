@@ -26,7 +26,6 @@ from precompute.storage.paths import as_path
 
 __all__ = [
     "IMAGE_ONLY",
-    "OBJECTS",
     "ORIGINAL_VARIANT",
     "SPLITS",
     "BoxCounts",
@@ -43,7 +42,6 @@ FORMAT = "augment-once"
 VERSION = (2, 0)
 ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
 SPLITS = ("train", "validation", "test")
-OBJECTS = ("boxes", "keypoints", "instances")  # kinds of target that are lists of objects
 IMAGE_ONLY = "image"  # kind of target of images alone, which have none: as manifests store it
 INT64 = 2**63
 MAX_BLOCKS = 99_999  # five digits in a shard's name
