@@ -322,7 +322,8 @@ def test_places_sent_to_a_worker_are_those_of_the_block(folder: Path, sources: S
     (folder / "known").write_bytes(b"".join(listing_lines(sources, "train", digests)))
     proven = data.draw(st.booleans())
     split = SplitPlaces.of_split(sources, "train", read_listing(folder / "known") if proven else None)
-    order = order_places(list(sources.keys), [sources.num_copies(i) for i in range(len(sources))])
+    copies = [sources.num_copies(i) for i in range(len(sources))]
+    order = order_places(list(sources.keys), copies, sources.segments)
     plain = [
         Slot(
             key=sources.keys[i],
