@@ -5,32 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from precompute.errors import SourceError, first_few
+from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.box_column import BoxColumn
+from precompute.sources.found import FoundColumn
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
-__all__ = ["CheckedBoxes", "check_boxes", "drop_empty", "upright_size"]
+__all__ = ["check_boxes", "drop_empty", "upright_size"]
 
 TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 ORIENTATION = 0x0112
 
 
-class CheckedBoxes(NamedTuple):
-    """Boxes of all images, the names of their classes, and what is to be said of them."""
-
-    column: BoxColumn
-    names: list[str]
-    notes: list[str]
-
-
-def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, where: str) -> CheckedBoxes:
+def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, where: str) -> FoundColumn:
     """Clip boxes to their images and leave those out that have no area, telling how many and where.
 
     Args:
@@ -73,7 +66,7 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
     ):
         if wrong.any():
             notes.append(f"{_boxes(wrong)} {what} left out:\n{_shown(column, keys, of_box, wrong)}")
-    return CheckedBoxes(checked, names, notes + _absent(checked, names))
+    return FoundColumn(checked, names, notes)
 
 
 def _boxes(which: NDArray[Any]) -> str:
@@ -86,17 +79,15 @@ def _shown(column: BoxColumn, keys: Sequence[str], of_box: NDArray[np.int64], wh
     return first_few(listed + [""] * (len(found) - len(listed)))
 
 
-def _absent(column: BoxColumn, names: Sequence[str]) -> list[str]:
-    there = np.bincount(column.labels, minlength=len(names))
-    absent = [name for name, number in zip(names, there, strict=True) if not number]
-    return [f"Classes without a box:\n{first_few(absent)}"] if absent else []
+def drop_empty(sources: Sources) -> Sources:
+    """Return the sources that have objects.
 
-
-def drop_empty(sources: Sources) -> Sources | None:
-    """Return the sources that have objects, or None where none can have any."""
+    Raises:
+        UsageError: These sources cannot have any.
+    """
     counts = next((column.counts for column in sources.targets if column.counts is not None), None)
     if counts is None:
-        return None
+        raise UsageError("drop_empty: it leaves out images without boxes; these sources have no boxes.")
     kept = np.flatnonzero(counts).tolist()
     dropped = len(sources) - len(kept)
     note = f"{format_count(dropped, 'image without boxes', 'images without boxes')} left out."

@@ -17,6 +17,7 @@ from precompute.sources.annotations.instance_folders import find_instances
 from precompute.sources.box_checks import drop_empty
 from precompute.sources.checks import check_class_names
 from precompute.sources.folders.find import find_sources
+from precompute.sources.found import Found, assemble
 from precompute.sources.groups import group_by
 from precompute.sources.keypoint_checks import check_target
 from precompute.sources.python.lists import from_iterable, from_lists
@@ -66,7 +67,11 @@ def _find(
 ) -> Sources:
     # Names of colours are for masks alone: others are not to be compared with names that nobody gave.
     named = options if options.mask_colors is None else replace(options, class_names=None)
-    sources = _choose_target(_read(source, named, lists), named)
+    found = _read(source, named, lists)
+    sources = assemble(found)
+    if options.drop_empty:
+        sources = drop_empty(sources)
+    sources = _choose_target(sources, named)
     sources = replace(sources, from_python=not isinstance(source, str | Path))
     unreadable = unreadable_text(sources.passed)
     sources = replace(sources, notes=[*sources.notes, unreadable]) if unreadable else sources
@@ -80,7 +85,7 @@ def _find(
         raise UsageError("class_names (--class-names): these sources are images alone, of no classes.")
     if options.class_names and not any(column.has_classes for column in sources.targets):
         raise UsageError(f"class_names (--class-names): is for classes; these sources have none, but {sources.kind}.")
-    sources = sources if _is_table(source) else group_by(sources, options.group_by)
+    sources = sources if found.names_groups else group_by(sources, options.group_by)
     check_names(sources)
     check_numbers(sources, options)
     return sources
@@ -88,13 +93,13 @@ def _find(
 
 def _read(
     source: str | Path | Iterable[Source] | None, options: BuildOptions, lists: Mapping[str, Any] | None
-) -> Sources:
+) -> Found:
     if lists:
         if source is not None:
             raise UsageError(f"source: give a folder or the lists {', '.join(lists)}, not both.")
         if "images" not in lists:
             raise UsageError(f"images: expected a list of image paths beside {', '.join(lists)}.")
-        return _with_boxes(from_lists(**lists, class_names=options.class_names, options=options), options)
+        return _from_python(from_lists(**lists, class_names=options.class_names, options=options), options)
     if source is None:
         raise UsageError(
             "source: expected a folder, a table, an iterable of Source, or images=[…], alone or with labels=[…], "
@@ -108,11 +113,9 @@ def _read(
             return _find_image_only(source, options)
         with_objects = find_instances(source, options) or find_boxes(source, options)
         if with_objects is not None:
-            return (options.drop_empty and drop_empty(with_objects)) or with_objects
-        if options.drop_empty:
-            raise UsageError(f"drop_empty: it leaves out images without boxes; there are no boxes in {source}.")
+            return with_objects
         return _of_folders(source, options, class_names=options.class_names)
-    return _with_boxes(from_iterable(source, class_names=options.class_names, options=options), options)
+    return _from_python(from_iterable(source, class_names=options.class_names, options=options), options)
 
 
 def _is_table(source: object) -> bool:
@@ -128,14 +131,14 @@ def _check_no_table(source: str | Path, options: BuildOptions) -> None:
         )
 
 
-def _find_image_only(source: str | Path, options: BuildOptions) -> Sources:
+def _find_image_only(source: str | Path, options: BuildOptions) -> Found:
     given = next((name for name in TARGET_OPTIONS if getattr(options, name)), None)
     if given:
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for a target, and --target none asks for none.")
     return _of_folders(source, options, image_only=True)
 
 
-def _of_folders(source: str | Path, options: BuildOptions, **more: Any) -> Sources:
+def _of_folders(source: str | Path, options: BuildOptions, **more: Any) -> Found:
     return find_sources(
         source,
         images=options.images,
@@ -147,19 +150,15 @@ def _of_folders(source: str | Path, options: BuildOptions, **more: Any) -> Sourc
     )
 
 
-def _with_boxes(sources: Sources, options: BuildOptions) -> Sources:
-    """Return sources from Python, without those that have no boxes if that is asked for."""
+def _from_python(found: Found, options: BuildOptions) -> Found:
+    """Return sources from Python, for which the options of folders and tables make no sense."""
     _check_no_table("a list", options)
-    if options.image_only and not sources.image_only:
-        raise UsageError(f"target: none was asked for, and the sources have one ({sources.kind}); leave it out.")
+    targets = [one.column for one in found.fields if one.column.is_target]
+    if options.image_only and targets:
+        raise UsageError(f"target: none was asked for, and the sources have one ({targets[0].kind}); leave it out.")
     if options.annotations is not None:
         raise UsageError("annotations: it names the annotations of a folder; sources from Python bring their boxes.")
-    if not options.drop_empty:
-        return sources
-    filled = drop_empty(sources)
-    if filled is None:
-        raise UsageError("drop_empty: it leaves out images without boxes; these sources have no boxes.")
-    return filled
+    return found
 
 
 def limit_sources(sources: Sources, limit: int | None) -> Sources:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.box_column import KEYPOINT_OPTIONS, BoxColumn, keypoints_note
 from precompute.fields.skeleton import HIDDEN, VISIBLE, Skeleton
 from precompute.options.build_options import BuildOptions
-from precompute.sources.box_checks import CheckedBoxes, check_boxes
+from precompute.sources.box_checks import check_boxes
+from precompute.sources.found import FoundColumn
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
@@ -22,7 +23,7 @@ __all__ = ["check_keypoints", "check_target"]
 
 def check_keypoints(
     column: BoxColumn, keys: Sequence[str], names: list[str], skeleton: Skeleton, *, where: str
-) -> CheckedBoxes:
+) -> FoundColumn:
     """Check boxes, if there are any, and mark points that lie outside of their images as not labelled.
 
     Args:
@@ -39,17 +40,17 @@ def check_keypoints(
     if not len(column.labels):
         raise SourceError(f"{where}: not one of {format_count(len(column), 'image')} has an object with keypoints.")
     column = replace(column, points=points.reshape(len(column.labels), len(skeleton), 3), skeleton=skeleton)
-    checked = CheckedBoxes(column, names, [])
+    checked = FoundColumn(column, names, [])
     if skeleton.has_boxes:
         checked = check_boxes(column, keys, names, where=where)
-    column, notes = _check_points(checked.column, keys, skeleton, where)
+    column, notes = _check_points(cast(BoxColumn, checked.column), keys, skeleton, where)
     empty = int((column.counts == 0).sum())
     if empty and not skeleton.has_boxes:  # boxes say it themselves
         notes.append(
             f"{format_count(empty, 'image has none, and is kept', 'images have none, and are kept')} "
             "(--drop-empty leaves them out)."
         )
-    return CheckedBoxes(column, names, [*checked.notes, *notes])
+    return FoundColumn(column, names, [*checked.notes, *notes])
 
 
 def check_target(sources: Sources, options: BuildOptions) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from precompute.dataset.manifest import IMAGE_ONLY, SPLITS
 from precompute.fields.column import Column, RecordFacts, columns_by_name
 from precompute.fields.field import Field
 from precompute.fields.skeleton import Skeleton
+from precompute.fields.string_column import StringColumn, take
 from precompute.storage.paths import as_path
 
 __all__ = ["IMAGE_ONLY", "SPLITS", "Source", "Sources"]
@@ -196,12 +198,12 @@ class Sources:
         """Return the sources at these positions, in this order."""
         return replace(
             self,
-            keys=[self.keys[i] for i in indices],
-            images=[self.images[i] for i in indices],
+            keys=StringColumn(take(self.keys, indices)),
+            images=StringColumn(take(self.images, indices)),
             columns={name: column.take(indices) for name, column in self.columns.items()},
             splits=[self.splits[i] for i in indices],
             groups=None if self.groups is None else [self.groups[i] for i in indices],
-            num_bytes=[self.num_bytes[i] for i in indices],
+            num_bytes=array("q", (self.num_bytes[i] for i in indices)),
             segments=None if self.segments is None else [self.segments[i] for i in indices],
             copies=None if self.copies is None else [self.copies[i] for i in indices],
             from_python=False,

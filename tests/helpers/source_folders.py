@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from precompute.errors import SourceError
-from precompute.sources.folders.find import find_sources
+from precompute.sources.folders.find import find_sources as find_in_folders
+from precompute.sources.found import assemble
+from precompute.table.sources import Sources
+
+
+def find_sources(root: str | Path, **options: object) -> Sources:
+    """Return the sources of a folder of classes, or of images and masks."""
+    return assemble(find_in_folders(root, **options))  # type: ignore[arg-type]
 
 
 def make(root: Path, *paths: str) -> Path:
@@ -23,5 +30,5 @@ def make(root: Path, *paths: str) -> Path:
 
 def refused(root: Path, **options: object) -> str:
     with pytest.raises(SourceError) as caught:
-        find_sources(root, **options)  # type: ignore[arg-type]
+        find_sources(root, **options)
     return str(caught.value)

@@ -11,7 +11,6 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -19,7 +18,6 @@ from urllib.parse import unquote
 from precompute.errors import SourceError, first_few
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
-from precompute.fields.column import columns_by_name
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.rle import area_of, code_of_counts, code_of_polygons, pycocotools_mask
@@ -38,10 +36,10 @@ from precompute.sources.annotations.images import (
 )
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
+from precompute.sources.found import Found, FoundColumn
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import visible
-from precompute.table.sources import Sources
 from precompute.text.files import read_text
 from precompute.text.format import format_count
 
@@ -51,7 +49,7 @@ MIN_NUMBERS = 6  # three points; pycocotools takes four numbers for a box
 FAR = 10  # times height and width
 
 
-def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Sources:
+def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Found:
     """Return the sources that COCO files name.
 
     Args:
@@ -87,17 +85,15 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Source
         checked = check_keypoints(column, keys, names, skeleton, where=str(top))
     passed = len(found.images) + len(found.left_out) - len(entries)
     notes += unnamed_note(passed, "no annotation file names")
-    sources = sources_of(
+    if options.target in ("instances", "mask"):
+        checked = _masks(top, map(_segmented, entries), names)
+    return sources_of(
         found,
         [entry.image for entry in entries],
         checked,
         splits=[entry.split for entry in entries],
-        class_names=names,
         notes=[*notes, *keypoints.notes],
     )
-    if options.target not in ("instances", "mask"):
-        return sources
-    return _with_masks(sources, map(_segmented, entries))
 
 
 def _named_in(contents: Iterable[Json]) -> Choose:
@@ -198,12 +194,13 @@ class _Segmented(NamedTuple):
     rows: Sequence[tuple[int, int, Any, Any]]
 
 
-def _with_masks(sources: Sources, images: Iterable[_Segmented]) -> Sources:
-    """Return sources of boxes with the masks of their objects in their place.
+def _masks(top: Path, images: Iterable[_Segmented], names: list[str]) -> FoundColumn:
+    """Return the masks of objects.
 
     Args:
-        sources: Sources with boxes.
+        top: Folder that errors speak of.
         images: COCO's images in the order of the sources.
+        names: Names of the classes.
 
     Raises:
         SourceError: Segmentations that are none, or that do not fit their image.
@@ -228,15 +225,15 @@ def _with_masks(sources: Sources, images: Iterable[_Segmented]) -> Sources:
                 empty.append(f"{key}: annotation {number}")
         found.append(Instances.of_shapes(shapes, (width, height)))
     raise_problems(
-        f"{sources.root}: masks of objects that cannot be read (COCO).",
+        f"{top}: masks of objects that cannot be read (COCO).",
         [listed("Segmentations", problems, "Fix them, or take their annotations out.")],
     )
     column = InstanceColumn.of_instances(found)
-    notes = [note for note in sources.notes if "box" not in note]  # of annotated boxes nothing is used
+    notes = column.notes()
     if empty:
         objects = format_count(len(empty), "object whose mask holds no pixel", "objects whose masks hold no pixel")
         notes.append(f"{objects} left out:\n{first_few(empty)}")
-    return replace(sources, columns=columns_by_name(column), notes=[*column.notes(), *notes])
+    return FoundColumn(column, names, notes)
 
 
 def _code(segmentation: Any, height: int, width: int) -> str:

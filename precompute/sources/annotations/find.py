@@ -16,8 +16,8 @@ from precompute.sources.annotations.sniffing import MAX_ENTRIES, beginning, is_l
 from precompute.sources.annotations.voc import find_voc
 from precompute.sources.annotations.yolo import find_yolo
 from precompute.sources.annotations.yolo_data import CLASS_LISTS, yaml_files
+from precompute.sources.found import Found
 from precompute.storage.paths import is_remote, is_url
-from precompute.table.sources import Sources
 
 __all__ = ["find_boxes", "kinds_of_annotations"]
 
@@ -29,7 +29,7 @@ EXPECTED = """Expected one of
   a CSV file of keypoints, with columns such as image,nose_x,nose_y"""
 
 
-def find_boxes(root: str | Path, options: BuildOptions) -> Sources | None:
+def find_boxes(root: str | Path, options: BuildOptions) -> Found | None:
     """Return the sources of a folder with boxes; None where there is no sign of annotations.
 
     Raises:
@@ -64,7 +64,7 @@ def kinds_of_annotations(top: Path, target: str = "auto") -> list[str]:
     return [kind for kind, there in signs.items() if there]
 
 
-def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Sources:
+def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Found:
     if kind == "Pascal VOC":
         return find_voc(top, annotations, options)
     if kind == "COCO":
@@ -72,7 +72,7 @@ def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Sou
     return find_yolo(top, annotations, options)
 
 
-def _find_named(top: Path, annotations: str, options: BuildOptions) -> Sources:
+def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
     path = Path(os.path.abspath(top / annotations))  # noqa: PTH100
     if not path.exists():
         raise SourceError(f"--annotations {annotations}: there is no {path}. Paths start from the source. {EXPECTED}")

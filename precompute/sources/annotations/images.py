@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -10,15 +11,14 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.column import columns_by_name
+from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, unreadable_text
 from precompute.options.build_options import BuildOptions
-from precompute.sources.box_checks import CheckedBoxes
 from precompute.sources.checks import check_keys
+from precompute.sources.found import Found, FoundColumn
 from precompute.sources.split_folders import split_of, split_positions, stay_in_keys
 from precompute.sources.unicode_forms import UnicodeForms
 from precompute.sources.walk import Folder, walk
-from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
 __all__ = [
@@ -174,33 +174,31 @@ def _positions(
 def sources_of(
     found: FoundImages,
     images: Sequence[FoundImage],
-    checked: CheckedBoxes,
+    field: FoundColumn,
     *,
     splits: list[str | None],
-    class_names: list[str],
     notes: Sequence[str],
-) -> Sources:
-    """Return images with their boxes as sources.
+) -> Found:
+    """Return images with their objects as sources.
 
     Args:
         found: All images of the folder.
-        images: Images that annotations name, sorted by key.
-        checked: Their boxes, checked.
+        images: Images that annotations name.
+        field: Their objects.
         splits: Split of each image.
-        class_names: Names of the boxes' classes.
         notes: Notes for the user, before what the check has to say.
     """
-    return Sources(
+    return Found(
+        where=str(found.top),
         root=found.top,
-        keys=[image.key for image in images],
-        images=[path_below(found.top, image.path) for image in images],
-        columns=columns_by_name(checked.column),
+        keys=StringColumn(image.key for image in images),
+        images=StringColumn(path_below(found.top, image.path) for image in images),
+        fields=[field],
         splits=splits,
-        num_bytes=[image.num_bytes for image in images],
-        class_names=class_names,
+        num_bytes=array("q", (image.num_bytes for image in images)),
         num_ignored_files=found.num_ignored_files,
         passed=found.passed,
-        notes=[*notes, *checked.notes],
+        notes=notes,
     )
 
 

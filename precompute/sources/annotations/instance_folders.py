@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.column import columns_by_name
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.string_column import StringColumn
@@ -32,10 +31,10 @@ from precompute.sources.annotations.images import (
 )
 from precompute.sources.annotations.images import without_role as path_without
 from precompute.sources.checks import check_class_names, class_order
+from precompute.sources.found import Found, FoundColumn
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.sources.walk import Folder, is_folder, walk
 from precompute.storage.paths import is_remote, is_url
-from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
 __all__ = ["find_instances"]
@@ -47,7 +46,7 @@ EXPECTED = """Expected a mask file for each object:
   or a folder an image: a/images/a.png with a/masks/0.png, a/masks/1.png …"""
 
 
-def find_instances(root: str | Path, options: BuildOptions) -> Sources | None:
+def find_instances(root: str | Path, options: BuildOptions) -> Found | None:
     """Return the sources of a folder with a mask file for each object; None where it does not look like one.
 
     Raises:
@@ -161,7 +160,7 @@ class _Finder:
             of_folder[image.plain.rpartition("/")[0]].append(image)
         return {folder: images[0] for folder, images in of_folder.items() if len(images) == 1}
 
-    def sources(self) -> Sources:
+    def sources(self) -> Found:
         for folder in walk(self._start()).folders:
             self._place(folder)
         images = self._found.images
@@ -175,11 +174,12 @@ class _Finder:
             )
             for masks in of_images
         )
-        return Sources(
+        return Found(
+            where=str(self._top),
             root=self._top,
             keys=StringColumn(image.key for image in images),
             images=StringColumn(path_below(self._top, image.path) for image in images),
-            columns=columns_by_name(column),
+            fields=[FoundColumn(column, names, column.notes())],
             splits=[image.split for image in images],
             num_bytes=array(
                 "q",
@@ -188,10 +188,8 @@ class _Finder:
                     for image, masks in zip(images, of_images, strict=True)
                 ),
             ),
-            class_names=names,
             num_ignored_files=self._num_ignored_files,
             passed=self._found.passed,
-            notes=[*column.notes(), *self._absent(column, names)],
         )
 
     def _start(self) -> Path:
@@ -256,9 +254,3 @@ class _Finder:
         )
         if not any(self._masks.values()):
             raise SourceError(f"{self._top}: all folders of masks are empty. {EXPECTED}")
-
-    @staticmethod
-    def _absent(column: InstanceColumn, names: Sequence[str]) -> list[str]:
-        there = set(column.labels.tolist())
-        absent = [name for i, name in enumerate(names) if i not in there]
-        return [f"Classes without an object:\n{first_few(absent)}"] if absent else []

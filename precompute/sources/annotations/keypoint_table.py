@@ -29,12 +29,12 @@ from precompute.sources.annotations.images import (
 )
 from precompute.sources.box_checks import upright_size
 from precompute.sources.checks import check_class_names
+from precompute.sources.classes import number_classes
+from precompute.sources.found import Found
 from precompute.sources.keypoint_checks import check_keypoints
-from precompute.sources.labels import make_classes
 from precompute.sources.python.keypoints import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import UnicodeForms, visible
-from precompute.table.sources import Sources
 from precompute.text.files import lines_of, read_text
 from precompute.text.format import format_count
 
@@ -108,7 +108,7 @@ class _Problems:
         )
 
 
-def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources:
+def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Found:
     """Return the sources that a CSV file of keypoints names.
 
     Args:
@@ -135,7 +135,7 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
         names, indices = given or [DEFAULT_CLASS], [0] * len(objects)
     else:
         owners = [entry.image.key for entry in entries for _ in entry.objects]
-        classes = make_classes([one.label for one in objects], owners, given)
+        classes = number_classes([one.label for one in objects], owners, given)
         names, indices = classes.names, classes.indices
     edges = indices_of_edges(options.skeleton or (), list(columns.points))
     skeleton = make_skeleton(
@@ -161,7 +161,6 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Sources
         [entry.image for entry in entries],
         checked,
         splits=[entry.split for entry in entries],
-        class_names=names,
         notes=notes,
     )
 

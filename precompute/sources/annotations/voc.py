@@ -35,9 +35,9 @@ from precompute.sources.annotations.images import (
 )
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.checks import check_class_names, class_order
+from precompute.sources.found import Found
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
-from precompute.table.sources import Sources
 from precompute.text.files import decode_text, lines_of, read_text
 from precompute.text.format import format_count
 
@@ -62,7 +62,7 @@ class _WrongFile(Exception):  # noqa: N818 (a verdict on one file, collected rat
     """What is wrong with an annotation."""
 
 
-def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Sources:
+def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """Return the sources of a folder in the layout of Pascal VOC.
 
     Args:
@@ -98,7 +98,6 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Sources:
         chosen,
         checked,
         splits=[image.split if splits is None else splits[image.plain] for image in chosen],
-        class_names=names,
         notes=notes,
     )
 

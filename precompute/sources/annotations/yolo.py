@@ -41,9 +41,9 @@ from precompute.sources.annotations.yolo_data import (
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
+from precompute.sources.found import Found
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.split_folders import split_of
-from precompute.table.sources import Sources
 from precompute.text.files import lines_of, read_text
 from precompute.text.format import format_count
 
@@ -66,7 +66,7 @@ class _Labels:
     without_file: int = 0
 
 
-def find_yolo(top: Path, annotations: Path, options: BuildOptions) -> Sources:
+def find_yolo(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """Return the sources of a folder in the layout of YOLO.
 
     Args:
@@ -107,7 +107,7 @@ def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[
 
 def _sources(
     found: FoundImages, matched: MatchedFiles, numbering: Numbering, options: BuildOptions, *, given: bool
-) -> Sources:
+) -> Found:
     check_unique(found)
     _check_unmatched(found, matched.files)
     splits = _splits(found, numbering.data, given=given)
@@ -130,7 +130,6 @@ def _sources(
         found.images,
         checked,
         splits=[splits.get(image.path, image.split) for image in found.images],
-        class_names=every,
         notes=[*found.left_out_note(options.annotations), *_notes(found, read, numbering, names, options)],
     )
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.column import columns_by_name
 from precompute.fields.label_column import LabelColumn
 from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
@@ -21,10 +20,10 @@ from precompute.sources.checks import check_class_names, check_keys, class_order
 from precompute.sources.folders.classes import check_class_folders, class_notes
 from precompute.sources.folders.found_files import FoundFile, FoundFiles, relative, shown
 from precompute.sources.folders.layout import LAYOUTS, Layout, Naming, RoleFolder, find_layout
+from precompute.sources.found import Found, FoundColumn
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.storage.paths import absolute, as_path, common_folder
-from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
 __all__ = ["find_sources"]
@@ -40,7 +39,7 @@ def find_sources(
     class_names: Sequence[str] | None = None,
     split_in_key: bool = False,
     image_only: bool = False,
-) -> Sources:
+) -> Found:
     """Find the sources in a folder, whichever of the usual layouts it has.
 
     A folder a class, or images/ with masks/ that hold files of equal names; either with folders train, val (valid,
@@ -128,14 +127,15 @@ def _check_file_keys(found: _Found, files: FoundFiles) -> None:
 # Images alone.
 
 
-def _image_only_sources(found: _Found) -> Sources:
+def _image_only_sources(found: _Found) -> Found:
     files = _class_files(found)
     _check_file_keys(found, files)
     problems = [_empty_folders_problem(found), _duplicates(files.duplicates(), found.base)]
     _raise(f"{found.top}: the images cannot be used as they are.", problems)
     left_out = sum(len(part.files) for part in found.layout.masks or ())
     note = f"images alone were asked for: {format_count(left_out, 'mask is', 'masks are')} left out."
-    return Sources(
+    return Found(
+        where=str(found.top),
         root=found.base,
         keys=files.keys,
         images=files.paths(found.base),
@@ -151,7 +151,7 @@ def _image_only_sources(found: _Found) -> Sources:
 # A folder a class.
 
 
-def _class_sources(found: _Found) -> Sources:
+def _class_sources(found: _Found) -> Found:
     files = _class_files(found)
     _check_classes(found, files)
     sizes = Counter(files.labels())
@@ -160,14 +160,14 @@ def _class_sources(found: _Found) -> Sources:
     check_class_folders(found.top, labels, found.names, lambda: zip(files.labels(), files.plain(), strict=True))
     names = found.names or labels
     index = {name: i for i, name in enumerate(names)}
-    return Sources(
+    return Found(
+        where=str(found.top),
         root=found.base,
         keys=files.keys,
         images=files.paths(found.base),
-        columns=columns_by_name(LabelColumn(indices=[index[label] for label in files.labels()])),
+        fields=[FoundColumn(LabelColumn(indices=[index[label] for label in files.labels()]), names)],
         splits=list(files.splits()),
         num_bytes=files.num_bytes,
-        class_names=names,
         num_ignored_files=found.layout.num_ignored_files,
         passed=found.layout.passed,
         notes=class_notes(sizes, lambda: zip(files.labels(), files.plain(), strict=True)),
@@ -203,7 +203,7 @@ def _check_classes(found: _Found, files: FoundFiles) -> None:
 # Images with masks.
 
 
-def _mask_sources(found: _Found, mask_parts: list[RoleFolder]) -> Sources:
+def _mask_sources(found: _Found, mask_parts: list[RoleFolder]) -> Found:
     images, images_split = _role_files(found, found.layout.images)
     masks, masks_split = _role_files(found, mask_parts)
     _check_file_keys(found, images)
@@ -212,11 +212,12 @@ def _mask_sources(found: _Found, mask_parts: list[RoleFolder]) -> Sources:
     if order is not None:
         mask_paths = StringColumn(mask_paths[i] for i in order)
         mask_splits, mask_bytes = [mask_splits[i] for i in order], array("q", (mask_bytes[i] for i in order))
-    return Sources(
+    return Found(
+        where=str(found.top),
         root=found.base,
         keys=images.keys,
         images=images.paths(found.base),
-        columns=columns_by_name(PathColumn(paths=mask_paths)),
+        fields=[FoundColumn(PathColumn(paths=mask_paths))],
         splits=[split or other for split, other in zip(images.splits(), mask_splits, strict=True)],
         num_bytes=array("q", map(add, images.num_bytes, mask_bytes)),
         class_names=found.names or [],

@@ -11,8 +11,9 @@ import numpy as np
 from precompute.errors import SourceError, UsageError
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import FLAGS, UNKNOWN_SIZE, Boxes
-from precompute.sources.box_checks import CheckedBoxes, check_boxes, upright_size
-from precompute.sources.labels import make_classes, read_label
+from precompute.sources.box_checks import check_boxes, upright_size
+from precompute.sources.classes import number_classes, read_label
+from precompute.sources.found import FoundColumn
 
 __all__ = ["boxes_of_python", "rows_of_python"]
 
@@ -21,7 +22,7 @@ EXPECTED = "(x_min, y_min, x_max, y_max, class) in pixels, maybe with 'crowd', '
 
 def boxes_of_python(
     given: Sequence[Any], keys: Sequence[str], images: Sequence[str], class_names: list[str] | None
-) -> CheckedBoxes:
+) -> FoundColumn:
     """Check boxes and number their classes.
 
     Args:
@@ -38,7 +39,7 @@ def boxes_of_python(
     labels = [row[4] for of_image in rows for row in of_image]
     if not labels:
         raise SourceError(f"boxes: expected boxes for some of the images, got empty lists for all {len(keys):,}.")
-    classes = make_classes(
+    classes = number_classes(
         labels, [key for of_image, key in zip(rows, keys, strict=True) for _ in of_image], class_names
     )
     indices = iter(classes.indices)
@@ -47,7 +48,7 @@ def boxes_of_python(
         for of_image, path in zip(rows, images, strict=True)
     )
     checked = check_boxes(column, keys, classes.names, where="boxes")
-    return checked._replace(notes=[*checked.notes, *(note for note in classes.notes if "without a source" not in note)])
+    return checked._replace(notes=[*checked.notes, *classes.notes])
 
 
 def rows_of_python(of_image: Any, key: str) -> Iterable[tuple[Any, ...]]:

@@ -10,9 +10,10 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.boxes import FLAGS
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
-from precompute.sources.labels import make_classes, read_label
+from precompute.sources.classes import number_classes, read_label
+from precompute.sources.found import FoundColumn
 
-__all__ = ["NumberedObjects", "Row", "number_objects", "read_rows", "sizes_of_sources"]
+__all__ = ["Row", "number_objects", "read_rows", "sizes_of_sources"]
 
 EXPECTED = "(path of the file with its mask, class), maybe with 'crowd', 'difficult' or 'truncated' as a third"
 
@@ -23,14 +24,6 @@ class Row(NamedTuple):
     path: str
     label: str | int
     flags: int
-
-
-class NumberedObjects(NamedTuple):
-    """Objects of all images, the names of their classes, and what is to be said of them."""
-
-    column: InstanceColumn
-    names: list[str]
-    notes: list[str]
 
 
 def read_rows(given: Sequence[Any], keys: Sequence[str], to_path: Callable[[Any, str, str], str]) -> list[list[Row]]:
@@ -76,7 +69,7 @@ def _flags(given: Any, key: str) -> int:
 
 def number_objects(
     rows: Sequence[Sequence[Row]], keys: Sequence[str], shapes: Sequence[str], class_names: list[str] | None
-) -> NumberedObjects:
+) -> FoundColumn:
     """Number the classes of objects.
 
     Args:
@@ -92,13 +85,12 @@ def number_objects(
     if not labels:
         raise SourceError(f"instances: expected objects for some of the images, got empty lists for all {len(keys):,}.")
     of_label = [key for of_image, key in zip(rows, keys, strict=True) for _ in of_image]
-    classes = make_classes(labels, of_label, class_names)
+    classes = number_classes(labels, of_label, class_names)
     rest = iter(zip(shapes, classes.indices, strict=True))
     column = InstanceColumn.of_instances(
         Instances.of_shapes([(*next(rest), row.flags) for row in of_image], None) for of_image in rows
     )
-    notes = [note for note in classes.notes if "without a source" not in note]
-    return NumberedObjects(column, classes.names, [*column.notes(), *notes])
+    return FoundColumn(column, classes.names, [*column.notes(), *classes.notes])
 
 
 def sizes_of_sources(rows: Sequence[Sequence[Row]], num_bytes: Sequence[int]) -> list[int]:

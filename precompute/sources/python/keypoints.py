@@ -14,9 +14,10 @@ from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
-from precompute.sources.box_checks import CheckedBoxes, upright_size
+from precompute.sources.box_checks import upright_size
+from precompute.sources.classes import number_classes
+from precompute.sources.found import FoundColumn
 from precompute.sources.keypoint_checks import check_keypoints
-from precompute.sources.labels import make_classes
 from precompute.sources.python.boxes import rows_of_python
 from precompute.table.sources import Source
 from precompute.text.format import format_count
@@ -34,7 +35,7 @@ def keypoints_of_python(
     images: Sequence[str],
     class_names: list[str] | None,
     options: BuildOptions,
-) -> CheckedBoxes:
+) -> FoundColumn:
     """Check keypoints, and boxes if there are any.
 
     Args:
@@ -93,7 +94,7 @@ def _boxed_rows(
     if not labels:
         raise SourceError(f"boxes: expected boxes for some of the images, got empty lists for all {len(keys):,}.")
     owners = [key for of_image, key in zip(rows, keys, strict=True) for _ in of_image]
-    classes = make_classes(labels, owners, class_names)
+    classes = number_classes(labels, owners, class_names)
     indices = iter(classes.indices)
     return [[(*row[:4], next(indices), row[5]) for row in of_image] for of_image in rows], classes.names
 

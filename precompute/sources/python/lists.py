@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.column import columns_by_name
 from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value_column import ValueColumn
 from precompute.options.build_options import BuildOptions
 from precompute.sources.checks import check_class_names, check_keys
-from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
+from precompute.sources.classes import has_several, label_sets_column, labels_column, read_label
+from precompute.sources.found import Found, FoundColumn
 from precompute.sources.python.boxes import boxes_of_python
 from precompute.sources.python.columns import check_indexes, list_of
 from precompute.sources.python.files import below, check_files, common_parent, file_path
@@ -30,7 +30,7 @@ from precompute.sources.values import (
     numbers_of,
     weights_of,
 )
-from precompute.table.sources import IMAGE_ONLY, SPLITS, Source, Sources
+from precompute.table.sources import IMAGE_ONLY, SPLITS, Source
 from precompute.text.format import format_count
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def from_iterable(
     *,
     class_names: Sequence[str] | None = None,
     options: BuildOptions | None = None,
-) -> Sources:
+) -> Found:
     """Check sources and put them into columns, sorted by key.
 
     Args:
@@ -85,27 +85,26 @@ def from_iterable(
         given = [item.keypoints for item in items]
         points = keypoints_of_python(given, of_boxes, keys, images, names, options or BuildOptions())
         boxes = points
-    classes = _number_classes([item.label for item in items], keys, names) if target == "label" else None
-    objects = number_objects(rows, keys, below(root, more), names) if target == "instances" else None
-    groups = [_group(item) for item in items]
-    found: Any = classes or boxes or objects
+    fields = [] if boxes is None else [boxes]
+    if target == "label":
+        fields.append(_labels([item.label for item in items], keys, names))
+    if target == "instances":
+        fields.append(number_objects(rows, keys, below(root, more), names))
+    if masks is not None:
+        fields.append(FoundColumn(PathColumn(paths=StringColumn(below(root, masks)))))
+    fields += map(FoundColumn, each_once(_values_of_sources(items, options or BuildOptions())))
     if rows:
         num_bytes = sizes_of_sources(rows, num_bytes)
-    return Sources(
+    return Found(
+        where="sources",
         root=root,
         keys=StringColumn(keys),
         images=StringColumn(below(root, images)),
-        columns=columns_by_name(
-            None if masks is None else PathColumn(paths=StringColumn(below(root, masks))),
-            None if classes is None else classes.column(),
-            getattr(boxes or objects, "column", None),
-            *each_once(_values_of_sources(items, options or BuildOptions())),
-        ),
+        fields=fields,
         splits=[_split(item) for item in items],
-        groups=None if all(group is None for group in groups) else groups,
+        groups=[_group(item) for item in items],
         num_bytes=array("q", (num_bytes[i] + (num_bytes[len(items) + i] if masked else 0) for i in range(len(items)))),
-        class_names=(names or []) if found is None else found.names,
-        notes=[] if found is None else found.notes,
+        class_names=names or [],
     )
 
 
@@ -125,7 +124,7 @@ def from_lists(
     extra: Mapping[str, Iterable[Any]] | None = None,
     class_names: Sequence[str] | None = None,
     options: BuildOptions | None = None,
-) -> Sources:
+) -> Found:
     """Make sources of lists of equal length: the i-th entry of each belongs to the i-th image.
 
     Args:
@@ -267,10 +266,10 @@ def _check_target(items: list[Source]) -> str:
     return next(iter(of_kind))
 
 
-def _number_classes(labels: list[Any], keys: list[str], names: list[str] | None) -> Classes | LabelSets:
+def _labels(labels: list[Any], keys: list[str], names: list[str] | None) -> FoundColumn:
     if has_several(labels, keys):
-        return make_label_sets(labels, keys, names)
-    return make_classes([read_label(label, key) for label, key in zip(labels, keys, strict=True)], keys, names)
+        return label_sets_column(labels, keys, names)
+    return labels_column([read_label(label, key) for label, key in zip(labels, keys, strict=True)], keys, names)
 
 
 def _split(item: Source) -> str | None:

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.column import columns_by_name
 from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value_column import ValueColumn
 from precompute.options.build_options import BuildOptions
 from precompute.sources.checks import check_class_names, check_keys
-from precompute.sources.groups import group_by
-from precompute.sources.labels import Classes, LabelSets
+from precompute.sources.found import Found, FoundColumn
 from precompute.sources.split_folders import EXPECTED_SPLITS, split_of
 from precompute.sources.tables.columns import TableColumns, choose_columns
 from precompute.sources.tables.files import Table, read_table
@@ -33,7 +31,6 @@ from precompute.sources.values import (
     weights_of,
 )
 from precompute.storage.paths import absolute, as_path
-from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
 __all__ = ["find_table"]
@@ -41,7 +38,7 @@ __all__ = ["find_table"]
 FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key", "annotations", "drop_empty")
 
 
-def find_table(path: Path, options: BuildOptions) -> Sources:
+def find_table(path: Path, options: BuildOptions) -> Found:
     """Return the sources that a table lists.
 
     Args:
@@ -75,23 +72,23 @@ def find_table(path: Path, options: BuildOptions) -> Sources:
     keys = _keys(table, columns, cells, images, root)
     classes = _classes(table, columns, cells, keys, options.label_separator, names)
     base = shared_root([*images, *(masks or [])], root)
-    sources = Sources(
+    fields = [] if classes is None else [classes]
+    if masks is not None:
+        fields.append(FoundColumn(PathColumn(paths=StringColumn(_below(base, masks)))))
+    fields += map(FoundColumn, each_once(_values(table, columns, cells, options)))
+    return Found(
+        where=str(path),
         root=base,
         keys=keys,
         images=_below(base, images),
-        columns=columns_by_name(
-            None if masks is None else PathColumn(paths=_below(base, masks)),
-            None if classes is None else classes.column(),
-            *each_once(_values(table, columns, cells, options)),
-        ),
+        fields=fields,
         splits=_splits(table, columns.split, cells, len(keys)),
         groups=_groups(table, columns.group, cells),
         num_bytes=num_bytes,
-        class_names=(names or []) if classes is None else classes.names,
-        notes=[*table.notes, columns.note, *notes, *more, *([] if classes is None else classes.notes)],
+        names_groups=options.group_by in table.columns,
+        class_names=names or [],
+        notes=[*table.notes, columns.note, *notes, *more],
     )
-    sources = _sorted(sources)
-    return sources if options.group_by in table.columns else group_by(sources, options.group_by)
 
 
 def _check_options(path: Path, options: BuildOptions) -> None:
@@ -103,20 +100,6 @@ def _check_options(path: Path, options: BuildOptions) -> None:
         )
     if options.label_separator == "":
         raise UsageError("label_separator (--label-separator): expected one or more characters, such as '|'.")
-
-
-def _sorted(sources: Sources) -> Sources:
-    """Return the sources in the order of their keys, their texts as columns."""
-    keys = sources.keys
-    found = sources.take(sorted(range(len(keys)), key=keys.__getitem__))
-    compact = {
-        "keys": StringColumn(found.keys),
-        "images": StringColumn(found.images),
-        "num_bytes": array("q", found.num_bytes),
-    }
-    for name, column in compact.items():
-        object.__setattr__(found, name, column)
-    return found
 
 
 def _below(root: Path | None, paths: list[str]) -> list[str]:
@@ -170,7 +153,7 @@ def _classes(
     keys: list[str],
     separator: str | None,
     names: list[str] | None,
-) -> Classes | LabelSets | None:
+) -> FoundColumn | None:
     if columns.labels:
         return labels_of_columns(table, {name: cells[name] for name in columns.labels}, keys, names)
     if columns.label is not None:

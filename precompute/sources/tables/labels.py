@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from precompute.errors import SourceError, UsageError
-from precompute.sources.labels import Classes, LabelSets, has_several, make_classes, make_label_sets, read_label
+from precompute.sources.classes import has_several, label_sets_column, labels_column, read_label
+from precompute.sources.found import FoundColumn
 from precompute.sources.tables.files import Table
 from precompute.sources.tables.paths import check_filled
 
@@ -33,7 +34,7 @@ def labels_of_cells(
     *,
     separator: str | None,
     class_names: list[str] | None,
-) -> Classes | LabelSets:
+) -> FoundColumn:
     """Number the classes of a column.
 
     Args:
@@ -53,15 +54,15 @@ def labels_of_cells(
     if table.typed and any(isinstance(cell, list | tuple) for cell in cells):
         check_filled(table, column, cells, "Expected a list of labels in each, which may be empty: [].")
         has_several(cells, keys)
-        return make_label_sets([_numbered(of_one, class_names) for of_one in cells], keys, class_names)
+        return label_sets_column([_numbered(of_one, class_names) for of_one in cells], keys, class_names)
     check_filled(table, column, cells, NO_LABEL)
     if table.typed:
         _check_types(table, column, cells)
         labels = [read_label(cell, key) for cell, key in zip(cells, keys, strict=True)]
     else:
         labels = _numbered(cells, class_names)
-    classes = make_classes(labels, keys, class_names)
-    return classes._replace(notes=[*classes.notes, *_joined(column, classes.names)])
+    found = labels_column(labels, keys, class_names)
+    return found._replace(notes=[*found.notes, *_joined(column, found.class_names)])
 
 
 def _joined(column: str, names: Sequence[str]) -> list[str]:
@@ -103,7 +104,7 @@ def _numbered(texts: Sequence[Any], class_names: list[str] | None) -> list[Any]:
 
 def _separated(
     table: Table, column: str, cells: Sequence[Any], keys: Sequence[str], separator: str, class_names: list[str] | None
-) -> LabelSets:
+) -> FoundColumn:
     wrong = next((i for i, cell in enumerate(cells) if cell is not None and not isinstance(cell, str)), None)
     if wrong is not None:
         raise UsageError(
@@ -113,7 +114,7 @@ def _separated(
     sets = [[part for one in (cell or "").split(separator) if (part := one.strip())] for cell in cells]
     flat = _numbered([label for of_one in sets for label in of_one], class_names)
     rest = iter(flat)
-    return make_label_sets([[next(rest) for _ in of_one] for of_one in sets], keys, class_names)
+    return label_sets_column([[next(rest) for _ in of_one] for of_one in sets], keys, class_names)
 
 
 def _listed(table: Table, rows: list[int], cells: Sequence[Any]) -> str:
@@ -122,7 +123,7 @@ def _listed(table: Table, rows: list[int], cells: Sequence[Any]) -> str:
 
 def labels_of_columns(
     table: Table, columns: dict[str, Sequence[Any]], keys: Sequence[str], class_names: list[str] | None
-) -> LabelSets:
+) -> FoundColumn:
     """Return the labels of columns that hold 0 and 1; their names are the classes, in this order if no other is given.
 
     Raises:
@@ -146,4 +147,4 @@ def labels_of_columns(
         for labels, cell in zip(sets, cells, strict=True):
             if THERE[cell]:
                 labels.append(name)
-    return make_label_sets(sets, keys, names)
+    return label_sets_column(sets, keys, names)

@@ -20,8 +20,8 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import SourceError, UsageError
 from precompute.options.build_options import BuildOptions
 from precompute.sources.find import find
-from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.table.sources import Source, Sources
+from tests.helpers.python_sources import from_iterable, from_lists
 from tests.helpers.small_datasets import draw_classes, options
 from tests.helpers.source_columns import extra_of
 from tests.helpers.table_datasets import draw_colored, number_of, turned, unmoved, write_table

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from precompute.errors import UsageError
 from precompute.sources import walk as walk_module
-from precompute.sources.folders.find import find_sources
 from precompute.table.sources import Sources
 from tests.helpers.source_columns import labels_of, masks_of
-from tests.helpers.source_folders import make, refused
+from tests.helpers.source_folders import find_sources, make, refused
 
 
 def classes_of(sources: Sources) -> dict[str, str]:

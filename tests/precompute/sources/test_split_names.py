@@ -10,12 +10,12 @@ import pytest
 
 from precompute.errors import SourceError
 from precompute.sources.annotations.coco import split_of_name
-from precompute.sources.folders.find import find_sources
 from precompute.sources.split_folders import split_of
 from tests.helpers.box_datasets import draw_boxed
 from tests.helpers.box_files import coco_of, rows_of, size_of, sources_of, xml_of
 from tests.helpers.small_datasets import save
 from tests.helpers.source_columns import boxes_of, labels_of, masks_of
+from tests.helpers.source_folders import find_sources
 
 TRAIN = ["train", "Train", "train2017", "training", "Training", "trainset", "training_set", "train-set", "train_2012"]
 VALIDATION = [

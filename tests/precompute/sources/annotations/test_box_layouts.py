@@ -76,7 +76,7 @@ def test_drop_empty(tmp_path: Path) -> None:
     sources = sources_of(tmp_path, drop_empty=True)
     assert len(sources) == 9 and all(rows_of(sources).values())
     draw_classes(tmp_path / "classes")
-    with pytest.raises(UsageError, match="drop_empty: .* there are no boxes in"):
+    with pytest.raises(UsageError, match="drop_empty: .* these sources have no boxes"):
         sources_of(tmp_path / "classes", drop_empty=True)
 
 
@@ -266,7 +266,7 @@ def test_coco_beside_the_images(tmp_path: Path) -> None:
     assert sources.keys == [f"{split}/i{i:03}" for split in ("train", "valid") for i in range(4)]
     assert sources.splits == ["train"] * 4 + ["validation"] * 4
     assert sources.class_names == ["things", *NAMES]
-    assert "Classes without a box:\n  things" in sources.notes
+    assert "Classes without an object:\n  things" in sources.notes
 
 
 def test_coco_file_is_named(tmp_path: Path) -> None:

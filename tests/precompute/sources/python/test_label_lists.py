@@ -15,11 +15,11 @@ from precompute.errors import DatasetError, SourceError, UsageError
 from precompute.fields.column import columns_by_name
 from precompute.fields.label_column import LabelSetColumn
 from precompute.plan.splits import MIN_STRATUM, assign_splits, label_strata
-from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.table.listed_sources import compare_listing, sources_of_listing
 from precompute.table.listing_file import listing_lines, read_listing
 from precompute.table.sources import Source, Sources
 from tests.helpers.listed_files import make
+from tests.helpers.python_sources import from_iterable, from_lists
 from tests.helpers.source_columns import label_sets_of, labels_of, masks_of
 
 
@@ -68,7 +68,7 @@ def test_labels_that_cannot_be_used(tmp_path: Path, labels: Any, error: type[Exc
 
 
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="does not hold:\n  'cow' of '01'\nIt holds: cat"):
+    with pytest.raises(SourceError, match="does not hold \\(1\\):\n  'cow' of '01'\nIt holds: cat"):
         from_lists(images=make(tmp_path, *names(2)), labels=[["cat"], ["cat", "cow"]], class_names=["cat"])
 
 

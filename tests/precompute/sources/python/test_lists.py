@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from precompute.errors import SourceError, UsageError
 from precompute.sources.checks import key_problem
-from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.table.sources import Source
 from tests.helpers.listed_files import make
+from tests.helpers.python_sources import from_iterable, from_lists
 from tests.helpers.source_columns import labels_of, masks_of
 
 
@@ -87,7 +87,7 @@ def test_class_names(tmp_path: Path) -> None:
     assert labels_of(from_lists(images=paths, labels=["y", "x"], class_names=["y", "x"])) == [0, 1]
     with pytest.raises(SourceError, match="no index into the 2 class_names:\n  2 of 'a'\n  -1 of 'b'"):
         from_lists(images=paths, labels=[2, -1], class_names=["x", "y"])
-    with pytest.raises(SourceError, match="does not hold:\n  'cow' of 'b'\nIt holds: x, y"):
+    with pytest.raises(SourceError, match="does not hold \\(1\\):\n  'cow' of 'b'\nIt holds: x, y"):
         from_lists(images=paths, labels=["x", "cow"], class_names=["x", "y"])
 
 

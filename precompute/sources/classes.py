@@ -9,34 +9,19 @@ from typing import Any, NamedTuple
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
 from precompute.sources.checks import class_order
+from precompute.sources.found import FoundColumn
 from precompute.sources.unicode_forms import check_unicode_forms
 from precompute.text.format import format_count
 
-__all__ = ["Classes", "LabelSets", "has_several", "make_classes", "make_label_sets", "read_label"]
+__all__ = ["Classes", "has_several", "label_sets_column", "labels_column", "number_classes", "read_label"]
 
 
 class Classes(NamedTuple):
-    """Names of the classes, and the index of each source's class."""
+    """Names of the classes, and the index of each label that was given."""
 
     names: list[str]
     indices: list[int]
     notes: list[str]
-
-    def column(self) -> LabelColumn:
-        """Return the column of the sources' classes."""
-        return LabelColumn(indices=self.indices)
-
-
-class LabelSets(NamedTuple):
-    """Names of the classes, and the indices of each source's classes, sorted."""
-
-    names: list[str]
-    sets: list[tuple[int, ...]]
-    notes: list[str]
-
-    def column(self) -> LabelSetColumn:
-        """Return the column of the sources' classes."""
-        return LabelSetColumn(sets=self.sets)
 
 
 def has_several(labels: Sequence[Any], keys: Sequence[str]) -> bool:
@@ -55,25 +40,31 @@ def has_several(labels: Sequence[Any], keys: Sequence[str]) -> bool:
     return all(several)
 
 
-def make_label_sets(
-    labels: Sequence[Collection[object]], keys: Sequence[str], class_names: list[str] | None
-) -> LabelSets:
-    """Number the classes as `make_classes` does; a label that an image has twice counts once.
+def labels_column(labels: Sequence[str | int], keys: Sequence[str], given: list[str] | None) -> FoundColumn:
+    """Return one class a source; see `number_classes`."""
+    classes = number_classes(labels, keys, given)
+    return FoundColumn(LabelColumn(indices=classes.indices), classes.names, classes.notes)
+
+
+def label_sets_column(
+    labels: Sequence[Collection[object]], keys: Sequence[str], given: list[str] | None
+) -> FoundColumn:
+    """Return any number of classes a source, numbered as `number_classes` does; one that comes twice counts once.
 
     Raises:
         UsageError: A label is neither a class name nor a class index, or names and numbers are mixed.
-        SourceError: A label is not among `class_names`, or no image has any.
+        SourceError: A label is not among the names that were given, or no image has any.
     """
     flat = [read_label(label, key) for of_source, key in zip(labels, keys, strict=True) for label in of_source]
     if not flat:
         raise SourceError(
             f"labels: expected a label for some of the images, got empty lists for all {len(labels):,} of them."
         )
-    of_flat = [key for of_source, key in zip(labels, keys, strict=True) for _ in of_source]
-    classes = make_classes(flat, of_flat, class_names)
+    owners = [key for of_source, key in zip(labels, keys, strict=True) for _ in of_source]
+    classes = number_classes(flat, owners, given)
     indices = iter(classes.indices)
     sets = [tuple(sorted({next(indices) for _ in of_source})) for of_source in labels]
-    return LabelSets(classes.names, sets, classes.notes)
+    return FoundColumn(LabelSetColumn(sets=sets), classes.names, classes.notes)
 
 
 def read_label(label: object, key: str) -> str | int:
@@ -99,12 +90,20 @@ def read_label(label: object, key: str) -> str | int:
     )
 
 
-def make_classes(labels: Sequence[str | int], keys: Sequence[str], class_names: list[str] | None) -> Classes:
-    """Number the classes: names in their order, numbers as they are when they run from 0 without gaps.
+def number_classes(
+    labels: Sequence[str | int], owners: Sequence[str], given: list[str] | None, *, declared: list[str] | None = None
+) -> Classes:
+    """Number classes: names in their order, numbers as they are when they run from 0 without gaps.
+
+    Args:
+        labels: Names, or indices.
+        owners: Key of the source that each belongs to.
+        given: The classes in the order that the user wants, or None.
+        declared: The classes in the order that a file has them, or None.
 
     Raises:
         UsageError: Names and numbers are mixed.
-        SourceError: A label is not among `class_names`.
+        SourceError: A label is not among the names that were given or declared.
     """
     texts = [label for label in labels if isinstance(label, str)]
     numbers = [label for label in labels if not isinstance(label, str)]
@@ -114,44 +113,38 @@ def make_classes(labels: Sequence[str | int], keys: Sequence[str], class_names: 
             f"({texts[0]!r} …) and "
             f"{format_count(len(numbers), 'index', 'indices')} ({numbers[0]!r} …)."
         )
-    return _from_names(texts, keys, class_names) if texts else _from_numbers(numbers, keys, class_names)
+    names = declared if given is None else given
+    return _from_numbers(numbers, owners, names) if numbers else _from_names(texts, owners, names)
 
 
-def _from_names(labels: list[str], keys: Sequence[str], class_names: list[str] | None) -> Classes:
+def _from_names(labels: list[str], owners: Sequence[str], names: list[str] | None) -> Classes:
     present = set(labels)
     check_unicode_forms(present, "labels")
-    names = class_order(present) if class_names is None else class_names
+    names = class_order(present) if names is None else names
     index = {name: i for i, name in enumerate(names)}
-    unknown = [f"{label!r} of {key!r}" for label, key in zip(labels, keys, strict=True) if label not in index]
+    unknown = [f"{label!r} of {key!r}" for label, key in zip(labels, owners, strict=True) if label not in index]
     if unknown:
         raise SourceError(
-            f"Labels that class_names does not hold:\n{first_few(unknown)}\nIt holds: {', '.join(names)}."
+            f"Labels that class_names does not hold ({len(unknown):,}):\n{first_few(unknown)}\n"
+            f"It holds: {', '.join(names)}."
         )
-    return Classes(names, [index[label] for label in labels], _absent(names, present))
+    return Classes(names, [index[label] for label in labels], [])
 
 
-def _from_numbers(labels: list[int], keys: Sequence[str], class_names: list[str] | None) -> Classes:
-    present = sorted(set(labels))
-    if class_names is not None:
-        count = len(class_names)
-        wrong = [f"{label} of {key!r}" for label, key in zip(labels, keys, strict=True) if not 0 <= label < count]
+def _from_numbers(labels: list[int], owners: Sequence[str], names: list[str] | None) -> Classes:
+    if names is not None:
+        count = len(names)
+        wrong = [f"{label} of {key!r}" for label, key in zip(labels, owners, strict=True) if not 0 <= label < count]
         if wrong:
             raise SourceError(f"Labels that are no index into the {count} class_names:\n{first_few(wrong)}")
-        return Classes(class_names, labels, _absent(class_names, {class_names[i] for i in present}))
+        return Classes(names, labels, [])
+    present = sorted(set(labels))
     index = {number: i for i, number in enumerate(present)}
     notes = []
     if present != list(range(len(present))):
+        shown = ", ".join(map(str, present[:5])) + (" …" if len(present) > 5 else "")
         notes.append(
-            f"The labels {_shortened(present)} do not run from 0 without gaps: classes are numbered 0 to "
+            f"The labels {shown} do not run from 0 without gaps: classes are numbered 0 to "
             f"{len(present) - 1} in their order and keep the numbers as names. Give class_names to keep the numbers."
         )
     return Classes([str(number) for number in present], [index[label] for label in labels], notes)
-
-
-def _absent(names: list[str], present: set[str]) -> list[str]:
-    absent = [name for name in names if name not in present]
-    return [f"Classes without a source:\n{first_few(absent)}"] if absent else []
-
-
-def _shortened(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers[:5])) + (" …" if len(numbers) > 5 else "")

@@ -1,0 +1,153 @@
+"""From what a layout found to the table of sources: what holds for sources wherever they come from.
+
+A layout says where images lie, and what it knows of each: its split, its group, the values of its fields. Everything
+else is done here, once: keys that can be stored and stand for one image each, their order, the classes that are named
+and absent.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, pairwise, tee
+from operator import eq, le
+from pathlib import Path
+from typing import NamedTuple
+
+from precompute.errors import first_few
+from precompute.fields.column import Column, columns_by_name
+from precompute.fields.string_column import StringColumn
+from precompute.sources.checks import check_keys
+from precompute.sources.problems import Problems
+from precompute.table.sources import Sources
+
+__all__ = ["Found", "FoundColumn", "assemble"]
+
+
+class FoundColumn(NamedTuple):
+    """The values of one field, with what is known of them when they are found.
+
+    Attributes:
+        column: One value for each source.
+        class_names: Names of its classes, in the order of their indices; none for values without classes.
+        notes: Notes for the user.
+    """
+
+    column: Column
+    class_names: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Sources as a layout found them, in any order.
+
+    Attributes:
+        where: Beginning of messages: the folder, the table, or ``sources``.
+        root: Folder that paths start from; None where they share none.
+        keys: Key of each source.
+        images: Path of each image below `root`, absolute without one.
+        num_bytes: Size of the files of each source.
+        fields: What the sources have beside their images.
+        splits: Split of each source where the layout says it; None where it does not.
+        groups: Group of each source, or None when no source has one.
+        names_groups: ``--group-by`` named a column, which holds the groups.
+        class_names: Names that were given, for fields that name no classes of their own.
+        tell: Position of a source → what messages call it; None: the path of its image.
+        key_remedy: What helps where several sources share a key.
+        num_ignored_files: Files that were passed over.
+        passed: Endings of these, each with its number.
+        notes: Notes for the user.
+    """
+
+    where: str
+    root: Path | None
+    keys: Sequence[str]
+    images: Sequence[str]
+    num_bytes: Sequence[int]
+    fields: Sequence[FoundColumn] = ()
+    splits: Sequence[str | None] | None = None
+    groups: Sequence[str | None] | None = None
+    names_groups: bool = False
+    class_names: Sequence[str] = ()
+    tell: Callable[[int], str] | None = None
+    key_remedy: str = "Rename one of them, or remove it if it is a copy."
+    num_ignored_files: int = 0
+    passed: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def assemble(found: Found) -> Sources:
+    """Return sources as a table, sorted by key.
+
+    Raises:
+        SourceError: Keys cannot be stored, or several sources share one.
+    """
+    check_keys(found.keys, where=found.where, remedy=found.key_remedy)
+    order = _order(found.keys)
+    _check_once(found, order)
+    names = next((one.class_names for one in found.fields if one.class_names), found.class_names)
+    columns = [one.column for one in found.fields]
+    sources = Sources(
+        root=found.root,
+        keys=_compact(found.keys),
+        images=_compact(found.images),
+        columns=columns_by_name(*columns),
+        splits=[None] * len(found.keys) if found.splits is None else list(found.splits),
+        groups=None if found.groups is None or not any(found.groups) else list(found.groups),
+        num_bytes=found.num_bytes if isinstance(found.num_bytes, array) else array("q", found.num_bytes),
+        class_names=list(names),
+        num_ignored_files=found.num_ignored_files,
+        passed=found.passed,
+        notes=[*found.notes, *(note for one in found.fields for note in one.notes), *_absent(columns, names)],
+    )
+    return sources if order is None else sources.take(order)
+
+
+def _compact(texts: Sequence[str]) -> StringColumn:
+    return texts if isinstance(texts, StringColumn) else StringColumn(texts)
+
+
+def _order(keys: Sequence[str]) -> list[int] | None:
+    """Return the positions of keys in their order; None where they stand so already."""
+    if all(map(le, keys, islice(keys, 1, None))):
+        return None
+    texts = list(keys)
+    return sorted(range(len(texts)), key=texts.__getitem__)
+
+
+def _check_once(found: Found, order: Sequence[int] | None) -> None:
+    """Refuse keys that several sources have: two images, or one that is named again.
+
+    Raises:
+        SourceError: There are such.
+    """
+    keys = found.keys
+    pairs = pairwise(range(len(keys)) if order is None else order)
+    same = [(a, b) for (a, b), equal in zip(pairs, _equal_neighbours(keys, order), strict=True) if equal]
+    if not same:
+        return
+    tell = found.tell or found.images.__getitem__
+    remedy = found.key_remedy
+    if found.splits is not None and any(found.splits[a] != found.splits[b] for a, b in same):
+        remedy += " If different images have the same name in different splits, give --split-in-key."
+    problems = Problems(f"{found.where}: keys that stand for several sources.")
+    problems.add("Images that share a key", [f"{tell(a)}, {tell(b)} (key {keys[a]!r})" for a, b in same], remedy)
+    problems.check()
+
+
+def _equal_neighbours(keys: Sequence[str], order: Sequence[int] | None) -> Iterator[bool]:
+    texts: Iterable[str] = keys if order is None else map(keys.__getitem__, order)
+    first, second = tee(texts)
+    next(second, None)
+    return map(eq, first, second)
+
+
+def _absent(columns: Sequence[Column], names: Sequence[str]) -> Iterator[str]:
+    """Yield a note where classes have a name and nothing that is of them."""
+    for column in columns:
+        counts = column.class_counts(range(len(column)), len(names)) if names else []
+        absent = [name for name, number in zip(names, counts, strict=False) if not number]
+        if absent:
+            yield f"Classes without {'a source' if column.is_of_image else 'an object'}:\n{first_few(absent)}"
