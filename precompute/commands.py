@@ -108,7 +108,9 @@ def run_build(parsed: argparse.Namespace) -> None:
 
     options = _options(parsed)
     with Progress(quiet=options.quiet) as progress:
-        result = build_dataset(find(parsed.source, options), as_path(parsed.output), options, progress)
+        result = build_dataset(
+            find(parsed.source, options, output=parsed.output), as_path(parsed.output), options, progress
+        )
     if not options.quiet:
         print(result.summary())
 

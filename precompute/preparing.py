@@ -26,6 +26,7 @@ from precompute.rendering.decode import Decoded, decode_source
 from precompute.rendering.rebuild import prepare_like, rebuild_pipelines, stored_spec
 from precompute.rendering.render import PipelineFault, augment
 from precompute.rendering.spec import RecordSpec
+from precompute.sources.passed_over import passing_over
 from precompute.sources.walk import walk
 from precompute.storage.paths import local_path
 
@@ -142,8 +143,11 @@ def prepare_images(
     """
     manifest = Manifest.load(dataset)
     found = _Found(None if skip is None else _absolute(skip))
-    for given in images:
-        found.add(given)
+    with passing_over() as passed:
+        for given in images:
+            found.add(given)
+    for note in passed.notes(os.curdir):
+        say(note)
     if not found.paths:
         raise UsageError("images: expected files, folders or patterns, got none.")
     if found.num_ignored_files:

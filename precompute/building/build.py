@@ -78,7 +78,7 @@ def build(
     }
     chosen = BuildOptions.make(**options)
     with Progress(quiet=chosen.quiet) as progress:
-        return build_dataset(find(source, chosen, lists), as_path(output), chosen, progress)
+        return build_dataset(find(source, chosen, lists, output), as_path(output), chosen, progress)
 
 
 def _is_list(value: Any) -> bool:

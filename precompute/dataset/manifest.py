@@ -36,6 +36,7 @@ __all__ = [
     "Segmented",
     "Split",
     "Target",
+    "is_dataset",
 ]
 
 FORMAT = "augment-once"
@@ -250,6 +251,18 @@ class Manifest:
         """Return the file's content."""
         content = {**dataclasses.asdict(self), "schema": schema_to_json(self.schema)}
         return dump({"format": FORMAT, "version": list(VERSION), **content})
+
+
+def is_dataset(folder: Path) -> bool:
+    """Tell whether a folder holds a dataset, or what a build begins one with: its lock, a plan."""
+    paths = DatasetPaths(folder)
+    try:
+        begun = (paths.build / "lock").exists() or (paths.build / "lock.json").exists()
+        if begun or any(paths.build.glob("g*/plan.json")):
+            return True
+        return read_json(paths.manifest, missing="no dataset").get("format") == FORMAT
+    except (DatasetError, OSError):
+        return False
 
 
 # What a manifest may say

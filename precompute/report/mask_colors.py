@@ -42,7 +42,7 @@ def write_colors(source: str | Path, output: str | Path, options: BuildOptions, 
         is_there = path.exists()
     if is_there and not overwrite:
         raise UsageError(f"output: {path} is there already; give another name, or --overwrite.")
-    found, num_masks = find_colors(source, options)
+    found, num_masks = find_colors(source, options, path)
     write_mask_colors(path, found)
     unnamed = sum(str(color.name).startswith("unnamed ") for color in found)
     return (
@@ -51,7 +51,7 @@ def write_colors(source: str | Path, output: str | Path, options: BuildOptions, 
     )
 
 
-def find_colors(source: str | Path, options: BuildOptions) -> tuple[list[FoundColor], int]:
+def find_colors(source: str | Path, options: BuildOptions, output: Path | None = None) -> tuple[list[FoundColor], int]:
     """Return the colours that the masks hold, most pixels first, and the number of masks.
 
     Raises:
@@ -63,7 +63,7 @@ def find_colors(source: str | Path, options: BuildOptions) -> tuple[list[FoundCo
                 f"{name} (--{name.replace('_', '-')}): is for the classes of --mask-colors, and none are given; leave "
                 "it out, and put names into the file."
             )
-    sources = limit_sources(find(source, options), options.limit)
+    sources = limit_sources(find(source, options, output=output), options.limit)
     paths = [path for column in sources.targets for path in column.id_maps()]
     if not paths:
         raise SourceError(f"{source}: there are no masks here, but classes; colours are looked for in masks.")

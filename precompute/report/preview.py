@@ -62,7 +62,7 @@ def preview(
     for name, number in (("num_sources", num_sources), ("num_variants", num_variants)):
         if number < 1:
             raise UsageError(f"{name}: expected 1 or more, got {number!r}.")
-    renderer = make_sample_renderer(find(source, options, lists), options, split, say)
+    renderer = make_sample_renderer(find(source, options, lists, path), options, split, say)
     return save_sheet(preview_sheet(renderer, num_sources=num_sources, num_variants=num_variants), path)
 
 

@@ -20,6 +20,7 @@ from precompute.sources.folders.find import find_sources
 from precompute.sources.found import Found, assemble
 from precompute.sources.groups import group_by
 from precompute.sources.keypoint_checks import check_target
+from precompute.sources.passed_over import passing_over, real_path
 from precompute.sources.python.lists import from_iterable, from_lists
 from precompute.sources.tables.files import TABLES, is_table
 from precompute.sources.tables.find import find_table
@@ -35,7 +36,10 @@ OF_OBJECTS = ("instances", "boxes", "mask")  # what can be made of masks of sing
 
 
 def find(
-    source: str | Path | Iterable[Source] | None, options: BuildOptions, lists: Mapping[str, Any] | None = None
+    source: str | Path | Iterable[Source] | None,
+    options: BuildOptions,
+    lists: Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
 ) -> Sources:
     """Return the sources, splits not yet assigned.
 
@@ -43,16 +47,21 @@ def find(
         source: A folder, a table, an iterable of `Source`, or None when lists are given.
         options: Options of the build.
         lists: `images` and others of the arguments of `from_lists`.
+        output: What the command writes: no source, wherever it lies.
 
     Raises:
         SourceError: They cannot be used as they are.
-        UsageError: Both or neither were given, or an option does not fit them.
+        UsageError: Both or neither were given, or an option does not fit them; or they lie in the output.
     """
     if not isinstance(source, str | Path):
         return _find(source, options, lists)
-    with accessible(source, SourceError):
+    folders = [options.images, options.masks, options.annotations]
+    named = [source, *(as_path(source) / folder for folder in folders if folder)]
+    with accessible(source, SourceError), passing_over(output, named) as passed:
         _check_folder(source)
-        return _find(source, options, lists)
+        _check_apart(source, output)
+        found = _find(source, options, lists)
+        return replace(found, notes=[*found.notes, *passed.notes(source)])
 
 
 def _check_folder(source: str | Path) -> None:
@@ -60,6 +69,17 @@ def _check_folder(source: str | Path) -> None:
     if not (is_url(source) or is_remote(source)) and Path(source).is_dir():
         with os.scandir(source):
             os.stat(os.path.join(source, "."))  # noqa: PTH116, PTH118 (a Path leaves out the dot)
+
+
+def _check_apart(source: str | Path, output: str | Path | None) -> None:
+    """Refuse sources that lie where a command writes."""
+    if output is None or not as_path(source).is_dir():
+        return
+    folder, written = real_path(source), real_path(output)
+    if folder == written:
+        raise UsageError(f"output: {output} is the folder of the sources; give another one, such as {output}/dataset.")
+    if folder.startswith(f"{written.rstrip('/')}/"):
+        raise UsageError(f"output: the sources, {source}, lie in {output}; give a folder that does not hold them.")
 
 
 def _find(

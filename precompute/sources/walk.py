@@ -5,25 +5,26 @@ from __future__ import annotations
 import errno
 import os
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
+from precompute.sources.passed_over import MARKERS, PassedOver, is_of_system, passed_over
 from precompute.sources.utf8_names import RENAME
-from precompute.storage.paths import RemotePath, is_remote
+from precompute.storage.paths import RemotePath, as_path, is_remote
 from precompute.storage.transfer import list_objects
 from precompute.text.format import is_unicode
 
 __all__ = ["Files", "Folder", "Tree", "is_folder", "walk"]
 
-MAX_CIRCLES = 20  # links between folders that lead to each other have more ways through them than there is time
+Parts: TypeAlias = tuple[str, ...]  # names of the folders from the top of the walk on
 
-_HIDDEN = ("__MACOSX", "@eaDir")  # left behind by macOS archives and by Synology drives, with pictures in them
+MAX_CIRCLES = 20  # links between folders that lead to each other have more ways through them than there is time
 
 
 class Files:
@@ -57,7 +58,7 @@ class Folder:
         parts: Names of the folders from the top of the walk to this one; empty for the top itself.
         path: Absolute path, posix.
         files: Name and size in bytes of each image file, in no certain order.
-        num_ignored_files: Files and hidden folders that were passed over.
+        num_ignored_files: Files and hidden folders that were passed over; those of systems are not counted.
     """
 
     parts: tuple[str, ...]
@@ -99,12 +100,27 @@ class _Walk:
     pending: list[tuple[Folder, tuple[str, ...]]]
     skip: str | None
     extensions: tuple[str, ...]
+    passed_over: PassedOver
     broken: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     circular: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)
+    markers: list[str] = field(default_factory=list)
+
+    def of_one_folder(self) -> _Walk:
+        """Return an empty one for what is found in one folder, which may turn out to hold no sources."""
+        return _Walk([], self.skip, self.extensions, self.passed_over)
+
+    def add(self, found: _Walk) -> None:
+        """Add what was found in one folder."""
+        self.pending += found.pending
+        self.broken += found.broken
+        self.unreadable += found.unreadable
+        self.circular += found.circular
+        self.special += found.special
+        self.passed.update(found.passed)
 
 
 def walk(
@@ -115,6 +131,8 @@ def walk(
     extensions: tuple[str, ...] = IMAGE_EXTENSIONS,
 ) -> Tree:
     """Find every image file below a folder; links to files and to folders are followed.
+
+    What a command writes, folders that this program wrote, and those of systems are left out (see `passed_over`).
 
     Args:
         top: Absolute path of an existing folder.
@@ -128,12 +146,15 @@ def walk(
     if is_remote(top):
         return _walk_remote(top, skip)
     start = (Folder((), top.as_posix()), (os.path.realpath(top),))
-    state = _Walk([start], None if skip is None else skip.as_posix(), extensions)
+    state = _Walk([start], None if skip is None else skip.as_posix(), extensions, passed_over())
     folders = []
     while state.pending and len(state.circular) < MAX_CIRCLES:
         folder, real = state.pending.pop()
-        folders.append(folder)
-        _read_folder(state, folder, real)
+        found = state.of_one_folder()
+        _read_folder(found, folder, real)
+        if not (folder.parts and found.markers and state.passed_over.is_own(folder.path, found.markers)):
+            folders.append(folder)
+            state.add(found)
     if faults is None:
         state.foreign += [path for folder in folders for path in _foreign_names(folder)]
         _check_walk(top, state)
@@ -147,32 +168,46 @@ def walk(
 
 def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
     """Find them in an object store, by one listing of all that is below; it has no links, and no empty folders."""
-    folders: dict[tuple[str, ...], Folder] = {}
+    folders: dict[Parts, Folder] = {}
 
-    def folder_of(parts: tuple[str, ...]) -> Folder:
+    def folder_of(parts: Parts) -> Folder:
         if parts not in folders:
             folders[parts] = Folder(parts, "/".join((top.as_posix(), *parts)))
             if parts:
                 folder_of(parts[:-1])
         return folders[parts]
 
-    left_out = skip.parts[len(top.parts) :] if is_remote(skip) and skip.is_relative_to(top) else None
-    hidden, passed = set(), Counter[str]()
+    passing = passed_over()
+    given = [skip, None if passing.output is None else as_path(passing.output)]
+    apart = {path.parts[len(top.parts) :] for path in given if is_remote(path) and path.is_relative_to(top)}
+    hidden, passed = set[Parts](), defaultdict[Parts, Counter[str]](Counter)
+    markers = defaultdict[Parts, set[str]](set)
     folder_of(())
-    for (*parts, name), num_bytes in list_objects(top):
-        at = next((i for i, part in enumerate(parts) if part.startswith(".") or part in _HIDDEN), None)
-        if left_out and tuple(parts[: len(left_out)]) == left_out:
+    for (*on_way, name), num_bytes in list_objects(top):
+        parts = tuple(on_way)
+        if _lies_in(apart, (*parts, name)):
             continue
+        at = next((i for i, part in enumerate(parts) if part.startswith(".") or is_of_system(part)), None)
+        folder = folder_of(parts[:at])
         if at is not None:  # a hidden folder is one stranger, whatever is in it
-            if tuple(parts[: at + 1]) not in hidden:
-                hidden.add(tuple(parts[: at + 1]))
-                folder_of(tuple(parts[:at])).num_ignored_files += 1
+            markers[folder.parts] |= {parts[at]} & MARKERS
+            folder.num_ignored_files += parts[: at + 1] not in hidden and not is_of_system(parts[at])
+            hidden.add(parts[: at + 1])
         elif name.startswith(".") or (ending := os.path.splitext(name)[1].lower()) not in IMAGE_EXTENSIONS:  # noqa: PTH122
-            folder_of(tuple(parts)).num_ignored_files += 1
-            passed.update([] if name.startswith(".") else [ending])
+            markers[parts] |= {name} & MARKERS
+            folder.num_ignored_files += 1
+            passed[parts].update([] if name.startswith(".") else [ending])
         else:
-            folder_of(tuple(parts)).files.append((name, num_bytes))
-    return Tree(cast(Path, top), sorted(folders.values(), key=lambda f: f.parts), passed)
+            folder.files.append((name, num_bytes))
+    own = {parts for parts, names in markers.items() if parts and passing.is_own(folders[parts].path, names)}
+    kept = sorted(parts for parts in folders if not _lies_in(own, parts))
+    return Tree(
+        cast(Path, top), [folders[parts] for parts in kept], sum((passed[parts] for parts in kept), Counter[str]())
+    )
+
+
+def _lies_in(folders: set[Parts], path: Parts) -> bool:
+    return bool(folders) and any(path[:i] in folders for i in range(1, len(path) + 1))
 
 
 def _read_folder(state: _Walk, folder: Folder, real: tuple[str, ...]) -> None:
@@ -187,15 +222,19 @@ def _read_folder(state: _Walk, folder: Folder, real: tuple[str, ...]) -> None:
 
 def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
     name = entry.name
-    if name.startswith(".") or name in _HIDDEN:
-        folder.num_ignored_files += 1
+    if name.startswith("."):
+        state.markers += [name] if name in MARKERS else []
+        folder.num_ignored_files += not is_of_system(name)
     elif is_folder(entry):
         _add_folder(state, folder, real, entry)
     elif (extension := os.path.splitext(name)[1].lower()) not in state.extensions:  # noqa: PTH122 (a Path is slow)
+        state.markers += [name] if name in MARKERS else []
         folder.num_ignored_files += 1
         state.passed[extension] += 1
         if not extension and entry.is_symlink() and not _is_regular(entry):  # it was a folder's, maybe
             state.broken.append(f"{folder.path}/{name}")
+    elif state.passed_over.is_output(entry.path, name):
+        pass
     elif _is_regular(entry):
         folder.files.append((name, entry.stat().st_size))
     elif entry.is_symlink():
@@ -206,7 +245,9 @@ def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.D
 
 def _add_folder(state: _Walk, parent: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
     path = f"{parent.path.rstrip('/')}/{entry.name}"
-    if path == state.skip:
+    if path == state.skip or is_of_system(entry.name):
+        return
+    if state.passed_over.is_output(path, entry.name, is_link=entry.is_symlink()):
         return
     if entry.is_symlink():
         target = os.path.realpath(path)

@@ -212,7 +212,7 @@ ALLOWED = {
     "readers.tf": "dataset errors fields options program readers storage text",
     # What there is to augment.
     "table": "dataset errors fields options storage text",
-    "sources": "errors fields images options storage table text",
+    "sources": "dataset errors fields images options storage table text",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "pipelines": "dataset errors fields images text",
     "rendering": "dataset errors fields images options pipelines records storage table",

@@ -32,6 +32,7 @@ from precompute.sources.annotations.images import (
 from precompute.sources.annotations.images import without_role as path_without
 from precompute.sources.checks import check_class_names, class_order
 from precompute.sources.found import Found, FoundColumn
+from precompute.sources.passed_over import first_entries
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.sources.walk import Folder, is_folder, walk
 from precompute.storage.paths import is_remote, is_url
@@ -112,11 +113,7 @@ def _stems_below(masks: Path, images: str) -> set[str]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in islice(entries, MAX_ENTRIES) if not entry.name.startswith(".")]
-    except OSError:
-        return []  # what cannot be read is said when images are looked for
+    return first_entries(folder, MAX_ENTRIES)
 
 
 def _is_image(name: str) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError
+from precompute.sources.passed_over import first_entries
 from precompute.sources.walk import is_folder
 from precompute.text.files import guess_text
 
@@ -27,7 +27,7 @@ def some_files(top: Path, endings: Sequence[str]) -> Iterator[Path]:
     pending, seen = [(top, 0)], {os.path.realpath(top)}
     while pending:
         folder, depth = pending.pop(0)
-        for entry in _entries(folder):
+        for entry in sorted(first_entries(folder, MAX_ENTRIES), key=lambda entry: entry.name):
             if entry.name.lower().endswith(tuple(endings)):
                 yield Path(entry.path)
             elif depth < MAX_DEPTH and is_folder(entry):
@@ -35,17 +35,6 @@ def some_files(top: Path, endings: Sequence[str]) -> Iterator[Path]:
                 if real not in seen:
                     seen.add(real)
                     pending.append((Path(entry.path), depth + 1))
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                (entry for entry in islice(entries, MAX_ENTRIES) if not entry.name.startswith(".")),
-                key=lambda entry: entry.name,
-            )
-    except OSError:
-        return []  # what cannot be read is said when images are looked for
 
 
 def beginning(path: Path) -> str:
