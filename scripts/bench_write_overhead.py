@@ -22,6 +22,7 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
 from precompute.fields.mask import MaskField
+from precompute.images.png import SYNC_FLUSH
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.program.memory import freeze_gc, tune_malloc
 from precompute.rendering.decode import decode_source
@@ -33,7 +34,7 @@ __all__ = ["SPEC", "overhead"]
 BLOCK = 40  # sources, about as many as in a block of the builds that are measured
 
 SPEC = RecordSpec.of_settings(
-    {"quality": 95, "mask_map": {str(old): new for old, new in MASK_MAP.items()}},
+    {"quality": 95, "mask_map": {str(old): new for old, new in MASK_MAP.items()}, "png_deflate": SYNC_FLUSH},
     Schema(
         [
             ImageField(height=SIZE, width=SIZE, channels=3, encoding="jpeg"),

@@ -14,20 +14,24 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-__all__ = ["encode_png"]
+__all__ = ["SYNC_FLUSH", "encode_png"]
 
 # Source: PNG specification, third edition: 5.2 (signature), 11.2.1 (IHDR), 9.2 (filters)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOR_TYPES = {1: 0, 3: 2, 4: 6}  # by channels: grey, RGB, RGB with alpha
 UP = 2
 LEVEL = 1  # 2 is as quick and as small; 3, the highest, makes hardly smaller files in three times the time
+SYNC_FLUSH = "sync_flush"  # as datasets name this way to deflate; those that name none were deflated in one call
+NUM_FIRST_BYTES = 4  # that are flushed
 
 
-def encode_png(pixels: NDArray[Any]) -> bytes:
+def encode_png(pixels: NDArray[Any], deflate: str | None = SYNC_FLUSH) -> bytes:
     """Return a picture as a PNG file.
 
     Args:
         pixels: Grey, RGB or RGBA, uint8 or uint16 [H, W] or [H, W, 1, 3 or 4]; or of one bit, bool [H, W].
+        deflate: `SYNC_FLUSH`: equal pixels give equal bytes. None: as older datasets have it, in one call; now and
+            then it gives other bytes in another process.
     """
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
@@ -42,10 +46,20 @@ def encode_png(pixels: NDArray[Any]) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, depth, COLOR_TYPES[channels], 0, 0, 0)
-    # Known: in few processes (5 of 60, by where their stack lies) a small picture comes out with other bytes, equal
-    # pixels. compressobj never did so, but gives other bytes than datasets that are there have.
-    deflated = isal_zlib.compress(filtered, LEVEL)
+    deflated = _deflate(filtered.reshape(-1), deflate)
     return b"".join((SIGNATURE, *_chunk(b"IHDR", header), *_chunk(b"IDAT", deflated), *_chunk(b"IEND", b"")))
+
+
+def _deflate(content: NDArray[np.uint8], how: str | None) -> bytes:
+    """Return content, uint8 [N], as a zlib stream."""
+    if how is None:
+        return isal_zlib.compress(content, LEVEL)
+    # ISA-L's loop for a stream without history hashes the third byte not from the data but from the stream's address
+    # (igzip_icf_body_h1_gr_bt.asm, .write_first_byte), so which matches it finds depends on where the stream lies. The
+    # first bytes of what is flushed go by other code; a sync flush keeps them as history, a full one would not.
+    stream, first = isal_zlib.compressobj(LEVEL), content[:NUM_FIRST_BYTES]
+    begun = stream.compress(first) + stream.flush(isal_zlib.Z_SYNC_FLUSH)
+    return begun + stream.compress(content[NUM_FIRST_BYTES:]) + stream.flush()
 
 
 def _chunk(name: bytes, content: bytes) -> tuple[bytes, bytes, bytes, bytes]:

@@ -12,6 +12,7 @@ from precompute.plan.versions import NOT_INSTALLED
 __all__ = ["differences", "fingerprint"]
 
 VERSION = "version of "
+NAMED_LATER = ("pixels.png_deflate",)  # a dataset that does not name it goes on without
 NOT_COMPARED = ("dataset.root", "dataset.class_names")  # a moved folder is the same data; classes are in the listing
 
 
@@ -32,7 +33,8 @@ def differences(stored: dict[str, Any], wanted: dict[str, Any], *, where: str = 
     lines: list[str] = []
     for name in [*old, *(name for name in new if name not in old)]:
         unknown = name.startswith(VERSION) and old.get(name, NOT_INSTALLED) == NOT_INSTALLED
-        if name not in NOT_COMPARED and not unknown and old.get(name) != new.get(name):
+        kept = name in NOT_COMPARED or (name in NAMED_LATER and name not in old)
+        if not kept and not unknown and old.get(name) != new.get(name):
             lines += _difference(name, old.get(name), new.get(name), where)
     return lines
 

@@ -114,9 +114,10 @@ def encode_record(
         copy=copy,
         size=size,
     )
-    stored |= spec.image.record_values(encode_image(image, spec.encoding, spec.quality), size)
+    encoded = encode_image(image, spec.encoding, spec.quality, spec.png_deflate)
+    stored |= spec.image.record_values(encoded, size)
     for one in spec.fields:
-        stored |= one.record_values(values[one.name], size)
+        stored |= one.record_values(values[one.name], size, spec.png_deflate)
     return encode_example(stored)
 
 

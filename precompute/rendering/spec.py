@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from precompute.fields.feature import Picture
 from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
 from precompute.images.color_modes import CHANNELS, Scale, parse_scale
+from precompute.images.png import SYNC_FLUSH
 from precompute.options.build_options import BuildOptions
 from precompute.rendering.fields import mask, objects  # noqa: F401  # they register their renderers
 from precompute.rendering.fields.renderer import Renderer, renderer_type
@@ -31,6 +33,7 @@ class RecordSpec:
         color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
         scale: How more than 8 bits a channel become 8; None: they are refused.
         alpha: How an alpha channel is taken off where images have none.
+        png_deflate: How PNGs are deflated, as `encode_png` takes it.
     """
 
     height: int | None
@@ -42,6 +45,7 @@ class RecordSpec:
     color_mode: str = "rgb"
     scale: Scale | None = None
     alpha: str = "opaque"
+    png_deflate: str | None = None
 
     @classmethod
     def of_settings(cls, pixels: Mapping[str, Any], schema: Schema) -> RecordSpec:
@@ -63,6 +67,7 @@ class RecordSpec:
             color_mode=pixels.get("color_mode", "rgb"),
             scale=parse_scale(pixels["scale"]) if "scale" in pixels else None,
             alpha=pixels.get("alpha", "opaque"),
+            png_deflate=pixels.get("png_deflate"),
         )
 
     @property
@@ -107,7 +112,7 @@ class RecordSpec:
 def pixel_settings(options: BuildOptions, schema: Schema) -> dict[str, Any]:
     """Return what decides the pixels of records besides pipelines and versions, as JSON.
 
-    What format 1.0 did not know is named only where it is set.
+    What format 1.0 did not know is named only where it is used.
 
     Args:
         options: Of the build.
@@ -125,7 +130,14 @@ def pixel_settings(options: BuildOptions, schema: Schema) -> dict[str, Any]:
         pixels["scale"] = options.scale
     if options.alpha != "opaque":
         pixels["alpha"] = options.alpha
+    if _has_pngs(schema):
+        pixels["png_deflate"] = SYNC_FLUSH
     for field in schema.values():
         pixels |= renderer_type(field).settings(field, options)
     negated = sorted(field.own_name for field in schema.values() if field.mirror_negates)
     return pixels | {"mirror_negates": negated} if negated else pixels
+
+
+def _has_pngs(schema: Schema) -> bool:
+    features = (feature for field in schema.values() for feature in field.features.values())
+    return any(isinstance(feature, Picture) and feature.encoding == "png" for feature in features)

@@ -210,9 +210,9 @@ class MaskRenderer(Renderer):
         """Return the mask in the type of records, which holds its ids."""
         return value.astype(self.field.dtype, copy=False)
 
-    def record_values(self, value: Any, size: tuple[int, int]) -> dict[str, Value]:
+    def record_values(self, value: Any, size: tuple[int, int], png_deflate: str | None) -> dict[str, Value]:
         """Return it as a file, and what kind of file it is."""
-        return self.field.record_values(encode_mask(value, self.field.encoding), size)
+        return self.field.record_values(encode_mask(value, self.field.encoding, png_deflate), size)
 
 
 @renderer_type.register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -101,9 +102,9 @@ class ObjectsRenderer(Renderer):
             return pipeline.points
         return pipeline.instances if self.field.has_masks else pipeline.boxes
 
-    def record_values(self, value: Any, size: tuple[int, int]) -> dict[str, Value]:
+    def record_values(self, value: Any, size: tuple[int, int], png_deflate: str | None) -> dict[str, Value]:
         """Return boxes, classes and flags, and keypoints or masks where objects have them."""
-        return self.field.record_values(value, size, encode_png)
+        return self.field.record_values(value, size, partial(encode_png, deflate=png_deflate))
 
 
 def _of_size(boxes: Boxes, image: SourceImage) -> Boxes:

@@ -185,12 +185,13 @@ class Renderer:
         """Return a value that a renderer of another type of numbers has loaded, in the type of records."""
         return value
 
-    def record_values(self, value: Any, size: tuple[int, int]) -> dict[str, Value]:
+    def record_values(self, value: Any, size: tuple[int, int], png_deflate: str | None) -> dict[str, Value]:
         """Return what stands in a record, by key.
 
         Args:
             value: As it came back from the pipeline.
             size: Height and width of the stored image.
+            png_deflate: How PNGs are deflated, as `encode_png` takes it.
         """
         return self.field.record_values(value, size)
 

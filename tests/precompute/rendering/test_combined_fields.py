@@ -77,7 +77,7 @@ class DepthRenderer(Renderer):
     def take_back(self, value: Any, made: Mapping[str, Any], pipeline: Pipeline) -> Any:
         return made[self.name]
 
-    def record_values(self, value: Any, size: tuple[int, int]) -> dict[str, Value]:
+    def record_values(self, value: Any, size: tuple[int, int], png_deflate: str | None) -> dict[str, Value]:
         return self.field.record_values(value.tobytes(), size)
 
 

@@ -361,10 +361,10 @@ def test_another_processor_may_round_otherwise(tiny: Path, monkeypatch: pytest.M
     """Simulated: one grey level more in what is made now."""
     encode = precompute.rendering.render.encode_image
 
-    def rounded(image: Any, encoding: str, quality: int) -> bytes:
+    def rounded(image: Any, *how: Any) -> bytes:
         near = image.copy()
         near[0, 0, 0] ^= 1
-        return bytes(encode(near, encoding, quality))
+        return bytes(encode(near, *how))
 
     monkeypatch.setattr("precompute.rendering.render.encode_image", rounded)
     same = verify(tiny / "out", sources=3)
