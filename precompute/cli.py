@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_program(make_parser, arguments)
 
 
+@functools.cache  # of a program that runs several commands
 def make_parser() -> CommandParser:
     """Return the parser of all commands."""
     parser = CommandParser(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_program(make_parser, arguments)
 
 
+@functools.cache  # of a program that runs several commands
 def make_parser() -> CommandParser:
     """Return the parser of all commands, made from the options."""
     parser = CommandParser(

@@ -197,9 +197,10 @@ def _read_python(path: Path) -> dict[str, Any]:
 
 def _pickle_by_value(folder: Path) -> None:
     """Let what the modules of a folder define travel to workers, which cannot import a user's files."""
+    start = str(folder)  # a Path of each of thousands of modules takes longer than all the rest
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if file and Path(file).parent == folder and module.__name__ != "__main__":
+        if file and file.startswith(start) and Path(file).parent == folder and module.__name__ != "__main__":
             cloudpickle.register_pickle_by_value(module)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import warnings
@@ -49,11 +50,17 @@ def _without_inherited(node: dict[str, Any]) -> dict[str, Any]:
     cls = getattr(albumentations, node["__class_fullname__"].rpartition(".")[2], None)
     if cls is None:
         return node
-    inherited = {name for base in cls.__mro__[1:] for name in parameters_of(base)} - set(parameters_of(cls))
+    inherited = _inherited_parameters(cls)
     kept = {name: value for name, value in node.items() if name not in inherited}
     if "transforms" in node:
         kept["transforms"] = [_without_inherited(inner) for inner in node["transforms"]]
     return kept
+
+
+@functools.cache
+def _inherited_parameters(cls: type) -> frozenset[str]:
+    """Return the names of the arguments that a class's bases take and it does not."""
+    return frozenset(name for base in cls.__mro__[1:] for name in parameters_of(base)) - set(parameters_of(cls))
 
 
 def parameters_of(cls: type) -> list[str]:
