@@ -32,6 +32,7 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.collect()
         gc.freeze()
         gc.collect()  # of what is left: by its number Python chooses when to look at all of it next
+        gc.set_threshold(20_000, 20, 20)  # graphs of TensorFlow are made of many objects, which die late
         gc.enable()
 
 
