@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import precompute
-from precompute.building.change_rows import regenerate
+from precompute.building import write
 from precompute.dataset.manifest import Manifest
 from precompute.images.png import SIGNATURE, SYNC_FLUSH
 from precompute.records.example import decode_example
@@ -66,7 +66,7 @@ def live(source: Path, out: Path, given: dict[str, Any], *steps: str) -> dict[st
     quietly: dict[str, Any] = {"backend": "sequential", "quiet": True}
     for step in steps:
         if step == "regenerate":
-            regenerate(out, seed=5, **quietly)
+            precompute.regenerate(out, seed=5, **quietly)
         elif step == "follow":
             precompute.follow(out, keep=4, rows=1, **quietly)
         else:
@@ -92,6 +92,21 @@ def test_it_goes_on_as_it_was_made(image_format: str, without_saying: pytest.Mon
     assert ways(out) == {False}
     assert "png_deflate" not in pixel_settings(out)
     assert precompute.verify(out, jobs=1, sources=20).problems == []
+
+
+def test_an_unfinished_build_goes_on_as_it_began(without_saying: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    source, out = draw_classes(tmp_path / "data"), tmp_path / "out"
+    without_saying.setattr(write, "start_manifest", interrupted)  # all is written, and nothing is listed yet
+    with pytest.raises(KeyboardInterrupt):
+        precompute.build(source, out, **options())
+    without_saying.undo()
+    before = shard_hashes(out)
+    precompute.build(source, out, **options(variants=5))
+    assert before.items() <= shard_hashes(out).items()
+    assert ways(out) == {False}
 
 
 def test_a_new_generation_says_it(without_saying: pytest.MonkeyPatch, tmp_path: Path) -> None:
