@@ -65,7 +65,8 @@ def find_sources(
     names = check_class_names(class_names)
     top = _check_root(root)
     layout = find_layout(top, naming)
-    found = _Found(top, _base(top, layout), layout, names, split_in_key)
+    named = tuple(Path(folder).name.lower() for folder in (images, masks) if folder is not None)
+    found = _Found(top, _base(top, layout), layout, names, split_in_key, named)
     _check_any(found, "images", layout.images, image_suffix)
     if image_only:
         return _image_only_sources(found)
@@ -83,6 +84,7 @@ class _Found(NamedTuple):
     layout: Layout
     names: list[str] | None
     split_in_key: bool
+    named_folders: tuple[str, ...]  # those that the user named, in small letters
 
 
 def _check_root(root: str | Path) -> Path:
@@ -144,7 +146,7 @@ def _image_only_sources(found: _Found) -> Found:
         class_names=found.names or [],
         num_ignored_files=found.layout.num_ignored_files,
         passed=found.layout.passed,
-        notes=[note] if left_out else [],
+        notes=[*([note] if left_out else []), *_empty_folders_note(found)],
     )
 
 
@@ -170,7 +172,10 @@ def _class_sources(found: _Found) -> Found:
         num_bytes=files.num_bytes,
         num_ignored_files=found.layout.num_ignored_files,
         passed=found.layout.passed,
-        notes=class_notes(sizes, lambda: zip(files.labels(), files.plain(), strict=True)),
+        notes=[
+            *class_notes(sizes, lambda: zip(files.labels(), files.plain(), strict=True)),
+            *_empty_folders_note(found),
+        ],
     )
 
 
@@ -223,6 +228,7 @@ def _mask_sources(found: _Found, mask_parts: list[RoleFolder]) -> Found:
         class_names=found.names or [],
         num_ignored_files=found.layout.num_ignored_files,
         passed=found.layout.passed,
+        notes=_empty_folders_note(found),
     )
 
 
@@ -318,8 +324,18 @@ def _duplicates(pairs: Sequence[tuple[FoundFile, FoundFile]], base: Path | None)
 
 
 def _empty_folders_problem(found: _Found) -> str | None:
-    listed = [shown(path, found.base) + "/" for path in found.layout.empty_folders]
+    """Folders that were named: whoever names one expects files in it."""
+    listed = [shown(path, found.base) + "/" for path in found.layout.empty_folders if _is_named(found, path)]
     return _problem("Folders without images", listed, "Fill them, remove them, or move them elsewhere.")
+
+
+def _empty_folders_note(found: _Found) -> list[str]:
+    listed = [shown(path, found.base) + "/" for path in found.layout.empty_folders if not _is_named(found, path)]
+    return [f"Folders without images ({len(listed):,}):\n{first_few(listed)}"] if listed else []
+
+
+def _is_named(found: _Found, path: str) -> bool:
+    return path.rpartition("/")[2].lower() in found.named_folders
 
 
 def _problem(what: str, listed: list[str], remedy: str) -> str | None:

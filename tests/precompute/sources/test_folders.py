@@ -338,11 +338,33 @@ def test_images_that_belong_nowhere(tmp_path: Path) -> None:
     assert find_sources(tmp_path / "b", images="images", masks="masks").keys == ["1"]
 
 
-def test_folders_without_images(tmp_path: Path) -> None:
-    message = refused(make(tmp_path / "a", "cat/1.png", "dog/", "notes/a.txt", "x/y/"))
-    assert "Folders without images (3):\n  dog/\n  notes/\n  x/\n" in message
-    message = refused(make(tmp_path / "b", "images/1.png", "masks/1.png", "images/more/", "docs/a.txt"))
-    assert "Folders without images (1):\n  images/more/" in message
+def test_folders_without_images_are_told(tmp_path: Path) -> None:
+    found = find_sources(make(tmp_path / "a", "cat/1.png", "cow/2.png", "dog/", "notes/a.txt", "x/y/"))
+    assert found.keys == ["cat/1", "cow/2"] and found.class_names == ["cat", "cow"]
+    assert found.notes == ["Folders without images (3):\n  dog/\n  notes/\n  x/"]
+    found = find_sources(make(tmp_path / "b", "images/1.png", "masks/1.png", "images/more/", "docs/a.txt"))
+    assert found.keys == ["1"] and found.notes == ["Folders without images (1):\n  images/more/"]
+    found = find_sources(make(tmp_path / "c", "a/1.png", "b/"), image_only=True)
+    assert found.keys == ["a/1"] and found.notes == ["Folders without images (1):\n  b/"]
+    found = find_sources(
+        make(tmp_path / "d", "1.png", "1_m.png", "old/", "more/2.png", "more/2_m.png"), mask_suffix="_m"
+    )
+    assert found.keys == ["1", "more/2"] and found.notes == ["Folders without images (1):\n  old/"]
+    many = find_sources(make(tmp_path / "e", "cat/1.png", "cow/2.png", *(f"e{i}/" for i in range(9))))
+    assert many.notes[0].startswith("Folders without images (9):\n  e0/\n") and "e8" not in many.notes[0]
+
+
+def test_folders_without_images_are_refused_where_they_were_named(tmp_path: Path) -> None:
+    make(tmp_path, "a/jpg/1.png", "a/gt/1.png", "b/jpg/", "b/gt/", "c/")
+    for named in ({"images": "jpg", "masks": "gt"}, {"images": "JPG", "masks": "GT"}):
+        message = refused(tmp_path, **named)
+        assert "Folders without images (2):\n  b/gt/\n  b/jpg/\nFill them, remove them" in message
+    assert "names in --class-names that have no folder with images:\n  dog" in refused(
+        make(tmp_path / "n", "cat/1.png", "dog/"), class_names=["cat", "dog"]
+    )
+    named = find_sources(make(tmp_path / "m", "cat/1.png", "cow/2.png", "dog/"), class_names=["cat", "cow"])
+    assert named.notes == ["Folders without images (1):\n  dog/"]
+    assert "there are no images" in refused(make(tmp_path / "p", "pics/", "masks/1.png"), images="pics")
 
 
 @pytest.mark.parametrize("paths", [[], ["a/"], ["README.md", "a/b.txt"], ["images/", "masks/"]])
