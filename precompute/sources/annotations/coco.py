@@ -26,7 +26,6 @@ from precompute.sources.annotations.coco_entries import Entry, Json, Problems, e
 from precompute.sources.annotations.coco_keypoints import find_skeleton
 from precompute.sources.annotations.images import (
     Choose,
-    FoundImage,
     find_images,
     last_part,
     listed,
@@ -37,6 +36,7 @@ from precompute.sources.annotations.images import (
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
 from precompute.sources.found import Found, FoundColumn
+from precompute.sources.found_files import FoundFile
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import visible
@@ -65,7 +65,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Found:
     contents, skeleton = keypoints.contents, keypoints.skeleton
     found = find_images(top, options, None if options.annotations is None else _named_in(contents.values()))
     names, index, notes = _categories(contents, check_class_names(options.class_names))
-    by_name: dict[str, list[FoundImage]] = defaultdict(list)
+    by_name: dict[str, list[FoundFile]] = defaultdict(list)
     for image in found.images:
         by_name[image.path.rpartition("/")[2]].append(image)
     entries, problems = list[Entry](), Problems()

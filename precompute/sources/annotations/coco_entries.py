@@ -12,8 +12,9 @@ from precompute.fields.boxes import CROWD, UNKNOWN_SIZE
 from precompute.fields.rle import box_of, code_of_counts, pycocotools_mask
 from precompute.fields.skeleton import Skeleton
 from precompute.sources.annotations.coco_keypoints import points_of
-from precompute.sources.annotations.images import FoundImage, listed, raise_problems
+from precompute.sources.annotations.images import listed, raise_problems
 from precompute.sources.box_checks import upright_size
+from precompute.sources.found_files import FoundFile
 from precompute.sources.unicode_forms import UnicodeForms, visible
 from precompute.text.format import format_count
 
@@ -27,7 +28,7 @@ Row = tuple[Any, ...]  # four sides, class index, flags, the annotation itself; 
 class Entry:
     """An image of a JSON: where it is listed, its boxes as rows, maybe each with keypoints, its split."""
 
-    image: FoundImage
+    image: FoundFile
     rows: list[Row]
     size: tuple[int, int] | None
     split: str | None
@@ -80,14 +81,14 @@ def entries_of(
     path: Path,
     content: Json,
     split: str | None,
-    by_name: Mapping[str, list[FoundImage]],
+    by_name: Mapping[str, list[FoundFile]],
     index: Mapping[str, int],
     problems: Problems,
     skeleton: Skeleton | None,
 ) -> Iterator[Entry]:
     """Yield the images of a file that are there, with their annotations; what is wrong is added to the problems."""
     rows: dict[str, list[Row]] = {}
-    placed: list[tuple[FoundImage | None, str, Json]] = []
+    placed: list[tuple[FoundFile | None, str, Json]] = []
     for listed_image in content["images"]:
         image_id = str(listed_image.get("id"))
         if image_id in rows:
@@ -173,8 +174,8 @@ def _size(image: Json) -> tuple[int, int] | None:
 
 
 def _locate(
-    name: str, path: Path, split: str | None, by_name: Mapping[str, list[FoundImage]], problems: Problems
-) -> FoundImage | None:
+    name: str, path: Path, split: str | None, by_name: Mapping[str, list[FoundFile]], problems: Problems
+) -> FoundFile | None:
     """Return the file that is meant: one whose path ends so; of several, the one of the file's folder or split."""
     parts = name.replace("\\", "/").split("/")
     if parts[-1] not in by_name:
@@ -195,6 +196,6 @@ def _locate(
     return None
 
 
-def _below(folder: Path, images: Sequence[FoundImage]) -> list[FoundImage]:
+def _below(folder: Path, images: Sequence[FoundFile]) -> list[FoundFile]:
     start = f"{folder.as_posix().rstrip('/')}/"
     return [image for image in images if image.path.startswith(start)]

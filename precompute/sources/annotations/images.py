@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -14,20 +13,18 @@ from precompute.errors import SourceError, first_few
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, unreadable_text
 from precompute.options.build_options import BuildOptions
-from precompute.sources.checks import check_keys
 from precompute.sources.found import Found, FoundColumn
-from precompute.sources.split_folders import split_of, split_positions, stay_in_keys
+from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, part_of, split_role
+from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms
-from precompute.sources.walk import Folder, walk
+from precompute.sources.walk import Files, walk
 from precompute.text.format import format_count
 
 __all__ = [
     "Choose",
-    "FoundImage",
     "FoundImages",
     "MatchedFiles",
     "PathParts",
-    "check_unique",
     "find_files",
     "find_images",
     "last_part",
@@ -37,32 +34,11 @@ __all__ = [
     "raise_problems",
     "sources_of",
     "unnamed_note",
-    "without_role",
 ]
 
 ROLES = ("jpegimages", "images")  # the first one in a path is the one that counts
 
 PathParts: TypeAlias = tuple[tuple[str, ...], str]  # folders on the way to a file, and its name
-
-
-@dataclass(frozen=True, slots=True)
-class FoundImage:
-    """One image file.
-
-    Attributes:
-        key: Key of the source.
-        plain: Its path without suffix, the folders that name a role (images/) left out, those of splits kept: what its
-            annotation is called too.
-        split: Split that its folder says, or None.
-        path: Absolute path, posix.
-        num_bytes: Size of the file.
-    """
-
-    key: str
-    plain: str
-    split: str | None
-    path: str
-    num_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +54,7 @@ class FoundImages:
     """
 
     top: Path
-    images: list[FoundImage]
+    images: FoundFiles
     num_ignored_files: int
     passed: Mapping[str, int] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
@@ -88,7 +64,7 @@ class FoundImages:
         return unnamed_note(len(self.left_out), f"--annotations {given} does not name")
 
 
-Choose: TypeAlias = Callable[[Sequence[FoundImage]], Sequence[bool]]
+Choose: TypeAlias = Callable[[Sequence[FoundFile]], Sequence[bool]]
 
 
 def unnamed_note(number: int, who: str) -> list[str]:
@@ -106,10 +82,10 @@ class MatchedFiles(NamedTuple):
     files: dict[str, Path]
     start: str
 
-    def chosen(self, images: Sequence[FoundImage]) -> list[bool]:
+    def chosen(self, images: Sequence[FoundFile]) -> list[bool]:
         """Tell of each image whether it lies where the files say something; of all, where no file has an image."""
-        fits = any(image.plain in self.files for image in images)
-        return [not fits or image.plain.startswith(self.start) for image in images]
+        fits = any(image.place in self.files for image in images)
+        return [not fits or image.place.startswith(self.start) for image in images]
 
 
 def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) -> FoundImages:
@@ -127,7 +103,7 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
     start = given if given is not None and given.is_dir() else top
     tree = walk(start)
     roles = ROLES if options.images is None or start is not top else (options.images.lower(),)
-    placed = [(folder, without_role(folder.parts, roles)) for folder in tree.folders if folder.files]
+    placed = [(folder, split_role(folder.parts, roles)[1]) for folder in tree.folders if folder.files]
     inside = [(folder, context) for folder, context in placed if len(context) < len(folder.parts)]
     chosen = inside or ([] if options.images is not None and start is top else placed)
     if not chosen:
@@ -137,19 +113,34 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
             f"{top}: there are no images: {unreadable + ' E' if unreadable else 'e'}xpected {where}, files with the "
             f"extensions {' '.join(IMAGE_EXTENSIONS)}."
         )
-    images = [(i, image) for i, image in _images(chosen, options.image_suffix)]
-    wanted = [True] * len(images) if choose is None else choose([image for _, image in images])
-    kept = [pair for pair, keep in zip(images, wanted, strict=True) if keep]
-    contexts = [context for _, context in chosen]
-    positions = _positions(top, contexts, sorted({i for i, _ in kept}), strict=choose is None)
-    keep_split = options.split_in_key or stay_in_keys(contexts, positions)
-    found = [_with_key(image, contexts[i], positions[i], keep_split=keep_split) for i, image in kept]
-    found.sort(key=lambda image: (image.key, image.path))
-    check_keys((image.key for image in found), where=str(top), remedy="Rename the files or their folders.")
-    left_out = frozenset(image.plain for (_, image), keep in zip(images, wanted, strict=True) if not keep)
+    parts = [part_of(folder, context, options.image_suffix) for folder, context in chosen]
+    num_images = sum(len(part.files) for part in parts)
+    left_out = frozenset[str]()
+    if choose is not None:
+        parts, left_out = _only(parts, choose)
+    contexts = [part.context for part in parts]
+    used = [i for i, part in enumerate(parts) if part.files]
+    positions = _positions(top, contexts, used, strict=choose is None)
     return FoundImages(
-        top=top, images=found, num_ignored_files=tree.num_files - len(images), passed=tree.passed, left_out=left_out
+        top=top,
+        images=FoundFiles(parts, positions, split_in_key=options.split_in_key),
+        num_ignored_files=tree.num_files - num_images,
+        passed=tree.passed,
+        left_out=left_out,
     )
+
+
+def _only(parts: Sequence[RoleFolder], choose: Choose) -> tuple[list[RoleFolder], frozenset[str]]:
+    """Return the folders with the images that count, and the places of the others."""
+    images = list(FoundFiles(parts, None, split_in_key=False))
+    wanted = choose(images)
+    kept = {image.path for image, keep in zip(images, wanted, strict=True) if keep}
+    left_out = frozenset(image.place for image in images if image.path not in kept)
+    chosen = [
+        replace(part, files=Files(file for file in part.files if f"{part.path.rstrip('/')}/{file[0]}" in kept))
+        for part in parts
+    ]
+    return chosen, left_out
 
 
 def _positions(
@@ -173,7 +164,7 @@ def _positions(
 
 def sources_of(
     found: FoundImages,
-    images: Sequence[FoundImage],
+    images: Iterable[FoundFile],
     field: FoundColumn,
     *,
     splits: list[str | None],
@@ -188,6 +179,7 @@ def sources_of(
         splits: Split of each image.
         notes: Notes for the user, before what the check has to say.
     """
+    images = list(images)
     return Found(
         where=str(found.top),
         root=found.top,
@@ -202,25 +194,8 @@ def sources_of(
     )
 
 
-def _images(chosen: Sequence[tuple[Folder, tuple[str, ...]]], suffix: str) -> Iterator[tuple[int, FoundImage]]:
-    """Yield the number of its folder with each image, whose key is its plain path so far."""
-    for i, (folder, context) in enumerate(chosen):
-        for name, num_bytes in folder.files:
-            stem = os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
-            if stem.endswith(suffix) and len(stem) > len(suffix):
-                plain = "/".join((*context, stem.removesuffix(suffix)))
-                yield i, FoundImage(plain, plain, None, f"{folder.path.rstrip('/')}/{name}", num_bytes)
-
-
-def _with_key(image: FoundImage, context: tuple[str, ...], at: int | None, *, keep_split: bool) -> FoundImage:
-    if at is None:
-        return image
-    of_key = context if keep_split else (*context[:at], *context[at + 1 :])
-    return replace(image, key="/".join((*of_key, image.plain.rpartition("/")[2])), split=split_of(context[at]))
-
-
 def match_files(
-    images: Iterable[FoundImage], top: Path, folder: Path, files: Sequence[PathParts], roles: Sequence[str]
+    images: Iterable[FoundFile], top: Path, folder: Path, files: Sequence[PathParts], roles: Sequence[str]
 ) -> MatchedFiles:
     """Return the files of a folder by the plain paths of their images.
 
@@ -232,26 +207,25 @@ def match_files(
         roles: Names of folders that are no part of plain paths; that of the folder that was given, or one above it, is
             none either where images are found so.
     """
-    there = {image.plain for image in images}
+    there = {image.place for image in images}
     forms = UnicodeForms(there)
     parts = folder.relative_to(top).parts if folder.is_relative_to(top) else ()
-    starts = [without_role(parts, roles), *(parts[:i] + parts[i + 1 :] for i in reversed(range(len(parts)))), parts, ()]
+    starts = [
+        split_role(parts, roles)[1],
+        *(parts[:i] + parts[i + 1 :] for i in reversed(range(len(parts)))),
+        parts,
+        (),
+    ]
     matched = []
     for start in dict.fromkeys(starts):
         named = {}
         for of_file, name in files:
             stem = os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
-            named[forms.find("/".join((*start, *without_role(of_file, roles), stem)))] = folder.joinpath(*of_file, name)
+            named[forms.find("/".join((*start, *split_role(of_file, roles)[1], stem)))] = folder.joinpath(
+                *of_file, name
+            )
         matched.append(MatchedFiles(named, "".join(f"{part}/" for part in start)))
     return max(matched, key=lambda found: len(there & found.files.keys()))
-
-
-def without_role(parts: tuple[str, ...], roles: Iterable[str]) -> tuple[str, ...]:
-    """Return a path without the last of its folders that names a role."""
-    for i in reversed(range(len(parts))):
-        if parts[i].lower() in roles:
-            return (*parts[:i], *parts[i + 1 :])
-    return parts
 
 
 def find_files(top: Path, suffixes: Sequence[str]) -> list[PathParts]:
@@ -267,23 +241,6 @@ def find_files(top: Path, suffixes: Sequence[str]) -> list[PathParts]:
 def last_part(name: str) -> str:
     """Return the name of a file, whichever slashes its folders are written with."""
     return name.replace("\\", "/").rpartition("/")[2]
-
-
-def check_unique(found: FoundImages) -> None:
-    """Refuse images that share a key.
-
-    Raises:
-        SourceError: Some do.
-    """
-    pairs = [(a, b) for a, b in pairwise(found.images) if a.key == b.key]
-    if pairs:
-        hint = " If splits use the same names for different images, give --split-in-key."
-        raise SourceError(
-            f"{found.top}: images that share a key ({len(pairs):,}):\n"
-            f"{first_few([f'{a.path}, {b.path} (key {a.key!r})' for a, b in pairs])}\n"
-            "Expected one image a key; rename or remove one of them."
-            + (hint if any(a.split != b.split for a, b in pairs) else "")
-        )
 
 
 def path_below(top: Path, path: str) -> str:

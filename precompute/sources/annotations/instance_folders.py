@@ -22,16 +22,14 @@ from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.find import kinds_of_annotations
 from precompute.sources.annotations.images import (
-    FoundImage,
-    check_unique,
     find_images,
     listed,
     path_below,
     raise_problems,
 )
-from precompute.sources.annotations.images import without_role as path_without
 from precompute.sources.checks import check_class_names, class_order
 from precompute.sources.found import Found, FoundColumn
+from precompute.sources.found_files import FoundFile, split_role
 from precompute.sources.passed_over import first_entries
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.sources.walk import Folder, is_folder, walk
@@ -142,19 +140,18 @@ class _Finder:
     def __init__(self, top: Path, role: str, options: BuildOptions) -> None:
         self._top, self._role, self._options = top, role, options
         self._found = find_images(top, options)
-        check_unique(self._found)
-        self._by_plain = {image.plain: image for image in self._found.images}
+        self._by_plain = {image.place: image for image in self._found.images}
         self._forms = UnicodeForms(self._by_plain)
         self._single_images = self._find_single_images()
         self._masks: dict[str, list[_Mask]] = {}
         self._num_ignored_files = 0
         self._homeless: list[str] = []
 
-    def _find_single_images(self) -> dict[str, FoundImage]:
+    def _find_single_images(self) -> dict[str, FoundFile]:
         """Return folder → image of the images that are the only ones in their folders."""
-        of_folder = defaultdict[str, list[FoundImage]](list)
+        of_folder = defaultdict[str, list[FoundFile]](list)
         for image in self._found.images:
-            of_folder[image.plain.rpartition("/")[0]].append(image)
+            of_folder[image.place.rpartition("/")[0]].append(image)
         return {folder: images[0] for folder, images in of_folder.items() if len(images) == 1}
 
     def sources(self) -> Found:
@@ -164,7 +161,7 @@ class _Finder:
         names = self._names()
         self._check()
         index = {name: i for i, name in enumerate(names)}
-        of_images = [sorted(self._masks[image.plain], key=lambda mask: mask.path) for image in images]
+        of_images = [sorted(self._masks[image.place], key=lambda mask: mask.path) for image in images]
         column = InstanceColumn.of_instances(
             Instances.of_shapes(
                 [(path_below(self._top, mask.path), index[mask.class_name or names[0]], 0) for mask in masks], None
@@ -195,7 +192,7 @@ class _Finder:
 
     def _place(self, folder: Folder) -> None:
         """Give the masks of a folder to their image."""
-        parts = folder.parts if self._start() is not self._top else path_without(folder.parts, [self._role.lower()])
+        parts = folder.parts if self._start() is not self._top else split_role(folder.parts, [self._role.lower()])[1]
         if self._start() is self._top and len(parts) == len(folder.parts):
             return  # not below a folder of masks
         context, class_name = self._forms.find("/".join(parts)), None
@@ -206,7 +203,7 @@ class _Finder:
         if image is None:
             self._homeless += [folder.path] if folder.files else []
             return
-        masks = self._masks.setdefault(image.plain, [])
+        masks = self._masks.setdefault(image.place, [])
         masks += [_Mask(f"{folder.path.rstrip('/')}/{name}", size, class_name) for name, size in folder.files]
         self._num_ignored_files += folder.num_ignored_files
 
@@ -237,7 +234,7 @@ class _Finder:
         return given or folders
 
     def _check(self) -> None:
-        without = [image.path for image in self._found.images if image.plain not in self._masks]
+        without = [image.path for image in self._found.images if image.place not in self._masks]
         raise_problems(
             f"{self._top}: images and masks of objects do not fit together.",
             [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.skeleton import VISIBLE, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
-    FoundImage,
     find_images,
     last_part,
     listed,
@@ -31,6 +30,7 @@ from precompute.sources.box_checks import upright_size
 from precompute.sources.checks import check_class_names
 from precompute.sources.classes import number_classes
 from precompute.sources.found import Found
+from precompute.sources.found_files import FoundFile
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.python.keypoints import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
@@ -84,7 +84,7 @@ class _Object:
 class _Listed:
     """An image with its objects, as the table has them."""
 
-    image: FoundImage
+    image: FoundFile
     objects: list[_Object] = field(default_factory=list)
     split: str | None = None
 
@@ -231,10 +231,10 @@ def _columns(path: Path, header: Sequence[str], options: BuildOptions) -> _Colum
 
 
 def _entries(
-    columns: _Columns, rows: Sequence[Mapping[str, str]], images: Sequence[FoundImage], top: Path, problems: _Problems
+    columns: _Columns, rows: Sequence[Mapping[str, str]], images: Iterable[FoundFile], top: Path, problems: _Problems
 ) -> list[_Listed]:
     """Return the images that the table names, sorted by key, each with its objects."""
-    by_name: dict[str, list[FoundImage]] = defaultdict(list)
+    by_name: dict[str, list[FoundFile]] = defaultdict(list)
     for image in images:
         by_name[image.path.rpartition("/")[2]].append(image)
     entries: dict[str, _Listed] = {}
@@ -257,8 +257,8 @@ def _entries(
 
 
 def _locate(
-    name: str, top: Path, by_name: Mapping[str, list[FoundImage]], where: str, problems: _Problems
-) -> FoundImage | None:
+    name: str, top: Path, by_name: Mapping[str, list[FoundFile]], where: str, problems: _Problems
+) -> FoundFile | None:
     last = name.rpartition("/")[2]
     candidates = by_name.get(last if last in by_name else UnicodeForms(by_name).find(last), [])
     place, end = visible((top / name).as_posix()), visible(f"/{name.removeprefix('./')}")

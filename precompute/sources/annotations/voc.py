@@ -20,10 +20,8 @@ from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, Boxes
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
-    FoundImage,
     FoundImages,
     MatchedFiles,
-    check_unique,
     find_files,
     find_images,
     listed,
@@ -36,6 +34,7 @@ from precompute.sources.annotations.images import (
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.checks import check_class_names, class_order
 from precompute.sources.found import Found
+from precompute.sources.found_files import FoundFile
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.text.files import decode_text, lines_of, read_text
@@ -76,14 +75,13 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """
     places = find_files(annotations, (".xml",))
     found = find_images(top, options, None if annotations == top else lambda images: _beside(images, top, annotations))
-    check_unique(found)
     matched = match_files(found.images, top, annotations, places, ROLES)
     files = matched.files
     splits, notes = _splits(found, matched)
     notes += found.left_out_note(options.annotations)
-    chosen = [image for image in found.images if splits is None or image.plain in splits]
+    chosen = [image for image in found.images if splits is None or image.place in splits]
     _check_pairs(found, chosen, files, has_lists=splits is not None)
-    read = _read_all(found, [(image, files[image.plain]) for image in chosen])
+    read = _read_all(found, [(image, files[image.place]) for image in chosen])
     names = _names(found, chosen, read, check_class_names(options.class_names))
     checked = check_boxes(_column(chosen, read, names), [image.key for image in chosen], names, where=str(top))
     original = sum(annotation.is_original for annotation in read)
@@ -97,12 +95,12 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Found:
         found,
         chosen,
         checked,
-        splits=[image.split if splits is None else splits[image.plain] for image in chosen],
+        splits=[image.split if splits is None else splits[image.place] for image in chosen],
         notes=notes,
     )
 
 
-def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[bool]:
+def _beside(images: Sequence[FoundFile], top: Path, annotations: Path) -> list[bool]:
     """Tell of each image whether it lies where the xml files of a folder say something."""
     matched = match_files(images, top, annotations, find_files(annotations, (".xml",)), ROLES)
     return matched.chosen(images)
@@ -123,7 +121,7 @@ def _splits(found: FoundImages, matched: MatchedFiles) -> tuple[dict[str, str] |
         and "".join(f"{part}/" for part in parts[:-2]).startswith(matched.start)
     ]
     stems = {name[:-4].lower() for _, name, _ in lists}
-    known = {image.plain for image in found.images}
+    known = {image.place for image in found.images}
     forms = UnicodeForms(known)
     splits: dict[str, str] = {}
     missing, duplicates = [], []
@@ -164,9 +162,9 @@ def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: Unic
 # Files.
 
 
-def _check_pairs(found: FoundImages, chosen: Sequence[FoundImage], files: dict[str, Path], *, has_lists: bool) -> None:
-    there = {image.plain for image in found.images}
-    without = [path_below(found.top, image.path) for image in chosen if image.plain not in files]
+def _check_pairs(found: FoundImages, chosen: Sequence[FoundFile], files: dict[str, Path], *, has_lists: bool) -> None:
+    there = {image.place for image in found.images}
+    without = [path_below(found.top, image.path) for image in chosen if image.place not in files]
     unmatched = [] if has_lists else [str(path) for plain, path in files.items() if plain not in there]
     problems = [
         listed(
@@ -180,7 +178,7 @@ def _check_pairs(found: FoundImages, chosen: Sequence[FoundImage], files: dict[s
     raise_problems(f"{found.top}: images and annotations (Pascal VOC) do not fit together.", problems)
 
 
-def _read_all(found: FoundImages, pairs: Sequence[tuple[FoundImage, Path]]) -> list[_Annotation]:
+def _read_all(found: FoundImages, pairs: Sequence[tuple[FoundFile, Path]]) -> list[_Annotation]:
     read, wrong = [], []
     for image, path in pairs:
         try:
@@ -256,7 +254,7 @@ def _size(root: ElementTree.Element) -> tuple[int, int] | None:
 
 
 def _names(
-    found: FoundImages, chosen: Sequence[FoundImage], read: Sequence[_Annotation], given: list[str] | None
+    found: FoundImages, chosen: Sequence[FoundFile], read: Sequence[_Annotation], given: list[str] | None
 ) -> list[str]:
     present = {row[4] for annotation in read for row in annotation.rows}
     check_unicode_forms(present, str(found.top))
@@ -276,7 +274,7 @@ def _names(
     return given
 
 
-def _column(chosen: Sequence[FoundImage], read: Sequence[_Annotation], names: Sequence[str]) -> BoxColumn:
+def _column(chosen: Sequence[FoundFile], read: Sequence[_Annotation], names: Sequence[str]) -> BoxColumn:
     index = {name: i for i, name in enumerate(names)}
     return BoxColumn.of_images(
         Boxes.of_rows([(*row[:4], index[row[4]], row[5]) for row in annotation.rows], annotation.size)

@@ -7,7 +7,7 @@ empty one; labels lie in labels/ beside images/, or beside the images.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +16,9 @@ from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
-    FoundImage,
     FoundImages,
     MatchedFiles,
     PathParts,
-    check_unique,
     find_files,
     find_images,
     listed,
@@ -42,6 +40,7 @@ from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
 from precompute.sources.found import Found
+from precompute.sources.found_files import FoundFile
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.split_folders import split_of
 from precompute.text.files import lines_of, read_text
@@ -94,12 +93,12 @@ def find_yolo(top: Path, annotations: Path, options: BuildOptions) -> Found:
             top, options, None if annotations == top else lambda images: _beside(images, top, annotations)
         )
         matched = _texts(found, annotations, found.images)
-        labelled = (image.path for image in found.images if image.plain in matched.files)
+        labelled = (image.path for image in found.images if image.place in matched.files)
         numbering = find_numbering(top, annotations, labelled)
     return _sources(found, matched, numbering, options, given=annotations != top)
 
 
-def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[bool]:
+def _beside(images: Sequence[FoundFile], top: Path, annotations: Path) -> list[bool]:
     """Tell of each image whether it lies where the text files of a folder say something."""
     matched = match_files(images, top, annotations, _text_files(annotations), ROLES)
     return matched.chosen(images)
@@ -108,7 +107,6 @@ def _beside(images: Sequence[FoundImage], top: Path, annotations: Path) -> list[
 def _sources(
     found: FoundImages, matched: MatchedFiles, numbering: Numbering, options: BuildOptions, *, given: bool
 ) -> Found:
-    check_unique(found)
     _check_unmatched(found, matched.files)
     splits = _splits(found, numbering.data, given=given)
     names = check_class_names(options.class_names) or numbering.names
@@ -221,12 +219,12 @@ def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> di
 # Text files.
 
 
-def _texts(found: FoundImages, folder: Path, images: Sequence[FoundImage]) -> MatchedFiles:
+def _texts(found: FoundImages, folder: Path, images: Iterable[FoundFile]) -> MatchedFiles:
     """Return the text files that stand where images do which count; plain path → file."""
     matched = match_files(images, found.top, folder, _text_files(folder), ROLES)
     if not found.left_out:
         return matched
-    folders = {image.plain.rpartition("/")[0] for image in images}
+    folders = {image.place.rpartition("/")[0] for image in images}
     return MatchedFiles(
         {plain: path for plain, path in matched.files.items() if plain.rpartition("/")[0] in folders}, matched.start
     )
@@ -250,7 +248,7 @@ def _is_other(parts: tuple[str, ...], name: str, labels: Path) -> bool:
 
 
 def _check_unmatched(found: FoundImages, files: dict[str, Path]) -> None:
-    there = {image.plain for image in found.images}
+    there = {image.place for image in found.images}
     unmatched = [str(path) for plain, path in files.items() if plain not in there and plain not in found.left_out]
     what = f"{found.top}: images and labels (YOLO) do not fit together."
     remedy = "Expected an image of the same name, in images/ where these are in labels/; remove the others."
@@ -266,7 +264,7 @@ def _read_all(
     read = _Labels()
     num_classes = None if names is None else len(names)
     for image in found.images:
-        path = files.get(image.plain)
+        path = files.get(image.place)
         read.without_file += path is None
         read.rows.append([] if path is None else _read(path, num_classes, kpt_shape, read))
     raise_problems(

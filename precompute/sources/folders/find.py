@@ -18,9 +18,9 @@ from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, ignored_files_text, unreadable_text
 from precompute.sources.checks import check_class_names, check_keys, class_order
 from precompute.sources.folders.classes import check_class_folders, class_notes
-from precompute.sources.folders.found_files import FoundFile, FoundFiles, relative, shown
-from precompute.sources.folders.layout import LAYOUTS, Layout, Naming, RoleFolder, find_layout
+from precompute.sources.folders.layout import LAYOUTS, Layout, Naming, find_layout
 from precompute.sources.found import Found, FoundColumn
+from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, relative, shown
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.storage.paths import absolute, as_path, common_folder

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
+from precompute.sources.found_files import RoleFolder, part_of, split_role
 from precompute.sources.walk import Files, Folder, Tree, walk
 from precompute.storage.paths import absolute, as_path, is_url
 
-__all__ = ["LAYOUTS", "Layout", "Naming", "RoleFolder", "find_layout"]
+__all__ = ["LAYOUTS", "Layout", "Naming", "find_layout"]
 
 LAYOUTS = """Expected one of
   cats/1.jpg, dogs/2.jpg …                       a folder a class
@@ -45,28 +46,6 @@ class Naming:
             stem, extension = os.path.splitext(suffix)  # noqa: PTH122 (a Path named .png has no suffix)
             if extension.lower() in IMAGE_EXTENSIONS or stem.lower() in IMAGE_EXTENSIONS:
                 raise UsageError(f"{flag}: expected no file extension, as in '_mask', got {suffix!r}.")
-
-
-@dataclass(frozen=True, slots=True)
-class RoleFolder:
-    """The images, or the masks, of one folder.
-
-    Attributes:
-        context: Folders on the way to it, those that name a role (images/, masks/) left out.
-        path: The folder, absolute, posix.
-        suffix: The role's: all stems end with it.
-        files: Names and sizes, in no certain order.
-    """
-
-    context: tuple[str, ...]
-    path: str
-    suffix: str
-    files: Files
-
-    def stems(self) -> Iterator[str]:
-        """Yield the name of each file without the role's suffix and the extension."""
-        stems = (name.rpartition(".")[0] for name in self.files.names)  # as _stem does
-        return (stem.removesuffix(self.suffix) for stem in stems) if self.suffix else stems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,7 +134,7 @@ def _searched(tree: Tree, images: str | None, masks: str | None, naming: Naming)
     image_name, mask_name = (images or "images").lower(), (masks or "masks").lower()
     by_role: dict[str | None, list[tuple[Folder, tuple[str, ...]]]] = {image_name: [], mask_name: [], None: []}
     for folder in tree.folders:
-        role, context = _role(folder.parts, (image_name, mask_name))
+        role, context = split_role(folder.parts, (image_name, mask_name))
         by_role[role].append((folder, context))
     for option, given, name in [("images", images, image_name), ("masks", masks, mask_name)]:
         if given is not None and not by_role[name]:
@@ -170,7 +149,7 @@ def _searched(tree: Tree, images: str | None, masks: str | None, naming: Naming)
         )
     if images is not None:
         return _named_folders(tree, by_role[image_name], image_name, naming)
-    in_images = all(_role(f.parts, (image_name,))[0] for f in tree.folders if f.files)
+    in_images = all(split_role(f.parts, (image_name,))[0] for f in tree.folders if f.files)
     return _unpaired(tree, naming, strip=image_name if in_images else None)
 
 
@@ -189,14 +168,6 @@ def _unpaired(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
     return _as_classes(tree, naming, strip=strip)
 
 
-def _role(parts: tuple[str, ...], names: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the role that the deepest fitting folder gives, and the path without that folder."""
-    for i in reversed(range(len(parts))):
-        if parts[i].lower() in names:
-            return parts[i].lower(), (*parts[:i], *parts[i + 1 :])
-    return None, parts
-
-
 # From folders to parts.
 
 
@@ -209,8 +180,8 @@ def _as_pairs(
     outside: list[str],
     passed: Mapping[str, int] | None = None,
 ) -> Layout:
-    image_parts = [_part(folder, context, naming.image_suffix) for folder, context in images]
-    mask_parts = [_part(folder, context, naming.mask_suffix) for folder, context in masks]
+    image_parts = [part_of(folder, context, naming.image_suffix) for folder, context in images]
+    mask_parts = [part_of(folder, context, naming.mask_suffix) for folder, context in masks]
     folders = [folder for folder, _ in images + masks]
     kept = sum(len(part.files) for part in image_parts + mask_parts)
     return Layout(
@@ -225,7 +196,7 @@ def _as_pairs(
 
 
 def _as_classes(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
-    parts = [_part(f, _without(f.parts, strip), naming.image_suffix) for f in tree.folders]
+    parts = [part_of(f, _context(f.parts, strip), naming.image_suffix) for f in tree.folders]
     kept = [len(part.files) for part in parts]
     return Layout(
         images=parts,
@@ -247,12 +218,12 @@ def _one_folder(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
     longer, shorter = sorted(suffixes, key=len, reverse=True)
     parts: dict[str, list[RoleFolder]] = {longer: [], shorter: []}
     for folder in tree.folders:
-        context = _without(folder.parts, strip)
-        first = _part(folder, context, longer)
+        context = _context(folder.parts, strip)
+        first = part_of(folder, context, longer)
         taken = set(first.files.names)
         rest = Folder(folder.parts, folder.path, Files(file for file in folder.files if file[0] not in taken))
         parts[longer].append(first)
-        parts[shorter].append(_part(rest, context, shorter))
+        parts[shorter].append(part_of(rest, context, shorter))
     kept = sum(len(part.files) for side in parts.values() for part in side)
     return Layout(
         images=parts[naming.image_suffix],
@@ -265,19 +236,8 @@ def _one_folder(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
     )
 
 
-def _without(parts: tuple[str, ...], name: str | None) -> tuple[str, ...]:
-    return parts if name is None else _role(parts, (name,))[1]
-
-
-def _part(folder: Folder, context: tuple[str, ...], suffix: str) -> RoleFolder:
-    files = folder.files
-    if suffix:
-        files = Files(file for file in files if len(stem := _stem(file[0])) > len(suffix) and stem.endswith(suffix))
-    return RoleFolder(context, folder.path, suffix, files)
-
-
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0]  # all have an extension, and none begins with its dot
+def _context(parts: tuple[str, ...], strip: str | None) -> tuple[str, ...]:
+    return parts if strip is None else split_role(parts, (strip,))[1]
 
 
 def _empty_folders(counts: list[tuple[Folder, int]]) -> list[str]:

@@ -212,7 +212,7 @@ def test_voc_unknown_class_and_other_size(tmp_path: Path) -> None:
 def test_two_images_of_one_name(tmp_path: Path) -> None:
     write_voc(tmp_path)
     shutil.copy(tmp_path / "JPEGImages" / "i001.png", tmp_path / "JPEGImages" / "i001.bmp")
-    with pytest.raises(SourceError, match=r"images that share a key \(1\):\n.*i001.bmp, .*i001.png \(key 'i001'\)"):
+    with pytest.raises(SourceError, match=r"Images that share a key \(1\):\n.*i001.bmp, .*i001.png \(key 'i001'\)"):
         sources_of(tmp_path)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise, repeat
 from operator import add, eq
 from pathlib import Path
@@ -13,18 +14,73 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.fields.string_column import CHUNK, StringColumn
-from precompute.sources.folders.layout import RoleFolder
-from precompute.sources.folders.sorting import FEW, add_sorted
+from precompute.sources.sorting import FEW, add_sorted
 from precompute.sources.split_folders import split_of, stay_in_keys
+from precompute.sources.walk import Files, Folder
 
-__all__ = ["FoundFile", "FoundFiles", "relative", "shown"]
+__all__ = ["FoundFile", "FoundFiles", "RoleFolder", "part_of", "relative", "shown", "split_role"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFolder:
+    """The images, or the masks, of one folder.
+
+    Attributes:
+        context: Folders on the way to it, those that name a role (images/, masks/) left out.
+        path: The folder, absolute, posix.
+        suffix: The role's: all stems end with it.
+        files: Names and sizes, in no certain order.
+    """
+
+    context: tuple[str, ...]
+    path: str
+    suffix: str
+    files: Files
+
+    def stems(self) -> Iterator[str]:
+        """Yield the name of each file without the role's suffix and the extension."""
+        stems = (
+            name.rpartition(".")[0] for name in self.files.names
+        )  # all have an extension, and none begins with its dot
+        return (stem.removesuffix(self.suffix) for stem in stems) if self.suffix else stems
+
+
+def split_role(parts: tuple[str, ...], roles: Collection[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the role that the last fitting folder of a path gives, in small letters, and the path without it."""
+    for i in reversed(range(len(parts))):
+        if parts[i].lower() in roles:
+            return parts[i].lower(), (*parts[:i], *parts[i + 1 :])
+    return None, parts
+
+
+def part_of(folder: Folder, context: tuple[str, ...], suffix: str) -> RoleFolder:
+    """Return the files of a folder whose stems end with a suffix, and are more than it."""
+    files = folder.files
+    if suffix:
+        files = Files(file for file in files if len(stem := _stem(file[0])) > len(suffix) and stem.endswith(suffix))
+    return RoleFolder(context, folder.path, suffix, files)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]  # all have an extension, and none begins with its dot
 
 
 class FoundFile(NamedTuple):
-    """One image or mask, and what its path says of it."""
+    """One image, or one file beside an image, and what its path says of it.
+
+    Attributes:
+        key: Key of the source.
+        plain: The key without the split's folder, whatever was asked for.
+        place: Folders on the way and stem, those of roles left out, those of splits kept.
+        split: Split that a folder says, or None.
+        label: Folders on the way but the split's.
+        path: Absolute path, posix.
+        num_bytes: Size of the file.
+    """
 
     key: str
-    plain: str  # the key without the split's folder, whatever was asked for
+    plain: str
+    place: str
     split: str | None
     label: str
     path: str
@@ -36,6 +92,7 @@ class _Folder(NamedTuple):
 
     key_start: str
     plain_start: str
+    place_start: str
     split: str | None
     label: str
     path: str  # with a slash at its end
@@ -49,7 +106,9 @@ class FoundFiles:
         num_bytes: Sizes of the files.
     """
 
-    def __init__(self, parts: Sequence[RoleFolder], positions: list[int] | None, *, split_in_key: bool) -> None:
+    def __init__(
+        self, parts: Sequence[RoleFolder], positions: Sequence[int | None] | None, *, split_in_key: bool
+    ) -> None:
         """Read the columns off some parts.
 
         Args:
@@ -60,7 +119,7 @@ class FoundFiles:
         self.keys, self._names = StringColumn(), StringColumn()
         self.num_bytes: array[int] = array("q")
         self._folder: array[int] = array("i")  # of each file: index into _folders
-        at = [None] * len(parts) if positions is None else positions
+        at: Sequence[int | None] = [None] * len(parts) if positions is None else positions
         split_in_key = split_in_key or stay_in_keys([part.context for part in parts], positions)
         pairs = [(_folder(part, i, split_in_key=split_in_key), part) for part, i in zip(parts, at, strict=True)]
         pairs.sort(key=lambda pair: pair[0].key_start)
@@ -108,11 +167,15 @@ class FoundFiles:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def __iter__(self) -> Iterator[FoundFile]:
+        return map(self.__getitem__, range(len(self)))
+
     def __getitem__(self, i: int) -> FoundFile:
         folder = self._folders[self._folder[i]]
         return FoundFile(
             key=self.keys[i],
             plain=folder.plain_start + self.keys[i][len(folder.key_start) :],
+            place=folder.place_start + self.keys[i][len(folder.key_start) :],
             split=folder.split,
             label=folder.label,
             path=folder.path + self._names[i],
@@ -157,8 +220,9 @@ def _folder(part: RoleFolder, position: int | None, *, split_in_key: bool) -> _F
     if position is not None:
         context, split = (*context[:position], *context[position + 1 :]), split_of(context[position])
     plain_start = "".join(f"{name}/" for name in context)
-    key_start = "".join(f"{name}/" for name in part.context) if split_in_key else plain_start
-    return _Folder(key_start, plain_start, split, "/".join(context), f"{part.path.rstrip('/')}/")
+    place_start = "".join(f"{name}/" for name in part.context)
+    key_start = place_start if split_in_key else plain_start
+    return _Folder(key_start, plain_start, place_start, split, "/".join(context), f"{part.path.rstrip('/')}/")
 
 
 def relative(path: str, base: Path | None) -> str | None:
