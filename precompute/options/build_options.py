@@ -38,7 +38,8 @@ TABLE_OPTIONS = (
     *("split_column", "group_column", "key_column", "weight_column", "extra_columns", "value_columns"),
 )
 NOT_STORED = ("pipeline", "mask_colors", "lease_dir")  # files and folders whose names no manifest holds
-OWN_CHECKS = {*RANGES, "seed", "min_visibility", "min_area", "task_timeout", "address", "skip_bad"}  # that say more
+SHARES = ("skip_bad", "skip_unmatched")  # numbers, or per cent
+OWN_CHECKS = {*RANGES, *SHARES, "seed", "min_visibility", "min_area", "task_timeout", "address"}  # that say more
 
 
 def _option(default: Any, help: str, *, parse: Callable[[str], Any] | None = None, **cli: Any) -> Any:
@@ -267,6 +268,11 @@ class BuildOptions:
     skip_bad: str = _option(
         "0", "accept up to this many bad sources, or this share (5%%): they are left out of all rows"
     )
+    skip_unmatched: str = _option(
+        "0",
+        "accept up to this many files without a partner, or this share of the images (5%%): images without a mask or "
+        "annotation, masks and annotations without an image; they are left out and listed",
+    )
     retry_bad: bool = _option(False, "try sources that were left out again: those that are fixed join all rows")
     task_timeout: float | None = _option(
         None,
@@ -305,7 +311,7 @@ class BuildOptions:
         check_backend(self.backend, self.address)
         check_number("min_visibility", self.min_visibility, 0, 1)
         check_number("min_area", self.min_area, 0)
-        self.allowed_bad(100)
+        self.allowed_bad(100), self.allowed_unmatched(100)
         check_timeout(self.task_timeout, self.backend)
         if self.image_size is not None:
             given: Any = self.image_size
@@ -351,7 +357,15 @@ class BuildOptions:
         Raises:
             UsageError: `skip_bad` is neither a number nor a percentage.
         """
-        return number_of(self.skip_bad, num_sources)
+        return number_of("skip_bad", self.skip_bad, num_sources)
+
+    def allowed_unmatched(self, num_images: int) -> int:
+        """Return how many files without a partner are accepted.
+
+        Raises:
+            UsageError: `skip_unmatched` is neither a number nor a percentage.
+        """
+        return number_of("skip_unmatched", self.skip_unmatched, num_images)
 
     @classmethod
     def make(cls, **given: Any) -> BuildOptions:

@@ -87,16 +87,16 @@ def check_class_copies(class_copies: Mapping[str, Any], *, balance: bool) -> Non
         raise UsageError("class_copies, balance: give one of them; --balance chooses the copies itself.")
 
 
-def number_of(skip_bad: Any, num_sources: int) -> int:
-    """Return 5 of ``"5"``, and of ``"5%"`` so many of the sources.
+def number_of(name: str, given: Any, total: int) -> int:
+    """Return 5 of ``"5"``, and of ``"5%"`` so much of a total.
 
     Raises:
         UsageError: It is neither a number nor a percentage.
     """
-    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", str(skip_bad))
+    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", str(given))
     if not match:
-        raise UsageError(f"skip_bad: expected a number or a percentage such as 5%, got {skip_bad!r}.")
-    return int(match[1]) if match[1] else int(num_sources * float(match[2]) / 100)
+        raise UsageError(f"{name}: expected a number or a percentage such as 5%, got {given!r}.")
+    return int(match[1]) if match[1] else int(total * float(match[2]) / 100)
 
 
 def parse_bytes(text: str) -> int:

@@ -16,7 +16,7 @@ from precompute.sources.annotations.find import find_boxes
 from precompute.sources.annotations.instance_folders import find_instances
 from precompute.sources.box_checks import drop_empty
 from precompute.sources.checks import check_class_names
-from precompute.sources.folders.find import find_sources
+from precompute.sources.folders.find import find_in_folders
 from precompute.sources.found import Found, assemble
 from precompute.sources.groups import group_by
 from precompute.sources.keypoint_checks import check_target
@@ -134,7 +134,7 @@ def _read(
         with_objects = find_instances(source, options) or find_boxes(source, options)
         if with_objects is not None:
             return with_objects
-        return _of_folders(source, options, class_names=options.class_names)
+        return find_in_folders(source, options)
     return _from_python(from_iterable(source, class_names=options.class_names, options=options), options)
 
 
@@ -155,19 +155,7 @@ def _find_image_only(source: str | Path, options: BuildOptions) -> Found:
     given = next((name for name in TARGET_OPTIONS if getattr(options, name)), None)
     if given:
         raise UsageError(f"{given} (--{given.replace('_', '-')}): is for a target, and --target none asks for none.")
-    return _of_folders(source, options, image_only=True)
-
-
-def _of_folders(source: str | Path, options: BuildOptions, **more: Any) -> Found:
-    return find_sources(
-        source,
-        images=options.images,
-        masks=options.masks,
-        image_suffix=options.image_suffix,
-        mask_suffix=options.mask_suffix,
-        split_in_key=options.split_in_key,
-        **more,
-    )
+    return find_in_folders(source, options)
 
 
 def _from_python(found: Found, options: BuildOptions) -> Found:

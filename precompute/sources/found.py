@@ -58,6 +58,7 @@ class Found:
         key_remedy: What helps where several sources share a key.
         num_ignored_files: Files that were passed over.
         passed: Endings of these, each with its number.
+        problems: What is wrong so far, to be told with what is found wrong here.
         notes: Notes for the user.
     """
 
@@ -75,6 +76,7 @@ class Found:
     key_remedy: str = "Rename one of them, or remove it if it is a copy."
     num_ignored_files: int = 0
     passed: Mapping[str, int] = field(default_factory=dict)
+    problems: Problems | None = None
     notes: Sequence[str] = ()
 
 
@@ -82,7 +84,7 @@ def assemble(found: Found) -> Sources:
     """Return sources as a table, sorted by key.
 
     Raises:
-        SourceError: Keys cannot be stored, or several sources share one.
+        SourceError: Keys cannot be stored, several sources share one, or the layout has found problems.
     """
     check_keys(found.keys, where=found.where, remedy=found.key_remedy)
     order = _order(found.keys)
@@ -118,21 +120,18 @@ def _order(keys: Sequence[str]) -> list[int] | None:
 
 
 def _check_once(found: Found, order: Sequence[int] | None) -> None:
-    """Refuse keys that several sources have: two images, or one that is named again.
+    """Refuse keys that several sources have, with all that is wrong so far.
 
     Raises:
-        SourceError: There are such.
+        SourceError: There are problems.
     """
-    keys = found.keys
+    keys, tell = found.keys, found.tell or found.images.__getitem__
     pairs = pairwise(range(len(keys)) if order is None else order)
     same = [(a, b) for (a, b), equal in zip(pairs, _equal_neighbours(keys, order), strict=True) if equal]
-    if not same:
-        return
-    tell = found.tell or found.images.__getitem__
     remedy = found.key_remedy
     if found.splits is not None and any(found.splits[a] != found.splits[b] for a, b in same):
         remedy += " If different images have the same name in different splits, give --split-in-key."
-    problems = Problems(f"{found.where}: keys that stand for several sources.")
+    problems = found.problems or Problems(f"{found.where}: keys that stand for several sources.")
     problems.add("Images that share a key", [f"{tell(a)}, {tell(b)} (key {keys[a]!r})" for a, b in same], remedy)
     problems.check()
 

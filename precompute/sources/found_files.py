@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import islice, pairwise, repeat
 from operator import add, eq
 from pathlib import Path
 from typing import NamedTuple
@@ -208,11 +209,17 @@ class FoundFiles:
         starts = [self._folders[i].path if start is None else start for i, start in enumerate(below)]
         return StringColumn(map(add, map(starts.__getitem__, self._folder), self._names))
 
-    def duplicates(self) -> list[tuple[FoundFile, FoundFile]]:
-        """Return neighbours that have one key."""
-        later = iter(self.keys)
-        next(later, None)
-        return [(self[i], self[i + 1]) for i, equal in enumerate(map(eq, self.keys, later)) if equal]
+    def has_duplicates(self) -> bool:
+        """Tell whether neighbours have one key."""
+        return any(map(eq, self.keys, islice(self.keys, 1, None)))
+
+    def only(self, chosen: Sequence[int]) -> FoundFiles:
+        """Return the files at these positions, in this order."""
+        found = copy(self)
+        found.keys, found._names = StringColumn(self.keys.take(chosen)), StringColumn(self._names.take(chosen))
+        found.num_bytes = array("q", (self.num_bytes[i] for i in chosen))
+        found._folder = array("i", (self._folder[i] for i in chosen))
+        return found
 
 
 def _folder(part: RoleFolder, position: int | None, *, split_in_key: bool) -> _Folder:

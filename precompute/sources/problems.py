@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from precompute.errors import SourceError, first_few
+from precompute.options.build_options import BuildOptions
+from precompute.text.format import format_count
 
-__all__ = ["Problems"]
+__all__ = ["Problems", "Unmatched"]
 
 
 class Problems:
@@ -29,10 +31,45 @@ class Problems:
         """Add a sentence that stands for itself."""
         self._texts.append(text)
 
-    def __bool__(self) -> bool:
-        return bool(self._texts)
-
     def check(self) -> None:
         """Raise a SourceError that tells all of them, if there are any."""
         if self._texts:
             raise SourceError("\n".join([self._heading, *self._texts]))
+
+
+class Unmatched:
+    """Files without a partner, an image without its mask say: refused, or left out up to a number that is accepted.
+
+    Args:
+        options: Options of the build, which accept some or none.
+        num_images: Number of images, of which the accepted number may be a share.
+    """
+
+    def __init__(self, options: BuildOptions, num_images: int) -> None:
+        self._allowed = options.allowed_unmatched(num_images)
+        self._found: list[tuple[str, Sequence[str], str]] = []
+
+    def add(self, what: str, lines: Sequence[str], remedy: str) -> None:
+        """Add files with a line for each."""
+        if lines:
+            self._found.append((what, lines, remedy))
+
+    def settle(self, problems: Problems, hint: str = "") -> list[str]:
+        """Return notes on what is left out; where it is more than is accepted, add it to the problems.
+
+        Args:
+            problems: Takes what is refused.
+            hint: What may be wrong with all of them.
+        """
+        number = sum(len(lines) for _, lines, _ in self._found)
+        if number <= self._allowed:
+            return [f"{what}, left out ({len(lines):,}):\n{first_few(lines)}" for what, lines, _ in self._found]
+        for what, lines, remedy in self._found:
+            problems.add(what, lines, remedy)
+        if hint:
+            problems.add_text(hint)
+        problems.add_text(
+            f"To leave {'it' if number == 1 else 'them'} out: --skip-unmatched {number} "
+            f"({format_count(number, 'file')} without a partner)."
+        )
+        return []

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from precompute.errors import SourceError
-from precompute.sources.folders.find import find_sources as find_in_folders
+from precompute.options.build_options import BuildOptions
+from precompute.sources.folders.find import find_in_folders
 from precompute.sources.found import assemble
 from precompute.table.sources import Sources
 
 
-def find_sources(root: str | Path, **options: object) -> Sources:
+def find_sources(root: str | Path, *, image_only: bool = False, **options: object) -> Sources:
     """Return the sources of a folder of classes, or of images and masks."""
-    return assemble(find_in_folders(root, **options))  # type: ignore[arg-type]
+    target = "none" if image_only else "auto"
+    return assemble(find_in_folders(root, BuildOptions.make(target=target, **options)))
 
 
 def make(root: Path, *paths: str) -> Path:

@@ -9,43 +9,18 @@ from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
+from precompute.options.build_options import BuildOptions
 from precompute.sources.found_files import RoleFolder, part_of, split_role
 from precompute.sources.walk import Files, Folder, Tree, walk
 from precompute.storage.paths import absolute, as_path, is_url
 
-__all__ = ["LAYOUTS", "Layout", "Naming", "find_layout"]
+__all__ = ["LAYOUTS", "Layout", "find_layout"]
 
 LAYOUTS = """Expected one of
   cats/1.jpg, dogs/2.jpg …                       a folder a class
   images/a.jpg with masks/a.png …                equal names, any suffixes
 either with folders train/, val/, test/ above or below. Folders of other names: --images and --masks; names that differ:
 --image-suffix and --mask-suffix."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Naming:
-    """How images and masks are told apart and matched.
-
-    Attributes:
-        images: Folder of the images, absolute or below the root; None to find it.
-        masks: Folder of the masks, likewise.
-        image_suffix: End of an image's stem that is no part of its key.
-        mask_suffix: End of a mask's stem, likewise.
-    """
-
-    images: str | Path | None = None
-    masks: str | Path | None = None
-    image_suffix: str = ""
-    mask_suffix: str = ""
-
-    def __post_init__(self) -> None:
-        for option, suffix in [("image_suffix", self.image_suffix), ("mask_suffix", self.mask_suffix)]:
-            flag = f"{option} (--{option.replace('_', '-')})"
-            if not isinstance(suffix, str) or "/" in suffix:
-                raise UsageError(f"{flag}: expected the end of a file's name, '_mask' say, got {suffix!r}.")
-            stem, extension = os.path.splitext(suffix)  # noqa: PTH122 (a Path named .png has no suffix)
-            if extension.lower() in IMAGE_EXTENSIONS or stem.lower() in IMAGE_EXTENSIONS:
-                raise UsageError(f"{flag}: expected no file extension, as in '_mask', got {suffix!r}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,13 +44,29 @@ class Layout:
     passed: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_layout(root: Path, naming: Naming) -> Layout:
-    """Find out which folders below the root hold images and which hold masks."""
-    images, masks = _given(root, naming.images, "images"), _given(root, naming.masks, "masks")
+def find_layout(root: Path, options: BuildOptions) -> Layout:
+    """Find out which folders below the root hold images and which hold masks.
+
+    Raises:
+        SourceError: Folders that were named are not there.
+        UsageError: Options cannot tell images and masks apart.
+    """
+    _check_suffixes(options)
+    images, masks = _given(root, options.images, "images"), _given(root, options.masks, "masks")
     if isinstance(images, str | None) and isinstance(masks, str | None):
         tree = walk(root)
-        return replace(_searched(tree, images, masks, naming), passed=tree.passed)
-    return _named(root, images, masks, naming)
+        return replace(_searched(tree, images, masks, options), passed=tree.passed)
+    return _named(root, images, masks, options)
+
+
+def _check_suffixes(options: BuildOptions) -> None:
+    for option in ("image_suffix", "mask_suffix"):
+        flag, suffix = f"{option} (--{option.replace('_', '-')})", getattr(options, option)
+        if not isinstance(suffix, str) or "/" in suffix:
+            raise UsageError(f"{flag}: expected the end of a file's name, '_mask' say, got {suffix!r}.")
+        stem, extension = os.path.splitext(suffix)  # noqa: PTH122 (a Path named .png has no suffix)
+        if extension.lower() in IMAGE_EXTENSIONS or stem.lower() in IMAGE_EXTENSIONS:
+            raise UsageError(f"{flag}: expected no file extension, as in '_mask', got {suffix!r}.")
 
 
 def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | None:
@@ -95,28 +86,28 @@ def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | N
 # Folders that were named.
 
 
-def _named(root: Path, images: Path | str | None, masks: Path | str | None, naming: Naming) -> Layout:
+def _named(root: Path, images: Path | str | None, masks: Path | str | None, options: BuildOptions) -> Layout:
     if isinstance(images, str) or isinstance(masks, str):
         option, folder = ("images", images) if isinstance(images, str) else ("masks", masks)
         raise SourceError(f"--{option} {folder}: there is no such folder in {root}.")
     image_dir, mask_dir = images or _child(root, "images"), masks or _child(root, "masks")
     if image_dir is None:
         raise SourceError(
-            f"{root}: --masks {naming.masks} was given, but there is no folder images/. "
+            f"{root}: --masks {options.masks} was given, but there is no folder images/. "
             "Name the folder of the images with --images."
         )
     if mask_dir is None:
         tree = walk(image_dir)
-        return replace(_as_classes(tree, naming, strip=None), passed=tree.passed)
+        return replace(_as_classes(tree, options, strip=None), passed=tree.passed)
     if image_dir == mask_dir:
         tree = walk(image_dir)
-        return replace(_one_folder(tree, naming, strip=None), passed=tree.passed)
+        return replace(_one_folder(tree, options, strip=None), passed=tree.passed)
     image_tree = walk(image_dir, skip=mask_dir)
     mask_tree = walk(mask_dir, skip=image_dir)
     return _as_pairs(
         [(folder, folder.parts) for folder in image_tree.folders],
         [(folder, folder.parts) for folder in mask_tree.folders],
-        naming,
+        options,
         num_ignored_files=image_tree.num_ignored_files + mask_tree.num_ignored_files,
         outside=[],
         passed=image_tree.passed + mask_tree.passed,
@@ -130,7 +121,7 @@ def _child(root: Path, name: str) -> Path | None:
 # Folders that are found.
 
 
-def _searched(tree: Tree, images: str | None, masks: str | None, naming: Naming) -> Layout:
+def _searched(tree: Tree, images: str | None, masks: str | None, options: BuildOptions) -> Layout:
     image_name, mask_name = (images or "images").lower(), (masks or "masks").lower()
     by_role: dict[str | None, list[tuple[Folder, tuple[str, ...]]]] = {image_name: [], mask_name: [], None: []}
     for folder in tree.folders:
@@ -145,27 +136,29 @@ def _searched(tree: Tree, images: str | None, masks: str | None, naming: Naming)
         num_ignored_files = tree.num_ignored_files + (len(outside) if named else 0)
         outside = [] if named else outside
         return _as_pairs(
-            by_role[image_name], by_role[mask_name], naming, num_ignored_files=num_ignored_files, outside=outside
+            by_role[image_name], by_role[mask_name], options, num_ignored_files=num_ignored_files, outside=outside
         )
     if images is not None:
-        return _named_folders(tree, by_role[image_name], image_name, naming)
+        return _named_folders(tree, by_role[image_name], image_name, options)
     in_images = all(split_role(f.parts, (image_name,))[0] for f in tree.folders if f.files)
-    return _unpaired(tree, naming, strip=image_name if in_images else None)
+    return _unpaired(tree, options, strip=image_name if in_images else None)
 
 
-def _named_folders(tree: Tree, chosen: list[tuple[Folder, tuple[str, ...]]], name: str, naming: Naming) -> Layout:
+def _named_folders(
+    tree: Tree, chosen: list[tuple[Folder, tuple[str, ...]]], name: str, options: BuildOptions
+) -> Layout:
     """The images' folders were named and no others serve as masks: what lies outside of them is passed over."""
     inside = Tree(tree.top, [folder for folder, _ in chosen])
-    layout = _unpaired(inside, naming, strip=name)
+    layout = _unpaired(inside, options, strip=name)
     passed = tree.num_ignored_files + tree.num_files - inside.num_ignored_files - inside.num_files
     return replace(layout, num_ignored_files=layout.num_ignored_files + passed)
 
 
-def _unpaired(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
-    both = naming.images is not None and naming.masks is not None
-    if naming.mask_suffix or both:
-        return _one_folder(tree, naming, strip=strip)
-    return _as_classes(tree, naming, strip=strip)
+def _unpaired(tree: Tree, options: BuildOptions, *, strip: str | None) -> Layout:
+    both = options.images is not None and options.masks is not None
+    if options.mask_suffix or both:
+        return _one_folder(tree, options, strip=strip)
+    return _as_classes(tree, options, strip=strip)
 
 
 # From folders to parts.
@@ -174,14 +167,14 @@ def _unpaired(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
 def _as_pairs(
     images: list[tuple[Folder, tuple[str, ...]]],
     masks: list[tuple[Folder, tuple[str, ...]]],
-    naming: Naming,
+    options: BuildOptions,
     *,
     num_ignored_files: int,
     outside: list[str],
     passed: Mapping[str, int] | None = None,
 ) -> Layout:
-    image_parts = [part_of(folder, context, naming.image_suffix) for folder, context in images]
-    mask_parts = [part_of(folder, context, naming.mask_suffix) for folder, context in masks]
+    image_parts = [part_of(folder, context, options.image_suffix) for folder, context in images]
+    mask_parts = [part_of(folder, context, options.mask_suffix) for folder, context in masks]
     folders = [folder for folder, _ in images + masks]
     kept = sum(len(part.files) for part in image_parts + mask_parts)
     return Layout(
@@ -195,8 +188,8 @@ def _as_pairs(
     )
 
 
-def _as_classes(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
-    parts = [part_of(f, _context(f.parts, strip), naming.image_suffix) for f in tree.folders]
+def _as_classes(tree: Tree, options: BuildOptions, *, strip: str | None) -> Layout:
+    parts = [part_of(f, _context(f.parts, strip), options.image_suffix) for f in tree.folders]
     kept = [len(part.files) for part in parts]
     return Layout(
         images=parts,
@@ -207,9 +200,9 @@ def _as_classes(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
     )
 
 
-def _one_folder(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
+def _one_folder(tree: Tree, options: BuildOptions, *, strip: str | None) -> Layout:
     """Images and masks side by side, told apart by suffix: the longer one that fits, or none at all."""
-    suffixes = (naming.image_suffix, naming.mask_suffix)
+    suffixes = (options.image_suffix, options.mask_suffix)
     if suffixes[0] == suffixes[1]:
         raise UsageError(
             f"{tree.top}: images and masks are in one folder, so their names must tell them apart, but "
@@ -226,8 +219,8 @@ def _one_folder(tree: Tree, naming: Naming, *, strip: str | None) -> Layout:
         parts[shorter].append(part_of(rest, context, shorter))
     kept = sum(len(part.files) for side in parts.values() for part in side)
     return Layout(
-        images=parts[naming.image_suffix],
-        masks=parts[naming.mask_suffix],
+        images=parts[options.image_suffix],
+        masks=parts[options.mask_suffix],
         num_ignored_files=tree.num_ignored_files + tree.num_files - kept,
         empty_folders=_empty_folders(
             [(folder, len(folder.files) + folder.num_ignored_files) for folder in tree.folders]
