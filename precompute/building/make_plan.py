@@ -24,7 +24,7 @@ from precompute.pipelines.pipeline import Prepared, prepare
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, SplitPlan
 from precompute.plan.hashes import hash_all
-from precompute.plan.settings import fingerprint
+from precompute.plan.settings import fingerprint, place_below
 from precompute.plan.versions import check_distributions, pixel_versions
 from precompute.preflight.needs import check_needs
 from precompute.preflight.survey import (
@@ -37,6 +37,7 @@ from precompute.preflight.survey import (
 )
 from precompute.rendering.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
 from precompute.rendering.spec import RecordSpec, pixel_settings
+from precompute.sources.annotations.find import named_place
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
@@ -98,6 +99,8 @@ def make_settings(
         "group_by",
     )  # named only where they are set: format 1.0 did not know them
     dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
+    if options.annotations:
+        dataset["annotations"] = place_below(dataset["root"], str(named_place(sources.path("."), options.annotations)))
     if sources.value_types:  # likewise
         dataset["extra"] = sources.value_types
     if options.target != "auto":

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any
 
 from precompute.dataset.json_files import canonical_json
 from precompute.plan.versions import NOT_INSTALLED
 
-__all__ = ["differences", "fingerprint"]
+__all__ = ["differences", "fingerprint", "place_below"]
 
 VERSION = "version of "
 NAMED_LATER = ("pixels.png_deflate",)  # a dataset that does not name it goes on without
+PLACES = ("dataset.annotations", "dataset.images", "dataset.masks")  # one place is one, however it is spelled
 NOT_COMPARED = ("dataset.root", "dataset.class_names")  # a moved folder is the same data; classes are in the listing
 
 
@@ -29,7 +32,7 @@ def differences(stored: dict[str, Any], wanted: dict[str, Any], *, where: str = 
         wanted: Settings, which a line calls those of now.
         where: What a line says of the stored ones.
     """
-    old, new = dict(_flat(stored)), dict(_flat(wanted))
+    old, new = _flat(stored), _flat(wanted)
     lines: list[str] = []
     for name in [*old, *(name for name in new if name not in old)]:
         unknown = name.startswith(VERSION) and old.get(name, NOT_INSTALLED) == NOT_INSTALLED
@@ -65,7 +68,22 @@ def _class_of(node: dict[str, Any]) -> str:
     return str(node.get("__class_fullname__", "")).rpartition(".")[2]
 
 
-def _flat(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings by name, each as it is compared."""
+    flat = dict(_each(settings))
+    root = flat.get("dataset.root")
+    return flat | {name: place_below(root, flat[name]) for name in PLACES if flat.get(name) is not None}
+
+
+def place_below(root: str | None, path: str) -> str:
+    """Return a path as settings hold it: from the folder of the sources on where it lies below, else as it is."""
+    if root is None or "://" in path:
+        return path
+    place = PurePath(os.path.normpath(PurePath(root, path)))
+    return (place.relative_to(root) if place.is_relative_to(root) else place).as_posix()
+
+
+def _each(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for part, values in settings.items():
         for name, value in values.items():
             if name == "pipelines":

@@ -125,7 +125,7 @@ def _from_names(labels: list[str], owners: Sequence[str], names: list[str] | Non
     unknown = [f"{label!r} of {key!r}" for label, key in zip(labels, owners, strict=True) if label not in index]
     if unknown:
         raise SourceError(
-            f"Labels that class_names does not hold ({len(unknown):,}):\n{first_few(unknown)}\n"
+            f"Classes that class_names (--class-names) does not hold ({len(unknown):,}):\n{first_few(unknown)}\n"
             f"It holds: {', '.join(names)}."
         )
     return Classes(names, [index[label] for label in labels], [])

@@ -19,7 +19,7 @@ from precompute.sources.annotations.yolo_data import CLASS_LISTS, yaml_files
 from precompute.sources.found import Found
 from precompute.storage.paths import is_remote, is_url
 
-__all__ = ["find_boxes", "kinds_of_annotations"]
+__all__ = ["find_boxes", "kinds_of_annotations", "named_place"]
 
 MAX_SNIFFED = 20
 EXPECTED = """Expected one of
@@ -72,10 +72,21 @@ def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Fou
     return find_yolo(top, annotations, options)
 
 
+def named_place(top: Path, annotations: str) -> Path:
+    """Return the file or folder that a user named: from the working folder on, or else from that of the sources."""
+    here = Path(os.path.abspath(annotations))  # noqa: PTH100 (resolve would follow links)
+    return here if here.exists() else Path(os.path.abspath(top / annotations))  # noqa: PTH100
+
+
 def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
-    path = Path(os.path.abspath(top / annotations))  # noqa: PTH100
+    path = named_place(top, annotations)
     if not path.exists():
-        raise SourceError(f"--annotations {annotations}: there is no {path}. Paths start from the source. {EXPECTED}")
+        here = Path(os.path.abspath(annotations))  # noqa: PTH100
+        looked = "" if here == path else f"{here} and no "
+        raise SourceError(
+            f"--annotations {annotations}: there is no {looked}{path}. Paths start from the working folder, or from "
+            f"the source. {EXPECTED}"
+        )
     if path.is_file():
         if path.suffix.lower() == ".json":
             return find_coco(top, [path], options)

@@ -9,29 +9,29 @@ from __future__ import annotations
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
-from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.find import kinds_of_annotations
 from precompute.sources.annotations.images import (
     find_images,
-    listed,
     path_below,
-    raise_problems,
+    sources_of,
 )
 from precompute.sources.checks import check_class_names, class_order
+from precompute.sources.classes import number_classes
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, split_role
 from precompute.sources.passed_over import first_entries
-from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
+from precompute.sources.problems import Problems, Unmatched
+from precompute.sources.unicode_forms import UnicodeForms
 from precompute.sources.walk import Folder, is_folder, walk
 from precompute.storage.paths import is_remote, is_url
 from precompute.text.format import format_count
@@ -157,34 +157,55 @@ class _Finder:
     def sources(self) -> Found:
         for folder in walk(self._start()).folders:
             self._place(folder)
-        images = self._found.images
-        names = self._names()
-        self._check()
-        index = {name: i for i, name in enumerate(names)}
+        notes = self._check()
+        images = [image for image in self._found.images if image.place in self._masks]
         of_images = [sorted(self._masks[image.place], key=lambda mask: mask.path) for image in images]
+        sizes = (
+            image.num_bytes + sum(mask.num_bytes for mask in masks)
+            for image, masks in zip(images, of_images, strict=True)
+        )
+        found = sources_of(
+            self._found,
+            images,
+            self._objects(images, of_images),
+            splits=[image.split for image in images],
+            notes=notes,
+        )
+        return replace(found, num_bytes=array("q", sizes), num_ignored_files=self._num_ignored_files)
+
+    def _objects(self, images: Sequence[FoundFile], of_images: Sequence[Sequence[_Mask]]) -> FoundColumn:
+        """Return the objects of images; without folders of classes all are of one."""
+        given = check_class_names(self._options.class_names)
+        one = self._one_class(given, [mask for masks in of_images for mask in masks])
+        labels = [mask.class_name or one for masks in of_images for mask in masks]
+        owners = [image.key for image, masks in zip(images, of_images, strict=True) for _ in masks]
+        classes = number_classes(labels, owners, given)
+        indices = iter(classes.indices)
         column = InstanceColumn.of_instances(
-            Instances.of_shapes(
-                [(path_below(self._top, mask.path), index[mask.class_name or names[0]], 0) for mask in masks], None
-            )
+            Instances.of_shapes([(path_below(self._top, mask.path), next(indices), 0) for mask in masks], None)
             for masks in of_images
         )
-        return Found(
-            where=str(self._top),
-            root=self._top,
-            keys=StringColumn(image.key for image in images),
-            images=StringColumn(path_below(self._top, image.path) for image in images),
-            fields=[FoundColumn(column, names, column.notes())],
-            splits=[image.split for image in images],
-            num_bytes=array(
-                "q",
-                (
-                    image.num_bytes + sum(mask.num_bytes for mask in masks)
-                    for image, masks in zip(images, of_images, strict=True)
-                ),
-            ),
-            num_ignored_files=self._num_ignored_files,
-            passed=self._found.passed,
-        )
+        return FoundColumn(column, classes.names, column.notes())
+
+    def _one_class(self, given: list[str] | None, masks: Sequence[_Mask]) -> str:
+        """Return the class of masks in no folder of a class.
+
+        Raises:
+            SourceError: Others lie in such folders, or several names were given.
+        """
+        bare = [mask.path for mask in masks if mask.class_name is None]
+        folders = class_order({mask.class_name for mask in masks if mask.class_name is not None})
+        if folders and bare:
+            raise SourceError(
+                f"{self._top}: masks outside of the folders of classes ({', '.join(folders[:5])}):\n{first_few(bare)}\n"
+                "Move each into the folder of its class."
+            )
+        if bare and given is not None and len(given) != 1:
+            raise SourceError(
+                f"{self._top}: --class-names gives {format_count(len(given), 'name')}, but masks lie in no "
+                f"folders of classes. {EXPECTED}"
+            )
+        return ONE_CLASS if given is None else given[0]
 
     def _start(self) -> Path:
         given = None if self._options.masks is None else Path(os.path.abspath(self._top / self._options.masks))  # noqa: PTH100
@@ -207,44 +228,19 @@ class _Finder:
         masks += [_Mask(f"{folder.path.rstrip('/')}/{name}", size, class_name) for name, size in folder.files]
         self._num_ignored_files += folder.num_ignored_files
 
-    def _names(self) -> list[str]:
-        given = check_class_names(self._options.class_names)
-        found = {mask.class_name for masks in self._masks.values() for mask in masks}
-        folders = class_order(name for name in found if name is not None)
-        check_unicode_forms(folders, str(self._top))
-        if folders and None in found:
-            bare = [mask.path for masks in self._masks.values() for mask in masks if mask.class_name is None]
-            raise SourceError(
-                f"{self._top}: masks outside of the folders of classes ({', '.join(folders[:5])}):\n{first_few(bare)}\n"
-                "Move each into the folder of its class."
-            )
-        if not folders:
-            if given is not None and len(given) != 1:
-                raise SourceError(
-                    f"{self._top}: --class-names gives {format_count(len(given), 'name')}, but masks lie in no "
-                    "folders of classes. "
-                    f"{EXPECTED}"
-                )
-            return given or [ONE_CLASS]
-        lacking = sorted(set(folders) - set(given or folders))
-        if lacking:
-            raise SourceError(
-                f"{self._top}: folders of classes that --class-names does not hold:\n{first_few(lacking)}"
-            )
-        return given or folders
-
-    def _check(self) -> None:
+    def _check(self) -> list[str]:
+        """Return what is said of images and masks that are left out, or refuse them."""
         without = [image.path for image in self._found.images if image.place not in self._masks]
-        raise_problems(
-            f"{self._top}: images and masks of objects do not fit together.",
-            [
-                listed(
-                    "Images without a folder of masks",
-                    without,
-                    "Expected masks/<image>/ with a file for each object; an empty folder where there are none.",
-                ),
-                listed("Folders of masks without an image", self._homeless, EXPECTED),
-            ],
+        problems = Problems(f"{self._top}: images and masks of objects do not fit together.")
+        unmatched = Unmatched(self._options, len(self._found.images))
+        unmatched.add(
+            "Images without a folder of masks",
+            without,
+            "Expected masks/<image>/ with a file for each object; an empty folder where there are none.",
         )
+        unmatched.add("Folders of masks without an image", self._homeless, EXPECTED)
+        notes = unmatched.settle(problems)
+        problems.check()
         if not any(self._masks.values()):
             raise SourceError(f"{self._top}: all folders of masks are empty. {EXPECTED}")
+        return notes

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precompute.errors import SourceError, first_few
+from precompute.errors import SourceError
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, Boxes
 from precompute.options.build_options import BuildOptions
@@ -24,19 +24,19 @@ from precompute.sources.annotations.images import (
     MatchedFiles,
     find_files,
     find_images,
-    listed,
     match_files,
     path_below,
-    raise_problems,
     sources_of,
     unnamed_note,
 )
 from precompute.sources.box_checks import check_boxes, upright_size
-from precompute.sources.checks import check_class_names, class_order
-from precompute.sources.found import Found
+from precompute.sources.checks import check_class_names
+from precompute.sources.classes import number_classes
+from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
+from precompute.sources.problems import Problems, Unmatched
 from precompute.sources.split_folders import split_of
-from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
+from precompute.sources.unicode_forms import UnicodeForms
 from precompute.text.files import decode_text, lines_of, read_text
 from precompute.text.format import format_count
 
@@ -80,10 +80,9 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Found:
     splits, notes = _splits(found, matched)
     notes += found.left_out_note(options.annotations)
     chosen = [image for image in found.images if splits is None or image.place in splits]
-    _check_pairs(found, chosen, files, has_lists=splits is not None)
+    notes += _check_pairs(found, chosen, files, options, has_lists=splits is not None)
+    chosen = [image for image in chosen if image.place in files]
     read = _read_all(found, [(image, files[image.place]) for image in chosen])
-    names = _names(found, chosen, read, check_class_names(options.class_names))
-    checked = check_boxes(_column(chosen, read, names), [image.key for image in chosen], names, where=str(top))
     original = sum(annotation.is_original for annotation in read)
     if original:
         notes.append(
@@ -94,7 +93,7 @@ def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Found:
     return sources_of(
         found,
         chosen,
-        checked,
+        _boxes(found, chosen, read, check_class_names(options.class_names)),
         splits=[image.split if splits is None else splits[image.place] for image in chosen],
         notes=notes,
     )
@@ -137,13 +136,12 @@ def _splits(found: FoundImages, matched: MatchedFiles) -> tuple[dict[str, str] |
                 missing.append(f"{path.name}: {line.strip()}")
             elif splits.setdefault(key, split) != split:
                 duplicates.append(f"{key}: {splits[key]} and {split}")
-    problems = [
-        listed("Images in lists of ImageSets/Main that are not there", missing, "Put them there, or fix the lists."),
-        listed(
-            "Images in the lists of two splits", duplicates, "Expected each in one of train.txt, val.txt, test.txt."
-        ),
-    ]
-    raise_problems(f"{found.top}: the lists of the splits do not fit.", problems)
+    problems = Problems(f"{found.top}: the lists of the splits do not fit.")
+    problems.add("Images in lists of ImageSets/Main that are not there", missing, "Put them there, or fix the lists.")
+    problems.add(
+        "Images in the lists of two splits", duplicates, "Expected each in one of train.txt, val.txt, test.txt."
+    )
+    problems.check()
     if not splits:
         return None, []
     left = len(known - splits.keys())
@@ -162,20 +160,25 @@ def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: Unic
 # Files.
 
 
-def _check_pairs(found: FoundImages, chosen: Sequence[FoundFile], files: dict[str, Path], *, has_lists: bool) -> None:
+def _check_pairs(
+    found: FoundImages, chosen: Sequence[FoundFile], files: dict[str, Path], options: BuildOptions, *, has_lists: bool
+) -> list[str]:
+    """Return what is said of images and annotations that are left out, or refuse them."""
     there = {image.place for image in found.images}
     without = [path_below(found.top, image.path) for image in chosen if image.place not in files]
-    unmatched = [] if has_lists else [str(path) for plain, path in files.items() if plain not in there]
-    problems = [
-        listed(
-            "Images without an annotation",
-            without,
-            "Expected for each an xml of the same name, in Annotations/ or beside it, without objects where there are "
-            "none; or lists in ImageSets/Main of those that are annotated.",
-        ),
-        listed("Annotations without an image", unmatched, "Expected an image of the same name; remove the others."),
-    ]
-    raise_problems(f"{found.top}: images and annotations (Pascal VOC) do not fit together.", problems)
+    alone = [] if has_lists else [str(path) for place, path in files.items() if place not in there]
+    unmatched = Unmatched(options, len(chosen))
+    unmatched.add(
+        "Images without an annotation",
+        without,
+        "Expected for each an xml of the same name, in Annotations/ or beside it, without objects where there are "
+        "none; or lists in ImageSets/Main of those that are annotated.",
+    )
+    unmatched.add("Annotations without an image", alone, "Expected an image of the same name; remove the others.")
+    problems = Problems(f"{found.top}: images and annotations (Pascal VOC) do not fit together.")
+    notes = unmatched.settle(problems)
+    problems.check()
+    return notes
 
 
 def _read_all(found: FoundImages, pairs: Sequence[tuple[FoundFile, Path]]) -> list[_Annotation]:
@@ -191,10 +194,9 @@ def _read_all(found: FoundImages, pairs: Sequence[tuple[FoundFile, Path]]) -> li
             continue
         size = annotation.size or upright_size(image.path) or UNKNOWN_SIZE
         read.append(_Annotation(annotation.rows, size, annotation.is_original))
-    if wrong:
-        raise SourceError(
-            f"{found.top}: annotations that cannot be used ({len(wrong):,}):\n{first_few(wrong)}\nMend or remove them."
-        )
+    problems = Problems(f"{found.top}: annotations (Pascal VOC) cannot be read.")
+    problems.add("Annotations that cannot be used", wrong, "Fix or remove them.")
+    problems.check()
     return read
 
 
@@ -253,30 +255,15 @@ def _size(root: ElementTree.Element) -> tuple[int, int] | None:
     return (width, height) if 0 < width < 2**31 and 0 < height < 2**31 else None
 
 
-def _names(
+def _boxes(
     found: FoundImages, chosen: Sequence[FoundFile], read: Sequence[_Annotation], given: list[str] | None
-) -> list[str]:
-    present = {row[4] for annotation in read for row in annotation.rows}
-    check_unicode_forms(present, str(found.top))
-    if given is None:
-        return class_order(present)
-    unknown = [
-        f"{row[4]!r} in {image.key}"
-        for image, annotation in zip(chosen, read, strict=True)
-        for row in annotation.rows
-        if row[4] not in given
-    ]
-    if unknown:
-        raise SourceError(
-            f"{found.top}: objects of classes that --class-names does not hold ({len(unknown):,}):\n"
-            f"{first_few(unknown)}\nIt holds: {', '.join(given)}."
-        )
-    return given
-
-
-def _column(chosen: Sequence[FoundFile], read: Sequence[_Annotation], names: Sequence[str]) -> BoxColumn:
-    index = {name: i for i, name in enumerate(names)}
-    return BoxColumn.of_images(
-        Boxes.of_rows([(*row[:4], index[row[4]], row[5]) for row in annotation.rows], annotation.size)
+) -> FoundColumn:
+    keys = [image.key for image in chosen]
+    owners = [key for key, annotation in zip(keys, read, strict=True) for _ in annotation.rows]
+    classes = number_classes([row[4] for annotation in read for row in annotation.rows], owners, given)
+    indices = iter(classes.indices)
+    column = BoxColumn.of_images(
+        Boxes.of_rows([(*row[:4], next(indices), row[5]) for row in annotation.rows], annotation.size)
         for annotation in read
     )
+    return check_boxes(column, keys, classes.names, where=str(found.top))

@@ -21,9 +21,7 @@ from precompute.sources.annotations.images import (
     PathParts,
     find_files,
     find_images,
-    listed,
     match_files,
-    raise_problems,
     sources_of,
 )
 from precompute.sources.annotations.sniffing import is_label_file
@@ -42,6 +40,7 @@ from precompute.sources.checks import check_class_names
 from precompute.sources.found import Found
 from precompute.sources.found_files import FoundFile
 from precompute.sources.keypoint_checks import check_keypoints
+from precompute.sources.problems import Problems, Unmatched
 from precompute.sources.split_folders import split_of
 from precompute.text.files import lines_of, read_text
 from precompute.text.format import format_count
@@ -107,7 +106,7 @@ def _beside(images: Sequence[FoundFile], top: Path, annotations: Path) -> list[b
 def _sources(
     found: FoundImages, matched: MatchedFiles, numbering: Numbering, options: BuildOptions, *, given: bool
 ) -> Found:
-    _check_unmatched(found, matched.files)
+    unmatched = _check_unmatched(found, matched.files, options)
     splits = _splits(found, numbering.data, given=given)
     names = check_class_names(options.class_names) or numbering.names
     data = next((one for one in numbering.data if one.kpt_shape), None)
@@ -128,7 +127,7 @@ def _sources(
         found.images,
         checked,
         splits=[splits.get(image.path, image.split) for image in found.images],
-        notes=[*found.left_out_note(options.annotations), *_notes(found, read, numbering, names, options)],
+        notes=[*found.left_out_note(options.annotations), *unmatched, *_notes(found, read, numbering, names, options)],
     )
 
 
@@ -180,17 +179,11 @@ def _named(top: Path, data: DataYaml) -> NamedImages:
     lost = [f"{key}: {entry}" for key, entry in named.lost if split_of(key) != "test"]
     start = f"{top.as_posix().rstrip('/')}/"
     outside = [place for place in (*named.folders, *named.files) if not place.startswith(start)]
-    raise_problems(
-        f"{data.path}: it names images that cannot be read.",
-        [
-            listed(
-                "Entries that lead nowhere",
-                lost,
-                f"They start from its path ({data.starts[0]}) or from its own folder; fix them.",
-            ),
-            listed(f"Entries that lead out of {top}", outside, "Give as SOURCE the folder that holds them all."),
-        ],
-    )
+    problems = Problems(f"{data.path}: it names images that cannot be read.")
+    remedy = f"They start from its path ({data.starts[0]}) or from its own folder; fix them."
+    problems.add("Entries that lead nowhere", lost, remedy)
+    problems.add(f"Entries that lead out of {top}", outside, "Give as SOURCE the folder that holds them all.")
+    problems.check()
     return named
 
 
@@ -212,7 +205,9 @@ def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> di
                 splits[image.path] = of_image.pop()
     remedy = "Expected each in one of train, val and test; for a split by chance, take train and val out of it."
     where = ", ".join(str(data.path) for data in every)
-    raise_problems(f"{where}: its splits overlap.", [listed("Images in two of them", duplicates, remedy)])
+    problems = Problems(f"{where}: its splits overlap.")
+    problems.add("Images in two of them", duplicates, remedy)
+    problems.check()
     return splits if len(set(splits.values())) > 1 else {}  # else fractions may still divide them
 
 
@@ -247,15 +242,22 @@ def _is_other(parts: tuple[str, ...], name: str, labels: Path) -> bool:
     )
 
 
-def _check_unmatched(found: FoundImages, files: dict[str, Path]) -> None:
+def _check_unmatched(found: FoundImages, files: dict[str, Path], options: BuildOptions) -> list[str]:
+    """Return what is said of text files that are left out, or refuse them."""
     there = {image.place for image in found.images}
-    unmatched = [str(path) for plain, path in files.items() if plain not in there and plain not in found.left_out]
-    what = f"{found.top}: images and labels (YOLO) do not fit together."
-    remedy = "Expected an image of the same name, in images/ where these are in labels/; remove the others."
-    problems = [listed("Text files without an image", unmatched, remedy)]
+    alone = [str(path) for place, path in files.items() if place not in there and place not in found.left_out]
+    problems = Problems(f"{found.top}: images and labels (YOLO) do not fit together.")
+    unmatched = Unmatched(options, len(there))
+    unmatched.add(
+        "Text files without an image",
+        alone,
+        "Expected an image of the same name, in images/ where these are in labels/; remove the others.",
+    )
+    notes = unmatched.settle(problems)
     if there and not there & files.keys():
-        problems.append(f"Not one of {format_count(len(there), 'image')} has a text file of its name.")
-    raise_problems(what, problems)
+        problems.add_text(f"Not one of {format_count(len(there), 'image')} has a text file of its name.")
+    problems.check()
+    return notes
 
 
 def _read_all(
@@ -267,17 +269,14 @@ def _read_all(
         path = files.get(image.place)
         read.without_file += path is None
         read.rows.append([] if path is None else _read(path, num_classes, kpt_shape, read))
-    raise_problems(
-        f"{found.top}: text files that cannot be used.",
-        [
-            listed(
-                "Lines that are no box",
-                read.wrong,
-                "Expected: class, x and y of the middle, width and height as shares from 0 to 1; a class and the "
-                "points of a polygon; or a box and its keypoints, which kpt_shape in data.yaml declares.",
-            )
-        ],
+    problems = Problems(f"{found.top}: text files that cannot be used.")
+    problems.add(
+        "Lines that are no box",
+        read.wrong,
+        "Expected: class, x and y of the middle, width and height as shares from 0 to 1; a class and the points of a "
+        "polygon; or a box and its keypoints, which kpt_shape in data.yaml declares.",
     )
+    problems.check()
     return read
 
 

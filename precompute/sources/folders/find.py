@@ -79,7 +79,7 @@ class _Folders(NamedTuple):
             class_names=self.names or (),
             num_ignored_files=self.layout.num_ignored_files,
             passed=self.layout.passed,
-            notes=[*notes, *without],
+            notes=[*self.layout.notes, *notes, *without],
             **of_images,
         )
 

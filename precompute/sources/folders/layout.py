@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from precompute.errors import SourceError, UsageError
+from precompute.errors import SourceError, UsageError, first_few
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.found_files import RoleFolder, part_of, split_role
@@ -23,6 +24,13 @@ either with folders train/, val/, test/ above or below. Folders of other names: 
 --image-suffix and --mask-suffix."""
 
 
+# A folder of masks that is called after that of its images, as CamVid's trainannot is.
+MASKS_OF = re.compile(
+    r"(?P<name>.+?)[-_ ]?(?:annot|annots|annotations?|masks?|labels?|gt|seg|segs|segmentations?|ground[-_ ]?truth)",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
     """Images, and masks unless the folders are classes.
@@ -32,6 +40,7 @@ class Layout:
         masks: None for a folder a class.
         num_ignored_files: Files and hidden folders that were passed over.
         passed: Endings of the files among them that are not called like images, each with its number.
+        notes: Notes for the user.
         empty_folders: Folders in which files were expected but not found; only the topmost.
         outside: Images that lie in neither role's folder.
     """
@@ -42,6 +51,7 @@ class Layout:
     empty_folders: list[str]
     outside: list[str]
     passed: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def find_layout(root: Path, options: BuildOptions) -> Layout:
@@ -140,8 +150,47 @@ def _searched(tree: Tree, images: str | None, masks: str | None, options: BuildO
         )
     if images is not None:
         return _named_folders(tree, by_role[image_name], image_name, options)
+    if siblings := _siblings(tree, options):
+        return siblings
     in_images = all(split_role(f.parts, (image_name,))[0] for f in tree.folders if f.files)
     return _unpaired(tree, options, strip=image_name if in_images else None)
+
+
+def _siblings(tree: Tree, options: BuildOptions) -> Layout | None:
+    """Return folders that each stand beside one of their masks, train/ and trainannot/ say; None where some do not."""
+    filled = {folder.parts: folder for folder in tree.folders if folder.files}
+    names = set(options.class_names or ())
+    if options.masks or options.mask_suffix or options.image_suffix or names & {"/".join(parts) for parts in filled}:
+        return None
+    images: list[tuple[Folder, tuple[str, ...]]] = []
+    masks: list[tuple[Folder, tuple[str, ...]]] = []
+    for parts, folder in filled.items():
+        of_images = _images_of(parts, filled)
+        if of_images is None:
+            images.append((folder, parts))
+        elif _share_names(of_images, folder):
+            masks.append((folder, of_images.parts))
+    if not images or {context for _, context in images} != {context for _, context in masks}:
+        return None
+    shown = [f"{'/'.join(context)}/ with {'/'.join(folder.parts)}/" for folder, context in masks]
+    layout = _as_pairs(images, masks, options, num_ignored_files=tree.num_ignored_files, outside=[])
+    note = (
+        f"Folders taken for images and their masks, as their names and those of their files say:\n{first_few(shown)}\n"
+        "If they are classes, give their names with --class-names."
+    )
+    return replace(layout, notes=[note])
+
+
+def _images_of(parts: tuple[str, ...], filled: Mapping[tuple[str, ...], Folder]) -> Folder | None:
+    """Return the folder beside one whose name is that of its masks; None where there is none."""
+    found = MASKS_OF.fullmatch(parts[-1]) if parts else None
+    return None if found is None else filled.get((*parts[:-1], found["name"]))
+
+
+def _share_names(images: Folder, masks: Folder) -> bool:
+    """Tell whether at least half of the images have a mask of their name."""
+    stems, others = ({name.rpartition(".")[0] for name in folder.files.names} for folder in (images, masks))
+    return 2 * len(stems & others) >= len(stems)
 
 
 def _named_folders(

@@ -253,6 +253,37 @@ def test_a_suffix_that_fits_nothing(tmp_path: Path) -> None:
     )
 
 
+# Folders of masks that are called after those of the images.
+
+
+def test_folders_beside_those_of_their_masks(tmp_path: Path) -> None:
+    """As CamVid is copied around: train with trainannot, and lists beside them."""
+    for split in ("train", "val", "test"):
+        make(tmp_path, f"{split}/{split}1.png", f"{split}/{split}2.png", f"{split}.txt")
+        make(tmp_path, f"{split}annot/{split}1.png", f"{split}annot/{split}2.png")
+    found = find_sources(tmp_path)
+    assert found.keys == ["test1", "test2", "train1", "train2", "val1", "val2"]
+    assert masks_of(found)[0] == "testannot/test1.png"
+    assert splits_of(found)["val2"] == "validation" and found.splits.count(None) == 0
+    assert "test/ with testannot/" in found.notes[0] and "--class-names" in found.notes[0]
+
+
+@pytest.mark.parametrize("end", ["_mask", "-masks", " Masks", "_GT", "Segmentation", "_ground_truth"])
+def test_one_folder_beside_that_of_its_masks(tmp_path: Path, end: str) -> None:
+    make(tmp_path, "X/a.jpg", "X/b.jpg", f"X{end}/a.png", f"X{end}/b.png")
+    found = find_sources(tmp_path)
+    assert found.keys == ["X/a", "X/b"] and masks_of(found) == [f"X{end}/a.png", f"X{end}/b.png"]
+    assert "Images that have no mask (1)" in refused(make(tmp_path, "X/c.jpg"))
+
+
+def test_classes_that_are_called_like_masks(tmp_path: Path) -> None:
+    make(tmp_path, "face/1.jpg", "face/2.jpg", "face_mask/3.jpg", "face_mask/4.jpg")
+    assert find_sources(tmp_path).class_names == ["face", "face_mask"]  # no file shares its name
+    make(tmp_path, "face_mask/1.jpg", "face_mask/2.jpg")
+    assert find_sources(tmp_path, class_names=["face", "face_mask"]).kind == "class"
+    assert find_sources(make(tmp_path, "hat/1.jpg")).kind == "class"  # a folder without one of masks
+
+
 # What is refused.
 
 

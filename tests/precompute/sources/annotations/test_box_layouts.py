@@ -98,7 +98,8 @@ def test_several_kinds_need_a_word(tmp_path: Path) -> None:
         sources_of(tmp_path)
     assert rows_of(sources_of(tmp_path, annotations="Annotations")) == truth
     with pytest.raises(
-        SourceError, match="--annotations no: there is no .*/no. Paths start from the source. Expected one of"
+        SourceError,
+        match="--annotations no: there is no .*/no and no .*/no. Paths start from the working",
     ):
         sources_of(tmp_path, annotations="no")
     with pytest.raises(SourceError, match="JPEGImages holds no annotations that are read"):
@@ -199,7 +200,7 @@ def test_voc_mistakes(tmp_path: Path, name: str, content: str | None, message: s
 
 def test_voc_unknown_class_and_other_size(tmp_path: Path) -> None:
     truth = write_voc(tmp_path)
-    with pytest.raises(SourceError, match=r"classes that --class-names does not hold.*\n  'frame' in i002"):
+    with pytest.raises(SourceError, match=r"\(--class-names\) does not hold.*\n  'frame' of 'i002'"):
         sources_of(tmp_path, class_names=["bar", "disc"])
     assert sources_of(tmp_path, class_names=["frame", "disc", "bar", "none"]).class_names[3] == "none"
     (tmp_path / "Annotations" / "i003.xml").write_text(xml_of(truth["i003"], (40, 59)))
@@ -214,6 +215,37 @@ def test_two_images_of_one_name(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "JPEGImages" / "i001.png", tmp_path / "JPEGImages" / "i001.bmp")
     with pytest.raises(SourceError, match=r"Images that share a key \(1\):\n.*i001.bmp, .*i001.png \(key 'i001'\)"):
         sources_of(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["voc", "yolo"])
+def test_unmatched_are_left_out_where_they_are_accepted(layout: str, tmp_path: Path) -> None:
+    truth = WRITERS[layout](tmp_path)
+    folder, ending = ("JPEGImages", "xml") if layout == "voc" else ("images", "txt")
+    (tmp_path / folder / "i002.png").unlink()
+    with pytest.raises(SourceError, match=rf"(?s)without an image \(1\):\n  .*i002.{ending}.*--skip-unmatched 1 "):
+        sources_of(tmp_path)
+    found = sources_of(tmp_path, skip_unmatched="1")
+    assert rows_of(found) == {key: rows for key, rows in truth.items() if key != "i002"}
+    assert any(note.split("\n")[0].endswith("without an image, left out (1):") for note in found.notes)
+
+
+def test_images_without_an_annotation_are_left_out_where_they_are_accepted(tmp_path: Path) -> None:
+    truth = write_voc(tmp_path)
+    (tmp_path / "Annotations" / "i003.xml").unlink()
+    found = sources_of(tmp_path, skip_unmatched="9%")
+    assert rows_of(found) == {key: rows for key, rows in truth.items() if key != "i003"}
+
+
+def test_annotations_start_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name leads to what stands in the working folder, then to what stands below the source."""
+    truth = write_voc(tmp_path / "data")
+    (tmp_path / "data" / "Annotations").rename(tmp_path / "data" / "boxes")
+    monkeypatch.chdir(tmp_path)
+    assert rows_of(sources_of(tmp_path / "data", annotations="boxes")) == truth
+    (tmp_path / "boxes").mkdir()
+    with pytest.raises(SourceError, match=f"{tmp_path}/boxes holds no annotations"):
+        sources_of(tmp_path / "data", annotations="boxes")
+    assert rows_of(sources_of(tmp_path / "data", annotations="data/boxes")) == truth
 
 
 def test_blood_is_read_as_it_is(real_data: Path) -> None:

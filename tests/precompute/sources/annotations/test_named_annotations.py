@@ -212,3 +212,20 @@ def test_a_named_folder_with_several_kinds(tmp_path: Path) -> None:
         (tmp_path / "notes" / f"{name}.txt").write_text(yolo_of(rows, size))
     with pytest.raises(SourceError, match="notes holds annotations of several kinds: Pascal VOC and YOLO"):
         sources_of(tmp_path, annotations="notes")
+
+
+@pytest.mark.parametrize("spelled", ["boxes", "./boxes/", "{top}/boxes", "../data/boxes"])
+def test_one_place_is_one_however_it_is_spelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelled: str) -> None:
+    top = tmp_path / "data"
+    truth = draw_boxed(top / "images", 4)
+    (top / "boxes").mkdir()
+    for name, rows in truth.items():
+        (top / "boxes" / f"{name}.xml").write_text(xml_of(rows, size_of(top / "images" / f"{name}.png")))
+    given = options(variants=1, validation_split=0.0)
+    precompute.build(top, tmp_path / "out", annotations="boxes", **given)
+    manifest = (tmp_path / "out" / "manifest.json").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    precompute.build(top, tmp_path / "out", annotations=spelled.format(top=top), **given)
+    monkeypatch.chdir(top.parent)
+    precompute.build(top, tmp_path / "out", annotations="data/boxes", **given)
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == manifest
