@@ -18,9 +18,10 @@ PrecomputeError            a user can act on it; the command line prints it with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
+from typing import Any
 
 __all__ = [
     "BadSourcesError",
@@ -98,9 +99,15 @@ class BuildError(PrecomputeError):
     """The job could not be carried out."""
 
 
-def first_few(items: Sequence[str], limit: int = 5) -> str:
-    """Return the first items, an indented line each, whatever they hold, and the number of those left out."""
-    lines = [f"  {on_one_line(item)}" for item in items[:limit]]
+def first_few(items: Sequence[Any], limit: int = 5, tell: Callable[[Any], str] = str) -> str:
+    """Return the first items, an indented line each, whatever they hold, and the number of those left out.
+
+    Args:
+        items: What is listed.
+        limit: The most that are.
+        tell: Item → its line; asked of those alone that are listed.
+    """
+    lines = [f"  {on_one_line(tell(item))}" for item in items[:limit]]
     if len(items) > limit:
         lines.append(f"  … and {len(items) - limit} more ({len(items)} in total)")
     return "\n".join(lines)

@@ -37,7 +37,7 @@ from precompute.plan.splits import assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
 from precompute.preflight.source_size import saving_of_size
 from precompute.sources.find import find, limit_sources
-from precompute.sources.python.lists import LISTS
+from precompute.sources.python import LISTS
 from precompute.storage.paths import absolute, as_path, check_path_text
 from precompute.table.listed_sources import compare_listing, stored_splits
 from precompute.table.sources import Source, Sources

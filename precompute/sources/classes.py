@@ -67,7 +67,7 @@ def label_sets_column(
     return FoundColumn(LabelSetColumn(sets=sets), classes.names, classes.notes)
 
 
-def read_label(label: object, key: str) -> str | int:
+def read_label(label: object, key: str, called: str = "labels") -> str | int:
     """Return a label as plain text or number; NumPy's are accepted.
 
     Raises:
@@ -75,7 +75,7 @@ def read_label(label: object, key: str) -> str | int:
     """
     if isinstance(label, str):
         if not label:
-            raise UsageError(f"labels: expected the name of a class for {key!r}, got an empty text.")
+            raise UsageError(f"{called}: expected the name of a class for {key!r:.80}, got an empty text.")
         return str(label)
     if not isinstance(label, bool):
         try:
@@ -83,10 +83,12 @@ def read_label(label: object, key: str) -> str | int:
         except TypeError:
             pass
     shape = getattr(label, "shape", ())
-    hint = " One number is expected, not one-hot: use argmax; for several labels, a list of them." if shape else ""
+    shown, hint = f" {label!r:.80}", "Write classes as texts or as integers."
+    if shape:
+        shown = f" of shape {tuple(shape)}"
+        hint = "One number is expected, not one-hot: use argmax; for several labels, a list of them."
     raise UsageError(
-        f"labels: expected a class name or a class index for {key!r}, "
-        f"got {type(label).__name__} {'of shape ' + str(tuple(shape)) if shape else repr(label)}.{hint}"
+        f"{called}: expected a class name or a class index for {key!r:.80}, got {type(label).__name__}{shown}. {hint}"
     )
 
 
@@ -122,7 +124,7 @@ def _from_names(labels: list[str], owners: Sequence[str], names: list[str] | Non
     check_unicode_forms(present, "labels")
     names = class_order(present) if names is None else names
     index = {name: i for i, name in enumerate(names)}
-    unknown = [f"{label!r} of {key!r}" for label, key in zip(labels, owners, strict=True) if label not in index]
+    unknown = [f"{label!r:.80} of {key!r}" for label, key in zip(labels, owners, strict=True) if label not in index]
     if unknown:
         raise SourceError(
             f"Classes that class_names (--class-names) does not hold ({len(unknown):,}):\n{first_few(unknown)}\n"

@@ -21,7 +21,7 @@ from precompute.sources.found import Found, assemble
 from precompute.sources.groups import group_by
 from precompute.sources.keypoint_checks import check_target
 from precompute.sources.passed_over import passing_over, real_path
-from precompute.sources.python.lists import from_iterable, from_lists
+from precompute.sources.python import from_iterable, from_lists
 from precompute.sources.tables.files import TABLES, is_table
 from precompute.sources.tables.find import find_table
 from precompute.sources.utf8_names import check_names
@@ -119,7 +119,7 @@ def _read(
             raise UsageError(f"source: give a folder or the lists {', '.join(lists)}, not both.")
         if "images" not in lists:
             raise UsageError(f"images: expected a list of image paths beside {', '.join(lists)}.")
-        return _from_python(from_lists(**lists, class_names=options.class_names, options=options), options)
+        return _from_python(from_lists(lists, options), options)
     if source is None:
         raise UsageError(
             "source: expected a folder, a table, an iterable of Source, or images=[…], alone or with labels=[…], "
@@ -135,7 +135,7 @@ def _read(
         if with_objects is not None:
             return with_objects
         return find_in_folders(source, options)
-    return _from_python(from_iterable(source, class_names=options.class_names, options=options), options)
+    return _from_python(from_iterable(source, options), options)
 
 
 def _is_table(source: object) -> bool:

@@ -56,6 +56,7 @@ class Found:
         class_names: Names that were given, for fields that name no classes of their own.
         tell: Position of a source → what messages call it; None: the path of its image.
         key_remedy: What helps where several sources share a key.
+        again_remedy: What helps where an image comes again; empty where each was found in a folder, and so once.
         num_ignored_files: Files that were passed over.
         passed: Endings of these, each with its number.
         problems: What is wrong so far, to be told with what is found wrong here.
@@ -74,6 +75,7 @@ class Found:
     class_names: Sequence[str] = ()
     tell: Callable[[int], str] | None = None
     key_remedy: str = "Rename one of them, or remove it if it is a copy."
+    again_remedy: str = ""
     num_ignored_files: int = 0
     passed: Mapping[str, int] = field(default_factory=dict)
     problems: Problems | None = None
@@ -125,14 +127,23 @@ def _check_once(found: Found, order: Sequence[int] | None) -> None:
     Raises:
         SourceError: There are problems.
     """
-    keys, tell = found.keys, found.tell or found.images.__getitem__
+    keys, images, splits = found.keys, found.images, found.splits
     pairs = pairwise(range(len(keys)) if order is None else order)
     same = [(a, b) for (a, b), equal in zip(pairs, _equal_neighbours(keys, order), strict=True) if equal]
+    again, others = list[tuple[int, int]](), list[tuple[int, int]]()
+    for a, b in same:
+        (again if found.again_remedy and images[a] == images[b] else others).append((a, b))
     remedy = found.key_remedy
-    if found.splits is not None and any(found.splits[a] != found.splits[b] for a, b in same):
+    if not found.again_remedy and splits is not None and any(splits[a] != splits[b] for a, b in same):
         remedy += " If different images have the same name in different splits, give --split-in-key."
+    tell = found.tell or images.__getitem__
+
+    def tell_pair(pair: tuple[int, int]) -> str:
+        return f"{tell(pair[0])}, {tell(pair[1])} (key {keys[pair[0]]!r})"
+
     problems = found.problems or Problems(f"{found.where}: keys that stand for several sources.")
-    problems.add("Images that share a key", [f"{tell(a)}, {tell(b)} (key {keys[a]!r})" for a, b in same], remedy)
+    problems.add("Images that come again", again, found.again_remedy, tell_pair)
+    problems.add("Images that share a key", others, remedy, tell_pair)
     problems.check()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from precompute.errors import SourceError, first_few
 from precompute.options.build_options import BuildOptions
@@ -22,10 +23,10 @@ class Problems:
         self._heading = heading
         self._texts: list[str] = []
 
-    def add(self, what: str, lines: Sequence[str], remedy: str) -> None:
-        """Add a problem with a line for each place where it is; none without any line."""
-        if lines:
-            self._texts.append(f"{what} ({len(lines):,}):\n{first_few(lines)}\n{remedy}")
+    def add(self, what: str, places: Sequence[Any], remedy: str, tell: Callable[[Any], str] = str) -> None:
+        """Add a problem with a line for each place where it is, as `first_few` tells it; none without any place."""
+        if places:
+            self._texts.append(f"{what} ({len(places):,}):\n{first_few(places, tell=tell)}\n{remedy}")
 
     def add_text(self, text: str) -> None:
         """Add a sentence that stands for itself."""

@@ -23,10 +23,10 @@ __all__ = [
     "check_extra_name",
     "check_numbers",
     "check_value_name",
-    "column_of_strings",
     "column_of_values",
     "each_once",
     "numbers_of",
+    "values_of_texts",
     "weights_of",
 ]
 
@@ -107,16 +107,16 @@ def numbers_of(name: str, values: Sequence[Any], where: Where, options: BuildOpt
     missing = [i for i, value in enumerate(found) if value != value and _is_missing(values[i])]
     wrong = [i for i, value in enumerate(found) if value != value and not _is_missing(values[i])]
     if wrong:
-        listed = [f"{where(i)}: {values[i]!r:.80}" for i in wrong[:5]] + [""] * (len(wrong) - 5)
+        listed = first_few(wrong, tell=lambda i: f"{where(i)}: {values[i]!r:.80}")
         raise SourceError(
             f"value column {name}: expected a finite number in each, such as 12.5, but {len(wrong):,} of "
-            f"{format_count(len(values), 'value is none', 'values are none')}:\n{first_few(listed)}\nCorrect them, "
+            f"{format_count(len(values), 'value is none', 'values are none')}:\n{listed}\nCorrect them, "
             "leave those sources out, or leave empty what is unknown and keep it with --missing-values nan."
         )
     if missing and options.missing_values == "refuse":
         raise SourceError(
             f"value column {name}: {len(missing):,} of {format_count(len(values), 'value is', 'values are')} missing:\n"
-            f"{first_few([where(i) for i in missing[:5]] + [''] * (len(missing) - 5))}\nFill them, leave those sources "
+            f"{first_few(missing, tell=where)}\nFill them, leave those sources "
             "out, or keep them as not a number with --missing-values nan: losses and scores leave them out."
         )
     negated = name in (options.mirror_negates or ())
@@ -166,7 +166,7 @@ def column_of_values(name: str, values: Sequence[Any], where: Where) -> ValueCol
     if missing:
         raise SourceError(
             f"extra column {name}: {len(missing):,} of {format_count(len(values), 'value is', 'values are')} missing:\n"
-            f"{first_few([where(i) for i in missing[:5]] + [''] * (len(missing) - 5))}\n{MISSING}"
+            f"{first_few(missing, tell=where)}\n{MISSING}"
         )
     kinds = [_type_of(value) for value in values]
     wrong = next((i for i, kind in enumerate(kinds) if kind is None), None)
@@ -204,20 +204,13 @@ def _is_text(value: str) -> bool:
         return False
 
 
-def column_of_strings(name: str, texts: Sequence[str], where: Where) -> ValueColumn:
-    """Return a column of a table whose cells are texts: numbers where all of them are written as such.
-
-    Raises:
-        SourceError: Cells are empty.
-        UsageError: They are not what records hold.
-    """
+def values_of_texts(texts: Sequence[str]) -> Sequence[Any]:
+    """Return cells that are texts as what they say: numbers where all of them are written as such; None where empty."""
     if not all(texts):
-        return column_of_values(name, [text or None for text in texts], where)
+        return [text or None for text in texts]
     if all(map(INTEGER.fullmatch, texts)):
-        return column_of_values(name, list(map(int, texts)), where)
-    if all(map(NUMBER.fullmatch, texts)):
-        return column_of_values(name, list(map(float, texts)), where)
-    return column_of_values(name, texts, where)
+        return list(map(int, texts))
+    return list(map(float, texts)) if all(map(NUMBER.fullmatch, texts)) else texts
 
 
 def weights_of(values: Sequence[Any], where: Where) -> ValueColumn:
@@ -229,10 +222,10 @@ def weights_of(values: Sequence[Any], where: Where) -> ValueColumn:
     found = [_weight(value) for value in values]
     wrong = [i for i, number in enumerate(found) if number is None]
     if wrong:
-        listed = [f"{where(i)}: {values[i]!r:.40}" for i in wrong[:5]] + [""] * (len(wrong) - 5)
+        listed = first_few(wrong, tell=lambda i: f"{where(i)}: {values[i]!r:.40}")
         raise SourceError(
             f"weights: expected a number of 0 or more for each source, but {len(wrong):,} of {len(values):,} are "
-            f"none:\n{first_few(listed)}\nA source that counts as any other has 1."
+            f"none:\n{listed}\nA source that counts as any other has 1."
         )
     return ValueColumn.of(WEIGHT, "float", (number or 0.0 for number in found))
 

@@ -32,7 +32,7 @@ from precompute.sources.classes import number_classes
 from precompute.sources.found import Found
 from precompute.sources.found_files import FoundFile
 from precompute.sources.keypoint_checks import check_keypoints
-from precompute.sources.python.keypoints import DEFAULT_CLASS
+from precompute.sources.rows.keypoints import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import UnicodeForms, visible
 from precompute.text.files import lines_of, read_text

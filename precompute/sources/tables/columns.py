@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from precompute.errors import UsageError
 from precompute.options.build_options import BuildOptions
@@ -31,31 +31,29 @@ class TableColumns:
     """Names of the columns that are read.
 
     Attributes:
-        image, mask, label, split, group, key, weight: What holds each; None where nothing does.
-        labels: Columns of 0 and 1, one a class, in place of `label`.
+        roles: Role (`USUAL`) → the column that has it.
+        labels: Columns of 0 and 1, one a class, in place of a column of labels.
         values: Columns of numbers that are learnt.
         extra: Columns that travel along unchanged; some that mean something else may be among them.
-        note: Note for the user on the choice.
     """
 
-    image: str
-    mask: str | None = None
-    label: str | None = None
-    split: str | None = None
-    group: str | None = None
-    key: str | None = None
-    weight: str | None = None
-    labels: list[str] = field(default_factory=list)
-    values: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-    note: str = ""
+    roles: dict[str, str]
+    labels: list[str]
+    values: list[str]
+    extra: list[str]
 
     def used(self) -> list[str]:
         """Return all of them, each once."""
-        single = [self.image, self.mask, self.label, self.split, self.group, self.key, self.weight]
-        return list(
-            dict.fromkeys([name for name in single if name is not None] + self.labels + self.values + self.extra)
-        )
+        return list(dict.fromkeys([*self.roles.values(), *self.labels, *self.values, *self.extra]))
+
+    def note(self, table: Table) -> str:
+        """Return what the user should hear of the choice."""
+        shown = [f"{role}={name}" for role, name in self.roles.items()]
+        several = (("labels", self.labels), ("values", self.values), ("extra", self.extra))
+        shown += [f"{what}={','.join(names)}" for what, names in several if names]
+        used = self.used()
+        unused = [name or "(without a name)" for name in table.columns if name not in used]
+        return f"columns: {', '.join(shown)}" + (f"; not used: {', '.join(unused)}" if unused else "") + "."
 
 
 def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
@@ -88,8 +86,7 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
     given_lists = {"labels": labels, "values": values}
     target = _target(table, options, roles, [name for name, found in given_lists.items() if found], taken | set(extra))
     roles = {role: name for role, name in roles.items() if role not in ("mask", "label")} | target
-    chosen = TableColumns(**roles, labels=labels, values=values, extra=extra)
-    return replace(chosen, note=_note(table, chosen, roles))
+    return TableColumns(roles=roles, labels=labels, values=values, extra=extra)
 
 
 def _check_no_objects(table: Table, options: BuildOptions) -> None:
@@ -114,14 +111,6 @@ def _check_no_objects(table: Table, options: BuildOptions) -> None:
         f"{table.path}: it seems to be a table of {what}, a line an object, where a line an image is expected: "
         f"{instead}. If it is none, say what the target is: --label-column, --mask-column, or --target none."
     )
-
-
-def _note(table: Table, chosen: TableColumns, roles: dict[str, str]) -> str:
-    shown = [f"{role}={name}" for role, name in roles.items()]
-    several = (("labels", chosen.labels), ("values", chosen.values), ("extra", chosen.extra))
-    shown += [f"{what}={','.join(names)}" for what, names in several if names]
-    unused = [name or "(without a name)" for name in table.columns if name not in chosen.used()]
-    return f"columns: {', '.join(shown)}" + (f"; not used: {', '.join(unused)}" if unused else "") + "."
 
 
 def _find(table: Table, option: str, name: str) -> str:

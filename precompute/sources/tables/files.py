@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, first_few
+from precompute.sources.rows.cells import Cells
 from precompute.sources.tables.parquet import open_parquet
 from precompute.text.files import check_encoding, decode_text
 from precompute.text.format import format_count
@@ -22,7 +23,6 @@ __all__ = ["TABLES", "Table", "is_table", "read_table"]
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 DELIMITERS = ",;\t"
-SHOWN = 5  # rows that a message lists
 CHUNK = 10_000  # rows that are put into columns together
 MAX_DISTINCT = 20_000  # different texts of a column, until it is given up to find equal ones
 
@@ -49,10 +49,9 @@ class Table:
     where: Callable[[int], str]
     notes: list[str] = field(default_factory=list)
 
-    def listed(self, rows: Sequence[int], tell: Callable[[int], str] = lambda i: "") -> str:
-        """Return the first of some rows, one an indented line, with what is told of each, and how many there are."""
-        shown = [f"{self.where(i)}{tell(i)}" for i in rows[:SHOWN]]
-        return first_few(shown + [""] * (len(rows) - len(shown)), SHOWN)
+    def cells(self, name: str, values: Sequence[Any]) -> Cells:
+        """Return what was read of a column, as messages name it."""
+        return Cells(f"{self.path}: column {name}", values, self.where)
 
 
 def is_table(path: Path) -> bool:

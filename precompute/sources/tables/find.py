@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from array import array
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from operator import add
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.path_column import PathColumn
-from precompute.fields.string_column import StringColumn
-from precompute.fields.value_column import ValueColumn
 from precompute.options.build_options import BuildOptions
-from precompute.sources.checks import check_class_names, check_keys
-from precompute.sources.found import Found, FoundColumn
+from precompute.sources.checks import check_class_names
+from precompute.sources.found import Found
+from precompute.sources.rows.cells import Cells, Rows
+from precompute.sources.rows.find import find_rows
 from precompute.sources.split_folders import EXPECTED_SPLITS, split_of
-from precompute.sources.tables.columns import TableColumns, choose_columns
-from precompute.sources.tables.files import Table, read_table
-from precompute.sources.tables.labels import labels_of_cells, labels_of_columns
-from precompute.sources.tables.paths import check_filled, file_sizes, find_paths, make_keys, shared_root
-from precompute.sources.values import (
-    check_extra_name,
-    check_value_name,
-    column_of_strings,
-    column_of_values,
-    each_once,
-    numbers_of,
-    weights_of,
-)
+from precompute.sources.tables.columns import choose_columns
+from precompute.sources.tables.files import read_table
+from precompute.sources.values import values_of_texts
 from precompute.storage.paths import absolute, as_path
 from precompute.text.format import format_count
 
 __all__ = ["find_table"]
 
 FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key", "annotations", "drop_empty")
+SEPARATORS = "|;, "
+INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as it would be printed: 007 is a name
+PATHS_AS_KEYS = "Keys are the paths without their extensions; give others with --key-column."
+ONE_LINE = (
+    "Expected a line for each image. Where an image has several labels, put them into one cell and give "
+    "--label-separator, or into columns of 0 and 1 and give --label-columns."
+)
+FILLED = {
+    "split": "Expected train, validation or test in each.",
+    "group": "Expected the group (patient, scene) of each; a source that stands alone gets a group of its own.",
+    "key": "Expected a name in each that no other source has.",
+}
+THERE: dict[Any, bool] = {
+    **dict.fromkeys((1, "1", "1.0", "True", "true", "TRUE"), True),
+    **dict.fromkeys((0, "0", "0.0", "False", "false", "FALSE"), False),
+}
 
 
 def find_table(path: Path, options: BuildOptions) -> Found:
@@ -58,37 +62,38 @@ def find_table(path: Path, options: BuildOptions) -> Found:
             f"root (--root): there is no folder {root}; expected the one that the table's paths start from."
         )
     table = read_table(path)
-    columns = choose_columns(table, options)
-    cells = table.read(columns.used())
-    if not len(cells[columns.image]):
+    chosen = choose_columns(table, options)
+    read = table.read(chosen.used())
+    if not len(read[chosen.roles["image"]]):
         raise SourceError(f"{path}: the table has a header and no line below it. Expected a line a source.")
-    images, notes = find_paths(table, columns.image, cells[columns.image], root)
-    masks, more = (None, list[str]())
-    if columns.mask is not None:
-        masks, more = find_paths(table, columns.mask, cells[columns.mask], root)
-    num_bytes = file_sizes(table, images, root, "image")
-    if masks is not None:
-        num_bytes = array("q", map(add, num_bytes, file_sizes(table, masks, root, "mask")))
-    keys = _keys(table, columns, cells, images, root)
-    classes = _classes(table, columns, cells, keys, options.label_separator, names)
-    base = shared_root([*images, *(masks or [])], root)
-    fields = [] if classes is None else [classes]
-    if masks is not None:
-        fields.append(FoundColumn(PathColumn(paths=StringColumn(_below(base, masks)))))
-    fields += map(FoundColumn, each_once(_values(table, columns, cells, options)))
-    return Found(
+    cells = {role: table.cells(name, read[name]) for role, name in chosen.roles.items()}
+    columns = {role: _as_in_lists(role, of_role) for role, of_role in cells.items()}
+    notes = [*table.notes, chosen.note(table)]
+    if "label" in cells:
+        columns["label"], more = _read_labels(cells["label"], table.typed, options.label_separator, names)
+        notes += more
+    elif chosen.labels:
+        names = _names_of_columns(chosen.labels, names)
+        columns["label"] = _labels_of_columns([(name, table.cells(name, read[name])) for name in names])
+    elif options.label_separator is not None:
+        raise UsageError(
+            "label_separator (--label-separator): there is no column of labels; name it with --label-column."
+        )
+    rows = Rows(
         where=str(path),
-        root=base,
-        keys=keys,
-        images=_below(base, images),
-        fields=fields,
-        splits=_splits(table, columns.split, cells, len(keys)),
-        groups=_groups(table, columns.group, cells),
-        num_bytes=num_bytes,
+        columns=columns,
+        names={"label": f"{path}: label_columns"} | {role: of_role.called for role, of_role in cells.items()},
+        values=[(name, read[name]) for name in chosen.values],
+        extra=[(name, read[name] if table.typed else values_of_texts(read[name])) for name in chosen.extra],
+        root=root,
+        tell=table.where,
+        class_names=names,
         names_groups=options.group_by in table.columns,
-        class_names=names or [],
-        notes=[*table.notes, columns.note, *notes, *more],
+        key_remedy=f"Keys are those of {cells['key'].called}." if "key" in cells else PATHS_AS_KEYS,
+        again_remedy=ONE_LINE,
+        notes=notes,
     )
+    return find_rows(rows, options)
 
 
 def _check_options(path: Path, options: BuildOptions) -> None:
@@ -102,109 +107,100 @@ def _check_options(path: Path, options: BuildOptions) -> None:
         raise UsageError("label_separator (--label-separator): expected one or more characters, such as '|'.")
 
 
-def _below(root: Path | None, paths: list[str]) -> list[str]:
-    if root is None:
-        return paths
-    start = len(root.as_posix().rstrip("/")) + 1
-    return [path[start:] for path in paths]
+def _as_in_lists(role: str, cells: Cells) -> Sequence[Any]:
+    """Return cells as lists from Python have them: paths, groups and keys as texts, words for splits as their names."""
+    if role in FILLED:
+        cells.check_filled(FILLED[role])
+    if role == "split":
+        return _splits(cells)
+    if role in ("label", "weight") or set(map(type, cells.values)) <= {str}:
+        return cells.values
+    kept = (str, list, dict, bytes, type(None))  # what is no path is told as such
+    return [value if isinstance(value, kept) or value != value else str(value) for value in cells.values]
 
 
-# Keys.
-
-
-def _keys(
-    table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]], images: list[str], root: Path
-) -> list[str]:
-    if columns.key is None:
-        _check_once(table, images, f"column {columns.image}: images that come again", _ONE_LINE)
-        keys = make_keys(images, root)
-        remedy = "Keys are the paths without their extensions; give others with --key-column."
-    else:
-        check_filled(table, columns.key, cells[columns.key], "Expected a name in each that no other source has.")
-        keys = [str(cell) for cell in cells[columns.key]]
-        remedy = f"Keys are those of column {columns.key}."
-    _check_once(table, keys, "keys that come again", f"{remedy} Expected each once.")
-    check_keys(keys, where=str(table.path), remedy=remedy)
-    return keys
-
-
-_ONE_LINE = (
-    "Expected a line for each image. Where an image has several labels, put them into one cell and give "
-    "--label-separator, or into columns of 0 and 1 and give --label-columns."
-)
-
-
-def _check_once(table: Table, texts: Sequence[str], what: str, remedy: str) -> None:
-    if len(set(texts)) == len(texts):
-        return
-    first: dict[str, int] = {}
-    duplicates = [i for i, text in enumerate(texts) if first.setdefault(text, i) != i]
-    listed = table.listed(duplicates, lambda i: f", {table.where(first[texts[i]])}: {texts[i]}")
-    raise SourceError(f"{table.path}: {what} ({len(duplicates):,}):\n{listed}\n{remedy}")
-
-
-# Target, split and group.
-
-
-def _classes(
-    table: Table,
-    columns: TableColumns,
-    cells: dict[str, Sequence[Any]],
-    keys: list[str],
-    separator: str | None,
-    names: list[str] | None,
-) -> FoundColumn | None:
-    if columns.labels:
-        return labels_of_columns(table, {name: cells[name] for name in columns.labels}, keys, names)
-    if columns.label is not None:
-        return labels_of_cells(table, columns.label, cells[columns.label], keys, separator=separator, class_names=names)
-    if separator is not None:
-        raise UsageError(
-            "label_separator (--label-separator): there is no column of labels; name it with --label-column."
-        )
-    return None
-
-
-def _splits(table: Table, column: str | None, cells: dict[str, Sequence[Any]], num: int) -> list[str | None]:
-    if column is None:
-        return [None] * num
-    words = cells[column]
-    check_filled(table, column, words, "Expected train, validation or test in each.")
-    counts = Counter(map(str, words))
+def _splits(cells: Cells) -> list[str | None]:
+    counts = Counter(map(str, cells.values))
     splits = {word: split_of(word) for word in counts}
-    unknown = [f"{word!r} in {format_count(number, 'line')}" for word, number in counts.items() if splits[word] is None]
+    unknown = [word for word in counts if splits[word] is None]
     if unknown:
+        listed = first_few(unknown, tell=lambda word: f"{word!r:.80} in {format_count(counts[word], 'line')}")
         raise SourceError(
-            f"{table.path}: column {column}: words that name no split:\n{first_few(unknown)}\n"
+            f"{cells.called}: words that name no split:\n{listed}\n"
             f"Expected {EXPECTED_SPLITS}. If the column means something else, name another one, or none: "
             "--split-column ''."
         )
-    return [splits[str(word)] for word in words]
+    return [splits[str(word)] for word in cells.values]
 
 
-def _groups(table: Table, column: str | None, cells: dict[str, Sequence[Any]]) -> list[str | None] | None:
-    if column is None:
-        return None
-    check_filled(
-        table,
-        column,
-        cells[column],
-        "Expected the group (patient, scene) of each; a source that stands alone gets a group of its own.",
-    )
-    same: dict[str, str] = {}
-    return [same.setdefault(text, text) for text in map(str, cells[column])]
+# Labels: a class in a cell, several in a cell, or a column of 0 and 1 for each class.
 
 
-def _values(
-    table: Table, columns: TableColumns, cells: dict[str, Sequence[Any]], options: BuildOptions
-) -> Iterator[ValueColumn]:
-    def where(i: int) -> str:
-        return f"{table.path}: {table.where(i)}"
+def _read_labels(
+    cells: Cells, typed: bool, separator: str | None, class_names: list[str] | None
+) -> tuple[Sequence[Any], list[str]]:
+    """Return the class of each source, or a list of them, and notes; texts of CSV may be numbers."""
+    if separator is not None:
+        return _separated(cells, separator, class_names), []
+    labels = cells.values if typed else _numbered(cells.values, class_names)
+    names = {label for label in labels if isinstance(label, str)}
+    for between in SEPARATORS:
+        joined = [
+            name for name in sorted(names) if between in name and names.issuperset(map(str.strip, name.split(between)))
+        ]
+        if joined:
+            return labels, [
+                f"column {cells.called.rpartition(': column ')[2]}: {joined[0]!r:.80} is read as one class. If it is "
+                f"several labels, give --label-separator {between!r}."
+            ]
+    return labels, []
 
-    for name in map(check_value_name, columns.values):
-        yield numbers_of(name, cells[name], where, options)
-    if columns.weight is not None:
-        yield weights_of(cells[columns.weight], where)
-    for name in map(check_extra_name, columns.extra):
-        of_cells = column_of_values if table.typed else column_of_strings
-        yield of_cells(name, cells[name], where)
+
+def _numbered(texts: Sequence[str], class_names: list[str] | None) -> Sequence[Any]:
+    """Return texts as integers where all of them are written as such, and none is a name that was given."""
+    different = set(texts)
+    if not different or (class_names is not None and different & set(class_names)):
+        return texts
+    if not all(INTEGER.fullmatch(text) for text in different):
+        return texts
+    number = {text: int(text) for text in different}
+    return [number[text] for text in texts]
+
+
+def _separated(cells: Cells, separator: str, class_names: list[str] | None) -> list[list[Any]]:
+    wrong = next((i for i, cell in enumerate(cells.values) if not isinstance(cell, str | None)), None)
+    if wrong is not None:
+        raise UsageError(
+            f"label_separator (--label-separator): is for labels in a text; {cells.called} holds "
+            f"{cells.values[wrong]!r:.60} in {cells.tell(wrong)}."
+        )
+    sets = [[part for one in (cell or "").split(separator) if (part := one.strip())] for cell in cells.values]
+    rest = iter(_numbered([label for of_one in sets for label in of_one], class_names))
+    return [[next(rest) for _ in of_one] for of_one in sets]
+
+
+def _names_of_columns(columns: list[str], class_names: list[str] | None) -> list[str]:
+    """Return the classes that columns of 0 and 1 stand for: their names, in another order if one is given."""
+    if class_names is not None and set(class_names) != set(columns):
+        raise UsageError(
+            f"class_names: expected the names of the label_columns in the order that classes shall have, "
+            f"{', '.join(columns)}; got {', '.join(class_names)}."
+        )
+    return columns if class_names is None else class_names
+
+
+def _labels_of_columns(columns: Sequence[tuple[str, Cells]]) -> list[list[str]]:
+    """Return the names of the columns that hold 1 for each source."""
+    labels: list[list[str]] = [[] for _ in columns[0][1].values]
+    for name, cells in columns:
+        values = cells.values
+        wrong = [i for i, cell in enumerate(values) if not (isinstance(cell, str | int | float) and cell in THERE)]
+        if wrong:
+            raise SourceError(
+                f"{cells.called}: expected 0 or 1 in each cell, but {len(wrong):,} hold something else:\n"
+                f"{cells.listed(wrong)}\nDecide what unknown or uncertain ones are, and write 0 or 1."
+            )
+        for of_one, cell in zip(labels, values, strict=True):
+            if THERE[cell]:
+                of_one.append(name)
+    return labels

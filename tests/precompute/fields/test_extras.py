@@ -287,7 +287,7 @@ def test_a_column_called_weight_is_a_persons_unless_told(tmp_path: Path) -> None
         ({"a": ["x", "\ud800", "y", "z"]}, "or a text"),
         ({"a": [[1], [2], [3], [4]]}, "or a text"),
         ({"a": [1, 2, 3]}, "expected an entry for each of 4 images, got 3"),
-        ({"a": [1, 2, 3, 4], "b": [1]}, "expected lists of equal length"),
+        ({"a": [1, 2, 3, 4], "b": [1]}, "extra\\['b'\\]: expected an entry for each of 4 images, got 1"),
         ({"1a": [1, 2, 3, 4]}, "begins with no digit"),
         ({"a": "text"}, "expected a list with an entry for each image"),
         ([1, 2], "expected a dictionary of lists by name"),

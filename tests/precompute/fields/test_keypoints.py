@@ -446,9 +446,7 @@ def test_sources_with_keypoints(drawn: tuple[Path, dict[str, Any]], tmp_path: Pa
         "1 keypoint outside of the image: taken as not labelled, visibility 0:\n  a: c at 60, 2, visibility 2",
         "Keypoints that are never labelled:\n  b",
     ]
-    with pytest.raises(
-        UsageError, match="Expected keypoints for all sources that have keypoints; otherwise is:\n  'c'"
-    ):
+    with pytest.raises(UsageError, match=r"them alone or with boxes, got labels \(1, such as of 'c'\) too"):
         find([*sources, precompute.Source(key="c", image=drawn[0] / "p02.png", label="x")], BuildOptions())
 
 

@@ -125,7 +125,9 @@ def test_lists_of_urls(url: str, local: Path, photos: str, tmp_path: Path) -> No
     build(None, tmp_path / "mixed", **mixed, keys=keys)
     assert precompute.verify(tmp_path / "mixed", sources=3).problems == []
     lists["masks"][3] += ".gone"
-    with pytest.raises(SourceError, match=r"1 of 24 files cannot be found:\n  s3://bucket/photos/masks/s003.png.gone"):
+    with pytest.raises(
+        SourceError, match=r"1 of 24 files cannot be found:\n  's003': s3://bucket/photos/masks/s003.png.gone"
+    ):
         build(None, tmp_path / "other", **lists, keys=keys)
 
 

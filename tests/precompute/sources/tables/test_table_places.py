@@ -38,5 +38,5 @@ def test_a_table_in_an_object_store(kind: str, url: str, tmp_path: Path) -> None
     source = put_tree(tmp_path / "data", url.replace("/shards", "/data"))
     precompute.build(f"{source}/t{kind}", url, **given)
     assert_same(files_of(tmp_path / "shards"), objects(url))
-    with pytest.raises(precompute.PrecomputeError, match="8 of 8 image files cannot be found"):
+    with pytest.raises(precompute.PrecomputeError, match="8 of 8 files cannot be found"):
         precompute.build(f"{source}/t{kind}", url, **given, root=url, replace=True)

@@ -152,7 +152,7 @@ def test_typed_labels(kind: str, images: list[str], tmp_path: Path) -> None:
     assert of(["01", "1"] * 4).class_names == ["01", "1"]
     several = of([["cat", "dog"], [], ["dog"], ["cat"]] * 2)
     assert several.kind == "multilabel" and label_sets_of(several) == [(0, 1), (), (1,), (0,)] * 2
-    with pytest.raises(UsageError, match=r"\w+ \d: column label: expected a class name .* got float 1.0"):
+    with pytest.raises(UsageError, match=r"column label: expected a class name .* for 'pics/n000', got float 1.0"):
         of([1.0, 2.0] * 4)
     with pytest.raises(UsageError, match="got bool True. Write classes as texts or as integers"):
         of([True, False] * 4)
@@ -233,16 +233,18 @@ def test_cells(images: list[str], tmp_path: Path) -> None:
     message = of(split=["train"] * 6 + ["fold3", "holdout"])
     assert "words that name no split:\n  'fold3' in 1 line\n  'holdout' in 1 line\nExpected train (training," in message
     message = of(image=[*images[:6], images[2], images[2]])
-    assert "images that come again (2):\n  line 8, line 4: " in message and "--label-separator" in message
+    assert "Images that come again (2):\n  line 4: pics/n002.png, line 8: pics/n002.png" in message
+    assert "--label-separator" in message
     message = of(image=[*images[:6], "pics/gone.png", "pics"])
-    assert "2 of 8 image files cannot be found:\n  line 8: " in message and "No such file" in message
+    assert "2 of 8 files cannot be found:\n  line 8: " in message and "No such file" in message
     assert "line 9: " in message and "not a file" in message and f"Relative paths start from {tmp_path}" in message
     assert "Paths are written with /" in of(image=[path.replace("/", "\\") for path in images])
-    assert "keys that come again (1):\n  line 4, line 2: k" in of(key=["k", "l", "k", *"mnopq"])
+    message = of(key=["k", "l", "k", *"mnopq"])
+    assert "share a key (1):\n  line 2: pics/n000.png, line 4: pics/n002.png (key 'k')" in message
     assert "keys that cannot be used" in of(key=["../k", *"lmnopqr"])
     (tmp_path / "pics/n000.jpg").write_bytes(b"x")
     message = of(image=["pics/n000.jpg", *images[:7]])
-    assert "keys that come again (1)" in message and "--key-column" in message
+    assert "share a key (1)" in message and "--key-column" in message
 
 
 def test_csv_files_as_they_come(images: list[str], tmp_path: Path) -> None:
@@ -290,6 +292,19 @@ def test_without_pyarrow(images: list[str], tmp_path: Path, monkeypatch: pytest.
     table = write_table(tmp_path / "t.parquet", {"image": images, "label": ["a", "b"] * 4})
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     assert "pip install 'augment-once[parquet]'" in refused(table)
+
+
+def test_long_cells_are_cut_in_messages(images: list[str], tmp_path: Path) -> None:
+    def of(**columns: list[Any]) -> str:
+        return refused(write_table(tmp_path / "t.csv", {"image": images, "label": ["a", "b"] * 4, **columns}), **given)
+
+    long = [f"{i}" + "x" * 100_000 for i in range(8)]
+    given: dict[str, Any] = {}
+    assert "words that name no split" in (message := of(split=long)) and len(message) < 2000
+    assert "cannot be found" in (message := of(image=long)) and len(message) < 3000
+    assert "keys that cannot be used" in (message := of(key=long)) and len(message) < 3000
+    given = {"class_names": ["a", "b"]}
+    assert "class_names does not hold" in (message := of(label=long)) and len(message) < 2000
 
 
 CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8).map(str.strip)

@@ -1,36 +1,35 @@
-"""Keypoints from Python: for each image its objects, for each of these x, y and visibility of its keypoints."""
+"""Keypoints: for each image its objects, for each of these x, y and visibility of its keypoints."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
 
-from precompute.errors import SourceError, UsageError, first_few
+from precompute.errors import SourceError, UsageError
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.box_checks import upright_size
-from precompute.sources.classes import number_classes
 from precompute.sources.found import FoundColumn
 from precompute.sources.keypoint_checks import check_keypoints
-from precompute.sources.python.boxes import rows_of_python
-from precompute.table.sources import Source
+from precompute.sources.rows.cells import Cells
+from precompute.sources.rows.objects import read_boxes
 from precompute.text.format import format_count
 
-__all__ = ["DEFAULT_CLASS", "check_same_fields", "keypoints_of_python"]
+__all__ = ["DEFAULT_CLASS", "keypoints_column"]
 
 EXPECTED = "(x, y) or (x, y, visibility) in pixels, None where it is not labelled"
 DEFAULT_CLASS = "object"  # of objects that nobody named
 
 
-def keypoints_of_python(
-    given: Sequence[Any],
-    boxes: Sequence[Any] | None,
+def keypoints_column(
+    cells: Cells,
+    boxes: Cells | None,
     keys: Sequence[str],
     images: Sequence[str],
     class_names: list[str] | None,
@@ -39,7 +38,7 @@ def keypoints_of_python(
     """Check keypoints, and boxes if there are any.
 
     Args:
-        given: For each image what `Source.keypoints` has.
+        cells: For each image what `Source.keypoints` has.
         boxes: For each image what `Source.boxes` has, or None.
         keys: Keys of the images.
         images: Their paths: sizes come from the files' headers.
@@ -50,7 +49,8 @@ def keypoints_of_python(
         UsageError: An object is not what it should be, or has another number of keypoints than others.
         SourceError: A class is not among `class_names`, or no keypoint is labelled.
     """
-    points = [list(_objects(of_image, key)) for of_image, key in zip(given, keys, strict=True)]
+    cells.check_filled("Expected the keypoints of each image's objects, or an empty list: [].")
+    points = [list(_objects(of_image, key)) for of_image, key in zip(cells.values, keys, strict=True)]
     skeleton = _skeleton(points, keys, options, has_boxes=boxes is not None)
     if boxes is None:
         names = class_names or [DEFAULT_CLASS]
@@ -58,7 +58,9 @@ def keypoints_of_python(
             raise UsageError("class_names: without boxes all objects are of one class; give one name, or boxes too.")
         rows: list[list[tuple[Any, ...]]] = [[(0, 0, 0, 0, 0, 0)] * len(of_image) for of_image in points]
     else:
-        rows, names = _boxed_rows(boxes, points, keys, class_names)
+        _check_as_many(boxes.values, points, keys)
+        rows, classes = read_boxes(boxes, keys, class_names)
+        names = classes.names
     column = BoxColumn.of_images(
         Boxes.of_rows(of_image, upright_size(path) or UNKNOWN_SIZE, of_points)
         for of_image, path, of_points in zip(rows, images, points, strict=True)
@@ -66,37 +68,13 @@ def keypoints_of_python(
     return check_keypoints(column, keys, names, skeleton, where="keypoints")
 
 
-def check_same_fields(items: Sequence[Source]) -> None:
-    """Refuse sources of which some have keypoints and others not, or some boxes too and others not.
-
-    Raises:
-        UsageError: There are such.
-    """
-    for name, wanted in (("keypoints", True), ("boxes", items[0].boxes is not None), ("mask", False), ("label", False)):
-        other = [repr(item.key) for item in items if (getattr(item, name) is not None) != wanted]
-        if other:
-            what = f"{name} for all sources that have keypoints" if wanted else f"keypoints without {name}"
-            raise UsageError(f"Expected {what}; otherwise is:\n{first_few(other)}")
-
-
-def _boxed_rows(
-    boxes: Sequence[Any], points: Sequence[list[list[float]]], keys: Sequence[str], class_names: list[str] | None
-) -> tuple[list[list[tuple[Any, ...]]], list[str]]:
-    rows = [list(rows_of_python(of_image, key)) for of_image, key in zip(boxes, keys, strict=True)]
-    for of_boxes, of_points, key in zip(rows, points, keys, strict=True):
-        if len(of_boxes) != len(of_points):
+def _check_as_many(boxes: Sequence[Any], points: Sequence[Sized], keys: Sequence[str]) -> None:
+    for of_boxes, of_points, key in zip(boxes, points, keys, strict=True):
+        if hasattr(of_boxes, "__len__") and len(of_boxes) != len(of_points):
             raise UsageError(
-                f"keypoints of {key!r}: expected those of {format_count(len(of_boxes), 'object')}, as it has "
-                "boxes; got "
-                f"{len(of_points)}."
+                f"keypoints of {key!r:.80}: expected those of {format_count(len(of_boxes), 'object')}, as it has "
+                f"boxes; got {len(of_points)}."
             )
-    labels = [row[4] for of_image in rows for row in of_image]
-    if not labels:
-        raise SourceError(f"boxes: expected boxes for some of the images, got empty lists for all {len(keys):,}.")
-    owners = [key for of_image, key in zip(rows, keys, strict=True) for _ in of_image]
-    classes = number_classes(labels, owners, class_names)
-    indices = iter(classes.indices)
-    return [[(*row[:4], next(indices), row[5]) for row in of_image] for of_image in rows], classes.names
 
 
 def _skeleton(
@@ -116,7 +94,7 @@ def _skeleton(
             f"{format_count(len(names), 'keypoint')}"
             f"{'' if options.keypoint_names is None else ', as keypoint_names has'}"
         )
-        raise UsageError(f"keypoints of {key!r}: expected {expected}, of each object; got {number}.")
+        raise UsageError(f"keypoints of {key!r:.80}: expected {expected}, of each object; got {number}.")
     edges = indices_of_edges(options.skeleton or (), names)
     return make_skeleton(names, edges, flip_pairs=options.flip_pairs, has_boxes=has_boxes)
 
@@ -125,14 +103,14 @@ def _objects(of_image: Any, key: str) -> Any:
     """Yield x, y, visibility in turn of each object's keypoints."""
     if isinstance(of_image, str | bytes) or not hasattr(of_image, "__iter__"):
         raise UsageError(
-            f"keypoints of {key!r}: expected a list of objects, which may be empty, each a list of keypoints; got "
+            f"keypoints of {key!r:.80}: expected a list of objects, which may be empty, each a list of keypoints; got "
             f"{of_image!r:.60}."
         )
     if isinstance(of_image, np.ndarray) and of_image.ndim == 2:
         of_image = of_image[None]  # one object
     for points in of_image:
         if isinstance(points, str | bytes) or not hasattr(points, "__iter__"):
-            raise UsageError(f"keypoints of {key!r}: expected a list of keypoints an object, got {points!r:.60}.")
+            raise UsageError(f"keypoints of {key!r:.80}: expected a list of keypoints an object, got {points!r:.60}.")
         yield [number for point in points for number in _point(point, key)]
 
 
@@ -140,12 +118,12 @@ def _point(point: Any, key: str) -> tuple[float, float, float]:
     if point is None:
         return 0.0, 0.0, 0.0
     if isinstance(point, str | bytes) or not hasattr(point, "__len__") or len(point) not in (2, 3):
-        raise UsageError(f"keypoints of {key!r}: expected {EXPECTED}; got {point!r:.60}.")
+        raise UsageError(f"keypoints of {key!r:.80}: expected {EXPECTED}; got {point!r:.60}.")
     x, y, visibility = (*point, VISIBLE)[:3]
     if x is None or y is None or visibility is None:
         return 0.0, 0.0, 0.0
     if not all(isinstance(n, numbers.Real | np.number) and not isinstance(n, bool) for n in (x, y, visibility)):
-        raise UsageError(f"keypoints of {key!r}: expected {EXPECTED}; got {point!r:.60}.")
+        raise UsageError(f"keypoints of {key!r:.80}: expected {EXPECTED}; got {point!r:.60}.")
     if math.isnan(x) or math.isnan(y):
         return 0.0, 0.0, 0.0
     return float(x), float(y), float(visibility)

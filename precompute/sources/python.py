@@ -1,0 +1,229 @@
+"""Sources from Python: an iterable of them, or the parallel lists that notebooks have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from precompute.errors import SourceError, UsageError, first_few
+from precompute.options.build_options import BuildOptions
+from precompute.sources.checks import check_class_names
+from precompute.sources.found import Found
+from precompute.sources.rows.cells import Rows
+from precompute.sources.rows.find import find_rows
+from precompute.table.sources import Source
+from precompute.text.format import format_count
+
+__all__ = ["LISTS", "from_iterable", "from_lists"]
+
+# Argument → the field of `Source` that each entry is, and the role of the column.
+ROLES = {
+    "images": "image",
+    "labels": "label",
+    "masks": "mask",
+    "boxes": "boxes",
+    "keypoints": "keypoints",
+    "instances": "instances",
+    "splits": "split",
+    "groups": "group",
+    "keys": "key",
+    "weights": "weight",
+}
+LISTS = (*ROLES, "values", "extra")
+TARGETS = ("labels", "masks", "boxes", "instances")
+
+Named = Sequence[tuple[str, Sequence[Any]]]
+
+
+def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:
+    """Put sources into columns.
+
+    Args:
+        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, all with a list
+            of objects that have masks, all with keypoints, then all with boxes or none, or all alone.
+        options: Options of the build: names of classes, which labels that are numbers index; names and pairs of
+            keypoints.
+
+    Raises:
+        UsageError: A field is not what it should be.
+        SourceError: Files are missing, or labels are unknown.
+    """
+    items = list(sources)
+    for i, item in enumerate(items):
+        if not isinstance(item, Source):
+            raise UsageError(f"sources[{i}]: expected a precompute.Source, got {type(item).__name__}.")
+    columns = {name: [getattr(item, role) for item in items] for name, role in ROLES.items()}
+    values, extra = (
+        _columns_by_name(what, [getattr(item, what) or {} for item in items], columns["keys"])
+        for what in ("values", "extra")
+    )
+    return _find(columns, values, extra, options)
+
+
+def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
+    """Return sources of lists of equal length: the i-th entry of each belongs to the i-th image.
+
+    Args:
+        lists: By name; all but the images may be left out.
+
+            - images: Paths of the image files.
+            - labels: Class names or class indices, or for each image a list, tuple or set of them; this, or another
+              target, or none for images alone.
+            - masks: Paths of the mask files.
+            - boxes: For each image a list of boxes as `Source` has them.
+            - instances: For each image a list of objects with masks as `Source` has them.
+            - keypoints: For each image the keypoints of its objects as `Source` has them; alone or with boxes.
+            - splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
+            - groups: Sources of one group always share a split; None when a source stands alone.
+            - keys: Stable names; when left out, each image's path below the folder that all share, without its
+              extension.
+            - weights: What each counts in training, 0 or more.
+            - values: Name → numbers that a model shall learn; None where one is missing.
+            - extra: Name → values that travel along unchanged: whole numbers, numbers or texts.
+        options: Options of the build, as for `from_iterable`.
+
+    Raises:
+        UsageError: Lengths differ, or a list holds what it should not.
+        SourceError: Files are missing, or labels are unknown.
+    """
+    named = {what: _mapping(what, lists.get(what)) for what in ("values", "extra")}
+    every = {name: lists.get(name) for name in ROLES}
+    every |= {f"{what}[{name!r}]": column for what, of in named.items() for name, column in of.items()}
+    _check_indexes(every)
+    given = {name: _list_of(name, column) for name, column in every.items() if column is not None}
+    _check_lengths(given)
+    values, extra = ([(name, given[f"{what}[{name!r}]"]) for name in of] for what, of in named.items())
+    columns = {name: given[name] for name in ROLES if name in given}
+    return _find(columns, values, extra, options, more_targets=["values"] if values else [])
+
+
+def _find(
+    columns: dict[str, list[Any]], values: Named, extra: Named, options: BuildOptions, more_targets: Sequence[str] = ()
+) -> Found:
+    """Return sources of lists, of which those without any entry are left out."""
+    if not columns["images"]:
+        raise SourceError("There are no sources: the list of images is empty.")
+    columns = {
+        name: column
+        for name, column in columns.items()
+        if name in ("images", "keys") or any(entry is not None for entry in column)
+    }
+    keys: Sequence[Any] | None = columns.get("keys")
+    _check_targets(columns, keys or range(len(columns["images"])), more_targets)
+    rows = Rows(
+        where="sources",
+        columns={ROLES[name]: column for name, column in columns.items()},
+        names={role: name for name, role in ROLES.items()},
+        values=values,
+        extra=extra,
+        tell=None if keys is None else lambda i: f"{keys[i]!r:.80}",
+        class_names=check_class_names(options.class_names),
+        key_remedy="Keys made from paths leave out the extension; give keys yourself where that is not enough.",
+        again_remedy="Expected each image once, or keys of its own for each time.",
+    )
+    return find_rows(rows, options)
+
+
+def _check_targets(columns: Mapping[str, list[Any]], keys: Sequence[Any], more: Sequence[str]) -> None:
+    """Refuse several kinds of target; keypoints come alone or with boxes."""
+    targets = [_counted(name, columns[name], keys) for name in TARGETS if name in columns] + list(more)
+    others = [target for target in targets if not target.startswith("boxes")]
+    if "keypoints" in columns and others:
+        raise UsageError(f"keypoints: expected them alone or with boxes, got {others[0]} too.")
+    if len(targets) > 1:
+        raise UsageError(
+            f"Expected labels, masks, boxes, instances or values beside images, got both {' and '.join(targets)}: "
+            "labels for classification, masks for segmentation, boxes for detection, instances for objects with a mask "
+            "each, values for numbers, none of them for images alone."
+        )
+
+
+def _counted(name: str, column: Sequence[Any], keys: Sequence[Any]) -> str:
+    """Return the name of a list, with a count and an example where some sources have no entry."""
+    given = [key for key, entry in zip(keys, column, strict=True) if entry is not None]
+    return name if len(given) == len(column) else f"{name} ({len(given):,}, such as of {given[0]!r:.80})"
+
+
+# Lists.
+
+
+def _list_of(name: str, column: Any) -> list[Any]:
+    """Return the entries of a list, an array, or a column of a table.
+
+    Raises:
+        UsageError: It is a text, a dictionary or a whole table, of which a list would be the names alone; it is a set,
+            which has no order; or it is no list at all.
+    """
+    expected = f"{name}: expected a list with an entry for each image, got"
+    if isinstance(column, str | bytes | os.PathLike):
+        raise UsageError(f"{expected} {column!r:.60}.")
+    if isinstance(column, set | frozenset):
+        raise UsageError(f"{expected} a {type(column).__name__}, which has no order; give a list.")
+    if isinstance(column, Mapping):
+        raise UsageError(f"{expected} a {type(column).__name__}; give its values in the order of the images.")
+    if hasattr(column, "columns"):
+        raise UsageError(f"{expected} a whole {type(column).__name__}; give one of its columns.")
+    if not isinstance(column, Iterable):
+        raise UsageError(f"{expected} {type(column).__name__}.")
+    return list(column)
+
+
+def _check_indexes(columns: Mapping[str, Any]) -> None:
+    """Check that columns of tables, which have an index, have the same one: entries belong together by position.
+
+    Raises:
+        UsageError: Those of two differ; the first five positions are named.
+    """
+    indexes = {name: index for name, column in columns.items() if (index := _index_of(column)) is not None}
+    for name, index in indexes.items():
+        first = next(iter(indexes))
+        pairs = zip(indexes[first], index, strict=False)
+        differing = [f"position {i}: {a!r} and {b!r}" for i, (a, b) in enumerate(pairs) if a != b]
+        if differing:
+            raise UsageError(
+                f"{name}: its index differs from that of {first}, but entries belong together by position:\n"
+                f"{first_few(differing)}\nPut both in one order, such as {name}.loc[{first}.index]; or, where the "
+                "order is right, give both with .reset_index(drop=True)."
+            )
+
+
+def _index_of(column: Any) -> list[Any] | None:
+    """Return the index of a pandas Series, or of what is like it; lists have a method of that name."""
+    index = getattr(column, "index", None)
+    return None if index is None or callable(index) else list(index)
+
+
+def _check_lengths(lists: Mapping[str, list[Any]]) -> None:
+    count = len(lists["images"])
+    for name, values in lists.items():
+        if len(values) != count:
+            raise UsageError(
+                f"{name}: expected an entry for each of {format_count(count, 'image')}, got {len(values):,}. "
+                "Entries belong together by position; check where the lists come from."
+            )
+
+
+# Numbers and extra values by name.
+
+
+def _mapping(what: str, given: Any) -> Mapping[Any, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError(f"{what}: expected a dictionary of lists by name, got {type(given).__name__}.")
+    return given or {}
+
+
+def _columns_by_name(what: str, of_sources: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> Named:
+    """Return what each source has by name as a column for each name.
+
+    Raises:
+        UsageError: They do not all have the same names.
+    """
+    names = list(of_sources[0]) if of_sources else []
+    for i, of_source in enumerate(of_sources):
+        if of_source.keys() != of_sources[0].keys():
+            raise UsageError(
+                f"{what}: expected the same names for all sources, got {', '.join(names) or 'none'} for {keys[0]!r}, "
+                f"{', '.join(map(str, of_source)) or 'none'} for {keys[i]!r}."
+            )
+    return [(name, [of_source[name] for of_source in of_sources]) for name in names]

@@ -1,1 +1,0 @@
-"""Sources from Python: `Source` objects, or parallel lists."""

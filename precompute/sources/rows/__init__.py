@@ -1,0 +1,1 @@
+"""Sources from rows of cells: what tables and lists from Python hold."""

@@ -1,0 +1,90 @@
+"""Rows of cells: what each column means, and what messages call it and its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from precompute.errors import SourceError, first_few
+from precompute.text.format import format_count
+
+__all__ = ["Cells", "Rows"]
+
+
+class Cells(NamedTuple):
+    """A column: one cell a source.
+
+    Attributes:
+        called: What messages call the column: ``"labels"``, ``"t.csv: column label"``.
+        values: What the cells hold.
+        tell: Number of a row, from 0 → what messages call it: ``"line 2"``, ``"'shoes/1'"``.
+    """
+
+    called: str
+    values: Sequence[Any]
+    tell: Callable[[int], str]
+
+    def listed(self, rows: Sequence[int]) -> str:
+        """Return the first of some rows with what their cells hold, one an indented line."""
+        return first_few(rows, tell=lambda i: f"{self.tell(i)}: {self.values[i]!r:.60}")
+
+    def check_filled(self, expected: str) -> None:
+        """Refuse cells that are empty: None, an empty text, not a number.
+
+        Raises:
+            SourceError: There are some; with the first rows, and what is expected.
+        """
+        types = set(map(type, self.values))
+        if types <= {str} and all(self.values):
+            return
+        empty = [i for i, value in enumerate(self.values) if _is_empty(value)]
+        if empty:
+            raise SourceError(
+                f"{self.called}: {len(empty):,} of {format_count(len(self.values), 'cell is', 'cells are')} empty:\n"
+                f"{first_few(empty, tell=self.tell)}\n{expected}"
+            )
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value) or (isinstance(value, float) and value != value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A row a source, and a column for each thing that is known of it.
+
+    Attributes:
+        where: Beginning of messages: the table, or ``sources``.
+        columns: Role of a column → its cells: image, mask, label, boxes, keypoints, instances, split, group, key,
+            weight. A label is a class name or index, or a list of them; all else is as `Source` has it.
+        names: Role of a column → what messages call it.
+        values: Name → numbers that a model shall learn.
+        extra: Name → values that travel along unchanged.
+        root: Folder that relative paths and keys start from. None: relative paths start from the working folder, keys
+            from the folder that all images share.
+        tell: Number of a row → what messages call it. None: its key.
+        class_names: Order of the classes, or None.
+        names_groups: The column of groups was named by ``--group-by``.
+        key_remedy: What helps where several sources share a key.
+        again_remedy: What helps where an image comes again.
+        notes: Notes for the user.
+    """
+
+    where: str
+    columns: Mapping[str, Sequence[Any]]
+    names: Mapping[str, str]
+    values: Sequence[tuple[str, Sequence[Any]]] = ()
+    extra: Sequence[tuple[str, Sequence[Any]]] = ()
+    root: Path | None = None
+    tell: Callable[[int], str] | None = None
+    class_names: list[str] | None = None
+    names_groups: bool = False
+    key_remedy: str
+    again_remedy: str
+    notes: Sequence[str] = ()
+
+    def cells(self, role: str) -> Cells:
+        """Return the column of a role."""
+        return Cells(self.names[role], self.columns[role], self.tell or str)

@@ -1,0 +1,143 @@
+"""Sources from rows of cells, whether a table holds them or lists from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from precompute.errors import UsageError
+from precompute.fields.path_column import PathColumn
+from precompute.fields.string_column import StringColumn
+from precompute.fields.value_column import ValueColumn
+from precompute.options.build_options import BuildOptions
+from precompute.sources.classes import has_several, label_sets_column, labels_column, read_label
+from precompute.sources.found import Found, FoundColumn
+from precompute.sources.rows.cells import Cells, Rows
+from precompute.sources.rows.keypoints import keypoints_column
+from precompute.sources.rows.objects import InstanceRows, boxes_column
+from precompute.sources.rows.paths import below, file_bytes, find_paths, make_keys, shared_root
+from precompute.sources.values import (
+    check_extra_name,
+    check_value_name,
+    column_of_values,
+    each_once,
+    numbers_of,
+    weights_of,
+)
+from precompute.table.sources import SPLITS
+
+__all__ = ["find_rows"]
+
+NO_LABEL = (
+    "Expected a class in each. Give images that have none a class of their own, or leave them out; where images have "
+    "several labels or none, give a list of labels for each (in a table: --label-separator)."
+)
+
+
+def find_rows(rows: Rows, options: BuildOptions) -> Found:
+    """Return the sources that rows of cells describe.
+
+    Args:
+        rows: One a source.
+        options: Options of the build: names and pairs of keypoints, what becomes of numbers.
+
+    Raises:
+        SourceError: Files are missing, cells are empty, or labels are unknown.
+        UsageError: Cells do not hold what they should.
+    """
+    root = rows.root or Path.cwd()
+    images, notes = find_paths(rows.cells("image"), root, "an image file")
+    keys = rows.columns["key"] if "key" in rows.columns else make_keys(images, rows.root)
+    if rows.tell is None:
+        rows = replace(rows, tell=lambda i: f"{keys[i]!r:.80}")
+    files: dict[str, tuple[Sequence[str], Sequence[int]]] = {"image": (images, range(len(keys)))}
+    if "mask" in rows.columns:
+        masks, more = find_paths(rows.cells("mask"), root, "a mask file")
+        files["mask"], notes = (masks, range(len(keys))), notes + more
+    objects = None
+    if "instances" in rows.columns:
+        objects = InstanceRows.read(rows.cells("instances"), keys, rows.class_names, root)
+        files["instances"] = (objects.paths, objects.owners)
+    num_bytes = file_bytes(rows, files.values(), len(keys))
+    base = shared_root([paths for paths, _ in files.values()], rows.root)
+    stored = {role: StringColumn(below(base, paths)) for role, (paths, _) in files.items()}
+    fields = list(_targets(rows, keys, images, options))
+    if objects is not None:
+        fields.append(objects.column(stored["instances"]))
+    if "mask" in stored:
+        fields.append(FoundColumn(PathColumn(paths=stored["mask"])))
+    fields += map(FoundColumn, each_once(_values(rows, options)))
+    return Found(
+        where=rows.where,
+        root=base,
+        keys=keys,
+        images=stored["image"],
+        fields=fields,
+        splits=_splits(rows.cells("split")) if "split" in rows.columns else None,
+        groups=_groups(rows.cells("group")) if "group" in rows.columns else None,
+        num_bytes=num_bytes,
+        names_groups=rows.names_groups,
+        class_names=rows.class_names or [],
+        tell=None if rows.root is None else lambda i: f"{rows.cells('image').tell(i)}: {stored['image'][i]}",
+        key_remedy=rows.key_remedy,
+        again_remedy=rows.again_remedy,
+        notes=[*rows.notes, *notes],
+    )
+
+
+def _targets(rows: Rows, keys: Sequence[str], images: Sequence[str], options: BuildOptions) -> Iterator[FoundColumn]:
+    """Yield what is learnt and lies in no file beside the image: labels, boxes, keypoints."""
+    boxes = rows.cells("boxes") if "boxes" in rows.columns else None
+    if "keypoints" in rows.columns:
+        yield keypoints_column(rows.cells("keypoints"), boxes, keys, images, rows.class_names, options)
+    elif boxes is not None:
+        yield boxes_column(boxes, keys, images, rows.class_names)
+    if "label" in rows.columns:
+        yield _labels(rows.cells("label"), keys, rows.class_names)
+
+
+def _labels(cells: Cells, keys: Sequence[str], names: list[str] | None) -> FoundColumn:
+    cells.check_filled(NO_LABEL)
+    labels = cells.values
+    if not set(map(type, labels)) <= {str, int}:
+        if has_several(labels, keys):
+            return label_sets_column(labels, keys, names)
+        labels = [read_label(label, key, cells.called) for label, key in zip(labels, keys, strict=True)]
+    return labels_column(labels, keys, names)
+
+
+def _splits(cells: Cells) -> list[str | None]:
+    for i, split in enumerate(cells.values):
+        if split is not None and not (isinstance(split, str) and split in SPLITS):
+            expected = ", ".join(map(repr, SPLITS))
+            raise UsageError(f"split of {cells.tell(i)}: expected {expected} or None, got {split!r:.80}.")
+    return [split if split is None else str(split) for split in cells.values]
+
+
+def _groups(cells: Cells) -> list[str | None]:
+    same: dict[str, str] = {}
+    found = list[str | None]()
+    for i, group in enumerate(cells.values):
+        if group is None or isinstance(group, str):
+            found.append(group if group is None else same.setdefault(group, str(group)))
+        elif not isinstance(group, bool) and hasattr(group, "__index__"):
+            found.append(str(group.__index__()))
+        else:
+            raise UsageError(f"group of {cells.tell(i)}: expected a text, a whole number or None, got {group!r:.80}.")
+    return found
+
+
+def _values(rows: Rows, options: BuildOptions) -> Iterator[ValueColumn]:
+    """Yield numbers that are learnt, weights and values that travel along unchanged."""
+
+    def where(i: int) -> str:
+        return f"{prefix}{(rows.tell or str)(i)}"
+
+    prefix = "" if rows.root is None else f"{rows.where}: "
+    for name, cells in rows.values:
+        yield numbers_of(check_value_name(name), cells, where, options)
+    if "weight" in rows.columns:
+        yield weights_of(rows.columns["weight"], where)
+    for name, cells in rows.extra:
+        yield column_of_values(check_extra_name(name), cells, where)
