@@ -102,17 +102,17 @@ def test_pixels_are_those_of_a_dataset_without_such_numbers(out: Path, tmp_path:
 
 
 def test_load_hands_them_out(out: Path, tmp_path: Path) -> None:
-    ((images, numbers, weights),) = precompute.load(out, batch_size=8, shuffle=False)
+    ((images, numbers, weights),) = precompute.load(out, batch_size=8, shuffle=False, cache=False)
     assert images.shape == (8, 12, 16, 3) and set(numbers) == set(weights) == {"angle", "age"}
     assert numbers["angle"].dtype == "float32" and numbers["angle"].shape == (8,)
     one = build(tmp_path, values={"age": [None, *range(1, 8)]}, missing_values="nan")
-    ((_, ages),) = precompute.load(one, batch_size=8, shuffle=False)
+    ((_, ages),) = precompute.load(one, batch_size=8, shuffle=False, cache=False)
     assert sorted(ages.numpy()[~np.isnan(ages.numpy())]) == list(range(1, 8))
     assert precompute.verify(one).problems == []
 
 
 def test_fresh_moves_change_the_sign_too(out: Path) -> None:
-    (plain,) = precompute.load(out, batch_size=8, shuffle=False)
+    (plain,) = precompute.load(out, batch_size=8, shuffle=False, cache=False)
     seen = set()
     for fresh in precompute.load(out, batch_size=8, shuffle=False, rows=[0], fresh=["horizontal"]).repeat(4):
         for before, after, a, b in zip(plain[0], fresh[0], plain[1]["angle"], fresh[1]["angle"], strict=True):

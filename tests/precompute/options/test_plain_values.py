@@ -134,7 +134,9 @@ def test_numpy_values_all_the_way(tmp_path: Path) -> None:
     assert precompute.verify(out, jobs=np.int64(1), sources=np.int64(2), seed=np.int64(1)).problems == []
     (row, *_) = (row for row, *_ in rows_of(out))
     examples = list(precompute.read(out, row=np.int64(row), part=np.array([0, 1])))
-    batches = list(precompute.load(out, batch_size=np.int64(4), rows=np.array([row]), shuffle=np.bool_(False)))
+    batches = list(
+        precompute.load(out, batch_size=np.int64(4), rows=np.array([row]), shuffle=np.bool_(False), cache=False)
+    )
     assert sum(len(images) for images, _ in batches) == len(examples)
     precompute.export(out, tmp_path / "files", row=np.int64(row), overwrite=np.bool_(False))
     json.loads((out / "manifest.json").read_text())

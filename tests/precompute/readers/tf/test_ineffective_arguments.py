@@ -67,7 +67,7 @@ def test_each_argument_is_in_one_place() -> None:
 def test_argument_without_effect_is_warned_of(name: str, built: Path) -> None:
     given, words = WARNED[name]
     with pytest.warns(UserWarning, match=words) as caught:
-        precompute.load(built, **given)
+        precompute.load(built, **{"cache": False} | given)
     assert len(caught) == 1
 
 
@@ -92,12 +92,12 @@ def test_argument_without_effect_is_refused(name: str, built: Path) -> None:
 def test_arguments_with_effect_are_taken_in_silence(given: dict[str, Any], built: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        precompute.load(built, **given)
+        precompute.load(built, **{"cache": False} | given)
 
 
 def test_warning_points_to_the_caller(built: Path) -> None:
     with pytest.warns(UserWarning, match="shuffle_seed") as caught:
-        precompute.load(built, shuffle=False, shuffle_seed=1)
+        precompute.load(built, shuffle=False, shuffle_seed=1, cache=False)
     assert caught[0].filename == __file__
 
 
@@ -112,6 +112,6 @@ def test_forms_of_boxes_are_not_for_keypoints_alone(tmp_path: Path) -> None:
     truth = draw_pointed(tmp_path)
     given = options(variants=1, validation_split=0, flip_pairs="none")
     precompute.build(output=tmp_path / "out", **lists_of(tmp_path, truth, has_boxes=False), **given)
-    precompute.load(tmp_path / "out", box_format="rel_xyxy")
+    precompute.load(tmp_path / "out", box_format="rel_xyxy", cache=False)
     with pytest.raises(UsageError, match="box_format: the objects of out have keypoints and no boxes, so that 'yxyx'"):
         precompute.load(tmp_path / "out", box_format="yxyx")

@@ -35,7 +35,7 @@ def stored_of(out: Path, row: int = 0) -> dict[str, dict[str, Any]]:
 
 
 def test_dense_tensors_have_static_shapes(out: Path) -> None:
-    dataset = precompute.load(out, batch_size=4, drop_remainder=True)
+    dataset = precompute.load(out, batch_size=4, drop_remainder=True, cache=False)
     images, targets = dataset.element_spec
     assert images.shape == (4, SIDE, SIDE, 3)
     found = {name: (spec.shape, spec.dtype) for name, spec in targets.items()}
@@ -79,7 +79,8 @@ def as_format(box: np.ndarray[Any, Any], name: str) -> list[float]:
 @pytest.mark.parametrize("name", [*(p + f for p in ("", "rel_") for f in ("xyxy", "yxyx", "xywh", "center_xywh"))])
 def test_box_formats(out: Path, name: str) -> None:
     stored = stored_of(out)
-    for _, targets, keys in precompute.load(out, batch_size=16, rows=[0], box_format=name, with_keys=True):
+    given = {"batch_size": 16, "rows": [0], "with_keys": True, "cache": False}
+    for _, targets, keys in precompute.load(out, box_format=name, **given):
         for boxes, mask, key in zip(targets["boxes"].numpy(), targets["mask"].numpy(), keys.numpy(), strict=True):
             wanted = [as_format(box, name) for box in stored[key.decode()]["boxes"]]
             np.testing.assert_allclose(boxes[mask].reshape(-1, 4), np.reshape(wanted, (-1, 4)), atol=1e-4)
@@ -175,7 +176,7 @@ def test_boxes_that_a_shift_takes_out_are_padding(out: Path) -> None:
 
 
 def test_class_weights(out: Path) -> None:
-    for _, targets, weights in precompute.load(out, batch_size=16, rows=[0], class_weights=[1, 2, 3]):
+    for _, targets, weights in precompute.load(out, batch_size=16, rows=[0], class_weights=[1, 2, 3], cache=False):
         labels = targets["labels"].numpy()
         assert np.array_equal(weights.numpy(), np.where(labels < 0, 0, labels + 1))
 

@@ -103,30 +103,30 @@ def test_with_steps_per_epoch_every_row_is_read_to_its_end_in_turn(
 
 
 def test_epochs_longer_than_a_row(built: Path, stored: Stored) -> None:
-    given = precompute.load(built, batch_size=8).repeat()
+    given = precompute.load(built, batch_size=8, cache=False).repeat()
     assert fit(stored, given, precompute.EpochRow(given), epochs=2, steps_per_epoch=6) == each([0, 1, 2])
 
 
 def test_a_repeated_dataset_whose_steps_are_a_row(built: Path, stored: Stored) -> None:
-    given = precompute.load(built, batch_size=8).repeat().prefetch(2)
+    given = precompute.load(built, batch_size=8, cache=False).repeat().prefetch(2)
     assert fit(stored, given, precompute.EpochRow(given), epochs=3, steps_per_epoch=NUM_BATCHES) == each([0, 1, 2])
 
 
 def test_a_part_of_each_row_is_of_the_epochs_own_row(built: Path, stored: Stored) -> None:
-    loaded = precompute.load(built, batch_size=8)
+    loaded = precompute.load(built, batch_size=8, cache=False)
     assert fit(stored, loaded.take(2), precompute.EpochRow(loaded), epochs=3) == each([0, 1, 2], 2)
     given = loaded.take(2)
     assert fit(stored, given, precompute.EpochRow(given), epochs=3, initial_epoch=1) == each([1, 2], 2)
 
 
 def test_a_resumed_fit_goes_on_with_the_row_that_so_many_steps_have_come_to(built: Path, stored: Stored) -> None:
-    given = precompute.load(built, batch_size=8)
+    given = precompute.load(built, batch_size=8, cache=False)
     seen = fit(stored, given, precompute.EpochRow(given), epochs=8, initial_epoch=4, steps_per_epoch=2)
     assert seen == each([2, 3])
 
 
 def test_validation_on_the_same_dataset_moves_no_row(built: Path, stored: Stored) -> None:
-    given = precompute.load(built, batch_size=8)
+    given = precompute.load(built, batch_size=8, cache=False)
     seen = fit(stored, given, precompute.EpochRow(given), epochs=4, steps_per_epoch=2, validation_data=given)
     assert seen == each([0, 1])
     assert fit(stored, given, precompute.EpochRow(given), epochs=2, validation_data=given) == each([0, 1])
@@ -134,10 +134,12 @@ def test_validation_on_the_same_dataset_moves_no_row(built: Path, stored: Stored
 
 @pytest.mark.parametrize("arguments", [{}, {"steps_per_epoch": 1}], ids=["whole", "one step"])
 def test_a_callback_of_another_dataset_is_refused(built: Path, stored: Stored, arguments: dict[str, int]) -> None:
-    other = precompute.load(built, batch_size=8)
+    other = precompute.load(built, batch_size=8, cache=False)
     next(iter(other))
     with pytest.raises(UsageError, match="EpochRow: `fit` reads another dataset than the one that this callback"):
-        fit(stored, precompute.load(built, batch_size=8), precompute.EpochRow(other), epochs=2, **arguments)
+        fit(
+            stored, precompute.load(built, batch_size=8, cache=False), precompute.EpochRow(other), epochs=2, **arguments
+        )
 
 
 # Leases
