@@ -45,6 +45,14 @@ def sources_of(dataset, split):
     return read_listing(DatasetPaths(dataset).sources(manifest.generation, split))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures():
+    """Drawing takes most of the time of an evaluation; here nobody looks at what it draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.backends.backend_agg.FigureCanvasAgg.print_png", lambda canvas, file: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Sources, a dataset of them and a run on it."""

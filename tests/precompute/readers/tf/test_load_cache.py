@@ -290,7 +290,7 @@ def test_one_thread_is_enough(out: Path) -> None:
     assert done.stdout.split()[-1] == "42"
 
 
-LOADS = 4  # three times; of the sixth on, TensorFlow would say that something is traced again
+LOADS = 3  # three times; of the sixth on, TensorFlow would say that something is traced again
 
 
 def test_many_loads_in_one_process_leave_little_behind_and_say_nothing(
