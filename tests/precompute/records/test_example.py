@@ -69,7 +69,7 @@ def comparable(features: dict[str, list[Any]] | None) -> Any:
     return features and {key: float_bits(values) for key, values in features.items()}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(FEATURES)
 def test_bytes_equal_tensorflows_deterministic_serialization(features: dict[str, Any]) -> None:
     assert encode_example(features) == tf_encode(features)

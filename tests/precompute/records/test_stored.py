@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precompute.dataset.manifest import Manifest
@@ -30,7 +30,10 @@ from tests.helpers.project import ROOT
 IMAGE = ImageField(name="image", height=1, width=1, channels=3, encoding="png")
 GOLDEN = sorted((ROOT / "tests/golden/growing").glob("*/golden"))
 
+some = settings(max_examples=50)  # each makes a whole record
 
+
+@some
 @given(drawn=combined_fields())
 def test_what_is_encoded_comes_back(drawn: Drawn) -> None:
     example = decode_record(drawn.record, drawn.schema)
@@ -39,6 +42,7 @@ def test_what_is_encoded_comes_back(drawn: Drawn) -> None:
     assert difference(example, drawn.schema) is None
 
 
+@some
 @given(drawn=combined_fields())
 def test_a_record_holds_what_its_schema_says(drawn: Drawn) -> None:
     values = decode_example(drawn.record)
@@ -47,6 +51,7 @@ def test_a_record_holds_what_its_schema_says(drawn: Drawn) -> None:
         feature.read(values, key)
 
 
+@some
 @given(drawn=combined_fields())
 def test_tensorflow_datasets_is_told_of_every_key(drawn: Drawn) -> None:
     files = tfds_files(manifest_of(drawn.schema), {})
@@ -56,6 +61,7 @@ def test_tensorflow_datasets_is_told_of_every_key(drawn: Drawn) -> None:
     assert files.keys() - {"features.json", "dataset_info.json"} == named
 
 
+@some
 @given(drawn=combined_fields(), data=st.data())
 def test_what_a_field_needs_must_be_there(drawn: Drawn, data: st.DataObject) -> None:
     values: dict[str, Any] = dict(decode_example(drawn.record))

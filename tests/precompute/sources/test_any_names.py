@@ -65,7 +65,7 @@ def test_boxes_of_images_of_odd_names_come_back_from_every_format(format: str, t
 names = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=40)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(names.filter(lambda name: not name.startswith(".")), min_size=3, max_size=5, unique_by=str.casefold))
 @example(ODD[:10])
 @example(ODD[10:])
