@@ -141,7 +141,8 @@ class _Graph:
         options = tf.data.Options()
         options.experimental_optimization.inject_prefetch = False  # the next value is not known yet
         options.autotune.enabled = False  # whose thread an iterator that is let go waits for, and all of Python with it
-        results = tf.data.Dataset.range(2**62).map(run).with_options(options)
+        plain = tf.autograph.experimental.do_not_convert  # see `load`
+        results = tf.data.Dataset.range(2**62).map(plain(run)).with_options(options)
         self.element_spec = results.element_spec[1]
         self._given, self._results = given, iter(results)
         self._guard = threading.Lock()
