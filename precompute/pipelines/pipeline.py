@@ -186,6 +186,8 @@ def prepare(
     normalize = _normalize_numbers(finishing, split)
     compose = _copied(compose, split)
     compose.transforms = list(compose.transforms[:num_kept])
+    # Each transform has a pair of its own, 5 KB, which would go into every copy; `Pipeline` sets one for all of them.
+    compose.set_random_state(np.random.default_rng(0), random.Random(0))
     if further_targets:
         compose.add_targets(dict(further_targets))
     notes += [*_notes_on_ineffective(compose, split), *leave_out_params(compose, split, box_rules)]

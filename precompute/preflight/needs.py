@@ -71,38 +71,35 @@ def force_each_transform(pickled: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield each transform that runs now and then alone: its name, and the pipeline in which it always runs."""
     for path in _paths(cloudpickle.loads(pickled)):
         compose = cloudpickle.loads(pickled)
-        if (leaf := _force(compose, path)) is not None:
-            yield shown_name(leaf), bytes(cloudpickle.dumps(compose))
+        leaf = _force(compose, path)
+        yield shown_name(leaf), bytes(cloudpickle.dumps(compose))
 
 
-def _paths(composition: Any) -> Iterator[tuple[int, ...]]:
-    """Yield where transforms stand that may run."""
+def _paths(composition: Any, *, is_chance: bool = False) -> Iterator[tuple[int, ...]]:
+    """Yield where transforms stand that run now and then alone.
+
+    Args:
+        composition: Its transforms are looked at.
+        is_chance: Whether it runs now and then alone itself.
+    """
     for place, inner in enumerate(composition.transforms):
         if not inner.p:
             continue
+        by_chance = is_chance or isinstance(composition, CHOOSING) or inner.p < 1
         if not is_composition(inner):
-            yield (place,)
+            yield from [(place,)] * by_chance
         elif not is_custom(inner):
-            yield from ((place, *path) for path in _paths(inner))
+            yield from ((place, *path) for path in _paths(inner, is_chance=by_chance))
 
 
 def _force(composition: Any, path: tuple[int, ...]) -> Any:
-    """Let the transform at a place run always, in place; returns it, None where it does already."""
+    """Let the transform at a place run always, in place; returns it."""
     inner = composition.transforms[path[0]]
-    chosen = isinstance(composition, CHOOSING)
-    changed = chosen or inner.p < 1
     inner.p = 1.0
-    if chosen:
+    if isinstance(composition, CHOOSING):
         composition.transforms = [inner]
         composition.transforms_ps, composition.n = [1.0], 1
-    leaf = _force(inner, path[1:]) if len(path) > 1 else (inner if changed else None)
-    return _leaf_at(inner, path[1:]) if leaf is None and changed else leaf
-
-
-def _leaf_at(transform: Any, path: tuple[int, ...]) -> Any:
-    for place in path:
-        transform = transform.transforms[place]
-    return transform
+    return _force(inner, path[1:]) if len(path) > 1 else inner
 
 
 # Before the job: do a pipeline's transforms take images of one channel, or of four?
