@@ -12,7 +12,13 @@ from typing import Any
 
 from precompute.building.build_plan import NO_WORKERS, BuildPlan, make_workers
 from precompute.building.changed_files import changed_files, fixed_keys
-from precompute.building.earlier_rules import keep_classes, keep_pairs, notes_on_pipelines, stored_pipelines
+from precompute.building.earlier_rules import (
+    keep_classes,
+    keep_pairs,
+    keep_splits,
+    notes_on_pipelines,
+    stored_pipelines,
+)
 from precompute.building.execute import workers_starting
 from precompute.building.folder import StoredGeneration, next_generation, save_draft, stored_generations, write_lock
 from precompute.building.make_plan import make_plan, make_settings, prepare_pipelines, spec_of_plan
@@ -115,18 +121,17 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         generations = stored_generations(out)
         ineffective = check_ineffective_options(options, sources, is_new=not generations)
         sources = limit_sources(sources, options.limit)
+        stored = stored_splits(generations[-1].listing, sources.keys) if generations else None
+        sources, kept_splits = keep_splits(stored, sources)
         sources = assign_splits(
-            sources,
-            validation_split=options.validation_split,
-            test_split=options.test_split,
-            stored=stored_splits(generations[-1].listing, sources.keys) if generations else None,
+            sources, validation_split=options.validation_split, test_split=options.test_split, stored=stored
         )
         sources, kept_classes = keep_classes(generations, options, sources)
         if kept_classes:  # transforms may name them
             prepared = prepare_pipelines(options, sources)
         sources = assign_copies(sources, class_copies=options.class_copies, balance=options.balance)
         sources, kept = keep_pairs(generations, options, sources)
-        for note in [*ineffective, *_source_notes(sources), *kept_classes, *kept]:
+        for note in [*ineffective, *_source_notes(sources), *kept_classes, *kept_splits, *kept]:
             progress.say(f"note: {note}")
         chosen = _choose_generation(generations, out, options, prepared, sources, progress)
         pipelines = complete_pipelines(

@@ -16,7 +16,7 @@ from precompute.plan.generation import GenerationPlan
 from precompute.sources.checks import class_order
 from precompute.table.sources import Sources
 
-__all__ = ["keep_classes", "keep_pairs", "notes_on_pipelines", "stored_pipelines"]
+__all__ = ["keep_classes", "keep_pairs", "keep_splits", "notes_on_pipelines", "stored_pipelines"]
 
 
 def stored_pipelines(plan: GenerationPlan) -> Mapping[str, Any]:
@@ -55,6 +55,21 @@ def notes_on_pipelines(
     plain = [split for split in without if TAKES_FROM.get(split) not in prepared]
     if plain and is_new:
         yield f"{' and '.join(plain)}: without a pipeline of its own, only resized to {size}."
+
+
+def keep_splits(stored: Sequence[str | None] | None, sources: Sources) -> tuple[Sources, list[str]]:
+    """Return sources in the splits that their dataset has them in, where it was made before lists told of others.
+
+    Args:
+        stored: Split of each source in the dataset, None where it is new; None without a dataset.
+        sources: Sources in the splits that are found today.
+    """
+    if not sources.splits_are_new or stored is None:
+        return sources, []
+    if all(was in (None, now) for was, now in zip(stored, sources.splits, strict=True)):
+        return sources, []
+    note = "Splits stay as this dataset was built; a new one would have those of the lists beside the images."
+    return replace(sources, splits=[None] * len(sources)), [note]
 
 
 def keep_pairs(

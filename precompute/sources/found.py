@@ -51,6 +51,7 @@ class Found:
         num_bytes: Size of the files of each source.
         fields: What the sources have beside their images.
         splits: Split of each source where the layout says it; None where it does not.
+        splits_are_new: Splits come from where older versions did not look: a dataset that has others keeps them.
         groups: Group of each source, or None when no source has one.
         names_groups: ``--group-by`` named a column, which holds the groups.
         class_names: Names that were given, for fields that name no classes of their own.
@@ -70,6 +71,7 @@ class Found:
     num_bytes: Sequence[int]
     fields: Sequence[FoundColumn] = ()
     splits: Sequence[str | None] | None = None
+    splits_are_new: bool = False
     groups: Sequence[str | None] | None = None
     names_groups: bool = False
     class_names: Sequence[str] = ()
@@ -99,6 +101,7 @@ def assemble(found: Found) -> Sources:
         images=_compact(found.images),
         columns=columns_by_name(*columns),
         splits=[None] * len(found.keys) if found.splits is None else list(found.splits),
+        splits_are_new=found.splits_are_new,
         groups=None if found.groups is None or not any(found.groups) else list(found.groups),
         num_bytes=found.num_bytes if isinstance(found.num_bytes, array) else array("q", found.num_bytes),
         class_names=list(names),

@@ -82,6 +82,7 @@ class Sources:
         num_ignored_files: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         passed: Endings of these, each with its number; hidden files are left out.
         notes: What the user should hear about how the sources were read.
+        splits_are_new: Splits come from where older versions did not look: a dataset that has others keeps them.
         from_python: Their paths were given one by one, and searched for in no folder.
     """
 
@@ -98,6 +99,7 @@ class Sources:
     num_ignored_files: int = 0
     passed: Mapping[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    splits_are_new: bool = field(default=False, compare=False)
     from_python: bool = field(default=False, compare=False)
 
     def __len__(self) -> int:

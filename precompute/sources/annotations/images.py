@@ -6,6 +6,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product, takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -204,28 +205,29 @@ def match_files(
         top: The source's folder.
         folder: Folder of the files.
         files: Folders on the way from there, and name, of each.
-        roles: Names of folders that are no part of plain paths; that of the folder that was given, or one above it, is
-            none either where images are found so.
+        roles: Names of folders that are no part of places; that of the folder that was given, one above it, or one
+            that all files lie in, is none either where images are found so.
     """
     there = {image.place for image in images}
     forms = UnicodeForms(there)
     parts = folder.relative_to(top).parts if folder.is_relative_to(top) else ()
-    starts = [
-        split_role(parts, roles)[1],
-        *(parts[:i] + parts[i + 1 :] for i in reversed(range(len(parts)))),
-        parts,
-        (),
-    ]
+    without = [_without(parts, i) for i in reversed(range(len(parts)))]
+    starts = dict.fromkeys([split_role(parts, roles)[1], *without, parts, ()])
+    levels = zip(*{of_file for of_file, _ in files}, strict=False)
+    shared = range(sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels)))
     matched = []
-    for start in dict.fromkeys(starts):
+    for start, left_out in product(starts, (None, *shared)):
         named = {}
         for of_file, name in files:
+            below = split_role(of_file, roles)[1] if left_out is None else _without(of_file, left_out)
             stem = os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
-            named[forms.find("/".join((*start, *split_role(of_file, roles)[1], stem)))] = folder.joinpath(
-                *of_file, name
-            )
+            named[forms.find("/".join((*start, *below, stem)))] = folder.joinpath(*of_file, name)
         matched.append(MatchedFiles(named, "".join(f"{part}/" for part in start)))
     return max(matched, key=lambda found: len(there & found.files.keys()))
+
+
+def _without(parts: tuple[str, ...], i: int) -> tuple[str, ...]:
+    return (*parts[:i], *parts[i + 1 :])
 
 
 def find_files(top: Path, suffixes: Sequence[str]) -> list[PathParts]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from precompute.errors import SourceError
@@ -33,6 +33,7 @@ from precompute.sources.annotations.yolo_data import (
     find_numbering,
     find_skeleton,
     read_data_yaml,
+    split_lists,
 )
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.box_checks import check_boxes
@@ -107,7 +108,10 @@ def _sources(
     found: FoundImages, matched: MatchedFiles, numbering: Numbering, options: BuildOptions, *, given: bool
 ) -> Found:
     unmatched = _check_unmatched(found, matched.files, options)
-    splits = _splits(found, numbering.data, given=given)
+    splits, by_lists = _splits(found, numbering.data, given=given), False
+    if not splits and not any(data.entries for data in numbering.data) and (lists := split_lists(found.top)):
+        splits, more = _splits_of_lists(found, lists, options)
+        unmatched, by_lists = [*unmatched, *more], bool(splits)
     names = check_class_names(options.class_names) or numbering.names
     data = next((one for one in numbering.data if one.kpt_shape), None)
     read = _read_all(found, matched.files, names, None if data is None else data.kpt_shape)
@@ -122,13 +126,14 @@ def _sources(
         skeleton = find_skeleton(data, data.kpt_shape, options)
         column = BoxColumn.of_images(Boxes.of_rows(rows, None, [row[6] for row in rows]) for rows in read.rows)
         checked = check_keypoints(column, keys, every, skeleton, where=str(found.top))
-    return sources_of(
+    sources = sources_of(
         found,
         found.images,
         checked,
         splits=[splits.get(image.path, image.split) for image in found.images],
         notes=[*found.left_out_note(options.annotations), *unmatched, *_notes(found, read, numbering, names, options)],
     )
+    return replace(sources, splits_are_new=by_lists)
 
 
 def _notes(
@@ -209,6 +214,23 @@ def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> di
     problems.add("Images in two of them", duplicates, remedy)
     problems.check()
     return splits if len(set(splits.values())) > 1 else {}  # else fractions may still divide them
+
+
+def _splits_of_lists(found: FoundImages, lists: DataYaml, options: BuildOptions) -> tuple[dict[str, str], list[str]]:
+    """Return path → split by lists beside the images, and notes; none where they name no image that is there."""
+    splits, named = _splits(found, [lists], given=False), NamedImages.of(lists)
+    if not any(named.splits_of(image.path) for image in found.images):
+        return {}, [f"{_names_of(lists)}: no image that they name is there, so that they are no splits."]
+    unmatched, problems = Unmatched(options, len(found.images)), Problems(f"{found.top}: the lists do not fit.")
+    lines = [f"{name}: {line}" for name, line in named.lost]
+    unmatched.add("Images in lists that are not there", lines, "Put them there, or take them out of the lists.")
+    notes = unmatched.settle(problems)
+    problems.check()
+    return splits, [f"splits by {_names_of(lists)}."] * bool(splits) + notes
+
+
+def _names_of(lists: DataYaml) -> str:
+    return ", ".join(dict.fromkeys(name for entries in lists.entries.values() for name, _ in entries))
 
 
 # Text files.

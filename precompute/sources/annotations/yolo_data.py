@@ -7,6 +7,8 @@ with the path of an image a line; relative ones start from `path`, which starts 
 from __future__ import annotations
 
 import os
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ import yaml
 from precompute.errors import SourceError, first_few
 from precompute.fields.skeleton import Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
-from precompute.sources.annotations.sniffing import maybe_annotations, some_files
+from precompute.sources.annotations.sniffing import is_label_file, maybe_annotations, some_files
 from precompute.sources.checks import check_class_names
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import existing_path
@@ -33,6 +35,7 @@ __all__ = [
     "find_numbering",
     "find_skeleton",
     "read_data_yaml",
+    "split_lists",
     "yaml_files",
 ]
 
@@ -40,6 +43,7 @@ CLASS_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 NOTHING = (None, "", "~", "null", "Null", "NULL")  # what YAML writes for no value, as text
 YAML, LABELS = (".yaml", ".yml"), "labels"
 MAX_SHOWN = 5
+NUMBER = re.compile("0|[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +120,28 @@ def _place(entry: str, starts: Sequence[Path]) -> Path | None:
     """Return what an entry leads to, or None."""
     # Exported files begin paths with ../, which leads nowhere once the folder has been moved.
     spellings = [start / name for start in starts for name in (entry, entry.removeprefix("../"))]
+    spellings += [start / entry.partition("/")[2] for start in starts if "/" in entry.strip("/")]  # the same, by name
     places = (Path(existing_path(os.path.abspath(place))) for place in spellings)  # noqa: PTH100
     return next((place for place in places if place.exists()), None)
 
 
 def _lines(path: Path) -> list[str]:
     return [line.strip() for line in lines_of(read_text(path)) if line.strip()]
+
+
+def split_lists(top: Path) -> DataYaml | None:
+    """Return what lists directly in a folder say, where no data.yaml does: Darknet's and CVAT's obj.data, which names a
+    list a split, or texts that are called like splits; each has the path of an image a line.
+    """
+    entries = defaultdict[str, list[tuple[str, str]]](list)
+    for path in sorted(top.glob("*.data")):
+        for key, _, entry in (line.partition("=") for line in _lines(path)):
+            if (split := split_of(key)) is not None and entry.strip():
+                entries[split].append((path.name, entry.strip()))
+    for path in sorted(top.glob("*.txt")) if not entries else ():
+        if (split := split_of(path.stem)) is not None and not is_label_file(path):
+            entries[split].append((path.name, path.name))
+    return DataYaml(path=top, names=[], entries=dict(entries), starts=[top]) if entries else None
 
 
 # Reading.
@@ -180,12 +200,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _names(path: Path, content: Mapping[str, Any]) -> list[str]:
     names: Any = content.get("names")
-    if isinstance(names, dict) and set(names) == {str(i) for i in range(len(names))}:
-        names = [names[str(i)] for i in range(len(names))]
+    counts = {0 if names is None else len(names)}
+    if isinstance(names, dict) and all(map(NUMBER.fullmatch, names)):  # one that has no name goes by its number
+        names = [names.get(str(i), str(i)) for i in range(max(map(int, names), default=-1) + 1)]
+        counts.add(len(names))
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise SourceError(f"{path}: names: expected a list of class names, or a name for each number from 0 on.")
+        raise SourceError(f"{path}: names: expected a list of class names, or names by their numbers from 0 on.")
     count = content.get("nc", "")
-    if isinstance(count, str) and count.isdecimal() and int(count) != len(names):
+    if isinstance(count, str) and count.isdecimal() and int(count) not in counts:
         raise SourceError(
             f"{path}: nc is {count}, but there {'is' if len(names) == 1 else 'are'} {format_count(len(names), 'name')}."
         )

@@ -454,7 +454,8 @@ YOLO_MISTAKES = [
     ("labels/i001.txt", "0 120 80 30 30", "expected shares from 0 to 1, got 120: are these pixels"),
     ("labels/i001.txt", "0 nan .5 .1 .1", "expected finite numbers"),
     ("data.yaml", "nc: 2\nnames: [bar, disc, frame]\n", "nc is 2, but there are 3 names"),
-    ("data.yaml", "nc: 3\nnames: {0: bar, 2: disc}\n", "expected a list of class names, or a name for each number"),
+    ("data.yaml", "nc: 4\nnames: {0: bar, 2: disc}\n", "nc is 4, but there are 3 names"),
+    ("data.yaml", "names: {0: bar, two: disc}\n", "expected a list of class names, or names by their numbers"),
     ("data.yaml", "nc: 2\nnames: [bar, bar]\n", "each name once"),
 ]
 
@@ -465,6 +466,69 @@ def test_yolo_mistakes(tmp_path: Path, name: str, content: str, message: str) ->
     (tmp_path / name).write_text(content)
     with pytest.raises((SourceError, UsageError), match=message):
         sources_of(tmp_path)
+
+
+@pytest.mark.parametrize("count", ["", "nc: 2\n", "nc: 4\n"])
+def test_yolo_numbers_without_a_name_go_by_the_number(tmp_path: Path, count: str) -> None:
+    truth = write_yolo(tmp_path)
+    for path in (tmp_path / "labels").iterdir():
+        path.write_text("".join(f"3{line[1:]}\n" for line in path.read_text().splitlines()))
+    (tmp_path / "data.yaml").write_text(f"{count}names: {{0: bar, 3: disc}}\n")
+    sources = sources_of(tmp_path)
+    assert sources.class_names == ["bar", "1", "2", "disc"]
+    assert set(boxes_of(sources).labels.tolist()) == {3} and len(sources) == len(truth)
+
+
+def write_yolo_lists(folder: Path, kind: str) -> None:
+    """Write lists of the first eight images for train and of the others for validation, as programs write them."""
+    names = [f"images/i{i:03}.png" for i in range(12)]
+    parts = {"train": names[:8], "valid": names[8:]}
+    for split, of_split in parts.items():
+        (folder / f"{split}.txt").write_text("".join(f"{'data/' * (kind == 'obj.data')}{name}\n" for name in of_split))
+    if kind == "obj.data":
+        lines = "classes = 3\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n"
+        (folder / "obj.data").write_text(lines)
+
+
+@pytest.mark.parametrize("kind", ["obj.data", "texts"])
+def test_lists_of_darknet_and_cvat_are_splits(tmp_path: Path, kind: str) -> None:
+    truth = write_yolo(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "obj.names").write_text("bar\ndisc\nframe\n")
+    write_yolo_lists(tmp_path, kind)
+    sources = sources_of(tmp_path)
+    assert rows_of(sources) == truth
+    assert sources.splits == ["train"] * 8 + ["validation"] * 4
+    (tmp_path / "images" / "i000.png").unlink()
+    with pytest.raises(SourceError, match=r"Images in lists that are not there \(1\):\n  train.txt: .*i000.png"):
+        sources_of(tmp_path, skip_unmatched="0" if "i000" not in truth or not truth["i000"] else "1")
+    for split in ("train", "valid"):
+        (tmp_path / f"{split}.txt").write_text(f"/elsewhere/{split}.png\n")
+    found = sources_of(tmp_path, skip_unmatched="1")
+    assert set(found.splits) == {None} and "that they are no splits" in " ".join(found.notes)
+
+
+def test_a_dataset_keeps_its_splits_where_lists_say_others(tmp_path: Path) -> None:
+    """It was built before such lists were read."""
+    write_yolo(tmp_path / "data")
+    (tmp_path / "data" / "data.yaml").write_text("names: [bar, disc, frame]\n")
+    given = options(variants=1, validation_split=0.25)
+    precompute.build(tmp_path / "data", tmp_path / "out", **given)
+    before = {
+        split: [e["key"] for e in precompute.read(tmp_path / "out", split=split)] for split in ("train", "validation")
+    }
+    write_yolo_lists(tmp_path / "data", "texts")
+    assert sources_of(tmp_path / "data").splits == ["train"] * 8 + ["validation"] * 4
+    precompute.build(tmp_path / "data", tmp_path / "out", **given | {"variants": 2})
+    for split, keys in before.items():
+        assert {e["key"] for e in precompute.read(tmp_path / "out", split=split)} == set(keys)
+
+
+@pytest.mark.parametrize("layout", ["voc", "yolo"])
+def test_annotations_in_a_folder_of_any_name(tmp_path: Path, layout: str) -> None:
+    truth = WRITERS[layout](tmp_path)
+    (tmp_path / {"voc": "Annotations", "yolo": "labels"}[layout]).rename(tmp_path / "made by hand")
+    assert rows_of(sources_of(tmp_path)) == truth
 
 
 def test_an_empty_folder_of_images(tmp_path: Path) -> None:
