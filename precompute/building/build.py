@@ -115,7 +115,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
     prepared = prepare_pipelines(options, sources)
     for note in (note for p in prepared.values() for note in p.notes):
         progress.say(f"note: {note}")
-    for warning in mirroring_warnings(prepared, sources.skeleton, options.flip_pairs):
+    for warning in mirroring_warnings(prepared, sources.keypoint_names, options.flip_pairs):
         progress.say(f"warning: {warning}")
     with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
         generations = stored_generations(out)

@@ -6,7 +6,7 @@ Skeletons are fixed: every point comes back in its place, and one that left the 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cloudpickle
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.fields.boxes import Boxes
-from precompute.fields.skeleton import Skeleton, left_right_pairs
+from precompute.fields.skeleton import left_right_pairs
 from precompute.pipelines.box_rules import INDEX_FIELD, NO_BOXES, BoxRules, box_fields
 from precompute.pipelines.description import AROUND, PROBE
 from precompute.pipelines.labels import field_values, has_labels, label_fields
@@ -166,18 +166,18 @@ def leave_out_params(compose: Any, split: str, rules: BoxRules | None) -> list[s
     return [f"pipeline of {split}: its {names} {'were' if ' and ' in names else 'was'} left out: there are none here."]
 
 
-def mirroring_warnings(prepared: Mapping[str, Any], skeleton: Skeleton | None, given: Any) -> list[str]:
+def mirroring_warnings(prepared: Mapping[str, Any], names: Sequence[str], given: Any) -> list[str]:
     """Return what is to be said where pipelines mirror, points are left and right, and nobody said which.
 
     Args:
         prepared: Split → `Prepared` pipeline.
-        skeleton: Skeleton of the keypoints, or None.
+        names: Names of the keypoints, in their order; none without any.
         given: The option flip_pairs as it was given, or None.
     """
-    pairs = [] if skeleton is None else left_right_pairs(skeleton.names)
-    if skeleton is None or not pairs or given is not None:
+    pairs = left_right_pairs(names)
+    if not pairs or given is not None:
         return []
-    named = format_names(f"{skeleton.names[a]}:{skeleton.names[b]}" for a, b in pairs)
+    named = format_names(f"{names[a]}:{names[b]}" for a, b in pairs)
     return [
         f"pipeline of {split}: {', '.join(mirroring)} mirror{'s' * (len(mirroring) == 1)} images, and keypoints are "
         "named left and right, but no flip pairs were given: what is named left stays so where it becomes right. Give "

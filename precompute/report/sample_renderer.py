@@ -53,7 +53,7 @@ def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, no
         validation_split=options.validation_split,
         test_split=options.test_split,
     )
-    warnings = mirroring_warnings(prepared, sources.skeleton, options.flip_pairs)
+    warnings = mirroring_warnings(prepared, sources.keypoint_names, options.flip_pairs)
     for note in [*warnings, *ineffective, *(note for p in prepared.values() for note in p.notes), *sources.notes]:
         notify(note)
     found = list(dict.fromkeys(s for s in sources.splits if s is not None))

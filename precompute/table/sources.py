@@ -175,6 +175,11 @@ class Sources:
         """The skeleton of keypoints, or None without any."""
         return next((found for column in self.targets if (found := column.skeleton)), None)
 
+    @property
+    def keypoint_names(self) -> Sequence[str]:
+        """Names of the keypoints, in their order; none without any."""
+        return () if self.skeleton is None else self.skeleton.names
+
     # Where sources stand, and parts of them.
 
     def num_copies(self, i: int) -> int:
