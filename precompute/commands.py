@@ -52,6 +52,7 @@ PREVIEW_OPTIONS = (
     "mask_colors",
     "ignore_class",
     "mask_fill",
+    "exclude",
     "annotations",
     *TABLE_OPTIONS,
     "missing_values",
@@ -75,6 +76,7 @@ COLOR_OPTIONS = (
     "split_in_key",
     "class_names",
     "ignore_class",
+    "exclude",
     "limit",
 )
 PROFILE_OPTIONS = ("variants", "quality", "jobs", "backend")

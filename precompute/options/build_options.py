@@ -13,12 +13,15 @@ from precompute.fields.colors import read_mask_colors
 from precompute.fields.skeleton import checked_pairs, parse_flip_pairs, parse_pairs
 from precompute.images.color_modes import ALPHAS, COLOR_MODES, EXPECTED_SCALE, parse_scale
 from precompute.options.backends import BACKENDS, check_backend, check_timeout, count_workers, lacks_workers
+from precompute.options.patterns import checked_patterns
 from precompute.options.plain_values import check_kind, convert
 from precompute.options.values import (
     RANGES,
+    check_alpha,
     check_choice,
     check_class_copies,
     check_mask_map,
+    check_no_ids,
     check_number,
     check_range,
     check_seed,
@@ -37,7 +40,7 @@ TABLE_OPTIONS = (
     *("root", "image_column", "mask_column", "label_column", "label_columns", "label_separator"),
     *("split_column", "group_column", "key_column", "weight_column", "extra_columns", "value_columns"),
 )
-NOT_STORED = ("pipeline", "mask_colors", "lease_dir")  # files and folders whose names no manifest holds
+NOT_STORED = ("pipeline", "mask_colors", "lease_dir", "exclude")  # files and folders whose names no manifest holds
 SHARES = ("skip_bad", "skip_unmatched")  # numbers, or per cent
 OWN_CHECKS = {*RANGES, *SHARES, "seed", "min_visibility", "min_area", "task_timeout", "address"}  # that say more
 
@@ -116,6 +119,13 @@ class BuildOptions:
     masks: str | None = _option(None, "folder of the masks, where it is not called masks", metavar="DIR")
     image_suffix: str = _option("", "end of every image's stem, such as _leftImg8bit")
     mask_suffix: str = _option("", "end of every mask's stem, such as _L or _gtFine_labelTrainIds")
+    exclude: Any = _option(
+        None,
+        "leave out files and folders of SOURCE, named by a table or an annotation too: *.tif, old/, train/rejected/*, "
+        "**/thumbs/**; names alone fit at any depth, * stays in a folder, ** does not; may be repeated",
+        action="append",
+        metavar="PATTERN",
+    )
     split_in_key: bool = _option(False, "keep the split's folder in keys, where names repeat from split to split")
     class_names: list[str] | None = _option(
         None,
@@ -304,10 +314,13 @@ class BuildOptions:
         for option in dataclasses.fields(self):
             if "choices" in option.metadata and option.name != "backend":  # of which Python may name others
                 check_choice(option.name, getattr(self, option.name), option.metadata["choices"])
-        self._check_colors()
+        check_alpha(self.color_mode, self.alpha, self.image_format)
+        if self.scale is not None:
+            object.__setattr__(self, "scale", str(parse_scale(self.scale)))
         for name in ("skeleton", "flip_pairs"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, checked_pairs(getattr(self, name), name))
+        object.__setattr__(self, "exclude", checked_patterns(self.exclude))
         check_backend(self.backend, self.address)
         check_number("min_visibility", self.min_visibility, 0, 1)
         check_number("min_area", self.min_area, 0)
@@ -376,28 +389,11 @@ class BuildOptions:
             raise UsageError(f"build: unknown option {', '.join(unknown)}; expected: {', '.join(known)}.")
         return cls(**given)
 
-    def _check_colors(self) -> None:
-        if self.color_mode == "rgba" and self.alpha in ("white", "black"):
-            raise UsageError(
-                f"alpha (--alpha): got {self.alpha}, which takes alpha off, and color_mode (--color-mode) rgba, which "
-                "keeps it; leave one of them out."
-            )
-        if self.color_mode == "rgba" and self.image_format == "jpeg":
-            raise UsageError(
-                "color_mode (--color-mode): JPEG holds no alpha channel; give --image-format png, or raw, with rgba."
-            )
-        if self.scale is not None:
-            object.__setattr__(self, "scale", str(parse_scale(self.scale)))
-
     def _read_colors(self) -> None:
         """Put the class of each colour in place of the file that says it, and its names where none were given."""
         if self.mask_colors is None:
             return
-        other = [name for name in ("mask_map", "mask_offset") if getattr(self, name)]
-        if other:
-            raise UsageError(
-                f"{other[0]}: is for masks of ids; with mask_colors the file says which class a colour is."
-            )
+        check_no_ids(self.mask_map, self.mask_offset)
         colors = read_mask_colors(self.mask_colors, class_names=self.class_names, ignore_class=self.ignore_class)
         object.__setattr__(self, "mask_colors", colors.ids)
         if colors.names is not None:

@@ -13,9 +13,11 @@ from precompute.text.names import parse_names
 __all__ = [
     "MAX_COPIES",
     "RANGES",
+    "check_alpha",
     "check_choice",
     "check_class_copies",
     "check_mask_map",
+    "check_no_ids",
     "check_number",
     "check_range",
     "check_seed",
@@ -149,6 +151,34 @@ def check_number(name: str, value: Any, low: float, high: float = float("inf")) 
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
         raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+
+def check_alpha(color_mode: str, alpha: str, image_format: str) -> None:
+    """Refuse an alpha channel that is to be kept and cannot be.
+
+    Raises:
+        UsageError: Names the options.
+    """
+    if color_mode == "rgba" and alpha in ("white", "black"):
+        raise UsageError(
+            f"alpha (--alpha): got {alpha}, which takes alpha off, and color_mode (--color-mode) rgba, which "
+            "keeps it; leave one of them out."
+        )
+    if color_mode == "rgba" and image_format == "jpeg":
+        raise UsageError(
+            "color_mode (--color-mode): JPEG holds no alpha channel; give --image-format png, or raw, with rgba."
+        )
+
+
+def check_no_ids(mask_map: Mapping[int, int], mask_offset: int) -> None:
+    """Refuse options of masks that hold ids, for masks that hold colours.
+
+    Raises:
+        UsageError: Names the first.
+    """
+    given = "mask_map" if mask_map else "mask_offset" if mask_offset else None
+    if given:
+        raise UsageError(f"{given}: is for masks of ids; with mask_colors the file says which class a colour is.")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

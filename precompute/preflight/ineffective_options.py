@@ -90,7 +90,8 @@ INEFFECTIVE: dict[str, Ineffective[Situation]] = {
     ),
     "retry_bad": Ineffective(lambda of: of.is_new, "is for sources that a dataset has left out; this one is new"),
 }
-FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key")  # tables refuse them themselves
+# Tables refuse them themselves, but the last.
+FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key", "exclude")
 OF_FOLDERS: Ineffective[Situation] = Ineffective(
     lambda of: of.sources.from_python, "is for sources in folders, and these come from Python", refused=True
 )

@@ -26,7 +26,7 @@ from precompute.sources.tables.files import TABLES, is_table
 from precompute.sources.tables.find import find_table
 from precompute.sources.utf8_names import check_names
 from precompute.sources.values import check_numbers
-from precompute.storage.paths import as_path, is_remote, is_url
+from precompute.storage.paths import absolute, as_path, is_remote, is_url
 from precompute.table.sources import Source, Sources
 
 __all__ = ["find", "limit_sources"]
@@ -56,11 +56,20 @@ def find(
     if not isinstance(source, str | Path):
         return _find(source, options, lists)
     folders = [options.images, options.masks, options.annotations]
-    named = [source, *(as_path(source) / folder for folder in folders if folder)]
-    with accessible(source, SourceError), passing_over(output, named) as passed:
+    top = as_path(source)
+    if _is_table(source):
+        top = absolute(top).parent if options.root is None else as_path(options.root)
+    named: list[str | Path] = [top, *(top / folder for folder in folders if folder)]
+    named += [options.annotations] if options.annotations else []
+    with accessible(source, SourceError), passing_over(output, named, options.exclude or ()) as passed:
         _check_folder(source)
         _check_apart(source, output)
-        found = _find(source, options, lists)
+        try:
+            found = _find(source, options, lists)
+        except SourceError as error:  # what was left out may be why
+            if not passed.excluded:
+                raise
+            raise SourceError("\n".join([str(error), *passed.exclude_notes()])) from error
         return replace(found, notes=[*found.notes, *passed.notes(source)])
 
 

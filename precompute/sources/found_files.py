@@ -77,6 +77,7 @@ class FoundFile(NamedTuple):
         label: Folders on the way but the split's.
         path: Absolute path, posix.
         num_bytes: Size of the file.
+        is_excluded: The user left it out: what annotations say of it is left out as well.
     """
 
     key: str
@@ -86,6 +87,7 @@ class FoundFile(NamedTuple):
     label: str
     path: str
     num_bytes: int
+    is_excluded: bool = False
 
 
 class _Folder(NamedTuple):

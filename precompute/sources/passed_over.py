@@ -7,20 +7,26 @@ layout they are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from precompute.dataset.json_files import read_json
 from precompute.dataset.manifest import is_dataset
 from precompute.errors import DatasetError, first_few
+from precompute.options.ineffective import Ineffective
+from precompute.options.patterns import Pattern
 from precompute.storage.paths import absolute, as_path, is_remote
+from precompute.text.format import format_count
 
 __all__ = [
     "MARKERS",
+    "Counts",
     "PassedOver",
     "first_entries",
     "is_of_system",
@@ -46,6 +52,10 @@ RUN, PREDICTIONS = "options.json", "predictions.json"
 MARKERS = frozenset((*DATASET, RUN, PREDICTIONS))
 
 
+NAMED = ""  # in place of a folder: files that tables and annotations name
+Counts: TypeAlias = Counter[tuple[str, bool]]
+
+
 def is_of_system(name: str) -> bool:
     """Tell whether a folder of this name belongs to a system, a drive or a program, and to no data set."""
     lower = name.lower()
@@ -59,12 +69,18 @@ class PassedOver:
     Attributes:
         output: Real path of what the command writes; None where it writes nothing.
         named: Paths of folders that the user named: they are looked into, whoever wrote them.
+        patterns: What the user excluded.
+        tops: Folders that patterns start from: that of the sources, then others that were named.
         own: Paths of folders that this program wrote before, as they were met.
+        excluded: Path of a folder, or `NAMED` → pattern, and whether it left out folders → how many there.
     """
 
     output: str | None = None
     named: frozenset[str] = frozenset()
+    patterns: Sequence[Pattern] = ()
+    tops: Sequence[str] = ()
     own: dict[str, None] = field(default_factory=dict)
+    excluded: dict[str, Counts] = field(default_factory=dict)
     _output_name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,8 +104,48 @@ class PassedOver:
         self.own[folder] = None
         return True
 
+    def excluding(self, path: str, *, is_folder: bool = False) -> str | None:
+        """Return the pattern that a file or folder fits, if there is one."""
+        if not self.patterns:
+            return None
+        start = self._start(path)
+        parts = path[len(start) :].split("/") if start or not path.startswith("/") else [path.rpartition("/")[2]]
+        return next((pattern.text for pattern in self.patterns if pattern.fits(parts, is_folder=is_folder)), None)
+
+    def leaves_out(self, path: str) -> bool:
+        """Tell whether a pattern fits a file that a table or an annotation names, or a folder above; it is counted."""
+        start = self._start(path)
+        ends = [i for i, letter in enumerate(path) if letter == "/" and i > len(start)] if self.patterns else []
+        above = (self.excluding(path[:end], is_folder=True) for end in ends)
+        pattern = next((pattern for pattern in above if pattern), None) or self.excluding(path)
+        if pattern is not None:
+            self.excluded.setdefault(NAMED, Counter())[pattern, False] += 1
+        return pattern is not None
+
+    def kept_paths(self, paths: Sequence[str]) -> list[int] | None:
+        """Return the positions of paths that no pattern fits; None without patterns."""
+        return [i for i, path in enumerate(paths) if not self.leaves_out(path)] if self.patterns else None
+
+    def _start(self, path: str) -> str:
+        return next((top for top in self.tops if path.startswith(top)), "")
+
+    def exclude_notes(self) -> list[str]:
+        """Return how many files and folders each pattern left out, and which have no effect."""
+        counts: Counts = sum(self.excluded.values(), Counter())
+        used = [pattern.text for pattern in self.patterns if counts[pattern.text, False] or counts[pattern.text, True]]
+        shown = [f"{text} ({_numbers(counts[text, False], counts[text, True])})" for text in dict.fromkeys(used)]
+        notes = [f"Left out by exclude (--exclude): {', '.join(shown)}."] if shown else []
+        idle = dict.fromkeys(pattern.text for pattern in self.patterns if pattern.text not in used)
+        return notes + [
+            Ineffective[None](lambda _: True, "fits no file or folder below SOURCE").note(f"exclude (--exclude) {text}")
+            for text in idle
+        ]
+
     def notes(self, top: str | Path) -> list[str]:
         """Return what the user is told, with paths below the folder of the sources."""
+        return [*self._own_notes(top), *self.exclude_notes()]
+
+    def _own_notes(self, top: str | Path) -> list[str]:
         if not self.own:
             return []
         start = f"{absolute(as_path(top)).as_posix().rstrip('/')}/"
@@ -98,6 +154,11 @@ class PassedOver:
             f"Folders that this program wrote hold no sources, and were passed over ({len(shown):,}):\n"
             f"{first_few(shown)}"
         ]
+
+
+def _numbers(num_files: int, num_folders: int) -> str:
+    texts = [format_count(num_files, "file")] if num_files else []
+    return " and ".join([*texts, *([format_count(num_folders, "folder")] if num_folders else [])])
 
 
 def _wrote(folder: Path, marker: str) -> bool:
@@ -122,15 +183,23 @@ def passed_over() -> PassedOver:
 
 
 @contextmanager
-def passing_over(output: str | Path | None = None, named: Iterable[str | Path] = ()) -> Iterator[PassedOver]:
+def passing_over(
+    output: str | Path | None = None, named: Sequence[str | Path] = (), exclude: Sequence[str] = ()
+) -> Iterator[PassedOver]:
     """Let all looks at folders pass over what a command writes, while the block runs.
 
     Args:
         output: File or folder that the command writes, or its URL.
-        named: Folders that the user named.
+        named: Folders that the user named, that of the sources first.
+        exclude: Patterns of what is left out.
     """
-    paths = frozenset(absolute(as_path(path)).as_posix() for path in named)
-    passed = PassedOver(None if output is None else real_path(output), paths)
+    paths = [absolute(as_path(path)).as_posix() for path in named]
+    passed = PassedOver(
+        None if output is None else real_path(output),
+        frozenset(paths),
+        [Pattern.of(text) for text in exclude],
+        [f"{path.rstrip('/')}/" for path in paths],
+    )
     token = _passed_over.set(passed)
     try:
         yield passed
@@ -160,4 +229,5 @@ def first_entries(folder: Path, number: int) -> list[os.DirEntry[str]]:
         for entry in found
         if not (entry.name.startswith(".") or is_of_system(entry.name))
         and not passed.is_output(entry.path, entry.name, is_link=entry.is_symlink())
+        and not (passed.patterns and passed.excluding(entry.path, is_folder=entry.is_dir()))
     ]

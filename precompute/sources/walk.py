@@ -14,7 +14,7 @@ from typing import TypeAlias, cast
 from precompute.errors import SourceError, first_few
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
-from precompute.sources.passed_over import MARKERS, PassedOver, is_of_system, passed_over
+from precompute.sources.passed_over import MARKERS, Counts, PassedOver, is_of_system, passed_over, passing_over
 from precompute.sources.utf8_names import RENAME
 from precompute.storage.paths import RemotePath, as_path, is_remote
 from precompute.storage.transfer import list_objects
@@ -73,11 +73,23 @@ class Tree:
 
     Attributes:
         passed: Ending → number of the files that were passed over, in small letters; hidden ones left out.
+        excluded: Folders that files were excluded from, with these; and, without any, folders that were themselves.
     """
 
     top: Path
     folders: list[Folder]
     passed: Counter[str] = field(default_factory=Counter)
+    excluded: list[Folder] = field(default_factory=list)
+
+    def excluded_images(self) -> Iterator[Folder]:
+        """Yield folders with the images that were excluded from them, those in folders that were excluded too."""
+        for folder in self.excluded:
+            if folder.files or is_remote(self.top):
+                yield folder
+                continue
+            with passing_over():
+                inner = walk(Path(folder.path), faults={}).folders
+            yield from (Folder((*folder.parts, *one.parts), one.path, one.files) for one in inner)
 
     @property
     def num_ignored_files(self) -> int:
@@ -108,6 +120,8 @@ class _Walk:
     foreign: list[str] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)
     markers: list[str] = field(default_factory=list)
+    excluded: list[Folder] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counter)
 
     def of_one_folder(self) -> _Walk:
         """Return an empty one for what is found in one folder, which may turn out to hold no sources."""
@@ -121,6 +135,15 @@ class _Walk:
         self.circular += found.circular
         self.special += found.special
         self.passed.update(found.passed)
+        self.excluded += found.excluded
+
+    def exclude(self, pattern: str, folder: Folder, name: str | None = None) -> None:
+        """Keep a folder that was excluded, or an image of one that was not, by its name."""
+        self.counts[pattern, name is None] += 1
+        if name is None:
+            self.excluded.append(folder)
+        elif os.path.splitext(name)[1].lower() in self.extensions:  # noqa: PTH122 (a Path is slow)
+            self.excluded.append(Folder(folder.parts, folder.path, Files([(name, 0)])))
 
 
 def walk(
@@ -153,8 +176,11 @@ def walk(
         found = state.of_one_folder()
         _read_folder(found, folder, real)
         if not (folder.parts and found.markers and state.passed_over.is_own(folder.path, found.markers)):
-            folders.append(folder)
+            if folder.files or not (folder.parts and found.counts):  # one is not empty whose files were excluded
+                folders.append(folder)
             state.add(found)
+            if found.counts:
+                state.passed_over.excluded[folder.path] = found.counts
     if faults is None:
         state.foreign += [path for folder in folders for path in _foreign_names(folder)]
         _check_walk(top, state)
@@ -163,7 +189,7 @@ def walk(
         faults |= dict.fromkeys(state.circular, "is a link that leads in a circle")
         faults |= dict.fromkeys(state.special, "is no regular file")
         faults |= dict(text.rsplit(": ", 1) for text in state.unreadable)
-    return Tree(top, sorted(folders, key=lambda f: f.parts), state.passed)
+    return Tree(top, sorted(folders, key=lambda f: f.parts), state.passed, state.excluded)
 
 
 def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
@@ -183,8 +209,8 @@ def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
     hidden, passed = set[Parts](), defaultdict[Parts, Counter[str]](Counter)
     markers = defaultdict[Parts, set[str]](set)
     folder_of(())
-    for (*on_way, name), num_bytes in list_objects(top):
-        parts = tuple(on_way)
+    excluded: list[Folder] = []
+    for parts, name, num_bytes in _not_excluded(top, passing, excluded):
         if _lies_in(apart, (*parts, name)):
             continue
         at = next((i for i, part in enumerate(parts) if part.startswith(".") or is_of_system(part)), None)
@@ -201,9 +227,35 @@ def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
             folder.files.append((name, num_bytes))
     own = {parts for parts, names in markers.items() if parts and passing.is_own(folders[parts].path, names)}
     kept = sorted(parts for parts in folders if not _lies_in(own, parts))
-    return Tree(
-        cast(Path, top), [folders[parts] for parts in kept], sum((passed[parts] for parts in kept), Counter[str]())
-    )
+    counts = sum((passed[parts] for parts in kept), Counter[str]())
+    return Tree(cast(Path, top), [folders[parts] for parts in kept], counts, excluded)
+
+
+def _not_excluded(top: RemotePath, passing: PassedOver, excluded: list[Folder]) -> Iterator[tuple[Parts, str, int]]:
+    """Yield folders, name and size of each object; those that are excluded are counted, and images among them kept."""
+    start, known = top.as_posix(), dict[Parts, str | None]()
+    counts = defaultdict[str, Counts](Counter)
+
+    def pattern_of(folder: Parts) -> str | None:
+        if folder not in known:
+            known[folder] = pattern = passing.excluding("/".join((start, *folder)), is_folder=True)
+            counts[start].update([(pattern, True)] if pattern else [])
+        return known[folder]
+
+    for (*on_way, name), num_bytes in list_objects(top):
+        parts = tuple(on_way)
+        if not passing.patterns:
+            yield parts, name, num_bytes
+            continue
+        of_folder = next(filter(None, (pattern_of(parts[:i]) for i in range(1, len(parts) + 1))), None)
+        of_file = None if of_folder else passing.excluding("/".join((start, *parts, name)))
+        if not (of_folder or of_file):
+            yield parts, name, num_bytes
+            continue
+        counts[start].update([(of_file, False)] if of_file else [])
+        if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS:  # noqa: PTH122
+            excluded.append(Folder(parts, "/".join((start, *parts)), Files([(name, num_bytes)])))
+    passing.excluded |= counts
 
 
 def _lies_in(folders: set[Parts], path: Parts) -> bool:
@@ -227,6 +279,8 @@ def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.D
         folder.num_ignored_files += not is_of_system(name)
     elif is_folder(entry):
         _add_folder(state, folder, real, entry)
+    elif (pattern := state.passed_over.excluding(f"{folder.path.rstrip('/')}/{name}")) is not None:
+        state.exclude(pattern, folder, name)
     elif (extension := os.path.splitext(name)[1].lower()) not in state.extensions:  # noqa: PTH122 (a Path is slow)
         state.markers += [name] if name in MARKERS else []
         folder.num_ignored_files += 1
@@ -248,6 +302,9 @@ def _add_folder(state: _Walk, parent: Folder, real: tuple[str, ...], entry: os.D
     if path == state.skip or is_of_system(entry.name):
         return
     if state.passed_over.is_output(path, entry.name, is_link=entry.is_symlink()):
+        return
+    if (pattern := state.passed_over.excluding(path, is_folder=True)) is not None:
+        state.exclude(pattern, Folder((*parent.parts, entry.name), path))
         return
     if entry.is_symlink():
         target = os.path.realpath(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +35,6 @@ from precompute.sources.annotations.images import (
 from precompute.sources.box_checks import check_boxes
 from precompute.sources.checks import check_class_names
 from precompute.sources.found import Found, FoundColumn
-from precompute.sources.found_files import FoundFile
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import visible
@@ -65,9 +63,7 @@ def find_coco(top: Path, files: Sequence[Path], options: BuildOptions) -> Found:
     contents, skeleton = keypoints.contents, keypoints.skeleton
     found = find_images(top, options, None if options.annotations is None else _named_in(contents.values()))
     names, index, notes = _categories(contents, check_class_names(options.class_names))
-    by_name: dict[str, list[FoundFile]] = defaultdict(list)
-    for image in found.images:
-        by_name[image.path.rpartition("/")[2]].append(image)
+    by_name = found.by_name()
     entries, problems = list[Entry](), Problems()
     for path, content in contents.items():
         split = split_of_name(path) if len(files) > 1 else None

@@ -12,9 +12,10 @@ from precompute.fields.boxes import CROWD, UNKNOWN_SIZE
 from precompute.fields.rle import box_of, code_of_counts, pycocotools_mask
 from precompute.fields.skeleton import Skeleton
 from precompute.sources.annotations.coco_keypoints import points_of
-from precompute.sources.annotations.images import listed, raise_problems
+from precompute.sources.annotations.images import listed, prefer_kept, raise_problems
 from precompute.sources.box_checks import upright_size
 from precompute.sources.found_files import FoundFile
+from precompute.sources.passed_over import passed_over
 from precompute.sources.unicode_forms import UnicodeForms, visible
 from precompute.text.format import format_count
 
@@ -100,7 +101,7 @@ def entries_of(
     for annotation in content["annotations"]:
         _add_row(path, annotation, rows, index, problems, skeleton)
     for image, image_id, listed_image in placed:
-        if image is not None:
+        if image is not None and not image.is_excluded:
             size = _size(listed_image) or upright_size(image.path) or UNKNOWN_SIZE
             yield Entry(image, rows[image_id], size, image.split or split)
 
@@ -183,7 +184,7 @@ def _locate(
     candidates = by_name.get(parts[-1] if parts[-1] in by_name else UnicodeForms(by_name).find(parts[-1]), [])
     end = visible("/" + "/".join(parts))
     whole = [image for image in candidates if visible(f"/{image.path}").endswith(end)]
-    for chosen in (whole, candidates):
+    for chosen in (prefer_kept(whole), prefer_kept(candidates)):
         near = next((below for folder in path.parents if (below := _below(folder, chosen))), [])
         same = [image for image in chosen if split is not None and image.split == split]
         for some in (chosen, near, same):
@@ -191,7 +192,7 @@ def _locate(
                 return some[0]
     if candidates:
         problems.ambiguous.append(f"{path.name}: {name}: {', '.join(image.path for image in candidates[:3])}")
-    else:
+    elif not passed_over().leaves_out("/".join(parts)):
         problems.missing.append(f"{path.name}: {name or 'an image without file_name'}")
     return None
 

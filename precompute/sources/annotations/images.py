@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product, takewhile
@@ -32,6 +33,7 @@ __all__ = [
     "listed",
     "match_files",
     "path_below",
+    "prefer_kept",
     "raise_problems",
     "sources_of",
     "unnamed_note",
@@ -52,6 +54,7 @@ class FoundImages:
         num_ignored_files: Files that were passed over.
         passed: Endings of these, each with its number.
         left_out: Plain paths of images that the annotations which were asked for do not speak of.
+        excluded: Images that the user left out.
     """
 
     top: Path
@@ -59,6 +62,19 @@ class FoundImages:
     num_ignored_files: int
     passed: Mapping[str, int] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    excluded: Sequence[FoundFile] = ()
+
+    @property
+    def excluded_places(self) -> set[str]:
+        """Plain paths of images that the user left out."""
+        return {image.place for image in self.excluded}
+
+    def by_name(self) -> dict[str, list[FoundFile]]:
+        """Return the images, those that the user left out too, by the names of their files."""
+        by_name = defaultdict[str, list[FoundFile]](list)
+        for image in (*self.images, *self.excluded):
+            by_name[image.path.rpartition("/")[2]].append(image)
+        return by_name
 
     def left_out_note(self, given: str | None) -> list[str]:
         """Return what is said of images that were left out."""
@@ -121,6 +137,9 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
         parts, left_out = _only(parts, choose)
     contexts = [part.context for part in parts]
     used = [i for i, part in enumerate(parts) if part.files]
+    excluded = [
+        part_of(folder, split_role(folder.parts, roles)[1], options.image_suffix) for folder in tree.excluded_images()
+    ]
     positions = _positions(top, contexts, used, strict=choose is None)
     return FoundImages(
         top=top,
@@ -128,6 +147,7 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
         num_ignored_files=tree.num_files - num_images,
         passed=tree.passed,
         left_out=left_out,
+        excluded=[file._replace(is_excluded=True) for file in FoundFiles(excluded, None, split_in_key=False)],
     )
 
 
@@ -228,6 +248,11 @@ def match_files(
 
 def _without(parts: tuple[str, ...], i: int) -> tuple[str, ...]:
     return (*parts[:i], *parts[i + 1 :])
+
+
+def prefer_kept(images: Sequence[FoundFile]) -> Sequence[FoundFile]:
+    """Return the images that the user did not leave out; where there are none, the first of those left out."""
+    return [image for image in images if not image.is_excluded] or images[:1]
 
 
 def find_files(top: Path, suffixes: Sequence[str]) -> list[PathParts]:

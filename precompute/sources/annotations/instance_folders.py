@@ -143,6 +143,8 @@ class _Finder:
         self._by_plain = {image.place: image for image in self._found.images}
         self._forms = UnicodeForms(self._by_plain)
         self._single_images = self._find_single_images()
+        excluded = self._found.excluded_places
+        self._excluded = {*excluded, *(place.rpartition("/")[0] for place in excluded)} - {""}
         self._masks: dict[str, list[_Mask]] = {}
         self._num_ignored_files = 0
         self._homeless: list[str] = []
@@ -222,11 +224,15 @@ class _Finder:
             above, class_name = self._forms.find("/".join(parts[:-1])), parts[-1]
             image = self._by_plain.get(above) or self._single_images.get(above)
         if image is None:
-            self._homeless += [folder.path] if folder.files else []
+            self._homeless += [folder.path] if folder.files and not self._is_excluded(parts) else []
             return
         masks = self._masks.setdefault(image.place, [])
         masks += [_Mask(f"{folder.path.rstrip('/')}/{name}", size, class_name) for name, size in folder.files]
         self._num_ignored_files += folder.num_ignored_files
+
+    def _is_excluded(self, parts: tuple[str, ...]) -> bool:
+        """Tell whether a folder holds masks of an image that the user left out: of its name, or beside it."""
+        return any("/".join(parts[:i]) in self._excluded for i in range(len(parts) + 1))
 
     def _check(self) -> list[str]:
         """Return what is said of images and masks that are left out, or refuse them."""

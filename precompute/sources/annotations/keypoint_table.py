@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from precompute.sources.annotations.images import (
     find_images,
     last_part,
     listed,
+    prefer_kept,
     raise_problems,
     sources_of,
     unnamed_note,
@@ -32,6 +32,7 @@ from precompute.sources.classes import number_classes
 from precompute.sources.found import Found
 from precompute.sources.found_files import FoundFile
 from precompute.sources.keypoint_checks import check_keypoints
+from precompute.sources.passed_over import passed_over
 from precompute.sources.rows.keypoints import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import UnicodeForms, visible
@@ -125,7 +126,7 @@ def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Found:
     named = {visible(last_part(row[columns.image])) for row in rows}
     found = find_images(top, options, lambda images: [visible(last_part(image.path)) in named for image in images])
     problems = _Problems()
-    entries = _entries(columns, rows, found.images, top, problems)
+    entries = _entries(columns, rows, found.by_name(), top, problems)
     problems.check(path)
     objects = [one for entry in entries for one in entry.objects]
     if not objects:
@@ -231,18 +232,19 @@ def _columns(path: Path, header: Sequence[str], options: BuildOptions) -> _Colum
 
 
 def _entries(
-    columns: _Columns, rows: Sequence[Mapping[str, str]], images: Iterable[FoundFile], top: Path, problems: _Problems
+    columns: _Columns,
+    rows: Sequence[Mapping[str, str]],
+    by_name: Mapping[str, list[FoundFile]],
+    top: Path,
+    problems: _Problems,
 ) -> list[_Listed]:
     """Return the images that the table names, sorted by key, each with its objects."""
-    by_name: dict[str, list[FoundFile]] = defaultdict(list)
-    for image in images:
-        by_name[image.path.rpartition("/")[2]].append(image)
     entries: dict[str, _Listed] = {}
     for number, row in enumerate(rows, 2):
         where = f"row {number}"
         name = row[columns.image].replace("\\", "/")
         found = _locate(name, top, by_name, where, problems)
-        if found is None:
+        if found is None or found.is_excluded:
             continue
         entry = entries.setdefault(found.path, _Listed(found, split=found.split))
         if columns.split is not None and row[columns.split]:
@@ -263,13 +265,13 @@ def _locate(
     candidates = by_name.get(last if last in by_name else UnicodeForms(by_name).find(last), [])
     place, end = visible((top / name).as_posix()), visible(f"/{name.removeprefix('./')}")
     exact = [image for image in candidates if visible(image.path) == place]
-    ending = [image for image in candidates if visible(f"/{image.path}").endswith(end)]
+    ending = prefer_kept([image for image in candidates if visible(f"/{image.path}").endswith(end)])
     for some in (exact, ending):
         if len(some) == 1:
             return some[0]
     if ending:
         problems.ambiguous.append(f"{where}: {name}: {', '.join(image.path for image in ending[:3])}")
-    else:
+    elif not passed_over().leaves_out(place):
         problems.missing.append(f"{where}: {name or 'no name'}")
     return None
 

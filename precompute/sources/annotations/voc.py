@@ -121,6 +121,7 @@ def _splits(found: FoundImages, matched: MatchedFiles) -> tuple[dict[str, str] |
     ]
     stems = {name[:-4].lower() for _, name, _ in lists}
     known = {image.place for image in found.images}
+    excluded = found.excluded_places
     forms = UnicodeForms(known)
     splits: dict[str, str] = {}
     missing, duplicates = [], []
@@ -132,6 +133,8 @@ def _splits(found: FoundImages, matched: MatchedFiles) -> tuple[dict[str, str] |
             if not line.strip():
                 continue
             key = _known_key(line.strip(), context, known, forms)
+            if key is None and _known_key(line.strip(), context, excluded, UnicodeForms(excluded)) is not None:
+                continue
             if key is None:
                 missing.append(f"{path.name}: {line.strip()}")
             elif splits.setdefault(key, split) != split:
@@ -164,7 +167,7 @@ def _check_pairs(
     found: FoundImages, chosen: Sequence[FoundFile], files: dict[str, Path], options: BuildOptions, *, has_lists: bool
 ) -> list[str]:
     """Return what is said of images and annotations that are left out, or refuse them."""
-    there = {image.place for image in found.images}
+    there = {image.place for image in found.images} | found.excluded_places
     without = [path_below(found.top, image.path) for image in chosen if image.place not in files]
     alone = [] if has_lists else [str(path) for place, path in files.items() if place not in there]
     unmatched = Unmatched(options, len(chosen))

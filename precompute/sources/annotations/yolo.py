@@ -267,7 +267,8 @@ def _is_other(parts: tuple[str, ...], name: str, labels: Path) -> bool:
 def _check_unmatched(found: FoundImages, files: dict[str, Path], options: BuildOptions) -> list[str]:
     """Return what is said of text files that are left out, or refuse them."""
     there = {image.place for image in found.images}
-    alone = [str(path) for place, path in files.items() if place not in there and place not in found.left_out]
+    known = there | found.left_out | found.excluded_places
+    alone = [str(path) for place, path in files.items() if place not in known]
     problems = Problems(f"{found.top}: images and labels (YOLO) do not fit together.")
     unmatched = Unmatched(options, len(there))
     unmatched.add(

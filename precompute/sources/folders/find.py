@@ -208,7 +208,9 @@ def _check_pairs(found: _Folders, images: FoundFiles, masks: FoundFiles, pairs: 
     problems = Problems(f"{found.top}: images and masks do not fit together.")
     unmatched = Unmatched(found.options, len(images))
     unmatched.add("Images that have no mask", listed(images, pairs.images_alone), "Expected one mask of the same key.")
-    unmatched.add("Masks that have no image", listed(masks, pairs.files_alone), "Expected one image of the same key.")
+    excluded = found.layout.excluded() if pairs.files_alone else set[str]()  # their masks go with them
+    alone = [i for i in pairs.files_alone if masks[i].plain not in excluded]
+    unmatched.add("Masks that have no image", listed(masks, alone), "Expected one image of the same key.")
     notes = unmatched.settle(problems, _NAMES_DIFFER)
     again = [f"{shown(masks[first].path, base)}, {_with_key(masks[i], base)}" for first, i in pairs.again]
     problems.add("Masks for one image", again, "Expected one mask an image; rename or move the others.")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.found_files import RoleFolder, part_of, split_role
+from precompute.sources.split_folders import split_of
 from precompute.sources.walk import Files, Folder, Tree, walk
 from precompute.storage.paths import absolute, as_path, is_url
 
@@ -43,6 +45,7 @@ class Layout:
         notes: Notes for the user.
         empty_folders: Folders in which files were expected but not found; only the topmost.
         outside: Images that lie in neither role's folder.
+        excluded: Gives the plain paths of images that the user left out, with folders of splits and without.
     """
 
     images: list[RoleFolder]
@@ -52,6 +55,7 @@ class Layout:
     outside: list[str]
     passed: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    excluded: Callable[[], set[str]] = set
 
 
 def find_layout(root: Path, options: BuildOptions) -> Layout:
@@ -65,7 +69,8 @@ def find_layout(root: Path, options: BuildOptions) -> Layout:
     images, masks = _given(root, options.images, "images"), _given(root, options.masks, "masks")
     if isinstance(images, str | None) and isinstance(masks, str | None):
         tree = walk(root)
-        return replace(_searched(tree, images, masks, options), passed=tree.passed)
+        excluded = partial(_excluded, tree, (images or "images").lower(), options)
+        return replace(_searched(tree, images, masks, options), passed=tree.passed, excluded=excluded)
     return _named(root, images, masks, options)
 
 
@@ -111,10 +116,11 @@ def _named(root: Path, images: Path | str | None, masks: Path | str | None, opti
         return replace(_as_classes(tree, options, strip=None), passed=tree.passed)
     if image_dir == mask_dir:
         tree = walk(image_dir)
-        return replace(_one_folder(tree, options, strip=None), passed=tree.passed)
+        excluded = partial(_excluded, tree, None, options)
+        return replace(_one_folder(tree, options, strip=None), passed=tree.passed, excluded=excluded)
     image_tree = walk(image_dir, skip=mask_dir)
     mask_tree = walk(mask_dir, skip=image_dir)
-    return _as_pairs(
+    pairs = _as_pairs(
         [(folder, folder.parts) for folder in image_tree.folders],
         [(folder, folder.parts) for folder in mask_tree.folders],
         options,
@@ -122,6 +128,15 @@ def _named(root: Path, images: Path | str | None, masks: Path | str | None, opti
         outside=[],
         passed=image_tree.passed + mask_tree.passed,
     )
+    return replace(pairs, excluded=partial(_excluded, image_tree, None, options))
+
+
+def _excluded(tree: Tree, role: str | None, options: BuildOptions) -> set[str]:
+    """Return the plain paths of images that the user left out."""
+    parts = [part_of(folder, _context(folder.parts, role), options.image_suffix) for folder in tree.excluded_images()]
+    plain = {(*part.context, stem) for part in parts for stem in part.stems()}
+    bare = {(*(name for name in names[:-1] if split_of(name) is None), names[-1]) for names in plain}
+    return {"/".join(names) for names in plain | bare}
 
 
 def _child(root: Path, name: str) -> Path | None:

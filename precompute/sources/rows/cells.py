@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,6 +84,21 @@ class Rows:
     key_remedy: str
     again_remedy: str
     notes: Sequence[str] = ()
+
+    def take(self, kept: Sequence[int]) -> Rows:
+        """Return some rows, which messages call what they were called before."""
+
+        def of_kept(cells: Sequence[Any]) -> list[Any]:
+            return [cells[i] for i in kept]
+
+        tell = self.tell
+        return replace(
+            self,
+            columns={role: of_kept(cells) for role, cells in self.columns.items()},
+            values=[(name, of_kept(cells)) for name, cells in self.values],
+            extra=[(name, of_kept(cells)) for name, cells in self.extra],
+            tell=None if tell is None else lambda i: tell(kept[i]),
+        )
 
     def cells(self, role: str) -> Cells:
         """Return the column of a role."""

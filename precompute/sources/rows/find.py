@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from precompute.errors import UsageError
+from precompute.errors import SourceError, UsageError
 from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value_column import ValueColumn
 from precompute.options.build_options import BuildOptions
 from precompute.sources.classes import has_several, label_sets_column, labels_column, read_label
 from precompute.sources.found import Found, FoundColumn
+from precompute.sources.passed_over import passed_over
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.sources.rows.keypoints import keypoints_column
 from precompute.sources.rows.objects import InstanceRows, boxes_column
@@ -48,6 +49,11 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     """
     root = rows.root or Path.cwd()
     images, notes = find_paths(rows.cells("image"), root, "an image file")
+    kept = passed_over().kept_paths(images)
+    if kept is not None and len(kept) < len(images):
+        if not kept:
+            raise SourceError(f"{rows.where}: the patterns of --exclude leave no line.")
+        rows, images = rows.take(kept), [images[i] for i in kept]
     keys = rows.columns["key"] if "key" in rows.columns else make_keys(images, rows.root)
     if rows.tell is None:
         rows = replace(rows, tell=lambda i: f"{keys[i]!r:.80}")

@@ -58,6 +58,7 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
     "group_by": ({"group_by": "^(.)", "validation_split": 0}, "group_by (--group-by) has no effect: it keeps groups"),
     "split_in_key": ({"split_in_key": True}, "split_in_key (--split-in-key) has no effect"),
     "alpha": ({"alpha": "drop", "color_mode": "rgba"}, "alpha (--alpha) has no effect: it is for records without"),
+    "exclude": ({"exclude": "nowhere/"}, "exclude (--exclude) nowhere/ has no effect: it fits no file or folder"),
     "retry_bad": ({"retry_bad": True}, "retry_bad (--retry-bad) has no effect"),
 }
 # They always do what they say: or they are limits and permissions, which are kept whether they are needed or not.
