@@ -84,6 +84,22 @@ def pose(folder: Path) -> None:
         file.write_text("".join(f"{line} .5 .5 .4 .6\n" for line in file.read_text().splitlines()))
 
 
+def in_a_folder_of_any_name(folder: Path) -> None:
+    write_voc(folder)
+    (folder / "Annotations").rename(folder / "drawn by hand")
+
+
+def with_lists(folder: Path, start: str) -> None:
+    """YOLO without a data.yaml; with a start of its lines, Darknet's obj.data names the lists."""
+    truth = write_yolo(folder)
+    (folder / "data.yaml").unlink()
+    (folder / "obj.names").write_text("bar\ndisc\nframe\n")
+    for split, names in {"train": sorted(truth)[:8], "valid": sorted(truth)[8:]}.items():
+        (folder / f"{split}.txt").write_text("".join(f"{start}images/{name}.png\n" for name in names))
+    if start:
+        (folder / "obj.data").write_text(f"train = {start}train.txt\nvalid = {start}valid.txt\n")
+
+
 def several(folder: Path) -> None:
     for name, rows in write_coco(folder).items():
         (folder / "xml").mkdir(exist_ok=True)
@@ -116,13 +132,21 @@ LAYOUTS: dict[str, list[Line]] = {
         Line(pairs("{split}/images/{key}.jpg", "{split}/masks/{key}.png"), "mask", splits=("train", "validation")),
         Line(pairs("images/{split}/{key}.jpg", "masks/{split}/{key}.png"), "mask", splits=("train", "validation")),
     ],
+    "`train/1.png` + `trainannot/1.png`": [
+        Line(pairs("{split}/{key}.png", "{split}annot/{key}.png"), "mask", splits=("train", "validation")),
+        Line(pairs("X/{key}.png", "X_mask/{key}.png"), "mask"),
+    ],
     "`leftImg8bit/": [
         Line(pairs("leftImg8bit/{key}_leftImg8bit.png", "gtFine/{key}_gtFine_labelTrainIds.png"), "mask"),
     ],
     "`1.jpg` beside": [Line(pairs("{key}.jpg", "{key}_mask.png"), "mask")],
-    "Pascal VOC": [Line(write_voc, "boxes")],
+    "Pascal VOC": [Line(write_voc, "boxes"), Line(in_a_folder_of_any_name, "boxes")],
     "COCO: images": [Line(write_coco, "boxes")],
-    "YOLO: ": [Line(write_yolo, "boxes")],
+    "YOLO: ": [
+        Line(write_yolo, "boxes"),
+        Line(lambda f: with_lists(f, ""), "boxes", splits=("train", "validation")),
+        Line(lambda f: with_lists(f, "data/"), "boxes", splits=("train", "validation")),
+    ],
     "YOLO pose": [Line(pose, "keypoints"), Line(pose, "boxes", "--target boxes")],
     "COCO keypoints": [
         Line(keypoint_datasets.write_coco, "keypoints"),
