@@ -279,7 +279,7 @@ def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.D
         folder.num_ignored_files += not is_of_system(name)
     elif is_folder(entry):
         _add_folder(state, folder, real, entry)
-    elif (pattern := state.passed_over.excluding(f"{folder.path.rstrip('/')}/{name}")) is not None:
+    elif state.passed_over.patterns and (pattern := state.passed_over.excluding(f"{folder.path.rstrip('/')}/{name}")):
         state.exclude(pattern, folder, name)
     elif (extension := os.path.splitext(name)[1].lower()) not in state.extensions:  # noqa: PTH122 (a Path is slow)
         state.markers += [name] if name in MARKERS else []
