@@ -81,12 +81,15 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
             f"{table.path}: no column is called as those of image files usually are; name it with --image-column. "
             f"{_those(table)}{_no_header(table)}"
         )
+    table.check_readable([roles["image"]])  # before what the target is: nobody could choose one
     taken |= set(roles.values())
     _check_no_objects(table, options)
     given_lists = {"labels": labels, "values": values}
     target = _target(table, options, roles, [name for name, found in given_lists.items() if found], taken | set(extra))
     roles = {role: name for role, name in roles.items() if role not in ("mask", "label")} | target
-    return TableColumns(roles=roles, labels=labels, values=values, extra=extra)
+    chosen = TableColumns(roles=roles, labels=labels, values=values, extra=extra)
+    table.check_readable(chosen.used())
+    return chosen
 
 
 def _check_no_objects(table: Table, options: BuildOptions) -> None:

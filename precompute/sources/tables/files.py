@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any
 from precompute.errors import SourceError, first_few
 from precompute.sources.rows.cells import Cells
 from precompute.sources.tables.parquet import open_parquet
+from precompute.storage.paths import is_remote
 from precompute.text.files import check_encoding, decode_text
 from precompute.text.format import format_count
 
@@ -39,6 +40,7 @@ class Table:
         typed: Whether its values have types; those of CSV are texts.
         read: Names of columns → their values, None or an empty text where a cell is empty.
         where: Number of a row, from 0 → what a message calls it: ``"line 2"``.
+        unreadable: Names of columns that hold what no field can → what that is, and what to do.
         notes: Notes for the user on how the table is read.
     """
 
@@ -47,11 +49,22 @@ class Table:
     typed: bool
     read: Callable[[Sequence[str]], Columns]
     where: Callable[[int], str]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def cells(self, name: str, values: Sequence[Any]) -> Cells:
         """Return what was read of a column, as messages name it."""
         return Cells(f"{self.path}: column {name}", values, self.where)
+
+    def check_readable(self, names: Sequence[str]) -> None:
+        """Refuse columns that hold what no field can.
+
+        Raises:
+            SourceError: The first, with what it holds and what to do.
+        """
+        for name in names:
+            if name in self.unreadable:
+                raise SourceError(f"{self.path}: column {name} holds {self.unreadable[name]}")
 
 
 def is_table(path: Path) -> bool:
@@ -69,19 +82,27 @@ def read_table(path: Path) -> Table:
     suffix = path.suffix.lower()
     if path.exists() and not path.is_file():  # a pipe would wait for somebody to write
         raise SourceError(f"{path}: the table is no regular file; write it to one.")
+    is_parquet, there = suffix == ".parquet", not is_remote(path)
     try:
-        content = path.read_bytes()
+        content = _beginning(path) if is_parquet and there else path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: the table cannot be read: {error.strerror}.") from error
     if not content.strip():
         raise SourceError(f"{path}: the table is empty. Expected a line a source.")
-    if suffix == ".parquet":
-        columns, read = open_parquet(path, content)
-        return Table(path=path, columns=columns, typed=True, read=read, where=lambda i: f"row {i}")
+    if is_parquet:
+        columns, unreadable, read = open_parquet(path, None if there else content)
+        return Table(
+            path=path, columns=columns, typed=True, read=read, where=lambda i: f"row {i}", unreadable=unreadable
+        )
     encoding = check_encoding(content, path)
     if suffix in (".jsonl", ".ndjson"):
         return _open_json_lines(path, decode_text(content, path))
     return _open_csv(path, content, encoding, "\t" if suffix == ".tsv" else None)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
 
 
 # CSV.

@@ -294,6 +294,40 @@ def test_without_pyarrow(images: list[str], tmp_path: Path, monkeypatch: pytest.
     assert "pip install 'augment-once[parquet]'" in refused(table)
 
 
+def test_images_inside_of_parquet_are_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Hugging Face writes them, and others; the schema alone says so, and no row is read."""
+    from pyarrow import parquet
+
+    monkeypatch.setattr(parquet.ParquetFile, "read", None)
+    cells = {"bytes": b"\x89PNG" * 1000, "path": "0.png"}
+    for image, told in (
+        ([cells] * 4, "images as bytes, as Hugging Face writes them (struct<bytes: binary, path: string>), and these"),
+        ([[cells]] * 4, "images as bytes, as Hugging Face writes them (list<element: struct<bytes: binary, path: stri"),
+        (
+            [b"\x89PNG"] * 4,
+            "bytes (binary), and these are not read: write each to a file, and put its path in",
+        ),
+        ([{"id": 1}] * 4, "struct<id: int64>, which no field can hold; expected texts"),
+    ):
+        table = write_table(tmp_path / "t.parquet", {"image": image, "objects": [[{"bbox": [1.0]}]] * 4})
+        message = refused(table)
+        assert message.startswith(f"{table}: column image holds {told}") and "\n" not in message
+        assert len(message) < 400 + len(str(table))
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".parquet"])
+def test_cells_that_no_field_can_hold(kind: str, images: list[str], tmp_path: Path) -> None:
+    """They are told where one is named, in a few words; a table may have them."""
+    objects = [[{"bbox": [1.0, 2.0], "category": "a" * 10_000}]] * 8
+    table = write_table(tmp_path / f"t{kind}", {"image": images, "label": ["a", "b"] * 4, "objects": objects})
+    assert sources_of(table).kind == "class"
+    for option in ("image_column", "label_column", "extra_columns", "value_columns", "weight_column"):
+        given = {option: ["objects"] if option.endswith("s") else "objects"}
+        message = refused(table, **given, **({"target": "none"} if option == "image_column" else {}))
+        assert "objects" in message or "labels" in message or "weights" in message
+        assert len(message) < 1200, message
+
+
 def test_long_cells_are_cut_in_messages(images: list[str], tmp_path: Path) -> None:
     def of(**columns: list[Any]) -> str:
         return refused(write_table(tmp_path / "t.csv", {"image": images, "label": ["a", "b"] * 4, **columns}), **given)
@@ -304,7 +338,7 @@ def test_long_cells_are_cut_in_messages(images: list[str], tmp_path: Path) -> No
     assert "cannot be found" in (message := of(image=long)) and len(message) < 3000
     assert "keys that cannot be used" in (message := of(key=long)) and len(message) < 3000
     given = {"class_names": ["a", "b"]}
-    assert "class_names does not hold" in (message := of(label=long)) and len(message) < 2000
+    assert "does not hold (8)" in (message := of(label=long)) and len(message) < 2000
 
 
 CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8).map(str.strip)
