@@ -47,7 +47,7 @@ def labels_column(labels: Sequence[str | int], keys: Sequence[str], given: list[
 
 
 def label_sets_column(
-    labels: Sequence[Collection[object]], keys: Sequence[str], given: list[str] | None
+    labels: Sequence[Collection[object]], keys: Sequence[str], given: list[str] | None, called: str = "labels"
 ) -> FoundColumn:
     """Return any number of classes a source, numbered as `number_classes` does; one that comes twice counts once.
 
@@ -55,10 +55,10 @@ def label_sets_column(
         UsageError: A label is neither a class name nor a class index, or names and numbers are mixed.
         SourceError: A label is not among the names that were given, or no image has any.
     """
-    flat = [read_label(label, key) for of_source, key in zip(labels, keys, strict=True) for label in of_source]
+    flat = [read_label(label, key, called) for of_source, key in zip(labels, keys, strict=True) for label in of_source]
     if not flat:
         raise SourceError(
-            f"labels: expected a label for some of the images, got empty lists for all {len(labels):,} of them."
+            f"{called}: expected a label for some of the images, got empty lists for all {len(labels):,} of them."
         )
     owners = [key for of_source, key in zip(labels, keys, strict=True) for _ in of_source]
     classes = number_classes(flat, owners, given)

@@ -10,7 +10,7 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
 from precompute.sources.checks import check_class_names
 from precompute.sources.found import Found
-from precompute.sources.rows.cells import Rows
+from precompute.sources.rows.cells import Cells, Rows
 from precompute.sources.rows.find import find_rows
 from precompute.table.sources import Source
 from precompute.text.format import format_count
@@ -33,7 +33,7 @@ ROLES = {
 LISTS = (*ROLES, "values", "extra")
 TARGETS = ("labels", "masks", "boxes", "instances")
 
-Named = Sequence[tuple[str, Sequence[Any]]]
+Named = Sequence[tuple[str, Cells]]
 
 
 def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:
@@ -55,7 +55,7 @@ def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:
             raise UsageError(f"sources[{i}]: expected a precompute.Source, got {type(item).__name__}.")
     columns = {name: [getattr(item, role) for item in items] for name, role in ROLES.items()}
     values, extra = (
-        _columns_by_name(what, [getattr(item, what) or {} for item in items], columns["keys"])
+        _columns_by_name(what, [_mapping(what, getattr(item, what)) for item in items], columns["keys"])
         for what in ("values", "extra")
     )
     return _find(columns, values, extra, options)
@@ -89,11 +89,13 @@ def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
     """
     named = {what: _mapping(what, lists.get(what)) for what in ("values", "extra")}
     every = {name: lists.get(name) for name in ROLES}
-    every |= {f"{what}[{name!r}]": column for what, of in named.items() for name, column in of.items()}
+    every |= {_called(what, name): column for what, of in named.items() for name, column in of.items()}
     _check_indexes(every)
-    given = {name: _list_of(name, column) for name, column in every.items() if column is not None}
+    given = {name: _list_of(name, column) for name, column in every.items() if column is not None or name not in ROLES}
     _check_lengths(given)
-    values, extra = ([(name, given[f"{what}[{name!r}]"]) for name in of] for what, of in named.items())
+    values, extra = (
+        [(name, Cells(_called(what, name), given[_called(what, name)])) for name in of] for what, of in named.items()
+    )
     columns = {name: given[name] for name in ROLES if name in given}
     return _find(columns, values, extra, options, more_targets=["values"] if values else [])
 
@@ -207,9 +209,13 @@ def _check_lengths(lists: Mapping[str, list[Any]]) -> None:
 # Numbers and extra values by name.
 
 
+def _called(what: str, name: object) -> str:
+    return f"{what}[{name!r}]"
+
+
 def _mapping(what: str, given: Any) -> Mapping[Any, Any]:
     if given is not None and not isinstance(given, Mapping):
-        raise UsageError(f"{what}: expected a dictionary of lists by name, got {type(given).__name__}.")
+        raise UsageError(f"{what}: expected a dictionary by name, got {type(given).__name__}.")
     return given or {}
 
 
@@ -226,4 +232,4 @@ def _columns_by_name(what: str, of_sources: Sequence[Mapping[str, Any]], keys: S
                 f"{what}: expected the same names for all sources, got {', '.join(names) or 'none'} for {keys[0]!r}, "
                 f"{', '.join(map(str, of_source)) or 'none'} for {keys[i]!r}."
             )
-    return [(name, [of_source[name] for of_source in of_sources]) for name in names]
+    return [(name, Cells(_called(what, name), [of_source[name] for of_source in of_sources])) for name in names]

@@ -6,9 +6,9 @@ import math
 import numbers
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.value import WEIGHT
 from precompute.fields.value_column import NAME, ValueColumn
 from precompute.options.build_options import BuildOptions
+from precompute.sources.rows.cells import Cells
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
@@ -39,8 +40,6 @@ MISSING = (
     "records hold a value each."
 )
 MAX_TEXT_BYTES = 65_536
-
-Where: TypeAlias = Callable[[int], str]
 
 
 def check_extra_name(name: object) -> str:
@@ -91,32 +90,30 @@ def each_once(columns: Iterable[ValueColumn]) -> Iterator[ValueColumn]:
         yield column
 
 
-def numbers_of(name: str, values: Sequence[Any], where: Where, options: BuildOptions) -> ValueColumn:
+def numbers_of(name: str, cells: Cells, options: BuildOptions) -> ValueColumn:
     """Return numbers that a model shall learn, float32 in records; texts are read as numbers.
 
     Args:
         name: Name of the numbers.
-        values: One a source; None, not a number, or a text that is empty or says nan where it is missing.
-        where: Position → where the value stands.
+        cells: One a source; None, not a number, or a text that is empty or says nan where it is missing.
         options: Options that say what becomes of missing values, and which numbers change their sign in a mirror.
 
     Raises:
         SourceError: Some are no finite numbers, or missing and not kept.
     """
-    found = array("d", map(_number, values))
+    values, found = cells.values, array("d", map(_number, cells.values))
     missing = [i for i, value in enumerate(found) if value != value and _is_missing(values[i])]
     wrong = [i for i, value in enumerate(found) if value != value and not _is_missing(values[i])]
     if wrong:
-        listed = first_few(wrong, tell=lambda i: f"{where(i)}: {values[i]!r:.80}")
         raise SourceError(
-            f"value column {name}: expected a finite number in each, such as 12.5, but {len(wrong):,} of "
-            f"{format_count(len(values), 'value is none', 'values are none')}:\n{listed}\nCorrect them, "
+            f"{cells.called}: expected a finite number in each, such as 12.5, but {len(wrong):,} of "
+            f"{format_count(len(values), 'value is none', 'values are none')}:\n{cells.listed(wrong)}\nCorrect them, "
             "leave those sources out, or leave empty what is unknown and keep it with --missing-values nan."
         )
     if missing and options.missing_values == "refuse":
         raise SourceError(
-            f"value column {name}: {len(missing):,} of {format_count(len(values), 'value is', 'values are')} missing:\n"
-            f"{first_few(missing, tell=where)}\nFill them, leave those sources "
+            f"{cells.called}: {len(missing):,} of {format_count(len(values), 'value is', 'values are')} missing:\n"
+            f"{first_few(missing, tell=cells.tell)}\nFill them, leave those sources "
             "out, or keep them as not a number with --missing-values nan: losses and scores leave them out."
         )
     negated = name in (options.mirror_negates or ())
@@ -155,25 +152,21 @@ def _number(value: Any) -> float:
     return number if abs(number) < MAX_FLOAT32 else math.nan
 
 
-def column_of_values(name: str, values: Sequence[Any], where: Where) -> ValueColumn:
+def column_of_values(name: str, cells: Cells) -> ValueColumn:
     """Return a column of values that have types; NumPy's are accepted, truth values become 0 and 1.
 
     Raises:
         SourceError: Values are missing.
         UsageError: They are of several types, or of none that records hold.
     """
-    missing = [i for i, value in enumerate(values) if value is None or value != value]
-    if missing:
-        raise SourceError(
-            f"extra column {name}: {len(missing):,} of {format_count(len(values), 'value is', 'values are')} missing:\n"
-            f"{first_few(missing, tell=where)}\n{MISSING}"
-        )
+    cells.check_filled(MISSING, texts_too=False)
+    values, tell = cells.values, cells.tell
     kinds = [_type_of(value) for value in values]
     wrong = next((i for i, kind in enumerate(kinds) if kind is None), None)
     if wrong is not None:
         raise UsageError(
-            f"extra column {name}: expected a whole number of 64 bits, a finite number or a text, got "
-            f"{values[wrong]!r:.80} for {where(wrong)}."
+            f"{cells.called}: expected a whole number of 64 bits, a finite number or a text, got {values[wrong]!r:.80} "
+            f"for {tell(wrong)}."
         )
     different = set(kinds)
     if different == {"int", "float"}:
@@ -181,8 +174,8 @@ def column_of_values(name: str, values: Sequence[Any], where: Where) -> ValueCol
     if len(different) > 1:
         other = kinds.index(next(kind for kind in kinds if kind != kinds[0]))
         raise UsageError(
-            f"extra column {name}: expected numbers or texts, got both: {values[0]!r:.60} for {where(0)}, "
-            f"{values[other]!r:.60} for {where(other)}."
+            f"{cells.called}: expected numbers or texts, got both: {values[0]!r:.60} for {tell(0)}, "
+            f"{values[other]!r:.60} for {tell(other)}."
         )
     return ValueColumn.of(name, different.pop() or "", values)
 
@@ -213,19 +206,18 @@ def values_of_texts(texts: Sequence[str]) -> Sequence[Any]:
     return list(map(float, texts)) if all(map(NUMBER.fullmatch, texts)) else texts
 
 
-def weights_of(values: Sequence[Any], where: Where) -> ValueColumn:
+def weights_of(cells: Cells) -> ValueColumn:
     """Return weights of sources; texts are read as numbers.
 
     Raises:
         SourceError: Some are missing, or are no numbers of 0 or more.
     """
-    found = [_weight(value) for value in values]
+    found = [_weight(value) for value in cells.values]
     wrong = [i for i, number in enumerate(found) if number is None]
     if wrong:
-        listed = first_few(wrong, tell=lambda i: f"{where(i)}: {values[i]!r:.40}")
         raise SourceError(
-            f"weights: expected a number of 0 or more for each source, but {len(wrong):,} of {len(values):,} are "
-            f"none:\n{listed}\nA source that counts as any other has 1."
+            f"{cells.called}: expected a number of 0 or more for each source, but {len(wrong):,} of {len(found):,} are "
+            f"none:\n{cells.listed(wrong)}\nA source that counts as any other has 1."
         )
     return ValueColumn.of(WEIGHT, "float", (number or 0.0 for number in found))
 

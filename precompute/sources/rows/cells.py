@@ -24,22 +24,25 @@ class Cells(NamedTuple):
 
     called: str
     values: Sequence[Any]
-    tell: Callable[[int], str]
+    tell: Callable[[int], str] = str
 
     def listed(self, rows: Sequence[int]) -> str:
         """Return the first of some rows with what their cells hold, one an indented line."""
         return first_few(rows, tell=lambda i: f"{self.tell(i)}: {self.values[i]!r:.60}")
 
-    def check_filled(self, expected: str) -> None:
-        """Refuse cells that are empty: None, an empty text, not a number.
+    def check_filled(self, expected: str, *, texts_too: bool = True) -> None:
+        """Refuse cells that are empty: None, not a number, a text of no letters.
+
+        Args:
+            expected: What is expected, for the message.
+            texts_too: Refuse empty texts.
 
         Raises:
-            SourceError: There are some; with the first rows, and what is expected.
+            SourceError: There are some; with the first rows.
         """
-        types = set(map(type, self.values))
-        if types <= {str} and all(self.values):
+        if set(map(type, self.values)) <= {str} and (all(self.values) or not texts_too):
             return
-        empty = [i for i, value in enumerate(self.values) if _is_empty(value)]
+        empty = [i for i, value in enumerate(self.values) if _is_empty(value, texts_too)]
         if empty:
             raise SourceError(
                 f"{self.called}: {len(empty):,} of {format_count(len(self.values), 'cell is', 'cells are')} empty:\n"
@@ -47,8 +50,10 @@ class Cells(NamedTuple):
             )
 
 
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value) or (isinstance(value, float) and value != value)
+def _is_empty(value: Any, texts_too: bool) -> bool:
+    if isinstance(value, str):
+        return texts_too and not value
+    return value is None or (isinstance(value, float) and value != value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +65,8 @@ class Rows:
         columns: Role of a column → its cells: image, mask, label, boxes, keypoints, instances, split, group, key,
             weight. A label is a class name or index, or a list of them; all else is as `Source` has it.
         names: Role of a column → what messages call it.
-        values: Name → numbers that a model shall learn.
-        extra: Name → values that travel along unchanged.
+        values: Numbers that a model shall learn, each with its name.
+        extra: Values that travel along unchanged, each with its name.
         root: Folder that relative paths and keys start from. None: relative paths start from the working folder, keys
             from the folder that all images share.
         tell: Number of a row → what messages call it. None: its key.
@@ -75,8 +80,8 @@ class Rows:
     where: str
     columns: Mapping[str, Sequence[Any]]
     names: Mapping[str, str]
-    values: Sequence[tuple[str, Sequence[Any]]] = ()
-    extra: Sequence[tuple[str, Sequence[Any]]] = ()
+    values: Sequence[tuple[str, Cells]] = ()
+    extra: Sequence[tuple[str, Cells]] = ()
     root: Path | None = None
     tell: Callable[[int], str] | None = None
     class_names: list[str] | None = None
@@ -95,8 +100,8 @@ class Rows:
         return replace(
             self,
             columns={role: of_kept(cells) for role, cells in self.columns.items()},
-            values=[(name, of_kept(cells)) for name, cells in self.values],
-            extra=[(name, of_kept(cells)) for name, cells in self.extra],
+            values=[(name, cells._replace(values=of_kept(cells.values))) for name, cells in self.values],
+            extra=[(name, cells._replace(values=of_kept(cells.values))) for name, cells in self.extra],
             tell=None if tell is None else lambda i: tell(kept[i]),
         )
 

@@ -108,7 +108,7 @@ def _labels(cells: Cells, keys: Sequence[str], names: list[str] | None) -> Found
     labels = cells.values
     if not set(map(type, labels)) <= {str, int}:
         if has_several(labels, keys):
-            return label_sets_column(labels, keys, names)
+            return label_sets_column(labels, keys, names, cells.called)
         labels = [read_label(label, key, cells.called) for label, key in zip(labels, keys, strict=True)]
     return labels_column(labels, keys, names)
 
@@ -136,14 +136,10 @@ def _groups(cells: Cells) -> list[str | None]:
 
 def _values(rows: Rows, options: BuildOptions) -> Iterator[ValueColumn]:
     """Yield numbers that are learnt, weights and values that travel along unchanged."""
-
-    def where(i: int) -> str:
-        return f"{prefix}{(rows.tell or str)(i)}"
-
-    prefix = "" if rows.root is None else f"{rows.where}: "
+    tell = rows.tell or str
     for name, cells in rows.values:
-        yield numbers_of(check_value_name(name), cells, where, options)
+        yield numbers_of(check_value_name(name), cells._replace(tell=tell), options)
     if "weight" in rows.columns:
-        yield weights_of(rows.columns["weight"], where)
+        yield weights_of(rows.cells("weight"))
     for name, cells in rows.extra:
-        yield column_of_values(check_extra_name(name), cells, where)
+        yield column_of_values(check_extra_name(name), cells._replace(tell=tell))

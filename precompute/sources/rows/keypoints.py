@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
 
 from precompute.errors import SourceError, UsageError
-from precompute.fields.box_column import BoxColumn
-from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
-from precompute.sources.box_checks import upright_size
 from precompute.sources.found import FoundColumn
 from precompute.sources.keypoint_checks import check_keypoints
 from precompute.sources.rows.cells import Cells
-from precompute.sources.rows.objects import read_boxes
+from precompute.sources.rows.objects import column_of_rows, is_list, is_number, read_boxes
 from precompute.text.format import format_count
 
 __all__ = ["DEFAULT_CLASS", "keypoints_column"]
@@ -61,11 +57,7 @@ def keypoints_column(
         _check_as_many(boxes.values, points, keys)
         rows, classes = read_boxes(boxes, keys, class_names)
         names = classes.names
-    column = BoxColumn.of_images(
-        Boxes.of_rows(of_image, upright_size(path) or UNKNOWN_SIZE, of_points)
-        for of_image, path, of_points in zip(rows, images, points, strict=True)
-    )
-    return check_keypoints(column, keys, names, skeleton, where="keypoints")
+    return check_keypoints(column_of_rows(rows, images, points), keys, names, skeleton, where="keypoints")
 
 
 def _check_as_many(boxes: Sequence[Any], points: Sequence[Sized], keys: Sequence[str]) -> None:
@@ -101,7 +93,7 @@ def _skeleton(
 
 def _objects(of_image: Any, key: str) -> Any:
     """Yield x, y, visibility in turn of each object's keypoints."""
-    if isinstance(of_image, str | bytes) or not hasattr(of_image, "__iter__"):
+    if not is_list(of_image):
         raise UsageError(
             f"keypoints of {key!r:.80}: expected a list of objects, which may be empty, each a list of keypoints; got "
             f"{of_image!r:.60}."
@@ -109,7 +101,7 @@ def _objects(of_image: Any, key: str) -> Any:
     if isinstance(of_image, np.ndarray) and of_image.ndim == 2:
         of_image = of_image[None]  # one object
     for points in of_image:
-        if isinstance(points, str | bytes) or not hasattr(points, "__iter__"):
+        if not is_list(points):
             raise UsageError(f"keypoints of {key!r:.80}: expected a list of keypoints an object, got {points!r:.60}.")
         yield [number for point in points for number in _point(point, key)]
 
@@ -117,13 +109,10 @@ def _objects(of_image: Any, key: str) -> Any:
 def _point(point: Any, key: str) -> tuple[float, float, float]:
     if point is None:
         return 0.0, 0.0, 0.0
-    if isinstance(point, str | bytes) or not hasattr(point, "__len__") or len(point) not in (2, 3):
-        raise UsageError(f"keypoints of {key!r:.80}: expected {EXPECTED}; got {point!r:.60}.")
-    x, y, visibility = (*point, VISIBLE)[:3]
-    if x is None or y is None or visibility is None:
+    parts = (*point, VISIBLE)[:3] if is_list(point, 2, 3) else ("",)
+    if any(part is None for part in parts):
         return 0.0, 0.0, 0.0
-    if not all(isinstance(n, numbers.Real | np.number) and not isinstance(n, bool) for n in (x, y, visibility)):
+    if not all(map(is_number, parts)):
         raise UsageError(f"keypoints of {key!r:.80}: expected {EXPECTED}; got {point!r:.60}.")
-    if math.isnan(x) or math.isnan(y):
-        return 0.0, 0.0, 0.0
-    return float(x), float(y), float(visibility)
+    x, y, visibility = map(float, parts)
+    return (0.0, 0.0, 0.0) if math.isnan(x) or math.isnan(y) else (x, y, visibility)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from precompute.sources.found import FoundColumn
 from precompute.sources.rows.cells import Cells
 from precompute.sources.rows.paths import find_paths
 
-__all__ = ["InstanceRows", "boxes_column", "read_boxes"]
+__all__ = ["InstanceRows", "boxes_column", "column_of_rows", "is_list", "is_number", "read_boxes"]
 
 MARKS = "maybe with 'crowd', 'difficult' or 'truncated' as"
 EXPECTED = {
@@ -63,15 +63,27 @@ def _read_objects(cells: Cells, what: str, keys: Sequence[str], names: list[str]
 
 
 def _rows(of_image: Any, what: str, key: str) -> Iterator[tuple[Any, ...]]:
-    if isinstance(of_image, str | bytes) or not hasattr(of_image, "__iter__"):
+    if not is_list(of_image):
         raise UsageError(
             f"{what} of {key!r:.80}: expected a list of {NOUN[what]}, which may be empty, got {of_image!r:.60}."
         )
     at = CLASS_AT[what]
     for row in of_image:
-        if isinstance(row, str | bytes) or not hasattr(row, "__len__") or len(row) not in (at + 1, at + 2):
+        if not is_list(row, at + 1, at + 2):
             raise UsageError(f"{what} of {key!r:.80}: expected {EXPECTED[what]}; got {row!r:.80}.")
         yield (*tuple(row)[:at], _label(row[at], key), _flags(row[at + 1], what, key) if len(row) > at + 1 else 0)
+
+
+def is_list(value: Any, *lengths: int) -> bool:
+    """Tell whether a value is a list or the like, no text; of one of these lengths, if any are given."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+        return False
+    return not lengths or (hasattr(value, "__len__") and len(value) in lengths)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number, NumPy's too, and no truth value."""
+    return isinstance(value, numbers.Real | np.number) and not isinstance(value, bool)
 
 
 def _label(label: Any, key: str) -> str | int:
@@ -95,9 +107,17 @@ def read_boxes(cells: Cells, keys: Sequence[str], names: list[str] | None) -> tu
     rows, classes = _read_objects(cells, "boxes", keys, names)
     for of_image, key in zip(rows, keys, strict=True):
         for row in of_image:
-            if not all(isinstance(side, numbers.Real | np.number) and not isinstance(side, bool) for side in row[:4]):
+            if not all(map(is_number, row[:4])):
                 raise UsageError(f"boxes of {key!r:.80}: expected four numbers for the sides, got {row[:4]!r:.80}.")
     return rows, classes
+
+
+def column_of_rows(rows: ObjectRows, images: Sequence[str], points: Sequence[Any] | None = None) -> BoxColumn:
+    """Return boxes, and keypoints if there are any, with the size of each image from its header."""
+    return BoxColumn.of_images(
+        Boxes.of_rows(of_image, upright_size(path) or UNKNOWN_SIZE, of_points)
+        for of_image, path, of_points in zip(rows, images, points or repeat(None), strict=False)
+    )
 
 
 def boxes_column(cells: Cells, keys: Sequence[str], images: Sequence[str], names: list[str] | None) -> FoundColumn:
@@ -114,10 +134,7 @@ def boxes_column(cells: Cells, keys: Sequence[str], images: Sequence[str], names
         SourceError: A class is not among the names, or there is no box at all.
     """
     rows, classes = read_boxes(cells, keys, names)
-    column = BoxColumn.of_images(
-        Boxes.of_rows(of_image, upright_size(path) or UNKNOWN_SIZE) for of_image, path in zip(rows, images, strict=True)
-    )
-    checked = check_boxes(column, keys, classes.names, where="boxes")
+    checked = check_boxes(column_of_rows(rows, images), keys, classes.names, where="boxes")
     return checked._replace(notes=[*checked.notes, *classes.notes])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from precompute.errors import UsageError
@@ -52,8 +53,8 @@ class TableColumns:
         several = (("labels", self.labels), ("values", self.values), ("extra", self.extra))
         shown += [f"{what}={','.join(names)}" for what, names in several if names]
         used = self.used()
-        unused = [name or "(without a name)" for name in table.columns if name not in used]
-        return f"columns: {', '.join(shown)}" + (f"; not used: {', '.join(unused)}" if unused else "") + "."
+        unused = [name for name in table.columns if name not in used]
+        return f"columns: {', '.join(shown)}{f'; not used: {_listed(unused)}' if unused else ''}."
 
 
 def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
@@ -79,7 +80,7 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
     if "image" not in roles:
         raise UsageError(
             f"{table.path}: no column is called as those of image files usually are; name it with --image-column. "
-            f"{_those(table)}{_no_header(table)}"
+            f"{_those(table)}"
         )
     table.check_readable([roles["image"]])  # before what the target is: nobody could choose one
     taken |= set(roles.values())
@@ -122,21 +123,21 @@ def _find(table: Table, option: str, name: str) -> str:
     near = [column for column in table.columns if column.casefold() == name.casefold()]
     if len(near) == 1:
         return near[0]
-    raise UsageError(
-        f"{option} (--{option.replace('_', '-')}): {table.path} has no column {name!r}. {_those(table)}"
-        f"{_no_header(table)}"
-    )
+    raise UsageError(f"{option} (--{option.replace('_', '-')}): {table.path} has no column {name!r}. {_those(table)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name or "(without a name)" for name in names)
 
 
 def _those(table: Table) -> str:
-    return f"It has: {', '.join(name or '(without a name)' for name in table.columns)}."
-
-
-def _no_header(table: Table) -> str:
-    """Return what may help where the first line looks like a source."""
+    """Return which columns there are, and what may help where the first line looks like a source."""
+    text = f"It has: {_listed(table.columns)}."
     if table.typed or not any("." in name or "/" in name for name in table.columns):
-        return ""
-    return " If that is a source and no header: put a line with the columns' names above it, such as image,label."
+        return text
+    return (
+        f"{text} If that is a source and no header: put a line with the columns' names above it, such as image,label."
+    )
 
 
 def _usual(table: Table, role: str, taken: set[str]) -> list[str]:
@@ -152,34 +153,29 @@ def _target(
 ) -> dict[str, str]:
     """Return the column of the mask or of the label; none for images alone, and for labels or numbers in `lists`."""
     given = [role for role in ("mask", "label") if role in roles] + lists
-    if options.image_only:
-        if given:
-            raise UsageError(f"target: none was asked for, and a column of the {given[0]} was named; give one of them.")
-        return {}
+    if options.image_only and given:
+        raise UsageError(f"target: none was asked for, and a column of the {given[0]} was named; give one of them.")
     if len(given) > 1:
         raise UsageError(
             "mask_column, label_column, label_columns, value_columns: give one of them; a source has a mask, a label, "
             f"labels or numbers. Given: {', '.join(given)}. What shall travel along, unlearnt, is for --extra-columns."
         )
-    if lists:
-        return {}
-    if given:
-        return {given[0]: roles[given[0]]}
-    found = {role: names for role in ("mask", "label") if (names := _usual(table, role, taken))}
-    every = [name for names in found.values() for name in names]
-    if len(every) > 1:
+    if options.image_only or given:
+        return {role: roles[role] for role in given if role in roles}
+    found = {name: role for role in ("mask", "label") for name in _usual(table, role, taken)}
+    if len(found) > 1:
         raise UsageError(
-            f"{table.path}: {' and '.join(every)} may be the target; say which with --label-column or --mask-column, "
+            f"{table.path}: {' and '.join(found)} may be the target; say which with --label-column or --mask-column, "
             "or --target none for images alone."
         )
-    if every:
-        return {next(iter(found)): every[0]}
+    if found:
+        return {role: name for name, role in found.items()}
     rest = [name for name in table.columns if name not in taken]
     if rest:
         raise UsageError(
             f"{table.path}: no column is called as those of labels or masks usually are; name it with --label-column, "
             "--label-columns (one of 0 and 1 for each class), --mask-column or --value-columns (numbers), or give "
             "--target none for images alone. Not used so far: "
-            f"{', '.join(name or '(without a name)' for name in rest)}."
+            f"{_listed(rest)}."
         )
     return {}

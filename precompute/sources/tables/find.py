@@ -83,8 +83,11 @@ def find_table(path: Path, options: BuildOptions) -> Found:
         where=str(path),
         columns=columns,
         names={"label": f"{path}: label_columns"} | {role: of_role.called for role, of_role in cells.items()},
-        values=[(name, read[name]) for name in chosen.values],
-        extra=[(name, read[name] if table.typed else values_of_texts(read[name])) for name in chosen.extra],
+        values=[(name, table.cells(name, read[name])) for name in chosen.values],
+        extra=[
+            (name, table.cells(name, read[name] if table.typed else values_of_texts(read[name])))
+            for name in chosen.extra
+        ],
         root=root,
         tell=table.where,
         class_names=names,

@@ -248,12 +248,12 @@ def test_records_equal_those_of_tensorflow(out: Path) -> None:
         (
             {"age": ["", *AGES[1:]]},
             ["age"],
-            "column age: 1 of 8 values are missing:\n  .*t.csv: line 2\nFill them",
+            "t.csv: column age: 1 of 8 cells are empty:\n  line 2\nFill them",
         ),
         (
             {"sample_weight": ["", *WEIGHTS[1:]]},
             [],
-            "expected a number of 0 or more .* 1 of 8 are none:\n  .*line 2: ''",
+            "column sample_weight: expected a number of 0 or more .* 1 of 8 are none:\n  line 2: ''",
         ),
         ({"sample_weight": [-1.0, *WEIGHTS[1:]]}, [], "line 2: '-1.0'"),
         ({"sample_weight": ["much", *WEIGHTS[1:]]}, [], "'much'"),
@@ -270,7 +270,7 @@ def test_tables_that_are_refused(changes: dict[str, list[Any]], names: list[str]
 
 def test_a_column_called_weight_is_a_persons_unless_told(tmp_path: Path) -> None:
     table = table_of(tmp_path, weight=AGES, sample_weight=["x"] * NUM)
-    with pytest.raises(SourceError, match="weights: "):
+    with pytest.raises(SourceError, match="column sample_weight: expected a number of 0 or more"):
         find(table, BuildOptions.make())
     plain = find(table, BuildOptions.make(weight_column=""))
     assert extra_of(plain, 0) is None and "not used: age, dose, site, sample_weight, weight" in plain.notes[0]
@@ -280,7 +280,7 @@ def test_a_column_called_weight_is_a_persons_unless_told(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"a": [1, None, 2, 3]}, "extra column a: 1 of 4 values are missing:\n  'n001'"),
+        ({"a": [1, None, 2, 3]}, "extra\\['a'\\]: 1 of 4 cells are empty:\n  'n001'"),
         ({"a": [1, "x", 2, 3]}, "expected numbers or texts, got both: 1 for 'n000', 'x' for 'n001'"),
         ({"a": [1, 2**63, 2, 3]}, "expected a whole number of 64 bits"),
         ({"a": [1.0, float("inf"), 2, 3]}, "a finite number"),
@@ -290,7 +290,7 @@ def test_a_column_called_weight_is_a_persons_unless_told(tmp_path: Path) -> None
         ({"a": [1, 2, 3, 4], "b": [1]}, "extra\\['b'\\]: expected an entry for each of 4 images, got 1"),
         ({"1a": [1, 2, 3, 4]}, "begins with no digit"),
         ({"a": "text"}, "expected a list with an entry for each image"),
-        ([1, 2], "expected a dictionary of lists by name"),
+        ([1, 2], "expected a dictionary by name"),
     ],
 )
 def test_lists_that_are_refused(extra: Any, message: str, tmp_path: Path) -> None:
@@ -303,6 +303,8 @@ def test_all_or_none(tmp_path: Path) -> None:
     a, b = (tmp_path / path for path in draw_colored(tmp_path, 2))
     with pytest.raises(UsageError, match="expected the same names for all sources, got x for 'a', none for 'b'"):
         from_iterable([Source("a", a, extra={"x": 1}), Source("b", b)])
+    with pytest.raises(UsageError, match="extra: expected a dictionary by name, got list"):
+        from_iterable([Source("a", a, extra=["x"])])  # type: ignore[arg-type]
     with pytest.raises(SourceError, match="weights: .* 1 of 2 are none:\n  'b': None"):
         from_iterable([Source("a", a, weight=1), Source("b", b)])
 

@@ -174,14 +174,19 @@ def test_a_table_of_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "options", "error", "message"),
     [
-        ("image,age\nimages/0.png,\nimages/1.png,3\n", {}, SourceError, r"value column age: 1 of 2 values are missing"),
+        (
+            "image,age\nimages/0.png,\nimages/1.png,3\n",
+            {},
+            SourceError,
+            r"column age: 1 of 2 values are missing:\n  line 2",
+        ),
         (
             "image,age\nimages/0.png,old\nimages/1.png,3\nimages/2.png,inf\n",
             {},
             SourceError,
-            r"a finite number in each, .* 2 of 3 values are none:\n.*csv: line 2: 'old'\n.*line 4: 'inf'\nCorrect them",
+            r"a finite number in each, .* 2 of 3 values are none:\n  line 2: 'old'\n  line 4: 'inf'\nCorrect them",
         ),
-        ("image,age\nimages/0.png,NaN\n", {}, SourceError, r"value column age: 1 of 1 value is missing"),
+        ("image,age\nimages/0.png,NaN\n", {}, SourceError, r"csv: column age: 1 of 1 value is missing"),
         (TABLE, {"value_columns": ["age", "age"]}, UsageError, r"^age: it is named twice among the numbers"),
         (TABLE, {"class_names": ["young", "old"]}, UsageError, r"is for classes; these sources have none, but numbers"),
         (TABLE, {"extra_columns": ["age"]}, UsageError, r"^age: it is named twice among the numbers"),
