@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, first_few
 from precompute.options.build_options import BuildOptions
 from precompute.text.format import format_count
 
-__all__ = ["Problems", "Unmatched"]
+__all__ = ["ProblemKind", "Problems", "Unmatched", "WrongEntry"]
+
+
+class ProblemKind(NamedTuple):
+    """What may be wrong in many places, and what to do."""
+
+    what: str
+    remedy: str
+
+
+class WrongEntry(Exception):  # noqa: N818 (a verdict on one entry, collected rather than shown)
+    """One entry of a file cannot be used.
+
+    Args:
+        kind: What is wrong with it.
+        text: The line that is told of it.
+    """
+
+    def __init__(self, kind: ProblemKind, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class Problems:
@@ -22,6 +42,7 @@ class Problems:
     def __init__(self, heading: str) -> None:
         self._heading = heading
         self._texts: list[str] = []
+        self._lines: dict[ProblemKind, list[str]] = {}
 
     def add(self, what: str, places: Sequence[Any], remedy: str, tell: Callable[[Any], str] = str) -> None:
         """Add a problem with a line for each place where it is, as `first_few` tells it; none without any place."""
@@ -32,8 +53,14 @@ class Problems:
         """Add a sentence that stands for itself."""
         self._texts.append(text)
 
+    def add_entry(self, wrong: WrongEntry, where: str) -> None:
+        """Add one entry to those of its kind, with the place where it stands."""
+        self._lines.setdefault(wrong.kind, []).append(f"{where}: {wrong}")
+
     def check(self) -> None:
         """Raise a SourceError that tells all of them, if there are any."""
+        for kind, lines in self._lines.items():
+            self.add(kind.what, lines, kind.remedy)
         if self._texts:
             raise SourceError("\n".join([self._heading, *self._texts]))
 

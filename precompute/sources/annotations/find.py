@@ -17,6 +17,7 @@ from precompute.sources.annotations.voc import find_voc
 from precompute.sources.annotations.yolo import find_yolo
 from precompute.sources.annotations.yolo_data import CLASS_LISTS, yaml_files
 from precompute.sources.found import Found
+from precompute.sources.tables.files import is_table
 from precompute.storage.paths import is_remote, is_url
 
 __all__ = ["find_boxes", "kinds_of_annotations", "named_place"]
@@ -26,7 +27,7 @@ EXPECTED = """Expected one of
   a COCO JSON, such as annotations/instances_train.json
   a folder of Pascal VOC xml files, such as Annotations/
   a folder of YOLO text files, such as labels/, or YOLO's data.yaml
-  a CSV file of keypoints, with columns such as image,nose_x,nose_y"""
+  a table of keypoints (CSV, TSV, JSON lines, Parquet), with columns such as image,nose_x,nose_y"""
 
 
 def find_boxes(root: str | Path, options: BuildOptions) -> Found | None:
@@ -90,7 +91,7 @@ def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
     if path.is_file():
         if path.suffix.lower() == ".json":
             return find_coco(top, [path], options)
-        if path.suffix.lower() == ".csv":
+        if is_table(path):
             return find_keypoint_table(top, path, options)
         if path.suffix.lower() in (".yaml", ".yml"):
             return find_yolo(top, path, options)

@@ -130,10 +130,11 @@ def _open_csv(path: Path, content: bytes, encoding: str, delimiter: str | None) 
 
 
 def _delimiter(content: bytes, encoding: str) -> str:
-    """Return what separates the columns: of comma, semicolon and tab what the header has most of."""
+    """Return what separates the columns: of comma, semicolon and tab what the header has most of, or a bar."""
     text = io.TextIOWrapper(io.BytesIO(content), encoding)
     header = next((line for line in text if line.strip()), "")
-    return max(DELIMITERS, key=header.count)
+    found = max(DELIMITERS, key=header.count)
+    return found if found in header or "|" not in header else "|"
 
 
 def _csv_rows(path: Path, content: bytes, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -408,12 +408,10 @@ def broken_coco(what: str) -> dict[str, Any]:
     first = content["annotations"][0]
     if what == "odd":
         first["segmentation"] = [[1, 2, 3, 4, 5, 6, 7]]
-    elif what == "two points":
-        first["segmentation"] = [[1, 2, 3, 4]]
+    elif what == "a number":
+        first["segmentation"] = 7
     elif what == "far away":
         first["segmentation"] = [[1, 2, 3e9, 4, 5, 6]]
-    elif what == "none":
-        first["segmentation"] = []
     elif what == "text":
         first["segmentation"] = [["a", 2, 3, 4, 5, 6]]
     elif what == "code of another size":
@@ -436,17 +434,19 @@ def broken_coco(what: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("odd", r"i001: annotation 1: a polygon has 7 numbers; x and y come in pairs"),
-        ("two points", r"i001: annotation 1: a polygon has 2 points; three are the fewest"),
-        ("far away", r"i001: annotation 1: a polygon reaches 3e\+09, far outside of its image"),
-        ("none", r"i001: annotation 1: it has no segmentation"),
-        ("text", r"i001: annotation 1: expected polygons, lists of x and y in turn"),
-        ("code of another size", r"i001: annotation 1: its run-length code is made for \[7, 9\] .* image is 46×60"),
-        ("code that is cut", r"i001: annotation 1: (its runs are|it ends within)"),
-        ("no code", r"i001: annotation 1: it is no compressed run-length code"),
-        ("runs", r"i001: annotation 1: its runs are 10 pixels long together, 46×60 are 2,760"),
+        (
+            "odd",
+            r"that cannot be read \(1\):\n  instances_all.json: annotation 1: a polygon has 7 numbers; x and y come in",
+        ),
+        ("a number", r"annotation 1: expected polygons or a run-length code, got 7"),
+        ("far away", r"annotation 1: a polygon reaches 3e\+09, far outside of its image"),
+        ("text", r"annotation 1: expected polygons, lists of x and y in turn"),
+        ("code of another size", r"annotation 1: its run-length code is made for \[7, 9\] .* image is 46×60"),
+        ("code that is cut", r"annotation 1: (its runs are|it ends within)"),
+        ("no code", r"annotation 1: it is no compressed run-length code"),
+        ("runs", r"annotation 1: its runs are 10 pixels long together, 46×60 are 2,760"),
         ("category", r"Annotations of unknown categories \(1\):\n.*category_id 4"),
-        ("image twice", r"Images that are named again"),
+        ("image twice", r"Images of one id"),
         ("size", r"i001.png: is 60×46 pixels .* its masks are meant for 61×46"),
     ],
 )
@@ -463,7 +463,47 @@ def test_coco_masks_without_a_pixel_are_named(tmp_path: Path) -> None:
     write_coco(tmp_path, TRUTH)
     (tmp_path / "annotations" / "instances_all.json").write_text(json.dumps(content))
     sources = find(tmp_path, BuildOptions(target="instances"))
-    assert any("1 object whose mask holds no pixel left out:\n  i001: annotation 1" in note for note in sources.notes)
+    said = "1 object without a mask, or whose mask holds no pixel, left out:\n  i001: annotation 1"
+    assert said in "\n".join(sources.notes)
+
+
+NO_AREA: dict[str, Any] = {"none": None, "empty": [], "no numbers": [[]], "a point": [[1, 2]], "a line": [[1, 2, 3, 4]]}
+
+
+@pytest.mark.parametrize("target", ["instances", "mask"])
+@pytest.mark.parametrize("segmentation", NO_AREA.values(), ids=NO_AREA)
+def test_objects_known_by_a_box_alone_are_left_out_and_named(tmp_path: Path, segmentation: Any, target: str) -> None:
+    write_coco(tmp_path, TRUTH)
+    file = tmp_path / "annotations" / "instances_all.json"
+    content = coco_of(TRUTH, polygons)
+    num = len(content["annotations"])
+    for i in (0, 2):
+        content["annotations"][i]["segmentation"] = segmentation
+    del content["annotations"][2]["bbox"]  # masks need none
+    file.write_text(json.dumps(content))
+    sources = find(tmp_path, BuildOptions(target=target))
+    assert len(sources.targets[0].labels) == num - 2 and len(sources) == len(TRUTH)  # type: ignore[attr-defined]
+    said = (
+        "2 objects without masks, or whose mask holds no pixel, left out:\n  i001: annotation 1\n  i002: annotation 3"
+    )
+    assert said in "\n".join(sources.notes)
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = segmentation
+    file.write_text(json.dumps(content))
+    with pytest.raises(SourceError, match=f"not one of {num} objects in 12 images has a mask under 'segmentation'"):
+        find(tmp_path, BuildOptions(target=target))
+
+
+def test_a_part_without_area_changes_no_mask(tmp_path: Path) -> None:
+    shapes = []
+    for part in ([], [[5, 5, 9, 9]]):
+        folder = tmp_path / f"with{len(part)}"
+        write_coco(folder, TRUTH)
+        content = coco_of(TRUTH, polygons)
+        content["annotations"][0]["segmentation"] += part
+        (folder / "annotations" / "instances_all.json").write_text(json.dumps(content))
+        shapes.append(list(find(folder, BuildOptions(target="instances")).columns["objects"].shapes))  # type: ignore[attr-defined]
+    assert shapes[0] == shapes[1]
 
 
 def test_without_pycocotools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from precompute.errors import SourceError
-from precompute.sources.annotations.coco import split_of_name
+from precompute.sources.annotations.coco_files import split_of_name
 from precompute.sources.split_folders import split_of
 from tests.helpers.box_datasets import draw_boxed
 from tests.helpers.box_files import coco_of, rows_of, size_of, sources_of, xml_of

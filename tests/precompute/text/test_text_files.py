@@ -230,7 +230,7 @@ def test_class_names_take_away_and_keep_categories_without_objects(tmp_path: Pat
     source = project(tmp_path)
     assert find(source, BuildOptions(class_names=["b", "cat"])).class_names == ["b", "cat"]
     assert find(source, BuildOptions(class_names=["animals", "cat", "b"])).class_names == ["animals", "cat", "b"]
-    with pytest.raises(SourceError, match=r"Categories that --class-names does not hold:\n  b"):
+    with pytest.raises(SourceError, match=r"does not hold \(1\):\n  'b' of 'b'"):
         find(source, BuildOptions(class_names=["animals", "cat"]))
 
 
@@ -239,7 +239,7 @@ def test_a_dataset_with_the_name_of_a_project_as_class_keeps_it(
 ) -> None:
     source, given_options = project(tmp_path / "in"), options(validation_split=0.0, quiet=False)
     with monkeypatch.context() as patch:
-        patch.setattr("precompute.sources.annotations.coco._projects", lambda *_: set())
+        patch.setattr("precompute.sources.annotations.coco_files._projects", lambda *_: set())
         precompute.build(source, tmp_path / "out", **given_options)
     precompute.build(source, tmp_path / "out", **{**given_options, "variants": 4})
     assert Manifest.load(tmp_path / "out").target.class_names == ["animals", "cat", "b"]

@@ -288,27 +288,30 @@ def test_names_that_the_file_does_not_have(given: Any, message: str, tmp_path: P
 
 HEAD = "image,nose_x,nose_y,nose_v\n"
 TABLES = {
-    "empty": ("", "the file is empty. Expected a CSV file with columns such as image,left_eye_x"),
+    "empty": ("", "points.csv: the table is empty"),
     "no rows": (HEAD, "there are no rows below the header"),
     "no image": ("name,nose_x,nose_y\na,1,2\n", "no column of images; expected one of image, image_path"),
     "no points": ("image,label\np00.png,a\n", "no columns of keypoints among image, label"),
     "half": ("image,nose_x\np00.png,1\n", "there is a column 'nose_x' and none 'nose_y'"),
-    "twice": ("image,nose_x,nose_x,nose_y\np00.png,1,1,2\n", "columns of one name: 'nose_x'"),
-    "cells": (f"{HEAD}p00.png,1,2\n", "rows without 4 cells, one a column:\n  line 2: 3 cells"),
-    "text": (f"{HEAD}p00.png,1,two,2\n", r"Cells that are no numbers \(1\):\n  row 2 \(p00.png\): nose_y: 'two'"),
-    "missing": (f"{HEAD}gone.png,1,2,2\n", r"Images that are not there \(1\):\n  row 2: gone.png"),
-    "ambiguous": (f"{HEAD}p01.png,1,2,2\n", r"Images that could be several files \(1\):\n  row 2: p01.png"),
+    "twice": ("image,nose_x,nose_x,nose_y\np00.png,1,1,2\n", "columns that come again: nose_x"),
+    "cells": (
+        f"{HEAD}p00.png,1,2\n",
+        "expected 4 cells in each line, as in the header, but 1 line has others:\n  line 2: 3",
+    ),
+    "text": (f"{HEAD}p00.png,1,two,2\n", r"Cells that are no numbers \(1\):\n  line 2: nose_y: 'two'"),
+    "missing": (f"{HEAD}gone.png,1,2,2\n", r"Images that are not there \(1\):\n  line 2: gone.png"),
+    "ambiguous": (f"{HEAD}p01.png,1,2,2\n", r"Images that could be several files \(1\):\n  line 2: p01.png"),
     "visibility": (f"{HEAD}p00.png,1,2,5\n", "visibility other than 0"),
     "nothing": (f"{HEAD}p00.png,,,\n", "no row has a keypoint"),
     "box": (
         "image,nose_x,nose_y,xmin,ymin,xmax,ymax\np00.png,1,2,0,0,,9\n",
-        r"row 2 \(p00.png\): a box without all of its sides",
+        "line 2: p00.png: a box without all of its sides",
     ),
     "no box": (
         "image,nose_x,nose_y,xmin,ymin,xmax,ymax\np00.png,1,2,,,,\n",
-        r"row 2 \(p00.png\): keypoints without a box",
+        "line 2: p00.png: keypoints without a box",
     ),
-    "split": (f"split,{HEAD}fold3,p00.png,1,2,2\n", r"Splits that are none, or differ \(1\):\n  row 2: 'fold3'"),
+    "split": (f"split,{HEAD}fold3,p00.png,1,2,2\n", r"Splits that are none, or differ \(1\):\n  line 2: 'fold3'"),
 }
 
 
@@ -388,3 +391,78 @@ def test_all_layouts_make_the_same_records(tmp_path: Path) -> None:
 def test_table_is_what_it_says() -> None:
     truth = {"p": ([(0, 0, 9, 9, "person")], [[(1.5, 2.5, 1), *[(0, 0, 0)] * 4]])}
     assert table_of(truth, has_boxes=False).splitlines()[1] == "images/p.png,person,1,2,1" + ",,,0" * 4  # type: ignore[arg-type]
+
+
+# Tables of other kinds
+
+
+def write_kind(folder: Path, suffix: str, rows: list[dict[str, Any]]) -> str:
+    if suffix == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "points.parquet")
+    elif suffix == ".jsonl":
+        (folder / "points.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        separator = {".csv": "|", ".tsv": "\t"}[suffix]
+        lines = [list(rows[0]), *([row.get(name) for name in rows[0]] for row in rows)]
+        texts = [["" if cell is None else str(cell) for cell in line] for line in lines]
+        (folder / f"points{suffix}").write_text("\n".join(map(separator.join, texts)) + "\n")
+    return f"points{suffix}"
+
+
+ROWS: list[dict[str, Any]] = [
+    {"image": "p00.png", "label": 4, "split": "train", "a_x": 3.0, "a_y": 4, "a_v": 1},
+    {"image": "p01.png", "label": 2, "split": "val", "a_x": 5.5, "a_y": 6, "a_v": 2},
+    {"image": "p00.png", "label": 2, "split": None, "a_x": 7.0, "a_y": 8, "a_v": 0},
+    {"image": "p02.png", "label": None, "split": None, "a_x": None, "a_y": None, "a_v": None},
+    {"image": None, "label": None, "split": None, "a_x": None, "a_y": None, "a_v": None},
+    {"image": "p01.png", "label": 4, "split": None, "a_x": 1.0, "a_y": 2, "a_v": 2},
+]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_table_that_is_read_may_hold_keypoints(suffix: str, tmp_path: Path) -> None:
+    draw_pointed(tmp_path, 4)
+    sources = sources_of(tmp_path, annotations=write_kind(tmp_path, suffix, ROWS))
+    assert (sources.keys, sources.class_names) == (["p00", "p01", "p02"], ["2", "4"])
+    assert sources.splits == ["train", "validation", None]
+    boxes = [boxes_of(sources)[i] for i in range(3)]
+    assert [of_one.point_rows() for of_one in boxes] == [[[3.5, 4.5, 1]], [[6, 6.5, 2], [1.5, 2.5, 2]], []]
+    assert [of_one.labels.tolist() for of_one in boxes] == [[1], [0, 1], []]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"a_x": "three"}, "Cells that are no numbers"),
+        ({"a_x": True}, "Cells that are no numbers"),
+        ({"a_x": [1, 2]}, "Cells that are no numbers"),
+        ({"label": None}, r"Objects without a class \(1\):\n  (line 1|row 0): p00.png"),
+        ({"split": "fold3"}, "Splits that are none"),
+        ({"a_v": 7}, "visibility other than 0"),
+    ],
+)
+def test_typed_tables_that_hold_something_else(
+    suffix: str, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    draw_pointed(tmp_path, 2)
+    with pytest.raises(SourceError, match=message):
+        sources_of(tmp_path, annotations=write_kind(tmp_path, suffix, [{**ROWS[0], **changes}]))
+
+
+def test_lines_are_told_as_an_editor_counts_them(tmp_path: Path) -> None:
+    draw_pointed(tmp_path, 2)
+    rows = 'note,image,a_x,a_y\n"two\nlines",p00.png,1,2\n,,,\n"three\n\nlines",p01.png,3,x\n'
+    (tmp_path / "points.csv").write_text(rows)
+    with pytest.raises(SourceError, match="line 7: a_y: 'x'"):
+        sources_of(tmp_path, **TABLE)
+
+
+def test_many_wrong_lines_are_counted_and_the_first_shown(tmp_path: Path) -> None:
+    draw_pointed(tmp_path, 2)
+    (tmp_path / "points.csv").write_text("image,a_x,a_y\n" + "p00.png,x,1\n" * 3000)
+    message = r"no numbers \(3,000\):\n  line 2: a_x: 'x'\n(.*\n){4}  … and 2995 more"
+    with pytest.raises(SourceError, match=message):
+        sources_of(tmp_path, **TABLE)

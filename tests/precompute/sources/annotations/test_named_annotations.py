@@ -189,17 +189,51 @@ def test_a_named_json_takes_the_images_that_lie_nearest(tmp_path: Path) -> None:
     assert rows_of(sources) == {f"b/{name}": rows for name, rows in truth["b"].items()}
 
 
-def test_json_files_that_number_differently(tmp_path: Path) -> None:
-    for part in ("a", "b"):
-        truth = {f"{part}_{name}": rows for name, rows in draw_boxed(tmp_path / part / "images", 3).items()}
+def test_json_files_that_number_differently_go_by_names(tmp_path: Path) -> None:
+    """The order is that of train, whichever file comes first; what another one has alone comes after."""
+    numbers = {"train": {"disc": 1, "bar": 2, "frame": 10}, "a_val": {"bar": 1, "disc": 2, "frame": 3, "arch": 0}}
+    truth: dict[str, Any] = {}
+    for split, ids in numbers.items():
+        drawn = {f"{split}_{name}": rows for name, rows in draw_boxed(tmp_path / split, 4).items()}
+        for name in drawn:
+            (tmp_path / split / f"{name.removeprefix(split + '_')}.png").rename(tmp_path / split / f"{name}.png")
+        content = coco_of(tmp_path / split, drawn)
+        old = {category["id"]: category["name"] for category in content["categories"]}
+        for annotation in content["annotations"]:
+            annotation["category_id"] = ids[old[annotation["category_id"]]]
+        content["categories"] = [{"id": number, "name": name} for name, number in ids.items()]
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+        truth |= {f"{split}/{name}": rows for name, rows in drawn.items()}
+    for name in ("train", "a_val"):  # Roboflow's way
+        (tmp_path / f"{name}.json").rename(tmp_path / name / "_annotations.coco.json")
+    (tmp_path / "a_val").rename(tmp_path / "dev")
+    sources = sources_of(tmp_path)
+    assert sources.class_names == ["disc", "bar", "frame", "arch"]
+    assert {key.replace("dev/", "a_val/"): rows for key, rows in rows_of(sources).items()} == truth
+    said = "Files number categories differently: they go by their names, in the order of train/_annotations.coco.json."
+    assert said in sources.notes
+    assert sources_of(tmp_path, class_names=["frame", "bar", "disc"]).class_names == ["frame", "bar", "disc"]
+
+
+def test_json_files_that_have_other_categories_each_keep_the_order_of_ids(tmp_path: Path) -> None:
+    for part, left_out in (("a", 90), ("b", 3)):
+        truth = {f"{part}_{name}": rows for name, rows in draw_boxed(tmp_path / part, 3).items()}
         for name in truth:
-            (tmp_path / part / "images" / f"{name[2:]}.png").rename(tmp_path / part / "images" / f"{name}.png")
+            (tmp_path / part / f"{name[2:]}.png").rename(tmp_path / part / f"{name}.png")
         content = coco_of(tmp_path / part, truth)
-        content["categories"][0]["name"] = f"frame of {part}"
+        content["categories"] = [c for c in content["categories"] if c["id"] != left_out]
+        content["annotations"] = [a for a in content["annotations"] if a["category_id"] != left_out]
         (tmp_path / part / "annotations.json").write_text(json.dumps(content))
-    with pytest.raises(
-        SourceError, match="is 'frame of b', in another file 'frame of a'.* --annotations names the file"
-    ):
+    sources = sources_of(tmp_path)
+    assert sources.class_names == ["bar", "disc", "frame"]
+    assert "differently" not in " ".join(sources.notes)
+
+
+def test_one_id_with_two_names_is_refused(tmp_path: Path) -> None:
+    content = coco_of(tmp_path, draw_boxed(tmp_path / "images", 3))
+    content["categories"].append({"id": 90, "name": "arch"})
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    with pytest.raises(SourceError, match="annotations.json: the category 90 is 'frame', and 'arch' as well"):
         sources_of(tmp_path)
 
 

@@ -1,0 +1,225 @@
+"""The images that a file names, with their objects.
+
+Images are found whatever slashes, quoting and Unicode form their names are written in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from precompute.errors import first_few
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
+from precompute.fields.skeleton import Skeleton
+from precompute.sources.annotations.images import Choose, FoundImages, last_part, prefer_kept, sources_of, unnamed_note
+from precompute.sources.box_checks import check_boxes, upright_size
+from precompute.sources.classes import number_classes
+from precompute.sources.found import Found, FoundColumn
+from precompute.sources.found_files import FoundFile
+from precompute.sources.keypoint_checks import check_keypoints
+from precompute.sources.passed_over import passed_over
+from precompute.sources.problems import ProblemKind, WrongEntry
+from precompute.sources.unicode_forms import UnicodeForms, visible
+from precompute.text.format import format_count
+
+__all__ = [
+    "NamedImage",
+    "NamedImages",
+    "NamedObject",
+    "Size",
+    "boxes_of_named",
+    "choose_named",
+    "number_objects",
+    "sources_of_named",
+]
+
+Size: TypeAlias = tuple[int, int]  # width and height
+
+MISSING = ProblemKind(
+    "Images that are not there", "Put them there, fix their names, or name their folder with --images."
+)
+AMBIGUOUS = ProblemKind("Images that could be several files", "Write their folders into the names.")
+SHARED = ProblemKind("Images that several names stand for", "Put the others there, or fix their names.")
+
+
+def choose_named(names: Iterable[str]) -> Choose:
+    """Return what tells of images whether one of the names may be theirs."""
+    wanted = {visible(last_part(form)) for name in names for form in (name, unquote(name))}
+    return lambda images: [visible(last_part(image.path)) in wanted for image in images]
+
+
+class NamedImages:
+    """Images that are there, found by name.
+
+    An image is meant by a name that its path ends with. Where none ends so, the folders in the name are those of
+    another machine, and the last part alone counts. Of several images the one that lies nearest to the file is meant,
+    or that of the file's split, or the one that the path leads to.
+
+    Args:
+        found: All images.
+    """
+
+    def __init__(self, found: FoundImages) -> None:
+        self._by_name = found.by_name()
+        self._forms = UnicodeForms(self._by_name)
+        self._names: dict[str, str] = {}  # of the images that were found
+        self._moved: dict[str, str] = {}  # name → image that lies in other folders
+
+    def find(self, name: str, start: Path, split: str | None = None) -> FoundFile | None:
+        """Return the image that is meant; None where the user left it out.
+
+        Args:
+            name: The name.
+            start: Folder of the file that has the name, or that names start from.
+            split: Split that the file says.
+
+        Raises:
+            WrongEntry: There is none, there are several, or another name stands for it already.
+            SourceError: Files look like it in other Unicode normal forms.
+        """
+        # Some programs write names as parts of addresses; a backslash may stand in a file's name, too.
+        for form in dict.fromkeys((_slashed(name), _slashed(unquote(name)), name)):
+            parts = [part for part in os.path.normpath(form).split("/") if part not in ("", ".", "..")]
+            there = self._by_name.get(self._forms.find(parts[-1])) if parts else None
+            if there:
+                end = visible("/" + "/".join(parts))
+                whole = prefer_kept([image for image in there if visible(image.path).endswith(end)])
+                image = _nearest(whole, form, start, split) or _nearest(prefer_kept(there), form, start, split)
+                if image is None:
+                    paths = ", ".join(one.path for one in (whole or there)[:3])
+                    raise WrongEntry(AMBIGUOUS, f"{name}: {paths}")
+                if image.is_excluded:
+                    return None
+                if not whole:
+                    self._moved[name] = image.path
+                self._check_shared(image, name, end)
+                return image
+        if name and passed_over().leaves_out(os.path.normpath(_slashed(name))):
+            return None
+        raise WrongEntry(MISSING, name or "no name")
+
+    def _check_shared(self, image: FoundFile, name: str, end: str) -> None:
+        before = self._names.setdefault(image.path, end)
+        if not (before.endswith(end) or end.endswith(before)):
+            raise WrongEntry(SHARED, f"{name}: {image.path}, which {before[1:]} stands for")
+
+    def notes(self) -> list[str]:
+        """Return the note on images that were found by the last parts of their names."""
+        if not self._moved:
+            return []
+        number = format_count(len(self._moved), "image lies", "images lie")
+        moved = [f"{name}: {path}" for name, path in self._moved.items()]
+        return [f"{number} in other folders than the annotations say, found by the names alone:\n{first_few(moved)}"]
+
+
+def _nearest(images: Sequence[FoundFile], name: str, start: Path, split: str | None) -> FoundFile | None:
+    if len(images) < 2:
+        return next(iter(images), None)
+    return next((some[0] for some in _narrowed(images, name, start, split) if len(some) == 1), None)
+
+
+def _narrowed(images: Sequence[FoundFile], name: str, start: Path, split: str | None) -> Iterator[list[FoundFile]]:
+    folders = [folder.as_posix().rstrip("/") for folder in (start, *start.parents)]
+    near = next((below for folder in folders if (below := _below(folder, images))), [])
+    same = [image for image in images if split is not None and image.split == split]
+    yield near
+    yield same
+    yield [image for image in near if image in same]
+    ways = (os.path.normpath(os.path.join(folder, name)) for folder in folders)  # noqa: PTH118
+    exact = ([image for image in images if visible(image.path) == visible(way)] for way in ways)
+    yield next(filter(None, exact), [])
+
+
+def _slashed(name: str) -> str:
+    return name.replace("\\", "/")
+
+
+def _below(folder: str, images: Sequence[FoundFile]) -> list[FoundFile]:
+    return [image for image in images if image.path.startswith(f"{folder}/")]
+
+
+@dataclass(slots=True)
+class NamedObject:
+    """An object of an image.
+
+    Attributes:
+        label: Name of its class, or the index.
+        flags: As those of `Boxes`.
+        shape: Four sides, a run-length code, or None.
+        points: x, y and visibility of its keypoints in turn; none without keypoints.
+        number: Its number in the file.
+    """
+
+    label: str | int
+    flags: int
+    shape: Any
+    points: Any
+    number: Any
+
+
+class NamedImage:
+    """An image that a file names.
+
+    Args:
+        image: The image.
+        size: Width and height, where the file has them; else those of the image are taken.
+        split: Its split, if any is known.
+    """
+
+    def __init__(self, image: FoundFile, size: Size | None, split: str | None) -> None:
+        self.image, self.split = image, split
+        self.size = size or upright_size(image.path) or UNKNOWN_SIZE
+        self.objects: list[NamedObject] = []
+
+
+def number_objects(
+    images: Sequence[NamedImage], given: list[str] | None, declared: list[str] | None = None
+) -> list[str]:
+    """Put indices in the place of objects' classes and return the names of these; see `number_classes`."""
+    owners = [image.image.key for image in images for _ in image.objects]
+    labels = [str(one.label) for image in images for one in image.objects]
+    classes = number_classes(labels, owners, given, declared=declared)
+    for one, index in zip((one for image in images for one in image.objects), classes.indices, strict=True):
+        one.label = index
+    return classes.names
+
+
+def boxes_of_named(
+    images: Sequence[NamedImage], names: list[str], skeleton: Skeleton | None, where: str
+) -> FoundColumn:
+    """Return the boxes of numbered objects, or their keypoints, checked.
+
+    Raises:
+        SourceError: Boxes or keypoints cannot be used; see `check_boxes` and `check_keypoints`.
+    """
+    column = BoxColumn.of_images(
+        Boxes.of_rows(
+            [(*one.shape, one.label, one.flags) for one in image.objects],
+            image.size,
+            None if skeleton is None else [one.points for one in image.objects],
+        )
+        for image in images
+    )
+    keys = [image.image.key for image in images]
+    if skeleton is None:
+        return check_boxes(column, keys, names, where=where)
+    return check_keypoints(column, keys, names, skeleton, where=where)
+
+
+def sources_of_named(
+    found: FoundImages, images: Sequence[NamedImage], column: FoundColumn, who: str, notes: Sequence[str]
+) -> Found:
+    """Return images with their objects as sources; the others are counted as those that ``who`` names not."""
+    passed = len(found.images) + len(found.left_out) - len(images)
+    return sources_of(
+        found,
+        [image.image for image in images],
+        column,
+        splits=[image.split for image in images],
+        notes=[*notes, *unnamed_note(passed, who)],
+    )
