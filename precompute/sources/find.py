@@ -13,6 +13,7 @@ from precompute.errors import SourceError, UsageError, accessible
 from precompute.images.file_kinds import unreadable_text
 from precompute.options.build_options import TABLE_OPTIONS, BuildOptions
 from precompute.sources.annotations.find import find_boxes
+from precompute.sources.annotations.foreign import foreign_below
 from precompute.sources.annotations.instance_folders import find_instances
 from precompute.sources.box_checks import drop_empty
 from precompute.sources.checks import check_class_names
@@ -143,7 +144,7 @@ def _read(
         with_objects = find_instances(source, options) or find_boxes(source, options)
         if with_objects is not None:
             return with_objects
-        return find_in_folders(source, options)
+        return _find_in_folders(source, options)
     return _from_python(from_iterable(source, options), options)
 
 
@@ -158,6 +159,23 @@ def _check_no_table(source: str | Path, options: BuildOptions) -> None:
             f"{given} (--{given.replace('_', '-')}): is for a table, and {source} is none; expected a file that ends "
             f"with {', '.join(TABLES)}."
         )
+
+
+def _find_in_folders(source: str | Path, options: BuildOptions) -> Found:
+    """Return classes or masks; where there are none, annotations that are not read may be why."""
+    try:
+        found = find_in_folders(source, options)
+    except SourceError as error:
+        if foreign := _foreign(source):
+            raise SourceError(f"{foreign}\n{error}") from error
+        raise
+    one_class = any(len(one.class_names) == 1 for one in found.fields)
+    foreign = _foreign(source) if one_class else None
+    return replace(found, notes=[*found.notes, foreign]) if foreign else found
+
+
+def _foreign(source: str | Path) -> str | None:
+    return None if is_url(source) or is_remote(source) else foreign_below(Path(source))
 
 
 def _find_image_only(source: str | Path, options: BuildOptions) -> Found:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.boxes import CROWD
+from precompute.sources.annotations.foreign import check_foreign
 from precompute.sources.annotations.named_images import NamedImage, NamedImages, NamedObject, Size
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.split_folders import split_of
@@ -69,6 +70,8 @@ def read_coco(path: Path, *, is_alone: bool) -> CocoFile:
     except (ValueError, RecursionError) as error:
         what = "the file is empty" if not text else f"not valid JSON ({error})"
         raise SourceError(f"{path}: {what}. Expected a COCO file with images, annotations and categories.") from error
+    if not isinstance(content, dict) or "segments_info" in text or "category_id" not in text:
+        check_foreign(path, text)
     for name in ("images", "annotations", "categories"):
         of_name = content.get(name) if isinstance(content, dict) else None
         if not isinstance(of_name, list) or not all(isinstance(item, dict) for item in of_name):

@@ -11,6 +11,7 @@ from pathlib import Path
 from precompute.errors import SourceError, UsageError
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.coco import find_coco
+from precompute.sources.annotations.foreign import check_foreign, foreign_below, foreign_text
 from precompute.sources.annotations.keypoint_table import find_keypoint_table
 from precompute.sources.annotations.sniffing import MAX_ENTRIES, beginning, is_label_file, some_files
 from precompute.sources.annotations.voc import find_voc
@@ -23,6 +24,7 @@ from precompute.storage.paths import is_remote, is_url
 __all__ = ["find_boxes", "kinds_of_annotations", "named_place"]
 
 MAX_SNIFFED = 20
+COCO_LISTS = '"(images|annotations|categories)"'
 EXPECTED = """Expected one of
   a COCO JSON, such as annotations/instances_train.json
   a folder of Pascal VOC xml files, such as Annotations/
@@ -34,7 +36,8 @@ def find_boxes(root: str | Path, options: BuildOptions) -> Found | None:
     """Return the sources of a folder with boxes; None where there is no sign of annotations.
 
     Raises:
-        SourceError: There are annotations, and something is wrong with them; or of several kinds.
+        SourceError: There are annotations, and something is wrong with them; or of several kinds, or of one that is
+            not read.
         UsageError: An option makes no sense here.
     """
     if is_url(root) or is_remote(root):
@@ -50,26 +53,35 @@ def find_boxes(root: str | Path, options: BuildOptions) -> Found | None:
         return None
     if options.annotations is not None:
         return _find_named(top, options.annotations, options)
-    kinds = kinds_of_annotations(top, options.target)
+    kinds, foreign = _look(top, options.target)
     if len(kinds) > 1:
         raise SourceError(
             f"{top}: there are annotations of several kinds: {' and '.join(kinds)}. Name the ones that count with "
             f"--annotations.\n{EXPECTED}"
         )
+    if not kinds and foreign:
+        raise SourceError(foreign)
     return _find(kinds[0], top, top, options) if kinds else None
 
 
-def kinds_of_annotations(top: Path, target: str = "auto") -> list[str]:
+def kinds_of_annotations(top: Path) -> list[str]:
     """Return which kinds of annotations there are signs of below a folder."""
-    signs = {"Pascal VOC": _has_xml(top), "COCO": bool(_coco_files(top, target)), "YOLO": _has_labels(top)}
-    return [kind for kind, there in signs.items() if there]
+    return _look(top)[0]
+
+
+def _look(top: Path, target: str = "auto") -> tuple[list[str], str | None]:
+    """Return the kinds of annotations below a folder, and what is said of files of others that look like some."""
+    has_xml, foreign_xml = _look_at_xml(top)
+    files, foreign_json = _coco_files(top, target)
+    signs = {"Pascal VOC": has_xml, "COCO": bool(files), "YOLO": _has_labels(top)}
+    return [kind for kind, there in signs.items() if there], foreign_xml or foreign_json
 
 
 def _find(kind: str, top: Path, annotations: Path, options: BuildOptions) -> Found:
     if kind == "Pascal VOC":
         return find_voc(top, annotations, options)
     if kind == "COCO":
-        return find_coco(top, _coco_files(annotations, options.target), options)
+        return find_coco(top, _coco_files(annotations, options.target)[0], options)
     return find_yolo(top, annotations, options)
 
 
@@ -95,8 +107,10 @@ def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
             return find_keypoint_table(top, path, options)
         if path.suffix.lower() in (".yaml", ".yml"):
             return find_yolo(top, path, options)
+        check_foreign(path, beginning(path))
         raise SourceError(f"--annotations {annotations}: {path} is none of the files that are read. {EXPECTED}")
-    signs = {"Pascal VOC": _has_xml(path), "COCO": bool(_coco_files(path, options.target)), "YOLO": _has_boxes(path)}
+    has_coco = bool(_coco_files(path, options.target)[0])
+    signs = {"Pascal VOC": _look_at_xml(path)[0], "COCO": has_coco, "YOLO": _has_boxes(path)}
     kinds = [kind for kind, there in signs.items() if there] or ["YOLO"] * _has_texts(path)
     if len(kinds) > 1:
         raise SourceError(
@@ -105,34 +119,38 @@ def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
         )
     if kinds:
         return _find(kinds[0], top, path, options)
-    raise SourceError(f"--annotations {annotations}: {path} holds no annotations that are read. {EXPECTED}")
+    raise SourceError(
+        foreign_below(path) or f"--annotations {annotations}: {path} holds no annotations that are read. {EXPECTED}"
+    )
 
 
-def _has_xml(folder: Path) -> bool:
-    """Whether there are Pascal VOC annotations below a folder; a few files tell."""
-    files = islice(some_files(folder, (".xml",)), MAX_SNIFFED)
-    return any("<annotation" in beginning(path) for path in files)
+def _look_at_xml(folder: Path) -> tuple[bool, str | None]:
+    """Whether there are Pascal VOC annotations below a folder, and what is said of others; a few files tell."""
+    texts = [(path, beginning(path)) for path in islice(some_files(folder, (".xml",)), MAX_SNIFFED)]
+    foreign = next(filter(None, (foreign_text(path, text) for path, text in texts)), None)
+    return any(re.search(r"<annotation[\s>]", text) for _, text in texts), foreign
 
 
-def _coco_files(folder: Path, target: str = "auto") -> list[Path]:
-    """Return the COCO files below a folder: those named instances… where there are such, or after what is asked for."""
-    found = [path for path in islice(some_files(folder, (".json",)), MAX_ENTRIES) if _looks_like_coco(path)]
+def _coco_files(folder: Path, target: str = "auto") -> tuple[list[Path], str | None]:
+    """Return the COCO files below a folder, and what is said of others that look like some.
+
+    Those named instances… are taken where there are such, or after what is asked for.
+    """
+    paths = [path for path in islice(some_files(folder, (".json",)), MAX_ENTRIES) if _is_called_so(path)]
+    texts = {path: text for path in paths if re.search(COCO_LISTS, text := beginning(path))}
+    foreign = {path: message for path, text in texts.items() if (message := foreign_text(path, text))}
+    found = texts.keys() - foreign.keys()
     names = ("instances", "person_keypoints")
     for name in reversed(names) if target == "keypoints" else names:
         named = [path for path in found if path.name.startswith(name)]
         if named:
-            return sorted(named)
-    return sorted(found)
+            return sorted(named), None
+    return sorted(found), next(iter(foreign.values()), None)
 
 
-def _looks_like_coco(path: Path) -> bool:
-    if not (
-        path.parent.name.lower() == "annotations"
-        or re.search("coco|instances|annotations|keypoints", path.stem.lower())
-    ):
-        return False
-    start = beginning(path)
-    return any(f'"{name}"' in start for name in ("images", "annotations", "categories"))
+def _is_called_so(path: Path) -> bool:
+    in_place = path.parent.name.lower() == "annotations"
+    return in_place or bool(re.search("coco|instances|annotations|keypoints", path.stem.lower()))
 
 
 def _has_labels(top: Path) -> bool:

@@ -1,0 +1,116 @@
+"""Annotations that are recognised and not read: what they are, and what to do instead."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from precompute.errors import SourceError
+from precompute.sources.annotations.sniffing import beginning, some_files
+
+__all__ = ["check_foreign", "foreign_below", "foreign_text"]
+
+MAX_SNIFFED = 20
+
+
+class _Format(NamedTuple):
+    """A format by its first keys.
+
+    Attributes:
+        start: Pattern of the first characters.
+        signs: Patterns that are all found behind them.
+        name: What people call such files.
+        advice: What to do with them.
+    """
+
+    start: str
+    signs: tuple[str, ...]
+    name: str
+    advice: str
+
+
+def _key(names: str) -> str:
+    return rf'"(?:{names})"\s*:'
+
+
+_OBJECT, _LIST = r"\s*\{", r"\s*\[\s*\{"
+
+# The first one that fits counts.
+FORMATS = (
+    _Format(
+        r"(?s).{0,4000}?<annotations[\s>]",
+        (r"<(version|meta|image|track)[\s>]",),
+        "annotations.xml of CVAT",
+        "Export the task from CVAT once more, as COCO 1.0 or Pascal VOC 1.1.",
+    ),
+    _Format(
+        _OBJECT,
+        (_key("segments_info"),),
+        "COCO's panoptic segmentation",
+        "Give COCO's instances_….json, or PNG files of class ids beside the images: images/ + masks/.",
+    ),
+    _Format(
+        _LIST,
+        (_key("image_id"), _key("category_id|keypoints"), _key("score")),
+        "what a detector found, in COCO's form of results",
+        "Give the file with the annotations: it has the lists images, annotations and categories.",
+    ),
+    _Format(
+        _OBJECT,
+        (_key("shapes"), _key("imagePath|imageData|shape_type|lineColor")),
+        "a file of LabelMe",
+        "Convert them to COCO, with labelme2coco say, or to Pascal VOC.",
+    ),
+    _Format(
+        _OBJECT,
+        (_key("_via_img_metadata|_via_settings|shape_attributes|file_attributes"),),
+        "a project of the VGG Image Annotator (VIA)",
+        "Export the annotations from VIA as COCO.",
+    ),
+    _Format(
+        _LIST,
+        (_key("result|annotator|rectanglelabels|polygonlabels|brushlabels|keypointlabels|completions"),),
+        "an export of Label Studio",
+        "Export the project from Label Studio once more, as COCO, YOLO or Pascal VOC.",
+    ),
+    _Format(
+        _LIST,
+        (_key("image|imagefilename"), _key("annotations?")),
+        "annotations of CreateML",
+        "Export or convert them to COCO, YOLO or Pascal VOC.",
+    ),
+)
+
+
+def foreign_text(path: Path, text: str) -> str | None:
+    """Return what a file is that is not read, and what to do; None where it is not recognised.
+
+    Args:
+        path: Path of the file.
+        text: The file, or its beginning.
+    """
+    for known in FORMATS:
+        if re.match(known.start, text) and all(re.search(sign, text) for sign in known.signs):
+            return (
+                f"{path}: this is {known.name}, which is not read. {known.advice} Other annotations are named with "
+                "--annotations; --target none reads images alone."
+            )
+    return None
+
+
+def check_foreign(path: Path, text: str) -> None:
+    """Refuse a file that is recognised and not read.
+
+    Raises:
+        SourceError: It is one.
+    """
+    if message := foreign_text(path, text):
+        raise SourceError(message)
+
+
+def foreign_below(folder: Path) -> str | None:
+    """Return what the first files below a folder are, where they are recognised and not read."""
+    files = islice(some_files(folder, (".json", ".xml")), MAX_SNIFFED)
+    return next(filter(None, (foreign_text(path, beginning(path)) for path in files)), None)
