@@ -107,8 +107,9 @@ def _check_mixed(contexts: Sequence[Context], where: str) -> None:
         )
     raise SourceError(
         f"{where}: there is a train folder, but these folders belong to no split:\n{_shown(outside)}\n"
-        "Expected folders named train, val or test beside train, and no others. Move the others elsewhere; if train "
-        "is the name of a class, rename its folder or give all classes with --class-names."
+        "Expected folders named train, val or test beside train, and no others. Move the others elsewhere or leave "
+        f"them out, --exclude {outside[0][0] if outside[0] else '*'}/ say; if train is the name of a class, rename its "
+        "folder or give all classes with --class-names."
     )
 
 

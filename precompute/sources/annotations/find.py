@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
+from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.coco import find_coco
 from precompute.sources.annotations.foreign import check_foreign, foreign_below, foreign_text
@@ -158,7 +159,20 @@ def _has_labels(top: Path) -> bool:
     if any("labels" in map(str.lower, path.relative_to(top).parts[:-1]) for path in _label_files(top)):
         return True
     named = next(yaml_files(top), None) is not None or any((top / name).is_file() for name in CLASS_LISTS)
-    return named and _has_texts(top)
+    return named and _beside_images(top)
+
+
+def _beside_images(top: Path) -> bool:
+    """Whether a text file that may hold boxes is called like an image, wherever images lie; a few files tell."""
+    images = islice(some_files(top, IMAGE_EXTENSIONS), MAX_ENTRIES)
+    folders = {path.parent: None for path in images}
+    texts = list(_label_files(top))
+    return any(
+        (folder / f"{text.stem}{extension}").is_file()
+        for folder in islice(folders, MAX_SNIFFED)
+        for text in texts
+        for extension in IMAGE_EXTENSIONS
+    )
 
 
 def _has_texts(folder: Path) -> bool:

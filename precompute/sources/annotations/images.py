@@ -231,12 +231,12 @@ def match_files(
     there = {image.place for image in images}
     forms = UnicodeForms(there)
     parts = folder.relative_to(top).parts if folder.is_relative_to(top) else ()
-    without = [_without(parts, i) for i in reversed(range(len(parts)))]
+    without = [_without(parts, _one(i)) for i in reversed(range(len(parts)))]
     starts = dict.fromkeys([split_role(parts, roles)[1], *without, parts, ()])
     levels = zip(*{of_file for of_file, _ in files}, strict=False)
     shared = range(sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels)))
     matched = []
-    for start, left_out in product(starts, (None, *shared)):
+    for start, left_out in product(starts, (None, *map(_one, shared), slice(0, len(shared)))):
         named = {}
         for of_file, name in files:
             below = split_role(of_file, roles)[1] if left_out is None else _without(of_file, left_out)
@@ -246,8 +246,12 @@ def match_files(
     return max(matched, key=lambda found: len(there & found.files.keys()))
 
 
-def _without(parts: tuple[str, ...], i: int) -> tuple[str, ...]:
-    return (*parts[:i], *parts[i + 1 :])
+def _one(i: int) -> slice:
+    return slice(i, i + 1)
+
+
+def _without(parts: tuple[str, ...], left_out: slice) -> tuple[str, ...]:
+    return (*parts[: left_out.start], *parts[left_out.stop :])
 
 
 def prefer_kept(images: Sequence[FoundFile]) -> Sequence[FoundFile]:

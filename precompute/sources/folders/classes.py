@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
+from precompute.sources.folders.siblings import IMAGE_ROLES, MASK_ENDING, shared_ending
 
 __all__ = ["check_class_folders", "class_notes"]
 
-_ROLES = ("images", "image", "imgs", "img", "jpegimages", "masks", "mask")
+_ROLES = (*IMAGE_ROLES, "masks", "mask")
 
 Labelled = Callable[[], Iterable[tuple[str, str]]]
 
@@ -24,12 +26,14 @@ def check_class_folders(top: Path, labels: list[str], names: list[str] | None, f
         files: Gives class and key of each image, where they have to be looked at.
 
     Raises:
-        SourceError: Classes without a folder, folders without a class, or two folders of equal files, one of which is
-            called images or masks.
+        SourceError: Classes without a folder, folders without a class, two folders of equal files, one of which is
+            called images or masks, or of files that differ by an ending.
     """
     if names is not None:
         _check_names(top, labels, names)
         return
+    if len(labels) == 2:
+        _check_endings(top, files)
     suspects = [label for label in labels if _last(label).lower() in _ROLES]
     if not suspects:
         return
@@ -44,6 +48,20 @@ def check_class_folders(top: Path, labels: list[str], names: list[str] | None, f
                 )
 
 
+def _check_endings(top: Path, files: Labelled) -> None:
+    """Refuse two classes of which each file has one of the other that is called like it, with an ending."""
+    stems = _stems(files)
+    images, masks = sorted(stems, key=lambda label: min(map(len, stems[label])))
+    ending = shared_ending(stems[images], stems[masks])
+    if len(stems[images]) != len(stems[masks]) or not MASK_ENDING.fullmatch(ending or ""):
+        return
+    raise SourceError(
+        f"{top}: {images}/ and {masks}/ hold files whose names differ by the ending {ending!r}, as images and their "
+        f"masks do, but would be read as two classes. Name the folders: --images {_last(images)} --masks "
+        f"{_last(masks)} --mask-suffix {ending}; if they are classes, say so with --class-names."
+    )
+
+
 def class_notes(sizes: Mapping[str, int], files: Labelled) -> list[str]:
     """Return what about the classes may not be meant.
 
@@ -53,10 +71,12 @@ def class_notes(sizes: Mapping[str, int], files: Labelled) -> list[str]:
     """
     notes, labels = [], sorted(sizes)
     if len(labels) == 1:
-        notes.append(f"All images are of one class, {labels[0]!r}.")
-    tops = {label.split("/")[0] for label in labels}
-    if len(labels) > 1 and len(tops) == 1:
-        top = tops.pop()
+        notes.append(
+            f"All images are of one class, {labels[0]!r}. Where their labels stand elsewhere: a table of them is given "
+            "as SOURCE, annotations with --annotations; --target none is for images alone."
+        )
+    top = "" if len(labels) < 2 else _shared([label.split("/")[:-1] for label in labels])
+    if top:
         notes.append(
             f"All class folders lie in {top}/, so that names of classes begin with it; give {top}/ to avoid it."
         )
@@ -92,6 +112,12 @@ def _stems(files: Labelled) -> dict[str, set[str]]:
     for label, key in files():
         stems.setdefault(label, set()).add(key[len(label) + 1 :])
     return stems
+
+
+def _shared(paths: list[list[str]]) -> str:
+    """Return the folders on all of these ways, from the top."""
+    levels = takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
+    return "/".join(names[0] for names in levels)
 
 
 def _last(label: str) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from precompute.errors import SourceError, UsageError, first_few
+from precompute.errors import SourceError, UsageError
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
+from precompute.sources.folders.siblings import find_siblings
 from precompute.sources.found_files import RoleFolder, part_of, split_role
 from precompute.sources.split_folders import split_of
 from precompute.sources.walk import Files, Folder, Tree, walk
@@ -24,13 +24,6 @@ LAYOUTS = """Expected one of
   images/a.jpg with masks/a.png …                equal names, any suffixes
 either with folders train/, val/, test/ above or below. Folders of other names: --images and --masks; names that differ:
 --image-suffix and --mask-suffix."""
-
-
-# A folder of masks that is called after that of its images, as CamVid's trainannot is.
-MASKS_OF = re.compile(
-    r"(?P<name>.+?)[-_ ]?(?:annot|annots|annotations?|masks?|labels?|gt|seg|segs|segmentations?|ground[-_ ]?truth)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,40 +165,15 @@ def _searched(tree: Tree, images: str | None, masks: str | None, options: BuildO
 
 
 def _siblings(tree: Tree, options: BuildOptions) -> Layout | None:
-    """Return folders that each stand beside one of their masks, train/ and trainannot/ say; None where some do not."""
-    filled = {folder.parts: folder for folder in tree.folders if folder.files}
-    names = set(options.class_names or ())
-    if options.masks or options.mask_suffix or options.image_suffix or names & {"/".join(parts) for parts in filled}:
+    """Return folders beside those of their masks, where all are such and no option says what they are."""
+    if options.masks or options.mask_suffix or options.image_suffix:
         return None
-    images: list[tuple[Folder, tuple[str, ...]]] = []
-    masks: list[tuple[Folder, tuple[str, ...]]] = []
-    for parts, folder in filled.items():
-        of_images = _images_of(parts, filled)
-        if of_images is None:
-            images.append((folder, parts))
-        elif _share_names(of_images, folder):
-            masks.append((folder, of_images.parts))
-    if not images or {context for _, context in images} != {context for _, context in masks}:
+    found = find_siblings([folder for folder in tree.folders if folder.files], options.class_names or ())
+    if found is None:
         return None
-    shown = [f"{'/'.join(context)}/ with {'/'.join(folder.parts)}/" for folder, context in masks]
-    layout = _as_pairs(images, masks, options, num_ignored_files=tree.num_ignored_files, outside=[])
-    note = (
-        f"Folders taken for images and their masks, as their names and those of their files say:\n{first_few(shown)}\n"
-        "If they are classes, give their names with --class-names."
-    )
-    return replace(layout, notes=[note])
-
-
-def _images_of(parts: tuple[str, ...], filled: Mapping[tuple[str, ...], Folder]) -> Folder | None:
-    """Return the folder beside one whose name is that of its masks; None where there is none."""
-    found = MASKS_OF.fullmatch(parts[-1]) if parts else None
-    return None if found is None else filled.get((*parts[:-1], found["name"]))
-
-
-def _share_names(images: Folder, masks: Folder) -> bool:
-    """Tell whether at least half of the images have a mask of their name."""
-    stems, others = ({name.rpartition(".")[0] for name in folder.files.names} for folder in (images, masks))
-    return 2 * len(stems & others) >= len(stems)
+    given = replace(options, mask_suffix=found.mask_suffix)
+    layout = _as_pairs(found.images, found.masks, given, num_ignored_files=tree.num_ignored_files, outside=[])
+    return replace(layout, notes=[found.note])
 
 
 def _named_folders(

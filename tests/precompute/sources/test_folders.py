@@ -276,6 +276,31 @@ def test_one_folder_beside_that_of_its_masks(tmp_path: Path, end: str) -> None:
     assert "Images that have no mask (1)" in refused(make(tmp_path, "X/c.jpg"))
 
 
+def test_names_of_masks_may_have_an_ending(tmp_path: Path) -> None:
+    """As Carvana has them: train/a.jpg with train_masks/a_mask.gif."""
+    make(tmp_path, "train/a.jpg", "train/b.jpg", "train_masks/a_mask.gif", "train_masks/b_mask.gif")
+    found = find_sources(tmp_path)
+    assert found.keys == ["a", "b"] and masks_of(found) == ["train_masks/a_mask.gif", "train_masks/b_mask.gif"]
+
+
+def test_images_beside_one_folder_of_their_masks(tmp_path: Path) -> None:
+    """As ADE20K has them: images/training with annotations/training."""
+    for split in ("training", "validation"):
+        make(tmp_path, f"images/{split}/{split}1.jpg", f"annotations/{split}/{split}1.png")
+    found = find_sources(tmp_path)
+    assert found.keys == ["training/training1", "validation/validation1"]
+    assert found.splits == ["train", "validation"]
+    assert masks_of(found) == [f"annotations/{split}/{split}1.png" for split in ("training", "validation")]
+
+
+def test_two_folders_whose_files_differ_by_an_ending(tmp_path: Path) -> None:
+    make(tmp_path, "P/PNG/a.png", "P/PNG/b.png", "P/Ped/a_mask.png", "P/Ped/b_mask.png")
+    assert "--images PNG --masks Ped --mask-suffix _mask" in refused(tmp_path)
+    assert find_sources(tmp_path, class_names=["P/PNG", "P/Ped"]).kind == "class"
+    make(tmp_path / "2", "real/a.png", "real/b.png", "fake/a_fake.png", "fake/b_fake.png")
+    assert find_sources(tmp_path / "2").kind == "class"
+
+
 def test_classes_that_are_called_like_masks(tmp_path: Path) -> None:
     make(tmp_path, "face/1.jpg", "face/2.jpg", "face_mask/3.jpg", "face_mask/4.jpg")
     assert find_sources(tmp_path).class_names == ["face", "face_mask"]  # no file shares its name

@@ -479,6 +479,23 @@ def test_yolo_numbers_without_a_name_go_by_the_number(tmp_path: Path, count: str
     assert set(boxes_of(sources).labels.tolist()) == {3} and len(sources) == len(truth)
 
 
+def test_lists_of_numbers_beside_class_folders_are_no_boxes(tmp_path: Path) -> None:
+    """As CUB-200 has them."""
+    draw_classes(tmp_path / "images")
+    (tmp_path / "classes.txt").write_text("1 001.Albatross\n")
+    (tmp_path / "bounding_boxes.txt").write_text("1 60.0 27.0 325.0 304.0\n2 139.0 30.0 153.0 264.0\n")
+    assert sources_of(tmp_path).kind == "class"
+
+
+def test_annotations_in_a_folder_of_a_folder(tmp_path: Path) -> None:
+    """As Oxford's pets have them: annotations/xmls beside annotations/trimaps."""
+    truth = write_voc(tmp_path)
+    (tmp_path / "Annotations").rename(tmp_path / "xmls")
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "xmls").rename(tmp_path / "annotations" / "xmls")
+    assert rows_of(sources_of(tmp_path)) == truth
+
+
 def write_yolo_lists(folder: Path, kind: str) -> None:
     """Write lists of the first eight images for train and of the others for validation, as programs write them."""
     names = [f"images/i{i:03}.png" for i in range(12)]
