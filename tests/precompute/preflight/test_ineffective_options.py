@@ -33,7 +33,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "image_size": (64, "64×64 was given, and the pipeline ends at 16×16"),
     "min_visibility": (0.5, "these sources have no boxes"),
     "min_area": (4, "these sources have no boxes"),
-    "drop_empty": (True, "there are no boxes"),
+    "drop_empty": (True, "these sources have no boxes"),
     "annotations": ("nowhere.json", "annotations"),
     "keypoint_names": (["a"], "keypoint"),
     "skeleton": ("a:b", "keypoint"),
@@ -65,7 +65,18 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
 ALWAYS = {
     *("pipeline", "variants", "seed", "backend", "image_format", "color_mode", "validation_split", "test_split"),
     *("class_names", "target", "include_original", "class_copies", "balance", "no_mirroring", "shard_size"),
-    *("max_source_size", "scale", "limit", "check", "skip_bad", "ignore_space", "replace", "dry_run", "lease_dir"),
+    *(
+        "max_source_size",
+        "scale",
+        "limit",
+        "check",
+        "skip_bad",
+        "skip_unmatched",
+        "ignore_space",
+        "replace",
+        "dry_run",
+        "lease_dir",
+    ),
     "quiet",
 }
 
