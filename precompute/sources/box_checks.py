@@ -74,9 +74,8 @@ def _boxes(which: NDArray[Any]) -> str:
 
 
 def _shown(column: BoxColumn, keys: Sequence[str], of_box: NDArray[np.int64], which: NDArray[Any]) -> str:
-    found = np.flatnonzero(which)
-    listed = [f"{keys[of_box[i]]}: {', '.join(f'{side:g}' for side in column.corners[i])}" for i in found[:5]]
-    return first_few(listed + [""] * (len(found) - len(listed)))
+    found = np.flatnonzero(which).tolist()
+    return first_few(found, tell=lambda i: f"{keys[of_box[i]]}: {', '.join(f'{side:g}' for side in column.corners[i])}")
 
 
 def drop_empty(sources: Sources) -> Sources:

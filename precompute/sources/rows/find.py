@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,11 +85,15 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
         num_bytes=num_bytes,
         names_groups=rows.names_groups,
         class_names=rows.class_names or [],
-        tell=None if rows.root is None else lambda i: f"{rows.cells('image').tell(i)}: {stored['image'][i]}",
+        tell=None if rows.root is None else _with_paths(rows.tell or str, stored["image"]),
         key_remedy=rows.key_remedy,
         again_remedy=rows.again_remedy,
         notes=[*rows.notes, *notes],
     )
+
+
+def _with_paths(tell: Callable[[int], str], images: Sequence[str]) -> Callable[[int], str]:
+    return lambda i: f"{tell(i)}: {images[i]}"  # a function that held all the rows would keep them in memory
 
 
 def _targets(rows: Rows, keys: Sequence[str], images: Sequence[str], options: BuildOptions) -> Iterator[FoundColumn]:
