@@ -12,7 +12,7 @@ from typing import Any
 from precompute.errors import SourceError, UsageError, accessible
 from precompute.images.file_kinds import unreadable_text
 from precompute.options.build_options import TABLE_OPTIONS, BuildOptions
-from precompute.sources.annotations.find import find_boxes
+from precompute.sources.annotations.find import find_annotated
 from precompute.sources.annotations.foreign import foreign_below
 from precompute.sources.annotations.instance_folders import find_instances
 from precompute.sources.box_checks import drop_empty
@@ -141,7 +141,7 @@ def _read(
         _check_no_table(source, options)
         if options.image_only:
             return _find_image_only(source, options)
-        with_objects = find_instances(source, options) or find_boxes(source, options)
+        with_objects = find_instances(source, options) or find_annotated(source, options)
         if with_objects is not None:
             return with_objects
         return _find_in_folders(source, options)

@@ -5,8 +5,10 @@ Source: https://cocodataset.org/#format-data. A crowd's box is that of all its o
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.coco_files import Json, find_listed, name_categories, read_coco
 from precompute.sources.annotations.coco_keypoints import find_skeleton, points_of
 from precompute.sources.annotations.coco_masks import around_segmentation, code_of_segmentation
+from precompute.sources.annotations.foreign import foreign_text
 from precompute.sources.annotations.images import find_images
+from precompute.sources.annotations.layout import Layout
 from precompute.sources.annotations.named_images import (
     NamedImage,
     NamedImages,
@@ -27,28 +31,30 @@ from precompute.sources.annotations.named_images import (
     number_objects,
     sources_of_named,
 )
+from precompute.sources.annotations.sniffing import MAX_ENTRIES, beginning, some_files
 from precompute.sources.checks import check_class_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.text.format import format_count
 
-__all__ = ["find_coco"]
+__all__ = ["LAYOUT"]
 
 BOXLESS = ProblemKind("Annotations without a box of four numbers", "Fix their bbox.")
 
 
-def find_coco(top: Path, paths: Sequence[Path], options: BuildOptions) -> Found:
+def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """Return the sources that COCO files name.
 
     Args:
         top: Folder below which the images lie.
-        paths: The JSON files, one a split or one for all.
+        annotations: A JSON file, or a folder with one for all splits or one for each.
         options: Options of the build.
 
     Raises:
         SourceError: Files that are not COCO's, images that are not there or ambiguous, unknown images or categories,
             annotations without what is read of them.
     """
+    paths = [annotations] if annotations.is_file() else _files_below(annotations, options)
     files, skeleton, notes = find_skeleton([read_coco(path, is_alone=len(paths) == 1) for path in paths], options)
     given = check_class_names(options.class_names)
     categories = name_categories(files, keep_projects=given is not None)
@@ -111,3 +117,36 @@ def _masks(top: Path, images: Sequence[NamedImage], names: list[str]) -> FoundCo
         objects = format_count(len(empty), "object without a mask", "objects without masks")
         notes.append(f"{objects}, or whose mask holds no pixel, left out:\n{first_few(empty)}")
     return FoundColumn(column, names, notes)
+
+
+# Which files are COCO's.
+
+
+def _files_below(folder: Path, options: BuildOptions) -> list[Path]:
+    """Return those named instances… where there are such, or after what is asked for; else all."""
+    paths = islice(some_files(folder, (".json",)), MAX_ENTRIES)
+    found = [path for path in paths if _is_called_so(path) and _begins_so(path, beginning(path))]
+    names = ("instances", "person_keypoints")
+    for name in reversed(names) if options.target == "keypoints" else names:
+        named = [path for path in found if path.name.startswith(name)]
+        if named:
+            return sorted(named)
+    return sorted(found)
+
+
+def _is_called_so(path: Path) -> bool:
+    in_place = path.parent.name.lower() == "annotations"
+    return in_place or bool(re.search("coco|instances|annotations|keypoints", path.stem.lower()))
+
+
+def _begins_so(path: Path, text: str) -> bool:
+    return bool(re.search('"(images|annotations|categories)"', text)) and foreign_text(path, text) is None
+
+
+LAYOUT = Layout(
+    name="COCO",
+    expected="a COCO JSON, such as annotations/instances_train.json",
+    find=_find,
+    is_below=lambda folder, options: bool(_files_below(folder, options)),
+    endings=(".json",),
+)

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from precompute.errors import SourceError
-from precompute.sources.annotations.sniffing import beginning, some_files
+from precompute.sources.annotations.sniffing import MAX_SNIFFED, beginning, some_files
 
 __all__ = ["check_foreign", "foreign_below", "foreign_text"]
-
-MAX_SNIFFED = 20
 
 
 class _Format(NamedTuple):

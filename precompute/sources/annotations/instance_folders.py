@@ -19,7 +19,7 @@ from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
-from precompute.sources.annotations.find import kinds_of_annotations
+from precompute.sources.annotations.find import layouts_below
 from precompute.sources.annotations.images import (
     find_images,
     path_below,
@@ -57,7 +57,7 @@ def find_instances(root: str | Path, options: BuildOptions) -> Found | None:
     role = MASKS if options.masks is None else Path(options.masks).name
     if not top.is_dir() or not _looks_so(top, role, options.images or IMAGES):
         return None
-    kinds = kinds_of_annotations(top)
+    kinds = [layout.name for layout in layouts_below(top, options)]
     if kinds:
         raise SourceError(
             f"{top}: there are mask files of single objects, and annotations as well ({', '.join(kinds)}). Name the "

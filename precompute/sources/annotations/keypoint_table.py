@@ -16,6 +16,7 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.skeleton import VISIBLE, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import find_images
+from precompute.sources.annotations.layout import Layout
 from precompute.sources.annotations.named_images import (
     NamedImage,
     NamedImages,
@@ -30,9 +31,9 @@ from precompute.sources.found import Found
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.rows.keypoints import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
-from precompute.sources.tables.files import Table, read_table
+from precompute.sources.tables.files import TABLES, Table, read_table
 
-__all__ = ["find_keypoint_table"]
+__all__ = ["LAYOUT"]
 
 HALF = 0.5  # from a pixel's number to its middle
 IMAGE_COLUMNS = ("image", "image_path", "image_name", "path", "filename", "file_name", "file", "filepath")
@@ -74,7 +75,7 @@ class _Columns:
         return list(dict.fromkeys(name for name in every if name is not None))
 
 
-def find_keypoint_table(top: Path, path: Path, options: BuildOptions) -> Found:
+def _find(top: Path, path: Path, options: BuildOptions) -> Found:
     """Return the sources that a table of keypoints names.
 
     Args:
@@ -247,3 +248,11 @@ def _number(row: Row, name: str) -> float | None:
     if not math.isfinite(number):
         raise WrongEntry(NO_NUMBERS, f"{name}: {cell!r:.40}")
     return number
+
+
+LAYOUT = Layout(
+    name="a table of keypoints",
+    expected="a table of keypoints (CSV, TSV, JSON lines, Parquet), with columns such as image,nose_x,nose_y",
+    find=_find,
+    endings=TABLES,
+)

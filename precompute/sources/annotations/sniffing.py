@@ -12,9 +12,10 @@ from precompute.sources.passed_over import first_entries
 from precompute.sources.walk import is_folder
 from precompute.text.files import guess_text
 
-__all__ = ["MAX_ENTRIES", "beginning", "is_label_file", "maybe_annotations", "some_files"]
+__all__ = ["MAX_ENTRIES", "MAX_SNIFFED", "beginning", "is_label_file", "maybe_annotations", "some_files"]
 
 MAX_ENTRIES, MAX_DEPTH = 2_000, 8
+MAX_SNIFFED = 20  # files whose beginning is read to tell of which kind they are
 SNIFFED_BYTES = 65_536
 MIN_NUMBERS = 3  # of a line that may be meant for a box; lists of images have two
 

@@ -13,6 +13,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError
@@ -29,6 +30,8 @@ from precompute.sources.annotations.images import (
     sources_of,
     unnamed_note,
 )
+from precompute.sources.annotations.layout import Layout
+from precompute.sources.annotations.sniffing import MAX_SNIFFED, beginning, some_files
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.checks import check_class_names
 from precompute.sources.classes import number_classes
@@ -40,7 +43,7 @@ from precompute.sources.unicode_forms import UnicodeForms
 from precompute.text.files import decode_text, lines_of, read_text
 from precompute.text.format import format_count
 
-__all__ = ["find_voc"]
+__all__ = ["LAYOUT"]
 
 ROLES = ("annotations", "xmls", "xml", "labels")
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -61,7 +64,7 @@ class _WrongFile(Exception):  # noqa: N818 (a verdict on one file, collected rat
     """What is wrong with an annotation."""
 
 
-def find_voc(top: Path, annotations: Path, options: BuildOptions) -> Found:
+def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """Return the sources of a folder in the layout of Pascal VOC.
 
     Args:
@@ -270,3 +273,16 @@ def _boxes(
         for annotation in read
     )
     return check_boxes(column, keys, classes.names, where=str(found.top))
+
+
+def _is_below(folder: Path, options: BuildOptions) -> bool:
+    texts = map(beginning, islice(some_files(folder, (".xml",)), MAX_SNIFFED))
+    return any(re.search(r"<annotation[\s>]", text) for text in texts)
+
+
+LAYOUT = Layout(
+    name="Pascal VOC",
+    expected="a folder of Pascal VOC xml files, such as Annotations/",
+    find=_find,
+    is_below=_is_below,
+)

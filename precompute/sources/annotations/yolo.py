@@ -7,13 +7,15 @@ empty one; labels lie in labels/ beside images/, or beside the images.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from precompute.errors import SourceError
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
+from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImages,
@@ -24,9 +26,11 @@ from precompute.sources.annotations.images import (
     match_files,
     sources_of,
 )
-from precompute.sources.annotations.sniffing import is_label_file
+from precompute.sources.annotations.layout import Layout
+from precompute.sources.annotations.sniffing import MAX_ENTRIES, MAX_SNIFFED, beginning, is_label_file, some_files
 from precompute.sources.annotations.yolo_data import (
     CLASS_LISTS,
+    YAML,
     DataYaml,
     NamedImages,
     Numbering,
@@ -34,6 +38,7 @@ from precompute.sources.annotations.yolo_data import (
     find_skeleton,
     read_data_yaml,
     split_lists,
+    yaml_files,
 )
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.box_checks import check_boxes
@@ -46,7 +51,7 @@ from precompute.sources.split_folders import split_of
 from precompute.text.files import lines_of, read_text
 from precompute.text.format import format_count
 
-__all__ = ["find_yolo"]
+__all__ = ["LAYOUT"]
 
 ROLES = ("labels",)
 OTHER_TEXTS = (*CLASS_LISTS, "readme.txt", "license.txt", "requirements.txt")
@@ -65,7 +70,7 @@ class _Labels:
     without_file: int = 0
 
 
-def find_yolo(top: Path, annotations: Path, options: BuildOptions) -> Found:
+def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """Return the sources of a folder in the layout of YOLO.
 
     Args:
@@ -324,3 +329,49 @@ def _read(path: Path, num_classes: int | None, kpt_shape: tuple[int, int] | None
         read.repeated += row in rows
         rows[row] = None
     return list(rows)
+
+
+# Whether it is one.
+
+
+def _is_below(top: Path, options: BuildOptions) -> bool:
+    """Whether there are text files in a folder labels/, or with a list of classes or a data.yaml beside the images."""
+    if any("labels" in map(str.lower, path.relative_to(top).parts[:-1]) for path in _label_files(top)):
+        return True
+    named = next(yaml_files(top), None) is not None or any((top / name).is_file() for name in CLASS_LISTS)
+    return named and _beside_images(top)
+
+
+def _beside_images(top: Path) -> bool:
+    """Whether a text file that may hold boxes is called like an image, wherever images lie; a few files tell."""
+    images = islice(some_files(top, IMAGE_EXTENSIONS), MAX_ENTRIES)
+    folders = {path.parent: None for path in images}
+    texts = list(_label_files(top))
+    return any(
+        (folder / f"{text.stem}{extension}").is_file()
+        for folder in islice(folders, MAX_SNIFFED)
+        for text in texts
+        for extension in IMAGE_EXTENSIONS
+    )
+
+
+def _is_in(folder: Path, options: BuildOptions) -> bool:
+    """Whether there are text files that hold boxes, not empty ones alone."""
+    return any(beginning(path).strip() for path in _label_files(folder))
+
+
+def _label_files(folder: Path) -> Iterator[Path]:
+    """Yield some text files that hold boxes, or nothing."""
+    for path in islice(some_files(folder, (".txt",)), MAX_SNIFFED):
+        if is_label_file(path):
+            yield path
+
+
+LAYOUT = Layout(
+    name="YOLO",
+    expected="a folder of YOLO text files, such as labels/, or YOLO's data.yaml",
+    find=_find,
+    is_below=_is_below,
+    is_in=_is_in,
+    endings=YAML,
+)

@@ -28,6 +28,7 @@ from precompute.text.format import format_count
 
 __all__ = [
     "CLASS_LISTS",
+    "YAML",
     "DataYaml",
     "NamedImages",
     "Numbering",
