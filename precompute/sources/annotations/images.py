@@ -11,12 +11,13 @@ from itertools import product, takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from precompute.errors import SourceError, first_few
+from precompute.errors import SourceError
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, unreadable_text
 from precompute.options.build_options import BuildOptions
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, part_of, split_role
+from precompute.sources.problems import Problems, Unmatched
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms
 from precompute.sources.walk import Files, walk
@@ -27,14 +28,13 @@ __all__ = [
     "FoundImages",
     "MatchedFiles",
     "PathParts",
+    "check_partners",
     "find_files",
     "find_images",
     "last_part",
-    "listed",
     "match_files",
     "path_below",
     "prefer_kept",
-    "raise_problems",
     "sources_of",
     "unnamed_note",
 ]
@@ -259,6 +259,42 @@ def prefer_kept(images: Sequence[FoundFile]) -> Sequence[FoundFile]:
     return [image for image in images if not image.is_excluded] or images[:1]
 
 
+def check_partners(
+    found: FoundImages,
+    images: Iterable[FoundFile],
+    files: Mapping[str, Path],
+    options: BuildOptions,
+    without: str,
+    *,
+    all_files: bool = True,
+) -> tuple[list[FoundFile], list[str]]:
+    """Return the images that have a file with annotations, and notes on images and files that are left out.
+
+    Args:
+        found: All images of the folder.
+        images: Those that count.
+        files: Place of an image → its file.
+        options: Options of the build, which accept files without a partner or none.
+        without: What helps where images have no file.
+        all_files: Each file has to have an image.
+
+    Raises:
+        SourceError: There are more files without a partner than are accepted.
+    """
+    images = list(images)
+    paired = [image for image in images if image.place in files]
+    there = {image.place for image in found.images} | found.excluded_places | found.left_out
+    alone = [str(path) for place, path in files.items() if all_files and place not in there]
+    unmatched = Unmatched(options, len(images))
+    lacking = [path_below(found.top, image.path) for image in images if image.place not in files]
+    unmatched.add("Images without an annotation", lacking, without)
+    unmatched.add("Annotations without an image", alone, "Expected an image of the same name; remove the others.")
+    problems = Problems(f"{found.top}: images and annotations do not fit together.")
+    notes = unmatched.settle(problems)
+    problems.check()
+    return paired, notes
+
+
 def find_files(top: Path, suffixes: Sequence[str]) -> list[PathParts]:
     """Return folders on the way and name of each file with one of these suffixes, sorted; hidden ones are left out.
 
@@ -284,15 +320,3 @@ def path_below(top: Path, path: str) -> str:
     if not path.startswith(start):
         raise SourceError(f"{path}: lies outside of {top}; give the folder that holds images and annotations.")
     return path[len(start) :]
-
-
-def raise_problems(what: str, problems: Sequence[str | None]) -> None:
-    """Raise a SourceError of all problems, if there are any."""
-    texts = [problem for problem in problems if problem is not None]
-    if texts:
-        raise SourceError("\n".join([what, *texts]))
-
-
-def listed(what: str, lines: Sequence[str], remedy: str) -> str | None:
-    """Return a problem with its first lines; None without any."""
-    return f"{what} ({len(lines):,}):\n{first_few(lines)}\n{remedy}" if lines else None

@@ -23,10 +23,10 @@ from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImages,
     MatchedFiles,
+    check_partners,
     find_files,
     find_images,
     match_files,
-    path_below,
     sources_of,
     unnamed_note,
 )
@@ -37,7 +37,7 @@ from precompute.sources.checks import check_class_names
 from precompute.sources.classes import number_classes
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
-from precompute.sources.problems import Problems, Unmatched
+from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import UnicodeForms
 from precompute.text.files import decode_text, lines_of, read_text
@@ -47,6 +47,10 @@ __all__ = ["LAYOUT"]
 
 ROLES = ("annotations", "xmls", "xml", "labels")
 SIDES = ("xmin", "ymin", "xmax", "ymax")
+WITHOUT = (
+    "Expected for each an xml of the same name, in Annotations/ or beside it, without objects where there are none; or "
+    "lists in ImageSets/Main of those that are annotated."
+)
 TRUE = ("1", "true", "yes")
 DECLARED_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
 
@@ -83,8 +87,8 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     splits, notes = _splits(found, matched)
     notes += found.left_out_note(options.annotations)
     chosen = [image for image in found.images if splits is None or image.place in splits]
-    notes += _check_pairs(found, chosen, files, options, has_lists=splits is not None)
-    chosen = [image for image in chosen if image.place in files]
+    chosen, left_out = check_partners(found, chosen, files, options, WITHOUT, all_files=splits is None)
+    notes += left_out
     read = _read_all(found, [(image, files[image.place]) for image in chosen])
     original = sum(annotation.is_original for annotation in read)
     if original:
@@ -164,27 +168,6 @@ def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: Unic
 
 
 # Files.
-
-
-def _check_pairs(
-    found: FoundImages, chosen: Sequence[FoundFile], files: dict[str, Path], options: BuildOptions, *, has_lists: bool
-) -> list[str]:
-    """Return what is said of images and annotations that are left out, or refuse them."""
-    there = {image.place for image in found.images} | found.excluded_places
-    without = [path_below(found.top, image.path) for image in chosen if image.place not in files]
-    alone = [] if has_lists else [str(path) for place, path in files.items() if place not in there]
-    unmatched = Unmatched(options, len(chosen))
-    unmatched.add(
-        "Images without an annotation",
-        without,
-        "Expected for each an xml of the same name, in Annotations/ or beside it, without objects where there are "
-        "none; or lists in ImageSets/Main of those that are annotated.",
-    )
-    unmatched.add("Annotations without an image", alone, "Expected an image of the same name; remove the others.")
-    problems = Problems(f"{found.top}: images and annotations (Pascal VOC) do not fit together.")
-    notes = unmatched.settle(problems)
-    problems.check()
-    return notes
 
 
 def _read_all(found: FoundImages, pairs: Sequence[tuple[FoundFile, Path]]) -> list[_Annotation]:
