@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,8 @@ def find(
     """
     if not isinstance(source, str | Path):
         return _find(source, options, lists)
-    folders = [options.images, options.masks, options.annotations]
-    top = as_path(source)
-    if _is_table(source):
-        top = absolute(top).parent if options.root is None else as_path(options.root)
-    named: list[str | Path] = [top, *(top / folder for folder in folders if folder)]
-    named += [options.annotations] if options.annotations else []
-    with accessible(source, SourceError), passing_over(output, named, options.exclude or ()) as passed:
+    exclude = options.exclude or ()
+    with accessible(source, SourceError), passing_over(output, list(_named(source, options)), exclude) as passed:
         _check_folder(source)
         _check_apart(source, output)
         try:
@@ -72,6 +67,17 @@ def find(
                 raise
             raise SourceError("\n".join([str(error), *passed.exclude_notes()])) from error
         return replace(found, notes=[*found.notes, *passed.notes(source)])
+
+
+def _named(source: str | Path, options: BuildOptions) -> Iterator[str | Path]:
+    """Yield the folders that the user named, in which sources are looked for whoever wrote them."""
+    top = as_path(source)
+    if _is_table(source):
+        top = absolute(top).parent if options.root is None else as_path(options.root)
+    yield top
+    yield from (top / folder for folder in (options.images, options.masks, options.annotations) if folder)
+    if options.annotations:
+        yield options.annotations
 
 
 def _check_folder(source: str | Path) -> None:
