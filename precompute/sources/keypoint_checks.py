@@ -63,7 +63,7 @@ def check_target(sources: Sources, options: BuildOptions) -> None:
         raise UsageError(
             f"target (--target): expected {options.target}, but these sources have a target of kind {sources.kind}. "
             "Keypoints are read from COCO files whose categories name them, from YOLO's where data.yaml has kpt_shape, "
-            "from a CSV file that is named with --annotations, and from Python."
+            "from a table that is named with --annotations, and from Python."
         )
     own = {name for column in sources.targets for name in column.own_options}
     given = next((n for n in KEYPOINT_OPTIONS if n not in own and getattr(options, n) is not None), None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,12 @@ def name_categories(files: Sequence[CocoFile], *, keep_projects: bool) -> Catego
         left_out = set() if keep_projects else _projects(file, above)
         projects |= dict.fromkeys(of_file[number] for number in left_out)
         of_files.append({number: name for number, name in of_file.items() if number not in left_out})
-        _check_names(file, of_files[-1])
+        again = [name for name, number in Counter(of_files[-1].values()).items() if number > 1]
+        if again:
+            raise SourceError(
+                f"{file.path}: categories of one name under several ids:\n{first_few(sorted(again))}\nGive each a name "
+                "of its own."
+            )
     pairs = dict.fromkeys(pair for of_file in of_files for pair in of_file.items())
     differ = any(len({pair[i] for pair in pairs}) < len(pairs) for i in (0, 1))
     order = sorted(range(len(files)), key=lambda i: files[i].split != "train")  # that of the others stays
@@ -152,16 +158,6 @@ def _names_of(file: CocoFile) -> dict[str, str]:
                 "of its own."
             )
     return of_id
-
-
-def _check_names(file: CocoFile, of_file: Mapping[str, str]) -> None:
-    names = list(of_file.values())
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise SourceError(
-            f"{file.path}: categories of one name under several ids:\n{first_few(duplicates)}\nGive each a name of "
-            "its own."
-        )
 
 
 def _names_above(files: Sequence[CocoFile]) -> set[str]:

@@ -31,7 +31,6 @@ __all__ = [
     "check_partners",
     "find_files",
     "find_images",
-    "last_part",
     "match_files",
     "path_below",
     "prefer_kept",
@@ -303,11 +302,6 @@ def find_files(top: Path, suffixes: Sequence[str]) -> list[PathParts]:
     """
     folders = walk(top, extensions=tuple(suffixes)).folders
     return [(folder.parts, name) for folder in folders for name in sorted(folder.files.names)]
-
-
-def last_part(name: str) -> str:
-    """Return the name of a file, whichever slashes its folders are written with."""
-    return name.replace("\\", "/").rpartition("/")[2]
 
 
 def path_below(top: Path, path: str) -> str:

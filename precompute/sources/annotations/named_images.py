@@ -16,7 +16,7 @@ from precompute.errors import first_few
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.skeleton import Skeleton
-from precompute.sources.annotations.images import Choose, FoundImages, last_part, prefer_kept, sources_of, unnamed_note
+from precompute.sources.annotations.images import Choose, FoundImages, prefer_kept, sources_of, unnamed_note
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.classes import number_classes
 from precompute.sources.found import Found, FoundColumn
@@ -49,8 +49,8 @@ SHARED = ProblemKind("Images that several names stand for", "Put the others ther
 
 def choose_named(names: Iterable[str]) -> Choose:
     """Return what tells of images whether one of the names may be theirs."""
-    wanted = {visible(last_part(form)) for name in names for form in (name, unquote(name))}
-    return lambda images: [visible(last_part(image.path)) in wanted for image in images]
+    wanted = {visible(_last_part(form)) for name in names for form in (name, unquote(name))}
+    return lambda images: [visible(_last_part(image.path)) in wanted for image in images]
 
 
 class NamedImages:
@@ -133,6 +133,10 @@ def _narrowed(images: Sequence[FoundFile], name: str, start: Path, split: str | 
     ways = (os.path.normpath(os.path.join(folder, name)) for folder in folders)  # noqa: PTH118
     exact = ([image for image in images if visible(image.path) == visible(way)] for way in ways)
     yield next(filter(None, exact), [])
+
+
+def _last_part(name: str) -> str:
+    return _slashed(name).rpartition("/")[2]
 
 
 def _slashed(name: str) -> str:
