@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from precompute.readers.read import read
     from precompute.readers.tf.epoch_row import EpochRow
     from precompute.readers.tf.load import load
+    from precompute.report.find import find
     from precompute.report.inspect import inspect
     from precompute.report.profile import profile
     from precompute.table.sources import Source
@@ -47,6 +48,7 @@ _HOMES = {
     "dali_index": "precompute.exporting.dali",
     "drop": "precompute.building.change_rows",
     "export": "precompute.exporting.export",
+    "find": "precompute.report.find",
     "follow": "precompute.building.follow",
     "inspect": "precompute.report.inspect",
     "load": "precompute.readers.tf.load",
@@ -65,6 +67,7 @@ __all__ = [
     "dali_index",
     "drop",
     "export",
+    "find",
     "follow",
     "inspect",
     "load",

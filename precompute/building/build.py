@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ from precompute.building.write import plan_rows, write_rows
 from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
 from precompute.dataset.paths import DatasetPaths, dataset_name
 from precompute.errors import SettingsError, UsageError, first_few
-from precompute.images.file_kinds import ignored_files_text, num_unreadable
 from precompute.options.build_options import BuildOptions
+from precompute.options.signatures import shows_options
 from precompute.pipelines.keypoint_rules import mirroring_warnings
 from precompute.pipelines.load import complete_pipelines
 from precompute.pipelines.pipeline import Prepared
@@ -42,18 +41,18 @@ from precompute.plan.settings import differences
 from precompute.plan.splits import assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
 from precompute.preflight.source_size import saving_of_size
-from precompute.sources.find import find, limit_sources
-from precompute.sources.python import LISTS
+from precompute.sources.find import find, limit_sources, read_arguments
+from precompute.sources.summary import FoundSources
 from precompute.storage.paths import absolute, as_path, check_path_text
 from precompute.table.listed_sources import compare_listing, stored_splits
 from precompute.table.sources import Source, Sources
-from precompute.text.format import format_count
 
 __all__ = ["build", "build_dataset"]
 
 WORTH_SAYING = 0.1  # of the time
 
 
+@shows_options
 def build(
     source: str | Path | Iterable[Source] | None = None, output: str | Path | None = None, **options: Any
 ) -> BuildResult:
@@ -77,29 +76,9 @@ def build(
     """
     if output is None:
         raise UsageError("output: expected the folder of the dataset.")
-    lists = {name: options.pop(name) for name in LISTS if _is_list(options.get(name))}
-    known = {f.name for f in fields(BuildOptions)}
-    options = {
-        name: value for name, value in options.items() if name in known or name not in LISTS or value is not None
-    }
-    chosen = BuildOptions.make(**options)
+    lists, chosen = read_arguments(options)
     with Progress(quiet=chosen.quiet) as progress:
         return build_dataset(find(source, chosen, lists, output), as_path(output), chosen, progress)
-
-
-def _is_list(value: Any) -> bool:
-    return value is not None and not isinstance(value, str | Path)
-
-
-build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # so that help() and editors show the options
-    [
-        *list(inspect.signature(build).parameters.values())[:2],
-        *(
-            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=getattr(BuildOptions(), f.name))
-            for f in fields(BuildOptions)
-        ),
-    ]
-)
 
 
 def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: Progress) -> BuildResult:
@@ -120,7 +99,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
     with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
         generations = stored_generations(out)
         ineffective = check_ineffective_options(options, sources, is_new=not generations)
-        sources = limit_sources(sources, options.limit)
+        found, sources = sources, limit_sources(sources, options.limit)
         stored = stored_splits(generations[-1].listing, sources.keys) if generations else None
         sources, kept_splits = keep_splits(stored, sources)
         sources = assign_splits(
@@ -131,9 +110,12 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             prepared = prepare_pipelines(options, sources)
         sources = assign_copies(sources, class_copies=options.class_copies, balance=options.balance)
         sources, kept = keep_pairs(generations, options, sources)
-        for note in [*ineffective, *_source_notes(sources), *kept_classes, *kept_splits, *kept]:
+        shown = FoundSources.of(found, sources)
+        if not options.retry_bad:
+            progress.say(shown.summary())
+        for note in [*ineffective, *shown.notes, *kept_classes, *kept_splits, *kept]:
             progress.say(f"note: {note}")
-        chosen = _choose_generation(generations, out, options, prepared, sources, progress)
+        chosen = _choose_generation(generations, out, options, prepared, shown, progress)
         pipelines = complete_pipelines(
             prepared, list(chosen.plan.splits), chosen.plan.image, stored_pipelines(chosen.plan)
         )
@@ -157,9 +139,8 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             repair(build_plan, progress)
             build_plan, fixed = retry_bad(build_plan, progress)
         wanted = plan_rows(build_plan.stored, _wanted(build_plan.stored, options))
-        counts = {split: sources.class_counts(split) for split in chosen.plan.splits}
         result = write_rows(replace(build_plan, rows=wanted), progress)
-        result = replace(result, num_mended=fixed, field_classes=counts)
+        result = replace(result, num_mended=fixed, field_classes=shown.class_counts)
         for warning in result.warnings():
             progress.say(f"warning: {warning}")
         return result
@@ -189,19 +170,12 @@ def _say_source_size(
         progress.say(f"note: {saving.sentence()}.")
 
 
-def _source_notes(sources: Sources) -> list[str]:
-    number = sources.num_ignored_files - num_unreadable(sources.passed)
-    endings = ignored_files_text(sources.passed)
-    passed_over = [f"{format_count(number, 'file')} passed over: no images of this layout{endings}."]
-    return [*sources.notes, *(passed_over if number > 0 else [])]
-
-
 def _choose_generation(
     generations: Sequence[StoredGeneration],
     out: Path,
     options: BuildOptions,
     prepared: Mapping[str, Prepared],
-    sources: Sources,
+    shown: FoundSources,
     progress: Progress,
 ) -> StoredGeneration:
     """Return the generation on disk that these settings and sources belong to, else a new one.
@@ -211,6 +185,7 @@ def _choose_generation(
     Raises:
         SettingsError: What is on disk was made otherwise, and nobody asked for --replace.
     """
+    sources = shown.table
     for candidate in generations:
         if not (found := _differences(candidate, out, options, prepared, sources)):
             return candidate
@@ -230,6 +205,7 @@ def _choose_generation(
     with nullcontext() if options.dry_run else workers_starting(make_workers(options)):
         plan = make_plan(name, next_generation(out), options, prepared, sources)
     check_image_size(options, prepared, plan.image, is_new=not generations)
+    plan = replace(plan, origin=shown.origin)
     draft = StoredGeneration(plan=plan, manifest=None, listing={})
     if not options.dry_run:
         save_draft(out, plan, sources)

@@ -81,6 +81,7 @@ def start_manifest(
         leaks=_leaks(grid, source_facts),
         conflicts=_find_conflicts(grid, source_facts),
         counters=plan.counters | _counters(source_facts),
+        origin=plan.origin,
         mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
     )
     return manifest, new

@@ -13,13 +13,12 @@ from precompute.fields.counts import BoxCounts, FieldCounts
 from precompute.fields.field import Field
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.preflight.estimate import Estimate, Online, Range
-from precompute.text.format import format_bytes, format_count, format_duration
+from precompute.text.format import format_bytes, format_count, format_duration, format_few, format_name
 from precompute.text.reasons import group_reasons
 
 __all__ = ["BuildResult"]
 
 SHOWN_KINDS = 10  # of reasons
-SHOWN_CLASSES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +103,13 @@ class BuildResult:
             classes=self.field_classes.get(name, {}).get(field.name, ()),
             stored=BoxCounts.total(row.boxes for row in split.rows),
         )
-        names = [name if name == name.strip() else repr(name) for name in field.classes]
+        names = [format_name(name) for name in field.classes]
         there = [f"{name} {number:,}" for name, number in zip(names, counts.classes, strict=False) if number]
         absent = [name for name, number in zip(names, counts.classes, strict=False) if not number]
         if there or absent:
-            yield f"    {field.counted} of each class: {_first(there)}"
+            yield f"    {field.counted} of each class: {format_few(there)}"
         if absent:
-            yield f"    none of: {_first(absent)}"
+            yield f"    none of: {format_few(absent)}"
         if text := field.describe_stored(counts):
             yield f"    {text}"
 
@@ -227,8 +226,3 @@ def _compared(online: Online) -> Iterator[str]:
 def _shown_bytes(size: Range) -> str:
     spread = f" ({format_bytes(round(size.low))} to {format_bytes(round(size.high))})" if size.is_known else ""
     return format_bytes(round(size.mean)) + spread
-
-
-def _first(items: Sequence[str]) -> str:
-    rest = len(items) - SHOWN_CLASSES
-    return ", ".join(items[:SHOWN_CLASSES]) + (f" … and {format_count(rest, 'other')}" if rest > 0 else "")

@@ -31,6 +31,7 @@ __all__ = [
     "BoxCounts",
     "Label",
     "Manifest",
+    "Origin",
     "Row",
     "Segment",
     "Segmented",
@@ -148,6 +149,23 @@ class Split(Segmented):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What was told of the sources when they were found; of datasets from before this was kept nothing.
+
+    Attributes:
+        layout: How they were read: ``"a folder a class"``, ``"COCO"`` …
+        num_passed_over: Files that were passed over.
+        passed_over: Ending → how many of these, as far as they are no images.
+        left_out: What options left out, such as ``"images without boxes (--drop-empty)"`` → how many.
+    """
+
+    layout: str = ""
+    num_passed_over: int = 0
+    passed_over: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """All that a reader needs to know; what it does not list does not exist.
 
@@ -159,6 +177,7 @@ class Manifest:
         counters: What was counted in the sources: ``"empty"``, objects whose masks hold no pixel; ``"overlap"``, pixels
             that belong to several objects, of masks that were merged; ``"numbered"``, masks of a sample whose ids seem
             to be numbers of objects: `number`, `num_sources`, `examples`, keys.
+        origin: What was told of the sources when they were found.
     """
 
     name: str
@@ -174,6 +193,7 @@ class Manifest:
     mirroring: list[str] = field(default_factory=list)
     conflicts: dict[str, Any] = field(default_factory=dict)
     counters: dict[str, Any] = field(default_factory=dict)
+    origin: Origin = field(default_factory=Origin)
 
     @classmethod
     def load(cls, folder: str | Path) -> Manifest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
@@ -135,6 +135,13 @@ class BoxColumn(Column):
             offsets=np.cumsum([0, *np.bincount(of_box[kept], minlength=len(self))], dtype=np.int64),
             points=None if self.points is None else self.points[kept],
         )
+
+    def plain(self, i: int, class_names: Sequence[str], locate: Callable[[str], Any]) -> list[dict[str, Any]]:
+        """Return the objects of one image as dictionaries; boxes are left out where keypoints have none."""
+        found = self.located(self[i], locate).to_objects(class_names)
+        if self.skeleton is not None and not self.skeleton.has_boxes:
+            found = [{name: value for name, value in one.items() if name != "box"} for one in found]
+        return found  # type: ignore[no-any-return]
 
     # The listing.
 

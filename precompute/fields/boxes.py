@@ -90,6 +90,18 @@ class Boxes:
             return None
         return _plain_rows(self.points.reshape(len(self), 3 * self.points.shape[1]))
 
+    def to_objects(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return a dictionary an object: `class`, `flags` by their names, `box` and, where it has some, `keypoints`."""
+        flags = [[name for name, bit in FLAGS.items() if bit & given] for given in self.flags.tolist()]
+        rows = zip(self.labels.tolist(), flags, _plain_rows(self.corners), strict=True)
+        found: list[dict[str, Any]] = [
+            {"class": class_names[label], "flags": names, "box": corners} for label, names, corners in rows
+        ]
+        if self.points is not None:
+            for one, points in zip(found, self.points, strict=True):
+                one["keypoints"] = _plain_rows(points)
+        return found
+
     def shares(self) -> NDArray[np.float64]:
         """Return the corners as shares of width and height, float64 [N, 4]."""
         return self.corners / np.array([*(self.size or (1, 1))] * 2, np.float64)

@@ -189,6 +189,16 @@ class Column(ABC):
         """Return a value with the full paths of its files."""
         return value
 
+    def plain(self, i: int, class_names: Sequence[str], locate: Callable[[str], Any]) -> Any:
+        """Return the value of one source as numbers, texts, lists and dictionaries.
+
+        Args:
+            i: Position of the source.
+            class_names: Names of its classes.
+            locate: Gives the full path of a file.
+        """
+        return self.located(self[i], locate)
+
     def files(self, value: Any) -> Sequence[str]:
         """Return the paths of the files beside the image that a value names."""
         return ()

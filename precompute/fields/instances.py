@@ -72,6 +72,11 @@ class Instances(Boxes):
         """Return the inverse of `of_shapes`."""
         return [list(row) for row in zip(self.shapes, self.labels.tolist(), self.flags.tolist(), strict=True)]
 
+    def to_objects(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return a dictionary an object, with the `mask` that is not decoded in the place of its box."""
+        found = Boxes.to_objects(self, class_names)
+        return [{**one, "mask": shape} for one, shape in zip(found, self.shapes, strict=True) if one.pop("box")]
+
     def digest(self, hashes: Iterable[str]) -> str:
         """Return a sha256 of all masks with their classes and flags, from that of each mask."""
         rows = zip(hashes, self.labels.tolist(), self.flags.tolist(), strict=True)

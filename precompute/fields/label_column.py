@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, ClassVar, Self
@@ -98,6 +98,10 @@ class LabelColumn(Column):
         """Return the class of each source."""
         return self.indices
 
+    def plain(self, i: int, class_names: Sequence[str], locate: Callable[[str], Any]) -> str:
+        """Return the name of the class of one source."""
+        return class_names[self.indices[i]]
+
     def class_counts(self, chosen: Sequence[int], num_classes: int) -> list[int]:
         """Return how many of these sources each class has."""
         counts = Counter(self.indices[i] for i in chosen)
@@ -179,6 +183,10 @@ class LabelSetColumn(Column):
     def class_sets(self) -> Sequence[tuple[int, ...]]:
         """Return the classes of each source."""
         return self.sets
+
+    def plain(self, i: int, class_names: Sequence[str], locate: Callable[[str], Any]) -> list[str]:
+        """Return the names of the classes of one source."""
+        return [class_names[index] for index in self.sets[i]]
 
     def class_counts(self, chosen: Sequence[int], num_classes: int) -> list[int]:
         """Return how many of these sources each class has."""

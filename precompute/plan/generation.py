@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from precompute.dataset.json_files import dump
-from precompute.dataset.manifest import Manifest, Segmented, Split
+from precompute.dataset.manifest import Manifest, Origin, Segmented, Split
 from precompute.dataset.paths import MAX_ROW
 from precompute.errors import BuildError
 from precompute.fields.image import ImageField
@@ -59,6 +59,7 @@ class GenerationPlan:
         splits: Split → its blocks.
         skipped: Bad sources accepted so far: key, split, reason.
         counters: What was noticed in the sample, in the form of the manifest's.
+        origin: What was told of the sources when they were found.
         rows: Split → rows that it has from the start: those of the generation that it takes the place of.
     """
 
@@ -72,6 +73,7 @@ class GenerationPlan:
     splits: dict[str, SplitPlan]
     skipped: list[dict[str, str]] = field(default_factory=list)
     counters: dict[str, Any] = field(default_factory=dict)
+    origin: Origin = field(default_factory=Origin)
     rows: dict[str, list[RowPlan]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
@@ -91,6 +93,7 @@ class GenerationPlan:
             normalize=manifest.normalize,
             splits={name: _split_plan(split) for name, split in manifest.splits.items()},
             skipped=manifest.skipped,
+            origin=manifest.origin,
         )
 
 

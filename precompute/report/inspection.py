@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from precompute.dataset.manifest import SPLITS, Manifest
+from precompute.dataset.manifest import SPLITS, Manifest, Origin
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
 from precompute.fields.counters import describe_counters
 from precompute.fields.counts import BoxCounts, FieldCounts
 from precompute.report.pipeline_text import describe_pipeline, describe_value
-from precompute.text.format import format_bytes, format_count
+from precompute.text.format import format_bytes, format_count, format_counts
 from precompute.text.reasons import describe_reasons
 
 __all__ = ["Inspection", "RowGroup", "SplitInspection"]
@@ -157,6 +157,8 @@ def _dataset(found: Inspection) -> Iterator[str]:
     if others:
         yield _labelled("extra", ", ".join(others))
     yield _labelled("sources", _sources(found))
+    if manifest.origin.layout:
+        yield _labelled("found as", _origin(manifest.origin))
     yield _labelled("one epoch", _epoch(found))
     settings = manifest.settings["dataset"]
     copies = "by the size of each class" if settings.get("balance") else _copies(settings.get("class_copies") or {})
@@ -175,6 +177,13 @@ def _labelled(label: str, text: str) -> str:
 def _sources(found: Inspection) -> str:
     root = found.manifest.settings["dataset"]["root"]
     return "files named one by one" if root is None else str(root)
+
+
+def _origin(origin: Origin) -> str:
+    """Return how sources were read, and what was passed over and left out."""
+    passed = f"{format_count(origin.num_passed_over, 'file')} passed over"
+    left_out = f"left out: {format_counts(origin.left_out)}"
+    return "; ".join([origin.layout, *[passed] * bool(origin.num_passed_over), *[left_out] * bool(origin.left_out)])
 
 
 def _epoch(found: Inspection) -> str:

@@ -16,6 +16,7 @@ from precompute.fields.box_column import BoxColumn
 from precompute.sources.found import FoundColumn
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
+from precompute.text.notes import SummarizedNote
 
 __all__ = ["check_boxes", "drop_empty", "upright_size"]
 
@@ -90,7 +91,8 @@ def drop_empty(sources: Sources) -> Sources:
     kept = np.flatnonzero(counts).tolist()
     dropped = len(sources) - len(kept)
     note = f"{format_count(dropped, 'image without boxes', 'images without boxes')} left out."
-    notes = [note if "--drop-empty leaves them out" in old else old for old in sources.notes]
+    told = SummarizedNote(note, left_out={"images without boxes (--drop-empty)": dropped})
+    notes = [told if "--drop-empty leaves them out" in old else old for old in sources.notes]
     return replace(sources.take(kept), notes=notes) if dropped else sources
 
 

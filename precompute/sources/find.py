@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from precompute.sources.found import Found, assemble
 from precompute.sources.groups import group_by
 from precompute.sources.keypoint_checks import check_target
 from precompute.sources.passed_over import passing_over, real_path
-from precompute.sources.python import from_iterable, from_lists
+from precompute.sources.python import LISTS, from_iterable, from_lists
 from precompute.sources.tables.files import TABLES, is_table
 from precompute.sources.tables.find import find_table
 from precompute.sources.utf8_names import check_names
@@ -30,7 +30,7 @@ from precompute.sources.values import check_numbers
 from precompute.storage.paths import absolute, as_path, is_remote, is_url
 from precompute.table.sources import Source, Sources
 
-__all__ = ["find", "limit_sources"]
+__all__ = ["find", "limit_sources", "read_arguments"]
 
 TARGET_OPTIONS = ("class_names", "annotations", "drop_empty")
 OF_OBJECTS = ("instances", "boxes", "mask")  # what can be made of masks of single objects
@@ -66,7 +66,32 @@ def find(
             if not passed.excluded:
                 raise
             raise SourceError("\n".join([str(error), *passed.exclude_notes()])) from error
-        return replace(found, notes=[*found.notes, *passed.notes(source)])
+        return replace(
+            found,
+            notes=[*found.notes, *passed.notes(source)],
+            passed_folders=passed.endings_below(source),
+            own_folders=passed.own_below(source),
+        )
+
+
+def read_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], BuildOptions]:
+    """Return the lists among the arguments of a call, and its options; some names stand for either.
+
+    Raises:
+        UsageError: An argument is not known, or has a bad value.
+    """
+    lists = {name: arguments[name] for name in LISTS if _is_list(arguments.get(name))}
+    known = {f.name for f in fields(BuildOptions)}
+    options = {
+        name: value
+        for name, value in arguments.items()
+        if name not in lists and (name in known or name not in LISTS or value is not None)
+    }
+    return lists, BuildOptions.make(**options)
+
+
+def _is_list(value: Any) -> bool:
+    return value is not None and not isinstance(value, str | Path)
 
 
 def _named(source: str | Path, options: BuildOptions) -> Iterator[str | Path]:

@@ -21,6 +21,7 @@ from precompute.fields.string_column import StringColumn
 from precompute.sources.checks import check_keys
 from precompute.sources.problems import Problems
 from precompute.table.sources import Sources
+from precompute.text.notes import SummarizedNote
 
 __all__ = ["Found", "FoundColumn", "assemble"]
 
@@ -60,8 +61,10 @@ class Found:
         again_remedy: What helps where an image comes again; empty where each was found in a folder, and so once.
         num_ignored_files: Files that were passed over.
         passed: Endings of these, each with its number.
+        empty_folders: Folders in which images were expected, and none lie.
         problems: What is wrong so far, to be told with what is found wrong here.
         notes: Notes for the user.
+        layout: What users call the way in which the sources were given, as README's table of layouts does.
     """
 
     where: str
@@ -80,8 +83,10 @@ class Found:
     again_remedy: str = ""
     num_ignored_files: int = 0
     passed: Mapping[str, int] = field(default_factory=dict)
+    empty_folders: Sequence[str] = ()
     problems: Problems | None = None
     notes: Sequence[str] = ()
+    layout: str = ""
 
 
 def assemble(found: Found) -> Sources:
@@ -107,6 +112,8 @@ def assemble(found: Found) -> Sources:
         class_names=list(names),
         num_ignored_files=found.num_ignored_files,
         passed=found.passed,
+        empty_folders=found.empty_folders,
+        layout=found.layout,
         notes=[*found.notes, *(note for one in found.fields for note in one.notes), *_absent(columns, names)],
     )
     return sources if order is None else sources.take(order)
@@ -163,4 +170,5 @@ def _absent(columns: Sequence[Column], names: Sequence[str]) -> Iterator[str]:
         counts = column.class_counts(range(len(column)), len(names)) if names else []
         absent = [name for name, number in zip(names, counts, strict=False) if not number]
         if absent:
-            yield f"Classes without {'a source' if column.is_of_image else 'an object'}:\n{first_few(absent)}"
+            what = "a source" if column.is_of_image else "an object"
+            yield SummarizedNote(f"Classes without {what}:\n{first_few(absent)}")

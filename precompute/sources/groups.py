@@ -8,6 +8,7 @@ from dataclasses import replace
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
+from precompute.text.notes import SummarizedNote
 
 __all__ = ["check_pattern", "group_by"]
 
@@ -64,7 +65,8 @@ def group_by(sources: Sources, pattern: str | None) -> Sources:
     )
     if number == len(sources):
         note += " EACH SOURCE IS ALONE in its group: the pattern takes in more than the group's name."
-    return replace(sources, groups=list(groups), notes=[*sources.notes, note])
+    told = SummarizedNote(note, is_whole=number < len(sources))
+    return replace(sources, groups=list(groups), notes=[*sources.notes, told])
 
 
 def _group(expression: re.Pattern[str], key: str) -> str:

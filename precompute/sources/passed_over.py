@@ -18,11 +18,12 @@ from typing import TypeAlias
 
 from precompute.dataset.json_files import read_json
 from precompute.dataset.manifest import is_dataset
-from precompute.errors import DatasetError, first_few
+from precompute.errors import DatasetError, first_few, on_one_line
 from precompute.options.ineffective import Ineffective
 from precompute.options.patterns import Pattern
 from precompute.storage.paths import absolute, as_path, is_remote
 from precompute.text.format import format_count
+from precompute.text.notes import SummarizedNote
 
 __all__ = [
     "MARKERS",
@@ -73,6 +74,7 @@ class PassedOver:
         tops: Folders that patterns start from: that of the sources, then others that were named.
         own: Paths of folders that this program wrote before, as they were met.
         excluded: Path of a folder, or `NAMED` → pattern, and whether it left out folders → how many there.
+        endings: Path of each folder that was searched for images → endings of its other files, each with its number.
     """
 
     output: str | None = None
@@ -81,6 +83,7 @@ class PassedOver:
     tops: Sequence[str] = ()
     own: dict[str, None] = field(default_factory=dict)
     excluded: dict[str, Counts] = field(default_factory=dict)
+    endings: dict[str, Counter[str]] = field(default_factory=dict)
     _output_name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,12 +132,18 @@ class PassedOver:
     def _start(self, path: str) -> str:
         return next((top for top in self.tops if path.startswith(top)), "")
 
-    def exclude_notes(self) -> list[str]:
+    def exclude_notes(self) -> Sequence[str]:
         """Return how many files and folders each pattern left out, and which have no effect."""
         counts: Counts = sum(self.excluded.values(), Counter())
         used = [pattern.text for pattern in self.patterns if counts[pattern.text, False] or counts[pattern.text, True]]
         shown = [f"{text} ({_numbers(counts[text, False], counts[text, True])})" for text in dict.fromkeys(used)]
-        notes = [f"Left out by exclude (--exclude): {', '.join(shown)}."] if shown else []
+        told = {
+            f"{what} that fit {on_one_line(text)} (--exclude)": counts[text, is_folder]
+            for text in dict.fromkeys(used)
+            for what, is_folder in (("files", False), ("folders", True))
+        }
+        text = f"Left out by exclude (--exclude): {', '.join(shown)}."
+        notes = [SummarizedNote(text, left_out=told)] if shown else []
         idle = dict.fromkeys(pattern.text for pattern in self.patterns if pattern.text not in used)
         return notes + [
             Ineffective[None](lambda _: True, "fits no file or folder below SOURCE").note(f"exclude (--exclude) {text}")
@@ -146,14 +155,27 @@ class PassedOver:
         return [*self._own_notes(top), *self.exclude_notes()]
 
     def _own_notes(self, top: str | Path) -> list[str]:
-        if not self.own:
-            return []
-        start = f"{absolute(as_path(top)).as_posix().rstrip('/')}/"
-        shown = [f"{path.removeprefix(start)}/" for path in sorted(self.own)]
-        return [
-            f"Folders that this program wrote hold no sources, and were passed over ({len(shown):,}):\n"
-            f"{first_few(shown)}"
-        ]
+        shown = self.own_below(top)
+        text = f"Folders that this program wrote hold no sources, and were passed over ({len(shown):,}):\n"
+        return [SummarizedNote(text + first_few(shown))] if shown else []
+
+    def own_below(self, top: str | Path) -> list[str]:
+        """Return the folders that this program wrote, as paths below that of the sources."""
+        start = _beginning(top)
+        return [f"{path.removeprefix(start)}/" for path in sorted(self.own)]
+
+    def endings_below(self, top: str | Path) -> dict[str, Counter[str]]:
+        """Return the endings by the folder directly below that of the sources, which itself is ``""``."""
+        start, found = _beginning(top), dict[str, Counter[str]]()
+        for path, counts in sorted(self.endings.items()):
+            inside, first = f"{path}/".startswith(start), f"{path}/".removeprefix(start).partition("/")[0]
+            found.setdefault(first if inside else path, Counter()).update(counts)
+        return found
+
+
+def _beginning(top: str | Path) -> str:
+    """Return how paths below a folder begin."""
+    return f"{absolute(as_path(top)).as_posix().rstrip('/')}/"
 
 
 def _numbers(num_files: int, num_folders: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from precompute.errors import SourceError, first_few
 from precompute.options.build_options import BuildOptions
 from precompute.text.format import format_count
+from precompute.text.notes import SummarizedNote
 
 __all__ = ["ProblemKind", "Problems", "Unmatched", "WrongEntry"]
 
@@ -91,7 +92,7 @@ class Unmatched:
         """
         number = sum(len(lines) for _, lines, _ in self._found)
         if number <= self._allowed:
-            return [f"{what}, left out ({len(lines):,}):\n{first_few(lines)}" for what, lines, _ in self._found]
+            return [self._note(what, lines) for what, lines, _ in self._found]
         for what, lines, remedy in self._found:
             problems.add(what, lines, remedy)
         if hint:
@@ -101,3 +102,10 @@ class Unmatched:
             f"({format_count(number, 'file')} without a partner)."
         )
         return []
+
+    @staticmethod
+    def _note(what: str, lines: Sequence[str]) -> str:
+        text = f"{what}, left out ({len(lines):,}):\n{first_few(lines)}"
+        return SummarizedNote(
+            text, left_out={f"{what[:1].lower()}{what[1:]} (--skip-unmatched)": len(lines)}, is_whole=False
+        )

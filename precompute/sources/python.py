@@ -115,6 +115,7 @@ def _find(
     _check_targets(columns, keys or range(len(columns["images"])), more_targets)
     rows = Rows(
         where="sources",
+        layout="lists from Python",
         columns={ROLES[name]: column for name, column in columns.items()},
         names={role: name for name, role in ROLES.items()},
         values=values,

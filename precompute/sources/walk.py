@@ -181,6 +181,8 @@ def walk(
             state.add(found)
             if found.counts:
                 state.passed_over.excluded[folder.path] = found.counts
+            if found.passed and extensions is IMAGE_EXTENSIONS:
+                state.passed_over.endings[folder.path] = found.passed
     if faults is None:
         state.foreign += [path for folder in folders for path in _foreign_names(folder)]
         _check_walk(top, state)
@@ -227,6 +229,7 @@ def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
             folder.files.append((name, num_bytes))
     own = {parts for parts, names in markers.items() if parts and passing.is_own(folders[parts].path, names)}
     kept = sorted(parts for parts in folders if not _lies_in(own, parts))
+    passing.endings |= {folders[parts].path: passed[parts] for parts in kept if parts in passed}
     counts = sum((passed[parts] for parts in kept), Counter[str]())
     return Tree(cast(Path, top), [folders[parts] for parts in kept], counts, excluded)
 

@@ -81,6 +81,10 @@ class Sources:
         class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
         num_ignored_files: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
         passed: Endings of these, each with its number; hidden files are left out.
+        passed_folders: The same of each folder directly below the one that was given, which itself is ``""``.
+        own_folders: Folders that this program wrote, and which were passed over.
+        empty_folders: Folders in which images were expected, and none lie.
+        layout: What users call the way in which the sources were given: ``"a folder a class"``, ``"COCO"`` …
         notes: What the user should hear about how the sources were read.
         splits_are_new: Splits come from where older versions did not look: a dataset that has others keeps them.
         from_python: Their paths were given one by one, and searched for in no folder.
@@ -98,6 +102,10 @@ class Sources:
     class_names: list[str] = field(default_factory=list)
     num_ignored_files: int = 0
     passed: Mapping[str, int] = field(default_factory=dict)
+    passed_folders: Mapping[str, Mapping[str, int]] = field(default_factory=dict, compare=False)
+    own_folders: Sequence[str] = field(default=(), compare=False)
+    empty_folders: Sequence[str] = field(default=(), compare=False)
+    layout: str = field(default="", compare=False)
     notes: list[str] = field(default_factory=list)
     splits_are_new: bool = field(default=False, compare=False)
     from_python: bool = field(default=False, compare=False)

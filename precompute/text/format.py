@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+from collections.abc import Mapping, Sequence
 
-__all__ = ["format_bytes", "format_count", "format_duration", "format_label", "format_shape", "is_unicode"]
+__all__ = [
+    "format_bytes",
+    "format_count",
+    "format_counts",
+    "format_duration",
+    "format_few",
+    "format_html",
+    "format_label",
+    "format_name",
+    "format_shape",
+    "is_unicode",
+]
+
+SHOWN = 8
 
 
 def format_bytes(number: int) -> str:
@@ -34,6 +48,11 @@ def _plural(noun: str) -> str:
     return noun + ("es" if hissing else "s")
 
 
+def format_counts(counts: Mapping[str, int]) -> str:
+    """Return things with the number of each: ``"images without boxes: 3; sources: 1,200"``."""
+    return "; ".join(f"{what}: {number:,}" for what, number in counts.items())
+
+
 def format_duration(seconds: float) -> str:
     """Return a time for people: ``"0.4 s"``, ``"12 min"``, ``"3.1 hours"``."""
     for unit, size, until in (("s", 1, 90), ("min", 60, 90)):
@@ -48,6 +67,22 @@ def format_label(label: int | tuple[int, ...], class_names: Sequence[str]) -> st
     """Return the names of the class or the classes of an image: ``"cat, dog"``; ``"no label"`` without any."""
     indices = (label,) if isinstance(label, int) else label
     return ", ".join(class_names[index] for index in indices) or "no label"
+
+
+def format_few(items: Sequence[str], shown: int = SHOWN) -> str:
+    """Return the first items, and how many others there are: ``"cat 4, dog 3 … and 5 others"``."""
+    rest = len(items) - shown
+    return ", ".join(items[:shown]) + (f" … and {format_count(rest, 'other')}" if rest > 0 else "")
+
+
+def format_html(text: str) -> str:
+    """Return lines of text as notebooks show them."""
+    return f"<pre>{html.escape(text)}</pre>"
+
+
+def format_name(name: str) -> str:
+    """Return the name of a class as it is, in quotation marks where it begins or ends with a space."""
+    return name if name == name.strip() else repr(name)
 
 
 def format_shape(shape: Sequence[int]) -> str:

@@ -149,4 +149,5 @@ LAYOUT = Layout(
     find=_find,
     is_below=lambda folder, options: bool(_files_below(folder, options)),
     endings=(".json",),
+    reads=(".json",),
 )

@@ -46,7 +46,7 @@ def find_annotated(root: str | Path, options: BuildOptions) -> Found | None:
             f"{top}: there are annotations of several kinds: {_names(found)}. Name the ones that count with "
             f"--annotations.\n{EXPECTED}"
         )
-    return found[0].find(top, top, options) if found else None
+    return found[0].read(top, top, options) if found else None
 
 
 def layouts_below(top: Path, options: BuildOptions) -> list[Layout]:
@@ -71,7 +71,7 @@ def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
     if path.is_file():
         layout = next((layout for layout in LAYOUTS if path.suffix.lower() in layout.endings), None)
         if layout is not None:
-            return layout.find(top, path, options)
+            return layout.read(top, path, options)
         check_foreign(path, beginning(path))
         raise SourceError(f"{given}: {path} is none of the files that are read. {EXPECTED}")
     found = _layouts_in(path, options)
@@ -81,7 +81,7 @@ def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
             f"those that count.\n{EXPECTED}"
         )
     if found:
-        return found[0].find(top, path, options)
+        return found[0].read(top, path, options)
     raise SourceError(foreign_below(path) or f"{given}: {path} holds no annotations that are read. {EXPECTED}")
 
 

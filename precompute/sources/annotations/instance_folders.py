@@ -173,7 +173,9 @@ class _Finder:
             splits=[image.split for image in images],
             notes=notes,
         )
-        return replace(found, num_bytes=array("q", sizes), num_ignored_files=self._num_ignored_files)
+        return replace(
+            found, layout="a mask an object", num_bytes=array("q", sizes), num_ignored_files=self._num_ignored_files
+        )
 
     def _objects(self, images: Sequence[FoundFile], of_images: Sequence[Sequence[_Mask]]) -> FoundColumn:
         """Return the objects of images; without folders of classes all are of one."""

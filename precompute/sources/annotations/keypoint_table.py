@@ -255,4 +255,5 @@ LAYOUT = Layout(
     expected="a table of keypoints (CSV, TSV, JSON lines, Parquet), with columns such as image,nose_x,nose_y",
     find=_find,
     endings=TABLES,
+    reads=TABLES,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from precompute.options.build_options import BuildOptions
@@ -25,6 +25,7 @@ class Layout:
             they are named alone.
         is_in: The same of a folder that was named, in which less is needed to tell; None: as `is_below`.
         endings: Endings of files that can be named, in small letters.
+        reads: Endings of all files that are read.
     """
 
     name: str
@@ -33,3 +34,11 @@ class Layout:
     is_below: Callable[[Path, BuildOptions], bool] | None = None
     is_in: Callable[[Path, BuildOptions], bool] | None = None
     endings: tuple[str, ...] = ()
+    reads: tuple[str, ...]
+
+    def read(self, top: Path, annotations: Path, options: BuildOptions) -> Found:
+        """Return the sources; see `find`. Files that are read have not been passed over."""
+        found = self.find(top, annotations, options)
+        passed = {ending: number for ending, number in found.passed.items() if ending not in self.reads}
+        num_ignored_files = found.num_ignored_files + sum(passed.values())
+        return replace(found, layout=self.name, passed=passed, num_ignored_files=num_ignored_files)

@@ -268,4 +268,5 @@ LAYOUT = Layout(
     expected="a folder of Pascal VOC xml files, such as Annotations/",
     find=_find,
     is_below=_is_below,
+    reads=(".xml", ".txt"),  # and the lists of ImageSets
 )

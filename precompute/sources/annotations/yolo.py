@@ -374,4 +374,5 @@ LAYOUT = Layout(
     is_below=_is_below,
     is_in=_is_in,
     endings=YAML,
+    reads=(".txt", *YAML),
 )

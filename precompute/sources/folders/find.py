@@ -26,6 +26,7 @@ from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import check_unicode_forms
 from precompute.storage.paths import absolute, as_path, common_folder
 from precompute.text.format import format_count
+from precompute.text.notes import SummarizedNote
 
 __all__ = ["find_in_folders"]
 
@@ -66,19 +67,21 @@ class _Folders(NamedTuple):
     names: list[str] | None
     options: BuildOptions
 
-    def sources(self, images: FoundFiles, *, notes: Sequence[str] = (), **more: Any) -> Found:
+    def sources(self, images: FoundFiles, *, layout: str, notes: Sequence[str] = (), **more: Any) -> Found:
         """Return images as sources, with what is told of the folder."""
         empty = _empty_folders(self, named=False)
-        without = [f"Folders without images ({len(empty):,}):\n{first_few(empty)}"] if empty else []
+        without = [SummarizedNote(f"Folders without images ({len(empty):,}):\n{first_few(empty)}")] if empty else []
         of_images: dict[str, Any] = {"splits": list(images.splits()), "num_bytes": images.num_bytes} | more
         return Found(
             where=str(self.top),
+            layout=layout,
             root=self.base,
             keys=images.keys,
             images=images.paths(self.base),
             class_names=self.names or (),
             num_ignored_files=self.layout.num_ignored_files,
             passed=self.layout.passed,
+            empty_folders=empty,
             notes=[*self.layout.notes, *notes, *without],
             **of_images,
         )
@@ -127,7 +130,7 @@ def _image_only_sources(found: _Folders) -> Found:
     problems = _with_empty_folders(found, Problems(f"{found.top}: the images cannot be used as they are."))
     left_out = sum(len(part.files) for part in found.layout.masks or ())
     note = f"images alone were asked for: {format_count(left_out, 'mask is', 'masks are')} left out."
-    return found.sources(files, problems=problems, notes=[note] if left_out else [])
+    return found.sources(files, layout="images alone", problems=problems, notes=[note] if left_out else [])
 
 
 # A folder a class.
@@ -144,7 +147,8 @@ def _class_sources(found: _Folders) -> Found:
     index = {name: i for i, name in enumerate(names)}
     column = LabelColumn(indices=[index[label] for label in files.labels()])
     notes = class_notes(sizes, lambda: zip(files.labels(), files.plain(), strict=True))
-    return found.sources(files, fields=[FoundColumn(column, names, notes)], problems=problems)
+    fields = [FoundColumn(column, names, notes)]
+    return found.sources(files, layout="a folder a class", fields=fields, problems=problems)
 
 
 def _class_files(found: _Folders) -> FoundFiles:
@@ -183,6 +187,7 @@ def _mask_sources(found: _Folders, mask_parts: list[RoleFolder]) -> Found:
         masks = masks.only(pairs.files)
     return found.sources(
         images,
+        layout="images and masks",
         fields=[FoundColumn(PathColumn(paths=masks.paths(found.base)))],
         splits=[split or other for split, other in zip(images.splits(), masks.splits(), strict=True)],
         num_bytes=array("q", map(add, images.num_bytes, masks.num_bytes)),

@@ -62,6 +62,7 @@ class Rows:
 
     Attributes:
         where: Beginning of messages: the table, or ``sources``.
+        layout: What users call the way in which the sources were given.
         columns: Role of a column → its cells: image, mask, label, boxes, keypoints, instances, split, group, key,
             weight. A label is a class name or index, or a list of them; all else is as `Source` has it.
         names: Role of a column → what messages call it.
@@ -78,6 +79,7 @@ class Rows:
     """
 
     where: str
+    layout: str
     columns: Mapping[str, Sequence[Any]]
     names: Mapping[str, str]
     values: Sequence[tuple[str, Cells]] = ()

@@ -76,6 +76,7 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     fields += map(FoundColumn, each_once(_values(rows, options)))
     return Found(
         where=rows.where,
+        layout=rows.layout,
         root=base,
         keys=keys,
         images=stored["image"],

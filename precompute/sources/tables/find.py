@@ -81,6 +81,7 @@ def find_table(path: Path, options: BuildOptions) -> Found:
         )
     rows = Rows(
         where=str(path),
+        layout="a table",
         columns=columns,
         names={"label": f"{path}: label_columns"} | {role: of_role.called for role, of_role in cells.items()},
         values=[(name, table.cells(name, read[name])) for name in chosen.values],

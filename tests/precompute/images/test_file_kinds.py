@@ -103,7 +103,7 @@ def test_what_was_passed_over_is_told_by_its_endings(tmp_path: Path, capsys: pyt
     (tmp_path / "data" / "film.mp4").write_text("")
     precompute.build(tmp_path / "data", tmp_path / "out", **options(quiet=False, variants=1))
     said = capsys.readouterr().err
-    assert "5 files passed over: no images of this layout (4 .txt, 1 without an ending)." in said
+    assert "passed over   5 files (4 .txt, 1 without an ending): cat/ 4, at the top 1\n" in said
     assert "1 .mp4 files cannot be decoded" in said
 
 

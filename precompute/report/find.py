@@ -1,0 +1,44 @@
+"""`precompute.find`: what a build would take for its sources, without anything decoded or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from precompute.options.signatures import shows_options
+from precompute.plan.splits import assign_splits
+from precompute.sources.find import find as find_sources
+from precompute.sources.find import limit_sources, read_arguments
+from precompute.sources.summary import FoundSources
+from precompute.table.sources import Source
+
+__all__ = ["find"]
+
+
+@shows_options
+def find(source: str | Path | Iterable[Source] | None = None, **options: Any) -> FoundSources:
+    """Return what a build would take for its sources; nothing is decoded, and nothing written.
+
+    `print` shows what was found in a few lines, a notebook too. `to_rows()` has each source as a dictionary.
+
+    Args:
+        source: A folder, the URL of one in an object store, a table, or an iterable of `Source`; None with lists.
+        **options: Those of `precompute.build`, lists such as `images` and `labels` among them. What concerns sources
+            counts: `target`, `annotations`, `class_names`, `validation_split`, `limit` …; the others change nothing.
+
+    Returns:
+        How the sources were read, how many there are of each split and class, what was passed over and left out, and
+        the sources themselves, in the order of their keys.
+
+    Raises:
+        SourceError: They cannot be used as they are: unmatched, ambiguous, doubled, none; all that is wrong is listed.
+        UsageError: An option is not known, has a bad value, or does not fit these sources.
+        StorageError: An object store cannot be reached, refuses, or fails.
+    """
+    lists, chosen = read_arguments(options)
+    found = find_sources(source, chosen, lists)
+    divided = assign_splits(
+        limit_sources(found, chosen.limit), validation_split=chosen.validation_split, test_split=chosen.test_split
+    )
+    return FoundSources.of(found, divided)

@@ -1,0 +1,273 @@
+"""What was found, for people and programs: how sources were read, how many there are, what was passed over."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from textwrap import shorten
+from typing import Any
+
+from precompute.dataset.manifest import SPLITS, Origin
+from precompute.errors import on_one_line
+from precompute.images.file_kinds import UNREADABLE, ignored_files_text, num_unreadable
+from precompute.table.sources import Sources
+from precompute.text.format import format_bytes, format_count, format_counts, format_few, format_html, format_name
+from precompute.text.notes import SummarizedNote
+
+__all__ = ["FoundSources"]
+
+MAX_LINES, MAX_NOTE = 20, 200
+LABEL = 14  # width of the first column
+SHOWN_FOLDERS = 4
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class FoundSources:
+    """Sources as a build takes them, and what was found on the way; a few lines of text where it is printed.
+
+    Attributes:
+        table: The sources as columns, sorted by key.
+        given_splits: Split → sources that came with it, None for those without; before a limit and fractions.
+        class_counts: Split → name of each field whose classes are known → sources of each class, or objects.
+        left_out: What options left out, such as ``"images without boxes (--drop-empty)"`` → how many.
+    """
+
+    table: Sources
+    given_splits: Mapping[str | None, int]
+    class_counts: Mapping[str, Mapping[str, Sequence[int]]]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: Sources, used: Sources) -> FoundSources:
+        """Return what is told of sources.
+
+        Args:
+            found: All of them, with the splits that they came with.
+            used: Those that a limit has left, each with its split.
+        """
+        told = (note.left_out for note in used.notes if isinstance(note, SummarizedNote))
+        left_out = {what: number for of_note in told for what, number in of_note.items()}
+        left_out["sources (--limit)"] = len(found) - len(used)
+        splits = [split for split in SPLITS if split in used.splits]
+        return cls(
+            table=used,
+            given_splits=Counter(found.splits),
+            class_counts={split: used.class_counts(split) for split in splits},
+            left_out={what: number for what, number in left_out.items() if number},
+        )
+
+    # The sources
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def keys(self) -> list[str]:
+        """Key of each source."""
+        return list(self.table.keys)
+
+    @property
+    def images(self) -> list[str]:
+        """Full path of each image, or its URL."""
+        return [str(self.table.path(image)) for image in self.table.images]
+
+    @property
+    def splits(self) -> list[str | None]:
+        """Split of each source."""
+        return list(self.table.splits)
+
+    def values(self, name: str) -> list[Any]:
+        """Return the value of each source in a field, as `to_rows` has it.
+
+        Args:
+            name: One of `fields`.
+        """
+        column, names, path = self.table.columns[name], self.table.class_names, self.table.path
+        return [column.plain(i, names, path) for i in range(len(self))]
+
+    def to_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield a dictionary a source: `key`, `image`, `split`, `group` where there are groups, and each field.
+
+        `label` is the name of a class and `labels` a list of names; `mask` is a path. `objects` are a dictionary each
+        with `class`, `flags` (names such as ``"crowd"``), and what they have of `box`: x_min, y_min, x_max, y_max, in
+        pixels, or as shares of width and height where annotations have shares (YOLO); `keypoints`, x, y, visibility
+        each, counted likewise; `mask`, a path or COCO's run-length code. Values are numbers or texts under their names.
+        """
+        table, groups = self.table, self.table.groups
+        for i, key in enumerate(table.keys):
+            row = {"key": key, "image": str(table.path(table.images[i])), "split": table.splits[i]}
+            row |= {} if groups is None else {"group": groups[i]}
+            yield row | {name: column.plain(i, table.class_names, table.path) for name, column in table.columns.items()}
+
+    # What is told of them
+
+    @property
+    def layout(self) -> str:
+        """How the sources were read: ``"a folder a class"``, ``"images and masks"``, ``"COCO"`` …"""
+        return self.table.layout
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all files of the sources."""
+        return sum(self.table.num_bytes)
+
+    @property
+    def split_counts(self) -> dict[str, int]:
+        """Split → number of sources."""
+        return {split: self.table.splits.count(split) for split in self.class_counts}
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Name of each field beside the image → what it is: ``"class"``, ``"mask"``, ``"boxes"``, ``"float"`` …"""
+        return {name: column.value_type or column.kind for name, column in self.table.columns.items()}
+
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each class in the order of its index; empty where classes are not known before masks are decoded."""
+        return list(self.table.class_names)
+
+    @property
+    def num_groups(self) -> int:
+        """Number of groups, which no split tears apart; 0 without any."""
+        return len(set(self.table.groups or ()) - {None})
+
+    @property
+    def passed_endings(self) -> dict[str, int]:
+        """Ending of files that are no images → how many were passed over; those that cannot be decoded left out."""
+        return self._endings(self.table.passed)
+
+    @property
+    def passed_folders(self) -> dict[str, int]:
+        """Folder directly below the source, which itself is ``""`` → how many such files in it."""
+        counts = {name: sum(self._endings(of).values()) for name, of in self.table.passed_folders.items()}
+        return {name: number for name, number in counts.items() if number}
+
+    def _endings(self, passed: Mapping[str, int]) -> dict[str, int]:
+        names = self.table.passed.keys() - UNREADABLE
+        return {ending: number for ending, number in passed.items() if ending in names}
+
+    @property
+    def num_passed_over(self) -> int:
+        """Files that were passed over, hidden ones and images outside of the layout among them."""
+        number = self.table.num_ignored_files - num_unreadable(self.table.passed)
+        return max(number, sum(self.passed_endings.values()))
+
+    @property
+    def notes(self) -> list[str]:
+        """What else the user should hear of the sources."""
+        return [str(note) for note in self.table.notes if not (isinstance(note, SummarizedNote) and note.is_whole)]
+
+    @property
+    def origin(self) -> Origin:
+        """What a manifest keeps of it."""
+        return Origin(
+            layout=self.layout,
+            num_passed_over=self.num_passed_over,
+            passed_over=self.passed_endings,
+            left_out=dict(self.left_out),
+        )
+
+    def to_json(self) -> str:
+        """Return all that is told of the sources as JSON, without the sources themselves."""
+        names = self.class_names
+        content = {
+            "layout": self.layout,
+            "num_sources": len(self),
+            "num_bytes": self.num_bytes,
+            "splits": self.split_counts,
+            "given_splits": {split or "": number for split, number in self.given_splits.items()},
+            "fields": self.fields,
+            "class_names": names,
+            "class_counts": {
+                split: {name: list(of) for name, of in c.items()} for split, c in self.class_counts.items()
+            },
+            "num_groups": self.num_groups,
+            "passed_over": {
+                "num_files": self.num_passed_over,
+                "endings": self.passed_endings,
+                "folders": self.passed_folders,
+                "own_folders": list(self.table.own_folders),
+                "empty_folders": list(self.table.empty_folders),
+            },
+            "left_out": dict(self.left_out),
+            "notes": self.notes,
+        }
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+    # The text
+
+    def summary(self) -> str:
+        """Return a few lines for people, without the notes."""
+        return "\n".join(self._lines())
+
+    def __str__(self) -> str:
+        lines = [*self._lines(), *(_labelled("note", shorten(note, MAX_NOTE, placeholder=" …")) for note in self.notes)]
+        rest = len(lines) - MAX_LINES
+        return "\n".join(lines if rest <= 0 else [*lines[: MAX_LINES - 1], f"  … and {rest + 1} more notes: `notes`"])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return format_html(str(self))
+
+    def _lines(self) -> Iterator[str]:
+        yield f"found {format_count(len(self), 'source')}, {format_bytes(self.num_bytes)}: {self.layout}"
+        yield _labelled("splits", self._splits_text())
+        fields = (name if name == kind else f"{name} ({kind})" for name, kind in self.fields.items())
+        yield _labelled("fields", ", ".join(fields) or "none")
+        yield from _labelled_once("classes", self._class_lines())
+        if self.num_groups:
+            first = next(group for group in self.table.groups or () if group is not None)
+            yield _labelled("groups", f"{self.num_groups:,}, such as {first!r}")
+        yield from _labelled_once("passed over", self._passed_lines())
+        if self.left_out:
+            yield _labelled("left out", format_counts(self.left_out))
+
+    def _splits_text(self) -> str:
+        text = _counted(self.split_counts)
+        given = {split: self.given_splits[split] for split in SPLITS if self.given_splits.get(split)}
+        without = self.given_splits.get(None, 0)
+        if not given:
+            return f"{text}; the sources name none"
+        if without or given.keys() != self.split_counts.keys():  # a fraction took some from train
+            more = f", {without:,} without one" if without else ""
+            return f"{text}; the sources name {_counted(given)}{more}"
+        return text
+
+    def _class_lines(self) -> Iterator[str]:
+        several = len({name for of_split in self.class_counts.values() for name in of_split}) > 1
+        for split, of_split in self.class_counts.items():
+            for name, counts in of_split.items():
+                by_number = sorted(zip(self.class_names, counts, strict=False), key=lambda pair: -pair[1])
+                there = [f"{format_name(name)} {number:,}" for name, number in by_number if number]
+                absent = [format_name(name) for name, number in by_number if not number]
+                which = f"{name} of {split}" if several else split
+                texts = [format_few(there)] if there else []
+                yield f"{which}: {'; '.join([*texts, *([f'none of {format_few(absent)}'] if absent else [])])}"
+
+    def _passed_lines(self) -> Iterator[str]:
+        if self.num_passed_over:
+            text = f"{format_count(self.num_passed_over, 'file')}{ignored_files_text(self.passed_endings)}"
+            folders = sorted(self.passed_folders.items(), key=lambda pair: (-pair[1], pair[0]))
+            places = [f"{on_one_line(name) + '/' if name else 'at the top'} {n:,}" for name, n in folders]
+            yield f"{text}: {format_few(places, SHOWN_FOLDERS)}" if places else text
+        for what, paths in (
+            ("written by this program", self.table.own_folders),
+            ("folders without images", self.table.empty_folders),
+        ):
+            if paths:
+                yield f"{what}: {format_few([on_one_line(path) for path in paths], SHOWN_FOLDERS)}"
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"  {label:<{LABEL}}{text}"
+
+
+def _labelled_once(label: str, texts: Iterator[str]) -> Iterator[str]:
+    return (_labelled("" if i else label, text) for i, text in enumerate(texts))
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items())
