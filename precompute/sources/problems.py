@@ -58,6 +58,12 @@ class Problems:
         """Add one entry to those of its kind, with the place where it stands."""
         self._lines.setdefault(wrong.kind, []).append(f"{where}: {wrong}")
 
+    def leave_out(self, kind: ProblemKind, options: BuildOptions, num_images: int) -> list[str]:
+        """Return notes on entries of a kind that stand for files without a partner, where so many are accepted."""
+        unmatched = Unmatched(options, num_images)
+        unmatched.add(kind.what, self._lines.pop(kind, []), kind.remedy)
+        return unmatched.settle(self)
+
     def check(self) -> None:
         """Raise a SourceError that tells all of them, if there are any."""
         for kind, lines in self._lines.items():

@@ -23,6 +23,7 @@ from precompute.sources.annotations.foreign import foreign_text
 from precompute.sources.annotations.images import find_images
 from precompute.sources.annotations.layout import Layout
 from precompute.sources.annotations.named_images import (
+    MISSING,
     NamedImage,
     NamedImages,
     Size,
@@ -31,7 +32,7 @@ from precompute.sources.annotations.named_images import (
     number_objects,
     sources_of_named,
 )
-from precompute.sources.annotations.sniffing import MAX_ENTRIES, beginning, some_files
+from precompute.sources.annotations.sniffing import MAX_ENTRIES, beginning, is_called_so, some_files
 from precompute.sources.checks import check_class_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
@@ -75,11 +76,12 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
         images += find_listed(file, of_file, there, read, problems)
     again = [path for path, number in Counter(image.image.path for image in images).items() if number > 1]
     problems.add("Images that are listed again", again, "List each once.")
+    left_out = problems.leave_out(MISSING, options, sum(len(file.images) for file in files))
     problems.check()
     images.sort(key=lambda one: one.image.key)
     classes = number_objects(images, given, categories.names)
     column = _masks(top, images, classes) if has_masks else boxes_of_named(images, classes, skeleton, str(top))
-    every_note = [*categories.notes, *there.notes(), *notes]
+    every_note = [*categories.notes, *there.notes(), *left_out, *notes]
     return sources_of_named(found, images, column, "no annotation file names", every_note)
 
 
@@ -125,18 +127,13 @@ def _masks(top: Path, images: Sequence[NamedImage], names: list[str]) -> FoundCo
 def _files_below(folder: Path, options: BuildOptions) -> list[Path]:
     """Return those named instances… where there are such, or after what is asked for; else all."""
     paths = islice(some_files(folder, (".json",)), MAX_ENTRIES)
-    found = [path for path in paths if _is_called_so(path) and _begins_so(path, beginning(path))]
+    found = [path for path in paths if is_called_so(path) and _begins_so(path, beginning(path))]
     names = ("instances", "person_keypoints")
     for name in reversed(names) if options.target == "keypoints" else names:
         named = [path for path in found if path.name.startswith(name)]
         if named:
             return sorted(named)
     return sorted(found)
-
-
-def _is_called_so(path: Path) -> bool:
-    in_place = path.parent.name.lower() == "annotations"
-    return in_place or bool(re.search("coco|instances|annotations|keypoints", path.stem.lower()))
 
 
 def _begins_so(path: Path, text: str) -> bool:

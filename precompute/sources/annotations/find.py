@@ -7,7 +7,7 @@ from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
 from precompute.options.build_options import BuildOptions
-from precompute.sources.annotations import coco, keypoint_table, voc, yolo
+from precompute.sources.annotations import coco, object_table, voc, yolo
 from precompute.sources.annotations.foreign import check_foreign, foreign_below
 from precompute.sources.annotations.layout import Layout
 from precompute.sources.annotations.sniffing import beginning
@@ -16,7 +16,7 @@ from precompute.storage.paths import is_remote, is_url
 
 __all__ = ["find_annotated", "layouts_below", "named_place"]
 
-LAYOUTS = (voc.LAYOUT, coco.LAYOUT, yolo.LAYOUT, keypoint_table.LAYOUT)
+LAYOUTS = (voc.LAYOUT, coco.LAYOUT, yolo.LAYOUT, object_table.LAYOUT)
 EXPECTED = "\n  ".join(["Expected one of", *(layout.expected for layout in LAYOUTS)])
 
 
@@ -24,7 +24,8 @@ def find_annotated(root: str | Path, options: BuildOptions) -> Found | None:
     """Return the sources of a folder with annotations; None where there is no sign of any.
 
     Raises:
-        SourceError: There are annotations, and something is wrong with them; or of several kinds.
+        SourceError: There are annotations, and something is wrong with them; or of several kinds, or of one that is
+            not read.
         UsageError: An option makes no sense here.
     """
     if is_url(root) or is_remote(root):
@@ -46,6 +47,8 @@ def find_annotated(root: str | Path, options: BuildOptions) -> Found | None:
             f"{top}: there are annotations of several kinds: {_names(found)}. Name the ones that count with "
             f"--annotations.\n{EXPECTED}"
         )
+    if not found and (foreign := foreign_below(top, in_place=True)):
+        raise SourceError(foreign)
     return found[0].read(top, top, options) if found else None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from precompute.errors import SourceError
-from precompute.sources.annotations.sniffing import MAX_SNIFFED, beginning, some_files
+from precompute.sources.annotations.sniffing import MAX_SNIFFED, beginning, is_called_so, some_files
 
 __all__ = ["check_foreign", "foreign_below", "foreign_text"]
 
@@ -33,6 +33,7 @@ def _key(names: str) -> str:
     return rf'"(?:{names})"\s*:'
 
 
+_NUMBER = r"-?\d+(?:\.\d+)?"
 _OBJECT, _LIST = r"\s*\{", r"\s*\[\s*\{"
 
 # The first one that fits counts.
@@ -79,6 +80,18 @@ FORMATS = (
         "annotations of CreateML",
         "Export or convert them to COCO, YOLO or Pascal VOC.",
     ),
+    _Format(
+        rf"[A-Za-z_]+(?:[ \t]+{_NUMBER}){{14,15}}[ \t]*(?:\r?\n|$)",
+        (),
+        "a label of KITTI",
+        "Convert them to COCO, YOLO or Pascal VOC, or give the boxes as a table: image,xmin,ymin,xmax,ymax,class.",
+    ),
+    _Format(
+        r"\d+(?:,-?\d+){7},?[ \t]*(?:\r?\n|$)",
+        (),
+        "an annotation of VisDrone",
+        "Convert them to COCO, YOLO or Pascal VOC, or give the boxes as a table: image,xmin,ymin,xmax,ymax,class.",
+    ),
 )
 
 
@@ -108,7 +121,17 @@ def check_foreign(path: Path, text: str) -> None:
         raise SourceError(message)
 
 
-def foreign_below(folder: Path) -> str | None:
-    """Return what the first files below a folder are, where they are recognised and not read."""
-    files = islice(some_files(folder, (".json", ".xml")), MAX_SNIFFED)
-    return next(filter(None, (foreign_text(path, beginning(path)) for path in files)), None)
+def foreign_below(folder: Path, *, in_place: bool = False) -> str | None:
+    """Return what the first files below a folder are, where they are recognised and not read.
+
+    Args:
+        folder: The folder.
+        in_place: Look at files alone that are called as annotations are, or lie in a folder that is.
+    """
+    for endings in ((".json", ".xml"), (".txt",)):
+        files = (path for path in some_files(folder, endings) if not in_place or is_called_so(path))
+        texts = ((path, beginning(path)) for path in islice(files, MAX_SNIFFED))
+        found = next(filter(None, (foreign_text(path, text) for path, text in texts)), None)
+        if found is not None:
+            return found
+    return None

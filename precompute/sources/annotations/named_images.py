@@ -28,6 +28,7 @@ from precompute.sources.unicode_forms import UnicodeForms, visible
 from precompute.text.format import format_count
 
 __all__ = [
+    "MISSING",
     "NamedImage",
     "NamedImages",
     "NamedObject",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,15 @@ from precompute.sources.passed_over import first_entries
 from precompute.sources.walk import is_folder
 from precompute.text.files import guess_text
 
-__all__ = ["MAX_ENTRIES", "MAX_SNIFFED", "beginning", "is_label_file", "maybe_annotations", "some_files"]
+__all__ = [
+    "MAX_ENTRIES",
+    "MAX_SNIFFED",
+    "beginning",
+    "is_called_so",
+    "is_label_file",
+    "maybe_annotations",
+    "some_files",
+]
 
 MAX_ENTRIES, MAX_DEPTH = 2_000, 8
 MAX_SNIFFED = 20  # files whose beginning is read to tell of which kind they are
@@ -65,6 +74,12 @@ def maybe_annotations(path: Path) -> Iterator[None]:
             f"{path}: cannot be read: {error.strerror or error}. It may hold annotations: give yourself the right to "
             "read it, or move it elsewhere."
         ) from error
+
+
+def is_called_so(path: Path) -> bool:
+    """Tell whether a file is called as annotations usually are, or lies in a folder that is."""
+    in_place = path.parent.name.lower() == "annotations"
+    return in_place or bool(re.search("coco|instances|annotations|keypoints", path.stem.lower()))
 
 
 def is_label_file(path: Path) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from precompute.errors import SourceError, UsageError
+from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value_column import ValueColumn
@@ -65,7 +65,9 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     if "instances" in rows.columns:
         objects = InstanceRows.read(rows.cells("instances"), keys, rows.class_names, root)
         files["instances"] = (objects.paths, objects.owners)
-    num_bytes = file_bytes(rows, files.values(), len(keys))
+    num_bytes, lost = file_bytes(rows, files.values(), len(keys), options)
+    if lost:
+        return _without(rows, lost, len(keys), options)
     base = shared_root([paths for paths, _ in files.values()], rows.root)
     stored = {role: StringColumn(below(base, paths)) for role, (paths, _) in files.items()}
     fields = list(_targets(rows, keys, images, options))
@@ -91,6 +93,15 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
         again_remedy=rows.again_remedy,
         notes=[*rows.notes, *notes],
     )
+
+
+def _without(rows: Rows, lost: Mapping[int, str], num: int, options: BuildOptions) -> Found:
+    """Return the sources of the rows whose files are there, with a note on the others."""
+    tell: Callable[[int], str] = rows.tell or str
+    shown = first_few(sorted(lost), tell=lambda i: f"{tell(i)}: {lost[i]}")
+    note = f"Sources whose files are not there, left out ({len(lost):,}):\n{shown}"
+    found = find_rows(rows.take([i for i in range(num) if i not in lost]), options)
+    return replace(found, notes=[note, *found.notes])
 
 
 def _with_paths(tell: Callable[[int], str], images: Sequence[str]) -> Callable[[int], str]:

@@ -15,6 +15,7 @@ from typing import cast
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
+from precompute.options.build_options import BuildOptions
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.sources.unicode_forms import UnicodeForms, existing_path
 from precompute.storage.paths import absolute, as_path, common_folder, is_remote, is_url
@@ -116,16 +117,19 @@ def _names(folder: str) -> Iterator[str]:
         return  # that the files are not there is said with all others
 
 
-def file_bytes(rows: Rows, files: Collection[tuple[Sequence[str], Sequence[int]]], num: int) -> array[int]:
-    """Return the size of the files of each source, in bytes.
+def file_bytes(
+    rows: Rows, files: Collection[tuple[Sequence[str], Sequence[int]]], num: int, options: BuildOptions
+) -> tuple[array[int], dict[int, str]]:
+    """Return the size of the files of each source, in bytes, and rows whose files are not there, with what is missing.
 
     Args:
         rows: The sources, for messages.
         files: Absolute paths, with the row that each belongs to.
         num: Number of rows.
+        options: Options of the build, which accept some rows without their files, or none.
 
     Raises:
-        SourceError: Files are not there.
+        SourceError: More files than are accepted are not there.
     """
     root, sizes, missing = rows.root or Path.cwd(), array("q", bytes(8 * num)), list[tuple[int, str]]()
     every = chain.from_iterable(paths for paths, _ in files)
@@ -142,9 +146,10 @@ def file_bytes(rows: Rows, files: Collection[tuple[Sequence[str], Sequence[int]]
                 if not stat.S_ISREG(status.st_mode):
                     missing.append((owner, f"{path}: not a file"))
                 sizes[owner] += status.st_size
-    if missing:
+    lost = dict(missing)
+    if len(lost) > min(options.allowed_unmatched(num), num - 1):
         _refuse(rows, root, missing, sum(len(paths) for paths, _ in files))
-    return sizes
+    return sizes, lost
 
 
 def _refuse(rows: Rows, root: Path, missing: Sequence[tuple[int, str]], num: int) -> None:
@@ -154,7 +159,8 @@ def _refuse(rows: Rows, root: Path, missing: Sequence[tuple[int, str]], num: int
     raise SourceError(
         f"{rows.where}: {len(missing):,} of {format_count(num, 'file')} cannot be found:\n"
         f"{first_few(missing, tell=lambda one: f'{tell(one[0])}: {one[1]}')}\n"
-        f"Relative paths start from {root}{named}.{slashes} Sources whose files are gone have to be taken out."
+        f"Relative paths start from {root}{named}.{slashes} Sources whose files are gone have to be taken out, or are "
+        f"left out with --skip-unmatched {len(dict(missing))}."
     )
 
 

@@ -100,20 +100,13 @@ def _check_no_objects(table: Table, options: BuildOptions) -> None:
         return
     sides = {name.casefold().replace("_", "") for name in table.columns}
     points = [name[:-2] for name in table.columns if name.endswith("_x") and f"{name[:-2]}_y" in table.columns]
-    if points:
-        what = f"keypoints ({', '.join(points[:3])})"
-        instead = f"give the folder of the images as the source, and this file as --annotations {table.path}"
-    elif sides >= {"xmin", "ymin", "xmax", "ymax"}:
-        what = "boxes"
-        instead = (
-            "such files are not read; give the boxes from Python: "
-            "images=[…], boxes=[[(x_min, y_min, x_max, y_max, name), …], …]"
-        )
-    else:
+    if not points and not sides >= {"xmin", "ymin", "xmax", "ymax"}:
         return
+    what = f"keypoints ({', '.join(points[:3])})" if points else "boxes"
     raise UsageError(
-        f"{table.path}: it seems to be a table of {what}, a line an object, where a line an image is expected: "
-        f"{instead}. If it is none, say what the target is: --label-column, --mask-column, or --target none."
+        f"{table.path}: it seems to be a table of {what}, a line an object, where a line an image is expected: give "
+        f"the folder of the images as the source, and this file as --annotations {table.path}. If it is none, say what "
+        "the target is: --label-column, --mask-column, or --target none."
     )
 
 

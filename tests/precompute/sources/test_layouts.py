@@ -18,6 +18,7 @@ from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.table.sources import Source
 from tests.helpers import instance_datasets, keypoint_datasets
+from tests.helpers.box_datasets import draw_boxed
 from tests.helpers.box_files import write_coco, write_voc, write_yolo, xml_of
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_classes, save
@@ -89,6 +90,12 @@ def in_a_folder_of_any_name(folder: Path) -> None:
     (folder / "Annotations").rename(folder / "drawn by hand")
 
 
+def table_of_boxes(folder: Path) -> None:
+    rows = [(name, *row) for name, rows in draw_boxed(folder / "images").items() for row in rows]
+    lines = [f"images/{name}.png,{','.join(map(str, row))}" for name, *row in rows]
+    (folder / "boxes.csv").write_text("\n".join(["image,xmin,ymin,xmax,ymax,class", *lines]))
+
+
 def with_lists(folder: Path, start: str) -> None:
     """YOLO without a data.yaml; with a start of its lines, Darknet's obj.data names the lists."""
     truth = write_yolo(folder)
@@ -153,6 +160,7 @@ LAYOUTS: dict[str, list[Line]] = {
         Line(keypoint_datasets.write_coco, "boxes", "--target boxes"),
         Line(keypoint_datasets.write_coco, "keypoints", "--target keypoints"),
     ],
+    "table of boxes": [Line(table_of_boxes, "boxes")],
     "table of keypoints": [Line(keypoint_datasets.write_table, "keypoints")],
     "`images/a.jpg` + `masks/a/0.png`": [
         Line(lambda f: instance_datasets.write_files(f, TRUTH), "instances", "--class-names nucleus")

@@ -556,3 +556,46 @@ def test_an_empty_folder_of_images(tmp_path: Path) -> None:
     save(tmp_path / "images" / "b.png", np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(SourceError, match="Not one of 1 image has a text file of its name"):
         sources_of(tmp_path)
+
+
+# Tables of boxes
+
+
+def write_boxes(folder: Path, header: str = "image,xmin,ymin,xmax,ymax,class") -> Truth:
+    truth = draw_boxed(folder / "images")
+    rows = [f"images/{name}.png,{','.join(map(str, row))}" for name, rows in truth.items() for row in rows]
+    (folder / "boxes.csv").write_text("\n".join([header, *rows]))
+    return {name: rows for name, rows in truth.items() if rows}
+
+
+@pytest.mark.parametrize("header", ["image,xmin,ymin,xmax,ymax,class", "filename,x1,y1,x2,y2,label"])
+def test_a_table_of_boxes(tmp_path: Path, header: str) -> None:
+    truth = write_boxes(tmp_path, header)
+    sources = sources_of(tmp_path, annotations="boxes.csv")
+    assert rows_of(sources) == truth and (sources.kind, sources.class_names) == ("boxes", NAMES)
+
+
+def test_a_table_of_boxes_as_the_source(tmp_path: Path) -> None:
+    write_boxes(tmp_path)
+    with pytest.raises(UsageError, match="seems to be a table of boxes.* as --annotations"):
+        sources_of(tmp_path / "boxes.csv")
+
+
+def test_a_table_of_boxes_in_shares(tmp_path: Path) -> None:
+    write_boxes(tmp_path)
+    (tmp_path / "boxes.csv").write_text("image,xmin,ymin,xmax,ymax\nimages/i000.png,0.1,0.2,0.5,0.9\n")
+    with pytest.raises(SourceError, match="no side of a box is above 0.9: these are shares of the images"):
+        sources_of(tmp_path, annotations="boxes.csv")
+
+
+@pytest.mark.parametrize("layout", ["coco", "table"])
+def test_images_that_are_named_and_not_there(tmp_path: Path, layout: str) -> None:
+    truth = write_coco(tmp_path) if layout == "coco" else write_boxes(tmp_path)
+    given = {} if layout == "coco" else {"annotations": "boxes.csv"}
+    lost = next(name for name, rows in truth.items() if rows)
+    next(tmp_path.rglob(f"{lost}.png")).unlink()
+    with pytest.raises(SourceError, match=r"(?s)Images that are not there \(1\):.*--skip-unmatched 1"):
+        sources_of(tmp_path, **given)
+    found = sources_of(tmp_path, skip_unmatched="1", **given)
+    assert rows_of(found) == {name: rows for name, rows in truth.items() if name != lost}
+    assert "Images that are not there, left out (1):" in " ".join(found.notes)

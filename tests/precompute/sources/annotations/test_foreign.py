@@ -174,3 +174,27 @@ def test_what_is_read_is_not_taken_for_them(tmp_path: Path) -> None:
         assert foreign_text(path, path.read_text()) is None
     for text in (xml_of([(1, 2, 3, 4, "bar")], None), "{}", "[]", '{"a": [1]}', "", '{"shapes": 3}'):
         assert foreign_text(Path("a"), text) is None
+
+
+def test_annotations_of_cvat_beside_class_folders(tmp_path: Path) -> None:
+    """They are called like annotations, so that somebody means them."""
+    write(draw_classes(tmp_path), "annotations.xml", "<annotations><version>1.1</version><image id='0'/></annotations>")
+    with pytest.raises(SourceError, match="annotations.xml: this is annotations.xml of CVAT"):
+        sources_of(tmp_path)
+    assert sources_of(tmp_path, target="none").kind == "image"
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("Car 0.00 0 -1.58 587.01 173.33 614.12 200.12 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59", "a label of KITTI"),
+        ("684,8,273,116,0,0,0,0", "an annotation of VisDrone"),
+    ],
+)
+def test_texts_of_other_detectors(tmp_path: Path, line: str, name: str) -> None:
+    for i, image in enumerate(sorted(draw_boxed(tmp_path / "image_2", 3))):
+        write(tmp_path, f"label_2/{image}.txt", f"{line}\n" * (i + 1))
+    assert f"this is {name}, which is not read" in " ".join(sources_of(tmp_path).notes)
+    (tmp_path / "label_2").rename(tmp_path / "annotations")
+    with pytest.raises(SourceError, match=f"this is {name}, which is not read"):
+        sources_of(tmp_path)

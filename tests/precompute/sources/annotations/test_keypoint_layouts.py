@@ -291,7 +291,7 @@ TABLES = {
     "empty": ("", "points.csv: the table is empty"),
     "no rows": (HEAD, "there are no rows below the header"),
     "no image": ("name,nose_x,nose_y\na,1,2\n", "no column of images; expected one of image, image_path"),
-    "no points": ("image,label\np00.png,a\n", "no columns of keypoints among image, label"),
+    "no points": ("image,label\np00.png,a\n", "no columns of boxes or keypoints among image, label"),
     "half": ("image,nose_x\np00.png,1\n", "there is a column 'nose_x' and none 'nose_y'"),
     "twice": ("image,nose_x,nose_x,nose_y\np00.png,1,1,2\n", "columns that come again: nose_x"),
     "cells": (
@@ -302,7 +302,7 @@ TABLES = {
     "missing": (f"{HEAD}gone.png,1,2,2\n", r"Images that are not there \(1\):\n  line 2: gone.png"),
     "ambiguous": (f"{HEAD}p01.png,1,2,2\n", r"Images that could be several files \(1\):\n  line 2: p01.png"),
     "visibility": (f"{HEAD}p00.png,1,2,5\n", "visibility other than 0"),
-    "nothing": (f"{HEAD}p00.png,,,\n", "no row has a keypoint"),
+    "nothing": (f"{HEAD}p00.png,,,\n", "no row has an object"),
     "box": (
         "image,nose_x,nose_y,xmin,ymin,xmax,ymax\np00.png,1,2,0,0,,9\n",
         "line 2: p00.png: a box without all of its sides",

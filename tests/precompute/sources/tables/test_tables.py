@@ -220,6 +220,16 @@ def test_columns_that_are_not_clear(images: list[str], tmp_path: Path) -> None:
         sources_of(tmp_path, label_column="x")
 
 
+def test_rows_whose_files_are_gone_are_left_out_where_they_are_accepted(images: list[str], tmp_path: Path) -> None:
+    gone = {"image": [*images[:6], "pics/gone.png", images[7]], "label": ["a", "b"] * 4, "split": ["train"] * 8}
+    table = write_table(tmp_path / "t.csv", gone)
+    assert "--skip-unmatched 1." in refused(table)
+    found = find(table, BuildOptions(skip_unmatched="1"))
+    assert len(found) == 7 and "pics/n006" not in found.keys and found.class_names == ["a", "b"]
+    assert found.notes[0].startswith("Sources whose files are not there, left out (1):\n  line 8: ")
+    assert "8 of 8" in refused(write_table(tmp_path / "t.csv", {"image": ["no.png"] * 8}), skip_unmatched="100%")
+
+
 def test_cells(images: list[str], tmp_path: Path) -> None:
     def of(**columns: list[Any]) -> str:
         return refused(write_table(tmp_path / "t.csv", {"image": images, "label": ["a", "b"] * 4, **columns}))

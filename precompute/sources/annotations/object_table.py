@@ -1,6 +1,7 @@
-"""A table of keypoints: a row an object, with the columns <name>_x, <name>_y and maybe <name>_v of each keypoint.
+"""A table of objects: a row each, with the columns xmin, ymin, xmax, ymax of a box, or <name>_x, <name>_y and maybe
+<name>_v of each keypoint, or both.
 
-Coordinates name pixels, as in COCO files: half a pixel is added, so that they count edges as boxes do.
+Sides count edges. Coordinates of keypoints name pixels, as in COCO files: half a pixel is added, so that they do too.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.skeleton import VISIBLE, indices_of_edges, make_skeleton
+from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import find_images
 from precompute.sources.annotations.layout import Layout
 from precompute.sources.annotations.named_images import (
+    MISSING,
     NamedImage,
     NamedImages,
     NamedObject,
@@ -28,7 +30,7 @@ from precompute.sources.annotations.named_images import (
 )
 from precompute.sources.checks import check_class_names
 from precompute.sources.found import Found
-from precompute.sources.problems import ProblemKind, Problems, WrongEntry
+from precompute.sources.problems import ProblemKind, Problems, Unmatched, WrongEntry
 from precompute.sources.rows.keypoints import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
 from precompute.sources.tables.files import TABLES, Table, read_table
@@ -39,11 +41,17 @@ HALF = 0.5  # from a pixel's number to its middle
 IMAGE_COLUMNS = ("image", "image_path", "image_name", "path", "filename", "file_name", "file", "filepath")
 CLASS_COLUMNS = ("label", "class", "class_name", "category")
 SPLIT_COLUMN = "split"
-BOX_COLUMNS = (("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
+BOX_COLUMNS = (
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("x1", "y1", "x2", "y2"),
+    ("left", "top", "right", "bottom"),
+)
 VISIBILITIES = ("_v", "_visibility")
 UNKNOWN = ("nan", "none", "null", "na", "n/a")
 EXPECTED = (
-    "Expected a table with columns such as image,left_eye_x,left_eye_y,left_eye_v,right_eye_x,…: a row an object."
+    "Expected a table with a row an object, and columns such as image,xmin,ymin,xmax,ymax,class or "
+    "image,left_eye_x,left_eye_y,left_eye_v,right_eye_x,…"
 )
 
 NO_NUMBERS = ProblemKind("Cells that are no numbers", "Fix them; leave a cell empty for a missing point.")
@@ -76,7 +84,7 @@ class _Columns:
 
 
 def _find(top: Path, path: Path, options: BuildOptions) -> Found:
-    """Return the sources that a table of keypoints names.
+    """Return the sources that a table of objects names.
 
     Args:
         top: Folder below which the images lie.
@@ -95,22 +103,40 @@ def _find(top: Path, path: Path, options: BuildOptions) -> Found:
         raise SourceError(f"{path}: there are no rows below the header. {EXPECTED}")
     found = find_images(top, options, choose_named(_name_of(row, columns) for row in rows))
     there = NamedImages(found)
-    images = _images(table, columns, rows, there, top)
+    images, left_out = _images(table, columns, rows, there, top, options)
     if not any(image.objects for image in images):
-        raise SourceError(f"{path}: no row has a keypoint. {EXPECTED}")
+        raise SourceError(f"{path}: no row has an object. {EXPECTED}")
+    _check_pixels(path, columns, images)
     given = check_class_names(options.class_names)
     names = (given or [DEFAULT_CLASS]) if columns.label is None else number_objects(images, given)
-    skeleton = make_skeleton(
-        list(columns.points),
-        indices_of_edges(options.skeleton or (), list(columns.points)),
-        flip_pairs=options.flip_pairs,
-        has_boxes=bool(columns.box),
-    )
-    column = boxes_of_named(images, names, skeleton, str(path))
+    column = boxes_of_named(images, names, _skeleton(columns, options), str(path))
     unused = [name or "(without a name)" for name in table.columns if name not in cells]
     notes = [f"columns that are not used: {', '.join(unused)}."] if unused else []
-    every_note = [*table.notes, *notes, *there.notes()]
+    every_note = [*table.notes, *notes, *there.notes(), *left_out]
     return sources_of_named(found, images, column, f"{path.name} does not name", every_note)
+
+
+def _check_pixels(path: Path, columns: _Columns, images: Sequence[NamedImage]) -> None:
+    """Refuse sides that are shares of their images.
+
+    Raises:
+        SourceError: They are.
+    """
+    highest = max((max(one.shape) for image in images for one in image.objects), default=0)
+    if columns.box and highest <= 1:
+        raise SourceError(
+            f"{path}: no side of a box is above {highest:g}: these are shares of the images, where pixels are "
+            "expected. Multiply them by width and height."
+        )
+
+
+def _skeleton(columns: _Columns, options: BuildOptions) -> Skeleton | None:
+    """Return the skeleton of the keypoints; None where there are boxes alone."""
+    names = list(columns.points)
+    if not names:
+        return None
+    edges = indices_of_edges(options.skeleton or (), names)
+    return make_skeleton(names, edges, flip_pairs=options.flip_pairs, has_boxes=bool(columns.box))
 
 
 def _columns(table: Table, options: BuildOptions) -> _Columns:
@@ -131,8 +157,9 @@ def _columns(table: Table, options: BuildOptions) -> _Columns:
             raise SourceError(f"{path}: there is a column {name!r} and none {other!r}.")
         visibility = next((stem + end for end in VISIBILITIES if stem + end in header), None)
         points.setdefault(stem, (f"{stem}_x", f"{stem}_y", visibility))
-    if not points:
-        raise SourceError(f"{path}: no columns of keypoints among {', '.join(header[:8])}. {EXPECTED}")
+    box: Sequence[str] = next((names for names in BOX_COLUMNS if all(name in lower for name in names)), ())
+    if not points and not box:
+        raise SourceError(f"{path}: no columns of boxes or keypoints among {', '.join(header[:8])}. {EXPECTED}")
     if options.keypoint_names is not None:
         unknown = [name for name in options.keypoint_names if name not in points]
         if unknown:
@@ -141,7 +168,6 @@ def _columns(table: Table, options: BuildOptions) -> _Columns:
                 f"of:\n{first_few(list(points), 30)}"
             )
         points = {name: points[name] for name in options.keypoint_names}
-    box: Sequence[str] = next((names for names in BOX_COLUMNS if all(name in lower for name in names)), ())
     return _Columns(
         image=image,
         points=points,
@@ -163,8 +189,10 @@ def _name_of(row: Row, columns: _Columns) -> str:
     return "" if _is_empty(row[columns.image]) else str(row[columns.image])
 
 
-def _images(table: Table, columns: _Columns, rows: Sequence[Row], there: NamedImages, top: Path) -> list[NamedImage]:
-    """Return the images that the table names, sorted by key, each with its objects.
+def _images(
+    table: Table, columns: _Columns, rows: Sequence[Row], there: NamedImages, top: Path, options: BuildOptions
+) -> tuple[list[NamedImage], list[str]]:
+    """Return the images that the table names, sorted by key, each with its objects; and notes on what is left out.
 
     Raises:
         SourceError: Something is wrong with rows; with the lines.
@@ -187,10 +215,14 @@ def _images(table: Table, columns: _Columns, rows: Sequence[Row], there: NamedIm
         except WrongEntry as problem:
             wrong[problem.kind].append((i, str(problem)))
     problems = Problems(f"{table.path}: the table cannot be used as it is.")
+    missing = {text: f"{table.where(i)}: {text}" for i, text in reversed(wrong.pop(MISSING, []))}  # once an image
+    unmatched = Unmatched(options, len(images) + len(missing))
+    unmatched.add(MISSING.what, list(reversed(missing.values())), MISSING.remedy)
+    notes = unmatched.settle(problems)
     for kind, lines in wrong.items():
         problems.add(kind.what, lines, kind.remedy, lambda line: f"{table.where(line[0])}: {line[1]}")
     problems.check()
-    return sorted(images.values(), key=lambda image: image.image.key)
+    return sorted(images.values(), key=lambda image: image.image.key), notes
 
 
 def _split_of(row: Row, columns: _Columns) -> str | None:
@@ -251,8 +283,9 @@ def _number(row: Row, name: str) -> float | None:
 
 
 LAYOUT = Layout(
-    name="a table of keypoints",
-    expected="a table of keypoints (CSV, TSV, JSON lines, Parquet), with columns such as image,nose_x,nose_y",
+    name="a table of objects",
+    expected="a table of objects (CSV, TSV, JSON lines, Parquet), with columns such as image,xmin,ymin,xmax,ymax,class "
+    "or image,nose_x,nose_y",
     find=_find,
     endings=TABLES,
     reads=TABLES,
