@@ -74,7 +74,7 @@ def timed(step: str, function: Callable[..., Any], taken: dict[str, float]) -> C
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table in Markdown, ready for a README."""
+    """Print a table in Markdown, ready for a page."""
     cells = [[_text(value) for value in row] for row in [head, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for number, row in enumerate(cells):

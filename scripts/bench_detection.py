@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Train a detector from nothing on blood cells, and judge it by COCO's mAP on images that it has not seen.
 
-    python scripts/bench_detection.py path/to/BCCD --work work --output scripts/benchmarks/detection.json --readme
+    python scripts/bench_detection.py path/to/BCCD --work work --output scripts/benchmarks/detection.json --write
 
 The data is that of https://github.com/Shenggan/BCCD_Dataset (Pascal VOC, 364 images, split by its own lists). The best
 epoch is chosen on its validation images; the scores are those of its test images. Each command is a process of its own,
-started as a user starts it; run again, it goes on where it was stopped. `--readme` writes the result into the README.
+started as a user starts it; run again, it goes on where it was stopped. `--write` puts the result into the guide.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ BUILD = {"variants": 12, "min-visibility": 0.3}
 FIT = {"epochs": 40, "batch-size": 8, "learning-rate": 0.003, "base-channels": 8, "checkpoint-every": "0"}
 AIM = 0.6
 BEGIN, END = "<!-- detection: written by scripts/bench_detection.py -->", "<!-- end of detection -->"
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "train" / "docs" / "detection.md"
+MAX_COLUMNS = 120
 
 
 def main() -> int:
@@ -47,7 +49,7 @@ def main() -> int:
     parser.add_argument("data", type=Path, help="folder with JPEGImages, Annotations and ImageSets")
     parser.add_argument("--work", type=Path, default=Path("detection"), help="folder for shards and run")
     parser.add_argument("--epochs", type=int, default=FIT["epochs"])
-    parser.add_argument("--readme", action="store_true", help="write the result into the README")
+    parser.add_argument("--write", action="store_true", help=f"put the result into {PAGE.name} of the guide")
     add_output(parser)
     options = parser.parse_args()
     shards, run = options.work / "shards", options.work / "run"
@@ -73,8 +75,8 @@ def main() -> int:
         "test": scores_of(json.loads((run / "evaluate-test.json").read_bytes())),
     }
     save(options.output, found)
-    if options.readme and options.output:
-        write_readme(json.loads(options.output.read_text()))
+    if options.write and options.output:
+        write_page(json.loads(options.output.read_text()))
     print(f"mAP@.5 {found['test']['ap50']:.3f} on test, in {found['seconds']:.0f} s of training")
     return 0 if found["test"]["ap50"] >= AIM else 1
 
@@ -97,32 +99,31 @@ def scores_of(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(found: dict[str, Any]) -> list[str]:
-    """Return what the README says of a result."""
+    """Return what the guide says of a result."""
     test, sizes = found["test"], found["num_images"]
     height, width = found["size"]
-    lines = [
+    measured = (
         f"Measured on {found['date']} by `scripts/bench_detection.py` on "
         f"BCCD (blood cells, github.com/Shenggan/BCCD_Dataset): {sizes['train']} training images of "
         f"{height}×{width}, {found['fit']['epochs']} epochs, no weights "
         f"downloaded, {found['num_parameters'] / 1e6:.2f} million parameters, {found['seconds'] / 60:.0f} "
         f"minutes on {found['machine']['cores']} cores. On its {sizes['test']} test images: mAP@.5 "
-        f"**{test['ap50']:.3f}** (aim: {found['aim_ap50']:g}), mAP@[.5:.95] {test['map']:.3f}.",
-        "",
-        "| class | objects | AP@.5 | AP@[.5:.95] |",
-        "|---|---|---|---|",
-    ]
+        f"**{test['ap50']:.3f}** (aim: {found['aim_ap50']:g}), mAP@[.5:.95] {test['map']:.3f}."
+    )
+    prose = textwrap.wrap(measured, MAX_COLUMNS, break_long_words=False, break_on_hyphens=False)
+    head = ["| class | objects | AP@.5 | AP@[.5:.95] |", "|---|---|---|---|"]
     rows = [f"| {r['name']} | {r['num_objects']:,} | {r['ap50']:.3f} | {r['ap']:.3f} |" for r in test["classes"]]
-    return [*lines, *rows]
+    return [*prose, "", *head, *rows]
 
 
-def write_readme(found: dict[str, Any]) -> None:
+def write_page(found: dict[str, Any]) -> None:
     """Put the result between its two marks."""
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     if not rest or not after:
-        raise SystemExit(f"{README}: there is no place for the result: {BEGIN} … {END}")
-    README.write_text("\n".join([before + BEGIN, *describe(found), END]) + after, encoding="utf-8")
+        raise SystemExit(f"{PAGE}: there is no place for the result: {BEGIN} … {END}")
+    PAGE.write_text("\n".join([before + BEGIN, *describe(found), END]) + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Print what the benchmarks have measured as the table of the README, from the files in scripts/benchmarks.
+"""Print what the benchmarks have measured as the table of the guide, from the files in scripts/benchmarks.
 
     python scripts/bench_table.py
 
-Files that are not there are passed over. tests/project/test_benchmarks.py compares the README with it.
+Files that are not there are passed over. tests/project/test_benchmarks.py compares precompute/docs/speed.md with it.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Found:
         empty_folders: Folders in which images were expected, and none lie.
         problems: What is wrong so far, to be told with what is found wrong here.
         notes: Notes for the user.
-        layout: What users call the way in which the sources were given, as README's table of layouts does.
+        layout: What users call the way in which the sources were given, as the table of layouts in the guide does.
     """
 
     where: str

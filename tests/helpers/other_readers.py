@@ -1,11 +1,10 @@
-"""The README's PyTorch dataset without PyTorch, and the package `tfrecord`."""
+"""The guide's PyTorch dataset without PyTorch, and the package `tfrecord`."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import pickle
-import re
 import subprocess
 import sys
 import types
@@ -16,12 +15,9 @@ import numpy as np
 import pytest
 
 from precompute.exporting.dali import DaliIndexes
-from tests.helpers.project import ROOT
+from tests.helpers.guide import blocks
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-SNIPPET, BOXES_SNIPPET = re.findall(r"^```py\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+SNIPPET, BOXES_SNIPPET = (text for _, text in blocks(["py"]))
 
 
 class Tensor:

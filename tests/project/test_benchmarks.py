@@ -1,4 +1,4 @@
-"""What the README says of speed is what the benchmarks have written."""
+"""What the guide says of speed is what the benchmarks have written."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.guide import guide, read_page
 from tests.helpers.project import ROOT
 
 FOLDER = ROOT / "scripts" / "benchmarks"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_has_the_table_of_what_was_measured() -> None:
+def test_the_guide_has_the_table_of_what_was_measured() -> None:
     table = subprocess.run(
         [sys.executable, ROOT / "scripts" / "bench_table.py"], capture_output=True, check=True, encoding="utf-8"
     ).stdout
     assert table.count("\n") > 2
-    assert table in README
+    assert table in read_page("precompute/docs/speed.md")
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
 def test_what_was_measured_says_how_and_where(path: Path) -> None:
     found = json.loads(path.read_text(encoding="utf-8"))
     assert found["command"].startswith("bench_")
-    assert found["date"] in README
+    assert found["date"] in guide()
     assert found["machine"]["packages"]["augment-once"]

@@ -150,7 +150,7 @@ def test_raw_records_are_no_files_to_segmentation(tmp_path: Path) -> None:
 
 
 def test_segmentation_cuts_ids_above_255(tmp_path: Path) -> None:
-    """It decodes to 8 bits, so that masks with more ids come out wrong without a word: the README says so."""
+    """It decodes to 8 bits, so that masks with more ids come out wrong without a word: the guide says so."""
     for i in range(4):
         save(tmp_path / f"data/images/{i}.png", random_pixels(16, 16, 3, seed=i))
         save(tmp_path / f"data/masks/{i}.png", np.full((16, 16), 300, np.uint16))

@@ -1,4 +1,4 @@
-"""Boxes in readers that are not ours: Model Garden's detection decoder, the README's PyTorch dataset, `tfrecord`."""
+"""Boxes in readers that are not ours: Model Garden's detection decoder, the guide's PyTorch dataset, `tfrecord`."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ def test_model_gardens_detection_decoder(tmp_path: Path, image_format: str) -> N
 
 
 @pytest.mark.usefixtures("torch_stand_in")
-def test_the_pytorch_dataset_of_the_readme_with_boxes(tmp_path: Path) -> None:
+def test_the_pytorch_dataset_of_the_guide_with_boxes(tmp_path: Path) -> None:
     out = build(tmp_path, "png")
-    found: dict[str, Any] = {"__name__": "readme"}
+    found: dict[str, Any] = {"__name__": "guide"}
     exec(SNIPPET, found)
     exec(BOXES_SNIPPET, found)
     dataset = found["PrecomputedBoxes"](out)

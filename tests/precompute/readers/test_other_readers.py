@@ -1,4 +1,4 @@
-"""Readers of other frameworks: the README's PyTorch dataset, and the `tfrecord` package."""
+"""Readers of other frameworks: the guide's PyTorch dataset, and the `tfrecord` package."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NUM_TRAIN, SIZE = 18, 16
 
 @pytest.fixture
 def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The dataset that the README speaks of, in the working folder."""
+    """The dataset that the guide speaks of, in the working folder."""
     precompute.build(draw_pairs(tmp_path / "data", 24), tmp_path / "shards/cells", **options(variants=2))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "shards/cells"
 
 
-# A stand-in for what the README uses of torch, so that its code is run where torch is not installed.
+# A stand-in for what the guide uses of torch, so that its code is run where torch is not installed.
 
 
 def expected(epoch: int) -> list[str]:
@@ -40,7 +40,7 @@ def expected(epoch: int) -> list[str]:
 
 
 @pytest.mark.usefixtures("torch_stand_in")
-def test_the_pytorch_dataset_of_the_readme(cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_pytorch_dataset_of_the_guide(cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found: dict[str, Any] = {"__name__": "__main__"}
     exec(SNIPPET, found)
     assert capsys.readouterr().out.splitlines() == [*expected(0), *expected(1)]
@@ -55,7 +55,7 @@ def test_the_pytorch_dataset_of_the_readme(cells: Path, capsys: pytest.CaptureFi
         )
 
 
-def test_the_pytorch_dataset_of_the_readme_with_torch_itself(cells: Path) -> None:
+def test_the_pytorch_dataset_of_the_guide_with_torch_itself(cells: Path) -> None:
     if importlib.util.find_spec("torch") is None:
         pytest.skip("torch is not installed")
     assert cells.exists()

@@ -1,4 +1,4 @@
-"""The README's table of layouts is run: each line's files are drawn, its options given, its target found."""
+"""The guide's table of layouts is run: each line's files are drawn, its options given, its target found."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from precompute.table.sources import Source
 from tests.helpers import instance_datasets, keypoint_datasets
 from tests.helpers.box_datasets import draw_boxed
 from tests.helpers.box_files import write_coco, write_voc, write_yolo, xml_of
-from tests.helpers.project import ROOT
+from tests.helpers.guide import read_page
 from tests.helpers.small_datasets import draw_classes, save
 
-SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("### Layouts")[1].split("\n### ")[0]
-ROWS = [re.split(r"(?<!\\)\|", line)[1:4] for line in SECTION.splitlines() if line.startswith("| ")][1:]
+PAGE = read_page("precompute/docs/layouts.md")
+ROWS = [re.split(r"(?<!\\)\|", line)[1:4] for line in PAGE.splitlines() if line.startswith("| ")][1:]
 ADD = {cell.strip(): [option.replace(r"\|", "|") for option in re.findall("`(.+?)`", add)] for cell, add, _ in ROWS}
 
 TRUTH = instance_datasets.make_truth(4)

@@ -17,7 +17,7 @@ import precompute
 from precompute.dataset.leases import held_rows
 from precompute.errors import UsageError
 from precompute.readers.tf.damage import describe_damage
-from tests.helpers.project import ROOT
+from tests.helpers.guide import read_page
 from tests.helpers.stored_records import Stored, build_rows
 
 NUM_ROWS, NUM_BATCHES = 4, 4  # of 32 records, 8 a batch
@@ -197,8 +197,7 @@ def test_a_backend_that_is_not_there_is_named(backend: str, monkeypatch: pytest.
 
 
 def test_where_class_weights_of_keras_do_not_serve_the_guide_says_so() -> None:
-    readme = ROOT / "README.md"
-    for text in (readme.read_text(), precompute.load.__doc__):
+    for text in (read_page("precompute/docs/readers.md"), precompute.load.__doc__):
         assert "`fit(class_weight=…)`" in text
         assert "class_weights" in text
 

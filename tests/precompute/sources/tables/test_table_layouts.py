@@ -1,4 +1,4 @@
-"""The README's rows of tables and of images alone: each command is run, and makes what its row says."""
+"""The guide's rows of tables and of images alone: each command is run, and makes what its row says."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 import precompute
 from precompute.cli import main
-from tests.helpers.project import ROOT
+from tests.helpers.guide import read_page
 from tests.helpers.table_datasets import draw_colored, number_of, write_table
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| ((?:a table|images alone).*?) \| (.*?) ?\| (.*?) \|$", README, re.MULTILINE)
+PAGE = read_page("precompute/docs/layouts.md")
+ROWS = re.findall(r"^\| ((?:a table|images alone).*?) \| (.*?) ?\| (.*?) \|$", PAGE, re.MULTILINE)
 LABELS = ["cat", "dog", "cat", "cat", "dog", "cat", "dog", "cat"]
 
 KINDS = {

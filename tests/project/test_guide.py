@@ -1,4 +1,4 @@
-"""The README is run: its commands, its Python, and its table of options against the command line."""
+"""The guide is run: its commands, its Python, and its table of options against the command line."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from precompute.cli import main
 from precompute.options.build_options import BuildOptions
+from tests.helpers.guide import PAGES, README, blocks, guide, read_page
 from tests.helpers.project import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+BLOCKS = blocks(("console", "python"))
+OPTIONS = "precompute/docs/options.md"
 
 
 def commands() -> list[str]:
@@ -25,7 +28,7 @@ def commands() -> list[str]:
 
 
 def test_every_option_is_in_the_table_with_its_default() -> None:
-    table = README.split("## Options of `precompute build`")[1].split("Exit codes")[0]
+    table = "\n".join(line for line in read_page(OPTIONS).splitlines() if line.startswith("| "))
     for field in dataclasses.fields(BuildOptions):
         flag = f"`--{field.name.replace('_', '-')}`"
         lines = [line for line in table.splitlines() if flag in line]
@@ -40,22 +43,30 @@ def test_every_option_is_in_the_table_with_its_default() -> None:
 def test_exit_codes_are_those_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     codes = "0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted (143 by SIGTERM, "
     codes += "129 by SIGHUP)"
-    assert f"Exit codes: {codes}." in README
+    assert f"Exit codes: {codes}." in read_page("precompute/docs/trouble.md").replace("\n", " ")
     for command in ([], ["build"], ["verify"]):
         with pytest.raises(SystemExit):
             main([*command, "--help"])
         assert f"exit codes: {codes}" in " ".join(capsys.readouterr().out.split())
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        if target.startswith("#"):
-            headings = [
-                re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", README, re.M)
-            ]
-            assert target[1:] in headings
-        else:
-            assert (ROOT / target).exists(), target
+def test_the_pages_are_those_that_lie_there_and_the_readme_names_each() -> None:
+    found = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/docs/*.md")}
+    assert found == set(PAGES)
+    assert all(f"]({path})" in read_page(README) for path in PAGES)
+
+
+def test_installed_packages_have_the_pages() -> None:
+    settings = tomllib.loads(read_page("pyproject.toml"))["tool"]["setuptools"]["package-data"]
+    for path in (*PAGES, *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("precompute/*.md"))):
+        package, _, name = path.partition("/")
+        assert any(fnmatch(name, pattern) for pattern in settings[package]), path
+
+
+@pytest.mark.parametrize("path", [README, *PAGES])
+def test_links_lead_somewhere(path: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", read_page(path)):
+        assert ((ROOT / path).parent / target.partition("#")[0]).exists(), target
 
 
 @pytest.mark.slow
@@ -83,7 +94,7 @@ def test_commands_and_snippets_run(tmp_path: Path) -> None:
 
 
 def shown_output() -> dict[str, str]:
-    """Return command → what the README shows of its output, for those of which it shows any."""
+    """Return command → what the guide shows of its output, for those of which it shows any."""
     shown: dict[str, str] = {}
     for kind, text in BLOCKS:
         for line in text.splitlines(keepends=True) if kind == "console" else ():
@@ -99,12 +110,11 @@ def squeezed(output: str) -> str:
 
 
 def test_no_path_of_a_machine_is_shown() -> None:
-    assert not re.search(r"/(work|home|root)/", README)
+    assert not re.search(r"/(work|home|root)/", guide())
 
 
 def test_tables_of_the_experiment_are_those_of_its_page() -> None:
     page = (ROOT / "scripts/parity/README.md").read_text(encoding="utf-8").splitlines()
-    section = README.split("## How many variants")[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
+    lines = [line for line in read_page("train/docs/variants.md").splitlines() if line.startswith("|")]
     assert len(lines) > 10
     assert set(lines) <= set(page)
