@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import re
@@ -15,12 +16,24 @@ from pathlib import Path
 import pytest
 
 from precompute.cli import main
+from precompute.cli import make_parser as precompute_parser
 from precompute.options.build_options import BuildOptions
 from tests.helpers.guide import PAGES, README, blocks, guide, read_page
 from tests.helpers.project import ROOT
+from train.cli import make_parser as train_parser
 
 BLOCKS = blocks(("console", "python"))
 OPTIONS = "precompute/docs/options.md"
+OF_OTHER_PROGRAMS = {"--all", "--num-images", "--nthreads", "--nworkers"}  # scripts of the project, and Dask
+LINKING = sorted(
+    {
+        README,
+        ".github/CONTRIBUTING.md",
+        "scripts/parity/README.md",
+        *PAGES,
+        *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("precompute/*.md")),
+    }
+)
 
 
 def commands() -> list[str]:
@@ -38,6 +51,21 @@ def test_every_option_is_in_the_table_with_its_default() -> None:
             assert f"| {default} |" in lines[0], flag
     flags = set(re.findall(r"`--([a-z-]+)`", table))
     assert flags == {field.name.replace("_", "-") for field in dataclasses.fields(BuildOptions)}
+
+
+def test_every_option_that_a_page_names_is_there() -> None:
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", guide()))
+    assert named - flags_of(precompute_parser()) - flags_of(train_parser()) == OF_OTHER_PROGRAMS
+
+
+def flags_of(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the options of a parser and of its commands."""
+    flags = set()
+    for action in parser._actions:
+        flags |= set(action.option_strings)
+        for command in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            flags |= flags_of(command)
+    return flags
 
 
 def test_exit_codes_are_those_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,9 +92,48 @@ def test_installed_packages_have_the_pages() -> None:
 
 
 @pytest.mark.parametrize("path", [README, *PAGES])
+def test_a_page_is_short_and_its_prose_is_wrapped(path: str) -> None:
+    text = read_page(path)
+    assert text.count("\n") <= 250
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL).splitlines()
+    long = [line for line in prose if len(line) > 120 and not line.startswith(("|", "    "))]
+    assert not [line for line in long if " " in re.sub(r"`[^`]+`|\[[^]]*\]\([^)]*\)", "", line.strip())]
+
+
+def test_the_readme_is_for_ten_minutes() -> None:
+    assert len(read_page(README).encode()) <= 20_000
+
+
+@pytest.mark.parametrize("path", LINKING)
 def test_links_lead_somewhere(path: str) -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", read_page(path)):
-        assert ((ROOT / path).parent / target.partition("#")[0]).exists(), target
+    assert not dead_links(path)
+
+
+def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# A word, `and` more\n[a](#a-word-and-more) [b](b.md#here) [c](c.md) [d](#here)\n")
+    (tmp_path / "b.md").write_text("# There\n```python\n# here\n```\n")
+    assert dead_links(tmp_path / "a.md") == ["b.md#here", "c.md", "#here"]
+
+
+def dead_links(page: str | Path) -> list[str]:
+    """Return those links of a page that lead to no file, or to no heading of one."""
+    dead = []
+    for link in re.findall(r"\]\(([^)]+)\)", without_code(ROOT / page)):
+        target, _, anchor = link.partition("#")
+        path = (ROOT / page).parent / target if target else ROOT / page
+        is_there = path.exists() and (not anchor or anchor in anchors(path))
+        dead += [link] * (not is_there and not link.startswith("https://"))
+    return dead
+
+
+def anchors(path: Path) -> list[str]:
+    """Return what a link may name of a page: its headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.+)$", without_code(path), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def without_code(path: Path) -> str:
+    return re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.slow
