@@ -162,7 +162,7 @@ class BuildOptions:
     annotations: str | None = _option(
         None,
         "boxes: file or folder of the annotations, from the working folder or from SOURCE on: a COCO JSON, a folder of "
-        "Pascal VOC xml or of YOLO txt, YOLO's data.yaml, or a table of keypoints",
+        "Pascal VOC xml or of YOLO txt, YOLO's data.yaml, or a table of boxes or keypoints",
         metavar="PATH",
     )
     root: str | None = _option(

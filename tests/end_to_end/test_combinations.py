@@ -95,7 +95,7 @@ def test_an_export_says_how_its_colors_are_kept(mode: str, expected: list[str], 
 
 HEADERS = {
     "image,nose_x,nose_y,nose_v": "table of keypoints (nose), .*folder of the images as the source, .*--annotations",
-    "filename,width,height,class,xmin,ymin,xmax,ymax": "table of boxes, .*give the boxes from Python",
+    "filename,width,height,class,xmin,ymin,xmax,ymax": "table of boxes, .*as the source, .*--annotations",
 }
 
 

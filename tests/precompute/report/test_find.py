@@ -33,7 +33,7 @@ SHOWN = {
     "coco_masks": ("COCO", "objects", "instances"),
     "yolo": ("YOLO", "objects", "boxes"),
     "voc": ("Pascal VOC", "objects", "boxes"),
-    "keypoints": ("a table of keypoints", "objects", "keypoints"),
+    "keypoints": ("a table of objects", "objects", "keypoints"),
 }
 
 
