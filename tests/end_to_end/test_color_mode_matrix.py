@@ -22,7 +22,13 @@ SIZE = 32
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 FILE_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 TARGETS = ("class", "multilabel", "mask", "boxes", "keypoints", "instances", "none")
-CELLS = [(mode, target) for mode in CHANNELS for target in TARGETS]
+MODES = tuple(CHANNELS)
+FAST = {(MODES[i % 3], target) for i, target in enumerate(TARGETS)}  # each target, and each mode twice or more
+CELLS = [
+    pytest.param(mode, target, marks=[] if (mode, target) in FAST else pytest.mark.slow)
+    for mode in CHANNELS
+    for target in TARGETS
+]
 FORMATS = ("files", "coco", "yolo", "voc")
 EXPORTED = {("class", "files"), ("mask", "files"), *(("boxes", form) for form in FORMATS[1:])}  # at the least
 TRAINED = ("class", "multilabel", "mask", "boxes")  # what train has models for

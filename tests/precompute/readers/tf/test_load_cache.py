@@ -293,6 +293,7 @@ def test_one_thread_is_enough(out: Path) -> None:
 LOADS = 3  # three times; of the sixth on, TensorFlow would say that something is traced again
 
 
+@pytest.mark.slow
 def test_many_loads_in_one_process_leave_little_behind_and_say_nothing(
     out: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
