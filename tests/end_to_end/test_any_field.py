@@ -32,6 +32,7 @@ from precompute.report.sheet import save_sheet
 from precompute.report.stored_sheet import draw_stored
 from precompute.table.listing_file import read_listing
 from precompute.table.sources import Sources
+from tests.helpers import angle_tensors  # noqa: F401  # registers its twin
 from tests.helpers.angles import MOST, AngleColumn, AngleField, write_angles
 from tests.helpers.small_datasets import save
 

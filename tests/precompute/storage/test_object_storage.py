@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 import precompute
 from precompute.building.folder import FolderInUseError, write_lock
@@ -148,6 +149,7 @@ def test_rows_come_and_go_in_a_store(url: str, local: Path, photos: str, tmp_pat
 
 @pytest.mark.slow
 def test_with_workers(url: str, local: Path, photos: str) -> None:
+    get_reusable_executor(kill_workers=True).shutdown(kill_workers=True)  # others know nothing of this store
     build(photos, url, jobs=2, backend="loky")
     assert_same(objects(url), files_of(local / "shards"))
 
