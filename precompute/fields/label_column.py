@@ -104,7 +104,8 @@ class LabelColumn(Column):
 
     def class_counts(self, chosen: Sequence[int], num_classes: int) -> list[int]:
         """Return how many of these sources each class has."""
-        counts = Counter(self.indices[i] for i in chosen)
+        of_all = isinstance(chosen, range) and len(chosen) == len(self.indices)  # then no position has to be looked up
+        counts = Counter(self.indices if of_all else (self.indices[i] for i in chosen))
         return [counts[index] for index in range(num_classes)]
 
     def relabelled(self, new: Sequence[int]) -> Self:

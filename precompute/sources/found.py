@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise, tee
-from operator import eq, le
+from operator import eq, le, lt
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,8 +96,12 @@ def assemble(found: Found) -> Sources:
         SourceError: Keys cannot be stored, several sources share one, or the layout has found problems.
     """
     check_keys(found.keys, where=found.where, remedy=found.key_remedy)
-    order = _order(found.keys)
-    _check_once(found, order)
+    order = None
+    if not all(map(lt, found.keys, islice(found.keys, 1, None))):  # else they stand in order, and each comes once
+        order = _order(found.keys)
+        _check_once(found, order)
+    elif found.problems is not None:
+        found.problems.check()
     names = next((one.class_names for one in found.fields if one.class_names), found.class_names)
     columns = [one.column for one in found.fields]
     sources = Sources(
