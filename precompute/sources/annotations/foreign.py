@@ -106,7 +106,7 @@ def foreign_text(path: Path, text: str) -> str | None:
         if re.match(known.start, text) and all(re.search(sign, text) for sign in known.signs):
             return (
                 f"{path}: this is {known.name}, which is not read. {known.advice} Other annotations are named with "
-                "--annotations; --target none reads images alone."
+                "--annotations, --exclude leaves these out, and --target none reads images alone."
             )
     return None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from precompute.errors import SourceError
+from precompute.errors import SourceError, first_few
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
@@ -113,10 +113,10 @@ def _sources(
     found: FoundImages, matched: MatchedFiles, numbering: Numbering, options: BuildOptions, *, given: bool
 ) -> Found:
     unmatched = _check_unmatched(found, matched.files, options)
-    splits, by_lists = _splits(found, numbering.data, given=given), False
+    (splits, more), by_lists = _splits(found, numbering.data, given=given), False
     if not splits and not any(data.entries for data in numbering.data) and (lists := split_lists(found.top)):
-        splits, more = _splits_of_lists(found, lists, options)
-        unmatched, by_lists = [*unmatched, *more], bool(splits)
+        splits, more = _splits_of_lists(found, lists)
+        by_lists = bool(splits)
     names = check_class_names(options.class_names) or numbering.names
     data = next((one for one in numbering.data if one.kpt_shape), None)
     read = _read_all(found, matched.files, names, None if data is None else data.kpt_shape)
@@ -136,7 +136,12 @@ def _sources(
         found.images,
         checked,
         splits=[splits.get(image.path, image.split) for image in found.images],
-        notes=[*found.left_out_note(options.annotations), *unmatched, *_notes(found, read, numbering, names, options)],
+        notes=[
+            *found.left_out_note(options.annotations),
+            *unmatched,
+            *more,
+            *_notes(found, read, numbering, names, options),
+        ],
     )
     return replace(sources, splits_are_new=by_lists)
 
@@ -197,16 +202,17 @@ def _named(top: Path, data: DataYaml) -> NamedImages:
     return named
 
 
-def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> dict[str, str]:
-    """Return path → split of the images that files data.yaml name.
+def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> tuple[dict[str, str], list[str]]:
+    """Return path → split of the images that files data.yaml name, and notes.
 
     Where none was asked for, folders that are named like splits come first.
     """
     if not every or (not given and any(image.split for image in found.images)):
-        return {}
+        return {}, []
     splits: dict[str, str] = {}
-    duplicates = []
+    duplicates, again = list[str](), list[str]()
     for named in map(NamedImages.of, every):
+        again += named.duplicates
         for image in found.images:
             of_image = named.splits_of(image.path) | ({splits[image.path]} if image.path in splits else set())
             if len(of_image) > 1:
@@ -218,20 +224,33 @@ def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> di
     problems = Problems(f"{where}: its splits overlap.")
     problems.add("Images in two of them", duplicates, remedy)
     problems.check()
-    return splits if len(set(splits.values())) > 1 else {}  # else fractions may still divide them
+    if len(set(splits.values())) < 2:
+        return {}, []  # fractions may still divide them
+    note = f"{where}: named for two splits, of which the first counts ({len(again):,}):\n{first_few(again)}"
+    return splits, [note] if again else []
 
 
-def _splits_of_lists(found: FoundImages, lists: DataYaml, options: BuildOptions) -> tuple[dict[str, str], list[str]]:
-    """Return path → split by lists beside the images, and notes; none where they name no image that is there."""
-    splits, named = _splits(found, [lists], given=False), NamedImages.of(lists)
-    if not any(named.splits_of(image.path) for image in found.images):
-        return {}, [f"{_names_of(lists)}: no image that they name is there, so that they are no splits."]
-    unmatched, problems = Unmatched(options, len(found.images)), Problems(f"{found.top}: the lists do not fit.")
-    lines = [f"{name}: {line}" for name, line in named.lost]
-    unmatched.add("Images in lists that are not there", lines, "Put them there, or take them out of the lists.")
-    notes = unmatched.settle(problems)
-    problems.check()
-    return splits, [f"splits by {_names_of(lists)}."] * bool(splits) + notes
+def _splits_of_lists(found: FoundImages, lists: DataYaml) -> tuple[dict[str, str], list[str]]:
+    """Return path → split by lists beside the images, and notes.
+
+    They were no splits once, and many are left over from elsewhere: where they cannot be followed it is said, and not
+    refused, so that datasets from then go on.
+    """
+    named, names = NamedImages.of(lists), _names_of(lists)
+    of_images = {image.path: named.splits_of(image.path) for image in found.images}
+    if not any(of_images.values()):
+        return {}, [f"{names}: no image that they name is there, so that they are no splits."]
+    if named.duplicates:
+        again = format_count(len(named.duplicates), "image stands", "images stand")
+        return {}, [
+            f"{names}: {again} in the lists of two splits, so that they are none:\n{first_few(named.duplicates)}"
+        ]
+    lost = [f"{name}: {line}" for name, line in named.lost]
+    notes = [f"{names}: images that are not there ({len(lost):,}):\n{first_few(lost)}"] if lost else []
+    splits = {path: next(iter(splits)) for path, splits in of_images.items() if splits}
+    if len(set(splits.values())) < 2 or any(image.split for image in found.images):
+        return {}, notes  # fractions may still divide them; folders that are named like splits come first
+    return splits, [f"splits by {names}.", *notes]
 
 
 def _names_of(lists: DataYaml) -> str:

@@ -516,13 +516,30 @@ def test_lists_of_darknet_and_cvat_are_splits(tmp_path: Path, kind: str) -> None
     sources = sources_of(tmp_path)
     assert rows_of(sources) == truth
     assert sources.splits == ["train"] * 8 + ["validation"] * 4
-    (tmp_path / "images" / "i000.png").unlink()
-    with pytest.raises(SourceError, match=r"Images in lists that are not there \(1\):\n  train.txt: .*i000.png"):
-        sources_of(tmp_path, skip_unmatched="0" if "i000" not in truth or not truth["i000"] else "1")
+    with (tmp_path / "train.txt").open("a") as file:
+        file.write("images/gone.png\n")
+    found = sources_of(tmp_path)
+    assert found.splits == sources.splits
+    assert "images that are not there (1):\n  train.txt: images/gone.png" in " ".join(found.notes)
+    with (tmp_path / "train.txt").open("a") as file:
+        file.write("images/i011.png\n")
+    found = sources_of(tmp_path)
+    assert set(found.splits) == {None} and "1 image stands in the lists of two splits" in " ".join(found.notes)
     for split in ("train", "valid"):
         (tmp_path / f"{split}.txt").write_text(f"/elsewhere/{split}.png\n")
-    found = sources_of(tmp_path, skip_unmatched="1")
+    found = sources_of(tmp_path)
     assert set(found.splits) == {None} and "that they are no splits" in " ".join(found.notes)
+
+
+def test_images_in_two_lists_of_data_yaml_are_told(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    write_yolo_lists(tmp_path, "texts")
+    (tmp_path / "data.yaml").write_text("names: [bar, disc, frame]\ntrain: train.txt\nval: valid.txt\n")
+    with (tmp_path / "valid.txt").open("a") as file:
+        file.write("images/i000.png\n")
+    found = sources_of(tmp_path)
+    assert found.splits == ["train"] * 8 + ["validation"] * 4
+    assert "named for two splits, of which the first counts (1):\n  " in " ".join(found.notes)
 
 
 def test_a_dataset_keeps_its_splits_where_lists_say_others(tmp_path: Path) -> None:
