@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
@@ -13,7 +14,15 @@ from precompute.sources.found import FoundColumn
 from precompute.sources.unicode_forms import check_unicode_forms
 from precompute.text.format import format_count
 
-__all__ = ["Classes", "has_several", "label_sets_column", "labels_column", "number_classes", "read_label"]
+__all__ = [
+    "Classes",
+    "has_several",
+    "label_sets_column",
+    "labels_column",
+    "number_classes",
+    "number_lists",
+    "read_label",
+]
 
 
 class Classes(NamedTuple):
@@ -55,15 +64,13 @@ def label_sets_column(
         UsageError: A label is neither a class name nor a class index, or names and numbers are mixed.
         SourceError: A label is not among the names that were given, or no image has any.
     """
-    flat = [read_label(label, key, called) for of_source, key in zip(labels, keys, strict=True) for label in of_source]
-    if not flat:
+    read = [[read_label(label, key, called) for label in of_one] for of_one, key in zip(labels, keys, strict=True)]
+    if not any(read):
         raise SourceError(
             f"{called}: expected a label for some of the images, got empty lists for all {len(labels):,} of them."
         )
-    owners = [key for of_source, key in zip(labels, keys, strict=True) for _ in of_source]
-    classes = number_classes(flat, owners, given)
-    indices = iter(classes.indices)
-    sets = [tuple(sorted({next(indices) for _ in of_source})) for of_source in labels]
+    indices, classes = number_lists(read, keys, given)
+    sets = [tuple(sorted(set(of_one))) for of_one in indices]
     return FoundColumn(LabelSetColumn(sets=sets), classes.names, classes.notes)
 
 
@@ -117,6 +124,16 @@ def number_classes(
         )
     names = declared if given is None else given
     return _from_numbers(numbers, owners, names) if numbers else _from_names(texts, owners, names)
+
+
+def number_lists(
+    labels: Sequence[Sequence[str | int]], keys: Sequence[str], given: list[str] | None
+) -> tuple[list[list[int]], Classes]:
+    """Return the indices of labels of which each source has a list, and the classes; see `number_classes`."""
+    owners = [key for of_one, key in zip(labels, keys, strict=True) for _ in of_one]
+    classes = number_classes(list(chain.from_iterable(labels)), owners, given)
+    indices = iter(classes.indices)
+    return [[next(indices) for _ in of_one] for of_one in labels], classes
 
 
 def _from_names(labels: list[str], owners: Sequence[str], names: list[str] | None) -> Classes:

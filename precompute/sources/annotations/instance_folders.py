@@ -26,7 +26,7 @@ from precompute.sources.annotations.images import (
     sources_of,
 )
 from precompute.sources.checks import check_class_names, class_order
-from precompute.sources.classes import number_classes
+from precompute.sources.classes import number_lists
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, split_role
 from precompute.sources.passed_over import first_entries
@@ -181,13 +181,13 @@ class _Finder:
         """Return the objects of images; without folders of classes all are of one."""
         given = check_class_names(self._options.class_names)
         one = self._one_class(given, [mask for masks in of_images for mask in masks])
-        labels = [mask.class_name or one for masks in of_images for mask in masks]
-        owners = [image.key for image, masks in zip(images, of_images, strict=True) for _ in masks]
-        classes = number_classes(labels, owners, given)
-        indices = iter(classes.indices)
+        names = [[mask.class_name or one for mask in masks] for masks in of_images]
+        labels, classes = number_lists(names, [image.key for image in images], given)
         column = InstanceColumn.of_instances(
-            Instances.of_shapes([(path_below(self._top, mask.path), next(indices), 0) for mask in masks], None)
-            for masks in of_images
+            Instances.of_shapes(
+                [(path_below(self._top, mask.path), label, 0) for mask, label in zip(masks, of_one, strict=True)], None
+            )
+            for masks, of_one in zip(of_images, labels, strict=True)
         )
         return FoundColumn(column, classes.names, column.notes())
 

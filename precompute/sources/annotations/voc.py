@@ -34,7 +34,7 @@ from precompute.sources.annotations.layout import Layout
 from precompute.sources.annotations.sniffing import MAX_SNIFFED, beginning, some_files
 from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.checks import check_class_names
-from precompute.sources.classes import number_classes
+from precompute.sources.classes import number_lists
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
 from precompute.sources.problems import Problems
@@ -248,12 +248,10 @@ def _boxes(
     found: FoundImages, chosen: Sequence[FoundFile], read: Sequence[_Annotation], given: list[str] | None
 ) -> FoundColumn:
     keys = [image.key for image in chosen]
-    owners = [key for key, annotation in zip(keys, read, strict=True) for _ in annotation.rows]
-    classes = number_classes([row[4] for annotation in read for row in annotation.rows], owners, given)
-    indices = iter(classes.indices)
+    labels, classes = number_lists([[row[4] for row in annotation.rows] for annotation in read], keys, given)
     column = BoxColumn.of_images(
-        Boxes.of_rows([(*row[:4], next(indices), row[5]) for row in annotation.rows], annotation.size)
-        for annotation in read
+        Boxes.of_rows([(*row[:4], label, row[5]) for row, label in zip(one.rows, of_one, strict=True)], one.size)
+        for one, of_one in zip(read, labels, strict=True)
     )
     return check_boxes(column, keys, classes.names, where=str(found.top))
 

@@ -17,7 +17,7 @@ from precompute.fields.boxes import FLAGS, UNKNOWN_SIZE, Boxes
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.sources.box_checks import check_boxes, upright_size
-from precompute.sources.classes import Classes, number_classes, read_label
+from precompute.sources.classes import Classes, number_lists, read_label
 from precompute.sources.found import FoundColumn
 from precompute.sources.rows.cells import Cells
 from precompute.sources.rows.paths import find_paths
@@ -51,15 +51,13 @@ def _read_objects(cells: Cells, what: str, keys: Sequence[str], names: list[str]
     cells.check_filled(f"Expected a list of {NOUN[what]} in each, which may be empty: [].")
     rows = [list(_rows(of_image, what, key)) for of_image, key in zip(cells.values, keys, strict=True)]
     at = CLASS_AT[what]
-    labels = [row[at] for row in chain.from_iterable(rows)]
-    if not labels:
+    if not any(rows):
         raise SourceError(
             f"{what}: expected {NOUN[what]} for some of the images, got empty lists for all {len(keys):,}."
         )
-    owners = [key for of_image, key in zip(rows, keys, strict=True) for _ in of_image]
-    classes = number_classes(labels, owners, names)
-    indices = iter(classes.indices)
-    return [[(*row[:at], next(indices), row[-1]) for row in of_image] for of_image in rows], classes
+    indices, classes = number_lists([[row[at] for row in of_image] for of_image in rows], keys, names)
+    pairs = (zip(of_image, of_labels, strict=True) for of_image, of_labels in zip(rows, indices, strict=True))
+    return [[(*row[:at], index, row[-1]) for row, index in of_image] for of_image in pairs], classes
 
 
 def _rows(of_image: Any, what: str, key: str) -> Iterator[tuple[Any, ...]]:
