@@ -41,7 +41,9 @@ from precompute.plan.settings import differences
 from precompute.plan.splits import assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
 from precompute.preflight.source_size import saving_of_size
-from precompute.sources.find import find, limit_sources, read_arguments
+from precompute.sources.chosen import limit_sources
+from precompute.sources.find import find
+from precompute.sources.python import read_arguments
 from precompute.sources.summary import FoundSources
 from precompute.storage.paths import absolute, as_path, check_path_text
 from precompute.table.listed_sources import compare_listing, stored_splits

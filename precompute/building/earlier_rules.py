@@ -13,7 +13,7 @@ from precompute.options.build_options import BuildOptions
 from precompute.pipelines.load import TAKES_FROM
 from precompute.pipelines.pipeline import Prepared
 from precompute.plan.generation import GenerationPlan
-from precompute.sources.checks import class_order
+from precompute.sources.classes import class_order
 from precompute.table.sources import Sources
 
 __all__ = ["keep_classes", "keep_pairs", "keep_splits", "notes_on_pipelines", "stored_pipelines"]

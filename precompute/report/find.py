@@ -8,8 +8,9 @@ from typing import Any
 
 from precompute.options.signatures import shows_options
 from precompute.plan.splits import assign_splits
+from precompute.sources.chosen import limit_sources
 from precompute.sources.find import find as find_sources
-from precompute.sources.find import limit_sources, read_arguments
+from precompute.sources.python import read_arguments
 from precompute.sources.summary import FoundSources
 from precompute.table.sources import Source
 

@@ -10,7 +10,8 @@ from precompute.fields.colors import FoundColor, write_mask_colors
 from precompute.images.decode import decode_colors
 from precompute.images.mask_files import count_colors, unpacked_color
 from precompute.options.build_options import BuildOptions
-from precompute.sources.find import find, limit_sources
+from precompute.sources.chosen import limit_sources
+from precompute.sources.find import find
 from precompute.storage.paths import local_path
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons

@@ -15,7 +15,7 @@ from precompute.pipelines.pipeline import Pipeline, Prepared
 from precompute.plan.splits import assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
 from precompute.rendering.spec import RecordSpec
-from precompute.sources.find import limit_sources
+from precompute.sources.chosen import limit_sources
 from precompute.table.sources import Sources
 
 __all__ = ["Notify", "SampleRenderer", "make_sample_renderer"]

@@ -1,21 +1,24 @@
-"""Class names and indices from the labels that people have in lists: names, or numbers."""
+"""Names of classes and their order, and indices for the labels that people have in lists: names, or numbers."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
-from precompute.sources.checks import class_order
 from precompute.sources.found import FoundColumn
 from precompute.sources.unicode_forms import check_unicode_forms
 from precompute.text.format import format_count
 
 __all__ = [
     "Classes",
+    "check_class_names",
+    "class_order",
     "has_several",
     "label_sets_column",
     "labels_column",
@@ -23,6 +26,9 @@ __all__ = [
     "number_lists",
     "read_label",
 ]
+
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 
 class Classes(NamedTuple):
@@ -167,3 +173,45 @@ def _from_numbers(labels: list[int], owners: Sequence[str], names: list[str] | N
             f"{len(present) - 1} in their order and keep the numbers as names. Give class_names to keep the numbers."
         )
     return Classes([str(number) for number in present], [index[label] for label in labels], notes)
+
+
+# Names of classes, and their order.
+
+
+def check_class_names(
+    class_names: Sequence[str] | None, where: str = "class_names (--class-names)"
+) -> list[str] | None:
+    """Return the names as a list of their own.
+
+    Args:
+        class_names: Names from the option, or from a file.
+        where: What says the names, for messages.
+
+    Raises:
+        UsageError: They are not a list of different, non-empty texts.
+    """
+    if class_names is None:
+        return None
+    if isinstance(class_names, str):
+        raise UsageError(f"{where}: expected a list of names, got the text {class_names!r}.")
+    names = list(class_names)
+    if not names:
+        raise UsageError(f"{where}: expected at least one name, got none.")
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"{where}: expected non-empty texts, got {name!r}.")
+    duplicates = sorted(name for name, count in Counter(names).items() if count > 1)
+    if duplicates:
+        raise UsageError(f"{where}: each name once, but these appear again:\n{first_few(duplicates)}")
+    return [str(name) for name in names]
+
+
+def class_order(names: Iterable[str]) -> list[str]:
+    """Return the names of classes in the order that their indices have where nobody gives another.
+
+    Names that are all whole numbers are sorted as numbers (2 before 10), others as text.
+    """
+    names = list(names)
+    if all(map(_WHOLE_NUMBER.fullmatch, names)):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)

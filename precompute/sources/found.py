@@ -7,23 +7,29 @@ and absent.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise, tee
 from operator import eq, le, lt
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from precompute.errors import first_few
+from precompute.errors import SourceError, first_few
 from precompute.fields.column import Column, columns_by_name
 from precompute.fields.string_column import StringColumn
-from precompute.sources.checks import check_keys
 from precompute.sources.problems import Problems
 from precompute.table.sources import Sources
 from precompute.text.notes import SummarizedNote
 
-__all__ = ["Found", "FoundColumn", "assemble"]
+__all__ = ["Found", "FoundColumn", "assemble", "check_keys", "key_problem"]
+
+
+MAX_KEY_BYTES = 1_024
+CHUNK = 4096  # keys that are looked at together
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SUSPECT = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]|\.\.|\|/")  # a key that starts with / follows a bar
 
 
 class FoundColumn(NamedTuple):
@@ -176,3 +182,53 @@ def _absent(columns: Sequence[Column], names: Sequence[str]) -> Iterator[str]:
         if absent:
             what = "a source" if column.is_of_image else "an object"
             yield SummarizedNote(f"Classes without {what}:\n{first_few(absent)}")
+
+
+# Keys.
+
+
+def key_problem(key: object) -> str | None:
+    """Return what is wrong with a key, or None."""
+    if not isinstance(key, str):
+        return f"expected text, got {type(key).__name__}"
+    try:
+        num_bytes = len(key.encode())
+    except UnicodeEncodeError:
+        return "not valid Unicode"
+    if not key:
+        return "empty"
+    if num_bytes > MAX_KEY_BYTES:
+        return f"{num_bytes:,} bytes of UTF-8, at most {MAX_KEY_BYTES:,} are allowed"
+    if key.startswith("/"):
+        return "starts with '/'"
+    if "\\" in key:
+        return "holds a backslash"
+    if _CONTROL.search(key):
+        return "holds a control character"
+    if ".." in key and ".." in key.split("/"):
+        return "holds a '..' part"
+    return None
+
+
+def _surely_fine(keys: list[Any]) -> bool:
+    """Tell whether a look at all keys at once finds none to look at closely, which takes ten times as long."""
+    try:
+        joined = "|" + "|".join(keys)
+    except TypeError:
+        return False
+    return all(keys) and max(map(len, keys)) * 4 <= MAX_KEY_BYTES and _SUSPECT.search(joined) is None
+
+
+def check_keys(keys: Iterable[object], *, where: str, remedy: str) -> None:
+    """Check that each key can be stored and be told from a path that leads elsewhere.
+
+    Raises:
+        SourceError: The first five that cannot, each with its reason.
+    """
+    rest, problems = iter(keys), list[str]()
+    while chunk := list(islice(rest, CHUNK)):
+        if not _surely_fine(chunk):
+            # ascii() shows what a terminal could not print, and does not let control characters through.
+            problems += [f"{ascii(key)[:200]}: {problem}" for key in chunk if (problem := key_problem(key)) is not None]
+    if problems:
+        raise SourceError(f"{where}: keys that cannot be used:\n{first_few(sorted(problems))}\n{remedy}")

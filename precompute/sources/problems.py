@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from precompute.errors import SourceError, first_few
+from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
 from precompute.text.format import format_count
 from precompute.text.notes import SummarizedNote
 
-__all__ = ["ProblemKind", "Problems", "Unmatched", "WrongEntry"]
+__all__ = ["ProblemKind", "Problems", "Unmatched", "WrongEntry", "refuse_options"]
 
 
 class ProblemKind(NamedTuple):
@@ -115,3 +115,14 @@ class Unmatched:
         return SummarizedNote(
             text, left_out={f"{what[:1].lower()}{what[1:]} (--skip-unmatched)": len(lines)}, is_whole=False
         )
+
+
+def refuse_options(options: BuildOptions, names: Sequence[str], why: str) -> None:
+    """Refuse the first of some options that is given, with words that follow its name.
+
+    Raises:
+        UsageError: One has another value than its default.
+    """
+    given = next((name for name in names if getattr(options, name) != getattr(BuildOptions, name)), None)
+    if given:
+        raise UsageError(f"{given} (--{given.replace('_', '-')}): {why}")

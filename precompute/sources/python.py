@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
-from precompute.sources.checks import check_class_names
+from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.sources.rows.find import find_rows
 from precompute.table.sources import Source
 from precompute.text.format import format_count
 
-__all__ = ["LISTS", "from_iterable", "from_lists"]
+__all__ = ["from_iterable", "from_lists", "read_arguments"]
 
 # Argument → the field of `Source` that each entry is, and the role of the column.
 ROLES = {
@@ -34,6 +36,23 @@ LISTS = (*ROLES, "values", "extra")
 TARGETS = ("labels", "masks", "boxes", "instances")
 
 Named = Sequence[tuple[str, Cells]]
+
+
+def read_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], BuildOptions]:
+    """Return the lists among the arguments of a call, and its options; some names stand for either.
+
+    Raises:
+        UsageError: An argument is not known, or has a bad value.
+    """
+    given = {name: arguments.get(name) for name in LISTS}
+    lists = {name: of for name, of in given.items() if of is not None and not isinstance(of, str | Path)}
+    known = {f.name for f in fields(BuildOptions)}
+    options = {
+        name: value
+        for name, value in arguments.items()
+        if name not in lists and (name in known or name not in LISTS or value is not None)
+    }
+    return lists, BuildOptions.make(**options)
 
 
 def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from precompute.errors import SourceError, first_few
 
-__all__ = ["UnicodeForms", "check_unicode_forms", "existing_path", "visible"]
+__all__ = ["RENAME", "UnicodeForms", "check_unicode_forms", "existing_path", "visible"]
 
 
 def visible(name: str) -> str:
@@ -95,3 +95,8 @@ def existing_path(path: str) -> str:
 def _listed(folder: str, _: int) -> UnicodeForms:
     """Return the names in a folder, once as long as it does not change: many files of one are looked for."""
     return UnicodeForms(os.listdir(folder))  # noqa: PTH208 (names alone)
+
+
+RENAME = (
+    "Rename them: the dataset holds names as text. (Names in Latin-1: `convmv -f latin1 -t utf8 -r --notest FOLDER`.)"
+)

@@ -17,12 +17,10 @@ from precompute.fields.value import WEIGHT
 from precompute.fields.value_column import NAME, ValueColumn
 from precompute.options.build_options import BuildOptions
 from precompute.sources.rows.cells import Cells
-from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
 __all__ = [
     "check_extra_name",
-    "check_numbers",
     "check_value_name",
     "column_of_values",
     "each_once",
@@ -118,23 +116,6 @@ def numbers_of(name: str, cells: Cells, options: BuildOptions) -> ValueColumn:
         )
     negated = name in (options.mirror_negates or ())
     return replace(ValueColumn.of(name, "float", found), is_target=True, mirror_negates=negated)
-
-
-def check_numbers(sources: Sources, options: BuildOptions) -> None:
-    """Refuse options for numbers that are learnt where there are no such numbers.
-
-    Raises:
-        UsageError: There are such options.
-    """
-    learnt = [column.own_name for column in sources.targets if "mirror_negates" in column.own_options]
-    unknown = [name for name in options.mirror_negates or [] if name not in learnt]
-    if unknown:
-        raise UsageError(
-            f"mirror_negates (--mirror-negates): {unknown[0]!r} is no number that is learnt; these are: "
-            f"{', '.join(learnt) or 'none (--value-columns, values)'}."
-        )
-    if options.missing_values != "refuse" and not learnt:
-        raise UsageError("missing_values (--missing-values): is for numbers that are learnt; these sources have none.")
 
 
 def _is_missing(value: Any) -> bool:

@@ -15,7 +15,7 @@ from precompute.errors import SourceError, first_few
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.sources.passed_over import MARKERS, Counts, PassedOver, is_of_system, passed_over, passing_over
-from precompute.sources.utf8_names import RENAME
+from precompute.sources.unicode_forms import RENAME
 from precompute.storage.paths import RemotePath, as_path, is_remote
 from precompute.storage.transfer import list_objects
 from precompute.text.format import is_unicode

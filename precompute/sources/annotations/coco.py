@@ -17,11 +17,14 @@ from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.coco_files import Json, find_listed, name_categories, read_coco
-from precompute.sources.annotations.coco_keypoints import find_skeleton, points_of
-from precompute.sources.annotations.coco_masks import around_segmentation, code_of_segmentation
-from precompute.sources.annotations.foreign import foreign_text
+from precompute.sources.annotations.coco_objects import (
+    around_segmentation,
+    code_of_segmentation,
+    find_skeleton,
+    points_of,
+)
 from precompute.sources.annotations.images import find_images
-from precompute.sources.annotations.layout import Layout
+from precompute.sources.annotations.layout import MAX_ENTRIES, Layout, beginning, foreign_text, is_called_so, some_files
 from precompute.sources.annotations.named_images import (
     MISSING,
     NamedImage,
@@ -32,8 +35,7 @@ from precompute.sources.annotations.named_images import (
     number_objects,
     sources_of_named,
 )
-from precompute.sources.annotations.sniffing import MAX_ENTRIES, beginning, is_called_so, some_files
-from precompute.sources.checks import check_class_names
+from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.text.format import format_count

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.boxes import CROWD
-from precompute.sources.annotations.foreign import check_foreign
+from precompute.sources.annotations.layout import check_foreign
 from precompute.sources.annotations.named_images import NamedImage, NamedImages, NamedObject, Size
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.split_folders import split_of

@@ -8,9 +8,7 @@ from pathlib import Path
 from precompute.errors import SourceError, UsageError
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations import coco, object_table, voc, yolo
-from precompute.sources.annotations.foreign import check_foreign, foreign_below
-from precompute.sources.annotations.layout import Layout
-from precompute.sources.annotations.sniffing import beginning
+from precompute.sources.annotations.layout import Layout, beginning, check_foreign, foreign_below
 from precompute.sources.found import Found
 from precompute.storage.paths import is_remote, is_url
 

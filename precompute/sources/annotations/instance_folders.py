@@ -25,8 +25,7 @@ from precompute.sources.annotations.images import (
     path_below,
     sources_of,
 )
-from precompute.sources.checks import check_class_names, class_order
-from precompute.sources.classes import number_lists
+from precompute.sources.classes import check_class_names, class_order, number_lists
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, split_role
 from precompute.sources.passed_over import first_entries

@@ -17,11 +17,10 @@ from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.skeleton import Skeleton
 from precompute.sources.annotations.images import Choose, FoundImages, prefer_kept, sources_of, unnamed_note
-from precompute.sources.box_checks import check_boxes, upright_size
 from precompute.sources.classes import number_classes
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
-from precompute.sources.keypoint_checks import check_keypoints
+from precompute.sources.object_checks import check_boxes, check_keypoints, upright_size
 from precompute.sources.passed_over import passed_over
 from precompute.sources.problems import ProblemKind, WrongEntry
 from precompute.sources.unicode_forms import UnicodeForms, visible

@@ -28,10 +28,10 @@ from precompute.sources.annotations.named_images import (
     number_objects,
     sources_of_named,
 )
-from precompute.sources.checks import check_class_names
+from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found
 from precompute.sources.problems import ProblemKind, Problems, Unmatched, WrongEntry
-from precompute.sources.rows.keypoints import DEFAULT_CLASS
+from precompute.sources.rows.objects import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
 from precompute.sources.tables.files import TABLES, Table, read_table
 

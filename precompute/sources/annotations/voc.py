@@ -30,13 +30,11 @@ from precompute.sources.annotations.images import (
     sources_of,
     unnamed_note,
 )
-from precompute.sources.annotations.layout import Layout
-from precompute.sources.annotations.sniffing import MAX_SNIFFED, beginning, some_files
-from precompute.sources.box_checks import check_boxes, upright_size
-from precompute.sources.checks import check_class_names
-from precompute.sources.classes import number_lists
+from precompute.sources.annotations.layout import MAX_SNIFFED, Layout, beginning, some_files
+from precompute.sources.classes import check_class_names, number_lists
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
+from precompute.sources.object_checks import check_boxes, upright_size
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import UnicodeForms

@@ -26,8 +26,7 @@ from precompute.sources.annotations.images import (
     match_files,
     sources_of,
 )
-from precompute.sources.annotations.layout import Layout
-from precompute.sources.annotations.sniffing import MAX_ENTRIES, MAX_SNIFFED, beginning, is_label_file, some_files
+from precompute.sources.annotations.layout import MAX_ENTRIES, MAX_SNIFFED, Layout, beginning, is_label_file, some_files
 from precompute.sources.annotations.yolo_data import (
     CLASS_LISTS,
     YAML,
@@ -41,11 +40,10 @@ from precompute.sources.annotations.yolo_data import (
     yaml_files,
 )
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
-from precompute.sources.box_checks import check_boxes
-from precompute.sources.checks import check_class_names
+from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found
 from precompute.sources.found_files import FoundFile
-from precompute.sources.keypoint_checks import check_keypoints
+from precompute.sources.object_checks import check_boxes, check_keypoints
 from precompute.sources.problems import Problems, Unmatched
 from precompute.sources.split_folders import split_of
 from precompute.text.files import lines_of, read_text

@@ -19,8 +19,8 @@ import yaml
 from precompute.errors import SourceError, first_few
 from precompute.fields.skeleton import Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
-from precompute.sources.annotations.sniffing import is_label_file, maybe_annotations, some_files
-from precompute.sources.checks import check_class_names
+from precompute.sources.annotations.layout import is_label_file, maybe_annotations, some_files
+from precompute.sources.classes import check_class_names
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import existing_path
 from precompute.text.files import guess_text, lines_of, read_text

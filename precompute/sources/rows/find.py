@@ -15,8 +15,7 @@ from precompute.sources.classes import has_several, label_sets_column, labels_co
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.passed_over import passed_over
 from precompute.sources.rows.cells import Cells, Rows
-from precompute.sources.rows.keypoints import keypoints_column
-from precompute.sources.rows.objects import InstanceRows, boxes_column
+from precompute.sources.rows.objects import InstanceRows, boxes_column, keypoints_column
 from precompute.sources.rows.paths import below, file_bytes, find_paths, make_keys, shared_root
 from precompute.sources.values import (
     check_extra_name,

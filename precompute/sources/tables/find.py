@@ -10,7 +10,7 @@ from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
-from precompute.sources.checks import check_class_names
+from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.sources.rows.find import find_rows

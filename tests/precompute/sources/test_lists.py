@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from precompute.errors import SourceError, UsageError
-from precompute.sources.checks import key_problem
+from precompute.sources.found import key_problem
 from precompute.table.sources import Source
 from tests.helpers.listed_files import make
 from tests.helpers.python_sources import from_iterable, from_lists

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from precompute.fields.string_column import StringColumn
 from precompute.sources import found_files
-from precompute.sources.found_files import RoleFolder
-from precompute.sources.sorting import add_sorted
+from precompute.sources.found_files import RoleFolder, add_sorted
 from precompute.sources.walk import Files
 
 LETTERS = st.characters(exclude_characters="\0/", codec=None)  # halves of pairs too, as in names that are no text

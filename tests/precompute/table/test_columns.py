@@ -25,7 +25,7 @@ from precompute.fields.value_column import ValueColumn
 from precompute.plan.blocks import order_places, place_order
 from precompute.plan.hashes import hash_all, order_of
 from precompute.rendering.render import source_id
-from precompute.sources.checks import check_keys, key_problem
+from precompute.sources.found import check_keys, key_problem
 from precompute.table.listed_sources import compare_listing, sources_of_listing, stored_splits
 from precompute.table.listing import Listing
 from precompute.table.listing_file import listing_lines, read_listing

@@ -15,7 +15,7 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SourceError, UsageError
 from precompute.options.build_options import BuildOptions
-from precompute.sources.checks import class_order
+from precompute.sources.classes import class_order
 from precompute.sources.find import find
 from precompute.text.files import decode_text, lines_of
 from tests.helpers.box_datasets import examples_of

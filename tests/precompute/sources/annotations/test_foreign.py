@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from precompute.errors import SourceError
-from precompute.sources.annotations.foreign import foreign_text
+from precompute.sources.annotations.layout import foreign_text
 from tests.helpers.box_datasets import draw_boxed
 from tests.helpers.box_files import coco_of, sources_of, write_coco, write_yolo, xml_of
 from tests.helpers.keypoint_datasets import write_coco as write_keypoints

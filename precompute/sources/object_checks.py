@@ -1,24 +1,93 @@
-"""Keypoints as they are found: checked, those outside of their images marked, counted."""
+"""Boxes and keypoints as they are found: checked against their images, and counted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.box_column import KEYPOINT_OPTIONS, BoxColumn, keypoints_note
+from precompute.errors import SourceError, first_few
+from precompute.fields.box_column import BoxColumn, keypoints_note
 from precompute.fields.skeleton import HIDDEN, VISIBLE, Skeleton
-from precompute.options.build_options import BuildOptions
-from precompute.sources.box_checks import check_boxes
 from precompute.sources.found import FoundColumn
-from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
-__all__ = ["check_keypoints", "check_target"]
+__all__ = ["check_boxes", "check_keypoints", "upright_size"]
+
+TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+ORIENTATION = 0x0112
+
+
+def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, where: str) -> FoundColumn:
+    """Clip boxes to their images and leave those out that have no area, telling how many and where.
+
+    Args:
+        column: The boxes as they were found.
+        keys: Keys of the images.
+        names: Names of the classes.
+        where: Start of messages: the folder, or the argument.
+
+    Raises:
+        SourceError: Sides are no numbers, or no image has any box.
+    """
+    of_box = np.repeat(np.arange(len(column)), column.counts)
+    sizes = np.where(column.sizes > 0, column.sizes, 1)[of_box].astype(np.float32)
+    strange = np.logical_not(np.isfinite(column.corners).all(axis=1))
+    if strange.any():
+        raise SourceError(
+            f"{where}: boxes whose sides are no numbers:\n{_shown(column, keys, of_box, strange)}\nMend them."
+        )
+    if not len(of_box):
+        raise SourceError(
+            f"{where}: not one of {format_count(len(column), 'image')} has a box; there is nothing to detect."
+        )
+    clipped = np.clip(column.corners, 0, np.hstack([sizes, sizes]))
+    flat = np.asarray((column.corners[:, :2] >= column.corners[:, 2:]).any(axis=1))
+    outside = np.logical_not(flat) & np.asarray((clipped[:, :2] >= clipped[:, 2:]).any(axis=1))
+    cut = np.logical_not(flat | outside) & (clipped != column.corners).any(axis=1)
+    kept = np.logical_not(flat | outside)
+    if not kept.any():
+        raise SourceError(
+            f"{where}: not one of {format_count(len(kept), 'box')} has an area inside its image:\n"
+            f"{_shown(column, keys, of_box, ~kept)}\nExpected x_min < x_max and y_min < y_max, within the image."
+        )
+    checked = replace(column, corners=clipped).only(kept)
+    notes = [checked.boxes_note()]
+    if cut.any():
+        notes.append(f"{_boxes(cut)} that reached beyond their images were clipped to them.")
+    for wrong, what in (
+        (flat, "without area (x_min ≥ x_max or y_min ≥ y_max)"),
+        (outside, "outside of their images"),
+    ):
+        if wrong.any():
+            notes.append(f"{_boxes(wrong)} {what} left out:\n{_shown(column, keys, of_box, wrong)}")
+    return FoundColumn(checked, names, notes)
+
+
+def _boxes(which: NDArray[Any]) -> str:
+    return format_count(int(which.sum()), "box")
+
+
+def _shown(column: BoxColumn, keys: Sequence[str], of_box: NDArray[np.int64], which: NDArray[Any]) -> str:
+    found = np.flatnonzero(which).tolist()
+    return first_few(found, tell=lambda i: f"{keys[of_box[i]]}: {', '.join(f'{side:g}' for side in column.corners[i])}")
+
+
+def upright_size(path: str | Path) -> tuple[int, int] | None:
+    """Return width and height of an image as it is shown upright, from its header; None where it cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            size = (picture.width, picture.height)
+            exif = picture.info.get("exif")
+            turned = exif is not None and picture.getexif().get(ORIENTATION) in TRANSPOSED
+            return (size[1], size[0]) if turned else size
+    except Exception:  # decoders of damaged files raise nearly anything; that it is damaged is said when it is decoded
+        return None
 
 
 def check_keypoints(
@@ -51,29 +120,6 @@ def check_keypoints(
             "(--drop-empty leaves them out)."
         )
     return FoundColumn(column, names, [*checked.notes, *notes])
-
-
-def check_target(sources: Sources, options: BuildOptions) -> None:
-    """Refuse sources that have another target than the one asked for, and options that are for keypoints.
-
-    Raises:
-        UsageError: They have, or are given without keypoints.
-    """
-    if options.target not in ("auto", sources.target_option):
-        raise UsageError(
-            f"target (--target): expected {options.target}, but these sources have a target of kind {sources.kind}. "
-            "Keypoints are read from COCO files whose categories name them, from YOLO's where data.yaml has kpt_shape, "
-            "from a table that is named with --annotations, and from Python."
-        )
-    own = {name for column in sources.targets for name in column.own_options}
-    given = next((n for n in KEYPOINT_OPTIONS if n not in own and getattr(options, n) is not None), None)
-    if given:
-        raise UsageError(
-            f"{given} (--{given.replace('_', '-')}): is for keypoints; these sources have none, but {sources.kind}."
-        )
-    ignored = [name for column in sources.targets for name in column.ignored_options]
-    if any(getattr(options, name) for name in ignored):
-        raise UsageError("min_visibility, min_area: they say which boxes are kept; these objects have keypoints alone.")
 
 
 def _check_points(
