@@ -119,9 +119,7 @@ def in_memory(folder: Path) -> Any:
     import tensorflow as tf
 
     from precompute.dataset.manifest import Manifest
-    from precompute.readers.tf.chosen_fields import choose_fields
-    from precompute.readers.tf.decoding import batch_parser
-    from precompute.readers.tf.twins import make_twins
+    from precompute.readers.tf.batches import batch_parser, choose_fields, make_twins
 
     shards = sorted(str(path) for path in (folder / "data").rglob("*-train_r0000.tfrecord-*"))
     records = np.array(list(tf.data.TFRecordDataset(shards).take(HELD_RECORDS).as_numpy_iterator()), object)

@@ -50,8 +50,9 @@ F_START, F_END = (getattr(tokenize, f"FSTRING_{end}", None) for end in ("START",
 # Modules that may ask for the type of a field: a folder anywhere, or a file.
 FIELD_FOLDERS = {"fields", "targets", "layouts", "annotations", "folders", "python", "tables"}
 FIELD_READERS = {
-    *(f"precompute/readers/tf/{name}.py" for name in ("images", "labels", "masks", "objects", "values")),
-    *(f"precompute/readers/tf/{name}.py" for name in ("boxes", "extras")),  # of earlier revisions
+    *(f"precompute/readers/tf/{name}.py" for name in ("fields", "objects")),
+    # of earlier revisions
+    *(f"precompute/readers/tf/{name}.py" for name in ("boxes", "extras", "images", "labels", "masks", "values")),
 }
 FIELD_TYPES = {"boxes", "class", "image", "instances", "keypoints", "mask", "multilabel"}
 FIELD_OWNERS = {"boxes", "sources", "spec", "target"}

@@ -16,7 +16,7 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import Reading
 from precompute.errors import DatasetError, PrecomputeError
-from precompute.readers.tf.damage import describe_damage
+from precompute.readers.tf.order import describe_damage
 from precompute.storage.paths import is_remote
 from train.checkpoint import TrainingState
 from train.devices import fits, fitting_batch_size

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from precompute.readers.tf.batches import tensors_of
+from precompute.readers.tf.fields import FieldTensors, Parts
 from precompute.readers.tf.fresh import Moves
-from precompute.readers.tf.tensors import FieldTensors, Parts
-from precompute.readers.tf.twins import tensors_of
 from tests.helpers.angles import MOST, AngleField
 
 __all__ = ["AngleTensors"]

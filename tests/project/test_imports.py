@@ -247,11 +247,9 @@ OF_ALL_TYPES = {
 MAY_KNOW_TYPES = {
     "precompute/fields/": "they are these types",
     "precompute/rendering/fields/": "their twins that write",
-    "precompute/readers/tf/labels.py": "a twin in tf.data",
-    "precompute/readers/tf/masks.py": "a twin in tf.data",
+    "precompute/readers/tf/batches.py": "registers the twins in tf.data",
+    "precompute/readers/tf/fields.py": "twins in tf.data",
     "precompute/readers/tf/objects.py": "a twin in tf.data",
-    "precompute/readers/tf/twins.py": "registers the twins in tf.data",
-    "precompute/readers/tf/values.py": "a twin in tf.data",
     "precompute/sources/": "each layout makes columns of its own",
     "precompute/images/instance_masks.py": "decodes values of the twin that writes objects",
     "precompute/pipelines/box_rules.py": "moves values of the twin that writes objects",

@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from precompute.dataset.rows import Reading
 from precompute.errors import UsageError
-from precompute.readers.tf.caching import CachePlan
 from precompute.readers.tf.epochs import find_epochs
+from precompute.readers.tf.memory import CachePlan
 
 __all__ = ["EpochRow"]
 

@@ -13,8 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from precompute.dataset.leases import Lease
-from precompute.readers.tf.caching import CachePlan
-from precompute.readers.tf.memory import RowsInMemory
+from precompute.readers.tf.memory import CachePlan, RowsInMemory
 from precompute.readers.tf.row_files import RowFiles
 
 __all__ = ["EpochCounter", "find_epochs"]

@@ -33,18 +33,15 @@ from precompute.errors import UsageError
 from precompute.options.plain_values import converts_arguments
 from precompute.program.memory import teach_malloc
 from precompute.readers.reader_shard import ReaderShard, shard_for_reader
-from precompute.readers.tf.chosen_fields import choose_fields
-from precompute.readers.tf.class_weights import ClassWeights
-from precompute.readers.tf.decoding import batch_parser
+from precompute.readers.tf.batches import batch_finisher, batch_parser, choose_fields, make_twins
 from precompute.readers.tf.epochs import EpochCounter
-from precompute.readers.tf.finishing import batch_finisher
+from precompute.readers.tf.fields import BoxArguments
 from precompute.readers.tf.ineffective_arguments import check_ineffective_arguments
 from precompute.readers.tf.memory import RowsInMemory
 from precompute.readers.tf.opening import open_split
 from precompute.readers.tf.order import RecordOrder, shard_opener
 from precompute.readers.tf.row_files import FixedRows, RowFiles
-from precompute.readers.tf.tensors import BoxArguments
-from precompute.readers.tf.twins import make_twins
+from precompute.readers.tf.weights import ClassWeights
 from precompute.storage.paths import as_path, is_remote
 
 __all__ = ["load"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,8 @@ from precompute.errors import UsageError
 from precompute.fields.keypoints import POINT_KEY
 from precompute.fields.objects import BOX_KEY, FLAG_KEYS, LABEL_KEY, MASK_KEY, ObjectsField
 from precompute.fields.skeleton import Skeleton
-from precompute.readers.tf.class_weights import ClassWeights, weights_of_classes
+from precompute.readers.tf.fields import BoxArguments, FieldTensors, Parts
 from precompute.readers.tf.fresh import Moves
-from precompute.readers.tf.tensors import BoxArguments, FieldTensors, Parts
 
 __all__ = ["ObjectsTensors", "move_keypoints"]
 
@@ -154,13 +153,12 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
         mask = found.pop("mask")
         return {name: tf.ragged.boolean_mask(values, mask) for name, values in found.items()}
 
-    def class_weigher(self, given: ClassWeights | None) -> Callable[[Parts], Any] | None:
+    def class_weigher(self, weights: Sequence[float] | None) -> Callable[[Parts], Any] | None:
         """Return a function to a weight an object, float32 [B, N]; 0 where there is padding."""
-        if given is None:
+        if weights is None:
             return None
-        num_classes = self.field.num_classes
-        weights = tf.constant([*weights_of_classes(self.field, given), 0.0], tf.float32)
-        return lambda parts: tf.gather(weights, tf.where(parts["mask"], parts["labels"], num_classes))
+        of_ids = tf.constant([*weights, 0.0], tf.float32)
+        return lambda parts: tf.gather(of_ids, tf.where(parts["mask"], parts["labels"], len(weights)))
 
 
 def _formatted(corners: Any, box_format: str, height: int, width: int) -> Any:

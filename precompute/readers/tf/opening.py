@@ -12,7 +12,7 @@ from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.dataset.rows import Reading, read_row_file, select_rows
 from precompute.dataset.shard_cache import ShardCache
 from precompute.errors import DatasetError, UsageError
-from precompute.readers.tf.caching import CachePlan, plan_cache
+from precompute.readers.tf.memory import CachePlan, plan_cache
 from precompute.readers.tf.row_files import FollowedRows
 from precompute.storage.paths import check_path_text, is_remote
 

@@ -1,27 +1,35 @@
-"""The order in which a row's records come: decided by a key, and entered at any record without reading what is before.
+"""The records of a row, in an order that a key decides, entered at any record without reading what is before.
 
 Shards are shuffled and opened in groups; a group's records are taken from its shards in turn and shuffled through a
 buffer, by a key of the group's own. The group of the n-th record follows from the shards' numbers of records alone, so
 that a reader that starts there reads no shard of an earlier group, and decodes nothing that it leaves out.
+
+Where TensorFlow finds that a shard is damaged, its own words name no file: `describe_damage` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
 
+from precompute.errors import first_few
 from precompute.readers.reader_shard import ReaderShard
+from precompute.text.format import format_count
 
-__all__ = ["RecordOrder", "shard_opener"]
+__all__ = ["RecordOrder", "describe_damage", "last_words", "shard_opener"]
 
 BUFFER_BYTES = 64 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
 GROUP_SHARDS = 16
 PARALLEL_READS = 4  # at most as many as shards are open
 READ_BYTES = 2**20  # at a time; a record alone may have more than the 256 KiB that TensorFlow reads otherwise
 LARGE_BYTES = 2**17  # of a record, from which a buffer costs more than the calls that it saves
+
+AROUND = re.compile(r"\{\{.*?\}\}|\[Op:.*")  # where in the program an error was
 
 
 def shard_opener(mean_bytes: int, *, local: bool) -> Callable[[Any], Any]:
@@ -151,3 +159,35 @@ def _find(sizes: Any, start: Any) -> tuple[Any, Any]:
     ends = tf.cumsum(sizes)
     first = tf.searchsorted(ends, [start], side="right", out_type=tf.int64)[0]
     return first, tf.reduce_sum(sizes[:first])
+
+
+# Damage
+
+
+def describe_damage(paths: Iterable[str | bytes]) -> str | None:
+    """Read shards again, to say which are damaged, where, and what to do; None where all can be read."""
+    faults = [f"{path}: {fault}" for path in map(os.fsdecode, paths) if (fault := _fault(path)) is not None]
+    if not faults:
+        return None
+    return (
+        f"{format_count(len(faults), 'shard')} cannot be read:\n{first_few(faults)}\nRun the same `precompute build` "
+        "again with --check full: it puts back what is missing or altered."
+    )
+
+
+def _fault(path: str) -> str | None:
+    num_records = 0
+    try:
+        for _ in tf.data.TFRecordDataset(path):
+            num_records += 1
+    except tf.errors.NotFoundError:
+        return "missing"
+    except tf.errors.OpError as error:
+        return f"record {num_records} is damaged or cannot be read ({last_words(error)})"
+    return None
+
+
+def last_words(error: tf.errors.OpError) -> str:
+    """Return what TensorFlow says after it has told where in the program it was."""
+    lines = [AROUND.sub("", line).strip() for line in str(error.message).splitlines()]
+    return next((line for line in reversed(lines) if line and not line.startswith("[[")), "")

@@ -12,7 +12,7 @@ from hypothesis import given, strategies
 import precompute
 from precompute.errors import UsageError
 from precompute.fields.label import LabelField
-from precompute.readers.tf.class_weights import weights_of_classes
+from precompute.readers.tf.weights import weights_of_classes
 from tests.helpers.small_datasets import draw_classes, options
 
 CLASSES = LabelField(name="label", num_classes=3, class_names=["cat", "dog", "1"])

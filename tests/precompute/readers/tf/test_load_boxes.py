@@ -109,8 +109,7 @@ def test_max_boxes_cuts_and_pads(out: Path) -> None:
 
 
 def test_more_boxes_than_known_are_an_error(out: Path, tmp_path: Path) -> None:
-    from precompute.readers.tf.decoding import batch_parser
-    from precompute.readers.tf.twins import make_twins
+    from precompute.readers.tf.batches import batch_parser, make_twins
     from precompute.records.tfrecord import read_records
 
     (shard, *_) = sorted((out / "data").rglob("*-train_r0000*"))
@@ -151,8 +150,8 @@ def test_fresh_moves_take_boxes_along(out: Path) -> None:
 
 
 def test_boxes_that_a_shift_takes_out_are_padding(out: Path) -> None:
+    from precompute.readers.tf.batches import tensors_of
     from precompute.readers.tf.fresh import Moves
-    from precompute.readers.tf.twins import tensors_of
 
     zero = tf.zeros([1], tf.bool)
     moves = Moves(

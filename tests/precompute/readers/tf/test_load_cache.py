@@ -19,12 +19,12 @@ import precompute
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
-from precompute.readers.tf import caching, order
-from precompute.readers.tf.caching import CachePlan, available_bytes, plan_cache
+from precompute.readers.tf import memory, order
+from precompute.readers.tf.memory import CachePlan, available_bytes, plan_cache
 from tests.helpers.schemas import with_target
 from tests.helpers.stored_records import NUM_ROWS, Stored, build_rows
 
-EXAMPLE_BYTES = 16 * 16 * 3 + 8 + caching.KEY_BYTES
+EXAMPLE_BYTES = 16 * 16 * 3 + 8 + memory.KEY_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def stored(out: Path) -> Stored:
 @pytest.fixture
 def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Set the room: so many rows of 32 examples."""
-    return lambda rows: monkeypatch.setattr(caching, "LIMIT_BYTES", rows * 32 * EXAMPLE_BYTES)
+    return lambda rows: monkeypatch.setattr(memory, "LIMIT_BYTES", rows * 32 * EXAMPLE_BYTES)
 
 
 def plan_of(dataset: Any) -> CachePlan:
@@ -96,14 +96,14 @@ def test_an_example_takes_its_tensors(out: Path, kind: str, num_classes: int) ->
     [row, *_] = manifest.splits["train"].rows
     of_target = {"class": 8, "multilabel": num_classes, "mask": 256 * (1 if num_classes == 2 else 4)}[kind]
     plan = plan_cache("auto", manifest, [row], reads_part=False)
-    assert plan.num_bytes == 32 * (16 * 16 * 3 + of_target + caching.KEY_BYTES)
+    assert plan.num_bytes == 32 * (16 * 16 * 3 + of_target + memory.KEY_BYTES)
 
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Files in which Linux would say what memory is free; none at first."""
-    monkeypatch.setattr(caching, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(caching, "CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
     return tmp_path
 
 

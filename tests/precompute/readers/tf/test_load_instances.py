@@ -86,7 +86,7 @@ def test_fresh_moves_take_masks_and_boxes_along(out: Path) -> None:
 
 
 def test_the_room_in_memory_is_known(out: Path) -> None:
-    from precompute.readers.tf.caching import plan_cache
+    from precompute.readers.tf.memory import plan_cache
 
     manifest = Manifest.load(out)
     rows = manifest.splits["train"].rows[:1]

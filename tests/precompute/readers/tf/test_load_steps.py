@@ -16,7 +16,7 @@ import tensorflow as tf
 import precompute
 from precompute.dataset.leases import held_rows
 from precompute.errors import UsageError
-from precompute.readers.tf.damage import describe_damage
+from precompute.readers.tf.order import describe_damage
 from tests.helpers.guide import read_page
 from tests.helpers.stored_records import Stored, build_rows
 

@@ -28,11 +28,8 @@ from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField
-from precompute.readers.tf.caching import KEY_BYTES, plan_cache
-from precompute.readers.tf.chosen_fields import choose_fields
-from precompute.readers.tf.decoding import batch_parser
-from precompute.readers.tf.finishing import batch_finisher
-from precompute.readers.tf.twins import make_twins, tensors_of
+from precompute.readers.tf.batches import batch_finisher, batch_parser, choose_fields, make_twins, tensors_of
+from precompute.readers.tf.memory import KEY_BYTES, plan_cache
 from precompute.records.example import encode_example
 from precompute.records.tfrecord import frame, read_records
 from tests.helpers.angle_tensors import AngleTensors

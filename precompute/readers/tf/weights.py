@@ -1,19 +1,21 @@
-"""What each class weighs: a number a class, or a dictionary by index, as Keras takes it, or by name."""
+"""What each source and each class weighs: the third component of what `load` hands out."""
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import tensorflow as tf
 
 from precompute.errors import UsageError, first_few
+from precompute.readers.tf.fields import FieldTensors, Parts
 from precompute.text.format import format_count
 
-__all__ = ["ClassWeights", "gather_weights", "is_dictionary", "weights_of_classes"]
+__all__ = ["ClassWeights", "make_weigher", "weights_of_classes"]
 
+# A number a class, or a dictionary by index, as Keras takes it, or by name.
 ClassWeights = Sequence[float] | Mapping[int, float] | Mapping[str, float]
 
 
@@ -29,6 +31,73 @@ class Classes(Protocol):
         """Name of each; may be empty."""
 
 
+def make_weigher(
+    targets: Mapping[str, FieldTensors[Any]],
+    of_sources: Mapping[str, FieldTensors[Any]],
+    class_weights: ClassWeights | Mapping[str, ClassWeights] | None,
+) -> Callable[[Mapping[str, Parts], Any], dict[str, Any]] | None:
+    """Return a function from the parts of all fields, and the shape [B], to the weights of each target by its name.
+
+    Those are float32 [B, …]: of sources, of classes, or the product of both. None: nothing is weighed.
+
+    Args:
+        targets: Twins of the targets, by name.
+        of_sources: Twins of the fields that say what sources weigh.
+        class_weights: Weight of each class, or those of each target.
+
+    Raises:
+        UsageError: The weights fit no target, or not its classes.
+    """
+    if not of_sources and class_weights is None:
+        return None
+    given = {} if class_weights is None else _by_target(targets, class_weights)
+    weighers = {
+        name: twin.class_weigher(
+            weights_of_classes(twin.field, given[name], twin.ignored_class) if name in given else None
+        )
+        for name, twin in targets.items()
+    }
+
+    def weigh(parts: Mapping[str, Parts], shape: Any) -> dict[str, Any]:
+        factors = [twin.hand_out(parts[name]) for name, twin in of_sources.items()]
+        found = {}
+        for name, weigh_classes in weighers.items():
+            of_target = factors if weigh_classes is None else [*factors, weigh_classes(parts[name])]
+            found[name] = _product(*of_target) if of_target else tf.ones(shape)
+        return found
+
+    return weigh
+
+
+def _by_target(targets: Mapping[str, FieldTensors[Any]], given: Any) -> dict[str, Any]:
+    """Return the weights of classes by target: as they were given so, or of the only target that has classes."""
+    classed = [name for name, twin in targets.items() if twin.has_classes]
+    if not targets:
+        raise UsageError("class_weights: the dataset holds images alone, of no classes.")
+    if not classed:
+        raise UsageError(f"class_weights: no target of the dataset has classes: {', '.join(targets)}.")
+    names = list(given.keys()) if _is_dictionary(given) and len(targets) > 1 else []
+    if names and all(name in targets for name in names):
+        without = [name for name in names if name not in classed]
+        if without:
+            raise UsageError(f"class_weights: {without[0]!r} has no classes; targets that have: {', '.join(classed)}.")
+        return dict(given.items())
+    if len(classed) > 1:
+        raise UsageError(
+            f"class_weights: expected a dictionary of weights by target, out of {', '.join(classed)}, which all have "
+            f"classes; got {given!r:.200}."
+        )
+    return {classed[0]: given}
+
+
+def _product(weights: Any, others: Any = None) -> Any:
+    """Return weights, float32 [B] or, if they are the only ones, [B, …], times others, float32 [B, …]."""
+    if others is None:
+        return weights
+    more = tf.ones(tf.rank(others) - 1, tf.int32)
+    return others * tf.reshape(weights, tf.concat([tf.shape(weights), more], axis=0))
+
+
 def weights_of_classes(target: Classes, given: Any, ignore_class: int | None = None) -> list[float]:
     """Return the weight of each class, in the order of their indices.
 
@@ -41,7 +110,7 @@ def weights_of_classes(target: Classes, given: Any, ignore_class: int | None = N
     Raises:
         UsageError: A class is lacking or unknown, or a weight is not a number of 0 or more.
     """
-    if is_dictionary(given):
+    if _is_dictionary(given):
         given = _from_dictionary(target, dict(given.items()), ignore_class)
     if isinstance(given, str | bytes | Set) or not hasattr(given, "__iter__"):
         raise UsageError(
@@ -56,14 +125,7 @@ def weights_of_classes(target: Classes, given: Any, ignore_class: int | None = N
     return weights
 
 
-def gather_weights(weights: Sequence[float], ids: Any) -> Any:
-    """Return the weight of each class id, float32 in the shape of the ids; 0 for those that are no class."""
-    ids = tf.cast(ids, tf.int32)
-    known = (ids >= 0) & (ids < len(weights))
-    return tf.gather(tf.constant([*weights, 0.0], tf.float32), tf.where(known, ids, len(weights)))
-
-
-def is_dictionary(given: Any) -> bool:
+def _is_dictionary(given: Any) -> bool:
     """Return whether weights are given by key, as dictionaries and pandas' Series are."""
     return hasattr(given, "keys") and hasattr(given, "items")
 

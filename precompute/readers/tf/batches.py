@@ -1,0 +1,219 @@
+"""From a batch of records to what `load` hands out: fields are chosen, parsed, moved, normalized and weighed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+from precompute.dataset.manifest import Manifest
+from precompute.errors import UsageError
+from precompute.fields.field import Field, Schema
+from precompute.fields.image import ImageField
+from precompute.fields.label import LabelField
+from precompute.fields.mask import MaskField
+from precompute.fields.objects import ObjectsField
+from precompute.fields.value import ValueField
+from precompute.readers.tf.fields import (
+    BoxArguments,
+    FieldTensors,
+    ImageTensors,
+    LabelTensors,
+    MaskTensors,
+    Parts,
+    ValueTensors,
+)
+from precompute.readers.tf.fresh import choose_steps, draw_moves
+from precompute.readers.tf.objects import ObjectsTensors
+from precompute.readers.tf.weights import ClassWeights, make_weigher
+
+__all__ = ["ChosenFields", "Twins", "batch_finisher", "batch_parser", "choose_fields", "make_twins", "tensors_of"]
+
+SOURCE_KEY = "augment/key"
+NOTHING_ASKED = BoxArguments()
+Twins: TypeAlias = dict[str, FieldTensors[Any]]  # by the names of their fields
+
+
+# Which fields are read
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenFields:
+    """What `load` hands out: inputs, targets, weights, extra values; each by the names of its fields.
+
+    Attributes:
+        inputs: What a model sees.
+        targets: What it learns.
+        weights: How much each source counts; none or one.
+        extra: What is handed out beside these, as asked for, by the names that users know.
+    """
+
+    inputs: list[str]
+    targets: list[str]
+    weights: list[str]
+    extra: dict[str, str]
+
+    @property
+    def names(self) -> list[str]:
+        """All that is parsed, each once."""
+        return list(dict.fromkeys([*self.inputs, *self.targets, *self.weights, *self.extra.values()]))
+
+
+def choose_fields(schema: Schema, *, sample_weights: bool = True, extra: Sequence[str] = ()) -> ChosenFields:
+    """Return what is read of a dataset.
+
+    Args:
+        schema: Fields of the dataset; the first is the input.
+        sample_weights: Whether sources count what they are said to; without targets they do not, as weights come third.
+        extra: Names of extra values.
+
+    Raises:
+        UsageError: The dataset has no such extra value.
+    """
+    if isinstance(extra, str):
+        raise UsageError(f"extra: expected a list of names, got the text {extra!r}.")
+    image, *others = schema
+    targets = [name for name in others if schema[name].is_target]
+    known = {schema[name].own_name: name for name in others if name not in targets}
+    unknown = [name for name in extra if name not in known]
+    if unknown:
+        raise UsageError(f"extra: the dataset has no {unknown[0]!r}; its extra values: {', '.join(known) or 'none'}.")
+    weights = [name for name in known.values() if schema[name].is_weight and sample_weights and targets]
+    return ChosenFields(inputs=[image], targets=targets, weights=weights, extra={name: known[name] for name in extra})
+
+
+@functools.singledispatch
+def tensors_of(field: Field, manifest: Manifest) -> FieldTensors[Any]:
+    """Return the twin of a field; those of new types are registered here."""
+    raise TypeError(f"no twin in tf.data for fields of type {type(field).__name__}")
+
+
+tensors_of.register(ImageField, ImageTensors)
+tensors_of.register(LabelField, LabelTensors)
+tensors_of.register(MaskField, MaskTensors)
+tensors_of.register(ObjectsField, ObjectsTensors)
+tensors_of.register(ValueField, ValueTensors)
+
+
+def make_twins(
+    manifest: Manifest, names: Iterable[str], boxes: BoxArguments = NOTHING_ASKED, *, held: bool = False
+) -> Twins:
+    """Return the twins of fields.
+
+    Args:
+        manifest: Manifest of the dataset.
+        names: Names of the fields that are read.
+        boxes: How boxes are handed out.
+        held: Whether rows are held in memory, all batches together.
+
+    Raises:
+        UsageError: A field cannot serve what was asked of boxes, or none has any.
+    """
+    twins = {name: tensors_of(manifest.schema[name], manifest) for name in names}
+    formed = {name: twin.with_box_arguments(boxes, held=held) for name, twin in twins.items()}
+    if boxes != NOTHING_ASKED and not any(formed.values()):
+        raise UsageError(f"box_format, max_boxes, ragged: the records of {manifest.name} have no boxes.")
+    return {name: formed[name] or twin for name, twin in twins.items()}
+
+
+# What becomes of a batch
+
+
+def batch_parser(twins: Twins) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function from encoded records, string [B], to the parts of all fields in order, and the sources' keys.
+
+    Args:
+        twins: Twins of the fields that are read.
+    """
+    spec: dict[str, Any] = {SOURCE_KEY: tf.io.FixedLenFeature([], tf.string)}
+    for twin in twins.values():
+        spec |= twin.spec()
+
+    def parse(records: Any) -> tuple[Any, ...]:
+        features = tf.io.parse_example(records, spec)
+        parts = [twin.parse(features, records.shape[0]) for twin in twins.values()]
+        flat = [of_field[name] for twin, of_field in zip(twins.values(), parts, strict=True) for name in twin.parts]
+        return *flat, features[SOURCE_KEY]
+
+    return parse
+
+
+def batch_finisher(
+    manifest: Manifest,
+    split: str,
+    chosen: ChosenFields,
+    twins: Twins,
+    *,
+    fresh: str | Sequence[str],
+    seed: int,
+    clean_from: int | None,
+    class_weights: ClassWeights | Mapping[str, ClassWeights] | None,
+    normalize: bool,
+    with_keys: bool,
+) -> Callable[..., Any]:
+    """Return a function from epoch, batch number, the parts of all fields and keys to what `load` hands out.
+
+    Args:
+        manifest: Manifest of the dataset.
+        split: Name of the split.
+        chosen: As what fields are handed out.
+        twins: Twins of these fields.
+        fresh: Fresh moves that were asked for.
+        seed: Seed of the fresh moves.
+        clean_from: Epoch from which on nothing moves.
+        class_weights: Weight of each class, or those of each target.
+        normalize: Whether Normalize is applied.
+        with_keys: Whether the sources' keys are handed out.
+
+    Raises:
+        UsageError: The dataset cannot serve an argument.
+    """
+    steps = choose_steps(manifest, fresh)
+    scale = _normalizer(manifest, split) if normalize else (lambda images: images)
+    weigh = make_weigher(
+        {name: twins[name] for name in chosen.targets}, {name: twins[name] for name in chosen.weights}, class_weights
+    )
+    shape = (manifest.image.height, manifest.image.width)
+
+    def finish(epoch: Any, batch: Any, *parts_and_keys: Any) -> Any:
+        *flat, keys = parts_and_keys
+        parts = dict(_by_field(twins, flat))
+        if steps:
+            key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
+            active = True if clean_from is None else epoch < clean_from
+            moves = draw_moves(steps, batch_size=tf.shape(keys)[0], shape=shape, key=key, active=active)
+            parts = {name: twin.move(parts[name], moves) for name, twin in twins.items()}
+        values = {name: twin.hand_out(parts[name]) for name, twin in twins.items()}
+        values |= {name: scale(values[name]) for name in chosen.inputs}
+        handed_out = [_one_or_all(values, chosen.inputs)]
+        handed_out += [_one_or_all(values, chosen.targets)] if chosen.targets else []
+        handed_out += [_one_or_all(weigh(parts, tf.shape(keys)), chosen.targets)] if weigh else []
+        handed_out += [{known: values[name] for known, name in chosen.extra.items()}] if chosen.extra else []
+        handed_out += [keys] if with_keys else []
+        return tuple(handed_out) if len(handed_out) > 1 else handed_out[0]
+
+    return finish
+
+
+def _by_field(twins: Twins, flat: Sequence[Any]) -> Iterator[tuple[str, Parts]]:
+    rest = iter(flat)
+    for name, twin in twins.items():
+        yield name, {part: next(rest) for part in twin.parts}
+
+
+def _one_or_all(values: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the value of the only name, or those of several names in a dictionary."""
+    return values[names[0]] if len(names) == 1 else {name: values[name] for name in names}
+
+
+def _normalizer(manifest: Manifest, split: str) -> Callable[[Any], Any]:
+    numbers = manifest.normalize.get(split)
+    if numbers is None:
+        raise UsageError(f"normalize: no Normalize was taken off {split}'s pipeline; scale inside the model instead.")
+    scale = float(numbers["max_pixel_value"])
+    mean = tf.constant(numbers["mean"], tf.float32) * scale
+    std = tf.constant(numbers["std"], tf.float32) * scale
+    return lambda images: (tf.cast(images, tf.float32) - mean) / std
