@@ -51,8 +51,7 @@ def make_parser() -> CommandParser:
     parser.set_defaults(interrupted="interrupted; the same command begins again")
 
     text = "train a model, or go on with a run that was stopped"
-    usage = "train fit DATASET --run RUN [OPTIONS]"  # some thirty options are listed below it, with their groups
-    command = commands.add_parser("fit", help=text, description=text.capitalize() + ".", usage=usage)
+    command = commands.add_parser("fit", help=text, description=text.capitalize() + ".")
     command.add_argument("dataset", metavar="DATASET", nargs="?", help="folder that precompute has written")
     command.add_argument("--run", required=True, metavar="RUN", help="folder of the run: models, history, pictures")
     command.add_argument(

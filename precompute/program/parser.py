@@ -1,4 +1,4 @@
-"""The parser of both command lines: a mistake gets its error and one line on where to read more."""
+"""The parser of both command lines: a mistake is answered by one line, which ends with where to read more."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 
 from precompute.errors import UsageError
 
-__all__ = ["CommandParser", "read_more"]
+__all__ = ["CommandParser", "usage_error"]
 
 _WRONG_CHOICE = re.compile(r"invalid choice: '?(?P<given>.*?)'? \(choose from (?P<choices>.*)\)")
 
 
 class CommandParser(argparse.ArgumentParser):
-    """argparse's parser, without the whole usage above each error, and with the name that was meant."""
+    """argparse's parser, without the whole usage above errors and help, and with the name that was meant."""
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Refuse what is unknown where it is met: the error is the command's, not the program's."""
@@ -36,16 +36,34 @@ class CommandParser(argparse.ArgumentParser):
             if is_option and not any(option.startswith(name) for option in known):
                 self.error(f"unknown option {name}{_meant(name, known)}")
 
+    def format_help(self) -> str:
+        """Return the help; its first line names what has to be given, the options below it the rest."""
+        if self._subparsers is None:
+            needed = [action for action in self._actions if action.required or not action.option_strings]
+            words = [self._word(action) for action in needed]
+            self.usage = " ".join([self.prog, *words, "[OPTIONS]"]).replace("%", "%%")
+        return super().format_help()
+
+    def _word(self, action: argparse.Action) -> str:
+        value = self._get_formatter()._format_args(action, action.dest.upper())
+        return f"{action.option_strings[0]} {value}" if action.option_strings else value
+
     def error(self, message: str) -> NoReturn:
-        """Print the error and where to read more; exit with 2."""
+        """Print the error with where to read more; exit with 2."""
         if wrong := _WRONG_CHOICE.search(message):
             message += _meant(wrong["given"], re.findall(r"[\w-]+", wrong["choices"]))
-        self.exit(UsageError.exit_code, f"error: {message}\n{read_more(self.prog)}\n")
+        self.exit(UsageError.exit_code, usage_error(message.removeprefix("argument "), self.prog) + "\n")
 
 
-def read_more(command: str) -> str:
-    """Return the line that follows a usage error."""
-    return f"More: {command} --help"
+def usage_error(message: str, command: str) -> str:
+    """Return what is printed of a usage error: the message, and where to read more on the same line.
+
+    Args:
+        message: Of the error.
+        command: Words that the command is called by.
+    """
+    end = "" if message.endswith((".", "?")) else "."
+    return f"error: {message}{end} See {command} --help."
 
 
 def _meant(given: str, known: Sequence[str]) -> str:

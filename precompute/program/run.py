@@ -8,7 +8,7 @@ from typing import Any
 
 from precompute.errors import PrecomputeError, UsageError
 from precompute.program.interruption import run_until_signal
-from precompute.program.parser import CommandParser, read_more
+from precompute.program.parser import CommandParser, usage_error
 from precompute.program.terminal import robust_streams
 
 __all__ = ["run_program"]
@@ -32,9 +32,8 @@ def _run(parsed: Any) -> int:
     try:
         return parsed.run_command(parsed) or 0
     except PrecomputeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if isinstance(error, UsageError):
-            print(read_more(parsed.command), file=sys.stderr)
+        is_usage = isinstance(error, UsageError)
+        print(usage_error(str(error), parsed.command) if is_usage else f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # a file or folder that nobody expected to be out of reach
         if not isinstance(error.filename, str):

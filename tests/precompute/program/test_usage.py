@@ -1,4 +1,4 @@
-"""A mistake on the command line is answered by one sentence and where to read more, in both programs."""
+"""A mistake on the command line is answered by one line, which ends with where to read more, in both programs."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def said_of(program: str, arguments: list[str], capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(("program", "command"), COMMANDS)
 def test_what_is_missing_is_one_sentence(program: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    error, see = said_of(program, [command], capsys)
+    [error] = said_of(program, [command], capsys)
     assert error.startswith(("error: the following arguments are required: ", "error: DATASET"))
-    assert see == f"More: {program} {command} --help"
+    assert error.endswith(f". See {program} {command} --help.")
 
 
 @pytest.mark.parametrize(("program", "command"), COMMANDS)
@@ -48,9 +48,8 @@ def test_a_misspelled_option_is_named_with_the_nearest_one(
     program: str, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     option = max(parsers(program)[command]._option_string_actions, key=len)
-    error, see = said_of(program, [command, f"{option[:-2]}xx", "3"], capsys)
-    assert error == f"error: unknown option {option[:-2]}xx; did you mean {option}?"
-    assert see == f"More: {program} {command} --help"
+    [error] = said_of(program, [command, f"{option[:-2]}xx", "3"], capsys)
+    assert error == f"error: unknown option {option[:-2]}xx; did you mean {option}? See {program} {command} --help."
 
 
 def test_options_may_be_cut_short_and_stand_before_or_after() -> None:
