@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
@@ -103,18 +104,27 @@ def _options(parsed: argparse.Namespace) -> BuildOptions:
 
 def run_build(parsed: argparse.Namespace) -> None:
     """Write variants of all sources."""
+    options = _options(parsed)
+    _start_workers(parsed.output, options)
     from precompute.building.build import build_dataset
     from precompute.building.progress import Progress
     from precompute.sources.find import find
     from precompute.storage.paths import as_path
 
-    options = _options(parsed)
     with Progress(quiet=options.quiet) as progress:
         result = build_dataset(
             find(parsed.source, options, output=parsed.output), as_path(parsed.output), options, progress
         )
     if not options.quiet:
         print(result.summary())
+
+
+def _start_workers(output: str, options: BuildOptions) -> None:
+    """Let workers start before anything else is imported, where a new dataset will surely need them."""
+    if options.backend == "loky" and not options.dry_run and not Path(output).exists():
+        from precompute.building.workers import start_workers
+
+        start_workers(options.num_jobs)
 
 
 def run_regenerate(parsed: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from precompute.building.earlier_rules import (
     notes_on_pipelines,
     stored_pipelines,
 )
-from precompute.building.execute import workers_starting
+from precompute.building.execute import run_side_by_side
 from precompute.building.folder import StoredGeneration, next_generation, save_draft, stored_generations, write_lock
 from precompute.building.make_plan import make_plan, make_settings, prepare_pipelines, spec_of_plan
 from precompute.building.progress import Progress
@@ -41,6 +42,7 @@ from precompute.plan.settings import differences
 from precompute.plan.splits import assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
 from precompute.preflight.source_size import saving_of_size
+from precompute.preflight.survey import serially
 from precompute.sources.chosen import limit_sources
 from precompute.sources.find import find
 from precompute.sources.python import read_arguments
@@ -204,8 +206,8 @@ def _choose_generation(
             "takes its place when it is complete."
         )
     name = next((g.plan.name for g in generations if g.manifest), dataset_name(out.resolve()))
-    with nullcontext() if options.dry_run else workers_starting(make_workers(options)):
-        plan = make_plan(name, next_generation(out), options, prepared, sources)
+    run_calls = serially if options.dry_run else functools.partial(run_side_by_side, make_workers(options))
+    plan = make_plan(name, next_generation(out), options, prepared, sources, run_calls)
     check_image_size(options, prepared, plan.image, is_new=not generations)
     plan = replace(plan, origin=shown.origin)
     draft = StoredGeneration(plan=plan, manifest=None, listing={})

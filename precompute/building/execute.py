@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +16,12 @@ from joblib.parallel import get_active_backend
 from precompute.building.heartbeat import CRASHED, TimeKeeper, sources_of_dead_workers
 from precompute.building.receipts import Bad
 from precompute.building.task import Task, TaskContext, TaskDone, run_task
-from precompute.building.workers import Workers, keeps_workers, start_calls
+from precompute.building.workers import Workers, keeps_workers, start_calls, warm_up
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
 from precompute.storage.paths import as_path
 
-__all__ = ["count_pieces", "cut_columns", "run_surviving", "workers_starting"]
+__all__ = ["count_pieces", "cut_columns", "run_side_by_side", "run_surviving"]
 
 MAX_TASK_S = 600.0
 MIN_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
@@ -69,28 +68,21 @@ def _cut(column: Task, pieces: int) -> Iterator[Task]:
         yield replace(column, rows=column.rows[piece * num_rows // pieces : (piece + 1) * num_rows // pieces])
 
 
-@contextmanager
-def workers_starting(workers: Workers) -> Iterator[None]:
-    """Let worker processes start, and import what tasks need, while the caller does something else.
+def run_side_by_side(workers: Workers, function: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
+    """Return what a function makes of each argument, in order; worker processes share them out, where there are any.
 
-    joblib goes on with the same processes. They take a second to start, about as long as the plan of a generation.
+    They go on with tasks afterwards. Where one of them dies, this process does it all.
     """
     if workers.backend != "loky" or workers.jobs == 1 or not keeps_workers():
-        yield
-        return
+        return [function(argument) for argument in arguments]
     parallel = joblib.Parallel(
-        n_jobs=workers.jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+        n_jobs=workers.jobs, backend="loky", return_as="generator", batch_size=1, pre_dispatch="all"
     )
-    arriving = start_calls(workers.backend, parallel, (joblib.delayed(_warm_up)() for _ in range(workers.jobs)))
     try:
-        yield
-    finally:
-        with suppress(TerminatedWorkerError):  # those who run the tasks will hear of it
-            deque(arriving, maxlen=0)
-
-
-def _warm_up() -> None:
-    """Do nothing: a worker that unpickles this has imported this module, and by that the modules of tasks."""
+        calls = (joblib.delayed(warm_up)(), *(joblib.delayed(function)(argument) for argument in arguments))
+        return list(start_calls(workers.backend, parallel, calls))[1:]
+    except TerminatedWorkerError:
+        return [function(argument) for argument in arguments]
 
 
 class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
@@ -145,7 +137,7 @@ def _calls(context: TaskContext, tasks: Sequence[Task], workers: Workers) -> Ite
     if workers.backend == "loky":
         # Processes that have been idle for five minutes are gone. loky starts others with the first call, but watches
         # them from the second one on: should one die before, it would not hear of it for another five minutes.
-        yield joblib.delayed(_warm_up)()
+        yield joblib.delayed(warm_up)()
     for task in tasks:
         yield joblib.delayed(run_task)(context, task)
 

@@ -28,11 +28,13 @@ from precompute.plan.settings import fingerprint, place_below
 from precompute.plan.versions import check_distributions, pixel_versions
 from precompute.preflight.needs import check_needs
 from precompute.preflight.survey import (
+    RunCalls,
     Sample,
     Survey,
     check_colors,
     check_rejected,
     decode_sample,
+    serially,
     survey,
 )
 from precompute.rendering.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
@@ -172,9 +174,22 @@ def known_num_classes(num_classes: int | None, class_names: list[str]) -> int | 
 
 
 def make_plan(
-    name: str, generation: str, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
+    name: str,
+    generation: str,
+    options: BuildOptions,
+    prepared: Mapping[str, Prepared],
+    sources: Sources,
+    run_calls: RunCalls = serially,
 ) -> GenerationPlan:
     """Measure a fixed sample of each split, and plan a generation from it.
+
+    Args:
+        name: Name of the dataset.
+        generation: Name of the generation.
+        options: What the user chose.
+        prepared: Split → pipeline, of those that were given.
+        sources: All sources, their splits, classes and copies assigned.
+        run_calls: Calls a function with each argument, in processes side by side if it can: decodes the samples.
 
     Raises:
         PipelineError: A pipeline cannot be used offline.
@@ -187,7 +202,7 @@ def make_plan(
         check_needs(p.pickled, wide, split)
     splits = [split for split in SPLITS if split in sources.splits]
     fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
-    samples, dtype = _decode_samples(options, sources, splits, wide, highest_fill=max(fills))
+    samples, dtype = _decode_samples(options, sources, splits, wide, run_calls, highest_fill=max(fills))
     blank = _wide_spec(options, sources, dtype or "uint16")
     samples = {split: sample.converted(blank) for split, sample in samples.items()}
     for split, p in prepared.items():
@@ -250,10 +265,16 @@ def _accepted_share(options: BuildOptions, sources: Sources) -> float:
 
 
 def _decode_samples(
-    options: BuildOptions, sources: Sources, splits: list[str], wide: RecordSpec, *, highest_fill: int
+    options: BuildOptions,
+    sources: Sources,
+    splits: list[str],
+    wide: RecordSpec,
+    run_calls: RunCalls,
+    *,
+    highest_fill: int,
 ) -> tuple[dict[str, Sample], str | None]:
     """Return the samples, and the dtype of masks that they call for."""
-    samples = {split: decode_sample(sources, split, wide) for split in splits}
+    samples = {split: decode_sample(sources, split, wide, run_calls) for split in splits}
     for sample in samples.values():
         check_colors(sample, allowed=options.allowed_bad(len(sources)))
         check_rejected(sample, accepted=_accepted_share(options, sources))

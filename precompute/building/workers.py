@@ -5,9 +5,12 @@ The pool outlives a build, so that the next one in the same notebook finds its w
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.util import Finalize
@@ -16,11 +19,13 @@ from typing import Any
 import joblib
 from joblib.externals.loky import process_executor, reusable_executor
 from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from precompute.program.interruption import starting_children
 
-__all__ = ["Workers", "keeps_workers", "start_calls"]
+__all__ = ["Workers", "keeps_workers", "start_calls", "start_workers", "warm_up"]
 
+_starting: list[Iterator[None]] = []  # calls of workers that only have to start
 _of_parent: list[Any] = []  # pools that belong to the process from which this one was forked
 
 
@@ -54,10 +59,30 @@ def keeps_workers() -> bool:
     return multiprocessing.parent_process() is None
 
 
+def start_workers(jobs: int) -> None:
+    """Let worker processes start, and import what tasks need, while the caller does something else.
+
+    The next calls go to them. They take a second to start, about as long as the modules of a build to be imported.
+    """
+    if jobs > 1 and keeps_workers() and not _starting:
+        parallel = joblib.Parallel(
+            n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+        )
+        _starting.append(start_calls("loky", parallel, (joblib.delayed(warm_up)() for _ in range(jobs))))
+
+
+def warm_up() -> None:
+    """Import the modules of tasks."""
+    importlib.import_module("precompute.building.execute")  # by name: who starts workers first imports nothing heavy
+
+
 def start_calls(backend: str, parallel: joblib.Parallel, calls: Iterable[Any]) -> Iterator[Any]:
     """Return the results of calls as they come; worker processes are started here, and leave Ctrl-C to this one."""
     if backend != "loky":
         return iter(parallel(calls))
+    while _starting:
+        with suppress(TerminatedWorkerError):  # who calls now will hear of it
+            deque(_starting.pop(), maxlen=0)
     if os.name != "nt":
         for tracker in (resource_tracker, loky_resource_tracker):  # first: they let signals through again
             tracker.ensure_running()
@@ -86,6 +111,7 @@ def _forget_workers() -> None:
     """In a forked process: leave the pool to the parent, whose threads feed it. Kept, lest it is ended from here."""
     _of_parent.append(reusable_executor._executor)
     reusable_executor._executor = None
+    _starting.clear()
     process_executor._threads_wakeups.clear()
 
 

@@ -10,6 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,15 @@ from precompute.images.scaling import scaled_picture
 from precompute.images.shrink import Shrinking, load_smaller, shrunk_size
 from precompute.text.format import format_count
 
-__all__ = ["DecodedImage", "decode_colors", "decode_image", "decode_mask", "decode_shrunk", "orientation_of"]
+__all__ = [
+    "DecodedImage",
+    "decode_colors",
+    "decode_image",
+    "decode_mask",
+    "decode_shrunk",
+    "longer_side",
+    "orientation_of",
+]
 
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)  # Pillow's own limit, above which it speaks of a bomb
@@ -196,6 +205,16 @@ def decode_colors(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8]:
     picture = bare_mask(picture, alpha)
     _check_palette(picture)
     return np.asarray(picture.convert("RGB"))
+
+
+def longer_side(path: Path) -> int | None:
+    """Return the pixels of the longer side of an image file as its header tells them; None where it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what is large
+            return max(Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS).size)
+    except Exception:  # decoders of damaged files raise nearly anything; what is wrong is said when it is decoded
+        return None
 
 
 def _open(content: bytes, max_size: int | None, *, first_frame: bool = False) -> tuple[Image.Image, Shrinking | None]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import mean, median
 
-from precompute.errors import BadSourcesError, RejectedSource
+from precompute.errors import BadSourcesError
+from precompute.images.decode import longer_side
 from precompute.preflight.measure import SourceCost, measure
-from precompute.preflight.survey import decode_one, sample_of
+from precompute.preflight.survey import sample_of
 from precompute.rendering.spec import RecordSpec
 from precompute.table.sources import Sources
 
@@ -69,7 +70,7 @@ def saving_of_size(
     """
     height, width = spec.height or 1, spec.width or 1
     size = MARGIN * max(height, width)
-    sides = _longer_sides(sources, split, spec)
+    sides = _longer_sides(sources, split)
     if not sides or median(sides) < MIN_FACTOR * size:
         return None
 
@@ -93,11 +94,7 @@ def saving_of_size(
     )
 
 
-def _longer_sides(sources: Sources, split: str, spec: RecordSpec) -> list[int]:
-    sides = []
-    for i in sample_of(sources, split, NUM_SOURCES):
-        try:
-            sides.append(max(decode_one(sources, i, spec).image.shape))
-        except RejectedSource:
-            continue
-    return sides
+def _longer_sides(sources: Sources, split: str) -> list[int]:
+    """Return the pixels of the longer sides of a few sources, as headers of files tell them."""
+    paths = (sources.path(sources.images[i]) for i in sample_of(sources, split, NUM_SOURCES))
+    return [side for path in paths if (side := longer_side(path)) is not None]

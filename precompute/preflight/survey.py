@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from precompute.errors import (
     BadSourcesError,
@@ -35,6 +36,7 @@ from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons, num_of_one_kind
 
 __all__ = [
+    "RunCalls",
     "Sample",
     "Survey",
     "check_colors",
@@ -42,6 +44,7 @@ __all__ = [
     "decode_one",
     "decode_sample",
     "sample_of",
+    "serially",
     "survey",
 ]
 
@@ -51,6 +54,14 @@ NUM_TRIED = 4  # draws of a transform that fails, at least
 MIN_TRIED = 16  # of fewer sources a few tell nothing, and a job is short
 NEARLY_ALL = 0.9
 NUM_SIZED = 64  # records whose size is looked at: several variants of each source where there are few
+
+
+RunCalls: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+
+
+def serially(function: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
+    """Return what a function makes of each argument, worked out one after the other."""
+    return [function(argument) for argument in arguments]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,26 +89,46 @@ class Sample:
         return replace(self, decoded=[source.converted(spec) for source in self.decoded])
 
 
-def decode_sample(sources: Sources, split: str, spec: RecordSpec) -> Sample:
+def decode_sample(sources: Sources, split: str, spec: RecordSpec, run_calls: RunCalls = serially) -> Sample:
     """Decode the sample of a split.
+
+    Args:
+        sources: All sources, their splits assigned.
+        split: Split whose sources are decoded.
+        spec: What a record must be.
+        run_calls: Calls the function with each argument, in processes side by side if it can.
 
     Raises:
         BadSourcesError: Not one of them can be decoded.
     """
     chosen = sample_of(sources, split, SAMPLE_SIZE)
-    decoded, rejected, unlisted = [], list[str](), list[dict[int, int]]()
-    for i in chosen:
-        try:
-            decoded.append(decode_one(sources, i, spec))
-        except RejectedSource as error:
-            rejected.append(str(error))
-            unlisted += [error.counts] if isinstance(error, UnlistedColors) else []
+    calls = [(sources.keys[i], sources.path(sources.images[i]), sources.raw(i), spec) for i in chosen]
+    found = run_calls(_decoded_or_rejected, calls)
+    decoded = [source for source in found if isinstance(source, Decoded)]
+    refused = [source for source in found if isinstance(source, _Rejected)]
+    rejected = [source.reason for source in refused]
+    unlisted = [source.unlisted for source in refused if source.unlisted is not None]
     if not decoded and not unlisted:
         raise BadSourcesError(
             f"{split}: none of the first {format_count(len(chosen), 'source')} can be "
             f"used:\n{describe_reasons(rejected)}"
         )
     return Sample(split=split, decoded=decoded, rejected=rejected, unlisted=unlisted)
+
+
+@dataclass(frozen=True)
+class _Rejected:
+    """Why a source cannot be used, and the pixels of each colour without a class where that is why."""
+
+    reason: str
+    unlisted: dict[int, int] | None
+
+
+def _decoded_or_rejected(call: tuple[str, Path, Mapping[str, Any], RecordSpec]) -> Decoded | _Rejected:
+    try:
+        return decode_source(*call)
+    except RejectedSource as error:
+        return _Rejected(str(error), error.counts if isinstance(error, UnlistedColors) else None)
 
 
 def sample_of(sources: Sources, split: str, number: int) -> list[int]:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from precompute.errors import UsageError, on_one_line
 from precompute.storage.remote_path import URL, RemotePath
@@ -41,6 +40,8 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     if is_url(path):
         text = str(path)
         if text.lower().startswith("file://"):
+            from urllib.request import url2pathname  # here, for it loads what speaks HTTP
+
             return Path(url2pathname(urlsplit(text).path))
         return cast(Path, RemotePath.of(text))
     if not isinstance(path, str) and MANGLED.match(str(path)):

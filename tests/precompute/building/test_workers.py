@@ -7,6 +7,7 @@ import hashlib
 import heapq
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -21,9 +22,9 @@ from hypothesis import strategies as st
 
 import precompute
 from precompute.building import files
-from precompute.building.execute import MAX_ROWS, MIN_CUT_S, cut_columns, workers_starting
+from precompute.building.execute import MAX_ROWS, MIN_CUT_S, cut_columns, run_side_by_side
 from precompute.building.task import Slot, Task
-from precompute.building.workers import Workers
+from precompute.building.workers import Workers, start_workers
 from precompute.errors import BuildError
 from precompute.program import memory
 from precompute.records.tfrecord import read_records
@@ -172,15 +173,30 @@ def test_a_worker_stays_below_200_mb_at_a_megapixel_and_64_rows(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_workers_that_start_beside_the_plan_are_those_that_run_the_tasks() -> None:
+def test_workers_that_start_first_are_those_that_decode_and_run_the_tasks() -> None:
     import joblib
 
-    with workers_starting(Workers(jobs=2, backend="loky")):
-        pass
-    first = joblib.externals.loky.get_reusable_executor(reuse=True)._processes
-    before = set(first)
-    pids = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(os.getpid)() for _ in range(4))
-    assert set(pids) <= before
+    start_workers(2)
+    before = set(joblib.externals.loky.get_reusable_executor(reuse=True)._processes)
+    pids = run_side_by_side(Workers(jobs=2, backend="loky"), pid_beside, range(8))
+    assert pids and {pid for pid, _ in pids} <= before
+    assert [number for _, number in pids] == list(range(8)), "in order"
+
+
+def pid_beside(number: int) -> tuple[int, int]:
+    return os.getpid(), number
+
+
+@pytest.mark.slow
+def test_where_a_worker_dies_this_process_makes_the_calls() -> None:
+    found = run_side_by_side(Workers(jobs=2, backend="loky"), die_elsewhere, [os.getpid()] * 3)
+    assert found == [os.getpid()] * 3
+
+
+def die_elsewhere(survivor: int) -> int:
+    if os.getpid() != survivor:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return survivor
 
 
 @pytest.mark.parametrize("workers", [Workers(jobs=1, backend="loky"), Workers(jobs=2, backend="threading")])
@@ -188,8 +204,7 @@ def test_no_workers_start_where_there_are_none(monkeypatch: pytest.MonkeyPatch, 
     import joblib
 
     monkeypatch.setattr(joblib, "Parallel", lambda **_: pytest.fail("workers were started"))
-    with workers_starting(workers):
-        pass
+    assert run_side_by_side(workers, pid_beside, [0]) == [(os.getpid(), 0)]
 
 
 # Files
