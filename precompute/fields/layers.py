@@ -25,6 +25,8 @@ class Layers:
         numbers: [H, W] number of the object in each pixel, from 1.
         boxes: float [N, 4] x_min, y_min, x_max, y_max in pixels of the image.
         labels: [N] class index of each object.
+        scores: [N] written to the boxes; of no size where they are not known.
+        not_counted: bool [N], boxes that are dashed; likewise.
         points: float [N, K, 2] x, y of each object's keypoints, likewise.
         visibility: [N, K] of these.
         class_names: Name of each class, for the legend; may be shorter than the ids are many.
@@ -38,6 +40,8 @@ class Layers:
     numbers: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
     boxes: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     labels: NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int64))
+    scores: NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.float32))
+    not_counted: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     points: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
     visibility: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     class_names: Sequence[str] = field(default_factory=list)

@@ -1,8 +1,9 @@
-"""What is drawn on an image: its mask, boxes, keypoints and objects, in the colours of classes."""
+"""What is drawn on an image: its mask, boxes, keypoints and objects, in the colours and patterns of classes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,33 +12,56 @@ from PIL import Image, ImageDraw
 
 from precompute.fields.layers import Layers
 from precompute.fields.skeleton import HIDDEN, Skeleton, left_right_pairs
-from precompute.report.palette import FIRST_COLORS, Color, class_color
+from precompute.report.lettering import load_font
+from precompute.report.palette import IGNORED, PAPER, Color, class_color, class_pattern
 
-__all__ = ["as_rgb", "color_of", "draw_boxes", "draw_layers", "draw_skeletons", "skeleton_legend"]
+__all__ = [
+    "LEFT",
+    "MIDDLE",
+    "RIGHT",
+    "as_rgb",
+    "draw_boxes",
+    "draw_frame",
+    "draw_layers",
+    "draw_point",
+    "draw_skeletons",
+    "flip_pairs_left_first",
+    "has_numbers",
+    "lay_mask",
+    "point_colors",
+]
 
 TINT, HALO = 0.12, 0.5  # share of a class colour laid over its pixels, and of black around its outline
-IGNORED = (255, 255, 255)
+HATCH, HATCHED = 8, 0.6  # pixels from one line of a pattern to the next; share of the line's colour
 CHEQUER = 8  # pixels of an image
+DASHES = ((6, 4), (8, 8), (3, 3), (10, 3, 3, 3))  # pixels that are drawn and left, by pattern; first: not counted
 LEFT, RIGHT = (67, 160, 255), (255, 120, 40)  # of flip pairs: whoever looks sees whether they changed places
-MIDDLE, DARK = FIRST_COLORS[3], (0, 0, 0)
-MAX_NAMES = 24  # in a legend
-MAX_OF_PAIRS = 3
+MIDDLE, DARK = (255, 225, 25), (0, 0, 0)
+MAX_SCORED = 12  # boxes up to which each has its score written to it
+NUM_PLAIN_POINTS = 8  # keypoints up to which colours of their own tell them apart
+NUMBER = (14, 10)  # pixels that the number of a keypoint takes
 
 
-def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int) -> Image.Image:
-    """Return an image scaled to fit into its cell, with all layers drawn on it: regions first, lines above them."""
+def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int | None = None) -> Image.Image:
+    """Return an image with all layers drawn on it, regions first, lines above them.
+
+    Args:
+        image: uint8 [H, W, 1, 3 or 4].
+        layers: What is drawn.
+        size: Pixels of the square that it is scaled to fit into; None: it keeps its size.
+    """
     every = list(layers)
     height, width = image.shape[:2]
-    picture = _fitted(image, size)
+    picture = Image.fromarray(as_rgb(image)) if size is None else _fitted(image, size)
     rows = np.minimum((np.arange(picture.height) + 0.5) * height / picture.height, height - 1).astype(int)
     columns = np.minimum((np.arange(picture.width) + 0.5) * width / picture.width, width - 1).astype(int)
     for layer in every:
         for ids, ignored in ((layer.mask, layer.ignore_class), (layer.numbers, None)):
             if ids.size:
-                picture = Image.fromarray(_overlay(np.asarray(picture), ids[np.ix_(rows, columns)], ignored))
+                picture = Image.fromarray(lay_mask(np.asarray(picture), ids[np.ix_(rows, columns)], ignored))
     scale = picture.width / width
     for layer in every:
-        draw_boxes(picture, layer.boxes * scale, layer.labels[: len(layer.boxes)])
+        draw_boxes(picture, layer, scale)
         draw_skeletons(picture, layer.points * scale, layer.visibility, layer.skeleton)
     return picture
 
@@ -64,41 +88,104 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.rint(image[..., :3] * share + ground * (1 - share)).astype(np.uint8)
 
 
-def draw_boxes(picture: Image.Image, boxes: NDArray[Any], labels: NDArray[Any]) -> None:
-    """Outline boxes in the colours of their classes, a dark line around the bright one."""
-    draw = ImageDraw.Draw(picture)
-    for (left, top, right, bottom), label in zip(boxes.tolist(), labels.tolist(), strict=True):
-        # The last pixel inside; a box smaller than a pixel of the picture is a point.
-        inner = (round(left), round(top), max(round(left), round(right) - 1), max(round(top), round(bottom) - 1))
-        draw.rectangle((inner[0] - 1, inner[1] - 1, inner[2] + 1, inner[3] + 1), outline=(0, 0, 0))
-        draw.rectangle(inner, outline=color_of(label + 1, None), width=2)
+# Masks
 
 
-def _overlay(pixels: NDArray[np.uint8], ids: NDArray[Any], ignore_class: int | None) -> NDArray[np.uint8]:
-    """Return pixels with each class but 0 outlined in its colour, and tinted so lightly that the image stays itself."""
+def lay_mask(
+    pixels: NDArray[np.uint8], ids: NDArray[Any], ignore_class: int | None = None, opacity: float | None = None
+) -> NDArray[np.uint8]:
+    """Return pixels with each class but 0 laid over them in its colour, and in its pattern where it has one.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        ids: [H, W] class ids; class 0 leaves its pixels as they are.
+        ignore_class: Id of pixels that do not count; they are light grey.
+        opacity: Share of the colours; None: classes are outlined, and tinted so lightly that the image stays itself.
+    """
+    held = np.flatnonzero(np.bincount(ids.ravel()))
+    colors, patterns = np.zeros((held[-1] + 1, 3), np.float32), np.zeros(held[-1] + 1, np.uint8)
+    for i in held[held > 0].tolist():
+        colors[i], patterns[i] = (IGNORED, 0) if i == ignore_class else (class_color(i), class_pattern(i))
+    color, pattern, inside = colors[ids], patterns[ids], ids != 0
     drawn = pixels.astype(np.float32)
-    regions = [(ids == i, np.array(color_of(i, ignore_class), np.float32)) for i in map(int, np.unique(ids)) if i != 0]
-    for inside, color in regions:
-        drawn[inside] += TINT * (color - drawn[inside])
-    for inside, _ in regions:  # a dark line outside the bright one: it shows on light images
-        drawn[~inside & ~_shrunk(~inside)] *= 1 - HALO
-    for inside, color in regions:
-        drawn[inside & ~_shrunk(inside)] = color
+    drawn[inside] += (TINT if opacity is None else opacity) * (color[inside] - drawn[inside])
+    if patterns.any():
+        y, x = np.indices(ids.shape)
+        lines = [line % HATCH < 2 for line in (y + x, y - x)]
+        hatched = ((pattern & 1) > 0) & lines[0] | ((pattern & 2) > 0) & lines[1]
+        line = color if opacity is None else np.where(color.mean(axis=-1, keepdims=True) > 127, DARK, PAPER)
+        drawn[hatched] += HATCHED * (line[hatched] - drawn[hatched])
+    if opacity is None:
+        edge = _edges(ids)
+        drawn[edge & ~inside] *= 1 - HALO  # a dark line outside the bright one: it shows on light images
+        drawn[edge & inside] = color[edge & inside]
     return drawn.round().astype(np.uint8)
 
 
-def _shrunk(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a region without the pixels at its border; the picture's own edge is none."""
-    padded = np.pad(inside, 1, mode="edge")
-    return inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+def _edges(ids: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where a pixel's neighbour is of another class; the picture's own edge is no neighbour."""
+    found = np.zeros(ids.shape, np.bool_)
+    for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differs = ids[here] != ids[there]
+        found[here] |= differs
+        found[there] |= differs
+    return found
 
 
-def color_of(class_id: int, ignore_class: int | None) -> Color:
-    """Return the colour of a class id."""
-    return IGNORED if class_id == ignore_class else class_color(class_id)
+# Boxes
 
 
-# Keypoints drawn on a picture: a dot each, hollow where it is hidden, and lines between those that are joined
+def draw_boxes(picture: Image.Image, layer: Layers, scale: float) -> None:
+    """Outline boxes in the colours of their classes; above them, write the scores of the first ones to them."""
+    draw, font = ImageDraw.Draw(picture), load_font(11)
+    width = max(2, round(max(picture.size) / 300))
+    boxes = (layer.boxes * scale).round().astype(int).tolist()
+    labels, dashed = layer.labels[: len(boxes)].tolist(), layer.not_counted.tolist() or [False] * len(boxes)
+    for (left, top, right, bottom), label, is_dashed in zip(boxes, labels, dashed, strict=True):
+        # The last pixel inside; a box smaller than a pixel of the picture is a point.
+        inner = (left, top, max(left, right - 1), max(top, bottom - 1))
+        draw_frame(draw, inner, class_color(label + 1), width, pattern=class_pattern(label + 1), dashed=is_dashed)
+    for (left, top, *_), score in zip(boxes, layer.scores[:MAX_SCORED].tolist(), strict=False):
+        text, place = f"{score:.2f}".lstrip("0"), (left + width + 2, top + width)
+        draw.text(place, text, PAPER, font, stroke_width=1, stroke_fill=DARK)
+
+
+def draw_frame(
+    draw: ImageDraw.ImageDraw,
+    box: tuple[int, int, int, int],
+    color: Color,
+    width: int,
+    *,
+    pattern: int = 0,
+    dashed: bool = False,
+) -> None:
+    """Draw a frame, a dark line around the bright one: dashed on white for a pattern, on nothing for `dashed`."""
+    left, top, right, bottom = box
+    if not dashed:
+        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=DARK)
+        draw.rectangle(box, outline=PAPER if pattern else color, width=width)
+    if pattern or dashed:
+        inset = width - 1
+        for start, end in _dashes(right - left + 1, DASHES[0 if dashed else pattern]):
+            draw.rectangle((left + start, top, left + end, top + inset), color)
+            draw.rectangle((left + start, bottom - inset, left + end, bottom), color)
+        for start, end in _dashes(bottom - top + 1, DASHES[0 if dashed else pattern]):
+            draw.rectangle((left, top + start, left + inset, top + end), color)
+            draw.rectangle((right - inset, top + start, right, top + end), color)
+
+
+def _dashes(length: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield first and last pixel of each dash on a line."""
+    position = 0
+    for number, pixels in enumerate(itertools.cycle(lengths)):
+        if position >= length:
+            return
+        if number % 2 == 0:
+            yield position, min(position + pixels, length) - 1
+        position += pixels
+
+
+# Keypoints: a dot each, hollow where it is hidden, and lines between those that are joined
 
 
 def draw_skeletons(picture: Image.Image, points: NDArray[Any], visibility: NDArray[Any], skeleton: Skeleton) -> None:
@@ -112,45 +199,55 @@ def draw_skeletons(picture: Image.Image, points: NDArray[Any], visibility: NDArr
     """
     draw = ImageDraw.Draw(picture)
     radius = max(3, round(min(picture.size) / 64))
-    colors = _colors(skeleton)
+    colors = point_colors(skeleton)
     for xy, seen in zip(points.tolist(), visibility.tolist(), strict=True):
         middles = [(x - 0.5, y - 0.5) for x, y in xy]  # Pillow counts the middles of pixels
         for a, b in skeleton.edges:
             if seen[a] and seen[b]:
                 ends = (*middles[a], *middles[b])
                 draw.line(ends, DARK, radius + 2)
-                draw.line(ends, colors[b] if colors[a] == colors[b] else (255, 255, 255), max(1, radius - 1))
-        for (x, y), visible, color in zip(middles, seen, colors, strict=True):
+                draw.line(ends, colors[b] if colors[a] == colors[b] else PAPER, max(1, radius - 1))
+        for middle, visible, color in zip(middles, seen, colors, strict=True):
             if visible:
-                box = (x - radius, y - radius, x + radius, y + radius)
-                draw.ellipse(box, None if visible == HIDDEN else color, color if visible == HIDDEN else DARK)
+                draw_point(draw, middle, radius, color, is_hidden=visible == HIDDEN)
+    if has_numbers(skeleton):
+        places = [(k + 1, *points[n, k].tolist()) for n, k in np.argwhere(visibility).tolist()]
+        _draw_numbers(draw, places, radius)
 
 
-def skeleton_legend(skeleton: Skeleton) -> list[tuple[str, Color | None]]:
-    """Return what the colours of keypoints mean: sides where they are known, else each one's name."""
-    if skeleton.flip_pairs:
-        in_middle = len(skeleton) > 2 * len(skeleton.flip_pairs)
-        sides, others = _words_of_sides(skeleton)
-        colored: list[tuple[str, Color | None]] = list(zip(sides, (LEFT, RIGHT), strict=True))
-        return [*colored, *([(others, MIDDLE)] if in_middle else []), ("hollow: hidden", None)]
-    named: list[tuple[str, Color | None]] = list(zip(skeleton.names, _colors(skeleton), strict=True))
-    more = [(f"and {len(named) - MAX_NAMES} more", None)] if len(named) > MAX_NAMES else []
-    return [*named[:MAX_NAMES], *more, ("hollow: hidden", None)]
+def draw_point(
+    draw: ImageDraw.ImageDraw, middle: tuple[float, float], radius: float, color: Color, *, is_hidden: bool = False
+) -> None:
+    """Draw a keypoint as a dot, hollow where it is hidden."""
+    (x, y), fill, outline = middle, None if is_hidden else color, color if is_hidden else DARK
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill, outline)
 
 
-def _words_of_sides(skeleton: Skeleton) -> tuple[list[str], str]:
-    """Return what the two of each flip pair are, and what the keypoints of no pair are."""
-    if _left_first(skeleton) is not None:
-        return ["left", "right"], "neither left nor right"
-    words = []
-    for which, side in enumerate(("first", "second")):
-        names = [skeleton.names[pair[which]] for pair in skeleton.flip_pairs]
-        more = ", …" if len(names) > MAX_OF_PAIRS else ""
-        words.append(f"{', '.join(names[:MAX_OF_PAIRS])}{more}: {side} of {'their' if names[1:] else 'its'} flip pair")
-    return words, "in no flip pair"
+def _draw_numbers(draw: ImageDraw.ImageDraw, points: Sequence[tuple[int, float, float]], radius: int) -> None:
+    """Write the numbers of keypoints, given with x and y, beside them where neither a keypoint nor a number is."""
+    width, height = NUMBER
+    taken = [(x, y) for _, x, y in points]
+    for number, x, y in points:
+        left, top = x + radius + 1, y - height / 2
+        if not any(-radius < u - left < width + radius and -radius < v - top < height + radius for u, v in taken):
+            draw.text((left, top), str(number), PAPER, load_font(10), stroke_width=1, stroke_fill=DARK)
+            taken += [(left + width / 2, top + height / 2)]
 
 
-def _left_first(skeleton: Skeleton) -> list[list[int]] | None:
+def has_numbers(skeleton: Skeleton) -> bool:
+    """Return whether keypoints are numbered, as colours do not tell each from all others."""
+    return len(skeleton) > min(NUM_PLAIN_POINTS, len(set(point_colors(skeleton))))
+
+
+def point_colors(skeleton: Skeleton) -> Sequence[Color]:
+    """Return the colour of each keypoint: by side where sides are known, else one of its own."""
+    pairs = flip_pairs_left_first(skeleton) or skeleton.flip_pairs
+    sides = {index: color for pair in pairs for index, color in zip(pair, (LEFT, RIGHT), strict=True)}
+    # The first class's colour is left to it: to the boxes that most keypoints stand in.
+    return [sides.get(i, MIDDLE if sides else class_color(i + 2)) for i in range(len(skeleton))]
+
+
+def flip_pairs_left_first(skeleton: Skeleton) -> list[list[int]] | None:
     """Return the flip pairs, the left one of each first, where names tell it of all."""
     names, pairs = skeleton.names, [sorted(pair) for pair in skeleton.flip_pairs]
     sided = left_right_pairs(names)
@@ -158,11 +255,3 @@ def _left_first(skeleton: Skeleton) -> list[list[int]] | None:
         return None
     # Of names that differ in left and right alone, the left one comes first in the alphabet.
     return [sorted(pair, key=lambda index: names[index].lower()) for pair in pairs]
-
-
-def _colors(skeleton: Skeleton) -> Sequence[Color]:
-    """Return the colour of each keypoint: by side where sides are known, else one of its own."""
-    pairs = _left_first(skeleton) or skeleton.flip_pairs
-    sides = {index: color for pair in pairs for index, color in zip(pair, (LEFT, RIGHT), strict=True)}
-    # The first class's colour is left to it: to the boxes that most keypoints stand in.
-    return [sides.get(i, MIDDLE if sides else class_color(i + 2)) for i in range(len(skeleton))]

@@ -1,4 +1,4 @@
-"""Colours of classes stay apart: by how far people see them from each other (L*a*b*, CIE 1976)."""
+"""Colours of classes stay apart: by how far people see them from each other (CIEDE2000)."""
 
 from __future__ import annotations
 
@@ -10,34 +10,66 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from precompute.fields.skeleton import make_skeleton
-from precompute.report.drawing import skeleton_legend
-from precompute.report.palette import FIRST_COLORS, NUM_COLORS, Color, class_color, to_lab
+from precompute.report.legend import skeleton_entries
+from precompute.report.palette import NUM_COLORS, Color, class_color, class_pattern, color_distance, to_lab
 
-LEAST = [(20, 24), (80, 19), (255, 10)]  # colours, how far apart they are at the least
+LEAST = [(8, 24), (20, 19), (40, 14), (80, 10), (255, 6)]  # colours, how far apart they are at the least
+LEAST_WITHOUT_A_CONE = 9  # of the first eight
+
+
+Lab = tuple[float, float, float]
 
 
 def colors(num: int) -> list[Color]:
     return [class_color(class_id) for class_id in range(1, num + 1)]
 
 
-def least_distance(colors: Sequence[Color]) -> float:
-    lab = to_lab(colors)
-    apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
+def least_distance(lab: NDArray[np.float64]) -> float:
+    apart = color_distance(lab[:, None], lab[None])
     return float(apart[~np.eye(len(lab), dtype=bool)].min())
 
 
 @pytest.mark.parametrize(("num", "least"), LEAST)
 def test_colours_of_many_classes_stay_apart(num: int, least: float) -> None:
-    assert least_distance(colors(num)) >= least
+    assert least_distance(to_lab(colors(num))) >= least
+
+
+@pytest.mark.parametrize("cone", [0, 1, 2])
+def test_the_first_colours_stay_apart_without_one_kind_of_cone(cone: int) -> None:
+    assert least_distance(to_lab(colors(8), cone)) >= LEAST_WITHOUT_A_CONE
+    assert least_distance(to_lab(colors(20), cone)) < LEAST_WITHOUT_A_CONE
 
 
 @pytest.mark.parametrize(("num", "least"), LEAST)
 def test_hues_in_steps_of_the_golden_ratio_are_too_close(num: int, least: float) -> None:
-    hues = [colorsys.hsv_to_rgb(i * 0.618034 % 1, 0.55 + 0.45 * (i % 2), 0.95) for i in range(19, num + 1)]
-    others = [(int(255 * red), int(255 * green), int(255 * blue)) for red, green, blue in hues]
-    assert least_distance([*FIRST_COLORS, *others]) < least
+    hues = [colorsys.hsv_to_rgb(i * 0.618034 % 1, 0.55 + 0.45 * (i % 2), 0.95) for i in range(num)]
+    assert least_distance(to_lab(255 * np.array(hues))) < least
+
+
+def test_a_pattern_tells_apart_what_colours_cannot() -> None:
+    assert [class_pattern(class_id) for class_id in (1, 80, 81, 160, 161, 241, 320, 321)] == [0, 0, 1, 1, 2, 3, 3, 0]
+    drawn = {(class_color(class_id), class_pattern(class_id)) for class_id in range(1, 321)}
+    assert len(drawn) == 320
+
+
+# Source: Sharma, Wu and Dalal 2005, table 1, pairs 1, 7, 16, 20, 24, 34.
+@pytest.mark.parametrize(
+    ("first", "second", "distance"),
+    [
+        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
+        ((50, 0, 0), (50, -1, 2), 2.3669),
+        ((50, 2.5, 0), (50, 0, -2.5), 4.3065),
+        ((50, 2.5, 0), (58, 24, 15), 19.4535),
+        ((50, 2.5, 0), (50, 3.2592, 0.3350), 1.0000),
+        ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
+    ],
+)
+def test_distances_of_published_pairs(first: Lab, second: Lab, distance: float) -> None:
+    assert color_distance(np.array(first), np.array(second)) == pytest.approx(distance, abs=1e-4)
+    assert color_distance(np.array(second), np.array(first)) == pytest.approx(distance, abs=1e-4)
 
 
 PRINT_COLORS = """
@@ -75,7 +107,7 @@ def test_lab_of_known_colours() -> None:
 
 
 def legend(names: Sequence[str], flip_pairs: str | list[list[str]]) -> dict[str, Color | None]:
-    return dict(skeleton_legend(make_skeleton(names, flip_pairs=flip_pairs)))
+    return {entry.text: entry.color for entry in skeleton_entries(make_skeleton(names, flip_pairs=flip_pairs))}
 
 
 def test_the_legend_of_keypoints_says_what_their_colours_mean() -> None:
@@ -86,12 +118,17 @@ def test_the_legend_of_keypoints_says_what_their_colours_mean() -> None:
     assert [*legend(names[1:], "auto")] == ["left", "right", "hollow: hidden"]
     unsided = legend(list("abcdefgh"), [["a", "b"], ["d", "c"], ["e", "f"], ["h", "g"]])
     first, second = "a, d, e, …: first of their flip pair", "b, c, f, …: second of their flip pair"
-    assert [*unsided] == [first, second, "hollow: hidden"]
+    numbered = [f"{number} {name}" for number, name in enumerate("abcdefgh", 1)]
+    assert [*unsided] == [first, second, *numbered, "hollow: hidden"]
+    assert unsided["4 d"] == unsided[first] and unsided["3 c"] == unsided[second]
     one = legend(["a", "b", "c"], [["a", "b"]])
     assert [*one] == ["a: first of its flip pair", "b: second of its flip pair", "in no flip pair", "hollow: hidden"]
     assert [*one.values()] == [*sided.values()]
 
 
-def test_keypoints_of_no_pair_have_the_colours_of_classes_after_the_first() -> None:
-    names = [f"point{index}" for index in range(20)]
-    assert [*legend(names, "none").items()] == [*zip(names, colors(21)[1:], strict=True), ("hollow: hidden", None)]
+@pytest.mark.parametrize(("num", "numbered"), [(8, False), (20, True)])
+def test_keypoints_of_no_pair_have_the_colours_of_classes_after_the_first(num: int, numbered: bool) -> None:
+    names = [f"point{index}" for index in range(num)]
+    written = [f"{number} {name}" for number, name in enumerate(names, 1)] if numbered else names
+    expected = [*zip(written, colors(num + 1)[1:], strict=True), ("hollow: hidden", None)]
+    assert [*legend(names, "none").items()] == expected

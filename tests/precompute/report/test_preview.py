@@ -15,6 +15,7 @@ from precompute.errors import BadSourcesError, PipelineError, PrecomputeError, S
 from precompute.fields.layers import Layers
 from precompute.options.build_options import BuildOptions
 from precompute.readers.read import read
+from precompute.report.palette import IGNORED, class_color
 from precompute.report.preview import preview, preview_sheet
 from precompute.report.sample_renderer import make_sample_renderer
 from precompute.report.sheet import Cell, Line, Sheet, draw_sheet, save_sheet
@@ -185,7 +186,7 @@ def test_classes_are_outlined_in_colours_of_their_own_and_the_image_stays_visibl
     mask[5:15, 5:15], mask[5:15, 20:30], mask[25:35, 5:15] = 1, 2, 255
     picture = draw_sheet(sheet_with(masked(image, mask, ignore_class=255, class_names=["sky", "tree", "car"])))
     colors = {color: count for count, color in picture.getcolors(100_000)}
-    for expected in ((0, 235, 100), (230, 25, 75), (255, 255, 255)):
+    for expected in (class_color(1), class_color(2), IGNORED):
         assert colors.get(expected, 0) > 100
     assert colors[128, 128, 128] > 10_000  # class 0 is as it was
 

@@ -1,0 +1,165 @@
+"""The legend of a sheet: what colours and patterns stand for, in as many columns as fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from precompute.fields.layers import Layers
+from precompute.fields.skeleton import Skeleton
+from precompute.report.drawing import (
+    LEFT,
+    MIDDLE,
+    RIGHT,
+    draw_frame,
+    draw_point,
+    flip_pairs_left_first,
+    has_numbers,
+    lay_mask,
+    point_colors,
+)
+from precompute.report.lettering import load_font, shorten
+from precompute.report.palette import IGNORED, Color, class_color, class_pattern
+
+__all__ = ["Entry", "draw_legend", "legend_of", "mask_entries", "skeleton_entries"]
+
+MAX_ENTRIES, MAX_ROWS = 200, 12  # more would leave the pictures no room
+ROW, SWATCH, SPACE, MAX_TEXT = 21, 15, 18, 260  # pixels
+MAX_OF_PAIRS = 3
+INK, EDGE = (32, 33, 36), (105, 110, 118)
+
+
+class Entry(NamedTuple):
+    """One line of a legend.
+
+    Attributes:
+        text: What it is.
+        color: Its colour; None: it has none.
+        shape: What is drawn in that colour: an area, the frame of a box, or a keypoint.
+        class_id: Class whose pattern it has, from 1 on; 0: none.
+        dashed: Whether the frame is dashed.
+    """
+
+    text: str
+    color: Color | None = None
+    shape: Literal["area", "frame", "point"] = "area"
+    class_id: int = 0
+    dashed: bool = False
+
+
+def draw_legend(entries: Sequence[Entry], width: int) -> Image.Image:
+    """Return a picture of the legend, of a width in pixels; entries that it has no room for are counted."""
+    font = load_font(12)
+    room = min(MAX_TEXT, width - SWATCH - 6) if len(entries) > 1 else width
+    texts = [shorten(entry.text, font, room) for entry in entries[:MAX_ENTRIES]]
+    shown = [entry._replace(text=text) for entry, text in zip(entries, texts, strict=False)]
+    columns = _columns(shown, width) if len(shown) == len(entries) else None
+    while columns is None:
+        shown.pop()
+        columns = _columns([*shown, Entry(f"and {len(entries) - len(shown)} more")], width)
+    picture = Image.new("RGB", (width, ROW * max(map(len, columns), default=0)), "white")
+    draw, left = ImageDraw.Draw(picture), 0
+    for column in columns:
+        for row, entry in enumerate(column):
+            if entry.color:
+                _draw_swatch(picture, (left, row * ROW + 2), entry, entry.color)
+            draw.text((left + _indent(entry), row * ROW + 2), entry.text, INK, font)
+        left += _width(column)
+    return picture
+
+
+def _columns(entries: Sequence[Entry], width: int) -> list[list[Entry]] | None:
+    """Return the entries in columns of as few rows as there can be; None where they need too many."""
+    for rows in range(1, MAX_ROWS + 1):
+        columns = [list(entries[i : i + rows]) for i in range(0, len(entries), rows)]
+        if sum(map(_width, columns)) - SPACE <= width:
+            return columns
+    return None
+
+
+def _width(column: Sequence[Entry]) -> int:
+    return int(max(_indent(entry) + load_font(12).getlength(entry.text) for entry in column)) + SPACE
+
+
+def _indent(entry: Entry) -> int:
+    return SWATCH + 6 if entry.color else 0
+
+
+def _draw_swatch(picture: Image.Image, corner: tuple[int, int], entry: Entry, color: Color) -> None:
+    draw, (left, top), end = ImageDraw.Draw(picture), corner, SWATCH - 1
+    pattern = class_pattern(entry.class_id) if entry.class_id else 0
+    if entry.shape == "point":
+        draw_point(draw, (left + end / 2, top + end / 2), 5, color)
+    elif entry.shape == "frame":
+        box = (left + 1, top + 1, left + end - 1, top + end - 1)
+        draw_frame(draw, box, color, 3, pattern=pattern, dashed=entry.dashed)
+    else:
+        draw.rectangle((left, top, left + end, top + end), color, EDGE)
+        if pattern:
+            inner = np.full((end - 1, end - 1), entry.class_id)
+            picture.paste(
+                Image.fromarray(lay_mask(np.zeros((*inner.shape, 3), np.uint8), inner, opacity=1)), (left + 1, top + 1)
+            )
+
+
+# What layers have to say
+
+
+def legend_of(layers: Sequence[Layers]) -> list[Entry]:
+    """Return what the pictures show of one field."""
+    names, skeleton = layers[0].class_names, layers[0].skeleton
+    if any(cell.numbers.size for cell in layers):
+        return [Entry(f"each object in a colour of its own, of {', '.join(names[:5])}")]
+    found = sorted({int(label) for cell in layers for label in cell.labels})
+    classes = [Entry(names[label], class_color(label + 1), "frame", label + 1) for label in found]
+    dashed = (
+        [Entry("not counted", EDGE, "frame", dashed=True)] if any(cell.not_counted.any() for cell in layers) else []
+    )
+    points = skeleton_entries(skeleton) if skeleton.names else []
+    return [*classes, *dashed, *points, *mask_entries((cell.mask for cell in layers), names, layers[0].ignore_class)]
+
+
+def mask_entries(
+    masks: Iterable[NDArray[Any]], names: Sequence[str], ignore_class: int | None, background: Color | None = None
+) -> list[Entry]:
+    """Return the classes that masks hold; class 0 has the colour of the background, without one the image's own."""
+    entries = []
+    for i in sorted({int(i) for mask in masks for i in np.unique(mask)}):
+        name = names[i] if i < len(names) else f"class {i}"
+        if i == ignore_class:
+            entries.append(Entry(f"{i}: ignored", IGNORED))
+        elif i == 0:
+            entries.append(Entry(name, background) if background else Entry(f"{name}: as it is"))
+        else:
+            entries.append(Entry(name, class_color(i), class_id=i))
+    return entries
+
+
+def skeleton_entries(skeleton: Skeleton) -> list[Entry]:
+    """Return what the colours of keypoints mean, sides where they are known, and the names that tell them apart."""
+    entries = []
+    if skeleton.flip_pairs:
+        words, others = _words_of_sides(skeleton)
+        entries = [Entry(word, color, "point") for word, color in zip(words, (LEFT, RIGHT), strict=True)]
+        entries += [Entry(others, MIDDLE, "point")] if len(skeleton) > 2 * len(skeleton.flip_pairs) else []
+    numbered = has_numbers(skeleton)
+    if numbered or not skeleton.flip_pairs:
+        named = enumerate(zip(skeleton.names, point_colors(skeleton), strict=True), 1)
+        entries += [Entry(f"{i} {name}" if numbered else name, color, "point") for i, (name, color) in named]
+    return [*entries, Entry("hollow: hidden")]
+
+
+def _words_of_sides(skeleton: Skeleton) -> tuple[list[str], str]:
+    """Return what the two of each flip pair are, and what the keypoints of no pair are."""
+    if flip_pairs_left_first(skeleton) is not None:
+        return ["left", "right"], "neither left nor right"
+    words = []
+    for which, side in enumerate(("first", "second")):
+        names = [skeleton.names[pair[which]] for pair in skeleton.flip_pairs]
+        more = ", …" if len(names) > MAX_OF_PAIRS else ""
+        words.append(f"{', '.join(names[:MAX_OF_PAIRS])}{more}: {side} of {'their' if names[1:] else 'its'} flip pair")
+    return words, "in no flip pair"
