@@ -6,12 +6,13 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice, pairwise
+from operator import lt
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHUNK", "StringColumn", "take"]
+__all__ = ["CHUNK", "StringColumn", "ascend", "take"]
 
 CHUNK = 4096  # texts that are encoded or decoded at a time
 
@@ -116,3 +117,9 @@ class StringColumn(Sequence[str]):
 def take(column: Sequence[str], indices: Iterable[int]) -> list[str]:
     """Return the texts at some positions, from 0, of any list of texts."""
     return column.take(indices) if isinstance(column, StringColumn) else [column[i] for i in indices]
+
+
+def ascend(texts: Sequence[str]) -> bool:
+    """Return whether each text stands above the one before it, of any list of texts; many are looked at together."""
+    chunks = (texts[first : first + CHUNK + 1] for first in range(0, len(texts), CHUNK))
+    return all(all(map(lt, chunk, islice(chunk, 1, None))) for chunk in chunks)

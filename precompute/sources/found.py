@@ -11,14 +11,13 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise, tee
-from operator import eq, le, lt
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.column import Column, columns_by_name
-from precompute.fields.string_column import StringColumn
+from precompute.fields.string_column import StringColumn, ascend
 from precompute.sources.problems import Problems
 from precompute.table.sources import Sources
 from precompute.text.notes import SummarizedNote
@@ -103,9 +102,8 @@ def assemble(found: Found) -> Sources:
     """
     check_keys(found.keys, where=found.where, remedy=found.key_remedy)
     order = None
-    if not all(map(lt, found.keys, islice(found.keys, 1, None))):  # else they stand in order, and each comes once
-        order = _order(found.keys)
-        _check_once(found, order)
+    if not ascend(found.keys):
+        order = _order_once(found)
     elif found.problems is not None:
         found.problems.check()
     names = next((one.class_names for one in found.fields if one.class_names), found.class_names)
@@ -133,23 +131,15 @@ def _compact(texts: Sequence[str]) -> StringColumn:
     return texts if isinstance(texts, StringColumn) else StringColumn(texts)
 
 
-def _order(keys: Sequence[str]) -> list[int] | None:
-    """Return the positions of keys in their order; None where they stand so already."""
-    if all(map(le, keys, islice(keys, 1, None))):
-        return None
-    texts = list(keys)
-    return sorted(range(len(texts)), key=texts.__getitem__)
-
-
-def _check_once(found: Found, order: Sequence[int] | None) -> None:
-    """Refuse keys that several sources have, with all that is wrong so far.
+def _order_once(found: Found) -> list[int]:
+    """Return the positions of sources in the order of their keys, of which each has to come once.
 
     Raises:
-        SourceError: There are problems.
+        SourceError: Several sources have one key; with all that is wrong so far.
     """
-    keys, images, splits = found.keys, found.images, found.splits
-    pairs = pairwise(range(len(keys)) if order is None else order)
-    same = [(a, b) for (a, b), equal in zip(pairs, _equal_neighbours(keys, order), strict=True) if equal]
+    keys, images, splits = list(found.keys), found.images, found.splits
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    same = [(a, b) for a, b in pairwise(order) if keys[a] == keys[b]]
     again, others = list[tuple[int, int]](), list[tuple[int, int]]()
     for a, b in same:
         (again if found.again_remedy and images[a] == images[b] else others).append((a, b))
@@ -165,13 +155,7 @@ def _check_once(found: Found, order: Sequence[int] | None) -> None:
     problems.add("Images that come again", again, found.again_remedy, tell_pair)
     problems.add("Images that share a key", others, remedy, tell_pair)
     problems.check()
-
-
-def _equal_neighbours(keys: Sequence[str], order: Sequence[int] | None) -> Iterator[bool]:
-    texts: Iterable[str] = keys if order is None else map(keys.__getitem__, order)
-    first, second = tee(texts)
-    next(second, None)
-    return map(eq, first, second)
+    return order
 
 
 def _absent(columns: Sequence[Column], names: Sequence[str]) -> Iterator[str]:

@@ -6,8 +6,8 @@ from array import array
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from itertools import islice, pairwise, repeat
-from operator import add, eq
+from itertools import pairwise, repeat
+from operator import add
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from precompute.fields.string_column import CHUNK, StringColumn
 from precompute.sources.split_folders import split_of, stay_in_keys
 from precompute.sources.walk import Files, Folder
 
-__all__ = ["FEW", "FoundFile", "FoundFiles", "RoleFolder", "add_sorted", "part_of", "relative", "shown", "split_role"]
+__all__ = ["FEW", "FoundFile", "FoundFiles", "RoleFolder", "add_sorted", "part_of", "relative", "split_role"]
 
 FEW = 1000  # files that are sorted as soon one by one
 COPIED = 2**16  # names that are copied at a time
@@ -217,10 +217,6 @@ class FoundFiles:
         starts = [self._folders[i].path if start is None else start for i, start in enumerate(below)]
         return StringColumn(map(add, map(starts.__getitem__, self._folder), self._names))
 
-    def has_duplicates(self) -> bool:
-        """Tell whether neighbours have one key."""
-        return any(map(eq, self.keys, islice(self.keys, 1, None)))
-
     def only(self, chosen: Sequence[int]) -> FoundFiles:
         """Return the files at these positions, in this order."""
         found = copy(self)
@@ -248,11 +244,6 @@ def relative(path: str, base: Path | None) -> str | None:
     if path == base.as_posix():
         return "."
     return path[len(start) + 1 :] if path.startswith(start + "/") else None
-
-
-def shown(path: str, base: Path | None) -> str:
-    """Return a path below the base, else as it is."""
-    return relative(path, base) or path
 
 
 # Names in the order of their stems: sorted and copied as arrays, for folders of millions of files.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeAlias, cast
 
 from precompute.errors import SourceError, UsageError
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
@@ -24,6 +26,9 @@ LAYOUTS = """Expected one of
   images/a.jpg with masks/a.png …                equal names, any suffixes
 either with folders train/, val/, test/ above or below. Folders of other names: --images and --masks; names that differ:
 --image-suffix and --mask-suffix."""
+
+
+Placed: TypeAlias = list[tuple[Folder, tuple[str, ...]]]  # folders, each with its context
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,11 +49,21 @@ class Layout:
     images: list[RoleFolder]
     masks: list[RoleFolder] | None
     num_ignored_files: int
+    passed: Mapping[str, int]
+    notes: Sequence[str]
     empty_folders: list[str]
-    outside: list[str]
-    passed: Mapping[str, int] = field(default_factory=dict)
+    outside: Sequence[str]
+    excluded: Callable[[], set[str]]
+
+
+class _Roles(NamedTuple):
+    """Folders of images, and of masks unless they are classes; one list where the names of files tell them apart."""
+
+    images: Placed
+    masks: Placed | None = None
+    mask_suffix: str | None = None
     notes: Sequence[str] = ()
-    excluded: Callable[[], set[str]] = set
+    outside: Sequence[str] = ()
 
 
 def find_layout(root: Path, options: BuildOptions) -> Layout:
@@ -61,10 +76,47 @@ def find_layout(root: Path, options: BuildOptions) -> Layout:
     _check_suffixes(options)
     images, masks = _given(root, options.images, "images"), _given(root, options.masks, "masks")
     if isinstance(images, str | None) and isinstance(masks, str | None):
-        tree = walk(root)
-        excluded = partial(_excluded, tree, (images or "images").lower(), options)
-        return replace(_searched(tree, images, masks, options), passed=tree.passed, excluded=excluded)
-    return _named(root, images, masks, options)
+        trees = [walk(root)]
+        return _layout(trees, _searched(trees[0], images, masks, options), options, role=(images or "images").lower())
+    image_dir, mask_dir = _named(root, images, masks, options)
+    if mask_dir is None or mask_dir == image_dir:
+        trees = [walk(image_dir)]
+    else:
+        trees = [walk(image_dir, skip=mask_dir), walk(mask_dir, skip=image_dir)]
+    placed = [[(folder, folder.parts) for folder in tree.folders] for tree in trees]
+    return _layout(trees, _Roles(placed[0], None if mask_dir is None else placed[-1]), options, role=None)
+
+
+def _layout(trees: Sequence[Tree], roles: _Roles, options: BuildOptions, *, role: str | None) -> Layout:
+    """Return the files of folders whose role is known.
+
+    Args:
+        trees: All folders; the images' first.
+        roles: Those that hold images and masks.
+        options: Options of the build.
+        role: Name of folders of images that is no part of keys.
+    """
+    if roles.masks is roles.images:
+        images, masks = _told_apart(trees[0].top, roles.images, options)
+    else:
+        suffix = options.mask_suffix if roles.mask_suffix is None else roles.mask_suffix
+        images = [part_of(folder, context, options.image_suffix) for folder, context in roles.images]
+        masks = [part_of(folder, context, suffix) for folder, context in roles.masks or ()]
+    folders = [folder for folder, _ in roles.images + (roles.masks or [])]
+    kept = [len(part.files) for part in images + masks]
+    # A folder of strangers alone is passed over with them: colour pictures beside the masks, say.
+    held = kept if roles.masks is None else [len(folder.files) + folder.num_ignored_files for folder in folders]
+    every = sum(tree.num_files + tree.num_ignored_files for tree in trees)
+    return Layout(
+        images=images,
+        masks=None if roles.masks is None else masks,
+        num_ignored_files=every - sum(kept) - len(roles.outside),
+        passed=sum((tree.passed for tree in trees), Counter()),
+        notes=roles.notes,
+        empty_folders=_empty_folders(dict(zip((folder.path for folder in folders), held, strict=True))),
+        outside=roles.outside,
+        excluded=partial(_excluded, trees[0], role, options),
+    )
 
 
 def _check_suffixes(options: BuildOptions) -> None:
@@ -94,34 +146,80 @@ def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | N
 # Folders that were named.
 
 
-def _named(root: Path, images: Path | str | None, masks: Path | str | None, options: BuildOptions) -> Layout:
-    if isinstance(images, str) or isinstance(masks, str):
-        option, folder = ("images", images) if isinstance(images, str) else ("masks", masks)
-        raise SourceError(f"--{option} {folder}: there is no such folder in {root}.")
+def _named(
+    root: Path, images: Path | str | None, masks: Path | str | None, options: BuildOptions
+) -> tuple[Path, Path | None]:
+    """Return the folder of the images, and that of the masks if there is one."""
+    for option, folder in (("images", images), ("masks", masks)):
+        if isinstance(folder, str):
+            raise SourceError(f"--{option} {folder}: there is no such folder in {root}.")
     image_dir, mask_dir = images or _child(root, "images"), masks or _child(root, "masks")
     if image_dir is None:
         raise SourceError(
             f"{root}: --masks {options.masks} was given, but there is no folder images/. "
             "Name the folder of the images with --images."
         )
-    if mask_dir is None:
-        tree = walk(image_dir)
-        return replace(_as_classes(tree, options, strip=None), passed=tree.passed)
-    if image_dir == mask_dir:
-        tree = walk(image_dir)
-        excluded = partial(_excluded, tree, None, options)
-        return replace(_one_folder(tree, options, strip=None), passed=tree.passed, excluded=excluded)
-    image_tree = walk(image_dir, skip=mask_dir)
-    mask_tree = walk(mask_dir, skip=image_dir)
-    pairs = _as_pairs(
-        [(folder, folder.parts) for folder in image_tree.folders],
-        [(folder, folder.parts) for folder in mask_tree.folders],
-        options,
-        num_ignored_files=image_tree.num_ignored_files + mask_tree.num_ignored_files,
-        outside=[],
-        passed=image_tree.passed + mask_tree.passed,
-    )
-    return replace(pairs, excluded=partial(_excluded, image_tree, None, options))
+    return cast(Path, image_dir), cast("Path | None", mask_dir)
+
+
+def _child(root: Path, name: str) -> Path | None:
+    return min((p for p in root.iterdir() if p.name.lower() == name and p.is_dir()), default=None)
+
+
+# Folders that are found.
+
+
+def _searched(tree: Tree, images: str | None, masks: str | None, options: BuildOptions) -> _Roles:
+    image_name, mask_name = (images or "images").lower(), (masks or "masks").lower()
+    by_role: dict[str | None, Placed] = {image_name: [], mask_name: [], None: []}
+    for folder in tree.folders:
+        role, context = split_role(folder.parts, (image_name, mask_name))
+        by_role[role].append((folder, context))
+    for option, given, name in [("images", images, image_name), ("masks", masks, mask_name)]:
+        if given is not None and not by_role[name]:
+            raise SourceError(f"--{option} {given}: there is no folder of this name in {tree.top}, at any level.")
+    if by_role[image_name] and by_role[mask_name] and image_name != mask_name:
+        outside = [f"{folder.path}/{name}" for folder, _ in by_role[None] for name in folder.files.names]
+        named = images is not None or masks is not None  # what lies elsewhere was left out on purpose
+        return _Roles(by_role[image_name], by_role[mask_name], outside=[] if named else outside)
+    if images is None and (siblings := _siblings(tree, options)):
+        return siblings
+    placed = by_role[image_name]
+    if images is None:
+        in_images = all(split_role(folder.parts, (image_name,))[0] for folder in tree.folders if folder.files)
+        placed = [(folder, _context(folder.parts, image_name if in_images else None)) for folder in tree.folders]
+    by_suffix = options.mask_suffix or (options.images is not None and options.masks is not None)
+    return _Roles(placed, placed if by_suffix else None)
+
+
+def _siblings(tree: Tree, options: BuildOptions) -> _Roles | None:
+    """Return folders beside those of their masks, where all are such and no option says what they are."""
+    if options.masks or options.mask_suffix or options.image_suffix:
+        return None
+    found = find_siblings([folder for folder in tree.folders if folder.files], options.class_names or ())
+    return None if found is None else _Roles(found.images, found.masks, found.mask_suffix, [found.note])
+
+
+# Files.
+
+
+def _told_apart(top: Path, placed: Placed, options: BuildOptions) -> tuple[list[RoleFolder], list[RoleFolder]]:
+    """Return images and masks that lie side by side, told apart by suffix: the longer one that fits, or none at all."""
+    suffixes = (options.image_suffix, options.mask_suffix)
+    if suffixes[0] == suffixes[1]:
+        raise UsageError(
+            f"{top}: images and masks are in one folder, so their names must tell them apart, but "
+            f"--image-suffix is {suffixes[0]!r} and --mask-suffix is {suffixes[1]!r}. Give two that differ."
+        )
+    longer, shorter = sorted(suffixes, key=len, reverse=True)
+    parts: dict[str, list[RoleFolder]] = {longer: [], shorter: []}
+    for folder, context in placed:
+        first = part_of(folder, context, longer)
+        taken = set(first.files.names)
+        rest = replace(folder, files=Files(file for file in folder.files if file[0] not in taken))
+        parts[longer].append(first)
+        parts[shorter].append(part_of(rest, context, shorter))
+    return parts[options.image_suffix], parts[options.mask_suffix]
 
 
 def _excluded(tree: Tree, role: str | None, options: BuildOptions) -> set[str]:
@@ -132,146 +230,15 @@ def _excluded(tree: Tree, role: str | None, options: BuildOptions) -> set[str]:
     return {"/".join(names) for names in plain | bare}
 
 
-def _child(root: Path, name: str) -> Path | None:
-    return min((p for p in root.iterdir() if p.name.lower() == name and p.is_dir()), default=None)
+def _context(parts: tuple[str, ...], role: str | None) -> tuple[str, ...]:
+    return parts if role is None else split_role(parts, (role,))[1]
 
 
-# Folders that are found.
-
-
-def _searched(tree: Tree, images: str | None, masks: str | None, options: BuildOptions) -> Layout:
-    image_name, mask_name = (images or "images").lower(), (masks or "masks").lower()
-    by_role: dict[str | None, list[tuple[Folder, tuple[str, ...]]]] = {image_name: [], mask_name: [], None: []}
-    for folder in tree.folders:
-        role, context = split_role(folder.parts, (image_name, mask_name))
-        by_role[role].append((folder, context))
-    for option, given, name in [("images", images, image_name), ("masks", masks, mask_name)]:
-        if given is not None and not by_role[name]:
-            raise SourceError(f"--{option} {given}: there is no folder of this name in {tree.top}, at any level.")
-    if by_role[image_name] and by_role[mask_name] and image_name != mask_name:
-        outside = [f"{folder.path}/{name}" for folder, _ in by_role[None] for name, _ in folder.files]
-        named = images is not None or masks is not None  # what lies elsewhere was left out on purpose
-        num_ignored_files = tree.num_ignored_files + (len(outside) if named else 0)
-        outside = [] if named else outside
-        return _as_pairs(
-            by_role[image_name], by_role[mask_name], options, num_ignored_files=num_ignored_files, outside=outside
-        )
-    if images is not None:
-        return _named_folders(tree, by_role[image_name], image_name, options)
-    if siblings := _siblings(tree, options):
-        return siblings
-    in_images = all(split_role(f.parts, (image_name,))[0] for f in tree.folders if f.files)
-    return _unpaired(tree, options, strip=image_name if in_images else None)
-
-
-def _siblings(tree: Tree, options: BuildOptions) -> Layout | None:
-    """Return folders beside those of their masks, where all are such and no option says what they are."""
-    if options.masks or options.mask_suffix or options.image_suffix:
-        return None
-    found = find_siblings([folder for folder in tree.folders if folder.files], options.class_names or ())
-    if found is None:
-        return None
-    given = replace(options, mask_suffix=found.mask_suffix)
-    layout = _as_pairs(found.images, found.masks, given, num_ignored_files=tree.num_ignored_files, outside=[])
-    return replace(layout, notes=[found.note])
-
-
-def _named_folders(
-    tree: Tree, chosen: list[tuple[Folder, tuple[str, ...]]], name: str, options: BuildOptions
-) -> Layout:
-    """The images' folders were named and no others serve as masks: what lies outside of them is passed over."""
-    inside = Tree(tree.top, [folder for folder, _ in chosen])
-    layout = _unpaired(inside, options, strip=name)
-    passed = tree.num_ignored_files + tree.num_files - inside.num_ignored_files - inside.num_files
-    return replace(layout, num_ignored_files=layout.num_ignored_files + passed)
-
-
-def _unpaired(tree: Tree, options: BuildOptions, *, strip: str | None) -> Layout:
-    both = options.images is not None and options.masks is not None
-    if options.mask_suffix or both:
-        return _one_folder(tree, options, strip=strip)
-    return _as_classes(tree, options, strip=strip)
-
-
-# From folders to parts.
-
-
-def _as_pairs(
-    images: list[tuple[Folder, tuple[str, ...]]],
-    masks: list[tuple[Folder, tuple[str, ...]]],
-    options: BuildOptions,
-    *,
-    num_ignored_files: int,
-    outside: list[str],
-    passed: Mapping[str, int] | None = None,
-) -> Layout:
-    image_parts = [part_of(folder, context, options.image_suffix) for folder, context in images]
-    mask_parts = [part_of(folder, context, options.mask_suffix) for folder, context in masks]
-    folders = [folder for folder, _ in images + masks]
-    kept = sum(len(part.files) for part in image_parts + mask_parts)
-    return Layout(
-        images=image_parts,
-        masks=mask_parts,
-        num_ignored_files=num_ignored_files + sum(len(folder.files) for folder in folders) - kept,
-        # A folder of strangers alone is passed over with them: colour pictures beside the masks, say.
-        empty_folders=_empty_folders([(folder, len(folder.files) + folder.num_ignored_files) for folder in folders]),
-        outside=outside,
-        passed=passed or {},
-    )
-
-
-def _as_classes(tree: Tree, options: BuildOptions, *, strip: str | None) -> Layout:
-    parts = [part_of(f, _context(f.parts, strip), options.image_suffix) for f in tree.folders]
-    kept = [len(part.files) for part in parts]
-    return Layout(
-        images=parts,
-        masks=None,
-        num_ignored_files=tree.num_ignored_files + tree.num_files - sum(kept),
-        empty_folders=_empty_folders(list(zip(tree.folders, kept, strict=True))),
-        outside=[],
-    )
-
-
-def _one_folder(tree: Tree, options: BuildOptions, *, strip: str | None) -> Layout:
-    """Images and masks side by side, told apart by suffix: the longer one that fits, or none at all."""
-    suffixes = (options.image_suffix, options.mask_suffix)
-    if suffixes[0] == suffixes[1]:
-        raise UsageError(
-            f"{tree.top}: images and masks are in one folder, so their names must tell them apart, but "
-            f"--image-suffix is {suffixes[0]!r} and --mask-suffix is {suffixes[1]!r}. Give two that differ."
-        )
-    longer, shorter = sorted(suffixes, key=len, reverse=True)
-    parts: dict[str, list[RoleFolder]] = {longer: [], shorter: []}
-    for folder in tree.folders:
-        context = _context(folder.parts, strip)
-        first = part_of(folder, context, longer)
-        taken = set(first.files.names)
-        rest = Folder(folder.parts, folder.path, Files(file for file in folder.files if file[0] not in taken))
-        parts[longer].append(first)
-        parts[shorter].append(part_of(rest, context, shorter))
-    kept = sum(len(part.files) for side in parts.values() for part in side)
-    return Layout(
-        images=parts[options.image_suffix],
-        masks=parts[options.mask_suffix],
-        num_ignored_files=tree.num_ignored_files + tree.num_files - kept,
-        empty_folders=_empty_folders(
-            [(folder, len(folder.files) + folder.num_ignored_files) for folder in tree.folders]
-        ),
-        outside=[],
-    )
-
-
-def _context(parts: tuple[str, ...], strip: str | None) -> tuple[str, ...]:
-    return parts if strip is None else split_role(parts, (strip,))[1]
-
-
-def _empty_folders(counts: list[tuple[Folder, int]]) -> list[str]:
+def _empty_folders(counts: Mapping[str, int]) -> list[str]:
     """Return the topmost folders below which nothing was counted."""
-    holding = {prefix for folder, count in counts if count for prefix in _ancestry(folder.path)}
-    empty_folders = {folder.path for folder, _ in counts} - holding
-    return sorted(path for path in empty_folders if path.rpartition("/")[0] not in empty_folders)
-
-
-def _ancestry(path: str) -> list[str]:
-    """Return the path and all folders above it."""
-    return [path[:i] for i, character in enumerate(path) if character == "/"] + [path]
+    ends = {
+        path: [i for i, letter in enumerate(f"{path}/") if letter == "/"] for path, count in counts.items() if count
+    }
+    holding = {path[:i] for path, of_path in ends.items() for i in of_path}
+    empty = counts.keys() - holding
+    return sorted(path for path in empty if path.rpartition("/")[0] not in empty)
