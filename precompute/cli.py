@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,7 +25,6 @@ from precompute.commands import (
     run_regenerate,
     run_verify,
 )
-from precompute.errors import UsageError
 from precompute.options.build_options import BuildOptions
 from precompute.program.parser import CommandParser
 from precompute.program.run import run_program
@@ -38,7 +35,6 @@ EXIT_CODES = (
     "exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted (143 by "
     "SIGTERM, 129 by SIGHUP)"
 )
-_OWN_NAME = re.compile(r"^[a-z_]+( \(--[a-z-]+\))?: ")  # of the option, with which messages begin
 Commands: TypeAlias = Any  # argparse gives its subparsers a private type
 INTERRUPTED = "interrupted: what is finished is kept; run the same command again to go on."
 
@@ -77,7 +73,7 @@ def _add_build(commands: Commands) -> None:
         "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
     )
     build.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
-    _add_options(build, [f.name for f in dataclasses.fields(BuildOptions)])
+    BuildOptions.add_arguments(build)
 
 
 def _add_preview(commands: Commands) -> None:
@@ -86,22 +82,26 @@ def _add_preview(commands: Commands) -> None:
         "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
     )
     preview.add_argument(
-        "--output", type=Path, default=Path("preview.png"), metavar="PNG", help="the picture (preview.png)"
+        "--output", type=Path, default=Path("preview.png"), metavar="PNG", help="the picture (default: %(default)s)"
     )
-    preview.add_argument("--split", default="train", help="whose pipeline to draw (train)")
-    preview.add_argument("--num-sources", type=int, default=6, metavar="N", help="rows of the picture (6)")
-    preview.add_argument("--num-variants", type=int, default=6, metavar="N", help="variants of each source (6)")
-    _add_options(preview, PREVIEW_OPTIONS)
+    preview.add_argument("--split", default="train", help="whose pipeline to draw (default: %(default)s)")
+    preview.add_argument(
+        "--num-sources", type=int, default=6, metavar="N", help="rows of the picture (default: %(default)s)"
+    )
+    preview.add_argument(
+        "--num-variants", type=int, default=6, metavar="N", help="variants of each source (default: %(default)s)"
+    )
+    BuildOptions.add_arguments(preview, PREVIEW_OPTIONS)
 
 
 def _add_mask_colors(commands: Commands) -> None:
     colors = _command(commands, "mask-colors", run_mask_colors, "write a file with the colours that masks hold")
     colors.add_argument("source", metavar="SOURCE", help="folder of the sources")
     colors.add_argument(
-        "--output", type=Path, default=Path("colors.json"), metavar="FILE", help="the file, JSON (colors.json)"
+        "--output", type=Path, default=Path("colors.json"), metavar="FILE", help="the file, JSON (default: %(default)s)"
     )
     colors.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
-    _add_options(colors, COLOR_OPTIONS)
+    BuildOptions.add_arguments(colors, COLOR_OPTIONS)
 
 
 def _add_profile(commands: Commands) -> None:
@@ -114,11 +114,15 @@ def _add_profile(commands: Commands) -> None:
     profile.add_argument(
         "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
     )
-    profile.add_argument("--split", default="train", help="whose pipeline to measure (train)")
-    profile.add_argument("--num-sources", type=int, default=16, metavar="N", help="sources to measure (16)")
-    profile.add_argument("--num-variants", type=int, default=8, metavar="N", help="variants of each to measure (8)")
+    profile.add_argument("--split", default="train", help="whose pipeline to measure (default: %(default)s)")
+    profile.add_argument(
+        "--num-sources", type=int, default=16, metavar="N", help="sources to measure (default: %(default)s)"
+    )
+    profile.add_argument(
+        "--num-variants", type=int, default=8, metavar="N", help="variants of each to measure (default: %(default)s)"
+    )
     profile.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
-    _add_options(profile, [*PREVIEW_OPTIONS, *PROFILE_OPTIONS])
+    BuildOptions.add_arguments(profile, PROFILE_OPTIONS)
 
 
 def _add_inspect(commands: Commands) -> None:
@@ -131,12 +135,15 @@ def _add_export(commands: Commands) -> None:
     export = _command(commands, "export", run_export, "write one row as plain files that a build reads again")
     export.add_argument("dataset", metavar="OUT", help="folder of the dataset")
     export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
-    export.add_argument("--split", default="train", help="whose row (train); all: the first row of each, in its place")
+    export.add_argument(
+        "--split", default="train", help="whose row (default: %(default)s); all: the first row of each, in its place"
+    )
     export.add_argument("--row", type=int, metavar="R", help="number of the row; default: the first one listed")
     export.add_argument(
         "--format",
         default="files",
-        help="files: class folders, or images/ and masks/, with a table (files); of boxes: coco, yolo or voc",
+        help="files: class folders, or images/ and masks/, with a table; of boxes: coco, yolo or voc (default: "
+        "%(default)s)",
     )
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export, and files of equal names")
 
@@ -145,14 +152,18 @@ def _add_dali_index(commands: Commands) -> None:
     dali = _command(commands, "dali-index", run_dali_index, "write index files for NVIDIA DALI's TFRecord reader")
     dali.add_argument("dataset", metavar="OUT", help="folder of the dataset")
     dali.add_argument("--split", help="whose rows; default: all splits")
-    dali.add_argument("--rows", default="all", help="row numbers of the split, such as 0-3,7 (all)")
+    dali.add_argument("--rows", default="all", help="row numbers of the split, such as 0-3,7 (default: %(default)s)")
 
 
 def _add_verify(commands: Commands) -> None:
     verify = _command(commands, "verify", run_verify, "compare all files with what the manifest says of them")
     verify.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     verify.add_argument(
-        "--sources", type=int, default=0, metavar="K", help="also make K random records again from the sources (0)"
+        "--sources",
+        type=int,
+        default=0,
+        metavar="K",
+        help="also make K random records again from the sources (default: %(default)s)",
     )
     verify.add_argument("--pipeline", metavar="FILE", help="for --sources, where the manifest cannot hold the pipeline")
     verify.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
@@ -170,7 +181,9 @@ def _add_follow(commands: Commands) -> None:
         commands, "follow", run_follow, "go on writing new rows beside running trainings, in place of old ones"
     )
     follow.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
-    follow.add_argument("--keep", type=int, default=4, metavar="N", help="rows to keep, the original one apart (4)")
+    follow.add_argument(
+        "--keep", type=int, default=4, metavar="N", help="rows to keep, the original one apart (default: %(default)s)"
+    )
     follow.add_argument("--rows", type=int, metavar="N", help="end after N new rows; default: go on until interrupted")
     follow.add_argument(
         "--rows-a-pass",
@@ -186,50 +199,18 @@ def _add_drop(commands: Commands) -> None:
     drop = _command(commands, "drop", run_drop, "take rows away and delete their shards")
     drop.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
     drop.add_argument("--rows", required=True, metavar="ROWS", help="row numbers; ranges are inclusive, such as 0-3,7")
-    drop.add_argument("--split", default="train", help="whose rows (train)")
-    _add_options(drop, ("lease_dir",))
+    drop.add_argument("--split", default="train", help="whose rows (default: %(default)s)")
+    BuildOptions.add_arguments(drop, ("lease_dir",))
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what all commands take that make more rows of a dataset."""
-    parser.add_argument("--split", default="train", help="whose rows (train)")
+    parser.add_argument("--split", default="train", help="whose rows (default: %(default)s)")
     parser.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
-    _add_options(parser, RUN_OPTIONS, required=())
+    BuildOptions.add_arguments(parser, RUN_OPTIONS)
 
 
 def _command(commands: Commands, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, epilog=EXIT_CODES)
     parser.set_defaults(run_command=run, command=parser.prog, interrupted=INTERRUPTED)
     return parser
-
-
-def _add_options(
-    parser: argparse.ArgumentParser, names: Sequence[str], required: Sequence[str] = ("pipeline",)
-) -> None:
-    defaults = BuildOptions()
-    by_name = {f.name: f for f in dataclasses.fields(BuildOptions)}
-    for name in names:
-        metadata, default = dict(by_name[name].metadata), getattr(defaults, name)
-        help, parse = metadata.pop("help"), metadata.pop("parse", None)
-        flag = f"--{name.replace('_', '-')}"
-        if default is False:
-            parser.add_argument(flag, action="store_true", help=help)
-            continue
-        if parse in (int, float):
-            metadata.setdefault("metavar", "N" if parse is int else "F")
-        shown = "" if default in (None, "", {}) else f" ({default})"
-        parser.add_argument(
-            flag, default=default, type=_typed(parse), help=help + shown, required=name in required, **metadata
-        )
-
-
-def _typed(parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
-    def typed(text: str) -> Any:
-        try:
-            return text if parse is None else parse(text)
-        except UsageError as error:
-            # argparse names the option itself.
-            raise argparse.ArgumentTypeError(_OWN_NAME.sub("", str(error))) from error
-
-    typed.__name__ = getattr(parse, "__name__", "text")  # argparse names it when it refuses a value
-    return typed

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
-from precompute.options.build_options import TABLE_OPTIONS, BuildOptions
+from precompute.options.build_options import BuildOptions
+from precompute.options.pixels import PixelOptions
+from precompute.options.running import RunOptions
+from precompute.options.sources import SourceOptions, TableOptions
+from precompute.options.splits import SplitOptions
 
 __all__ = [
     "COLOR_OPTIONS",
@@ -29,44 +32,10 @@ __all__ = [
     "run_verify",
 ]
 
-PREVIEW_OPTIONS = (
-    "pipeline",
-    "image_size",
-    "max_source_size",
-    "image_format",
-    "color_mode",
-    "scale",
-    "alpha",
-    "seed",
-    "validation_split",
-    "test_split",
-    "group_by",
-    "images",
-    "masks",
-    "image_suffix",
-    "mask_suffix",
-    "split_in_key",
-    "class_names",
-    "num_classes",
-    "mask_map",
-    "mask_offset",
-    "mask_colors",
-    "ignore_class",
-    "mask_fill",
-    "exclude",
-    "annotations",
-    *TABLE_OPTIONS,
-    "missing_values",
-    "mirror_negates",
-    "target",
-    "keypoint_names",
-    "skeleton",
-    "flip_pairs",
-    "drop_empty",
-    "min_visibility",
-    "min_area",
-    "limit",
-)
+SEEN = (SourceOptions, TableOptions, SplitOptions, PixelOptions)  # groups of what a preview shows
+PREVIEW_OPTIONS = (*(name for group in SEEN for name in group.names()), "seed")
+PROFILE_OPTIONS = (*PREVIEW_OPTIONS, "variants", "jobs", "backend")
+RUN_OPTIONS = ("pipeline", *RunOptions.names())
 COLOR_OPTIONS = (
     "mask_colors",
     "alpha",
@@ -80,26 +49,24 @@ COLOR_OPTIONS = (
     "exclude",
     "limit",
 )
-PROFILE_OPTIONS = ("variants", "quality", "jobs", "backend")
-RUN_OPTIONS = (
-    "pipeline",
-    "jobs",
-    "backend",
-    "address",
-    "allow_mixed_cpus",
-    "task_timeout",
-    "lease_dir",
-    "quiet",
-)
-
-
-def _run_options(parsed: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(parsed, name) for name in ("split", "source", *RUN_OPTIONS)}
 
 
 def _options(parsed: argparse.Namespace) -> BuildOptions:
-    names = {f.name for f in dataclasses.fields(BuildOptions)}
-    return BuildOptions(**{name: value for name, value in vars(parsed).items() if name in names})
+    """Return the options of a command that augments.
+
+    Raises:
+        UsageError: There is no pipeline among them, or they make no sense.
+    """
+    options = BuildOptions.from_arguments(parsed)
+    if options.pipeline is None:
+        raise UsageError("--pipeline: none given; expected a file, or a preset with --image-size.")
+    return options
+
+
+def _run_options(parsed: argparse.Namespace) -> dict[str, Any]:
+    """Return what the commands are told that make more rows of a dataset."""
+    options = BuildOptions.from_arguments(parsed)
+    return {**{name: getattr(options, name) for name in RUN_OPTIONS}, "split": parsed.split, "source": parsed.source}
 
 
 def run_build(parsed: argparse.Namespace) -> None:
@@ -131,8 +98,9 @@ def run_regenerate(parsed: argparse.Namespace) -> None:
     """Replace rows by as many under a new seed."""
     from precompute.building.change_rows import regenerate
 
-    result = regenerate(parsed.output, seed=parsed.seed, **_run_options(parsed))
-    if not parsed.quiet:
+    options = _run_options(parsed)
+    result = regenerate(parsed.output, seed=parsed.seed, **options)
+    if not options["quiet"]:
         print(result.summary())
 
 
@@ -140,15 +108,16 @@ def run_follow(parsed: argparse.Namespace) -> None:
     """Go on writing new rows in place of old ones."""
     from precompute.building.follow import follow
 
+    options = _run_options(parsed)
     followed = follow(
         parsed.output,
         keep=parsed.keep,
         rows=parsed.rows,
         rows_a_pass=parsed.rows_a_pass,
         seed=parsed.seed,
-        **_run_options(parsed),
+        **options,
     )
-    if not parsed.quiet:
+    if not options["quiet"]:
         print(followed.summary())
 
 
@@ -158,7 +127,9 @@ def run_drop(parsed: argparse.Namespace) -> None:
     from precompute.dataset.rows import describe_numbers
     from precompute.text.format import format_bytes, format_count
 
-    dropped = drop(parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=parsed.lease_dir)
+    dropped = drop(
+        parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=BuildOptions.from_arguments(parsed).lease_dir
+    )
     print(f"dropped rows {describe_numbers(dropped.rows)} of {parsed.split}: {format_bytes(dropped.num_bytes)}")
     if dropped.kept_files:
         print(
@@ -187,20 +158,21 @@ def run_mask_colors(parsed: argparse.Namespace) -> None:
     """Write a file with the colours that masks hold."""
     from precompute.report.mask_colors import write_colors
 
-    print(write_colors(parsed.source, parsed.output, _options(parsed), overwrite=parsed.overwrite))
+    print(write_colors(parsed.source, parsed.output, BuildOptions.from_arguments(parsed), overwrite=parsed.overwrite))
 
 
 def run_profile(parsed: argparse.Namespace) -> None:
     """Show where the time of a build goes."""
     from precompute.report.profile import profile, profile_json
 
+    options = _options(parsed)
     found = profile(
         parsed.source,
         split=parsed.split,
         num_sources=parsed.num_sources,
         num_variants=parsed.num_variants,
         say=lambda note: print(f"note: {note}", file=sys.stderr),
-        **{name: getattr(parsed, name) for name in [*PREVIEW_OPTIONS, *PROFILE_OPTIONS]},
+        **{name: getattr(options, name) for name in PROFILE_OPTIONS},
     )
     print(found.report())
     if parsed.json is not None:

@@ -1,6 +1,6 @@
 """The Keras trainer: reads what `precompute` has stored and leaves a folder a run.
 
-    option_fields ◄ options ◄ run_folder ◄ recorder ◄ fit ◄ cli         checkpoint: state of a run in one file
+    options ◄ run_folder ◄ recorder ◄ fit ◄ cli         checkpoint: state of a run in one file
     {schedules, mixing, freezing} ◄ compiled ◄ fit      weights, balance: what each class weighs
     {scores, label_scores, samples} ◄ pictures ◄ tasks ◄ {data, measure} ◄ {fit, evaluate} ◄ cli
     tasks: {losses, own, scaling ◄ {unet, small, backbones ◄ backbone_unet}} ◄ {segment, classify ◄ multilabel}

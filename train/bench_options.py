@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from precompute.errors import UsageError
-from train.option_fields import Options, check_at_least, option
-from train.options import FitOptions
+from precompute.options.option import option
+from precompute.options.values import within
+from train.options import FitOptions, TrainOptions
 
 __all__ = ["BenchOptions"]
 
@@ -21,7 +22,7 @@ def _as_in_fit(name: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchOptions(Options):
+class BenchOptions(TrainOptions):
     """Options of `train bench`: those of `train fit` that decide how long a step takes, and how long to measure."""
 
     batch_size: int = _as_in_fit("batch_size")
@@ -38,12 +39,11 @@ class BenchOptions(Options):
     ignore_class: int | None = _as_in_fit("ignore_class")
     allow_leak: bool = _as_in_fit("allow_leak")
     lease_dir: str | None = _as_in_fit("lease_dir")
-    steps: int = option(50, "steps of each measurement")
+    steps: int = option(50, "steps of each measurement", check=within(1))
     seconds: float = option(10.0, "a measurement ends sooner when so many seconds are over")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(1, steps=self.steps)
         if not 0 < self.seconds < float("inf"):
             raise UsageError(f"--seconds: expected a positive number, got {self.seconds!r}.")
         self.as_fit()

@@ -16,7 +16,7 @@ from precompute.program.run import run_program
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons
 from train.bench_options import BenchOptions
-from train.options import FIT_GROUPS, EvaluateOptions, FitOptions
+from train.options import EvaluateOptions, FitOptions
 from train.start import quiet_stderr, require_tensorflow
 from train.use_options import ExportOptions, PredictOptions
 
@@ -62,7 +62,7 @@ def make_parser() -> CommandParser:
     command.add_argument(
         "--like", metavar="RUN", help="a run whose dataset and options hold, where nothing else is given"
     )
-    FitOptions.add_arguments(command, FIT_GROUPS)
+    FitOptions.add_arguments(command)
     command.add_argument("--restart", action="store_true", help="throw away the run that the folder holds")
     command.add_argument("--quiet", action="store_true", help="say only what went wrong")
     again = "interrupted; the same command goes on from the last checkpoint"

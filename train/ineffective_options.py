@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from precompute.errors import UsageError
 from precompute.options.ineffective import Ineffective
+from precompute.options.option import flag
 from train.devices import find_devices
-from train.options import FitOptions, flag
+from train.options import FitOptions
 from train.tasks import Task
 
 __all__ = ["INEFFECTIVE", "Situation", "check_ineffective_options"]

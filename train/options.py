@@ -2,57 +2,53 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from precompute.errors import UsageError
+from precompute.options.option import Options, flag, option
+from precompute.options.values import check_number, within
 from train.interval import Interval
-from train.option_fields import Options, check_at_least, check_between, flag, option
 
-__all__ = ["FIT_GROUPS", "EvaluateOptions", "FitOptions", "Options", "flag"]
+__all__ = ["EvaluateOptions", "FitOptions", "TrainOptions"]
 
 SPLITS = ("train", "validation", "test")
-FIT_GROUPS = {
-    "model": ("model", "weights", "freeze_epochs", "base_channels"),
-    "learning": (
-        "epochs",
-        "batch_size",
-        "optimizer",
-        "learning_rate",
-        "weight_decay",
-        "schedule",
-        "warm_up",
-        "plateau_patience",
-        "plateau_factor",
-        "early_stopping",
-        "seed",
-    ),
-    "images and targets": (
-        "fresh",
-        "clean_epochs",
-        "mixup",
-        "cutmix",
-        "label_smoothing",
-        "sample_weights",
-        "class_weights",
-        "ignore_class",
-        "allow_leak",
-        "lease_dir",
-    ),
-    "machine": ("devices", "precision", "jit", "cache", "deterministic", "checkpoint_every"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions(Options):
-    """Options of `train fit`."""
+class TrainOptions(Options):
+    """Options of a command of `train`; errors call them as the command line does."""
 
-    epochs: int = option(
-        20,
-        "epochs to train for; each reads one stored row. More than a finished run has: it goes on from there",
-        decides=False,
-    )
-    batch_size: int = option(16, "images a step")
+    @staticmethod
+    def shown(name: str) -> str:
+        """Return how errors call an option."""
+        return flag(name)
+
+    @classmethod
+    def deciding(cls) -> list[str]:
+        """Return the names of the options that decide what comes out of a run: it is continued only with the same."""
+        return [f.name for f in dataclasses.fields(cls) if f.metadata.get("decides", True)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON takes them."""
+        return dataclasses.asdict(self)
+
+
+def check_name(name: str, value: Any) -> None:
+    """Refuse what is no text, or an empty one, by the name of its option."""
+    if not (value and isinstance(value, str)):
+        raise UsageError(f"{name}: expected a name, got {value!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(TrainOptions):
+    """Which model is trained, from which weights."""
+
+    title = "model"
+
     model: str = option(
         "auto",
         "masks: unet, or unet- with a backbone, such as unet-EfficientNetB0; boxes: detector, or detector- with a "
@@ -62,16 +58,43 @@ class FitOptions(Options):
         "module:function or file.py:function: of ((height, width, channels), num_classes), it returns a Keras model "
         "from pixels 0 to 255 to logits; of numbers, it gets how many values there are, and returns one to a "
         "standardized number each",
+        metavar="NAME",
+        check=check_name,
     )
     weights: str = option(
         "none",
         "what to start from: none; imagenet (a backbone, downloaded by Keras); or a file: a .keras or .weights.h5 "
         "of the same whole model, or an .h5 of the backbone without its top, as Keras offers them",
+        metavar="NAME",
+        check=check_name,
     )
+    freeze_epochs: int = option(
+        0, "epochs at the start in which a backbone's own weights stay as they are", check=within(0)
+    )
+    base_channels: int = option(
+        16,
+        "channels of the first level of unet, small and detector; each further level has twice as many",
+        check=within(1),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningOptions(TrainOptions):
+    """How it learns."""
+
+    title = "learning"
+
+    epochs: int = option(
+        20,
+        "epochs to train for; each reads one stored row. More than a finished run has: it goes on from there",
+        decides=False,
+        check=within(1),
+    )
+    batch_size: int = option(16, "images a step", check=within(1))
+    optimizer: str = option("adam", "sgd has Nesterov momentum 0.9", choices=("adam", "adamw", "sgd"))
     learning_rate: float = option(
         0.003, "peak of the learning rate; a backbone with trained weights wants less, such as 0.0003; sgd more"
     )
-    optimizer: str = option("adam", "sgd has Nesterov momentum 0.9", choices=("adam", "adamw", "sgd"))
     weight_decay: float | None = option(
         None,
         "share, times the learning rate, that each step takes off the weights; not off biases and normalization "
@@ -84,8 +107,51 @@ class FitOptions(Options):
         choices=("cosine", "plateau", "constant"),
     )
     warm_up: float = option(0.05, "share of all steps over which the learning rate rises to its peak; 0: none")
-    plateau_patience: int = option(5, "epochs without a better score before the learning rate falls")
+    plateau_patience: int = option(5, "epochs without a better score before the learning rate falls", check=within(1))
     plateau_factor: float = option(0.3, "what the learning rate is multiplied with then")
+    early_stopping: int = option(0, "stop after so many epochs without a better score; 0: never", check=within(0))
+    seed: int = option(0, "seed of the initial weights and of the order of reading", check=within(0, 2**32 - 1))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (0 < self.learning_rate < math.inf):
+            raise UsageError(f"--learning-rate: expected a positive number, got {self.learning_rate!r}.")
+        check_between(0, 1, warm_up=self.warm_up)
+        if not 0 < self.plateau_factor < 1:
+            raise UsageError(f"--plateau-factor: expected between 0 and 1, got {self.plateau_factor!r}.")
+        if self.weight_decay is not None:
+            check_between(0, 1, weight_decay=self.weight_decay)
+            if self.weight_decay and self.optimizer == "adam":
+                raise UsageError(
+                    f"--weight-decay: adam has none, adamw is adam with it: --optimizer adamw; got {self.weight_decay}."
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions(TrainOptions):
+    """What becomes of images and targets on their way to the model."""
+
+    title = "images and targets"
+
+    fresh: str = option(
+        "auto",
+        "move images and masks a little each time they are read: small shifts, and the flips that the dataset allows; "
+        "auto: where reuse = epochs / rows is above 3",
+        choices=("auto", "on", "off"),
+    )
+    clean_epochs: int = option(
+        0, "the last epochs read the original row, as it is (a dataset built with --include-original)", check=within(0)
+    )
+    mixup: float = option(
+        0.0,
+        "above 0: blend the images of a batch, and their classes, in shares drawn from Beta(X, X)",
+        check=partial(check_number, low=0, high=1),
+    )
+    cutmix: float = option(
+        0.0,
+        "above 0: paste a box of another image of the batch, its size by Beta(X, X)",
+        check=partial(check_number, low=0, high=1),
+    )
     label_smoothing: float = option(0.0, "share of each target that is spread over all classes; such as 0.1")
     sample_weights: str = option(
         "auto",
@@ -97,44 +163,15 @@ class FitOptions(Options):
         "none; balanced: by how rare a class is in the training targets; or a number a class, such as shoes=3,hat=2 or "
         "0=1,1=3: those not named weigh 1",
         metavar="WEIGHTS",
-    )
-    mixup: float = option(
-        0.0, "above 0: blend the images of a batch, and their classes, in shares drawn from Beta(X, X)"
-    )
-    cutmix: float = option(0.0, "above 0: paste a box of another image of the batch, its size by Beta(X, X)")
-    freeze_epochs: int = option(0, "epochs at the start in which a backbone's own weights stay as they are")
-    precision: str = option(
-        "float32",
-        "mixed_float16 is for recent GPUs, mixed_bfloat16 for TPUs and the newest; weights and logits stay float32",
-        choices=("float32", "mixed_float16", "mixed_bfloat16"),
-    )
-    jit: str = option("auto", "compile the model with XLA; auto: where Keras advises it", choices=("auto", "on", "off"))
-    base_channels: int = option(
-        16, "channels of the first level of unet, small and detector; each further level has twice as many"
+        check=check_name,
     )
     ignore_class: int | None = option(
-        None, "class id of pixels that count neither in loss nor in metrics (default: the dataset's, if it has one)"
+        None,
+        "class id of pixels that count neither in loss nor in metrics (default: the dataset's, if it has one)",
+        check=within(0),
     )
-    seed: int = option(0, "seed of the initial weights and of the order of reading")
     allow_leak: bool = option(
         False, "train although splits share the content of sources: scores will flatter the model", decides=False
-    )
-
-    fresh: str = option(
-        "auto",
-        "move images and masks a little each time they are read: small shifts, and the flips that the dataset allows; "
-        "auto: where reuse = epochs / rows is above 3",
-        choices=("auto", "on", "off"),
-    )
-    clean_epochs: int = option(
-        0, "the last epochs read the original row, as it is (a dataset built with --include-original)"
-    )
-    cache: str = option(
-        "auto",
-        "auto: hold decoded rows in memory, each from its first reading on, where all of them take 512 MiB or less and "
-        "at most a quarter of the memory that is free; off: decode at each reading",
-        choices=("auto", "off"),
-        decides=False,
     )
     lease_dir: str | None = option(
         None,
@@ -143,7 +180,39 @@ class FitOptions(Options):
         decides=False,
         metavar="DIR",
     )
-    early_stopping: int = option(0, "stop after so many epochs without a better score; 0: never")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_between(0, 1, label_smoothing=self.label_smoothing)
+        if self.mixup and self.cutmix:
+            raise UsageError(f"--mixup and --cutmix: expected one of them, got {self.mixup} and {self.cutmix}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineOptions(TrainOptions):
+    """How the machine is used."""
+
+    title = "machine"
+
+    devices: str = option(
+        "one", "all: share each batch out among all GPUs, or all logical CPUs without one", choices=("one", "all")
+    )
+    precision: str = option(
+        "float32",
+        "mixed_float16 is for recent GPUs, mixed_bfloat16 for TPUs and the newest; weights and logits stay float32",
+        choices=("float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    jit: str = option("auto", "compile the model with XLA; auto: where Keras advises it", choices=("auto", "on", "off"))
+    cache: str = option(
+        "auto",
+        "auto: hold decoded rows in memory, each from its first reading on, where all of them take 512 MiB or less and "
+        "at most a quarter of the memory that is free; off: decode at each reading",
+        choices=("auto", "off"),
+        decides=False,
+    )
+    deterministic: bool = option(
+        False, "use only operations that give the same bits every time; slower, and without just-in-time compilation"
+    )
     checkpoint_every: str = option(
         "60s",
         "how often to write a checkpoint within an epoch, beside the one at its end: seconds such as 60s, batches "
@@ -151,58 +220,26 @@ class FitOptions(Options):
         decides=False,
         metavar="TIME",
     )
-    deterministic: bool = option(
-        False, "use only operations that give the same bits every time; slower, and without just-in-time compilation"
-    )
-    devices: str = option(
-        "one", "all: share each batch out among all GPUs, or all logical CPUs without one", choices=("one", "all")
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(0, early_stopping=self.early_stopping, clean_epochs=self.clean_epochs)
         Interval.parse(self.checkpoint_every)
-        check_at_least(1, epochs=self.epochs, batch_size=self.batch_size, base_channels=self.base_channels)
-        check_at_least(0, seed=self.seed)
-        if self.seed >= 2**32:
-            raise UsageError(f"--seed: expected less than 2**32, got {self.seed!r}.")
-        if self.ignore_class is not None:
-            check_at_least(0, ignore_class=self.ignore_class)
-        if not (0 < self.learning_rate < math.inf):
-            raise UsageError(f"--learning-rate: expected a positive number, got {self.learning_rate!r}.")
-        check_between(0, 1, warm_up=self.warm_up, label_smoothing=self.label_smoothing)
-        check_at_least(1, plateau_patience=self.plateau_patience)
-        check_at_least(0, freeze_epochs=self.freeze_epochs)
-        if not 0 < self.plateau_factor < 1:
-            raise UsageError(f"--plateau-factor: expected between 0 and 1, got {self.plateau_factor!r}.")
-        self._check_decay()
-        self._check_mixing()
         if self.deterministic and self.jit == "on":
             raise UsageError("--deterministic: XLA does not promise the same bits; expected --jit auto or off, got on.")
-        for name in ("model", "weights", "class_weights"):
-            if not getattr(self, name):
-                raise UsageError(f"{flag(name)}: expected a name, got {getattr(self, name)!r}.")
 
-    def _check_decay(self) -> None:
-        if self.weight_decay is not None:
-            check_between(0, 1, weight_decay=self.weight_decay)
-            if self.weight_decay and self.optimizer == "adam":
-                raise UsageError(
-                    f"--weight-decay: adam has none, adamw is adam with it: --optimizer adamw; got {self.weight_decay}."
-                )
 
-    def _check_mixing(self) -> None:
-        for name in ("mixup", "cutmix"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{flag(name)}: expected 0 to 1, got {getattr(self, name)!r}.")
-        if self.mixup and self.cutmix:
-            raise UsageError(f"--mixup and --cutmix: expected one of them, got {self.mixup} and {self.cutmix}.")
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(MachineOptions, TargetOptions, LearningOptions, ModelOptions):
+    """Options of `train fit`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.mixup or self.cutmix) and self.jit == "on":
             raise UsageError("--jit: XLA cannot draw the shares of --mixup and --cutmix; expected auto or off, got on.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(Options):
+class EvaluateOptions(TrainOptions):
     """Options of `train evaluate`."""
 
     split: str = option("validation", "split to read", choices=SPLITS)
@@ -210,9 +247,12 @@ class EvaluateOptions(Options):
     dataset: str | None = option(
         None, "folder of the dataset (default: the one that the run was trained on)", metavar="DIR"
     )
-    batch_size: int = option(32, "images a step; changes no result")
+    batch_size: int = option(32, "images a step; changes no result", check=within(1))
     allow_leak: bool = option(False, "evaluate although the split shares the content of sources with another")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_at_least(1, batch_size=self.batch_size)
+
+def check_between(low: float, high: float, **values: float) -> None:
+    """Raise `UsageError` for an option outside [low, high)."""
+    for name, value in values.items():
+        if not low <= value < high:  # also NaN
+            raise UsageError(f"{flag(name)}: expected {low:g} or more and less than {high:g}, got {value!r}.")

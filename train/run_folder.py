@@ -16,12 +16,13 @@ import tomli_w
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
+from precompute.options.option import flag
 from precompute.plan.settings import differences
 from precompute.storage.locking import hold_folder
 from precompute.storage.paths import absolute, check_path_text, local_path
 from train.files import TEMPORARY, write_bytes, write_file, write_json
 from train.learnt_values import VALUE, learnt_values
-from train.options import FitOptions, flag
+from train.options import FitOptions
 
 __all__ = ["RunFolder", "RunSettings"]
 

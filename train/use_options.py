@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from precompute.errors import UsageError
 from precompute.images.color_modes import ALPHAS
-from train.option_fields import Options, option
+from precompute.options.option import option
+from precompute.options.values import within
+from train.options import TrainOptions
 
 __all__ = ["AS_BUILT", "ExportOptions", "PredictOptions"]
 
@@ -14,7 +15,7 @@ AS_BUILT = "as-built"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(Options):
+class PredictOptions(TrainOptions):
     """Options of `train predict`."""
 
     checkpoint: str = option("best", "which model of the run", choices=("best", "last"))
@@ -34,17 +35,12 @@ class PredictOptions(Options):
     model_size: bool = option(
         False, "masks and boxes at the size that the model works at (default: at that of the images)"
     )
-    batch_size: int = option(8, "images a step; changes no result")
+    batch_size: int = option(8, "images a step; changes no result", check=within(1))
     overwrite: bool = option(False, "also replace files in the output folder that this command did not write")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.batch_size < 1:
-            raise UsageError(f"--batch-size: expected 1 or more, got {self.batch_size!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions(Options):
+class ExportOptions(TrainOptions):
     """Options of `train export`."""
 
     format: str = option(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from precompute.errors import UsageError, on_one_line
@@ -12,7 +13,6 @@ from precompute.text.names import parse_names
 
 __all__ = [
     "MAX_COPIES",
-    "RANGES",
     "check_alpha",
     "check_choice",
     "check_class_copies",
@@ -21,28 +21,17 @@ __all__ = [
     "check_number",
     "check_range",
     "check_seed",
+    "check_share",
     "check_unicode",
     "number_of",
     "parse_bytes",
     "parse_class_copies",
     "parse_image_size",
     "parse_mask_map",
+    "within",
 ]
 
 MAX_COPIES = 10_000
-RANGES: dict[str, tuple[int, int | None]] = {
-    "variants": (1, 9_999),
-    "quality": (1, 100),
-    "jobs": (1, None),
-    "limit": (1, None),
-    "max_source_size": (16, None),
-    "num_classes": (1, 65_536),
-    "ignore_class": (0, 65_535),
-    "mask_offset": (-65_535, 65_535),
-    "shard_size": (1024, None),
-    "runs": (1, None),
-    "epochs": (1, None),
-}
 
 
 def parse_mask_map(text: str) -> dict[int, int]:
@@ -101,6 +90,11 @@ def number_of(name: str, given: Any, total: int) -> int:
     return int(match[1]) if match[1] else int(total * float(match[2]) / 100)
 
 
+def check_share(name: str, given: Any) -> None:
+    """Refuse what is neither a number nor a percentage."""
+    number_of(name, given, 100)
+
+
 def parse_bytes(text: str) -> int:
     """Return 67108864 of ``"64MiB"``; kB, MB, GB are powers of 1000."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?)(i?)B?", text.strip())
@@ -110,11 +104,11 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
-def parse_image_size(text: str | Sequence[str]) -> tuple[int, int]:
-    """Return (height, width) of one number or two."""
-    words = text.replace("x", " ").split() if isinstance(text, str) else list(text)
+def parse_image_size(given: Any) -> tuple[int, int]:
+    """Return (height, width) of one number or two, or of texts that say them, such as ``"16x24"``."""
+    words = [str(one) for one in given] if isinstance(given, list | tuple) else str(given).replace("x", " ").split()
     if len(words) not in (1, 2) or not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise UsageError(f"image_size: expected one number or height and width, got {text!r}.")
+        raise UsageError(f"image_size: expected one number or height and width, got {given!r}.")
     return int(words[0]), int(words[-1])
 
 
@@ -140,6 +134,11 @@ def check_range(name: str, value: Any, low: int, high: int | None = None) -> Non
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
         expected = f"an integer from {low} to {high}" if high is not None else f"an integer of {low} or more"
         raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+
+def within(low: int, high: int | None = None) -> Callable[[str, Any], None]:
+    """Return what refuses other values than None and integers of the range, by the name of their option."""
+    return partial(check_range, low=low, high=high)
 
 
 def check_number(name: str, value: Any, low: float, high: float = float("inf")) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, accessible
-from precompute.options.build_options import TABLE_OPTIONS, BuildOptions
+from precompute.options.build_options import BuildOptions
+from precompute.options.sources import TableOptions
 from precompute.sources.annotations.find import find_annotated
 from precompute.sources.annotations.instance_folders import find_instances
 from precompute.sources.annotations.layout import foreign_below
@@ -118,7 +119,7 @@ def _from_python(source: Iterable[Source] | None, options: BuildOptions, lists: 
             "masks=[…], boxes=[…], instances=[…] or keypoints=[…]."
         )
     found = from_lists(lists, options) if lists else from_iterable(source or (), options)
-    refuse_options(options, TABLE_OPTIONS, NO_TABLE.format("a list"))
+    refuse_options(options, TableOptions.names(), NO_TABLE.format("a list"))
     targets = [one.column for one in found.fields if one.column.is_target]
     if options.image_only and targets:
         raise UsageError(f"target: none was asked for, and the sources have one ({targets[0].kind}); leave it out.")
@@ -130,7 +131,7 @@ def _from_python(source: Iterable[Source] | None, options: BuildOptions, lists: 
 def _in_files(source: str | Path, options: BuildOptions) -> Found:
     if is_table(as_path(source)):
         return find_table(as_path(source), options)
-    refuse_options(options, TABLE_OPTIONS, NO_TABLE.format(source))
+    refuse_options(options, TableOptions.names(), NO_TABLE.format(source))
     if options.image_only:
         refuse_options(options, TARGET_OPTIONS, "is for a target, and --target none asks for none.")
         return find_in_folders(source, options)

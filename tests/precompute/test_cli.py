@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,11 +104,16 @@ def test_mistakes_are_no_tracebacks(folder: Path, capsys: pytest.CaptureFixture[
     [
         (["bulid"], "invalid choice: 'bulid'", "precompute --help"),
         ([], "required: COMMAND", "precompute --help"),
-        (["build"], "required: SOURCE, OUT, --pipeline", "precompute build --help"),
+        (["build"], "required: SOURCE, OUT", "precompute build --help"),
+        (["build", "a", "b"], "--pipeline: none given", "precompute build --help"),
         (["build", "a", "b", "--pipline=p.py"], "unknown option --pipline; did you mean --pipeline?", "build --help"),
         (["build", "a", "b", "c", "--pipeline", "light"], "not understood: c", "precompute build --help"),
         (["build", "a", "b", "--pipeline", "light", "--image-format", "pngg"], "did you mean png?", "build --help"),
-        (["build", "a", "b", "--pipeline", "light", "--quality", "hi"], "--quality: invalid int value", "build --help"),
+        (
+            ["build", "a", "b", "--pipeline", "light", "--quality", "hi"],
+            "--quality: expected an integer, got 'hi'",
+            "build --help",
+        ),
         (["build", "a", "b", "--pipeline", "light", "--quality", "0"], "quality: expected an integer", "build --help"),
         (["drop", "a", "--rows", "x"], "row", "precompute drop --help"),
     ],
@@ -136,9 +142,25 @@ def test_help_states_every_default() -> None:
         assert flag in text
         default = getattr(BuildOptions(), field.name)
         if default not in (None, False, "", {}):
-            assert f"({default})" in text, flag
+            assert f"(default: {default})" in text, flag
     for code in ("0 complete", "1 user error", "2 usage", "3 bad sources", "4 verification failed", "130 interrupted"):
         assert code in text
+
+
+@pytest.mark.parametrize("command", ["build", "preview", "profile", "regenerate", "follow", "drop", "mask-colors"])
+def test_options_of_a_build_stand_below_their_headings(command: str) -> None:
+    heading, below = "", dict[str, set[str]]()
+    for line in help_of(command).splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            heading = line[:-1]
+        elif found := re.match(r"  --([a-z-]+)", line):
+            below.setdefault(heading, set()).add(found[1].replace("-", "_"))
+    own = below.pop("options", set()) | {"help"}
+    for heading, names in below.items():
+        assert {BuildOptions.title_of(name) for name in names} == {heading}
+    if command == "build":
+        assert list(below) == ["what is read", "tables", "splits", "pixels", "rows", "running"]
+        assert set().union(*below.values()) == set(BuildOptions.names()) and not own & set(BuildOptions.names())
 
 
 def help_of(command: str) -> str:

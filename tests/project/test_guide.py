@@ -40,17 +40,18 @@ def commands() -> list[str]:
     return [line[2:] for kind, text in BLOCKS if kind == "console" for line in text.splitlines() if line[:2] == "$ "]
 
 
-def test_every_option_is_in_the_table_with_its_default() -> None:
-    table = "\n".join(line for line in read_page(OPTIONS).splitlines() if line.startswith("| "))
+def test_every_option_is_in_one_table_with_its_default_below_the_heading_of_the_help() -> None:
+    sections = [section.partition("\n") for section in read_page(OPTIONS).split("\n## ")[1:]]
+    tables = {title: [line for line in text.splitlines() if line[:3] == "| `"] for title, _, text in sections}
     for field in dataclasses.fields(BuildOptions):
         flag = f"`--{field.name.replace('_', '-')}`"
-        lines = [line for line in table.splitlines() if flag in line]
-        assert len(lines) == 1, flag
+        [(title, line)] = [(title, line) for title, lines in tables.items() for line in lines if flag in line]
+        assert title == BuildOptions.title_of(field.name).capitalize(), flag
         default = getattr(BuildOptions(), field.name)
         if default not in (None, False, "", {}):
-            assert f"| {default} |" in lines[0], flag
-    flags = set(re.findall(r"`--([a-z-]+)`", table))
-    assert flags == {field.name.replace("_", "-") for field in dataclasses.fields(BuildOptions)}
+            assert f"| {default} |" in line, flag
+    flags = {flag for lines in tables.values() for line in lines for flag in re.findall(r"`--([a-z-]+)`", line)}
+    assert flags == {name.replace("_", "-") for name in BuildOptions.names()}
 
 
 def test_every_option_that_a_page_names_is_there() -> None:

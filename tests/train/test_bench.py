@@ -12,6 +12,7 @@ import pytest
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
+from precompute.options.option import flag
 from tests.helpers.schemas import with_image
 from tests.helpers.trainer_datasets import write_classes, write_masks
 from train import bench_report
@@ -19,7 +20,7 @@ from train.bench import WARM_UP, BenchResult, StepClock, bench
 from train.bench_options import BenchOptions
 from train.bench_report import advise, describe
 from train.cli import main, make_parser
-from train.options import FitOptions, flag
+from train.options import FitOptions
 
 RESULT = BenchResult(
     loader=100.0,
@@ -134,10 +135,10 @@ def test_options_are_those_of_fit() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "--steps: expected 1 or more, got 0"),
+        ({"steps": 0}, "--steps: expected an integer of 1 or more, got 0"),
         ({"seconds": 0.0}, "--seconds: expected a positive number, got 0.0"),
-        ({"batch_size": 0}, "--batch-size: expected 1 or more, got 0"),
-        ({"precision": "half"}, "--precision: expected float32 or"),
+        ({"batch_size": 0}, "--batch-size: expected an integer of 1 or more, got 0"),
+        ({"precision": "half"}, "--precision: expected one of float32,"),
     ],
 )
 def test_bad_options_are_refused(changes: dict[str, object], message: str) -> None:

@@ -19,15 +19,15 @@ from train.run_folder import RunFolder, RunSettings
     ("options", "message"),
     [
         ({"warm_up": 1.0}, "--warm-up: expected 0 or more and less than 1, got 1.0."),
-        ({"label_smoothing": float("nan")}, "--label-smoothing: expected 0 or more and less than 1, got nan."),
+        ({"label_smoothing": float("nan")}, "--label-smoothing: expected a number, got nan."),
         ({"weight_decay": -0.1}, "--weight-decay: expected 0 or more and less than 1, got -0.1."),
         ({"weight_decay": 0.1}, "--weight-decay: adam has none, adamw is adam with it: --optimizer adamw; got 0.1."),
         ({"plateau_factor": 1}, "--plateau-factor: expected between 0 and 1, got 1."),
-        ({"plateau_patience": 0}, "--plateau-patience: expected 1 or more, got 0."),
-        ({"optimizer": "lion"}, "--optimizer: expected adam or adamw or sgd, got 'lion'."),
-        ({"mixup": 2}, "--mixup: expected 0 to 1, got 2."),
+        ({"plateau_patience": 0}, "--plateau-patience: expected an integer of 1 or more, got 0."),
+        ({"optimizer": "lion"}, "--optimizer: expected one of adam, adamw, sgd, got 'lion'."),
+        ({"mixup": 2}, "--mixup: expected a number from 0 to 1, got 2."),
         ({"mixup": 0.2, "cutmix": 1}, "--mixup and --cutmix: expected one of them, got 0.2 and 1."),
-        ({"freeze_epochs": -1}, "--freeze-epochs: expected 0 or more, got -1."),
+        ({"freeze_epochs": -1}, "--freeze-epochs: expected an integer of 0 or more, got -1."),
     ],
 )
 def test_values_and_combinations_that_make_no_sense_are_refused(options, message):
@@ -52,9 +52,9 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_
     ("content", "message"),
     [
         ("batch_sise = 3", "there is no option 'batch_sise'. Did you mean batch-size?"),
-        ('epochs = "many"', "--epochs: expected int, got 'many'."),
-        ("seed = true", "--seed: expected int, got True."),
-        ('schedule = "linear"', "--schedule: expected cosine or plateau or constant, got 'linear'."),
+        ('epochs = "many"', "--epochs: expected an integer of 1 or more, got 'many'."),
+        ("seed = true", "--seed: expected an integer from 0 to 4294967295, got True."),
+        ('schedule = "linear"', "--schedule: expected one of cosine, plateau, constant, got 'linear'."),
         ("batch-size = 1\nbatch_size = 2", "'batch_size' is given twice"),
         ("epochs: 3", "cannot be read as TOML: "),
         ("[fit]\nepochs = 3", "options stand at the top of the file; take away the line [fit]."),

@@ -81,7 +81,7 @@ def test_clean_epochs_need_the_original_row(out):
     rows = [row for row in train.rows if not row.original]
     without = dataclasses.replace(manifest, splits={"train": dataclasses.replace(train, rows=rows)})
     assert reuse_of(FitOptions(epochs=4), without) == 2
-    with pytest.raises(UsageError, match=r"--clean-epochs: expected 0 or more, got -1"):
+    with pytest.raises(UsageError, match=r"--clean-epochs: expected an integer of 0 or more, got -1"):
         FitOptions(clean_epochs=-1)
 
 

@@ -166,5 +166,5 @@ def test_options_of_training_take_them_too() -> None:
     assert taken == FitOptions(epochs=3, batch_size=8, learning_rate=0.5)
     assert json.loads(json.dumps(taken.to_dict()))["epochs"] == 3
     for wrong in (True, 2.5, float("nan"), "many", object()):
-        with pytest.raises(UsageError, match="--epochs: expected int"):
+        with pytest.raises(UsageError, match="--epochs: expected an integer"):
             FitOptions(epochs=wrong)  # type: ignore[arg-type]
