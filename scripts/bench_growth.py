@@ -226,7 +226,7 @@ def measure_record(given: argparse.Namespace, folder: Path) -> float:
 
 def measure_packing(data: Path) -> float:
     """Return the parent's CPU seconds to pack a place of a large block."""
-    from precompute.building.block import Block, SplitPlaces
+    from precompute.building.cells import Block, SplitPlaces
     from precompute.fields.column import columns_by_name
     from precompute.fields.label_column import LabelColumn
     from precompute.fields.string_column import StringColumn

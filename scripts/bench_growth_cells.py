@@ -10,7 +10,7 @@ from bench_common import timed
 
 import precompute
 from precompute.building import build, write
-from precompute.building.grid import Grid
+from precompute.building.cells import Grid
 from precompute.building.receipts import BlockFacts, Cell, Receipt
 from precompute.dataset.json_files import dump
 from precompute.plan.generation import RowPlan
@@ -22,7 +22,7 @@ def measure_proven(data: str, out: str, rows: int, jobs: int) -> Any:
     """Make receipts and empty shards up for rows of a small dataset; returns the seconds of a build that lists them."""
     options: dict[str, Any] = {"pipeline": "light", "image_size": 16, "shard_size": 1_024, "jobs": jobs, "quiet": True}
     precompute.build(data, out, variants=1, **options)
-    make_grid, num_cells = write.grid_of, 0
+    make_grid, num_cells = write.make_grid, 0
 
     def with_receipts(build_plan: Any) -> Grid:
         nonlocal num_cells
@@ -30,7 +30,7 @@ def measure_proven(data: str, out: str, rows: int, jobs: int) -> Any:
         num_cells = make_up(grid, build_plan.rows["train"])
         return grid
 
-    vars(write)["grid_of"] = with_receipts
+    vars(write)["make_grid"] = with_receipts
     taken: dict[str, float] = {}
     for owner, name, step in [
         (build, "stored_generations", "read what is on disk"),

@@ -29,7 +29,7 @@ from bench_common import add_output, print_table, save
 from PIL import Image
 
 import precompute
-from precompute.building import build, grid, write
+from precompute.building import build, cells, write
 from precompute.preflight import survey
 from precompute.sources.folders import layout
 from precompute.sources.walk import Folder, Tree
@@ -139,9 +139,9 @@ def plan_once(kind: str, number: int, out: Path, validation_split: float) -> dic
         (build, "_differences", "compare with what is on disk"),
         (build, "make_plan", "make the plan"),
         (build, "save_draft", "write plan and list of sources"),
-        (write, "grid_of", "order places, cut blocks"),
-        (grid.Grid, "receipts", "read receipts"),
-        (grid.Grid, "missing", "make tasks"),
+        (write, "make_grid", "order places, cut blocks"),
+        (cells.Grid, "receipts", "read receipts"),
+        (cells.Grid, "missing", "make tasks"),
         (write, "run_surviving", "pack the first task"),
     ]:
         function = pack_first if name == "run_surviving" else getattr(owner, name)

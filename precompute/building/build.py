@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from precompute.building.build_plan import NO_WORKERS, BuildPlan, make_workers
+from precompute.building.cells import BuildPlan
 from precompute.building.changed_files import changed_files, fixed_keys
 from precompute.building.earlier_rules import (
     keep_classes,
@@ -19,7 +19,7 @@ from precompute.building.earlier_rules import (
     notes_on_pipelines,
     stored_pipelines,
 )
-from precompute.building.execute import run_side_by_side
+from precompute.building.execute import NO_WORKERS, make_workers, run_side_by_side
 from precompute.building.folder import StoredGeneration, next_generation, save_draft, stored_generations, write_lock
 from precompute.building.make_plan import make_plan, make_settings, prepare_pipelines, spec_of_plan
 from precompute.building.progress import Progress

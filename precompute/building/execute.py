@@ -19,13 +19,33 @@ from precompute.building.task import Task, TaskContext, TaskDone, run_task
 from precompute.building.workers import Workers, keeps_workers, start_calls, warm_up
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
+from precompute.options.build_options import BuildOptions
 from precompute.storage.paths import as_path
 
-__all__ = ["count_pieces", "cut_columns", "run_side_by_side", "run_surviving"]
+__all__ = ["NO_WORKERS", "count_pieces", "cut_columns", "make_workers", "run_side_by_side", "run_surviving"]
 
 MAX_TASK_S = 600.0
 MIN_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
 MAX_ROWS = 128  # open files of a task
+NO_WORKERS = "here no processes can be started: this one is a daemon of multiprocessing, or these are threads of joblib"
+
+
+def make_workers(options: BuildOptions) -> Workers:
+    """Return who runs the tasks.
+
+    Raises:
+        BuildError: The Dask cluster cannot be reached, or tasks are limited in time where no workers can be started.
+    """
+    if options.backend != "dask":
+        if options.has_no_workers and options.task_timeout is not None:
+            raise BuildError(f"task_timeout: only worker processes can be ended, and {NO_WORKERS}. Leave it out.")
+        return Workers(jobs=options.num_jobs, backend=options.backend, task_timeout=options.task_timeout)
+    from precompute.building.cluster import num_threads  # here, for it loads Dask
+
+    address = options.address or ""
+    jobs = options.jobs or num_threads(address)
+    under_way = options.jobs or 2 * jobs  # one in hand for each, so that none waits for the next
+    return Workers(jobs=jobs, backend="dask", under_way=under_way, address=address, mixed_cpus=options.allow_mixed_cpus)
 
 
 def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[Task]:

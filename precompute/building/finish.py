@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.building.cells import Grid
 from precompute.building.files import sync_folder, write_whole
-from precompute.building.grid import Grid, SourceFacts
 from precompute.building.make_plan import known_num_classes, record_facts
-from precompute.building.receipts import Receipt
+from precompute.building.receipts import Receipt, generation_seen, read_block_facts
 from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard, read_row_file
@@ -24,12 +24,29 @@ from precompute.errors import BuildError
 from precompute.fields.field import Schema
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.table.listing_file import listing_lines
+from precompute.table.sha256_column import Sha256Column
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
 __all__ = ["list_rows", "publish", "start_manifest"]
 
 MAX_EXAMPLES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFacts:
+    """What was learnt of a split's sources while decoding them.
+
+    Attributes:
+        sha256: SHA-256 of the image file of each source of the split; None for those that failed.
+        mask_sha256: SHA-256 of the mask file of each source, likewise.
+        class_ids: Class ids found in masks.
+    """
+
+    sha256: Sha256Column
+    mask_sha256: Sha256Column
+    class_ids: set[int]
+    counters: dict[str, dict[str, int]]
 
 
 def start_manifest(
@@ -53,7 +70,7 @@ def start_manifest(
         Its manifest without rows, and those of the fills that make a class which no source has.
     """
     plan, paths = grid.plan, grid.paths
-    source_facts = {split: grid.source_facts(split) for split in plan.splits}
+    source_facts = {split: _source_facts(grid, split) for split in plan.splits}
     splits = {}
     for split, split_plan in plan.splits.items():
         content = hashlib.sha256()
@@ -85,6 +102,30 @@ def start_manifest(
         mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
     )
     return manifest, new
+
+
+def _source_facts(grid: Grid, split: str) -> SourceFacts:
+    """Return what was learnt of a split's sources; all cells must be proven."""
+    num_sources = len(grid.places[split].positions)
+    found = SourceFacts(
+        sha256=Sha256Column(num_sources),
+        mask_sha256=Sha256Column(num_sources if grid.places[split].sources.has_files else 0),
+        class_ids=set(),
+        counters={},
+    )
+    with generation_seen(grid.paths, grid.plan.generation):
+        for number, block in enumerate(grid.blocks[split]):
+            facts = read_block_facts(grid.paths.block_facts(grid.plan.generation, split, number))
+            if facts is None:
+                raise BuildError(f"{grid.paths.build}: files of the build have vanished; run the command again.")
+            found.class_ids.update(facts.class_ids)
+            found.counters.update(facts.counters)
+            for i, key in zip(block.indices.tolist(), block.source_keys(), strict=True):
+                if key in facts.sha256:
+                    found.sha256[i] = facts.sha256[key]
+                if key in facts.mask_sha256:
+                    found.mask_sha256[i] = facts.mask_sha256[key]
+    return found
 
 
 def _hashed(parts: Iterable[bytes], content: Any) -> Iterator[bytes]:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import socket
+import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import Timeout
 
 from precompute.building.files import make_folder, remove_all, remove_tree, sync_folder, write_whole
-from precompute.building.remote_lock import RemoteLock
 from precompute.dataset.json_files import parse_json, read_json
-from precompute.dataset.leases import EXPIRES_S, held_rows
+from precompute.dataset.leases import EXPIRES_S, RENEW_S, held_rows
 from precompute.dataset.manifest import SPLITS, Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.schema_json import in_segments
-from precompute.errors import BuildError, DatasetError, accessible
+from precompute.errors import BuildError, DatasetError, PrecomputeError, accessible
 from precompute.plan.generation import GenerationPlan
 from precompute.storage.locking import hold_folder
-from precompute.storage.paths import is_remote
+from precompute.storage.paths import RemotePath, is_remote
+from precompute.storage.transfer import local_side
 from precompute.table.listing import Listing
 from precompute.table.listing_file import listing_lines, read_listing
 from precompute.table.sources import Sources
@@ -28,6 +35,7 @@ from precompute.table.sources import Sources
 __all__ = [
     "SCRATCH",
     "FolderInUseError",
+    "RemoteLock",
     "StoredGeneration",
     "next_generation",
     "save_draft",
@@ -94,6 +102,90 @@ def _writing(out: Path, lease_dir: str | Path | None) -> Iterator[None]:
     finally:
         if remote is not None:
             remote.release()
+
+
+class RemoteLock:
+    """Keeps other machines from writing into a dataset in an object store, from `acquire` to `release`.
+
+    An object says who has the right to write, as a store has no locks. On one machine a lock of the operating system
+    decides, as for a local folder, and this object is taken over at once from a process that has died. Between machines
+    it is an agreement: whoever finds it younger than five minutes keeps away. It is made only if it is not there, in
+    one request, where the store can do that (S3 can); where it cannot, and where several machines take over an expired
+    one in the same moment, two can come to believe that they have it.
+
+    Args:
+        out: The dataset; its local lock is held by this process.
+    """
+
+    def __init__(self, out: RemotePath) -> None:
+        self._path = out / ".build" / "lock.json"
+        self._disk = _disk_id(out)
+        self._id = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._guard = threading.Lock()
+
+    def acquire(self) -> str | None:
+        """Take the lock; returns None, or who has it.
+
+        Raises:
+            StorageError: The store cannot be reached, refuses, or fails.
+        """
+        other = self._read()
+        if other is not None and other.get("disk") != self._disk:
+            age = self._age_s()
+            if age < EXPIRES_S:
+                return f"{other.get('host')}, process {other.get('pid')}, seen {max(0, age):.0f} s ago"
+        if other is not None or not self._path.create_bytes(self._content()):
+            now = self._read() if other is None else None
+            if now is not None and now.get("id") != self._id:
+                return f"{now.get('host')}, process {now.get('pid')}, which was quicker"
+            self._path.write_bytes(self._content())
+        now = self._read() or {}
+        if now.get("id") != self._id:
+            return f"{now.get('host')}, process {now.get('pid')}, which was quicker"
+        threading.Thread(target=self._renew, name="precompute-lock", daemon=True).start()
+        return None
+
+    def release(self) -> None:
+        """Give it back; where that fails it expires."""
+        self._stop.set()
+        with self._guard, suppress(PrecomputeError):
+            if (self._read() or {}).get("id") == self._id:
+                self._path.unlink(missing_ok=True)
+
+    def _renew(self) -> None:
+        while not self._stop.wait(RENEW_S):
+            with self._guard, suppress(PrecomputeError):
+                # Else it was given back meanwhile; or this machine slept, and another one took over.
+                if not self._stop.is_set() and (self._read() or {}).get("id") == self._id:
+                    self._path.write_bytes(self._content())
+
+    def _age_s(self) -> float:
+        try:
+            return time.time() - self._path.stat().st_mtime
+        except FileNotFoundError:
+            return EXPIRES_S  # given back meanwhile
+
+    def _content(self) -> bytes:
+        owner = {"id": self._id, "disk": self._disk, "host": socket.gethostname(), "pid": os.getpid()}
+        return json.dumps(owner).encode()
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            owner = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            return {}
+        return owner if isinstance(owner, dict) else {}
+
+
+def _disk_id(out: RemotePath) -> str:
+    """Return what is the same for all processes that share the local lock, and for no others."""
+    path = local_side(str(out)) / "id"
+    with suppress(FileExistsError), path.open("x") as file:
+        file.write(uuid.uuid4().hex)
+    return path.read_text()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from precompute.building.build_plan import BuildPlan, Rows, Unlist
+from precompute.building.cells import BuildPlan, Rows, Unlist
 from precompute.building.finish import publish
 from precompute.building.folder import FolderInUseError, StoredGeneration, stored_generations, sweep, write_lock
 from precompute.building.from_manifest import RunOptions, listed_rows, manifest_of, plan_from_manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from precompute.building.build_plan import BuildPlan, make_task_context
+from precompute.building.cells import BuildPlan, make_task_context
 from precompute.building.execute import count_pieces
 from precompute.preflight.estimate import Estimate, SplitCost, estimate, online
 from precompute.preflight.measure import measure

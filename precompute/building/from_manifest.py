@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from precompute.building.build_plan import BuildPlan
+from precompute.building.cells import BuildPlan
 from precompute.building.folder import StoredGeneration
 from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import DatasetError, PipelineError, RejectedSource, SettingsError, UsageError, first_few

@@ -6,11 +6,10 @@ import hashlib
 from collections import defaultdict
 from dataclasses import replace
 
-from precompute.building.build_plan import BuildPlan, grid_of, make_task_context, make_workers
-from precompute.building.execute import run_surviving
+from precompute.building.cells import BuildPlan, Grid, make_grid, make_task_context
+from precompute.building.execute import make_workers, run_surviving
 from precompute.building.files import commit, remove_tree
 from precompute.building.folder import SCRATCH
-from precompute.building.grid import Grid
 from precompute.building.progress import Progress
 from precompute.building.receipts import read_receipt
 from precompute.building.task import Task
@@ -43,7 +42,7 @@ def repair(build_plan: BuildPlan, progress: Progress) -> int:
         for split, listed in manifest.splits.items()
         for row in listed.rows
     }
-    grid = grid_of(build_plan)
+    grid = make_grid(build_plan)
     broken = _find_broken(grid.paths, manifest, row_files, full=build_plan.options.check == "full")
     if broken:
         progress.say(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from precompute.building.build_plan import BuildPlan, grid_of, make_task_context, make_workers
+from precompute.building.cells import BuildPlan, Grid, bad_of, make_grid, make_task_context
 from precompute.building.changed_files import num_changed
-from precompute.building.execute import cut_columns, run_surviving
+from precompute.building.execute import cut_columns, make_workers, run_surviving
 from precompute.building.files import remove_tree
 from precompute.building.folder import SCRATCH, stored_generations
-from precompute.building.grid import Grid, bad_of
 from precompute.building.progress import Progress
 from precompute.building.receipts import Bad
 from precompute.building.task import Task
@@ -67,7 +66,7 @@ def _listed(manifest: Manifest) -> dict[str, list[RowPlan]]:
 
 def _still_bad(build_plan: BuildPlan, manifest: Manifest, progress: Progress) -> Named:
     """Make the records of the skipped sources, of all rows, to no avail but to see which fail."""
-    grid, rows, crashing_sources = grid_of(build_plan), _listed(manifest), dict[tuple[str, str], Bad]()
+    grid, rows, crashing_sources = make_grid(build_plan), _listed(manifest), dict[tuple[str, str], Bad]()
     keys = {split: {s["key"] for s in manifest.skipped if s["split"] == split} for split in manifest.splits}
     paths, context = grid.paths, replace(make_task_context(build_plan), generation=SCRATCH)
     workers = make_workers(build_plan.options)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
+from precompute.building.cells import Grid
 from precompute.building.files import link_or_copy, write_whole
 from precompute.building.folder import StoredGeneration
-from precompute.building.grid import Grid
 from precompute.building.receipts import BlockFacts, Cell, Receipt, read_block_facts, read_receipt
 from precompute.building.task import Task
 from precompute.dataset.manifest import Manifest

@@ -9,13 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from precompute.building.build_plan import BuildPlan, grid_of, make_task_context, make_workers
-from precompute.building.execute import cut_columns, run_surviving
+from precompute.building.cells import BuildPlan, Grid, Receipts, bad_of, make_grid, make_task_context
+from precompute.building.execute import cut_columns, make_workers, run_surviving
 from precompute.building.files import remove, take_unsynced, write_whole
 from precompute.building.finish import list_rows, publish, start_manifest
 from precompute.building.folder import StoredGeneration, next_generation, save_draft, sweep
 from precompute.building.forecast import forecast
-from precompute.building.grid import Grid, Receipts, bad_of
 from precompute.building.progress import Progress
 from precompute.building.receipts import Bad, Receipt
 from precompute.building.result import BuildResult
@@ -65,7 +64,7 @@ def write_rows(build_plan: BuildPlan, progress: Progress) -> BuildResult:
         )
     if not (any(build_plan.rows.values()) or any(build_plan.unlist.values())):
         return BuildResult(plan=plan, rows=build_plan.rows, manifest=manifest, seconds=0.0)
-    grid = grid_of(build_plan)
+    grid = make_grid(build_plan)
     if build_plan.previous is not None:
         reuse_shards(grid, build_plan.previous, _accepted_keys(build_plan, grid, grid.receipts(build_plan.rows)))
     try:

@@ -15,7 +15,7 @@ from joblib.parallel import ThreadingBackend
 
 import precompute
 from precompute.building import cluster, cluster_worker
-from precompute.building.build_plan import make_workers
+from precompute.building.execute import make_workers
 from precompute.building.heartbeat import Abandoned, Heartbeat, sources_of_dead_workers
 from precompute.building.task import Task, TaskContext
 from precompute.cli import main

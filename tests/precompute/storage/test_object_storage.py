@@ -19,8 +19,7 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 import precompute
-from precompute.building.folder import FolderInUseError, write_lock
-from precompute.building.remote_lock import RemoteLock
+from precompute.building.folder import FolderInUseError, RemoteLock, write_lock
 from precompute.dataset.leases import EXPIRES_S
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import PrecomputeError, SourceError, StorageError, UsageError
@@ -342,7 +341,7 @@ def test_a_build_on_another_machine_keeps_this_one_away(url: str, photos: str) -
 def test_a_lock_that_was_not_renewed_is_taken_over(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_other_lock(url)
     now = time.time()
-    monkeypatch.setattr("precompute.building.remote_lock.time.time", lambda: now + EXPIRES_S + 1)
+    monkeypatch.setattr("precompute.building.folder.time.time", lambda: now + EXPIRES_S + 1)
     with write_lock(as_path(url)):
         assert json.loads(path.read_bytes())["pid"] == os.getpid()
     assert not path.exists()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from precompute.building.block import Block, SplitPlaces
+from precompute.building.cells import Block, SplitPlaces
 from precompute.building.make_plan import source_ids
 from precompute.building.task import Slot
 from precompute.errors import DatasetError
