@@ -21,7 +21,7 @@ from precompute.preparing import PreparedImage, PreparedImages
 from precompute.storage.paths import local_path
 from train.data import translate_errors
 from train.files import remove_unfinished, write_bytes, write_json
-from train.pictures import Prediction
+from train.pictures.sheets import Prediction, draw_predictions
 from train.predictions import PredictionWriter, make_writer
 from train.start import plain_keras
 from train.trained import Trained, open_trained
@@ -110,7 +110,7 @@ def predict(
         write_bytes(paths[-1], content)
     if drawn:
         paths.append(folder / "predictions.png")
-        write_bytes(paths[-1], writer.draw(drawn))
+        write_bytes(paths[-1], draw_predictions(drawn, trained.task.class_names))
     summary = {
         "run": str(trained.folder.path.absolute()),
         "checkpoint": options.checkpoint,

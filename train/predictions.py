@@ -6,7 +6,6 @@ import abc
 import csv
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,13 @@ from PIL import Image
 from precompute.errors import UsageError
 from precompute.preparing import PreparedImage
 from train.files import encode_text, write_file
-from train.pictures import (
+from train.pictures.sheets import (
     Prediction,
     class_colors,
-    draw_predicted_boxes,
-    draw_predicted_classes,
-    draw_predicted_masks,
     lay_boxes,
     lay_over,
     name_numbers,
 )
-from train.pictures.figures import shorten
 from train.scores import to_probabilities
 from train.tasks import Task
 from train.tasks.detect import SHOWN
@@ -83,10 +78,6 @@ class PredictionWriter(abc.ABC):
         """Write what was predicted for an image, and return what is needed to draw it."""
 
     @abc.abstractmethod
-    def draw(self, predictions: Sequence[Prediction]) -> bytes:
-        """Return a PNG of some predictions."""
-
-    @abc.abstractmethod
     def _header(self) -> list[str]:
         """Return the names of the table's columns."""
 
@@ -123,11 +114,8 @@ class _ClassWriter(PredictionWriter):
         for c in top:
             row += [names[c], f"{probabilities[c]:.6f}"]
         self._rows.append(row)
-        text = f"{shorten(names[top[0]], 20)}  {probabilities[top[0]]:.0%}"
+        text = f"{names[top[0]]}  {probabilities[top[0]]:.0%}"
         return Prediction(name=item.key, image=_pixels_of(item.image), text=text)
-
-    def draw(self, predictions: Sequence[Prediction]) -> bytes:
-        return draw_predicted_classes(predictions)
 
     def _header(self) -> list[str]:
         places = range(2, min(NUM_TOP, self._task.num_classes) + 1)
@@ -141,10 +129,7 @@ class _LabelsWriter(PredictionWriter):
         probabilities = to_probabilities(logits, self._task.activation)
         held = [name for name, p in zip(self._task.class_names, probabilities, strict=True) if p >= 0.5]
         self._rows.append([str(item.path), "; ".join(held), *(f"{p:.6f}" for p in probabilities)])
-        return Prediction(name=item.key, image=_pixels_of(item.image), text=shorten(", ".join(held) or "none", 26))
-
-    def draw(self, predictions: Sequence[Prediction]) -> bytes:
-        return draw_predicted_classes(predictions)
+        return Prediction(name=item.key, image=_pixels_of(item.image), text=", ".join(held) or "none")
 
     def _header(self) -> list[str]:
         return ["file", "classes", *self._task.class_names]
@@ -159,11 +144,8 @@ class _ValueWriter(PredictionWriter):
 
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
         self._rows.append([str(item.path), *map(str, logits)])  # as few digits as tell it from other float32
-        text = name_numbers(logits, self._values, self._spreads)
+        text = "\n".join(name_numbers(logits, self._values, self._spreads))
         return Prediction(name=item.key, image=_pixels_of(item.image), text=text)
-
-    def draw(self, predictions: Sequence[Prediction]) -> bytes:
-        return draw_predicted_classes(predictions)
 
     def facts(self) -> dict[str, Any]:
         return {"target": self._task.target, "values": self._values}
@@ -189,14 +171,11 @@ class _MaskWriter(PredictionWriter):
         mask_path, *drawn_path = self.paths_of(item.key)
         _save_png(mask_path, written, self._palette if mask.dtype == np.uint8 else None)
         if drawn_path:
-            _save_png(drawn_path[0], lay_over(under, written, self._task.num_classes))
+            _save_png(drawn_path[0], lay_over(under, written))
         shares = np.bincount(mask.ravel(), minlength=self._task.num_classes) / mask.size
         below = mask_path.relative_to(self._folder).as_posix()
         self._rows.append([str(item.path), below, *(f"{share:.6f}" for share in shares)])
         return Prediction(name=item.key, image=image, mask=mask)
-
-    def draw(self, predictions: Sequence[Prediction]) -> bytes:
-        return draw_predicted_masks(predictions, self._task.class_names)
 
     def facts(self) -> dict[str, Any]:
         height, width, _ = self._task.shape
@@ -229,13 +208,10 @@ class _BoxWriter(PredictionWriter):
         self._write_rows(item, written, under.shape[:2])
         shown = written[written[:, 4] >= SHOWN]
         for path in self.paths_of(item.key):
-            _save_png(path, lay_boxes(under, shown, self._task.num_classes))
+            _save_png(path, lay_boxes(under, shown))
         return Prediction(
             name=item.key, image=image, boxes=found[found[:, 4] >= SHOWN], text=f"{len(shown)} found, score {SHOWN} up"
         )
-
-    def draw(self, predictions: Sequence[Prediction]) -> bytes:
-        return draw_predicted_boxes(predictions, self._task.class_names)
 
     def files(self) -> dict[str, bytes]:
         """Return the COCO file."""

@@ -11,7 +11,7 @@ import keras
 
 from precompute.errors import PrecomputeError
 from train.checkpoint import TrainingState
-from train.pictures import draw_curves
+from train.pictures.charts import draw_curves
 from train.progress import Pace
 from train.resume import Checkpoints
 from train.run_folder import RunFolder

@@ -61,7 +61,7 @@ def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int | 
                 picture = Image.fromarray(lay_mask(np.asarray(picture), ids[np.ix_(rows, columns)], ignored))
     scale = picture.width / width
     for layer in every:
-        draw_boxes(picture, layer, scale)
+        draw_boxes(picture, layer, scale, width=max(1 if size is None else 2, round(max(picture.size) / 300)))
         draw_skeletons(picture, layer.points * scale, layer.visibility, layer.skeleton)
     return picture
 
@@ -98,15 +98,15 @@ def lay_mask(
 
     Args:
         pixels: uint8 [H, W, 3].
-        ids: [H, W] class ids; class 0 leaves its pixels as they are.
+        ids: [H, W] class ids; class 0 leaves its pixels as they are, unless it is ignored.
         ignore_class: Id of pixels that do not count; they are light grey.
         opacity: Share of the colours; None: classes are outlined, and tinted so lightly that the image stays itself.
     """
     held = np.flatnonzero(np.bincount(ids.ravel()))
     colors, patterns = np.zeros((held[-1] + 1, 3), np.float32), np.zeros(held[-1] + 1, np.uint8)
-    for i in held[held > 0].tolist():
+    for i in (i for i in held.tolist() if i or i == ignore_class):
         colors[i], patterns[i] = (IGNORED, 0) if i == ignore_class else (class_color(i), class_pattern(i))
-    color, pattern, inside = colors[ids], patterns[ids], ids != 0
+    color, pattern, inside = colors[ids], patterns[ids], (ids != 0) | (ids == ignore_class)
     drawn = pixels.astype(np.float32)
     drawn[inside] += (TINT if opacity is None else opacity) * (color[inside] - drawn[inside])
     if patterns.any():
@@ -135,10 +135,9 @@ def _edges(ids: NDArray[Any]) -> NDArray[np.bool_]:
 # Boxes
 
 
-def draw_boxes(picture: Image.Image, layer: Layers, scale: float) -> None:
+def draw_boxes(picture: Image.Image, layer: Layers, scale: float, *, width: int) -> None:
     """Outline boxes in the colours of their classes; above them, write the scores of the first ones to them."""
     draw, font = ImageDraw.Draw(picture), load_font(11)
-    width = max(2, round(max(picture.size) / 300))
     boxes = (layer.boxes * scale).round().astype(int).tolist()
     labels, dashed = layer.labels[: len(boxes)].tolist(), layer.not_counted.tolist() or [False] * len(boxes)
     for (left, top, right, bottom), label, is_dashed in zip(boxes, labels, dashed, strict=True):

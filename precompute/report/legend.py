@@ -128,7 +128,8 @@ def mask_entries(
 ) -> list[Entry]:
     """Return the classes that masks hold; class 0 has the colour of the background, without one the image's own."""
     entries = []
-    for i in sorted({int(i) for mask in masks for i in np.unique(mask)}):
+    held = {int(i) for mask in masks for i in np.unique(mask)}
+    for i in sorted(held, key=lambda i: (i != ignore_class, i)):
         name = names[i] if i < len(names) else f"class {i}"
         if i == ignore_class:
             entries.append(Entry(f"{i}: ignored", IGNORED))

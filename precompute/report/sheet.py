@@ -218,7 +218,7 @@ def _draw_cells(cells: Sequence[Cell], size: int, width: int) -> Image.Image:
     for i, (cell, picture) in enumerate(zip(cells, drawn, strict=True)):
         left = MARGIN + i * (size + GAP)
         if cell.color:
-            draw.rectangle((left - 3, FRAME - 3, left + size + 2, FRAME + height + 2), cell.color)
+            draw.rectangle((left - 2, FRAME - 2, left + size + 1, FRAME + height + 1), cell.color)
         draw.rectangle((left, FRAME, left + size - 1, FRAME + height - 1), BAD if cell.text else EMPTY)
         if picture:
             strip.paste(picture, (left + (size - picture.width) // 2, FRAME + (height - picture.height) // 2))

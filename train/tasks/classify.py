@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from precompute.errors import UsageError
 from train.options import FitOptions
-from train.pictures import draw_classes, draw_confusion
+from train.pictures.charts import draw_confusion
+from train.pictures.sheets import draw_classes
 from train.samples import Sample
 from train.scores import Counts, recalls, to_probabilities
 from train.tasks.image_network import check_image_network, make_image_network

@@ -21,7 +21,8 @@ from train.detection.network import PREFIX, make_detector
 from train.detection.scores import BoxScores
 from train.detection.truth import COUNTED, KIND, LABEL, pack
 from train.options import FitOptions
-from train.pictures import draw_boxes, draw_ious
+from train.pictures.charts import draw_ious
+from train.pictures.sheets import draw_boxes
 from train.samples import Sample
 from train.scores import Counts
 from train.tasks.backbones import check_backbone_options

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from precompute.errors import DatasetError, UsageError
 from train.label_scores import LabelScores, count_labels, label_scores, label_scores_by_class
 from train.options import FitOptions
-from train.pictures import draw_ious, draw_labels
+from train.pictures.charts import draw_ious
+from train.pictures.sheets import draw_labels
 from train.samples import Sample
 from train.scores import Counts, to_probabilities
 from train.tasks.classify import Classify

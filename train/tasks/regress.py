@@ -20,7 +20,8 @@ from precompute.fields.value import field_name
 from precompute.text.format import format_count
 from train.learnt_values import VALUE, learnt_values
 from train.options import FitOptions
-from train.pictures import draw_scatter, draw_values, format_value
+from train.pictures.charts import draw_scatter
+from train.pictures.sheets import draw_values, format_value
 from train.samples import Sample
 from train.scores import Counts
 from train.tasks.image_network import check_image_network, make_image_network

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from precompute.errors import UsageError
 from train.options import FitOptions
-from train.pictures import draw_ious, draw_masks
+from train.pictures.charts import draw_ious
+from train.pictures.sheets import draw_masks
 from train.samples import Sample
 from train.scores import Counts, PooledScores, has_foreground, image_ious, mask_scores, mask_scores_by_class
 from train.tasks.backbone_unet import PREFIX, make_backbone_unet

@@ -26,7 +26,8 @@ from train.detection.matching import match
 from train.detection.scores import BoxScores
 from train.detection.truth import COUNTED, CROWD, DIFFICULT, pack
 from train.options import FitOptions
-from train.pictures import Prediction, Sample, draw_predicted_boxes, lay_boxes
+from train.pictures.sheets import Prediction, draw_predictions, lay_boxes
+from train.samples import Sample
 from train.tasks import make_task
 from train.tasks.detect import Detect
 
@@ -345,11 +346,11 @@ def test_targets_that_are_not_learnt_are_named(kind):
 
 def test_frames_are_drawn_on_the_outermost_pixels_of_a_box():
     image = np.zeros((30, 40, 3), np.uint8)
-    drawn = lay_boxes(image, np.array([[5, 6, 15, 12, 0.9, 1]]), 3)
+    drawn = lay_boxes(image, np.array([[5, 6, 15, 12, 0.9, 1]]))
     y, x = np.nonzero(drawn.any(axis=2))
     assert (x.min(), y.min(), x.max(), y.max()) == (5, 6, 14, 11)  # the last pixels inside
     assert not drawn[7:11, 6:14].any() and not image.any()
-    assert len({tuple(lay_boxes(image, np.array([[0, 0, 9, 9, 1, c]]), 3)[0, 0]) for c in range(3)}) == 3
+    assert len({tuple(lay_boxes(image, np.array([[0, 0, 9, 9, 1, c]]))[0, 0]) for c in range(3)}) == 3
 
 
 @pytest.mark.parametrize("found", [True, False])
@@ -363,7 +364,7 @@ def test_pictures_of_samples_with_and_without_boxes(found):
     ]
     assert TASK.draw(samples).startswith(b"\x89PNG")
     prediction = Prediction(name="a", image=image, boxes=boxes, text="1 found")
-    assert draw_predicted_boxes([prediction] * 4, TASK.class_names).startswith(b"\x89PNG")
+    assert draw_predictions([prediction] * 4, TASK.class_names).startswith(b"\x89PNG")
 
 
 def test_what_is_summarized_is_described_class_by_class():

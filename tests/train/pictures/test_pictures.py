@@ -11,21 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from precompute.report.palette import IGNORED
 from train.measure import measure
-from train.pictures import (
+from train.pictures.charts import _most_confused, draw_confusion, draw_ious
+from train.pictures.sheets import (
     Prediction,
     class_colors,
     draw_classes,
-    draw_confusion,
-    draw_ious,
     draw_masks,
-    draw_predicted_boxes,
-    draw_predicted_classes,
-    draw_predicted_masks,
+    draw_predictions,
     lay_boxes,
     lay_over,
 )
-from train.pictures.scores import _most_confused
 from train.predictions import resize_nearest
 from train.samples import STANDINGS, Sample, choose_samples
 from train.scores import image_ious, to_probabilities
@@ -141,9 +138,9 @@ def test_pictures_of_any_number_of_classes(num_classes):
     for color in class_colors(num_classes)[:12]:
         assert holds(drawn, color)
     opened(draw_classes(classes, names))
-    predictions = [Prediction(name="folder/" * 9 + name, image=image, mask=mask, text=name[:20]) for name in names[:5]]
-    opened(draw_predicted_masks(predictions, names))
-    opened(draw_predicted_classes(predictions))
+    some_names = [{"name": "folder/" * 9 + name, "image": image} for name in names[:5]]
+    opened(draw_predictions([Prediction(mask=mask, **shown) for shown in some_names], names))
+    opened(draw_predictions([Prediction(text=names[0], **shown) for shown in some_names], names))
     confusion = generator.integers(0, 50, (num_classes, num_classes))
     opened(draw_confusion(confusion, names))
     ious = [None if c % 5 == 4 else c / num_classes for c in range(num_classes)]
@@ -161,7 +158,7 @@ def test_grey_and_ignored_pixels_are_drawn():
         score=math.nan,
     )
     drawn = opened(draw_masks([sample], ["a", "b"], ignore_class=255))
-    assert holds(drawn, (0.78, 0.78, 0.78))
+    assert holds(drawn, np.array(IGNORED) / 255)
     assert not holds(drawn, (0.85, 0.1, 0.1))  # what is ignored is not wrong
 
 
@@ -184,7 +181,7 @@ def test_colours_tell_classes_apart():
 
 def test_a_mask_laid_over_leaves_class_0_as_it_is():
     image = np.full((2, 2, 3), 100, np.uint8)
-    drawn = lay_over(image, np.array([[0, 1], [1, 0]]), 2)
+    drawn = lay_over(image, np.array([[0, 1], [1, 0]]))
     assert drawn.dtype == np.uint8
     np.testing.assert_array_equal(drawn[[0, 1], [0, 1]], 100)
     expected = (100 + class_colors(2)[1] * 255) / 2
@@ -223,10 +220,9 @@ def test_each_task_draws_its_scores():
 def test_predictions_are_drawn_over_images_of_any_color_mode(channels):
     image, mask = np.full((12, 10, channels), 200, np.uint8), np.eye(12, 10, dtype=np.uint8)
     boxes = np.array([[1, 1, 6, 6, 0.9, 0]])
-    drawn = lay_over(image, mask, 2)
+    drawn = lay_over(image, mask)
     assert drawn.shape == (12, 10, 3) and len({tuple(pixel) for pixel in drawn[mask == 1]}) == 1
-    assert lay_boxes(image, boxes, 1).shape == (12, 10, 3)
-    predictions = [Prediction(name="a", image=image, mask=mask, boxes=boxes, text="found")]
-    for picture in (draw_predicted_classes(predictions), draw_predicted_masks(predictions, NAMES[:2])):
-        assert Image.open(io.BytesIO(picture)).size[0] > 100
-    assert Image.open(io.BytesIO(draw_predicted_boxes(predictions, NAMES[:1]))).size[0] > 100
+    assert lay_boxes(image, boxes).shape == (12, 10, 3)
+    for predicted in ({"text": "found"}, {"mask": mask}, {"boxes": boxes}):
+        prediction = Prediction(name="a", image=image, **predicted)
+        opened(draw_predictions([prediction], NAMES[:2]))

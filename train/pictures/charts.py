@@ -1,17 +1,24 @@
-"""How well each class does: a confusion matrix for classes, bars of IoU for masks."""
+"""Charts as PNGs: curves of a training, how well each class does, predicted numbers over true ones. It owns matplotlib.
+
+Figures are made by themselves, without pyplot: it keeps global state and picks a backend that may want a screen.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
 
 from precompute.text.format import format_count
-from train.pictures.figures import new_figure, shorten, to_png
+from train.pictures.sheets import format_value
 
-__all__ = ["draw_confusion", "draw_curves", "draw_ious"]
+__all__ = ["draw_confusion", "draw_curves", "draw_ious", "draw_scatter"]
 
 MAX_CLASSES = 30  # of a matrix whose names can still be read
 MAX_COUNTED = 15  # classes up to which the cells hold counts
@@ -19,6 +26,7 @@ MAX_BARS = 60
 BAR, MEAN = "#1f5fbf", "#c62828"
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind text that a line would cross
 TRAIN, VALIDATION = "#8a94a6", "#1f5fbf"
+MAX_PLOTS = 12
 
 
 def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str]) -> bytes:
@@ -35,12 +43,12 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
     shown = _most_confused(confusion)
     small = len(shown) > MAX_COUNTED
     side = len(shown) * (0.3 if small else 0.6)
-    figure = new_figure(max(side + 3.8, 6.4), max(side + 2.6, 5.0))
+    figure = _figure(max(side + 3.8, 6.4), max(side + 2.6, 5.0))
     axes = figure.subplots()
     scale = PowerNorm(0.5, vmin=0, vmax=1)  # a few errors among many hits shall be seen
     # Not of equal sides: the layout would leave the labels no room.
     picture = axes.imshow(shares[np.ix_(shown, shown)], cmap="Blues", norm=scale, aspect="auto")
-    names = [shorten(class_names[c], 22) for c in shown]
+    names = [_shorten(class_names[c], 22) for c in shown]
     axes.set_xticks(range(len(shown)), names, rotation=90)
     axes.set_yticks(range(len(shown)), [f"{name} ({totals[c]:,})" for name, c in zip(names, shown, strict=True)])
     axes.set_xlabel("prediction")
@@ -54,7 +62,7 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
                     column, row, f"{confusion[truth, predicted]:,}", ha="center", va="center", color=color, size=9
                 )
     figure.colorbar(picture, ax=axes, shrink=0.8, label="share of the true class", ticks=[0, 0.01, 0.1, 0.25, 0.5, 1])
-    return to_png(figure)
+    return _png(figure)
 
 
 def draw_ious(
@@ -78,7 +86,7 @@ def draw_ious(
     """
     lowest_first = sorted(range(len(ious)), key=lambda c: (ious[c] is None, ious[c] or 0.0))
     shown = sorted(lowest_first[:MAX_BARS])
-    figure = new_figure(8.4, 0.27 * len(shown) + 1.4)
+    figure = _figure(8.4, 0.27 * len(shown) + 1.4)
     axes = figure.subplots()
     axes.barh(range(len(shown)), [ious[c] or 0.0 for c in shown], color=BAR, height=0.7)
     axes.axvline(mean, color=MEAN, linewidth=1.2, linestyle=":", label=f"mean {mean:.3f}")
@@ -86,7 +94,7 @@ def draw_ious(
         iou = ious[c]
         text = "does not occur" if iou is None else f"{iou:.3f}   {shares[c]:.1%} {share}"
         axes.text((iou or 0.0) + 0.01, place, text, va="center", fontsize=8.5, bbox=PAPER)
-    axes.set_yticks(range(len(shown)), [shorten(class_names[c], 26) for c in shown])
+    axes.set_yticks(range(len(shown)), [_shorten(class_names[c], 26) for c in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, 1.32)
     axes.set_xticks(np.linspace(0, 1, 6))
@@ -97,7 +105,7 @@ def draw_ious(
             f"{len(shown)} of {format_count(len(ious), 'class')}: those with the lowest {score}", fontsize=11
         )
     figure.legend(frameon=False, loc="outside upper right")
-    return to_png(figure)
+    return _png(figure)
 
 
 def _most_confused(confusion: npt.NDArray[np.int64]) -> list[int]:
@@ -121,7 +129,7 @@ def draw_curves(history: Sequence[Mapping[str, float]], *, score: str, best_epoc
         score: Name of the score to draw.
         best_epoch: Epoch that is marked.
     """
-    figure = new_figure(12, 3.6)
+    figure = _figure(12, 3.6)
     epochs = [entry["epoch"] for entry in history]
     for axes, name in zip(figure.subplots(1, 3), ("loss", score, "learning_rate"), strict=True):
         for prefix, label, color in (("", "train", TRAIN), ("val_", "validation", VALIDATION)):
@@ -136,4 +144,60 @@ def draw_curves(history: Sequence[Mapping[str, float]], *, score: str, best_epoc
         axes.xaxis.get_major_locator().set_params(integer=True)
         if name != "learning_rate":
             axes.legend(frameon=False)
-    return to_png(figure)
+    return _png(figure)
+
+
+def draw_scatter(values: Sequence[Mapping[str, Any]]) -> bytes:
+    """Draw the predictions of each value over its truths, with the diagonal on which both are the same.
+
+    Args:
+        values: Of each `value`, its name; `r2` and `mae`, or None; `training_mean`; `points`: `truth` and `predicted`,
+            of the same length. Of many, those with the lowest R² are drawn.
+    """
+    lowest_first = sorted(values, key=lambda row: (row["r2"] is None, row["r2"] or 0.0))
+    shown = [row for row in values if row in lowest_first[:MAX_PLOTS]]
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = _figure(4.4 * columns + 0.4, 4.4 * rows + 0.4)
+    cells = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in cells[len(shown) :]:
+        axes.set_axis_off()
+    for axes, row in zip(cells, shown, strict=False):
+        _scatter(axes, row)
+    cells[0].legend(frameon=False, fontsize=8, loc="upper left")
+    if len(shown) < len(values):
+        figure.suptitle(f"{len(shown)} of {len(values)} values: those with the lowest R²", fontsize=11)
+    return _png(figure)
+
+
+def _scatter(axes: Any, row: Mapping[str, Any]) -> None:
+    truth, predicted = row["points"]["truth"], row["points"]["predicted"]
+    low, high = min([*truth, *predicted], default=0.0), max([*truth, *predicted], default=1.0)
+    margin = 0.05 * (high - low) or 0.5
+    ends = (low - margin, high + margin)
+    axes.plot(ends, ends, color=MEAN, linewidth=1.2, label="prediction = truth")
+    axes.axhline(row["training_mean"], color=TRAIN, linewidth=1.0, linestyle=":", label="mean of training")
+    axes.scatter(truth, predicted, s=14, color=BAR, alpha=0.6, linewidths=0)
+    axes.set_xlim(ends)
+    axes.set_ylim(ends)
+    axes.set_aspect("equal")
+    axes.set_xlabel("truth")
+    axes.set_ylabel("prediction")
+    axes.grid(alpha=0.25)
+    r2 = "–" if row["r2"] is None else f"{row['r2']:.3f}"
+    axes.set_title(f"{_shorten(row['value'], 22)}: R² {r2}, MAE {format_value(row['mae'])}", fontsize=11)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches, at 100 pixels an inch."""
+    return Figure(figsize=(width, height), dpi=100, layout="constrained")
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def _shorten(name: str, length: int) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"
