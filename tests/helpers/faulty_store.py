@@ -54,7 +54,7 @@ class FaultyApplication:
         if kind == "cut answer":
             return self._half(environ, start_response)
         if kind == "delay":
-            time.sleep(0.5)
+            time.sleep(0.2)
         return self._application(environ, start_response)
 
     def _half(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
