@@ -41,8 +41,8 @@ from precompute.plan.generation import GenerationPlan
 from precompute.plan.settings import differences
 from precompute.plan.splits import assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
+from precompute.preflight.sample import serially
 from precompute.preflight.source_size import saving_of_size
-from precompute.preflight.survey import serially
 from precompute.sources.chosen import limit_sources
 from precompute.sources.find import find
 from precompute.sources.python import read_arguments

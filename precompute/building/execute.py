@@ -20,6 +20,7 @@ from precompute.building.workers import Workers, keeps_workers, start_calls, war
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BuildError
 from precompute.options.build_options import BuildOptions
+from precompute.preflight.sample import serially
 from precompute.storage.paths import as_path
 
 __all__ = ["NO_WORKERS", "count_pieces", "cut_columns", "make_workers", "run_side_by_side", "run_surviving"]
@@ -94,7 +95,7 @@ def run_side_by_side(workers: Workers, function: Callable[[Any], Any], arguments
     They go on with tasks afterwards. Where one of them dies, this process does it all.
     """
     if workers.backend != "loky" or workers.jobs == 1 or not keeps_workers():
-        return [function(argument) for argument in arguments]
+        return serially(function, arguments)
     parallel = joblib.Parallel(
         n_jobs=workers.jobs, backend="loky", return_as="generator", batch_size=1, pre_dispatch="all"
     )
@@ -102,7 +103,7 @@ def run_side_by_side(workers: Workers, function: Callable[[Any], Any], arguments
         calls = (joblib.delayed(warm_up)(), *(joblib.delayed(function)(argument) for argument in arguments))
         return list(start_calls(workers.backend, parallel, calls))[1:]
     except TerminatedWorkerError:
-        return [function(argument) for argument in arguments]
+        return serially(function, arguments)
 
 
 class WorkersDied(Exception):  # noqa: N818 (an event, not an error)

@@ -8,7 +8,7 @@ from pathlib import Path
 from precompute.building.cells import BuildPlan, make_task_context
 from precompute.building.execute import count_pieces
 from precompute.preflight.estimate import Estimate, SplitCost, estimate, online
-from precompute.preflight.measure import measure
+from precompute.preflight.sample import measure
 from precompute.storage.paths import is_remote
 
 __all__ = ["forecast"]

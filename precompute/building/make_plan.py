@@ -27,16 +27,8 @@ from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint, place_below
 from precompute.plan.versions import check_distributions, pixel_versions
 from precompute.preflight.needs import check_needs
-from precompute.preflight.survey import (
-    RunCalls,
-    Sample,
-    Survey,
-    check_colors,
-    check_rejected,
-    decode_sample,
-    serially,
-    survey,
-)
+from precompute.preflight.sample import RunCalls, Sample, decode_sample, serially
+from precompute.preflight.survey import Survey, check_colors, check_rejected, survey
 from precompute.rendering.render import NUM_SOURCE_IDS, SOURCE_ID_PERSON
 from precompute.rendering.spec import RecordSpec, pixel_settings
 from precompute.sources.annotations.find import named_place

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from precompute.preflight.measure import SourceCost
+from precompute.preflight.sample import SourceCost
 
 __all__ = ["Estimate", "Online", "Range", "SplitCost", "estimate", "online"]
 

@@ -7,8 +7,7 @@ from statistics import mean, median
 
 from precompute.errors import BadSourcesError
 from precompute.images.decode import longer_side
-from precompute.preflight.measure import SourceCost, measure
-from precompute.preflight.survey import sample_of
+from precompute.preflight.sample import SourceCost, measure, sample_of
 from precompute.rendering.spec import RecordSpec
 from precompute.table.sources import Sources
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from precompute.errors import (
     BadSourcesError,
@@ -20,130 +16,27 @@ from precompute.errors import (
     first_few,
 )
 from precompute.fields.field import Schema
-from precompute.images.mask_files import UnlistedColors, unpacked_color
+from precompute.images.mask_files import unpacked_color
 from precompute.pipelines.mask_rules import UnknownIds
 from precompute.pipelines.pipeline import Pipeline, finishing_inside
-from precompute.plan.blocks import place_order
 from precompute.preflight.needs import check_channels, force_each_transform
 from precompute.preflight.probe import first_fault, probe
+from precompute.preflight.sample import Sample, cpu_clock
 from precompute.records.stored import decode_record
 from precompute.records.tfrecord import FRAMING_BYTES
-from precompute.rendering.decode import Decoded, decode_source
+from precompute.rendering.decode import Decoded
 from precompute.rendering.render import augment, encode_record
 from precompute.rendering.spec import RecordSpec
-from precompute.table.sources import Sources
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons, num_of_one_kind
 
-__all__ = [
-    "RunCalls",
-    "Sample",
-    "Survey",
-    "check_colors",
-    "check_rejected",
-    "decode_one",
-    "decode_sample",
-    "sample_of",
-    "serially",
-    "survey",
-]
+__all__ = ["Survey", "check_colors", "check_rejected", "survey"]
 
-SAMPLE_SIZE = 64
 PROBED = 3
 NUM_TRIED = 4  # draws of a transform that fails, at least
 MIN_TRIED = 16  # of fewer sources a few tell nothing, and a job is short
 NEARLY_ALL = 0.9
 NUM_SIZED = 64  # records whose size is looked at: several variants of each source where there are few
-
-
-RunCalls: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
-
-
-def serially(function: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
-    """Return what a function makes of each argument, worked out one after the other."""
-    return [function(argument) for argument in arguments]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """The first sources of a split in the order of its blocks: the same ones whatever the job.
-
-    Attributes:
-        split: Split that the sources are from.
-        decoded: Sources that could be decoded.
-        rejected: What is wrong with the others; the job lists them again with all the rest.
-        unlisted: Packed colour → pixels, of each mask that has colours without a class.
-    """
-
-    split: str
-    decoded: list[Decoded]
-    rejected: list[str]
-    unlisted: list[dict[int, int]]
-
-    def values(self, name: str) -> dict[str, Any]:
-        """Return key → value of a field of those that could be decoded."""
-        return {source.key: source.values[name] for source in self.decoded}
-
-    def converted(self, spec: RecordSpec) -> Sample:
-        """Return the sample in the types of numbers of another spec."""
-        return replace(self, decoded=[source.converted(spec) for source in self.decoded])
-
-
-def decode_sample(sources: Sources, split: str, spec: RecordSpec, run_calls: RunCalls = serially) -> Sample:
-    """Decode the sample of a split.
-
-    Args:
-        sources: All sources, their splits assigned.
-        split: Split whose sources are decoded.
-        spec: What a record must be.
-        run_calls: Calls the function with each argument, in processes side by side if it can.
-
-    Raises:
-        BadSourcesError: Not one of them can be decoded.
-    """
-    chosen = sample_of(sources, split, SAMPLE_SIZE)
-    calls = [(sources.keys[i], sources.path(sources.images[i]), sources.raw(i), spec) for i in chosen]
-    found = run_calls(_decoded_or_rejected, calls)
-    decoded = [source for source in found if isinstance(source, Decoded)]
-    refused = [source for source in found if isinstance(source, _Rejected)]
-    rejected = [source.reason for source in refused]
-    unlisted = [source.unlisted for source in refused if source.unlisted is not None]
-    if not decoded and not unlisted:
-        raise BadSourcesError(
-            f"{split}: none of the first {format_count(len(chosen), 'source')} can be "
-            f"used:\n{describe_reasons(rejected)}"
-        )
-    return Sample(split=split, decoded=decoded, rejected=rejected, unlisted=unlisted)
-
-
-@dataclass(frozen=True)
-class _Rejected:
-    """Why a source cannot be used, and the pixels of each colour without a class where that is why."""
-
-    reason: str
-    unlisted: dict[int, int] | None
-
-
-def _decoded_or_rejected(call: tuple[str, Path, Mapping[str, Any], RecordSpec]) -> Decoded | _Rejected:
-    try:
-        return decode_source(*call)
-    except RejectedSource as error:
-        return _Rejected(str(error), error.counts if isinstance(error, UnlistedColors) else None)
-
-
-def sample_of(sources: Sources, split: str, number: int) -> list[int]:
-    """Return the positions of the first sources of a split in the order of its blocks."""
-    indices = array("q", sources.of_split(split))
-    return [indices[i] for i in place_order(sources.keys_of(split)).sources[:number].tolist()]
-
-
-def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:
-    """Read and decode the source at a position.
-
-    Raises:
-        RejectedSource: It cannot be used.
-    """
-    return decode_source(sources.keys[i], sources.path(sources.images[i]), sources.raw(i), spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +72,8 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     """
     check_channels(pickled, sample.decoded, sample.split)
     probe(pickled, sample.decoded[:PROBED], spec, sample.split)
-    pipeline, failures, start = Pipeline(pickled), list[str](), time.perf_counter()
+    pipeline, failures, clock = Pipeline(pickled), list[str](), cpu_clock()
+    start = clock()
     failed: tuple[Decoded, int] | None = None
     sizes: dict[tuple[int, int], str] = {}
     lengths = list[int]()
@@ -201,7 +95,7 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
                     _check_together(record, spec.schema)
                 lengths.append(len(record) + FRAMING_BYTES)
         if variant == 0:
-            record_s = (time.perf_counter() - start) / len(sample.decoded)
+            record_s = (clock() - start) / len(sample.decoded)
     if failed and not sizes:
         raise PipelineError(
             f"pipeline of {sample.split}: it failed on all of the first {format_count(len(sample.decoded), 'image')}:\n"

@@ -11,7 +11,7 @@ import cloudpickle
 
 from precompute.errors import BadSourcesError
 from precompute.pipelines.transforms import leaves, shown_name
-from precompute.preflight.measure import measure
+from precompute.preflight.sample import measure
 from precompute.preflight.source_size import saving_of_size
 from precompute.rendering.spec import RecordSpec
 from precompute.report.sample_renderer import SampleRenderer

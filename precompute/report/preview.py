@@ -11,7 +11,7 @@ from precompute.fields.field import Schema
 from precompute.options.build_options import BuildOptions
 from precompute.options.plain_values import converts_arguments
 from precompute.plan.places import sample_by_class
-from precompute.preflight.survey import decode_one
+from precompute.preflight.sample import decode_one
 from precompute.records.stored import decode_record
 from precompute.rendering.decode import Decoded
 from precompute.rendering.render import render

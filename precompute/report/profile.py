@@ -23,9 +23,8 @@ from precompute.options.plain_values import converts_arguments
 from precompute.pipelines.pipeline import Pipeline
 from precompute.pipelines.seeding import Draws
 from precompute.plan.versions import pixel_versions
-from precompute.preflight.measure import cpu_clock
 from precompute.preflight.probe import has_other_threads
-from precompute.preflight.survey import decode_one, sample_of
+from precompute.preflight.sample import cpu_clock, decode_one, sample_of
 from precompute.records.tfrecord import record_footer, record_header
 from precompute.rendering import decode as decoding
 from precompute.rendering import render as rendering

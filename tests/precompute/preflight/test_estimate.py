@@ -9,7 +9,7 @@ import pytest
 
 from precompute.building.result import describe
 from precompute.preflight.estimate import Estimate, Range, SplitCost, estimate, online
-from precompute.preflight.measure import SourceCost
+from precompute.preflight.sample import SourceCost
 from precompute.text.format import format_duration
 
 

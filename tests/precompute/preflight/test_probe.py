@@ -19,7 +19,8 @@ import precompute
 from precompute.errors import PipelineError
 from precompute.pipelines.pipeline import prepare
 from precompute.preflight.probe import has_other_threads, probe
-from precompute.preflight.survey import Sample, survey
+from precompute.preflight.sample import Sample
+from precompute.preflight.survey import survey
 from tests.helpers.decoded_sources import SPEC, some_sources
 from tests.helpers.small_datasets import draw_classes, options
 

@@ -1,29 +1,136 @@
-"""What sources and their records cost on one core, measured on the first few in the order of blocks."""
+"""The sample of sources that everything before a job is told from, and what it costs by one clock."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import mean
+from typing import Any, TypeAlias
 
 from precompute.errors import BadSourcesError, RejectedSource
+from precompute.images.mask_files import UnlistedColors
 from precompute.images.threads import one_opencv_thread
 from precompute.pipelines.pipeline import Pipeline
-from precompute.preflight.survey import decode_one, sample_of
+from precompute.plan.blocks import place_order
 from precompute.records.stored import decode_record
 from precompute.records.tfrecord import FRAMING_BYTES, record_footer
+from precompute.rendering.decode import Decoded, decode_source
 from precompute.rendering.render import augment, encode_record
 from precompute.rendering.spec import RecordSpec
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons
 
-__all__ = ["SourceCost", "cpu_clock", "measure"]
+__all__ = [
+    "RunCalls",
+    "Sample",
+    "SourceCost",
+    "cpu_clock",
+    "decode_one",
+    "decode_sample",
+    "measure",
+    "sample_of",
+    "serially",
+]
 
+SAMPLE_SIZE = 64
 MIN_MEASURED_S = 1e-6  # Windows counts the time of a thread in steps of 15 ms
+RunCalls: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+
+
+def serially(function: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
+    """Return what a function makes of each argument, worked out one after the other."""
+    return [function(argument) for argument in arguments]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The first sources of a split in the order of its blocks: the same ones whatever the job.
+
+    Attributes:
+        split: Split that the sources are from.
+        decoded: Sources that could be decoded.
+        rejected: What is wrong with the others; the job lists them again with all the rest.
+        unlisted: Packed colour → pixels, of each mask that has colours without a class.
+    """
+
+    split: str
+    decoded: list[Decoded]
+    rejected: list[str]
+    unlisted: list[dict[int, int]]
+
+    def values(self, name: str) -> dict[str, Any]:
+        """Return key → value of a field of those that could be decoded."""
+        return {source.key: source.values[name] for source in self.decoded}
+
+    def converted(self, spec: RecordSpec) -> Sample:
+        """Return the sample in the types of numbers of another spec."""
+        return replace(self, decoded=[source.converted(spec) for source in self.decoded])
+
+
+def decode_sample(sources: Sources, split: str, spec: RecordSpec, run_calls: RunCalls = serially) -> Sample:
+    """Decode the sample of a split.
+
+    Args:
+        sources: All sources, their splits assigned.
+        split: Split whose sources are decoded.
+        spec: What a record must be.
+        run_calls: Calls the function with each argument, in processes side by side if it can.
+
+    Raises:
+        BadSourcesError: Not one of them can be decoded.
+    """
+    chosen = sample_of(sources, split, SAMPLE_SIZE)
+    calls = [(sources.keys[i], sources.path(sources.images[i]), sources.raw(i), spec) for i in chosen]
+    found = run_calls(_decoded_or_rejected, calls)
+    decoded = [source for source in found if isinstance(source, Decoded)]
+    refused = [source for source in found if isinstance(source, _Rejected)]
+    rejected = [source.reason for source in refused]
+    unlisted = [source.unlisted for source in refused if source.unlisted is not None]
+    if not decoded and not unlisted:
+        raise BadSourcesError(
+            f"{split}: none of the first {format_count(len(chosen), 'source')} can be "
+            f"used:\n{describe_reasons(rejected)}"
+        )
+    return Sample(split=split, decoded=decoded, rejected=rejected, unlisted=unlisted)
+
+
+@dataclass(frozen=True)
+class _Rejected:
+    """Why a source cannot be used, and the pixels of each colour without a class where that is why."""
+
+    reason: str
+    unlisted: dict[int, int] | None
+
+
+def _decoded_or_rejected(call: tuple[str, Path, Mapping[str, Any], RecordSpec]) -> Decoded | _Rejected:
+    try:
+        return decode_source(*call)
+    except RejectedSource as error:
+        return _Rejected(str(error), error.counts if isinstance(error, UnlistedColors) else None)
+
+
+def sample_of(sources: Sources, split: str, number: int) -> list[int]:
+    """Return the positions of the first sources of a split in the order of its blocks."""
+    indices = array("q", sources.of_split(split))
+    return [indices[i] for i in place_order(sources.keys_of(split)).sources[:number].tolist()]
+
+
+def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:
+    """Read and decode the source at a position.
+
+    Raises:
+        RejectedSource: It cannot be used.
+    """
+    return decode_source(sources.keys[i], sources.path(sources.images[i]), sources.raw(i), spec)
+
+
+# What they cost
 
 
 @dataclass(frozen=True, kw_only=True)
