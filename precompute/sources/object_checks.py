@@ -17,7 +17,7 @@ from precompute.fields.skeleton import HIDDEN, VISIBLE, Skeleton
 from precompute.sources.found import FoundColumn
 from precompute.text.format import format_count
 
-__all__ = ["check_boxes", "check_keypoints", "upright_size"]
+__all__ = ["check_boxes", "check_objects", "upright_size"]
 
 TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 ORIENTATION = 0x0112
@@ -90,8 +90,8 @@ def upright_size(path: str | Path) -> tuple[int, int] | None:
         return None
 
 
-def check_keypoints(
-    column: BoxColumn, keys: Sequence[str], names: list[str], skeleton: Skeleton, *, where: str
+def check_objects(
+    column: BoxColumn, keys: Sequence[str], names: list[str], skeleton: Skeleton | None, *, where: str
 ) -> FoundColumn:
     """Check boxes, if there are any, and mark points that lie outside of their images as not labelled.
 
@@ -99,12 +99,14 @@ def check_keypoints(
         column: The objects as they were found.
         keys: Keys of the images.
         names: Names of the classes.
-        skeleton: Skeleton of the keypoints.
+        skeleton: Skeleton of the keypoints; None: boxes alone are checked.
         where: Start of messages: the folder, or the argument.
 
     Raises:
         SourceError: Coordinates are no numbers, visibility is none of 0, 1, 2, or no point is labelled.
     """
+    if skeleton is None:
+        return check_boxes(column, keys, names, where=where)
     points: Any = column.points
     if not len(column.labels):
         raise SourceError(f"{where}: not one of {format_count(len(column), 'image')} has an object with keypoints.")

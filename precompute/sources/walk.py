@@ -6,7 +6,7 @@ import errno
 import os
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -24,6 +24,14 @@ __all__ = ["Files", "Folder", "Tree", "is_folder", "walk"]
 
 Parts: TypeAlias = tuple[str, ...]  # names of the folders from the top of the walk on
 
+LOST, CIRCULAR, SPECIAL = "is a link that leads nowhere", "is a link that leads in a circle", "is no regular file"
+FOREIGN = "is a name that is no UTF-8"
+REMEDIES = {
+    LOST: ("links that lead nowhere", "Put the files back, or remove the links."),
+    CIRCULAR: ("links that lead in a circle", "Remove the links."),
+    SPECIAL: ("pipes and sockets that are named like files", "Remove them."),
+    FOREIGN: ("names that are no UTF-8", RENAME),
+}
 MAX_CIRCLES = 20  # links between folders that lead to each other have more ways through them than there is time
 
 
@@ -61,7 +69,7 @@ class Folder:
         num_ignored_files: Files and hidden folders that were passed over; those of systems are not counted.
     """
 
-    parts: tuple[str, ...]
+    parts: Parts
     path: str
     files: Files = field(default_factory=Files)
     num_ignored_files: int = 0
@@ -103,47 +111,80 @@ class Tree:
 
 
 @dataclass(slots=True)
-class _Walk:
-    """What is still to do, and what went wrong so far.
+class _Look:
+    """A look into one folder, which may turn out to hold no sources, and what is found in it.
 
-    A folder waits with its real path, after those of the folders on its way in which a link was followed.
+    Attributes:
+        real: Real path of the folder, after those of the folders on its way in which a link was followed.
+        inner: Folders in it, each with its real path.
+        faults: Path of what cannot be used → why.
     """
 
-    pending: list[tuple[Folder, tuple[str, ...]]]
+    folder: Folder
+    real: Parts
     skip: str | None
     extensions: tuple[str, ...]
-    passed_over: PassedOver
-    broken: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
-    circular: list[str] = field(default_factory=list)
-    special: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
+    passing: PassedOver
+    inner: list[tuple[Folder, Parts]] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
     passed: Counter[str] = field(default_factory=Counter)
     markers: list[str] = field(default_factory=list)
     excluded: list[Folder] = field(default_factory=list)
     counts: Counts = field(default_factory=Counter)
 
-    def of_one_folder(self) -> _Walk:
-        """Return an empty one for what is found in one folder, which may turn out to hold no sources."""
-        return _Walk([], self.skip, self.extensions, self.passed_over)
+    def read(self) -> None:
+        """Look at all entries of the folder."""
+        try:
+            with os.scandir(self.folder.path) as entries:
+                for entry in entries:
+                    self._add(entry, entry.name)
+        except OSError as error:
+            path = error.filename if isinstance(error.filename, str) else self.folder.path  # an entry's, maybe
+            self.faults[path] = str(error.strerror)
 
-    def add(self, found: _Walk) -> None:
-        """Add what was found in one folder."""
-        self.pending += found.pending
-        self.broken += found.broken
-        self.unreadable += found.unreadable
-        self.circular += found.circular
-        self.special += found.special
-        self.passed.update(found.passed)
-        self.excluded += found.excluded
+    def _add(self, entry: os.DirEntry[str], name: str) -> None:
+        folder, passing = self.folder, self.passing
+        if name.startswith("."):
+            self.markers += [name] if name in MARKERS else []
+            folder.num_ignored_files += not is_of_system(name)
+        elif is_folder(entry):
+            self._add_folder(entry, self._path(name))
+        elif passing.patterns and (pattern := passing.excluding(self._path(name))):
+            self.counts[pattern, False] += 1
+            if _extension(name) in self.extensions:
+                self.excluded.append(Folder(folder.parts, folder.path, Files([(name, 0)])))
+        elif (extension := _extension(name)) not in self.extensions:
+            self.markers += [name] if name in MARKERS else []
+            folder.num_ignored_files += 1
+            self.passed[extension] += 1
+            if not extension and entry.is_symlink() and not _is_regular(entry):  # it was a folder's, maybe
+                self.faults[self._path(name)] = LOST
+        elif passing.is_output(entry.path, name):
+            pass
+        elif _is_regular(entry):
+            folder.files.append((name, entry.stat().st_size))
+        else:
+            self.faults[self._path(name)] = LOST if entry.is_symlink() else SPECIAL
 
-    def exclude(self, pattern: str, folder: Folder, name: str | None = None) -> None:
-        """Keep a folder that was excluded, or an image of one that was not, by its name."""
-        self.counts[pattern, name is None] += 1
-        if name is None:
+    def _path(self, name: str) -> str:
+        return f"{self.folder.path.rstrip('/')}/{name}"
+
+    def _add_folder(self, entry: os.DirEntry[str], path: str) -> None:
+        is_link, passing, folder = entry.is_symlink(), self.passing, Folder((*self.folder.parts, entry.name), path)
+        if path == self.skip or is_of_system(entry.name) or passing.is_output(path, entry.name, is_link=is_link):
+            return
+        if (pattern := passing.excluding(path, is_folder=True)) is not None:
+            self.counts[pattern, True] += 1
             self.excluded.append(folder)
-        elif os.path.splitext(name)[1].lower() in self.extensions:  # noqa: PTH122 (a Path is slow)
-            self.excluded.append(Folder(folder.parts, folder.path, Files([(name, 0)])))
+            return
+        if not is_link:
+            self.inner.append((folder, (*self.real[:-1], f"{self.real[-1]}/{entry.name}")))
+            return
+        target = os.path.realpath(path)
+        if any(f"{one}/".startswith(f"{target}/") for one in self.real):
+            self.faults[path] = CIRCULAR
+        else:
+            self.inner.append((folder, (*self.real, target)))
 
 
 def walk(
@@ -168,30 +209,31 @@ def walk(
     """
     if is_remote(top):
         return _walk_remote(top, skip)
-    start = (Folder((), top.as_posix()), (os.path.realpath(top),))
-    state = _Walk([start], None if skip is None else skip.as_posix(), extensions, passed_over())
-    folders = []
-    while state.pending and len(state.circular) < MAX_CIRCLES:
-        folder, real = state.pending.pop()
-        found = state.of_one_folder()
-        _read_folder(found, folder, real)
-        if not (folder.parts and found.markers and state.passed_over.is_own(folder.path, found.markers)):
-            if folder.files or not (folder.parts and found.counts):  # one is not empty whose files were excluded
-                folders.append(folder)
-            state.add(found)
-            if found.counts:
-                state.passed_over.excluded[folder.path] = found.counts
-            if found.passed and extensions is IMAGE_EXTENSIONS:
-                state.passed_over.endings[folder.path] = found.passed
+    passing, tree, wrong = passed_over(), Tree(top, []), dict[str, str]()
+    pending: list[tuple[Folder, Parts]] = [(Folder((), top.as_posix()), (os.path.realpath(top),))]
+    while pending and [*wrong.values()].count(CIRCULAR) < MAX_CIRCLES:
+        look = _Look(*pending.pop(), None if skip is None else skip.as_posix(), extensions, passing)
+        look.read()
+        folder = look.folder
+        if folder.parts and look.markers and passing.is_own(folder.path, look.markers):
+            continue
+        if folder.files or not (folder.parts and look.counts):  # one is not empty whose files were excluded
+            tree.folders.append(folder)
+        pending += look.inner
+        wrong |= look.faults
+        tree.passed.update(look.passed)
+        tree.excluded += look.excluded
+        if look.counts:
+            passing.excluded[folder.path] = look.counts
+        if look.passed and extensions is IMAGE_EXTENSIONS:
+            passing.endings[folder.path] = look.passed
     if faults is None:
-        state.foreign += [path for folder in folders for path in _foreign_names(folder)]
-        _check_walk(top, state)
+        wrong |= {path: FOREIGN for folder in tree.folders for path in _foreign_names(folder)}
+        _check_faults(top, wrong)
     else:
-        faults |= dict.fromkeys(state.broken, "is a link that leads nowhere")
-        faults |= dict.fromkeys(state.circular, "is a link that leads in a circle")
-        faults |= dict.fromkeys(state.special, "is no regular file")
-        faults |= dict(text.rsplit(": ", 1) for text in state.unreadable)
-    return Tree(top, sorted(folders, key=lambda f: f.parts), state.passed, state.excluded)
+        faults |= wrong
+    tree.folders.sort(key=lambda folder: folder.parts)
+    return tree
 
 
 def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
@@ -221,7 +263,7 @@ def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
             markers[folder.parts] |= {parts[at]} & MARKERS
             folder.num_ignored_files += parts[: at + 1] not in hidden and not is_of_system(parts[at])
             hidden.add(parts[: at + 1])
-        elif name.startswith(".") or (ending := os.path.splitext(name)[1].lower()) not in IMAGE_EXTENSIONS:  # noqa: PTH122
+        elif name.startswith(".") or (ending := _extension(name)) not in IMAGE_EXTENSIONS:
             markers[parts] |= {name} & MARKERS
             folder.num_ignored_files += 1
             passed[parts].update([] if name.startswith(".") else [ending])
@@ -256,68 +298,13 @@ def _not_excluded(top: RemotePath, passing: PassedOver, excluded: list[Folder]) 
             yield parts, name, num_bytes
             continue
         counts[start].update([(of_file, False)] if of_file else [])
-        if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS:  # noqa: PTH122
+        if _extension(name) in IMAGE_EXTENSIONS:
             excluded.append(Folder(parts, "/".join((start, *parts)), Files([(name, num_bytes)])))
     passing.excluded |= counts
 
 
 def _lies_in(folders: set[Parts], path: Parts) -> bool:
     return bool(folders) and any(path[:i] in folders for i in range(1, len(path) + 1))
-
-
-def _read_folder(state: _Walk, folder: Folder, real: tuple[str, ...]) -> None:
-    try:
-        with os.scandir(folder.path) as entries:
-            for entry in entries:
-                _read_entry(state, folder, real, entry)
-    except OSError as error:
-        name = error.filename if isinstance(error.filename, str) else folder.path  # an entry's, maybe
-        state.unreadable.append(f"{name}: {error.strerror}")
-
-
-def _read_entry(state: _Walk, folder: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
-    name = entry.name
-    if name.startswith("."):
-        state.markers += [name] if name in MARKERS else []
-        folder.num_ignored_files += not is_of_system(name)
-    elif is_folder(entry):
-        _add_folder(state, folder, real, entry)
-    elif state.passed_over.patterns and (pattern := state.passed_over.excluding(f"{folder.path.rstrip('/')}/{name}")):
-        state.exclude(pattern, folder, name)
-    elif (extension := os.path.splitext(name)[1].lower()) not in state.extensions:  # noqa: PTH122 (a Path is slow)
-        state.markers += [name] if name in MARKERS else []
-        folder.num_ignored_files += 1
-        state.passed[extension] += 1
-        if not extension and entry.is_symlink() and not _is_regular(entry):  # it was a folder's, maybe
-            state.broken.append(f"{folder.path}/{name}")
-    elif state.passed_over.is_output(entry.path, name):
-        pass
-    elif _is_regular(entry):
-        folder.files.append((name, entry.stat().st_size))
-    elif entry.is_symlink():
-        state.broken.append(f"{folder.path}/{name}")
-    else:
-        state.special.append(f"{folder.path}/{name}")
-
-
-def _add_folder(state: _Walk, parent: Folder, real: tuple[str, ...], entry: os.DirEntry[str]) -> None:
-    path = f"{parent.path.rstrip('/')}/{entry.name}"
-    if path == state.skip or is_of_system(entry.name):
-        return
-    if state.passed_over.is_output(path, entry.name, is_link=entry.is_symlink()):
-        return
-    if (pattern := state.passed_over.excluding(path, is_folder=True)) is not None:
-        state.exclude(pattern, Folder((*parent.parts, entry.name), path))
-        return
-    if entry.is_symlink():
-        target = os.path.realpath(path)
-        if any(f"{folder}/".startswith(f"{target}/") for folder in real):
-            state.circular.append(path)
-            return
-        real = (*real, target)
-    else:
-        real = (*real[:-1], f"{real[-1]}/{entry.name}")
-    state.pending.append((Folder((*parent.parts, entry.name), path), real))
 
 
 def _foreign_names(folder: Folder) -> list[str]:
@@ -330,20 +317,21 @@ def _foreign_names(folder: Folder) -> list[str]:
     return [] if names.are_unicode() else [f"{folder.path}/{name}" for name in names if not is_unicode(name)]
 
 
-def _check_walk(top: Path, state: _Walk) -> None:
-    problems = [
-        f"{what} ({len(paths):,}):\n{first_few(sorted(paths))}\n{remedy}"
-        for what, paths, remedy in [
-            ("folders or files that cannot be read", state.unreadable, "Give yourself the right to read them."),
-            ("links that lead nowhere", state.broken, "Put the files back, or remove the links."),
-            ("links that lead in a circle", state.circular, "Remove the links."),
-            ("pipes and sockets that are named like files", state.special, "Remove them."),
-            ("names that are no UTF-8", state.foreign, RENAME),
-        ]
-        if paths
+def _check_faults(top: Path, faults: Mapping[str, str]) -> None:
+    """Refuse a tree in which something cannot be used.
+
+    Raises:
+        SourceError: There are faults: path → what it is, or why it cannot be read.
+    """
+    unreadable = [f"{path}: {why}" for path, why in faults.items() if why not in REMEDIES]
+    problems = [("folders or files that cannot be read", unreadable, "Give yourself the right to read them.")]
+    for fault, (what, remedy) in REMEDIES.items():
+        problems.append((what, [path for path, why in faults.items() if why == fault], remedy))
+    texts = [
+        f"{what} ({len(paths):,}):\n{first_few(sorted(paths))}\n{remedy}" for what, paths, remedy in problems if paths
     ]
-    if problems:
-        raise SourceError(f"{top}: " + "\n".join(problems))
+    if texts:
+        raise SourceError(f"{top}: " + "\n".join(texts))
 
 
 # What an entry of a folder is, whatever its links do
@@ -365,6 +353,10 @@ def _is_regular(entry: os.DirEntry[str]) -> bool:
         OSError: It may not be looked at, or the disk fails.
     """
     return _ends_somewhere(entry.is_file)
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (a Path a file is slow)
 
 
 def _ends_somewhere(ask: Callable[[], bool]) -> bool:

@@ -29,6 +29,7 @@ __all__ = [
     "MatchedFiles",
     "PathParts",
     "check_partners",
+    "find_beside",
     "find_files",
     "find_images",
     "match_files",
@@ -187,7 +188,7 @@ def sources_of(
     images: Iterable[FoundFile],
     field: FoundColumn,
     *,
-    splits: list[str | None],
+    splits: Mapping[str, str | None] | None = None,
     notes: Sequence[str],
 ) -> Found:
     """Return images with their objects as sources.
@@ -196,17 +197,17 @@ def sources_of(
         found: All images of the folder.
         images: Images that annotations name.
         field: Their objects.
-        splits: Split of each image.
+        splits: Path of an image → its split, where it is not the one that folders say.
         notes: Notes for the user, before what the check has to say.
     """
-    images = list(images)
+    images, splits = list(images), splits or {}
     return Found(
         where=str(found.top),
         root=found.top,
         keys=StringColumn(image.key for image in images),
         images=StringColumn(path_below(found.top, image.path) for image in images),
         fields=[field],
-        splits=splits,
+        splits=[splits.get(image.path, image.split) for image in images],
         num_bytes=array("q", (image.num_bytes for image in images)),
         num_ignored_files=found.num_ignored_files,
         passed=found.passed,
@@ -243,6 +244,29 @@ def match_files(
             named[forms.find("/".join((*start, *below, stem)))] = folder.joinpath(*of_file, name)
         matched.append(MatchedFiles(named, "".join(f"{part}/" for part in start)))
     return max(matched, key=lambda found: len(there & found.files.keys()))
+
+
+def find_beside(
+    top: Path, folder: Path, files: Sequence[PathParts], roles: Sequence[str], options: BuildOptions
+) -> tuple[FoundImages, MatchedFiles]:
+    """Find images, and the files with their annotations; of images those alone that files of a named folder lie for.
+
+    Args:
+        top: Folder of the source.
+        folder: Folder of the files: the same, or one that was named.
+        files: See `match_files`.
+        roles: See `match_files`.
+        options: Options of the build.
+
+    Raises:
+        SourceError: See `find_images`.
+    """
+
+    def choose(images: Sequence[FoundFile]) -> list[bool]:
+        return match_files(images, top, folder, files, roles).chosen(images)
+
+    found = find_images(top, options, None if folder == top else choose)
+    return found, match_files(found.images, top, folder, files, roles)
 
 
 def _one(i: int) -> slice:

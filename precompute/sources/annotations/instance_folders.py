@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.instance_column import InstanceColumn
@@ -25,6 +26,7 @@ from precompute.sources.annotations.images import (
     path_below,
     sources_of,
 )
+from precompute.sources.annotations.layout import MAX_ENTRIES, MAX_SNIFFED, folders_below
 from precompute.sources.classes import check_class_names, class_order, number_lists
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, split_role
@@ -38,7 +40,7 @@ from precompute.text.format import format_count
 __all__ = ["find_instances"]
 
 MASKS, IMAGES, ONE_CLASS = "masks", "images", "object"
-MAX_SNIFFED, MAX_ENTRIES, MAX_FOLDERS, MAX_DEPTH = 20, 2_000, 200, 4
+MAX_FOLDERS = 200
 EXPECTED = """Expected a mask file for each object:
   images/a.png with masks/a/0.png, masks/a/1.png …, or with a folder a class: masks/a/cell/0.png …
   or a folder an image: a/images/a.png with a/masks/0.png, a/masks/1.png …"""
@@ -69,63 +71,39 @@ def find_instances(root: str | Path, options: BuildOptions) -> Found | None:
 
 
 def _looks_so(top: Path, role: str, images: str) -> bool:
-    return any(_objects_inside(folder, images) for folder in islice(_role_folders(top, role), MAX_SNIFFED))
-
-
-def _role_folders(top: Path, role: str) -> Iterator[Path]:
-    pending, looked = [(top, 0)], 0
-    while pending and looked < MAX_FOLDERS:
-        folder, depth = pending.pop(0)
-        looked += 1
-        for entry in _entries(folder):
-            if entry.name.lower() == role.lower() and is_folder(entry):
-                yield Path(entry.path)
-            elif depth < MAX_DEPTH and is_folder(entry):
-                pending.append((Path(entry.path), depth + 1))
+    every = (entry for entries in islice(folders_below(top), MAX_FOLDERS) for entry in entries)
+    masks = (Path(entry.path) for entry in every if entry.name.lower() == role.lower() and is_folder(entry))
+    return any(_objects_inside(folder, images) for folder in islice(masks, MAX_SNIFFED))
 
 
 def _objects_inside(masks: Path, images: str) -> bool:
     """Tell whether a folder of masks has a folder an image, or belongs to the only image beside it."""
-    stems = [_stem(entry.name) for entry in _entries(masks.parent / images) if _is_image(entry.name)]
-    inside = list(_entries(masks))
-    names = {_stem(entry.name) for entry in inside if _is_image(entry.name)}
+    stems, names = _stems(masks.parent / images), set(_stems(masks))
     if len(stems) == 1 and names and stems[0] not in names:
         return True
-    return any(entry.name in _stems_below(masks, images) for entry in inside if is_folder(entry))
-
-
-def _stems_below(masks: Path, images: str) -> set[str]:
-    """Return the stems of some images of the folder beside the masks, those of folders in it (splits) too."""
     beside = [masks.parent / images, masks.parent.parent / images / masks.parent.name]
-    folders = [
-        folder for start in beside for folder in (start, *(Path(e.path) for e in _entries(start) if is_folder(e)))
-    ]
-    found = {_stem(entry.name) for folder in folders for entry in _entries(folder) if _is_image(entry.name)}
+    # Images lie in folders of these, too: those of splits.
+    found = {stem for start in beside for folder in (start, *_folders(start)) for stem in _stems(folder)}
     # masks/train/a/0.png: what bears the name of a split holds the folders of its images
-    return found | {
-        entry.name
-        for entry in _entries(masks)
-        if is_folder(entry) and any(inner.name in found for inner in _entries(Path(entry.path)) if is_folder(inner))
-    }
+    return any(
+        folder.name in found or any(inner.name in found for inner in _folders(folder)) for folder in _folders(masks)
+    )
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    return first_entries(folder, MAX_ENTRIES)
+def _folders(folder: Path) -> list[Path]:
+    return [Path(entry.path) for entry in first_entries(folder, MAX_ENTRIES) if is_folder(entry)]
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_EXTENSIONS)
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
+def _stems(folder: Path) -> list[str]:
+    """Return the stems of some images of a folder."""
+    names = (entry.name for entry in first_entries(folder, MAX_ENTRIES))
+    return [os.path.splitext(name)[0] for name in names if name.lower().endswith(IMAGE_EXTENSIONS)]  # noqa: PTH122
 
 
 # All of them.
 
 
-@dataclass(frozen=True)
-class _Mask:
+class _Mask(NamedTuple):
     """One file: where it lies, its size, and the folder of its class, if it has one."""
 
     path: str
@@ -137,43 +115,39 @@ class _Finder:
     """Pairs images with the folders of their masks."""
 
     def __init__(self, top: Path, role: str, options: BuildOptions) -> None:
-        self._top, self._role, self._options = top, role, options
+        self._top, self._role, self._options = top, role.lower(), options
         self._found = find_images(top, options)
-        self._by_plain = {image.place: image for image in self._found.images}
-        self._forms = UnicodeForms(self._by_plain)
-        self._single_images = self._find_single_images()
         excluded = self._found.excluded_places
         self._excluded = {*excluded, *(place.rpartition("/")[0] for place in excluded)} - {""}
         self._masks: dict[str, list[_Mask]] = {}
         self._num_ignored_files = 0
         self._homeless: list[str] = []
-
-    def _find_single_images(self) -> dict[str, FoundFile]:
-        """Return folder → image of the images that are the only ones in their folders."""
         of_folder = defaultdict[str, list[FoundFile]](list)
         for image in self._found.images:
             of_folder[image.place.rpartition("/")[0]].append(image)
-        return {folder: images[0] for folder, images in of_folder.items() if len(images) == 1}
+        # Place of an image → image; and folder → the only image in it.
+        by_place = {image.place: image for image in self._found.images}
+        self._forms = UnicodeForms(by_place)
+        self._images = {folder: of[0] for folder, of in of_folder.items() if len(of) == 1} | by_place
 
     def sources(self) -> Found:
-        for folder in walk(self._start()).folders:
-            self._place(folder)
+        given = None if self._options.masks is None else Path(os.path.abspath(self._top / self._options.masks))  # noqa: PTH100
+        is_given = given is not None and given.is_dir()
+        for folder in walk(given if given is not None and is_given else self._top).folders:
+            role, context = (self._role, folder.parts) if is_given else split_role(folder.parts, [self._role])
+            if role is not None:
+                self._place(folder, context)
         notes = self._check()
         images = [image for image in self._found.images if image.place in self._masks]
-        of_images = [sorted(self._masks[image.place], key=lambda mask: mask.path) for image in images]
+        of_images = [sorted(self._masks[image.place]) for image in images]
         sizes = (
-            image.num_bytes + sum(mask.num_bytes for mask in masks)
-            for image, masks in zip(images, of_images, strict=True)
-        )
-        found = sources_of(
-            self._found,
-            images,
-            self._objects(images, of_images),
-            splits=[image.split for image in images],
-            notes=notes,
+            image.num_bytes + sum(mask.num_bytes for mask in of) for image, of in zip(images, of_images, strict=True)
         )
         return replace(
-            found, layout="a mask an object", num_bytes=array("q", sizes), num_ignored_files=self._num_ignored_files
+            sources_of(self._found, images, self._objects(images, of_images), notes=notes),
+            layout="a mask an object",
+            num_bytes=array("q", sizes),
+            num_ignored_files=self._num_ignored_files,
         )
 
     def _objects(self, images: Sequence[FoundFile], of_images: Sequence[Sequence[_Mask]]) -> FoundColumn:
@@ -210,39 +184,27 @@ class _Finder:
             )
         return ONE_CLASS if given is None else given[0]
 
-    def _start(self) -> Path:
-        given = None if self._options.masks is None else Path(os.path.abspath(self._top / self._options.masks))  # noqa: PTH100
-        return given if given is not None and given.is_dir() else self._top
-
-    def _place(self, folder: Folder) -> None:
-        """Give the masks of a folder to their image."""
-        parts = folder.parts if self._start() is not self._top else split_role(folder.parts, [self._role.lower()])[1]
-        if self._start() is self._top and len(parts) == len(folder.parts):
-            return  # not below a folder of masks
-        context, class_name = self._forms.find("/".join(parts)), None
-        image = self._by_plain.get(context) or self._single_images.get(context)
-        if image is None and len(parts) > 1:
-            above, class_name = self._forms.find("/".join(parts[:-1])), parts[-1]
-            image = self._by_plain.get(above) or self._single_images.get(above)
-        if image is None:
-            self._homeless += [folder.path] if folder.files and not self._is_excluded(parts) else []
-            return
-        masks = self._masks.setdefault(image.place, [])
-        masks += [_Mask(f"{folder.path.rstrip('/')}/{name}", size, class_name) for name, size in folder.files]
-        self._num_ignored_files += folder.num_ignored_files
-
-    def _is_excluded(self, parts: tuple[str, ...]) -> bool:
-        """Tell whether a folder holds masks of an image that the user left out: of its name, or beside it."""
-        return any("/".join(parts[:i]) in self._excluded for i in range(len(parts) + 1))
+    def _place(self, folder: Folder, context: tuple[str, ...]) -> None:
+        """Give the masks of a folder to their image: that of the folder's name, or of the one above, of its class."""
+        class_name = None
+        image = self._images.get(self._forms.find("/".join(context)))
+        if image is None and len(context) > 1:
+            class_name = context[-1]
+            image = self._images.get(self._forms.find("/".join(context[:-1])))
+        if image is not None:
+            masks = self._masks.setdefault(image.place, [])
+            masks += [_Mask(f"{folder.path.rstrip('/')}/{name}", size, class_name) for name, size in folder.files]
+            self._num_ignored_files += folder.num_ignored_files
+        elif folder.files and not any("/".join(context[:i]) in self._excluded for i in range(len(context) + 1)):
+            self._homeless.append(folder.path)  # masks of images that the user left out go with them
 
     def _check(self) -> list[str]:
         """Return what is said of images and masks that are left out, or refuse them."""
-        without = [image.path for image in self._found.images if image.place not in self._masks]
         problems = Problems(f"{self._top}: images and masks of objects do not fit together.")
         unmatched = Unmatched(self._options, len(self._found.images))
         unmatched.add(
             "Images without a folder of masks",
-            without,
+            [image.path for image in self._found.images if image.place not in self._masks],
             "Expected masks/<image>/ with a file for each object; an empty folder where there are none.",
         )
         unmatched.add("Folders of masks without an image", self._homeless, EXPECTED)

@@ -24,6 +24,7 @@ __all__ = [
     "Layout",
     "beginning",
     "check_foreign",
+    "folders_below",
     "foreign_below",
     "foreign_text",
     "is_called_so",
@@ -71,22 +72,28 @@ SNIFFED_BYTES = 65_536
 MIN_NUMBERS = 3  # of a line that may be meant for a box; lists of images have two
 
 
-def some_files(top: Path, endings: Sequence[str]) -> Iterator[Path]:
-    """Yield files with these endings, from the beginning of each folder, which is quick where there are millions.
+def folders_below(top: Path) -> Iterator[list[os.DirEntry[str]]]:
+    """Yield the first entries of each folder by name, which is quick where there are millions.
 
-    Files of a folder come before those of the folders in it. A folder that links lead to again is looked at once.
+    Those of a folder come before those of the folders in it. A folder that links lead to again is looked at once.
     """
     pending, seen = [(top, 0)], {os.path.realpath(top)}
     while pending:
         folder, depth = pending.pop(0)
-        for entry in sorted(first_entries(folder, MAX_ENTRIES), key=lambda entry: entry.name):
-            if entry.name.lower().endswith(tuple(endings)):
-                yield Path(entry.path)
-            elif depth < MAX_DEPTH and is_folder(entry):
+        entries = sorted(first_entries(folder, MAX_ENTRIES), key=lambda entry: entry.name)
+        yield entries
+        for entry in entries if depth < MAX_DEPTH else ():
+            if is_folder(entry):
                 real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 if real not in seen:
                     seen.add(real)
                     pending.append((Path(entry.path), depth + 1))
+
+
+def some_files(top: Path, endings: Sequence[str]) -> Iterator[Path]:
+    """Yield files with these endings, from the beginning of each folder."""
+    every = (entry for entries in folders_below(top) for entry in entries)
+    return (Path(entry.path) for entry in every if entry.name.lower().endswith(tuple(endings)))
 
 
 def beginning(path: Path) -> str:

@@ -20,7 +20,7 @@ from precompute.sources.annotations.images import Choose, FoundImages, prefer_ke
 from precompute.sources.classes import number_classes
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
-from precompute.sources.object_checks import check_boxes, check_keypoints, upright_size
+from precompute.sources.object_checks import check_objects, upright_size
 from precompute.sources.passed_over import passed_over
 from precompute.sources.problems import ProblemKind, WrongEntry
 from precompute.sources.unicode_forms import UnicodeForms, visible
@@ -199,7 +199,7 @@ def boxes_of_named(
     """Return the boxes of numbered objects, or their keypoints, checked.
 
     Raises:
-        SourceError: Boxes or keypoints cannot be used; see `check_boxes` and `check_keypoints`.
+        SourceError: Boxes or keypoints cannot be used; see `check_objects`.
     """
     column = BoxColumn.of_images(
         Boxes.of_rows(
@@ -210,9 +210,7 @@ def boxes_of_named(
         for image in images
     )
     keys = [image.image.key for image in images]
-    if skeleton is None:
-        return check_boxes(column, keys, names, where=where)
-    return check_keypoints(column, keys, names, skeleton, where=where)
+    return check_objects(column, keys, names, skeleton, where=where)
 
 
 def sources_of_named(
@@ -224,6 +222,6 @@ def sources_of_named(
         found,
         [image.image for image in images],
         column,
-        splits=[image.split for image in images],
+        splits={image.image.path: image.split for image in images},
         notes=[*notes, *unnamed_note(passed, who)],
     )

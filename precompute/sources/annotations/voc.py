@@ -24,9 +24,8 @@ from precompute.sources.annotations.images import (
     FoundImages,
     MatchedFiles,
     check_partners,
+    find_beside,
     find_files,
-    find_images,
-    match_files,
     sources_of,
     unnamed_note,
 )
@@ -78,9 +77,7 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
         SourceError: Images without annotation, annotations without image or that cannot be read, lists that contradict
             each other, classes that --class-names does not hold.
     """
-    places = find_files(annotations, (".xml",))
-    found = find_images(top, options, None if annotations == top else lambda images: _beside(images, top, annotations))
-    matched = match_files(found.images, top, annotations, places, ROLES)
+    found, matched = find_beside(top, annotations, find_files(annotations, (".xml",)), ROLES, options)
     files = matched.files
     splits, notes = _splits(found, matched)
     notes += found.left_out_note(options.annotations)
@@ -99,15 +96,9 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
         found,
         chosen,
         _boxes(found, chosen, read, check_class_names(options.class_names)),
-        splits=[image.split if splits is None else splits[image.place] for image in chosen],
+        splits={} if splits is None else {image.path: splits[image.place] for image in chosen},
         notes=notes,
     )
-
-
-def _beside(images: Sequence[FoundFile], top: Path, annotations: Path) -> list[bool]:
-    """Tell of each image whether it lies where the xml files of a folder say something."""
-    matched = match_files(images, top, annotations, find_files(annotations, (".xml",)), ROLES)
-    return matched.chosen(images)
 
 
 # Lists of splits.

@@ -7,7 +7,7 @@ empty one; labels lie in labels/ beside images/, or beside the images.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -19,8 +19,8 @@ from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImages,
-    MatchedFiles,
     PathParts,
+    find_beside,
     find_files,
     find_images,
     match_files,
@@ -42,8 +42,7 @@ from precompute.sources.annotations.yolo_data import (
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found
-from precompute.sources.found_files import FoundFile
-from precompute.sources.object_checks import check_boxes, check_keypoints
+from precompute.sources.object_checks import check_objects
 from precompute.sources.problems import Problems, Unmatched
 from precompute.sources.split_folders import split_of
 from precompute.text.files import lines_of, read_text
@@ -61,9 +60,8 @@ class _Labels:
 
     rows: list[list[Row]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    polygons: Counter[tuple[int, bool]] = field(
-        default_factory=Counter
-    )  # by numbers in a line, and if it may be a pose
+    # Numbers in a line that was read as a polygon, and whether it may be a pose → lines.
+    polygons: Counter[tuple[int, bool]] = field(default_factory=Counter)
     repeated: int = 0
     without_file: int = 0
 
@@ -90,57 +88,31 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
                 f"{data.path}: not one of {format_count(len(found.left_out), 'image')} below {top} is one that "
                 "it names."
             )
-        matched, numbering = _texts(found, top, found.images), Numbering(names=data.names, data=[data])
+        matched = match_files(found.images, top, top, _text_files(top), ROLES)
+        files, numbering = _of_folders(matched.files, found), Numbering(names=data.names, data=[data])
     else:
-        found = find_images(
-            top, options, None if annotations == top else lambda images: _beside(images, top, annotations)
-        )
-        matched = _texts(found, annotations, found.images)
-        labelled = (image.path for image in found.images if image.place in matched.files)
+        found, matched = find_beside(top, annotations, _text_files(annotations), ROLES, options)
+        files = _of_folders(matched.files, found)
+        labelled = (image.path for image in found.images if image.place in files)
         numbering = find_numbering(top, annotations, labelled)
-    return _sources(found, matched, numbering, options, given=annotations != top)
-
-
-def _beside(images: Sequence[FoundFile], top: Path, annotations: Path) -> list[bool]:
-    """Tell of each image whether it lies where the text files of a folder say something."""
-    matched = match_files(images, top, annotations, _text_files(annotations), ROLES)
-    return matched.chosen(images)
-
-
-def _sources(
-    found: FoundImages, matched: MatchedFiles, numbering: Numbering, options: BuildOptions, *, given: bool
-) -> Found:
-    unmatched = _check_unmatched(found, matched.files, options)
-    (splits, more), by_lists = _splits(found, numbering.data, given=given), False
-    if not splits and not any(data.entries for data in numbering.data) and (lists := split_lists(found.top)):
+    unmatched = _check_unmatched(found, files, options)
+    (splits, more), by_lists = _splits(found, numbering.data, given=annotations != top), False
+    if not splits and not any(data.entries for data in numbering.data) and (lists := split_lists(top)):
         splits, more = _splits_of_lists(found, lists)
         by_lists = bool(splits)
     names = check_class_names(options.class_names) or numbering.names
-    data = next((one for one in numbering.data if one.kpt_shape), None)
-    read = _read_all(found, matched.files, names, None if data is None else data.kpt_shape)
+    pose = next((data for data in numbering.data if data.kpt_shape), None)
+    read = _read_all(found, files, names, None if pose is None else pose.kpt_shape)
+    skeleton = None if pose is None or options.target != "keypoints" else find_skeleton(pose, options)
+    column = BoxColumn.of_images(
+        Boxes.of_rows(rows, None, None if skeleton is None else [row[6] for row in rows]) for rows in read.rows
+    )
     highest = max((row[4] for rows in read.rows for row in rows), default=0)
     every = names if names is not None else [str(number) for number in range(highest + 1)]
-    keys = [image.key for image in found.images]
-    if data is None or data.kpt_shape is None or options.target != "keypoints":
-        skeleton = None
-        column = BoxColumn.of_images(Boxes.of_rows(rows, None) for rows in read.rows)
-        checked = check_boxes(column, keys, every, where=str(found.top))
-    else:
-        skeleton = find_skeleton(data, data.kpt_shape, options)
-        column = BoxColumn.of_images(Boxes.of_rows(rows, None, [row[6] for row in rows]) for rows in read.rows)
-        checked = check_keypoints(column, keys, every, skeleton, where=str(found.top))
-    sources = sources_of(
-        found,
-        found.images,
-        checked,
-        splits=[splits.get(image.path, image.split) for image in found.images],
-        notes=[
-            *found.left_out_note(options.annotations),
-            *unmatched,
-            *more,
-            *_notes(found, read, numbering, names, options),
-        ],
-    )
+    objects = check_objects(column, [image.key for image in found.images], every, skeleton, where=str(top))
+    notes = [*found.left_out_note(options.annotations), *unmatched, *more]
+    notes += _notes(found, read, numbering, names, options)
+    sources = sources_of(found, found.images, objects, splits=splits, notes=notes)
     return replace(sources, splits_are_new=by_lists)
 
 
@@ -148,14 +120,14 @@ def _notes(
     found: FoundImages, read: _Labels, numbering: Numbering, names: list[str] | None, options: BuildOptions
 ) -> list[str]:
     notes = []
-    if names is None:
-        notes.append("No names of classes (data.yaml, classes.txt, --class-names): their numbers are their names.")
     if names is None and numbering.elsewhere:
         path = numbering.elsewhere[0].relative_to(found.top)
-        notes[-1] = (
+        notes.append(
             f"{path} names the classes of a part of the images, so that their numbers are their names; give "
             f"--annotations {path} or its folder to read that part alone, or --class-names if it holds for all."
         )
+    elif names is None:
+        notes.append("No names of classes (data.yaml, classes.txt, --class-names): their numbers are their names.")
     if read.without_file:
         notes.append(
             f"{format_count(read.without_file, 'image has', 'images have')} no text file, which means no objects."
@@ -258,15 +230,10 @@ def _names_of(lists: DataYaml) -> str:
 # Text files.
 
 
-def _texts(found: FoundImages, folder: Path, images: Iterable[FoundFile]) -> MatchedFiles:
-    """Return the text files that stand where images do which count; plain path → file."""
-    matched = match_files(images, found.top, folder, _text_files(folder), ROLES)
-    if not found.left_out:
-        return matched
-    folders = {image.place.rpartition("/")[0] for image in images}
-    return MatchedFiles(
-        {plain: path for plain, path in matched.files.items() if plain.rpartition("/")[0] in folders}, matched.start
-    )
+def _of_folders(files: dict[str, Path], found: FoundImages) -> dict[str, Path]:
+    """Return the text files that stand where images do which count, by plain path; all, where no image is left out."""
+    folders = {image.place.rpartition("/")[0] for image in found.images}
+    return {place: path for place, path in files.items() if not found.left_out or place.rpartition("/")[0] in folders}
 
 
 def _text_files(labels: Path) -> list[PathParts]:

@@ -267,16 +267,19 @@ def _whole_numbers(given: Any) -> list[int] | None:
         return None
 
 
-def find_skeleton(data: DataYaml, kpt_shape: tuple[int, int], options: BuildOptions) -> Skeleton:
-    """Return the skeleton of keypoints: names, edges and pairs of the options, else those of the file.
+def find_skeleton(data: DataYaml, options: BuildOptions) -> Skeleton | None:
+    """Return the skeleton of keypoints: names, edges and pairs of the options, else those of the file, if it has some.
 
     Raises:
         UsageError: There are more or fewer names than keypoints, or a pair names none of them.
     """
-    names = options.keypoint_names or data.kpt_names or [f"kpt{i}" for i in range(kpt_shape[0])]
-    if len(names) != kpt_shape[0]:
+    if data.kpt_shape is None:
+        return None
+    number = data.kpt_shape[0]
+    names = options.keypoint_names or data.kpt_names or [f"kpt{i}" for i in range(number)]
+    if len(names) != number:
         raise SourceError(
-            f"{data.path}: kpt_shape counts {format_count(kpt_shape[0], 'keypoint')}, but --keypoint-names "
+            f"{data.path}: kpt_shape counts {format_count(number, 'keypoint')}, but --keypoint-names "
             f"gives {format_count(len(names), 'name')}."
         )
     edges = indices_of_edges(options.skeleton or (), names)

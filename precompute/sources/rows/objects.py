@@ -21,7 +21,7 @@ from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make
 from precompute.options.build_options import BuildOptions
 from precompute.sources.classes import Classes, number_lists, read_label
 from precompute.sources.found import FoundColumn
-from precompute.sources.object_checks import check_boxes, check_keypoints, upright_size
+from precompute.sources.object_checks import check_boxes, check_objects, upright_size
 from precompute.sources.rows.cells import Cells
 from precompute.sources.rows.paths import find_paths
 from precompute.text.format import format_count
@@ -230,7 +230,7 @@ def keypoints_column(
         _check_as_many(boxes.values, points, keys)
         rows, classes = read_boxes(boxes, keys, class_names)
         names = classes.names
-    return check_keypoints(column_of_rows(rows, images, points), keys, names, skeleton, where="keypoints")
+    return check_objects(column_of_rows(rows, images, points), keys, names, skeleton, where="keypoints")
 
 
 def _check_as_many(boxes: Sequence[Any], points: Sequence[Sized], keys: Sequence[str]) -> None:
