@@ -6,7 +6,6 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
@@ -23,7 +22,7 @@ __all__ = [
     "label_sets_column",
     "labels_column",
     "number_classes",
-    "number_lists",
+    "number_rows",
     "read_label",
 ]
 
@@ -75,8 +74,8 @@ def label_sets_column(
         raise SourceError(
             f"{called}: expected a label for some of the images, got empty lists for all {len(labels):,} of them."
         )
-    indices, classes = number_lists(read, keys, given)
-    sets = [tuple(sorted(set(of_one))) for of_one in indices]
+    rows, classes = number_rows([[(label,) for label in of_one] for of_one in read], 0, keys, given)
+    sets = [tuple(sorted({index for (index,) in of_one})) for of_one in rows]
     return FoundColumn(LabelSetColumn(sets=sets), classes.names, classes.notes)
 
 
@@ -132,14 +131,21 @@ def number_classes(
     return _from_numbers(numbers, owners, names) if numbers else _from_names(texts, owners, names)
 
 
-def number_lists(
-    labels: Sequence[Sequence[str | int]], keys: Sequence[str], given: list[str] | None
-) -> tuple[list[list[int]], Classes]:
-    """Return the indices of labels of which each source has a list, and the classes; see `number_classes`."""
-    owners = [key for of_one, key in zip(labels, keys, strict=True) for _ in of_one]
-    classes = number_classes(list(chain.from_iterable(labels)), owners, given)
-    indices = iter(classes.indices)
-    return [[next(indices) for _ in of_one] for of_one in labels], classes
+def number_rows(
+    rows: Sequence[Sequence[tuple[Any, ...]]], at: int, keys: Sequence[str], given: list[str] | None
+) -> tuple[list[list[tuple[Any, ...]]], Classes]:
+    """Return the objects of each image with indices in the place of labels, and the classes; see `number_classes`.
+
+    Args:
+        rows: For each image its objects.
+        at: Where in an object its label stands.
+        keys: Keys of the images.
+        given: The classes in the order that the user wants, or None.
+    """
+    owners = [key for of_image, key in zip(rows, keys, strict=True) for _ in of_image]
+    classes = number_classes([row[at] for of_image in rows for row in of_image], owners, given)
+    rest = iter(classes.indices)
+    return [[(*row[:at], next(rest), *row[at + 1 :]) for row in of_image] for of_image in rows], classes
 
 
 def _from_names(labels: list[str], owners: Sequence[str], names: list[str] | None) -> Classes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,11 +14,12 @@ from PIL import Image
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.box_column import BoxColumn, keypoints_note
+from precompute.fields.boxes import UNKNOWN_SIZE, Boxes, Size
 from precompute.fields.skeleton import HIDDEN, VISIBLE, Skeleton
 from precompute.sources.found import FoundColumn
 from precompute.text.format import format_count
 
-__all__ = ["check_boxes", "check_objects", "upright_size"]
+__all__ = ["boxes_of_rows", "check_boxes", "upright_size"]
 
 TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 ORIENTATION = 0x0112
@@ -78,8 +80,8 @@ def _shown(column: BoxColumn, keys: Sequence[str], of_box: NDArray[np.int64], wh
     return first_few(found, tell=lambda i: f"{keys[of_box[i]]}: {', '.join(f'{side:g}' for side in column.corners[i])}")
 
 
-def upright_size(path: str | Path) -> tuple[int, int] | None:
-    """Return width and height of an image as it is shown upright, from its header; None where it cannot be read."""
+def upright_size(path: str | Path) -> Size:
+    """Return width and height of an image as it is shown upright, from its header; UNKNOWN_SIZE if it has none."""
     try:
         with Image.open(path) as picture:
             size = (picture.width, picture.height)
@@ -87,10 +89,39 @@ def upright_size(path: str | Path) -> tuple[int, int] | None:
             turned = exif is not None and picture.getexif().get(ORIENTATION) in TRANSPOSED
             return (size[1], size[0]) if turned else size
     except Exception:  # decoders of damaged files raise nearly anything; that it is damaged is said when it is decoded
-        return None
+        return UNKNOWN_SIZE
 
 
-def check_objects(
+def boxes_of_rows(
+    rows: Sequence[Sequence[Sequence[Any]]],
+    sizes: Iterable[Size | None],
+    keys: Sequence[str],
+    names: list[str],
+    *,
+    where: str,
+    skeleton: Skeleton | None = None,
+    points: Iterable[Any] | None = None,
+) -> FoundColumn:
+    """Return boxes, with keypoints if there are any, as a column that was checked.
+
+    Args:
+        rows: For each image (x_min, y_min, x_max, y_max, class index, flags) of its objects.
+        sizes: Width and height of each; None where sides are shares of them.
+        keys: Keys of the images.
+        names: Names of the classes.
+        where: Start of messages: the folder, or the argument.
+        skeleton: Skeleton of the keypoints.
+        points: For each image x, y, visibility in turn of the keypoints of its objects.
+
+    Raises:
+        SourceError: See `check_boxes` and `_check_points`.
+    """
+    every = zip(rows, sizes, repeat(None) if skeleton is None or points is None else points, strict=False)
+    column = BoxColumn.of_images(Boxes.of_rows(*of_image) for of_image in every)
+    return _check_objects(column, keys, names, skeleton, where=where)
+
+
+def _check_objects(
     column: BoxColumn, keys: Sequence[str], names: list[str], skeleton: Skeleton | None, *, where: str
 ) -> FoundColumn:
     """Check boxes, if there are any, and mark points that lie outside of their images as not labelled.

@@ -45,10 +45,11 @@ class Problems:
         self._texts: list[str] = []
         self._lines: dict[ProblemKind, list[str]] = {}
 
-    def add(self, what: str, places: Sequence[Any], remedy: str, tell: Callable[[Any], str] = str) -> None:
+    def add(self, what: str, places: Sequence[Any], remedy: str, tell: Callable[[Any], str] = str) -> Problems:
         """Add a problem with a line for each place where it is, as `first_few` tells it; none without any place."""
         if places:
             self._texts.append(f"{what} ({len(places):,}):\n{first_few(places, tell=tell)}\n{remedy}")
+        return self
 
     def add_text(self, text: str) -> None:
         """Add a sentence that stands for itself."""

@@ -27,7 +27,7 @@ from precompute.sources.annotations.images import (
     sources_of,
 )
 from precompute.sources.annotations.layout import MAX_ENTRIES, MAX_SNIFFED, folders_below
-from precompute.sources.classes import check_class_names, class_order, number_lists
+from precompute.sources.classes import check_class_names, class_order, number_rows
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, split_role
 from precompute.sources.passed_over import first_entries
@@ -154,14 +154,9 @@ class _Finder:
         """Return the objects of images; without folders of classes all are of one."""
         given = check_class_names(self._options.class_names)
         one = self._one_class(given, [mask for masks in of_images for mask in masks])
-        names = [[mask.class_name or one for mask in masks] for masks in of_images]
-        labels, classes = number_lists(names, [image.key for image in images], given)
-        column = InstanceColumn.of_instances(
-            Instances.of_shapes(
-                [(path_below(self._top, mask.path), label, 0) for mask, label in zip(masks, of_one, strict=True)], None
-            )
-            for masks, of_one in zip(of_images, labels, strict=True)
-        )
+        rows = [[(path_below(self._top, mask.path), mask.class_name or one, 0) for mask in of] for of in of_images]
+        numbered, classes = number_rows(rows, 1, [image.key for image in images], given)
+        column = InstanceColumn.of_instances(Instances.of_shapes(of_image, None) for of_image in numbered)
         return FoundColumn(column, classes.names, column.notes())
 
     def _one_class(self, given: list[str] | None, masks: Sequence[_Mask]) -> str:

@@ -13,14 +13,12 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from precompute.errors import first_few
-from precompute.fields.box_column import BoxColumn
-from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.skeleton import Skeleton
 from precompute.sources.annotations.images import Choose, FoundImages, prefer_kept, sources_of, unnamed_note
 from precompute.sources.classes import number_classes
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
-from precompute.sources.object_checks import check_objects, upright_size
+from precompute.sources.object_checks import boxes_of_rows, upright_size
 from precompute.sources.passed_over import passed_over
 from precompute.sources.problems import ProblemKind, WrongEntry
 from precompute.sources.unicode_forms import UnicodeForms, visible
@@ -177,7 +175,7 @@ class NamedImage:
 
     def __init__(self, image: FoundFile, size: Size | None, split: str | None) -> None:
         self.image, self.split = image, split
-        self.size = size or upright_size(image.path) or UNKNOWN_SIZE
+        self.size = size or upright_size(image.path)
         self.objects: list[NamedObject] = []
 
 
@@ -199,18 +197,17 @@ def boxes_of_named(
     """Return the boxes of numbered objects, or their keypoints, checked.
 
     Raises:
-        SourceError: Boxes or keypoints cannot be used; see `check_objects`.
+        SourceError: Boxes or keypoints cannot be used; see `boxes_of_rows`.
     """
-    column = BoxColumn.of_images(
-        Boxes.of_rows(
-            [(*one.shape, one.label, one.flags) for one in image.objects],
-            image.size,
-            None if skeleton is None else [one.points for one in image.objects],
-        )
-        for image in images
+    return boxes_of_rows(
+        [[(*one.shape, one.label, one.flags) for one in image.objects] for image in images],
+        [image.size for image in images],
+        [image.image.key for image in images],
+        names,
+        where=where,
+        skeleton=skeleton,
+        points=([one.points for one in image.objects] for image in images),
     )
-    keys = [image.image.key for image in images]
-    return check_objects(column, keys, names, skeleton, where=where)
 
 
 def sources_of_named(

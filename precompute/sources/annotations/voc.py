@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from precompute.errors import SourceError
-from precompute.fields.box_column import BoxColumn
-from precompute.fields.boxes import DIFFICULT, TRUNCATED, UNKNOWN_SIZE, Boxes
+from precompute.fields.boxes import DIFFICULT, TRUNCATED
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
     FoundImages,
@@ -30,10 +29,9 @@ from precompute.sources.annotations.images import (
     unnamed_note,
 )
 from precompute.sources.annotations.layout import MAX_SNIFFED, Layout, beginning, some_files
-from precompute.sources.classes import check_class_names, number_lists
-from precompute.sources.found import Found, FoundColumn
-from precompute.sources.found_files import FoundFile
-from precompute.sources.object_checks import check_boxes, upright_size
+from precompute.sources.classes import check_class_names, number_rows
+from precompute.sources.found import Found
+from precompute.sources.object_checks import boxes_of_rows, upright_size
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import UnicodeForms
@@ -52,17 +50,12 @@ TRUE = ("1", "true", "yes")
 DECLARED_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
 
 
-@dataclass(frozen=True, slots=True)
-class _Annotation:
-    """One file: its objects as (sides, class, flags), the size of the image it states, and who wrote it."""
+class _Annotation(NamedTuple):
+    """One file: its objects as (*sides, class, flags), the size of the image that it states, and who wrote it."""
 
     rows: list[tuple[float, float, float, float, str, int]]
     size: tuple[int, int] | None
     is_original: bool
-
-
-class _WrongFile(Exception):  # noqa: N818 (a verdict on one file, collected rather than shown)
-    """What is wrong with an annotation."""
 
 
 def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
@@ -84,7 +77,16 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     chosen = [image for image in found.images if splits is None or image.place in splits]
     chosen, left_out = check_partners(found, chosen, files, options, WITHOUT, all_files=splits is None)
     notes += left_out
-    read = _read_all(found, [(image, files[image.place]) for image in chosen])
+    read, wrong = list[_Annotation](), list[str]()
+    for image in chosen:
+        try:
+            read.append(_read(files[image.place]))
+        except ValueError as error:
+            wrong.append(f"{files[image.place]}: {error}")
+        except SourceError as error:  # of its encoding
+            wrong.append(str(error))
+    problems = Problems(f"{top}: annotations (Pascal VOC) cannot be read.")
+    problems.add("Annotations that cannot be used", wrong, "Fix or remove them.").check()
     original = sum(annotation.is_original for annotation in read)
     if original:
         notes.append(
@@ -92,13 +94,12 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
             "and include the last one: boxes "
             "begin at x_min − 1, y_min − 1."
         )
-    return sources_of(
-        found,
-        chosen,
-        _boxes(found, chosen, read, check_class_names(options.class_names)),
-        splits={} if splits is None else {image.path: splits[image.place] for image in chosen},
-        notes=notes,
-    )
+    keys, given = [image.key for image in chosen], check_class_names(options.class_names)
+    rows, classes = number_rows([annotation.rows for annotation in read], 4, keys, given)
+    sizes = (one.size or upright_size(image.path) for one, image in zip(read, chosen, strict=True))
+    boxes = boxes_of_rows(rows, sizes, keys, classes.names, where=str(top))
+    of_lists = {} if splits is None else {image.path: splits[image.place] for image in chosen}
+    return sources_of(found, chosen, boxes, splits=of_lists, notes=notes)
 
 
 # Lists of splits.
@@ -159,35 +160,16 @@ def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: Unic
 # Files.
 
 
-def _read_all(found: FoundImages, pairs: Sequence[tuple[FoundFile, Path]]) -> list[_Annotation]:
-    read, wrong = [], []
-    for image, path in pairs:
-        try:
-            annotation = _read(path)
-        except _WrongFile as error:
-            wrong.append(f"{path}: {error}")
-            continue
-        except SourceError as error:  # of its encoding
-            wrong.append(str(error))
-            continue
-        size = annotation.size or upright_size(image.path) or UNKNOWN_SIZE
-        read.append(_Annotation(annotation.rows, size, annotation.is_original))
-    problems = Problems(f"{found.top}: annotations (Pascal VOC) cannot be read.")
-    problems.add("Annotations that cannot be used", wrong, "Fix or remove them.")
-    problems.check()
-    return read
-
-
 def _read(path: Path) -> _Annotation:
     try:
         root = ElementTree.fromstring(_decoded(path.read_bytes(), path))
     except OSError as error:
-        raise _WrongFile(f"cannot be read: {error.strerror}") from error
+        raise ValueError(f"cannot be read: {error.strerror}") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         empty = "the file is empty" if not path.stat().st_size else f"not valid XML ({error})"
-        raise _WrongFile(empty) from error
+        raise ValueError(empty) from error
     if root.tag != "annotation":
-        raise _WrongFile(f"expected <annotation>, got <{root.tag}>")
+        raise ValueError(f"expected <annotation>, got <{root.tag}>")
     names = [root.findtext(f"source/{name}") or "" for name in ("database", "annotation")]
     is_original = any("PASCAL VOC" in name or "The VOC" in name for name in names)
     return _Annotation(list(_objects(root, is_original)), _size(root), is_original)
@@ -206,14 +188,14 @@ def _objects(root: ElementTree.Element, is_original: bool) -> Iterator[tuple[flo
     for i, node in enumerate(root.findall("object")):
         name = (node.findtext("name") or "").strip()
         if not name:
-            raise _WrongFile(f"object {i} has no name")
+            raise ValueError(f"object {i} has no name")
         box = node.find("bndbox")
         if box is None:
-            raise _WrongFile(f"object {i} ({name}) has no bndbox")
+            raise ValueError(f"object {i} ({name}) has no bndbox")
         try:
             x_min, y_min, x_max, y_max = (float(box.findtext(side) or "") for side in SIDES)
         except ValueError as error:
-            raise _WrongFile(f"object {i} ({name}): expected numbers for {', '.join(SIDES)}") from error
+            raise ValueError(f"object {i} ({name}): expected numbers for {', '.join(SIDES)}") from error
         if is_original:
             x_min, y_min = x_min - 1, y_min - 1
         flags = DIFFICULT * _is_set(node, "difficult") + TRUNCATED * _is_set(node, "truncated")
@@ -231,18 +213,6 @@ def _size(root: ElementTree.Element) -> tuple[int, int] | None:
     except (ValueError, OverflowError):
         return None
     return (width, height) if 0 < width < 2**31 and 0 < height < 2**31 else None
-
-
-def _boxes(
-    found: FoundImages, chosen: Sequence[FoundFile], read: Sequence[_Annotation], given: list[str] | None
-) -> FoundColumn:
-    keys = [image.key for image in chosen]
-    labels, classes = number_lists([[row[4] for row in annotation.rows] for annotation in read], keys, given)
-    column = BoxColumn.of_images(
-        Boxes.of_rows([(*row[:4], label, row[5]) for row, label in zip(one.rows, of_one, strict=True)], one.size)
-        for one, of_one in zip(read, labels, strict=True)
-    )
-    return check_boxes(column, keys, classes.names, where=str(found.top))
 
 
 def _is_below(folder: Path, options: BuildOptions) -> bool:

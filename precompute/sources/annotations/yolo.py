@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.box_column import BoxColumn
-from precompute.fields.boxes import Boxes
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import (
@@ -42,7 +40,7 @@ from precompute.sources.annotations.yolo_data import (
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found
-from precompute.sources.object_checks import check_objects
+from precompute.sources.object_checks import boxes_of_rows
 from precompute.sources.problems import Problems, Unmatched
 from precompute.sources.split_folders import split_of
 from precompute.text.files import lines_of, read_text
@@ -104,12 +102,17 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     pose = next((data for data in numbering.data if data.kpt_shape), None)
     read = _read_all(found, files, names, None if pose is None else pose.kpt_shape)
     skeleton = None if pose is None or options.target != "keypoints" else find_skeleton(pose, options)
-    column = BoxColumn.of_images(
-        Boxes.of_rows(rows, None, None if skeleton is None else [row[6] for row in rows]) for rows in read.rows
-    )
     highest = max((row[4] for rows in read.rows for row in rows), default=0)
     every = names if names is not None else [str(number) for number in range(highest + 1)]
-    objects = check_objects(column, [image.key for image in found.images], every, skeleton, where=str(top))
+    objects = boxes_of_rows(
+        read.rows,
+        repeat(None),
+        [image.key for image in found.images],
+        every,
+        where=str(top),
+        skeleton=skeleton,
+        points=([row[6] for row in rows] for rows in read.rows),
+    )
     notes = [*found.left_out_note(options.annotations), *unmatched, *more]
     notes += _notes(found, read, numbering, names, options)
     sources = sources_of(found, found.images, objects, splits=splits, notes=notes)
@@ -164,11 +167,10 @@ def _named(top: Path, data: DataYaml) -> NamedImages:
     lost = [f"{key}: {entry}" for key, entry in named.lost if split_of(key) != "test"]
     start = f"{top.as_posix().rstrip('/')}/"
     outside = [place for place in (*named.folders, *named.files) if not place.startswith(start)]
-    problems = Problems(f"{data.path}: it names images that cannot be read.")
     remedy = f"They start from its path ({data.starts[0]}) or from its own folder; fix them."
+    problems = Problems(f"{data.path}: it names images that cannot be read.")
     problems.add("Entries that lead nowhere", lost, remedy)
-    problems.add(f"Entries that lead out of {top}", outside, "Give as SOURCE the folder that holds them all.")
-    problems.check()
+    problems.add(f"Entries that lead out of {top}", outside, "Give as SOURCE the folder that holds them all.").check()
     return named
 
 
@@ -191,9 +193,7 @@ def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> tu
                 splits[image.path] = of_image.pop()
     remedy = "Expected each in one of train, val and test; for a split by chance, take train and val out of it."
     where = ", ".join(str(data.path) for data in every)
-    problems = Problems(f"{where}: its splits overlap.")
-    problems.add("Images in two of them", duplicates, remedy)
-    problems.check()
+    Problems(f"{where}: its splits overlap.").add("Images in two of them", duplicates, remedy).check()
     if len(set(splits.values())) < 2:
         return {}, []  # fractions may still divide them
     note = f"{where}: named for two splits, of which the first counts ({len(again):,}):\n{first_few(again)}"
@@ -281,14 +281,11 @@ def _read_all(
         path = files.get(image.place)
         read.without_file += path is None
         read.rows.append([] if path is None else _read(path, num_classes, kpt_shape, read))
-    problems = Problems(f"{found.top}: text files that cannot be used.")
-    problems.add(
-        "Lines that are no box",
-        read.wrong,
+    remedy = (
         "Expected: class, x and y of the middle, width and height as shares from 0 to 1; a class and the points of a "
-        "polygon; or a box and its keypoints, which kpt_shape in data.yaml declares.",
+        "polygon; or a box and its keypoints, which kpt_shape in data.yaml declares."
     )
-    problems.check()
+    Problems(f"{found.top}: text files that cannot be used.").add("Lines that are no box", read.wrong, remedy).check()
     return read
 
 

@@ -6,22 +6,21 @@ import math
 import numbers
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.box_column import BoxColumn
-from precompute.fields.boxes import FLAGS, UNKNOWN_SIZE, Boxes
+from precompute.fields.boxes import FLAGS
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
-from precompute.sources.classes import Classes, number_lists, read_label
+from precompute.sources.classes import Classes, number_rows, read_label
 from precompute.sources.found import FoundColumn
-from precompute.sources.object_checks import check_boxes, check_objects, upright_size
+from precompute.sources.object_checks import boxes_of_rows, upright_size
 from precompute.sources.rows.cells import Cells
 from precompute.sources.rows.paths import find_paths
 from precompute.text.format import format_count
@@ -30,11 +29,7 @@ __all__ = [
     "DEFAULT_CLASS",
     "InstanceRows",
     "boxes_column",
-    "column_of_rows",
-    "is_list",
-    "is_number",
     "keypoints_column",
-    "read_boxes",
 ]
 
 MARKS = "maybe with 'crowd', 'difficult' or 'truncated' as"
@@ -64,36 +59,33 @@ def _read_objects(cells: Cells, what: str, keys: Sequence[str], names: list[str]
     """
     cells.check_filled(f"Expected a list of {NOUN[what]} in each, which may be empty: [].")
     rows = [list(_rows(of_image, what, key)) for of_image, key in zip(cells.values, keys, strict=True)]
-    at = CLASS_AT[what]
     if not any(rows):
         raise SourceError(
             f"{what}: expected {NOUN[what]} for some of the images, got empty lists for all {len(keys):,}."
         )
-    indices, classes = number_lists([[row[at] for row in of_image] for of_image in rows], keys, names)
-    pairs = (zip(of_image, of_labels, strict=True) for of_image, of_labels in zip(rows, indices, strict=True))
-    return [[(*row[:at], index, row[-1]) for row, index in of_image] for of_image in pairs], classes
+    return number_rows(rows, CLASS_AT[what], keys, names)
 
 
 def _rows(of_image: Any, what: str, key: str) -> Iterator[tuple[Any, ...]]:
-    if not is_list(of_image):
+    if not _is_list(of_image):
         raise UsageError(
             f"{what} of {key!r:.80}: expected a list of {NOUN[what]}, which may be empty, got {of_image!r:.60}."
         )
     at = CLASS_AT[what]
     for row in of_image:
-        if not is_list(row, at + 1, at + 2):
+        if not _is_list(row, at + 1, at + 2):
             raise UsageError(f"{what} of {key!r:.80}: expected {EXPECTED[what]}; got {row!r:.80}.")
         yield (*tuple(row)[:at], _label(row[at], key), _flags(row[at + 1], what, key) if len(row) > at + 1 else 0)
 
 
-def is_list(value: Any, *lengths: int) -> bool:
+def _is_list(value: Any, *lengths: int) -> bool:
     """Tell whether a value is a list or the like, no text; of one of these lengths, if any are given."""
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         return False
     return not lengths or (hasattr(value, "__len__") and len(value) in lengths)
 
 
-def is_number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     """Tell whether a value is a number, NumPy's too, and no truth value."""
     return isinstance(value, numbers.Real | np.number) and not isinstance(value, bool)
 
@@ -114,22 +106,14 @@ def _flags(given: Any, what: str, key: str) -> int:
     return sum(FLAGS[name] for name in set(names))
 
 
-def read_boxes(cells: Cells, keys: Sequence[str], names: list[str] | None) -> tuple[ObjectRows, Classes]:
+def _read_boxes(cells: Cells, keys: Sequence[str], names: list[str] | None) -> tuple[ObjectRows, Classes]:
     """Return x_min, y_min, x_max, y_max, class index and flags of the boxes of each image; see `_read_objects`."""
     rows, classes = _read_objects(cells, "boxes", keys, names)
     for of_image, key in zip(rows, keys, strict=True):
         for row in of_image:
-            if not all(map(is_number, row[:4])):
+            if not all(map(_is_number, row[:4])):
                 raise UsageError(f"boxes of {key!r:.80}: expected four numbers for the sides, got {row[:4]!r:.80}.")
     return rows, classes
-
-
-def column_of_rows(rows: ObjectRows, images: Sequence[str], points: Sequence[Any] | None = None) -> BoxColumn:
-    """Return boxes, and keypoints if there are any, with the size of each image from its header."""
-    return BoxColumn.of_images(
-        Boxes.of_rows(of_image, upright_size(path) or UNKNOWN_SIZE, of_points)
-        for of_image, path, of_points in zip(rows, images, points or repeat(None), strict=False)
-    )
 
 
 def boxes_column(cells: Cells, keys: Sequence[str], images: Sequence[str], names: list[str] | None) -> FoundColumn:
@@ -145,8 +129,8 @@ def boxes_column(cells: Cells, keys: Sequence[str], images: Sequence[str], names
         UsageError: A row is not what it should be.
         SourceError: A class is not among the names, or there is no box at all.
     """
-    rows, classes = read_boxes(cells, keys, names)
-    checked = check_boxes(column_of_rows(rows, images), keys, classes.names, where="boxes")
+    rows, classes = _read_boxes(cells, keys, names)
+    checked = boxes_of_rows(rows, map(upright_size, images), keys, classes.names, where="boxes")
     return checked._replace(notes=[*checked.notes, *classes.notes])
 
 
@@ -228,9 +212,10 @@ def keypoints_column(
         rows: list[list[tuple[Any, ...]]] = [[(0, 0, 0, 0, 0, 0)] * len(of_image) for of_image in points]
     else:
         _check_as_many(boxes.values, points, keys)
-        rows, classes = read_boxes(boxes, keys, class_names)
+        rows, classes = _read_boxes(boxes, keys, class_names)
         names = classes.names
-    return check_objects(column_of_rows(rows, images, points), keys, names, skeleton, where="keypoints")
+    sizes = map(upright_size, images)
+    return boxes_of_rows(rows, sizes, keys, names, where="keypoints", skeleton=skeleton, points=points)
 
 
 def _check_as_many(boxes: Sequence[Any], points: Sequence[Sized], keys: Sequence[str]) -> None:
@@ -266,7 +251,7 @@ def _skeleton(
 
 def _objects(of_image: Any, key: str) -> Any:
     """Yield x, y, visibility in turn of each object's keypoints."""
-    if not is_list(of_image):
+    if not _is_list(of_image):
         raise UsageError(
             f"keypoints of {key!r:.80}: expected a list of objects, which may be empty, each a list of keypoints; got "
             f"{of_image!r:.60}."
@@ -274,7 +259,7 @@ def _objects(of_image: Any, key: str) -> Any:
     if isinstance(of_image, np.ndarray) and of_image.ndim == 2:
         of_image = of_image[None]  # one object
     for points in of_image:
-        if not is_list(points):
+        if not _is_list(points):
             raise UsageError(f"keypoints of {key!r:.80}: expected a list of keypoints an object, got {points!r:.60}.")
         yield [number for point in points for number in _point(point, key)]
 
@@ -282,10 +267,10 @@ def _objects(of_image: Any, key: str) -> Any:
 def _point(point: Any, key: str) -> tuple[float, float, float]:
     if point is None:
         return 0.0, 0.0, 0.0
-    parts = (*point, VISIBLE)[:3] if is_list(point, 2, 3) else ("",)
+    parts = (*point, VISIBLE)[:3] if _is_list(point, 2, 3) else ("",)
     if any(part is None for part in parts):
         return 0.0, 0.0, 0.0
-    if not all(map(is_number, parts)):
+    if not all(map(_is_number, parts)):
         raise UsageError(f"keypoints of {key!r:.80}: expected {EXPECTED['keypoints']}; got {point!r:.60}.")
     x, y, visibility = map(float, parts)
     return (0.0, 0.0, 0.0) if math.isnan(x) or math.isnan(y) else (x, y, visibility)
