@@ -1,28 +1,31 @@
-"""COCO: one JSON for many images, boxes as x, y, width, height, masks as polygons or runs.
+"""COCO: one JSON for many images, boxes as x, y, width, height, masks as polygons or runs, keypoints.
 
-Source: https://cocodataset.org/#format-data. A crowd's box is that of all its objects together.
+Source: https://cocodataset.org/#format-data. A crowd's box is that of all its objects together. Keypoints name pixels,
+0 the first one: half a pixel is added, so that they count edges as boxes do.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from precompute.errors import SourceError, first_few
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.errors import SourceError, UsageError, first_few
+from precompute.fields.boxes import UNKNOWN_SIZE
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
+from precompute.fields.rle import area_of, box_of, code_of_counts, code_of_polygons, pycocotools_mask
+from precompute.fields.skeleton import Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
-from precompute.sources.annotations.coco_files import Json, find_listed, name_categories, read_coco
-from precompute.sources.annotations.coco_objects import (
-    around_segmentation,
-    code_of_segmentation,
-    find_skeleton,
-    points_of,
-)
+from precompute.sources.annotations.coco_files import CocoFile, Json, find_listed, name_categories, read_coco
 from precompute.sources.annotations.images import find_images
 from precompute.sources.annotations.layout import MAX_ENTRIES, Layout, beginning, foreign_text, is_called_so, some_files
 from precompute.sources.annotations.named_images import (
@@ -42,7 +45,15 @@ from precompute.text.format import format_count
 
 __all__ = ["LAYOUT"]
 
+HALF = 0.5  # from a pixel's number to its middle
+MIN_NUMBERS = 6  # three points; pycocotools takes four numbers for a box
+FAR = 10  # times height and width
 BOXLESS = ProblemKind("Annotations without a box of four numbers", "Fix their bbox.")
+POINTLESS = ProblemKind(
+    "Annotations whose keypoints are not three numbers for each that their category names",
+    "Fix their keypoints: x, y, visibility in turn.",
+)
+UNREADABLE = ProblemKind("Segmentations that cannot be read", "Fix them, or take their annotations out.")
 
 
 def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
@@ -58,7 +69,7 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
             annotations without what is read of them.
     """
     paths = [annotations] if annotations.is_file() else _files_below(annotations, options)
-    files, skeleton, notes = find_skeleton([read_coco(path, is_alone=len(paths) == 1) for path in paths], options)
+    files, skeleton, notes = _find_skeleton([read_coco(path, is_alone=len(paths) == 1) for path in paths], options)
     given = check_class_names(options.class_names)
     categories = name_categories(files, keep_projects=given is not None)
     names = [str(image.get("file_name") or "") for file in files for image in file.images]
@@ -68,8 +79,8 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
 
     def read(annotation: Json, size: Size) -> tuple[Any, Any]:
         if has_masks:
-            return code_of_segmentation(annotation.get("segmentation"), size), ()
-        points = () if skeleton is None else points_of(annotation, skeleton)
+            return _code_of_segmentation(annotation.get("segmentation"), size), ()
+        points = () if skeleton is None else _points_of(annotation, skeleton)
         return _sides(annotation) if has_boxes else (0, 0, 0, 0), points
 
     problems = Problems(f"{top}: images and annotations (COCO) do not fit together.")
@@ -89,8 +100,8 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
 
 def _sides(annotation: Json) -> tuple[float, float, float, float]:
     box = annotation.get("bbox")
-    box = around_segmentation(annotation.get("segmentation")) if box is None else box
-    if not isinstance(box, list) or len(box) != 4 or not set(map(type, box)) <= {int, float}:
+    box = _around_segmentation(annotation.get("segmentation")) if box is None else box
+    if not _are_numbers(box) or len(box) != 4:
         raise WrongEntry(BOXLESS, f"bbox {box!r:.60}")
     x, y, width, height = map(float, box)
     return x, y, x + width, y + height
@@ -140,6 +151,181 @@ def _files_below(folder: Path, options: BuildOptions) -> list[Path]:
 
 def _begins_so(path: Path, text: str) -> bool:
     return bool(re.search('"(images|annotations|categories)"', text)) and foreign_text(path, text) is None
+
+
+# Keypoints: the skeleton stands in the categories, x, y and visibility in each annotation.
+
+
+def _find_skeleton(
+    files: Sequence[CocoFile], options: BuildOptions
+) -> tuple[Sequence[CocoFile], Skeleton | None, list[str]]:
+    """Return the files, the skeleton of all categories if keypoints are read, and notes.
+
+    They are read where categories name some, unless boxes are asked for; then categories without keypoints, and their
+    annotations, are left out of the files.
+
+    Raises:
+        SourceError: Categories have different keypoints, or there are none and keypoints are asked for.
+        UsageError: Names or pairs of the options are none of the files.
+    """
+    named = [(file, category) for file in files for category in file.categories if category.get("keypoints")]
+    if options.target in ("boxes", "instances", "mask") or not named:
+        if options.target == "keypoints":
+            raise SourceError(
+                f"{files[0].path}: no category names keypoints. Expected a file such as "
+                "person_keypoints_train2017.json, with a list of names under 'keypoints' in its categories."
+            )
+        return files, None, []
+    names, edges = _same(named)
+    message = f"keypoints of {', '.join(dict.fromkeys(str(c.get('name')) for _, c in named))}"
+    notes = [f"{message}; --target boxes reads their boxes alone."] if options.target == "auto" else []
+    if options.keypoint_names is not None and options.keypoint_names != names:
+        raise UsageError(
+            f"keypoint_names (--keypoint-names): the file has its own, in another order or others:\n"
+            f"{first_few(names, 30)}\nLeave the option out."
+        )
+    if options.skeleton is not None:
+        edges = indices_of_edges(options.skeleton, names)
+    kept = [_without_others(file) for file in files]
+    annotations = [annotation for file in kept for annotation in file.annotations]
+    left_out = sum(len(file.annotations) for file in files) - len(annotations)
+    if left_out:
+        others = sorted({str(c.get("name")) for file in files for c in file.categories if not c.get("keypoints")})
+        notes.append(
+            f"{format_count(left_out, 'object')} of categories without keypoints left out: {', '.join(others[:5])}."
+        )
+    has_boxes = any(one.get("bbox") is not None or one.get("segmentation") for one in annotations)
+    return kept, make_skeleton(names, edges, flip_pairs=options.flip_pairs, has_boxes=has_boxes), notes
+
+
+def _same(named: Sequence[tuple[CocoFile, Json]]) -> tuple[list[str], list[list[int]]]:
+    """Return the names and edges that all these categories have."""
+    (first_file, first), *others = named
+    names = first["keypoints"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SourceError(f"{first_file.path}: category {first.get('name')!r}: keypoints: expected a list of names.")
+    for file, category in others:
+        if category["keypoints"] != names:
+            raise SourceError(
+                f"{file.path}: categories with different keypoints: {first.get('name')!r} ({first_file.path.name}) has "
+                f"{len(names)} ({', '.join(names[:3])} …), {category.get('name')!r} {len(category['keypoints'])} "
+                f"({', '.join(map(str, category['keypoints'][:3]))} …). Expected the same ones, in one order: build a "
+                "dataset for each, or take boxes alone with --target boxes."
+            )
+    edges: Any = next((c["skeleton"] for _, c in named if c.get("skeleton")), [])
+    if not isinstance(edges, list) or not all(_is_edge(edge, len(names)) for edge in edges):
+        raise SourceError(
+            f"{first_file.path}: category {first.get('name')!r}: skeleton: expected pairs of numbers from 1 to "
+            f"{len(names)}."
+        )
+    return list(names), [[a - 1, b - 1] for a, b in edges]
+
+
+def _is_edge(edge: Any, num_points: int) -> bool:
+    return (
+        _are_numbers(edge) and len(edge) == 2 and all(isinstance(end, int) and 1 <= end <= num_points for end in edge)
+    )
+
+
+def _are_numbers(values: Any) -> TypeGuard[list[float]]:
+    return isinstance(values, list) and set(map(type, values)) <= {int, float}
+
+
+def _without_others(file: CocoFile) -> CocoFile:
+    other = {str(c.get("id")) for c in file.categories if not c.get("keypoints")}
+    return replace(
+        file,
+        categories=[c for c in file.categories if c.get("keypoints")],
+        annotations=[a for a in file.annotations if str(a.get("category_id")) not in other],
+    )
+
+
+def _points_of(annotation: Json, skeleton: Skeleton) -> NDArray[np.float32]:
+    """Return x, y, visibility of an annotation's keypoints in turn, by edges.
+
+    An annotation without keypoints has none that are labelled.
+
+    Raises:
+        WrongEntry: They are not 3 · K numbers.
+    """
+    given = annotation.get("keypoints") or [0] * (3 * len(skeleton))
+    if not _are_numbers(given) or len(given) != 3 * len(skeleton):
+        number = format_count(len(given), "value") if isinstance(given, list) else repr(given)
+        raise WrongEntry(POINTLESS, f"{number:.60}")
+    points = np.array(given, np.float32).reshape(-1, 3)
+    points[:, :2] += HALF
+    return points.reshape(-1)
+
+
+# Masks: polygons, runs, compressed runs → run-length codes.
+
+
+def _code_of_segmentation(segmentation: Any, size: tuple[int, int]) -> str | None:
+    """Return the compressed run-length code of a segmentation; None where it holds no pixel.
+
+    Polygons of less than three points hold none.
+
+    Args:
+        segmentation: Polygons, runs or a compressed code; None or an empty list where there is no mask.
+        size: Width and height of the image.
+
+    Raises:
+        WrongEntry: It is no segmentation, or does not fit the image.
+        UsageError: pycocotools is missing.
+    """
+    if segmentation is None or segmentation == []:
+        return None
+    if size == UNKNOWN_SIZE:
+        raise WrongEntry(UNREADABLE, "the size of its image is not known")
+    pycocotools_mask()  # said as it is where it is missing
+    width, height = size
+    try:
+        code = _code(segmentation, height, width)
+    except ValueError as error:
+        raise WrongEntry(UNREADABLE, str(error)) from error
+    return code if code is not None and area_of(code, height, width) else None
+
+
+def _code(segmentation: Any, height: int, width: int) -> str | None:
+    if isinstance(segmentation, Mapping):
+        return _code_of_runs(segmentation, height, width)
+    if not isinstance(segmentation, list):
+        raise ValueError(f"expected polygons or a run-length code, got {segmentation!r:.60}")
+    for polygon in segmentation:
+        if not _are_numbers(polygon) or not math.isfinite(sum(polygon)):
+            raise ValueError(f"expected polygons, lists of x and y in turn, got {polygon!r:.60}")
+        if len(polygon) % 2:
+            raise ValueError(f"a polygon has {format_count(len(polygon), 'number')}; x and y come in pairs")
+        if max(map(abs, polygon), default=0) > FAR * (height + width):  # pycocotools would walk all the way
+            raise ValueError(f"a polygon reaches {max(map(abs, polygon)):g}, far outside of its image")
+    areas = [polygon for polygon in segmentation if len(polygon) >= MIN_NUMBERS]
+    return code_of_polygons(areas, height, width) if areas else None
+
+
+def _code_of_runs(segmentation: Mapping[str, Any], height: int, width: int) -> str:
+    size, counts = segmentation.get("size"), segmentation.get("counts")
+    if size != [height, width]:
+        raise ValueError(f"its run-length code is made for {size!r:.40} (height, width), its image is {height}×{width}")
+    if not isinstance(counts, list | str) or not counts:
+        raise ValueError(f"expected runs or a compressed code under counts, got {counts!r:.40}")
+    return code_of_counts(counts, height, width)
+
+
+def _around_segmentation(segmentation: Any) -> list[float] | None:
+    """Return x, y, width and height of the box around a segmentation; None where there is none to read."""
+    if isinstance(segmentation, Mapping):
+        pycocotools_mask()
+    try:
+        if isinstance(segmentation, Mapping):
+            height, width = segmentation["size"]
+            return box_of(code_of_counts(segmentation["counts"], height, width), height, width)
+        points = [float(number) for polygon in segmentation or () for number in polygon]
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not points or any(len(polygon) % 2 for polygon in segmentation):
+        return None
+    x, y = points[::2], points[1::2]
+    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
 LAYOUT = Layout(
