@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+import math
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from precompute.dataset.guards import check_shards, check_still_there
-from precompute.dataset.leases import Lease, RowName, hold_rows, note_without_lease
-from precompute.dataset.manifest import Manifest, Row
-from precompute.dataset.rows import position_of_epoch, read_row_file, select_rows
+from precompute.dataset.leases import Lease
+from precompute.dataset.manifest import Manifest, Row, Split
+from precompute.dataset.rows import position_of_epoch, select_rows
 from precompute.dataset.shard_cache import ShardCache, open_cache
 from precompute.errors import DatasetError, UsageError
 from precompute.options.plain_values import converts_arguments
+from precompute.readers.epoch import (
+    WINDOW_BYTES,
+    OpenedSplit,
+    Part,
+    check_integer,
+    open_split,
+    part_of_row,
+    shard_paths,
+)
 from precompute.records.stored import decode_record, difference
 from precompute.records.tfrecord import read_records
 from precompute.storage.paths import as_path
 from precompute.text.format import format_count
 
-__all__ = ["choose_row", "read", "read_stored"]
+__all__ = ["read", "read_stored"]
 
-WINDOW_BYTES = 64 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
-MIN_SHARDS = 16  # a reader; a shard more or less is then a few records in a hundred
 REPAIR = "Run the same `precompute build` again: it puts back what is missing or altered."
 
 
@@ -87,7 +92,7 @@ def read(
             example, the rest while reading.
         UsageError: There is no such split or row, or an argument makes no sense.
     """
-    _check_reading(row, epoch, shuffle_seed, part)
+    _check_arguments(row, epoch, shuffle_seed, part)
     manifest, _, examples = read_stored(
         path, split=split, row=row, epoch=epoch, shuffle_seed=shuffle_seed, part=part, cache_dir=cache_dir
     )
@@ -95,12 +100,12 @@ def read(
     return ({name: value for name, value in example.items() if name not in left_out} for example in examples)
 
 
-def _check_reading(row: int | None, epoch: int | None, shuffle_seed: int | None, part: tuple[int, int]) -> None:
+def _check_arguments(row: int | None, epoch: int | None, shuffle_seed: int | None, part: tuple[int, int]) -> None:
     if row is not None and epoch is not None:
         raise UsageError(f"row, epoch: give one of them; got row {row!r} and epoch {epoch!r}.")
     for name, value in (("epoch", epoch), ("shuffle_seed", shuffle_seed)):
-        if value is not None and not _is_count(value):
-            raise UsageError(f"{name}: expected a whole number of 0 or more, got {value!r}.")
+        if value is not None:
+            check_integer(name, value, 0, math.inf)
     pair = part if isinstance(part, tuple | list) and len(part) == 2 else (None, None)
     if not all(map(_is_count, pair)) or not pair[0] < pair[1]:
         raise UsageError(f"part: expected (index, number) with an index from 0 to number - 1, got {part!r}.")
@@ -121,98 +126,58 @@ def read_stored(
     cache_dir: str | Path | None = None,
 ) -> tuple[Manifest, Row, Iterator[dict[str, Any]]]:
     """Return the manifest, the row, and its examples with their encoded bytes; arguments and errors as of `read`."""
-    root = as_path(path)
 
-    def choose(manifest: Manifest) -> Row:
-        first = choose_row(manifest, split, row)
-        rows = manifest.splits[split].rows
-        return first if epoch is None else rows[position_of_epoch(epoch, len(rows))]
+    def choose(listed: Split) -> list[Row]:
+        if row is not None:
+            return select_rows(listed, [row], name=split)
+        return [listed.rows[position_of_epoch(epoch or 0, len(listed.rows))]]
 
-    def names(manifest: Manifest) -> list[RowName]:
-        return [(manifest.generation, split, choose(manifest).row)]
-
-    manifest, lease = hold_rows(root, names)
-    note_without_lease(root, lease)
-    chosen = choose(manifest)
-    check_shards(root, manifest, split, [chosen], full=False)
-    row_file = read_row_file(root, manifest, split, chosen)
-    cache = open_cache(root, cache_dir)
-    shards = _Shards(
-        paths=[manifest.shard_path(root, split, chosen.row, block) for block in range(len(row_file.shards))],
-        num_records=[shard.num_records for shard in row_file.shards],
-        cache=cache,
-        local=None if cache is None else cache.names(manifest, split, chosen),
-        look=partial(check_still_there, root, manifest, split, chosen.row),
-    )
+    opened, lease = open_split(as_path(path), split, choose)
+    [chosen] = opened.rows
+    cache = open_cache(opened.root, cache_dir)
+    shards = shard_paths(opened.root, opened.manifest, split, chosen, cache)
     mixer = None if shuffle_seed is None else np.random.default_rng([shuffle_seed, chosen.row, epoch or 0])
-    return manifest, chosen, _examples(manifest, shards, lease, mixer, part)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Shards:
-    """The shards of a row: where they lie, records of each, and local copies if they lie in an object store.
-
-    `look` checks that paths of the row are still there.
-    """
-
-    paths: list[Path]
-    num_records: list[int]
-    cache: ShardCache | None
-    local: list[str] | None
-    look: Callable[[list[str]], None]
-
-    def fetch(self, block: int) -> Path:
-        """Return where a shard can be read."""
-        if self.cache is None or self.local is None:
-            self.look([str(self.paths[block])])
-            return self.paths[block]
-        self.cache.fetch([self.local[block]])
-        return Path(self.local[block])
-
-
-def choose_row(manifest: Manifest, split: str, number: int | None) -> Row:
-    """Return a listed row by its number, or the first one.
-
-    Raises:
-        DatasetError: The split lists no rows.
-        UsageError: There is no such split or row.
-    """
-    if split not in manifest.splits:
-        raise UsageError(f"split: the dataset has {', '.join(manifest.splits)}; got {split!r}.")
-    rows = manifest.splits[split].rows
-    if not rows:
-        raise DatasetError(f"{manifest.name}: {split} lists no rows; add some with `precompute build`.")
-    return rows[0] if number is None else select_rows(manifest.splits[split], [number], name=split)[0]
+    examples = _examples(opened, lease, shards, cache, mixer, part_of_row(opened.block_sizes, *part))
+    return opened.manifest, chosen, examples
 
 
 def _examples(
-    manifest: Manifest, shards: _Shards, lease: Lease, mixer: np.random.Generator | None, part: tuple[int, int]
+    opened: OpenedSplit,
+    lease: Lease,
+    shards: Sequence[str],
+    cache: ShardCache | None,
+    mixer: np.random.Generator | None,
+    part: Part,
 ) -> Iterator[dict[str, Any]]:
-    index, number = part
-    blocks = list(range(len(shards.paths)))
+    blocks = list(range(len(shards)))
     if mixer is not None:
         mixer.shuffle(blocks)
-    by_example = len(blocks) % number != 0 and len(blocks) < MIN_SHARDS * number
-    records = _records(shards, blocks if by_example else blocks[index::number])
-    if by_example:
-        records = islice(records, index, None, number)
+    records = _records(opened, shards, part.shards(blocks), cache)
+    if part.by_record:
+        records = islice(records, part.index, None, part.num_readers)
     try:
         for record, where in records if mixer is None else _mixed(records, mixer):
-            yield _example(record, manifest, where)
+            yield _example(record, opened.manifest, where)
     finally:
         lease.close()
 
 
-def _records(shards: _Shards, blocks: Sequence[int]) -> Iterator[tuple[bytes, str]]:
+def _records(
+    opened: OpenedSplit, shards: Sequence[str], blocks: Sequence[int], cache: ShardCache | None
+) -> Iterator[tuple[bytes, str]]:
     """Yield the records of some shards, each with where it stands."""
     for block in blocks:
-        path, num_records = shards.fetch(block), 0
-        for record in read_records(path):
+        path, num_records = shards[block], 0
+        if cache is None:
+            opened.look(opened.rows[0].row, [path])
+        else:
+            cache.fetch([path])
+        for record in read_records(Path(path)):
             yield record, f"{path}: record {num_records}"
             num_records += 1
-        if num_records != shards.num_records[block]:
+        if num_records != opened.block_sizes[block]:
             raise DatasetError(
-                f"{path}: {format_count(num_records, 'record')}, expected {shards.num_records[block]}. {REPAIR}"
+                f"{path}: {format_count(num_records, 'record')}, expected {opened.block_sizes[block]}. {REPAIR}"
             )
 
 

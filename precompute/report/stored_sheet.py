@@ -12,7 +12,7 @@ from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
 from precompute.fields.field import Schema
 from precompute.plan.places import sample_by_class, shard_places
-from precompute.readers.read import choose_row
+from precompute.readers.epoch import listed_split
 from precompute.records.stored import decode_record
 from precompute.records.tfrecord import read_records
 from precompute.report.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
@@ -51,9 +51,8 @@ def draw_stored(
     check_output(path)
 
     def chosen(manifest: Manifest) -> list[Row]:
-        first = choose_row(manifest, split, None)  # refuses a split that is not there
-        listed = manifest.splits[split]
-        return [first, *listed.rows[1:num_rows]] if rows is None else select_rows(listed, rows, name=split)
+        listed = listed_split(manifest, split)
+        return listed.rows[:num_rows] if rows is None else select_rows(listed, rows, name=split)
 
     def names(manifest: Manifest) -> list[RowName]:
         return [(manifest.generation, split, row.row) for row in chosen(manifest)]

@@ -25,7 +25,7 @@ from precompute.fields.field import Schema
 from precompute.images.decode import decode_image, decode_mask
 from precompute.plan.generation import GenerationPlan
 from precompute.plan.places import shard_places
-from precompute.readers.read import choose_row
+from precompute.readers.epoch import listed_split
 from precompute.records.example import decode_example, encode_example
 from precompute.records.stored import decode_record, difference
 from precompute.records.tfrecord import frame, read_records
@@ -138,7 +138,7 @@ class Corpus:
         self._decode(self.records[0], manifest.schema)
         for split in manifest.splits:
             check_leaks(self.out, manifest, split)
-            choose_row(manifest, split, None)
+            listed_split(manifest, split)
         rebuild_pipelines(manifest)
 
     def _read_row_file(self, content: bytes) -> None:

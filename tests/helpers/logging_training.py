@@ -33,10 +33,10 @@ def listen(log: Path) -> None:
     import tensorflow as tf
 
     import train.fit
-    from precompute.readers.tf import row_files
+    from precompute.readers.tf import epochs
     from precompute.readers.tf.epochs import EpochCounter
 
-    choose_row, hold, load_train = row_files.choose_row, EpochCounter.hold, train.fit.load_train
+    choose_row, hold, load_train = epochs.choose_row, EpochCounter.hold, train.fit.load_train
 
     def choose(epoch: int, listed: Sequence[Any], readings: Any) -> Any:
         chosen = choose_row(epoch, listed, readings)
@@ -60,7 +60,7 @@ def listen(log: Path) -> None:
         dataset, epoch_row = load_train(*arguments, **named)
         return dataset.map(pass_on), epoch_row
 
-    vars(row_files)["choose_row"] = choose
+    vars(epochs)["choose_row"] = choose
     vars(train.fit)["load_train"] = load
     EpochCounter.hold = begin  # type: ignore[method-assign]
 

@@ -26,7 +26,7 @@ from precompute.readers.tf.fields import (
     Parts,
     ValueTensors,
 )
-from precompute.readers.tf.fresh import choose_steps, draw_moves
+from precompute.readers.tf.fresh import Moves
 from precompute.readers.tf.objects import ObjectsTensors
 from precompute.readers.tf.weights import ClassWeights, make_weigher
 
@@ -146,11 +146,9 @@ def batch_finisher(
     split: str,
     chosen: ChosenFields,
     twins: Twins,
-    *,
-    fresh: str | Sequence[str],
-    seed: int,
-    clean_from: int | None,
+    draw_moves: Callable[[Any, Any, Any], Moves] | None,
     class_weights: ClassWeights | Mapping[str, ClassWeights] | None,
+    *,
     normalize: bool,
     with_keys: bool,
 ) -> Callable[..., Any]:
@@ -161,9 +159,7 @@ def batch_finisher(
         split: Name of the split.
         chosen: As what fields are handed out.
         twins: Twins of these fields.
-        fresh: Fresh moves that were asked for.
-        seed: Seed of the fresh moves.
-        clean_from: Epoch from which on nothing moves.
+        draw_moves: Draws fresh moves; see `move_drawer`.
         class_weights: Weight of each class, or those of each target.
         normalize: Whether Normalize is applied.
         with_keys: Whether the sources' keys are handed out.
@@ -171,20 +167,16 @@ def batch_finisher(
     Raises:
         UsageError: The dataset cannot serve an argument.
     """
-    steps = choose_steps(manifest, fresh)
     scale = _normalizer(manifest, split) if normalize else (lambda images: images)
     weigh = make_weigher(
         {name: twins[name] for name in chosen.targets}, {name: twins[name] for name in chosen.weights}, class_weights
     )
-    shape = (manifest.image.height, manifest.image.width)
 
     def finish(epoch: Any, batch: Any, *parts_and_keys: Any) -> Any:
         *flat, keys = parts_and_keys
         parts = dict(_by_field(twins, flat))
-        if steps:
-            key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
-            active = True if clean_from is None else epoch < clean_from
-            moves = draw_moves(steps, batch_size=tf.shape(keys)[0], shape=shape, key=key, active=active)
+        if draw_moves:
+            moves = draw_moves(epoch, batch, tf.shape(keys)[0])
             parts = {name: twin.move(parts[name], moves) for name, twin in twins.items()}
         values = {name: twin.hand_out(parts[name]) for name, twin in twins.items()}
         values |= {name: scale(values[name]) for name in chosen.inputs}

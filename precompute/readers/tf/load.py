@@ -6,7 +6,8 @@ Nothing in this package needs Albumentations or OpenCV.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,24 +28,24 @@ except ValueError as error:  # of Keras, which TensorFlow loads where it finds i
 
 import tensorflow as tf
 
-from precompute.dataset.rows import EXPECTED, Reading
-from precompute.dataset.shard_cache import ShardCache, open_cache
+from precompute.dataset.rows import EXPECTED, Reading, select_rows
+from precompute.dataset.shard_cache import open_cache
 from precompute.errors import UsageError
 from precompute.options.plain_values import converts_arguments
 from precompute.program.memory import teach_malloc
-from precompute.readers.reader_shard import ReaderShard, shard_for_reader
+from precompute.readers.epoch import batches_of_epoch, check_integer, open_split
 from precompute.readers.tf.batches import batch_finisher, batch_parser, choose_fields, make_twins
-from precompute.readers.tf.epochs import EpochCounter
+from precompute.readers.tf.epochs import EpochCounter, FixedRows, FollowedRows, RowFiles
 from precompute.readers.tf.fields import BoxArguments
-from precompute.readers.tf.ineffective_arguments import check_ineffective_arguments
-from precompute.readers.tf.memory import RowsInMemory
-from precompute.readers.tf.opening import open_split
+from precompute.readers.tf.fresh import move_drawer
+from precompute.readers.tf.memory import RowsInMemory, plan_cache
 from precompute.readers.tf.order import RecordOrder, shard_opener
-from precompute.readers.tf.row_files import FixedRows, RowFiles
 from precompute.readers.tf.weights import ClassWeights
-from precompute.storage.paths import as_path, is_remote
+from precompute.storage.paths import as_path, check_path_text
 
 __all__ = ["load"]
+
+CHECKS = ("sizes", "full", "none")
 
 
 @converts_arguments
@@ -92,21 +93,38 @@ def load(
         path: Folder of the dataset, or its URL in an object store, such as ``s3://bucket/shards``. TensorFlow reads
             ``gs://`` itself; shards from elsewhere are fetched to `cache_dir`, a row when its epoch begins and the next
             one meanwhile.
+
+        *Which data*
         split: ``"train"``, ``"validation"`` or ``"test"``.
-        batch_size: Examples a batch; the last may be smaller.
         rows: ``"cycle"``: a listed row an epoch, in turn; ``"follow"``: the same where rows come and go: the manifest
             is read when an epoch begins, and the row that was not read for the longest time is taken, new ones first;
             ``"all"``: all listed rows in one long epoch; or the row numbers to take turns with.
         readings: With ``"follow"``: what the epochs before have read, `EpochRow.readings` of the program before.
+        clean_from: Epoch from which on the original row is read (`--include-original`), without fresh changes.
         start_batch: Leave out the first batches of each iteration, without reading the shards before them: the rest
             of an epoch that was interrupted.
+        input_context: What `tf.distribute.Strategy.distribute_datasets_from_function` hands out: `batch_size` is then
+            that of all replicas together; shards are divided among the readers, or records where shards are too few.
+            What does not divide is left out of the epoch.
+        allow_leak: Read a split that shares a source's content with another one.
+
+        *How batches are made*
+        batch_size: Examples a batch; the last may be smaller.
+        drop_remainder: Leave a smaller last batch out, so that the batch size is static.
         shuffle: Mix shards and records anew in each epoch; by default only for train.
         shuffle_seed: Seed that decides, with the epoch, the order and the draws of `fresh`.
-        drop_remainder: Leave a smaller last batch out, so that the batch size is static.
         fresh: Cheap changes drawn at each reading, for rows that are read more than once: ``"off"``; ``"auto"``:
             shifts by up to 1/16 of the size, and the flips that the manifest allows; or a list out of
             ``"horizontal"``, ``"vertical"``, ``"shift"``. Images, masks, boxes and keypoints move alike.
-        clean_from: Epoch from which on the original row is read (`--include-original`), without fresh changes.
+
+        *What comes out*
+        normalize: Apply the Normalize that was taken off the pipeline: images become float32.
+        box_format: Form of boxes: ``"xyxy"`` (default), ``"yxyx"``, ``"xywh"`` (corner and size) or
+            ``"center_xywh"``, in pixels of the image; with ``rel_`` before it, as shares of width and height.
+            Keypoints are x, y in the same unit.
+        max_boxes: Boxes an image, so many that dense tensors have room for; others are left out, the first are kept. By
+            default the largest number in any listed row, so that shapes are static and nothing is left out.
+        ragged: Boxes as ragged tensors.
         class_weights: A weight a class: numbers in the order of the classes, or a dictionary by index or by name; in
             place of `fit(class_weight=…)`, which is for class indices alone: Keras fails with it on masks and boxes,
             and takes the first of several labels for the only one. Adds a third component, float32 of the target's
@@ -118,30 +136,21 @@ def load(
         extra: Names of extra values (``"weight"`` is one) to add, after the weights, as a dictionary of int64, float32
             or string [B].
         with_keys: Add the sources' keys as the last component, string [B].
+
+        *What it may use*
         cache: Hold decoded rows in memory; what is yielded, and its order, are the same. ``True``: all of them, read
             now, so that the files are not needed later. ``"auto"``: each from its first reading on, if all rows that
             the reader may come to take 512 MiB or less when they are decoded, and at most a quarter of the memory that
             is free now; with `start_batch` or `input_context` none, since those read parts of rows. ``False``: none.
             `EpochRow.cache_plan` of the dataset tells what was decided. With ``"follow"``, rows that come later take
             the places of those read first when the room is used up.
-        normalize: Apply the Normalize that was taken off the pipeline: images become float32.
-        box_format: Form of boxes: ``"xyxy"`` (default), ``"yxyx"``, ``"xywh"`` (corner and size) or
-            ``"center_xywh"``, in pixels of the image; with ``rel_`` before it, as shares of width and height.
-            Keypoints are x, y in the same unit.
-        max_boxes: Boxes an image, so many that dense tensors have room for; others are left out, the first are kept. By
-            default the largest number in any listed row, so that shapes are static and nothing is left out.
-        ragged: Boxes as ragged tensors.
-        check: ``"sizes"`` compares all files' sizes with the row files, ``"full"`` also their sha256, ``"none"``
-            neither.
-        allow_leak: Read a split that shares a source's content with another one.
-        lease_dir: Folder for the lease, of this dataset alone, where the dataset is read-only; name it to the commands
-            that take rows away, too.
         cache_dir: Local folder for the shards of a dataset in an object store; several readers may share it. What is
             there is compared with the row files as `check` says, and fetched again where it differs. By default
             `AUGMENT_ONCE_CACHE`, else a folder of the user's cache. It comes to hold all listed rows.
-        input_context: What `tf.distribute.Strategy.distribute_datasets_from_function` hands out: `batch_size` is then
-            that of all replicas together; shards are divided among the readers, or records where shards are too few.
-            What does not divide is left out of the epoch.
+        check: ``"sizes"`` compares all files' sizes with the row files, ``"full"`` also their sha256, ``"none"``
+            neither.
+        lease_dir: Folder for the lease, of this dataset alone, where the dataset is read-only; name it to the commands
+            that take rows away, too.
 
     Returns:
         Dataset of (image uint8 [B, H, W, C] RGB, target): int64 [B] class indices; or uint8 [B, number of classes],
@@ -160,80 +169,65 @@ def load(
         UsageError: An argument is not one that the dataset can serve.
     """
     rows = rows if isinstance(rows, str) else _row_numbers(rows)
-    batch_size, seed = _integer("batch_size", batch_size, 1), _integer("shuffle_seed", shuffle_seed, -(2**63))
-    clean_from = None if clean_from is None else _integer("clean_from", clean_from, 0)
-    max_boxes = None if max_boxes is None else _integer("max_boxes", max_boxes, 1)
-    _check_together(rows, cache=cache, clean_from=clean_from, readings=readings)
-    opened = open_split(as_path(path).absolute(), split, rows, check=check, allow_leak=allow_leak, lease_dir=lease_dir)
-    manifest, num_rows = opened.manifest, len(opened.rows) if rows == "all" else 1
-    part = shard_for_reader(opened.block_sizes, batch_size, input_context)
-    num_batches = part.num_batches(num_rows, drop_remainder=drop_remainder)
-    first = _integer("start_batch", start_batch, 0, num_batches)
-    shards = open_cache(opened.root, cache_dir, full=check == "full", tensorflow=True)
+    batch_size, seed = check_integer("batch_size", batch_size, 1), check_integer("shuffle_seed", shuffle_seed, -(2**63))
+    clean_from = None if clean_from is None else check_integer("clean_from", clean_from, 0)
+    max_boxes = None if max_boxes is None else check_integer("max_boxes", max_boxes, 1)
+    _check_together(rows, cache=cache, clean_from=clean_from, readings=readings, check=check)
+    mixed, follows = split == "train" if shuffle is None else shuffle, rows == "follow"
+    root = as_path(path).absolute()
+    check_path_text(root, "dataset")
+
+    # Rows ► this reader's part of them, in batches. Rows are held before anything is read of them.
+    choose = partial(select_rows, rows=rows, name=split)
+    opened, lease = open_split(root, split, choose, check=check, allow_leak=allow_leak, lease_dir=lease_dir)
+    num_rows = len(opened.rows) if rows == "all" else 1
+    batches = batches_of_epoch(opened.block_sizes, batch_size, input_context, num_rows, drop_remainder=drop_remainder)
+    first = check_integer("start_batch", start_batch, 0, batches.number)
+    length = batches.number - first
+
+    # ► shards ► interleaved ► shuffled: encoded records, in the order of reading
+    shards = open_cache(root, cache_dir, full=check == "full", tensorflow=True)
     if shards is not None:
-        shards.tidy(manifest, opened.lease)
-
-    if rows == "follow":
-        files: RowFiles = opened.follow(readings, clean_from, check, shards)
+        shards.tidy(opened.manifest, lease)
+    if follows:
+        files: RowFiles = FollowedRows(opened, lease, readings, clean_from, check, shards)
     else:
-        files = FixedRows(opened.root, manifest, split, opened.rows, clean_from, shards)
-    mixed = split == "train" if shuffle is None else shuffle
-    fetch = None if shards is None else _fetching(shards)
-    read = shard_opener(opened.mean_bytes, local=shards is not None or not is_remote(opened.root))
-    order: Any = RecordOrder(
-        opened.block_sizes, opened.mean_bytes, seed if mixed else None, part, files.paths, read, fetch
-    )
-    plan = opened.plan_cache(cache, clean_from, reads_part=first > 0 or input_context is not None)
-    boxes = BoxArguments(box_format=box_format, max_boxes=max_boxes, ragged=ragged)
-    chosen = choose_fields(manifest.schema, sample_weights=sample_weights, extra=extra)
-    twins = make_twins(manifest, chosen.names, boxes, held=plan.holds)
-    check_ineffective_arguments(split, mixed=mixed, shuffle_seed=seed, fresh=fresh, clean_from=clean_from)
-    parse: Callable[..., tuple[Any, ...]] = batch_parser(twins)
-    look = partial(files.look, num_rows=num_rows)
-    held = None
-    if plan.holds:
-        if rows == "follow":
-            held = RowsInMemory(order, parse, num_rows, plan.room, look=look)
-        else:
-            held = RowsInMemory(
-                order, parse, num_rows, plan.num_rows // num_rows, look=look, when_full=opened.lease.close
-            )
-        order, parse = order.of_positions(held.runs), held.examples
-        if cache is True:
-            for epoch in range(len(opened.rows) // num_rows):
-                held.rows(tf.constant(epoch, tf.int64))
-    finish = batch_finisher(
-        manifest,
-        split,
-        chosen,
-        twins,
-        fresh=fresh,
-        seed=seed,
-        clean_from=clean_from,
-        class_weights=class_weights,
-        normalize=normalize,
-        with_keys=with_keys,
-    )
+        files = FixedRows(opened, num_rows, clean_from, shards)
+    open_shards, key = shard_opener(opened, shards), seed if mixed else None
+    order = RecordOrder(opened, batches, first, key, files.paths, shards, open_shards)
 
-    read_epoch = _epochs(
-        order, held, part, num_rows=num_rows, batches=range(first, num_batches), drop_remainder=drop_remainder
+    # ► parsed, or found in memory ► moved, normalized, weighed
+    reads_part = first > 0 or input_context is not None
+    plan = plan_cache(cache, opened.manifest, files.rows, reads_part=reads_part)
+    chosen = choose_fields(opened.manifest.schema, sample_weights=sample_weights, extra=extra)
+    boxes = BoxArguments(box_format=box_format, max_boxes=max_boxes, ragged=ragged)
+    twins = make_twins(opened.manifest, chosen.names, boxes, held=plan.holds)
+    _warn_without_effect(split, mixed=mixed, seed=seed, fresh=fresh, clean_from=clean_from)
+    moves = move_drawer(opened.manifest, fresh, seed=seed, clean_from=clean_from)
+    finish = batch_finisher(
+        opened.manifest, split, chosen, twins, moves, class_weights, normalize=normalize, with_keys=with_keys
     )
-    teach_malloc()
-    length = num_batches - first
-    counter = EpochCounter(
-        files,
-        opened.lease,
-        plan,
-        held,
-        lengths=(length, length // part.num_replicas),
-        look=None if held else look,
-    )
+    parse, held = batch_parser(twins), None
+    if plan.holds:
+        held = RowsInMemory(order, parse, plan, look=files.look, when_whole=None if follows else lease.close)
+        parse = held.examples
+        for epoch in range(len(opened.rows) // num_rows) if cache is True else ():
+            held.rows(tf.constant(epoch, tf.int64))  # now, so that the files are not needed later
+
+    def read_epoch(epoch: Any) -> Any:
+        """Return the epoch's batches with their numbers, not decoded yet."""
+        records, rows_held = held.epoch(epoch) if held else (order.epoch(epoch), [])
+        batched = records.batch(batches.size, drop_remainder=batches.drop_remainder)
+        numbered = batched.take(length).enumerate(first)
+        return numbered.map(lambda batch, records: (epoch, batch, (records, *rows_held)))
 
     def finished(epoch: Any, batch: Any, records: Any) -> Any:
         return finish(epoch, batch, *parse(*records))
 
     # No branch or loop of Python hangs on a tensor; looking for some would take a seventh of the time of opening.
     plain = tf.autograph.experimental.do_not_convert
+    teach_malloc()
+    counter = EpochCounter(files, lease, plan, held, lengths=(length, length // batches.num_replicas))
     dataset = (
         counter.numbers()
         .flat_map(plain(read_epoch))
@@ -244,47 +238,6 @@ def load(
     return counter.attach(dataset)
 
 
-def _epochs(
-    order: Any, held: RowsInMemory | None, part: ReaderShard, *, num_rows: int, batches: range, drop_remainder: bool
-) -> Callable[[Any], Any]:
-    """Return epoch → dataset of these of its batches: (epoch, number of the batch, what is to be decoded)."""
-    rows_left_out, of_next = divmod(batches.start * part.batch_size, part.row_size)
-
-    def records_of(epoch: Any) -> Any:
-        """Return the epoch's records, encoded, or their positions in rows that are held."""
-        rows_before = epoch * num_rows + rows_left_out
-        return tf.data.Dataset.range(rows_before, (epoch + 1) * num_rows).flat_map(
-            lambda count: order.records(count, tf.where(count == rows_before, tf.constant(of_next, tf.int64), 0))
-        )
-
-    look_up = held.epochs(records_of) if held else None
-
-    def read_epoch(epoch: Any) -> Any:
-        """Return the epoch's batches with their numbers, not decoded yet."""
-        if look_up:
-            positions, *values = look_up(epoch)
-            records = tf.data.Dataset.from_tensor_slices(positions)
-        else:
-            records, values = records_of(epoch), []
-        batched = records.batch(part.batch_size, drop_remainder=drop_remainder or part.is_shared)
-        numbered = batched.take(len(batches)).enumerate(batches.start)
-        return numbered.map(lambda batch, records: (epoch, batch, (records, *values)))
-
-    return read_epoch
-
-
-def _integer(name: str, value: Any, low: int, high: int = 2**63 - 1) -> int:
-    try:
-        number = operator.index(value)  # NumPy's integers are welcome
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or not low <= number <= high:
-        expected = "an integer" if low < 0 else f"an integer of {low} or more"
-        expected += f", at most {high}" if high < 2**63 - 1 else ""
-        raise UsageError(f"{name}: expected {expected}, got {value!r}.")
-    return number
-
-
 def _row_numbers(rows: Sequence[int]) -> list[int]:
     try:
         return [operator.index(number) for number in rows]
@@ -293,9 +246,9 @@ def _row_numbers(rows: Sequence[int]) -> list[int]:
 
 
 def _check_together(
-    rows: str | Sequence[int], *, cache: bool | str, clean_from: int | None, readings: Sequence[Reading]
+    rows: str | Sequence[int], *, cache: bool | str, clean_from: int | None, readings: Sequence[Reading], check: str
 ) -> None:
-    """Refuse arguments that do not go together."""
+    """Refuse words that are none, and arguments that do not go together."""
     if cache not in (True, False, "auto"):
         raise UsageError(f"cache: expected 'auto', True or False, got {cache!r}.")
     if cache is True and rows == "follow":
@@ -304,16 +257,19 @@ def _check_together(
         raise UsageError("clean_from: expected rows that take turns and are read from files, got cache or rows='all'.")
     if readings and rows != "follow":
         raise UsageError("readings: what was read before matters with rows='follow' alone.")
+    if check not in CHECKS:
+        raise UsageError(f"check: expected one of {', '.join(CHECKS)}, got {check!r}.")
 
 
-def _fetching(cache: ShardCache) -> Callable[[Any], Any]:
-    """Return a function for the graph: local names of shards, string [n] → the same, once their files are there."""
-
-    def fetch(names: Any) -> Any:
-        cache.fetch([name.decode() for name in names])
-        return names
-
-    def fetched(names: Any) -> Any:
-        return tf.ensure_shape(tf.numpy_function(fetch, [names], tf.string), names.shape)
-
-    return fetched
+def _warn_without_effect(
+    split: str, *, mixed: bool, seed: int, fresh: str | Sequence[str], clean_from: int | None
+) -> None:
+    """Warn of arguments without effect; what a target cannot have at all is refused where it would be used."""
+    moves = fresh == "auto" if isinstance(fresh, str) else bool(fresh)
+    words = []
+    if seed and not mixed and not moves:
+        words.append(f"shuffle_seed has no effect: {split} is read in its order; shuffle=True mixes it.")
+    if moves and clean_from == 0:
+        words.append("fresh has no effect: no image is moved from epoch clean_from=0 on.")
+    for warning in words:
+        warnings.warn(warning, stacklevel=4)  # the caller of `load`, which has a wrapper

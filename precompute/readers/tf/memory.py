@@ -19,7 +19,7 @@ from precompute.errors import DatasetError
 from precompute.readers.tf.batches import make_twins
 from precompute.readers.tf.order import RecordOrder, describe_damage, last_words
 
-__all__ = ["CachePlan", "RowsInMemory", "available_bytes", "plan_cache"]
+__all__ = ["ALIVE", "CachePlan", "RowsInMemory", "available_bytes", "find_alive", "give_number", "plan_cache"]
 
 # About 2,000 images of 256×256 with masks. TensorFlow Datasets holds what is below 250 MiB on the disk (4.9,
 # `DatasetBuilder._should_cache_ds`), which may be ten times that in memory.
@@ -32,7 +32,7 @@ CGROUP = Path("/sys/fs/cgroup")  # as it is mounted inside a container
 
 BATCH_SIZE = 32  # of reading
 NUMBERS = itertools.count()
-ALIVE: weakref.WeakValueDictionary[int, RowsInMemory] = weakref.WeakValueDictionary()  # by these numbers
+ALIVE: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()  # by these numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,68 +118,58 @@ class RowsInMemory:
     Args:
         order: Order in which records are read from files.
         parse: Makes tensors of records.
-        num_rows: Rows of one epoch.
-        most: Number of epochs whose rows there is room for; the first that were read give way.
+        plan: Says how many rows there are, and room for how many; the first that were read give way.
         look: Checks that the files of an epoch are there.
-        when_full: Called once so many are held; of rows that stay no files are needed any more.
+        when_whole: Called once all rows are held; of rows that stay no files are needed any more.
     """
 
     def __init__(
         self,
         order: RecordOrder,
         parse: Callable[[Any], Any],
-        num_rows: int,
-        most: int,
+        plan: CachePlan,
         *,
         look: Callable[[int], None],
-        when_full: Callable[[], Any] | None = None,
+        when_whole: Callable[[], Any] | None,
     ) -> None:
-        self._files, self._num_rows = order, num_rows
-        self._most, self._look, self._when_full = most, look, when_full
-        self._row_size = sum(order.block_sizes)
+        block_sizes, num_rows = order.opened.block_sizes, order.batches.num_rows
+        self._files, self._plan, self._look, self._when_whole = order, plan, look, when_whole
+        self._num_rows, self._row_size = num_rows, sum(block_sizes)
         self._held: dict[bytes, Sequence[Any]] = {}
         self._guard = threading.Lock()
-        self._number = next(NUMBERS)
-        ALIVE[self._number] = self
-        ends = tf.cumsum(tf.constant(order.block_sizes, tf.int64))
-        self._runs = tf.stack([ends - order.block_sizes, ends], axis=1)
+        self._number = give_number(self)
+        ends = tf.cumsum(tf.constant(block_sizes, tf.int64))
+        self._runs = tf.stack([ends - block_sizes, ends], axis=1)
+        positions, num_records = order.of_positions(self._runs_of), self._row_size * num_rows
 
         def read(paths: Any) -> Any:
             """Return all examples of some shards, in the order in which they were written."""
             batches = order.open(paths).batch(BATCH_SIZE)
             parsed = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            return parsed.rebatch(self._row_size * num_rows).get_single_element()
+            return parsed.rebatch(num_records).get_single_element()
 
-        self._read = _Graph(read, tf.fill([len(order.block_sizes) * num_rows], ""))
+        def in_order(epoch: Any) -> Any:
+            """Return the positions of an epoch's examples in the order of reading."""
+            return positions.epoch(epoch).batch(num_records).get_single_element()
 
-    def runs(self, count: Any) -> Any:
+        self._read = _Graph(read, tf.fill([len(block_sizes) * num_rows], ""))
+        self._in_order = _Graph(in_order, tf.constant(0, tf.int64))
+        self._find = _finder((tf.int64, *(spec.dtype for spec in self._read.element_spec)))
+
+    def _runs_of(self, count: Any) -> Any:
         """Return first and end of each block's positions, of the row that is read after `count` others."""
         return self._runs + self._row_size * (count % self._num_rows)
 
-    def epochs(self, order: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
-        """Return a function, for tf.data, from an epoch to positions in the order of reading, and all its examples.
-
-        Args:
-            order: Epoch → a dataset of positions.
-        """
-
-        def in_order(epoch: Any) -> Any:
-            return order(epoch).batch(self._row_size * self._num_rows).get_single_element()
-
-        self._positions = _Graph(in_order, tf.constant(0, tf.int64))
-        spec = self._read.element_spec
-        find = _finder((tf.int64, *(s.dtype for s in spec)))
-
-        def epoch_of(epoch: Any) -> tuple[Any, ...]:
-            found = find(tf.constant(self._number, tf.int64), epoch)
-            return tuple(tf.ensure_shape(value, shape) for value, shape in zip(found, shapes, strict=True))
-
-        shapes = [[None], *(s.shape for s in spec)]
-        return epoch_of
+    def epoch(self, epoch: Any) -> tuple[Any, list[Any]]:
+        """Return, for tf.data, a dataset of positions in the order of reading, and all examples of an epoch's rows."""
+        found = self._find(tf.constant(self._number, tf.int64), epoch)
+        shapes = [[None], *(spec.shape for spec in self._read.element_spec)]
+        positions, *values = [tf.ensure_shape(value, shape) for value, shape in zip(found, shapes, strict=True)]
+        return tf.data.Dataset.from_tensor_slices(positions), values
 
     def found(self, epoch: Any) -> list[Any]:
-        """Return what the function of `epochs` does, eagerly."""
-        return [self._positions(epoch), *self.rows(epoch)]
+        """Return positions and examples of an epoch, eagerly."""
+        return [self._in_order(epoch), *self.rows(epoch)]
 
     def rows(self, epoch: Any) -> Sequence[Any]:
         """Return all examples of an epoch's rows; they are read if they are not held.
@@ -192,7 +182,7 @@ class RowsInMemory:
         name = paths[0].numpy()
         with self._guard:  # who wants the same row waits for it
             if name not in self._held:
-                while len(self._held) >= self._most:
+                while len(self._held) >= self._plan.room // self._num_rows:
                     self._held.pop(next(iter(self._held)))
                 self._look(int(epoch))
                 files = self._files.fetched(paths)
@@ -200,13 +190,36 @@ class RowsInMemory:
                     self._held[name] = self._read(files)
                 except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
                     raise DatasetError(describe_damage(files.numpy()) or last_words(error)) from None
-                if self._when_full and len(self._held) == self._most:
-                    self._when_full()
+                if self._when_whole and len(self._held) * self._num_rows == self._plan.num_rows:
+                    self._when_whole()
             return self._held[name]
 
     def examples(self, positions: Any, *values: Any) -> tuple[Any, ...]:
-        """Return the examples at positions, int64 [B], of the values that `epochs` has returned."""
+        """Return the examples at positions, int64 [B], of the values that `epoch` has returned."""
         return tuple(tf.gather(value, positions) for value in values)
+
+
+# Graphs. TensorFlow keeps each function of Python that a graph calls, and what was made for it, as long as the program
+# lasts: such a function knows by number what belongs to a dataset, and is one for all datasets where it can be.
+
+
+def give_number(thing: Any) -> int:
+    """Return a number by which a thing is found as long as something else keeps it."""
+    number = next(NUMBERS)
+    ALIVE[number] = thing
+    return number
+
+
+def find_alive(number: Any) -> Any:
+    """Return what has a number.
+
+    Raises:
+        RuntimeError: It is gone.
+    """
+    thing = ALIVE.get(int(number))
+    if thing is None:
+        raise RuntimeError("the dataset was deleted; keep what precompute.load returned while it is read")
+    return thing
 
 
 class _Graph:
@@ -244,16 +257,11 @@ class _Graph:
 
 @functools.cache
 def _finder(dtypes: tuple[Any, ...]) -> Any:
-    """Return (number of the held rows, epoch) → what `found` of them returns; one for all loads of such examples.
-
-    TensorFlow keeps each function of Python that a graph calls, and what was made for it, as long as the program lasts.
-    """
+    """Return (number of the held rows, epoch) → what `found` of them returns; one for all loads of such examples."""
 
     def find(number: Any, epoch: Any) -> list[Any]:
-        held = ALIVE.get(int(number))
-        if held is None:
-            raise RuntimeError("the dataset was deleted; keep what precompute.load returned while it is read")
-        return held.found(epoch)
+        found: list[Any] = find_alive(number).found(epoch)
+        return found
 
     scalar = tf.TensorSpec([], tf.int64)
     graph = tf.function(lambda number, epoch: tf.py_function(find, [number, epoch], dtypes), [scalar, scalar])

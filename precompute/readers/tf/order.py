@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
 
+from precompute.dataset.shard_cache import ShardCache
 from precompute.errors import first_few
-from precompute.readers.reader_shard import ReaderShard
+from precompute.readers.epoch import WINDOW_BYTES, Batches, OpenedSplit
+from precompute.storage.paths import is_remote
 from precompute.text.format import format_count
 
 __all__ = ["RecordOrder", "describe_damage", "last_words", "shard_opener"]
 
-BUFFER_BYTES = 64 * 2**20  # encoded records; blocks are a global shuffle already, this mixes further
 GROUP_SHARDS = 16
 PARALLEL_READS = 4  # at most as many as shards are open
 READ_BYTES = 2**20  # at a time; a record alone may have more than the 256 KiB that TensorFlow reads otherwise
@@ -32,37 +33,27 @@ LARGE_BYTES = 2**17  # of a record, from which a buffer costs more than the call
 AROUND = re.compile(r"\{\{.*?\}\}|\[Op:.*")  # where in the program an error was
 
 
-def shard_opener(mean_bytes: int, *, local: bool) -> Callable[[Any], Any]:
-    """Return a function from paths, string or string [n], to a dataset of their records, one file after the other.
-
-    Large records are read from local files right to where they stay; a buffer would be one more copy of each. From an
-    object store every read is a request, and a buffer is needed.
-    """
-    buffer_bytes = 0 if local and mean_bytes >= LARGE_BYTES else READ_BYTES
-    return lambda paths: tf.data.TFRecordDataset(paths, buffer_size=buffer_bytes)
-
-
 @dataclass(frozen=True)
 class RecordOrder:
-    """Reads the shards of a row.
+    """Reads the shards of an epoch's rows.
 
     Attributes:
-        block_sizes: Records of each shard.
-        mean_bytes: Mean size of a record.
+        opened: The split.
+        batches: The batches to come to, and this reader's part of a row.
+        first_batch: Batches to leave out of an epoch.
         seed: Seed of the shuffling; None: shard by shard as they were written.
-        part: This reader's part of a row.
         paths: Number of rows read so far, int64 → paths of the next row's shards, string [blocks].
+        cache: Fetches shards of a dataset in an object store before they are opened.
         open: Path, or several → a dataset of their records, one file after the other; see `shard_opener`.
-        fetch: Returns paths, string [n], once their files are there; None where they always are.
     """
 
-    block_sizes: Sequence[int]
-    mean_bytes: int
+    opened: OpenedSplit
+    batches: Batches
+    first_batch: int
     seed: int | None
-    part: ReaderShard
     paths: Callable[[Any], Any]
+    cache: ShardCache | None
     open: Callable[[Any], Any]
-    fetch: Callable[[Any], Any] | None = None
 
     def of_positions(self, runs: Callable[[Any], Any]) -> RecordOrder:
         """Return the same order of positions in place of records.
@@ -76,37 +67,55 @@ class RecordOrder:
             each = tf.data.Dataset.from_tensor_slices(tf.reshape(runs, (-1, 2)))
             return each.flat_map(lambda run: tf.data.Dataset.range(run[0], run[1]))
 
-        return replace(self, paths=runs, open=positions, fetch=None)
+        return replace(self, paths=runs, open=positions, cache=None)
 
-    def records(self, count: Any, start: Any) -> Any:
+    def epoch(self, epoch: Any) -> Any:
+        """Return a dataset of the encoded records of an epoch, int64."""
+        num_rows, left_out = self.batches.num_rows, self.first_batch * self.batches.size
+        rows_left_out, records_left_out = divmod(left_out, self.batches.part.row_size)
+        first = epoch * num_rows + rows_left_out
+        return tf.data.Dataset.range(first, (epoch + 1) * num_rows).flat_map(
+            lambda count: self._row(count, tf.where(count == first, tf.constant(records_left_out, tf.int64), 0))
+        )
+
+    def _row(self, count: Any, start: Any) -> Any:
         """Return a dataset of encoded records.
 
         Args:
             count: Rows read so far, int64; with the seed it decides the order, too.
             start: Records to leave out, int64, of those that this reader would read.
         """
-        part = self.part
+        part, block_sizes = self.batches.part, self.opened.block_sizes
         if part.by_record:
             start = start * part.num_readers + part.index
-        sizes, order = tf.constant(self.block_sizes, tf.int64), tf.range(len(self.block_sizes))
+        sizes, order = tf.constant(block_sizes, tf.int64), tf.range(len(block_sizes))
         if self.seed is not None:
             order = tf.random.experimental.stateless_shuffle(order, seed=self._key(-1 - count))
-        if part.num_readers > 1 and not part.by_record:
-            order = order[part.index :: part.num_readers]
+        order = part.shards(order)
         files, sizes = self.fetched(tf.gather(self.paths(count), order)), tf.gather(sizes, order)
         records = self._in_order(files, sizes, start) if self.seed is None else self._mixed(files, sizes, count, start)
         return records.shard(part.num_readers, 0) if part.by_record else records
 
     def fetched(self, files: Any) -> Any:
-        """Return paths of shards, once their files are there."""
-        return files if self.fetch is None else self.fetch(files)
+        """Return paths of shards, string [n], once their files are there."""
+        if self.cache is None:
+            return files
+        fetch = self.cache.fetch
+
+        def wait(names: Any) -> Any:
+            fetch([name.decode() for name in names])
+            return names
+
+        return tf.ensure_shape(tf.numpy_function(wait, [files], tf.string), files.shape)
 
     def _in_order(self, files: Any, sizes: Any, start: Any) -> Any:
         first, before = _find(sizes, start)
         return self.open(files[first:]).skip(start - before)
 
     def _mixed(self, files: Any, sizes: Any, count: Any, start: Any) -> Any:
-        if sum(self.block_sizes) <= self._buffer:  # no groups, no threads: epochs of small rows begin in half the time
+        if (
+            sum(self.opened.block_sizes) <= self._buffer
+        ):  # no groups, no threads: epochs of small rows begin in half the time
             return self._shuffled(self.open(files), count).skip(start)
         num_shards = tf.size(sizes, out_type=tf.int64)
         num_groups = (num_shards + GROUP_SHARDS - 1) // GROUP_SHARDS
@@ -123,11 +132,11 @@ class RecordOrder:
 
     @property
     def _buffer(self) -> int:
-        return max(1, BUFFER_BYTES // self.mean_bytes)
+        return max(1, WINDOW_BYTES // self.opened.mean_bytes)
 
     def _interleaved(self, files: Any) -> Any:
         """Return the records of shards that are read at the same time, one of each in turn."""
-        num_open = min(GROUP_SHARDS, len(self.block_sizes))
+        num_open = min(GROUP_SHARDS, len(self.opened.block_sizes))
         return tf.data.Dataset.from_tensor_slices(files).interleave(
             self.open, cycle_length=num_open, num_parallel_calls=min(PARALLEL_READS, num_open)
         )
@@ -161,7 +170,18 @@ def _find(sizes: Any, start: Any) -> tuple[Any, Any]:
     return first, tf.reduce_sum(sizes[:first])
 
 
-# Damage
+# Files
+
+
+def shard_opener(opened: OpenedSplit, cache: ShardCache | None) -> Callable[[Any], Any]:
+    """Return a function from paths, string or string [n], to a dataset of their records, one file after the other.
+
+    Large records are read from local files right to where they stay; a buffer would be one more copy of each. From an
+    object store every read is a request, and a buffer is needed.
+    """
+    local = cache is not None or not is_remote(opened.root)
+    buffer_bytes = 0 if local and opened.mean_bytes >= LARGE_BYTES else READ_BYTES
+    return lambda paths: tf.data.TFRecordDataset(paths, buffer_size=buffer_bytes)
 
 
 def describe_damage(paths: Iterable[str | bytes]) -> str | None:

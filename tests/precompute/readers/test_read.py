@@ -261,7 +261,7 @@ def test_inspect_has_what_all_examples_share(many: Path) -> None:
     ("chosen", "message"),
     [
         ({"row": 0, "epoch": 0}, "row, epoch: give one of them"),
-        ({"epoch": -1}, "epoch: expected a whole number of 0 or more, got -1"),
+        ({"epoch": -1}, "epoch: expected an integer of 0 or more, got -1"),
         ({"shuffle_seed": 0.5}, "shuffle_seed: expected an integer"),
         ({"part": (2, 2)}, r"part: expected \(index, number\) with an index from 0 to number - 1, got \(2, 2\)"),
         ({"part": 3}, "part: expected"),

@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_argument_is_in_one_place() -> None:
     groups = [set(WARNED), set(REFUSED), ALWAYS]
     named = set(inspect.signature(precompute.load).parameters) - {"path"}
-    assert named == set.union(*groups), "say when the new argument has no effect: loading/idle.py"
+    assert named == set.union(*groups), "say when the new argument has no effect: readers/tf/load.py"
     assert sum(map(len, groups)) == len(named)
     # Of row and epoch one is refused beside the other; the last is warned of as by `load`.
     assert set(inspect.signature(precompute.read).parameters) - {"path"} == READ_ALWAYS | {"epoch", "cache_dir"}

@@ -145,7 +145,7 @@ def test_the_order_is_that_of_the_files(
 ) -> None:
     if groups == "several":
         monkeypatch.setattr(order, "GROUP_SHARDS", 2)
-        monkeypatch.setattr(order, "BUFFER_BYTES", 5_000)
+        monkeypatch.setattr(order, "WINDOW_BYTES", 5_000)
     given = {"batch_size": 5, "rows": rows, "shuffle": shuffle, "shuffle_seed": 3, "fresh": "auto"}
     streamed = seen_in(precompute.load(out, cache=False, **given))
     assert seen_in(precompute.load(out, **given)) == streamed

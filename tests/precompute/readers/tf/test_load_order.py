@@ -33,7 +33,7 @@ def small_groups() -> Any:
     """Two shards a group and a few records in the buffer, so that a row of four shards has several groups."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(order, "GROUP_SHARDS", 2)
-        patch.setattr(order, "BUFFER_BYTES", 5_000)
+        patch.setattr(order, "WINDOW_BYTES", 5_000)
         yield
 
 

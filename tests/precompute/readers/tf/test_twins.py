@@ -29,6 +29,7 @@ from precompute.fields.objects import ObjectsField
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField
 from precompute.readers.tf.batches import batch_finisher, batch_parser, choose_fields, make_twins, tensors_of
+from precompute.readers.tf.fresh import move_drawer
 from precompute.readers.tf.memory import KEY_BYTES, plan_cache
 from precompute.records.example import encode_example
 from precompute.records.tfrecord import frame, read_records
@@ -154,8 +155,9 @@ def reader_of(fields: Sequence[Field], **changes: Any) -> Callable[[Sequence[byt
     asked = {name: changes.pop(name) for name in ("sample_weights", "extra") if name in changes}
     chosen = choose_fields(manifest.schema, **asked)
     twins = make_twins(manifest, chosen.names)
-    defaults = {"fresh": "off", "seed": 0, "clean_from": None, "class_weights": None, "normalize": False}
-    finish = batch_finisher(manifest, "train", chosen, twins, **{**defaults, "with_keys": False, **changes})
+    moves = move_drawer(manifest, changes.pop("fresh", "off"), seed=changes.pop("seed", 0), clean_from=None)
+    defaults = {"class_weights": None, "normalize": False, "with_keys": False}
+    finish = batch_finisher(manifest, "train", chosen, twins, moves, **{**defaults, **changes})
     parse = batch_parser(twins)
     epoch = tf.constant(1, tf.int64)
     return lambda records: finish(epoch, epoch, *parse(tf.constant(list(records))))
