@@ -24,10 +24,10 @@ __all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "sa
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 WIDTH = 1800  # of a sheet, pixels, where its cells do not become too small or too large by it
-MIN_WIDTHS = (480, 960)  # likewise, the second where the legend is long
+MIN_WIDTHS = (440, 920)  # likewise, without margins; the second where the legend is long
 LONG_LEGEND = 24  # entries
 MIN_CELL = 112
-GAP, MARGIN, FRAME = 6, 20, 4
+GAP, MARGIN, FRAME = 6, 20, 3
 TITLE, TEXT, SMALL = 20, 14, 12  # sizes of letters
 ROW = 17  # of small text
 INK, FAINT, EMPTY, BAD = (32, 33, 36), (105, 110, 118), (236, 238, 241), (253, 232, 230)
@@ -143,68 +143,54 @@ def save_sheet(sheet: Sheet, path: Path) -> Path:
 
 
 def draw_sheet(sheet: Sheet) -> Image.Image:
-    """Return the sheet as a picture, RGB: strips of its width, one under the other."""
+    """Return the sheet as a picture, RGB: strips of one width, one under the other."""
     legend = _legend(sheet)
     least = MIN_WIDTHS[len(legend) > LONG_LEGEND]
-    width = max(2 * MARGIN + len(sheet.columns) * (sheet.cell_size + GAP) - GAP, least)
-    strips = [_draw_words([(sheet.title, TITLE, INK)], width), _draw_words([(sheet.subtitle, TEXT, FAINT)], width)]
-    strips += [_draw_legend(legend, width), _draw_headings(sheet, width)]
+    width = max(len(sheet.columns) * (sheet.cell_size + GAP) - GAP, least)
+    strips = [_draw_words(width, (sheet.title, TITLE, INK)), _draw_words(width, (sheet.subtitle, TEXT, FAINT))]
+    strips += [draw_legend(legend, width), _draw_headings(sheet, width)]
     for line in sheet.lines:
-        strips += [_draw_words([(line.caption, TEXT, INK), (line.remark, SMALL, FAINT)], width)]
+        strips += [_draw_words(width, (line.caption, TEXT, INK), (line.remark, SMALL, FAINT))]
         strips += [_draw_cells(line.cells, sheet.cell_size, width)]
-    picture = Image.new("RGB", (width, 2 * MARGIN + sum(strip.height for strip in strips)), PAPER)
-    top = MARGIN
+    strips = [strip for strip in strips if strip.height]
+    height = 2 * MARGIN + sum(strip.height + GAP for strip in strips)
+    picture, top = Image.new("RGB", (width + 2 * MARGIN, height), PAPER), MARGIN
     for strip in strips:
-        picture.paste(strip, (0, top))
-        top += strip.height
+        picture.paste(strip, (MARGIN, top))
+        top += strip.height + GAP
     return picture
 
 
 def _legend(sheet: Sheet) -> list[Entry]:
     """Return what is on the sheet, behind the field's name where several fields have something to say."""
     layers: dict[str, list[Layers]] = {}
-    for line in sheet.lines:
-        for cell in line.cells:
-            for name, of_cell in cell.layers.items():
-                layers.setdefault(name, []).append(of_cell)
+    for name, of_cell in (item for line in sheet.lines for cell in line.cells for item in cell.layers.items()):
+        layers.setdefault(name, []).append(of_cell)
     of_fields = {name: entries for name, of_field in layers.items() if (entries := legend_of(of_field))}
-    headed = len(of_fields) > 1
-    return [
-        *sheet.legend,
-        *(e for name, entries in of_fields.items() for e in ([Entry(f"{name}:"), *entries] if headed else entries)),
-    ]
+    heads = {name: [Entry(f"{name}:")] if len(of_fields) > 1 else [] for name in of_fields}
+    return [*sheet.legend, *(entry for name in of_fields for entry in (*heads[name], *of_fields[name]))]
 
 
-def _draw_words(words: Sequence[tuple[str, int, Color]], width: int) -> Image.Image:
-    """Return a line of texts in sizes and colours, each shortened to the room that the others leave; empty: none."""
-    words = [(text, size, color) for text, size, color in words if text]
-    strip = Image.new("RGB", (width, max((size + 12 for _, size, _ in words), default=0)), PAPER)
-    draw, left = ImageDraw.Draw(strip), MARGIN
-    for number, (text, size, color) in enumerate(words):
-        font = load_font(size)
-        behind = sum(load_font(other[1]).getlength(other[0]) + TEXT for other in words[number + 1 :])
-        room = width - MARGIN - left
-        shown = shorten(text, font, room - min(behind, room / 2))
-        draw.text((left, strip.height - 6), shown, color, font, anchor="ls")
+def _draw_words(width: int, *words: tuple[str, int, Color]) -> Image.Image:
+    """Return a line of texts in their sizes and colours, the first at most so wide that half of the others shows."""
+    texts = [(text, load_font(size), color) for text, size, color in words if text]
+    strip = Image.new("RGB", (width, TITLE + 4 if texts else 0), PAPER)
+    draw, left = ImageDraw.Draw(strip), 0
+    for number, (text, font, color) in enumerate(texts):
+        others = sum(int(font.getlength(text)) + TEXT for text, font, _ in texts[number + 1 :])
+        shown = shorten(text, font, width - left - min(others, width // 2))
+        draw.text((left, TITLE - 2), shown, color, font, anchor="ls")
         left += int(font.getlength(shown)) + TEXT
-    return strip
-
-
-def _draw_legend(entries: Sequence[Entry], width: int) -> Image.Image:
-    legend = draw_legend(entries, width - 2 * MARGIN)
-    strip = Image.new("RGB", (width, legend.height + (10 if entries else 0)), PAPER)
-    strip.paste(legend, (MARGIN, 4))
     return strip
 
 
 def _draw_headings(sheet: Sheet, width: int) -> Image.Image:
     """Return the headings of the columns above a line; nothing where there are none."""
-    strip = Image.new("RGB", (width, TEXT + 18 if any(sheet.columns) else 0), PAPER)
+    strip, font = Image.new("RGB", (width, 28 if any(sheet.columns) else 0), PAPER), load_font(TEXT)
     draw = ImageDraw.Draw(strip)
     for i, text in enumerate(sheet.columns):
-        shown = shorten(text, load_font(TEXT), sheet.cell_size)
-        draw.text((MARGIN + i * (sheet.cell_size + GAP), 6), shown, FAINT, load_font(TEXT))
-    draw.line((MARGIN, strip.height - 6, width - MARGIN, strip.height - 6), EMPTY)
+        draw.text((i * (sheet.cell_size + GAP), 6), shorten(text, font, sheet.cell_size), FAINT, font)
+    draw.line((0, strip.height - 1, width, strip.height - 1), EMPTY)
     return strip
 
 
@@ -213,20 +199,20 @@ def _draw_cells(cells: Sequence[Cell], size: int, width: int) -> Image.Image:
     drawn = [None if cell.image is None else draw_layers(cell.image, cell.layers.values(), size) for cell in cells]
     height = max(MIN_CELL if picture is None else picture.height for picture in drawn)
     num_written = max(len(cell.written) for cell in cells)
-    strip = Image.new("RGB", (width, FRAME + height + num_written * ROW + 4 * FRAME), PAPER)
+    strip, font = Image.new("RGB", (width, height + num_written * ROW + ROW), PAPER), load_font(SMALL)
     draw = ImageDraw.Draw(strip)
     for i, (cell, picture) in enumerate(zip(cells, drawn, strict=True)):
-        left = MARGIN + i * (size + GAP)
-        if cell.color:
-            draw.rectangle((left - 2, FRAME - 2, left + size + 1, FRAME + height + 1), cell.color)
-        draw.rectangle((left, FRAME, left + size - 1, FRAME + height - 1), BAD if cell.text else EMPTY)
+        left = i * (size + GAP)
+        box = (left, 0, left + size - 1, height - 1)
+        draw.rectangle(box, BAD if cell.text else EMPTY)
         if picture:
-            strip.paste(picture, (left + (size - picture.width) // 2, FRAME + (height - picture.height) // 2))
+            strip.paste(picture, (left + (size - picture.width) // 2, (height - picture.height) // 2))
         else:
-            _draw_reason(draw, cell.text, (left + 8, FRAME + 8), (size - 16, height - 16))
+            _draw_reason(draw, cell.text, (left + 8, 8), (size - 16, height - 16))
+        if cell.color:
+            draw.rectangle(box, outline=cell.color, width=FRAME)
         for row, text in enumerate(cell.written):
-            place = (left, FRAME + height + 5 + row * ROW)
-            draw.text(place, shorten(text, load_font(SMALL), size), cell.color or FAINT, load_font(SMALL))
+            draw.text((left, height + 4 + row * ROW), shorten(text, font, size), cell.color or FAINT, font)
     return strip
 
 

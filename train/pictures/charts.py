@@ -53,7 +53,8 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
     axes.set_yticks(range(len(shown)), [f"{name} ({totals[c]:,})" for name, c in zip(names, shown, strict=True)])
     axes.set_xlabel("prediction")
     axes.set_ylabel("truth (images)")
-    figure.suptitle(_confusion_title(len(shown), len(class_names)), fontsize=11)
+    whole = "how often each class was taken for each"
+    figure.suptitle(_choice(len(shown), len(class_names), "class", "most errors") or whole, fontsize=11)
     for row, truth in enumerate(shown if not small else []):
         for column, predicted in enumerate(shown):
             if confusion[truth, predicted]:
@@ -100,10 +101,7 @@ def draw_ious(
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel(score)
-    if len(shown) < len(ious):
-        axes.set_title(
-            f"{len(shown)} of {format_count(len(ious), 'class')}: those with the lowest {score}", fontsize=11
-        )
+    axes.set_title(_choice(len(shown), len(ious), "class", f"lowest {score}"), fontsize=11)
     figure.legend(frameon=False, loc="outside upper right")
     return _png(figure)
 
@@ -115,10 +113,9 @@ def _most_confused(confusion: npt.NDArray[np.int64]) -> list[int]:
     return sorted(np.argsort(-errors, kind="stable")[:MAX_CLASSES].tolist())
 
 
-def _confusion_title(num_shown: int, num_classes: int) -> str:
-    if num_shown == num_classes:
-        return "how often each class was taken for each"
-    return f"{num_shown} of {format_count(num_classes, 'class')}: those with the most errors"
+def _choice(num_shown: int, number: int, noun: str, what: str) -> str:
+    """Return which ones are shown; nothing where all are."""
+    return f"{num_shown} of {format_count(number, noun)}: those with the {what}" if num_shown < number else ""
 
 
 def draw_curves(history: Sequence[Mapping[str, float]], *, score: str, best_epoch: int | None) -> bytes:
@@ -165,8 +162,8 @@ def draw_scatter(values: Sequence[Mapping[str, Any]]) -> bytes:
     for axes, row in zip(cells, shown, strict=False):
         _scatter(axes, row)
     cells[0].legend(frameon=False, fontsize=8, loc="upper left")
-    if len(shown) < len(values):
-        figure.suptitle(f"{len(shown)} of {len(values)} values: those with the lowest R²", fontsize=11)
+    if title := _choice(len(shown), len(values), "value", "lowest R²"):
+        figure.suptitle(title, fontsize=11)
     return _png(figure)
 
 
