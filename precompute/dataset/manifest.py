@@ -98,6 +98,11 @@ class Row:
         """What the row's records hold as `augment/variant`."""
         return ORIGINAL_VARIANT if self.variant is None else self.variant
 
+    @property
+    def drawn(self) -> str:
+        """Which draws its records have, for people."""
+        return "original" if self.original else f"seed {self.seed}, variant {self.variant}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:

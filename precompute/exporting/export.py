@@ -61,7 +61,7 @@ class Exported:
 
     def summary(self) -> str:
         """Return a few lines for people."""
-        rows = [f"row {row.row} ({_draw(row)}) of {split}" for split, row in self._rows.items()]
+        rows = [f"row {row.row} ({row.drawn}) of {split}" for split, row in self._rows.items()]
         lines = [
             f"wrote {', '.join(rows)} to {self.folder}: "
             f"{format_count(sum(self.num_files.values()), 'file')}, {format_bytes(self.num_bytes)}",
@@ -85,10 +85,6 @@ class Exported:
     @property
     def _rows(self) -> dict[str, Row]:
         return {self.split: self.row, **self.others}
-
-
-def _draw(row: Row) -> str:
-    return "original" if row.original else f"seed {row.seed}, variant {row.variant}"
 
 
 @converts_arguments

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from precompute.options.build_options import BuildOptions
 from precompute.options.signatures import shows_options
 from precompute.plan.splits import assign_splits
 from precompute.sources.chosen import limit_sources
 from precompute.sources.find import find as find_sources
 from precompute.sources.python import read_arguments
 from precompute.sources.summary import FoundSources
-from precompute.table.sources import Source
+from precompute.table.sources import Source, Sources
 
-__all__ = ["find"]
+__all__ = ["divide", "find"]
 
 
 @shows_options
@@ -39,7 +40,10 @@ def find(source: str | Path | Iterable[Source] | None = None, **options: Any) ->
     """
     lists, chosen = read_arguments(options)
     found = find_sources(source, chosen, lists)
-    divided = assign_splits(
-        limit_sources(found, chosen.limit), validation_split=chosen.validation_split, test_split=chosen.test_split
-    )
-    return FoundSources.of(found, divided)
+    return FoundSources.of(found, divide(found, chosen))
+
+
+def divide(sources: Sources, options: BuildOptions) -> Sources:
+    """Return the sources that a build would use, in splits."""
+    limited = limit_sources(sources, options.limit)
+    return assign_splits(limited, validation_split=options.validation_split, test_split=options.test_split)

@@ -13,14 +13,14 @@ from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
 from precompute.fields.counters import describe_counters
 from precompute.fields.counts import BoxCounts, FieldCounts
-from precompute.report.pipeline_text import describe_pipeline, describe_value
 from precompute.text.format import format_bytes, format_count, format_counts
 from precompute.text.reasons import describe_reasons
 
-__all__ = ["Inspection", "RowGroup", "SplitInspection"]
+__all__ = ["Inspection", "RowGroup", "SplitInspection", "describe_pipeline"]
 
 LABEL = 14  # width of the first column
 MAX_CLASSES = 30
+NO_ARGUMENTS = ("__class_fullname__", "transforms", "attributes", "p")  # of a transform; or, as p, said last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,8 +281,36 @@ def _pipelines(found: Inspection) -> Iterator[str]:
             yield _labelled("" if i else split, line)
         numbers = found.manifest.normalize.get(split)
         if numbers:
-            arguments = ", ".join(f"{name}={describe_value(value)}" for name, value in numbers.items())
+            arguments = ", ".join(f"{name}={_value(value)}" for name, value in numbers.items())
             yield _labelled("", f"left to the model: Normalize({arguments})")
+
+
+def describe_pipeline(description: dict[str, Any]) -> list[str]:
+    """Return a pipeline as the manifest describes it, one line a transform, nested ones indented."""
+    inner = description["transform"].get("transforms", [])
+    lines = [line for transform in inner for line in _transform_lines(transform, "")]
+    return lines or ["nothing: images as they are"]
+
+
+def _transform_lines(transform: dict[str, Any], indent: str) -> Iterator[str]:
+    name = str(transform.get("__class_fullname__", "?")).rpartition(".")[2]
+    inner = transform.get("transforms")
+    known = {key: value for key, value in transform.items() if key not in NO_ARGUMENTS and value is not None}
+    arguments = [f"{key}={_value(value)}" for key, value in known.items()]
+    if "p" in transform:
+        arguments.append(f"p={_value(transform['p'])}")
+    yield f"{indent}{name}({', '.join(arguments)})" + (":" if inner else "")
+    for below in inner or ():
+        yield from _transform_lines(below, indent + "  ")
+
+
+def _value(value: Any) -> str:
+    """Return an argument of a transform, with few digits."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return f"({', '.join(_value(item) for item in value)})"
+    return repr(value)
 
 
 def _warnings(found: Inspection) -> Iterator[str]:

@@ -70,16 +70,14 @@ def find_colors(source: str | Path, options: BuildOptions, output: Path | None =
         raise SourceError(f"{source}: there are no masks here, but classes; colours are looked for in masks.")
     pixels, masks, rejected = Counter[int](), Counter[int](), list[str]()
     for path in map(sources.path, paths):
+        named = ""
         try:
             with accessible(path, RejectedSource):
                 content = path.read_bytes()
-        except RejectedSource as error:
-            rejected.append(str(error))
-            continue
-        try:
+            named = f"{path}: "  # which the reason of a file that cannot be read begins with
             counts = count_colors(decode_colors(content, options.alpha))
         except RejectedSource as error:
-            rejected.append(f"{path}: {error}")
+            rejected.append(f"{named}{error}")
             continue
         pixels.update(counts)
         masks.update(counts.keys())

@@ -12,10 +12,9 @@ from precompute.options.build_options import BuildOptions
 from precompute.pipelines.keypoint_rules import mirroring_warnings
 from precompute.pipelines.load import complete_pipelines
 from precompute.pipelines.pipeline import Pipeline, Prepared
-from precompute.plan.splits import assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
 from precompute.rendering.spec import RecordSpec
-from precompute.sources.chosen import limit_sources
+from precompute.report.find import divide
 from precompute.table.sources import Sources
 
 __all__ = ["Notify", "SampleRenderer", "make_sample_renderer"]
@@ -48,11 +47,7 @@ def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, no
     """Prepare as a build does, so that what a build refuses is refused here, in the same words."""
     prepared = prepare_pipelines(options, sources)
     ineffective = check_ineffective_options(options, sources, is_new=True)
-    sources = assign_splits(
-        limit_sources(sources, options.limit),
-        validation_split=options.validation_split,
-        test_split=options.test_split,
-    )
+    sources = divide(sources, options)
     warnings = mirroring_warnings(prepared, sources.keypoint_names, options.flip_pairs)
     for note in [*warnings, *ineffective, *(note for p in prepared.values() for note in p.notes), *sources.notes]:
         notify(note)

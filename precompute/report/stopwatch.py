@@ -89,26 +89,21 @@ class Stopwatch:
     def _timed_call(self, original: Any, stage_of: Mapping[int, Hashable]) -> Callable[..., Any]:
         @functools.wraps(original)
         def timed(transform: Any, *args: Any, **data: Any) -> Any:
-            return self._call_transform(original, stage_of, transform, *args, **data)
+            if id(transform) not in stage_of or id(transform) in self._running:  # it calls that of its base class
+                return original(transform, *args, **data)
+            stage = stage_of[id(transform)]
+            self._running.add(id(transform))
+            try:
+                result = self.call(stage, original, transform, *args, **data)
+            finally:
+                self._running.discard(id(transform))
+            ran = bool(getattr(transform, "params", None)) or result["image"] is not data["image"]
+            self.stages[stage].ran.append(ran)
+            if ran:
+                self.stages[stage].pixels.append(data["image"].shape[0] * data["image"].shape[1])
+            return result
 
         return timed
-
-    def _call_transform(
-        self, original: Any, stage_of: Mapping[int, Hashable], transform: Any, *args: Any, **data: Any
-    ) -> Any:
-        if id(transform) not in stage_of or id(transform) in self._running:  # it calls that of its base class
-            return original(transform, *args, **data)
-        stage = stage_of[id(transform)]
-        self._running.add(id(transform))
-        try:
-            result = self.call(stage, original, transform, *args, **data)
-        finally:
-            self._running.discard(id(transform))
-        ran = bool(getattr(transform, "params", None)) or result["image"] is not data["image"]
-        self.stages[stage].ran.append(ran)
-        if ran:
-            self.stages[stage].pixels.append(data["image"].shape[0] * data["image"].shape[1])
-        return result
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row],
         title=f"{manifest.name} {manifest.generation}: {len(keys)} of {format_count(len(listing), 'source')} of "
         f"{split}",
         subtitle="records as they are stored",
-        columns=[f"row {row.row}: {_draw(row)}" for row in rows],
+        columns=[f"row {row.row}: {row.drawn}" for row in rows],
         lines=[
             Line(
                 caption=key,
@@ -87,10 +87,6 @@ def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row],
             for key in keys
         ],
     )
-
-
-def _draw(row: Row) -> str:
-    return "original" if row.original else f"seed {row.seed}, variant {row.variant}"
 
 
 def _positions(manifest: Manifest, split: str, listing: Listing, keys: Sequence[str]) -> dict[int, dict[int, str]]:

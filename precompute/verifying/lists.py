@@ -107,21 +107,12 @@ def _read_row(out: Path, manifest: Manifest, split: str, row: Row, lists: Lists)
         lists.problems.append(_problem(path, str(error).removeprefix(f"{path}: ").rstrip(".")))
         return
     lists.row_files[split, row.row] = row_file
-    listed = {
-        "generation": manifest.generation,
-        "split": split,
-        "row": row.row,
-        "seed": row.seed,
-        "variant": row.variant,
-        "original": row.original,
-        "num_records": row.num_records,
-        "num_bytes": row.num_bytes,
-    }
-    kept = {
-        **{name: getattr(row_file, name) for name in ("generation", "split", "row", "seed", "variant", "original")},
-        "num_records": sum(shard.num_records for shard in row_file.shards),
-        "num_bytes": sum(shard.num_bytes for shard in row_file.shards),
-    }
+    of_both = ("row", "seed", "variant", "original")
+    sums = ("num_records", "num_bytes")
+    listed = {"generation": manifest.generation, "split": split}
+    listed |= {name: getattr(row, name) for name in (*of_both, *sums)}
+    kept = {name: getattr(row_file, name) for name in ("generation", "split", *of_both)}
+    kept |= {name: sum(getattr(shard, name) for shard in row_file.shards) for name in sums}
     for name, value in listed.items():
         if kept[name] != value:
             why = f"{split}: row {row.row} has {name} {value!r}, its row file {kept[name]!r}"

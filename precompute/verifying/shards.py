@@ -63,10 +63,8 @@ def check_shard(cell: Cell, manifest: Manifest) -> ShardCheck:
     try:
         with local_copy(cell.path) as path:
             return _check_file(cell, path, manifest)
-    except FileNotFoundError:
-        return ShardCheck(path=cell.path, num_records=0, num_bytes=0, faults=["missing"], altered=True)
     except OSError as error:
-        why = f"cannot be read: {error.strerror}"
+        why = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         return ShardCheck(path=cell.path, num_records=0, num_bytes=0, faults=[why], altered=True)
 
 

@@ -18,8 +18,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
 from precompute.readers.read import read
 from precompute.report.inspect import inspect
-from precompute.report.inspection import RowGroup
-from precompute.report.pipeline_text import describe_pipeline
+from precompute.report.inspection import RowGroup, describe_pipeline
 from precompute.report.stored_sheet import draw_stored, stored_sheet
 from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, pipeline
 
