@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.util import Finalize
@@ -23,7 +24,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from precompute.program.interruption import starting_children
 
-__all__ = ["Workers", "keeps_workers", "start_calls", "start_workers", "warm_up"]
+__all__ = ["Workers", "keeps_workers", "start_calls", "warm_up", "workers_starting"]
 
 _starting: list[Iterator[None]] = []  # calls of workers that only have to start
 _of_parent: list[Any] = []  # pools that belong to the process from which this one was forked
@@ -59,16 +60,24 @@ def keeps_workers() -> bool:
     return multiprocessing.parent_process() is None
 
 
-def start_workers(jobs: int) -> None:
+@contextmanager
+def workers_starting(jobs: int) -> Iterator[None]:
     """Let worker processes start, and import what tasks need, while the caller does something else.
 
     The next calls go to them. They take a second to start, about as long as the modules of a build to be imported.
+    Where nothing was called after all, for an error came before, they end with the caller.
     """
-    if jobs > 1 and keeps_workers() and not _starting:
+    if jobs > 1 and keeps_workers():
         parallel = joblib.Parallel(
             n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
         )
         _starting.append(start_calls("loky", parallel, (joblib.delayed(warm_up)() for _ in range(jobs))))
+    try:
+        yield
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that nobody waited for them
+            _starting.clear()
 
 
 def warm_up() -> None:
