@@ -73,7 +73,7 @@ def _add_build(commands: Commands) -> None:
         "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
     )
     build.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
-    BuildOptions.add_arguments(build)
+    BuildOptions.add_arguments(build, from_file=True)
 
 
 def _add_preview(commands: Commands) -> None:
@@ -91,7 +91,7 @@ def _add_preview(commands: Commands) -> None:
     preview.add_argument(
         "--num-variants", type=int, default=6, metavar="N", help="variants of each source (default: %(default)s)"
     )
-    BuildOptions.add_arguments(preview, PREVIEW_OPTIONS)
+    BuildOptions.add_arguments(preview, PREVIEW_OPTIONS, from_file=True)
 
 
 def _add_mask_colors(commands: Commands) -> None:
@@ -122,7 +122,7 @@ def _add_profile(commands: Commands) -> None:
         "--num-variants", type=int, default=8, metavar="N", help="variants of each to measure (default: %(default)s)"
     )
     profile.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
-    BuildOptions.add_arguments(profile, PROFILE_OPTIONS)
+    BuildOptions.add_arguments(profile, PROFILE_OPTIONS, from_file=True)
 
 
 def _add_inspect(commands: Commands) -> None:
@@ -207,7 +207,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what all commands take that make more rows of a dataset."""
     parser.add_argument("--split", default="train", help="whose rows (default: %(default)s)")
     parser.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
-    BuildOptions.add_arguments(parser, RUN_OPTIONS)
+    BuildOptions.add_arguments(parser, RUN_OPTIONS, from_file=True)
 
 
 def _command(commands: Commands, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:

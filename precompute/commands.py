@@ -66,7 +66,7 @@ def _options(parsed: argparse.Namespace) -> BuildOptions:
 
 def _run_options(parsed: argparse.Namespace) -> dict[str, Any]:
     """Return what the commands are told that make more rows of a dataset."""
-    options = BuildOptions.from_arguments(parsed)
+    options = BuildOptions.from_arguments(parsed, names=RUN_OPTIONS)
     return {**{name: getattr(options, name) for name in RUN_OPTIONS}, "split": parsed.split, "source": parsed.source}
 
 

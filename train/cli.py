@@ -7,7 +7,6 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from precompute.errors import BadSourcesError, SettingsError, UsageError
 from precompute.program.interruption import ends_at_once
@@ -55,14 +54,9 @@ def make_parser() -> CommandParser:
     command.add_argument("dataset", metavar="DATASET", nargs="?", help="folder that precompute has written")
     command.add_argument("--run", required=True, metavar="RUN", help="folder of the run: models, history, pictures")
     command.add_argument(
-        "--options",
-        metavar="FILE",
-        help="TOML with options by their names below, such as batch-size = 8; the command line wins over it",
-    )
-    command.add_argument(
         "--like", metavar="RUN", help="a run whose dataset and options hold, where nothing else is given"
     )
-    FitOptions.add_arguments(command)
+    FitOptions.add_arguments(command, from_file=True)
     command.add_argument("--restart", action="store_true", help="throw away the run that the folder holds")
     command.add_argument("--quiet", action="store_true", help="say only what went wrong")
     again = "interrupted; the same command goes on from the last checkpoint"
@@ -149,7 +143,7 @@ def _bench(parsed: argparse.Namespace) -> int:
 
 
 def _what_to_fit(parsed: argparse.Namespace) -> tuple[str, FitOptions]:
-    """Return dataset and options: the command line's, then the file's, then those of the run to repeat."""
+    """Return dataset and options: the command line's, then its file's, then those of the run to repeat."""
     dataset, values = parsed.dataset, {}
     if parsed.like is not None:
         from train.run_folder import RunFolder
@@ -160,8 +154,6 @@ def _what_to_fit(parsed: argparse.Namespace) -> tuple[str, FitOptions]:
             raise SettingsError(f"--like {error}") from error
         values = FitOptions.check_values(settings.options, f"--like: {parsed.like}")
         dataset = dataset if dataset is not None else settings.dataset
-    if parsed.options is not None:
-        values |= FitOptions.read_toml(Path(parsed.options))
     if dataset is None:
         raise UsageError("DATASET: expected the folder that precompute has written, or --like RUN to repeat a run.")
     return dataset, FitOptions.from_arguments(parsed, values)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import tomli_w
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
@@ -20,6 +19,7 @@ from precompute.options.option import flag
 from precompute.plan.settings import differences
 from precompute.storage.locking import hold_folder
 from precompute.storage.paths import absolute, check_path_text, local_path
+from precompute.text.toml import format_toml
 from train.files import TEMPORARY, write_bytes, write_file, write_json
 from train.learnt_values import VALUE, learnt_values
 from train.options import FitOptions
@@ -69,7 +69,8 @@ class RunSettings:
 
     def to_toml(self) -> str:
         """Return the options as `train fit --options` takes them; those without a value are left out."""
-        return tomli_w.dumps({flag(k)[2:]: value for k, value in self.options.items() if value is not None})
+        given = {name: value for name, value in self.options.items() if value is not None}
+        return "".join(f"{flag(name)[2:]} = {format_toml(value)}\n" for name, value in given.items())
 
 
 def _target_facts(manifest: Manifest) -> dict[str, Any]:

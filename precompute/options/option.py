@@ -10,8 +10,7 @@ import argparse
 import dataclasses
 import difflib
 import re
-import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,10 +18,15 @@ from typing import Any, ClassVar, Self
 from precompute.errors import UsageError
 from precompute.options.plain_values import EXPECTED, check_kind, convert, kind_of
 from precompute.options.values import check_choice
-from precompute.text.files import read_text
 from precompute.text.names import parse_names
+from precompute.text.toml import read_toml
 
-__all__ = ["Options", "flag", "option"]
+__all__ = ["Options", "flag", "heading", "option"]
+
+FROM_FILE = (
+    "TOML with options by their names below, such as seed = 3; the command line wins over it, where --no-NAME takes "
+    "back what is true there"
+)
 
 _PARSERS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "list[str]": parse_names}
 _METAVARS = {"int": "N", "float": "X"}
@@ -60,6 +64,11 @@ def option(
 def flag(name: str) -> str:
     """Return how the command line spells an option."""
     return "--" + name.replace("_", "-")
+
+
+def heading(title: str) -> str:
+    """Return how a TOML file spells a heading."""
+    return title.replace(" ", "-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,13 +111,23 @@ class Options:
         return next(group.title for group in groups if name in vars(group).get("__annotations__", ()))
 
     @classmethod
-    def add_arguments(cls, parser: argparse.ArgumentParser, names: Collection[str] | None = None) -> None:
+    def titles(cls) -> list[str]:
+        """Return the headings in the order of the help."""
+        return [title for title in dict.fromkeys(map(cls.title_of, cls.names())) if title]
+
+    @classmethod
+    def add_arguments(
+        cls, parser: argparse.ArgumentParser, names: Collection[str] | None = None, *, from_file: bool = False
+    ) -> None:
         """Give a parser one argument an option; what the user does not give is absent from the result.
 
         Args:
             parser: Takes the arguments.
             names: Which options; all when None.
+            from_file: Take ``--options`` too, a TOML file of them.
         """
+        if from_file:
+            parser.add_argument("--options", metavar="FILE", help=FROM_FILE)
         groups: dict[str, argparse._ActionsContainer] = {"": parser}
         for f in dataclasses.fields(cls):
             if names is None or f.name in names:
@@ -118,39 +137,41 @@ class Options:
                 _add_argument(groups[title], f)
 
     @classmethod
-    def read_toml(cls, path: Path) -> dict[str, Any]:
-        """Read a TOML file whose keys are names of options, with - or _.
+    def read_toml(cls, path: Path, names: Collection[str] | None = None) -> dict[str, Any]:
+        """Read a TOML file whose keys are names of options, at its top or below the headings of the help.
+
+        Args:
+            path: Of the file.
+            names: Options that it may hold; all when None.
 
         Raises:
             UsageError: There is no such file, it is not TOML, or a key or value is not one of an option.
         """
         try:
-            content = tomllib.loads(read_text(path, UsageError))
+            content = read_toml(path)
         except UsageError as error:
             raise UsageError(f"--options: {error}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"--options: {path} cannot be read as TOML: {error}.") from error
-        return cls.check_values(content, f"--options: {path}")
+        return cls.check_values(content, f"--options: {path}", names)
 
     @classmethod
-    def check_values(cls, content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    def check_values(
+        cls, content: Mapping[str, Any], where: str, names: Collection[str] | None = None
+    ) -> dict[str, Any]:
         """Return values by the names of their options, spelt with - or _ in `content`.
 
         Raises:
             UsageError: A key or a value is not one of an option.
         """
-        names = cls.names()
+        known = cls.names() if names is None else names
         values: dict[str, Any] = {}
-        for key, value in content.items():
+        for key, value in cls._without_headings(content, where):
             name = key.replace("-", "_")
-            if name not in names:
-                if isinstance(value, Mapping):
-                    raise UsageError(f"{where}: options stand at the top of the file; take away the line [{key}].")
-                close = difflib.get_close_matches(name, names, n=1)
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
                 near = f" Did you mean {flag(close[0])[2:]}?" if close else ""
-                raise UsageError(f"{where}: there is no option {key!r}.{near}")
+                raise UsageError(f"{where}: there is no option {key!r}{' here' * (name in cls.names())}.{near}")
             if name in values:
-                raise UsageError(f"{where}: {key!r} is given twice, with - and with _.")
+                raise UsageError(f"{where}: {key!r} is given twice.")
             values[name] = value
         try:
             cls(**values)
@@ -159,13 +180,40 @@ class Options:
         return values
 
     @classmethod
-    def from_arguments(cls, arguments: argparse.Namespace, before: Mapping[str, Any] | None = None) -> Self:
-        """Make the options from parsed arguments, which win over `before`, which wins over the defaults.
+    def _without_headings(cls, content: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+        """Yield the options of a file, from below headings too."""
+        headings = [heading(title) for title in cls.titles()]
+        for key, value in content.items():
+            if not isinstance(value, Mapping) or key.replace("-", "_") in cls.names():
+                yield key, value
+            elif key in headings:
+                yield from value.items()
+            else:
+                raise UsageError(
+                    f"{where}: there is no heading [{key}]; options stand at the top of the file, or below "
+                    f"{', '.join(f'[{one}]' for one in headings)}."
+                )
+
+    @classmethod
+    def from_arguments(
+        cls,
+        arguments: argparse.Namespace,
+        before: Mapping[str, Any] | None = None,
+        names: Collection[str] | None = None,
+    ) -> Self:
+        """Make the options from parsed arguments, which win over the file that they name, which wins over `before`.
+
+        Args:
+            arguments: As a parser with these options returns them.
+            before: Values in place of the defaults.
+            names: Options that the command takes; all when None.
 
         Raises:
             UsageError: They make no sense; options are called as on the command line.
         """
-        given = {name: getattr(arguments, name) for name in cls.names() if hasattr(arguments, name)}
+        given = {name: getattr(arguments, name) for name in names or cls.names() if hasattr(arguments, name)}
+        if getattr(arguments, "options", None) is not None:
+            given = cls.read_toml(Path(arguments.options), names) | given
         try:
             return cls(**{**(before or {}), **given})
         except UsageError as error:

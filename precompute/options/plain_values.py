@@ -102,7 +102,11 @@ def _to_numbers(value: Any) -> Any:
 
 def _to_ids(value: Any) -> Any:
     numbers = _to_numbers(value)
-    return {_to_int(key): one for key, one in numbers.items()} if isinstance(numbers, dict) else numbers
+    return {_to_id(key): one for key, one in numbers.items()} if isinstance(numbers, dict) else numbers
+
+
+def _to_id(key: Any) -> Any:
+    return int(key) if isinstance(key, str) and key.isdecimal() else _to_int(key)  # keys of TOML and JSON are texts
 
 
 CONVERTERS: dict[str, Callable[[Any], Any]] = {

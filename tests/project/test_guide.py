@@ -54,6 +54,12 @@ def test_every_option_is_in_one_table_with_its_default_below_the_heading_of_the_
     assert flags == {name.replace("_", "-") for name in BuildOptions.names()}
 
 
+def test_the_file_of_options_in_the_guide_is_read() -> None:
+    [text] = re.findall(r"```toml\n(.*?)```", read_page(OPTIONS), re.DOTALL)
+    options = BuildOptions(**BuildOptions.check_values(tomllib.loads(text), OPTIONS))
+    assert (options.image_size, options.variants, options.mask_map) == ((256, 384), 20, {255: 1})
+
+
 def test_every_option_that_a_page_names_is_there() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", guide()))
     assert named - flags_of(precompute_parser()) - flags_of(train_parser()) == OF_OTHER_PROGRAMS

@@ -55,9 +55,12 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_
         ('epochs = "many"', "--epochs: expected an integer of 1 or more, got 'many'."),
         ("seed = true", "--seed: expected an integer from 0 to 4294967295, got True."),
         ('schedule = "linear"', "--schedule: expected one of cosine, plateau, constant, got 'linear'."),
-        ("batch-size = 1\nbatch_size = 2", "'batch_size' is given twice"),
+        ("batch-size = 1\nbatch_size = 2", "'batch_size' is given twice."),
         ("epochs: 3", "cannot be read as TOML: "),
-        ("[fit]\nepochs = 3", "options stand at the top of the file; take away the line [fit]."),
+        (
+            "[fit]\nepochs = 3",
+            "there is no heading [fit]; options stand at the top of the file, or below [model], [learning], ",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name_and_the_key(content, message, tmp_path, capsys):

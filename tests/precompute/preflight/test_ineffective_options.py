@@ -82,17 +82,17 @@ def test_each_option_is_in_one_place() -> None:
 
 # Flags of the other commands that are no options of a build: where they have no effect is told in the words here.
 IN_COMMANDS = {
-    "preview": {"source", "output", "split", "num_sources", "num_variants"},
-    "profile": {"source", "split", "num_sources", "num_variants", "json"},
+    "preview": {"source", "output", "split", "num_sources", "num_variants", "options"},
+    "profile": {"source", "split", "num_sources", "num_variants", "json", "options"},
     "mask-colors": {"source", "output", "overwrite"},  # class_names, ignore_class: refused without --mask-colors
     "inspect": {"output", "sheet"},
     "export": {"dataset", "output", "split", "row", "format", "overwrite"},
     "dali-index": {"dataset", "split", "rows"},  # rows: refused without --split
     "verify": {"output", "sources", "pipeline", "source"},  # the last two: refused without --sources
-    "regenerate": {"output", "seed", "split", "source"},
-    "follow": {"output", "keep", "rows", "rows_a_pass", "seed", "split", "source"},
+    "regenerate": {"output", "seed", "split", "source", "options"},
+    "follow": {"output", "keep", "rows", "rows_a_pass", "seed", "split", "source", "options"},
     "drop": {"output", "rows", "split"},
-    "build": {"source", "output"},
+    "build": {"source", "output", "options"},
 }
 # What of a build the commands take that make more rows: jobs and allow_mixed_cpus are said, as by a build.
 MAKING = {"pipeline", "jobs", "backend", "address", "allow_mixed_cpus", "task_timeout", "lease_dir", "quiet"}
