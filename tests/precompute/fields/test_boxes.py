@@ -339,11 +339,11 @@ def test_boxes_are_drawn(out: Path, drawn: tuple[Path, dict[str, Any]], tmp_path
     )
     from PIL import Image
 
-    from precompute.report.palette import FIRST_COLORS
+    from precompute.report.palette import class_color
 
     for picture in (sheet, path):
         pixels = np.asarray(Image.open(picture))
-        for color in FIRST_COLORS[:3]:
+        for color in map(class_color, (1, 2, 3)):
             assert (pixels == np.array(color)).all(axis=2).sum() > 40
 
 

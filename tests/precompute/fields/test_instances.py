@@ -29,7 +29,7 @@ from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
 from precompute.report import preview
 from precompute.report.inspect import inspect
-from precompute.report.palette import FIRST_COLORS
+from precompute.report.palette import class_color
 from precompute.report.stored_sheet import draw_stored
 from precompute.sources.find import find
 from precompute.table.listing_file import read_listing
@@ -277,7 +277,7 @@ def test_pictures_show_each_object(drawn: Path, out: Path, tmp_path: Path) -> No
     draw_stored(out, tmp_path / "b.png")
     for name in ("a.png", "b.png"):
         colors = np.asarray(Image.open(tmp_path / name)).reshape(-1, 3)
-        for color in FIRST_COLORS[:3]:  # of the first objects of an image
+        for color in map(class_color, (1, 2, 3)):  # of the first objects of an image
             assert (colors == color).all(axis=1).sum() > 20
 
 
