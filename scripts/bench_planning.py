@@ -29,7 +29,7 @@ from bench_common import add_output, print_table, save
 from PIL import Image
 
 import precompute
-from precompute.building import build, cells, write
+from precompute.building import build, cells, choose_generation, write
 from precompute.preflight import survey
 from precompute.sources.folders import layout
 from precompute.sources.walk import Folder, Tree
@@ -136,9 +136,9 @@ def plan_once(kind: str, number: int, out: Path, validation_split: float) -> dic
         (build, "stored_generations", "read what is on disk"),
         (build, "stored_splits", "splits that are stored"),
         (build, "assign_splits", "assign splits"),
-        (build, "_differences", "compare with what is on disk"),
-        (build, "make_plan", "make the plan"),
-        (build, "save_draft", "write plan and list of sources"),
+        (choose_generation, "_differences", "compare with what is on disk"),
+        (choose_generation, "make_plan", "make the plan"),
+        (choose_generation, "save_draft", "write plan and list of sources"),
         (write, "make_grid", "order places, cut blocks"),
         (cells.Grid, "receipts", "read receipts"),
         (cells.Grid, "missing", "make tasks"),

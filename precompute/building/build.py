@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from precompute.building.cells import BuildPlan
-from precompute.building.changed_files import changed_files, fixed_keys
+from precompute.building.choose_generation import choose_generation
 from precompute.building.earlier_rules import (
     keep_classes,
     keep_pairs,
@@ -19,36 +17,31 @@ from precompute.building.earlier_rules import (
     notes_on_pipelines,
     stored_pipelines,
 )
-from precompute.building.execute import NO_WORKERS, make_workers, run_side_by_side
-from precompute.building.folder import StoredGeneration, next_generation, save_draft, stored_generations, write_lock
-from precompute.building.make_plan import make_plan, make_settings, prepare_pipelines, spec_of_plan
+from precompute.building.execute import NO_WORKERS
+from precompute.building.folder import StoredGeneration, stored_generations, write_lock
+from precompute.building.make_plan import prepare_pipelines, spec_of_plan
 from precompute.building.progress import Progress
-from precompute.building.receipts import read_receipt
 from precompute.building.repair import repair
 from precompute.building.result import BuildResult
 from precompute.building.retry import retry_bad
 from precompute.building.write import plan_rows, write_rows
 from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
-from precompute.dataset.paths import DatasetPaths, dataset_name
-from precompute.errors import SettingsError, UsageError, first_few
+from precompute.errors import UsageError
 from precompute.options.build_options import BuildOptions
 from precompute.options.signatures import shows_options
 from precompute.pipelines.keypoint_rules import mirroring_warnings
 from precompute.pipelines.load import complete_pipelines
 from precompute.pipelines.pipeline import Prepared
 from precompute.plan.copies import assign_copies
-from precompute.plan.generation import GenerationPlan
-from precompute.plan.settings import differences
 from precompute.plan.splits import assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
-from precompute.preflight.sample import serially
 from precompute.preflight.source_size import saving_of_size
 from precompute.sources.chosen import limit_sources
 from precompute.sources.find import find
 from precompute.sources.python import read_arguments
 from precompute.sources.summary import FoundSources
 from precompute.storage.paths import absolute, as_path, check_path_text
-from precompute.table.listed_sources import compare_listing, stored_splits
+from precompute.table.listed_sources import stored_splits
 from precompute.table.sources import Source, Sources
 
 __all__ = ["build", "build_dataset"]
@@ -119,7 +112,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             progress.say(shown.summary())
         for note in [*ineffective, *shown.notes, *kept_classes, *kept_splits, *kept]:
             progress.say(f"note: {note}")
-        chosen = _choose_generation(generations, out, options, prepared, shown, progress)
+        chosen = choose_generation(generations, out, options, prepared, shown, progress)
         pipelines = complete_pipelines(
             prepared, list(chosen.plan.splits), chosen.plan.image, stored_pipelines(chosen.plan)
         )
@@ -174,58 +167,6 @@ def _say_source_size(
         progress.say(f"note: {saving.sentence()}.")
 
 
-def _choose_generation(
-    generations: Sequence[StoredGeneration],
-    out: Path,
-    options: BuildOptions,
-    prepared: Mapping[str, Prepared],
-    shown: FoundSources,
-    progress: Progress,
-) -> StoredGeneration:
-    """Return the generation on disk that these settings and sources belong to, else a new one.
-
-    What was begun otherwise gives way by itself where it has no row to lose.
-
-    Raises:
-        SettingsError: What is on disk was made otherwise, and nobody asked for --replace.
-    """
-    sources = shown.table
-    for candidate in generations:
-        if not (found := _differences(candidate, out, options, prepared, sources)):
-            return candidate
-    listed = any(candidate.manifest for candidate in generations)
-    if generations and not listed and not _num_whole_rows(DatasetPaths(out), generations[0].plan):
-        found = _differences(generations[0], out, options, prepared, sources)
-        progress.say(f"note: the unfinished build had other settings and no whole row, and begins anew ({found[0]}).")
-    elif generations and not options.replace:
-        state = "dataset was" if generations[0].manifest else "unfinished build was"
-        found = _differences(generations[0], out, options, prepared, sources)
-        raise SettingsError(
-            f"{out}: the {state} made with other settings or sources:\n{first_few(found, 10)}\n"
-            "Use the same ones to go on, another folder to keep both, or --replace to write a new generation that "
-            "takes its place when it is complete."
-        )
-    name = next((g.plan.name for g in generations if g.manifest), dataset_name(out.resolve()))
-    run_calls = serially if options.dry_run else functools.partial(run_side_by_side, make_workers(options))
-    plan = make_plan(name, next_generation(out), options, prepared, sources, run_calls)
-    check_image_size(options, prepared, plan.image, is_new=not generations)
-    plan = replace(plan, origin=shown.origin)
-    draft = StoredGeneration(plan=plan, manifest=None, listing={})
-    if not options.dry_run:
-        save_draft(out, plan, sources)
-    return draft
-
-
-def _differences(
-    stored: StoredGeneration, out: Path, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
-) -> list[str]:
-    pipelines = complete_pipelines(prepared, list(stored.plan.splits), stored.plan.image, stored_pipelines(stored.plan))
-    settings = make_settings(options, pipelines, sources, stored.plan.mask_dtype)
-    lines = differences(stored.plan.settings, settings)
-    lines += compare_listing(stored.listing, sources, fixed=fixed_keys(out, stored))
-    return lines or changed_files(out, stored, sources)
-
-
 def _wanted(stored: StoredGeneration, options: BuildOptions) -> dict[str, list[tuple[int, int]]]:
     """Return split → (seed, variant) of each row that shall be listed."""
     wanted = {}
@@ -238,26 +179,3 @@ def _wanted(stored: StoredGeneration, options: BuildOptions) -> dict[str, list[t
         wanted[split] = [(options.seed, ORIGINAL_VARIANT)] if original else []
         wanted[split] += [(options.seed, variant) for variant in range(options.variants)]
     return wanted
-
-
-# What an unfinished build has come to
-
-
-def _num_whole_rows(paths: DatasetPaths, plan: GenerationPlan) -> int:
-    """Return how many rows of train are written whole, without a source that failed: of them a build can list each.
-
-    Args:
-        paths: Paths of the dataset.
-        plan: Plan of the generation that was being written.
-    """
-    num_blocks, proven = plan.splits["train"].num_blocks, Counter[str]()
-    for path in paths.receipts(plan.generation).glob("train_r*.json"):
-        proven[path.name.partition("-")[0]] += 1
-    whole = [row for row, number in proven.items() if number >= num_blocks]
-    return sum(_has_no_bad(paths, plan, row, num_blocks) for row in whole)
-
-
-def _has_no_bad(paths: DatasetPaths, plan: GenerationPlan, name: str, num_blocks: int) -> bool:
-    row = int(name.removeprefix("train_r"))
-    found = (read_receipt(paths.receipt(plan.generation, "train", row, block)) for block in range(num_blocks))
-    return all(receipt is not None and not receipt.bad for receipt in found)

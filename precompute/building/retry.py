@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from precompute.building.cells import BuildPlan, Grid, bad_of, make_grid, make_task_context
-from precompute.building.changed_files import num_changed
+from precompute.building.choose_generation import num_changed
 from precompute.building.execute import cut_columns, make_workers, run_surviving
 from precompute.building.files import remove_tree
 from precompute.building.folder import SCRATCH, stored_generations
