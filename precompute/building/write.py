@@ -264,11 +264,12 @@ def _accepted_keys(build_plan: BuildPlan, grid: Grid, receipts: Receipts) -> dic
     skipped: dict[str, set[str]] = {split: set() for split in grid.plan.splits}
     for entry in grid.plan.skipped:
         skipped[entry["split"]].add(entry["key"])
-    accepts = build_plan.options.allowed_bad(len(build_plan.sources)) and not build_plan.options.retry_bad
-    if accepts and build_plan.stored.manifest is None:
-        for split, bad in bad_of(receipts).items():
-            skipped[split] |= bad.keys()
-    return skipped
+    if build_plan.stored.manifest is not None or build_plan.options.retry_bad:
+        return skipped
+    bad = bad_of(receipts)
+    with_bad = {split: keys | set(bad.get(split, ())) for split, keys in skipped.items()}
+    accepts = sum(map(len, with_bad.values())) <= build_plan.options.allowed_bad(len(build_plan.sources))
+    return with_bad if accepts else skipped  # those that are too many are tried again
 
 
 def _check_skip_bad(build_plan: BuildPlan, grid: Grid, bad: Mapping[str, Mapping[str, Bad]]) -> None:

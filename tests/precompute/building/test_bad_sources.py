@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import albumentations as A
@@ -62,6 +63,17 @@ def test_accepted_bad_sources_are_absent_and_keep_their_places(tmp_path: Path) -
     precompute.build(draw_pairs(tmp_path / "good", 24), tmp_path / "whole", **options())
     whole = [key for key in keys_of(tmp_path / "whole", "train", 1) if key not in ("s002", "s007", "s011")]
     assert keys_of(out, "train", 1) == whole
+
+
+def test_more_than_were_accepted_stay_too_many_in_the_next_build(tmp_path: Path) -> None:
+    folder, out = draw_with_bad(tmp_path / "data"), tmp_path / "out"
+    for _ in range(2):
+        with pytest.raises(BadSourcesError, match="3 of 24 sources are bad, 2 were accepted"):
+            precompute.build(folder, out, **options(skip_bad="2"))
+    good = draw_pairs(tmp_path / "good", 24)
+    shutil.copyfile(good / "images" / "s002.png", folder / "images" / "s002.png")
+    precompute.build(folder, out, **options(skip_bad="2"))
+    assert sorted(entry["key"] for entry in Manifest.load(out).skipped) == ["s007", "s011"]
 
 
 def test_percentage_is_of_all_sources(tmp_path: Path) -> None:
