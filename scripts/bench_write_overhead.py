@@ -24,6 +24,7 @@ from precompute.fields.image import ImageField
 from precompute.fields.mask import MaskField
 from precompute.images.png import SYNC_FLUSH
 from precompute.pipelines.pipeline import Pipeline, prepare
+from precompute.plan.generation import RowPlan
 from precompute.program.memory import freeze_gc, tune_malloc
 from precompute.rendering.decode import decode_source
 from precompute.rendering.render import render
@@ -76,7 +77,7 @@ def _one_block(
     places = [
         Slot(key=f"{i:02d}", copy=0, image=str(image), raw={"mask": str(mask)}) for i, (image, mask) in enumerate(pairs)
     ]
-    rows = [(variant, 0, variant) for variant in range(variants)]
+    rows = [RowPlan(row=variant, seed=0, variant=variant) for variant in range(variants)]
     task = Task(split="train", block=0, num_blocks=1, rows=rows, places=places, skipped=[])
     real = tasks.decode_place
     with (out / "by-hand.tfrecord").open("wb") as file:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from precompute.building.cells import BuildPlan
+from precompute.building.cells import BuildPlan, Wanted, plan_rows
 from precompute.building.choose_generation import choose_generation
 from precompute.building.earlier_rules import (
     keep_classes,
@@ -21,10 +21,9 @@ from precompute.building.execute import NO_WORKERS
 from precompute.building.folder import StoredGeneration, stored_generations, write_lock
 from precompute.building.make_plan import prepare_pipelines, spec_of_plan
 from precompute.building.progress import Progress
-from precompute.building.repair import repair
+from precompute.building.repair import repair, retry_bad
 from precompute.building.result import BuildResult
-from precompute.building.retry import retry_bad
-from precompute.building.write import plan_rows, write_rows
+from precompute.building.write import write_rows
 from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
 from precompute.errors import UsageError
 from precompute.options.build_options import BuildOptions
@@ -129,14 +128,13 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
             sources=sources,
             stored=chosen,
             previous=next((g for g in generations if g.manifest is not None and g is not chosen), None),
-            rows={},
         )
         fixed = 0
         if not options.dry_run:
             repair(build_plan, progress)
             build_plan, fixed = retry_bad(build_plan, progress)
-        wanted = plan_rows(build_plan.stored, _wanted(build_plan.stored, options))
-        result = write_rows(replace(build_plan, rows=wanted), progress)
+        rows = plan_rows(build_plan.stored, _wanted(build_plan.stored, options))
+        result = write_rows(build_plan, Wanted(rows=rows), progress)
         result = replace(result, num_mended=fixed, field_classes=shown.class_counts)
         for warning in result.warnings():
             progress.say(f"warning: {warning}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import overload
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from precompute.building.folder import StoredGeneration
 from precompute.building.make_plan import spec_of_plan
-from precompute.building.receipts import Bad, Receipt, generation_seen, read_receipt
+from precompute.building.receipts import BadSources, Cell, Receipt, generation_seen, read_receipt
 from precompute.building.task import Slot, Task, TaskContext
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
@@ -21,7 +21,7 @@ from precompute.fields.string_column import take
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.pipeline import Prepared
 from precompute.plan.blocks import PlaceOrder, block_bounds, place_order
-from precompute.plan.generation import GenerationPlan, RowPlan
+from precompute.plan.generation import GenerationPlan, RowPlan, missing_rows
 from precompute.storage.paths import absolute
 from precompute.table.listing import Listing
 from precompute.table.sources import Sources
@@ -41,13 +41,44 @@ __all__ = [
 
 Rows = Mapping[str, Sequence[RowPlan]]
 Unlist = Mapping[str, set[int]]
-Receipts = Mapping[tuple[str, int, int], Receipt]  # split, row, block
+Columns = Mapping[tuple[str, int], Sequence[RowPlan]]  # cells that shall be there: (split, block) → rows
+Receipts = Mapping[tuple[str, int, int], Receipt]  # (split, row, block) → the proof of a cell
 UNKNOWN: tuple[str | None, str | None] = (None, None)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What shall be there of a generation at the end.
+
+    Attributes:
+        rows: Split → rows that shall be whole, those listed already apart.
+        unlist: Split → numbers of listed rows that the new ones replace.
+        choose_last: Chooses, just before the swap of the manifest, which of `rows` are listed and what takes the place
+            of `unlist`: while rows are written, readers go on.
+    """
+
+    rows: Rows
+    unlist: Unlist = field(default_factory=dict)
+    choose_last: Callable[[Manifest], tuple[Rows, Unlist]] | None = None
+
+
+def plan_rows(stored: StoredGeneration, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, list[RowPlan]]:
+    """Return the rows to be written so that all wanted (seed, variant) are there."""
+    rows = {}
+    for split, pairs in wanted.items():
+        carried = stored.plan.rows.get(split, [])
+        taken, first = {(r.seed, r.variant) for r in carried}, max((r.row + 1 for r in carried), default=0)
+        if stored.manifest is not None and split in stored.manifest.splits:
+            listed = stored.manifest.splits[split]
+            taken = {(r.seed, r.stored_variant) for r in listed.rows}
+            first = listed.next_row
+        rows[split] = [*carried, *missing_rows(pairs, taken, first=first)]
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildPlan:
-    """All that writing rows needs to know.
+    """All that writing rows needs to know, whichever they are.
 
     Attributes:
         out: The dataset's folder.
@@ -56,10 +87,6 @@ class BuildPlan:
         sources: All sources, their splits assigned.
         stored: The generation that is written to.
         previous: The listed generation, when that is another one.
-        rows: Split → rows that shall be whole at the end, those listed already apart.
-        unlist: Split → numbers of listed rows that the new ones replace.
-        choose_last: Chooses, just before the swap of the manifest, which of `rows` are listed and what takes the place
-            of `unlist`: while rows are written, readers go on.
     """
 
     out: Path
@@ -67,10 +94,7 @@ class BuildPlan:
     pipelines: Mapping[str, Prepared]
     sources: Sources
     stored: StoredGeneration
-    previous: StoredGeneration | None
-    rows: Rows
-    unlist: Unlist = field(default_factory=dict)
-    choose_last: Callable[[Manifest], tuple[Rows, Unlist]] | None = None
+    previous: StoredGeneration | None = None
 
 
 def make_task_context(build_plan: BuildPlan) -> TaskContext:
@@ -104,71 +128,56 @@ class Grid:
     places: dict[str, SplitPlaces]
     blocks: dict[str, list[Block]]
 
-    def receipts(self, rows: Mapping[str, Sequence[RowPlan]]) -> Receipts:
-        """Read the receipts of these rows, as many as there are; those of other settings are left out."""
-        cells = [
-            (split, row.row, block)
-            for split, planned in rows.items()
-            for block in range(len(self.blocks[split]))
-            for row in planned
-        ]
-        with generation_seen(self.paths, self.plan.generation):
-            read = {
-                (s, row, b): read_receipt(self.paths.receipt(self.plan.generation, s, row, b)) for s, row, b in cells
-            }
+    def columns(self, rows: Rows) -> Columns:
+        """Return the cells of whole rows."""
+        return {(split, block): of for split, of in rows.items() for block in range(len(self.blocks[split])) if of}
+
+    def shard(self, split: str, row: int, block: int) -> Path:
+        """Return where the shard of a cell lies."""
+        return self.paths.shard(self.plan.name, self.plan.generation, split, row, block, len(self.blocks[split]))
+
+    def receipts(self, wanted: Columns) -> Receipts:
+        """Read the receipts of these cells, as many as there are; those of other settings are left out."""
+        read, generation = dict[tuple[str, int, int], Receipt | None](), self.plan.generation
+        with generation_seen(self.paths, generation):
+            for (split, block), rows in wanted.items():
+                for row in rows:
+                    path = self.paths.receipt(generation, split, row.row, block)
+                    read[split, row.row, block] = read_receipt(path)
         return {cell: r for cell, r in read.items() if r is not None and r.fingerprint == self.plan.fingerprint}
 
     def missing(
-        self, rows: Mapping[str, Sequence[RowPlan]], skipped: Mapping[str, set[str]], receipts: Receipts
-    ) -> tuple[list[Task], dict[str, list[Receipt]]]:
-        """Return a task for each column that misses cells, and by split the receipts of the others.
+        self, wanted: Columns, left_out: Collection[tuple[str, str]], receipts: Receipts
+    ) -> tuple[list[Task], Receipts]:
+        """Return a task for each column that lacks cells, and the receipts of all that are there.
 
         Args:
-            rows: Split → rows that shall be whole.
-            skipped: Split → keys that have no record.
-            receipts: Receipts of these rows.
+            wanted: Cells that shall be there.
+            left_out: (split, key) of the sources that have no record.
+            receipts: Receipts of these cells.
         """
-        tasks, proven = [], {split: list[Receipt]() for split in rows}
+        tasks, proven = list[Task](), dict[tuple[str, int, int], Receipt]()
+        keys = {split: {key for of, key in left_out if of == split} for split in self.blocks}
         with generation_seen(self.paths, self.plan.generation):
-            for split, planned in rows.items():
-                for block in range(len(self.blocks[split])):
-                    left_out = self._left_out(split, block, skipped.get(split, ()))
-                    found = {row: receipts.get((split, row.row, block)) for row in planned}
-                    facts_hash = self._facts_hash(split, block) if any(found.values()) else None
-                    good = {
-                        row: r
-                        for row, r in found.items()
-                        if r and r.column_sha256 == facts_hash and self._proves(r, row, split, block, left_out)
-                    }
-                    proven[split] += good.values()
-                    if len(good) < len(planned):
-                        tasks.append(self._task(split, block, [row for row in planned if row not in good], left_out))
+            for (split, block), rows in wanted.items():
+                task = self._task(split, block, rows, keys[split])
+                found = {row: receipts.get((split, row.row, block)) for row in rows}
+                facts_hash = self._facts_hash(split, block) if any(found.values()) else None
+                good = {row: r for row, r in found.items() if r and self._proves(r, task.cell(row), facts_hash)}
+                proven |= {(split, row.row, block): receipt for row, receipt in good.items()}
+                if len(good) < len(rows):
+                    tasks.append(replace(task, rows=[row for row in rows if row not in good]))
         return tasks, proven
 
-    def task(self, split: str, block: int, rows: Sequence[RowPlan], skipped: Collection[str]) -> Task:
-        """Return the task that writes these rows of one block."""
-        return self._task(split, block, rows, self._left_out(split, block, skipped))
+    def _task(self, split: str, block: int, rows: Sequence[RowPlan], left_out: set[str]) -> Task:
+        blocks = self.blocks[split]
+        skipped = sorted(left_out.intersection(blocks[block].source_keys())) if left_out else []
+        return Task(split=split, block=block, num_blocks=len(blocks), rows=rows, places=blocks[block], skipped=skipped)
 
-    def _task(self, split: str, block: int, rows: Sequence[RowPlan], left_out: list[str]) -> Task:
-        return Task(
-            split=split,
-            block=block,
-            num_blocks=len(self.blocks[split]),
-            rows=[(row.row, row.seed, row.variant) for row in rows],
-            places=self.blocks[split][block],
-            skipped=left_out,
-        )
-
-    def _left_out(self, split: str, block: int, skipped: Collection[str]) -> list[str]:
-        return sorted(set(self.blocks[split][block].source_keys()) & set(skipped)) if skipped else []
-
-    def _proves(self, receipt: Receipt, row: RowPlan, split: str, block: int, skipped: list[str]) -> bool:
-        cell, num_blocks = receipt.cell, len(self.blocks[split])
-        if (cell.split, cell.block, cell.row) != (split, block, row.row) or cell.skipped != skipped:
+    def _proves(self, receipt: Receipt, cell: Cell, facts_hash: str | None) -> bool:
+        if receipt.column_sha256 != facts_hash or receipt.cell != cell:
             return False
-        if (cell.seed, cell.variant) != (row.seed, row.variant):
-            return False
-        shard = self.paths.shard(self.plan.name, self.plan.generation, split, row.row, block, num_blocks)
+        shard = self.shard(cell.split, cell.row, cell.block)
         return shard.exists() and shard.stat().st_size == receipt.num_bytes
 
     def _facts_hash(self, split: str, block: int) -> str | None:
@@ -179,13 +188,9 @@ class Grid:
         return hashlib.sha256(content).hexdigest()
 
 
-def bad_of(receipts: Receipts) -> dict[str, dict[str, Bad]]:
-    """Return split → key → what is wrong, of all sources that failed."""
-    bad: dict[str, dict[str, Bad]] = {}
-    for (split, _, _), receipt in receipts.items():
-        if receipt.bad:
-            bad.setdefault(split, {}).update({b.key: b for b in receipt.bad})
-    return bad
+def bad_of(receipts: Receipts) -> BadSources:
+    """Return all sources that failed, and what is wrong with them."""
+    return {(split, bad.key): bad for (split, _, _), receipt in receipts.items() for bad in receipt.bad}
 
 
 def make_grid(build_plan: BuildPlan) -> Grid:
@@ -258,6 +263,12 @@ class Block(Sequence[Slot]):
     def source_keys(self) -> list[str]:
         """Return the key of each place; a source with copies comes more than once."""
         return take(self._split.sources.keys, self._split.positions[self.indices].tolist())
+
+    def only(self, keys: Collection[str]) -> Block:
+        """Return the block with the places of these sources alone."""
+        chosen, order = self._first + np.flatnonzero([key in keys for key in self.source_keys()]), self._split.order
+        places = replace(self._split, order=PlaceOrder(order.sources[chosen], order.copies[chosen]))
+        return Block(places, 0, len(chosen))
 
     def __len__(self) -> int:
         return self._last - self._first

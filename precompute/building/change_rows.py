@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from precompute.building.cells import Wanted, plan_rows
 from precompute.building.finish import publish
 from precompute.building.folder import stored_generations, sweep, write_lock
 from precompute.building.from_manifest import RunOptions, listed_rows, manifest_of, plan_from_manifest
 from precompute.building.progress import Progress
 from precompute.building.result import BuildResult
-from precompute.building.write import plan_rows, unlist_rows, write_rows
+from precompute.building.write import unlist_rows, write_rows
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import describe_numbers, parse_row_ranges, select_rows
 from precompute.errors import UsageError
@@ -82,9 +83,9 @@ def regenerate(
         build_plan = plan_from_manifest(stored, out, split, run_options)
         for note in check_ineffective_worker_options(build_plan.options):
             progress.say(f"note: {note}")
-        wanted = {split: [(check, variant) for variant in range(len(fresh))]}
+        rows = plan_rows(stored, {split: [(check, variant) for variant in range(len(fresh))]})
         replaced = {row.row for row in fresh if row.seed != seed}
-        return write_rows(replace(build_plan, rows=plan_rows(stored, wanted), unlist={split: replaced}), progress)
+        return write_rows(build_plan, Wanted(rows=rows, unlist={split: replaced}), progress)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from joblib.parallel import get_active_backend
 
 from precompute.building.heartbeat import CRASHED, TimeKeeper, sources_of_dead_workers
-from precompute.building.receipts import Bad
+from precompute.building.receipts import Bad, BadSources
 from precompute.building.task import Task, TaskContext, TaskDone, run_task
 from precompute.building.workers import Workers, keeps_workers, start_calls, warm_up
 from precompute.dataset.paths import DatasetPaths
@@ -171,7 +171,7 @@ def _gives_results_as_they_come(backend: str) -> bool:
 
 def run_surviving(
     context: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
-) -> dict[tuple[str, str], Bad] | None:
+) -> BadSources | None:
     """Run tasks; when a worker dies or is ended, find out by which source.
 
     Returns:
@@ -194,7 +194,7 @@ def run_surviving(
                 "worker processes die before they come to a source: killed from outside, or for lack of memory. What "
                 "was finished is kept: run the same command again, with fewer --jobs if memory is short."
             ) from died
-    crashing_sources: dict[tuple[str, str], Bad] = {}
+    crashing_sources: BadSources = {}
     for task in tasks:
         in_task = {(task.split, place.key) for place in task.places} - crashing_sources.keys()
         if in_task & (overdue or suspects):
@@ -227,7 +227,7 @@ def _run_by_itself(
     workers: Workers,
     on_done: Callable[[TaskDone], None],
     overdue: set[tuple[str, str]],
-) -> dict[tuple[str, str], Bad]:
+) -> BadSources:
     """Run one task by itself, up to twice; returns the source at which it died or was ended both times, if it did.
 
     A source that is overdue already has had its first time.

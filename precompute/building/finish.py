@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
@@ -12,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.building.cells import Grid
+from precompute.building.cells import Grid, Receipts, Rows
 from precompute.building.files import sync_folder, write_whole
 from precompute.building.make_plan import known_num_classes, record_facts
-from precompute.building.receipts import Receipt, generation_seen, read_block_facts
+from precompute.building.receipts import generation_seen, read_block_facts
 from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
-from precompute.dataset.rows import RowFile, Shard, read_row_file
+from precompute.dataset.rows import RowFile, Shard, read_row_files
 from precompute.dataset.tfds import tfds_files
 from precompute.errors import BuildError
 from precompute.fields.field import Schema
@@ -190,25 +191,20 @@ def _first_keys(grid: Grid, split: str, source_facts: SourceFacts, chosen: NDArr
     return found
 
 
-def list_rows(
-    manifest: Manifest, grid: Grid, rows: Mapping[str, Sequence[RowPlan]], proven: Mapping[str, Sequence[Receipt]]
-) -> Manifest:
+def list_rows(manifest: Manifest, grid: Grid, rows: Rows, proven: Receipts) -> Manifest:
     """Write the row files of finished rows, and return the manifest that lists them."""
-    splits, features = dict(manifest.splits), list(manifest.cpu_features)
+    splits = dict(manifest.splits)
+    features = [*manifest.cpu_features, *(r.cpu_features for (split, _, _), r in proven.items() if split in rows)]
     for split, planned in rows.items():
-        receipts = {(r.cell.row, r.cell.block): r for r in proven[split]}
-        features += [r.cpu_features for r in proven[split] if r.cpu_features not in features]
-        added = [_write_row(manifest, grid, split, row, receipts) for row in planned]
+        added = [_write_row(manifest, grid, split, row, proven) for row in planned]
         old = splits[split]
         next_row = max([old.next_row, *(row.row + 1 for row in planned)])
         splits[split] = replace(old, rows=[*old.rows, *added], next_row=next_row)
     return replace(manifest, splits=splits, cpu_features=list(dict.fromkeys(features)))
 
 
-def _write_row(
-    manifest: Manifest, grid: Grid, split: str, row: RowPlan, receipts: Mapping[tuple[int, int], Receipt]
-) -> Row:
-    of_row = [receipts[row.row, block] for block in range(len(grid.blocks[split]))]
+def _write_row(manifest: Manifest, grid: Grid, split: str, row: RowPlan, receipts: Receipts) -> Row:
+    of_row = [receipts[split, row.row, block] for block in range(len(grid.blocks[split]))]
     original = row.variant == ORIGINAL_VARIANT
     variant = None if original else row.variant
     content = RowFile(
@@ -245,11 +241,9 @@ def _write_row(
 def publish(out: Path, manifest: Manifest) -> None:
     """Write the files for TensorFlow Datasets, and last the manifest: from then on readers see it."""
     paths = DatasetPaths(out)
-    row_files = {
-        name: [read_row_file(out, manifest, name, row) for row in split.rows]
-        for name, split in manifest.splits.items()
-        if split.rows
-    }
+    row_files = defaultdict[str, list[RowFile]](list)
+    for (split, _), row_file in read_row_files(out, manifest).items():
+        row_files[split].append(row_file)
     for name, content in tfds_files(manifest, row_files).items():
         write_whole(out / name, content, paths.temporary)
     for folder in _folders_of(paths, manifest):

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from precompute.building.cells import BuildPlan, Rows, Unlist
+from precompute.building.cells import BuildPlan, Rows, Unlist, Wanted, plan_rows
 from precompute.building.finish import publish
 from precompute.building.folder import FolderInUseError, StoredGeneration, stored_generations, sweep, write_lock
 from precompute.building.from_manifest import RunOptions, listed_rows, manifest_of, plan_from_manifest
 from precompute.building.progress import Progress
-from precompute.building.write import plan_rows, unlist_rows, write_rows
+from precompute.building.write import unlist_rows, write_rows
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.rows import describe_numbers
@@ -220,12 +220,11 @@ class _Follower:
         """Write new rows and list them in the place of old ones, all in one swap of the manifest."""
         split = manifest.splits[self._split]
         seed = _newest(split.rows).seed if self._seed is None else self._seed
-        wanted = [(seed, split.next_row + i) for i in range(number)]
-        rows = plan_rows(stored, {self._split: wanted})
-        build_plan = replace(self._current_plan(stored), stored=stored, rows=rows, choose_last=self._chooser(rows))
+        rows = plan_rows(stored, {self._split: [(seed, split.next_row + i) for i in range(number)]})
+        build_plan, wanted = self._current_plan(stored), Wanted(rows=rows, choose_last=self._chooser(rows))
         try:
             with Progress(quiet=self._quiet) as progress:
-                result = write_rows(build_plan, progress)
+                result = write_rows(replace(build_plan, stored=stored), wanted, progress)
         except BadSourcesError as error:
             raise BadSourcesError(
                 f"{error}\nThe listed rows are as they were. `follow` leaves no source out: fix them, give another "

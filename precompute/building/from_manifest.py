@@ -113,8 +113,6 @@ def plan_from_manifest(stored: StoredGeneration, out: Path, split: str, run_opti
             schema=manifest.schema,
         ),
         stored=stored,
-        previous=None,
-        rows={},
     )
 
 

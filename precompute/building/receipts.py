@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,18 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
 from precompute.storage.snapshot import seen_at_once
 
-__all__ = ["Bad", "BlockFacts", "Cell", "Receipt", "generation_seen", "read_block_facts", "read_receipt"]
+__all__ = [
+    "Bad",
+    "BadSources",
+    "BlockFacts",
+    "Cell",
+    "Receipt",
+    "bad_of_entries",
+    "entries_of",
+    "generation_seen",
+    "read_block_facts",
+    "read_receipt",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +35,19 @@ class Bad:
 
     key: str
     reason: str
+
+
+BadSources = dict[tuple[str, str], Bad]  # (split, key) → what is wrong
+
+
+def bad_of_entries(entries: Iterable[Mapping[str, str]]) -> BadSources:
+    """Return the bad sources that a plan or a manifest names."""
+    return {(entry["split"], entry["key"]): Bad(key=entry["key"], reason=entry.get("reason", "")) for entry in entries}
+
+
+def entries_of(bad_sources: BadSources) -> list[dict[str, str]]:
+    """Return bad sources as a plan and a manifest name them."""
+    return [{"key": key, "split": split, "reason": bad.reason} for (split, key), bad in bad_sources.items()]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,97 +1,76 @@
-"""Puts back shards that are missing or altered, with the bytes that the row file names or not at all."""
+"""What listed rows lack: shards that are missing or altered, and sources that were left out and have been fixed since.
+
+Both are made in a folder of their own first, and looked at.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
-from precompute.building.cells import BuildPlan, Grid, make_grid, make_task_context
-from precompute.building.execute import make_workers, run_surviving
+from precompute.building.cells import BuildPlan, Columns, Grid, make_grid
+from precompute.building.choose_generation import num_changed
 from precompute.building.files import commit, remove_tree
-from precompute.building.folder import SCRATCH
+from precompute.building.folder import SCRATCH, stored_generations
 from precompute.building.progress import Progress
-from precompute.building.receipts import read_receipt
-from precompute.building.task import Task
+from precompute.building.receipts import BadSources, bad_of_entries
+from precompute.building.write import write_cells, write_next_generation
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
-from precompute.dataset.rows import RowFile, Shard, read_row_file
+from precompute.dataset.rows import RowFile, read_row_files
 from precompute.errors import BuildError
-from precompute.plan.generation import RowPlan
+from precompute.plan.generation import RowPlan, listed_rows
 from precompute.storage.snapshot import seen_at_once
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons
 
-__all__ = ["repair"]
+__all__ = ["repair", "retry_bad"]
 
-RowFiles = dict[tuple[str, int], RowFile]
-Broken = tuple[str, int, int]  # split, row, block
+RowFiles = Mapping[tuple[str, int], RowFile]
+OTHER_BYTES = (
+    "other bytes come out now: another processor rounds otherwise, or another version of this package wrote it"
+)
 
 
-def repair(build_plan: BuildPlan, progress: Progress) -> int:
-    """Write again the listed shards that are missing or altered; returns how many.
+@contextmanager
+def _scratch(grid: Grid) -> Iterator[Grid]:
+    """Hold a grid whose shards and receipts lie in folders of their own, and vanish at the end."""
+    try:
+        yield replace(grid, plan=replace(grid.plan, generation=SCRATCH))
+    finally:
+        remove_tree(grid.paths.generation(SCRATCH))
+        remove_tree(grid.paths.build / SCRATCH)
+
+
+def repair(build_plan: BuildPlan, progress: Progress) -> None:
+    """Put back the listed shards that are missing or altered, with the bytes that the row file names or not at all.
 
     Raises:
         BuildError: What comes out now is not what the row file names.
     """
     manifest = build_plan.stored.manifest
     if manifest is None:
-        return 0
-    row_files = {
-        (split, row.row): read_row_file(build_plan.out, manifest, split, row)
-        for split, listed in manifest.splits.items()
-        for row in listed.rows
-    }
+        return
+    row_files = read_row_files(build_plan.out, manifest)
+    broken = _find_broken(DatasetPaths(build_plan.out), manifest, row_files, full=build_plan.options.check == "full")
+    if not broken:
+        return
+    number = sum(map(len, broken.values()))
+    progress.say(f"note: {format_count(number, 'shard is', 'shards are')} missing or altered; to be written again.")
     grid = make_grid(build_plan)
-    broken = _find_broken(grid.paths, manifest, row_files, full=build_plan.options.check == "full")
-    if broken:
-        progress.say(
-            f"note: {format_count(len(broken), 'shard is', 'shards are')} missing or altered; to be written again."
-        )
-        tasks = _make_tasks(grid, manifest, row_files, broken)
-        progress.start(sum(len(task.places) * len(task.rows) for task in tasks))
-        context = replace(make_task_context(build_plan), generation=SCRATCH)
-        run_surviving(context, tasks, make_workers(build_plan.options), progress.task_done)
-        _put_back(grid.paths, manifest, row_files, broken)
-    return len(broken)
-
-
-def _find_broken(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, *, full: bool) -> list[Broken]:
-    broken = []
-    with seen_at_once(paths.generation(manifest.generation)):
-        for (split, row), row_file in row_files.items():
-            for block, shard in enumerate(row_file.shards):
-                path = manifest.shard_path(paths.root, split, row, block)
-                whole = path.is_file() and path.stat().st_size == shard.num_bytes
-                if not whole or (full and hashlib.sha256(path.read_bytes()).hexdigest() != shard.sha256):
-                    broken.append((split, row, block))
-    return broken
-
-
-def _make_tasks(grid: Grid, manifest: Manifest, row_files: RowFiles, broken: list[Broken]) -> list[Task]:
-    columns: dict[tuple[str, int], list[RowPlan]] = defaultdict(list)
-    for split, row, block in broken:
-        listed = next(r for r in manifest.splits[split].rows if r.row == row)
-        columns[split, block].append(RowPlan(row=row, seed=listed.seed, variant=listed.stored_variant))
-    skipped = {split: {s["key"] for s in manifest.skipped if s["split"] == split} for split in manifest.splits}
-    return [grid.task(split, block, rows, skipped[split]) for (split, block), rows in columns.items()]
-
-
-def _put_back(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, broken: list[Broken]) -> None:
-    wrong = []
-    for split, row, block in broken:
-        expected: Shard = row_files[split, row].shards[block]
-        source, final = (
-            paths.shard(manifest.name, generation, split, row, block, len(row_files[split, row].shards))
-            for generation in (SCRATCH, manifest.generation)
-        )
-        receipt = read_receipt(paths.receipt(SCRATCH, split, row, block))
-        if receipt is not None and receipt.sha256 == expected.sha256:
-            commit([(source, final)])
-        else:
-            wrong.append(f"{final}: {_why(receipt.bad[0].reason if receipt and receipt.bad else '')}")
-    remove_tree(paths.generation(SCRATCH))
-    remove_tree(paths.build / SCRATCH)
+    known, wrong = bad_of_entries(manifest.skipped), []
+    with _scratch(grid) as scratch:
+        receipts, left_out = write_cells(build_plan, scratch, broken, progress, receipts={}, left_out=known)
+        for (split, row, block), receipt in sorted(receipts.items()):
+            final = grid.shard(split, row, block)
+            if receipt.sha256 == row_files[split, row].shards[block].sha256:
+                commit([(scratch.shard(split, row, block), final)])
+                continue
+            failed = [(split, key) for key in receipt.cell.skipped if (split, key) not in known]
+            wrong.append(f"{final}: {left_out[failed[0]].reason if failed else OTHER_BYTES}")
     if wrong:
         raise BuildError(
             f"{format_count(len(wrong), 'shard')} cannot be put back with the old bytes:\n{describe_reasons(wrong)}\n"
@@ -99,7 +78,60 @@ def _put_back(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, brok
         )
 
 
-def _why(reason: str) -> str:
-    return reason or (
-        "other bytes come out now: another processor rounds otherwise, or another version of this package wrote it"
+def _find_broken(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, *, full: bool) -> Columns:
+    broken = defaultdict[tuple[str, int], list[RowPlan]](list)
+    with seen_at_once(paths.generation(manifest.generation)):
+        for split, rows in listed_rows(manifest).items():
+            for row in rows:
+                for block, shard in enumerate(row_files[split, row.row].shards):
+                    path = manifest.shard_path(paths.root, split, row.row, block)
+                    whole = path.is_file() and path.stat().st_size == shard.num_bytes
+                    if not whole or (full and hashlib.sha256(path.read_bytes()).hexdigest() != shard.sha256):
+                        broken[split, block].append(row)
+    return broken
+
+
+def retry_bad(build_plan: BuildPlan, progress: Progress) -> tuple[BuildPlan, int]:
+    """Take fixed sources into all listed rows, by a new generation that takes over what is as it was.
+
+    Returns:
+        The plan, to go on with the generation that is listed now; and how many sources were fixed.
+
+    Raises:
+        BuildError: Workers died, or the disk is full; the dataset is as it was.
+    """
+    manifest = build_plan.stored.manifest
+    if manifest is None or not manifest.skipped:
+        return build_plan, 0
+    if not build_plan.options.retry_bad:
+        changed = num_changed(build_plan.out, build_plan.stored, build_plan.sources)
+        if changed:
+            those = format_count(changed, "source")
+            progress.say(f"note: {those} left out as bad, changed since: --retry-bad tries them again.")
+        return build_plan, 0
+    still = _still_bad(build_plan, manifest, progress)
+    fixed = len(manifest.skipped) - len(still)
+    if still:
+        reasons = describe_reasons([bad.reason for bad in still.values()])
+        progress.say(f"note: {format_count(len(still), 'source')} still bad, left out as before:\n{reasons}")
+    if not fixed:
+        return build_plan, 0
+    write_next_generation(build_plan, still, listed_rows(manifest), progress)
+    progress.say(f"note: {format_count(fixed, 'fixed source')} in all rows now.")
+    return replace(build_plan, stored=stored_generations(build_plan.out)[-1]), fixed
+
+
+def _still_bad(build_plan: BuildPlan, manifest: Manifest, progress: Progress) -> BadSources:
+    """Make the records of the skipped sources, of all rows, to no avail but to see which fail."""
+    grid, skipped = make_grid(build_plan), bad_of_entries(manifest.skipped)
+    keys = {split: {key for of, key in skipped if of == split} for split in grid.blocks}
+    tried = replace(
+        grid, blocks={split: [block.only(keys[split]) for block in of] for split, of in grid.blocks.items()}
     )
+    wanted = {
+        (split, block): rows
+        for (split, block), rows in tried.columns(listed_rows(manifest)).items()
+        if tried.blocks[split][block]
+    }
+    with _scratch(tried) as scratch:
+        return write_cells(build_plan, scratch, wanted, progress, receipts={}, left_out={})[1]

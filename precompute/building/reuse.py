@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
 from precompute.building.cells import Grid
 from precompute.building.files import link_or_copy, write_whole
 from precompute.building.folder import StoredGeneration
-from precompute.building.receipts import BlockFacts, Cell, Receipt, read_block_facts, read_receipt
+from precompute.building.receipts import BadSources, BlockFacts, Receipt, read_block_facts, read_receipt
 from precompute.building.task import Task
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
-from precompute.dataset.rows import RowFile, read_row_file
+from precompute.dataset.rows import RowFile, read_row_files
 from precompute.plan.generation import RowPlan
 
 __all__ = ["reuse_shards"]
 
 
-def reuse_shards(grid: Grid, previous: StoredGeneration, skipped: Mapping[str, set[str]]) -> None:
+def reuse_shards(grid: Grid, previous: StoredGeneration, left_out: BadSources) -> None:
     """Link the cells of a generation that its predecessor holds with the same records, and leave receipts for them.
 
     Args:
         grid: The generation that takes over; `plan.rows` are the rows it has from the start.
         previous: The listed generation, of the same settings and sources.
-        skipped: Split → keys that have no record in the new generation.
+        left_out: Sources that have no record in the new generation.
     """
     manifest = previous.manifest
     if manifest is None or manifest.fingerprint != grid.plan.fingerprint or not grid.plan.rows:
         return
-    row_files = {
-        (split, row.row): read_row_file(grid.paths.root, manifest, split, row)
-        for split, listed in manifest.splits.items()
-        for row in listed.rows
-    }
-    tasks, _ = grid.missing(grid.plan.rows, skipped, grid.receipts(grid.plan.rows))
+    row_files, wanted = read_row_files(grid.paths.root, manifest), grid.columns(grid.plan.rows)
+    tasks, _ = grid.missing(wanted, left_out, grid.receipts(wanted))
     for task in tasks:
         facts = _facts_before(grid.paths, previous, manifest, task)
         if facts is None:
             continue  # nothing is known of its sources' content: written again
-        proof = sha256(facts).hexdigest()
         reused = [
-            _reuse_cell(
-                grid.paths, manifest, grid.plan.generation, task, row, row_files.get((task.split, row.row)), proof
-            )
-            for row in (RowPlan(row=number, seed=seed, variant=variant) for number, seed, variant in task.rows)
+            _reuse_cell(grid, manifest, task, row, row_files.get((task.split, row.row)), sha256(facts).hexdigest())
+            for row in task.rows
         ]
         if any(reused):
             path = grid.paths.block_facts(grid.plan.generation, task.split, task.block)
@@ -75,43 +67,32 @@ def _left_out(manifest: Manifest, task: Task) -> set[str]:
 
 
 def _reuse_cell(
-    paths: DatasetPaths,
-    manifest: Manifest,
-    generation: str,
-    task: Task,
-    row: RowPlan,
-    row_file: RowFile | None,
-    column_sha256: str,
+    grid: Grid, manifest: Manifest, task: Task, row: RowPlan, row_file: RowFile | None, facts_hash: str
 ) -> bool:
-    cell = Cell(
-        split=task.split, row=row.row, block=task.block, seed=row.seed, variant=row.variant, skipped=task.skipped
-    )
-    receipt = _receipt_before(paths, manifest, cell, row_file, column_sha256, task)
+    paths, cell = grid.paths, task.cell(row)
+    receipt = _receipt_before(paths, manifest, task, row, row_file, facts_hash)
     if receipt is None or receipt.cell != cell:
         return False
-    shards = [
-        paths.shard(manifest.name, folder, task.split, row.row, task.block, task.num_blocks)
-        for folder in (manifest.generation, generation)
-    ]
-    link_or_copy(shards[0], shards[1], paths.temporary)
-    receipt.save(paths, generation)
+    shard = manifest.shard_path(paths.root, cell.split, cell.row, cell.block)
+    link_or_copy(shard, grid.shard(cell.split, cell.row, cell.block), paths.temporary)
+    receipt.save(paths, grid.plan.generation)
     return True
 
 
 def _receipt_before(
-    paths: DatasetPaths, manifest: Manifest, cell: Cell, row_file: RowFile | None, column_sha256: str, task: Task
+    paths: DatasetPaths, manifest: Manifest, task: Task, row: RowPlan, row_file: RowFile | None, facts_hash: str
 ) -> Receipt | None:
     """Return the proof of a cell in the generation before: a row file's line if it is listed, else its receipt."""
     if row_file is None:
-        return read_receipt(paths.receipt(manifest.generation, cell.split, cell.row, cell.block))
-    shard = row_file.shards[cell.block]
+        return read_receipt(paths.receipt(manifest.generation, task.split, row.row, task.block))
+    shard = row_file.shards[task.block]
     return Receipt(
-        cell=replace(cell, skipped=sorted(_left_out(manifest, task))),
+        cell=replace(task.cell(row), skipped=sorted(_left_out(manifest, task))),
         fingerprint=manifest.fingerprint,
         num_records=shard.num_records,
         num_bytes=shard.num_bytes,
         sha256=shard.sha256,
-        column_sha256=column_sha256,
+        column_sha256=facts_hash,
         cpu_features=manifest.cpu_features[0] if manifest.cpu_features else "",
         boxes=shard.boxes,
     )

@@ -14,12 +14,13 @@ import numpy as np
 
 from precompute.building.files import ShardWriter, commit, write_all_whole, write_whole
 from precompute.building.heartbeat import CRASHED, Heartbeat
-from precompute.building.receipts import Bad, BlockFacts, Cell, Receipt
+from precompute.building.receipts import Bad, BadSources, BlockFacts, Cell, Receipt
 from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import RejectedSource
 from precompute.images.threads import one_opencv_thread
 from precompute.pipelines.pipeline import Pipeline
+from precompute.plan.generation import RowPlan
 from precompute.program.interruption import leave_signals_to_parent
 from precompute.program.memory import freeze_gc, tune_malloc
 from precompute.records.stored import count_objects
@@ -80,7 +81,7 @@ class Task:
         split: Split of the grid.
         block: Index of the block.
         num_blocks: Blocks of the split.
-        rows: (row, seed, variant) of each row to write.
+        rows: Rows to write.
         places: All places of the block, in order.
         skipped: Keys that are left out.
         known_bad: Skipped sources that no receipt would name otherwise: they killed the workers that tried them.
@@ -89,7 +90,7 @@ class Task:
     split: str
     block: int
     num_blocks: int
-    rows: list[tuple[int, int, int]]
+    rows: Sequence[RowPlan]
     places: Sequence[Slot]
     skipped: list[str]
     known_bad: list[Bad] = field(default_factory=list)
@@ -97,9 +98,20 @@ class Task:
     @property
     def name(self) -> str:
         """One that no other task of the same call has, fit for a file."""
-        return f"{self.split}-{self.block:05d}-{self.rows[0][0] if self.rows else 0:04d}"
+        return f"{self.split}-{self.block:05d}-{self.rows[0].row if self.rows else 0:04d}"
 
-    def with_known_bad(self, crashing_sources: Mapping[tuple[str, str], Bad]) -> Task:
+    def cell(self, row: RowPlan) -> Cell:
+        """Return the cell that the task fills in a row."""
+        return Cell(
+            split=self.split,
+            row=row.row,
+            block=self.block,
+            seed=row.seed,
+            variant=row.variant,
+            skipped=self.skipped,
+        )
+
+    def with_known_bad(self, crashing_sources: BadSources) -> Task:
         """Return the task with those of its skipped sources named that killed workers."""
         crashed = [bad for (split, key), bad in crashing_sources.items() if split == self.split and key in self.skipped]
         return replace(self, known_bad=crashed) if crashed else self
@@ -121,7 +133,7 @@ def run_task(context: TaskContext, task: Task) -> TaskDone:
         freeze_gc()
     paths = DatasetPaths(as_path(context.out))
     with one_opencv_thread(), ExitStack() as stack:
-        writers = [stack.enter_context(_open_shard(paths, context, task, row)) for row, _, _ in task.rows]
+        writers = [stack.enter_context(_open_shard(paths, context, task, row)) for row in task.rows]
         note = stack.enter_context(Heartbeat(paths.heartbeats, task.name, only_task=context.blames_crashes))
         threads = stack.enter_context(ThreadPoolExecutor(SYNC_THREADS))
         facts, bad, counts = _write_places(context, task, writers, note, threads)
@@ -150,7 +162,7 @@ def _receipts(
     column_sha256, cpu_features = hashlib.sha256(facts.to_bytes()).hexdigest(), cv2.getCPUFeaturesLine()
     return [
         Receipt(
-            cell=Cell(split=task.split, row=row, block=task.block, seed=seed, variant=variant, skipped=skipped),
+            cell=replace(task.cell(row), skipped=skipped),
             fingerprint=context.fingerprint,
             num_records=writer.num_records,
             num_bytes=writer.num_bytes,
@@ -160,12 +172,12 @@ def _receipts(
             cpu_features=cpu_features,
             boxes=boxes,
         )
-        for (row, seed, variant), (writer, sha256, boxes) in zip(task.rows, shards, strict=True)
+        for row, (writer, sha256, boxes) in zip(task.rows, shards, strict=True)
     ]
 
 
-def _open_shard(paths: DatasetPaths, context: TaskContext, task: Task, row: int) -> ShardWriter:
-    final = paths.shard(context.name, context.generation, task.split, row, task.block, task.num_blocks)
+def _open_shard(paths: DatasetPaths, context: TaskContext, task: Task, row: RowPlan) -> ShardWriter:
+    final = paths.shard(context.name, context.generation, task.split, row.row, task.block, task.num_blocks)
     return ShardWriter(final, paths.temporary, buffer_bytes=max(8192, BUFFER_BYTES // len(task.rows)))
 
 
@@ -196,9 +208,9 @@ def _write_places(
         syncing: list[Future[None]] = []
         try:
             source, of_place = decode_place(place, context.spec), list[BoxCounts | None]()
-            for (_, seed, variant), writer in zip(task.rows, writers, strict=True):
-                chosen = original if variant == ORIGINAL_VARIANT and original is not None else pipeline
-                record = render(source, chosen, context.spec, seed=seed, variant=variant, copy=place.copy)
+            for row, writer in zip(task.rows, writers, strict=True):
+                chosen = original if row.variant == ORIGINAL_VARIANT and original is not None else pipeline
+                record = render(source, chosen, context.spec, seed=row.seed, variant=row.variant, copy=place.copy)
                 writer.write(record)
                 if counted:
                     of_place.append(BoxCounts.of_record(count_objects(record, context.spec.schema)))

@@ -25,6 +25,7 @@ __all__ = [
     "parse_row_ranges",
     "position_of_epoch",
     "read_row_file",
+    "read_row_files",
     "select_rows",
 ]
 
@@ -79,6 +80,19 @@ def read_row_file(folder: Path, manifest: Manifest, split: str, row: Row) -> Row
             f"{len(parsed.shards)}."
         )
     return parsed
+
+
+def read_row_files(folder: Path, manifest: Manifest) -> dict[tuple[str, int], RowFile]:
+    """Return (split, row) → its row file, of all rows that the manifest lists.
+
+    Raises:
+        DatasetError: One is missing, or is not the one that the manifest names by its sha256.
+    """
+    return {
+        (name, row.row): read_row_file(folder, manifest, name, row)
+        for name, split in manifest.splits.items()
+        for row in split.rows
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from precompute.dataset.paths import MAX_ROW
 from precompute.errors import BuildError
 from precompute.fields.image import ImageField
 
-__all__ = ["GenerationPlan", "RowPlan", "SplitPlan", "missing_rows"]
+__all__ = ["GenerationPlan", "RowPlan", "SplitPlan", "listed_rows", "missing_rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +101,14 @@ def _split_plan(split: Split) -> SplitPlan:
     records = sum(row.num_records for row in split.rows) or 1
     mean = sum(row.num_bytes for row in split.rows) // records
     return SplitPlan(segments=split.segments, record_bytes=mean, record_s=0.0)
+
+
+def listed_rows(manifest: Manifest) -> dict[str, list[RowPlan]]:
+    """Return split → the rows that it lists, as they were to be written."""
+    return {
+        name: [RowPlan(row=row.row, seed=row.seed, variant=row.stored_variant) for row in split.rows]
+        for name, split in manifest.splits.items()
+    }
 
 
 def missing_rows(wanted: Sequence[tuple[int, int]], taken: Collection[tuple[int, int]], *, first: int) -> list[RowPlan]:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import precompute
-from precompute.building import forecast
+from precompute.building import space
 from precompute.building.result import BuildResult
 from precompute.cli import main
 from precompute.errors import BadSourcesError, UsageError
@@ -111,22 +111,22 @@ def test_sources_that_fail_are_passed_over(tmp_path: Path, monkeypatch: pytest.M
         Image.fromarray(pixels).save(path)
     given = {"pipeline": {"train": A.Compose([Refusing(p=1), A.Resize(16, 16)])}, "validation_split": 0.0}
     seen: list[int] = []
-    measure = forecast.measure
-    monkeypatch.setattr(forecast, "measure", lambda *a, **k: seen.append(len(got := measure(*a, **k))) or got)
+    measure = space.measure
+    monkeypatch.setattr(space, "measure", lambda *a, **k: seen.append(len(got := measure(*a, **k))) or got)
     planned(source, tmp_path / "out", **given)
     assert seen == [6]  # of twelve
 
 
 def test_a_sample_without_one_good_source_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = draw_pairs(tmp_path / "data", 8)
-    broken = forecast.measure
+    broken = space.measure
 
     def measure(*args: Any, **given: Any) -> Any:
         for path in (source / "images").iterdir():
             path.write_bytes(b"nothing")
         return broken(*args, **given)
 
-    monkeypatch.setattr(forecast, "measure", measure)
+    monkeypatch.setattr(space, "measure", measure)
     with pytest.raises(BadSourcesError, match="train: none of 6 sources to measure can be used"):
         planned(source, tmp_path / "out")
 

@@ -152,9 +152,9 @@ def test_a_row_that_is_held_again_at_the_last_moment_stays(out: Path, monkeypatc
     _, static = hold_rows(out, lambda m: [(m.generation, "train", 2)])
     real, late = module.write_rows, list[Lease]()
 
-    def write_rows(build_plan: Any, progress: Any) -> Any:
+    def write_rows(*given: Any) -> Any:
         late.append(Lease(out, [("g0001", "train", 1), ("g0001", "train", 2)]))  # while rows are being written
-        return real(build_plan, progress)
+        return real(*given)
 
     monkeypatch.setattr(module, "write_rows", write_rows)
     with pytest.raises(Ended):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,6 @@ def test_a_disk_that_fails_anywhere_is_one_clear_error(tmp_path: Path, code: int
 
 
 def test_a_job_that_cannot_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from precompute.building import write
 
     class Usage:
         free = 5_000
@@ -149,7 +149,7 @@ def test_a_job_that_cannot_fit_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     def usage(_: Any) -> type[Usage]:
         return Usage
 
-    monkeypatch.setattr(write.shutil, "disk_usage", usage)
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     folder = draw_pairs(tmp_path / "data", 24)
     with pytest.raises(BuildError, match=r"about [\d.]+ kB are needed for what is missing, 5\.0 kB are free"):
         precompute.build(folder, tmp_path / "out", **options())

@@ -169,7 +169,7 @@ def test_cut_short_it_goes_on(
     data, before = fixed(folders, tmp_path, BAD), rows_of(out)
     module, name, after = {
         "adopt": (reuse, "link_or_copy", 1),
-        "write": (write, "run_surviving", 0),
+        "write": (write, "run_surviving", 1),  # after the trial
         "list": (finish, "_write_row", 1),
         "publish": (write, "publish", 0),
     }[where]

@@ -26,6 +26,7 @@ from precompute.building.execute import MAX_ROWS, MIN_CUT_S, cut_columns, run_si
 from precompute.building.task import Slot, Task
 from precompute.building.workers import Workers, workers_starting
 from precompute.errors import BuildError
+from precompute.plan.generation import RowPlan
 from precompute.program import memory
 from precompute.records.tfrecord import read_records
 from tests.helpers.project import ROOT
@@ -35,7 +36,7 @@ PLACE = Slot(key="k", copy=0, image="k.png", raw={"label": 0})
 
 
 def column(block: int, num_places: int, num_rows: int) -> Task:
-    rows = [(row, 0, row) for row in range(num_rows)]
+    rows = [RowPlan(row=row, seed=0, variant=row) for row in range(num_rows)]
     return Task(split="train", block=block, num_blocks=99, rows=rows, places=[PLACE] * num_places, skipped=[])
 
 

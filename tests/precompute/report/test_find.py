@@ -227,7 +227,7 @@ def test_a_build_says_what_it_found_before_it_writes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(write, "_run_until_proven", before_records)
+        patch.setattr(write, "make_grid", before_records)
         precompute.build(source, tmp_path / "out", **given)
     assert capsys.readouterr().err.count(shown) == 1 and not list(tmp_path.rglob("*.tfrecord*"))
     precompute.build(source, tmp_path / "out", dry_run=True, **given)
