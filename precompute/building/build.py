@@ -48,7 +48,7 @@ __all__ = ["build", "build_dataset"]
 WORTH_SAYING = 0.1  # of the time
 
 
-@shows_options
+@shows_options(BuildOptions)
 def build(
     source: str | Path | Iterable[Source] | None = None, output: str | Path | None = None, **options: Any
 ) -> BuildResult:

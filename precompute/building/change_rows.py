@@ -1,30 +1,45 @@
-"""Rows come and go: `regenerate` puts rows of a new seed in the place of listed ones, `drop` takes rows away."""
+"""Rows come and go: `regenerate` puts rows of a new seed in the place of listed ones, `drop` takes rows away.
+
+The settings of new rows come from the manifest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from precompute.building.cells import Wanted, plan_rows
+from precompute.building.cells import BuildPlan, Wanted, plan_rows
 from precompute.building.finish import publish
-from precompute.building.folder import stored_generations, sweep, write_lock
-from precompute.building.from_manifest import RunOptions, listed_rows, manifest_of, plan_from_manifest
+from precompute.building.folder import StoredGeneration, stored_generations, sweep, write_lock
 from precompute.building.progress import Progress
 from precompute.building.result import BuildResult
 from precompute.building.write import unlist_rows, write_rows
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.rows import describe_numbers, parse_row_ranges, select_rows
-from precompute.errors import UsageError
+from precompute.errors import DatasetError, PipelineError, RejectedSource, SettingsError, UsageError, first_few
+from precompute.options.build_options import BuildOptions
 from precompute.options.plain_values import converts_arguments
+from precompute.options.running import RunOptions
+from precompute.options.signatures import shows_options
 from precompute.options.values import check_seed
+from precompute.plan.settings import differences
+from precompute.plan.versions import check_distributions, pixel_versions
 from precompute.preflight.ineffective_options import check_ineffective_worker_options
+from precompute.records.example import decode_example
+from precompute.records.tfrecord import read_records
+from precompute.rendering.rebuild import RecordRebuilder
 from precompute.storage.paths import as_path
+from precompute.table.listed_sources import sources_of_listing
 
-__all__ = ["Dropped", "drop", "regenerate"]
+__all__ = ["Dropped", "drop", "listed_generation", "plan_from_manifest", "regenerate", "rows_of_split"]
+
+SAMPLE_SIZE = 3
 
 
+@shows_options(RunOptions)
 @converts_arguments
 def regenerate(
     output: str | Path,
@@ -33,13 +48,7 @@ def regenerate(
     split: str = "train",
     pipeline: Any = None,
     source: str | Path | None = None,
-    jobs: int | None = None,
-    backend: str = "loky",
-    address: str | None = None,
-    allow_mixed_cpus: bool = False,
-    task_timeout: float | None = None,
-    lease_dir: str | Path | None = None,
-    quiet: bool = False,
+    **running: Any,
 ) -> BuildResult:
     """Replace the listed rows of a split by as many under a new seed; settings come from the manifest.
 
@@ -52,35 +61,19 @@ def regenerate(
         pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
             dataset was built.
         source: Folder of the sources, where it has moved.
-        jobs: Worker processes; all cores by default.
-        backend: joblib backend.
-        address: Address of the Dask scheduler, for backend dask.
-        allow_mixed_cpus: Workers of the Dask cluster may have different processors.
-        task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
-        lease_dir: Folder where readers of this dataset leave leases, besides in its own.
-        quiet: Say nothing.
+        **running: Who makes the records, as `build` takes it (see `RunOptions`): `jobs`, `backend`, `quiet` …
 
     Raises:
         PipelineError: The pipeline cannot be rebuilt from the manifest, or is another one.
         SettingsError: Sources or versions have changed.
         DatasetError: There is no such dataset, or split.
     """
-    out, check = as_path(output), check_seed(seed)
-    run_options = RunOptions(
-        pipeline=pipeline,
-        source=source,
-        jobs=jobs,
-        backend=backend,
-        address=address,
-        allow_mixed_cpus=allow_mixed_cpus,
-        task_timeout=task_timeout,
-        lease_dir=lease_dir,
-    )
+    out, check, options = as_path(output), check_seed(seed), RunOptions(**running)
     Manifest.load(out)
-    with Progress(quiet=quiet) as progress, write_lock(out, lease_dir):
-        stored = stored_generations(out)[-1]
-        fresh = [row for row in listed_rows(manifest_of(stored, out), out, split) if not row.original]
-        build_plan = plan_from_manifest(stored, out, split, run_options)
+    with Progress(quiet=options.quiet) as progress, write_lock(out, options.lease_dir):
+        stored, manifest = listed_generation(out)
+        fresh = [row for row in rows_of_split(manifest, out, split) if not row.original]
+        build_plan = plan_from_manifest(stored, manifest, out, split, options, pipeline=pipeline, source=source)
         for note in check_ineffective_worker_options(build_plan.options):
             progress.say(f"note: {note}")
         rows = plan_rows(stored, {split: [(check, variant) for variant in range(len(fresh))]})
@@ -124,7 +117,7 @@ def drop(
     Manifest.load(out)
     with write_lock(out, lease_dir):
         manifest = Manifest.load(out)
-        listed = listed_rows(manifest, out, split)
+        listed = rows_of_split(manifest, out, split)
         gone = select_rows(manifest.splits[split], numbers, name=split)
         if len(gone) == len(listed):
             raise UsageError(f"rows: {split} would have none left ({describe_numbers(numbers)}); keep at least one.")
@@ -132,3 +125,105 @@ def drop(
         publish(out, manifest)
         kept = sweep(out, manifest, lease_dir)
     return Dropped(rows=numbers, num_bytes=sum(row.num_bytes for row in gone), kept_files=kept)
+
+
+# What is listed, and the plan of more rows of it
+
+
+def listed_generation(out: Path) -> tuple[StoredGeneration, Manifest]:
+    """Return what is on disk, and its manifest.
+
+    Raises:
+        DatasetError: It is a draft.
+    """
+    stored = stored_generations(out)[-1]
+    if stored.manifest is None:
+        raise DatasetError(f"{out}: has no manifest; build the dataset first.")
+    return stored, stored.manifest
+
+
+def rows_of_split(manifest: Manifest, out: Path, split: str) -> list[Row]:
+    """Return the rows that a split lists.
+
+    Raises:
+        UsageError: There is no such split.
+        DatasetError: It lists none.
+    """
+    if split not in manifest.splits:
+        raise UsageError(f"split: {out} has {', '.join(manifest.splits)}; got {split!r}.")
+    rows = manifest.splits[split].rows
+    if not rows:
+        raise DatasetError(f"{out}: {split} lists no rows; run `precompute build` first.")
+    return rows
+
+
+def plan_from_manifest(
+    stored: StoredGeneration,
+    manifest: Manifest,
+    out: Path,
+    split: str,
+    options: RunOptions,
+    *,
+    pipeline: Any = None,
+    source: str | Path | None = None,
+) -> BuildPlan:
+    """Return the plan of more rows of a split; it has been tried on a few records.
+
+    Args:
+        stored: The listed generation.
+        manifest: Its manifest.
+        out: The dataset's folder.
+        split: Name of the split.
+        options: Who makes the records.
+        pipeline: As for `regenerate`.
+        source: As for `regenerate`.
+
+    Raises:
+        PipelineError: The pipeline cannot be rebuilt from the manifest, or is another one.
+        SettingsError: Sources or versions have changed.
+    """
+    settings = stored.plan.settings
+    _check_versions(settings, out)
+    rebuilder = RecordRebuilder(out, manifest, pipeline=pipeline, source=source)
+    _check_same_bytes(out, manifest, rebuilder, split)
+    root = settings["dataset"]["root"] if source is None else str(source)
+    return BuildPlan(
+        out=out,
+        options=BuildOptions(**vars(options)),
+        pipelines=rebuilder.pipelines,
+        sources=sources_of_listing(stored.listing, root, settings["dataset"]["class_names"], schema=manifest.schema),
+        stored=stored,
+    )
+
+
+def _check_versions(settings: Mapping[str, Any], out: Path) -> None:
+    check_distributions()
+    now = {"pixels": {**settings["pixels"], "versions": pixel_versions()}, "dataset": settings["dataset"]}
+    changed = differences(dict(settings), now)
+    if changed:
+        raise SettingsError(
+            f"{out}: other versions decide pixels now than when it was built:\n{first_few(changed, 10)}\n"
+            "Install the versions that it was built with, or build anew with --replace."
+        )
+
+
+def _check_same_bytes(out: Path, manifest: Manifest, rebuilder: RecordRebuilder, split: str) -> None:
+    """Make a few stored records again: what comes out must be what is there.
+
+    Raises:
+        PipelineError: It is not.
+    """
+    row = rows_of_split(manifest, out, split)[0]
+    for stored in islice(read_records(manifest.shard_path(out, split, row.row, 0)), SAMPLE_SIZE):
+        example: dict[str, Any] = dict(decode_example(stored))
+        key, copy = example["augment/key"][0].decode(), example["augment/copy"][0]
+        try:
+            made = rebuilder.record(split, row, key, copy)
+        except RejectedSource as error:
+            raise SettingsError(f"{out}: a source cannot be used any more: {error}") from error
+        if made != stored:
+            raise PipelineError(
+                f"{out}: {key} of row {row.row} does not come out as it is stored: another processor, or a pipeline "
+                "that the manifest does not fully describe. Pass the file that it was built with: --pipeline FILE; or "
+                "build with --replace."
+            )

@@ -6,6 +6,7 @@ lease holds was read by everyone, and can go; unless it was written here and no 
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from precompute.building.cells import BuildPlan, Rows, Unlist, Wanted, plan_rows
+from precompute.building.change_rows import listed_generation, plan_from_manifest, rows_of_split
 from precompute.building.finish import publish
-from precompute.building.folder import FolderInUseError, StoredGeneration, stored_generations, sweep, write_lock
-from precompute.building.from_manifest import RunOptions, listed_rows, manifest_of, plan_from_manifest
+from precompute.building.folder import FolderInUseError, StoredGeneration, sweep, write_lock
 from precompute.building.progress import Progress
 from precompute.building.write import unlist_rows, write_rows
 from precompute.dataset.leases import held_rows
@@ -23,6 +24,8 @@ from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import BadSourcesError, UsageError
 from precompute.options.plain_values import converts_arguments
+from precompute.options.running import RunOptions
+from precompute.options.signatures import shows_options
 from precompute.options.values import check_seed
 from precompute.preflight.ineffective_options import check_ineffective_worker_options
 from precompute.storage.paths import as_path, is_remote
@@ -54,6 +57,7 @@ class Followed:
         return f"wrote {written}; {self.split} lists rows {describe_numbers(self.listed)}"
 
 
+@shows_options(RunOptions)
 @converts_arguments
 def follow(
     output: str | Path,
@@ -65,14 +69,8 @@ def follow(
     seed: int | None = None,
     pipeline: Any = None,
     source: str | Path | None = None,
-    jobs: int | None = None,
-    backend: str = "loky",
-    address: str | None = None,
-    allow_mixed_cpus: bool = False,
-    task_timeout: float | None = None,
-    lease_dir: str | Path | None = None,
-    quiet: bool = False,
     wait: Callable[[], None] | None = None,
+    **running: Any,
 ) -> Followed:
     """Go on writing new rows beside running trainings, and take the oldest away that all of them have read.
 
@@ -90,14 +88,8 @@ def follow(
         pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
             dataset was built.
         source: Folder of the sources, where it has moved.
-        jobs: Worker processes; all cores by default.
-        backend: joblib backend.
-        address: Address of the Dask scheduler, for backend dask.
-        allow_mixed_cpus: Workers of the Dask cluster may have different processors.
-        task_timeout: Seconds that a worker may spend at one source, all its new rows together; no limit by default.
-        lease_dir: Folder where readers of this dataset leave leases, besides in its own.
-        quiet: Say nothing.
         wait: Called between two looks at the leases; by default waits a second, ten where each look costs requests.
+        **running: Who makes the records, as `build` takes it (see `RunOptions`): `jobs`, `backend`, `quiet` …
 
     Raises:
         UsageError: An argument is out of range, or there is no such split.
@@ -112,23 +104,17 @@ def follow(
     if rows_a_pass is not None and rows_a_pass >= keep:
         raise UsageError(f"rows_a_pass: expected less than keep ({keep}), as readers hold a row; got {rows_a_pass}.")
     out = as_path(output)
+    options = RunOptions(**running)
     follower = _Follower(
         out,
         split,
         keep=keep,
         rows_a_pass=rows_a_pass or keep // 2,
         seed=None if seed is None else check_seed(seed),
-        run_options=RunOptions(
-            pipeline=pipeline,
-            source=source,
-            jobs=jobs,
-            backend=backend,
-            address=address,
-            allow_mixed_cpus=allow_mixed_cpus,
-            task_timeout=task_timeout,
-            lease_dir=lease_dir,
+        options=options,
+        make_plan=functools.partial(
+            plan_from_manifest, out=out, split=split, options=options, pipeline=pipeline, source=source
         ),
-        quiet=quiet,
     )
     try:
         while rows is None or follower.num_rows < rows:
@@ -145,42 +131,44 @@ def _check_at_least(name: str, value: int | None, low: int) -> None:
         raise UsageError(f"{name}: expected an integer of {low} or more, got {value!r}.")
 
 
+@dataclass
 class _Follower:
-    """Looks at a dataset and its readers, and does the next step."""
+    """Looks at a dataset and its readers, and does the next step.
 
-    def __init__(
-        self,
-        out: Path,
-        split: str,
-        *,
-        keep: int,
-        rows_a_pass: int,
-        seed: int | None,
-        run_options: RunOptions,
-        quiet: bool,
-    ) -> None:
-        self.num_rows = 0
-        self._out, self._split, self._run_options = out, split, run_options
-        self._keep, self._rows_a_pass, self._seed = keep, rows_a_pass, seed
-        self._quiet = quiet
+    Attributes:
+        out: Folder of the dataset.
+        split: As for `follow`, like those that come next.
+        make_plan: Makes the plan of more rows of a generation.
+        num_rows: New rows so far.
+    """
+
+    out: Path
+    split: str
+    keep: int
+    rows_a_pass: int
+    seed: int | None
+    options: RunOptions
+    make_plan: Callable[[StoredGeneration, Manifest], BuildPlan]
+    num_rows: int = 0
+
+    def __post_init__(self) -> None:
         self._messages = set[str]()
         self._build_plan: BuildPlan | None = None  # of the generation that was looked at last
         self._unseen = set[int]()  # rows written here that no lease has named yet
-        self._fresh_rows(Manifest.load(out))  # refuses a split that is not there
+        self._fresh_rows(Manifest.load(self.out))  # refuses a split that is not there
 
     def followed(self) -> Followed:
         """Return what was done so far."""
-        listed = listed_rows(Manifest.load(self._out), self._out, self._split)
-        return Followed(split=self._split, num_rows=self.num_rows, listed=[row.row for row in listed])
+        listed = rows_of_split(Manifest.load(self.out), self.out, self.split)
+        return Followed(split=self.split, num_rows=self.num_rows, listed=[row.row for row in listed])
 
     def go_on(self, *, most: int | None) -> bool:
         """Do the next step, writing at most so many rows; returns whether there was one."""
-        if self._step(Manifest.load(self._out), most) == Step():
+        if self._step(Manifest.load(self.out), most) == Step():
             return False
         try:
-            with write_lock(self._out, self._run_options.lease_dir):
-                stored = stored_generations(self._out)[-1]
-                manifest = manifest_of(stored, self._out)
+            with write_lock(self.out, self.options.lease_dir):
+                stored, manifest = listed_generation(self.out)
                 step = self._step(manifest, most)  # it may be another one than before there was the lock
                 if step.num_new:
                     self._write(stored, manifest, step.num_new)
@@ -195,8 +183,8 @@ class _Follower:
         rows = self._fresh_rows(manifest)
         held = self._held(manifest)
         free = free_rows(rows, held, self._unseen)
-        rows_a_pass = self._rows_a_pass if most is None else min(self._rows_a_pass, most)
-        step = make_step(rows, free, keep=self._keep, rows_a_pass=rows_a_pass, is_read=bool(held))
+        rows_a_pass = self.rows_a_pass if most is None else min(self.rows_a_pass, most)
+        step = make_step(rows, free, keep=self.keep, rows_a_pass=rows_a_pass, is_read=bool(held))
         if rows and held.issuperset(rows):
             self._say_once(
                 "note: readers hold all rows; each is replaced when they let go of it, which only readers with "
@@ -207,65 +195,65 @@ class _Follower:
         return step
 
     def _fresh_rows(self, manifest: Manifest) -> list[int]:
-        return [row.row for row in listed_rows(manifest, self._out, self._split) if not row.original]
+        return [row.row for row in rows_of_split(manifest, self.out, self.split) if not row.original]
 
     def _held(self, manifest: Manifest) -> set[int]:
         """Return the rows of the split that living readers hold."""
-        leases = held_rows(self._out, lease_dir=self._run_options.lease_dir)
-        held = {row for generation, split, row in leases if (generation, split) == (manifest.generation, self._split)}
+        leases = held_rows(self.out, lease_dir=self.options.lease_dir)
+        held = {row for generation, split, row in leases if (generation, split) == (manifest.generation, self.split)}
         self._unseen -= held
         return held
 
     def _write(self, stored: StoredGeneration, manifest: Manifest, number: int) -> None:
         """Write new rows and list them in the place of old ones, all in one swap of the manifest."""
-        split = manifest.splits[self._split]
-        seed = _newest(split.rows).seed if self._seed is None else self._seed
-        rows = plan_rows(stored, {self._split: [(seed, split.next_row + i) for i in range(number)]})
-        build_plan, wanted = self._current_plan(stored), Wanted(rows=rows, choose_last=self._chooser(rows))
+        split = manifest.splits[self.split]
+        seed = _newest(split.rows).seed if self.seed is None else self.seed
+        rows = plan_rows(stored, {self.split: [(seed, split.next_row + i) for i in range(number)]})
+        build_plan, wanted = self._current_plan(stored, manifest), Wanted(rows=rows, choose_last=self._chooser(rows))
         try:
-            with Progress(quiet=self._quiet) as progress:
+            with Progress(quiet=self.options.quiet) as progress:
                 result = write_rows(replace(build_plan, stored=stored), wanted, progress)
         except BadSourcesError as error:
             raise BadSourcesError(
                 f"{error}\nThe listed rows are as they were. `follow` leaves no source out: fix them, give another "
                 "--seed, or build with --replace and --skip-bad."
             ) from error
-        new = [row.row for row in result.rows[self._split]]
-        listed = self._fresh_rows(Manifest.load(self._out))
+        new = [row.row for row in result.rows[self.split]]
+        listed = self._fresh_rows(Manifest.load(self.out))
         gone = set(self._fresh_rows(manifest)) - set(listed)
         self._unseen |= set(new)
         self.num_rows += len(new)
         taken = f", took away {describe_numbers(sorted(gone))}" if gone else ""
         noun = "row" if len(new) == 1 else "rows"
-        self.say(f"wrote {noun} {describe_numbers(new)}{taken}; {self._split} lists {describe_numbers(listed)}")
+        self.say(f"wrote {noun} {describe_numbers(new)}{taken}; {self.split} lists {describe_numbers(listed)}")
 
-    def _current_plan(self, stored: StoredGeneration) -> BuildPlan:
+    def _current_plan(self, stored: StoredGeneration, manifest: Manifest) -> BuildPlan:
         """Return the plan of the listed generation; another one than before is tried first."""
         if self._build_plan is None or self._build_plan.stored.plan.generation != stored.plan.generation:
             self._unseen = set()
-            self._build_plan = plan_from_manifest(stored, self._out, self._split, self._run_options)
+            self._build_plan = self.make_plan(stored, manifest)
             for note in check_ineffective_worker_options(self._build_plan.options):
                 self._say_once(f"note: {note}")
         return self._build_plan
 
     def _chooser(self, rows: Rows) -> Callable[[Manifest], tuple[Rows, Unlist]]:
         def choose_last(manifest: Manifest) -> tuple[Rows, Unlist]:
-            listed, new = self._fresh_rows(manifest), rows[self._split]
+            listed, new = self._fresh_rows(manifest), rows[self.split]
             free = free_rows(listed, self._held(manifest), self._unseen)
-            number, gone = plan_rotation(listed, free, len(new), keep=self._keep)
-            return {self._split: new[:number]}, {self._split: gone}
+            number, gone = plan_rotation(listed, free, len(new), keep=self.keep)
+            return {self.split: new[:number]}, {self.split: gone}
 
         return choose_last
 
     def _unlist(self, manifest: Manifest, gone: set[int]) -> None:
-        manifest = unlist_rows(manifest, {self._split: gone})
-        publish(self._out, manifest)
-        sweep(self._out, manifest, self._run_options.lease_dir)
-        self.say(f"took away {describe_numbers(sorted(gone))}: {self._split} keeps {format_count(self._keep, 'row')}")
+        manifest = unlist_rows(manifest, {self.split: gone})
+        publish(self.out, manifest)
+        sweep(self.out, manifest, self.options.lease_dir)
+        self.say(f"took away {describe_numbers(sorted(gone))}: {self.split} keeps {format_count(self.keep, 'row')}")
 
     def say(self, text: str) -> None:
         """Say one line."""
-        Progress(quiet=self._quiet).say(text)
+        Progress(quiet=self.options.quiet).say(text)
 
     def _say_once(self, text: str) -> None:
         if text not in self._messages:

@@ -18,7 +18,7 @@ from precompute.table.sources import Source, Sources
 __all__ = ["divide", "find"]
 
 
-@shows_options
+@shows_options(BuildOptions)
 def find(source: str | Path | Iterable[Source] | None = None, **options: Any) -> FoundSources:
     """Return what a build would take for its sources; nothing is decoded, and nothing written.
 

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 import precompute
-from precompute.building.folder import stored_generations
-from precompute.building.from_manifest import RunOptions, plan_from_manifest
+from precompute.building.change_rows import listed_generation, plan_from_manifest
 from precompute.building.make_plan import spec_of_plan
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BadSourcesError, SourceError, UsageError
 from precompute.options.build_options import BuildOptions
+from precompute.options.running import RunOptions
 from precompute.rendering.rebuild import stored_spec
 from precompute.sources.find import find
 from tests.helpers.box_datasets import NAMES, draw_boxed
@@ -26,17 +26,6 @@ from train.data import load_train
 from train.detection.truth import LABEL, WEIGHT
 from train.options import FitOptions
 from train.tasks import make_task
-
-SAME = RunOptions(
-    pipeline=None,
-    source=None,
-    jobs=1,
-    backend="loky",
-    address=None,
-    allow_mixed_cpus=False,
-    task_timeout=None,
-    lease_dir=None,
-)
 
 
 def deep_images(folder: Path, num: int = 4) -> Path:
@@ -57,7 +46,7 @@ def test_later_rows_have_the_colors_and_the_scale_of_the_first(mode: str, tmp_pa
         data, out, **options(pipeline=A.Compose([A.Resize(8, 8)]), variants=1, validation_split=0.0, **given)
     )
     before = {example["key"]: example["image"] for example in precompute.read(out)}
-    build_plan = plan_from_manifest(stored_generations(out)[-1], out, "train", SAME)
+    build_plan = plan_from_manifest(*listed_generation(out), out, "train", RunOptions(jobs=1))
     manifest = Manifest.load(out)
     assert spec_of_plan(build_plan.stored.plan, build_plan.sources) == stored_spec(manifest)
     precompute.regenerate(out, seed=5, jobs=1)
