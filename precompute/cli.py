@@ -128,6 +128,9 @@ def _add_profile(commands: Commands) -> None:
 def _add_inspect(commands: Commands) -> None:
     inspect = _command(commands, "inspect", run_inspect, "show what a dataset holds")
     inspect.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
+    inspect.add_argument(
+        "--options", action="store_true", help="show its options, as a TOML file for precompute build --options FILE"
+    )
     inspect.add_argument("--output", dest="sheet", type=Path, metavar="PNG", help="also draw stored records here")
 
 

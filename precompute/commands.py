@@ -190,7 +190,12 @@ def run_inspect(parsed: argparse.Namespace) -> None:
     from precompute.report.inspect import inspect
     from precompute.report.stored_sheet import draw_stored
 
-    print(inspect(parsed.output).text())
+    if parsed.options:
+        from precompute.report.stored_options import stored_options
+
+        print(stored_options(parsed.output), end="")
+    else:
+        print(inspect(parsed.output).text())
     if parsed.sheet is not None:
         print(draw_stored(parsed.output, parsed.sheet))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,13 +34,17 @@ def format_toml(value: Any) -> str:
     Source: TOML v1.0.0, whose basic strings are JSON's but for the character DEL, which they do not hold.
     """
     if isinstance(value, Mapping):
-        pairs = (f"{_string(str(key))} = {format_toml(one)}" for key, one in value.items())
+        pairs = (f"{_key(str(key))} = {format_toml(one)}" for key, one in value.items())
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(format_toml, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     return _string(value) if isinstance(value, str) else repr(value)
+
+
+def _key(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _string(text)
 
 
 def _string(text: str) -> str:

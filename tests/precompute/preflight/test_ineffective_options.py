@@ -85,7 +85,7 @@ IN_COMMANDS = {
     "preview": {"source", "output", "split", "num_sources", "num_variants", "options"},
     "profile": {"source", "split", "num_sources", "num_variants", "json", "options"},
     "mask-colors": {"source", "output", "overwrite"},  # class_names, ignore_class: refused without --mask-colors
-    "inspect": {"output", "sheet"},
+    "inspect": {"output", "sheet", "options"},
     "export": {"dataset", "output", "split", "row", "format", "overwrite"},
     "dali-index": {"dataset", "split", "rows"},  # rows: refused without --split
     "verify": {"output", "sources", "pipeline", "source"},  # the last two: refused without --sources

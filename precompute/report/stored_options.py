@@ -1,0 +1,165 @@
+"""The options of a dataset as a file that `precompute build --options` reads: what its manifest tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from precompute.dataset.manifest import Manifest, Row
+from precompute.errors import PipelineError
+from precompute.options.build_options import BuildOptions
+from precompute.options.option import flag, heading
+from precompute.report.inspection import describe_pipeline
+from precompute.storage.paths import as_path, is_url
+from precompute.text.names import format_names
+from precompute.text.toml import format_toml
+
+__all__ = ["stored_options"]
+
+PLACES = ("images", "masks", "annotations")
+PAIRS = ("skeleton", "flip_pairs")
+OTHER_MEANING = ("root", "class_names")  # in settings: the folder of the sources, and names that were found
+
+
+def stored_options(out: str | Path) -> str:
+    """Return a TOML file: a build of the same sources with it makes a dataset with the same fingerprint.
+
+    Options at their default are left out, and those of running, which no manifest holds. What another machine may not
+    have, and a pipeline that no preset makes, stand in comments.
+
+    Args:
+        out: The dataset's folder.
+
+    Raises:
+        DatasetError: The manifest is missing or not valid.
+    """
+    manifest = Manifest.load(as_path(out))
+    found = _Found()
+    _add_settings(found, manifest)
+    _add_classes(found, manifest)
+    _add_columns(found, manifest)
+    _add_rows(found, manifest)
+    _add_pipeline(found, manifest)
+    root = manifest.settings["dataset"]["root"]
+    lines = [
+        f"# Options of {manifest.name}, {manifest.generation}, for precompute build SOURCE OUT --options FILE.",
+        f"# Its sources: {'from Python' if root is None else root}",
+    ]
+    return "\n".join([*lines, *found.lines()]) + "\n"
+
+
+@dataclass
+class _Found:
+    """What is known of the options.
+
+    Attributes:
+        values: Name → value.
+        comments: Name → lines in place of a value.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    comments: dict[str, list[str]] = field(default_factory=dict)
+
+    def comment(self, name: str, value: Any, why: str) -> None:
+        """Tell a value that holds in its own place alone."""
+        self.comments[name] = [f"{flag(name)[2:]} = {format_toml(value)}  # {why}"]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines below headings, in the order of the help."""
+        defaults, title = BuildOptions(), ""
+        for name in BuildOptions.names():
+            comments = [f"# {line}" for line in self.comments.get(name, ())]
+            if name in self.values and self.values[name] != getattr(defaults, name):
+                comments.append(f"{flag(name)[2:]} = {format_toml(self.values[name])}")
+            if comments and title != (title := BuildOptions.title_of(name)):
+                yield from ("", f"[{heading(title)}]")
+            yield from comments
+
+
+def _add_settings(found: _Found, manifest: Manifest) -> None:
+    """Add what stands in the settings under the option's own name."""
+    stored = {**manifest.settings["dataset"], **manifest.settings["pixels"]}
+    for name in BuildOptions.names():
+        value = stored.get(name)
+        if value is None or name in OTHER_MEANING:
+            continue
+        if name in PAIRS:
+            found.values[name] = format_names(value) if value else {"flip_pairs": "none"}.get(name)
+        elif name in PLACES and (Path(value).is_absolute() or is_url(value)):
+            found.comment(name, value, "a place on the machine that built it")
+        else:
+            found.values[name] = value
+
+
+def _add_classes(found: _Found, manifest: Manifest) -> None:
+    names = manifest.settings["dataset"]["class_names"]
+    if manifest.settings["pixels"].get("of_instances") == "mask":
+        names = names[1:]  # of the background, which is none of the objects' classes
+    found.values["class_names"] = names or None
+
+
+def _add_columns(found: _Found, manifest: Manifest) -> None:
+    """Add the columns of values, which are called as their values are; a table may have others in their place."""
+    values = [one for one in manifest.schema.values() if one.in_table and one.own_name != "weight"]
+    for name, learnt in {"value_columns": True, "extra_columns": False}.items():
+        columns = [one.own_name for one in values if one.is_target == learnt]
+        if columns and manifest.origin.layout == "a table":
+            found.values[name] = columns
+        elif columns:
+            found.comment(name, columns, "if the sources are a table")
+
+
+def _add_rows(found: _Found, manifest: Manifest) -> None:
+    """Add seed and variants of the rows that were listed last."""
+    rows = manifest.splits["train"].rows
+    seeds: dict[int, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.row):
+        if not row.original:
+            seeds.setdefault(row.seed, []).append(row)
+    found.values["include_original"] = any(row.original for row in rows)
+    for seed, of_seed in seeds.items():
+        found.values["seed"] = seed
+        found.values["variants"] = 1 + max(row.stored_variant for row in of_seed)
+    if len(seeds) > 1:
+        found.comments["seed"] = [f"There are rows of the seeds {', '.join(map(str, seeds))}: a build makes one."]
+
+
+def _add_pipeline(found: _Found, manifest: Manifest) -> None:
+    """Add the preset, or in its place the transforms for people."""
+    described = manifest.settings["pixels"]["pipelines"]
+    found.values["mask_fill"] = _mask_fill(manifest)
+    preset = _preset(manifest)
+    if preset is not None:
+        found.values |= {"pipeline": preset, "image_size": [manifest.image.height, manifest.image.width]}
+        return
+    lines = ["pipeline: give --pipeline, it is kept by its transforms alone."]
+    for split, description in described.items():
+        lines += [f"  {split}:", *(f"    {line}" for line in describe_pipeline(description))]
+    found.comments["pipeline"] = lines
+
+
+def _preset(manifest: Manifest) -> str | None:
+    """Return the preset that makes the pipelines of a dataset."""
+    from precompute.pipelines.load import PRESETS
+    from precompute.rendering.rebuild import prepare_like
+
+    for name in PRESETS:
+        try:
+            _, other = prepare_like(manifest, name, list(manifest.settings["pixels"]["pipelines"]))
+        except PipelineError:  # it does not suit these fields
+            continue
+        if not other:
+            return name
+    return None
+
+
+def _mask_fill(manifest: Manifest) -> str:
+    """Return what transforms were told to fill masks with: nothing if some still have their default."""
+    from precompute.pipelines.description import rebuild
+    from precompute.pipelines.mask_rules import set_missing_fills
+
+    ignore_class = manifest.settings["dataset"]["ignore_class"]
+    pipeline = rebuild(manifest.settings["pixels"]["pipelines"]["train"]) if ignore_class else None
+    return "as-written" if pipeline is not None and set_missing_fills(pipeline, ignore_class) else "ignore"
