@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product, takewhile
@@ -34,7 +33,6 @@ __all__ = [
     "find_images",
     "match_files",
     "path_below",
-    "prefer_kept",
     "sources_of",
     "unnamed_note",
 ]
@@ -69,13 +67,6 @@ class FoundImages:
         """Plain paths of images that the user left out."""
         return {image.place for image in self.excluded}
 
-    def by_name(self) -> dict[str, list[FoundFile]]:
-        """Return the images, those that the user left out too, by the names of their files."""
-        by_name = defaultdict[str, list[FoundFile]](list)
-        for image in (*self.images, *self.excluded):
-            by_name[image.path.rpartition("/")[2]].append(image)
-        return by_name
-
     def left_out_note(self, given: str | None) -> list[str]:
         """Return what is said of images that were left out."""
         return unnamed_note(len(self.left_out), f"--annotations {given} does not name")
@@ -86,11 +77,8 @@ Choose: TypeAlias = Callable[[Sequence[FoundFile]], Sequence[bool]]
 
 def unnamed_note(number: int, who: str) -> list[str]:
     """Return what is said of images that no annotation is read for: ``who`` does not name them."""
-    return (
-        [f"{format_count(number, 'image')} that {who} {'was' if number == 1 else 'were'} passed over."]
-        if number
-        else []
-    )
+    were = "was" if number == 1 else "were"
+    return [f"{format_count(number, 'image')} that {who} {were} passed over."] if number else []
 
 
 class MatchedFiles(NamedTuple):
@@ -98,11 +86,6 @@ class MatchedFiles(NamedTuple):
 
     files: dict[str, Path]
     start: str
-
-    def chosen(self, images: Sequence[FoundFile]) -> list[bool]:
-        """Tell of each image whether it lies where the files say something; of all, where no file has an image."""
-        fits = any(image.place in self.files for image in images)
-        return [not fits or image.place.startswith(self.start) for image in images]
 
 
 def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) -> FoundImages:
@@ -131,56 +114,44 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
             f"extensions {' '.join(IMAGE_EXTENSIONS)}."
         )
     parts = [part_of(folder, context, options.image_suffix) for folder, context in chosen]
-    num_images = sum(len(part.files) for part in parts)
-    left_out = frozenset[str]()
+    num_images, left_out = sum(len(part.files) for part in parts), frozenset[str]()
     if choose is not None:
         parts, left_out = _only(parts, choose)
-    contexts = [part.context for part in parts]
-    used = [i for i, part in enumerate(parts) if part.files]
-    excluded = [
-        part_of(folder, split_role(folder.parts, roles)[1], options.image_suffix) for folder in tree.excluded_images()
-    ]
-    positions = _positions(top, contexts, used, strict=choose is None)
+    excluded = (part_of(one, split_role(one.parts, roles)[1], options.image_suffix) for one in tree.excluded_images())
     return FoundImages(
         top=top,
-        images=FoundFiles(parts, positions, split_in_key=options.split_in_key),
+        images=FoundFiles(parts, _positions(top, parts, strict=choose is None), split_in_key=options.split_in_key),
         num_ignored_files=tree.num_files - num_images,
         passed=tree.passed,
         left_out=left_out,
-        excluded=[file._replace(is_excluded=True) for file in FoundFiles(excluded, None, split_in_key=False)],
+        excluded=[file._replace(is_excluded=True) for file in FoundFiles(list(excluded), None, split_in_key=False)],
     )
 
 
 def _only(parts: Sequence[RoleFolder], choose: Choose) -> tuple[list[RoleFolder], frozenset[str]]:
     """Return the folders with the images that count, and the places of the others."""
     images = list(FoundFiles(parts, None, split_in_key=False))
-    wanted = choose(images)
-    kept = {image.path for image, keep in zip(images, wanted, strict=True) if keep}
-    left_out = frozenset(image.place for image in images if image.path not in kept)
+    kept = {image.path for image, keep in zip(images, choose(images), strict=True) if keep}
     chosen = [
         replace(part, files=Files(file for file in part.files if f"{part.path.rstrip('/')}/{file[0]}" in kept))
         for part in parts
     ]
-    return chosen, left_out
+    return chosen, frozenset(image.place for image in images if image.path not in kept)
 
 
-def _positions(
-    top: Path, contexts: Sequence[tuple[str, ...]], used: Sequence[int], *, strict: bool
-) -> Sequence[int | None]:
+def _positions(top: Path, parts: Sequence[RoleFolder], *, strict: bool) -> Sequence[int | None]:
     """Return where in each path the split's folder is: by all folders, else by those that count alone."""
-    try:
-        return split_positions(contexts, where=str(top)) or [None] * len(contexts)
-    except SourceError:
-        if strict:
-            raise
-    positions: list[int | None] = [None] * len(contexts)
-    try:
-        of_used = split_positions([contexts[i] for i in used], where=str(top))
-    except SourceError:
-        return positions  # the annotations that were named say what belongs together, whatever folders are called
-    for i, position in zip(used, of_used or (), strict=of_used is not None):
-        positions[i] = position
-    return positions
+    every = range(len(parts))
+    for chosen in (every, [i for i in every if parts[i].files]):
+        try:
+            of_chosen = split_positions([parts[i].context for i in chosen], where=str(top)) or ()
+        except SourceError:
+            if strict:
+                raise
+            continue
+        position = dict(zip(chosen, of_chosen, strict=False))
+        return [position.get(i) for i in every]
+    return [None for _ in every]  # annotations that were named say what belongs together, whatever folders are called
 
 
 def sources_of(
@@ -231,19 +202,23 @@ def match_files(
     there = {image.place for image in images}
     forms = UnicodeForms(there)
     parts = folder.relative_to(top).parts if folder.is_relative_to(top) else ()
-    without = [_without(parts, _one(i)) for i in reversed(range(len(parts)))]
+    without = [_without(parts, i, i + 1) for i in reversed(range(len(parts)))]
     starts = dict.fromkeys([split_role(parts, roles)[1], *without, parts, ()])
     levels = zip(*{of_file for of_file, _ in files}, strict=False)
-    shared = range(sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels)))
+    shared = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
     matched = []
-    for start, left_out in product(starts, (None, *map(_one, shared), slice(0, len(shared)))):
+    for start, left_out in product(starts, (None, *((i, i + 1) for i in range(shared)), (0, shared))):
         named = {}
         for of_file, name in files:
-            below = split_role(of_file, roles)[1] if left_out is None else _without(of_file, left_out)
+            below = split_role(of_file, roles)[1] if left_out is None else _without(of_file, *left_out)
             stem = os.path.splitext(name)[0]  # noqa: PTH122 (a Path a file is slow)
             named[forms.find("/".join((*start, *below, stem)))] = folder.joinpath(*of_file, name)
         matched.append(MatchedFiles(named, "".join(f"{part}/" for part in start)))
     return max(matched, key=lambda found: len(there & found.files.keys()))
+
+
+def _without(parts: tuple[str, ...], first: int, end: int) -> tuple[str, ...]:
+    return (*parts[:first], *parts[end:])
 
 
 def find_beside(
@@ -263,23 +238,12 @@ def find_beside(
     """
 
     def choose(images: Sequence[FoundFile]) -> list[bool]:
-        return match_files(images, top, folder, files, roles).chosen(images)
+        of_files, start = match_files(images, top, folder, files, roles)
+        has_none = not any(image.place in of_files for image in images)  # of all: then all are told
+        return [has_none or image.place.startswith(start) for image in images]
 
     found = find_images(top, options, None if folder == top else choose)
     return found, match_files(found.images, top, folder, files, roles)
-
-
-def _one(i: int) -> slice:
-    return slice(i, i + 1)
-
-
-def _without(parts: tuple[str, ...], left_out: slice) -> tuple[str, ...]:
-    return (*parts[: left_out.start], *parts[left_out.stop :])
-
-
-def prefer_kept(images: Sequence[FoundFile]) -> Sequence[FoundFile]:
-    """Return the images that the user did not leave out; where there are none, the first of those left out."""
-    return [image for image in images if not image.is_excluded] or images[:1]
 
 
 def check_partners(

@@ -6,6 +6,7 @@ Images are found whatever slashes, quoting and Unicode form their names are writ
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import unquote
 
 from precompute.errors import first_few
 from precompute.fields.skeleton import Skeleton
-from precompute.sources.annotations.images import Choose, FoundImages, prefer_kept, sources_of, unnamed_note
+from precompute.sources.annotations.images import Choose, FoundImages, sources_of, unnamed_note
 from precompute.sources.classes import number_classes
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
@@ -63,7 +64,9 @@ class NamedImages:
     """
 
     def __init__(self, found: FoundImages) -> None:
-        self._by_name = found.by_name()
+        self._by_name = defaultdict[str, list[FoundFile]](list)
+        for image in (*found.images, *found.excluded):
+            self._by_name[image.path.rpartition("/")[2]].append(image)
         self._forms = UnicodeForms(self._by_name)
         self._names: dict[str, str] = {}  # of the images that were found
         self._moved: dict[str, str] = {}  # name → image that lies in other folders
@@ -86,8 +89,8 @@ class NamedImages:
             there = self._by_name.get(self._forms.find(parts[-1])) if parts else None
             if there:
                 end = visible("/" + "/".join(parts))
-                whole = prefer_kept([image for image in there if visible(image.path).endswith(end)])
-                image = _nearest(whole, form, start, split) or _nearest(prefer_kept(there), form, start, split)
+                whole = _prefer_kept([image for image in there if visible(image.path).endswith(end)])
+                image = _nearest(whole, form, start, split) or _nearest(_prefer_kept(there), form, start, split)
                 if image is None:
                     paths = ", ".join(one.path for one in (whole or there)[:3])
                     raise WrongEntry(AMBIGUOUS, f"{name}: {paths}")
@@ -115,6 +118,11 @@ class NamedImages:
         return [f"{number} in other folders than the annotations say, found by the names alone:\n{first_few(moved)}"]
 
 
+def _prefer_kept(images: Sequence[FoundFile]) -> Sequence[FoundFile]:
+    """Return the images that the user did not leave out; where there are none, the first of those left out."""
+    return [image for image in images if not image.is_excluded] or images[:1]
+
+
 def _nearest(images: Sequence[FoundFile], name: str, start: Path, split: str | None) -> FoundFile | None:
     if len(images) < 2:
         return next(iter(images), None)
@@ -123,11 +131,10 @@ def _nearest(images: Sequence[FoundFile], name: str, start: Path, split: str | N
 
 def _narrowed(images: Sequence[FoundFile], name: str, start: Path, split: str | None) -> Iterator[list[FoundFile]]:
     folders = [folder.as_posix().rstrip("/") for folder in (start, *start.parents)]
-    near = next((below for folder in folders if (below := _below(folder, images))), [])
+    below = ([image for image in images if image.path.startswith(f"{folder}/")] for folder in folders)
+    near = next(filter(None, below), [])
     same = [image for image in images if split is not None and image.split == split]
-    yield near
-    yield same
-    yield [image for image in near if image in same]
+    yield from (near, same, [image for image in near if image in same])
     ways = (os.path.normpath(os.path.join(folder, name)) for folder in folders)  # noqa: PTH118
     exact = ([image for image in images if visible(image.path) == visible(way)] for way in ways)
     yield next(filter(None, exact), [])
@@ -139,10 +146,6 @@ def _last_part(name: str) -> str:
 
 def _slashed(name: str) -> str:
     return name.replace("\\", "/")
-
-
-def _below(folder: str, images: Sequence[FoundFile]) -> list[FoundFile]:
-    return [image for image in images if image.path.startswith(f"{folder}/")]
 
 
 @dataclass(slots=True)

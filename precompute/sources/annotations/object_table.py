@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make_skeleton
+from precompute.fields.skeleton import VISIBLE, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import find_images
 from precompute.sources.annotations.layout import Layout
@@ -34,11 +34,11 @@ from precompute.sources.problems import ProblemKind, Problems, Unmatched, WrongE
 from precompute.sources.rows.objects import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
 from precompute.sources.tables.files import TABLES, Table, read_table
+from precompute.sources.tables.find import USUAL, usual_columns
 
 __all__ = ["LAYOUT"]
 
 HALF = 0.5  # from a pixel's number to its middle
-IMAGE_COLUMNS = ("image", "image_path", "image_name", "path", "filename", "file_name", "file", "filepath")
 CLASS_COLUMNS = ("label", "class", "class_name", "category")
 SPLIT_COLUMN = "split"
 BOX_COLUMNS = (
@@ -106,57 +106,39 @@ def _find(top: Path, path: Path, options: BuildOptions) -> Found:
     images, left_out = _images(table, columns, rows, there, top, options)
     if not any(image.objects for image in images):
         raise SourceError(f"{path}: no row has an object. {EXPECTED}")
-    _check_pixels(path, columns, images)
-    given = check_class_names(options.class_names)
-    names = (given or [DEFAULT_CLASS]) if columns.label is None else number_objects(images, given)
-    column = boxes_of_named(images, names, _skeleton(columns, options), str(path))
-    unused = [name or "(without a name)" for name in table.columns if name not in cells]
-    notes = [f"columns that are not used: {', '.join(unused)}."] if unused else []
-    every_note = [*table.notes, *notes, *there.notes(), *left_out]
-    return sources_of_named(found, images, column, f"{path.name} does not name", every_note)
-
-
-def _check_pixels(path: Path, columns: _Columns, images: Sequence[NamedImage]) -> None:
-    """Refuse sides that are shares of their images.
-
-    Raises:
-        SourceError: They are.
-    """
     highest = max((max(one.shape) for image in images for one in image.objects), default=0)
     if columns.box and highest <= 1:
         raise SourceError(
             f"{path}: no side of a box is above {highest:g}: these are shares of the images, where pixels are "
             "expected. Multiply them by width and height."
         )
-
-
-def _skeleton(columns: _Columns, options: BuildOptions) -> Skeleton | None:
-    """Return the skeleton of the keypoints; None where there are boxes alone."""
-    names = list(columns.points)
-    if not names:
-        return None
-    edges = indices_of_edges(options.skeleton or (), names)
-    return make_skeleton(names, edges, flip_pairs=options.flip_pairs, has_boxes=bool(columns.box))
+    given, skeleton, points = check_class_names(options.class_names), None, list(columns.points)
+    if points:
+        edges = indices_of_edges(options.skeleton or (), points)
+        skeleton = make_skeleton(points, edges, flip_pairs=options.flip_pairs, has_boxes=bool(columns.box))
+    names = (given or [DEFAULT_CLASS]) if columns.label is None else number_objects(images, given)
+    column = boxes_of_named(images, names, skeleton, str(path))
+    unused = [name or "(without a name)" for name in table.columns if name not in cells]
+    notes = [f"columns that are not used: {', '.join(unused)}."] if unused else []
+    every_note = [*table.notes, *notes, *there.notes(), *left_out]
+    return sources_of_named(found, images, column, f"{path.name} does not name", every_note)
 
 
 def _columns(table: Table, options: BuildOptions) -> _Columns:
     path, header = table.path, table.columns
     lower = {name.lower(): name for name in header}
-    image = next((lower[name] for name in IMAGE_COLUMNS if name in lower), None)
-    if image is None:
+    images = usual_columns(header, "image")
+    if not images:
         raise SourceError(
-            f"{path}: no column of images; expected one of {', '.join(IMAGE_COLUMNS)}, got {', '.join(header[:8])}."
+            f"{path}: no column of images; expected one of {', '.join(USUAL['image'])}, got {', '.join(header[:8])}."
         )
     points: dict[str, tuple[str, str, str | None]] = {}
-    for name in header:
-        if not name.endswith(("_x", "_y")) or len(name) < 3:
-            continue
-        stem = name[:-2]
-        if f"{stem}_x" not in header or f"{stem}_y" not in header:
-            other = f"{stem}_y" if name.endswith("_x") else f"{stem}_x"
-            raise SourceError(f"{path}: there is a column {name!r} and none {other!r}.")
-        visibility = next((stem + end for end in VISIBILITIES if stem + end in header), None)
-        points.setdefault(stem, (f"{stem}_x", f"{stem}_y", visibility))
+    for stem in dict.fromkeys(name[:-2] for name in header if name.endswith(("_x", "_y")) and len(name) > 2):
+        x, y = f"{stem}_x", f"{stem}_y"
+        if x not in header or y not in header:
+            there, other = (x, y) if x in header else (y, x)
+            raise SourceError(f"{path}: there is a column {there!r} and none {other!r}.")
+        points[stem] = (x, y, next((stem + end for end in VISIBILITIES if stem + end in header), None))
     box: Sequence[str] = next((names for names in BOX_COLUMNS if all(name in lower for name in names)), ())
     if not points and not box:
         raise SourceError(f"{path}: no columns of boxes or keypoints among {', '.join(header[:8])}. {EXPECTED}")
@@ -169,7 +151,7 @@ def _columns(table: Table, options: BuildOptions) -> _Columns:
             )
         points = {name: points[name] for name in options.keypoint_names}
     return _Columns(
-        image=image,
+        image=images[0],
         points=points,
         box=tuple(lower[name] for name in box),
         label=next((lower[name] for name in CLASS_COLUMNS if name in lower), None),

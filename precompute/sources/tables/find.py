@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
 from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found
+from precompute.sources.problems import refuse_options
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.sources.rows.find import find_rows
 from precompute.sources.split_folders import EXPECTED_SPLITS, split_of
@@ -21,7 +22,7 @@ from precompute.sources.values import values_of_texts
 from precompute.storage.paths import absolute, as_path
 from precompute.text.format import format_count
 
-__all__ = ["TableColumns", "choose_columns", "find_table"]
+__all__ = ["USUAL", "find_table", "usual_columns"]
 
 FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key", "annotations", "drop_empty")
 SEPARATORS = "|;, "
@@ -62,7 +63,7 @@ def find_table(path: Path, options: BuildOptions) -> Found:
             f"root (--root): there is no folder {root}; expected the one that the table's paths start from."
         )
     table = read_table(path)
-    chosen = choose_columns(table, options)
+    chosen = _choose_columns(table, options)
     read = table.read(chosen.used())
     if not len(read[chosen.roles["image"]]):
         raise SourceError(f"{path}: the table has a header and no line below it. Expected a line a source.")
@@ -101,12 +102,8 @@ def find_table(path: Path, options: BuildOptions) -> Found:
 
 
 def _check_options(path: Path, options: BuildOptions) -> None:
-    given = [name for name in FOLDER_OPTIONS if getattr(options, name)]
-    if given:
-        raise UsageError(
-            f"{given[0]} (--{given[0].replace('_', '-')}): is for folders, and {path} is a table: its columns say "
-            "where images and masks lie. --root names the folder that their paths start from."
-        )
+    why = f"is for folders, and {path} is a table: its columns say where images and masks lie."
+    refuse_options(options, FOLDER_OPTIONS, f"{why} --root names the folder that their paths start from.")
     if options.label_separator == "":
         raise UsageError("label_separator (--label-separator): expected one or more characters, such as '|'.")
 
@@ -227,7 +224,7 @@ USUAL = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableColumns:
+class _TableColumns:
     """Names of the columns that are read.
 
     Attributes:
@@ -248,15 +245,15 @@ class TableColumns:
 
     def note(self, table: Table) -> str:
         """Return what the user should hear of the choice."""
-        shown = [f"{role}={name}" for role, name in self.roles.items()]
-        several = (("labels", self.labels), ("values", self.values), ("extra", self.extra))
-        shown += [f"{what}={','.join(names)}" for what, names in several if names]
+        several = {"labels": self.labels, "values": self.values, "extra": self.extra}
+        chosen = self.roles | {what: ",".join(names) for what, names in several.items() if names}
+        shown = [f"{what}={name}" for what, name in chosen.items()]
         used = self.used()
         unused = [name for name in table.columns if name not in used]
         return f"columns: {', '.join(shown)}{f'; not used: {_listed(unused)}' if unused else ''}."
 
 
-def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
+def _choose_columns(table: Table, options: BuildOptions) -> _TableColumns:
     """Decide which columns are read.
 
     Raises:
@@ -274,7 +271,7 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
     taken = {*roles.values(), *labels, *values}
     for role in ("image", "split", "group", "key", "weight"):
         no_column = given[role] == ""  # as the user said
-        if role not in roles and not no_column and (usual := _usual(table, role, taken | set(extra))):
+        if role not in roles and not no_column and (usual := usual_columns(table.columns, role, taken | set(extra))):
             roles[role] = usual[0]
     if "image" not in roles:
         raise UsageError(
@@ -287,7 +284,7 @@ def choose_columns(table: Table, options: BuildOptions) -> TableColumns:
     given_lists = {"labels": labels, "values": values}
     target = _target(table, options, roles, [name for name, found in given_lists.items() if found], taken | set(extra))
     roles = {role: name for role, name in roles.items() if role not in ("mask", "label")} | target
-    chosen = TableColumns(roles=roles, labels=labels, values=values, extra=extra)
+    chosen = _TableColumns(roles=roles, labels=labels, values=values, extra=extra)
     table.check_readable(chosen.used())
     return chosen
 
@@ -332,12 +329,11 @@ def _those(table: Table) -> str:
     )
 
 
-def _usual(table: Table, role: str, taken: set[str]) -> list[str]:
-    """Return the columns whose names fit, in the order of those names, whatever the case of their letters."""
-    free = [name for name in table.columns if name not in taken]
+def usual_columns(columns: Sequence[str], role: str, taken: Collection[str] = ()) -> list[str]:
+    """Return the columns whose names fit, in the order of those names (`USUAL`), whatever the case of their letters."""
     plain = {usual: number for number, usual in enumerate(USUAL[role])}
-    found = [(plain[key], name) for name in free if (key := name.casefold().replace(" ", "_")) in plain]
-    return [name for _, name in sorted(found)]
+    keys = ((name.casefold().replace(" ", "_"), name) for name in columns if name not in taken)
+    return [name for _, name in sorted((plain[key], name) for key, name in keys if key in plain)]
 
 
 def _target(
@@ -354,7 +350,7 @@ def _target(
         )
     if options.image_only or given:
         return {role: roles[role] for role in given if role in roles}
-    found = {name: role for role in ("mask", "label") for name in _usual(table, role, taken)}
+    found = {name: role for role in ("mask", "label") for name in usual_columns(table.columns, role, taken)}
     if len(found) > 1:
         raise UsageError(
             f"{table.path}: {' and '.join(found)} may be the target; say which with --label-column or --mask-column, "
