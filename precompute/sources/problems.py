@@ -10,14 +10,15 @@ from precompute.options.build_options import BuildOptions
 from precompute.text.format import format_count
 from precompute.text.notes import SummarizedNote
 
-__all__ = ["ProblemKind", "Problems", "Unmatched", "WrongEntry", "refuse_options"]
+__all__ = ["ProblemKind", "Problems", "WrongEntry", "refuse_options"]
 
 
 class ProblemKind(NamedTuple):
-    """What may be wrong in many places, and what to do."""
+    """What may be wrong in many places, and what to do; files without a partner may be accepted."""
 
     what: str
     remedy: str
+    is_unmatched: bool = False
 
 
 class WrongEntry(Exception):  # noqa: N818 (a verdict on one entry, collected rather than shown)
@@ -59,11 +60,31 @@ class Problems:
         """Add one entry to those of its kind, with the place where it stands."""
         self._lines.setdefault(wrong.kind, []).append(f"{where}: {wrong}")
 
-    def leave_out(self, kind: ProblemKind, options: BuildOptions, num_images: int) -> list[str]:
-        """Return notes on entries of a kind that stand for files without a partner, where so many are accepted."""
-        unmatched = Unmatched(options, num_images)
-        unmatched.add(kind.what, self._lines.pop(kind, []), kind.remedy)
-        return unmatched.settle(self)
+    def add_unmatched(self, what: str, lines: Sequence[str], remedy: str) -> None:
+        """Add files without a partner, an image without its mask say, with a line for each; see `leave_out`."""
+        if lines:
+            self._lines[ProblemKind(what, remedy, True)] = list(lines)
+
+    def leave_out(self, options: BuildOptions, num_images: int, hint: str = "") -> list[str]:
+        """Return notes on files without a partner; where they are more than are accepted, they are problems.
+
+        Args:
+            options: Options of the build, which accept some or none.
+            num_images: Number of images, of which the accepted number may be a share.
+            hint: What may be wrong with all of them.
+        """
+        unmatched = {kind: self._lines.pop(kind) for kind in list(self._lines) if kind.is_unmatched}
+        number = sum(map(len, unmatched.values()))
+        if number <= options.allowed_unmatched(num_images):
+            return [_note_left_out(kind.what, lines) for kind, lines in unmatched.items()]
+        for kind, lines in unmatched.items():
+            self.add(kind.what, lines, kind.remedy)
+        self._texts += [hint] if hint else []
+        self.add_text(
+            f"To leave {'it' if number == 1 else 'them'} out: --skip-unmatched {number} "
+            f"({format_count(number, 'file')} without a partner)."
+        )
+        return []
 
     def check(self) -> None:
         """Raise a SourceError that tells all of them, if there are any."""
@@ -73,49 +94,10 @@ class Problems:
             raise SourceError("\n".join([self._heading, *self._texts]))
 
 
-class Unmatched:
-    """Files without a partner, an image without its mask say: refused, or left out up to a number that is accepted.
-
-    Args:
-        options: Options of the build, which accept some or none.
-        num_images: Number of images, of which the accepted number may be a share.
-    """
-
-    def __init__(self, options: BuildOptions, num_images: int) -> None:
-        self._allowed = options.allowed_unmatched(num_images)
-        self._found: list[tuple[str, Sequence[str], str]] = []
-
-    def add(self, what: str, lines: Sequence[str], remedy: str) -> None:
-        """Add files with a line for each."""
-        if lines:
-            self._found.append((what, lines, remedy))
-
-    def settle(self, problems: Problems, hint: str = "") -> list[str]:
-        """Return notes on what is left out; where it is more than is accepted, add it to the problems.
-
-        Args:
-            problems: Takes what is refused.
-            hint: What may be wrong with all of them.
-        """
-        number = sum(len(lines) for _, lines, _ in self._found)
-        if number <= self._allowed:
-            return [self._note(what, lines) for what, lines, _ in self._found]
-        for what, lines, remedy in self._found:
-            problems.add(what, lines, remedy)
-        if hint:
-            problems.add_text(hint)
-        problems.add_text(
-            f"To leave {'it' if number == 1 else 'them'} out: --skip-unmatched {number} "
-            f"({format_count(number, 'file')} without a partner)."
-        )
-        return []
-
-    @staticmethod
-    def _note(what: str, lines: Sequence[str]) -> str:
-        text = f"{what}, left out ({len(lines):,}):\n{first_few(lines)}"
-        return SummarizedNote(
-            text, left_out={f"{what[:1].lower()}{what[1:]} (--skip-unmatched)": len(lines)}, is_whole=False
-        )
+def _note_left_out(what: str, lines: Sequence[str]) -> str:
+    told = {f"{what[:1].lower()}{what[1:]} (--skip-unmatched)": len(lines)}
+    text = f"{what}, left out ({len(lines):,}):\n{first_few(lines)}"
+    return SummarizedNote(text, left_out=told, is_whole=False)
 
 
 def refuse_options(options: BuildOptions, names: Sequence[str], why: str) -> None:

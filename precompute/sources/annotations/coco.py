@@ -29,7 +29,6 @@ from precompute.sources.annotations.coco_files import CocoFile, Json, find_liste
 from precompute.sources.annotations.images import find_images
 from precompute.sources.annotations.layout import MAX_ENTRIES, Layout, beginning, foreign_text, is_called_so, some_files
 from precompute.sources.annotations.named_images import (
-    MISSING,
     NamedImage,
     NamedImages,
     Size,
@@ -89,7 +88,7 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
         images += find_listed(file, of_file, there, read, problems)
     again = [path for path, number in Counter(image.image.path for image in images).items() if number > 1]
     problems.add("Images that are listed again", again, "List each once.")
-    left_out = problems.leave_out(MISSING, options, sum(len(file.images) for file in files))
+    left_out = problems.leave_out(options, sum(len(file.images) for file in files))
     problems.check()
     images.sort(key=lambda one: one.image.key)
     classes = number_objects(images, given, categories.names)

@@ -16,7 +16,7 @@ from precompute.images.file_kinds import IMAGE_EXTENSIONS, unreadable_text
 from precompute.options.build_options import BuildOptions
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, part_of, split_role
-from precompute.sources.problems import Problems, Unmatched
+from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms
 from precompute.sources.walk import Files, walk
@@ -272,12 +272,13 @@ def check_partners(
     paired = [image for image in images if image.place in files]
     there = {image.place for image in found.images} | found.excluded_places | found.left_out
     alone = [str(path) for place, path in files.items() if all_files and place not in there]
-    unmatched = Unmatched(options, len(images))
     lacking = [path_below(found.top, image.path) for image in images if image.place not in files]
-    unmatched.add("Images without an annotation", lacking, without)
-    unmatched.add("Annotations without an image", alone, "Expected an image of the same name; remove the others.")
     problems = Problems(f"{found.top}: images and annotations do not fit together.")
-    notes = unmatched.settle(problems)
+    problems.add_unmatched("Images without an annotation", lacking, without)
+    problems.add_unmatched(
+        "Annotations without an image", alone, "Expected an image of the same name; remove the others."
+    )
+    notes = problems.leave_out(options, len(images))
     problems.check()
     return paired, notes
 

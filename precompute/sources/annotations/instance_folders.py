@@ -31,7 +31,7 @@ from precompute.sources.classes import check_class_names, class_order, number_ro
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, split_role
 from precompute.sources.passed_over import first_entries
-from precompute.sources.problems import Problems, Unmatched
+from precompute.sources.problems import Problems
 from precompute.sources.unicode_forms import UnicodeForms
 from precompute.sources.walk import Folder, is_folder, walk
 from precompute.storage.paths import is_remote, is_url
@@ -196,14 +196,13 @@ class _Finder:
     def _check(self) -> list[str]:
         """Return what is said of images and masks that are left out, or refuse them."""
         problems = Problems(f"{self._top}: images and masks of objects do not fit together.")
-        unmatched = Unmatched(self._options, len(self._found.images))
-        unmatched.add(
+        problems.add_unmatched(
             "Images without a folder of masks",
             [image.path for image in self._found.images if image.place not in self._masks],
             "Expected masks/<image>/ with a file for each object; an empty folder where there are none.",
         )
-        unmatched.add("Folders of masks without an image", self._homeless, EXPECTED)
-        notes = unmatched.settle(problems)
+        problems.add_unmatched("Folders of masks without an image", self._homeless, EXPECTED)
+        notes = problems.leave_out(self._options, len(self._found.images))
         problems.check()
         if not any(self._masks.values()):
             raise SourceError(f"{self._top}: all folders of masks are empty. {EXPECTED}")

@@ -40,7 +40,7 @@ __all__ = [
 Size: TypeAlias = tuple[int, int]  # width and height
 
 MISSING = ProblemKind(
-    "Images that are not there", "Put them there, fix their names, or name their folder with --images."
+    "Images that are not there", "Put them there, fix their names, or name their folder with --images.", True
 )
 AMBIGUOUS = ProblemKind("Images that could be several files", "Write their folders into the names.")
 SHARED = ProblemKind("Images that several names stand for", "Put the others there, or fix their names.")

@@ -30,7 +30,7 @@ from precompute.sources.annotations.named_images import (
 )
 from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found
-from precompute.sources.problems import ProblemKind, Problems, Unmatched, WrongEntry
+from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.rows.objects import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
 from precompute.sources.tables.files import TABLES, Table, read_table
@@ -198,9 +198,8 @@ def _images(
             wrong[problem.kind].append((i, str(problem)))
     problems = Problems(f"{table.path}: the table cannot be used as it is.")
     missing = {text: f"{table.where(i)}: {text}" for i, text in reversed(wrong.pop(MISSING, []))}  # once an image
-    unmatched = Unmatched(options, len(images) + len(missing))
-    unmatched.add(MISSING.what, list(reversed(missing.values())), MISSING.remedy)
-    notes = unmatched.settle(problems)
+    problems.add_unmatched(MISSING.what, list(reversed(missing.values())), MISSING.remedy)
+    notes = problems.leave_out(options, len(images) + len(missing))
     for kind, lines in wrong.items():
         problems.add(kind.what, lines, kind.remedy, lambda line: f"{table.where(line[0])}: {line[1]}")
     problems.check()

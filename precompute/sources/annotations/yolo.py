@@ -41,7 +41,7 @@ from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
 from precompute.sources.classes import check_class_names
 from precompute.sources.found import Found
 from precompute.sources.object_checks import boxes_of_rows
-from precompute.sources.problems import Problems, Unmatched
+from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_of
 from precompute.text.files import lines_of, read_text
 from precompute.text.format import format_count
@@ -259,13 +259,12 @@ def _check_unmatched(found: FoundImages, files: dict[str, Path], options: BuildO
     known = there | found.left_out | found.excluded_places
     alone = [str(path) for place, path in files.items() if place not in known]
     problems = Problems(f"{found.top}: images and labels (YOLO) do not fit together.")
-    unmatched = Unmatched(options, len(there))
-    unmatched.add(
+    problems.add_unmatched(
         "Text files without an image",
         alone,
         "Expected an image of the same name, in images/ where these are in labels/; remove the others.",
     )
-    notes = unmatched.settle(problems)
+    notes = problems.leave_out(options, len(there))
     if there and not there & files.keys():
         problems.add_text(f"Not one of {format_count(len(there), 'image')} has a text file of its name.")
     problems.check()

@@ -22,7 +22,7 @@ from precompute.sources.folders.layout import LAYOUTS, Layout, find_layout
 from precompute.sources.folders.siblings import check_class_folders, class_notes
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, relative
-from precompute.sources.problems import Problems, Unmatched
+from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
 from precompute.storage.paths import absolute, as_path, common_folder
@@ -218,13 +218,12 @@ def _role_files(found: _Folders, parts: list[RoleFolder]) -> tuple[FoundFiles, b
 def _check_pairs(found: _Folders, images: FoundFiles, masks: FoundFiles, pairs: _Pairs) -> tuple[Problems, list[str]]:
     """Return what does not fit together, and what is said of images and masks that are left out."""
     problems = Problems(f"{found.top}: images and masks do not fit together.")
-    unmatched = Unmatched(found.options, len(images))
     alone = [found.with_key(images[i]) for i in pairs.images_alone]
-    unmatched.add("Images that have no mask", alone, "Expected one mask of the same key.")
+    problems.add_unmatched("Images that have no mask", alone, "Expected one mask of the same key.")
     excluded = found.layout.excluded() if pairs.files_alone else set[str]()  # their masks go with them
     alone = [found.with_key(masks[i]) for i in pairs.files_alone if masks[i].plain not in excluded]
-    unmatched.add("Masks that have no image", alone, "Expected one image of the same key.")
-    notes = unmatched.settle(problems, NAMES_DIFFER)
+    problems.add_unmatched("Masks that have no image", alone, "Expected one image of the same key.")
+    notes = problems.leave_out(found.options, len(images), NAMES_DIFFER)
     again = [f"{found.shown(masks[first].path)}, {found.with_key(masks[i])}" for first, i in pairs.again]
     problems.add("Masks for one image", again, "Expected one mask an image; rename or move the others.")
     problems.add(
