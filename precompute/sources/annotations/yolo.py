@@ -161,7 +161,7 @@ def _named(top: Path, data: DataYaml) -> NamedImages:
     Raises:
         SourceError: It leads nowhere, or out of the folder that was given.
     """
-    named = NamedImages.of(data)
+    named = data.named
     if not data.entries:
         named.folders[f"{data.starts[0].resolve().as_posix()}/"] = ""
     lost = [f"{key}: {entry}" for key, entry in named.lost if split_of(key) != "test"]
@@ -181,21 +181,16 @@ def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> tu
     """
     if not every or (not given and any(image.split for image in found.images)):
         return {}, []
-    splits: dict[str, str] = {}
-    duplicates, again = list[str](), list[str]()
-    for named in map(NamedImages.of, every):
-        again += named.duplicates
-        for image in found.images:
-            of_image = named.splits_of(image.path) | ({splits[image.path]} if image.path in splits else set())
-            if len(of_image) > 1:
-                duplicates.append(image.path)
-            elif of_image:
-                splits[image.path] = of_image.pop()
+    named = [data.named for data in every]
+    of_images = {image.path: set().union(*(one.splits_of(image.path) for one in named)) for image in found.images}
+    duplicates = [path for path, splits in of_images.items() if len(splits) > 1]
     remedy = "Expected each in one of train, val and test; for a split by chance, take train and val out of it."
     where = ", ".join(str(data.path) for data in every)
     Problems(f"{where}: its splits overlap.").add("Images in two of them", duplicates, remedy).check()
+    splits = {path: splits.pop() for path, splits in of_images.items() if splits}
     if len(set(splits.values())) < 2:
         return {}, []  # fractions may still divide them
+    again = [path for data in every for path in data.named.duplicates]
     note = f"{where}: named for two splits, of which the first counts ({len(again):,}):\n{first_few(again)}"
     return splits, [note] if again else []
 
@@ -206,7 +201,8 @@ def _splits_of_lists(found: FoundImages, lists: DataYaml) -> tuple[dict[str, str
     They were no splits once, and many are left over from elsewhere: where they cannot be followed it is said, and not
     refused, so that datasets from then go on.
     """
-    named, names = NamedImages.of(lists), _names_of(lists)
+    named = lists.named
+    names = ", ".join(dict.fromkeys(name for entries in lists.entries.values() for name, _ in entries))
     of_images = {image.path: named.splits_of(image.path) for image in found.images}
     if not any(of_images.values()):
         return {}, [f"{names}: no image that they name is there, so that they are no splits."]
@@ -221,10 +217,6 @@ def _splits_of_lists(found: FoundImages, lists: DataYaml) -> tuple[dict[str, str
     if len(set(splits.values())) < 2 or any(image.split for image in found.images):
         return {}, notes  # fractions may still divide them; folders that are named like splits come first
     return splits, [f"splits by {names}.", *notes]
-
-
-def _names_of(lists: DataYaml) -> str:
-    return ", ".join(dict.fromkeys(name for entries in lists.entries.values() for name, _ in entries))
 
 
 # Text files.

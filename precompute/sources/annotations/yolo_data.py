@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ __all__ = [
     "DataYaml",
     "NamedImages",
     "Numbering",
-    "class_list",
     "find_numbering",
     "find_skeleton",
     "read_data_yaml",
@@ -45,29 +45,6 @@ NOTHING = (None, "", "~", "null", "Null", "NULL")  # what YAML writes for no val
 YAML, LABELS = (".yaml", ".yml"), "labels"
 MAX_SHOWN = 5
 NUMBER = re.compile("0|[1-9][0-9]{0,3}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataYaml:
-    """What one file says.
-
-    Attributes:
-        path: Path of the file.
-        names: Names of the classes.
-        entries: Split → what it names, as it is written.
-        starts: Folders that relative paths may start from, the likeliest first.
-        kpt_shape: Number of keypoints, and of the numbers that each has; None without keypoints.
-        kpt_names: Names of the keypoints, or None.
-        flip_idx: For each keypoint the one that takes its place when the image is mirrored; or None.
-    """
-
-    path: Path
-    names: list[str]
-    entries: dict[str, list[tuple[str, str]]]
-    starts: list[Path]
-    kpt_shape: tuple[int, int] | None = None
-    kpt_names: list[str] | None = None
-    flip_idx: list[int] | None = None
 
 
 @dataclass
@@ -91,30 +68,48 @@ class NamedImages:
         found = {split for folder, split in self.folders.items() if path.startswith(folder)}
         return found | ({self.files[path]} if path in self.files else set())
 
-    @classmethod
-    def of(cls, data: DataYaml) -> NamedImages:
-        """Follow all entries of a file."""
-        named = cls()
-        for split, entries in data.entries.items():
-            for key, entry in entries:
-                named._add(data, split, key, entry)
-        return named
 
-    def _add(self, data: DataYaml, split: str, key: str, entry: str) -> None:
-        place = _place(entry, data.starts)
-        if place is None:
-            self.lost.append((key, entry))
-        elif place.is_dir():
-            folder = place.as_posix().rstrip("/") + "/"
-            if self.folders.setdefault(folder, split) != split:
-                self.duplicates.append(folder)
-        else:
-            for line in _lines(place):
-                image = _place(line, [place.parent, *data.starts])
-                if image is None:
-                    self.lost.append((place.name, line))
-                elif self.files.setdefault(image.as_posix(), split) != split:
-                    self.duplicates.append(image.as_posix())
+@dataclass(frozen=True, kw_only=True)
+class DataYaml:
+    """What one file says.
+
+    Attributes:
+        path: Path of the file.
+        names: Names of the classes.
+        entries: Split → what it names: keys, with what stands under them.
+        starts: Folders that relative paths may start from, the likeliest first.
+        kpt_shape: Number of keypoints, and of the numbers that each has; None without keypoints.
+        kpt_names: Names of the keypoints, or None.
+        flip_idx: For each keypoint the one that takes its place when the image is mirrored; or None.
+    """
+
+    path: Path
+    names: list[str]
+    entries: dict[str, list[tuple[str, str]]]
+    starts: list[Path]
+    kpt_shape: tuple[int, int] | None = None
+    kpt_names: list[str] | None = None
+    flip_idx: list[int] | None = None
+
+    @cached_property
+    def named(self) -> NamedImages:
+        """What all entries lead to."""
+        named = NamedImages()
+        for split, key, entry in ((split, *one) for split, entries in self.entries.items() for one in entries):
+            place = _place(entry, self.starts)
+            if place is None:
+                named.lost.append((key, entry))
+            elif place.is_dir():
+                folder = place.as_posix().rstrip("/") + "/"
+                named.duplicates += [folder] if named.folders.setdefault(folder, split) != split else []
+            else:
+                for line in _lines(place):
+                    image = _place(line, [place.parent, *self.starts])
+                    if image is None:
+                        named.lost.append((place.name, line))
+                    elif named.files.setdefault(image.as_posix(), split) != split:
+                        named.duplicates.append(image.as_posix())
+        return named
 
 
 def _place(entry: str, starts: Sequence[Path]) -> Path | None:
@@ -171,32 +166,28 @@ def read_data_yaml(path: Path, top: Path) -> DataYaml:
     Raises:
         SourceError: It is no YAML, names no classes, or its keypoints are not what they should be.
     """
-    content = _read_yaml(path)
-    entries: dict[str, list[tuple[str, str]]] = {}
-    for key, value in content.items():
-        split = split_of(str(key))
-        if split is not None and isinstance(value, str | list):
-            texts = [str(text) for text in (value if isinstance(value, list) else [value]) if text not in NOTHING]
-            entries.setdefault(split, []).extend((str(key), text) for text in texts)
-    shape = _kpt_shape(path, content)
-    return DataYaml(
-        path=path,
-        names=_names(path, content),
-        entries={split: texts for split, texts in entries.items() if texts},
-        starts=[path.parent / str(content.get("path") or ""), path.parent, top],
-        kpt_shape=shape,
-        kpt_names=None if shape is None else _kpt_names(path, content, shape[0]),
-        flip_idx=None if shape is None else _flip_idx(path, content, shape[0]),
-    )
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file, each value a text as it is written: 02146 and yes are names."""
     try:
-        content = yaml.load(read_text(path), Loader=yaml.BaseLoader)  # it makes texts, lists and dictionaries alone
+        content = yaml.load(read_text(path), Loader=yaml.BaseLoader)  # values are texts as written: 02146, yes
     except yaml.YAMLError as error:
         raise SourceError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}).") from error
-    return content if isinstance(content, dict) else {}
+    content = content if isinstance(content, dict) else {}
+    entries = defaultdict[str, list[tuple[str, str]]](list)
+    for key, value in content.items():
+        split = split_of(str(key))
+        for text in value if isinstance(value, list) else [value] if isinstance(value, str) else []:
+            if split is not None and text not in NOTHING:
+                entries[split].append((str(key), str(text)))
+    names = _names(path, content)
+    kpt_shape, kpt_names, flip_idx = _keypoints(path, content)
+    return DataYaml(
+        path=path,
+        names=names,
+        entries=dict(entries),
+        starts=[path.parent / str(content.get("path") or ""), path.parent, top],
+        kpt_shape=kpt_shape,
+        kpt_names=kpt_names,
+        flip_idx=flip_idx,
+    )
 
 
 def _names(path: Path, content: Mapping[str, Any]) -> list[str]:
@@ -215,56 +206,47 @@ def _names(path: Path, content: Mapping[str, Any]) -> list[str]:
     return check_class_names(names, str(path)) or []
 
 
-def _kpt_shape(path: Path, content: Mapping[str, Any]) -> tuple[int, int] | None:
-    given = content.get("kpt_shape")
-    if given in NOTHING:
-        return None
-    numbers = _whole_numbers(given)
-    if numbers is None or len(numbers) != 2 or numbers[0] < 1 or numbers[1] not in (2, 3):
+def _keypoints(
+    path: Path, content: Mapping[str, Any]
+) -> tuple[tuple[int, int] | None, list[str] | None, list[int] | None]:
+    """Return `kpt_shape`, `kpt_names` and `flip_idx`, each of them None where nothing is given."""
+    shape, names, given_indices = (content.get(key) for key in ("kpt_shape", "kpt_names", "flip_idx"))
+    if shape in NOTHING:
+        return None, None, None
+    sizes = _whole_numbers(shape)
+    if len(sizes) != 2 or sizes[0] < 1 or sizes[1] not in (2, 3):
         raise SourceError(
             f"{path}: kpt_shape: expected the number of keypoints, and 2 or 3 numbers each, such as [17, 3]; got "
-            f"{given!r:.60}."
+            f"{shape!r:.60}."
         )
-    return numbers[0], numbers[1]
-
-
-def _kpt_names(path: Path, content: Mapping[str, Any], count: int) -> list[str] | None:
-    given = content.get("kpt_names")
-    if isinstance(given, dict):  # class → its names
-        every = list(given.values())
-        given = every[0] if all(names == every[0] for names in every) else every
-    if given in NOTHING:
-        return None
-    if not isinstance(given, list) or len(given) != count or not all(isinstance(name, str) for name in given):
+    count = sizes[0]
+    if isinstance(names, dict):  # class → its names
+        every = list(names.values())
+        names = every[0] if all(of_class == every[0] for of_class in every) else every
+    if names in NOTHING:
+        names = None
+    elif not isinstance(names, list) or len(names) != count or not all(isinstance(name, str) for name in names):
         raise SourceError(
-            f"{path}: kpt_names: expected {count} names (kpt_shape), the same for all classes, got {given!r:.60}. "
+            f"{path}: kpt_names: expected {count} names (kpt_shape), the same for all classes, got {names!r:.60}. "
             "--keypoint-names gives others."
         )
-    return given
-
-
-def _flip_idx(path: Path, content: Mapping[str, Any], count: int) -> list[int] | None:
-    given = content.get("flip_idx")
-    if given in (*NOTHING, []):
-        return None
-    indices = _whole_numbers(given)
-    if (
-        indices is None
-        or sorted(indices) != list(range(count))
-        or any(indices[other] != i for i, other in enumerate(indices))
-    ):
+    if given_indices in (*NOTHING, []):
+        return (count, sizes[1]), names, None
+    indices = _whole_numbers(given_indices)
+    if sorted(indices) != list(range(count)) or any(indices[other] != i for i, other in enumerate(indices)):
         raise SourceError(
             f"{path}: flip_idx: expected for each of {count} keypoints the number of the one that takes its place in a "
-            f"mirror, and for that one the first again; got {given!r:.60}. --flip-pairs gives pairs by name."
+            f"mirror, and for that one the first again; got {given_indices!r:.60}. --flip-pairs gives pairs by name."
         )
-    return indices
+    return (count, sizes[1]), names, indices
 
 
-def _whole_numbers(given: Any) -> list[int] | None:
+def _whole_numbers(given: Any) -> list[int]:
+    """Return what is given as whole numbers; none where it is something else."""
     try:
         return [int(str(number)) for number in given]
     except (TypeError, ValueError):
-        return None
+        return []
 
 
 def find_skeleton(data: DataYaml, options: BuildOptions) -> Skeleton | None:
@@ -325,7 +307,7 @@ def find_numbering(top: Path, annotations: Path, images: Iterable[str]) -> Numbe
         files = [*yaml_files(folder), *(folder / name for name in CLASS_LISTS if (folder / name).is_file())]
     data = [read_data_yaml(path, top) for path in files if path.suffix.lower() in YAML]
     names = {one.path: one.names for one in data}
-    names |= {path: of_file for path in files if path not in names and (of_file := class_list(path))}
+    names |= {path: of_file for path in files if path not in names and (of_file := _class_list(path))}
     if len({tuple(of_file) for of_file in names.values()}) > 1:
         shown = {path: ", ".join(of_file[:MAX_SHOWN]) for path, of_file in names.items()}
         _several(top, shown, "they number classes differently")
@@ -346,11 +328,10 @@ def _covers(files: Sequence[Path], data: Sequence[DataYaml], images: Iterable[st
     """Tell whether all images lie beside files that name classes, below them, or where they say."""
     folders = [path.parent.parent if path.parent.name.lower() == LABELS else path.parent for path in files]
     covered = tuple(f"{folder.as_posix().rstrip('/')}/" for folder in folders)
-    named = [NamedImages.of(one) for one in data]
-    return all(image.startswith(covered) or any(one.splits_of(image) for one in named) for image in images)
+    return all(image.startswith(covered) or any(one.named.splits_of(image) for one in data) for image in images)
 
 
-def class_list(path: Path) -> list[str]:
+def _class_list(path: Path) -> list[str]:
     """Return the names in a file with one a line."""
     return check_class_names(_lines(path) or None, str(path)) or []
 
