@@ -73,6 +73,12 @@ class PredictionWriter(abc.ABC):
         """Return what a user of the files should know, as JSON takes it."""
         return {"target": self._task.target, "classes": list(self._task.class_names)}
 
+    @property
+    def _size(self) -> str:
+        """Which size masks and boxes have."""
+        height, width, _ = self._task.shape
+        return "of each image" if self.at_source_size else f"{height}×{width}, of the model"
+
     @abc.abstractmethod
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
         """Write what was predicted for an image, and return what is needed to draw it."""
@@ -178,9 +184,7 @@ class _MaskWriter(PredictionWriter):
         return Prediction(name=item.key, image=image, mask=mask)
 
     def facts(self) -> dict[str, Any]:
-        height, width, _ = self._task.shape
-        size = "of each image" if self.at_source_size else f"{height}×{width}, of the model"
-        return {**super().facts(), "mask_size": size}
+        return {**super().facts(), "mask_size": self._size}
 
     def _header(self) -> list[str]:
         return ["file", "mask", *(f"share of {name}" for name in self._task.class_names)]
@@ -220,9 +224,7 @@ class _BoxWriter(PredictionWriter):
         return {COCO_FILE: encode_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")}
 
     def facts(self) -> dict[str, Any]:
-        height, width, _ = self._task.shape
-        size = "of each image" if self.at_source_size else f"{height}×{width}, of the model"
-        return {**super().facts(), "box_format": "xyxy in pixels", "box_size": size, "least_score": MIN_SCORE}
+        return {**super().facts(), "box_format": "xyxy in pixels", "box_size": self._size, "least_score": MIN_SCORE}
 
     def _write_rows(self, item: PreparedImage, boxes: npt.NDArray[Any], size: tuple[int, ...]) -> None:
         image_id = len(self._images) + 1

@@ -18,8 +18,16 @@ import numpy as np
 import yaml
 
 from precompute.errors import UsageError
-from precompute.exporting.exporter import Example, Export, Exporter, class_names_option, copy_suffix, image_file
-from precompute.exporting.names import Names, safe_name
+from precompute.exporting.exporter import (
+    Example,
+    Export,
+    Exporter,
+    Names,
+    class_names_option,
+    copy_suffix,
+    image_file,
+    safe_path,
+)
 from precompute.fields.field import Field
 from precompute.text.format import format_count
 
@@ -61,9 +69,7 @@ class _Boxes(Exporter):
         for flag in FLAGS:
             if flag not in self.holds and example[flag].any():
                 self._lost[flag] += int(example[flag].sum())
-        *folders, name = map(safe_name, example["key"].split("/"))
-        safe = [f"_{part}" if part.lower() in ROLES else part for part in folders]
-        return names.unique("/".join([*safe, name]) + copy_suffix(example))
+        return names.unique(safe_path(example["key"], ROLES) + copy_suffix(example))
 
 
 class _Coco(_Boxes):

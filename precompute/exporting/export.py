@@ -15,8 +15,7 @@ from typing import Any
 from precompute.dataset.manifest import IMAGE_ONLY, Manifest, Row
 from precompute.errors import BuildError, UsageError, accessible, first_few
 from precompute.exporting.boxes import BOX_FORMATS, files_beside
-from precompute.exporting.exporter import TABLE, Exporter
-from precompute.exporting.names import Names
+from precompute.exporting.exporter import TABLE, Exporter, Names
 from precompute.exporting.plain import FILES
 from precompute.fields.field import Field
 from precompute.images.color_modes import CHANNELS

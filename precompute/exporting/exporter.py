@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from precompute.exporting.names import Names
 from precompute.fields.field import Field
 from precompute.images.encode import encode_image
 
-__all__ = ["TABLE", "Example", "Export", "Exporter", "class_names_option", "copy_suffix", "image_file"]
+__all__ = [
+    "TABLE",
+    "Example",
+    "Export",
+    "Exporter",
+    "Names",
+    "class_names_option",
+    "copy_suffix",
+    "image_file",
+    "safe_name",
+    "safe_path",
+]
 
 TABLE = "labels.csv"
 SUFFIXES = {"jpeg": ".jpg", "png": ".png"}
+MAX_BYTES = 200  # of one name; file systems take 255, and an ending and a temporary name need some
+# Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file, "Naming Conventions"
+REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f-\x9f\u2028\u2029]')  # and ends of lines, in lists of files
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
+ROLES = {"images", "masks", "__macosx", "@eadir"}  # folders of these names mean something to a build
 
 Example = dict[str, Any]
 
@@ -98,3 +114,46 @@ def image_file(example: Example) -> tuple[str, bytes]:
 def copy_suffix(example: Example) -> str:
     """Return what tells the copies of a rare class apart."""
     return f"-copy{example['copy']}" if example["copy"] else ""
+
+
+# Names of files: those of the keys, as far as every file system takes them
+
+
+class Names:
+    """Gives each key a name of its own; the same ones when it is asked in the same order."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._folders: dict[str, str] = {}
+
+    def folder(self, name: str) -> str:
+        """Return the path of a class's folder, always the same one, and another class never has it."""
+        if name not in self._folders:
+            self._folders[name] = self.unique("/".join(map(safe_name, name.split("/"))))
+        return self._folders[name]
+
+    def unique(self, path: str) -> str:
+        """Return the path, with a number at its end if another one has it already, whatever the case of its letters."""
+        number, found = 1, path
+        while found.casefold() in self._taken:
+            number += 1
+            found = f"{path}-{number}"
+        self._taken.add(found.casefold())
+        return found
+
+
+def safe_path(key: str, roles: Collection[str] = ROLES) -> str:
+    """Return a key as the path of a file: folders stay folders, those with the name of a role get another one."""
+    *folders, name = map(safe_name, key.split("/"))
+    return "/".join([*(f"_{part}" if part.lower() in roles else part for part in folders), name])
+
+
+def safe_name(text: str) -> str:
+    """Return a text as the name of one file or folder."""
+    name = REFUSED.sub("_", text.replace("/", "_"))
+    name = re.sub(r"^\s|[\s.]$", "_", name) or "_"
+    if name.startswith(".") or RESERVED.match(name):  # hidden files are passed over by a build
+        name = f"_{name}"
+    while len(name.encode()) > MAX_BYTES:
+        name = name[:-1]
+    return name

@@ -10,8 +10,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from precompute.errors import UsageError, on_one_line
-from precompute.exporting.exporter import TABLE, Example, Export, Exporter, class_names_option, copy_suffix, image_file
-from precompute.exporting.names import Names, safe_name, safe_path
+from precompute.exporting.exporter import (
+    TABLE,
+    Example,
+    Export,
+    Exporter,
+    Names,
+    class_names_option,
+    copy_suffix,
+    image_file,
+    safe_name,
+    safe_path,
+)
 from precompute.fields.field import Field
 from precompute.images.encode import encode_mask
 from precompute.sources.split_folders import split_of

@@ -51,15 +51,13 @@ def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int | 
         size: Pixels of the square that it is scaled to fit into; None: it keeps its size.
     """
     every = list(layers)
-    height, width = image.shape[:2]
     picture = Image.fromarray(as_rgb(image)) if size is None else _fitted(image, size)
-    rows = np.minimum((np.arange(picture.height) + 0.5) * height / picture.height, height - 1).astype(int)
-    columns = np.minimum((np.arange(picture.width) + 0.5) * width / picture.width, width - 1).astype(int)
     for layer in every:
         for ids, ignored in ((layer.mask, layer.ignore_class), (layer.numbers, None)):
             if ids.size:
-                picture = Image.fromarray(lay_mask(np.asarray(picture), ids[np.ix_(rows, columns)], ignored))
-    scale = picture.width / width
+                shown = Image.fromarray(ids.astype(np.int32)).resize(picture.size, Image.Resampling.NEAREST)
+                picture = Image.fromarray(lay_mask(np.asarray(picture), np.asarray(shown), ignored))
+    scale = picture.width / image.shape[1]
     for layer in every:
         draw_boxes(picture, layer, scale, width=max(1 if size is None else 2, round(max(picture.size) / 300)))
         draw_skeletons(picture, layer.points * scale, layer.visibility, layer.skeleton)

@@ -156,27 +156,18 @@ def _dataset(found: Inspection) -> Iterator[str]:
     others = [field.describe(pixels, manifest.most_boxes) for field in fields if not field.is_target]
     if others:
         yield _labelled("extra", ", ".join(others))
-    yield _labelled("sources", _sources(found))
+    settings = manifest.settings["dataset"]
+    yield _labelled("sources", "files named one by one" if settings["root"] is None else str(settings["root"]))
     if manifest.origin.layout:
         yield _labelled("found as", _origin(manifest.origin))
     yield _labelled("one epoch", _epoch(found))
-    settings = manifest.settings["dataset"]
-    copies = "by the size of each class" if settings.get("balance") else _copies(settings.get("class_copies") or {})
-    if copies:
+    copies = ", ".join(f"{name} {number}" for name, number in (settings.get("class_copies") or {}).items())
+    if copies := "by the size of each class" if settings.get("balance") else copies:
         yield _labelled("copies", f"{copies} (of each training source, in every row)")
-
-
-def _copies(class_copies: dict[str, int]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in class_copies.items())
 
 
 def _labelled(label: str, text: str) -> str:
     return f"  {label:<{LABEL}}{text}".rstrip()
-
-
-def _sources(found: Inspection) -> str:
-    root = found.manifest.settings["dataset"]["root"]
-    return "files named one by one" if root is None else str(root)
 
 
 def _origin(origin: Origin) -> str:

@@ -39,16 +39,14 @@ class Entry(NamedTuple):
     Attributes:
         text: What it is.
         color: Its colour; None: it has none.
-        shape: What is drawn in that colour: an area, the frame of a box, or a keypoint.
+        shape: What is drawn in that colour: an area, the frame of a box, a dashed one, or a keypoint.
         class_id: Class whose pattern it has, from 1 on; 0: none.
-        dashed: Whether the frame is dashed.
     """
 
     text: str
     color: Color | None = None
-    shape: Literal["area", "frame", "point"] = "area"
+    shape: Literal["area", "frame", "dashed", "point"] = "area"
     class_id: int = 0
-    dashed: bool = False
 
 
 def draw_legend(entries: Sequence[Entry], width: int) -> Image.Image:
@@ -94,9 +92,9 @@ def _draw_swatch(picture: Image.Image, corner: tuple[int, int], entry: Entry, co
     pattern = class_pattern(entry.class_id) if entry.class_id else 0
     if entry.shape == "point":
         draw_point(draw, (left + end / 2, top + end / 2), 5, color)
-    elif entry.shape == "frame":
+    elif entry.shape != "area":
         box = (left + 1, top + 1, left + end - 1, top + end - 1)
-        draw_frame(draw, box, color, 3, pattern=pattern, dashed=entry.dashed)
+        draw_frame(draw, box, color, 3, pattern=pattern, dashed=entry.shape == "dashed")
     else:
         draw.rectangle((left, top, left + end, top + end), color, EDGE)
         if pattern:
@@ -116,9 +114,7 @@ def legend_of(layers: Sequence[Layers]) -> list[Entry]:
         return [Entry(f"each object in a colour of its own, of {', '.join(names[:5])}")]
     found = sorted({int(label) for cell in layers for label in cell.labels})
     classes = [Entry(names[label], class_color(label + 1), "frame", label + 1) for label in found]
-    dashed = (
-        [Entry("not counted", EDGE, "frame", dashed=True)] if any(cell.not_counted.any() for cell in layers) else []
-    )
+    dashed = [Entry("not counted", EDGE, "dashed")] if any(cell.not_counted.any() for cell in layers) else []
     points = skeleton_entries(skeleton) if skeleton.names else []
     return [*classes, *dashed, *points, *mask_entries((cell.mask for cell in layers), names, layers[0].ignore_class)]
 

@@ -20,7 +20,7 @@ from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BuildError, DatasetError, UsageError
 from precompute.exporting import export as exporting
-from precompute.exporting.names import Names, safe_name, safe_path
+from precompute.exporting.exporter import Names, safe_name, safe_path
 from tests.helpers.decoded_sources import random_pixels
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, save
 

@@ -90,10 +90,7 @@ def test_a_legend_lies_above_the_pictures_and_covers_none_of_them() -> None:
 
 def test_a_legend_names_boxes_that_do_not_count() -> None:
     layer = Layers(boxes=np.zeros((1, 4)), labels=np.zeros(1, int), class_names=["cat"], not_counted=np.ones(1, bool))
-    assert [(entry.text, entry.shape, entry.dashed) for entry in legend_of([layer])] == [
-        ("cat", "frame", False),
-        ("not counted", "frame", True),
-    ]
+    assert [(entry.text, entry.shape) for entry in legend_of([layer])] == [("cat", "frame"), ("not counted", "dashed")]
 
 
 def test_letters_that_the_font_lacks_are_told_by_ones_that_it_has() -> None:
