@@ -24,6 +24,7 @@ from precompute.report.drawing import (
 )
 from precompute.report.lettering import load_font, shorten
 from precompute.report.palette import IGNORED, Color, class_color, class_pattern
+from precompute.text.format import format_few
 
 __all__ = ["Entry", "draw_legend", "legend_of", "mask_entries", "skeleton_entries"]
 
@@ -111,7 +112,7 @@ def legend_of(layers: Sequence[Layers]) -> list[Entry]:
     """Return what the pictures show of one field."""
     names, skeleton = layers[0].class_names, layers[0].skeleton
     if any(cell.numbers.size for cell in layers):
-        return [Entry(f"each object in a colour of its own, of {', '.join(names[:5])}")]
+        return [Entry(f"each object in a colour of its own; classes: {format_few(names, 5)}")]
     found = sorted({int(label) for cell in layers for label in cell.labels})
     classes = [Entry(names[label], class_color(label + 1), "frame", label + 1) for label in found]
     dashed = [Entry("not counted", EDGE, "dashed")] if any(cell.not_counted.any() for cell in layers) else []
