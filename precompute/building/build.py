@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from precompute.building.earlier_rules import (
     notes_on_pipelines,
     stored_pipelines,
 )
-from precompute.building.execute import NO_WORKERS
+from precompute.building.execute import check_workers
 from precompute.building.folder import StoredGeneration, stored_generations, write_lock
 from precompute.building.make_plan import prepare_pipelines, spec_of_plan
 from precompute.building.progress import Progress
@@ -80,47 +80,28 @@ def build(
 def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: Progress) -> BuildResult:
     """Plan, compare with what is on disk, and write what is missing."""
     check_path_text(absolute(out), "output")
-    if options.backend == "dask" and not options.dry_run:
-        from precompute.building.cluster import check_cluster  # here, for it loads Dask
-
-        for note in check_cluster(options.address or "", mixed_cpus=options.allow_mixed_cpus):
-            progress.say(note)
-    if options.has_no_workers:
-        progress.say(f"note: {NO_WORKERS}; records are made in this one.")
+    progress.notes(check_workers(options))
     prepared = prepare_pipelines(options, sources)
-    for note in (note for p in prepared.values() for note in p.notes):
-        progress.say(f"note: {note}")
-    for warning in mirroring_warnings(prepared, sources.keypoint_names, options.flip_pairs):
-        progress.say(f"warning: {warning}")
+    progress.notes(note for p in prepared.values() for note in p.notes)
+    progress.warnings(mirroring_warnings(prepared, sources.keypoint_names, options.flip_pairs))
     with nullcontext() if options.dry_run else write_lock(out, options.lease_dir):
         generations = stored_generations(out)
         ineffective = check_ineffective_options(options, sources, is_new=not generations)
-        found, sources = sources, limit_sources(sources, options.limit)
-        stored = stored_splits(generations[-1].listing, sources.keys) if generations else None
-        sources, kept_splits = keep_splits(stored, sources)
-        sources = assign_splits(
-            sources, validation_split=options.validation_split, test_split=options.test_split, stored=stored
-        )
-        sources, kept_classes = keep_classes(generations, options, sources)
-        if kept_classes:  # transforms may name them
+        found, (sources, kept) = sources, _assign(limit_sources(sources, options.limit), generations, options)
+        if sources.class_names != found.class_names:  # transforms may name them
             prepared = prepare_pipelines(options, sources)
-        sources = assign_copies(sources, class_copies=options.class_copies, balance=options.balance)
-        sources, kept = keep_pairs(generations, options, sources)
         shown = FoundSources.of(found, sources)
         if not options.retry_bad:
             progress.say(shown.summary())
-        for note in [*ineffective, *shown.notes, *kept_classes, *kept_splits, *kept]:
-            progress.say(f"note: {note}")
+        progress.notes([*ineffective, *shown.notes, *kept])
         chosen = choose_generation(generations, out, options, prepared, shown, progress)
         pipelines = complete_pipelines(
             prepared, list(chosen.plan.splits), chosen.plan.image, stored_pipelines(chosen.plan)
         )
         if chosen not in generations:
             _say_source_size(chosen, options, prepared, sources, progress)
-        for note in check_image_size(options, prepared, chosen.plan.image, is_new=False):
-            progress.say(f"note: {note}")
-        for note in notes_on_pipelines(prepared, chosen.plan, pipelines, is_new=chosen not in generations):
-            progress.say(f"note: {note}")
+        progress.notes(check_image_size(options, prepared, chosen.plan.image, is_new=False))
+        progress.notes(notes_on_pipelines(prepared, chosen.plan, pipelines, is_new=chosen not in generations))
         build_plan = BuildPlan(
             out=out,
             options=options,
@@ -136,9 +117,23 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
         rows = plan_rows(build_plan.stored, _wanted(build_plan.stored, options))
         result = write_rows(build_plan, Wanted(rows=rows), progress)
         result = replace(result, num_mended=fixed, field_classes=shown.class_counts)
-        for warning in result.warnings():
-            progress.say(f"warning: {warning}")
+        progress.warnings(result.warnings())
         return result
+
+
+def _assign(
+    sources: Sources, generations: Sequence[StoredGeneration], options: BuildOptions
+) -> tuple[Sources, list[str]]:
+    """Return sources with their splits and copies, and what a dataset on disk keeps of its own rules, in notes."""
+    stored = stored_splits(generations[-1].listing, sources.keys) if generations else None
+    sources, of_splits = keep_splits(stored, sources)
+    sources = assign_splits(
+        sources, validation_split=options.validation_split, test_split=options.test_split, stored=stored
+    )
+    sources, of_classes = keep_classes(generations, options, sources)
+    sources = assign_copies(sources, class_copies=options.class_copies, balance=options.balance)
+    sources, of_pairs = keep_pairs(generations, options, sources)
+    return sources, [*of_classes, *of_splits, *of_pairs]
 
 
 def _say_source_size(

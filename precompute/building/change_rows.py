@@ -74,8 +74,7 @@ def regenerate(
         stored, manifest = listed_generation(out)
         fresh = [row for row in rows_of_split(manifest, out, split) if not row.original]
         build_plan = plan_from_manifest(stored, manifest, out, split, options, pipeline=pipeline, source=source)
-        for note in check_ineffective_worker_options(build_plan.options):
-            progress.say(f"note: {note}")
+        progress.notes(check_ineffective_worker_options(build_plan.options))
         rows = plan_rows(stored, {split: [(check, variant) for variant in range(len(fresh))]})
         replaced = {row.row for row in fresh if row.seed != seed}
         return write_rows(build_plan, Wanted(rows=rows, unlist={split: replaced}), progress)

@@ -109,10 +109,10 @@ def check_cluster(address: str, *, mixed_cpus: bool) -> list[str]:
         threads = client.nthreads()
     several = sum(number > 1 for number in threads.values())
     at_a_time = format_count(sum(threads.values()), "task")
-    notes = [f"note: the cluster has {format_count(len(threads), 'worker')} for {at_a_time} at a time."]
+    notes = [f"the cluster has {format_count(len(threads), 'worker')} for {at_a_time} at a time."]
     if several:
         start = START_WORKERS.format(address=address)
-        notes.append(f"note: {several} of them run several tasks in one process; a process for each is faster: {start}")
+        notes.append(f"{several} of them run several tasks in one process; a process for each is faster: {start}")
     return notes
 
 

@@ -23,7 +23,7 @@ from precompute.options.build_options import BuildOptions
 from precompute.preflight.sample import serially
 from precompute.storage.paths import as_path
 
-__all__ = ["NO_WORKERS", "count_pieces", "cut_columns", "make_workers", "run_side_by_side", "run_surviving"]
+__all__ = ["count_pieces", "cut_columns", "make_workers", "run_side_by_side", "run_surviving"]
 
 MAX_TASK_S = 600.0
 MIN_CUT_S = 0.5  # each piece decodes its sources again: a few ms each, as much as some records
@@ -47,6 +47,19 @@ def make_workers(options: BuildOptions) -> Workers:
     jobs = options.jobs or num_threads(address)
     under_way = options.jobs or 2 * jobs  # one in hand for each, so that none waits for the next
     return Workers(jobs=jobs, backend="dask", under_way=under_way, address=address, mixed_cpus=options.allow_mixed_cpus)
+
+
+def check_workers(options: BuildOptions) -> list[str]:
+    """Look, before any work, whether there are workers who can do it; returns what the user should hear.
+
+    Raises:
+        BuildError: The Dask cluster cannot be reached, or not all of its workers can do the work.
+    """
+    if options.backend == "dask" and not options.dry_run:
+        from precompute.building.cluster import check_cluster  # here, for it loads Dask
+
+        return check_cluster(options.address or "", mixed_cpus=options.allow_mixed_cpus)
+    return [f"{NO_WORKERS}; records are made in this one."] if options.has_no_workers else []
 
 
 def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[Task]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 
 from tqdm import tqdm
@@ -36,6 +37,16 @@ class Progress:
         """Say one line."""
         if not self._quiet:
             tqdm.write(text, file=self._stream)
+
+    def notes(self, texts: Iterable[str]) -> None:
+        """Say a line for each text: something that the user should know."""
+        for text in texts:
+            self.say(f"note: {text}")
+
+    def warnings(self, texts: Iterable[str]) -> None:
+        """Say a line for each text: something that the user should look into."""
+        for text in texts:
+            self.say(f"warning: {text}")
 
     def start(self, num_records: int) -> None:
         """Begin to count records."""
