@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 
 from precompute.building.cells import (
     BuildPlan,
@@ -20,19 +21,29 @@ from precompute.building.cells import (
     make_task_context,
 )
 from precompute.building.execute import cut_columns, make_workers, run_surviving
-from precompute.building.files import remove, take_unsynced, write_whole
+from precompute.building.files import link_or_copy, remove, take_unsynced, write_whole
 from precompute.building.finish import list_rows, publish, start_manifest
 from precompute.building.folder import StoredGeneration, next_generation, save_draft, sweep
 from precompute.building.progress import Progress
-from precompute.building.receipts import BadSources, bad_of_entries, entries_of
+from precompute.building.receipts import (
+    BadSources,
+    BlockFacts,
+    Receipt,
+    bad_of_entries,
+    entries_of,
+    read_block_facts,
+    read_receipt,
+)
 from precompute.building.result import BuildResult
-from precompute.building.reuse import reuse_shards
 from precompute.building.space import NO_ROOM, check_space, forecast, no_room
+from precompute.building.task import Task
 from precompute.dataset.manifest import Manifest
+from precompute.dataset.paths import DatasetPaths
+from precompute.dataset.rows import RowFile, read_row_files
 from precompute.errors import BadSourcesError, BuildError
 from precompute.pipelines.description import mirrorings
 from precompute.pipelines.mask_rules import pickled_fills
-from precompute.plan.generation import listed_rows
+from precompute.plan.generation import RowPlan, listed_rows
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons
 
@@ -166,7 +177,7 @@ def _write_all(build_plan: BuildPlan, grid: Grid, rows: Rows, progress: Progress
     receipts = grid.receipts(wanted)
     left_out = _accepted(build_plan, bad_of(receipts))
     if build_plan.previous is not None:
-        reuse_shards(grid, build_plan.previous, left_out)
+        _reuse_shards(grid, build_plan.previous, left_out)
         receipts = grid.receipts(wanted)
 
     def judge(bad_sources: BadSources) -> None:
@@ -175,6 +186,85 @@ def _write_all(build_plan: BuildPlan, grid: Grid, rows: Rows, progress: Progress
             raise _SourcesBecameBad({name: bad for name, bad in bad_sources.items() if name not in left_out})
 
     return write_cells(build_plan, grid, wanted, progress, receipts=receipts, left_out=left_out, judge=judge)
+
+
+# What the generation before holds
+
+
+def _reuse_shards(grid: Grid, previous: StoredGeneration, left_out: BadSources) -> None:
+    """Link the cells that the generation before holds with the same records, and leave receipts for them.
+
+    Args:
+        grid: The generation that takes over; `plan.rows` are the rows it has from the start.
+        previous: The listed generation, of the same settings and sources.
+        left_out: Sources that have no record in the new generation.
+    """
+    manifest, paths = previous.manifest, grid.paths
+    if manifest is None or manifest.fingerprint != grid.plan.fingerprint or not grid.plan.rows:
+        return
+    row_files, wanted = read_row_files(paths.root, manifest), grid.columns(grid.plan.rows)
+    left_out_before = bad_of_entries(manifest.skipped)
+    for task in grid.missing(wanted, left_out, grid.receipts(wanted))[0]:
+        keys = {place.key for place in task.places}
+        before = replace(task, skipped=sorted(key for key in keys if (task.split, key) in left_out_before))
+        facts, reused = _facts_before(paths, previous, manifest, task, keys.difference(before.skipped)), False
+        if facts is None:
+            continue  # nothing is known of its sources' content: written again
+        for row in task.rows:
+            row_file = row_files.get((task.split, row.row))
+            receipt = _receipt_before(paths, manifest, before, row, row_file, sha256(facts).hexdigest())
+            if receipt is not None and receipt.cell == task.cell(row):
+                shard = manifest.shard_path(paths.root, task.split, row.row, task.block)
+                link_or_copy(shard, grid.shard(task.split, row.row, task.block), paths.temporary)
+                receipt.save(paths, grid.plan.generation)
+                reused = True
+        if reused:
+            write_whole(paths.block_facts(grid.plan.generation, task.split, task.block), facts, paths.temporary)
+
+
+def _facts_before(
+    paths: DatasetPaths, previous: StoredGeneration, manifest: Manifest, task: Task, keys: set[str]
+) -> bytes | None:
+    """Return what was learnt of a block's sources: from the build's own file, else from what is listed.
+
+    Args:
+        paths: Paths of the dataset.
+        previous: The generation before.
+        manifest: Its manifest.
+        task: The block, and the sources that it leaves out now.
+        keys: Keys of the sources that it had records of before.
+    """
+    path = paths.block_facts(manifest.generation, task.split, task.block)
+    if read_block_facts(path) is not None:
+        return path.read_bytes()
+    listed = previous.listing[task.split]
+    if not keys.isdisjoint(task.skipped) or not all("sha256" in listed.get(key, {}) for key in keys):
+        return None
+    # Which ids this block holds is not listed; the classes are as many as before or more, for no source has gone.
+    return BlockFacts(
+        sha256={key: listed[key]["sha256"] for key in sorted(keys)},
+        mask_sha256={key: listed[key]["mask_sha256"] for key in sorted(keys) if "mask_sha256" in listed[key]},
+        class_ids=list(range(max(field.num_ids for field in manifest.schema.values()))),
+    ).to_bytes()
+
+
+def _receipt_before(
+    paths: DatasetPaths, manifest: Manifest, before: Task, row: RowPlan, row_file: RowFile | None, facts_hash: str
+) -> Receipt | None:
+    """Return the proof of a cell in the generation before: a row file's line if it is listed, else its receipt."""
+    if row_file is None:
+        return read_receipt(paths.receipt(manifest.generation, before.split, row.row, before.block))
+    shard = row_file.shards[before.block]
+    return Receipt(
+        cell=before.cell(row),
+        fingerprint=manifest.fingerprint,
+        num_records=shard.num_records,
+        num_bytes=shard.num_bytes,
+        sha256=shard.sha256,
+        column_sha256=facts_hash,
+        cpu_features=manifest.cpu_features[0] if manifest.cpu_features else "",
+        boxes=shard.boxes,
+    )
 
 
 # A generation in the place of another

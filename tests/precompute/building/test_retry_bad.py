@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import precompute
-from precompute.building import finish, reuse
+from precompute.building import finish
 from precompute.dataset.leases import Lease
 from precompute.dataset.manifest import Manifest
 from tests.helpers.bad_sources import draw_with_bad, fragile, red_corners
@@ -168,7 +168,7 @@ def test_cut_short_it_goes_on(
 
     data, before = fixed(folders, tmp_path, BAD), rows_of(out)
     module, name, after = {
-        "adopt": (reuse, "link_or_copy", 1),
+        "adopt": (write, "link_or_copy", 1),
         "write": (write, "run_surviving", 1),  # after the trial
         "list": (finish, "_write_row", 1),
         "publish": (write, "publish", 0),
