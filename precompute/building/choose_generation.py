@@ -52,18 +52,19 @@ def choose_generation(
         SettingsError: What is on disk was made otherwise, and nobody asked for --replace.
     """
     sources = shown.table
+    found = list[list[str]]()
     for candidate in generations:
-        if not (found := _differences(candidate, out, options, prepared, sources)):
+        found.append(_differences(candidate, out, options, prepared, sources))
+        if not found[-1]:
             return candidate
     listed = any(candidate.manifest for candidate in generations)
     if generations and not listed and not _num_whole_rows(DatasetPaths(out), generations[0].plan):
-        found = _differences(generations[0], out, options, prepared, sources)
-        progress.say(f"note: the unfinished build had other settings and no whole row, and begins anew ({found[0]}).")
+        first = found[0][0]
+        progress.say(f"note: the unfinished build had other settings and no whole row, and begins anew ({first}).")
     elif generations and not options.replace:
         state = "dataset was" if generations[0].manifest else "unfinished build was"
-        found = _differences(generations[0], out, options, prepared, sources)
         raise SettingsError(
-            f"{out}: the {state} made with other settings or sources:\n{first_few(found, 10)}\n"
+            f"{out}: the {state} made with other settings or sources:\n{first_few(found[0], 10)}\n"
             "Use the same ones to go on, another folder to keep both, or --replace to write a new generation that "
             "takes its place when it is complete."
         )

@@ -37,6 +37,13 @@ from precompute.text.format import format_count
 
 __all__ = ["known_num_classes", "make_plan", "make_settings", "prepare_pipelines", "record_facts", "spec_of_plan"]
 
+STORED = (
+    *("validation_split", "test_split", "images", "masks", "image_suffix", "mask_suffix", "split_in_key", "limit"),
+    *("shard_size", "num_classes", "ignore_class"),
+)
+# Format 1.0 did not know these.
+STORED_IF_SET = ("class_copies", "balance", "no_mirroring", "annotations", "drop_empty", "group_by")
+
 
 def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prepared]:
     """Return the pipelines that were given, by split, prepared for the records of sources.
@@ -71,28 +78,10 @@ def make_settings(
     }
     dataset: dict[str, Any] = {
         "root": None if sources.root is None else str(sources.root),
-        "validation_split": options.validation_split,
-        "test_split": options.test_split,
-        "images": options.images,
-        "masks": options.masks,
-        "image_suffix": options.image_suffix,
-        "mask_suffix": options.mask_suffix,
-        "split_in_key": options.split_in_key,
-        "limit": options.limit,
-        "shard_size": options.shard_size,
-        "num_classes": options.num_classes,
-        "ignore_class": options.ignore_class,
+        **{name: getattr(options, name) for name in STORED},
         "class_names": sources.class_names,
+        **{name: getattr(options, name) for name in STORED_IF_SET if getattr(options, name)},
     }
-    later = (
-        "class_copies",
-        "balance",
-        "no_mirroring",
-        "annotations",
-        "drop_empty",
-        "group_by",
-    )  # named only where they are set: format 1.0 did not know them
-    dataset |= {name: getattr(options, name) for name in later if getattr(options, name)}
     if options.annotations:
         dataset["annotations"] = place_below(dataset["root"], str(named_place(sources.path("."), options.annotations)))
     if sources.value_types:  # likewise
