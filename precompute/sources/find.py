@@ -135,7 +135,14 @@ def _in_files(source: str | Path, options: BuildOptions) -> Found:
     if options.image_only:
         refuse_options(options, TARGET_OPTIONS, "is for a target, and --target none asks for none.")
         return find_in_folders(source, options)
-    return find_instances(source, options) or find_annotated(source, options) or _find_in_folders(source, options)
+    if is_url(source) or is_remote(source):
+        if options.annotations is not None:
+            raise UsageError(
+                "annotations: they are read from local folders; give boxes in an object store from Python."
+            )
+        return find_in_folders(source, options)
+    top = absolute(Path(source))
+    return find_instances(top, options) or find_annotated(top, options) or _find_in_folders(source, options)
 
 
 def _find_in_folders(source: str | Path, options: BuildOptions) -> Found:
@@ -143,13 +150,9 @@ def _find_in_folders(source: str | Path, options: BuildOptions) -> Found:
     try:
         found = find_in_folders(source, options)
     except SourceError as error:
-        if foreign := _foreign(source):
+        if foreign := foreign_below(Path(source)):
             raise SourceError(f"{foreign}\n{error}") from error
         raise
     one_class = any(len(one.class_names) == 1 for one in found.fields)
-    foreign = _foreign(source) if one_class else None
+    foreign = foreign_below(Path(source)) if one_class else None
     return replace(found, notes=[*found.notes, foreign]) if foreign else found
-
-
-def _foreign(source: str | Path) -> str | None:
-    return None if is_url(source) or is_remote(source) else foreign_below(Path(source))

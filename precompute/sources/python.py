@@ -139,7 +139,7 @@ def _find(
         names={role: name for name, role in ROLES.items()},
         values=values,
         extra=extra,
-        tell=None if keys is None else lambda i: f"{keys[i]!r:.80}",
+        tell=str if keys is None else lambda i: f"{keys[i]!r:.80}",
         class_names=check_class_names(options.class_names),
         key_remedy="Keys made from paths leave out the extension; give keys yourself where that is not enough.",
         again_remedy="Expected each image once, or keys of its own for each time.",

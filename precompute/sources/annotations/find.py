@@ -10,7 +10,6 @@ from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations import coco, object_table, voc, yolo
 from precompute.sources.annotations.layout import Layout, beginning, check_foreign, foreign_below
 from precompute.sources.found import Found
-from precompute.storage.paths import is_remote, is_url
 
 __all__ = ["find_annotated", "layouts_below", "named_place"]
 
@@ -18,21 +17,14 @@ LAYOUTS = (voc.LAYOUT, coco.LAYOUT, yolo.LAYOUT, object_table.LAYOUT)
 EXPECTED = "\n  ".join(["Expected one of", *(layout.expected for layout in LAYOUTS)])
 
 
-def find_annotated(root: str | Path, options: BuildOptions) -> Found | None:
-    """Return the sources of a folder with annotations; None where there is no sign of any.
+def find_annotated(top: Path, options: BuildOptions) -> Found | None:
+    """Return the sources of a local folder with annotations; None where there is no sign of any.
 
     Raises:
         SourceError: There are annotations, and something is wrong with them; or of several kinds, or of one that is
             not read.
         UsageError: An option makes no sense here.
     """
-    if is_url(root) or is_remote(root):
-        if options.annotations is not None:
-            raise UsageError(
-                "annotations: they are read from local folders; give boxes in an object store from Python."
-            )
-        return None
-    top = Path(os.path.abspath(root))  # noqa: PTH100 (resolve would follow links)
     if not top.is_dir() or options.masks is not None or options.mask_suffix:
         if options.annotations is not None:
             raise UsageError("annotations: they name boxes, --masks and --mask-suffix masks; give one of the two.")
@@ -50,9 +42,10 @@ def find_annotated(root: str | Path, options: BuildOptions) -> Found | None:
     return found[0].read(top, top, options) if found else None
 
 
-def layouts_below(top: Path, options: BuildOptions) -> list[Layout]:
-    """Return the layouts of which there are signs below a folder."""
-    return [layout for layout in LAYOUTS if layout.is_below is not None and layout.is_below(top, options)]
+def layouts_below(folder: Path, options: BuildOptions, *, named: bool = False) -> list[Layout]:
+    """Return the layouts of which there are signs below a folder; one that was named needs less."""
+    signs = ((layout, (named and layout.is_in) or layout.is_below) for layout in LAYOUTS)
+    return [layout for layout, is_there in signs if is_there is not None and is_there(folder, options)]
 
 
 def named_place(top: Path, annotations: str) -> Path:
@@ -75,7 +68,7 @@ def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
             return layout.read(top, path, options)
         check_foreign(path, beginning(path))
         raise SourceError(f"{given}: {path} is none of the files that are read. {EXPECTED}")
-    found = _layouts_in(path, options)
+    found = layouts_below(path, options, named=True)
     if len(found) > 1:
         raise SourceError(
             f"{given}: {path} holds annotations of several kinds: {_names(found)}. Name the file or the folder of "
@@ -84,12 +77,6 @@ def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
     if found:
         return found[0].read(top, path, options)
     raise SourceError(foreign_below(path) or f"{given}: {path} holds no annotations that are read. {EXPECTED}")
-
-
-def _layouts_in(folder: Path, options: BuildOptions) -> list[Layout]:
-    """Return the layouts of which there are signs in a folder that was named."""
-    signs = ((layout, layout.is_in or layout.is_below) for layout in LAYOUTS)
-    return [layout for layout, is_there in signs if is_there is not None and is_there(folder, options)]
 
 
 def _names(layouts: list[Layout]) -> str:

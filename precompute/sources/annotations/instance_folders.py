@@ -34,7 +34,6 @@ from precompute.sources.passed_over import first_entries
 from precompute.sources.problems import Problems
 from precompute.sources.unicode_forms import UnicodeForms
 from precompute.sources.walk import Folder, is_folder, walk
-from precompute.storage.paths import is_remote, is_url
 from precompute.text.format import format_count
 
 __all__ = ["find_instances"]
@@ -46,15 +45,14 @@ EXPECTED = """Expected a mask file for each object:
   or a folder an image: a/images/a.png with a/masks/0.png, a/masks/1.png …"""
 
 
-def find_instances(root: str | Path, options: BuildOptions) -> Found | None:
-    """Return the sources of a folder with a mask file for each object; None where it does not look like one.
+def find_instances(top: Path, options: BuildOptions) -> Found | None:
+    """Return the sources of a local folder with a mask file for each object; None where it does not look like one.
 
     Raises:
         SourceError: Images and masks do not fit together.
     """
-    if is_url(root) or is_remote(root) or options.annotations is not None or options.mask_suffix:
+    if options.annotations is not None or options.mask_suffix:
         return None
-    top = Path(os.path.abspath(root))  # noqa: PTH100 (resolve would follow links)
     role = MASKS if options.masks is None else Path(options.masks).name
     if not top.is_dir() or not _looks_so(top, role, options.images or IMAGES):
         return None

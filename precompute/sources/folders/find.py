@@ -19,7 +19,7 @@ from precompute.images.file_kinds import IMAGE_EXTENSIONS, ignored_files_text, u
 from precompute.options.build_options import BuildOptions
 from precompute.sources.classes import check_class_names, class_order
 from precompute.sources.folders.layout import LAYOUTS, Layout, find_layout
-from precompute.sources.folders.siblings import check_class_folders, class_notes
+from precompute.sources.folders.siblings import check_class_folders
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, relative
 from precompute.sources.problems import Problems
@@ -162,11 +162,10 @@ def _class_sources(found: _Folders) -> Found:
     problems.add("Images outside of every class folder", flat, "Move each into the folder of its class.")
     labels = class_order(sizes)
     check_unicode_forms(labels, str(found.top))
-    check_class_folders(found.top, labels, found.names, lambda: zip(files.labels(), files.plain(), strict=True))
+    notes = check_class_folders(found.top, sizes, found.names, lambda: zip(files.labels(), files.plain(), strict=True))
     names = found.names or labels
     index = {name: i for i, name in enumerate(names)}
     column = LabelColumn(indices=list(map(index.__getitem__, files.labels())))
-    notes = class_notes(sizes, lambda: zip(files.labels(), files.plain(), strict=True))
     return found.sources(files, problems, layout="a folder a class", fields=[FoundColumn(column, names, notes)])
 
 

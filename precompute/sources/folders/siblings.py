@@ -1,25 +1,19 @@
-"""Folders of images beside those of their masks, told by the names of the folders and of the files in them."""
+"""Folders side by side, classes or images and their masks: told by the names of folders and of the files in them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from itertools import takewhile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
+from posixpath import commonpath, split
 from typing import NamedTuple
 
 from precompute.errors import SourceError, first_few
+from precompute.sources.classes import class_order
 from precompute.sources.walk import Folder
 
-__all__ = [
-    "IMAGE_ROLES",
-    "MASK_ENDING",
-    "Siblings",
-    "check_class_folders",
-    "class_notes",
-    "find_siblings",
-    "shared_ending",
-]
+__all__ = ["Siblings", "check_class_folders", "find_siblings"]
 
 Parts = tuple[str, ...]
 Place = Callable[[Parts], tuple[bool, Parts]]  # folder → whether it is of masks, and its context
@@ -29,6 +23,7 @@ _MASKS = "annots?|annotations?|masks?|labels?|gt|segs?|segmentations?|ground[-_ 
 # A folder of masks that is called after that of its images, as CamVid's trainannot is; and the end of a mask's name.
 MASKS_OF = re.compile(f"(?P<name>.+?)[-_ ]?(?:{_MASKS})", re.IGNORECASE)
 MASK_ENDING = re.compile(f"[-_ ]?(?:{_MASKS}|l)", re.IGNORECASE)
+ROLES = (*IMAGE_ROLES, "masks", "mask")
 LOSSY = (".jpg", ".jpeg", ".jfif", ".jpe")  # no masks are these
 
 
@@ -99,14 +94,14 @@ def _ending(images: Folder, masks: Folder) -> str | None:
     """Return what names of masks have more than those of at least half of the images; None where they differ."""
     if any(name.lower().endswith(LOSSY) for name in masks.files.names):
         return None
-    return shared_ending(_stems(images), _stems(masks), share=0.5)
+    return _shared_ending(_stems(images), _stems(masks), share=0.5)
 
 
 def _stems(folder: Folder) -> set[str]:
     return {name.rpartition(".")[0] for name in folder.files.names}
 
 
-def shared_ending(names: Collection[str], longer: Collection[str], share: float = 1.0) -> str | None:
+def _shared_ending(names: Collection[str], longer: Collection[str], share: float = 1.0) -> str | None:
     """Return the end that some names have more than others, empty where they are equal; None where there is none.
 
     Args:
@@ -123,17 +118,17 @@ def shared_ending(names: Collection[str], longer: Collection[str], share: float 
     return ending if sum(name + ending in others for name in known) >= share * len(known) else None
 
 
-_ROLES = (*IMAGE_ROLES, "masks", "mask")
-
-Labelled = Callable[[], Iterable[tuple[str, str]]]
+# Folders that are taken for classes.
 
 
-def check_class_folders(top: Path, labels: list[str], names: list[str] | None, files: Labelled) -> None:
-    """Check the folders against the names that were given, and that none of them holds masks of another.
+def check_class_folders(
+    top: Path, sizes: Mapping[str, int], names: list[str] | None, files: Callable[[], Iterable[tuple[str, str]]]
+) -> list[str]:
+    """Check that folders are the classes that were asked for, or hold no masks of one another; return notes.
 
     Args:
         top: The folder that errors speak of.
-        labels: Class of each folder, sorted.
+        sizes: Number of images of each class, which is the way to its folder.
         names: The classes that were asked for, or None.
         files: Gives class and key of each image, where they have to be looked at.
 
@@ -141,104 +136,63 @@ def check_class_folders(top: Path, labels: list[str], names: list[str] | None, f
         SourceError: Classes without a folder, folders without a class, two folders of equal files, one of which is
             called images or masks, or of files that differ by an ending.
     """
+    labels, stems = class_order(sizes), dict[str, set[str]]()
+    suspects = [label for label in labels if split(label)[1].lower() in ROLES]
+    for label, key in files() if len(labels) == 2 or (suspects and names is None) else ():
+        stems.setdefault(label, set()).add(key[len(label) + 1 :])
     if names is not None:
         _check_names(top, labels, names)
-        return
-    if len(labels) == 2:
-        _check_endings(top, files)
-    suspects = [label for label in labels if _last(label).lower() in _ROLES]
-    if not suspects:
-        return
-    stems = _stems_by_class(files)
-    for label in suspects:
-        for other in labels:
-            if other != label and _parent(other) == _parent(label) and stems[other] == stems[label]:
-                raise SourceError(
-                    f"{top}: {label}/ and {other}/ hold files of equal names, as images and their masks do, but would "
-                    f"be read as two classes. Name the folders: --images {_last(label)} --masks {_last(other)} or the "
-                    "other way round; if they are classes, say so with --class-names."
-                )
-
-
-def _check_endings(top: Path, files: Labelled) -> None:
-    """Refuse two classes of which each file has one of the other that is called like it, with an ending."""
-    stems = _stems_by_class(files)
-    images, masks = sorted(stems, key=lambda label: min(map(len, stems[label])))
-    ending = shared_ending(stems[images], stems[masks])
-    if len(stems[images]) != len(stems[masks]) or not MASK_ENDING.fullmatch(ending or ""):
-        return
-    raise SourceError(
-        f"{top}: {images}/ and {masks}/ hold files whose names differ by the ending {ending!r}, as images and their "
-        f"masks do, but would be read as two classes. Name the folders: --images {_last(images)} --masks "
-        f"{_last(masks)} --mask-suffix {ending}; if they are classes, say so with --class-names."
-    )
-
-
-def class_notes(sizes: Mapping[str, int], files: Labelled) -> list[str]:
-    """Return what about the classes may not be meant.
-
-    Args:
-        sizes: Number of images of each class.
-        files: Gives class and key of each image, where they have to be looked at.
-    """
-    notes, labels = [], sorted(sizes)
-    if len(labels) == 1:
-        notes.append(
-            f"All images are of one class, {labels[0]!r}. Where their labels stand elsewhere: a table of them is given "
-            "as SOURCE, annotations with --annotations; --target none is for images alone."
-        )
-    top = "" if len(labels) < 2 else _shared([label.split("/")[:-1] for label in labels])
-    if top:
-        notes.append(
-            f"All class folders lie in {top}/, so that names of classes begin with it; give {top}/ to avoid it."
-        )
-    every = set(labels)
-    both = [label for label in labels if any(parent in every for parent in _parents(label))]
-    if both:
-        notes.append(f"Class folders inside class folders, each a class of its own:\n{first_few(both)}")
-    if len(labels) == 2 and sizes[labels[0]] == sizes[labels[1]]:
-        stems = _stems_by_class(files)
-        if stems[labels[0]] == stems[labels[1]]:
-            notes.append(
-                f"{labels[0]}/ and {labels[1]}/ hold files of equal names. If one holds the masks of the other, "
-                "name them with --images and --masks."
-            )
-    return notes
+    elif stems:
+        _check_no_masks(top, suspects, stems)
+    return list(_class_notes(sorted(labels), stems, sizes))
 
 
 def _check_names(top: Path, labels: list[str], names: list[str]) -> None:
     unknown, missing = sorted(set(labels) - set(names)), sorted(set(names) - set(labels))
-    problems = []
-    if unknown:
-        problems.append(f"folders that --class-names does not name:\n{first_few(unknown)}")
-    if missing:
-        problems.append(f"names in --class-names that have no folder with images:\n{first_few(missing)}")
+    problems = [f"folders that --class-names does not name:\n{first_few(unknown)}"] if unknown else []
+    problems += [f"names in --class-names that have no folder with images:\n{first_few(missing)}"] if missing else []
     if problems:
         raise SourceError(
             f"{top}: " + "\n".join(problems) + "\nExpected one name for each class folder, spelled like its path."
         )
 
 
-def _stems_by_class(files: Labelled) -> dict[str, set[str]]:
-    stems: dict[str, set[str]] = {}
-    for label, key in files():
-        stems.setdefault(label, set()).add(key[len(label) + 1 :])
-    return stems
+def _check_no_masks(top: Path, suspects: Sequence[str], stems: Mapping[str, set[str]]) -> None:
+    """Refuse two classes of which each file has one of the other that is called like it, or like it with an ending."""
+    if len(stems) == 2:
+        images, masks = sorted(stems, key=lambda label: min(map(len, stems[label])))
+        ending = _shared_ending(stems[images], stems[masks])
+        if len(stems[images]) == len(stems[masks]) and MASK_ENDING.fullmatch(ending or ""):
+            raise SourceError(
+                f"{top}: {images}/ and {masks}/ hold files whose names differ by the ending {ending!r}, as images and "
+                f"their masks do, but would be read as two classes. Name the folders: --images {split(images)[1]} "
+                f"--masks {split(masks)[1]} --mask-suffix {ending}; if they are classes, say so with --class-names."
+            )
+    for label, other in product(suspects, stems):
+        (parent, name), (of_other, name_of_other) = split(label), split(other)
+        if other != label and of_other == parent and stems[other] == stems[label]:
+            raise SourceError(
+                f"{top}: {label}/ and {other}/ hold files of equal names, as images and their masks do, but would "
+                f"be read as two classes. Name the folders: --images {name} --masks {name_of_other} or the "
+                "other way round; if they are classes, say so with --class-names."
+            )
 
 
-def _shared(paths: list[list[str]]) -> str:
-    """Return the folders on all of these ways, from the top."""
-    levels = takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
-    return "/".join(names[0] for names in levels)
-
-
-def _last(label: str) -> str:
-    return label.rpartition("/")[2]
-
-
-def _parent(label: str) -> str:
-    return label.rpartition("/")[0]
-
-
-def _parents(label: str) -> list[str]:
-    return [label[:i] for i, character in enumerate(label) if character == "/"]
+def _class_notes(labels: list[str], stems: Mapping[str, set[str]], sizes: Mapping[str, int]) -> Iterator[str]:
+    """Yield what about the classes may not be meant."""
+    if len(labels) == 1:
+        yield (
+            f"All images are of one class, {labels[0]!r}. Where their labels stand elsewhere: a table of them is given "
+            "as SOURCE, annotations with --annotations; --target none is for images alone."
+        )
+    top = commonpath([split(label)[0] for label in labels]) if len(labels) > 1 else ""
+    if top:
+        yield f"All class folders lie in {top}/, so that names of classes begin with it; give {top}/ to avoid it."
+    above = {label: [label[:i] for i, character in enumerate(label) if character == "/"] for label in labels}
+    if both := [label for label in labels if not above.keys().isdisjoint(above[label])]:
+        yield f"Class folders inside class folders, each a class of its own:\n{first_few(both)}"
+    if len(labels) == 2 and sizes[labels[0]] == sizes[labels[1]] and stems[labels[0]] == stems[labels[1]]:
+        yield (
+            f"{labels[0]}/ and {labels[1]}/ hold files of equal names. If one holds the masks of the other, "
+            "name them with --images and --masks."
+        )

@@ -70,7 +70,7 @@ class Rows:
         extra: Values that travel along unchanged, each with its name.
         root: Folder that relative paths and keys start from. None: relative paths start from the working folder, keys
             from the folder that all images share.
-        tell: Number of a row → what messages call it. None: its key.
+        tell: Number of a row → what messages call it; `str` where it is to be its key.
         class_names: Order of the classes, or None.
         names_groups: The column of groups was named by ``--group-by``.
         key_remedy: What helps where several sources share a key.
@@ -85,7 +85,7 @@ class Rows:
     values: Sequence[tuple[str, Cells]] = ()
     extra: Sequence[tuple[str, Cells]] = ()
     root: Path | None = None
-    tell: Callable[[int], str] | None = None
+    tell: Callable[[int], str] = str
     class_names: list[str] | None = None
     names_groups: bool = False
     key_remedy: str
@@ -104,9 +104,9 @@ class Rows:
             columns={role: of_kept(cells) for role, cells in self.columns.items()},
             values=[(name, cells._replace(values=of_kept(cells.values))) for name, cells in self.values],
             extra=[(name, cells._replace(values=of_kept(cells.values))) for name, cells in self.extra],
-            tell=None if tell is None else lambda i: tell(kept[i]),
+            tell=str if tell is str else lambda i: tell(kept[i]),
         )
 
     def cells(self, role: str) -> Cells:
         """Return the column of a role."""
-        return Cells(self.names[role], self.columns[role], self.tell or str)
+        return Cells(self.names[role], self.columns[role], self.tell)

@@ -54,7 +54,7 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
             raise SourceError(f"{rows.where}: the patterns of --exclude leave no line.")
         rows, images = rows.take(kept), [images[i] for i in kept]
     keys = rows.columns["key"] if "key" in rows.columns else make_keys(images, rows.root)
-    if rows.tell is None:
+    if rows.tell is str:
         rows = replace(rows, tell=lambda i: f"{keys[i]!r:.80}")
     files: dict[str, tuple[Sequence[str], Sequence[int]]] = {"image": (images, range(len(keys)))}
     if "mask" in rows.columns:
@@ -87,7 +87,7 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
         num_bytes=num_bytes,
         names_groups=rows.names_groups,
         class_names=rows.class_names or [],
-        tell=None if rows.root is None else _with_paths(rows.tell or str, stored["image"]),
+        tell=None if rows.root is None else _with_paths(rows.tell, stored["image"]),
         key_remedy=rows.key_remedy,
         again_remedy=rows.again_remedy,
         notes=[*rows.notes, *notes],
@@ -96,8 +96,7 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
 
 def _without(rows: Rows, lost: Mapping[int, str], num: int, options: BuildOptions) -> Found:
     """Return the sources of the rows whose files are there, with a note on the others."""
-    tell: Callable[[int], str] = rows.tell or str
-    shown = first_few(sorted(lost), tell=lambda i: f"{tell(i)}: {lost[i]}")
+    shown = first_few(sorted(lost), tell=lambda i: f"{rows.tell(i)}: {lost[i]}")
     note = f"Sources whose files are not there, left out ({len(lost):,}):\n{shown}"
     found = find_rows(rows.take([i for i in range(num) if i not in lost]), options)
     return replace(found, notes=[note, *found.notes])
@@ -151,10 +150,9 @@ def _groups(cells: Cells) -> list[str | None]:
 
 def _values(rows: Rows, options: BuildOptions) -> Iterator[ValueColumn]:
     """Yield numbers that are learnt, weights and values that travel along unchanged."""
-    tell = rows.tell or str
     for name, cells in rows.values:
-        yield numbers_of(check_value_name(name), cells._replace(tell=tell), options)
+        yield numbers_of(check_value_name(name), cells._replace(tell=rows.tell), options)
     if "weight" in rows.columns:
         yield weights_of(rows.cells("weight"))
     for name, cells in rows.extra:
-        yield column_of_values(check_extra_name(name), cells._replace(tell=tell))
+        yield column_of_values(check_extra_name(name), cells._replace(tell=rows.tell))

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import chain
@@ -153,12 +153,11 @@ def file_bytes(
 
 
 def _refuse(rows: Rows, root: Path, missing: Sequence[tuple[int, str]], num: int) -> None:
-    tell: Callable[[int], str] = rows.tell or str
     slashes = " Paths are written with /." if any("\\" in text for _, text in missing) else ""
     named = "" if rows.root is None else "; --root names another folder"
     raise SourceError(
         f"{rows.where}: {len(missing):,} of {format_count(num, 'file')} cannot be found:\n"
-        f"{first_few(missing, tell=lambda one: f'{tell(one[0])}: {one[1]}')}\n"
+        f"{first_few(missing, tell=lambda one: f'{rows.tell(one[0])}: {one[1]}')}\n"
         f"Relative paths start from {root}{named}.{slashes} Sources whose files are gone have to be taken out, or are "
         f"left out with --skip-unmatched {len(dict(missing))}."
     )
