@@ -6,7 +6,7 @@ import math
 import numbers
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,18 +16,10 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.value import WEIGHT
 from precompute.fields.value_column import NAME, ValueColumn
 from precompute.options.build_options import BuildOptions
-from precompute.sources.rows.cells import Cells
-from precompute.text.format import format_count
+from precompute.sources.rows.cells import Cells, Rows
+from precompute.text.format import format_count, is_unicode
 
-__all__ = [
-    "check_extra_name",
-    "check_value_name",
-    "column_of_values",
-    "each_once",
-    "numbers_of",
-    "values_of_texts",
-    "weights_of",
-]
+__all__ = ["columns_of_values", "values_of_texts"]
 
 MAX_FLOAT32 = 3.4e38  # rounded down
 
@@ -40,42 +32,16 @@ MISSING = (
 MAX_TEXT_BYTES = 65_536
 
 
-def check_extra_name(name: object) -> str:
-    """Return a name that can be part of a record's key.
+def columns_of_values(rows: Rows, options: BuildOptions) -> Iterator[ValueColumn]:
+    """Yield numbers that are learnt, weights and values that travel along unchanged, each under a name of its own.
 
     Raises:
-        UsageError: It cannot, or means something already.
+        UsageError: Values are not what they should be, or a name cannot be part of a record's key or means something.
+        SourceError: Values are missing, or are no numbers.
     """
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise UsageError(
-            f"extra columns: expected a name of letters, digits and _, that begins with no digit, got {name!r:.80}. It "
-            "becomes part of a key in the records: rename the column."
-        )
-    if name == WEIGHT:
-        raise UsageError("extra columns: weight is what a source counts in training: give --weight-column, or weights.")
-    return name
-
-
-def check_value_name(name: object) -> str:
-    """Return the name of numbers that are learnt.
-
-    Raises:
-        UsageError: It cannot be part of a record's key, or means something already.
-    """
-    if not isinstance(name, str) or not NAME.fullmatch(name) or name == WEIGHT:
-        raise UsageError(
-            "value columns: expected a name of letters, digits and _, that begins with no digit and is not weight, got "
-            f"{name!r:.80}. It becomes part of a key in the records: rename the column."
-        )
-    return name
-
-
-def each_once(columns: Iterable[ValueColumn]) -> Iterator[ValueColumn]:
-    """Yield columns of values, each of another name.
-
-    Raises:
-        UsageError: Two have the same.
-    """
+    columns = [_numbers_of(_value_name(name), cells._replace(tell=rows.tell), options) for name, cells in rows.values]
+    columns += [_weights_of(rows.cells("weight"))] if "weight" in rows.columns else []
+    columns += [_column_of_values(_extra_name(name), cells._replace(tell=rows.tell)) for name, cells in rows.extra]
     seen = set[str]()
     for column in columns:
         if column.name in seen:
@@ -88,7 +54,27 @@ def each_once(columns: Iterable[ValueColumn]) -> Iterator[ValueColumn]:
         yield column
 
 
-def numbers_of(name: str, cells: Cells, options: BuildOptions) -> ValueColumn:
+def _extra_name(name: object) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UsageError(
+            f"extra columns: expected a name of letters, digits and _, that begins with no digit, got {name!r:.80}. It "
+            "becomes part of a key in the records: rename the column."
+        )
+    if name == WEIGHT:
+        raise UsageError("extra columns: weight is what a source counts in training: give --weight-column, or weights.")
+    return name
+
+
+def _value_name(name: object) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name == WEIGHT:
+        raise UsageError(
+            "value columns: expected a name of letters, digits and _, that begins with no digit and is not weight, got "
+            f"{name!r:.80}. It becomes part of a key in the records: rename the column."
+        )
+    return name
+
+
+def _numbers_of(name: str, cells: Cells, options: BuildOptions) -> ValueColumn:
     """Return numbers that a model shall learn, float32 in records; texts are read as numbers.
 
     Args:
@@ -118,6 +104,22 @@ def numbers_of(name: str, cells: Cells, options: BuildOptions) -> ValueColumn:
     return replace(ValueColumn.of(name, "float", found), is_target=True, mirror_negates=negated)
 
 
+def _weights_of(cells: Cells) -> ValueColumn:
+    """Return weights of sources; texts are read as numbers.
+
+    Raises:
+        SourceError: Some are missing, or are no numbers of 0 or more.
+    """
+    found = array("d", map(_number, cells.values))
+    wrong = [i for i, number in enumerate(found) if not number >= 0]
+    if wrong:
+        raise SourceError(
+            f"{cells.called}: expected a number of 0 or more for each source, but {len(wrong):,} of {len(found):,} are "
+            f"none:\n{cells.listed(wrong)}\nA source that counts as any other has 1."
+        )
+    return ValueColumn.of(WEIGHT, "float", found)
+
+
 def _is_missing(value: Any) -> bool:
     return value is None or value != value or (isinstance(value, str) and value.strip().casefold() in ("", "nan"))
 
@@ -133,7 +135,7 @@ def _number(value: Any) -> float:
     return number if abs(number) < MAX_FLOAT32 else math.nan
 
 
-def column_of_values(name: str, cells: Cells) -> ValueColumn:
+def _column_of_values(name: str, cells: Cells) -> ValueColumn:
     """Return a column of values that have types; NumPy's are accepted, truth values become 0 and 1.
 
     Raises:
@@ -149,9 +151,7 @@ def column_of_values(name: str, cells: Cells) -> ValueColumn:
             f"{cells.called}: expected a whole number of 64 bits, a finite number or a text, got {values[wrong]!r:.80} "
             f"for {tell(wrong)}."
         )
-    different = set(kinds)
-    if different == {"int", "float"}:
-        different = {"float"}
+    different = {"float"} if set(kinds) == {"int", "float"} else set(kinds)
     if len(different) > 1:
         other = kinds.index(next(kind for kind in kinds if kind != kinds[0]))
         raise UsageError(
@@ -163,19 +163,10 @@ def column_of_values(name: str, cells: Cells) -> ValueColumn:
 
 def _type_of(value: Any) -> str | None:
     if isinstance(value, str):
-        return "text" if _is_text(value) else None
+        return "text" if is_unicode(value) and len(value.encode()) <= MAX_TEXT_BYTES else None
     if isinstance(value, numbers.Integral | np.bool_):
         return "int" if -(2**63) <= int(value) < 2**63 else None
-    if isinstance(value, numbers.Real):
-        return "float" if math.isfinite(float(value)) and abs(float(value)) < MAX_FLOAT32 else None
-    return None
-
-
-def _is_text(value: str) -> bool:
-    try:
-        return len(value.encode()) <= MAX_TEXT_BYTES
-    except UnicodeEncodeError:  # half of a pair of surrogates
-        return False
+    return "float" if isinstance(value, numbers.Real) and abs(float(value)) < MAX_FLOAT32 else None
 
 
 def values_of_texts(texts: Sequence[str]) -> Sequence[Any]:
@@ -185,29 +176,3 @@ def values_of_texts(texts: Sequence[str]) -> Sequence[Any]:
     if all(map(INTEGER.fullmatch, texts)):
         return list(map(int, texts))
     return list(map(float, texts)) if all(map(NUMBER.fullmatch, texts)) else texts
-
-
-def weights_of(cells: Cells) -> ValueColumn:
-    """Return weights of sources; texts are read as numbers.
-
-    Raises:
-        SourceError: Some are missing, or are no numbers of 0 or more.
-    """
-    found = [_weight(value) for value in cells.values]
-    wrong = [i for i, number in enumerate(found) if number is None]
-    if wrong:
-        raise SourceError(
-            f"{cells.called}: expected a number of 0 or more for each source, but {len(wrong):,} of {len(found):,} are "
-            f"none:\n{cells.listed(wrong)}\nA source that counts as any other has 1."
-        )
-    return ValueColumn.of(WEIGHT, "float", (number or 0.0 for number in found))
-
-
-def _weight(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
-        return None
-    try:
-        weight = float(value)
-    except ValueError:
-        return None
-    return weight if 0 <= weight < MAX_FLOAT32 else None

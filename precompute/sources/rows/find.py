@@ -9,7 +9,6 @@ from pathlib import Path
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
-from precompute.fields.value_column import ValueColumn
 from precompute.options.build_options import BuildOptions
 from precompute.sources.classes import has_several, label_sets_column, labels_column, read_label
 from precompute.sources.found import Found, FoundColumn
@@ -17,14 +16,7 @@ from precompute.sources.passed_over import passed_over
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.sources.rows.objects import InstanceRows, boxes_column, keypoints_column
 from precompute.sources.rows.paths import below, file_bytes, find_paths, make_keys, shared_root
-from precompute.sources.values import (
-    check_extra_name,
-    check_value_name,
-    column_of_values,
-    each_once,
-    numbers_of,
-    weights_of,
-)
+from precompute.sources.values import columns_of_values
 from precompute.table.sources import SPLITS
 
 __all__ = ["find_rows"]
@@ -74,7 +66,7 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
         fields.append(objects.column(stored["instances"]))
     if "mask" in stored:
         fields.append(FoundColumn(PathColumn(paths=stored["mask"])))
-    fields += map(FoundColumn, each_once(_values(rows, options)))
+    fields += map(FoundColumn, columns_of_values(rows, options))
     return Found(
         where=rows.where,
         layout=rows.layout,
@@ -146,13 +138,3 @@ def _groups(cells: Cells) -> list[str | None]:
         else:
             raise UsageError(f"group of {cells.tell(i)}: expected a text, a whole number or None, got {group!r:.80}.")
     return found
-
-
-def _values(rows: Rows, options: BuildOptions) -> Iterator[ValueColumn]:
-    """Yield numbers that are learnt, weights and values that travel along unchanged."""
-    for name, cells in rows.values:
-        yield numbers_of(check_value_name(name), cells._replace(tell=rows.tell), options)
-    if "weight" in rows.columns:
-        yield weights_of(rows.cells("weight"))
-    for name, cells in rows.extra:
-        yield column_of_values(check_extra_name(name), cells._replace(tell=rows.tell))
