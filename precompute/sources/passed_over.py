@@ -125,39 +125,36 @@ class PassedOver:
             self.excluded.setdefault(NAMED, Counter())[pattern, False] += 1
         return pattern is not None
 
-    def kept_paths(self, paths: Sequence[str]) -> list[int] | None:
-        """Return the positions of paths that no pattern fits; None without patterns."""
-        return [i for i, path in enumerate(paths) if not self.leaves_out(path)] if self.patterns else None
-
     def _start(self, path: str) -> str:
         return next((top for top in self.tops if path.startswith(top)), "")
 
     def exclude_notes(self) -> Sequence[str]:
         """Return how many files and folders each pattern left out, and which have no effect."""
         counts: Counts = sum(self.excluded.values(), Counter())
-        used = [pattern.text for pattern in self.patterns if counts[pattern.text, False] or counts[pattern.text, True]]
-        shown = [f"{text} ({_numbers(counts[text, False], counts[text, True])})" for text in dict.fromkeys(used)]
-        told = {
-            f"{what} that fit {on_one_line(text)} (--exclude)": counts[text, is_folder]
-            for text in dict.fromkeys(used)
-            for what, is_folder in (("files", False), ("folders", True))
-        }
-        text = f"Left out by exclude (--exclude): {', '.join(shown)}."
-        notes = [SummarizedNote(text, left_out=told)] if shown else []
-        idle = dict.fromkeys(pattern.text for pattern in self.patterns if pattern.text not in used)
-        return notes + [
-            Ineffective[None](lambda _: True, "fits no file or folder below SOURCE").note(f"exclude (--exclude) {text}")
-            for text in idle
+        texts = dict.fromkeys(pattern.text for pattern in self.patterns)
+        used = [text for text in texts if counts[text, False] or counts[text, True]]
+        numbers = {text: (("file", counts[text, False]), ("folder", counts[text, True])) for text in used}
+        shown = [
+            f"{text} ({' and '.join(format_count(number, what) for what, number in of_text if number)})"
+            for text, of_text in numbers.items()
         ]
+        told = {
+            f"{what}s that fit {on_one_line(text)} (--exclude)": number
+            for text, of_text in numbers.items()
+            for what, number in of_text
+        }
+        left_out = SummarizedNote(f"Left out by exclude (--exclude): {', '.join(shown)}.", left_out=told)
+        has_none = Ineffective[None](lambda _: True, "fits no file or folder below SOURCE")
+        idle = [has_none.note(f"exclude (--exclude) {text}") for text in texts if text not in used]
+        return [left_out, *idle] if used else idle
 
     def notes(self, top: str | Path) -> list[str]:
         """Return what the user is told, with paths below the folder of the sources."""
-        return [*self._own_notes(top), *self.exclude_notes()]
-
-    def _own_notes(self, top: str | Path) -> list[str]:
-        shown = self.own_below(top)
-        text = f"Folders that this program wrote hold no sources, and were passed over ({len(shown):,}):\n"
-        return [SummarizedNote(text + first_few(shown))] if shown else []
+        own = self.own_below(top)
+        text = (
+            f"Folders that this program wrote hold no sources, and were passed over ({len(own):,}):\n{first_few(own)}"
+        )
+        return [*([SummarizedNote(text)] if own else []), *self.exclude_notes()]
 
     def own_below(self, top: str | Path) -> list[str]:
         """Return the folders that this program wrote, as paths below that of the sources."""
@@ -176,11 +173,6 @@ class PassedOver:
 def _beginning(top: str | Path) -> str:
     """Return how paths below a folder begin."""
     return f"{absolute(as_path(top)).as_posix().rstrip('/')}/"
-
-
-def _numbers(num_files: int, num_folders: int) -> str:
-    texts = [format_count(num_files, "file")] if num_files else []
-    return " and ".join([*texts, *([format_count(num_folders, "folder")] if num_folders else [])])
 
 
 def _wrote(folder: Path, marker: str) -> bool:

@@ -40,8 +40,9 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     """
     root = rows.root or Path.cwd()
     images, notes = find_paths(rows.cells("image"), root, "an image file")
-    kept = passed_over().kept_paths(images)
-    if kept is not None and len(kept) < len(images):
+    passing = passed_over()
+    if passing.patterns:
+        kept = [i for i, path in enumerate(images) if not passing.leaves_out(path)]
         if not kept:
             raise SourceError(f"{rows.where}: the patterns of --exclude leave no line.")
         rows, images = rows.take(kept), [images[i] for i in kept]
