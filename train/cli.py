@@ -15,9 +15,8 @@ from precompute.program.run import run_program
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons
 from train.bench_options import BenchOptions
-from train.options import EvaluateOptions, FitOptions
+from train.options import EvaluateOptions, ExportOptions, FitOptions, PredictOptions
 from train.start import quiet_stderr, require_tensorflow
-from train.use_options import ExportOptions, PredictOptions
 
 __all__ = ["main", "make_parser"]
 

@@ -17,11 +17,11 @@ from train.detection.decode import decode
 from train.detection.grid import Grid
 from train.files import cannot_write, remove_unfinished, unfinished, write_bytes, write_file
 from train.learnt_values import VALUE
+from train.options import ExportOptions
 from train.run_folder import RunSettings
 from train.start import plain_keras
 from train.tasks import activation_of, name_classes
 from train.trained import open_run_model
-from train.use_options import ExportOptions
 
 __all__ = ["Export", "export"]
 

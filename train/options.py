@@ -9,11 +9,14 @@ from functools import partial
 from typing import Any
 
 from precompute.errors import UsageError
+from precompute.images.color_modes import ALPHAS
 from precompute.options.option import Options, flag, option
 from precompute.options.values import check_number, within
 from train.interval import Interval
 
-__all__ = ["EvaluateOptions", "FitOptions", "TrainOptions"]
+__all__ = ["AS_BUILT", "EvaluateOptions", "ExportOptions", "FitOptions", "PredictOptions", "TrainOptions"]
+
+AS_BUILT = "as-built"
 
 SPLITS = ("train", "validation", "test")
 
@@ -249,6 +252,42 @@ class EvaluateOptions(TrainOptions):
     )
     batch_size: int = option(32, "images a step; changes no result", check=within(1))
     allow_leak: bool = option(False, "evaluate although the split shares the content of sources with another")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(TrainOptions):
+    """Options of `train predict`."""
+
+    checkpoint: str = option("best", "which model of the run", choices=("best", "last"))
+    dataset: str | None = option(
+        None, "folder of the dataset (default: the one that the run was trained on)", metavar="DIR"
+    )
+    pipeline: str | None = option(
+        None, "file of the pipelines, where the dataset's manifest cannot hold the code", metavar="FILE"
+    )
+    alpha: str = option(
+        AS_BUILT,
+        "alpha channel of an image that is not 255 everywhere: opaque: refused; drop: taken off; white, black: what "
+        "lies behind; as-built: as of the dataset",
+        choices=(AS_BUILT, *ALPHAS),
+    )
+    draw: bool = option(False, "also write each image with its mask or boxes laid over it")
+    model_size: bool = option(
+        False, "masks and boxes at the size that the model works at (default: at that of the images)"
+    )
+    batch_size: int = option(8, "images a step; changes no result", check=within(1))
+    overwrite: bool = option(False, "also replace files in the output folder that this command did not write")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(TrainOptions):
+    """Options of `train export`."""
+
+    format: str = option(
+        "saved_model", "saved_model: for TensorFlow Serving; keras: a .keras file", choices=("saved_model", "keras")
+    )
+    checkpoint: str = option("best", "which model of the run", choices=("best", "last"))
+    overwrite: bool = option(False, "replace an earlier export")
 
 
 def check_between(low: float, high: float, **values: float) -> None:

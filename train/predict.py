@@ -21,12 +21,12 @@ from precompute.preparing import PreparedImage, PreparedImages
 from precompute.storage.paths import local_path
 from train.data import translate_errors
 from train.files import remove_unfinished, write_bytes, write_json
+from train.options import AS_BUILT, PredictOptions
 from train.pictures.sheets import Prediction, draw_predictions
 from train.predictions import PredictionWriter, make_writer
 from train.start import plain_keras
 from train.trained import Trained, open_trained
 from train.trained_on import TrainedOn
-from train.use_options import AS_BUILT, PredictOptions
 
 __all__ = ["Predictions", "predict"]
 

@@ -27,7 +27,7 @@ from precompute.building.write import write_rows
 from precompute.dataset.manifest import ORIGINAL_VARIANT, SPLITS
 from precompute.errors import UsageError
 from precompute.options.build_options import BuildOptions
-from precompute.options.signatures import shows_options
+from precompute.options.option import shows_options
 from precompute.pipelines.keypoint_rules import mirroring_warnings
 from precompute.pipelines.load import complete_pipelines
 from precompute.pipelines.pipeline import Prepared

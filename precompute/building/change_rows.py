@@ -21,9 +21,9 @@ from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.rows import describe_numbers, parse_row_ranges, select_rows
 from precompute.errors import DatasetError, PipelineError, RejectedSource, SettingsError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
+from precompute.options.option import shows_options
 from precompute.options.plain_values import converts_arguments
 from precompute.options.running import RunOptions
-from precompute.options.signatures import shows_options
 from precompute.options.values import check_seed
 from precompute.plan.settings import differences
 from precompute.plan.versions import check_distributions, pixel_versions
@@ -68,7 +68,7 @@ def regenerate(
         SettingsError: Sources or versions have changed.
         DatasetError: There is no such dataset, or split.
     """
-    out, check, options = as_path(output), check_seed(seed), RunOptions(**running)
+    out, check, options = as_path(output), check_seed(seed), RunOptions.make(**running)
     Manifest.load(out)
     with Progress(quiet=options.quiet) as progress, write_lock(out, options.lease_dir):
         stored, manifest = listed_generation(out)

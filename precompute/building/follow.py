@@ -23,9 +23,9 @@ from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import BadSourcesError, UsageError
+from precompute.options.option import shows_options
 from precompute.options.plain_values import converts_arguments
 from precompute.options.running import RunOptions
-from precompute.options.signatures import shows_options
 from precompute.options.values import check_seed
 from precompute.preflight.ineffective_options import check_ineffective_worker_options
 from precompute.storage.paths import as_path, is_remote
@@ -104,7 +104,7 @@ def follow(
     if rows_a_pass is not None and rows_a_pass >= keep:
         raise UsageError(f"rows_a_pass: expected less than keep ({keep}), as readers hold a row; got {rows_a_pass}.")
     out = as_path(output)
-    options = RunOptions(**running)
+    options = RunOptions.make(**running)
     follower = _Follower(
         out,
         split,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from precompute.errors import UsageError
 from precompute.options.option import option
@@ -48,11 +47,3 @@ class BuildOptions(RunOptions, RowOptions, PixelOptions, SplitOptions, TableOpti
     def default_mask_fill(self) -> int | None:
         """What masks are filled with where a pipeline does not say it; None: as Albumentations does, with 0."""
         return self.ignore_class if self.mask_fill == "ignore" else None
-
-    @classmethod
-    def make(cls, **given: Any) -> BuildOptions:
-        """Return options from keyword arguments, with an error that names what it does not know."""
-        unknown = sorted(set(given) - set(cls.names()))
-        if unknown:
-            raise UsageError(f"build: unknown option {', '.join(unknown)}; expected: {', '.join(cls.names())}.")
-        return cls(**given)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import inspect
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from precompute.errors import UsageError
 from precompute.options.plain_values import EXPECTED, check_kind, convert, kind_of
@@ -21,7 +22,9 @@ from precompute.options.values import check_choice
 from precompute.text.names import parse_names
 from precompute.text.toml import read_toml
 
-__all__ = ["Options", "flag", "heading", "option"]
+__all__ = ["Options", "flag", "heading", "option", "shows_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FROM_FILE = (
     "TOML with options by their names below, such as seed = 3; the command line wins over it, where --no-NAME takes "
@@ -30,7 +33,7 @@ FROM_FILE = (
 
 _PARSERS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "list[str]": parse_names}
 _METAVARS = {"int": "N", "float": "X"}
-_OWN_NAME = re.compile(r"^[a-z_]+( \(--[a-z-]+\))?: ")  # of the option, with which messages begin
+_OWN_NAME = re.compile(r"^(?P<name>[a-z_]+)( \(--[a-z-]+\))?: ")  # of the option, with which messages begin
 
 
 def option(
@@ -103,6 +106,17 @@ class Options:
     def names(cls) -> tuple[str, ...]:
         """Return the names of all options."""
         return tuple(f.name for f in dataclasses.fields(cls))
+
+    @classmethod
+    def make(cls, **given: Any) -> Self:
+        """Return options from keyword arguments.
+
+        Raises:
+            UsageError: One of them is not known, or they make no sense.
+        """
+        if unknown := sorted(set(given) - set(cls.names())):
+            raise UsageError(f"unknown option {', '.join(unknown)}; expected: {', '.join(cls.names())}.")
+        return cls(**given)
 
     @classmethod
     def title_of(cls, name: str) -> str:
@@ -217,11 +231,24 @@ class Options:
         try:
             return cls(**{**(before or {}), **given})
         except UsageError as error:
-            name = _OWN_NAME.match(str(error))
-            own = name[0].partition(" ")[0].rstrip(": ") if name else ""
-            if own not in cls.names():
+            own = _OWN_NAME.match(str(error))
+            if own is None or own["name"] not in cls.names():
                 raise
-            raise UsageError(f"{flag(own)}: {_OWN_NAME.sub('', str(error))}") from error
+            raise UsageError(f"{flag(own['name'])}: {str(error)[own.end() :]}") from error
+
+
+def shows_options(options: type[Options]) -> Callable[[F], F]:
+    """Let a function's signature name the options that its last argument, such as `**options`, stands for."""
+    defaults, keyword = options(), inspect.Parameter.KEYWORD_ONLY
+    shown = [inspect.Parameter(name, keyword, default=getattr(defaults, name)) for name in options.names()]
+
+    def showing(function: F) -> F:
+        given = inspect.signature(function).parameters.values()
+        own = [parameter for parameter in given if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+        function.__signature__ = inspect.Signature([*own, *shown])  # type: ignore[attr-defined]
+        return function
+
+    return showing
 
 
 def _default_of(f: dataclasses.Field[Any]) -> Any:

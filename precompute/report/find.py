@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.options.build_options import BuildOptions
-from precompute.options.signatures import shows_options
+from precompute.options.option import shows_options
 from precompute.plan.splits import assign_splits
 from precompute.sources.chosen import limit_sources
 from precompute.sources.find import find as find_sources

@@ -13,8 +13,16 @@ from precompute.errors import UsageError
 from precompute.options.option import flag
 from tests.helpers.trainer_datasets import write_masks
 from train.cli import main, make_parser
-from train.options import EvaluateOptions, FitOptions, LearningOptions, MachineOptions, ModelOptions, TargetOptions
-from train.use_options import ExportOptions, PredictOptions
+from train.options import (
+    EvaluateOptions,
+    ExportOptions,
+    FitOptions,
+    LearningOptions,
+    MachineOptions,
+    ModelOptions,
+    PredictOptions,
+    TargetOptions,
+)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.helpers.runs_without_training import make_run
 from tests.helpers.trainer_datasets import CLASSES, SIZE, write_classes, write_masks
 from train.cli import main
 from train.export import export
-from train.use_options import ExportOptions
+from train.options import ExportOptions
 
 OPEN_AGAIN = """
 import sys

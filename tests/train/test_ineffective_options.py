@@ -16,10 +16,9 @@ from train.bench_options import BenchOptions
 from train.cli import main
 from train.fit import fit
 from train.ineffective_options import INEFFECTIVE, Situation, check_ineffective_options
-from train.options import EvaluateOptions, FitOptions
+from train.options import EvaluateOptions, ExportOptions, FitOptions, PredictOptions
 from train.run_folder import RunFolder
 from train.tasks import Task, make_task
-from train.use_options import ExportOptions, PredictOptions
 
 OTHER = "is for --schedule plateau, and another one is chosen"
 ALONE = "mixes the images of a batch, and --batch-size 1 has one alone"

@@ -24,12 +24,11 @@ from train.data import fit_task
 from train.evaluate import evaluate
 from train.export import export
 from train.fit import fit
-from train.options import EvaluateOptions, FitOptions
+from train.options import EvaluateOptions, ExportOptions, FitOptions, PredictOptions
 from train.predict import predict
 from train.run_folder import RunFolder, RunSettings
 from train.tasks import make_task
 from train.tasks.regress import UNIT
-from train.use_options import ExportOptions, PredictOptions
 
 OPTIONS = {"epochs": 2, "base_channels": 2, "batch_size": 8, "cache": "off"}
 PIPELINE = f"import albumentations as A\ntrain = validation = A.Compose([A.Resize({SIZE}, {SIZE})])\n"

@@ -19,8 +19,8 @@ from precompute.images.decode import decode_mask
 from tests.helpers.runs_without_training import make_run
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, save
 from train.cli import main
+from train.options import PredictOptions
 from train.predict import predict
-from train.use_options import PredictOptions
 
 SIZE = 16
 

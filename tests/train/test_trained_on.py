@@ -24,12 +24,11 @@ from train.cli import main
 from train.evaluate import evaluate
 from train.export import export
 from train.fit import fit
-from train.options import EvaluateOptions, FitOptions
+from train.options import EvaluateOptions, ExportOptions, FitOptions
 from train.predict import predict
 from train.run_folder import RunFolder
 from train.tasks import make_task
 from train.trained_on import TrainedOn, record_sources
-from train.use_options import ExportOptions
 
 NAMES = ("blue", "green", "red")
 

@@ -28,10 +28,9 @@ from train.detection.geometry import pairwise_iou
 from train.detection.truth import pack
 from train.export import export
 from train.fit import fit
-from train.options import FitOptions
+from train.options import ExportOptions, FitOptions, PredictOptions
 from train.predict import predict
 from train.tasks.detect import Detect
-from train.use_options import ExportOptions, PredictOptions
 
 HEIGHT, WIDTH = 60, 76  # no multiples of the network's coarsest cell
 OPTIONS = FitOptions(epochs=45, batch_size=8, base_channels=6, learning_rate=0.01, fresh="off", checkpoint_every="0")
