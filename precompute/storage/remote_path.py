@@ -3,6 +3,10 @@
 A `RemotePath` has those methods of `Path` that datasets and sources are handled with, so that the code which works on
 them is written once. To type checkers it passes as a `Path`; it is none, and has no `__fspath__`: what would open it as
 a local file raises TypeError, and reads or writes nothing by mistake.
+
+Why not universal_pathlib (0.3.10, looked at with fsspec 2026.9): its `is_file` says no where a store refuses or cannot
+be reached, and all else raises what each store's library does; it can neither create an object only where there is none
+nor answer from a listing; joining a name takes it 50 µs and not 1.3. Each method that asks a store would still be ours.
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
 
         ``boxes`` float32 [B, N, 4] as y_min, x_min, y_max, x_max in pixels, padded with 0; ``labels`` int64 [B, N],
         padded with −1; ``mask``, ``crowd``, ``difficult`` bool [B, N]; where objects have masks ``masks`` bool
-        [B, N, H, W]; and what `_parse_keypoints` gives.
+        [B, N, H, W]; where they have keypoints ``keypoints`` float32 [B, N, K, 2] as x, y in pixels, ``visibility``
+        int64 [B, N, K], both padded with 0.
         """
         counts = features[LABEL_KEY].row_lengths()
         if self.size is not None and not self.cut:
@@ -116,10 +117,34 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
             **{name: dense(key, 0) > 0 for name, key in FLAGS.items()},
         }
         if self.field.has_masks:
-            found["masks"] = _mask_parser(self.height, self.width, self.size)(features[MASK_KEY])
+            found["masks"] = self._parse_masks(features[MASK_KEY])
         if self.field.keypoints is not None:
-            found |= _parse_keypoints(features, longest, self.field.keypoints, height=self.height, width=self.width)
+            found |= self._parse_keypoints(features, longest, len(self.field.keypoints))
         return found
+
+    def _parse_masks(self, encoded: Any) -> Any:
+        """Return masks, bool [B, N, H, W], padded with false, of PNGs, ragged string [B, (N)]."""
+        size, shape = self.size, (self.height, self.width, 1)
+        kept = encoded if size is None else encoded[:, :size]  # what has no room is not decoded
+
+        def decode_one(encoded: Any) -> Any:
+            return tf.ensure_shape(tf.io.decode_png(encoded, channels=1), shape)
+
+        decoded = tf.map_fn(decode_one, kept.flat_values, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+        masks = tf.RaggedTensor.from_row_splits(decoded[..., 0] > 0, kept.row_splits, validate=False)
+        padded = masks.to_tensor(False, shape=[None, size, self.height, self.width])
+        return tf.ensure_shape(padded, [encoded.shape[0], size, self.height, self.width])
+
+    def _parse_keypoints(self, features: dict[str, Any], longest: Any, num: int) -> Parts:
+        """Return `keypoints` and `visibility` of so many keypoints an object, and objects an image."""
+        length = None if self.size is None else self.size * num
+
+        def dense(name: str, padding: Any) -> Any:
+            padded = features[f"{POINT_KEY}{name}"].to_tensor(padding, shape=[None, length])
+            return tf.reshape(padded, [-1, longest, num])
+
+        points = tf.stack([dense("x", 0.0) * float(self.width), dense("y", 0.0) * float(self.height)], axis=-1)
+        return {"keypoints": points, "visibility": dense("visibility", 0)}
 
     def move(self, parts: Parts, moves: Moves) -> Parts:
         """Return the objects where `moves` took the pixels; those that left the image are padding from then on."""
@@ -175,30 +200,7 @@ def _formatted(corners: Any, box_format: str, height: int, width: int) -> Any:
     return tf.stack(sides, axis=-1)
 
 
-# Masks of single objects: parsed, and moved along with fresh steps
-
-
-def _mask_parser(height: int, width: int, size: int | None) -> Callable[[Any], Any]:
-    """Return a function from PNGs, ragged string [B, (N)], to masks, bool [B, N, height, width], padded with false.
-
-    Args:
-        height: Height of the images.
-        width: Width of the images.
-        size: Masks an image; None: as many as the fullest image of a batch has.
-    """
-
-    def decode_one(encoded: Any) -> Any:
-        return tf.ensure_shape(tf.io.decode_png(encoded, channels=1), (height, width, 1))
-
-    def parse(encoded: Any) -> Any:
-        kept = encoded if size is None else encoded[:, :size]  # what has no room is not decoded
-        spec = tf.TensorSpec((height, width, 1), tf.uint8)
-        decoded = tf.map_fn(decode_one, kept.flat_values, fn_output_signature=spec)
-        masks = tf.RaggedTensor.from_row_splits(decoded[..., 0] > 0, kept.row_splits, validate=False)
-        padded = masks.to_tensor(False, shape=[None, size, height, width])
-        return tf.ensure_shape(padded, [encoded.shape[0], size, height, width])
-
-    return parse
+# Masks of single objects, moved along with fresh steps
 
 
 def _move_masks(masks: Any, moves: Any) -> Any:
@@ -220,28 +222,7 @@ def _boxes_around(masks: Any) -> Any:
     return tf.stack([y_min, x_min, y_max, x_max], axis=-1)
 
 
-# Keypoints: parsed beside boxes, moved along with fresh steps, left and right changing places
-
-
-def _parse_keypoints(features: Any, size: Any, skeleton: Skeleton, *, height: int, width: int) -> dict[str, Any]:
-    """Return `keypoints` float32 [B, size, K, 2] as x, y in pixels, and `visibility` int64 [B, size, K]; padded with 0.
-
-    Args:
-        features: All features that were parsed.
-        size: Objects an image, a number or a tensor.
-        skeleton: Skeleton of the keypoints.
-        height: Height of the image, pixels.
-        width: Width of the image, pixels.
-    """
-    fixed = size if isinstance(size, int) else None
-    num = len(skeleton)
-
-    def dense(name: str, padding: Any) -> Any:
-        padded = features[f"{POINT_KEY}{name}"].to_tensor(padding, shape=[None, None if fixed is None else fixed * num])
-        return tf.reshape(padded, [-1, size, num])
-
-    points = tf.stack([dense("x", 0.0) * float(width), dense("y", 0.0) * float(height)], axis=-1)
-    return {"keypoints": points, "visibility": dense("visibility", 0)}
+# Keypoints, moved along with fresh steps, left and right changing places
 
 
 def move_keypoints(targets: dict[str, Any], moves: Any, skeleton: Skeleton) -> dict[str, Any]:
