@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise, repeat
@@ -18,7 +18,7 @@ from precompute.fields.string_column import CHUNK, StringColumn
 from precompute.sources.split_folders import split_of, stay_in_keys
 from precompute.sources.walk import Files, Folder
 
-__all__ = ["FEW", "FoundFile", "FoundFiles", "RoleFolder", "add_sorted", "part_of", "relative", "split_role"]
+__all__ = ["FEW", "FoundFile", "FoundFiles", "RoleFolder", "add_sorted", "parts_of", "relative", "split_role"]
 
 FEW = 1000  # files that are sorted as soon one by one
 COPIED = 2**16  # names that are copied at a time
@@ -45,10 +45,8 @@ class RoleFolder:
     files: Files
 
     def stems(self) -> Iterator[str]:
-        """Yield the name of each file without the role's suffix and the extension."""
-        stems = (
-            name.rpartition(".")[0] for name in self.files.names
-        )  # all have an extension, and none begins with its dot
+        """Yield the name of each file without the role's suffix and the extension, which all have."""
+        stems = (name.rpartition(".")[0] for name in self.files.names)
         return (stem.removesuffix(self.suffix) for stem in stems) if self.suffix else stems
 
 
@@ -60,16 +58,16 @@ def split_role(parts: tuple[str, ...], roles: Collection[str]) -> tuple[str | No
     return None, parts
 
 
-def part_of(folder: Folder, context: tuple[str, ...], suffix: str) -> RoleFolder:
-    """Return the files of a folder whose stems end with a suffix, and are more than it."""
-    files = folder.files
-    if suffix:
-        files = Files(file for file in files if len(stem := _stem(file[0])) > len(suffix) and stem.endswith(suffix))
-    return RoleFolder(context, folder.path, suffix, files)
+def parts_of(placed: Iterable[tuple[Folder, tuple[str, ...]]], suffix: str) -> list[RoleFolder]:
+    """Return the files of folders, each with its context, whose stems end with a suffix, and are more than it."""
+    return [RoleFolder(context, folder.path, suffix, _ending(folder.files, suffix)) for folder, context in placed]
 
 
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0]  # all have an extension, and none begins with its dot
+def _ending(files: Files, suffix: str) -> Files:
+    if not suffix:
+        return files
+    stems = ((file[0].rpartition(".")[0], file) for file in files)
+    return Files(file for stem, file in stems if len(stem) > len(suffix) and stem.endswith(suffix))
 
 
 class FoundFile(NamedTuple):
@@ -80,7 +78,6 @@ class FoundFile(NamedTuple):
         plain: The key without the split's folder, whatever was asked for.
         place: Folders on the way and stem, those of roles left out, those of splits kept.
         split: Split that a folder says, or None.
-        label: Folders on the way but the split's.
         path: Absolute path, posix.
         num_bytes: Size of the file.
         is_excluded: The user left it out: what annotations say of it is left out as well.
@@ -90,7 +87,6 @@ class FoundFile(NamedTuple):
     plain: str
     place: str
     split: str | None
-    label: str
     path: str
     num_bytes: int
     is_excluded: bool = False
@@ -136,21 +132,18 @@ class FoundFiles:
         edges = []  # first and last key of each folder
         for number, (folder, part) in enumerate(pairs):
             start = len(self)
-            self._append(number, folder, part)
+            order = None
+            if len(part.files) > FEW:
+                names = part.files.names
+                order = add_sorted(names, folder.key_start, part.suffix, keys=self.keys, names=self._names)
+            if order is None:
+                self._append_few(folder, part)
+            else:
+                self.num_bytes.frombytes(np.frombuffer(part.files.sizes, np.int64)[order].tobytes())
+            self._folder.extend(repeat(number, len(part.files)))
             edges += [(self.keys[start], self.keys[-1])] if len(self) > start else []
         if not all(a[1] < b[0] for a, b in pairwise(edges)):
             self._sort()
-
-    def _append(self, number: int, folder: _Folder, part: RoleFolder) -> None:
-        order = self._append_many(folder, part) if len(part.files) > FEW else None
-        if order is None:
-            self._append_few(folder, part)
-        else:
-            self.num_bytes.frombytes(np.frombuffer(part.files.sizes, np.int64)[order].tobytes())
-        self._folder.extend(repeat(number, len(part.files)))
-
-    def _append_many(self, folder: _Folder, part: RoleFolder) -> NDArray[np.int64] | None:
-        return add_sorted(part.files.names, folder.key_start, part.suffix, keys=self.keys, names=self._names)
 
     def _append_few(self, folder: _Folder, part: RoleFolder) -> None:
         # One text a file: to sort it is faster, and takes less memory, than to sort pairs or positions. No name holds
@@ -186,7 +179,6 @@ class FoundFiles:
             plain=folder.plain_start + self.keys[i][len(folder.key_start) :],
             place=folder.place_start + self.keys[i][len(folder.key_start) :],
             split=folder.split,
-            label=folder.label,
             path=folder.path + self._names[i],
             num_bytes=self.num_bytes[i],
         )

@@ -15,7 +15,7 @@ from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, unreadable_text
 from precompute.options.build_options import BuildOptions
 from precompute.sources.found import Found, FoundColumn
-from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, part_of, split_role
+from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, parts_of, split_role
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms
@@ -113,18 +113,19 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
             f"{top}: there are no images: {unreadable + ' E' if unreadable else 'e'}xpected {where}, files with the "
             f"extensions {' '.join(IMAGE_EXTENSIONS)}."
         )
-    parts = [part_of(folder, context, options.image_suffix) for folder, context in chosen]
+    parts = parts_of(chosen, options.image_suffix)
     num_images, left_out = sum(len(part.files) for part in parts), frozenset[str]()
     if choose is not None:
         parts, left_out = _only(parts, choose)
-    excluded = (part_of(one, split_role(one.parts, roles)[1], options.image_suffix) for one in tree.excluded_images())
+    left = ((folder, split_role(folder.parts, roles)[1]) for folder in tree.excluded_images())
+    excluded = FoundFiles(parts_of(left, options.image_suffix), None, split_in_key=False)
     return FoundImages(
         top=top,
         images=FoundFiles(parts, _positions(top, parts, strict=choose is None), split_in_key=options.split_in_key),
         num_ignored_files=tree.num_files - num_images,
         passed=tree.passed,
         left_out=left_out,
-        excluded=[file._replace(is_excluded=True) for file in FoundFiles(list(excluded), None, split_in_key=False)],
+        excluded=[file._replace(is_excluded=True) for file in excluded],
     )
 
 

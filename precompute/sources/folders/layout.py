@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from precompute.errors import SourceError, UsageError
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.folders.siblings import find_siblings
-from precompute.sources.found_files import RoleFolder, part_of, split_role
+from precompute.sources.found_files import RoleFolder, parts_of, split_role
 from precompute.sources.split_folders import split_of
 from precompute.sources.walk import Files, Folder, Tree, walk
 from precompute.storage.paths import absolute, as_path, is_url
@@ -83,7 +83,7 @@ def find_layout(root: Path, options: BuildOptions) -> Layout:
         trees = [walk(image_dir)]
     else:
         trees = [walk(image_dir, skip=mask_dir), walk(mask_dir, skip=image_dir)]
-    placed = [[(folder, folder.parts) for folder in tree.folders] for tree in trees]
+    placed = [_placed(tree.folders, None) for tree in trees]
     return _layout(trees, _Roles(placed[0], None if mask_dir is None else placed[-1]), options, role=None)
 
 
@@ -100,8 +100,7 @@ def _layout(trees: Sequence[Tree], roles: _Roles, options: BuildOptions, *, role
         images, masks = _told_apart(trees[0].top, roles.images, options)
     else:
         suffix = options.mask_suffix if roles.mask_suffix is None else roles.mask_suffix
-        images = [part_of(folder, context, options.image_suffix) for folder, context in roles.images]
-        masks = [part_of(folder, context, suffix) for folder, context in roles.masks or ()]
+        images, masks = parts_of(roles.images, options.image_suffix), parts_of(roles.masks or (), suffix)
     folders = [folder for folder, _ in roles.images + (roles.masks or [])]
     kept = [len(part.files) for part in images + masks]
     # A folder of strangers alone is passed over with them: colour pictures beside the masks, say.
@@ -187,7 +186,7 @@ def _searched(tree: Tree, images: str | None, masks: str | None, options: BuildO
     placed = by_role[image_name]
     if images is None:
         in_images = all(split_role(folder.parts, (image_name,))[0] for folder in tree.folders if folder.files)
-        placed = [(folder, _context(folder.parts, image_name if in_images else None)) for folder in tree.folders]
+        placed = _placed(tree.folders, image_name if in_images else None)
     by_suffix = options.mask_suffix or (options.images is not None and options.masks is not None)
     return _Roles(placed, placed if by_suffix else None)
 
@@ -212,26 +211,26 @@ def _told_apart(top: Path, placed: Placed, options: BuildOptions) -> tuple[list[
             f"--image-suffix is {suffixes[0]!r} and --mask-suffix is {suffixes[1]!r}. Give two that differ."
         )
     longer, shorter = sorted(suffixes, key=len, reverse=True)
-    parts: dict[str, list[RoleFolder]] = {longer: [], shorter: []}
-    for folder, context in placed:
-        first = part_of(folder, context, longer)
-        taken = set(first.files.names)
-        rest = replace(folder, files=Files(file for file in folder.files if file[0] not in taken))
-        parts[longer].append(first)
-        parts[shorter].append(part_of(rest, context, shorter))
+    first = parts_of(placed, longer)
+    rest = Placed()
+    for (folder, context), part in zip(placed, first, strict=True):
+        taken = set(part.files.names)
+        rest.append((replace(folder, files=Files(file for file in folder.files if file[0] not in taken)), context))
+    parts = {longer: first, shorter: parts_of(rest, shorter)}
     return parts[options.image_suffix], parts[options.mask_suffix]
 
 
 def _excluded(tree: Tree, role: str | None, options: BuildOptions) -> set[str]:
     """Return the plain paths of images that the user left out."""
-    parts = [part_of(folder, _context(folder.parts, role), options.image_suffix) for folder in tree.excluded_images()]
+    parts = parts_of(_placed(tree.excluded_images(), role), options.image_suffix)
     plain = {(*part.context, stem) for part in parts for stem in part.stems()}
     bare = {(*(name for name in names[:-1] if split_of(name) is None), names[-1]) for names in plain}
     return {"/".join(names) for names in plain | bare}
 
 
-def _context(parts: tuple[str, ...], role: str | None) -> tuple[str, ...]:
-    return parts if role is None else split_role(parts, (role,))[1]
+def _placed(folders: Iterable[Folder], role: str | None) -> Placed:
+    """Return folders with their contexts, from which one that is called like a role is left out."""
+    return [(folder, folder.parts if role is None else split_role(folder.parts, (role,))[1]) for folder in folders]
 
 
 def _empty_folders(counts: Mapping[str, int]) -> list[str]:
