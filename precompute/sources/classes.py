@@ -18,8 +18,6 @@ __all__ = [
     "Classes",
     "check_class_names",
     "class_order",
-    "has_several",
-    "label_sets_column",
     "labels_column",
     "number_classes",
     "number_rows",
@@ -38,43 +36,43 @@ class Classes(NamedTuple):
     notes: list[str]
 
 
-def has_several(labels: Sequence[Any], keys: Sequence[str]) -> bool:
-    """Tell whether labels are lists, tuples or sets of labels: those of all sources, or of none.
+def labels_column(labels: Sequence[Any], keys: Sequence[str], given: list[str] | None, called: str) -> FoundColumn:
+    """Return one class a source, or any number of them where labels are lists; see `number_classes`.
+
+    Args:
+        labels: Names or indices of classes, or lists, tuples or sets of these; one that comes twice in it counts once.
+        keys: Keys of the sources.
+        given: The classes in the order that the user wants, or None.
+        called: What messages call the labels.
 
     Raises:
-        UsageError: Both kinds are there.
+        UsageError: A label is neither a class name nor a class index, names and numbers are mixed, or lists and others.
+        SourceError: A label is not among the names that were given, or lists hold none.
     """
-    several = [isinstance(label, list | tuple | set | frozenset) for label in labels]
-    if any(several) and not all(several):
-        other = several.index(not several[0])
-        raise UsageError(
-            "labels: expected one label for each image, or a list of labels for each (a list of one for an image that "
-            f"has one), got both: {labels[0]!r} for {keys[0]!r}, {labels[other]!r} for {keys[other]!r}."
-        )
-    return all(several)
-
-
-def labels_column(labels: Sequence[str | int], keys: Sequence[str], given: list[str] | None) -> FoundColumn:
-    """Return one class a source; see `number_classes`."""
+    if not set(map(type, labels)) <= {str, int}:
+        several = [isinstance(label, list | tuple | set | frozenset) for label in labels]
+        if all(several):
+            return _label_sets_column(labels, keys, given, called)
+        if any(several):
+            other = several.index(not several[0])
+            raise UsageError(
+                "labels: expected one label for each image, or a list of labels for each (a list of one for an image "
+                f"that has one), got both: {labels[0]!r} for {keys[0]!r}, {labels[other]!r} for {keys[other]!r}."
+            )
+        labels = [read_label(label, key, called) for label, key in zip(labels, keys, strict=True)]
     classes = number_classes(labels, keys, given)
     return FoundColumn(LabelColumn(indices=classes.indices), classes.names, classes.notes)
 
 
-def label_sets_column(
-    labels: Sequence[Collection[object]], keys: Sequence[str], given: list[str] | None, called: str = "labels"
+def _label_sets_column(
+    labels: Sequence[Collection[object]], keys: Sequence[str], given: list[str] | None, called: str
 ) -> FoundColumn:
-    """Return any number of classes a source, numbered as `number_classes` does; one that comes twice counts once.
-
-    Raises:
-        UsageError: A label is neither a class name nor a class index, or names and numbers are mixed.
-        SourceError: A label is not among the names that were given, or no image has any.
-    """
-    read = [[read_label(label, key, called) for label in of_one] for of_one, key in zip(labels, keys, strict=True)]
+    read = [[(read_label(label, key, called),) for label in of] for of, key in zip(labels, keys, strict=True)]
     if not any(read):
         raise SourceError(
             f"{called}: expected a label for some of the images, got empty lists for all {len(labels):,} of them."
         )
-    rows, classes = number_rows([[(label,) for label in of_one] for of_one in read], 0, keys, given)
+    rows, classes = number_rows(read, 0, keys, given)
     sets = [tuple(sorted({index for (index,) in of_one})) for of_one in rows]
     return FoundColumn(LabelSetColumn(sets=sets), classes.names, classes.notes)
 
@@ -104,30 +102,25 @@ def read_label(label: object, key: str, called: str = "labels") -> str | int:
     )
 
 
-def number_classes(
-    labels: Sequence[str | int], owners: Sequence[str], given: list[str] | None, *, declared: list[str] | None = None
-) -> Classes:
+def number_classes(labels: Sequence[str | int], owners: Sequence[str], names: list[str] | None) -> Classes:
     """Number classes: names in their order, numbers as they are when they run from 0 without gaps.
 
     Args:
         labels: Names, or indices.
         owners: Key of the source that each belongs to.
-        given: The classes in the order that the user wants, or None.
-        declared: The classes in the order that a file has them, or None.
+        names: The classes in the order that the user wants, or a file has them; or None.
 
     Raises:
         UsageError: Names and numbers are mixed.
-        SourceError: A label is not among the names that were given or declared.
+        SourceError: A label is not among the names.
     """
     texts = [label for label in labels if isinstance(label, str)]
     numbers = [label for label in labels if not isinstance(label, str)]
     if texts and numbers:
         raise UsageError(
             f"labels: expected class names or class indices, got both: {format_count(len(texts), 'name')} "
-            f"({texts[0]!r} …) and "
-            f"{format_count(len(numbers), 'index', 'indices')} ({numbers[0]!r} …)."
+            f"({texts[0]!r} …) and {format_count(len(numbers), 'index', 'indices')} ({numbers[0]!r} …)."
         )
-    names = declared if given is None else given
     return _from_numbers(numbers, owners, names) if numbers else _from_names(texts, owners, names)
 
 

@@ -91,7 +91,7 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     left_out = problems.leave_out(options, sum(len(file.images) for file in files))
     problems.check()
     images.sort(key=lambda one: one.image.key)
-    classes = number_objects(images, given, categories.names)
+    classes = number_objects(images, given or categories.names)
     column = _masks(top, images, classes) if has_masks else boxes_of_named(images, classes, skeleton, str(top))
     every_note = [*categories.notes, *there.notes(), *left_out, *notes]
     return sources_of_named(found, images, column, "no annotation file names", every_note)

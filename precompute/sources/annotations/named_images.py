@@ -182,13 +182,11 @@ class NamedImage:
         self.objects: list[NamedObject] = []
 
 
-def number_objects(
-    images: Sequence[NamedImage], given: list[str] | None, declared: list[str] | None = None
-) -> list[str]:
+def number_objects(images: Sequence[NamedImage], names: list[str] | None) -> list[str]:
     """Put indices in the place of objects' classes and return the names of these; see `number_classes`."""
     owners = [image.image.key for image in images for _ in image.objects]
     labels = [str(one.label) for image in images for one in image.objects]
-    classes = number_classes(labels, owners, given, declared=declared)
+    classes = number_classes(labels, owners, names)
     for one, index in zip((one for image in images for one in image.objects), classes.indices, strict=True):
         one.label = index
     return classes.names

@@ -10,11 +10,11 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
 from precompute.options.build_options import BuildOptions
-from precompute.sources.classes import has_several, label_sets_column, labels_column, read_label
+from precompute.sources.classes import labels_column
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.passed_over import passed_over
 from precompute.sources.rows.cells import Cells, Rows
-from precompute.sources.rows.objects import InstanceRows, boxes_column, keypoints_column
+from precompute.sources.rows.objects import InstanceRows, boxes_column
 from precompute.sources.rows.paths import below, file_bytes, find_paths, make_keys, shared_root
 from precompute.sources.values import columns_of_values
 from precompute.table.sources import SPLITS
@@ -101,23 +101,13 @@ def _with_paths(tell: Callable[[int], str], images: Sequence[str]) -> Callable[[
 
 def _targets(rows: Rows, keys: Sequence[str], images: Sequence[str], options: BuildOptions) -> Iterator[FoundColumn]:
     """Yield what is learnt and lies in no file beside the image: labels, boxes, keypoints."""
-    boxes = rows.cells("boxes") if "boxes" in rows.columns else None
-    if "keypoints" in rows.columns:
-        yield keypoints_column(rows.cells("keypoints"), boxes, keys, images, rows.class_names, options)
-    elif boxes is not None:
-        yield boxes_column(boxes, keys, images, rows.class_names)
+    boxes, keypoints = (rows.cells(role) if role in rows.columns else None for role in ("boxes", "keypoints"))
+    if boxes is not None or keypoints is not None:
+        yield boxes_column(boxes, keypoints, keys, images, rows.class_names, options)
     if "label" in rows.columns:
-        yield _labels(rows.cells("label"), keys, rows.class_names)
-
-
-def _labels(cells: Cells, keys: Sequence[str], names: list[str] | None) -> FoundColumn:
-    cells.check_filled(NO_LABEL)
-    labels = cells.values
-    if not set(map(type, labels)) <= {str, int}:
-        if has_several(labels, keys):
-            return label_sets_column(labels, keys, names, cells.called)
-        labels = [read_label(label, key, cells.called) for label, key in zip(labels, keys, strict=True)]
-    return labels_column(labels, keys, names)
+        labels = rows.cells("label")
+        labels.check_filled(NO_LABEL)
+        yield labels_column(labels.values, keys, rows.class_names, labels.called)
 
 
 def _splits(cells: Cells) -> list[str | None]:

@@ -29,7 +29,6 @@ __all__ = [
     "DEFAULT_CLASS",
     "InstanceRows",
     "boxes_column",
-    "keypoints_column",
 ]
 
 MARKS = "maybe with 'crowd', 'difficult' or 'truncated' as"
@@ -40,6 +39,7 @@ EXPECTED = {
 }
 CLASS_AT = {"boxes": 4, "instances": 1}
 NOUN = {"boxes": "boxes", "instances": "objects"}
+DEFAULT_CLASS = "object"  # of objects that nobody named
 
 ObjectRows = list[list[tuple[Any, ...]]]
 
@@ -106,34 +106,6 @@ def _flags(given: Any, what: str, key: str) -> int:
     return sum(FLAGS[name] for name in set(names))
 
 
-def _read_boxes(cells: Cells, keys: Sequence[str], names: list[str] | None) -> tuple[ObjectRows, Classes]:
-    """Return x_min, y_min, x_max, y_max, class index and flags of the boxes of each image; see `_read_objects`."""
-    rows, classes = _read_objects(cells, "boxes", keys, names)
-    for of_image, key in zip(rows, keys, strict=True):
-        for row in of_image:
-            if not all(map(_is_number, row[:4])):
-                raise UsageError(f"boxes of {key!r:.80}: expected four numbers for the sides, got {row[:4]!r:.80}.")
-    return rows, classes
-
-
-def boxes_column(cells: Cells, keys: Sequence[str], images: Sequence[str], names: list[str] | None) -> FoundColumn:
-    """Check boxes and number their classes.
-
-    Args:
-        cells: For each image its rows, as `Source.boxes` has them.
-        keys: Keys of the images.
-        images: Their paths: from the files' headers come the sizes that boxes are clipped to.
-        names: Order of the classes, or None.
-
-    Raises:
-        UsageError: A row is not what it should be.
-        SourceError: A class is not among the names, or there is no box at all.
-    """
-    rows, classes = _read_boxes(cells, keys, names)
-    checked = boxes_of_rows(rows, map(upright_size, images), keys, classes.names, where="boxes")
-    return checked._replace(notes=[*checked.notes, *classes.notes])
-
-
 class InstanceRows(NamedTuple):
     """Masks of single objects, before it is known which folder all files share.
 
@@ -177,22 +149,19 @@ class InstanceRows(NamedTuple):
         return FoundColumn(column, self.classes.names, [*column.notes(), *self.classes.notes])
 
 
-DEFAULT_CLASS = "object"  # of objects that nobody named
-
-
-def keypoints_column(
-    cells: Cells,
+def boxes_column(
     boxes: Cells | None,
+    keypoints: Cells | None,
     keys: Sequence[str],
     images: Sequence[str],
     class_names: list[str] | None,
     options: BuildOptions,
 ) -> FoundColumn:
-    """Check keypoints, and boxes if there are any.
+    """Check boxes, keypoints, or both.
 
     Args:
-        cells: For each image what `Source.keypoints` has.
         boxes: For each image what `Source.boxes` has, or None.
+        keypoints: For each image what `Source.keypoints` has, or None.
         keys: Keys of the images.
         images: Their paths: sizes come from the files' headers.
         class_names: Order of the classes, or the one class of objects without boxes; or None.
@@ -200,22 +169,29 @@ def keypoints_column(
 
     Raises:
         UsageError: An object is not what it should be, or has another number of keypoints than others.
-        SourceError: A class is not among `class_names`, or no keypoint is labelled.
+        SourceError: A class is not among `class_names`, no keypoint is labelled, or there is no box at all.
     """
-    cells.check_filled("Expected the keypoints of each image's objects, or an empty list: [].")
-    points = [list(_objects(of_image, key)) for of_image, key in zip(cells.values, keys, strict=True)]
-    skeleton = _skeleton(points, keys, options, has_boxes=boxes is not None)
+    points, skeleton, notes = list[list[list[float]]](), None, list[str]()
+    if keypoints is not None:
+        keypoints.check_filled("Expected the keypoints of each image's objects, or an empty list: [].")
+        points = [list(_objects(of_image, key)) for of_image, key in zip(keypoints.values, keys, strict=True)]
+        skeleton = _skeleton(points, keys, options, has_boxes=boxes is not None)
     if boxes is None:
         names = class_names or [DEFAULT_CLASS]
         if len(names) > 1:
             raise UsageError("class_names: without boxes all objects are of one class; give one name, or boxes too.")
-        rows: list[list[tuple[Any, ...]]] = [[(0, 0, 0, 0, 0, 0)] * len(of_image) for of_image in points]
+        rows: ObjectRows = [[(0, 0, 0, 0, 0, 0)] * len(of_image) for of_image in points]
     else:
-        _check_as_many(boxes.values, points, keys)
-        rows, classes = _read_boxes(boxes, keys, class_names)
-        names = classes.names
+        if keypoints is not None:
+            _check_as_many(boxes.values, points, keys)
+        rows, (names, _, notes) = _read_objects(boxes, "boxes", keys, class_names)
+        for row, key in ((row, key) for of_image, key in zip(rows, keys, strict=True) for row in of_image):
+            if not all(map(_is_number, row[:4])):
+                raise UsageError(f"boxes of {key!r:.80}: expected four numbers for the sides, got {row[:4]!r:.80}.")
+    where = "boxes" if keypoints is None else "keypoints"
     sizes = map(upright_size, images)
-    return boxes_of_rows(rows, sizes, keys, names, where="keypoints", skeleton=skeleton, points=points)
+    checked = boxes_of_rows(rows, sizes, keys, names, where=where, skeleton=skeleton, points=points)
+    return checked._replace(notes=[*checked.notes, *notes])
 
 
 def _check_as_many(boxes: Sequence[Any], points: Sequence[Sized], keys: Sequence[str]) -> None:
@@ -240,10 +216,8 @@ def _skeleton(
     other = {number: key for number, key in lengths.items() if number != len(names)}
     if other:
         number, key = next(iter(other.items()))
-        expected = (
-            f"{format_count(len(names), 'keypoint')}"
-            f"{'' if options.keypoint_names is None else ', as keypoint_names has'}"
-        )
+        expected = format_count(len(names), "keypoint")
+        expected += "" if options.keypoint_names is None else ", as keypoint_names has"
         raise UsageError(f"keypoints of {key!r:.80}: expected {expected}, of each object; got {number}.")
     edges = indices_of_edges(options.skeleton or (), names)
     return make_skeleton(names, edges, flip_pairs=options.flip_pairs, has_boxes=has_boxes)
