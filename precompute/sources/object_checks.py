@@ -38,12 +38,17 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
         SourceError: Sides are no numbers, or no image has any box.
     """
     of_box = np.repeat(np.arange(len(column)), column.counts)
+
+    def tell(i: int) -> str:
+        return f"{keys[of_box[i]]}: {', '.join(f'{side:g}' for side in column.corners[i])}"
+
+    def shown(which: NDArray[Any]) -> str:
+        return first_few(np.flatnonzero(which).tolist(), tell=tell)
+
     sizes = np.where(column.sizes > 0, column.sizes, 1)[of_box].astype(np.float32)
     strange = np.logical_not(np.isfinite(column.corners).all(axis=1))
     if strange.any():
-        raise SourceError(
-            f"{where}: boxes whose sides are no numbers:\n{_shown(column, keys, of_box, strange)}\nMend them."
-        )
+        raise SourceError(f"{where}: boxes whose sides are no numbers:\n{shown(strange)}\nMend them.")
     if not len(of_box):
         raise SourceError(
             f"{where}: not one of {format_count(len(column), 'image')} has a box; there is nothing to detect."
@@ -51,33 +56,24 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
     clipped = np.clip(column.corners, 0, np.hstack([sizes, sizes]))
     flat = np.asarray((column.corners[:, :2] >= column.corners[:, 2:]).any(axis=1))
     outside = np.logical_not(flat) & np.asarray((clipped[:, :2] >= clipped[:, 2:]).any(axis=1))
-    cut = np.logical_not(flat | outside) & (clipped != column.corners).any(axis=1)
     kept = np.logical_not(flat | outside)
+    cut = kept & (clipped != column.corners).any(axis=1)
     if not kept.any():
         raise SourceError(
             f"{where}: not one of {format_count(len(kept), 'box')} has an area inside its image:\n"
-            f"{_shown(column, keys, of_box, ~kept)}\nExpected x_min < x_max and y_min < y_max, within the image."
+            f"{shown(~kept)}\nExpected x_min < x_max and y_min < y_max, within the image."
         )
     checked = replace(column, corners=clipped).only(kept)
-    notes = [checked.boxes_note()]
-    if cut.any():
-        notes.append(f"{_boxes(cut)} that reached beyond their images were clipped to them.")
-    for wrong, what in (
-        (flat, "without area (x_min ≥ x_max or y_min ≥ y_max)"),
-        (outside, "outside of their images"),
-    ):
-        if wrong.any():
-            notes.append(f"{_boxes(wrong)} {what} left out:\n{_shown(column, keys, of_box, wrong)}")
-    return FoundColumn(checked, names, notes)
-
-
-def _boxes(which: NDArray[Any]) -> str:
-    return format_count(int(which.sum()), "box")
-
-
-def _shown(column: BoxColumn, keys: Sequence[str], of_box: NDArray[np.int64], which: NDArray[Any]) -> str:
-    found = np.flatnonzero(which).tolist()
-    return first_few(found, tell=lambda i: f"{keys[of_box[i]]}: {', '.join(f'{side:g}' for side in column.corners[i])}")
+    notes = [
+        f"{format_count(int(which.sum()), 'box')} {what}"
+        for which, what in (
+            (cut, "that reached beyond their images were clipped to them."),
+            (flat, f"without area (x_min ≥ x_max or y_min ≥ y_max) left out:\n{shown(flat)}"),
+            (outside, f"outside of their images left out:\n{shown(outside)}"),
+        )
+        if which.any()
+    ]
+    return FoundColumn(checked, names, [checked.boxes_note(), *notes])
 
 
 def upright_size(path: str | Path) -> Size:
@@ -114,61 +110,45 @@ def boxes_of_rows(
         points: For each image x, y, visibility in turn of the keypoints of its objects.
 
     Raises:
-        SourceError: See `check_boxes` and `_check_points`.
+        SourceError: See `check_boxes` and `_check_points`, or there are no objects with keypoints.
     """
     every = zip(rows, sizes, repeat(None) if skeleton is None or points is None else points, strict=False)
     column = BoxColumn.of_images(Boxes.of_rows(*of_image) for of_image in every)
-    return _check_objects(column, keys, names, skeleton, where=where)
-
-
-def _check_objects(
-    column: BoxColumn, keys: Sequence[str], names: list[str], skeleton: Skeleton | None, *, where: str
-) -> FoundColumn:
-    """Check boxes, if there are any, and mark points that lie outside of their images as not labelled.
-
-    Args:
-        column: The objects as they were found.
-        keys: Keys of the images.
-        names: Names of the classes.
-        skeleton: Skeleton of the keypoints; None: boxes alone are checked.
-        where: Start of messages: the folder, or the argument.
-
-    Raises:
-        SourceError: Coordinates are no numbers, visibility is none of 0, 1, 2, or no point is labelled.
-    """
     if skeleton is None:
         return check_boxes(column, keys, names, where=where)
-    points: Any = column.points
     if not len(column.labels):
         raise SourceError(f"{where}: not one of {format_count(len(column), 'image')} has an object with keypoints.")
-    column = replace(column, points=points.reshape(len(column.labels), len(skeleton), 3), skeleton=skeleton)
+    of_objects: Any = column.points
+    column = replace(column, points=of_objects.reshape(len(column.labels), len(skeleton), 3), skeleton=skeleton)
     checked = FoundColumn(column, names, [])
     if skeleton.has_boxes:
         checked = check_boxes(column, keys, names, where=where)
     column, notes = _check_points(cast(BoxColumn, checked.column), keys, skeleton, where)
     empty = int((column.counts == 0).sum())
     if empty and not skeleton.has_boxes:  # boxes say it themselves
-        notes.append(
-            f"{format_count(empty, 'image has none, and is kept', 'images have none, and are kept')} "
-            "(--drop-empty leaves them out)."
-        )
+        number = format_count(empty, "image has none, and is kept", "images have none, and are kept")
+        notes.append(f"{number} (--drop-empty leaves them out).")
     return FoundColumn(column, names, [*checked.notes, *notes])
 
 
 def _check_points(
     column: BoxColumn, keys: Sequence[str], skeleton: Skeleton, where: str
 ) -> tuple[BoxColumn, list[str]]:
+    """Mark keypoints outside of their images as not labelled, and count them.
+
+    Raises:
+        SourceError: Coordinates are no numbers, visibility is none of 0, 1, 2, or no point is labelled.
+    """
     points: Any = column.points
     of_object = np.repeat(np.arange(len(column)), column.counts)
     visibility = points[..., 2]
 
     def shown(which: NDArray[Any]) -> str:
-        found = np.argwhere(which)
-        lines = []
-        for i, k in found[:5]:
-            x, y, v = (f"{number:g}" for number in points[i, k])
-            lines.append(f"{keys[of_object[i]]}: {skeleton.names[k]} at {x}, {y}, visibility {v}")
-        return first_few(lines + [""] * (len(found) - len(lines)))
+        def tell(place: list[int]) -> str:
+            x, y, v = (f"{number:g}" for number in points[tuple(place)])
+            return f"{keys[of_object[place[0]]]}: {skeleton.names[place[1]]} at {x}, {y}, visibility {v}"
+
+        return first_few(np.argwhere(which).tolist(), tell=tell)
 
     strange = ~np.isin(visibility, (0, HIDDEN, VISIBLE))
     if strange.any():
@@ -191,11 +171,8 @@ def _check_points(
         )
     notes = [keypoints_note(kept, skeleton)]
     if outside.any():
-        number = int(outside.sum())
-        notes.append(
-            f"{format_count(number, 'keypoint')} outside of the image: taken as not labelled, visibility 0:\n"
-            f"{shown(outside)}"
-        )
+        number = format_count(int(outside.sum()), "keypoint")
+        notes.append(f"{number} outside of the image: taken as not labelled, visibility 0:\n{shown(outside)}")
     absent = [name for name, there in zip(skeleton.names, kept.any(axis=0), strict=True) if not there]
     if absent:
         notes.append(f"Keypoints that are never labelled:\n{first_few(absent)}")

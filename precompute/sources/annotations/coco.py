@@ -56,12 +56,7 @@ UNREADABLE = ProblemKind("Segmentations that cannot be read", "Fix them, or take
 
 
 def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
-    """Return the sources that COCO files name.
-
-    Args:
-        top: Folder below which the images lie.
-        annotations: A JSON file, or a folder with one for all splits or one for each.
-        options: Options of the build.
+    """Return the sources that a JSON file names, or those of a folder, one for all splits or one for each.
 
     Raises:
         SourceError: Files that are not COCO's, images that are not there or ambiguous, unknown images or categories,
@@ -260,13 +255,9 @@ def _points_of(annotation: Json, skeleton: Skeleton) -> NDArray[np.float32]:
 
 
 def _code_of_segmentation(segmentation: Any, size: tuple[int, int]) -> str | None:
-    """Return the compressed run-length code of a segmentation; None where it holds no pixel.
+    """Return the compressed run-length code of polygons, runs or another code; None where they hold no pixel.
 
     Polygons of less than three points hold none.
-
-    Args:
-        segmentation: Polygons, runs or a compressed code; None or an empty list where there is no mask.
-        size: Width and height of the image.
 
     Raises:
         WrongEntry: It is no segmentation, or does not fit the image.

@@ -84,12 +84,7 @@ class _Columns:
 
 
 def _find(top: Path, path: Path, options: BuildOptions) -> Found:
-    """Return the sources that a table of objects names.
-
-    Args:
-        top: Folder below which the images lie.
-        path: Path of the table.
-        options: Options of the build.
+    """Return the sources that a table of objects names, which lie below the top; see `Layout.find`.
 
     Raises:
         SourceError: The file is none of this kind, cells are no numbers, images are not there.

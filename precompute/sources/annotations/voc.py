@@ -59,12 +59,7 @@ class _Annotation(NamedTuple):
 
 
 def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
-    """Return the sources of a folder in the layout of Pascal VOC.
-
-    Args:
-        top: Folder with the images: JPEGImages/, images/, or where they stand beside their xml files.
-        annotations: Folder below which the xml files lie.
-        options: Options of the build.
+    """Return the sources of a folder: images in JPEGImages/, images/ or beside their xml files; see `Layout.find`.
 
     Raises:
         SourceError: Images without annotation, annotations without image or that cannot be read, lists that contradict

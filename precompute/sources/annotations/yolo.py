@@ -67,11 +67,8 @@ class _Labels:
 def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """Return the sources of a folder in the layout of YOLO.
 
-    Args:
-        top: Folder with the images.
-        annotations: What is read: a data.yaml, of which the images count that it names, with their text files; a folder
-            below which text files lie, of which their images count; or `top`, where all count.
-        options: Options of the build.
+    The annotations are a data.yaml, of which the images count that it names, with their text files; a folder below
+    which text files lie, of which their images count; or `top`, where all count.
 
     Raises:
         SourceError: Text files without image, lines that are no box, classes without a name, files that number classes

@@ -45,13 +45,7 @@ ObjectRows = list[list[tuple[Any, ...]]]
 
 
 def _read_objects(cells: Cells, what: str, keys: Sequence[str], names: list[str] | None) -> tuple[ObjectRows, Classes]:
-    """Return the objects of each image, their classes as indices and flags as a number.
-
-    Args:
-        cells: For each image its rows, as `Source` has them.
-        what: ``"boxes"`` or ``"instances"``.
-        keys: Keys of the images.
-        names: Order of the classes, or None.
+    """Return the objects of each image, ``"boxes"`` or ``"instances"``, their classes as indices, flags as a number.
 
     Raises:
         UsageError: A row is not what it should be.
