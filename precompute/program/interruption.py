@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
@@ -149,7 +148,9 @@ def leave_program(code: int) -> NoReturn:
 
 def _end_children() -> None:
     """End the worker processes: without their parent they would wait for work for minutes."""
-    for process_id in filter(None, (child.pid for child in multiprocessing.active_children())):
+    multiprocessing = sys.modules.get("multiprocessing")  # not imported by those who have none, so that --help is quick
+    children = multiprocessing.active_children() if multiprocessing else ()
+    for process_id in filter(None, (child.pid for child in children)):
         with contextlib.suppress(OSError):  # it has ended
             os.kill(process_id, KILL)
 
@@ -221,6 +222,8 @@ def starting_children() -> Iterator[None]:
 
 def leave_signals_to_parent() -> None:
     """In a worker process: pass Ctrl-C over. The parent gets it too, and ends its workers without their tracebacks."""
+    import multiprocessing
+
     if multiprocessing.current_process().name == "MainProcess":
         return
     if threading.current_thread() is threading.main_thread():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: There is no such file, or it is not TOML.
     """
+    import tomllib  # here, so that --help is quick
+
     text = read_text(path, UsageError)
     try:
         return tomllib.loads(text)
