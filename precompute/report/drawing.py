@@ -39,7 +39,7 @@ LEFT, RIGHT = (67, 160, 255), (255, 120, 40)  # of flip pairs: whoever looks see
 MIDDLE, DARK = (255, 225, 25), (0, 0, 0)
 MAX_SCORED = 12  # boxes up to which each has its score written to it
 NUM_PLAIN_POINTS = 8  # keypoints up to which colours of their own tell them apart
-NUMBER = (14, 10)  # pixels that the number of a keypoint takes
+NUMBER, MAX_NUMBERED = (14, 10), 300  # pixels that the number of a keypoint takes; of more points none has room
 
 
 def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int | None = None) -> Image.Image:
@@ -207,8 +207,8 @@ def draw_skeletons(picture: Image.Image, points: NDArray[Any], visibility: NDArr
         for middle, visible, color in zip(middles, seen, colors, strict=True):
             if visible:
                 draw_point(draw, middle, radius, color, is_hidden=visible == HIDDEN)
-    if has_numbers(skeleton):
-        places = [(k + 1, *points[n, k].tolist()) for n, k in np.argwhere(visibility).tolist()]
+    places = [(k + 1, *points[n, k].tolist()) for n, k in np.argwhere(visibility).tolist()]
+    if len(places) <= MAX_NUMBERED and has_numbers(skeleton):
         _draw_numbers(draw, places, radius)
 
 

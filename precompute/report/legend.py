@@ -23,7 +23,7 @@ from precompute.report.drawing import (
     point_colors,
 )
 from precompute.report.lettering import load_font, shorten
-from precompute.report.palette import IGNORED, Color, class_color, class_pattern
+from precompute.report.palette import IGNORED, PAPER, Color, class_color, class_pattern
 from precompute.text.format import format_few
 
 __all__ = ["Entry", "draw_legend", "legend_of", "mask_entries", "skeleton_entries"]
@@ -54,34 +54,38 @@ def draw_legend(entries: Sequence[Entry], width: int) -> Image.Image:
     """Return a picture of the legend, of a width in pixels; entries that it has no room for are counted."""
     font = load_font(12)
     room = min(MAX_TEXT, width - SWATCH - 6) if len(entries) > 1 else width
-    texts = [shorten(entry.text, font, room) for entry in entries[:MAX_ENTRIES]]
-    shown = [entry._replace(text=text) for entry, text in zip(entries, texts, strict=False)]
-    columns = _columns(shown, width) if len(shown) == len(entries) else None
-    while columns is None:
+    shown = [entry._replace(text=shorten(entry.text, font, room)) for entry in entries[:MAX_ENTRIES]]
+    widths = [_width(entry) for entry in shown]
+    rows = _num_rows(widths, width) if len(shown) == len(entries) else None
+    while rows is None:
         shown.pop()
-        columns = _columns([*shown, Entry(f"and {len(entries) - len(shown)} more")], width)
-    picture = Image.new("RGB", (width, ROW * max(map(len, columns), default=0)), "white")
-    draw, left = ImageDraw.Draw(picture), 0
-    for column in columns:
-        for row, entry in enumerate(column):
+        more = Entry(f"and {len(entries) - len(shown)} more")
+        widths = [*widths[: len(shown)], _width(more)]
+        rows = _num_rows(widths, width)
+    if len(shown) < len(entries):
+        shown.append(more)
+    picture, left = Image.new("RGB", (width, ROW * rows), PAPER), 0
+    draw = ImageDraw.Draw(picture)
+    for first in range(0, len(shown), rows or 1):
+        for row, entry in enumerate(shown[first : first + rows]):
             if entry.color:
                 _draw_swatch(picture, (left, row * ROW + 2), entry, entry.color)
             draw.text((left + _indent(entry), row * ROW + 2), entry.text, INK, font)
-        left += _width(column)
+        left += max(widths[first : first + rows])
     return picture
 
 
-def _columns(entries: Sequence[Entry], width: int) -> list[list[Entry]] | None:
-    """Return the entries in columns of as few rows as there can be; None where they need too many."""
-    for rows in range(1, MAX_ROWS + 1):
-        columns = [list(entries[i : i + rows]) for i in range(0, len(entries), rows)]
-        if sum(map(_width, columns)) - SPACE <= width:
-            return columns
+def _num_rows(widths: Sequence[int], width: int) -> int | None:
+    """Return how few rows entries of these widths can stand in, column by column; None where they need too many."""
+    for rows in range(min(1, len(widths)), MAX_ROWS + 1):
+        columns = (max(widths[first : first + rows]) for first in range(0, len(widths), rows or 1))
+        if sum(columns) - SPACE <= width:
+            return rows
     return None
 
 
-def _width(column: Sequence[Entry]) -> int:
-    return int(max(_indent(entry) + load_font(12).getlength(entry.text) for entry in column)) + SPACE
+def _width(entry: Entry) -> int:
+    return int(_indent(entry) + load_font(12).getlength(entry.text)) + SPACE
 
 
 def _indent(entry: Entry) -> int:
