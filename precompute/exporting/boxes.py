@@ -18,16 +18,7 @@ import numpy as np
 import yaml
 
 from precompute.errors import UsageError
-from precompute.exporting.exporter import (
-    Example,
-    Export,
-    Exporter,
-    Names,
-    class_names_option,
-    copy_suffix,
-    image_file,
-    safe_path,
-)
+from precompute.exporting.exporter import Example, Export, Exporter, Names, image_file, safe_path
 from precompute.fields.field import Field
 from precompute.text.format import format_count
 
@@ -69,7 +60,7 @@ class _Boxes(Exporter):
         for flag in FLAGS:
             if flag not in self.holds and example[flag].any():
                 self._lost[flag] += int(example[flag].sum())
-        return names.unique(safe_path(example["key"], ROLES) + copy_suffix(example))
+        return names.unique(safe_path(example["key"], ROLES), example["copy"])
 
 
 class _Coco(_Boxes):
@@ -160,7 +151,7 @@ class _Voc(_Boxes):
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the classes, unless sorting finds their order."""
-        return [] if self.class_names == sorted(self._names) else class_names_option(self.class_names)
+        return [] if self.class_names == sorted(self._names) else self.class_names_option
 
     def export(self, example: Example, names: Names, split: str) -> Export:
         suffix, content = image_file(example)

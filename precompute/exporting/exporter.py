@@ -17,8 +17,6 @@ __all__ = [
     "Export",
     "Exporter",
     "Names",
-    "class_names_option",
-    "copy_suffix",
     "image_file",
     "safe_name",
     "safe_path",
@@ -90,6 +88,12 @@ class Exporter(abc.ABC):
         """Return what a build cannot find out from the files."""
         return []
 
+    @property
+    def class_names_option(self) -> list[str]:
+        """The option that gives the classes their order; none where it cannot be written."""
+        names: list[str] = self.fields[0].class_names
+        return ["--class-names", ",".join(names)] if names and not any("," in name for name in names) else []
+
     def line_of(self, example: Example, **columns: str | int) -> dict[str, Any]:
         """Return a line of the table: the columns given, which draw of which source it is, and what travels along."""
         line = {**columns, **{name: example[name] for name in ("key", "copy", "seed", "variant")}}
@@ -99,21 +103,11 @@ class Exporter(abc.ABC):
         return line
 
 
-def class_names_option(names: Sequence[str]) -> list[str]:
-    """Return the option that gives names of classes their order; none where it cannot be written."""
-    return ["--class-names", ",".join(names)] if names and not any("," in name for name in names) else []
-
-
 def image_file(example: Example) -> tuple[str, bytes]:
     """Return suffix and content: the stored bytes where they are a file."""
     if example["format"] == "raw":
         return ".png", encode_image(example["image"], "png", 95)
     return SUFFIXES[example["format"]], example["encoded"]
-
-
-def copy_suffix(example: Example) -> str:
-    """Return what tells the copies of a rare class apart."""
-    return f"-copy{example['copy']}" if example["copy"] else ""
 
 
 # Names of files: those of the keys, as far as every file system takes them
@@ -132,8 +126,9 @@ class Names:
             self._folders[name] = self.unique("/".join(map(safe_name, name.split("/"))))
         return self._folders[name]
 
-    def unique(self, path: str) -> str:
-        """Return the path, with a number at its end if another one has it already, whatever the case of its letters."""
+    def unique(self, path: str, copy: int = 0) -> str:
+        """Return the path, copies of a rare class told apart, and with a number if another one has it in any case."""
+        path = f"{path}-copy{copy}" if copy else path
         number, found = 1, path
         while found.casefold() in self._taken:
             number += 1

@@ -10,18 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from precompute.errors import UsageError, on_one_line
-from precompute.exporting.exporter import (
-    TABLE,
-    Example,
-    Export,
-    Exporter,
-    Names,
-    class_names_option,
-    copy_suffix,
-    image_file,
-    safe_name,
-    safe_path,
-)
+from precompute.exporting.exporter import TABLE, Example, Export, Exporter, Names, image_file, safe_name, safe_path
 from precompute.fields.field import Field
 from precompute.images.encode import encode_mask
 from precompute.sources.split_folders import split_of
@@ -65,7 +54,7 @@ class _ClassFiles(_Files):
         folder = names.folder(label)
         rest = example["key"].removeprefix(f"{label}/")
         suffix, content = image_file(example)
-        path = names.unique(f"{folder}/{safe_name(rest)}{copy_suffix(example)}") + suffix
+        path = names.unique(f"{folder}/{safe_name(rest)}", example["copy"]) + suffix
         return Export(files={path: content}, line=self.line_of(example, image=path, label=label))
 
     def notes(self, lines: Sequence[dict[str, Any]]) -> list[str]:
@@ -82,7 +71,7 @@ class _ClassFiles(_Files):
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the classes, unless sorting finds their order."""
         names = self.fields[0].class_names
-        return [] if names == sorted({line["label"] for line in lines}) else class_names_option(names)
+        return [] if names == sorted({line["label"] for line in lines}) else self.class_names_option
 
 
 class _MaskFiles(_Files):
@@ -92,7 +81,7 @@ class _MaskFiles(_Files):
 
     def layout(self, example: Example, names: Names) -> Export:
         suffix, content = image_file(example)
-        path = names.unique(safe_path(example["key"]) + copy_suffix(example))
+        path = names.unique(safe_path(example["key"]), example["copy"])
         image, mask = f"images/{path}{suffix}", f"masks/{path}.png"
         return Export(
             files={image: content, mask: self._mask(example)}, line=self.line_of(example, image=image, mask=mask)
@@ -107,7 +96,7 @@ class _MaskFiles(_Files):
         """Return the ids that masks may hold."""
         (field,) = self.fields
         ignored = [] if field.ignore_class is None else ["--ignore-class", str(field.ignore_class)]
-        return [*ignored, *(class_names_option(field.class_names) or ["--num-classes", str(field.num_classes)])]
+        return [*ignored, *(self.class_names_option or ["--num-classes", str(field.num_classes)])]
 
 
 class _LabelFiles(_Files):
@@ -132,7 +121,7 @@ class _LabelFiles(_Files):
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return how the table is to be read: build from it."""
-        return ["--label-separator", SEPARATOR, *class_names_option(self.fields[0].class_names)]
+        return ["--label-separator", SEPARATOR, *self.class_names_option]
 
 
 class _ImageOnlyFiles(_Files):
@@ -169,4 +158,4 @@ def _column_of(name: str, lines: Sequence[dict[str, Any]]) -> str:
 
 def _image_alone(example: Example, names: Names) -> tuple[str, bytes]:
     suffix, content = image_file(example)
-    return f"images/{names.unique(safe_path(example['key']) + copy_suffix(example))}{suffix}", content
+    return f"images/{names.unique(safe_path(example['key']), example['copy'])}{suffix}", content
