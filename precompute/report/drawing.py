@@ -20,11 +20,9 @@ __all__ = [
     "MIDDLE",
     "RIGHT",
     "as_rgb",
-    "draw_boxes",
     "draw_frame",
     "draw_layers",
     "draw_point",
-    "draw_skeletons",
     "flip_pairs_left_first",
     "has_numbers",
     "lay_mask",
@@ -59,8 +57,8 @@ def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int | 
                 picture = Image.fromarray(lay_mask(np.asarray(picture), np.asarray(shown), ignored))
     scale = picture.width / image.shape[1]
     for layer in every:
-        draw_boxes(picture, layer, scale, width=max(1 if size is None else 2, round(max(picture.size) / 300)))
-        draw_skeletons(picture, layer.points * scale, layer.visibility, layer.skeleton)
+        _draw_boxes(picture, layer, scale, width=max(1 if size is None else 2, round(max(picture.size) / 300)))
+        _draw_skeletons(picture, layer.points * scale, layer.visibility, layer.skeleton)
     return picture
 
 
@@ -133,7 +131,7 @@ def _edges(ids: NDArray[Any]) -> NDArray[np.bool_]:
 # Boxes
 
 
-def draw_boxes(picture: Image.Image, layer: Layers, scale: float, *, width: int) -> None:
+def _draw_boxes(picture: Image.Image, layer: Layers, scale: float, *, width: int) -> None:
     """Outline boxes in the colours of their classes; above them, write the scores of the first ones to them."""
     draw, font = ImageDraw.Draw(picture), load_font(11)
     boxes = (layer.boxes * scale).round().astype(int).tolist()
@@ -185,7 +183,7 @@ def _dashes(length: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
 # Keypoints: a dot each, hollow where it is hidden, and lines between those that are joined
 
 
-def draw_skeletons(picture: Image.Image, points: NDArray[Any], visibility: NDArray[Any], skeleton: Skeleton) -> None:
+def _draw_skeletons(picture: Image.Image, points: NDArray[Any], visibility: NDArray[Any], skeleton: Skeleton) -> None:
     """Draw the keypoints of all objects; those that are not labelled are left out.
 
     Args:

@@ -104,9 +104,8 @@ def _draw_swatch(picture: Image.Image, corner: tuple[int, int], entry: Entry, co
         draw.rectangle((left, top, left + end, top + end), color, EDGE)
         if pattern:
             inner = np.full((end - 1, end - 1), entry.class_id)
-            picture.paste(
-                Image.fromarray(lay_mask(np.zeros((*inner.shape, 3), np.uint8), inner, opacity=1)), (left + 1, top + 1)
-            )
+            hatched = lay_mask(np.zeros((*inner.shape, 3), np.uint8), inner, opacity=1)
+            picture.paste(Image.fromarray(hatched), (left + 1, top + 1))
 
 
 # What layers have to say
