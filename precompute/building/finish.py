@@ -49,6 +49,11 @@ class SourceFacts:
     class_ids: set[int]
     counters: dict[str, dict[str, int]]
 
+    @property
+    def starts(self) -> NDArray[np.uint64]:
+        """The first 8 of 32 bytes of each image's hash: they tell which have to be looked at, few if all is well."""
+        return np.frombuffer(self.sha256.content, "<u8")[::4]
+
 
 def start_manifest(
     grid: Grid,
@@ -168,12 +173,10 @@ def _counters(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:
 
 def _leaks(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> list[dict[str, Any]]:
     """Return the pairs of splits that share a source's content."""
-    starts = {split: np.frombuffer(of.sha256.content, "<u8")[::4] for split, of in source_facts.items()}
     leaks = []
-    for a, b in combinations(source_facts, 2):
-        # The first 8 of 32 bytes tell which ones have to be looked at: few, where nothing is wrong.
-        keys_a = _first_keys(grid, a, source_facts[a], np.isin(starts[a], starts[b]))
-        keys_b = _first_keys(grid, b, source_facts[b], np.isin(starts[b], starts[a]))
+    for (a, of_a), (b, of_b) in combinations(source_facts.items(), 2):
+        keys_a = _first_keys(grid, a, of_a, np.isin(of_a.starts, of_b.starts))
+        keys_b = _first_keys(grid, b, of_b, np.isin(of_b.starts, of_a.starts))
         of_key = {keys_a[sha256]: sha256 for sha256 in keys_a.keys() & keys_b.keys()}
         if of_key:
             examples = [[key, keys_b[of_key[key]]] for key in sorted(of_key)[:5]]
@@ -285,13 +288,11 @@ def _find_conflicts(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> dict
 
 def _repeated(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> Iterator[tuple[str, str, Any]]:
     """Yield key, sha256 and label or mask of the sources whose image may be there twice."""
-    # The first 8 of 32 bytes tell which ones have to be looked at: few, where nothing is wrong.
-    starts = {split: np.frombuffer(of.sha256.content, "<u8")[::4] for split, of in source_facts.items()}
-    values, counts = np.unique(np.concatenate(list(starts.values())), return_counts=True)
+    values, counts = np.unique(np.concatenate([of.starts for of in source_facts.values()]), return_counts=True)
     for split, of in source_facts.items():
         places = grid.places[split]
         own = [column for column in places.sources.targets if not column.has_files]
-        for i in np.flatnonzero(np.isin(starts[split], values[counts > 1])).tolist():
+        for i in np.flatnonzero(np.isin(of.starts, values[counts > 1])).tolist():
             image, position = of.sha256[i], int(places.positions[i])
             if image is not None:
                 in_files = (of.mask_sha256[i],) if places.sources.has_files else ()
