@@ -58,7 +58,7 @@ def stages(config: Config) -> dict[str, float]:
     _wrap_all(clock)
     # As in a worker of its own: the global generators are set and the allocator keeps memory.
     make_task_context = write.make_task_context
-    write.make_task_context = lambda work: replace(make_task_context(work), own_process=True)
+    write.make_task_context = lambda *given: replace(make_task_context(*given), own_process=True)
     start = time.perf_counter()
     result = precompute.build(config["sources"], config["out"], **{**build_options(config), "jobs": 1})
     whole = time.perf_counter() - start

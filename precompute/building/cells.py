@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.building.folder import StoredGeneration
-from precompute.building.make_plan import spec_of_plan
 from precompute.building.receipts import BadSources, Cell, Receipt, generation_seen, read_receipt
-from precompute.building.task import Slot, Task, TaskContext
+from precompute.building.task import Slot, Task
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.fields.string_column import take
@@ -22,7 +21,6 @@ from precompute.options.build_options import BuildOptions
 from precompute.pipelines.pipeline import Prepared
 from precompute.plan.blocks import PlaceOrder, block_bounds, place_order
 from precompute.plan.generation import GenerationPlan, RowPlan, missing_rows
-from precompute.storage.paths import absolute
 from precompute.table.listing import Listing
 from precompute.table.sources import Sources
 
@@ -36,7 +34,6 @@ __all__ = [
     "Unlist",
     "bad_of",
     "make_grid",
-    "make_task_context",
 ]
 
 Rows = Mapping[str, Sequence[RowPlan]]
@@ -95,21 +92,6 @@ class BuildPlan:
     sources: Sources
     stored: StoredGeneration
     previous: StoredGeneration | None = None
-
-
-def make_task_context(build_plan: BuildPlan) -> TaskContext:
-    """Return what all tasks of the build have in common."""
-    plan, options = build_plan.stored.plan, build_plan.options
-    pickled = {split: prepared.pickled for split, prepared in build_plan.pipelines.items()}
-    return TaskContext(
-        out=str(absolute(build_plan.out)),  # other machines have other working folders
-        name=plan.name,
-        generation=plan.generation,
-        fingerprint=plan.fingerprint,
-        spec=spec_of_plan(plan, build_plan.sources),
-        pipelines={**pickled, "original": pickled["validation"]},
-        own_process=options.backend == "loky" and options.num_jobs > 1,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

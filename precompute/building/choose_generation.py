@@ -99,17 +99,9 @@ def _num_whole_rows(paths: DatasetPaths, plan: GenerationPlan) -> int:
         paths: Paths of the dataset.
         plan: Plan of the generation that was being written.
     """
-    num_blocks, proven = plan.splits["train"].num_blocks, Counter[str]()
-    for path in paths.receipts(plan.generation).glob("train_r*.json"):
-        proven[path.name.partition("-")[0]] += 1
-    whole = [row for row, number in proven.items() if number >= num_blocks]
-    return sum(_has_no_bad(paths, plan, row, num_blocks) for row in whole)
-
-
-def _has_no_bad(paths: DatasetPaths, plan: GenerationPlan, name: str, num_blocks: int) -> bool:
-    row = int(name.removeprefix("train_r"))
-    found = (read_receipt(paths.receipt(plan.generation, "train", row, block)) for block in range(num_blocks))
-    return all(receipt is not None and not receipt.bad for receipt in found)
+    receipts = map(read_receipt, paths.receipts(plan.generation).glob("train_r*.json"))
+    proven = Counter(receipt.cell.row for receipt in receipts if receipt is not None and not receipt.bad)
+    return sum(number >= plan.splits["train"].num_blocks for number in proven.values())
 
 
 # Have the sources' files changed since rows were made from them?

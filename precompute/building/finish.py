@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from pathlib import Path
@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.building.cells import Grid, Receipts, Rows
+from precompute.building.cells import BuildPlan, Grid, Receipts, Rows
 from precompute.building.files import sync_folder, write_whole
 from precompute.building.make_plan import known_num_classes, record_facts
-from precompute.building.receipts import generation_seen, read_block_facts
+from precompute.building.receipts import BadSources, entries_of, generation_seen, read_block_facts
 from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard, read_row_files
 from precompute.dataset.tfds import tfds_files
 from precompute.errors import BuildError
 from precompute.fields.field import Schema
+from precompute.pipelines.description import mirrorings
+from precompute.pipelines.mask_rules import pickled_fills
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.table.listing_file import listing_lines
 from precompute.table.sha256_column import Sha256Column
@@ -55,27 +57,18 @@ class SourceFacts:
         return np.frombuffer(self.sha256.content, "<u8")[::4]
 
 
-def start_manifest(
-    grid: Grid,
-    sources: Sources,
-    skipped: Sequence[Mapping[str, str]],
-    *,
-    fills: Mapping[int, str],
-    mirroring: Sequence[str],
-) -> tuple[Manifest, dict[int, str]]:
+def start_manifest(build_plan: BuildPlan, grid: Grid, left_out: BadSources) -> tuple[Manifest, dict[int, str]]:
     """Write the sources files of a new generation.
 
     Args:
+        build_plan: Its sources and pipelines.
         grid: Grid of the generation.
-        sources: All sources.
-        skipped: Sources that were accepted as bad.
-        fills: Class id → transform that fills masks with it.
-        mirroring: What the train pipeline does of it.
+        left_out: Sources that were accepted as bad.
 
     Returns:
-        Its manifest without rows, and those of the fills that make a class which no source has.
+        Its manifest without rows; and class id → transform that fills masks with it, of classes that no source has.
     """
-    plan, paths = grid.plan, grid.paths
+    plan, paths, sources, pipelines = grid.plan, grid.paths, build_plan.sources, build_plan.pipelines
     source_facts = {split: _source_facts(grid, split) for split in plan.splits}
     splits = {}
     for split, split_plan in plan.splits.items():
@@ -85,13 +78,15 @@ def start_manifest(
         splits[split] = Split(
             segments=split_plan.segments,
             num_records=split_plan.num_places
-            - sum(sources.num_copies(sources.position(s["key"])) for s in skipped if s["split"] == split),
+            - sum(sources.num_copies(sources.position(key)) for of, key in left_out if of == split),
             sources_sha256=content.hexdigest(),
             next_row=0,
             rows=[],
         )
     ids = {i for of_split in source_facts.values() for i in of_split.class_ids}
+    fills = {i: name for p in pipelines.values() for i, name in pickled_fills(p.pickled).items()}
     new = _new_classes(plan, sources, ids, fills)
+    order = list(plan.splits)
     manifest = Manifest(
         name=plan.name,
         generation=plan.generation,
@@ -100,12 +95,12 @@ def start_manifest(
         schema=_schema(plan, sources, {*ids, *new}),
         normalize=plan.normalize,
         splits=splits,
-        skipped=[dict(s) for s in skipped],
+        skipped=sorted(entries_of(left_out), key=lambda entry: (order.index(entry["split"]), entry["key"])),
         leaks=_leaks(grid, source_facts),
         conflicts=_find_conflicts(grid, source_facts),
         counters=plan.counters | _counters(source_facts),
         origin=plan.origin,
-        mirroring=[] if plan.settings["dataset"].get("no_mirroring") else list(mirroring),
+        mirroring=[] if plan.settings["dataset"].get("no_mirroring") else mirrorings(pipelines["train"].pickled),
     )
     return manifest, new
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from precompute.program.interruption import KILL
 
-__all__ = ["CRASHED", "Abandoned", "Heartbeat", "TimeKeeper", "died_at", "sources_of_dead_workers"]
+__all__ = ["CRASHED", "Abandoned", "Heartbeat", "TimeKeeper", "sources_of_dead_workers"]
 
 LOOK_EVERY_S = 0.5
 CRASHED = "the worker process that tried it died, twice: out of memory, or a crash in a library"
@@ -40,8 +40,9 @@ class Heartbeat:
 
     def __init__(self, folder: Path, task: str = "task", *, only_task: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._earlier = _notes_of(folder, task)
-        self.deaths = died_at(folder, task)
+        self._earlier = list(folder.glob(f"{task}.*"))
+        notes = map(_read, self._earlier)
+        self.deaths = Counter(note.source for note in notes if note is not None and note.only_task)
         self._path = folder / f"{task}.{uuid4().hex}"
         self._file = self._path.open("wb", buffering=0)
         self._last = ("", "")
@@ -99,16 +100,6 @@ def _read(path: Path) -> _Note | None:
         return _Note(*json.loads(path.read_bytes()))
     except (OSError, ValueError):
         return None  # it has not come to a source yet, or is just being written
-
-
-def _notes_of(folder: Path, task: str) -> list[Path]:
-    return list(folder.glob(f"{task}.*"))
-
-
-def died_at(folder: Path, task: str) -> Counter[tuple[str, str]]:
-    """Return (split, key) → times that a process with this task and no other ended there, by earlier notes."""
-    notes = [_read(path) for path in _notes_of(folder, task)]
-    return Counter(note.source for note in notes if note is not None and note.only_task)
 
 
 def sources_of_dead_workers(folder: Path) -> set[tuple[str, str]]:

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from precompute.building.cells import BuildPlan, Grid, Rows, make_task_context
+from precompute.building.cells import BuildPlan, Grid, Rows
 from precompute.building.execute import count_pieces
+from precompute.building.make_plan import spec_of_plan
 from precompute.building.task import Task
 from precompute.errors import BuildError
 from precompute.preflight.estimate import Estimate, SplitCost, estimate, online
@@ -93,11 +94,12 @@ def forecast(build_plan: BuildPlan, wanted: Rows) -> Estimate:
     Raises:
         BadSourcesError: None of the sources that are tried can be used.
     """
-    spec, options, parts, num_tasks = make_task_context(build_plan).spec, build_plan.options, dict[str, SplitCost](), 0
+    stored, options, parts, num_tasks = build_plan.stored.plan, build_plan.options, dict[str, SplitCost](), 0
+    spec = spec_of_plan(stored, build_plan.sources)
     for split, rows in wanted.items():
         if not rows:
             continue
-        plan = build_plan.stored.plan.splits[split]
+        plan = stored.splits[split]
         costs = measure(
             build_plan.sources,
             split,

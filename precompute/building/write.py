@@ -18,12 +18,12 @@ from precompute.building.cells import (
     Wanted,
     bad_of,
     make_grid,
-    make_task_context,
 )
 from precompute.building.execute import cut_columns, make_workers, run_surviving
 from precompute.building.files import link_or_copy, remove, take_unsynced, write_whole
 from precompute.building.finish import list_rows, publish, start_manifest
 from precompute.building.folder import StoredGeneration, next_generation, save_draft, sweep
+from precompute.building.make_plan import spec_of_plan
 from precompute.building.progress import Progress
 from precompute.building.receipts import (
     BadSources,
@@ -36,14 +36,13 @@ from precompute.building.receipts import (
 )
 from precompute.building.result import BuildResult
 from precompute.building.space import NO_ROOM, check_space, forecast, no_room
-from precompute.building.task import Task
+from precompute.building.task import Task, TaskContext
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, read_row_files
 from precompute.errors import BadSourcesError, BuildError
-from precompute.pipelines.description import mirrorings
-from precompute.pipelines.mask_rules import pickled_fills
 from precompute.plan.generation import RowPlan, listed_rows
+from precompute.storage.paths import absolute
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons
 
@@ -75,12 +74,7 @@ def write_rows(build_plan: BuildPlan, wanted: Wanted, progress: Progress) -> Bui
         return write_next_generation(build_plan, left_out, _all_rows(build_plan, wanted), progress)
     new_classes: dict[int, str] = {}
     if manifest is None:
-        fills = {i: name for p in build_plan.pipelines.values() for i, name in pickled_fills(p.pickled).items()}
-        mirroring = mirrorings(build_plan.pipelines["train"].pickled)
-        skipped = sorted(
-            entries_of(left_out), key=lambda entry: (list(plan.splits).index(entry["split"]), entry["key"])
-        )
-        manifest, new_classes = start_manifest(grid, build_plan.sources, skipped, fills=fills, mirroring=mirroring)
+        manifest, new_classes = start_manifest(build_plan, grid, left_out)
     if wanted.choose_last is not None:
         rows, unlist = wanted.choose_last(manifest)
     manifest = unlist_rows(list_rows(manifest, grid, rows, proven), unlist)
@@ -138,7 +132,7 @@ def write_cells(
     Raises:
         BuildError: Workers died, the disk is full, or there is no end to it.
     """
-    context = replace(make_task_context(build_plan), generation=grid.plan.generation)
+    context = make_task_context(build_plan, grid.plan.generation)
     jobs, crashing_sources = build_plan.options.num_jobs, BadSources()
     record_s = max(plan.record_s for plan in grid.plan.splits.values())
     for _ in range(MAX_PASSES):
@@ -168,6 +162,21 @@ def write_cells(
     raise BuildError(
         f"{build_plan.out}: after {MAX_PASSES} passes there are still cells without a receipt; are the sources or "
         "the output being changed meanwhile?"
+    )
+
+
+def make_task_context(build_plan: BuildPlan, generation: str) -> TaskContext:
+    """Return what all tasks have in common that write a generation."""
+    plan, options = build_plan.stored.plan, build_plan.options
+    pickled = {split: prepared.pickled for split, prepared in build_plan.pipelines.items()}
+    return TaskContext(
+        out=str(absolute(build_plan.out)),  # other machines have other working folders
+        name=plan.name,
+        generation=generation,
+        fingerprint=plan.fingerprint,
+        spec=spec_of_plan(plan, build_plan.sources),
+        pipelines={**pickled, "original": pickled["validation"]},
+        own_process=options.backend == "loky" and options.num_jobs > 1,
     )
 
 
