@@ -30,7 +30,7 @@ from PIL import Image
 
 import precompute
 from precompute.building import build, cells, choose_generation, write
-from precompute.preflight import survey
+from precompute.preflight import sample
 from precompute.sources.folders import layout
 from precompute.sources.walk import Folder, Tree
 
@@ -149,7 +149,13 @@ def plan_once(kind: str, number: int, out: Path, validation_split: float) -> dic
     start, cpu = time.perf_counter(), time.process_time()
     with suppress(Reached):
         precompute.build(
-            data, out, pipeline="light", image_size=64, validation_split=validation_split, ignore_space=True, quiet=True
+            *(data, out),
+            pipeline="light",
+            image_size=64,
+            validation_split=validation_split,
+            jobs=1,  # in this process, where decoding is made up
+            ignore_space=True,
+            quiet=True,
         )
     seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
     peak = max(step["peak_mib"] for step in STEPS)
@@ -183,12 +189,12 @@ def make_up(kind: str, number: int, data: Path) -> None:
     def walk(_: Path) -> Tree:
         return waiting.pop()  # as after a real walk, nobody else holds it
 
-    decode_source = survey.decode_source
+    decode_source = sample.decode_source
 
     def decode(key: str, _: Path, raw: Mapping[str, Any], *rest: Any) -> Any:
         return decode_source(key, picture, {**raw, "mask": str(mask)} if "mask" in raw else raw, *rest)
 
-    vars(layout)["walk"], vars(survey)["decode_source"] = walk, decode
+    vars(layout)["walk"], vars(sample)["decode_source"] = walk, decode
 
 
 def class_folders(top: Path, number: int) -> list[Folder]:
