@@ -82,15 +82,10 @@ class _MaskFiles(_Files):
     def layout(self, example: Example, names: Names) -> Export:
         suffix, content = image_file(example)
         path = names.unique(safe_path(example["key"]), example["copy"])
-        image, mask = f"images/{path}{suffix}", f"masks/{path}.png"
-        return Export(
-            files={image: content, mask: self._mask(example)}, line=self.line_of(example, image=image, mask=mask)
-        )
-
-    def _mask(self, example: Example) -> bytes:
-        name = self.fields[0].name
-        content: bytes = example[f"{name}_encoded"]
-        return encode_mask(example[name], "png") if example[f"{name}_format"] == "raw" else content
+        image, mask, name = f"images/{path}{suffix}", f"masks/{path}.png", self.fields[0].name
+        is_raw = example[f"{name}_format"] == "raw"
+        ids = encode_mask(example[name], "png") if is_raw else example[f"{name}_encoded"]
+        return Export(files={image: content, mask: ids}, line=self.line_of(example, image=image, mask=mask))
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the ids that masks may hold."""

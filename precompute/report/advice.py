@@ -15,7 +15,7 @@ from precompute.preflight.sample import measure
 from precompute.preflight.source_size import saving_of_size
 from precompute.rendering.spec import RecordSpec
 from precompute.report.sample_renderer import SampleRenderer
-from precompute.report.stages import Profile, Stage
+from precompute.report.stages import Profile
 from precompute.text.format import format_count
 
 __all__ = ["advise", "sizing_first", "with_arguments"]
@@ -130,7 +130,7 @@ def _transforms(trial: _Trial, *, smaller_advised: bool) -> Iterator[str]:
         cheaper = list(_cheaper(trial, name))
         if cheaper:
             yield f"{takes}. With {'; with '.join(cheaper)}. What it draws changes: see a preview."
-        elif not _is_large(trial.profile, stage):
+        elif (stage.pixels or 0) <= LARGER * trial.profile.height * trial.profile.width:
             yield f"{takes}: a lower p, or a cheaper transform in its place, costs less."
         elif not smaller_advised:
             yield f"{takes}: on a smaller image, or with a lower p, it costs less."
@@ -142,10 +142,6 @@ def _cheaper(trial: _Trial, name: str) -> Iterator[str]:
         if after is not None and trial.saves(after):
             shown = ", ".join(f"{argument}={value}" for argument, value in arguments.items())
             yield f"{shown} it would be {trial.shown(after)}"
-
-
-def _is_large(profile: Profile, stage: Stage) -> bool:
-    return stage.pixels is not None and stage.pixels > LARGER * profile.height * profile.width
 
 
 def _png(trial: _Trial) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,8 @@ class _Choice:
     place: tuple[str, int]
 
 
-def _choose(manifest: Manifest, lists: Lists, number: int, seed: int) -> list[_Choice]:
-    """Return records by chance, each as likely as any other; in the order of their shards."""
+def _choose(manifest: Manifest, lists: Lists, number: int, seed: int) -> Iterator[_Choice]:
+    """Yield records by chance, each as likely as any other; in the order of their shards."""
     cells = [
         (split, row, block, places)
         for split, blocks in lists.places.items()
@@ -96,10 +96,6 @@ def _choose(manifest: Manifest, lists: Lists, number: int, seed: int) -> list[_C
     ends = list(itertools.accumulate(len(places) for *_, places in cells))
     total = ends[-1] if ends else 0
     chosen = sorted(random.Random(seed).sample(range(total), min(number, total)))
-    return list(_locate(cells, ends, chosen))
-
-
-def _locate(cells: Sequence[Any], ends: Sequence[int], chosen: Sequence[int]) -> Iterator[_Choice]:
     for position, cell in zip(chosen, np.searchsorted(ends, chosen, side="right"), strict=True):
         split, row, block, places = cells[cell]
         index = position - (ends[cell - 1] if cell else 0)

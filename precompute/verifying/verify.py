@@ -127,9 +127,8 @@ def verify(
         report = _report(folder, lists, _check_shards(_cells(folder, manifest, lists), manifest, jobs, on_shard))
         if not sources:
             return report
-        from precompute.verifying.reproduced import (
-            compare_reproduced,  # brings Albumentations, which nothing else here needs
-        )
+        # It brings Albumentations, which nothing else here needs.
+        from precompute.verifying.reproduced import compare_reproduced
 
         reproduced = compare_reproduced(
             folder, manifest, lists, number=sources, seed=seed, pipeline=pipeline, source=source

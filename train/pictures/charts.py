@@ -25,7 +25,7 @@ MAX_COUNTED = 15  # classes up to which the cells hold counts
 MAX_BARS = 60
 BAR, MEAN = "#1f5fbf", "#c62828"
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind text that a line would cross
-TRAIN, VALIDATION = "#8a94a6", "#1f5fbf"
+TRAIN, VALIDATION = "#8a94a6", BAR
 MAX_PLOTS = 12
 
 
