@@ -21,16 +21,31 @@ STEPS = ("horizontal", "vertical", "shift")
 MAX_SHIFT = 1 / 16  # of height and width
 
 
-def choose_steps(manifest: Manifest, fresh: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the steps that a reader asked for.
+def move_drawer(
+    manifest: Manifest, fresh: str | Sequence[str], *, seed: int, clean_from: int | None
+) -> Callable[[Any, Any, Any], Moves] | None:
+    """Return a function from epoch, number of the batch, and its size to the moves of its images; None: none move.
 
     Args:
         manifest: The manifest, which says which mirroring is allowed.
         fresh: ``"off"``; ``"auto"``: shifts, and the mirrorings that are allowed; or names out of `STEPS`.
+        seed: Seed of the draws.
+        clean_from: Epoch from which on nothing moves.
 
     Raises:
         UsageError: There is no such step, or the manifest does not allow it.
     """
+    steps, shape = _choose_steps(manifest, fresh), (manifest.image.height, manifest.image.width)
+
+    def draw(epoch: Any, batch: Any, batch_size: Any) -> Moves:
+        key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
+        active = True if clean_from is None else epoch < clean_from
+        return draw_moves(steps, batch_size=batch_size, shape=shape, key=key, active=active)
+
+    return draw if steps else None
+
+
+def _choose_steps(manifest: Manifest, fresh: str | Sequence[str]) -> tuple[str, ...]:
     allowed = (*manifest.mirroring, "shift")
     if isinstance(fresh, str):
         if fresh not in ("off", "auto"):
@@ -46,30 +61,6 @@ def choose_steps(manifest: Manifest, fresh: str | Sequence[str]) -> tuple[str, .
             "built with --no-mirroring."
         )
     return tuple(fresh)
-
-
-def move_drawer(
-    manifest: Manifest, fresh: str | Sequence[str], *, seed: int, clean_from: int | None
-) -> Callable[[Any, Any, Any], Moves] | None:
-    """Return a function from epoch, number of the batch, and its size to the moves of its images; None: none move.
-
-    Args:
-        manifest: The manifest, which says which mirroring is allowed.
-        fresh: The steps that were asked for, as `choose_steps` takes them.
-        seed: Seed of the draws.
-        clean_from: Epoch from which on nothing moves.
-
-    Raises:
-        UsageError: There is no such step, or the manifest does not allow it.
-    """
-    steps, shape = choose_steps(manifest, fresh), (manifest.image.height, manifest.image.width)
-
-    def draw(epoch: Any, batch: Any, batch_size: Any) -> Moves:
-        key = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + batch])
-        active = True if clean_from is None else epoch < clean_from
-        return draw_moves(steps, batch_size=batch_size, shape=shape, key=key, active=active)
-
-    return draw if steps else None
 
 
 @dataclass(frozen=True, kw_only=True)
