@@ -8,10 +8,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.sources.rows.cells import Cells
@@ -19,10 +18,11 @@ from precompute.storage.paths import is_remote
 from precompute.text.files import check_encoding, decode_text
 from precompute.text.format import format_count
 
-__all__ = ["TABLES", "Table", "is_table", "open_parquet", "read_table"]
+__all__ = ["TABLES", "Table", "is_table", "read_table"]
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 DELIMITERS = ",;\t"
+INDEX = "__index_level_"  # what pandas calls an index without a name
 CHUNK = 10_000  # rows that are put into columns together
 MAX_DISTINCT = 20_000  # different texts of a column, until it is given up to find equal ones
 
@@ -89,10 +89,7 @@ def read_table(path: Path) -> Table:
     if not content.strip():
         raise SourceError(f"{path}: the table is empty. Expected a line a source.")
     if is_parquet:
-        columns, unreadable, read = open_parquet(path, None if there else content)
-        return Table(
-            path=path, columns=columns, typed=True, read=read, where=lambda i: f"row {i}", unreadable=unreadable
-        )
+        return _open_parquet(path, None if there else content)
     encoding = check_encoding(content, path)
     if suffix in (".jsonl", ".ndjson"):
         return _open_json_lines(path, decode_text(content, path))
@@ -108,13 +105,9 @@ def _beginning(path: Path) -> bytes:
 
 
 def _open_csv(path: Path, content: bytes, encoding: str, delimiter: str | None) -> Table:
-    notes = []
-    if delimiter is None:
-        delimiter = _delimiter(content, encoding)
-        if delimiter != ",":
-            notes.append(f"{path.name}: columns are separated by {delimiter!r}.")
-    rows = partial(_csv_rows, path, content, encoding, delimiter)
-    header = [name.strip() for name in next((row for _, row in rows()), [])]
+    csv_file = _Csv(path, content, encoding, delimiter or _delimiter(content, encoding))
+    shown = f"{path.name}: columns are separated by {csv_file.delimiter!r}."
+    header = [name.strip() for name in next((row for _, row in csv_file.rows()), [])]
     duplicates = sorted({name for name in header if name and header.count(name) > 1})
     if duplicates:
         raise SourceError(f"{path}: columns that come again: {', '.join(duplicates)}. Expected each name once.")
@@ -122,9 +115,9 @@ def _open_csv(path: Path, content: bytes, encoding: str, delimiter: str | None) 
         path=path,
         columns=header,
         typed=False,
-        read=lambda names: _read_csv(path, content, encoding, delimiter, names),
-        where=lambda i: f"line {next(islice(rows(), i + 1, None))[0]}",
-        notes=notes,
+        read=csv_file.read,
+        where=lambda i: f"line {next(islice(csv_file.rows(), i + 1, None))[0]}",
+        notes=[shown] if delimiter is None and csv_file.delimiter != "," else [],
     )
 
 
@@ -136,48 +129,52 @@ def _delimiter(content: bytes, encoding: str) -> str:
     return found if found in header or "|" not in header else "|"
 
 
-def _csv_rows(path: Path, content: bytes, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that hold anything, the header first, each with the line that it ends at."""
-    reader = _reader(content, encoding, delimiter)
-    with _translate_errors(path, reader):
-        yield from ((reader.line_num, row) for row in reader if row)
+class _Csv(NamedTuple):
+    """A CSV file that was read as bytes."""
 
+    path: Path
+    content: bytes
+    encoding: str
+    delimiter: str
 
-def _reader(content: bytes, encoding: str, delimiter: str) -> Any:
-    text = io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
-    return csv.reader(text, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True)
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows that hold anything, the header first, each with the line that it ends at."""
+        with self._reader() as reader:
+            yield from ((reader.line_num, row) for row in reader if row)
 
+    @contextmanager
+    def _reader(self) -> Iterator[Any]:
+        """Give a reader of all lines; what it finds wrong is told with the line."""
+        text, skips = io.TextIOWrapper(io.BytesIO(self.content), self.encoding, newline=""), self.delimiter != "\t"
+        reader = csv.reader(text, delimiter=self.delimiter, skipinitialspace=skips, strict=True)
+        try:
+            yield reader
+        except csv.Error as error:
+            raise SourceError(
+                f"{self.path}: line {reader.line_num}: {error}. Is there a quotation mark that is not closed, or one "
+                'inside of a cell? Inside of quoted cells it is written twice: "".'
+            ) from error
 
-@contextmanager
-def _translate_errors(path: Path, reader: Any) -> Iterator[None]:
-    try:
-        yield
-    except csv.Error as error:
-        raise SourceError(
-            f"{path}: line {reader.line_num}: {error}. Is there a quotation mark that is not closed, or one inside of "
-            'a cell? Inside of quoted cells it is written twice: "".'
-        ) from error
-
-
-def _read_csv(path: Path, content: bytes, encoding: str, delimiter: str, names: Sequence[str]) -> Columns:
-    """Return some columns, many rows at a time; texts that come again are one object."""
-    rows = partial(_csv_rows, path, content, encoding, delimiter)
-    reader, header = _reader(content, encoding, delimiter), next(rows())[1]
-    chosen = [[name.strip() for name in header].index(name) for name in names]
-    columns: list[list[str]] = [[] for _ in names]
-    same: list[dict[str, str]] = [{} for _ in names]
-    with _translate_errors(path, reader):
-        while next(reader) != header:
-            pass
-        while chunk := list(islice(reader, CHUNK)):
-            lengths = set(map(len, chunk))
-            if lengths - {0, len(header)}:
-                raise SourceError(_ragged(path, rows(), len(header)))
-            whole = list(zip(*(filter(None, chunk) if 0 in lengths else chunk), strict=True))
-            for column, seen, i in zip(columns, same, chosen, strict=True):
-                cells = map(str.strip, whole[i] if whole else ())
-                column.extend(cells if len(seen) > MAX_DISTINCT else [seen.setdefault(cell, cell) for cell in cells])
-    return dict(zip(names, columns, strict=True))
+    def read(self, names: Sequence[str]) -> Columns:
+        """Return some columns, many rows at a time; texts that come again are one object."""
+        header = next(self.rows())[1]
+        chosen = [[name.strip() for name in header].index(name) for name in names]
+        columns: list[list[str]] = [[] for _ in names]
+        same: list[dict[str, str]] = [{} for _ in names]
+        with self._reader() as reader:
+            while next(reader) != header:
+                pass
+            while chunk := list(islice(reader, CHUNK)):
+                lengths = set(map(len, chunk))
+                if lengths - {0, len(header)}:
+                    raise SourceError(_ragged(self.path, self.rows(), len(header)))
+                whole = list(zip(*(filter(None, chunk) if 0 in lengths else chunk), strict=True))
+                for column, seen, i in zip(columns, same, chosen, strict=True):
+                    cells = map(str.strip, whole[i] if whole else ())
+                    column.extend(
+                        cells if len(seen) > MAX_DISTINCT else [seen.setdefault(cell, cell) for cell in cells]
+                    )
+        return dict(zip(names, columns, strict=True))
 
 
 def _ragged(path: Path, rows: Iterator[tuple[int, list[str]]], num: int) -> str:
@@ -222,21 +219,11 @@ def _open_json_lines(path: Path, text: str) -> Table:
     )
 
 
-INDEX = "__index_level_"  # what pandas calls an index without a name
+# Parquet: owns pyarrow, which comes with the extra `parquet`.
 
 
-def open_parquet(
-    path: Path, content: bytes | None
-) -> tuple[list[str], dict[str, str], Callable[[Sequence[str]], dict[str, Sequence[Any]]]]:
-    """Open a Parquet file.
-
-    Args:
-        path: Path of the file.
-        content: Its content; None for a local file, which is read as far as it is needed.
-
-    Returns:
-        Names of its columns; of those that hold what no field can, what that is and what to do; and a function from
-        some names to their values as Python has them.
+def _open_parquet(path: Path, content: bytes | None) -> Table:
+    """Open a Parquet file; without its content it is read from the disk, as far as it is needed.
 
     Raises:
         UsageError: pyarrow is not installed.
@@ -265,7 +252,7 @@ def open_parquet(
         ) from error
     names = [name for name in schema.names if not name.startswith(INDEX)]
     unreadable = {name: text for name in names if (text := _unreadable(name, schema.field(name).type))}
-    return names, unreadable, read
+    return Table(path=path, columns=names, typed=True, read=read, where=lambda i: f"row {i}", unreadable=unreadable)
 
 
 def _unreadable(name: str, of_type: Any) -> str:
