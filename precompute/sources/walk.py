@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +89,18 @@ class Tree:
     passed: Counter[str] = field(default_factory=Counter)
     excluded: list[Folder] = field(default_factory=list)
 
+    def add(self, look: _Look) -> None:
+        """Add what was found in a folder."""
+        folder, passing = look.folder, look.passing
+        if folder.files or not (folder.parts and look.counts):  # one is not empty whose files were excluded
+            self.folders.append(folder)
+        self.passed.update(look.passed)
+        self.excluded += look.excluded
+        if look.counts:
+            passing.excluded[folder.path] = look.counts
+        if look.passed and look.extensions is IMAGE_EXTENSIONS:
+            passing.endings[folder.path] = look.passed
+
     def excluded_images(self) -> Iterator[Folder]:
         """Yield folders with the images that were excluded from them, those in folders that were excluded too."""
         for folder in self.excluded:
@@ -166,6 +178,10 @@ class _Look:
         else:
             self.faults[self._path(name)] = LOST if entry.is_symlink() else SPECIAL
 
+    def is_own(self) -> bool:
+        """Tell whether this program wrote the folder."""
+        return bool(self.folder.parts and self.markers) and self.passing.is_own(self.folder.path, self.markers)
+
     def _path(self, name: str) -> str:
         return f"{self.folder.path.rstrip('/')}/{name}"
 
@@ -214,19 +230,10 @@ def walk(
     while pending and [*wrong.values()].count(CIRCULAR) < MAX_CIRCLES:
         look = _Look(*pending.pop(), None if skip is None else skip.as_posix(), extensions, passing)
         look.read()
-        folder = look.folder
-        if folder.parts and look.markers and passing.is_own(folder.path, look.markers):
-            continue
-        if folder.files or not (folder.parts and look.counts):  # one is not empty whose files were excluded
-            tree.folders.append(folder)
-        pending += look.inner
-        wrong |= look.faults
-        tree.passed.update(look.passed)
-        tree.excluded += look.excluded
-        if look.counts:
-            passing.excluded[folder.path] = look.counts
-        if look.passed and extensions is IMAGE_EXTENSIONS:
-            passing.endings[folder.path] = look.passed
+        if not look.is_own():
+            tree.add(look)
+            pending += look.inner
+            wrong |= look.faults
     if faults is None:
         wrong |= {path: FOREIGN for folder in tree.folders for path in _foreign_names(folder)}
         _check_faults(top, wrong)
@@ -238,69 +245,60 @@ def walk(
 
 def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
     """Find them in an object store, by one listing of all that is below; it has no links, and no empty folders."""
-    folders: dict[Parts, Folder] = {}
+    passing, tree, looks, hidden = passed_over(), Tree(cast(Path, top), []), dict[Parts, _Look](), set[Parts]()
 
-    def folder_of(parts: Parts) -> Folder:
-        if parts not in folders:
-            folders[parts] = Folder(parts, "/".join((top.as_posix(), *parts)))
-            if parts:
-                folder_of(parts[:-1])
-        return folders[parts]
+    def look_into(parts: Parts) -> _Look:
+        if parts not in looks:
+            folder = Folder(parts, "/".join((top.as_posix(), *parts)))
+            looks[parts] = _Look(folder, (), None, IMAGE_EXTENSIONS, passing)
+            look_into(parts[:-1])
+        return looks[parts]
 
-    passing = passed_over()
     given = [skip, None if passing.output is None else as_path(passing.output)]
     apart = {path.parts[len(top.parts) :] for path in given if is_remote(path) and path.is_relative_to(top)}
-    hidden, passed = set[Parts](), defaultdict[Parts, Counter[str]](Counter)
-    markers = defaultdict[Parts, set[str]](set)
-    folder_of(())
-    excluded: list[Folder] = []
-    for parts, name, num_bytes in _not_excluded(top, passing, excluded):
+    for parts, name, num_bytes in _not_excluded(top, look_into(())):
         if _lies_in(apart, (*parts, name)):
             continue
         at = next((i for i, part in enumerate(parts) if part.startswith(".") or is_of_system(part)), None)
-        folder = folder_of(parts[:at])
+        look = look_into(parts[:at])
         if at is not None:  # a hidden folder is one stranger, whatever is in it
-            markers[folder.parts] |= {parts[at]} & MARKERS
-            folder.num_ignored_files += parts[: at + 1] not in hidden and not is_of_system(parts[at])
-            hidden.add(parts[: at + 1])
-        elif name.startswith(".") or (ending := _extension(name)) not in IMAGE_EXTENSIONS:
-            markers[parts] |= {name} & MARKERS
-            folder.num_ignored_files += 1
-            passed[parts].update([] if name.startswith(".") else [ending])
+            if parts[: at + 1] not in hidden:
+                hidden.add(parts[: at + 1])
+                look.markers += {parts[at]} & MARKERS
+                look.folder.num_ignored_files += not is_of_system(parts[at])
+        elif name.startswith(".") or _extension(name) not in IMAGE_EXTENSIONS:
+            look.markers += {name} & MARKERS
+            look.folder.num_ignored_files += 1
+            look.passed.update([] if name.startswith(".") else [_extension(name)])
         else:
-            folder.files.append((name, num_bytes))
-    own = {parts for parts, names in markers.items() if parts and passing.is_own(folders[parts].path, names)}
-    kept = sorted(parts for parts in folders if not _lies_in(own, parts))
-    passing.endings |= {folders[parts].path: passed[parts] for parts in kept if parts in passed}
-    counts = sum((passed[parts] for parts in kept), Counter[str]())
-    return Tree(cast(Path, top), [folders[parts] for parts in kept], counts, excluded)
+            look.folder.files.append((name, num_bytes))
+    own = {parts for parts, look in looks.items() if look.is_own()}
+    for parts in sorted(looks):
+        if not _lies_in(own, parts):
+            tree.add(looks[parts])
+    return tree
 
 
-def _not_excluded(top: RemotePath, passing: PassedOver, excluded: list[Folder]) -> Iterator[tuple[Parts, str, int]]:
+def _not_excluded(top: RemotePath, look: _Look) -> Iterator[tuple[Parts, str, int]]:
     """Yield folders, name and size of each object; those that are excluded are counted, and images among them kept."""
-    start, known = top.as_posix(), dict[Parts, str | None]()
-    counts = defaultdict[str, Counts](Counter)
+    start, passing, known = top.as_posix(), look.passing, dict[Parts, str | None]()
 
     def pattern_of(folder: Parts) -> str | None:
         if folder not in known:
             known[folder] = pattern = passing.excluding("/".join((start, *folder)), is_folder=True)
-            counts[start].update([(pattern, True)] if pattern else [])
+            look.counts.update([(pattern, True)] if pattern else [])
         return known[folder]
 
     for (*on_way, name), num_bytes in list_objects(top):
         parts = tuple(on_way)
-        if not passing.patterns:
-            yield parts, name, num_bytes
-            continue
-        of_folder = next(filter(None, (pattern_of(parts[:i]) for i in range(1, len(parts) + 1))), None)
+        folders = (parts[:i] for i in range(1, len(parts) + 1)) if passing.patterns else ()
+        of_folder = next(filter(None, map(pattern_of, folders)), None)
         of_file = None if of_folder else passing.excluding("/".join((start, *parts, name)))
+        look.counts.update([(of_file, False)] if of_file else [])
         if not (of_folder or of_file):
             yield parts, name, num_bytes
-            continue
-        counts[start].update([(of_file, False)] if of_file else [])
-        if _extension(name) in IMAGE_EXTENSIONS:
-            excluded.append(Folder(parts, "/".join((start, *parts)), Files([(name, num_bytes)])))
-    passing.excluded |= counts
+        elif _extension(name) in IMAGE_EXTENSIONS:
+            look.excluded.append(Folder(parts, "/".join((start, *parts)), Files([(name, num_bytes)])))
 
 
 def _lies_in(folders: set[Parts], path: Parts) -> bool:
