@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -194,7 +194,7 @@ def key_problem(key: object) -> str | None:
     return None
 
 
-def _surely_fine(keys: list[Any]) -> bool:
+def _surely_fine(keys: Sequence[Any]) -> bool:
     """Tell whether a look at all keys at once finds none to look at closely, which takes ten times as long."""
     try:
         joined = "|" + "|".join(keys)
@@ -203,14 +203,14 @@ def _surely_fine(keys: list[Any]) -> bool:
     return all(keys) and max(map(len, keys)) * 4 <= MAX_KEY_BYTES and _SUSPECT.search(joined) is None
 
 
-def check_keys(keys: Iterable[object], *, where: str, remedy: str) -> None:
+def check_keys(keys: Sequence[object], *, where: str, remedy: str) -> None:
     """Check that each key can be stored and be told from a path that leads elsewhere.
 
     Raises:
         SourceError: The first five that cannot, each with its reason.
     """
-    rest, problems = iter(keys), list[str]()
-    while chunk := list(islice(rest, CHUNK)):
+    problems = list[str]()
+    for chunk in (keys[first : first + CHUNK] for first in range(0, len(keys), CHUNK)):
         if not _surely_fine(chunk):
             # ascii() shows what a terminal could not print, and does not let control characters through.
             problems += [f"{ascii(key)[:200]}: {problem}" for key in chunk if (problem := key_problem(key)) is not None]

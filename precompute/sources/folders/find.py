@@ -201,7 +201,7 @@ def _mask_sources(found: _Folders, mask_parts: list[RoleFolder]) -> Found:
         problems,
         layout="images and masks",
         fields=[FoundColumn(PathColumn(paths=masks.paths(found.base)))],
-        splits=[split or other for split, other in zip(images.splits(), masks.splits(), strict=True)],
+        splits=list((images if images_split else masks).splits()),
         num_bytes=array("q", map(add, images.num_bytes, masks.num_bytes)),
         notes=notes,
     )
