@@ -8,23 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from precompute.commands import (
-    COLOR_OPTIONS,
-    PREVIEW_OPTIONS,
-    PROFILE_OPTIONS,
-    RUN_OPTIONS,
-    run_build,
-    run_dali_index,
-    run_drop,
-    run_export,
-    run_follow,
-    run_inspect,
-    run_mask_colors,
-    run_preview,
-    run_profile,
-    run_regenerate,
-    run_verify,
-)
+import precompute.commands as run
 from precompute.options.build_options import BuildOptions
 from precompute.program.parser import CommandParser
 from precompute.program.run import run_program
@@ -35,6 +19,11 @@ EXIT_CODES = (
     "exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted (143 by "
     "SIGTERM, 129 by SIGHUP)"
 )
+SOURCE: Any = {
+    "metavar": "SOURCE",
+    "help": "folder of the sources, or its URL, such as s3://bucket/photos; or a table",
+}
+OUT: Any = {"metavar": "OUT", "help": "folder of the dataset, or its URL"}
 Commands: TypeAlias = Any  # argparse gives its subparsers a private type
 INTERRUPTED = "interrupted: what is finished is kept; run the same command again to go on."
 
@@ -53,34 +42,23 @@ def make_parser() -> CommandParser:
         epilog=EXIT_CODES,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_build(commands)
-    _add_preview(commands)
-    _add_mask_colors(commands)
-    _add_profile(commands)
-    _add_inspect(commands)
-    _add_export(commands)
-    _add_dali_index(commands)
-    _add_verify(commands)
-    _add_regenerate(commands)
-    _add_follow(commands)
-    _add_drop(commands)
+    looking = (_add_preview, _add_mask_colors, _add_profile, _add_inspect)
+    using = (_add_export, _add_dali_index, _add_verify)
+    for add in (_add_build, *looking, *using, _add_regenerate, _add_follow, _add_drop):
+        add(commands)
     return parser
 
 
 def _add_build(commands: Commands) -> None:
-    build = _command(commands, "build", run_build, "write variants of all sources, or go on with what is there")
-    build.add_argument(
-        "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
-    )
-    build.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
+    build = _command(commands, "build", run.run_build, "write variants of all sources, or go on with what is there")
+    build.add_argument("source", **SOURCE)
+    build.add_argument("output", **OUT)
     BuildOptions.add_arguments(build, from_file=True)
 
 
 def _add_preview(commands: Commands) -> None:
-    preview = _command(commands, "preview", run_preview, "draw sources and variants of them, writing no dataset")
-    preview.add_argument(
-        "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
-    )
+    preview = _command(commands, "preview", run.run_preview, "draw sources and variants of them, writing no dataset")
+    preview.add_argument("source", **SOURCE)
     preview.add_argument(
         "--output", type=Path, default=Path("preview.png"), metavar="PNG", help="the picture (default: %(default)s)"
     )
@@ -91,29 +69,27 @@ def _add_preview(commands: Commands) -> None:
     preview.add_argument(
         "--num-variants", type=int, default=6, metavar="N", help="variants of each source (default: %(default)s)"
     )
-    BuildOptions.add_arguments(preview, PREVIEW_OPTIONS, from_file=True)
+    BuildOptions.add_arguments(preview, run.PREVIEW_OPTIONS, from_file=True)
 
 
 def _add_mask_colors(commands: Commands) -> None:
-    colors = _command(commands, "mask-colors", run_mask_colors, "write a file with the colours that masks hold")
+    colors = _command(commands, "mask-colors", run.run_mask_colors, "write a file with the colours that masks hold")
     colors.add_argument("source", metavar="SOURCE", help="folder of the sources")
     colors.add_argument(
         "--output", type=Path, default=Path("colors.json"), metavar="FILE", help="the file, JSON (default: %(default)s)"
     )
     colors.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
-    BuildOptions.add_arguments(colors, COLOR_OPTIONS)
+    BuildOptions.add_arguments(colors, run.COLOR_OPTIONS)
 
 
 def _add_profile(commands: Commands) -> None:
     profile = _command(
         commands,
         "profile",
-        run_profile,
+        run.run_profile,
         "show where the time of a build goes, by stage and transform, from a few sources",
     )
-    profile.add_argument(
-        "source", metavar="SOURCE", help="folder of the sources, or its URL, such as s3://bucket/photos; or a table"
-    )
+    profile.add_argument("source", **SOURCE)
     profile.add_argument("--split", default="train", help="whose pipeline to measure (default: %(default)s)")
     profile.add_argument(
         "--num-sources", type=int, default=16, metavar="N", help="sources to measure (default: %(default)s)"
@@ -122,12 +98,12 @@ def _add_profile(commands: Commands) -> None:
         "--num-variants", type=int, default=8, metavar="N", help="variants of each to measure (default: %(default)s)"
     )
     profile.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
-    BuildOptions.add_arguments(profile, PROFILE_OPTIONS, from_file=True)
+    BuildOptions.add_arguments(profile, run.PROFILE_OPTIONS, from_file=True)
 
 
 def _add_inspect(commands: Commands) -> None:
-    inspect = _command(commands, "inspect", run_inspect, "show what a dataset holds")
-    inspect.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
+    inspect = _command(commands, "inspect", run.run_inspect, "show what a dataset holds")
+    inspect.add_argument("output", **OUT)
     inspect.add_argument(
         "--options", action="store_true", help="show its options, as a TOML file for precompute build --options FILE"
     )
@@ -135,7 +111,7 @@ def _add_inspect(commands: Commands) -> None:
 
 
 def _add_export(commands: Commands) -> None:
-    export = _command(commands, "export", run_export, "write one row as plain files that a build reads again")
+    export = _command(commands, "export", run.run_export, "write one row as plain files that a build reads again")
     export.add_argument("dataset", metavar="OUT", help="folder of the dataset")
     export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
     export.add_argument(
@@ -152,15 +128,15 @@ def _add_export(commands: Commands) -> None:
 
 
 def _add_dali_index(commands: Commands) -> None:
-    dali = _command(commands, "dali-index", run_dali_index, "write index files for NVIDIA DALI's TFRecord reader")
+    dali = _command(commands, "dali-index", run.run_dali_index, "write index files for NVIDIA DALI's TFRecord reader")
     dali.add_argument("dataset", metavar="OUT", help="folder of the dataset")
     dali.add_argument("--split", help="whose rows; default: all splits")
     dali.add_argument("--rows", default="all", help="row numbers of the split, such as 0-3,7 (default: %(default)s)")
 
 
 def _add_verify(commands: Commands) -> None:
-    verify = _command(commands, "verify", run_verify, "compare all files with what the manifest says of them")
-    verify.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
+    verify = _command(commands, "verify", run.run_verify, "compare all files with what the manifest says of them")
+    verify.add_argument("output", **OUT)
     verify.add_argument(
         "--sources",
         type=int,
@@ -173,17 +149,17 @@ def _add_verify(commands: Commands) -> None:
 
 
 def _add_regenerate(commands: Commands) -> None:
-    regenerate = _command(commands, "regenerate", run_regenerate, "replace rows by as many under a new seed")
-    regenerate.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
+    regenerate = _command(commands, "regenerate", run.run_regenerate, "replace rows by as many under a new seed")
+    regenerate.add_argument("output", **OUT)
     regenerate.add_argument("--seed", type=int, required=True, help="the new seed")
     _add_run_options(regenerate)
 
 
 def _add_follow(commands: Commands) -> None:
     follow = _command(
-        commands, "follow", run_follow, "go on writing new rows beside running trainings, in place of old ones"
+        commands, "follow", run.run_follow, "go on writing new rows beside running trainings, in place of old ones"
     )
-    follow.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
+    follow.add_argument("output", **OUT)
     follow.add_argument(
         "--keep", type=int, default=4, metavar="N", help="rows to keep, the original one apart (default: %(default)s)"
     )
@@ -199,8 +175,8 @@ def _add_follow(commands: Commands) -> None:
 
 
 def _add_drop(commands: Commands) -> None:
-    drop = _command(commands, "drop", run_drop, "take rows away and delete their shards")
-    drop.add_argument("output", metavar="OUT", help="folder of the dataset, or its URL")
+    drop = _command(commands, "drop", run.run_drop, "take rows away and delete their shards")
+    drop.add_argument("output", **OUT)
     drop.add_argument("--rows", required=True, metavar="ROWS", help="row numbers; ranges are inclusive, such as 0-3,7")
     drop.add_argument("--split", default="train", help="whose rows (default: %(default)s)")
     BuildOptions.add_arguments(drop, ("lease_dir",))
@@ -210,7 +186,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what all commands take that make more rows of a dataset."""
     parser.add_argument("--split", default="train", help="whose rows (default: %(default)s)")
     parser.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
-    BuildOptions.add_arguments(parser, RUN_OPTIONS, from_file=True)
+    BuildOptions.add_arguments(parser, run.RUN_OPTIONS, from_file=True)
 
 
 def _command(commands: Commands, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:

@@ -198,10 +198,10 @@ class Options:
         """Yield the options of a file, from below headings too."""
         headings = [heading(title) for title in cls.titles()]
         for key, value in content.items():
-            if not isinstance(value, Mapping) or key.replace("-", "_") in cls.names():
-                yield key, value
-            elif key in headings:
+            if isinstance(value, Mapping) and key in headings:
                 yield from value.items()
+            elif not isinstance(value, Mapping) or key.replace("-", "_") in cls.names():
+                yield key, value
             else:
                 raise UsageError(
                     f"{where}: there is no heading [{key}]; options stand at the top of the file, or below "

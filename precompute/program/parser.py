@@ -13,6 +13,8 @@ from precompute.errors import UsageError
 
 __all__ = ["CommandParser", "usage_error"]
 
+_WRONG_NUMBER = re.compile(r"invalid (?P<kind>int|float) value: (?P<given>.*)")
+_KINDS = {"int": "an integer", "float": "a number"}
 _WRONG_CHOICE = re.compile(r"invalid choice: '?(?P<given>.*?)'? \(choose from (?P<choices>.*)\)")
 
 
@@ -52,6 +54,8 @@ class CommandParser(argparse.ArgumentParser):
         """Print the error with where to read more; exit with 2."""
         if wrong := _WRONG_CHOICE.search(message):
             message += _meant(wrong["given"], re.findall(r"[\w-]+", wrong["choices"]))
+        if wrong := _WRONG_NUMBER.search(message):
+            message = f"{message[: wrong.start()]}expected {_KINDS[wrong['kind']]}, got {wrong['given']}."
         self.exit(UsageError.exit_code, usage_error(message.removeprefix("argument "), self.prog) + "\n")
 
 

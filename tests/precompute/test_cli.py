@@ -116,6 +116,11 @@ def test_mistakes_are_no_tracebacks(folder: Path, capsys: pytest.CaptureFixture[
         ),
         (["build", "a", "b", "--pipeline", "light", "--quality", "0"], "quality: expected an integer", "build --help"),
         (["drop", "a", "--rows", "x"], "row", "precompute drop --help"),
+        (
+            ["follow", "a", "--keep", "hi"],
+            "error: --keep: expected an integer, got 'hi'. See",
+            "precompute follow --help",
+        ),
     ],
 )
 def test_usage_errors_are_one_line(

@@ -48,6 +48,12 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_
     assert options == FitOptions(epochs=7, batch_size=5, learning_rate=1, model="small")
 
 
+def test_options_may_stand_below_the_headings_of_the_help(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('batch-size = 3\n[model]\nmodel = "small"\n[images-and-targets]\nmixup = 0.2\n')
+    assert options_of("data", "--options", str(file))[1] == FitOptions(batch_size=3, model="small", mixup=0.2)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
