@@ -141,25 +141,21 @@ class RemotePath:
 
     def exists(self) -> bool:
         """Whether there is such an object or folder; a store that does not answer is an error, and never a no."""
-        try:
-            self._info()
-        except FileNotFoundError:
-            return False
-        return True
+        return self._type() is not None
 
     def is_file(self) -> bool:
         """Whether there is such an object."""
-        try:
-            return bool(self._info()["type"] == "file")
-        except FileNotFoundError:
-            return False
+        return self._type() == "file"
 
     def is_dir(self) -> bool:
         """Whether there are objects below."""
+        return self._type() == "directory"
+
+    def _type(self) -> str | None:
         try:
-            return bool(self._info()["type"] == "directory")
+            return str(self._info()["type"])
         except FileNotFoundError:
-            return False
+            return None
 
     def iterdir(self) -> Iterator[RemotePath]:
         """Yield what lies directly in the folder; nothing if there is no such folder."""
