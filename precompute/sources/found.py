@@ -78,9 +78,9 @@ class Found:
     images: Sequence[str]
     num_bytes: Sequence[int]
     fields: Sequence[FoundColumn] = ()
-    splits: Sequence[str | None] | None = None
+    splits: list[str | None] | None = None
     splits_are_new: bool = False
-    groups: Sequence[str | None] | None = None
+    groups: list[str | None] | None = None
     names_groups: bool = False
     class_names: Sequence[str] = ()
     tell: Callable[[int], str] | None = None
@@ -113,9 +113,9 @@ def assemble(found: Found) -> Sources:
         keys=_compact(found.keys),
         images=_compact(found.images),
         columns=columns_by_name(*columns),
-        splits=[None] * len(found.keys) if found.splits is None else list(found.splits),
+        splits=[None] * len(found.keys) if found.splits is None else found.splits,
         splits_are_new=found.splits_are_new,
-        groups=None if found.groups is None or not any(found.groups) else list(found.groups),
+        groups=found.groups if any(found.groups or ()) else None,
         num_bytes=found.num_bytes if isinstance(found.num_bytes, array) else array("q", found.num_bytes),
         class_names=list(names),
         num_ignored_files=found.num_ignored_files,

@@ -84,10 +84,9 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     problems.add("Annotations that cannot be used", wrong, "Fix or remove them.").check()
     original = sum(annotation.is_original for annotation in read)
     if original:
+        are = format_count(original, "annotation is", "annotations are")
         notes.append(
-            f"{format_count(original, 'annotation is', 'annotations are')} PASCAL's own: pixels count from 1 "
-            "and include the last one: boxes "
-            "begin at x_min − 1, y_min − 1."
+            f"{are} PASCAL's own: pixels count from 1 and include the last one: boxes begin at x_min − 1, y_min − 1."
         )
     keys, given = [image.key for image in chosen], check_class_names(options.class_names)
     rows, classes = number_rows([annotation.rows for annotation in read], 4, keys, given)

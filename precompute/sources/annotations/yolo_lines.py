@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from precompute.fields.skeleton import NOT_LABELLED, VISIBLE
 from precompute.text.format import format_count
@@ -20,13 +19,6 @@ MAX_BEYOND = 2.0  # a share of a box that reaches beyond its image, and is clipp
 BOX = 5  # class, x and y of the middle, width, height
 
 Row = tuple[float, float, float, float, int, int, tuple[float, ...]]  # sides, class, flags, x, y, v of each keypoint
-
-
-class _Sides(NamedTuple):
-    x_min: float
-    y_min: float
-    x_max: float
-    y_max: float
 
 
 def read_line(words: Sequence[str], num_classes: int | None, kpt_shape: tuple[int, int] | None) -> Row:
@@ -82,8 +74,7 @@ def _pose(numbers: Sequence[float], kpt_shape: tuple[int, int]) -> tuple[list[fl
     if len(numbers) != expected:
         raise ValueError(
             f"expected {expected} numbers, a box and {format_count(count, 'keypoint')} of {size} (kpt_shape in "
-            "data.yaml), got "
-            f"{len(numbers)}"
+            f"data.yaml), got {len(numbers)}"
         )
     points = []
     for i in range(BOX, expected, size):
@@ -94,19 +85,19 @@ def _pose(numbers: Sequence[float], kpt_shape: tuple[int, int]) -> tuple[list[fl
     return list(numbers[:BOX]), points
 
 
-def _sides(shares: Sequence[float]) -> _Sides:
+def _sides(shares: Sequence[float]) -> tuple[float, float, float, float]:
     if len(shares) != BOX - 1:
-        return _Sides(min(shares[::2]), min(shares[1::2]), max(shares[::2]), max(shares[1::2]))
+        return min(shares[::2]), min(shares[1::2]), max(shares[::2]), max(shares[1::2])
     x, y, width, height = shares
     if width < 0 or height < 0:
         raise ValueError(f"expected a width and a height of 0 or more, got {width:g} and {height:g}")
-    return _Sides(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 def fits_pose(words: Sequence[str]) -> bool:
     """Tell whether a line that was read as a polygon is as well a box and keypoints of two numbers inside of it."""
     _, x, y, width, height, *points = map(float, words)
-    left, top, right, bottom = _Sides(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return all(left <= share <= right for share in points[::2]) and all(
-        top <= share <= bottom for share in points[1::2]
+    across, down = points[::2], points[1::2]
+    return all(x - width / 2 <= share <= x + width / 2 for share in across) and all(
+        y - height / 2 <= share <= y + height / 2 for share in down
     )
