@@ -133,18 +133,16 @@ def _masks(top: Path, images: Sequence[NamedImage], names: list[str]) -> FoundCo
 
 def _files_below(folder: Path, options: BuildOptions) -> list[Path]:
     """Return those named instances… where there are such, or after what is asked for; else all."""
-    paths = islice(some_files(folder, (".json",)), MAX_ENTRIES)
-    found = [path for path in paths if is_called_so(path) and _begins_so(path, beginning(path))]
+    paths = filter(is_called_so, islice(some_files(folder, (".json",)), MAX_ENTRIES))
+    texts = ((path, beginning(path)) for path in paths)
+    likely = (one for one in texts if re.search('"(images|annotations|categories)"', one[1]))
+    found = [path for path, text in likely if foreign_text(path, text) is None]
     names = ("instances", "person_keypoints")
     for name in reversed(names) if options.target == "keypoints" else names:
         named = [path for path in found if path.name.startswith(name)]
         if named:
             return sorted(named)
     return sorted(found)
-
-
-def _begins_so(path: Path, text: str) -> bool:
-    return bool(re.search('"(images|annotations|categories)"', text)) and foreign_text(path, text) is None
 
 
 # Keypoints: the skeleton stands in the categories, x, y and visibility in each annotation.

@@ -109,7 +109,8 @@ def name_categories(files: Sequence[CocoFile], *, keep_projects: bool) -> Catego
     Raises:
         SourceError: A category has no id or no name, or one file has a name under several ids or an id twice.
     """
-    above = _names_above(files)
+    pairs_above = ((str(c.get("supercategory")), str(c.get("name"))) for file in files for c in file.categories)
+    above = {above for above, name in pairs_above if above != name}
     of_files, projects = list[dict[str, str]](), dict[str, None]()
     for file in files:
         of_file = _names_of(file)
@@ -158,11 +159,6 @@ def _names_of(file: CocoFile) -> dict[str, str]:
                 "of its own."
             )
     return of_id
-
-
-def _names_above(files: Sequence[CocoFile]) -> set[str]:
-    pairs = ((str(c.get("supercategory")), str(c.get("name"))) for file in files for c in file.categories)
-    return {above for above, name in pairs if above != name}
 
 
 def _projects(file: CocoFile, above: set[str]) -> set[str]:

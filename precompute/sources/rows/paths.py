@@ -53,9 +53,8 @@ def find_paths(cells: Cells, root: Path, file: str) -> tuple[list[str], list[str
     if is_remote(root):
         return paths, []
     paths = [path if path.isascii() else existing_path(path) for path in paths]
-    if any(_has_extension(name) for name in names):
-        return paths, []
-    if any(os.path.exists(path) for path in paths[:100]):  # noqa: PTH110 (files without an extension)
+    have_extension = any(os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS for name in names)  # noqa: PTH122
+    if have_extension or any(map(os.path.exists, paths[:100])):  # files without an extension
         return paths, []
     return _with_extensions(cells, paths)
 
@@ -78,10 +77,6 @@ def _absolute(root: Path, name: str) -> str:
         return str(absolute(cast(Path, root / name)))
     path = os.path.abspath(os.path.join(root, name))  # noqa: PTH100, PTH118 (a Path a file is slow)
     return path if os.sep == "/" else path.replace(os.sep, "/")
-
-
-def _has_extension(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS  # noqa: PTH122 (a Path a file is slow)
 
 
 def _with_extensions(cells: Cells, stems: list[str]) -> tuple[list[str], list[str]]:

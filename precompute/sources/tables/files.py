@@ -83,7 +83,8 @@ def read_table(path: Path) -> Table:
         raise SourceError(f"{path}: the table is no regular file; write it to one.")
     is_parquet, there = suffix == ".parquet", not is_remote(path)
     try:
-        content = _beginning(path) if is_parquet and there else path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(4 if is_parquet and there else -1)
     except OSError as error:
         raise SourceError(f"{path}: the table cannot be read: {error.strerror}.") from error
     if not content.strip():
@@ -94,11 +95,6 @@ def read_table(path: Path) -> Table:
     if suffix in (".jsonl", ".ndjson"):
         return _open_json_lines(path, decode_text(content, path))
     return _open_csv(path, content, encoding, "\t" if suffix == ".tsv" else None)
-
-
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4)
 
 
 # CSV.

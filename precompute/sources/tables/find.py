@@ -54,7 +54,10 @@ def find_table(path: Path, options: BuildOptions) -> Found:
         SourceError: The table or its files cannot be used as they are; with the lines.
         UsageError: An option makes no sense here, or it is not clear which column holds what.
     """
-    _check_options(path, options)
+    why = f"is for folders, and {path} is a table: its columns say where images and masks lie."
+    refuse_options(options, FOLDER_OPTIONS, f"{why} --root names the folder that their paths start from.")
+    if options.label_separator == "":
+        raise UsageError("label_separator (--label-separator): expected one or more characters, such as '|'.")
     names = check_class_names(options.class_names)
     path = absolute(path)
     root = path.parent if options.root is None else absolute(as_path(options.root))
@@ -99,13 +102,6 @@ def find_table(path: Path, options: BuildOptions) -> Found:
         notes=notes,
     )
     return find_rows(rows, options)
-
-
-def _check_options(path: Path, options: BuildOptions) -> None:
-    why = f"is for folders, and {path} is a table: its columns say where images and masks lie."
-    refuse_options(options, FOLDER_OPTIONS, f"{why} --root names the folder that their paths start from.")
-    if options.label_separator == "":
-        raise UsageError("label_separator (--label-separator): expected one or more characters, such as '|'.")
 
 
 def _as_in_lists(role: str, cells: Cells) -> Sequence[Any]:
