@@ -84,22 +84,9 @@ def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
     """Return sources of lists of equal length: the i-th entry of each belongs to the i-th image.
 
     Args:
-        lists: By name; all but the images may be left out.
-
-            - images: Paths of the image files.
-            - labels: Class names or class indices, or for each image a list, tuple or set of them; this, or another
-              target, or none for images alone.
-            - masks: Paths of the mask files.
-            - boxes: For each image a list of boxes as `Source` has them.
-            - instances: For each image a list of objects with masks as `Source` has them.
-            - keypoints: For each image the keypoints of its objects as `Source` has them; alone or with boxes.
-            - splits: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
-            - groups: Sources of one group always share a split; None when a source stands alone.
-            - keys: Stable names; when left out, each image's path below the folder that all share, without its
-              extension.
-            - weights: What each counts in training, 0 or more.
-            - values: Name → numbers that a model shall learn; None where one is missing.
-            - extra: Name → values that travel along unchanged: whole numbers, numbers or texts.
+        lists: By name (`ROLES`), with what `Source` has of each image; all but the images may be left out. Where keys
+            are, each image's path below the folder that all share is its key, without the extension. `values` and
+            `extra` are dictionaries of such lists.
         options: Options of the build, as for `from_iterable`.
 
     Raises:
