@@ -26,8 +26,6 @@ except ValueError as error:  # of Keras, which TensorFlow loads where it finds i
         "KERAS_BACKEND, and at ~/.keras/keras.json."
     ) from error
 
-import tensorflow as tf
-
 from precompute.dataset.rows import EXPECTED, Reading, select_rows
 from precompute.dataset.shard_cache import open_cache
 from precompute.errors import UsageError
