@@ -27,6 +27,11 @@ WRITING = [  # part, what, figure, least
     ("good", HAND.format("a careful script", 32, "whole commands"), "times_as_fast", "≥ 1"),
     ("good", HAND.format("a careful script", 32, "without our start-up"), "times_as_fast_after_our_start_up", "–"),
 ]
+STARTING = {
+    "outside_job_s": ("a new build of 367 pairs of 480×360: all but its job", "≤ 1.5"),
+    "complete_s": ("the same when it is complete already", "≤ 0.8"),
+    "imports_s": ("importing what any such script imports", "–"),
+}
 BEST_OF_OPENCV = {"masks": "OpenCV, tuned", "images": "OpenCV"}
 ARMS = {"ours": "`load`", "tfds": "TensorFlow Datasets", "in memory": "records in memory"}
 MIB_A_GIB = 1024
@@ -38,6 +43,7 @@ def table(folder: Path = FOLDER) -> list[str]:
     rows = [
         *_overhead(_read(folder, "write_overhead")),
         *_writing(_read(folder, "write")),
+        *_start(_read(folder, "start")),
         *_codecs(_read(folder, "codecs")),
         *_reading(_read(folder, "read")),
         *_fit(_read(folder, "fit")),
@@ -69,6 +75,18 @@ def _writing(write: dict[str, Any]) -> Iterator[str]:
     for part, what, figure, aim in WRITING:
         if write.get(part):
             yield _row(f"{what}; {write[part]['records']:,.0f} records", write[part][figure], aim)
+
+
+def _start(start: dict[str, Any]) -> Iterator[str]:
+    for figure, (what, aim) in STARTING.items():
+        if start:
+            yield _row(f"{what}, seconds", start["start"][figure], aim)
+    for name, found in start.items():
+        if name.startswith("whole_"):
+            length = f"a build of {found['ours_s']['median']:.0f} s"
+            yield _row(
+                f"writing, {length} beside a careful script: theirs / ours", found["times_as_fast"], found["aim"]
+            )
 
 
 def _codecs(codecs: dict[str, Any]) -> Iterator[str]:
