@@ -73,3 +73,13 @@ def url(store: FaultyStore, request: pytest.FixtureRequest) -> Iterator[str]:
     store.requests()
     yield "s3://bucket/" + "".join(c if c.isalnum() else "-" for c in request.node.name) + "/shards"
     store.heal()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files of slow tests alone come first, then those of many tests: none is left to one process at the end."""
+    tests = dict[Path, list[pytest.Item]]()
+    for item in items:
+        tests.setdefault(item.path, []).append(item)
+    quick = {path: any(item.get_closest_marker("slow") is None for item in of_file) for path, of_file in tests.items()}
+    items.sort(key=lambda item: (quick[item.path], -len(tests[item.path]), item.path))
