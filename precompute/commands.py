@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -73,27 +72,23 @@ def _run_options(parsed: argparse.Namespace) -> dict[str, Any]:
 def run_build(parsed: argparse.Namespace) -> None:
     """Write variants of all sources."""
     options = _options(parsed)
-    with _workers_starting(parsed.output, options):
-        from precompute.building.build import build_dataset
-        from precompute.building.progress import Progress
-        from precompute.sources.find import find
-        from precompute.storage.paths import as_path
+    is_new = Path(parsed.source).exists() and not Path(parsed.output).exists()
+    if is_new and options.backend == "loky" and not options.dry_run:
+        # First: they start beside the imports. A new dataset will surely need them.
+        from precompute.building.workers import start_workers
 
-        with Progress(quiet=options.quiet) as progress:
-            result = build_dataset(
-                find(parsed.source, options, output=parsed.output), as_path(parsed.output), options, progress
-            )
+        start_workers(options.num_jobs)
+    from precompute.building.build import build_dataset
+    from precompute.building.progress import Progress
+    from precompute.sources.find import find
+    from precompute.storage.paths import as_path
+
+    with Progress(quiet=options.quiet) as progress:
+        result = build_dataset(
+            find(parsed.source, options, output=parsed.output), as_path(parsed.output), options, progress
+        )
     if not options.quiet:
         print(result.summary())
-
-
-def _workers_starting(output: str, options: BuildOptions) -> AbstractContextManager[None]:
-    """Let workers start before anything else is imported, where a new dataset will surely need them."""
-    if options.backend != "loky" or options.dry_run or Path(output).exists():
-        return nullcontext()
-    from precompute.building.workers import workers_starting
-
-    return workers_starting(options.num_jobs)
 
 
 def run_regenerate(parsed: argparse.Namespace) -> None:

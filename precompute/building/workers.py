@@ -5,13 +5,13 @@ The pool outlives a build, so that the next one in the same notebook finds its w
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import multiprocessing
 import os
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.util import Finalize
@@ -24,7 +24,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from precompute.program.interruption import starting_children
 
-__all__ = ["Workers", "keeps_workers", "start_calls", "warm_up", "workers_starting"]
+__all__ = ["Workers", "keeps_workers", "start_calls", "start_workers", "warm_up"]
 
 _starting: list[Iterator[None]] = []  # calls of workers that only have to start
 _of_parent: list[Any] = []  # pools that belong to the process from which this one was forked
@@ -60,24 +60,23 @@ def keeps_workers() -> bool:
     return multiprocessing.parent_process() is None
 
 
-@contextmanager
-def workers_starting(jobs: int) -> Iterator[None]:
+def start_workers(jobs: int) -> None:
     """Let worker processes start, and import what tasks need, while the caller does something else.
 
     The next calls go to them. They take a second to start, about as long as the modules of a build to be imported.
-    Where nothing was called after all, for an error came before, they end with the caller.
     """
     if jobs > 1 and keeps_workers():
         parallel = joblib.Parallel(
             n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="all"
         )
         _starting.append(start_calls("loky", parallel, (joblib.delayed(warm_up)() for _ in range(jobs))))
-    try:
-        yield
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that nobody waited for them
-            _starting.clear()
+
+
+@atexit.register  # where an error came before any call: joblib would warn of results that nobody took
+def _wait_for_starting() -> None:
+    while _starting:
+        with suppress(TerminatedWorkerError):  # who calls now will hear of it
+            deque(_starting.pop(), maxlen=0)
 
 
 def warm_up() -> None:
@@ -89,9 +88,7 @@ def start_calls(backend: str, parallel: joblib.Parallel, calls: Iterable[Any]) -
     """Return the results of calls as they come; worker processes are started here, and leave Ctrl-C to this one."""
     if backend != "loky":
         return iter(parallel(calls))
-    while _starting:
-        with suppress(TerminatedWorkerError):  # who calls now will hear of it
-            deque(_starting.pop(), maxlen=0)
+    _wait_for_starting()
     if os.name != "nt":
         for tracker in (resource_tracker, loky_resource_tracker):  # first: they let signals through again
             tracker.ensure_running()

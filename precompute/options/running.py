@@ -112,7 +112,7 @@ def _is_registered(backend: Any) -> bool:
     """Tell whether joblib knows a backend, by somebody else, or one of its own that does not fork."""
     from joblib.parallel import BACKENDS as REGISTERED  # here, so that --help is quick
 
-    return backend in REGISTERED and backend != "multiprocessing"
+    return isinstance(backend, str) and backend in REGISTERED and backend != "multiprocessing"
 
 
 def _check_timeout(seconds: Any, backend: str) -> None:

@@ -24,7 +24,7 @@ import precompute
 from precompute.building import files
 from precompute.building.execute import MAX_ROWS, MIN_CUT_S, cut_columns, run_side_by_side
 from precompute.building.task import Slot, Task
-from precompute.building.workers import Workers, workers_starting
+from precompute.building.workers import Workers, start_workers
 from precompute.errors import BuildError
 from precompute.plan.generation import RowPlan
 from precompute.program import memory
@@ -177,19 +177,18 @@ def test_a_worker_stays_below_200_mb_at_a_megapixel_and_64_rows(tmp_path: Path) 
 def test_workers_that_start_first_are_those_that_decode_and_run_the_tasks() -> None:
     import joblib
 
-    with workers_starting(2):
-        before = set(joblib.externals.loky.get_reusable_executor(reuse=True)._processes)
-        pids = run_side_by_side(Workers(jobs=2, backend="loky"), pid_beside, range(8))
+    start_workers(2)
+    before = set(joblib.externals.loky.get_reusable_executor(reuse=True)._processes)
+    pids = run_side_by_side(Workers(jobs=2, backend="loky"), pid_beside, range(8))
     assert pids and {pid for pid, _ in pids} <= before
     assert [number for _, number in pids] == list(range(8)), "in order"
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("error")
 def test_workers_that_nobody_calls_end_without_a_word() -> None:
-    with pytest.raises(ValueError, match="before any call"), workers_starting(2):
-        raise ValueError("before any call")
-    assert run_side_by_side(Workers(jobs=2, backend="loky"), pid_beside, [7])[0][1] == 7
+    code = "from precompute.building.workers import start_workers; start_workers(2); print('refused')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("refused\n", "")
 
 
 def pid_beside(number: int) -> tuple[int, int]:
