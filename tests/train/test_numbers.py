@@ -111,6 +111,7 @@ def untrained_run(run, dataset):
     return run
 
 
+@pytest.mark.slow
 def test_predictions_are_a_column_a_value(tmp_path):
     data = write_values(tmp_path / "data", units={"age": 10.0, "label": 0.5}, settings=SETTINGS)
     run = untrained_run(tmp_path / "run", data)

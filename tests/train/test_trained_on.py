@@ -71,6 +71,7 @@ def run(made, tmp_path):
     return folder.path
 
 
+@pytest.mark.slow
 def test_images_that_became_validation_after_the_run_are_not_scored(run, tmp_path, capsys):
     trained_on = set(sources_of(tmp_path / "data", "train"))
     assert main(["evaluate", str(run)]) == 0
@@ -112,6 +113,7 @@ def test_equal_keys_of_another_folder_are_no_sign(tmp_path):
         evaluate(run)
 
 
+@pytest.mark.slow
 def test_a_run_that_has_not_kept_it_says_so_where_it_matters(run, tmp_path, capsys):
     RunFolder(run).sources.unlink()
     assert evaluate(run).notes == []  # the splits are still those of its training
@@ -128,6 +130,7 @@ def stop(line):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_weights_bring_along_what_they_were_trained_on(run, tmp_path):
     build(tmp_path / "sources", tmp_path / "data", validation_split=0.5)
     weights = str(run / "best.keras")

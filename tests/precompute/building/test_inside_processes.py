@@ -119,6 +119,7 @@ def is_as_made_here(folder: Path) -> bool:
     return shard_hashes(folder / "made" / "out") == shard_hashes(folder / "here" / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no fork")
 def test_a_child_of_multiprocessing_ends_with_its_build(folder: Path) -> None:
     assert ALONE not in run_inside(folder, "fork")

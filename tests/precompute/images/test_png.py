@@ -55,7 +55,7 @@ def decoded_by_others(encoded: bytes, dtype: Any) -> Iterator[NDArray[Any]]:
         yield np.atleast_3d(np.asarray(Image.open(io.BytesIO(encoded))))
 
 
-@pytest.mark.parametrize("deflate", DEFLATES)
+@pytest.mark.parametrize("deflate", [pytest.param(None, marks=pytest.mark.slow), "sync_flush"])
 @example(pixels=np.full((1, 1), 7, np.uint8))
 @example(pixels=np.full((1, 1, 4), 7, np.uint8))
 @example(pixels=np.full((1, 1), 700, np.uint16))
@@ -90,6 +90,7 @@ def num_ambiguous(results: Any) -> int:
     return sum(len(set(files)) > 1 for files in zip(*results, strict=True))
 
 
+@pytest.mark.slow
 @has_fault
 def test_any_stack_gives_the_same_bytes_and_once_gave_others() -> None:
     drawn, number = list(pictures()), 50

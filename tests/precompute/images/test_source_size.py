@@ -97,7 +97,9 @@ def middle(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("size", [(603, 805), (800, 601)])
-@pytest.mark.parametrize("limit", [790, 402, 301, 203, 100, 64])
+@pytest.mark.parametrize(
+    "limit", [790, 301, *(pytest.param(limit, marks=pytest.mark.slow) for limit in (402, 203, 100, 64))]
+)
 def test_masks_stay_under_their_images(tmp_path: Path, suffix: str, size: tuple[int, int], limit: int) -> None:
     image, mask = marked(*size)
     paths = tmp_path / f"i.{suffix}", tmp_path / "m.png"

@@ -221,6 +221,7 @@ def test_what_another_thread_draws_is_no_fault_and_stays_its_own(drawing_thread:
     assert all(number == expected.rand() for number in list(drawing_thread))
 
 
+@pytest.mark.slow
 def test_beside_another_thread_draws_of_the_pipeline_are_found(drawing_thread: list[float]) -> None:
     assert f"Lambda(image=numpy_noise) {GLOBAL}" in refusal(A.HorizontalFlip(), A.Lambda(image=numpy_noise))
 

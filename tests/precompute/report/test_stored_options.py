@@ -26,6 +26,7 @@ BESIDE = {
     "columns": ["--label-columns", "ant,bee"],
 }
 FROM_FILES = [kind for kind in KINDS if kind not in ("dropout", "keypoints")]  # the others are lists from Python
+QUICK = FROM_FILES[:3]
 QUIETLY = ["--jobs", "1", "--backend", "sequential", "--quiet"]
 
 
@@ -48,7 +49,9 @@ def pipeline_file(pipeline: Any, folder: Path) -> str:
     return str(folder / "pipelines.yaml")
 
 
-@pytest.mark.parametrize("kind", FROM_FILES)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in FROM_FILES]
+)
 def test_a_build_with_the_file_makes_the_same_dataset(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,8 @@ from tests.helpers.faulty_store import FaultyStore
 from tests.helpers.object_stores import build, objects, put_tree
 from tests.helpers.small_datasets import draw_pairs
 
+pytestmark = pytest.mark.slow  # they start the store, and ask it hundreds of times
+
 NUM_TRAIN = 18  # of 24 sources
 
 
@@ -63,14 +65,12 @@ def until(true: Any) -> None:
     raise AssertionError("it has not come to that within 30 s")
 
 
-@pytest.mark.slow
 def test_load_gives_what_the_local_dataset_gives(url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     for arguments in ({"epochs": 5}, {"split": "validation"}, {"rows": "follow", "epochs": 2}):
         assert_equal(pixels(url, **arguments), pixels(shards, **arguments))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -97,7 +97,6 @@ def test_read_gives_what_the_local_dataset_gives(url: str, shards: Path, cache: 
     assert {path.name.split("-")[1] for path in cached(cache)} == {"train_r0002"}
 
 
-@pytest.mark.slow
 def test_a_shard_is_fetched_once(store: FaultyStore, url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     pixels(url, rows="all", epochs=2)
@@ -107,7 +106,6 @@ def test_a_shard_is_fetched_once(store: FaultyStore, url: str, shards: Path, cac
     assert [path for path in cache.rglob("*") if "unfinished" in path.name] == []
 
 
-@pytest.mark.slow
 def test_the_next_row_is_fetched_while_one_is_read(url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     iterator = iter(precompute.load(url, batch_size=8, rows=[2, 0]))
@@ -116,7 +114,6 @@ def test_the_next_row_is_fetched_while_one_is_read(url: str, shards: Path, cache
 
 
 @pytest.mark.parametrize("check", ["sizes", "full"])
-@pytest.mark.slow
 def test_a_cached_file_that_was_changed_is_fetched_again(url: str, shards: Path, cache: Path, check: str) -> None:
     put_tree(shards, url)
     expected = pixels(url, rows=[0])
@@ -129,7 +126,6 @@ def test_a_cached_file_that_was_changed_is_fetched_again(url: str, shards: Path,
     assert (first.read_bytes(), second.read_bytes()) == whole
 
 
-@pytest.mark.slow
 def test_what_is_altered_in_the_store_is_refused(url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     name = next(name for name in objects(url) if "train_r0001.tfrecord-00001" in name)
@@ -181,7 +177,6 @@ def test_a_bucket_that_is_read_only_is_read(store: FaultyStore, url: str, shards
         precompute.load(url, lease_dir="s3://bucket/leases")
 
 
-@pytest.mark.slow
 def test_rows_that_are_no_longer_listed_leave_the_cache(url: str, shards: Path, cache: Path) -> None:
     put_tree(shards, url)
     held = precompute.read(url, row=1)
@@ -210,7 +205,6 @@ def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, u
         open_cache(as_path(url), tmp_path / "file")
 
 
-@pytest.mark.slow
 def test_a_model_is_trained_from_a_store(url: str, shards: Path, cache: Path, tmp_path: Path) -> None:
     from tensorflow.python.framework.config import disable_op_determinism
 

@@ -31,6 +31,8 @@ from tests.helpers.object_stores import assert_listed_is_there, assert_same, bui
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, rows_of
 
+pytestmark = pytest.mark.slow  # they start the store, and ask it hundreds of times
+
 NUM_SOURCES = 6  # each is a few requests, in each of a hundred builds
 
 
@@ -64,7 +66,6 @@ def ask(store: FaultyStore, method: str, content: bytes | None = None) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.slow
 def test_the_store_fails_on_request(store: FaultyStore, url: str, kind: str) -> None:
     before, after = b"before" * 1000, b"after" * 1000
     ask(store, "PUT", before)
@@ -91,7 +92,6 @@ def test_the_store_fails_on_request(store: FaultyStore, url: str, kind: str) -> 
 # The same bytes, wherever sources and shards lie
 
 
-@pytest.mark.slow
 def test_from_store_to_store_as_from_disk_to_disk(store: FaultyStore, url: str, local: Path, photos: str) -> None:
     build(photos, url)
     puts = [request["path"] for request in store.requests() if request["method"] == "PUT"]
@@ -105,7 +105,6 @@ def test_from_store_to_store_as_from_disk_to_disk(store: FaultyStore, url: str, 
     assert all(path.endswith("/lock.json") for path in written)
 
 
-@pytest.mark.slow
 def test_from_disk_to_store_and_from_store_to_disk(url: str, local: Path, photos: str, tmp_path: Path) -> None:
     build(local / "photos", url)
     assert_same(objects(url), files_of(local / "shards"))
@@ -113,7 +112,6 @@ def test_from_disk_to_store_and_from_store_to_disk(url: str, local: Path, photos
     assert_same(files_of(tmp_path / "shards"), files_of(local / "shards"))
 
 
-@pytest.mark.slow
 def test_lists_of_urls(url: str, local: Path, photos: str, tmp_path: Path) -> None:
     names = sorted(path.name for path in (local / "photos/images").iterdir())
     lists = {role: [f"{photos}/{role}/{name}" for name in names] for role in ("images", "masks")}
@@ -133,7 +131,6 @@ def test_lists_of_urls(url: str, local: Path, photos: str, tmp_path: Path) -> No
         build(None, tmp_path / "other", **lists, keys=keys)
 
 
-@pytest.mark.slow
 def test_rows_come_and_go_in_a_store(url: str, local: Path, photos: str, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     shutil.copytree(local / "shards", out)
@@ -148,14 +145,12 @@ def test_rows_come_and_go_in_a_store(url: str, local: Path, photos: str, tmp_pat
     assert precompute.verify(url, sources=5).problems == []
 
 
-@pytest.mark.slow
 def test_with_workers(url: str, local: Path, photos: str) -> None:
     get_reusable_executor(kill_workers=True).shutdown(kill_workers=True)  # others know nothing of this store
     build(photos, url, jobs=2, backend="loky")
     assert_same(objects(url), files_of(local / "shards"))
 
 
-@pytest.mark.slow
 def test_bad_sources_are_left_out_as_on_a_disk(url: str, local: Path, tmp_path: Path) -> None:
     shutil.copytree(local / "photos", tmp_path / "photos")
     (tmp_path / "photos/images/s005.png").write_bytes(b"no image")
@@ -170,7 +165,6 @@ def test_bad_sources_are_left_out_as_on_a_disk(url: str, local: Path, tmp_path: 
     )
 
 
-@pytest.mark.slow
 def test_what_is_altered_is_found_and_put_back(url: str, local: Path) -> None:
     put_tree(local / "shards", url)
     name = next(name for name in objects(url) if "train_r0001.tfrecord" in name)
@@ -244,14 +238,12 @@ def check_fault(store: FaultyStore, url: str, local: Path, photos: str, kind: st
     assert_same(objects(url), files_of(local / "shards"))
 
 
-@pytest.mark.slow
 def test_a_store_that_fails_for_long_ends_the_build_and_the_same_command_goes_on(
     store: FaultyStore, url: str, local: Path, photos: str
 ) -> None:
     check_fault(store, url, local, photos, "500", "manifest", 10**9)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("point", "kind", "times"), FAULTS)
 def test_faults_end_in_success_or_an_error_and_after_the_same_command_in_the_same_bytes(
     store: FaultyStore, url: str, local: Path, photos: str, kind: str, point: str, times: int
@@ -275,7 +267,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_killed_and_resumed(store: FaultyStore, url: str, photos: str, local: Path, tmp_path: Path, nth: int) -> None:
     (tmp_path / "killed.py").write_text(KILLED)
@@ -299,7 +290,6 @@ def test_killed_and_resumed(store: FaultyStore, url: str, photos: str, local: Pa
     assert_same(objects(url), files_of(tmp_path / "shards"))
 
 
-@pytest.mark.slow
 def test_a_transfer_that_is_cut_goes_on(store: FaultyStore, url: str, tmp_path: Path) -> None:
     content = os.urandom(300_000)
     (tmp_path / "sent").write_bytes(content)
@@ -408,7 +398,6 @@ def test_another_folder_of_objects_is_no_dataset(url: str, local: Path) -> None:
     assert list(objects(url)) == ["notes.txt"]
 
 
-@pytest.mark.slow
 def test_the_command_line_takes_urls(url: str, local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from precompute.cli import main
 

@@ -76,7 +76,14 @@ def as_format(box: np.ndarray[Any, Any], name: str) -> list[float]:
             return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
 
 
-@pytest.mark.parametrize("name", [*(p + f for p in ("", "rel_") for f in ("xyxy", "yxyx", "xywh", "center_xywh"))])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("xyxy", "yxyx", "rel_center_xywh"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("xywh", "center_xywh")),
+        *(pytest.param(f"rel_{name}", marks=pytest.mark.slow) for name in ("xyxy", "yxyx", "xywh")),
+    ],
+)
 def test_box_formats(out: Path, name: str) -> None:
     stored = stored_of(out)
     given = {"batch_size": 16, "rows": [0], "with_keys": True, "cache": False}

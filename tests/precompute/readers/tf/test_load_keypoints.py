@@ -35,8 +35,8 @@ def stored_of(out: Path, row: int = 0) -> dict[str, dict[str, Any]]:
     return {example["key"]: example for example in precompute.read(out, row=row)}
 
 
-@pytest.mark.parametrize("name", ["boxed", "alone"])
-@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("name", ["boxed", pytest.param("alone", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cache", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_what_is_loaded_is_what_is_stored(built: dict[str, Path], name: str, cache: bool) -> None:
     stored, seen = stored_of(built[name]), 0
     dataset = precompute.load(built[name], batch_size=4, with_keys=True, shuffle=False, rows=[0], cache=cache)

@@ -85,10 +85,10 @@ CHANGES: dict[str, Any] = {
     ("change", "rows", "steps"),
     [
         ("as it is", "cycle", 2),
-        ("as it is", "follow", 2),
+        pytest.param("as it is", "follow", 2, marks=pytest.mark.slow),
         ("repeated", "follow", 3),
-        ("repeated, read ahead", "cycle", 3),
-        ("mapped", "cycle", 2),
+        pytest.param("repeated, read ahead", "cycle", 3, marks=pytest.mark.slow),
+        pytest.param("mapped", "cycle", 2, marks=pytest.mark.slow),
     ],
 )
 def test_with_steps_per_epoch_every_row_is_read_to_its_end_in_turn(
