@@ -1,4 +1,4 @@
-"""The command line: one function a command, arguments made from the options."""
+"""The command line: one function per command, arguments made from the options."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _add_drop(commands: Commands) -> None:
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add what all commands take that make more rows of a dataset."""
+    """Add the arguments of all commands that make more rows of a dataset."""
     parser.add_argument("--split", default="train", help="whose rows (default: %(default)s)")
     parser.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
     BuildOptions.add_arguments(parser, run.RUN_OPTIONS, from_file=True)

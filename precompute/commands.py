@@ -1,4 +1,4 @@
-"""What each command does with its arguments, and what it prints. Each loads what it needs, so that --help is quick."""
+"""What each command does with its arguments, and what it prints. Each loads what it needs: --help stays quick."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ COLOR_OPTIONS = (
 
 
 def _options(parsed: argparse.Namespace) -> BuildOptions:
-    """Return the options of a command that augments.
+    """Return the options of a command that runs a pipeline.
 
     Raises:
-        UsageError: There is no pipeline among them, or they make no sense.
+        UsageError: No pipeline is given, or the options make no sense.
     """
     options = BuildOptions.from_arguments(parsed)
     if options.pipeline is None:
@@ -64,7 +64,7 @@ def _options(parsed: argparse.Namespace) -> BuildOptions:
 
 
 def _run_options(parsed: argparse.Namespace) -> dict[str, Any]:
-    """Return what the commands are told that make more rows of a dataset."""
+    """Return the options on how a command that makes more rows runs."""
     options = BuildOptions.from_arguments(parsed, names=RUN_OPTIONS)
     return {**{name: getattr(options, name) for name in RUN_OPTIONS}, "split": parsed.split, "source": parsed.source}
 
@@ -92,7 +92,7 @@ def run_build(parsed: argparse.Namespace) -> None:
 
 
 def run_regenerate(parsed: argparse.Namespace) -> None:
-    """Replace rows by as many under a new seed."""
+    """Replace rows by as many with a new seed."""
     from precompute.building.change_rows import regenerate
 
     options = _run_options(parsed)
@@ -102,7 +102,7 @@ def run_regenerate(parsed: argparse.Namespace) -> None:
 
 
 def run_follow(parsed: argparse.Namespace) -> None:
-    """Go on writing new rows in place of old ones."""
+    """Write new rows in the place of old ones until interrupted."""
     from precompute.building.follow import follow
 
     options = _run_options(parsed)
@@ -159,7 +159,7 @@ def run_mask_colors(parsed: argparse.Namespace) -> None:
 
 
 def run_profile(parsed: argparse.Namespace) -> None:
-    """Show where the time of a build goes."""
+    """Measure where the time of a build goes."""
     from precompute.report.profile import profile, profile_json
 
     options = _options(parsed)

@@ -86,7 +86,7 @@ class DatasetError(PrecomputeError):
 
 
 class StorageError(PrecomputeError):
-    """An object store cannot be reached, refuses, or fails: nothing is known of what was asked for."""
+    """An object store cannot be reached, refuses, or fails: nobody knows whether the object is there."""
 
 
 class VerificationError(PrecomputeError):
@@ -100,12 +100,12 @@ class BuildError(PrecomputeError):
 
 
 def first_few(items: Sequence[Any], limit: int = 5, tell: Callable[[Any], str] = str) -> str:
-    """Return the first items, an indented line each, whatever they hold, and the number of those left out.
+    """Return the first items, one indented line each, and the number of those left out.
 
     Args:
-        items: What is listed.
-        limit: The most that are.
-        tell: Item → its line; asked of those alone that are listed.
+        items: Items to list.
+        limit: Number of items that are listed at most.
+        tell: Item → its line; called for listed items only.
     """
     lines = [f"  {on_one_line(tell(item))}" for item in items[:limit]]
     if len(items) > limit:
@@ -115,12 +115,12 @@ def first_few(items: Sequence[Any], limit: int = 5, tell: Callable[[Any], str] =
 
 @contextmanager
 def accessible(path: str | PathLike[str], error: type[PrecomputeError], to_be: str = "read") -> Iterator[None]:
-    """Turn what the system has against a file or a folder into an error that names it.
+    """Turn the operating system's errors about a file or a folder into an error that names it.
 
     Args:
-        path: File or folder that is looked at; where the system names a file, that one is named.
+        path: File or folder that is used; an error that names another file keeps that name.
         error: Class of the error that is raised.
-        to_be: What it is looked at for: ``"read"``, or ``"written"``.
+        to_be: What happens to it: ``"read"``, or ``"written"``.
 
     Raises:
         PrecomputeError: Of the class `error`: there is no right to it, its name is too long, the disk fails.
@@ -135,7 +135,7 @@ def accessible(path: str | PathLike[str], error: type[PrecomputeError], to_be: s
 
 
 def on_one_line(text: str) -> str:
-    """Return a text, a file's name say, as one line that is read as it is written: ``"a\\nb"``, ``"caf\\xe9"``.
+    """Return a text, such as a file's name, on one line with escapes: ``"a\\nb"``, ``"caf\\xe9"``.
 
     Ends of lines and other control characters, and bytes that are no UTF-8, are written as escapes.
     """

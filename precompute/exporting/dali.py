@@ -32,8 +32,8 @@ class DaliIndexes:
     Attributes:
         folder: Folder of the indexes.
         shards: Paths of the shards, by split, row and block.
-        indexes: Path of the index file of each.
-        num_records: Number of records in all of them.
+        indexes: Path of the index file of each shard, in the same order.
+        num_records: Number of records in all shards.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class DaliIndexes:
 def dali_index(out: str | Path, *, split: str | None = None, rows: str | Sequence[int] = "all") -> DaliIndexes:
     """Write an index file for each shard, as `nvidia.dali.fn.readers.tfrecord` wants it for `index_path`.
 
-    They lie in a folder of the generation, and go when their rows go; rows that are added later need the call again.
+    The files lie in a folder of the generation, and are deleted with their rows. Call it again after adding rows.
 
     Args:
         out: The dataset's folder.

@@ -1,4 +1,4 @@
-"""`precompute.export`: one row back to plain files, to look at, to label, or for other programs."""
+"""`precompute.export`: writes one row as plain files, to look at, to label, or for other programs."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Exported:
 
     Attributes:
         folder: Folder that was written.
-        split: Split that the row is of; of several the first.
+        split: Split of the row; the first one where several were written.
         row: Number of the row.
-        others: Split → row of those that were written with it.
-        num_files: Top folder (a class, ``"images"``, ``"masks"``) → files in it.
+        others: Further splits that were written: split → number of the row.
+        num_files: Top folder (a class, ``"images"``, ``"masks"``) → number of files in it.
         num_bytes: Size of all files, without the table.
-        build_options: What `precompute build` has to be told of the folder, such as ``["--ignore-class", "255"]``.
-        foreign: Files in the folder that are none of the export.
-        notes: What the format has no place for.
+        build_options: Options that `precompute build` needs for the folder, such as ``["--ignore-class", "255"]``.
+        foreign: Files in the folder that this export did not write.
+        notes: Notes on what the format has no place for.
     """
 
     folder: Path
@@ -100,17 +100,17 @@ def export(
 
     Classes: a folder each. Masks: ``images/`` and ``masks/``. Several labels an image: ``images/``, and the labels in
     the column `labels` of ``labels.csv``, separated by ``;``. Numbers: ``images/``, and a column each, empty where a
-    number is missing. Boxes: as COCO, YOLO or Pascal VOC have them, with the
-    split and whatever the format can say. That table is there for every target: which file is which
-    key, with its label and its draw. Files hold the stored bytes where these are JPEG or PNG; raw pixels become PNG.
-    Names come from the keys; copies of rare classes end with ``-copy1`` and so on.
+    number is missing. Boxes: the layout of COCO, YOLO or Pascal VOC, with the split and whatever the format can say.
+    ``labels.csv`` is written for every target: it lists each file with its key, its label and its draw. Files hold the
+    stored bytes where these are JPEG or PNG; raw pixels become PNG. Names come from the keys; copies of rare classes
+    end with ``-copy1`` and so on.
 
     Args:
         out: The dataset's folder.
         output: Folder to write; new or empty.
-        split: ``"train"``, ``"validation"``, ``"test"``, or ``"all"``: each in a folder, or wherever the format has it.
-        row: Number of the row; the first listed one when None, and of the splits beside the first.
-        format: ``"files"``; of boxes ``"coco"``, ``"yolo"`` or ``"voc"``.
+        split: ``"train"``, ``"validation"``, ``"test"``, or ``"all"``: each in a folder, or where the format keeps it.
+        row: Number of the row; the first listed one when None, and in all splits but the first.
+        format: ``"files"``; for boxes ``"coco"``, ``"yolo"`` or ``"voc"``.
         overwrite: Write into a folder that holds files. What an earlier export wrote there is removed first, files of
             the same names are replaced, others stay.
 
@@ -159,7 +159,7 @@ def export(
 
 
 def _make_exporter(format: str, manifest: Manifest, *, apart: bool) -> Exporter:
-    """Return what makes the files of a dataset, if the format has a place for its fields."""
+    """Return the exporter of a dataset; refuse a format that has no place for its fields."""
     if format not in FORMATS:
         raise UsageError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}.")
     _, *fields = manifest.schema.values()
@@ -172,7 +172,7 @@ def _make_exporter(format: str, manifest: Manifest, *, apart: bool) -> Exporter:
 
 
 def _named(fields: Sequence[Field]) -> str:
-    """Return what is said of fields that have no place: the form of one alone, the names of several."""
+    """Return how messages name fields that have no place: the form of a single one, the names of several."""
     placed = [field for field in fields if not field.in_table]
     if len(placed) < 2:
         return next((field.form for field in placed), IMAGE_ONLY)
@@ -203,7 +203,7 @@ def _clear(folder: Path, *, overwrite: bool) -> set[str]:
 
 
 def _files_below(folder: Path) -> Iterator[str]:
-    """Yield the path below a folder of each file in it, hidden ones too."""
+    """Yield the relative path of each file below a folder, hidden ones too."""
 
     def refuse(error: OSError) -> None:
         raise error
@@ -213,7 +213,7 @@ def _files_below(folder: Path) -> Iterator[str]:
 
 
 def _earlier(table: Path) -> set[str]:
-    """Return the files that a table of an earlier export lists."""
+    """Return the files that the table of an earlier export lists."""
     try:
         with table.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
@@ -231,7 +231,7 @@ def _earlier(table: Path) -> set[str]:
 def _write(
     folder: Path, exporter: Exporter, records: list[tuple[str, Iterator[dict[str, Any]]]]
 ) -> tuple[dict[str, int], int, list[dict[str, Any]], set[str]]:
-    """Write all files and last the table; returns files by top folder, bytes, lines of the table, and paths."""
+    """Write all files, then the table; returns files by top folder, bytes, lines of the table, and paths."""
     names, counts, num_bytes, lines, written = Names(), Counter[str](), 0, [], {TABLE}
 
     def write(files: dict[str, bytes]) -> None:
@@ -257,7 +257,7 @@ def _write(
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    """A file has its name when it is whole."""
+    """Write one file under a temporary name, and give it its own when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temp_path = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -269,6 +269,6 @@ def _write_file(path: Path, content: bytes) -> None:
 
 
 def _color_options(manifest: Manifest) -> list[str]:
-    """Return what keeps the channels that images have; JPEG, the default, has no alpha."""
+    """Return the options that keep the images' channels; JPEG, the default, has no alpha."""
     mode = next(mode for mode, channels in CHANNELS.items() if channels == manifest.image.channels)
     return {"rgb": [], "rgba": ["--color-mode", mode, "--image-format", "png"]}.get(mode, ["--color-mode", mode])

@@ -19,10 +19,10 @@ __all__ = ["BuildOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions(RunOptions, RowOptions, PixelOptions, SplitOptions, TableOptions, SourceOptions):
-    """What `precompute build` can be told; refuses bad values and shows them.
+    """Options of `precompute build`; bad values are refused and shown.
 
-    Each field is an option of the command line with the same name and default. They stand in the order of the groups
-    from right to left, as dataclasses have it, and last those that a build alone takes.
+    Each field is an option of the command line with the same name and default. Fields come in the order of the groups
+    from right to left, as dataclasses inherit them, and last those that only a build takes.
     """
 
     ignore_space: bool = option(False, "start although the disk seems too small for what is missing")
@@ -45,5 +45,5 @@ class BuildOptions(RunOptions, RowOptions, PixelOptions, SplitOptions, TableOpti
 
     @property
     def default_mask_fill(self) -> int | None:
-        """What masks are filled with where a pipeline does not say it; None: as Albumentations does, with 0."""
+        """Class id that masks are filled with where a pipeline does not name one; None: 0, as in Albumentations."""
         return self.ignore_class if self.mask_fill == "ignore" else None

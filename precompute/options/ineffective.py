@@ -1,4 +1,4 @@
-"""When an option has no effect: what the tables of such options hold, and the words that say it."""
+"""Options without effect: the entries of the tables that list them, and the notes about them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Situation = TypeVar("Situation")
 
 @dataclass(frozen=True)
 class Ineffective(Generic[Situation]):
-    """When an option has no effect.
+    """A case in which an option has no effect.
 
     Attributes:
-        when: Tells it, of an option that is not at its default.
-        why: Words that follow its name.
-        refused: Whoever gives it wants something else to happen.
+        when: Returns whether this is the case; asked for options that are not at their defaults.
+        why: Words that follow the option's name in the note.
+        refused: Whether the option is an error in this case, since the user expects something else from it.
     """
 
     when: Callable[[Situation], bool]
@@ -26,5 +26,5 @@ class Ineffective(Generic[Situation]):
     refused: bool = False
 
     def note(self, option: str) -> str:
-        """Return the sentence that says so of an option, by the name that its user knows."""
+        """Return the note about an option; `name` is the one that the user knows."""
         return f"{option} has no effect: it {self.why}."

@@ -1,4 +1,4 @@
-"""How options are declared, in both programs: one field says default, help, and which values are taken.
+"""How both programs declare options: one field of a class holds default, help, and the values that are taken.
 
 The Python call, the command line, its help and the manifest follow from it. A class of options with a `title` is a
 group: its options stand under that heading in the help. Larger sets of options inherit groups, and stay flat.
@@ -51,12 +51,12 @@ def option(
     Args:
         default: Value when the user says nothing.
         help: Text for the command line, which adds the default.
-        parse: Makes a value of text; by default the type of the field says how.
-        read: Makes the value that the options hold of any other than None, or refuses it.
-        check: Refuses values by the name of the option, in place of the check of their type.
+        parse: Text → value; by default the type of the field says how.
+        read: Given value, unless None → the value that the options hold; refuses bad ones.
+        check: Refuses bad values, and takes the option's name for the message; replaces the check of their type.
         choices: The only values accepted; empty for any.
-        **more: What the command line is told of it (`metavar`, `nargs`, `action`), and what a class of options wants to
-            know of its own.
+        **more: Arguments for argparse (`metavar`, `nargs`, `action`), and what else a class of options needs to know
+            about its options.
     """
     metadata = {"help": help, "parse": parse, "read": read, "check": check, "choices": choices, **more}
     if isinstance(default, dict):
@@ -76,7 +76,7 @@ def heading(title: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Options that refuse bad values and show them, and that make their own arguments on the command line."""
+    """Options that refuse bad values and show them, and that declare their own arguments on the command line."""
 
     title: ClassVar[str] = ""
 
@@ -133,12 +133,12 @@ class Options:
     def add_arguments(
         cls, parser: argparse.ArgumentParser, names: Collection[str] | None = None, *, from_file: bool = False
     ) -> None:
-        """Give a parser one argument an option; what the user does not give is absent from the result.
+        """Add one argument per option to a parser; options that the user does not give are absent from its result.
 
         Args:
-            parser: Takes the arguments.
-            names: Which options; all when None.
-            from_file: Take ``--options`` too, a TOML file of them.
+            parser: Parser that gets the arguments.
+            names: Names of the options to add; all when None.
+            from_file: Add ``--options`` too, which names a TOML file of options.
         """
         if from_file:
             parser.add_argument("--options", metavar="FILE", help=FROM_FILE)
@@ -155,8 +155,8 @@ class Options:
         """Read a TOML file whose keys are names of options, at its top or below the headings of the help.
 
         Args:
-            path: Of the file.
-            names: Options that it may hold; all when None.
+            path: Path of the file.
+            names: Names of options that the file may hold; all when None.
 
         Raises:
             UsageError: There is no such file, it is not TOML, or a key or value is not one of an option.
@@ -195,7 +195,7 @@ class Options:
 
     @classmethod
     def _without_headings(cls, content: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
-        """Yield the options of a file, from below headings too."""
+        """Yield the options of a file, also those below headings."""
         headings = [heading(title) for title in cls.titles()]
         for key, value in content.items():
             if isinstance(value, Mapping) and key in headings:
@@ -215,15 +215,15 @@ class Options:
         before: Mapping[str, Any] | None = None,
         names: Collection[str] | None = None,
     ) -> Self:
-        """Make the options from parsed arguments, which win over the file that they name, which wins over `before`.
+        """Make the options from parsed arguments; these win over the file that they name, and the file over `before`.
 
         Args:
-            arguments: As a parser with these options returns them.
-            before: Values in place of the defaults.
-            names: Options that the command takes; all when None.
+            arguments: Result of a parser with these options.
+            before: Values that take the place of the defaults.
+            names: Names of the options that the command takes; all when None.
 
         Raises:
-            UsageError: They make no sense; options are called as on the command line.
+            UsageError: The options make no sense; the message names them as the command line does.
         """
         given = {name: getattr(arguments, name) for name in names or cls.names() if hasattr(arguments, name)}
         if getattr(arguments, "options", None) is not None:
@@ -238,7 +238,7 @@ class Options:
 
 
 def shows_options(options: type[Options]) -> Callable[[F], F]:
-    """Let a function's signature name the options that its last argument, such as `**options`, stands for."""
+    """Show the options in a function's signature, in the place of its last argument, such as `**options`."""
     defaults, keyword = options(), inspect.Parameter.KEYWORD_ONLY
     shown = [inspect.Parameter(name, keyword, default=getattr(defaults, name)) for name in options.names()]
 
@@ -281,12 +281,12 @@ def _add_argument(container: argparse._ActionsContainer, f: dataclasses.Field[An
 
 
 def _opposite(name: str) -> str:
-    """Return what takes a switch back that a file of options has turned on."""
+    """Return the argument that turns a switch off again that a file of options has turned on."""
     return flag(name.removeprefix("no_") if name.startswith("no_") else f"no_{name}")
 
 
 def _typed(f: dataclasses.Field[Any]) -> Callable[[str], Any]:
-    """Return what argparse calls with a text: it names the option itself."""
+    """Return a function that argparse calls with a text; its errors name the option."""
     parse = None if "nargs" in f.metadata else _parser_of(f)
 
     def typed(text: str) -> Any:

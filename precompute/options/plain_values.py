@@ -45,14 +45,14 @@ def plain(value: Any) -> Any:
 
 
 def kind_of(annotation: Any) -> str:
-    """Return the kind of option that an annotation stands for: ``"int"`` of ``"int | None"``; others as they are."""
+    """Return the kind of option that an annotation stands for: ``"int"`` for ``"int | None"``; others unchanged."""
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
     text = text.removesuffix(" | None")
     return "path" if text in PATHS else text
 
 
 def convert(annotation: Any, value: Any, default: Any, parse: Callable[[str], Any] | None = None) -> Any:
-    """Return a value as an option of this kind takes it, or unchanged where it is none.
+    """Return a value in the form that an option of this kind takes, or unchanged where it is of no such kind.
 
     Args:
         annotation: Type of the option as text, such as ``"int | None"``.
@@ -151,7 +151,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
 
 
 def converts_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function take whatever stands for the values that its annotations name."""
+    """Decorate a function so that its arguments are converted to the types that its annotations name."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)

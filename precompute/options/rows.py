@@ -1,4 +1,4 @@
-"""What a build can be told of the rows that it makes."""
+"""The options of a build about its rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["RowOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class RowOptions(Options):
-    """Which rows there shall be, of which places, and what becomes of those that are there."""
+    """Options for which rows shall be listed, of which places, and what happens to rows that are there."""
 
     title = "rows"
 

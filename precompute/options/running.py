@@ -1,4 +1,4 @@
-"""What every command that makes records can be told of its running; no pixel depends on it."""
+"""The options of all commands that make records about how they run; no pixel depends on them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BACKENDS = ("loky", "threading", "sequential", "dask")  # not multiprocessing: i
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Options):
-    """Who makes the records, and what is said meanwhile."""
+    """Options for which workers make the records, and what is printed meanwhile."""
 
     title = "running"
 
@@ -66,7 +66,7 @@ class RunOptions(Options):
 
     @property
     def num_jobs(self) -> int:
-        """Workers to start: all cores that the container grants, unless told otherwise; 1 where none can be started."""
+        """Number of workers to start: `jobs`, else all cores that the container grants; 1 where none can be started."""
         import joblib  # here, so that --help is quick
 
         asked = int(joblib.cpu_count()) if self.jobs is None else self.jobs
@@ -78,7 +78,7 @@ class RunOptions(Options):
 
     @property
     def has_no_workers(self) -> bool:
-        """Whether several workers are asked for where none can be: in a daemonic process, in threads of joblib."""
+        """Whether several workers are wanted where none can be started: in a daemonic process, in joblib's threads."""
         import joblib
 
         return self.backend == "loky" and (self.jobs or joblib.cpu_count()) > 1 and self.num_jobs == 1
@@ -109,14 +109,14 @@ def _check_backend(backend: Any, address: Any) -> None:
 
 
 def _is_registered(backend: Any) -> bool:
-    """Tell whether joblib knows a backend, by somebody else, or one of its own that does not fork."""
+    """Return whether joblib knows a backend: one that was registered, or one of its own that does not fork."""
     from joblib.parallel import BACKENDS as REGISTERED  # here, so that --help is quick
 
     return isinstance(backend, str) and backend in REGISTERED and backend != "multiprocessing"
 
 
 def _check_timeout(seconds: Any, backend: str) -> None:
-    """Refuse what is neither None nor a time, and a backend whose workers cannot be ended.
+    """Refuse a timeout that is neither None nor a time, or that goes with a backend whose workers cannot be ended.
 
     Raises:
         UsageError: One of them is wrong.

@@ -1,4 +1,4 @@
-"""What a build can be told of what it reads."""
+"""The options of a build about its sources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["SourceOptions", "TableOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions(Options):
-    """What is read: files, classes, targets."""
+    """Options for what is read: files, classes, targets."""
 
     title = "what is read"
 
@@ -122,7 +122,7 @@ class SourceOptions(Options):
             self._read_colors()
 
     def _read_colors(self) -> None:
-        """Put the class of each colour in place of the file that says it, and its names where none were given."""
+        """Replace a file of colours by the classes that it holds, and take its class names where none were given."""
         check_no_ids(self.mask_map, self.mask_offset)
         colors = read_mask_colors(self.mask_colors, class_names=self.class_names, ignore_class=self.ignore_class)
         object.__setattr__(self, "mask_colors", colors.ids)
@@ -141,7 +141,7 @@ class SourceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions(Options):
-    """What is read of tables."""
+    """Options for which columns of tables are read."""
 
     title = "tables"
 

@@ -1,4 +1,4 @@
-"""What a build can be told of its splits."""
+"""The options of a build about its splits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["SplitOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions(Options):
-    """Which source belongs to which split."""
+    """Options for which source belongs to which split."""
 
     title = "splits"
 

@@ -1,4 +1,4 @@
-"""What an option may hold: values from the text of the command line, and checks with what was expected."""
+"""Values of options: made from the text of the command line, and checked with errors that say what was expected."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def parse_class_copies(text: str) -> dict[str, int]:
 
 
 def check_class_copies(class_copies: Mapping[str, Any], *, balance: bool) -> None:
-    """Refuse numbers of copies out of range, and those beside a choice of their own.
+    """Refuse numbers of copies that are out of range, or given together with `balance`.
 
     Raises:
-        UsageError: It is so.
+        UsageError: A number is out of range, or both options are given.
     """
     for name, number in class_copies.items():
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_COPIES:
@@ -79,10 +79,10 @@ def check_class_copies(class_copies: Mapping[str, Any], *, balance: bool) -> Non
 
 
 def number_of(name: str, given: Any, total: int) -> int:
-    """Return 5 of ``"5"``, and of ``"5%"`` so much of a total.
+    """Return the number that ``"5"`` says, or the share of a total that ``"5%"`` says.
 
     Raises:
-        UsageError: It is neither a number nor a percentage.
+        UsageError: The text is neither a number nor a percentage.
     """
     match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", str(given))
     if not match:
@@ -105,7 +105,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_image_size(given: Any) -> tuple[int, int]:
-    """Return (height, width) of one number or two, or of texts that say them, such as ``"16x24"``."""
+    """Return (height, width) from one number or two, or from a text such as ``"16x24"``."""
     words = [str(one) for one in given] if isinstance(given, list | tuple) else str(given).replace("x", " ").split()
     if len(words) not in (1, 2) or not all(word.isdecimal() and int(word) > 0 for word in words):
         raise UsageError(f"image_size: expected one number or height and width, got {given!r}.")
@@ -124,10 +124,10 @@ def check_seed(seed: int) -> int:
 
 
 def check_range(name: str, value: Any, low: int, high: int | None = None) -> None:
-    """Refuse what is neither None nor an integer of the range.
+    """Refuse a value that is neither None nor an integer of the range.
 
     Raises:
-        UsageError: It is not.
+        UsageError: The value is neither.
     """
     if value is None:
         return
@@ -137,15 +137,15 @@ def check_range(name: str, value: Any, low: int, high: int | None = None) -> Non
 
 
 def within(low: int, high: int | None = None) -> Callable[[str, Any], None]:
-    """Return what refuses other values than None and integers of the range, by the name of their option."""
+    """Return a check for `option` that refuses all values but None and integers of the range."""
     return partial(check_range, low=low, high=high)
 
 
 def check_number(name: str, value: Any, low: float, high: float = float("inf")) -> None:
-    """Refuse what is no number of the range.
+    """Refuse a value that is no number of the range.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The value is none.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
@@ -153,10 +153,10 @@ def check_number(name: str, value: Any, low: float, high: float = float("inf")) 
 
 
 def check_alpha(color_mode: str, alpha: str, image_format: str) -> None:
-    """Refuse an alpha channel that is to be kept and cannot be.
+    """Refuse options that keep an alpha channel where it cannot be kept.
 
     Raises:
-        UsageError: Names the options.
+        UsageError: The options contradict each other; the message names them.
     """
     if color_mode == "rgba" and alpha in ("white", "black"):
         raise UsageError(
@@ -170,10 +170,10 @@ def check_alpha(color_mode: str, alpha: str, image_format: str) -> None:
 
 
 def check_no_ids(mask_map: Mapping[int, int], mask_offset: int) -> None:
-    """Refuse options of masks that hold ids, for masks that hold colours.
+    """Refuse options that are for masks of ids, where masks hold colours.
 
     Raises:
-        UsageError: Names the first.
+        UsageError: There is such an option; the message names the first.
     """
     given = "mask_map" if mask_map else "mask_offset" if mask_offset else None
     if given:
@@ -181,10 +181,10 @@ def check_no_ids(mask_map: Mapping[int, int], mask_offset: int) -> None:
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Refuse what is none of the choices.
+    """Refuse a value that is none of the choices.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The value is none of them.
     """
     if value not in choices:
         raise UsageError(f"{name}: expected one of {', '.join(choices)}, got {value!r}.")
@@ -194,7 +194,7 @@ def check_unicode(name: str, value: Any) -> None:
     """Refuse texts and paths, alone or in a list or dictionary, that a manifest cannot hold.
 
     Raises:
-        UsageError: One is no UTF-8.
+        UsageError: A text is not UTF-8.
     """
     texts = map(str, value if isinstance(value, list | tuple | dict) else [value])
     foreign = next((text for text in texts if not is_unicode(text)), None)

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a program soon, with one line, however often it comes: files are whole at every moment, nothing is lost.
+"""Ctrl-C ends a program soon and with one line, however often it is pressed. Files are whole at every moment.
 
 SIGTERM and SIGHUP, by which schedulers and terminals end programs, do the same.
 """
@@ -33,16 +33,16 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 class Ending:
-    """Handles signals: the first interrupts what is running, and those after it change nothing.
+    """A signal handler: the first signal interrupts what is running, later ones change nothing.
 
     Args:
         message: What the user is told.
 
     Attributes:
         message: What the user is told.
-        number: The signal that came; None before.
-        at_once: The process may end where it stands: there is nothing to put away.
-        is_over: Signals come too late to interrupt anything.
+        number: Number of the signal that came; None before.
+        at_once: The process may end right away: there is nothing to clean up.
+        is_over: The command has ended, so that signals interrupt nothing any more.
     """
 
     def __init__(self, message: str) -> None:
@@ -85,17 +85,17 @@ class Ending:
         self.number, self._repeats = self.number or number, False
         if self.at_once:
             self.end()
-        # What breaks by the interruption, in other threads or while objects are deleted, is no news.
+        # The interruption makes other threads fail, and objects that are deleted: that is not worth a message.
         sys.unraisablehook, threading.excepthook = self._pass_over, lambda _: None
         self._came.set()
         raise KeyboardInterrupt
 
     def _pass_over(self, unraisable: Any) -> None:
-        """Say nothing of an exception that came where none gets through, but remember that the interruption was one."""
+        """Print nothing of an exception that Python cannot raise, but remember it if it was the interruption."""
         self._swallowed = self._swallowed or isinstance(unraisable.exc_value, KeyboardInterrupt)
 
     def _watch(self) -> None:
-        """End the process some seconds after the first signal, if it has not come to its own end by then.
+        """End the process some seconds after the first signal, if it has not ended by itself.
 
         joblib ends its workers in an order of its own, and may wait for one that does not answer.
         """
@@ -109,7 +109,7 @@ class Ending:
         self.end()
 
     def end(self) -> None:
-        """Say so, and end the process where it stands."""
+        """Print the message, and end the process right away."""
         with contextlib.suppress(OSError):  # nobody reads
             os.write(self._stderr, f"{self.message}\n".encode("ascii", "replace"))
         _end_children()
@@ -120,7 +120,7 @@ _program: Ending | None = None  # of the whole process, from its start to its en
 
 
 def begin_program(message: str) -> None:
-    """Handle signals to this process from now on: before its command runs it ends at once.
+    """Handle signals to this process from now on; before its command runs, a signal ends it at once.
 
     Args:
         message: What the user is told.
@@ -132,12 +132,12 @@ def begin_program(message: str) -> None:
 
 
 def leave_program(code: int) -> NoReturn:
-    """End the process, undisturbed by signals."""
+    """End the process; signals no longer disturb it."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if _program is None or _program.number is None:
         sys.exit(code)
-    # What is left are threads that the interruption has caught anywhere: they may hang, and Python may crash then.
+    # Threads that the interruption has caught anywhere are left: they may hang, and Python may then crash.
     sys.stderr = None  # what they have to say is no news
     threading.Thread(target=_exit_after, args=(TIDYING_S, code), daemon=True).start()
     with contextlib.suppress(BaseException):
@@ -193,7 +193,7 @@ def run_until_signal(command: Callable[[], int], message: str) -> int:
 
 @contextlib.contextmanager
 def ends_at_once() -> Iterator[None]:
-    """Let a signal end the program where it stands: where interrupting would not get through, as in large imports."""
+    """Let a signal end the program right away, where an exception would not get through, as in large imports."""
     if _program is None:
         yield
         return
@@ -206,9 +206,9 @@ def ends_at_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def starting_children() -> Iterator[None]:
-    """Let processes that are started meanwhile pass Ctrl-C over from the start: their parent ends them.
+    """Let processes that are started meanwhile ignore Ctrl-C from the start: their parent ends them.
 
-    Terminals send it to all of them, also to those that are still importing; a traceback of each would be all to see.
+    Terminals send it to all processes, also to those that are still importing: each would print a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -221,7 +221,7 @@ def starting_children() -> Iterator[None]:
 
 
 def leave_signals_to_parent() -> None:
-    """In a worker process: pass Ctrl-C over. The parent gets it too, and ends its workers without their tracebacks."""
+    """Ignore Ctrl-C in a worker process. The parent gets it too, and ends its workers without their tracebacks."""
     import multiprocessing
 
     if multiprocessing.current_process().name == "MainProcess":
@@ -240,7 +240,7 @@ def _interrupt_main_thread(number: int) -> None:
 
 
 def _copy_of_stderr() -> int:
-    """Return a descriptor for what is said last, also while others hold standard error back."""
+    """Return a descriptor of standard error for the last message, which works while standard error is redirected."""
     try:
         return os.dup(2)
     except OSError:  # there is none

@@ -1,4 +1,4 @@
-"""How a process's memory comes and goes: freed arrays are kept for the next ones, and modules are no garbage."""
+"""Memory of a process: freed arrays are kept for the next ones, and modules are left out of garbage collection."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 MIB = 2**20
 ARRAY_BYTES = (64 * MIB, 32 * MIB)  # the most that can be asked for; some versions of glibc refuse more than the latter
 KEPT_BYTES = 256 * MIB
-# The most that glibc learns from, DEFAULT_MMAP_THRESHOLD_MAX on 64 bits, less the headers of the chunk.
+# The largest block that glibc learns from: DEFAULT_MMAP_THRESHOLD_MAX on 64 bits, less the headers of the chunk.
 LESSON_BYTES = 32 * 2**20 - 2**16
 
 
 @functools.cache
 def tune_malloc() -> bool:
-    """Let the C library keep freed arrays for the next ones, where that is glibc; for a process that does nothing else.
+    """Let glibc keep the memory of freed arrays for the next ones; for a process that does nothing else.
 
     A pipeline allocates arrays of megabytes and frees them a moment later. Depending on what its heap looks like, glibc
     hands each back to the kernel and gets new pages for the next one, cleared one by one: 96 page faults a record of a
@@ -30,7 +30,7 @@ def tune_malloc() -> bool:
     At most as much is kept as was in use at one time.
 
     Returns:
-        Whether it was done.
+        Whether the C library is glibc and has taken the settings.
     """
     if platform.system() != "Linux":
         return False
@@ -43,10 +43,10 @@ def tune_malloc() -> bool:
 
 @functools.cache
 def freeze_gc() -> None:
-    """Take all objects that are there now out of garbage collections; for a process that does nothing else.
+    """Take all present objects out of garbage collection; for a process that does nothing else.
 
-    A record makes hundreds of small objects and so brings about collections, and the full ones among them look at
-    every function and class of all modules that were ever imported.
+    A record makes hundreds of small objects and so causes collections. The full ones among them look at every function
+    and class of all imported modules.
     """
     gc.collect()
     gc.freeze()
@@ -54,13 +54,13 @@ def freeze_gc() -> None:
 
 @functools.cache
 def teach_malloc() -> None:
-    """Let glibc's malloc learn that arrays of megabytes come and go, before the first records do; once a process.
+    """Teach glibc's malloc, once per process and before the first record, that arrays of megabytes come and go.
 
     It hands large blocks back to the kernel when they are freed, and gets new pages for the next ones, cleared one by
     one, until it has seen a block of their size come and go: then it keeps blocks up to that size, and twice as much at
     the end of a heap. Records in the buffer of the shuffle are many small blocks and teach it little, so a large one
     does, whose pages are never touched: raw records of 262 kB took 40 to 60 page faults each and a third more processor
-    time (scripts/bench_read.py). Nothing is set for good, as `mallopt` does; other allocators do not mind.
+    time (scripts/bench_read.py). Unlike `mallopt`, this sets nothing for good, and does no harm to other allocators.
 
     Source: mallopt(3), M_MMAP_THRESHOLD: "the dynamic mmap threshold".
     """

@@ -1,4 +1,4 @@
-"""The parser of both command lines: a mistake is answered by one line, which ends with where to read more."""
+"""The parser of both command lines: a mistake gives one line, which ends with where to read more."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _WRONG_CHOICE = re.compile(r"invalid choice: '?(?P<given>.*?)'? \(choose from (?
 
 
 class CommandParser(argparse.ArgumentParser):
-    """argparse's parser, without the whole usage above errors and help, and with the name that was meant."""
+    """argparse's parser, which prints no usage above errors and help, and which suggests the option that was meant."""
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """Refuse what is unknown where it is met: the error is the command's, not the program's."""
+        """Refuse unknown arguments in the parser of the command, so that the error names the command."""
         if self._subparsers is None:
             self._refuse_unknown_options(args or ())  # before argparse misses the option that was misspelt
         found, unknown = super().parse_known_args(args, namespace)
@@ -39,7 +39,7 @@ class CommandParser(argparse.ArgumentParser):
                 self.error(f"unknown option {name}{_meant(name, known)}")
 
     def format_help(self) -> str:
-        """Return the help; its first line names what has to be given, the options below it the rest."""
+        """Return the help: a first line with the required arguments, then the options."""
         if self._subparsers is None:
             needed = [action for action in self._actions if action.required or not action.option_strings]
             words = [self._word(action) for action in needed]
@@ -60,11 +60,11 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def usage_error(message: str, command: str) -> str:
-    """Return what is printed of a usage error: the message, and where to read more on the same line.
+    """Return the text of a usage error: the message, and where to read more, on one line.
 
     Args:
-        message: Of the error.
-        command: Words that the command is called by.
+        message: Message of the error.
+        command: Words that call the command, such as ``precompute build``.
     """
     end = "" if message.endswith((".", "?")) else "."
     return f"error: {message}{end} See {command} --help."

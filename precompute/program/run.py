@@ -1,4 +1,4 @@
-"""What both programs have in common: how a command is run, how its errors are told, and how it ends."""
+"""How both programs run a command, report its errors, and end."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def run_program(make_parser: Callable[[], CommandParser], arguments: Sequence[st
 
     Args:
         make_parser: Returns the parser. Its commands set `run_command`, which takes what was parsed and returns an
-            exit code or None for 0; `command`, the words that it is called by; and `interrupted`, what to say when a
-            signal has ended it.
+            exit code or None for 0; `command`, the words that call it; and `interrupted`, the message when a signal has
+            ended it.
         arguments: Arguments of the command line; the process's own when None.
     """
     with robust_streams():

@@ -1,4 +1,4 @@
-"""What is printed reaches whoever can take it: each sign in some form, and a closed pipe breaks nothing."""
+"""Printing that never fails: characters that a terminal lacks are replaced, and a closed pipe breaks nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from precompute.text.format import is_unicode
 
 __all__ = ["robust", "robust_streams"]
 
-# What this project's own sentences use, for terminals that lack it.
+# Characters of this project's own sentences, for terminals that lack them.
 STAND_INS = {"×": "x", "…": "...", "→": "->", "–": "-", "±": "+-", "µ": "u"}
 NOBODY_READS = (errno.EPIPE, errno.ESHUTDOWN, *((errno.EINVAL,) if os.name == "nt" else ()))
 
@@ -34,11 +34,11 @@ codecs.register_error("precompute.stand_in", _stand_in)
 
 
 class RobustStream:
-    """A text stream that takes everything: what it cannot show is replaced, what it can no longer write is lost.
+    """A text stream that takes everything: it replaces what it cannot show, and drops what it can no longer write.
 
     Args:
-        stream: Where to write; None where there is none, as for programs without a console.
-        on_lost: Called once with the error that ended it, unless that says that nobody reads any more.
+        stream: Stream to write to; None for programs without a console.
+        on_lost: Called once with the error that ended writing, unless it was a closed pipe.
     """
 
     def __init__(self, stream: TextIO | None, on_lost: Callable[[Exception], None] | None = None) -> None:
@@ -65,14 +65,14 @@ class RobustStream:
                 self._lose(stream, error)
 
     def close(self) -> None:
-        """Write what is held back. The stream itself stays open: it is its owner's, and not that of who prints to it.
+        """Write what is held back. The stream itself stays open: it belongs to its owner.
 
         Log handlers that were made meanwhile, as absl's is with TensorFlow, close theirs when the interpreter ends.
         """
         self.flush()
 
     def isatty(self) -> bool:
-        """Whether people look at it, on a terminal."""
+        """Whether the stream is a terminal."""
         try:
             return self._stream is not None and self._stream.isatty()
         except ValueError:  # it is closed
@@ -80,13 +80,13 @@ class RobustStream:
 
     @property
     def encoding(self) -> str:
-        """That of the stream."""
+        """Encoding of the stream."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def _lose(self, stream: TextIO, error: Exception) -> None:
         self._stream = None
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            # What it still holds back would fail again when the interpreter ends.
+            # Text that is still held back would fail again when the interpreter ends.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
@@ -106,13 +106,13 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def robust(stream: TextIO | None) -> TextIO:
-    """Return a stream that takes everything, in place of one that may not."""
+    """Return a `RobustStream` that writes to a stream."""
     return stream if isinstance(stream, RobustStream) else cast(TextIO, RobustStream(stream))
 
 
 @contextlib.contextmanager
 def robust_streams() -> Iterator[None]:
-    """Let the process's standard output and error take everything: all that a program prints goes through here."""
+    """Replace the process's standard output and error by robust streams, through which a program prints everything."""
     _open_missing()
     before = sys.stdout, sys.stderr
     errors = RobustStream(sys.stderr)
@@ -132,7 +132,7 @@ def robust_streams() -> Iterator[None]:
 
 
 def _open_missing() -> None:
-    """Open what the shell has closed (`>&-`): else the next file that is opened would get standard output's number.
+    """Open the standard streams that the shell has closed (`>&-`): else the next opened file would get such a number.
 
     Libraries that write there would write into it.
     """

@@ -1,1 +1,1 @@
-"""Reading for training: NumPy here, TensorFlow in `readers.tf`, on one core; neither Albumentations nor OpenCV."""
+"""Reading for training: with NumPy here, with TensorFlow in `readers.tf`; without Albumentations and OpenCV."""

@@ -1,6 +1,6 @@
-"""What a reader reads in an epoch: which rows, whose part of them, in which window; the same for `read` and `load`.
+"""What a reader reads in an epoch: which rows, which part of them, which batches; common to `read` and `load`.
 
-All of it follows from plain data, but for `open_split`: it holds the rows, and compares their files with the manifest.
+Only `open_split` has effects: it holds the rows by a lease, and compares their files with the manifest.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ MAX_INT64 = 2**63 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedSplit:
-    """A split that was looked at.
+    """A split that is open for reading.
 
     Attributes:
         root: Folder of the dataset.
         manifest: Its manifest, as it was when the rows were held.
         split: Name of the split.
         rows: Rows that were chosen.
-        block_sizes: Records of each shard of a row; the same in all rows.
+        block_sizes: Number of records in each shard of a row; the same in all rows.
     """
 
     root: Path
@@ -88,9 +88,9 @@ def open_split(
     Args:
         root: Folder of the dataset.
         split: Name of the split.
-        choose: Returns the rows to read of those that are listed.
+        choose: Listed split → rows to read.
         check: How files are compared with the row files: by ``"sizes"``, in ``"full"``, or not at all (``"none"``).
-        allow_leak: Whether it may share a source's content with another split.
+        allow_leak: Whether the split may share a source's content with another one.
         lease_dir: Folder for the lease where the dataset is read-only.
 
     Raises:
@@ -108,7 +108,7 @@ def open_split(
         if not allow_leak:
             check_leaks(root, manifest, split)
         if check != "none":
-            # Of shards in a store their copies are compared, which are what is read.
+            # Shards in a store are not compared here, but their local copies, since these are read.
             check_shards(root, manifest, split, rows, full=check == "full" and not is_remote(root))
         block_sizes = [shard.num_records for shard in read_row_file(root, manifest, split, rows[0]).shards]
     except DatasetError:
@@ -118,10 +118,10 @@ def open_split(
 
 
 def listed_split(manifest: Manifest, split: str) -> Split:
-    """Return a split that lists rows.
+    """Return a split of a manifest, which must list rows.
 
     Raises:
-        DatasetError: It lists none.
+        DatasetError: The split lists no rows.
         UsageError: There is no such split.
     """
     if split not in manifest.splits:
@@ -133,25 +133,25 @@ def listed_split(manifest: Manifest, split: str) -> Split:
 
 
 def shard_paths(root: Path, manifest: Manifest, split: str, row: Row, cache: ShardCache | None) -> list[str]:
-    """Return where the shards of a row are read: in the dataset, or in the cache of one in an object store."""
+    """Return the paths of a row's shards: in the dataset, or in the cache if that is in an object store."""
     if cache is not None:
         return cache.names(manifest, split, row)
     blocks = range(manifest.splits[split].num_blocks)
     return [str(manifest.shard_path(root, split, row.row, block)) for block in blocks]
 
 
-# Whose part of a row
+# Parts of a row, and batches
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one of several readers takes of each row: shards where there are enough of them, else records in turn.
+    """The part of each row that one of several readers takes: shards if there are enough, else records in turn.
 
     Attributes:
         index: Index of the reader, from 0.
         num_readers: Number of readers that share the row.
         by_record: Whether readers take records in turn, and not shards.
-        row_size: Records of a row that this reader can count on.
+        row_size: Number of records of a row that this reader gets at least.
     """
 
     index: int
@@ -160,12 +160,12 @@ class Part:
     row_size: int
 
     def shards(self, order: Any) -> Any:
-        """Return those of a row's shards that the reader reads, of a list or of a tensor."""
+        """Return the reader's shards of a row, from a list or a tensor of all of them."""
         return order if self.by_record or self.num_readers == 1 else order[self.index :: self.num_readers]
 
 
 def part_of_row(block_sizes: Sequence[int], index: int = 0, num_readers: int = 1) -> Part:
-    """Return a reader's part of rows whose shards have so many records."""
+    """Return a reader's part of rows, from the numbers of records in their shards."""
     num_shards = len(block_sizes)
     by_record = num_shards % num_readers != 0 and num_shards < MIN_SHARDS * num_readers
     smallest = sum(sorted(block_sizes)[: num_shards // num_readers])  # of whichever shards it gets
@@ -175,15 +175,15 @@ def part_of_row(block_sizes: Sequence[int], index: int = 0, num_readers: int = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """The batches of an epoch that one reader comes to.
+    """The batches of an epoch for one reader.
 
     Attributes:
         part: The reader's part of each row.
-        num_rows: Rows of the epoch.
-        size: Records of one batch.
+        num_rows: Number of rows of the epoch.
+        size: Number of records in one batch.
         number: Number of batches.
         drop_remainder: Whether a smaller last batch is left out.
-        num_replicas: Number of replicas that the batches go to, one each.
+        num_replicas: Number of replicas; each gets a batch of its own.
     """
 
     part: Part
@@ -200,11 +200,11 @@ def batches_of_epoch(
     """Return the batches of an epoch.
 
     Args:
-        block_sizes: Records of each shard of a row.
+        block_sizes: Number of records in each shard of a row.
         batch_size: Size of a batch of all replicas together.
-        context: A tf.distribute.InputContext: all readers come to the same number of whole batches; None: there is no
+        context: A tf.distribute.InputContext: all readers get the same number of whole batches; None: there is no
             other reader.
-        num_rows: Rows of the epoch.
+        num_rows: Number of rows of the epoch.
         drop_remainder: Whether a smaller last batch is left out.
 
     Raises:
@@ -244,10 +244,10 @@ def batches_of_epoch(
 
 
 def check_integer(name: str, value: Any, low: int, high: float = MAX_INT64) -> int:
-    """Return an argument as Python's own integer; NumPy's are welcome.
+    """Return an argument as an `int`; NumPy's integers are accepted.
 
     Raises:
-        UsageError: It is none, or not from `low` to `high`.
+        UsageError: It is no integer, or not from `low` to `high`.
     """
     try:
         number = operator.index(value)

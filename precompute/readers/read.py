@@ -53,19 +53,19 @@ def read(
         split: ``"train"``, ``"validation"`` or ``"test"``.
         row: Number of the row; the first listed one when None. A row holds every source of the split once.
         epoch: Number of an epoch, in place of a row: epoch e reads row e mod R of the R listed rows, as `load` does.
-        shuffle_seed: None: in the order in which examples are stored, the same one in every row. Else shards are
-            shuffled, and examples within windows of 64 MiB, by this seed, the row and the epoch.
-        part: (index, number): this reader's part of the row when it is shared among a number of them, workers or
-            machines. They take whole shards where that divides them about evenly, else each every number-th example;
-            given the same other arguments, no example comes twice and none is left out.
+        shuffle_seed: Seed that decides the order, with the row and the epoch: shards are shuffled, and examples within
+            windows of 64 MiB. None: the order in which examples are stored, which is the same in every row.
+        part: (index, number): this reader's part of the row when a number of readers (workers, machines) share it.
+            Each takes whole shards where that divides the row about evenly, else every number-th example. With equal
+            other arguments no example comes twice and none is left out.
         cache_dir: Local folder that shards of a dataset in an object store are fetched to before they are read.
 
     Returns:
         Iterator over dictionaries. Every example has:
 
         - `image`: uint8 [H, W, 3], RGB, 0 to 255; H and W are the same in the whole dataset. Decoded by Pillow.
-        - `key`, `filename`: str; of the source.
-        - `seed`, `variant`, `copy`: int; the draw that made it; variant is −1 in the original row.
+        - `key`, `filename`: str; they name the source.
+        - `seed`, `variant`, `copy`: int; they name the draw; variant is −1 in the original row.
 
         And by target:
 
@@ -88,8 +88,8 @@ def read(
         rows and how many examples they hold.
 
     Raises:
-        DatasetError: The dataset is missing, short or altered; what shows in the files' sizes before the first
-            example, the rest while reading.
+        DatasetError: The dataset is missing, short or altered. Wrong sizes of files are found before the first
+            example, other damage while reading.
         UsageError: There is no such split or row, or an argument makes no sense.
     """
     _check_arguments(row, epoch, shuffle_seed, part)
@@ -125,7 +125,7 @@ def read_stored(
     part: tuple[int, int] = (0, 1),
     cache_dir: str | Path | None = None,
 ) -> tuple[Manifest, Row, Iterator[dict[str, Any]]]:
-    """Return the manifest, the row, and its examples with their encoded bytes; arguments and errors as of `read`."""
+    """Return the manifest, the row, and its examples with their encoded bytes; arguments and errors as in `read`."""
 
     def choose(listed: Split) -> list[Row]:
         if row is not None:
@@ -165,7 +165,7 @@ def _examples(
 def _records(
     opened: OpenedSplit, shards: Sequence[str], blocks: Sequence[int], cache: ShardCache | None
 ) -> Iterator[tuple[bytes, str]]:
-    """Yield the records of some shards, each with where it stands."""
+    """Yield the records of some shards, each with its place for messages."""
     for block in blocks:
         path, num_records = shards[block], 0
         if cache is None:

@@ -1,7 +1,7 @@
 """Records as bytes: ``tf.train.Example`` written and read without TensorFlow.
 
 The bytes are those of ``tf.train.Example.SerializeToString(deterministic=True)``. Records of one dataset differ
-in little but the image, so what stands around it is remembered: 5 µs for twelve features and an image of 30 kB.
+in little but the image, so the bytes around it are cached: 5 µs for twelve features and an image of 30 kB.
 
 Source: https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/example/feature.proto (the messages) and
 https://protobuf.dev/programming-guides/encoding (the bytes)::
@@ -39,8 +39,8 @@ def encode_example(features: Mapping[str, Value]) -> bytes:
     """Return a serialized ``tf.train.Example``, equal to TensorFlow's deterministic serialization.
 
     Args:
-        features: By key: bytes, an integer, a float, or a list of one of them; NumPy scalars and one-dimensional
-            arrays are welcome, those of bytes with dtype object. The first item decides the type of a list. An empty
+        features: Key → bytes, an integer, a float, or a list of one of them. NumPy scalars and one-dimensional arrays
+            are accepted, arrays of bytes with dtype object. The first item decides the type of a list. An empty
             list is a feature without a type, as ``tf.train.Feature()`` is; an empty array keeps the type of its dtype.
 
     Raises:
@@ -68,7 +68,7 @@ def encode_example(features: Mapping[str, Value]) -> bytes:
 def _in_order(*keys: str) -> list[str]:
     """Return the keys in the order of their UTF-8 bytes, a key before its own beginning (``ab``, ``a``, ``b``).
 
-    The latter is how upb does it, the implementation behind protobuf's Python package; those in C++ and pure Python put
+    This is the order of upb, the implementation behind protobuf's Python package; those in C++ and pure Python put
     ``a`` before ``ab``. No key of this format is the beginning of another, so all of them agree on our records.
 
     Source: https://github.com/protocolbuffers/protobuf/blob/main/upb/message/map_sorter.c (``_upb_mapsorter_cmpstr``).
@@ -78,7 +78,7 @@ def _in_order(*keys: str) -> list[str]:
 
 @functools.lru_cache(maxsize=4096)
 def _bytes_header(key: str, size: int) -> bytes:
-    """Return all that stands before the only value of a feature of bytes."""
+    """Return the bytes before the only value of a feature of bytes."""
     before = FIELD_1 + _varint(size)
     for wrapper in (FIELD_1, FIELD_2):  # the list, the feature
         before = wrapper + _varint(len(before) + size) + before
@@ -97,7 +97,7 @@ def _entry(key: str, feature: bytes) -> bytes:
 
 
 def _feature(value: Any) -> bytes:
-    """Return the message Feature of a float, a list or an array."""
+    """Return the message `Feature` for a float, a list or an array."""
     if isinstance(value, float | np.floating):
         return _field(FIELD_2, _field(FIELD_1, _pack_floats([float(value)])))
     if isinstance(value, np.ndarray):
@@ -170,7 +170,7 @@ Decoded: TypeAlias = list[bytes] | list[int] | list[float]
 
 
 def decode_example(record: bytes | memoryview) -> dict[str, Decoded]:
-    """Read a serialized ``tf.train.Example``, from whatever program it comes.
+    """Read a serialized ``tf.train.Example``, whichever program wrote it.
 
     Packed and unpacked numbers are read alike, unknown fields are passed over, and of equal keys the last wins.
 
@@ -192,7 +192,7 @@ def decode_example(record: bytes | memoryview) -> dict[str, Decoded]:
 
 
 class _MalformedError(Exception):
-    """What is wrong with the bytes; told to the caller as a DatasetError."""
+    """An error in the bytes; callers get it as a DatasetError."""
 
 
 def _decode_entry(entry: memoryview) -> tuple[str, Decoded]:
@@ -204,7 +204,7 @@ def _decode_entry(entry: memoryview) -> tuple[str, Decoded]:
             key = _decode_key(bytes(content))
         elif (number, wire) == (2, LENGTH):
             for list_kind, items in _decode_feature(content):
-                # A field that comes in pieces is joined; another kind of list takes the place of the first.
+                # As protobuf merges: pieces of a field are joined; a later kind of list replaces an earlier one.
                 if list_kind != kind:
                     kind, values = list_kind, []
                 values += items

@@ -1,6 +1,6 @@
 """Stored records → arrays, without TensorFlow and without OpenCV: each field of the schema decodes its own keys.
 
-Everything is taken from the record itself; `difference` then compares it with what the schema says of all.
+All values come from the record itself; `difference` then compares them with what the schema says of all records.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def decode_record(record: bytes, schema: Schema) -> Example:
     """Return one stored record as Python and NumPy values.
 
     Args:
-        record: Its bytes.
-        schema: The fields that it should have; what else it holds is passed over.
+        record: Bytes of the record.
+        schema: Fields that it should have; other keys are passed over.
 
     Returns:
         `key` and `filename` (str), `seed`, `variant` (−1 in the original row), `copy` and `source_id` (int); then what
@@ -46,11 +46,11 @@ def decode_record(record: bytes, schema: Schema) -> Example:
 
 
 def count_objects(record: bytes, schema: Schema) -> int:
-    """Return how many objects a record has, of all fields that count some."""
+    """Return the number of objects in a record, over all fields with objects."""
     values = decode_example(record)
     return sum(len(values[key]) for key in schema.counted_keys)
 
 
 def difference(example: Example, schema: Schema) -> str | None:
-    """Return how an example that `decode_record` gave differs from what the schema says of all records, or None."""
+    """Return how an example of `decode_record` differs from what the schema says of all records, or None."""
     return next((found for field in schema.values() if (found := field.difference(example))), None)

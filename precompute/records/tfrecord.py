@@ -44,12 +44,12 @@ def record_footer(record: bytes) -> bytes:
 
 
 def frame(record: bytes) -> bytes:
-    """Return the record as it stands in a file. Writing header, record, footer one by one spares the copy."""
+    """Return a record with its frame, as it stands in a file. Writing the three parts one by one saves this copy."""
     return record_header(record) + record + record_footer(record)
 
 
 def read_records(path: str | Path) -> Iterator[bytes]:
-    """Yield the records of a TFRecord file, lengths and both checksums verified.
+    """Yield the records of a TFRecord file; lengths and checksums are verified.
 
     A file that was cut exactly between two records looks whole from here: compare the number of records.
 

@@ -22,19 +22,19 @@ __all__ = ["divide", "find"]
 def find(source: str | Path | Iterable[Source] | None = None, **options: Any) -> FoundSources:
     """Return what a build would take for its sources; nothing is decoded, and nothing written.
 
-    `print` shows what was found in a few lines, a notebook too. `to_rows()` has each source as a dictionary.
+    `print` shows what was found in a few lines; so does a notebook. `to_rows()` returns each source as a dictionary.
 
     Args:
         source: A folder, the URL of one in an object store, a table, or an iterable of `Source`; None with lists.
-        **options: Those of `precompute.build`, lists such as `images` and `labels` among them. What concerns sources
-            counts: `target`, `annotations`, `class_names`, `validation_split`, `limit` …; the others change nothing.
+        **options: Options of `precompute.build`, and its lists such as `images` and `labels`. Only those that concern
+            sources have an effect: `target`, `annotations`, `class_names`, `validation_split`, `limit` …
 
     Returns:
         How the sources were read, how many there are of each split and class, what was passed over and left out, and
         the sources themselves, in the order of their keys.
 
     Raises:
-        SourceError: They cannot be used as they are: unmatched, ambiguous, doubled, none; all that is wrong is listed.
+        SourceError: There are no sources, or some are unmatched, ambiguous or doubled; all problems are listed.
         UsageError: An option is not known, has a bad value, or does not fit these sources.
         StorageError: An object store cannot be reached, refuses, or fails.
     """
@@ -44,6 +44,6 @@ def find(source: str | Path | Iterable[Source] | None = None, **options: Any) ->
 
 
 def divide(sources: Sources, options: BuildOptions) -> Sources:
-    """Return the sources that a build would use, in splits."""
+    """Return the sources that a build would use, with their splits."""
     limited = limit_sources(sources, options.limit)
     return assign_splits(limited, validation_split=options.validation_split, test_split=options.test_split)

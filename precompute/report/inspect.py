@@ -65,7 +65,7 @@ def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) ->
 
 
 def _count(field: Field, split: Split, listing: Listing, used: list[int]) -> FieldCounts:
-    """Return what is counted of a field in a split, in the sources that are used."""
+    """Return the counts of a field in a split, over the sources in use."""
     num_records = sum(row.num_records for row in split.rows)
     if not field.classes:
         return FieldCounts(num_records=num_records)
@@ -87,7 +87,7 @@ def _count(field: Field, split: Split, listing: Listing, used: list[int]) -> Fie
 
 
 def _group(split: Split) -> list[RowGroup]:
-    """Return the rows by seed, in the order of their first numbers; the original row is a group of its own."""
+    """Return the rows grouped by seed, in the order of their first numbers; the original row is a group of its own."""
     groups: dict[tuple[int, bool], list[Row]] = {}
     for row in sorted(split.rows, key=lambda row: row.row):
         groups.setdefault((row.seed, row.original), []).append(row)

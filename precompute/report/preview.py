@@ -1,4 +1,4 @@
-"""`precompute.preview`: a picture of what a build would write, before anything is written."""
+"""`precompute.preview`: draws what a build would write, before anything is written."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def preview(
         source: A folder, or an iterable of `Source`; None with `lists`.
         options: Options of the build.
         output: File of the picture.
-        num_sources: Sources to show: a fixed choice, of as many classes as fit.
-        num_variants: Variants of each, from 0; no more than the split will have rows.
+        num_sources: Number of sources to show. The choice is fixed, and covers as many classes as fit.
+        num_variants: Number of variants of each source, from variant 0; at most the number of rows of the split.
         split: The split to show.
         lists: `images` and other lists in place of a source, as for a build.
         say: Called with each note that the build would give.
@@ -67,7 +67,7 @@ def preview(
 
 
 def preview_sheet(renderer: SampleRenderer, *, num_sources: int, num_variants: int) -> Sheet:
-    """Return what is drawn.
+    """Return the sheet of sources and variants, not written yet.
 
     Raises:
         BadSourcesError: All of the chosen sources are rejected.
@@ -94,7 +94,7 @@ def preview_sheet(renderer: SampleRenderer, *, num_sources: int, num_variants: i
 
 
 def _line(renderer: SampleRenderer, i: int, variants: range) -> tuple[Line, str]:
-    """Return a source's pictures, and why a build would reject it, if it would."""
+    """Return a source's pictures, and the reason if a build would reject it."""
     sources = renderer.sources
     try:
         source = decode_one(sources, i, renderer.spec)
@@ -118,7 +118,7 @@ def _original(source: Decoded, schema: Schema) -> Cell:
 
 
 def _cell(renderer: SampleRenderer, source: Decoded, variant: int) -> Cell:
-    """Return what is in the record of one variant, read back from its bytes."""
+    """Return the content of one variant's record, read back from its bytes."""
     try:
         record = render(source, renderer.pipeline, renderer.spec, seed=renderer.options.seed, variant=variant)
     except RejectedSource as error:

@@ -1,4 +1,4 @@
-"""`precompute.profile`: where the time of a build goes, stage by stage and transform by transform, from a sample."""
+"""`precompute.profile`: measures on a sample where the time of a build goes, by stage and by transform."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = ["Profile", "Stage", "profile", "profile_json"]
 MAX_ROWS = 128  # of a task: more of them decode a source again
 BUFFER_BYTES = 2**20
 
-# Functions of the path that makes records, watched where they are called: its code is the one that a build runs.
+# Functions that make records, timed where they are called: the code that is measured is the code that a build runs.
 READ, DECODE_IMAGE, DECODE_MASK = ("source", "read"), ("source", "decode image"), ("source", "decode mask")
 SHRINK_MASK, HASH = ("source", "shrink mask"), ("source", "hash, check ids")
 SEED, SEED_GLOBAL = ("pipeline", "seed"), ("pipeline", "seed global generators")
@@ -80,21 +80,21 @@ def profile(
 ) -> Profile:
     """Measure what a build with these options spends its time on; no dataset is written.
 
-    Records of the first sources in the order of blocks are made by the functions that a build calls, in this process,
-    with one thread, after a warm-up, and written to a temporary folder. What is counted is the time that the core
-    works, so waiting for a disk or a network is not in it.
+    After a warm-up, the functions that a build calls make records of the first sources in the order of blocks, in this
+    process and with one thread, and write them to a temporary folder. Only processor time counts, not the time spent
+    waiting for a disk or a network.
 
     Args:
         source: A folder, or an iterable of `Source`; None with `lists`.
         split: Split whose pipeline is profiled.
-        num_sources: Sources to measure.
-        num_variants: Variants of each; no more than the split will have rows.
+        num_sources: Number of sources to measure.
+        num_variants: Number of variants of each source; at most the number of rows that the split will have.
         lists: `images` and other lists in place of a source, as for a build.
         say: Called with each note that the build would give.
         **options: Those of a build: `pipeline`, `variants`, `image_format` …
 
     Returns:
-        Times by stage, what they make of the whole build, and advice; `report()` is the table.
+        Times by stage, the time of the whole build that follows from them, and advice; `report()` returns the table.
 
     Raises:
         PrecomputeError: As for a build.
@@ -110,7 +110,7 @@ def profile(
 
 
 def profile_json(found: Profile) -> str:
-    """Return a profile as JSON, with what follows from its stages and the versions that it was made with."""
+    """Return a profile as JSON, with the figures that follow from its stages, and the versions that made it."""
     derived = {name: getattr(found, name) for name in ("record_ms", "records_per_s", "build_s")}
     content = {**asdict(found), **derived, "versions": pixel_versions()}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -118,7 +118,7 @@ def profile_json(found: Profile) -> str:
 
 @dataclass
 class _Tally:
-    """What was gone through."""
+    """What the sample came to: sizes of its sources, number of its records, and reasons for rejected sources."""
 
     sizes: list[tuple[int, int]]
     num_records: int
@@ -128,7 +128,7 @@ class _Tally:
 def _measure(renderer: SampleRenderer, num_sources: int, num_variants: int) -> Profile:
     options = renderer.options
     num_rows = options.variants if renderer.split == "train" else 1
-    # As a build has it; but the generators that other threads of this program draw from are theirs.
+    # As in a build's worker; but other threads of this program may draw from the global generators, which stay theirs.
     own_process = options.backend == "loky" and options.num_jobs > 1 and not has_other_threads()
     pipeline, watch = Pipeline(renderer.prepared.pickled, own_process=own_process), Stopwatch(cpu_clock())
     transforms: dict[Hashable, Any] = {("pipeline", name, i): t for i, (name, t) in enumerate(pipeline.transforms)}
@@ -163,7 +163,7 @@ def _make_records(
     num_sources: int,
     num_variants: int,
 ) -> _Tally:
-    """Make and write records of the sample, under watch."""
+    """Make and write the records of the sample while the stopwatch runs."""
     tally = _Tally(sizes=[], num_records=0, rejected=[])
     chosen = sample_of(renderer.sources, renderer.split, num_sources)
     with ExitStack() as stack:
@@ -198,7 +198,7 @@ def _records(renderer: SampleRenderer, source: Decoded, pipeline: Pipeline, num_
 
 
 def _write(watch: Stopwatch, writer: ShardWriter, record: bytes) -> None:
-    """Write a record; what its checksums take, which are made inside, is found by making them once more."""
+    """Write a record. Its checksums are made inside the writer, so their time is found by making them once more."""
     watch.call(CHECKSUMS, _checksums, record)
     watch.call(WRITE, writer.write, record)
     checksums, written = watch.stages[CHECKSUMS].seconds[-1], watch.stages[WRITE].seconds
@@ -236,7 +236,7 @@ def _stages(watch: Stopwatch, transforms: Mapping[Hashable, Any], tally: _Tally,
 
 @contextmanager
 def _global_generators_kept() -> Iterator[None]:
-    """Leave the generators that belong to the caller's program as they were: a worker's are set for each record."""
+    """Restore the global random generators of the caller's program afterwards: making a record sets them."""
     states = random.getstate(), np.random.get_state()
     try:
         yield

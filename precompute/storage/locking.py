@@ -1,4 +1,4 @@
-"""A lock on a folder that leaves nothing behind where nothing came of it."""
+"""A lock on a folder that leaves no files behind when the command writes nothing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 
 @contextlib.contextmanager
 def hold_folder(lock: Path, make_folder: Callable[[Path], object]) -> Iterator[None]:
-    """Hold a lock file; afterwards take it away, and the folders that were made for it, if nothing else came into them.
+    """Hold a lock file; afterwards remove it, and the folders that were made for it, if they hold nothing else.
 
-    A command that is refused once it looks at the folder thus leaves it as it was.
+    So a command that ends with an error after a look at the folder leaves the folder as it was.
 
     Args:
         lock: The file; the operating system gives the lock back when the process dies.
@@ -55,7 +55,7 @@ def hold_folder(lock: Path, make_folder: Callable[[Path], object]) -> Iterator[N
 
 
 def _acquire(held: BaseFileLock, lock: Path) -> BaseFileLock:
-    """Acquire a lock; where the file system has none, by a file beside it whose presence says who works here."""
+    """Acquire a lock; where the file system has no locks, by a file beside it that says who works here."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the package, on what it does instead

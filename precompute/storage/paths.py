@@ -20,12 +20,12 @@ MANGLED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")  # one letter would be a 
 
 
 def is_url(path: Any) -> bool:
-    """Whether a text names something by a URL; one of file:// is a local path in other clothes."""
+    """Whether a text is a URL; file:// does not count, for it names a local path."""
     return isinstance(path, str) and URL.match(path) is not None
 
 
 def is_remote(path: object) -> TypeGuard[RemotePath]:
-    """Whether it is a path in an object store."""
+    """Whether a path is in an object store."""
     return isinstance(path, RemotePath)
 
 
@@ -33,7 +33,7 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     """Return the path that a user gave: a `RemotePath` for a URL, else a `Path`.
 
     Raises:
-        UsageError: It is a URL that went through pathlib, which leaves out a slash, or one without a bucket.
+        UsageError: It is a URL that went through pathlib, which drops a slash, or one without a bucket.
     """
     if isinstance(path, RemotePath):
         return cast(Path, path)
@@ -50,10 +50,10 @@ def as_path(path: str | os.PathLike[str]) -> Path:
 
 
 def local_path(path: str | os.PathLike[str], option: str) -> Path:
-    """Return a path where URLs are of no use.
+    """Return the path that a user gave where a URL cannot be used.
 
     Raises:
-        UsageError: It is one.
+        UsageError: It is a URL.
     """
     found = as_path(path)
     if is_remote(found):
@@ -62,14 +62,14 @@ def local_path(path: str | os.PathLike[str], option: str) -> Path:
 
 
 def check_path_text(path: Path, what: str) -> None:
-    """Refuse a folder whose path is no UTF-8: TensorFlow can open no file in it.
+    """Refuse a folder whose path is not UTF-8: TensorFlow can open no file in it.
 
     Args:
         path: Path of the folder.
         what: The argument that named it, for the message.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The path is not UTF-8.
     """
     if not is_unicode(str(path)):
         raise UsageError(f"{what}: {on_one_line(str(path))} is no UTF-8, and TensorFlow opens no such path; rename it.")
@@ -89,7 +89,7 @@ def absolute(path: Path) -> Path:
 
 
 def common_folder(folders: Iterable[str]) -> Path | None:
-    """Return the deepest folder that holds all of these, None where there is none: other drives, other stores."""
+    """Return the deepest folder that holds all of these paths; None where they are on different drives or stores."""
     names = list(folders)
     remote = [RemotePath.of(name) for name in names if is_url(name)]
     if not remote:

@@ -1,8 +1,8 @@
 """The name of a file or folder in an object store, with the methods of `pathlib.Path`.
 
-A `RemotePath` has those methods of `Path` that datasets and sources are handled with, so that the code which works on
-them is written once. To type checkers it passes as a `Path`; it is none, and has no `__fspath__`: what would open it as
-a local file raises TypeError, and reads or writes nothing by mistake.
+A `RemotePath` has the methods of `Path` that datasets and sources need, so that one code works on both. Type checkers
+take it for a `Path`; but it is none, and has no `__fspath__`: code that would open it as a local file raises TypeError
+and reads or writes nothing by mistake.
 
 Why not universal_pathlib (0.3.10, looked at with fsspec 2026.9): its `is_file` says no where a store refuses or cannot
 be reached, and all else raises what each store's library does; it can neither create an object only where there is none
@@ -58,7 +58,7 @@ class RemotePath:
             raise UsageError(f"{url}: expected the URL of a bucket or of a folder in one, such as s3://bucket/folder.")
         return cls(match[1].lower(), parts)
 
-    # Names, as of pathlib.PurePath.
+    # Names, as in pathlib.PurePath.
 
     def __str__(self) -> str:
         return f"{self.scheme}://{'/'.join(self.parts)}"
@@ -76,7 +76,7 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        """The last part."""
+        """The last part of the path."""
         return self.parts[-1]
 
     @property
@@ -86,35 +86,35 @@ class RemotePath:
 
     @property
     def parent(self) -> RemotePath:
-        """The folder; of a bucket, itself."""
+        """The folder that holds it; a bucket is its own parent."""
         return RemotePath(self.scheme, self.parts[:-1] or self.parts)
 
     @property
     def parents(self) -> list[RemotePath]:
-        """All folders above, the nearest first."""
+        """All folders above it, the nearest first."""
         return [RemotePath(self.scheme, self.parts[:i]) for i in range(len(self.parts) - 1, 0, -1)]
 
     def with_name(self, name: str) -> RemotePath:
-        """Return a neighbour."""
+        """Return the path of another name in the same folder."""
         return RemotePath(self.scheme, (*self.parts[:-1], name))
 
     def is_relative_to(self, other: RemotePath) -> bool:
-        """Whether it is the other, or lies below it."""
+        """Whether it is the other path, or lies below it."""
         return other.scheme == self.scheme and self.parts[: len(other.parts)] == other.parts
 
     def absolute(self) -> RemotePath:
-        """Return itself: URLs are absolute."""
+        """Return the path itself: URLs are absolute."""
         return self
 
     def resolve(self) -> RemotePath:
-        """Return itself: object stores have no links."""
+        """Return the path itself: object stores have no links."""
         return self
 
-    # What is there.
+    # Which objects there are.
 
     @property
     def location(self) -> str:
-        """The name by which the scheme's file system knows it."""
+        """The name by which fsspec's file system of the scheme knows it."""
         return str(filesystem(self.scheme)._strip_protocol(str(self)))
 
     def _info(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class RemotePath:
             return info
 
     def stat(self) -> os.stat_result:
-        """Return size and time of change; no other fields are filled.
+        """Return the object's size and time of change; no other fields are filled.
 
         Raises:
             FileNotFoundError: There is no such object.
@@ -140,7 +140,7 @@ class RemotePath:
     lstat = stat
 
     def exists(self) -> bool:
-        """Whether there is such an object or folder; a store that does not answer is an error, and never a no."""
+        """Whether there is such an object or folder; a store that does not answer is an error, never a no."""
         return self._type() is not None
 
     def is_file(self) -> bool:
@@ -148,7 +148,7 @@ class RemotePath:
         return self._type() == "file"
 
     def is_dir(self) -> bool:
-        """Whether there are objects below."""
+        """Whether there are objects below it."""
         return self._type() == "directory"
 
     def _type(self) -> str | None:
@@ -158,7 +158,7 @@ class RemotePath:
             return None
 
     def iterdir(self) -> Iterator[RemotePath]:
-        """Yield what lies directly in the folder; nothing if there is no such folder."""
+        """Yield the paths directly in the folder; none if there is no such folder."""
         try:
             with translate_errors(str(self)):
                 names = [entry["name"] for entry in filesystem(self.scheme).ls(self.location, detail=True)]
@@ -170,7 +170,7 @@ class RemotePath:
                 yield self / name.rstrip("/").rpartition("/")[2]
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:
-        """Yield what lies below and fits, a pattern for each level: ``"g*/plan.json"``."""
+        """Yield the paths below it that match a pattern, level by level: ``"g*/plan.json"``."""
         first, _, rest = pattern.partition("/")
         if not re.search(r"[*?[]", first):
             found = [self / first] if rest or (self / first).exists() else []
@@ -182,7 +182,7 @@ class RemotePath:
     # Content.
 
     def read_bytes(self) -> bytes:
-        """Return the content.
+        """Return the object's content.
 
         Raises:
             FileNotFoundError: There is no such object.
@@ -195,11 +195,11 @@ class RemotePath:
             return bytes(filesystem(self.scheme).cat_file(self.location, **read_options(self.scheme)))
 
     def read_text(self) -> str:
-        """Return the content as text."""
+        """Return the object's content as text."""
         return self.read_bytes().decode()
 
     def write_bytes(self, content: bytes) -> None:
-        """Put an object in place, whole or not at all.
+        """Write the object, whole or not at all.
 
         Raises:
             StorageError: The store cannot be reached, refuses, or fails.
@@ -208,10 +208,10 @@ class RemotePath:
             filesystem(self.scheme).pipe_file(self.location, content)
 
     def create_bytes(self, content: bytes) -> bool:
-        """Put an object in place if there is none; returns whether that is known to have happened.
+        """Write the object if there is none; returns whether that is known to have happened.
 
-        If not, there is one already, the store cannot do it in one step, or the request has failed: look at what is
-        there.
+        If not, there is an object already, the store cannot do it in one step, or the request has failed: read the
+        object to find out.
         """
         try:
             filesystem(self.scheme).pipe_file(self.location, content, mode="create")
@@ -220,7 +220,7 @@ class RemotePath:
         return True
 
     def open(self, mode: str = "rb") -> IO[bytes]:
-        """Open the object to be read from its beginning.
+        """Open the object for reading from its beginning.
 
         Raises:
             FileNotFoundError: There is no such object.
@@ -236,7 +236,7 @@ class RemotePath:
         """Delete the object.
 
         Raises:
-            FileNotFoundError: There is none, and that is not allowed for.
+            FileNotFoundError: There is no such object, and `missing_ok` is false.
             StorageError: The store cannot be reached, refuses, or fails.
         """
         try:
@@ -247,18 +247,18 @@ class RemotePath:
                 raise
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        """Do nothing: a folder is there as soon as an object lies in it."""
+        """Do nothing: a folder exists as soon as an object lies in it."""
 
 
-# What is answered from a listing
+# Answers from a listing
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One object, as it was when its folder was listed.
+    """An object as it was when its folder was listed.
 
     Attributes:
-        info: Size and time that the listing gives of the object.
+        info: Size and time of change from the listing.
         content: Bytes of the object, if they were asked for.
     """
 
@@ -268,11 +268,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Objects of some folders, as they were when these were listed.
+    """The objects of some folders as they were when these were listed.
 
     Attributes:
         folders: Folders that were listed.
-        objects: Parts of a path → what was seen there.
+        objects: Parts of a path → the object there.
     """
 
     folders: list[RemotePath] = field(default_factory=list)
@@ -284,7 +284,7 @@ _snapshot: ContextVar[Snapshot | None] = ContextVar("snapshot", default=None)  #
 
 @contextmanager
 def answering_from(snapshot: Snapshot) -> Iterator[None]:
-    """Let paths in the folders of a snapshot answer from it, while the block runs."""
+    """Let paths in the folders of a snapshot answer from it while the block runs."""
     token = _snapshot.set(snapshot)
     try:
         yield
@@ -293,10 +293,10 @@ def answering_from(snapshot: Snapshot) -> Iterator[None]:
 
 
 def _seen(path: RemotePath) -> Seen | None:
-    """Return what a snapshot knows of a path; None when none holds its folder.
+    """Return the object of a path from a snapshot; None when no snapshot has its folder.
 
     Raises:
-        FileNotFoundError: The folder was listed, and there was no such object.
+        FileNotFoundError: A snapshot has the folder, and no such object in it.
     """
     snapshot = _snapshot.get()
     if snapshot is None or not any(path.is_relative_to(folder) for folder in snapshot.folders):
@@ -307,7 +307,7 @@ def _seen(path: RemotePath) -> Seen | None:
     return found
 
 
-# Content as it is read
+# Reading content
 
 
 class _TranslatingFile:
@@ -342,7 +342,7 @@ class _TranslatingFile:
 
 
 def _modified(info: dict[str, Any]) -> int:
-    """Return the time of change, in seconds since the epoch; each file system names it in its own way."""
+    """Return the time of change, in seconds since 1970; each file system has its own name for it."""
     found = next((info[name] for name in ("LastModified", "mtime", "updated", "created") if info.get(name)), 0)
     if isinstance(found, str):
         found = datetime.fromisoformat(found)

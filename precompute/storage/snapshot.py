@@ -1,8 +1,7 @@
-"""Many questions to a store answered by one listing.
+"""One listing of a store that answers many questions.
 
-A build asks for each of its receipts and shards, one by one, whether it is there and how large. Of a local disk that is
-quick; of a store each question is a request. `seen_at_once` lists folders once, and what is asked of paths in them
-meanwhile is answered from that.
+A build asks for each of its receipts and shards whether it is there and how large it is. A local disk answers quickly;
+for a store each question is a request. `seen_at_once` lists folders once, and paths in them then answer from that.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ _read_before: dict[tuple[str, str], tuple[Any, bytes]] = {}
 
 @contextmanager
 def seen_at_once(*folders: Path, contents: tuple[Path, ...] = ()) -> Iterator[None]:
-    """Answer questions about objects in remote folders, while the block runs, as they were when it began.
+    """Answer questions about objects in remote folders while the block runs, from their state when it began.
 
-    Not for a block that writes or deletes there. Local folders are passed over.
+    The block must not write or delete there. Local folders are passed over.
 
     Args:
-        *folders: To be listed, with all that is below them.
-        contents: Folders of small objects, to be listed and read, many at a time.
+        *folders: Folders to list, with all that is below them.
+        contents: Folders of small objects to list and read, many at a time.
     """
     snapshot = Snapshot()
     for folder, with_content in [*((f, False) for f in folders), *((f, True) for f in contents)]:
@@ -58,7 +57,7 @@ def _list(folder: RemotePath, *, with_content: bool) -> Iterator[tuple[tuple[str
 
 
 def _read(folder: RemotePath, found: dict[str, dict[str, Any]]) -> dict[str, bytes]:
-    """Return the content of objects by name, many read at a time; what has not changed since is not read again."""
+    """Return the content of objects by name. Many are read at a time, and unchanged objects are not read again."""
     fs, scheme = filesystem(folder.scheme), folder.scheme
     tags = {name: info.get("ETag") or info.get("etag") for name, info in found.items()}
     known = {name: _read_before[scheme, name] for name in found if (scheme, name) in _read_before}

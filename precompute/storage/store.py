@@ -1,4 +1,4 @@
-"""File systems of object stores by their scheme, and what their errors mean. Owns fsspec.
+"""File systems of object stores by their scheme, and errors of theirs as our own. Owns fsspec.
 
 fsspec is loaded when a URL is given, and never otherwise. Credentials and endpoints are none of our options: they come
 from where fsspec and the store's own library look for them (for S3: `AWS_ACCESS_KEY_ID`, `AWS_PROFILE`,
@@ -29,7 +29,7 @@ S3_OPTIONS = {"chunksize": PART_BYTES, "max_concurrency": 2}
 
 
 def filesystem(scheme: str) -> Any:
-    """Return the file system of a scheme, made afresh in each process; threads share it.
+    """Return the file system of a scheme. Each process makes its own; threads share it.
 
     Raises:
         UsageError: fsspec, or the package for this scheme, is not installed; or there is no such scheme.
@@ -44,7 +44,7 @@ def _made(scheme: str, process: int) -> Any:
     try:
         import fsspec  # type: ignore[import-untyped]  # and not installed without an extra
 
-        # A listing from before would lie to a build that goes on where another machine has stopped.
+        # A cached listing would be wrong for a build that goes on where another machine has stopped.
         return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
         raise UsageError(f"{scheme}://: a package for this store is not installed ({error}): {install}") from error

@@ -29,7 +29,7 @@ __all__ = [
 
 
 def list_objects(folder: RemotePath) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Yield the parts below a folder, and the size in bytes, of all objects there, at any level.
+    """Yield each object below a folder, at any level: the parts of its path below the folder, and its size in bytes.
 
     Raises:
         StorageError: The store cannot be reached, refuses, or fails.
@@ -46,10 +46,10 @@ def list_objects(folder: RemotePath) -> Iterator[tuple[tuple[str, ...], int]]:
 
 
 def upload(source: Path, target: RemotePath) -> None:
-    """Put a whole file in place: until its last byte has arrived nothing has the name, or what had it before.
+    """Upload a whole file. Until its last byte has arrived, the name is free or has its earlier content.
 
     Raises:
-        StorageError: The store cannot be reached, refuses, or fails; or it says another size than was sent.
+        StorageError: The store cannot be reached, refuses, or fails; or it reports another size than was sent.
     """
     size = source.stat().st_size
     with translate_errors(str(target), writing=True):
@@ -67,13 +67,13 @@ def download(source: RemotePath, target: Path) -> None:
         StorageError: The store cannot be reached, refuses, or fails.
     """
     with translate_errors(str(source)):
-        # In one stream: s3fs takes up a stream that was cut where it was, and gives up on parts.
+        # In one stream: s3fs resumes a stream that was cut, and gives up on parts.
         filesystem(source.scheme).get_file(source.location, str(target), **read_options(source.scheme))
 
 
 @contextmanager
 def local_copy(path: Path) -> Iterator[Path]:
-    """Give a file on a local disk with an object's content while the block runs; of a local file, itself.
+    """Yield a local file with an object's content while the block runs; a local file is yielded itself.
 
     Raises:
         FileNotFoundError: There is no such object.
@@ -89,7 +89,7 @@ def local_copy(path: Path) -> Iterator[Path]:
 
 
 def copy_object(source: RemotePath, target: RemotePath) -> None:
-    """Copy an object inside its store, without its bytes coming here.
+    """Copy an object inside its store; its bytes do not come to this machine.
 
     Raises:
         StorageError: The store cannot be reached, refuses, or fails.
@@ -99,7 +99,7 @@ def copy_object(source: RemotePath, target: RemotePath) -> None:
 
 
 def delete_objects(paths: Sequence[RemotePath]) -> None:
-    """Delete objects, many in a request; those that are not there are passed over.
+    """Delete objects, many per request; missing ones are passed over.
 
     Raises:
         StorageError: The store cannot be reached, refuses, or fails.
@@ -136,9 +136,9 @@ def delete_tree(folder: RemotePath) -> None:
 
 @functools.cache
 def local_side(url: str) -> Path:
-    """Return this machine's folder for what a remote dataset needs on a disk: its lock, shards on their way.
+    """Return this machine's folder for what a remote dataset needs on a disk: its lock, and shards before their upload.
 
-    It lies where temporary files do (`TMPDIR`), of this user alone, and is the same in all processes.
+    It lies where temporary files do (`TMPDIR`), belongs to this user, and is the same in all processes.
 
     Raises:
         UsageError: The folder for it belongs to somebody else.

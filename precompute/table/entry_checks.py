@@ -1,4 +1,4 @@
-"""What an entry of a list of sources may hold; what no build writes is refused."""
+"""Checks of the entries of a listing: what no build writes is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEEDED = ("key", "image", "num_bytes")
 
 
 def check_entry(entry: Any, where: str) -> None:
-    """Refuse what no build writes: each field is used as it stands, some as file names."""
+    """Refuse an entry that no build writes: its values are used as they are, some as names of files."""
     if not isinstance(entry, dict):
         raise DatasetError(f"{where}: expected an object, got {entry!r:.60}.")
     missing = [name for name in NEEDED if name not in entry]
@@ -50,7 +50,7 @@ def _is_hash(value: str) -> bool:
 
 
 def are_surely_fine(entries: Mapping[str, Sequence[Any]]) -> bool:
-    """Return whether a look at whole columns finds nothing to look at closely, in a fraction of the time.
+    """Return whether a quick look at whole columns shows that no entry needs `check_entry`, in a fraction of the time.
 
     Args:
         entries: Key → value in each of many entries; none is missing.

@@ -1,4 +1,4 @@
-"""A generation's listed sources held against those that are found now."""
+"""The listed sources of a generation, compared with the sources that are found now."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMPARED = ("image", "group", "copies", "num_bytes")
 
 
 def stored_splits(listings: Mapping[str, Listing], keys: Sequence[str]) -> list[str | None]:
-    """Return the split in which each key is listed, None for those that are new.
+    """Return the split in which each key is listed; None for new keys.
 
     Args:
         listings: Split → its listing.
@@ -54,13 +54,13 @@ def sources_of_listing(
     """Return the sources that a generation was made from, without looking for them again.
 
     Args:
-        listing: By split.
-        root: Folder that their paths are below, or None.
-        class_names: Of the target.
+        listing: Split → listing.
+        root: Folder that the sources' paths are below, or None.
+        class_names: Class names of the target.
         schema: Fields of the dataset's records; None: those that follow from the listing alone.
 
     Raises:
-        DatasetError: Some splits have other fields than the others.
+        DatasetError: Splits differ in their fields.
     """
     of_split = sorted(listing.items())
     spots = merge(*(zip(one, repeat(number), count()) for number, (_, one) in enumerate(of_split)))
@@ -105,12 +105,12 @@ def _joined(listings: Sequence[Listing]) -> Iterator[Column]:
 
 
 def compare_listing(stored: Mapping[str, Listing], sources: Sources, *, fixed: Collection[str] = ()) -> list[str]:
-    """Return how the sources found now differ from a stored list, one line each.
+    """Return how the sources found now differ from the stored listings, one line per difference.
 
     Args:
-        stored: Split → its listing as it is stored.
-        sources: Found now, their splits assigned.
-        fixed: Keys whose files may have another size: they were bad, and had to be changed.
+        stored: Split → its stored listing.
+        sources: Sources found now, with their splits.
+        fixed: Keys of sources that were bad; their files had to be changed, and may have another size.
     """
     if sum(map(len, stored.values())) == len(sources) and all(
         _is_same(listing, sources, split) for split, listing in stored.items()
@@ -134,7 +134,7 @@ def compare_listing(stored: Mapping[str, Listing], sources: Sources, *, fixed: C
 
 
 def _is_same(listing: Listing, sources: Sources, split: str) -> bool:
-    """Tell whether a listing holds the sources of a split as they are, a whole column at a time."""
+    """Return whether a listing equals the sources of a split, comparing whole columns."""
     here = bytearray(of == split for of in sources.splits)
     num = sum(here)
 
@@ -167,7 +167,7 @@ def _by_listed_name(sources: Sources) -> dict[str, Column]:
 def _find(
     stored: Mapping[str, Listing], cursors: dict[str, int], key: str, split: str | None
 ) -> tuple[str, int] | None:
-    """Return split and position of a key: looked for first in the split where it is now, at what comes next there."""
+    """Return split and position of a key in the listings, looking first at the next position of its present split."""
     for name in sorted(stored, key=lambda name: name != split):
         keys, position = stored[name].sorted_keys, cursors[name]
         if position == len(keys) or keys[position] != key:
@@ -181,7 +181,7 @@ def _find(
 
 
 def _changes(listing: Listing, position: int, sources: Sources, i: int) -> set[str]:
-    """Return the keys of an entry under which a source differs from what is listed of it."""
+    """Return the keys of an entry under which a source differs from its listing."""
     was = (listing.images[position], listing.groups[position], listing.copies[position], listing.num_bytes[position])
     group = "" if sources.groups is None else sources.groups[i] or ""
     now = (sources.images[i], group, sources.num_copies(i), sources.num_bytes[i])

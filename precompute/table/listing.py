@@ -20,17 +20,17 @@ __all__ = ["Listing", "merged_entry"]
 
 
 class Listing(Mapping[str, Entry]):
-    """A split's sources by key, sorted: a mapping to the entries of the file, held as columns.
+    """The listing of a split: a mapping from sorted keys to the entries of the file, held as columns.
 
     Attributes:
-        sorted_keys: Of the sources.
-        images: Paths.
-        groups: Names; empty where a source has none.
+        sorted_keys: Keys of the sources.
+        images: Path of each image.
+        groups: Group of each source; empty where it has none.
         segments: Index of the segment that each source belongs to.
         copies: Places of each source in every row.
         num_bytes: Size of each source's files.
-        sha256: Of each image file, where rows have been made from it.
-        mask_sha256: Of the files beside each.
+        sha256: SHA-256 of each image file, where rows have been made from it.
+        mask_sha256: SHA-256 of the files beside each image.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Listing(Mapping[str, Entry]):
         self._parts: dict[str, list[Column]] = {}
 
     def add(self, entries: Mapping[str, Sequence[Any]], num: int) -> None:
-        """Add so many sources, sorted and checked: key of an entry → value in each, None where one has none."""
+        """Add sources that are sorted and checked: key of an entry → its value for each source, or None."""
 
         def column(key: str, none: Any) -> Iterable[Any]:
             return (none if value is None else value for value in entries[key]) if key in entries else repeat(none, num)
@@ -65,17 +65,17 @@ class Listing(Mapping[str, Entry]):
 
     @property
     def columns(self) -> dict[str, Column]:
-        """Of each field beside the image, by its name."""
+        """Name of each field beside the image → its column."""
         for parts in self._parts.values():
             if len(parts) > 1:
                 parts[:] = [type(parts[0]).joined(parts)]
         return {name: parts[0] for name, parts in self._parts.items()}
 
     def check(self, path: Path) -> None:
-        """Check what holds for a list as a whole.
+        """Check the listing as a whole.
 
         Args:
-            path: Of the file that it was read from.
+            path: File that it was read from.
 
         Raises:
             DatasetError: Some sources lack a field that others have.
@@ -99,7 +99,7 @@ class Listing(Mapping[str, Entry]):
         return next((column.classes(i) for column in self.columns.values() if column.is_of_image), ())
 
     def entry(self, i: int) -> Entry:
-        """Return what the file says of the source at a position; keys that it has not are left out."""
+        """Return the entry of the source at a position, without the keys that it lacks."""
         fields = {
             "key": self.sorted_keys[i],
             "image": self.images[i],
@@ -118,12 +118,12 @@ class Listing(Mapping[str, Entry]):
 
         Args:
             i: Position of the source.
-            locate: Returns the full path of a file.
+            locate: Path in the listing → full path.
         """
         return {name: column.located(column[i], locate) for name, column in self.columns.items()}
 
     def position(self, key: str) -> int | None:
-        """Return where a key stands, or None when it is not there."""
+        """Return the position of a key; None when it is not there."""
         i = bisect_left(self.sorted_keys, key)
         return i if i < len(self.sorted_keys) and self.sorted_keys[i] == key else None
 
@@ -141,7 +141,7 @@ class Listing(Mapping[str, Entry]):
 
 
 def merged_entry(columns: Iterable[Column], i: int) -> Entry:
-    """Return what an entry says of the fields of one source."""
+    """Return the part of an entry that holds the fields of one source."""
     found: Entry = {}
     for column in columns:
         entry = column.entry(i)

@@ -1,4 +1,4 @@
-"""The list of a split's sources on disk: lines of JSON, written many at a time and checked as they are read."""
+"""Listings on disk: one line of JSON per source, written many at a time and checked as they are read."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ CHUNK_BYTES = 2**17  # read and decoded together, and still in the processor's c
 def listing_lines(
     sources: Sources, split: str, sha256: Sha256Column | None = None, mask_sha256: Sha256Column | None = None
 ) -> Iterator[bytes]:
-    """Yield the content of a split's sources file: a line of JSON a source, sorted by key, many lines at a time.
+    """Yield the content of a split's listing, many lines at a time: one line of JSON per source, sorted by key.
 
     Args:
         sources: All sources.
-        split: Whose sources are listed.
+        split: Name of the split.
         sha256: SHA-256 of the image of each source of the split, where it is known.
-        mask_sha256: SHA-256 of the mask of each source, likewise.
+        mask_sha256: SHA-256 of the files beside each image, where it is known.
     """
     positions = array("q", sources.of_split(split))
     for first in range(0, len(positions), CHUNK):
@@ -46,7 +46,7 @@ def listing_lines(
 
 
 def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
-    """Return a column a field, what `json.dumps` makes of it: in a fifth of the time of a call for each source."""
+    """Return each field's column as `json.dumps` spells its values, in a fifth of the time of one call per source."""
     text, copies, num_bytes = encode_basestring, sources.copies, sources.num_bytes
     fields = [
         [f'{{"key": {text(key)}' for key in take(sources.keys, chosen)],
@@ -67,10 +67,10 @@ def _spelled(sources: Sources, chosen: Sequence[int]) -> list[list[str]]:
 
 
 def read_listing(path: Path) -> Listing:
-    """Return the entries of a sources file.
+    """Return the listing that a file holds.
 
     Raises:
-        DatasetError: It is missing or not valid.
+        DatasetError: The file is missing or not valid.
     """
     listing, number = Listing(), 1
     try:
@@ -95,7 +95,7 @@ def read_listing(path: Path) -> Listing:
 
 
 def _lines(file: IO[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a file, many at a time; an object of a store gives no lines itself."""
+    """Yield the lines of a file, many at a time; files in object stores do not iterate over lines."""
     rest = b""
     while part := file.read(CHUNK_BYTES):
         *lines, rest = (rest + part).split(b"\n")
@@ -116,7 +116,7 @@ def _decode(lines: list[bytes]) -> list[Any]:
 
 
 def _columns(entries: list[Any]) -> dict[str, Sequence[Any]] | None:
-    """Return entries as columns if all have the same fields and nothing has to be looked at closely, else None."""
+    """Return entries as columns if all have the same fields and none needs a closer look, else None."""
     if set(map(type, entries)) != {dict} or len(fields := set(map(tuple, entries))) != 1:
         return None
     columns = dict(zip(fields.pop(), zip(*map(dict.values, entries), strict=True), strict=True))

@@ -1,4 +1,4 @@
-"""SHA-256 of many files as one column."""
+"""The SHA-256 of many files as one column."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ NONE_TEXT = NONE.hex()
 
 
 class Sha256Column(Sequence[str | None]):
-    """A list of hexadecimal SHA-256, or None where one is not known, in 32 bytes each."""
+    """A list of hexadecimal SHA-256 digests, None where one is unknown, stored in 32 bytes each."""
 
     __slots__ = ("_content",)
 
     def __init__(self, num: int = 0) -> None:
-        """Make a list of so many that are not known."""
+        """Make a list of unknown digests."""
         self._content = bytearray(num * SIZE)
 
     def extend(self, digests: Iterable[str | None]) -> None:
-        """Add some at the end.
+        """Add digests at the end.
 
         Raises:
             ValueError: One is not 64 hexadecimal digits.

@@ -1,4 +1,4 @@
-"""What a source is: one original with its target, and many of them as columns."""
+"""A source, one original with its target; and many sources as columns."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["IMAGE_ONLY", "SPLITS", "Source", "Sources"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One original: an image with its label, labels, mask, boxes, keypoints or masks of single objects, or alone.
+    """One original: an image alone, or with its label, labels, mask, boxes, keypoints or masks of single objects.
 
     Attributes:
         key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
         image: Path of the image file, or its URL in an object store.
-        mask: Path of the mask file, the class id in each pixel; None when there is a label instead, or nothing.
+        mask: Path of the mask file, which holds a class id in each pixel; None when there is a label, or nothing.
         label: Class name, or class index into ``class_names``; a list, tuple or set of them, which may be empty, where
             images have several labels; None when there is a mask instead.
         split: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
@@ -43,7 +43,7 @@ class Source:
             labelled. With `boxes`, in the same order as these; without, all objects are of one class. An array
             [K, 2 or 3] is one object. None when the sources have no keypoints.
         values: Numbers that a model shall learn, by name: the same names for all sources, None where one is missing.
-        weight: How much it counts in training, 0 or more; for all sources or for none.
+        weight: How much the source counts in training, 0 or more; given for all sources or for none.
         extra: Values that travel along unchanged, by name: `int`, `float` or `str`; the same names for all sources.
     """
 
@@ -63,31 +63,31 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Sources as columns of equal length, sorted by key; ten million of them fit.
+    """Sources as columns of equal length, sorted by key; ten million of them fit into memory.
 
     Texts of many sources stand in `StringColumn` and sizes in arrays, which read like lists; a class or a split is
     one object for all sources that have it.
 
     Attributes:
         root: Folder that relative paths start from, absolute; None when the paths came from Python and share none.
-        keys: Unique, sorted.
-        images: Paths, posix, below `root` (absolute when `root` is None).
-        columns: Of each field beside the image, by its name: what a model learns first, then values.
+        keys: Key of each source; unique, sorted.
+        images: Posix path of each image, below `root` (absolute when `root` is None).
+        columns: Name of each field beside the image → its column: targets first, then values.
         splits: One of SPLITS or None for each source.
         groups: Group of each source, or None when no source has one.
-        num_bytes: Size of the image file plus those of the files beside it.
+        num_bytes: Size of each image file plus those of the files beside it.
         segments: Index of the segment of its split that each source belongs to, or None when each split has one.
         copies: Places of each source in every row, or None when each has one.
         class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
-        num_ignored_files: Files that were passed over (hidden, README.md, Thumbs.db …): how many.
-        passed: Endings of these, each with its number; hidden files are left out.
-        passed_folders: The same of each folder directly below the one that was given, which itself is ``""``.
-        own_folders: Folders that this program wrote, and which were passed over.
-        empty_folders: Folders in which images were expected, and none lie.
+        num_ignored_files: Number of files that were passed over (hidden, README.md, Thumbs.db …).
+        passed: Ending of these files → their number, without hidden ones.
+        passed_folders: Folder directly below the given one, or ``""`` for that itself → its own `passed`.
+        own_folders: Folders that were passed over because this program wrote them.
+        empty_folders: Folders in which images were expected and none lie.
         layout: What users call the way in which the sources were given: ``"a folder a class"``, ``"COCO"`` …
         notes: What the user should hear about how the sources were read.
-        splits_are_new: Splits come from where older versions did not look: a dataset that has others keeps them.
-        from_python: Their paths were given one by one, and searched for in no folder.
+        splits_are_new: Splits come from where older versions did not look; a dataset with other splits keeps them.
+        from_python: Paths were given one by one in Python, not found in a folder.
     """
 
     root: Path | None
@@ -174,7 +174,7 @@ class Sources:
 
     @property
     def value_types(self) -> dict[str, str]:
-        """Type of each value, as settings name it, by the name that users know."""
+        """Name of each value, as users know it → its type, as settings name it."""
         types = {column.own_name: column.value_type for column in self.columns.values()}
         return {name: of_value for name, of_value in types.items() if of_value is not None}
 
@@ -185,17 +185,17 @@ class Sources:
 
     @property
     def keypoint_names(self) -> Sequence[str]:
-        """Names of the keypoints, in their order; none without any."""
+        """Names of the keypoints, in their order; empty without keypoints."""
         return () if self.skeleton is None else self.skeleton.names
 
-    # Where sources stand, and parts of them.
+    # Positions of sources, and parts of the table.
 
     def num_copies(self, i: int) -> int:
         """Return how many places a source takes in every row."""
         return 1 if self.copies is None else self.copies[i]
 
     def position(self, key: str) -> int:
-        """Return where a source stands, by its key.
+        """Return the position of the source with a key.
 
         Raises:
             KeyError: There is no such source.
@@ -225,7 +225,7 @@ class Sources:
         )
 
     def with_column(self, new: Column, instead_of: Column) -> Sources:
-        """Return the sources with a column in the place of one that they have."""
+        """Return the sources with one column replaced."""
         columns = (new if column is instead_of else column for column in self.columns.values())
         return replace(self, columns=columns_by_name(*columns))
 
@@ -234,7 +234,7 @@ class Sources:
         return replace(self, columns={name: column.with_skeleton(skeleton) for name, column in self.columns.items()})
 
     def with_classes(self, names: list[str]) -> Sources:
-        """Return the sources with their classes in another order, or among others; labels mean what they did."""
+        """Return the sources with their classes in another order, or among others; each label keeps its meaning."""
         index_of = {name: i for i, name in enumerate(names)}
         new = [index_of[name] for name in self.class_names]
         columns = {name: column.relabelled(new) for name, column in self.columns.items()}

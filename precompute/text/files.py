@@ -1,4 +1,4 @@
-"""Text files that people hand in: read in one way, and refused in one sentence where they are not UTF-8."""
+"""Text files from users: read in one way, and refused in one sentence where they are not UTF-8."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path, error: type[PrecomputeError] = SourceError) -> str:
-    """Return the text of a file: UTF-8, with or without a mark in front, or UTF-16 with one.
+    """Return the text of a file: UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     Args:
         path: The file.
@@ -34,17 +34,17 @@ def read_text(path: Path, error: type[PrecomputeError] = SourceError) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Return the lines of a text; what else counts as an end of line in Unicode may stand in a file's name."""
+    """Return the lines of a text. Only newlines end one: other line ends of Unicode may stand in a file's name."""
     return _END_OF_LINE.split(text)
 
 
 def guess_text(content: bytes) -> str:
-    """Return a text for telling what kind of file this may be; what is not in its encoding is replaced."""
+    """Return a text by which the kind of a file can be told; bytes that are not in its encoding are replaced."""
     return content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig", errors="replace")
 
 
 def decode_text(content: bytes, path: Path, error: type[PrecomputeError] = SourceError) -> str:
-    """Return what `read_text` does of a file whose bytes are there already."""
+    """Return the text of a file whose bytes were read already; see `read_text`."""
     return content.decode(check_encoding(content, path, error))
 
 

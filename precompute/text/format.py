@@ -36,7 +36,7 @@ def format_count(number: int, singular: str, plural: str | None = None) -> str:
     Args:
         number: The number.
         singular: The noun, with the verb that follows it where there is one: ``"row"``, ``"image has"``.
-        plural: The same of several, where it is not the noun with ``s`` or ``es``: ``"images have"``.
+        plural: The plural of these words, where it is not made with ``s`` or ``es``: ``"images have"``.
     """
     return f"{number:,} {singular if number == 1 else plural or _plural(singular)}"
 
@@ -64,7 +64,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_label(label: int | tuple[int, ...], class_names: Sequence[str]) -> str:
-    """Return the names of the class or the classes of an image: ``"cat, dog"``; ``"no label"`` without any."""
+    """Return the names of the classes of an image: ``"cat, dog"``; ``"no label"`` without any."""
     indices = (label,) if isinstance(label, int) else label
     return ", ".join(class_names[index] for index in indices) or "no label"
 
@@ -91,7 +91,7 @@ def format_shape(shape: Sequence[int]) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether a text can be written as UTF-8; names on a disk may be other bytes, which no text can hold."""
+    """Return whether a text can be written as UTF-8; names of files may hold other bytes, as surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a pair of surrogates

@@ -14,10 +14,10 @@ __all__ = ["format_names", "parse_names"]
 
 
 def parse_names(text: str) -> list[str]:
-    """Return ["cat", "dog"] of ``"cat,dog"``; the one way in which options list names.
+    """Return ["cat", "dog"] of ``"cat,dog"``; all options list names in this way.
 
     Names that hold a comma stand in quotation marks, as in CSV: ``'"Pepper, bell",dog'``. ``"@names.txt"`` is a file
-    with a name a line.
+    with one name per line.
 
     Raises:
         UsageError: A quotation mark is not closed, or the file cannot be read.

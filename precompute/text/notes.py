@@ -1,4 +1,4 @@
-"""Notes for the user that know what a summary of the sources tells of them."""
+"""Notes for the user that a summary of the sources may show in its own form."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["SummarizedNote"]
 
 
 class SummarizedNote(str):
-    """A note whose content the summary of what was found shows as well, or a part of it.
+    """A note that the summary of found sources repeats as a whole or in part.
 
     Attributes:
-        left_out: What options have left out, such as ``"images without boxes (--drop-empty)"`` → how many.
-        is_whole: The summary says all that the note says, which need not be said again.
+        left_out: What options left out, such as ``"images without boxes (--drop-empty)"`` → how many.
+        is_whole: The summary says all that the note says, so that the note need not be shown again.
     """
 
     __slots__ = ("is_whole", "left_out")

@@ -1,4 +1,4 @@
-"""Why files cannot be used, for people: reasons of one kind together, each kind with its number and its first files."""
+"""Reasons why files cannot be used, grouped for people: each kind of reason with its number and its first files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ReasonKind", "describe_reasons", "group_reasons", "num_of_one_kind"]
 SHOWN = 5  # so many reasons are told one by one
 MAX_KINDS = 20
 MAX_ALIKE = 3  # so many kinds may differ by nothing but a number: 16 bits a channel, and 32
-# What differs between two reasons of one kind: something quoted, a path or the name of a file, a number.
+# Parts that may differ between two reasons of one kind: something quoted, a path or the name of a file, a number.
 VARIABLE = re.compile(r"('[^']*'|\"[^\"]*\"|[^\s,;:()]*[/\\][^\s,;()]*|[\w.-]+\.[A-Za-z]\w{1,4}\b|\d[\d,.]*)")
 
 
@@ -33,7 +33,7 @@ class ReasonKind:
 
     @property
     def _files(self) -> list[str]:
-        """What stands before the reason in each, where that is all by which they differ; else the whole of them."""
+        """The files of the reasons, where the reasons differ in nothing else; else the whole reasons."""
         split = [_parted(reason) for reason in self.reasons]
         return [file for file, what in split if what == self.what and file] if "…" not in self.what else []
 
@@ -65,13 +65,13 @@ def group_reasons(reasons: Iterable[str]) -> list[ReasonKind]:
 
 
 def num_of_one_kind(reasons: Iterable[str]) -> int:
-    """Return how many reasons the most frequent kind has, whatever numbers and names stand in them."""
+    """Return the number of reasons of the most frequent kind; numbers and names in them make no difference."""
     forms = Counter(VARIABLE.sub("…", _parted(reason)[1]) for reason in reasons)
     return max(forms.values(), default=0)
 
 
 def describe_reasons(reasons: Sequence[str]) -> str:
-    """Return indented lines: a few reasons as they are, many by their kinds, each with its number and first files."""
+    """Return indented lines: few reasons as they are, many grouped by kind with their number and first files."""
     if len(reasons) <= SHOWN:
         return first_few(reasons)
     kinds = group_reasons(reasons)
@@ -89,6 +89,6 @@ def _parted(reason: str) -> tuple[str, str]:
 
 
 def _common(whats: Sequence[str]) -> str:
-    """Return what texts of one form have in common, with an ellipsis for each part by which they differ."""
+    """Return what texts of one form have in common, with an ellipsis for each part that differs."""
     parts = zip(*(VARIABLE.split(what) for what in whats), strict=True)  # texts and variable parts in turns
     return "".join(of_all[0] if len(set(of_all)) == 1 else "…" for of_all in parts)

@@ -15,7 +15,7 @@ __all__ = ["format_toml", "read_toml"]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a file holds.
+    """Return the content of a TOML file.
 
     Raises:
         UsageError: There is no such file, or it is not TOML.
@@ -32,7 +32,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def format_toml(value: Any) -> str:
     """Return a value on one line: a text, a number, a switch, a list of them, or a table with names or numbers as keys.
 
-    Source: TOML v1.0.0, whose basic strings are JSON's but for the character DEL, which they do not hold.
+    Source: TOML v1.0.0, whose basic strings are those of JSON, except that DEL must be escaped.
     """
     if isinstance(value, Mapping):
         pairs = (f"{_key(str(key))} = {format_toml(one)}" for key, one in value.items())

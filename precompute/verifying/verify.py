@@ -1,4 +1,4 @@
-"""`precompute.verify`: is everything that the manifest lists still what was written?"""
+"""`precompute.verify`: checks that everything that the manifest lists is still what was written."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["Problem", "ShardCheck", "VerifyReport", "verify"]
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyReport:
-    """What was looked at, and all that is wrong with it.
+    """What was checked, and all that is wrong with it.
 
     Attributes:
         out: The dataset's folder.
-        num_shards: Shards looked at.
-        num_records: Records read and decoded.
-        num_bytes: Bytes of the shards.
-        num_remade: Records made again from their sources and compared.
+        num_shards: Number of shards checked.
+        num_records: Number of records read and decoded.
+        num_bytes: Size of these shards.
+        num_remade: Number of records made again from their sources and compared.
         problems: Everything that is wrong; empty when nothing is.
         notes: Notes for the user on how records were compared.
     """
@@ -45,7 +45,7 @@ class VerifyReport:
     notes: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
-        """Return one line: what was looked at, and how much is wrong."""
+        """Return one line: what was checked, and how much is wrong."""
         reproduced = (
             f", {format_count(self.num_remade, 'record')} made again from their sources" if self.num_remade else ""
         )
@@ -54,7 +54,7 @@ class VerifyReport:
         return f"{looked_at}{reproduced}: {verdict}"
 
     def raise_for_problems(self) -> None:
-        """Raise what the command line ends with, unless nothing is wrong.
+        """Raise an error if anything is wrong; the command line ends with it.
 
         Raises:
             VerificationError: Names the first few problems, their number, and what to do.
@@ -96,23 +96,23 @@ def verify(
     jobs: int | None = None,
     on_shard: Callable[[ShardCheck], None] | None = None,
 ) -> VerifyReport:
-    """Compare all that the manifest lists with what is on disk, every record decoded.
+    """Compare all that the manifest lists with what is on disk, and decode every record.
 
     Args:
         out: The dataset's folder, or its URL: shards of a store are fetched one by one to a temporary file.
-        sources: Make so many records, chosen by chance, again from their sources, and compare them byte for byte.
-        seed: Chooses those records.
+        sources: Number of records, chosen at random, to make again from their sources and compare byte for byte.
+        seed: Seed of that choice.
         pipeline: The pipeline as for a build; needed with `sources` only where the manifest's pipelines hold a user's
             own code.
         source: Folder of the sources, where it has moved.
-        jobs: Threads; one a core when None.
+        jobs: Number of threads; one per core when None.
         on_shard: Called after each shard, for progress.
 
     Returns:
-        What was looked at and all problems, not only the first: nothing is raised for them.
+        What was checked, and all problems. They are returned, not raised.
 
     Raises:
-        DatasetError: There is no manifest that can be read.
+        DatasetError: There is no readable manifest.
     """
     ineffective = {"pipeline (--pipeline)": pipeline, "source (--source)": source, "seed": seed or None}
     given = next((name for name, value in ineffective.items() if value is not None), None)
@@ -127,7 +127,7 @@ def verify(
         report = _report(folder, lists, _check_shards(_cells(folder, manifest, lists), manifest, jobs, on_shard))
         if not sources:
             return report
-        # It brings Albumentations, which nothing else here needs.
+        # This module imports Albumentations, which nothing else here needs.
         from precompute.verifying.reproduced import compare_reproduced
 
         reproduced = compare_reproduced(
@@ -182,7 +182,7 @@ def _cells(out: Path, manifest: Manifest, lists: Lists) -> Iterator[Cell]:
 def _check_shards(
     cells: Iterator[Cell], manifest: Manifest, jobs: int | None, on_shard: Callable[[ShardCheck], None] | None
 ) -> list[ShardCheck]:
-    # Threads: hashing and decoding leave Python's lock, and nothing has to be handed over.
+    # Threads and not processes: hashing and decoding release Python's lock, and results need not be pickled.
     parallel = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), backend="threading", return_as="generator")
     checks = []
     for check in parallel(joblib.delayed(check_shard)(cell, manifest) for cell in cells):

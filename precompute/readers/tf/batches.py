@@ -42,13 +42,13 @@ Twins: TypeAlias = dict[str, FieldTensors[Any]]  # by the names of their fields
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenFields:
-    """What `load` hands out: inputs, targets, weights, extra values; each by the names of its fields.
+    """The fields that `load` hands out.
 
     Attributes:
-        inputs: What a model sees.
-        targets: What it learns.
-        weights: How much each source counts; none or one.
-        extra: What is handed out beside these, as asked for, by the names that users know.
+        inputs: Names of the fields that a model sees.
+        targets: Names of the fields that it learns.
+        weights: Name of the field that says how much each source counts, if there is one.
+        extra: Names of further fields, as users know them → names in the schema.
     """
 
     inputs: list[str]
@@ -58,16 +58,16 @@ class ChosenFields:
 
     @property
     def names(self) -> list[str]:
-        """All that is parsed, each once."""
+        """Names of all fields that are parsed, each once."""
         return list(dict.fromkeys([*self.inputs, *self.targets, *self.weights, *self.extra.values()]))
 
 
 def choose_fields(schema: Schema, *, sample_weights: bool = True, extra: Sequence[str] = ()) -> ChosenFields:
-    """Return what is read of a dataset.
+    """Return the fields that are read of a dataset.
 
     Args:
         schema: Fields of the dataset; the first is the input.
-        sample_weights: Whether sources count what they are said to; without targets they do not, as weights come third.
+        sample_weights: Whether the weights of sources are handed out; never without targets, for weights come third.
         extra: Names of extra values.
 
     Raises:
@@ -87,7 +87,7 @@ def choose_fields(schema: Schema, *, sample_weights: bool = True, extra: Sequenc
 
 @functools.singledispatch
 def tensors_of(field: Field, manifest: Manifest) -> FieldTensors[Any]:
-    """Return the twin of a field; those of new types are registered here."""
+    """Return the twin of a field in tf.data; twins of new types of fields are registered here."""
     raise TypeError(f"no twin in tf.data for fields of type {type(field).__name__}")
 
 
@@ -110,7 +110,7 @@ def make_twins(
         held: Whether rows are held in memory, all batches together.
 
     Raises:
-        UsageError: A field cannot serve what was asked of boxes, or none has any.
+        UsageError: A field cannot hand out boxes as asked, or no field has boxes.
     """
     twins = {name: tensors_of(manifest.schema[name], manifest) for name in names}
     formed = {name: twin.with_box_arguments(boxes, held=held) for name, twin in twins.items()}
@@ -119,11 +119,11 @@ def make_twins(
     return {name: formed[name] or twin for name, twin in twins.items()}
 
 
-# What becomes of a batch
+# From a batch of records to tensors
 
 
 def batch_parser(twins: Twins) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function from encoded records, string [B], to the parts of all fields in order, and the sources' keys.
+    """Return a function: encoded records, string [B] → the parts of all fields in order, and the sources' keys.
 
     Args:
         twins: Twins of the fields that are read.
@@ -152,12 +152,12 @@ def batch_finisher(
     normalize: bool,
     with_keys: bool,
 ) -> Callable[..., Any]:
-    """Return a function from epoch, batch number, the parts of all fields and keys to what `load` hands out.
+    """Return a function: epoch, number of the batch, parts of all fields, and keys → what `load` hands out.
 
     Args:
         manifest: Manifest of the dataset.
         split: Name of the split.
-        chosen: As what fields are handed out.
+        chosen: The fields that are handed out, and as what.
         twins: Twins of these fields.
         draw_moves: Draws fresh moves; see `move_drawer`.
         class_weights: Weight of each class, or those of each target.

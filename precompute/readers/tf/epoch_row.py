@@ -26,16 +26,16 @@ __all__ = ["EpochRow"]
 class EpochRow(keras.callbacks.Callback):  # type: ignore[misc]
     """Ties the row that a dataset reads to the epoch number of `fit`.
 
-    Needed with `initial_epoch`, when a run is resumed, under `tf.distribute` (which reads ahead, so that rows would
-    be left out), and where batches were looked at before. Give it to every `fit` of a dataset or to none: one that is
-    interrupted leaves the row held until the next `fit` with this callback.
+    It is needed with `initial_epoch`, when a run is resumed, under `tf.distribute` (which reads ahead, so that rows
+    would be left out), and where batches were looked at before. Give it to every `fit` of a dataset or to none: an
+    interrupted `fit` leaves the dataset at its row until the next `fit` with this callback.
 
-    Where an epoch of `fit` has another number of batches than the dataset (`steps_per_epoch`, and so with `.repeat()`),
-    rows follow iterations: each is read to its end before the next one begins, and with `initial_epoch` the first is
-    the one that so many steps would have come to.
+    An epoch of `fit` may have another number of batches than the dataset (`steps_per_epoch`, with `.repeat()` or
+    without). Rows then follow iterations: each row is read to its end before the next one begins. With `initial_epoch`,
+    the first row is the one that the steps of the earlier epochs would have reached.
 
     Args:
-        dataset: What `fit` is given: what `load` returned, or a dataset made from it or from several of them.
+        dataset: The dataset that `fit` is given: one that `load` returned, or one made from one or several of these.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -51,25 +51,25 @@ class EpochRow(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def readings(self) -> list[Reading]:
-        """What each epoch so far has read, the present one included; of the first dataset, where several were joined.
+        """What each epoch has read so far, the current one included; where datasets were joined, by the first one.
 
-        A later `load(..., rows="follow", readings=...)` goes on from it.
+        A later `load(..., rows="follow", readings=...)` continues from it.
         """
         found = self._epochs[0].rows.readings
         return [found[epoch] for epoch in sorted(found)]
 
     @property
     def cache_plan(self) -> CachePlan:
-        """Whether the dataset's rows are held in memory, and why; of the first dataset, where several were joined."""
+        """Whether the dataset's rows are held in memory, and why; where datasets were joined, by the first one."""
         return self._epochs[0].cache_plan
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Look at what has been read so far, to see whether `fit` reads this dataset."""
+        """Remember how much was read before, so that one sees whether `fit` reads this dataset."""
         self._begun = [counter.num_begun for counter in self._epochs]
         self._counts = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Let all iterations read the row of this epoch until the next one begins, if an epoch is one iteration."""
+        """Let all iterations read the row of this epoch until the next epoch begins, if an epoch is one iteration."""
         steps = (self.params or {}).get("steps")
         for counter in self._epochs if not self._counts else ():
             if steps is None or steps in self._lengths:
@@ -79,12 +79,12 @@ class EpochRow(keras.callbacks.Callback):  # type: ignore[misc]
         self._counts = not (steps is None or steps in self._lengths)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Check, once a batch was read, that it was one of this dataset."""
+        """Check that the first batch came from this dataset."""
         if batch and self._begun is not None:
             self._check_read()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Check that a batch of this dataset was read."""
+        """Check that the epoch read a batch of this dataset."""
         if self._begun is not None:
             self._check_read()
 
@@ -115,7 +115,7 @@ class EpochRow(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _lengths(dataset: Any) -> set[int]:
-    """Return the number of batches of a dataset, as a set: empty where it is not known, 0 where there is no end."""
+    """Return the number of batches of a dataset as a set: empty where it is unknown, {0} where there is no end."""
     if not isinstance(dataset, tf.data.Dataset):
         return set()
     length = int(dataset.cardinality())

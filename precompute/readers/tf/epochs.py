@@ -1,7 +1,7 @@
-"""Which epoch an iteration of a dataset stands for, and which rows that epoch reads, as the files of their shards.
+"""Which epoch an iteration of a dataset stands for, and which rows, as paths of shards, that epoch reads.
 
-Epochs are counted when iterations begin, or told by a callback of `fit`. Which rows they read is decided in the graph
-where rows stay, else when an epoch begins.
+Iterations count as epochs when they begin, unless a callback of `fit` tells the epoch. Rows are chosen in the graph
+where they stay, and in Python at the beginning of an epoch where they come and go.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class FixedRows:
     """Rows that neither come nor go.
 
     Attributes:
-        rows: All that may be read: those that take turns, and the original one behind them.
-        readings: Epoch → what it has read.
+        rows: All rows that may be read: those that take turns, then the original one.
+        readings: Epoch → its reading.
 
     Args:
         opened: The split, with the rows to take turns with.
-        num_rows: Rows of one epoch.
-        clean_from: Epoch from which on the original row is read.
-        cache: Cache of a dataset in an object store, which shards are fetched to.
+        num_rows: Number of rows of one epoch.
+        clean_from: First epoch that reads the original row.
+        cache: Cache that shards of a dataset in an object store are fetched to.
     """
 
     def __init__(self, opened: OpenedSplit, num_rows: int, clean_from: int | None, cache: ShardCache | None) -> None:
@@ -71,7 +71,7 @@ class FixedRows:
         """Note that an iteration has read its row: all rows are held anyway."""
 
     def look(self, epoch: int) -> None:
-        """Check that the files of an epoch's rows are there; those in a store are not looked at.
+        """Check that the files of an epoch's rows are there; files in a store are not checked.
 
         Raises:
             DatasetError: Some are missing.
@@ -96,8 +96,8 @@ class FixedRows:
 class FollowedRows:
     """Rows that come and go: the manifest is read when an epoch begins.
 
-    The lease then holds the row of the epoch, those that other iterations still read, and those that were not read yet;
-    the others may be taken away.
+    The lease then holds the row of the epoch, those that other iterations still read, and those not read yet. Writers
+    may remove the others.
 
     Attributes:
         rows: All rows so far.
@@ -105,11 +105,11 @@ class FollowedRows:
 
     Args:
         opened: The split.
-        lease: Holds these rows.
-        readings: What the epochs before have read.
-        clean_from: Epoch from which on the original row is read.
-        check: How rows that are new to the reader are checked, as `load` has it.
-        cache: Cache of a dataset in an object store, which shards are fetched to.
+        lease: Lease on these rows.
+        readings: Readings of earlier epochs.
+        clean_from: First epoch that reads the original row.
+        check: How rows that are new to the reader are checked, as in `load`.
+        cache: Cache that shards of a dataset in an object store are fetched to.
     """
 
     def __init__(
@@ -151,19 +151,19 @@ class FollowedRows:
             return self._epoch_paths[epoch]
 
     def enter(self, epoch: int) -> None:
-        """Begin an epoch, and hold its row until `leave`, whatever other epochs begin meanwhile."""
+        """Begin an epoch, and hold its row until `leave`, also when other epochs begin meanwhile."""
         with self._guard:
             self._open[epoch] += 1
         self.begin(epoch)
 
     def leave(self, epoch: int) -> None:
-        """Note that an iteration does not read its row any more; the lease lets go of it when the next one begins."""
+        """Note that an iteration does not read its row any more; the lease releases it when the next epoch begins."""
         with self._guard:
             self._open[epoch] -= 1
             self._open += Counter()  # without those that nobody reads
 
     def look(self, epoch: int) -> None:
-        """Check that the files of an epoch's row are there; those in a store are not looked at.
+        """Check that the files of an epoch's row are there; files in a store are not checked.
 
         Raises:
             DatasetError: Some are missing.
@@ -173,7 +173,7 @@ class FollowedRows:
             self._opened.look(self.readings[epoch].row, paths)
 
     def _fetch_ahead(self, epoch: int, manifest: Manifest) -> None:
-        """Fetch the row that the next epoch reads, unless new ones come meanwhile, while this one is read."""
+        """Fetch, while this row is read, the row that the next epoch will read unless new ones come."""
         if self._cache is not None:
             self._cache.tidy(manifest, self._lease)
             likely = shard_paths(self._root, manifest, self._split, self._choose(epoch + 1, manifest), self._cache)
@@ -235,15 +235,15 @@ def _reading(epoch: int, row: Row) -> Reading:
 
 
 class EpochCounter:
-    """The number of the epoch: each fresh iteration takes it and moves it on, and keeps its own to its end.
+    """Counts epochs: each fresh iteration takes the next number, and keeps it to its end.
 
-    It lives as long as anything that was made from the dataset, so that the lease and rows in memory are kept here.
+    It lives as long as anything that was made from the dataset. So it also owns the lease and the rows in memory.
 
     Attributes:
-        rows: What the epochs read.
+        rows: The rows that epochs read.
         cache_plan: Whether rows are held in memory.
-        lengths: How many batches an iteration has, for one replica and for all that share its batches.
-        num_begun: Iterations so far.
+        lengths: Number of batches of an iteration, for one replica and for all that share its batches.
+        num_begun: Number of iterations so far.
     """
 
     def __init__(
@@ -275,12 +275,12 @@ class EpochCounter:
             self._epoch, self._step = epoch, 1
 
     def stay(self) -> None:
-        """Let iterations that begin now stand for the epoch of the last one, until `release`."""
+        """Let new iterations stand for the epoch of the last one, until `release`."""
         with self._guard:
             self._epoch, self._step = max(0, self._epoch - self._step), 0
 
     def begin(self) -> int:
-        """Return the epoch that an iteration stands for which begins now; its row is held until `end`."""
+        """Return the epoch that a beginning iteration stands for; its row is held until `end`."""
         with self._guard:
             epoch = self._epoch
             self._epoch += self._step
@@ -304,7 +304,7 @@ class EpochCounter:
                 self._epoch = epoch
 
     def end(self, epoch: int) -> None:
-        """Note that an iteration needs its row's files no more: it has read them, or is gone."""
+        """Note that an iteration no longer needs its row's files: it has read them, or was deleted."""
         self.rows.leave(epoch)
 
     def numbers(self) -> Any:
@@ -323,14 +323,14 @@ class EpochCounter:
         return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.int64)).take(1)
 
     def attach(self, dataset: Any) -> Any:
-        """Return the dataset, so marked that EpochRow finds this counter, also below a user's own map or prefetch."""
+        """Return the dataset with a mark by which EpochRow finds this counter, also below a user's map or prefetch."""
         setattr(dataset, ATTRIBUTE, self)
         return dataset
 
 
 @functools.cache
 def _iteration() -> tuple[Any, Any, Any]:
-    """Return what an iterator calls first, for its element, and when it ends or is deleted; the same for all loads."""
+    """Return the functions that an iterator calls first, for its element, and at its end; all loads share them."""
 
     def begin(number: Any) -> Any:
         return np.int64(find_alive(number).begin())

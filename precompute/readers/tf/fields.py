@@ -1,4 +1,4 @@
-"""Fields as tensors of a batch: what each answers; images, labels, masks and values here, `objects` in their module."""
+"""Fields as tensors of a batch: the base class, and images, labels, masks and values; objects are in `objects`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class BoxArguments:
 
     Attributes:
         box_format: Form of boxes; None: the default.
-        max_boxes: Number of boxes an image; None: as many as any record has.
+        max_boxes: Number of boxes per image; None: as many as any record has.
         ragged: Whether boxes are ragged tensors.
     """
 
@@ -43,9 +43,9 @@ class BoxArguments:
 
 
 class FieldTensors(ABC, Generic[F]):
-    """The twin of a field in tf.data: its values are parsed, moved along with the pixels, handed out, weighed.
+    """The twin of a field in tf.data: it parses values, moves them along with the pixels, hands them out, weighs them.
 
-    From parsing to handing out a field is a dictionary of **parts**: dense tensors [B, …], which can be held in memory.
+    Between parsing and handing out, a field is a dictionary of **parts**: dense tensors [B, …] that can stay in memory.
 
     Args:
         field: The field.
@@ -61,7 +61,7 @@ class FieldTensors(ABC, Generic[F]):
     @property
     @abstractmethod
     def num_bytes(self) -> int:
-        """Memory that a parsed example takes."""
+        """Memory that a parsed example takes, in bytes."""
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
@@ -72,37 +72,37 @@ class FieldTensors(ABC, Generic[F]):
         """Return the parts.
 
         Args:
-            features: All features that were parsed of a batch of records.
+            features: All parsed features of a batch of records.
             batch_size: Size of the batch, where it is static.
         """
 
     def move(self, parts: Parts, moves: Moves) -> Parts:
-        """Return the parts as they are once `moves` has moved the pixels; by default nothing changes."""
+        """Return the parts after `moves` has moved the pixels; by default nothing changes."""
         return parts
 
     def hand_out(self, parts: Parts) -> Any:
-        """Return what the user gets; by default the only part, or all of them."""
+        """Return what `load` yields of the field; by default the only part, or a dictionary of all."""
         return parts[self.parts[0]] if len(self.parts) == 1 else parts
 
     def with_box_arguments(self, given: BoxArguments, *, held: bool) -> FieldTensors[F] | None:
-        """Return the twin that hands out boxes as was asked for; None: the field has no boxes.
+        """Return the twin that hands out boxes as asked; None: the field has no boxes.
 
         Args:
             given: The arguments of `load`.
             held: Whether rows are held in memory, all batches together.
 
         Raises:
-            UsageError: The field cannot serve it.
+            UsageError: The field cannot do that.
         """
         return None
 
     @property
     def ignored_class(self) -> int | None:
-        """The class that always weighs nothing, where there is one."""
+        """The class whose weight is always 0, if there is one."""
         return None
 
     def class_weigher(self, weights: Sequence[float] | None) -> Callable[[Parts], Any] | None:
-        """Return a function from parts to a weight for each class that an example has, float32 [B, …].
+        """Return a function: parts → weight for each class that an example has, float32 [B, …].
 
         Args:
             weights: Weight of each class, where the field has classes; None: all weigh the same.
@@ -114,13 +114,13 @@ class FieldTensors(ABC, Generic[F]):
 
 
 class ImageTensors(FieldTensors[ImageField]):
-    """uint8 [B, H, W, C]."""
+    """Images, uint8 [B, H, W, C]."""
 
     parts = ("pixels",)
 
     @property
     def num_bytes(self) -> int:
-        """A byte a pixel and channel."""
+        """One byte per pixel and channel."""
         return math.prod(self._shape)
 
     @property
@@ -141,14 +141,14 @@ class ImageTensors(FieldTensors[ImageField]):
 
 
 class LabelTensors(FieldTensors[LabelField]):
-    """int64 [B], the class; of several labels uint8 [B, number of classes], 1 for each that is there."""
+    """Labels: int64 [B], the class; or for several labels uint8 [B, number of classes], 1 for each of the image's."""
 
     parts = ("labels",)
     has_classes = True
 
     @property
     def num_bytes(self) -> int:
-        """8, or a byte a class."""
+        """Eight bytes, or one byte per class."""
         return self.field.num_classes if self.field.several else 8
 
     def spec(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class LabelTensors(FieldTensors[LabelField]):
         return {"labels": tf.ensure_shape(tf.cast(there, tf.uint8), (batch_size, self.field.num_classes))}
 
     def class_weigher(self, weights: Sequence[float] | None) -> Callable[[Parts], Any] | None:
-        """Return a function to weights in the labels' shape; 0 for what is no class, 1 for labels not there."""
+        """Return a function to weights in the labels' shape: 0 for what is no class, 1 for labels not there."""
         if weights is None:
             return None
         if self.field.several:
@@ -173,14 +173,14 @@ class LabelTensors(FieldTensors[LabelField]):
 
 
 class MaskTensors(FieldTensors[MaskField]):
-    """A class id a pixel: uint8 [B, H, W]; int32 with more than 256 classes."""
+    """Masks, one class id per pixel: uint8 [B, H, W]; int32 with more than 256 classes."""
 
     parts = ("ids",)
     has_classes = True
 
     @property
     def num_bytes(self) -> int:
-        """A byte a pixel, or four."""
+        """One byte per pixel, or four."""
         return self.manifest.image.height * self.manifest.image.width * int(self._dtype.size)
 
     @property
@@ -208,7 +208,7 @@ class MaskTensors(FieldTensors[MaskField]):
         return ignored if ignored is not None and ignored < self.field.num_classes else None
 
     def class_weigher(self, weights: Sequence[float] | None) -> Callable[[Parts], Any]:
-        """Return a function to a weight a pixel, which Keras wants; 0 for the ignore class and for what is no class."""
+        """Return a function to one weight per pixel, as Keras wants: 0 for the ignore class and unknown ids."""
         of_classes = [1.0] * self.field.num_classes if weights is None else [*weights]
         if self.ignored_class is not None:
             of_classes[self.ignored_class] = 0.0
@@ -216,13 +216,13 @@ class MaskTensors(FieldTensors[MaskField]):
 
 
 class ValueTensors(FieldTensors[ValueField]):
-    """int64, float32 or string [B]; a float is not a number where it is missing."""
+    """Values: int64, float32 or string [B]; a missing float is NaN."""
 
     parts = ("values",)
 
     @property
     def num_bytes(self) -> int:
-        """As many as a text, so that texts have room."""
+        """Room for a text; numbers take less."""
         return VALUE_BYTES
 
     def spec(self) -> dict[str, Any]:
@@ -234,7 +234,7 @@ class ValueTensors(FieldTensors[ValueField]):
         return {"values": features[self.field.key]}
 
     def move(self, parts: Parts, moves: Moves) -> Parts:
-        """Return the values, of the other sign where the image is mirrored, if they are such."""
+        """Return the values; those that mirroring negates change their sign where the image is mirrored."""
         if not self.field.mirror_negates:
             return parts
         mirrored = tf.math.logical_xor(moves.mirror_x, moves.mirror_y)
@@ -248,13 +248,13 @@ def _pixel_decoder(encoding: str, shape: tuple[int, int, int], dtype: Any) -> Ca
 
     def decode_one(encoded: Any) -> Any:
         if encoding == "jpeg":
-            # TensorFlow's default is INTEGER_FAST: up to 18 levels off what other decoders give, and hardly faster.
+            # TensorFlow's default, INTEGER_FAST, differs from other decoders by up to 18 levels, and is hardly faster.
             pixels = tf.io.decode_jpeg(encoded, channels=shape[2], dct_method="INTEGER_ACCURATE")
         else:
             pixels = tf.io.decode_png(encoded, channels=shape[2], dtype=dtype)
         return tf.ensure_shape(pixels, shape)
 
-    # One call a batch, batches in parallel: as fast as a call a record, and the parsing is shared.
+    # One call per batch, with batches in parallel: as fast as one call per record, and parsing is shared.
     return lambda encoded: tf.map_fn(decode_one, encoded, fn_output_signature=tf.TensorSpec(shape, dtype))
 
 

@@ -1,7 +1,7 @@
-"""The fresh last step: cheap changes in the graph, drawn anew each time a stored variant is read.
+"""Fresh changes: cheap moves in the graph, drawn anew each time a stored variant is read.
 
-For rows that are read more than once. Flips and small shifts move pixels without changing their values; images, masks
-and boxes move alike. What a shift uncovers is filled by reflection, so that masks get no class of their own there.
+They are for rows that are read more than once. Flips and small shifts move pixels without changing their values;
+images, masks and boxes move alike. What a shift uncovers is filled by reflection, so that masks get no new class there.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MAX_SHIFT = 1 / 16  # of height and width
 def move_drawer(
     manifest: Manifest, fresh: str | Sequence[str], *, seed: int, clean_from: int | None
 ) -> Callable[[Any, Any, Any], Moves] | None:
-    """Return a function from epoch, number of the batch, and its size to the moves of its images; None: none move.
+    """Return a function: epoch, number of the batch, size of the batch → moves of its images; None: nothing moves.
 
     Args:
         manifest: The manifest, which says which mirroring is allowed.
         fresh: ``"off"``; ``"auto"``: shifts, and the mirrorings that are allowed; or names out of `STEPS`.
         seed: Seed of the draws.
-        clean_from: Epoch from which on nothing moves.
+        clean_from: First epoch in which nothing moves.
 
     Raises:
         UsageError: There is no such step, or the manifest does not allow it.
@@ -65,12 +65,12 @@ def _choose_steps(manifest: Manifest, fresh: str | Sequence[str]) -> tuple[str, 
 
 @dataclass(frozen=True, kw_only=True)
 class Moves:
-    """Where the pixels of a batch go.
+    """The moves of a batch's pixels.
 
     Attributes:
-        mirror_x, mirror_y: Whether each image is flipped left to right or upside down, bool [B].
-        shift_x, shift_y: By how many pixels each goes right and down after that, int32 [B].
-        height, width: Of the images, pixels.
+        mirror_x, mirror_y: Whether each image is flipped left to right, or upside down, bool [B].
+        shift_x, shift_y: Pixels by which each image then moves right and down, int32 [B].
+        height, width: Size of the images in pixels.
     """
 
     mirror_x: Any
@@ -102,7 +102,7 @@ def draw_moves(steps: Sequence[str], *, batch_size: Any, shape: tuple[int, int],
         steps: Some of `STEPS`.
         batch_size: Size of the batch, int32 scalar.
         shape: Height and width.
-        key: int64 [2], decides the draws.
+        key: int64 [2] that decides the draws.
         active: bool scalar; False: nothing moves.
     """
     height, width = shape
@@ -129,7 +129,7 @@ def draw_moves(steps: Sequence[str], *, batch_size: Any, shape: tuple[int, int],
 
 
 def _sources(size: int, mirror: Any, shift: Any) -> Any:
-    """Return which pixel of the original each pixel of a side shows, int32 [B, size]."""
+    """Return the original position of each pixel along a side, int32 [B, size]."""
     positions = tf.range(size)[None] - shift[:, None]
     positions = tf.abs(positions)  # reflection about the first pixel's middle, then about the last one's
     positions = tf.where(positions >= size, 2 * (size - 1) - positions, positions)

@@ -78,37 +78,37 @@ def load(
     """Return a split of a dataset as a `tf.data.Dataset` of batches.
 
     Each iteration reads one row, which holds every source once: epoch e of a plain `fit` reads row e mod R of the
-    R chosen rows. Without the callback `EpochRow`, each fresh iteration counts as an epoch: a peek at a batch, or
+    R chosen rows. Without the callback `EpochRow`, each fresh iteration counts as an epoch. A look at a batch, or
     `initial_epoch`, then shifts which row is read, never how much of it. An iteration keeps its row to its end, also
-    where `steps_per_epoch` makes epochs of `fit` shorter or longer, with `.repeat()` or without. Use `cache` in place
-    of `.cache()`, which would hold the first row for ever.
+    where `steps_per_epoch` makes epochs of `fit` shorter or longer, with `.repeat()` or without. Use `cache` and not
+    `.cache()`, which would hold the first row for ever.
 
-    As long as the dataset is in use, a small file in its folder keeps `follow`, `regenerate`, `drop` and
-    `build --replace` from deleting rows that it may read. Where the folder cannot be written to, there is none, unless
-    `lease_dir` says where to leave it.
+    While the dataset is in use, a small file in its folder, the lease, keeps `follow`, `regenerate`, `drop` and
+    `build --replace` from deleting rows that it may read. A folder that cannot be written to gets no lease, unless
+    `lease_dir` names another place for it.
 
     Args:
         path: Folder of the dataset, or its URL in an object store, such as ``s3://bucket/shards``. TensorFlow reads
-            ``gs://`` itself; shards from elsewhere are fetched to `cache_dir`, a row when its epoch begins and the next
-            one meanwhile.
+            ``gs://`` itself. Shards in other stores are fetched to `cache_dir`: a row when its epoch begins, and the
+            next row during that epoch.
 
         *Which data*
         split: ``"train"``, ``"validation"`` or ``"test"``.
-        rows: ``"cycle"``: a listed row an epoch, in turn; ``"follow"``: the same where rows come and go: the manifest
-            is read when an epoch begins, and the row that was not read for the longest time is taken, new ones first;
-            ``"all"``: all listed rows in one long epoch; or the row numbers to take turns with.
-        readings: With ``"follow"``: what the epochs before have read, `EpochRow.readings` of the program before.
-        clean_from: Epoch from which on the original row is read (`--include-original`), without fresh changes.
-        start_batch: Leave out the first batches of each iteration, without reading the shards before them: the rest
-            of an epoch that was interrupted.
-        input_context: What `tf.distribute.Strategy.distribute_datasets_from_function` hands out: `batch_size` is then
-            that of all replicas together; shards are divided among the readers, or records where shards are too few.
-            What does not divide is left out of the epoch.
-        allow_leak: Read a split that shares a source's content with another one.
+        rows: ``"cycle"``: one listed row per epoch, in turn. ``"follow"``: the same while rows come and go: each epoch
+            reads the manifest anew and takes the row that was read longest ago, new rows first. ``"all"``: all listed
+            rows in one long epoch. Or the numbers of the rows to take turns with.
+        readings: What earlier epochs have read, for ``"follow"``: the `EpochRow.readings` of the earlier program.
+        clean_from: First epoch that reads the original row (`--include-original`); it gets no fresh changes.
+        start_batch: Number of batches to skip at the start of each iteration, without reading the shards that lie
+            before them: for the rest of an interrupted epoch.
+        input_context: The argument that `tf.distribute.Strategy.distribute_datasets_from_function` passes. `batch_size`
+            is then that of all replicas together. Shards are divided among the readers, or records where shards are
+            too few. A remainder is left out of the epoch.
+        allow_leak: Read a split even if it shares a source's content with another split.
 
         *How batches are made*
-        batch_size: Examples a batch; the last may be smaller.
-        drop_remainder: Leave a smaller last batch out, so that the batch size is static.
+        batch_size: Examples per batch; the last batch may be smaller.
+        drop_remainder: Leave out a smaller last batch, so that the batch size is static.
         shuffle: Mix shards and records anew in each epoch; by default only for train.
         shuffle_seed: Seed that decides, with the epoch, the order and the draws of `fresh`.
         fresh: Cheap changes drawn at each reading, for rows that are read more than once: ``"off"``; ``"auto"``:
@@ -120,47 +120,53 @@ def load(
         box_format: Form of boxes: ``"xyxy"`` (default), ``"yxyx"``, ``"xywh"`` (corner and size) or
             ``"center_xywh"``, in pixels of the image; with ``rel_`` before it, as shares of width and height.
             Keypoints are x, y in the same unit.
-        max_boxes: Boxes an image, so many that dense tensors have room for; others are left out, the first are kept. By
-            default the largest number in any listed row, so that shapes are static and nothing is left out.
-        ragged: Boxes as ragged tensors.
-        class_weights: A weight a class: numbers in the order of the classes, or a dictionary by index or by name; in
-            place of `fit(class_weight=…)`, which is for class indices alone: Keras fails with it on masks and boxes,
-            and takes the first of several labels for the only one. Adds a third component, float32 of the target's
-            shape: 0 where masks have the ignore class; of several labels an image, 1 for those that are not there; of
-            boxes [B, N], 0 for padding. With several targets a dictionary of such weights by target, unless just one of
-            them has classes.
-        sample_weights: Where sources have weights, add them as the third component, which Keras' `fit` uses: float32
-            [B]; of masks, or with `class_weights`, in the shape of the latter, multiplied. Not of images alone.
+        max_boxes: Boxes per image in dense tensors: the first ones are kept, others are left out. The default is the
+            largest number in any listed row, so that shapes are static and nothing is left out.
+        ragged: Return boxes as ragged tensors.
+        class_weights: A weight for each class: numbers in the order of the classes, or a dictionary by index or by
+            name. It takes the place of `fit(class_weight=…)`, which works for class indices alone: Keras fails with it
+            on masks and boxes, and takes the first of several labels for the only one. The weights come as a third
+            component, float32 of the target's shape. They are 0 where masks have the ignore class, 1 for labels that an
+            image with several labels lacks, and 0 for padding of boxes [B, N]. With several targets, give a dictionary
+            of such weights by target, unless just one of them has classes.
+        sample_weights: Add the weights of the sources, if they have any, as the third component, which Keras' `fit`
+            uses: float32 [B]. For masks, and with `class_weights`, they have the shape of class weights, and are
+            multiplied with these. Images without a target get none.
         extra: Names of extra values (``"weight"`` is one) to add, after the weights, as a dictionary of int64, float32
             or string [B].
         with_keys: Add the sources' keys as the last component, string [B].
 
         *What it may use*
-        cache: Hold decoded rows in memory; what is yielded, and its order, are the same. ``True``: all of them, read
-            now, so that the files are not needed later. ``"auto"``: each from its first reading on, if all rows that
-            the reader may come to take 512 MiB or less when they are decoded, and at most a quarter of the memory that
-            is free now; with `start_batch` or `input_context` none, since those read parts of rows. ``False``: none.
-            `EpochRow.cache_plan` of the dataset tells what was decided. With ``"follow"``, rows that come later take
-            the places of those read first when the room is used up.
-        cache_dir: Local folder for the shards of a dataset in an object store; several readers may share it. What is
-            there is compared with the row files as `check` says, and fetched again where it differs. By default
-            `AUGMENT_ONCE_CACHE`, else a folder of the user's cache. It comes to hold all listed rows.
-        check: ``"sizes"`` compares all files' sizes with the row files, ``"full"`` also their sha256, ``"none"``
+        cache: Hold decoded rows in memory; the batches and their order stay the same. ``True``: all rows, read now, so
+            that the files are not needed later. ``"auto"``: each row from its first reading on, if all rows that the
+            reader may come to take 512 MiB or less when decoded, and at most a quarter of the memory that is free now.
+            With `start_batch` or `input_context`, which read parts of rows, ``"auto"`` holds none. ``False``: none.
+            `EpochRow.cache_plan` of the dataset tells what was decided. With ``"follow"``, when the room is used up,
+            later rows take the places of those read first.
+        cache_dir: Local folder for the shards of a dataset in an object store; several readers may share it. Files
+            there are compared with the row files as `check` says, and fetched again where they differ. The default is
+            `AUGMENT_ONCE_CACHE`, else a folder of the user's cache. In time it holds all listed rows.
+        check: ``"sizes"`` compares the sizes of all files with the row files, ``"full"`` also their sha256, ``"none"``
             neither.
-        lease_dir: Folder for the lease, of this dataset alone, where the dataset is read-only; name it to the commands
-            that take rows away, too.
+        lease_dir: Folder for the lease where the dataset is read-only, used for this dataset alone. Give it to the
+            commands that remove rows, too.
 
     Returns:
-        Dataset of (image uint8 [B, H, W, C] RGB, target): int64 [B] class indices; or uint8 [B, number of classes],
-        1 for each label that is there; or uint8 [B, H, W] class ids (int32 with more than 256 classes); or of boxes a
-        dictionary: ``boxes`` float32 [B, N, 4], 0 where there is padding; ``labels`` int64 [B, N], −1 there; ``mask``
-        bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]; of objects with masks also ``masks`` bool
-        [B, N, H, W]. Ragged, N differs from image to image, and there is no ``mask``. Of keypoints the same (without
-        ``boxes`` where objects have none), ``keypoints`` float32 [B, N, K, 2] as x, y, and ``visibility`` int64
-        [B, N, K]: 0 not labelled or not in the image, then x, y are 0, 0; 1 hidden; 2 visible. Values that are learnt:
-        float32 [B], not a number where one is missing. Of several targets a dictionary of them by name, and one of
-        weights, if there are any, of which each target then has some. Of images alone: image, no tuple. Its cardinality
-        is known.
+        Dataset of (image, target), whose cardinality is known. The image is uint8 [B, H, W, C], RGB. The target:
+
+        - class: int64 [B], class indices.
+        - several labels: uint8 [B, number of classes], 1 for each label that the image has.
+        - mask: uint8 [B, H, W], class ids; int32 with more than 256 classes.
+        - boxes: a dictionary: ``boxes`` float32 [B, N, 4], 0 in padding; ``labels`` int64 [B, N], −1 in padding;
+          ``mask`` bool [B, N], true for boxes; ``crowd`` and ``difficult`` bool [B, N]. Ragged, N differs from image to
+          image, and there is no ``mask``.
+        - instances: the same, and ``masks`` bool [B, N, H, W].
+        - keypoints: what boxes have (without ``boxes`` where objects have none), ``keypoints`` float32 [B, N, K, 2] as
+          x, y, and ``visibility`` int64 [B, N, K]: 0 not labelled or not in the image (x, y are 0, 0 then), 1 hidden,
+          2 visible.
+        - numbers: float32 [B]; not a number where one is missing.
+        - several targets: a dictionary of them by name. Weights, if there are any, are a dictionary of the same names.
+        - none: the dataset yields the image alone, no tuple.
 
     Raises:
         DatasetError: The dataset is missing, short or altered, or splits share a source's content.
@@ -222,7 +228,7 @@ def load(
     def finished(epoch: Any, batch: Any, records: Any) -> Any:
         return finish(epoch, batch, *parse(*records))
 
-    # No branch or loop of Python hangs on a tensor; looking for some would take a seventh of the time of opening.
+    # No branch or loop of Python depends on a tensor; AutoGraph's search for them would take a seventh of the opening.
     plain = tf.autograph.experimental.do_not_convert
     teach_malloc()
     counter = EpochCounter(files, lease, plan, held, lengths=(length, length // batches.num_replicas))
@@ -246,7 +252,7 @@ def _row_numbers(rows: Sequence[int]) -> list[int]:
 def _check_together(
     rows: str | Sequence[int], *, cache: bool | str, clean_from: int | None, readings: Sequence[Reading], check: str
 ) -> None:
-    """Refuse words that are none, and arguments that do not go together."""
+    """Refuse unknown words, and arguments that do not go together."""
     if cache not in (True, False, "auto"):
         raise UsageError(f"cache: expected 'auto', True or False, got {cache!r}.")
     if cache is True and rows == "follow":
@@ -262,7 +268,7 @@ def _check_together(
 def _warn_without_effect(
     split: str, *, mixed: bool, seed: int, fresh: str | Sequence[str], clean_from: int | None
 ) -> None:
-    """Warn of arguments without effect; what a target cannot have at all is refused where it would be used."""
+    """Warn of arguments without effect; arguments that a target cannot have are refused where they are used."""
     moves = fresh == "auto" if isinstance(fresh, str) else bool(fresh)
     words = []
     if seed and not mixed and not moves:

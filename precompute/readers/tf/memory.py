@@ -1,4 +1,4 @@
-"""Rows held in memory, decoded: whether they are, the rule behind `load(cache="auto")`, and how they are read."""
+"""Decoded rows held in memory: the rule behind `load(cache="auto")`, and how they are read."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class CachePlan:
     """The decision whether rows are held in memory, and why.
 
     Attributes:
-        holds: Rows are held, each from its first reading on (with `cache=True` from the start).
-        num_bytes: What all rows of the reader take when they are decoded.
+        holds: Whether rows are held, each from its first reading on (with `cache=True` from the start).
+        num_bytes: Size of all decoded rows of the reader.
         num_rows: Number of different rows.
-        room: Number of rows that there is room for.
+        room: Number of rows that fit.
         reason: Why the plan is as it is, in words.
     """
 
@@ -58,10 +58,10 @@ def plan_cache(cache: bool | str, manifest: Manifest, rows: Sequence[Row], *, re
     """Decide whether rows are held in memory.
 
     Args:
-        cache: ``"auto"``, or what the user has decided.
+        cache: ``"auto"``, or the user's decision.
         manifest: The manifest, which says how large an example is.
         rows: All rows that the reader may come to.
-        reads_part: Whether only a part of each row is read: to hold whole ones, all of it would have to be.
+        reads_part: Whether only a part of each row is read; holding a row would mean reading all of it.
     """
     different = {row.row: row.num_records * _example_bytes(manifest) for row in rows}
     num_bytes, num_rows = sum(different.values()), len(different)
@@ -85,7 +85,7 @@ def plan_cache(cache: bool | str, manifest: Manifest, rows: Sequence[Row], *, re
 
 
 def available_bytes() -> int | None:
-    """Return the memory that can be used without swapping, as far as the system says; None where it does not.
+    """Return the memory that can be used without swapping, in bytes; None where the system does not tell.
 
     Source: proc(5), MemAvailable; Linux, Documentation/admin-guide/cgroup-v2, memory.max and memory.current.
     """
@@ -112,15 +112,15 @@ def _megabytes(num_bytes: int) -> str:
 class RowsInMemory:
     """The rows of epochs, decoded and held from their first reading on, as whole tensors.
 
-    An epoch that begins with a row that is not held waits until it is read. All of it happens in Python, once an epoch:
-    in the graph it would be made ready anew each time, which takes longer than an epoch of a small row.
+    An epoch whose row is not held waits until it is read. This happens in Python, once per epoch: in the graph it would
+    be prepared anew each time, which takes longer than an epoch of a small row.
 
     Args:
         order: Order in which records are read from files.
-        parse: Makes tensors of records.
-        plan: Says how many rows there are, and room for how many; the first that were read give way.
+        parse: Encoded records → tensors.
+        plan: Tells how many rows there are and how many fit; rows that were read first give way.
         look: Checks that the files of an epoch are there.
-        when_whole: Called once all rows are held; of rows that stay no files are needed any more.
+        when_whole: Called once all rows are held; rows that stay then need no files any more.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class RowsInMemory:
         self._find = _finder((tf.int64, *(spec.dtype for spec in self._read.element_spec)))
 
     def _runs_of(self, count: Any) -> Any:
-        """Return first and end of each block's positions, of the row that is read after `count` others."""
+        """Return start and end of each block's positions, for the row that is read after `count` others."""
         return self._runs + self._row_size * (count % self._num_rows)
 
     def epoch(self, epoch: Any) -> tuple[Any, list[Any]]:
@@ -199,22 +199,22 @@ class RowsInMemory:
         return tuple(tf.gather(value, positions) for value in values)
 
 
-# Graphs. TensorFlow keeps each function of Python that a graph calls, and what was made for it, as long as the program
-# lasts: such a function knows by number what belongs to a dataset, and is one for all datasets where it can be.
+# Graphs. TensorFlow keeps each Python function that a graph calls until the program ends. So such a function refers to
+# a dataset's objects by number, and all datasets share it where they can.
 
 
 def give_number(thing: Any) -> int:
-    """Return a number by which a thing is found as long as something else keeps it."""
+    """Return a number by which `find_alive` finds an object, as long as something else keeps it alive."""
     number = next(NUMBERS)
     ALIVE[number] = thing
     return number
 
 
 def find_alive(number: Any) -> Any:
-    """Return what has a number.
+    """Return the object that has a number.
 
     Raises:
-        RuntimeError: It is gone.
+        RuntimeError: The object is gone.
     """
     thing = ALIVE.get(int(number))
     if thing is None:
@@ -223,11 +223,11 @@ def find_alive(number: Any) -> Any:
 
 
 class _Graph:
-    """A function of one tensor as a graph, run as often as wanted by one iterator that stays.
+    """A function of one tensor as a graph, which one iterator runs as often as wanted.
 
-    What TensorFlow makes ready for a graph with a dataset in it, called as a `tf.function`, is not let go when that is
-    gone: about half a megabyte a load. And it takes the functions of several loads for one that is traced again, and
-    warns of it. What an iterator has made ready goes with it.
+    As a `tf.function` with a dataset in it, it would leak about half a megabyte per load: TensorFlow does not free what
+    it has prepared. TensorFlow would also take the functions of several loads for one that is traced again, and warn of
+    it. What an iterator has prepared is freed with it.
     """
 
     def __init__(self, function: Callable[[Any], Any], example: Any) -> None:
@@ -257,7 +257,7 @@ class _Graph:
 
 @functools.cache
 def _finder(dtypes: tuple[Any, ...]) -> Any:
-    """Return (number of the held rows, epoch) → what `found` of them returns; one for all loads of such examples."""
+    """Return (number of the held rows, epoch) → result of their `found`; all loads of such examples share it."""
 
     def find(number: Any, epoch: Any) -> list[Any]:
         found: list[Any] = find_alive(number).found(epoch)
@@ -271,8 +271,8 @@ def _finder(dtypes: tuple[Any, ...]) -> Any:
 def _plain_variable(value: Any) -> Any:
     """Return a variable in main memory, also inside a strategy's scope.
 
-    There `tf.Variable` would make one copy a replica, on devices that tf.data does not reach. A scope belongs to its
-    thread; so a thread of its own is outside it.
+    There `tf.Variable` would make one copy per replica, on devices that tf.data does not reach. A scope belongs to its
+    thread; so it is made in a new thread, outside of the scope.
     """
 
     def make() -> Any:

@@ -1,4 +1,4 @@
-"""Objects as tensors: their boxes, masks and keypoints."""
+"""Objects as tensors: boxes, masks and keypoints."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ POINT_BYTES = 16  # x and y of 4 bytes, visibility of 8
 
 
 class ObjectsTensors(FieldTensors[ObjectsField]):
-    """Objects of images, [B, N, …], padded; see `load`. Until they are handed out, boxes are in pixels, y before x.
+    """Objects of images, padded to [B, N, …]; see `load`. Until they are handed out, boxes are in pixels, y before x.
 
     Attributes:
         box_format: One of FORMATS.
-        ragged: Whether they are handed out as ragged tensors.
-        size: Number of objects an image, N; None: as many as the fullest image of a batch has.
+        ragged: Whether objects are handed out as ragged tensors.
+        size: Number of objects per image, N; None: as many as the fullest image of a batch has.
         cut: Whether objects beyond `size` are left out; else they are an error.
     """
 
@@ -49,13 +49,13 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
 
     @property
     def num_bytes(self) -> int:
-        """As many objects as any record has."""
+        """Memory of an example with the largest number of objects, in bytes."""
         points = 0 if self.field.keypoints is None else POINT_BYTES * len(self.field.keypoints)
         masks = self.height * self.width if self.field.has_masks else 0
         return self.manifest.most_boxes * (BOX_BYTES + points + masks)
 
     def with_box_arguments(self, given: BoxArguments, *, held: bool) -> ObjectsTensors:
-        """Return the twin that hands out objects as was asked for.
+        """Return the twin that hands out objects as asked.
 
         By default N is the largest count of any record, so that shapes are static.
         """
@@ -136,7 +136,7 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
         return tf.ensure_shape(padded, [encoded.shape[0], size, self.height, self.width])
 
     def _parse_keypoints(self, features: dict[str, Any], longest: Any, num: int) -> Parts:
-        """Return `keypoints` and `visibility` of so many keypoints an object, and objects an image."""
+        """Return `keypoints` and `visibility`, padded to K keypoints per object and N objects per image."""
         length = None if self.size is None else self.size * num
 
         def dense(name: str, padding: Any) -> Any:
@@ -167,7 +167,7 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
         return found
 
     def hand_out(self, parts: Parts) -> Any:
-        """Return boxes in the format that was asked for, and keypoints in its unit."""
+        """Return boxes in the requested format, and keypoints in its unit."""
         found = {**parts}
         if self.field.has_boxes:
             found["boxes"] = _formatted(parts["boxes"], self.box_format, self.height, self.width)
@@ -179,7 +179,7 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
         return {name: tf.ragged.boolean_mask(values, mask) for name, values in found.items()}
 
     def class_weigher(self, weights: Sequence[float] | None) -> Callable[[Parts], Any] | None:
-        """Return a function to a weight an object, float32 [B, N]; 0 where there is padding."""
+        """Return a function to one weight per object, float32 [B, N]; 0 for padding."""
         if weights is None:
             return None
         of_ids = tf.constant([*weights, 0.0], tf.float32)

@@ -1,10 +1,10 @@
-"""The records of a row, in an order that a key decides, entered at any record without reading what is before.
+"""The records of a row in an order that a seed decides; a reader can start at any record without reading earlier ones.
 
-Shards are shuffled and opened in groups; a group's records are taken from its shards in turn and shuffled through a
-buffer, by a key of the group's own. The group of the n-th record follows from the shards' numbers of records alone, so
-that a reader that starts there reads no shard of an earlier group, and decodes nothing that it leaves out.
+Shards are shuffled and opened in groups. A group's records are taken from its shards in turn, and shuffled through a
+buffer by a key of the group's own. The numbers of records in the shards tell which group has the n-th record. So a
+reader that starts there reads no shard of earlier groups, and decodes no record that it leaves out.
 
-Where TensorFlow finds that a shard is damaged, its own words name no file: `describe_damage` does.
+When TensorFlow finds a damaged shard, its message names no file; `describe_damage` does.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class RecordOrder:
 
     Attributes:
         opened: The split.
-        batches: The batches to come to, and this reader's part of a row.
-        first_batch: Batches to leave out of an epoch.
+        batches: The batches of an epoch, and this reader's part of a row.
+        first_batch: Number of batches to leave out at the start of an epoch.
         seed: Seed of the shuffling; None: shard by shard as they were written.
         paths: Number of rows read so far, int64 → paths of the next row's shards, string [blocks].
-        cache: Fetches shards of a dataset in an object store before they are opened.
+        cache: Cache that shards of a dataset in an object store are fetched to before they are opened.
         open: Path, or several → a dataset of their records, one file after the other; see `shard_opener`.
     """
 
@@ -59,7 +59,7 @@ class RecordOrder:
         """Return the same order of positions in place of records.
 
         Args:
-            runs: Number of rows read so far → first and end of the positions in each of the next row's shards, int64
+            runs: Number of rows read so far → start and end of the positions in each of the next row's shards, int64
                 [blocks, 2].
         """
 
@@ -82,8 +82,8 @@ class RecordOrder:
         """Return a dataset of encoded records.
 
         Args:
-            count: Rows read so far, int64; with the seed it decides the order, too.
-            start: Records to leave out, int64, of those that this reader would read.
+            count: Number of rows read so far, int64; with the seed it decides the order.
+            start: Number of this reader's records to leave out at the start, int64.
         """
         part, block_sizes = self.batches.part, self.opened.block_sizes
         if part.by_record:
@@ -127,7 +127,7 @@ class RecordOrder:
             records = self._shuffled(of_group, count * num_groups + group)
             return records.skip(tf.where(group == first_group, start - before, 0))
 
-        # Reading ahead, so that the next group's buffer fills while the last of a group are used up.
+        # Reading ahead fills the next group's buffer while the last records of a group are used up.
         return tf.data.Dataset.range(first_group, num_groups).flat_map(records_of).prefetch(max(1, self._buffer // 4))
 
     @property
@@ -142,7 +142,7 @@ class RecordOrder:
         )
 
     def _shuffled(self, records: Any, number: Any) -> Any:
-        """Return records shuffled by the seed and a number, through a buffer; none of them is copied.
+        """Return records shuffled through a buffer, by the seed and a number; no record is copied.
 
         `Dataset.shuffle` would mix the program's global seed in, and takes no tensor for a seed.
         """
@@ -164,7 +164,7 @@ class RecordOrder:
 
 
 def _find(sizes: Any, start: Any) -> tuple[Any, Any]:
-    """Return which of several runs of records holds the one at `start`, and how many records are before the run."""
+    """Return the index of the run of records that holds the one at `start`, and the number of records before it."""
     ends = tf.cumsum(sizes)
     first = tf.searchsorted(ends, [start], side="right", out_type=tf.int64)[0]
     return first, tf.reduce_sum(sizes[:first])
@@ -176,8 +176,8 @@ def _find(sizes: Any, start: Any) -> tuple[Any, Any]:
 def shard_opener(opened: OpenedSplit, cache: ShardCache | None) -> Callable[[Any], Any]:
     """Return a function from paths, string or string [n], to a dataset of their records, one file after the other.
 
-    Large records are read from local files right to where they stay; a buffer would be one more copy of each. From an
-    object store every read is a request, and a buffer is needed.
+    Large records are read from local files without a buffer, which would be one more copy of each. From an object store
+    every read is a request, so a buffer is needed.
     """
     local = cache is not None or not is_remote(opened.root)
     buffer_bytes = 0 if local and opened.mean_bytes >= LARGE_BYTES else READ_BYTES
@@ -185,7 +185,7 @@ def shard_opener(opened: OpenedSplit, cache: ShardCache | None) -> Callable[[Any
 
 
 def describe_damage(paths: Iterable[str | bytes]) -> str | None:
-    """Read shards again, to say which are damaged, where, and what to do; None where all can be read."""
+    """Read shards again, and return which are damaged, where, and what to do; None where all can be read."""
     faults = [f"{path}: {fault}" for path in map(os.fsdecode, paths) if (fault := _fault(path)) is not None]
     if not faults:
         return None
@@ -208,6 +208,6 @@ def _fault(path: str) -> str | None:
 
 
 def last_words(error: tf.errors.OpError) -> str:
-    """Return what TensorFlow says after it has told where in the program it was."""
+    """Return TensorFlow's message without its account of where in the program it was."""
     lines = [AROUND.sub("", line).strip() for line in str(error.message).splitlines()]
     return next((line for line in reversed(lines) if line and not line.startswith("[[")), "")

@@ -1,4 +1,4 @@
-"""What each source and each class weighs: the third component of what `load` hands out."""
+"""Weights of sources and classes: the third component of what `load` hands out."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from precompute.text.format import format_count
 
 __all__ = ["ClassWeights", "make_weigher", "weights_of_classes"]
 
-# A number a class, or a dictionary by index, as Keras takes it, or by name.
+# A number per class; or a dictionary by index, as Keras takes it, or by name.
 ClassWeights = Sequence[float] | Mapping[int, float] | Mapping[str, float]
 
 
 class Classes(Protocol):
-    """What is asked of a field that has classes."""
+    """The attributes that fields with classes have."""
 
     @property
     def num_classes(self) -> int:
-        """How many there are."""
+        """Number of classes."""
 
     @property
     def class_names(self) -> list[str]:
-        """Name of each; may be empty."""
+        """Name of each class; may be empty."""
 
 
 def make_weigher(
@@ -36,9 +36,9 @@ def make_weigher(
     of_sources: Mapping[str, FieldTensors[Any]],
     class_weights: ClassWeights | Mapping[str, ClassWeights] | None,
 ) -> Callable[[Mapping[str, Parts], Any], dict[str, Any]] | None:
-    """Return a function from the parts of all fields, and the shape [B], to the weights of each target by its name.
+    """Return a function: parts of all fields, shape [B] → weights of each target by its name.
 
-    Those are float32 [B, …]: of sources, of classes, or the product of both. None: nothing is weighed.
+    Weights are float32 [B, …]: of sources, of classes, or the product of both. None: there are no weights.
 
     Args:
         targets: Twins of the targets, by name.
@@ -70,7 +70,7 @@ def make_weigher(
 
 
 def _by_target(targets: Mapping[str, FieldTensors[Any]], given: Any) -> dict[str, Any]:
-    """Return the weights of classes by target: as they were given so, or of the only target that has classes."""
+    """Return class weights by target: as given, or those of the only target with classes."""
     classed = [name for name, twin in targets.items() if twin.has_classes]
     if not targets:
         raise UsageError("class_weights: the dataset holds images alone, of no classes.")
@@ -91,7 +91,7 @@ def _by_target(targets: Mapping[str, FieldTensors[Any]], given: Any) -> dict[str
 
 
 def _product(weights: Any, others: Any = None) -> Any:
-    """Return weights, float32 [B] or, if they are the only ones, [B, …], times others, float32 [B, …]."""
+    """Return one kind of weights, float32 [B], or [B, …] if there is no other, times another, float32 [B, …]."""
     if others is None:
         return weights
     more = tf.ones(tf.rank(others) - 1, tf.int32)
@@ -103,9 +103,9 @@ def weights_of_classes(target: Classes, given: Any, ignore_class: int | None = N
 
     Args:
         target: The field that has the classes.
-        given: Numbers in that order, or a dictionary from each class's index, or from each class's name; a pandas
-            Series is one by its index.
-        ignore_class: The class that masks ignore. It may be left out of a dictionary, and then weighs nothing.
+        given: Numbers in that order, or a dictionary by the index or the name of each class; a pandas Series counts as
+            a dictionary by its index.
+        ignore_class: The class that masks ignore. A dictionary may leave it out; its weight is then 0.
 
     Raises:
         UsageError: A class is lacking or unknown, or a weight is not a number of 0 or more.
@@ -153,7 +153,7 @@ def _shown(target: Classes, index: int) -> str:
 
 
 def _index(key: Any) -> Any:
-    """Return a key of Python's own for a whole number, NumPy's too; another key as it is, which is no class."""
+    """Return a whole number, NumPy's too, as an `int`; another key as it is, which names no class index."""
     try:
         return key if isinstance(key, bool | str) else operator.index(key)
     except TypeError:
@@ -161,7 +161,7 @@ def _index(key: Any) -> Any:
 
 
 def _number(weight: Any) -> float:
-    """Return a weight, NaN for what is no number."""
+    """Return a weight as a float; NaN for what is no number."""
     try:
         return math.nan if isinstance(weight, str | bytes | bool) else float(weight)
     except (TypeError, ValueError):
