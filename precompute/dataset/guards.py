@@ -1,4 +1,4 @@
-"""What is looked at before a split is read: its shards are those of the manifest, and it shares nothing with others."""
+"""Checks before a split is read: its shards are those of the manifest, and it shares no content with other splits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_leaks(root: Path, manifest: Manifest, split: str) -> None:
     """Refuse a split that shares a source's content with another one.
 
     Raises:
-        DatasetError: It does; names the first such sources.
+        DatasetError: It shares some; the message names the first such sources.
     """
     for leak in manifest.leaks:
         if split in leak.get("splits", ()):
@@ -38,7 +38,7 @@ def check_shards(root: Path, manifest: Manifest, split: str, rows: Sequence[Row]
     """Compare the files of rows with their row files: sizes, and with `full` also sha256.
 
     Raises:
-        DatasetError: Some are missing, short or altered; names the first ones.
+        DatasetError: Some are missing, short or altered; the message names the first ones.
     """
     wrong, num_shards = [], 0
     with seen_at_once(DatasetPaths(root).generation(manifest.generation)):
@@ -60,7 +60,7 @@ def check_shards(root: Path, manifest: Manifest, split: str, rows: Sequence[Row]
 
 
 def check_still_there(root: Path, manifest: Manifest, split: str, row: int, paths: Sequence[str]) -> None:
-    """Check that the shards of a row, which were there when the dataset was opened, are when the row is read.
+    """Check that the shards of a row are still there when it is read; they were when the dataset was opened.
 
     Args:
         root: Folder of the dataset.
@@ -70,7 +70,7 @@ def check_still_there(root: Path, manifest: Manifest, split: str, row: int, path
         paths: Paths of its shards, on a local disk.
 
     Raises:
-        DatasetError: Some are not; says what became of the row, and what to do.
+        DatasetError: Some are missing; the message says what happened to the row, and what to do.
     """
     missing = [] if is_remote(root) else [path for path in paths if not Path(path).exists()]
     if missing:

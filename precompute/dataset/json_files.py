@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the one serialization that hashes are taken of."""
+    """Return the serialization of JSON that hashes are computed from."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def dump(value: Any) -> bytes:
-    """Return JSON for files that people look into."""
+    """Return JSON in a form that people can read."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -53,7 +53,7 @@ def decode_json(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def parse_json(cls: type[T], value: Any, where: str) -> T:
-    """Make a dataclass from decoded JSON; fields it does not know are passed over."""
+    """Make a dataclass from decoded JSON; fields that the class does not know are passed over."""
     if not isinstance(value, dict):
         raise DatasetError(f"{where}: expected an object, got {value!r}.")
     hints = _type_hints(cls)  # type: ignore[arg-type]  # a class is hashable

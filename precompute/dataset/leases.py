@@ -1,7 +1,7 @@
 """Leases: small files that living readers renew, so that rows are not taken from under them.
 
-How a reader and a writer agree without a common lock: the writer first swaps the manifest, then looks for leases, then
-deletes; the reader first leaves its lease, then reads the manifest again. Whichever comes first, the other one sees it.
+Readers and writers need no common lock. A writer first swaps the manifest, then looks for leases, then deletes. A
+reader first leaves its lease, then reads the manifest again. Whichever comes first, the other one sees it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _noted: set[str] = set()
 class Lease:
     """Holds rows of a dataset until it is closed, collected, or its process ends.
 
-    On a dataset that cannot be written to there is no lease (`is_left`): whoever may take rows away there has to know
-    the readers, or look for their leases in a `lease_dir`. One that somebody deletes is put back when it is renewed.
+    A dataset that cannot be written to gets no lease (`is_left`): whoever removes rows there has to know the readers,
+    or look for their leases in a `lease_dir`. A deleted lease is written again at its next renewal.
 
     Args:
         folder: Folder of the dataset.
@@ -80,18 +80,18 @@ class Lease:
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """Folder that the lease lies in."""
         return self._path.parent
 
     @property
     def is_left(self) -> bool:
-        """Whether it could be written: others can see it."""
+        """Whether the lease could be written, so that others see it."""
         return self._renewing
 
     def hold(self, rows: Sequence[RowName]) -> bool:
-        """Hold these rows from now on, and no others; returns whether the lease says so on disk.
+        """Hold these rows from now on, and no others; returns whether the lease on disk says so.
 
-        Rows that were not held before may have been taken away just before: read the manifest again (`hold_again`).
+        Rows that were not held before may have been removed just before: read the manifest again (`hold_again`).
         """
         if not self.close.alive or os.getpid() != self._owner:
             return False
@@ -110,7 +110,7 @@ class Lease:
 
 
 class _LeaseFile:
-    """What a lease says; renewed from another thread."""
+    """The file of a lease; another thread renews it."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._content = path, b""
@@ -118,13 +118,13 @@ class _LeaseFile:
         self._ended = threading.Event()
 
     def write(self, text: str) -> None:
-        """Say something else: whoever looks sees what was said before, or this."""
+        """Replace the content; a reader of the file sees the old content or the new one, whole."""
         with self._telling():
             self._content = text.encode()
             self._put()
 
     def renew(self) -> None:
-        """Say it again, now; also where somebody took it for that of a dead reader."""
+        """Write the file again with the present time, also if somebody deleted it as the lease of a dead reader."""
         with self._telling():
             if self._ended.is_set():
                 return
@@ -152,9 +152,9 @@ class _LeaseFile:
                 self._path.unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Say nothing any more.
+        """Delete the file.
 
-        It may be called wherever garbage is collected, also in a thread that a renewal waits for: so it waits for none.
+        Garbage collection may call this anywhere, also in a thread that a renewal waits for: so it waits for nothing.
         """
         self._ended.set()
         if self._guard.acquire(blocking=False):
@@ -174,7 +174,7 @@ def _end(lease_file: _LeaseFile, stop: threading.Event, owner: int) -> None:
     stop.set()
     if os.getpid() != owner:
         return  # a forked child drops its copy of the reader; the parent reads on
-    # As a program ends, a store's library may be unable to send anything any more; the lease then expires.
+    # At the end of a program, a store's library may be unable to send requests; the lease then expires.
     with contextlib.suppress(*FAILURES, RuntimeError):
         lease_file.end()
 
@@ -186,7 +186,7 @@ def hold_rows(
 
     Args:
         folder: Folder of the dataset.
-        choose: Returns the rows to hold; called again when the manifest changed meanwhile.
+        choose: Manifest → rows to hold; called again when the manifest has changed meanwhile.
         lease_dir: Folder for the lease where the dataset is read-only.
 
     Raises:
@@ -203,7 +203,7 @@ def hold_rows(
 
 
 def note_without_lease(folder: Path, lease: Lease) -> None:
-    """Warn, once a dataset, that others cannot see that it is read."""
+    """Warn, once per dataset, that others cannot see that it is read."""
     if lease.is_left or str(folder) in _noted:
         return
     _noted.add(str(folder))
@@ -220,7 +220,7 @@ def hold_again(folder: Path, lease: Lease, choose: Callable[[Manifest], Sequence
     Args:
         folder: Folder of the dataset.
         lease: Lease of rows of this dataset.
-        choose: Returns the rows to hold; called again when the manifest changed meanwhile.
+        choose: Manifest → rows to hold; called again when the manifest has changed meanwhile.
 
     Raises:
         DatasetError: There is no manifest that can be read.
@@ -231,7 +231,7 @@ def hold_again(folder: Path, lease: Lease, choose: Callable[[Manifest], Sequence
 
 
 def _settle(folder: Path, seen: Manifest, lease: Lease, choose: Callable[[Manifest], Sequence[RowName]]) -> Manifest:
-    """Return the manifest once it is the one that the rows were chosen from: until then some may have been taken."""
+    """Return the manifest once it is the one that the rows were chosen from; before, some may have been removed."""
     while (manifest := Manifest.load(folder)) != seen:
         lease.hold(choose(manifest))
         seen = manifest
@@ -239,14 +239,14 @@ def _settle(folder: Path, seen: Manifest, lease: Lease, choose: Callable[[Manife
 
 
 def held_rows(folder: Path, *, now: float | None = None, lease_dir: str | Path | None = None) -> set[RowName]:
-    """Return the rows that living readers hold; leases that have expired are deleted.
+    """Return the rows that living readers hold; expired leases are deleted.
 
-    Nothing else is: a folder given by mistake, or a link to one in a dataset from elsewhere, keeps its files.
+    No other file is deleted, in case the folder was given by mistake or is a link in a dataset from elsewhere.
 
     Args:
         folder: Folder of the dataset.
-        now: Time, in seconds since the epoch; by default as the clock tells it that dates files beside the leases. That
-            of this machine may be another one: of a file server, or set forward or back meanwhile.
+        now: Time, in seconds since 1970; by default that of the clock that dates files beside the leases, which may be
+            another one than this machine's, such as a file server's.
         lease_dir: Another folder where readers of this dataset, and of no other, leave leases.
     """
     folders = _lease_folders(folder, lease_dir)

@@ -1,6 +1,6 @@
 """The manifest: read, checked, and written as JSON (see FORMAT.md).
 
-One that was altered, or made by others, is refused here rather than believed.
+A manifest that was altered, or that other programs wrote, is checked and refused here.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class Target:
     """What records are labelled with.
 
     Attributes:
-        kind: ``"class"``, ``"multilabel"`` (any number of classes an image), ``"mask"``, ``"boxes"``, ``"keypoints"``,
-            ``"instances"``, boxes with a mask each, or ``"image"``: images alone.
+        kind: ``"class"``; ``"multilabel"``, any number of classes per image; ``"mask"``; ``"boxes"``; ``"keypoints"``;
+            ``"instances"``, boxes with a mask each; or ``"image"``, images alone.
         num_classes: Number of classes; for masks one more than the largest class id.
         class_names: Name of each class; may be empty for masks.
-        encoding: Of masks: ``"png"`` or ``"raw"``; else None.
-        dtype: Of masks: ``"uint8"`` or ``"uint16"``; else None.
-        ignore_class: Of masks: the id of pixels that count neither in loss nor in metrics.
-        keypoints: Of keypoints: their skeleton; else None.
+        encoding: Encoding of masks, ``"png"`` or ``"raw"``; else None.
+        dtype: Type of masks, ``"uint8"`` or ``"uint16"``; else None.
+        ignore_class: Class id of mask pixels that count neither in loss nor in metrics.
+        keypoints: Skeleton of keypoints; else None.
     """
 
     kind: str
@@ -95,22 +95,22 @@ class Row:
 
     @property
     def stored_variant(self) -> int:
-        """What the row's records hold as `augment/variant`."""
+        """The value of `augment/variant` in the row's records."""
         return ORIGINAL_VARIANT if self.variant is None else self.variant
 
     @property
     def drawn(self) -> str:
-        """Which draws its records have, for people."""
+        """The draws of its records, in words."""
         return "original" if self.original else f"seed {self.seed}, variant {self.variant}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Sources of a split that came together: a range of its blocks, sorted and cut by itself.
+    """Sources that came to a split together: a range of its blocks, which is sorted and cut by itself.
 
     Attributes:
-        num_places: Sources times copies.
-        num_blocks: Blocks that they are cut into.
+        num_places: Number of places: sources times copies.
+        num_blocks: Number of blocks that these are cut into.
     """
 
     num_places: int
@@ -122,19 +122,19 @@ class Segmented:
     """The columns of a split's grid.
 
     Attributes:
-        segments: In the order of their blocks.
+        segments: Segments in the order of their blocks.
     """
 
     segments: list[Segment]
 
     @property
     def num_places(self) -> int:
-        """Places of all segments."""
+        """Number of places of all segments."""
         return sum(segment.num_places for segment in self.segments)
 
     @property
     def num_blocks(self) -> int:
-        """Blocks of all segments."""
+        """Number of blocks of all segments."""
         return sum(segment.num_blocks for segment in self.segments)
 
     @property
@@ -155,12 +155,12 @@ class Split(Segmented):
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What was told of the sources when they were found; of datasets from before this was kept nothing.
+    """How the sources were found; empty in datasets from before this was kept.
 
     Attributes:
         layout: How they were read: ``"a folder a class"``, ``"COCO"`` …
-        num_passed_over: Files that were passed over.
-        passed_over: Ending → how many of these, as far as they are no images.
+        num_passed_over: Number of files that were passed over.
+        passed_over: Ending of such files that are no images → their number.
         left_out: What options left out, such as ``"images without boxes (--drop-empty)"`` → how many.
     """
 
@@ -175,14 +175,14 @@ class Manifest:
     """All that a reader needs to know; what it does not list does not exist.
 
     Attributes:
-        mirroring: What a reader may do to training records of its own accord: ``"horizontal"``, ``"vertical"``, both
-            or neither. Empty in datasets of format 1.0.
-        conflicts: `num_sources` whose image is that of another source with another label or mask, and `examples`, pairs
-            of keys; empty when there are none.
-        counters: What was counted in the sources: ``"empty"``, objects whose masks hold no pixel; ``"overlap"``, pixels
-            that belong to several objects, of masks that were merged; ``"numbered"``, masks of a sample whose ids seem
-            to be numbers of objects: `number`, `num_sources`, `examples`, keys.
-        origin: What was told of the sources when they were found.
+        mirroring: Flips that a reader may add to training records: ``"horizontal"``, ``"vertical"``, both or neither.
+            Empty in datasets of format 1.0.
+        conflicts: `num_sources`, the number of sources with the same image as another source and another label or mask,
+            and `examples`, pairs of keys; empty when there are none.
+        counters: Counts of the sources: ``"empty"``, objects whose masks hold no pixel; ``"overlap"``, pixels of merged
+            masks that belong to several objects; ``"numbered"``, masks of a sample whose ids seem to be numbers of
+            objects: `number`, `num_sources`, `examples` (keys).
+        origin: How the sources were found.
     """
 
     name: str
@@ -239,7 +239,7 @@ class Manifest:
 
     @property
     def most_boxes(self) -> int:
-        """Boxes that a record has, at most, in all listed rows of all splits."""
+        """Largest number of boxes in a record, over all listed rows of all splits."""
         counts = BoxCounts.total(row.boxes for split in self.splits.values() for row in split.rows)
         return 0 if counts is None else counts.most_boxes
 
@@ -255,7 +255,7 @@ class Manifest:
 
     @functools.cached_property
     def target(self) -> Target:
-        """What records are labelled with, where that is one field at most, or numbers.
+        """The target, where it is a single field, or numbers, or none.
 
         Raises:
             DatasetError: There are several targets.
@@ -268,7 +268,7 @@ class Manifest:
         return Target(**found)
 
     def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
-        """Return where the shard of one block in one row lies."""
+        """Return the path of the shard of one block in one row."""
         num_blocks = self.splits[split].num_blocks
         return DatasetPaths(folder).shard(self.name, self.generation, split, row, block, num_blocks)
 
@@ -279,7 +279,7 @@ class Manifest:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Tell whether a folder holds a dataset, or what a build begins one with: its lock, a plan."""
+    """Return whether a folder holds a dataset, or the beginning of one: the lock, a plan."""
     paths = DatasetPaths(folder)
     try:
         begun = (paths.build / "lock").exists() or (paths.build / "lock.json").exists()
@@ -290,7 +290,7 @@ def is_dataset(folder: Path) -> bool:
         return False
 
 
-# What a manifest may say
+# Limits of values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,10 +339,10 @@ class _Conflicts:
 
 
 def _check_limits(manifest: Manifest, path: Path) -> None:
-    """Refuse a manifest whose fields have the right types and senseless values.
+    """Refuse a manifest whose entries have the right types but values that make no sense.
 
     Raises:
-        DatasetError: It is one; names the field.
+        DatasetError: A value makes no sense; the message names the entry.
     """
     settings = parse_json(_Settings, manifest.settings, f"{path}: settings")
     for i, skipped in enumerate(manifest.skipped):
@@ -356,7 +356,7 @@ def _check_limits(manifest: Manifest, path: Path) -> None:
 
 
 def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, bool]]:
-    """Yield name, value, and whether it is one that makes sense."""
+    """Yield name and value of each entry, and whether the value makes sense."""
     for what, counts in manifest.counters.items():
         yield f"counters: {what}", counts, _is_counter(counts)
     for side in manifest.mirroring:

@@ -1,4 +1,4 @@
-"""Where everything of a dataset lies: the only place that spells file names."""
+"""Paths of all files of a dataset; no other module spells their names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_NAME = 255 - len("-validation_r9999.tfrecord-99999-of-99999.") - 32
 class DatasetPaths:
     """File names of one dataset.
 
-    Of a dataset in an object store, `lock`, `temporary` and `heartbeats` lie on the disk of the machine that asks.
+    For a dataset in an object store, `lock`, `temporary` and `heartbeats` lie on this machine's disk.
 
     Attributes:
         root: The dataset's folder.
@@ -34,7 +34,7 @@ class DatasetPaths:
 
     @property
     def manifest(self) -> Path:
-        """The only mutable truth."""
+        """The manifest, the only file that is ever replaced."""
         return self.root / "manifest.json"
 
     @property
@@ -49,7 +49,7 @@ class DatasetPaths:
 
     @property
     def lock(self) -> Path:
-        """Held by the one process that may write."""
+        """Lock file that the only writing process holds."""
         return self._on_disk / "lock"
 
     @property
@@ -59,16 +59,16 @@ class DatasetPaths:
 
     @property
     def heartbeats(self) -> Path:
-        """Folder of notes: which source each worker is at."""
+        """Folder of notes that tell which source each worker is at."""
         return self._on_disk / "at"
 
     def marker(self, token: str) -> Path:
-        """Return a file that tells workers on other machines that they see this dataset."""
+        """Return a file by which workers on other machines know that they see this dataset."""
         return (self.build if is_remote(self.root) else self.temporary) / f"marker.{token}"
 
     @property
     def errors(self) -> Path:
-        """All bad sources of the last build, one JSON object a line."""
+        """File of all bad sources of the last build, one JSON object per line."""
         return self.root / "errors.jsonl"
 
     def draft(self, generation: str) -> Path:
@@ -84,7 +84,7 @@ class DatasetPaths:
         return self.receipts(generation) / f"{split}_r{row:04d}-{block:05d}.json"
 
     def block_facts(self, generation: str, split: str, block: int) -> Path:
-        """Return the file with what was learnt of the sources of one block."""
+        """Return the file of facts about the sources of one block."""
         return self.build / generation / "columns" / f"{split}-{block:05d}.json"
 
     def generation(self, generation: str) -> Path:

@@ -1,4 +1,4 @@
-"""Rows: what lies in the file of each, and which are chosen by a user or read by an epoch."""
+"""Rows: the content of their files, the choice by a user, and which one an epoch reads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXPECTED = "'cycle', 'follow', 'all' or a list of row numbers"
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """What is known of one file of a row."""
+    """Facts about one shard of a row."""
 
     num_records: int
     num_bytes: int
@@ -45,7 +45,7 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class RowFile:
-    """Counts and hashes of one row, a shard a block. Never changed once the manifest lists it."""
+    """Counts and hashes of one row's shards, one per block. Never changed once the manifest lists it."""
 
     generation: str
     split: str
@@ -83,7 +83,7 @@ def read_row_file(folder: Path, manifest: Manifest, split: str, row: Row) -> Row
 
 
 def read_row_files(folder: Path, manifest: Manifest) -> dict[tuple[str, int], RowFile]:
-    """Return (split, row) → its row file, of all rows that the manifest lists.
+    """Return (split, row) → row file, for all rows that the manifest lists.
 
     Raises:
         DatasetError: One is missing, or is not the one that the manifest names by its sha256.
@@ -97,7 +97,7 @@ def read_row_files(folder: Path, manifest: Manifest) -> dict[tuple[str, int], Ro
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Which row an epoch has read.
+    """The row that an epoch has read.
 
     Attributes:
         epoch: Counted from 0.
@@ -113,14 +113,14 @@ class Reading:
 
 
 def choose_row(epoch: int, listed: Sequence[Row], readings: Mapping[int, Reading]) -> Row:
-    """Return the row that an epoch reads: the one that was not read for the longest time, never read ones first.
+    """Return the row that an epoch reads: the row that was read longest ago, rows never read first.
 
-    The one place where this is decided. An epoch that was begun goes on with its own row, as long as it is listed.
+    Only this function decides it. An epoch that was begun continues with its row, as long as that is listed.
 
     Args:
         epoch: Counted from 0.
         listed: Rows to choose from, at least one.
-        readings: Epoch → what it has read.
+        readings: Epoch → its reading.
     """
     begun = readings.get(epoch)
     last_read = {readings[e].row: e for e in sorted(readings) if e < epoch}
@@ -132,7 +132,7 @@ def choose_row(epoch: int, listed: Sequence[Row], readings: Mapping[int, Reading
 
 
 def position_of_epoch(epoch: Any, num_rows: int) -> Any:
-    """Return what `choose_row` comes to when rows neither come nor go, as a position in their list.
+    """Return the choice of `choose_row` when rows neither come nor go, as a position in their list.
 
     Works on Python integers and on integer tensors alike.
     """
@@ -140,10 +140,10 @@ def position_of_epoch(epoch: Any, num_rows: int) -> Any:
 
 
 def original_row(split: Split, *, name: str) -> Row:
-    """Return the row of sources that went through the validation pipeline.
+    """Return the original row, whose sources went through the validation pipeline.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such row.
     """
     for row in split.rows:
         if row.original:

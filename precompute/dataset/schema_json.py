@@ -1,4 +1,4 @@
-"""Schemas as manifests write them, and manifests of format 1 in the form of today."""
+"""Schemas ↔ JSON of manifests; and manifests of format 1 → the current format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = re.compile(r"(extra/)?[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 def schema_to_json(schema: Schema) -> dict[str, dict[str, Any]]:
-    """Return name → type and attributes of each field."""
+    """Return the schema as JSON: name → type and attributes of each field."""
     written = {}
     for name, field in schema.items():
         attributes = dataclasses.asdict(field)
@@ -31,10 +31,10 @@ def schema_to_json(schema: Schema) -> dict[str, dict[str, Any]]:
 
 
 def schema_of_json(value: Any, where: str) -> Schema:
-    """Return the inverse of `schema_to_json`.
+    """Return the schema that `schema_to_json` has written.
 
     Raises:
-        DatasetError: It is none, or its values make no sense; names the field.
+        DatasetError: The JSON is no schema, or its values make no sense; the message names the field.
     """
     if not isinstance(value, dict) or "image" not in value:
         raise DatasetError(f"{where}: expected fields by their names, the image among them, got {value!r:.60}.")
@@ -76,10 +76,10 @@ class _Target:
 
 
 def from_format_1(content: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return the content of a manifest of format 1.0 or 1.1 as one of format 2 says it.
+    """Return the content of a manifest of format 1.0 or 1.1 in the form of format 2.
 
     Raises:
-        DatasetError: It is not what precompute wrote.
+        DatasetError: The content is not what precompute writes.
     """
     missing = [name for name in ("image", "target", "splits") if name not in content]
     if missing:
@@ -103,7 +103,7 @@ def from_format_1(content: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _with_skeleton(target: Any) -> Any:
-    """Return a target whose skeleton says under today's name whether objects have boxes too."""
+    """Return a target whose skeleton says under the current name whether objects have boxes, too."""
     keypoints = target.get("keypoints") if isinstance(target, dict) else None
     if not isinstance(keypoints, dict) or "boxed" not in keypoints:
         return target
@@ -120,10 +120,10 @@ def _extra(content: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def in_segments(splits: Any, where: str) -> dict[str, Any]:
-    """Return splits, of a manifest or a draft, whose places and blocks are those of one segment where they name none.
+    """Return splits of a manifest or draft with segments; where they name none, places and blocks make up one.
 
     Raises:
-        DatasetError: They are not what precompute wrote.
+        DatasetError: The splits are not what precompute writes.
     """
     if not isinstance(splits, dict):
         raise DatasetError(f"{where}: splits: expected dict, got {splits!r:.60}.")

@@ -1,7 +1,7 @@
 """Shards of a dataset in an object store, fetched to a local folder before they are read.
 
-A cached file is named by row, block and sha256 of its content, so that none can be taken for another one. Several
-readers may share a folder. What rows that are no longer listed have left there is taken away when a dataset is opened.
+The name of a cached file holds row, block and sha256, so that none is taken for another one. Several readers may share
+a folder. Files of rows that are no longer listed are removed when a dataset is opened.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ ABANDONED_S = 3600.0  # a download that has not grown for so long
 def open_cache(
     root: Path, cache_dir: str | Path | None, *, full: bool = False, tensorflow: bool = False
 ) -> ShardCache | None:
-    """Return the cache of a dataset's shards; None where they are read from where they lie.
+    """Return the cache of a dataset's shards; None where shards are read in place.
 
     Args:
         root: Folder of the dataset.
         cache_dir: The folder; by default `AUGMENT_ONCE_CACHE`, else a folder of the user's cache.
-        full: Compare cached files with their sha256 before they are read, not with their sizes alone.
-        tensorflow: TensorFlow is going to read, which knows some schemes itself.
+        full: Whether cached files are compared with their sha256 before they are read, and not with their sizes alone.
+        tensorflow: Whether TensorFlow reads the shards; it knows some schemes itself.
 
     Raises:
         UsageError: The folder cannot be written to.
@@ -70,7 +70,7 @@ def open_cache(
 
 
 def default_folder() -> Path:
-    """Return where cached files lie by the rules of the operating system, unless `AUGMENT_ONCE_CACHE` says it."""
+    """Return the folder of cached files: `AUGMENT_ONCE_CACHE`, else the operating system's place for such files."""
     chosen = os.environ.get("AUGMENT_ONCE_CACHE")
     if chosen:
         return Path(chosen)
@@ -90,7 +90,7 @@ class ShardCache:
     Attributes:
         root: Folder of the dataset.
         folder: Folder of the copies.
-        full: Compare them with their sha256 before they are read.
+        full: Whether they are compared with their sha256 before they are read.
     """
 
     root: RemotePath
@@ -112,7 +112,7 @@ class ShardCache:
         return names
 
     def take_turns(self, rows: Sequence[list[str]]) -> None:
-        """Say in which order rows will be read, again and again: while one is, the next is fetched."""
+        """Tell in which order rows will be read, again and again, so that the next row is fetched while one is read."""
         if len(rows) > 1:
             self._next = {frozenset(row): rows[(i + 1) % len(rows)] for i, row in enumerate(rows)}
 
@@ -130,7 +130,7 @@ class ShardCache:
             self.fetch_ahead(upcoming)
 
     def fetch_ahead(self, names: Sequence[str]) -> None:
-        """Fetch shards in the background; what goes wrong shows when they are needed."""
+        """Fetch shards in the background; an error is raised when they are needed."""
 
         def fetch() -> None:
             with suppress(Exception), self._guard:
@@ -144,7 +144,7 @@ class ShardCache:
         if not missing:
             return
         try:
-            # Another reader may be at it: then it is done when this one comes.
+            # Another reader may be fetching it: it is then there when this one gets the lock.
             with FileLock(self.folder / f".{_split_of(missing[0])}.lock"):
                 _all_of(self._fetch_one, [name for name in missing if not self._is_whole(name)])
         except OSError as error:
@@ -181,10 +181,10 @@ class ShardCache:
         self._whole.add(name)
 
     def tidy(self, manifest: Manifest, lease: Lease) -> None:
-        """Take away copies of shards whose rows are neither listed nor held by a reader, and abandoned downloads.
+        """Delete copies of shards whose rows are neither listed nor held by a reader, and abandoned downloads.
 
         Args:
-            manifest: The manifest as it is now.
+            manifest: The current manifest.
             lease: Lease of this reader; others leave theirs in the same folder, or beside the dataset.
         """
         wanted = {(manifest.generation, split, row.row) for split, s in manifest.splits.items() for row in s.rows}
@@ -223,9 +223,9 @@ def _is_file(path: Path, shard: Shard, *, full: bool) -> bool:
 
 
 def _all_of(work: Any, items: Sequence[str]) -> None:
-    """Do some work for all items, several at a time; raises what the first one that failed has raised.
+    """Call a function for all items, several at a time; raises the error of the first item that failed.
 
-    In threads that do not keep the program from ending, as those of concurrent.futures would.
+    Its threads do not keep the program from ending, as those of concurrent.futures would.
     """
     left, errors = list(reversed(items)), list[BaseException]()
 

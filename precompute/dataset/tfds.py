@@ -1,7 +1,7 @@
 """The files by which TensorFlow Datasets opens a dataset's folder: ``tfds.builder_from_directory(OUT)``.
 
-Nothing of TensorFlow Datasets is imported: the files are small JSON, derived from the manifest, and a test holds them
-against what TensorFlow Datasets writes itself. Each row is a split of its own (``train_r0000``; one reads two rows as
+TensorFlow Datasets is not imported: the files are small JSON, made from the manifest, and a test compares them with
+those that TensorFlow Datasets writes. Each row is a split of its own (``train_r0000``; one reads two rows as
 ``train_r0000+train_r0001``), and ``train``, ``validation``, ``test`` are the first listed row of each.
 
 Source: https://github.com/tensorflow/datasets/tree/v4.9.10/tensorflow_datasets/core/proto (dataset_info.proto and
@@ -34,7 +34,7 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
     uint8 [H, W, C], and masks uint8 or uint16 [H, W, 1].
 
     Args:
-        manifest: The manifest with what is listed.
+        manifest: The manifest.
         row_files: Split → the row files of its listed rows, in the order of the manifest.
     """
     features = manifest.schema.features
@@ -54,7 +54,7 @@ def _lines(names: Sequence[str]) -> bytes:
 
 
 def _names_survive(feature: ClassIndex) -> bool:
-    """Whether TensorFlow Datasets reads the names as written: it strips lines, skips empty ones and refuses doubles."""
+    """Return whether TensorFlow Datasets reads names unchanged; it strips lines, skips empty ones, refuses doubles."""
     written = _lines(feature.class_names).decode().split("\n")
     read = [name.strip() for name in written if name.strip()]
     return read == list(feature.class_names) and len(set(read)) == len(read) == feature.num_classes
@@ -82,7 +82,7 @@ def _row_name(row: RowFile) -> str:
 def _split(manifest: Manifest, *, name: str, row: RowFile) -> Json:
     """Return a split of TensorFlow Datasets that reads this row.
 
-    The row is written out in the template, where ``{SPLIT}`` would do, because ``train`` reads a row too.
+    The template spells the row out, where ``{SPLIT}`` would do, because ``train`` reads a row, too.
     """
     return {
         "name": name,
@@ -106,7 +106,7 @@ def _described(feature: Feature, image: ImageField) -> Json:
 
 @singledispatch
 def _one_value(feature: Feature, image: ImageField) -> Json:
-    """Return how TensorFlow Datasets shows one value of a feature."""
+    """Return TensorFlow Datasets' description of one value of a feature."""
     raise TypeError(f"expected one of the features of precompute.fields.feature, got {feature!r}")
 
 

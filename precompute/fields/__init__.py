@@ -1,1 +1,1 @@
-"""Fields: what travels with an image, how it stands in records, its values, and columns of those of many images."""
+"""Fields: what travels with an image, how records hold it, its values, and columns with the values of many images."""

@@ -29,11 +29,11 @@ class BoxColumn(Column):
     """The boxes of many images: one array of all of them, cut by offsets.
 
     Attributes:
-        corners, labels, flags: As those of `Boxes`, of all images in turn.
+        corners, labels, flags: As in `Boxes`, for all images in turn.
         offsets: int64 [images + 1]: the boxes of image i go from offset i to offset i + 1.
-        sizes: int32 [images, 2]: width and height that corners count pixels of; 0, 0 where they are shares.
-        points: float32 [boxes, K, 3], or None, as those of `Boxes`.
-        skeleton: Of the keypoints; None without any, and in a listing, which does not hold it.
+        sizes: int32 [images, 2]: width and height of the image whose pixels corners count; 0, 0 where they are shares.
+        points: float32 [boxes, K, 3], or None, as in `Boxes`.
+        skeleton: Skeleton of the keypoints; None without keypoints, and in a listing, which does not hold it.
     """
 
     entry_key = "boxes"
@@ -57,7 +57,7 @@ class BoxColumn(Column):
 
     @classmethod
     def of_images(cls, images: Iterable[Boxes]) -> BoxColumn:
-        """Return the column of these images."""
+        """Return the column of some images' boxes."""
         return BoxColumn(**_arrays(images))
 
     @classmethod
@@ -118,14 +118,14 @@ class BoxColumn(Column):
         )
 
     def _places(self, indices: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the offsets of some images among themselves, and where their boxes stand among all."""
+        """Return the offsets of some images as a column of their own, and the positions of their boxes in this one."""
         chosen = np.asarray(indices, np.int64)
         counts = self.counts[chosen]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
         return offsets, np.repeat(self.offsets[chosen] - offsets[:-1], counts) + np.arange(offsets[-1])
 
     def only(self, kept: NDArray[np.bool_]) -> Self:
-        """Return the images with some of their boxes; `kept`, bool [boxes], has which."""
+        """Return the images with the boxes that `kept`, bool [boxes], names."""
         of_box = np.repeat(np.arange(len(self)), self.counts)
         return replace(
             self,
@@ -146,7 +146,7 @@ class BoxColumn(Column):
     # The listing.
 
     def described_by(self, schema: Schema) -> Column:
-        """Return a column of a listing with its skeleton."""
+        """Return a column that was read from a listing with its skeleton."""
         return replace(self, skeleton=cast(ObjectsField, schema[self.name]).keypoints)
 
     def entry(self, i: int) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class BoxColumn(Column):
 
     @classmethod
     def check_entry(cls, key: str, entry: Entry, where: str) -> None:
-        """Refuse what are no boxes, no size, or no keypoints of the boxes."""
+        """Refuse an entry whose boxes, size or keypoints are not what a build writes."""
         rows = entry.get(key, [])
         if not (isinstance(rows, list) and all(map(_is_box, rows))):
             raise DatasetError(f"{where}: {key}: expected a list of four sides, class index and flags each.")
@@ -176,7 +176,7 @@ class BoxColumn(Column):
             raise DatasetError(f"{where}: keypoints: expected for each box as many numbers, three a point.")
 
     def changed_keys(self, i: int, other: Column | None, j: int) -> set[str]:
-        """Return the keys of an entry under which one image differs from another; an unknown size is like any."""
+        """Return the keys of an entry under which one image differs from another; an unknown size equals any."""
         changed = super().changed_keys(i, other, j)
         unknown = isinstance(other, BoxColumn) and tuple(other.sizes[j].tolist()) == UNKNOWN_SIZE
         return changed - {"boxes_size"} if unknown else changed
@@ -190,15 +190,15 @@ class BoxColumn(Column):
 
     @property
     def no_class_each(self) -> str:  # type: ignore[override]
-        """What is said of sources that have no single class each."""
+        """Message about sources that have no single class each."""
         return f"have {self.kind}, of several classes an image; weigh their classes when training"
 
     def classes(self, i: int) -> tuple[int, ...]:
-        """Return the classes that an image has boxes of, each once."""
+        """Return the classes of an image's boxes, each once."""
         return tuple(np.unique(self.labels[self.offsets[i] : self.offsets[i + 1]]).tolist())
 
     def class_sets(self) -> Sequence[tuple[int, ...]]:
-        """Return the classes that each image has boxes of."""
+        """Return the classes of each image's boxes."""
         return [self.classes(i) for i in range(len(self))]
 
     def class_counts(self, chosen: Sequence[int], num_classes: int) -> list[int]:
@@ -207,7 +207,7 @@ class BoxColumn(Column):
         return [counts[index] for index in range(num_classes)]
 
     def relabelled(self, new: Sequence[int]) -> Self:
-        """Return the boxes with another class index for each that they have."""
+        """Return the boxes with their class indices replaced."""
         labels = np.asarray(new, np.int32)[self.labels] if len(self.labels) else self.labels
         return replace(self, labels=labels)
 
@@ -219,12 +219,12 @@ class BoxColumn(Column):
 
     @property
     def own_options(self) -> Sequence[str]:
-        """Options of a build that are for keypoints."""
+        """Options of a build that need keypoints."""
         return () if self.skeleton is None else KEYPOINT_OPTIONS
 
     @property
     def ignored_options(self) -> Sequence[str]:
-        """Options of a build that are for boxes, where there are keypoints alone."""
+        """Options of a build that need boxes, where objects have keypoints alone."""
         return () if self.skeleton is None or self.skeleton.has_boxes else ("min_visibility", "min_area")
 
     def notes(self) -> list[str]:
@@ -243,12 +243,12 @@ class BoxColumn(Column):
         return f"; {kept} (--drop-empty leaves them out)" if empty else ""
 
     def lacks(self, target: str) -> str:
-        """Return what is said of sources whose masks of objects shall become a target."""
+        """Return the message for sources whose masks of objects were asked for as a target."""
         return "boxes without masks" if self.skeleton is None and target != self.kind else ""
 
 
 def keypoints_note(kept: NDArray[np.bool_], skeleton: Skeleton) -> str:
-    """Return what is said of keypoints that were found; `kept`, bool [objects, K], has those that are labelled."""
+    """Return the note on keypoints that were found; `kept`, bool [objects, K], tells which are labelled."""
     without = int((~kept.any(axis=1)).sum())
     text = (
         f"{format_count(int(kept.sum()), 'labelled keypoint')} of {format_count(len(kept), 'object')} with "
@@ -262,7 +262,7 @@ def keypoints_note(kept: NDArray[np.bool_], skeleton: Skeleton) -> str:
 
 
 def size_of_entry(size: Sequence[int] | None) -> Size | None:
-    """Return width and height from the list that an entry has of them."""
+    """Return width and height from an entry's list of them."""
     return None if size is None else (size[0], size[1])
 
 
@@ -281,7 +281,7 @@ def _arrays(images: Iterable[Boxes]) -> dict[str, Any]:
 
 
 def _joined_points(every: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """Return the keypoints of all in turn; those of images without objects do not know how many an object has."""
+    """Return the keypoints of all images in turn; an image without objects does not know K."""
     known = [points for points in every if points is not None]
     if not known:
         return None

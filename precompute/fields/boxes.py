@@ -1,4 +1,4 @@
-"""Boxes around objects, maybe with keypoints: those of one image."""
+"""Boxes around the objects of one image, maybe with keypoints."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Boxes:
         corners: float32 [N, 4]: x_min, y_min, x_max, y_max.
         labels: int32 [N], class indices.
         flags: uint8 [N], sums of CROWD, DIFFICULT, TRUNCATED.
-        size: Width and height of the image whose pixels `corners` count, maybe UNKNOWN_SIZE; None: they are shares of
-            width and height.
+        size: Width and height of the image whose pixels `corners` count; maybe UNKNOWN_SIZE. None: corners are shares
+            of width and height.
         points: float32 [N, K, 3]: x, y, visibility of the keypoints of each object, counted as `corners` are; 0, 0
             where visibility is 0. None: objects have no keypoints. Objects with keypoints may have no boxes: all
             corners are 0 then.
@@ -63,11 +63,11 @@ class Boxes:
     def of_rows(
         cls, rows: Sequence[Sequence[Any]], size: Size | None, points: Sequence[Sequence[float]] | None = None
     ) -> Boxes:
-        """Return the boxes of (x_min, y_min, x_max, y_max, label, flags) each.
+        """Return boxes made from rows.
 
         Args:
-            rows: One a box.
-            size: As the attribute.
+            rows: (x_min, y_min, x_max, y_max, label, flags) of each box.
+            size: See the attribute.
             points: For each box x, y, visibility of its keypoints in turn, 3 · K numbers.
         """
         return cls(
@@ -79,7 +79,7 @@ class Boxes:
         )
 
     def to_rows(self) -> list[list[float | int]]:
-        """Return the inverse of `of_rows`: plain numbers, as short as float32 allows."""
+        """Return the rows that `of_rows` takes: plain numbers, as short as float32 allows."""
         corners = [[_plain(value) for value in row] for row in self.corners]
         pairs = zip(corners, self.labels.tolist(), self.flags.tolist(), strict=True)
         return [[*row, label, flags] for row, label, flags in pairs]
@@ -91,7 +91,7 @@ class Boxes:
         return _plain_rows(self.points.reshape(len(self), 3 * self.points.shape[1]))
 
     def to_objects(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
-        """Return a dictionary an object: `class`, `flags` by their names, `box` and, where it has some, `keypoints`."""
+        """Return a dictionary per object: `class`, `flags` by their names, `box` and, if it has some, `keypoints`."""
         flags = [[name for name, bit in FLAGS.items() if bit & given] for given in self.flags.tolist()]
         rows = zip(self.labels.tolist(), flags, _plain_rows(self.corners), strict=True)
         found: list[dict[str, Any]] = [
@@ -107,7 +107,7 @@ class Boxes:
         return self.corners / np.array([*(self.size or (1, 1))] * 2, np.float64)
 
     def moved(self, corners: NDArray[np.float32], indices: NDArray[np.int64]) -> Boxes:
-        """Return boxes at other places, as shares: each is what became of the one at its index."""
+        """Return boxes with new corners, as shares, and the labels and flags of the boxes at `indices`."""
         return Boxes(corners=corners, labels=self.labels[indices], flags=self.flags[indices])
 
     def point_shares(self) -> NDArray[np.float64]:
@@ -132,14 +132,14 @@ def _points(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
 
 
 def same_points(a: NDArray[np.float32] | None, b: NDArray[np.float32] | None) -> bool:
-    """Return whether keypoints are equal; without objects nobody knows how many each has."""
+    """Return whether keypoints are equal; without objects K is unknown, and any K equals any other."""
     if a is None or b is None:
         return a is b
     return np.array_equal(a, b) or len(a) == len(b) == 0
 
 
 def _plain_rows(values: NDArray[np.float32]) -> list[list[float | int]]:
-    """Return the shortest numbers that these are; quickly, for most are whole or end with a half."""
+    """Return the shortest numbers that float32 keeps as these; fast for those that are whole or end with a half."""
     rows = values.astype(object)
     whole, halves = values == np.floor(values), 2 * values == np.floor(2 * values)
     rows[whole] = values[whole].astype(np.int64).astype(object)
@@ -149,5 +149,5 @@ def _plain_rows(values: NDArray[np.float32]) -> list[list[float | int]]:
 
 
 def _plain(value: np.float32) -> float | int:
-    """Return the shortest number that is this float32."""
+    """Return the shortest number that float32 keeps as this one."""
     return int(value) if value.is_integer() else float(str(value))

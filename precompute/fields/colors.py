@@ -1,9 +1,9 @@
-"""Which colour of a mask is which class: read from a file, from Python, or from a manifest; and written for people.
+"""Which colour of a mask means which class: read from a file, from Python or from a manifest, and written for people.
 
 A file is JSON or CSV. JSON: an object of colours, ``{"#3c1098": "building", "132,41,246": "land"}``, or a list of
 objects with a colour and a class, which may stand under a key beside others, as labelling tools export it.
-CSV: a header, then a line a colour; the colour in one column or in three, ``r``, ``g``, ``b``. A class is a name or a
-whole number; several colours may be one class.
+CSV: a header, then one line per colour; the colour in one column or in three, ``r``, ``g``, ``b``. A class is a name or
+a whole number; several colours may mean one class.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ def read_mask_colors(given: Any, *, class_names: Sequence[str] | None, ignore_cl
         given: Path of a JSON or CSV file, or a mapping of colours, ``"#rrggbb"``, ``"r,g,b"`` or (r, g, b), to class
             names or ids.
         class_names: The order of the classes, if it was given; else names are numbered as they come.
-        ignore_class: The one id that may stand beside names.
+        ignore_class: The only class id that may be used where the other classes have names.
 
     Raises:
-        UsageError: The file is missing or not of this form, or a colour or class is not one.
+        UsageError: The file is missing or not of this form, or a colour or class is not valid.
     """
     if not isinstance(given, Mapping | str | Path):
         raise UsageError(f"{OPTION}: expected a file, or colours with their classes; got {given!r:.80}.")
@@ -102,7 +102,7 @@ def write_mask_colors(path: Path, found: Iterable[FoundColor]) -> None:
 
 
 def shown_color(red: int, green: int, blue: int) -> str:
-    """Return a colour as it is written everywhere."""
+    """Return a colour as ``"#rrggbb"``."""
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
@@ -123,7 +123,7 @@ def _read(path: Path) -> list[Pair]:
 
 
 class _Pairs(list[Pair]):
-    """A JSON object with all its pairs, so that a colour that stands there twice is seen."""
+    """A JSON object with all its pairs, so that a colour that stands in it twice is noticed."""
 
 
 def _json_pairs(content: Any, path: Path) -> list[Pair]:

@@ -24,7 +24,7 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class RecordFacts:
-    """What is known of the records of a dataset besides its sources, as far as fields follow from it.
+    """Facts about a dataset's records that its sources do not tell and that its fields depend on.
 
     Attributes:
         class_names: Name of each class; may be empty for masks.
@@ -42,19 +42,19 @@ class RecordFacts:
 
 
 class Column(ABC):
-    """The values of one field, one a source, in the order of the sources.
+    """The values of one field, one per source, in the order of the sources.
 
-    A table of sources, the listing on disk and a worker's block hold the same columns. The **listing** says of each
-    source what `entry` returns, and columns are made of what it says by `of_entries`.
+    A table of sources, the listing on disk and a worker's block hold the same columns. The **listing** holds for each
+    source what `entry` returns; `of_entries` makes columns from it again.
 
     Attributes:
         name: Name of the field in the schema.
-        shared_key: Where an entry holds one object with the values of several columns: its key.
-        is_target: A model learns the field, unless asked otherwise.
-        has_files: Values name files beside the image.
-        can_be: What records can be labelled with instead, as `--target` names it; see `as_target`.
-        is_of_image: Its classes are those of the image as a whole, not of objects in it.
-        no_class_each: What is said of sources that have no single class each.
+        shared_key: Key of the entry's object that holds the values of several columns, if there is such an object.
+        is_target: Whether a model learns the field, unless asked otherwise.
+        has_files: Whether values name files beside the image.
+        can_be: Targets that records can have instead, as `--target` names them; see `as_target`.
+        is_of_image: Whether its classes are those of the image as a whole, not of objects in it.
+        no_class_each: Message about sources that have no single class each.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Column(ABC):
 
     @abstractmethod
     def __getitem__(self, i: int) -> Any:
-        """Return the value of one source; paths of files are as `located` takes them."""
+        """Return the value of one source; paths of files are in the form that `located` takes."""
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -83,7 +83,7 @@ class Column(ABC):
 
     @abstractmethod
     def field(self, facts: RecordFacts) -> Field:
-        """Return the field that records have of these values."""
+        """Return the field that these values have in records."""
 
     @abstractmethod
     def take(self, indices: Sequence[int]) -> Self:
@@ -95,11 +95,11 @@ class Column(ABC):
         """Return the values of several columns of one field in turn; there is at least one."""
 
     def same(self, other: Column, here: bytes | bytearray | None = None) -> bool:
-        """Return whether another column holds equal values, in one order.
+        """Return whether another column holds equal values in the same order.
 
         Args:
-            other: The other one.
-            here: For each of this one's sources, whether it counts (1) or is passed over (0); None: all count.
+            other: The other column.
+            here: For each source of this column, whether it counts (1) or is passed over (0); None: all count.
         """
         values = iter(self) if here is None else compress(self, here)
         num = len(self) if here is None else sum(here)
@@ -112,7 +112,7 @@ class Column(ABC):
 
     @property
     def value_type(self) -> str | None:
-        """Type that settings name, where the field is a value: ``"int"``, ``"float"`` or ``"text"``."""
+        """Type by which settings name a value: ``"int"``, ``"float"`` or ``"text"``; None for other fields."""
         return None
 
     # The listing.
@@ -128,15 +128,15 @@ class Column(ABC):
         return self.name
 
     def described_by(self, schema: Schema) -> Column:
-        """Return a column of a listing with what the listing does not hold, and its dataset's schema does."""
+        """Return a column that was read from a listing, completed from its dataset's schema."""
         return self
 
     @abstractmethod
     def entry(self, i: int) -> dict[str, Any]:
-        """Return what the listing says of one source, as JSON has it, by the keys of an entry."""
+        """Return the listing's entry of one source: key → value as JSON has it."""
 
     def spelled(self, chosen: Sequence[int]) -> list[str]:
-        """Return for each of these sources what its line of JSON holds of it, with a comma and a space before it."""
+        """Return for each of these sources the part of its JSON line, with a comma and a space before it."""
         entries = (self.entry(i).items() for i in chosen)
         return [
             "".join(f', "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in entry) for entry in entries
@@ -148,20 +148,19 @@ class Column(ABC):
         """Return the columns that checked entries hold under a key.
 
         Args:
-            key: The key.
-            entries: Key → value in each entry, also of other keys that belong to it; None where an entry has none.
-                Under `key` itself each has one.
+            key: The key, under which each entry has a value.
+            entries: Key → value in each entry, None where it has none; also for other keys that belong to `key`.
         """
 
     @classmethod
     @abstractmethod
     def check_entry(cls, key: str, entry: Entry, where: str) -> None:
-        """Refuse an entry whose value under a key is none that a build writes.
+        """Refuse an entry whose value under a key is not one that a build writes.
 
         Args:
             key: The key, which the entry may lack.
-            entry: As it was read: values are of any type.
-            where: Of the entry, for the message.
+            entry: The entry as it was read: values may have any type.
+            where: Place of the entry, for the message.
 
         Raises:
             DatasetError: The value cannot be used.
@@ -169,7 +168,7 @@ class Column(ABC):
 
     @classmethod
     def is_surely_fine(cls, values: Sequence[Any]) -> bool:
-        """Return whether a look at the values of many entries at once finds none to look at closely."""
+        """Return whether a quick look at the values of many entries shows that none needs `check_entry`."""
         return False
 
     def changed_keys(self, i: int, other: Column | None, j: int) -> set[str]:
@@ -194,8 +193,8 @@ class Column(ABC):
 
         Args:
             i: Position of the source.
-            class_names: Names of its classes.
-            locate: Gives the full path of a file.
+            class_names: Names of the column's classes.
+            locate: Path of a file as the column holds it → full path.
         """
         return self.located(self[i], locate)
 
@@ -204,7 +203,7 @@ class Column(ABC):
         return ()
 
     def digest(self, value: Any, hashes: Sequence[str]) -> str:
-        """Return the sha256 that stands for the files of a value, from that of each."""
+        """Return one sha256 for all files of a value, from the sha256 of each."""
         raise NotImplementedError
 
     def files_text(self, value: Any) -> str:
@@ -212,18 +211,18 @@ class Column(ABC):
         raise NotImplementedError
 
     def id_maps(self) -> Sequence[str]:
-        """Return the paths of the files whose pixels are class ids, one a source; none where there are no such."""
+        """Return the paths of the files whose pixels are class ids, one per source; empty without such files."""
         return ()
 
     def texts(self) -> Sequence[str]:
-        """Return paths of files, which must be valid text."""
+        """Return the texts that must be valid UTF-8: paths of files."""
         return ()
 
     # Classes and objects.
 
     @property
     def counts(self) -> NDArray[np.int64] | None:
-        """Number of objects of each source, or None where values are no objects."""
+        """Number of objects of each source; None where values are no objects."""
         return None
 
     @property
@@ -233,7 +232,7 @@ class Column(ABC):
 
     @property
     def has_pixels(self) -> bool:
-        """Whether records hold masks of it."""
+        """Whether records hold masks for this field."""
         return self.has_class_ids
 
     @property
@@ -243,7 +242,7 @@ class Column(ABC):
 
     @property
     def has_classes(self) -> bool:
-        """Whether its values are of classes, which have names."""
+        """Whether its values are classes, which have names."""
         return True
 
     def classes(self, i: int) -> tuple[int, ...]:
@@ -263,7 +262,7 @@ class Column(ABC):
         return []
 
     def relabelled(self, new: Sequence[int]) -> Self:
-        """Return the values with another index for each class that they have."""
+        """Return the values with their class indices replaced."""
         return self
 
     @property
@@ -279,30 +278,30 @@ class Column(ABC):
 
     @property
     def own_options(self) -> Sequence[str]:
-        """Options of a build that are for such a field alone."""
+        """Options of a build that only such a field uses."""
         return ()
 
     @property
     def ignored_options(self) -> Sequence[str]:
-        """Options of a build that would have no effect on such a field, though they have on others of its type."""
+        """Options of a build that have no effect on this field, though on others of its type."""
         return ()
 
     def lacks(self, target: str) -> str:
-        """Return what is said of sources whose masks of objects shall become a target; empty: no masks are needed."""
+        """Return the message for sources whose masks of objects were asked for as a target; empty if it needs none."""
         return "" if target == self.kind else "no masks of objects"
 
     def as_target(
         self, target: str, class_names: list[str], ignore_class: int | None
     ) -> tuple[Column, list[str], list[str]]:
-        """Return the column as another target, the names of its classes, and what the user should hear of it.
+        """Return the column as another target, the names of its classes, and notes for the user.
 
         Args:
-            target: What was asked for.
+            target: The target that was asked for.
             class_names: Names of the classes so far.
             ignore_class: The id of pixels that do not count.
 
         Raises:
-            UsageError: It cannot be that.
+            UsageError: The column cannot be that target.
         """
         return self, class_names, []
 
@@ -312,10 +311,10 @@ class Column(ABC):
 
 
 def digest_of_fields(digests: Mapping[str, str]) -> str | None:
-    """Return the sha256 that stands for the files beside an image; None without any.
+    """Return one sha256 for all files beside an image; None without such files.
 
     Args:
-        digests: Name of each field that has files → sha256 of those.
+        digests: Name of each field that has files → sha256 of these files.
     """
     if len(digests) < 2:
         return next(iter(digests.values()), None)
@@ -323,5 +322,5 @@ def digest_of_fields(digests: Mapping[str, str]) -> str | None:
 
 
 def columns_by_name(*columns: Column | None) -> dict[str, Column]:
-    """Return columns by the names of their fields; None is left out."""
+    """Return columns by the names of their fields, without those that are None."""
     return {column.name: column for column in columns if column is not None}

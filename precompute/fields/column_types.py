@@ -1,4 +1,4 @@
-"""The types of columns that the listing of a dataset's sources may hold."""
+"""The types of columns that a listing of sources may hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from precompute.fields.value_column import ValueColumn
 
 __all__ = ["COLUMN_TYPES"]
 
-# The key of an entry, and the column that reads what stands under it.
+# Key of an entry → the type of column that reads its value.
 COLUMN_TYPES: dict[str, type[Column]] = {
     "mask": PathColumn,
     "label": LabelColumn,

@@ -1,4 +1,4 @@
-"""What is counted while sources are decoded, in words: each field has the wording of what it counts."""
+"""Descriptions of the things that are counted while sources are decoded; each field words its own."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ EMPTY_OBJECTS = {
 
 
 def describe_counters(fields: Iterable[Field], counters: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each thing that was counted and that a field has words for.
+    """Yield a line for each counter that a field describes.
 
     Args:
-        fields: Of the dataset.
-        counters: Of its manifest.
+        fields: Fields of the dataset.
+        counters: Counters of its manifest.
     """
     wording = {what: words for field in fields for what, words in field.counters.items()}
     for what, counts in counters.items():
@@ -36,11 +36,11 @@ def describe_counters(fields: Iterable[Field], counters: Mapping[str, Any]) -> I
 
 
 def instance_id_warnings(counters: Mapping[str, Any], num_classes: int | None = None) -> list[str]:
-    """Return one warning where the masks' ids seem to be numbers of objects, not classes, else none.
+    """Return a warning if the ids of masks seem to be numbers of objects and not classes; else nothing.
 
     Args:
         counters: Counters of a manifest or of a plan.
-        num_classes: Number of classes that came of these ids; None before all of them are known.
+        num_classes: Number of classes that follows from these ids; None before all ids are known.
     """
     if INSTANCE_IDS not in counters:
         return []

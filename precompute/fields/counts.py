@@ -1,4 +1,4 @@
-"""What is counted of the fields of a dataset."""
+"""Counts of the fields of a dataset."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["BoxCounts", "FieldCounts"]
 
 @dataclass(frozen=True, kw_only=True)
 class BoxCounts:
-    """What there is of boxes in some records.
+    """Counts of the boxes in some records.
 
     Attributes:
-        num_boxes: In all of them.
-        most_boxes: In one of them, at most.
-        num_empty: Records without any.
+        num_boxes: Number of boxes in all records.
+        most_boxes: Largest number of boxes in one record.
+        num_empty: Number of records without boxes.
     """
 
     num_boxes: int = 0
@@ -36,7 +36,7 @@ class BoxCounts:
 
     @classmethod
     def total(cls, counts: Iterable[BoxCounts | None]) -> BoxCounts | None:
-        """Return the counts of all together; None when not all of them have any."""
+        """Return the sum of counts; None when a part has none."""
         every = list(counts)
         known = [of_one for of_one in every if of_one is not None]
         return sum(known, cls()) if len(known) == len(every) and known else None
@@ -44,14 +44,14 @@ class BoxCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldCounts:
-    """What was counted of one field in a split; it tells as much of it as it has words for.
+    """Counts of one field in a split.
 
     Attributes:
         classes: Sources of each class, or objects in them; empty where a field has no such classes.
-        num_records: In all rows.
-        stored: Objects in all records, where records have objects.
-        num_without: Sources that have no objects.
-        num_lost: Objects of the sources that are lacking in all records together: cut off, too small, or empty.
+        num_records: Number of records in all rows.
+        stored: Counts of objects in all records, where records have objects.
+        num_without: Number of sources without objects.
+        num_lost: Number of objects that all records together lack: cut off, too small, or empty.
     """
 
     classes: Sequence[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What single values in an entry of a listing may be."""
+"""Checks of single values in an entry of a listing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_name(value: str) -> bool:
 
 
 def are_surely_names(values: Sequence[Any]) -> bool:
-    """Return whether a look at all values at once shows that they are texts that can be names."""
+    """Return whether a quick look at all values shows that each is a text that can be a name."""
     if set(map(type, values)) != {str}:
         return False
     joined = "".join(values)
@@ -33,7 +33,7 @@ def check_name(key: str, value: Any, where: str) -> None:
     """Refuse a value that cannot be a name.
 
     Raises:
-        DatasetError: It cannot.
+        DatasetError: The value cannot be a name.
     """
     if not isinstance(value, str):
         raise DatasetError(f"{where}: {key}: expected str, got {value!r:.60}.")
@@ -47,10 +47,10 @@ def is_index(value: Any) -> bool:
 
 
 def check_size(key: str, entry: Mapping[str, Any], where: str) -> None:
-    """Refuse what is no width and height, where the entry has the key.
+    """Refuse a size that is no width and height; an entry may lack the key.
 
     Raises:
-        DatasetError: It is none.
+        DatasetError: The size is not valid.
     """
     size = entry.get(key, [1, 1])
     if not (isinstance(size, list) and len(size) == 2 and all(is_index(n) and 0 < n < 2**31 for n in size)):

@@ -1,4 +1,4 @@
-"""Features: the keys of a record, each with what stands under it, and how that is read from a record of anyone."""
+"""Features: what a record holds under each of its keys, and how that is read, whoever wrote the record."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ TYPES = {"int64": int, "float32": float, "bytes": bytes}
 
 
 def are_same(a: Any, b: Any) -> bool:
-    """Return whether two values are the same one; not a number is the same as not a number."""
+    """Return whether two values are equal; NaN equals NaN."""
     return bool(a == b or (a != a and b != b))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """What stands under a key of a record.
+    """The kind of values that a record holds under a key.
 
     Attributes:
         dtype: ``"int64"``, ``"float32"`` or ``"bytes"``.
-        several: Any number of values, maybe none; else it is one.
+        several: Whether there are any number of values, maybe none; else there is one.
     """
 
     dtype: str
     several: bool = False
 
     def read(self, values: Values, key: str) -> Any:
-        """Return what a record holds under a key: a Python value, or a list of them.
+        """Return the value that a record holds under a key, or the list of values, as Python's own.
 
         Raises:
-            DatasetError: It is of another type, or not one value where it should be.
+            DatasetError: Values are of another type, or not one where one is expected.
         """
         found, expected = values.get(key), TYPES[self.dtype]
         if found is not None and self.several and all(isinstance(value, expected) for value in found):
@@ -76,7 +76,7 @@ class ClassIndex(Feature):
 
     Attributes:
         num_classes: Number of classes.
-        class_names: Name of each.
+        class_names: Name of each class.
     """
 
     dtype: str = "int64"
@@ -89,8 +89,8 @@ class Picture(Feature):
     """An encoded picture of the height and width of the record's image.
 
     Attributes:
-        channels: Values a pixel.
-        pixels: Type of these: ``"uint8"`` or ``"uint16"``.
+        channels: Number of values per pixel.
+        pixels: Type of these values: ``"uint8"`` or ``"uint16"``.
         encoding: ``"jpeg"``, ``"png"``, or ``"raw"``: the bytes of the array, little-endian.
     """
 

@@ -29,8 +29,8 @@ class Deviation(NamedTuple):
     """How a value that was made again differs from the stored one.
 
     Attributes:
-        text: What differs, as a clause.
-        is_rounding: Whether it is no more than what another processor may round otherwise.
+        text: Clause that says what differs.
+        is_rounding: Whether it is small enough to come from another processor's rounding.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Field(ABC):
     """One thing that travels with an image under a name.
 
     Attributes:
-        name: In the schema.
+        name: Name in the schema.
     """
 
     type: ClassVar[str]  # as the manifest names it
@@ -55,23 +55,23 @@ class Field(ABC):
 
     @property
     def own_name(self) -> str:
-        """The name by which users know it."""
+        """The name by which users know the field."""
         return self.name
 
     @property
     def is_weight(self) -> bool:
-        """Whether it says how much a source counts in training."""
+        """Whether the field says how much a source counts in training."""
         return False
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
-        """Yield name and value of each attribute that has limits, and whether the value makes sense."""
+        """Yield name and value of each attribute that has limits, and whether the value is within them."""
         yield from ()
 
     mirror_negates: ClassVar[bool] = False  # its value is a number that changes its sign where the image is mirrored
 
     @property
     def num_ids(self) -> int:
-        """Number of class ids, where values hold one a pixel; else 0."""
+        """Number of class ids, where values hold one per pixel; else 0."""
         return 0
 
     @property
@@ -79,142 +79,142 @@ class Field(ABC):
         """Type of these class ids; else None."""
         return None
 
-    # How it stands in a record
+    # The field in a record
 
     @property
     @abstractmethod
     def features(self) -> Mapping[str, Feature]:
-        """What stands in a record, by its keys."""
+        """Key of a record → what the field stores there."""
 
     @abstractmethod
     def record_values(self, value: Any, size: Size) -> dict[str, Value]:
-        """Return what stands in the record of a value.
+        """Return the content of a record for a value: key → what stands there.
 
         Args:
-            value: As its class says; pictures are encoded.
+            value: Value in the form that the field's class describes; pictures are encoded.
             size: Height and width of the record's image.
         """
 
     @abstractmethod
     def decode(self, values: Values, size: Size) -> dict[str, Any]:
-        """Return what an example has of it, by names of its own.
+        """Return the field's part of an example: name → value.
 
         Args:
-            values: What a record holds by key, whoever wrote it.
+            values: Content of a record by key, whoever wrote it.
             size: Height and width of its image.
 
         Raises:
-            DatasetError: It is not what a record can hold.
+            DatasetError: The record holds what a build does not write.
         """
 
     @property
     def stored_entries(self) -> tuple[str, ...]:
-        """Names of those entries of an example that are bytes as they are stored, which `read` leaves out."""
+        """Names of an example's entries that are stored bytes; `read` leaves them out."""
         return ()
 
     @property
     def counted_key(self) -> str | None:
-        """The key of a record that has a value for each object, where it is counted how many there are."""
+        """The key of a record by whose values its objects are counted; None where none are."""
         return None
 
     def difference(self, example: Mapping[str, Any]) -> str | None:
-        """Return how an example that was decoded differs from what is the same in all of them, or None."""
+        """Return how a decoded example differs from what the field says of all examples, or None."""
         return None
 
     @property
     def listed_as(self) -> str | None:
-        """The name by which a list of sources has the value that examples must have, too; None: it is not compared."""
+        """The name under which a listing has the value that examples must have, too; None: it is not compared."""
         return None
 
     def listed_difference(self, example: Mapping[str, Any], listed: Any) -> str | None:
-        """Return how an example that was decoded differs from what the list of sources says of it, or None."""
+        """Return how a decoded example differs from the listing's entry of its source, or None."""
         return None
 
     def deviation(self, stored: Mapping[str, Any], made: Mapping[str, Any]) -> Deviation | None:
-        """Return how what was made again differs from what is stored, or None; each as `decode` returns it."""
+        """Return how a value made again differs from the stored one, or None; both are as `decode` returns them."""
         for name, value in made.items():
             if not np.array_equal(stored[name], value):
                 return Deviation(f"{name} is {stored[name]!r}, its source now gives {value!r}")
         return None
 
-    # What is told of it
+    # Descriptions and warnings
 
     counters: ClassVar[Mapping[str, tuple[str, str]]] = {}  # what it counts in sources → words for one and for several
 
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
-        """Return what an inspection says of the field.
+        """Return the description of the field for `inspect`.
 
         Args:
             pixels: The settings of the dataset that decide pixels.
-            most_objects: That a record has.
+            most_objects: Largest number of objects in a record.
         """
         return f"{self.name} ({self.type})"
 
     @property
     def classes(self) -> Sequence[str]:
-        """Names of the classes that are counted."""
+        """Names of the classes that are counted, if any."""
         return ()
 
     @property
     def counted(self) -> str:
-        """What the classes are counted in."""
+        """The noun of what is counted for each class."""
         return "sources"
 
     @property
     def class_heading(self) -> str:
-        """What stands above a table of the classes."""
+        """The heading of a table of the classes."""
         return f"{self.counted} of each class"
 
     @property
     def other(self) -> str:
-        """What two sources with the same image have that no model can learn both of."""
+        """What one of two sources with the same image has, for messages: ``"another label"``."""
         return f"another {self.name}"
 
     def describe_stored(self, counts: FieldCounts) -> str:
-        """Return what the summary of a build says of what the records of a split hold; empty for nothing."""
+        """Return the line on a split's records in the summary of a build; empty for none."""
         return ""
 
     def describe_counts(self, counts: FieldCounts) -> str:
-        """Return what an inspection says below the table of the classes; empty for nothing."""
+        """Return the line of `inspect` below the table of the classes; empty for none."""
         return ""
 
     in_table: ClassVar[bool] = False  # an export has it in the columns of its table, whatever the files are
 
     @property
     def form(self) -> str:
-        """What it is to those who have a place for some fields alone: layouts of an export, tasks of a training."""
+        """The kind of the field, for code that serves some kinds only: layouts of an export, tasks of a training."""
         return self.type
 
     def columns(self, example: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what stands in the table of an export, where it is in there, by the names of columns."""
+        """Return the field's columns in the table of an export: name of each column → value; empty without columns."""
         return {}
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
-        """Return what a picture shows of it, from an example as `decode_record` returns it: by default its text."""
+        """Return what a picture of an example shows of the field; by default its text."""
         return Layers(text=f"{self.name}: {example[self.name]}")
 
     def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
-        """Return what the picture of a source shows of it, before any augmentation.
+        """Return what the picture of a source shows of the field, before any augmentation.
 
         Args:
-            value: As it was decoded.
+            value: The decoded value.
             size: Height and width of the image.
         """
         return self.draw({self.name: value})
 
     def warnings(self, counters: Mapping[str, Any]) -> Iterator[str]:
-        """Yield what a user should know before training on it.
+        """Yield warnings about training on this field.
 
         Args:
-            counters: What was counted in the sources.
+            counters: Counters of the sources.
         """
         return iter(())
 
     def warnings_of_build(self, counters: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
-        """Yield what a user should know once it was built.
+        """Yield warnings about this field after a build.
 
         Args:
-            counters: What was counted in the sources.
+            counters: Counters of the sources.
             new_classes: Class id that no source holds → transform that fills masks with it.
         """
         return iter(())
@@ -230,7 +230,7 @@ class Schema(Mapping[str, Field]):
     """The fields of a dataset by their names, in the order in which they are handed out; the image comes first.
 
     Args:
-        fields: No two of one name.
+        fields: Fields with different names.
     """
 
     def __init__(self, fields: Iterable[Field]) -> None:
@@ -258,12 +258,12 @@ class Schema(Mapping[str, Field]):
 
     @property
     def other_answer(self) -> str:
-        """What two sources with the same image have that no model can learn both of."""
+        """What one of two sources with the same image has, for messages, over all targets."""
         return " or ".join(field.other for field in self.targets.values())
 
     @cached_property
     def features(self) -> Mapping[str, Feature]:
-        """All that stands in a record, by its keys.
+        """Key of a record → what stands there, over all fields.
 
         Raises:
             ValueError: Two fields have a key in common.
@@ -278,5 +278,5 @@ class Schema(Mapping[str, Field]):
 
     @property
     def counted_keys(self) -> list[str]:
-        """The keys of a record that have a value for each object, where it is counted how many there are."""
+        """The keys of a record by whose values objects are counted."""
         return [key for field in self.values() if (key := field.counted_key) is not None]

@@ -1,4 +1,4 @@
-"""The image: pixels."""
+"""The field of the image: pixels."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ImageField(PictureField):
     """Pixels, uint8 [height, width, channels]: grey, RGB or RGBA.
 
     Attributes:
-        height: Pixels.
-        width: Pixels.
+        height: Height in pixels.
+        width: Width in pixels.
         channels: 1, 3 or 4.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
     """
@@ -46,17 +46,17 @@ class ImageField(PictureField):
         return False
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
-        """Yield what manifests may say of it."""
+        """Yield the limits of the attributes, for manifests."""
         size = (self.height, self.width)
         yield "size", size, min(size) > 0 and self.height * self.width <= MAX_PIXELS
         yield "channels", self.channels, self.channels in (1, 3, 4)
         yield "encoding", self.encoding, self.encoding in ("jpeg", "png", "raw")
 
-    # How it stands in a record
+    # The field in a record
 
     @property
     def stored_entries(self) -> tuple[str, str]:
-        """Those of the one image have short names."""
+        """Names of the entries; a dataset's only image has short ones."""
         return ("format", "encoded") if self.name == IMAGE else super().stored_entries
 
     def difference(self, example: Mapping[str, Any]) -> str | None:
@@ -86,7 +86,7 @@ class ImageField(PictureField):
         text = f"its source now gives other pixels, by up to {format_count(int(levels.max()), 'grey level')}"
         return Deviation(text, is_rounding=bool(near)) if levels.any() else None
 
-    # What is told of it
+    # Descriptions
 
     counters: ClassVar[Mapping[str, tuple[str, str]]] = {
         "opaque_alpha": (
@@ -108,5 +108,5 @@ class ImageField(PictureField):
         return f"{self.height}×{self.width} (height × width), {colors}, {encoding}"
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
-        """Return nothing: it is the picture."""
+        """Return nothing: the image is the picture itself."""
         return Layers()

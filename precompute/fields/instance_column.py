@@ -31,10 +31,10 @@ class InstanceColumn(BoxColumn):
     """The objects of many images: one column of all of them, cut by offsets.
 
     Attributes:
-        corners, labels, flags, offsets, sizes: As of `BoxColumn`; corners are 0, as nothing is decoded.
-        shapes: As those of `Instances`, of all images in turn.
-        target: What records are labelled with: ``"instances"``, ``"boxes"`` around the masks, or ``"mask"``, all masks
-            of an image merged into class ids; labels are class ids from 1 on then.
+        corners, labels, flags, offsets, sizes: As in `BoxColumn`; corners are 0, since nothing is decoded.
+        shapes: As in `Instances`, for all images in turn.
+        target: What records are labelled with: ``"instances"``; ``"boxes"`` around the masks; or ``"mask"``, all masks
+            of an image merged into class ids. Labels are then class ids from 1 on.
     """
 
     entry_key = "instances"
@@ -45,7 +45,7 @@ class InstanceColumn(BoxColumn):
 
     @classmethod
     def of_instances(cls, images: Iterable[Instances], target: str = "instances") -> InstanceColumn:
-        """Return the column of these images."""
+        """Return the column of some images' objects."""
         every, shapes = list[Boxes](), StringColumn()
         for instances in images:
             every.append(instances)
@@ -98,11 +98,11 @@ class InstanceColumn(BoxColumn):
 
     @property
     def listed_name(self) -> str:
-        """The name when it is read from a listing, which does not say what records hold of the objects."""
+        """The name of a column from a listing, which does not tell whether records hold masks or boxes."""
         return "objects"
 
     def described_by(self, schema: Schema) -> Column:
-        """Return a column of a listing that knows what records hold of the objects."""
+        """Return a column that was read from a listing, with the target that its dataset's schema names."""
         if self.name not in schema:
             return self._for("mask")
         return self._for("instances" if cast(ObjectsField, schema[self.name]).has_masks else "boxes")
@@ -122,7 +122,7 @@ class InstanceColumn(BoxColumn):
 
     @classmethod
     def check_entry(cls, key: str, entry: Entry, where: str) -> None:
-        """Refuse what are no objects with masks, or no size."""
+        """Refuse an entry whose objects, masks or size are not what a build writes."""
         rows = entry.get(key, [])
         if not (isinstance(rows, list) and all(map(_is_instance, rows))):
             raise DatasetError(f"{where}: {key}: expected a list of shape, class index and flags each.")
@@ -139,7 +139,7 @@ class InstanceColumn(BoxColumn):
         return value.shapes if value.size is None else ()
 
     def digest(self, value: Any, hashes: Sequence[str]) -> str:
-        """Return a sha256 of all masks with their classes and flags."""
+        """Return one sha256 of all masks with their classes and flags."""
         if value.size is not None:  # run-length codes, in no files
             hashes = [hashlib.sha256(code.encode()).hexdigest() for code in value.shapes]
         return value.digest(hashes)  # type: ignore[no-any-return]
@@ -152,7 +152,7 @@ class InstanceColumn(BoxColumn):
         """Return all shapes."""
         return self.shapes
 
-    # What records are labelled with.
+    # Targets of records.
 
     @property
     def kind(self) -> str:
@@ -161,12 +161,12 @@ class InstanceColumn(BoxColumn):
 
     @property
     def has_class_ids(self) -> bool:
-        """Merged masks hold class ids."""
+        """Whether records hold class ids: merged masks do."""
         return self.target == "mask"
 
     @property
     def has_pixels(self) -> bool:
-        """Records hold masks, one a source or one an object, unless they hold boxes around them."""
+        """Whether records hold masks, one per source or per object; not where they hold boxes around them."""
         return self.target != "boxes"
 
     def class_counts(self, chosen: Sequence[int], num_classes: int) -> list[int]:
@@ -176,7 +176,7 @@ class InstanceColumn(BoxColumn):
     def as_target(
         self, target: str, class_names: list[str], ignore_class: int | None
     ) -> tuple[Column, list[str], list[str]]:
-        """Return the column as what was asked for; see `Column.as_target`."""
+        """Return the column as another target; see `Column.as_target`."""
         if target != "mask":
             return self._for("boxes" if target == "boxes" else "instances"), class_names, []
         notes = ["masks of objects are merged: background is class 0, smaller objects lie on top of larger ones."]

@@ -20,16 +20,15 @@ __all__ = ["Instances"]
 class Instances(Boxes):
     """The objects of one image, each with a mask.
 
-    Until the masks are decoded, `shapes` says where they are and nothing is known of the corners. Decoded, masks that
-    do not overlap share a layer, each under a number of its own: a pipeline moves a few layers where it would move
-    hundreds of masks.
+    Before the masks are decoded, `shapes` says where they are, and corners are unknown. Decoded masks that do not
+    overlap share a layer, each with a number of its own: so a pipeline moves a few layers and not hundreds of masks.
 
     Attributes:
         corners: Corners of the boxes around the masks; 0 before these are decoded.
-        size: Width and height of the image that run-length codes were made for; None: the shapes are files, or the
-            masks are decoded.
+        size: Width and height of the image that run-length codes were made for; None where shapes are files, or masks
+            are decoded.
         shapes: Path of the file with each object's mask, or COCO's compressed run-length code.
-        layers: uint8 [L, H, W], 0 where there is no object; None before masks are decoded. There is always one.
+        layers: uint8 [L, H, W], L at least 1; 0 where there is no object; None before masks are decoded.
         layer_index: int32 [N, 2]: layer and number of each object's mask.
     """
 
@@ -48,7 +47,7 @@ class Instances(Boxes):
 
     @classmethod
     def of_shapes(cls, rows: Sequence[Sequence[Any]], size: Size | None) -> Instances:
-        """Return the objects of (shape, label, flags) each, not decoded."""
+        """Return objects made from (shape, label, flags) of each, not decoded."""
         return cls(
             corners=np.zeros((len(rows), 4), np.float32),
             labels=np.array([row[1] for row in rows], np.int32),
@@ -69,16 +68,16 @@ class Instances(Boxes):
         return self.layers
 
     def to_shapes(self) -> list[list[str | int]]:
-        """Return the inverse of `of_shapes`."""
+        """Return (shape, label, flags) of each object, as `of_shapes` takes them."""
         return [list(row) for row in zip(self.shapes, self.labels.tolist(), self.flags.tolist(), strict=True)]
 
     def to_objects(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
-        """Return a dictionary an object, with the `mask` that is not decoded in the place of its box."""
+        """Return a dictionary for each object, with its undecoded `mask` in the place of a box."""
         found = Boxes.to_objects(self, class_names)
         return [{**one, "mask": shape} for one, shape in zip(found, self.shapes, strict=True) if one.pop("box")]
 
     def digest(self, hashes: Iterable[str]) -> str:
-        """Return a sha256 of all masks with their classes and flags, from that of each mask."""
+        """Return one sha256 of all masks with their classes and flags, from the sha256 of each mask."""
         rows = zip(hashes, self.labels.tolist(), self.flags.tolist(), strict=True)
         return hashlib.sha256(json.dumps(list(rows)).encode()).hexdigest()
 
@@ -90,7 +89,7 @@ class Instances(Boxes):
         return Instances(corners=self.corners, labels=self.labels, flags=self.flags, shapes=shapes)
 
     def apart(self) -> Instances:
-        """Return decoded objects with a new layer for each, which a user's transform may write into."""
+        """Return decoded objects with a new layer for each object, which a user's transform may write into."""
         layers = np.zeros((max(1, len(self)), *self.decoded.shape[1:]), np.uint8)
         for layer, mask in zip(layers, self.masks(), strict=False):
             layer[mask] = 1

@@ -22,18 +22,18 @@ OF_POINTS = ("x", "y", "visibility", "text")  # with an item for each keypoint o
 
 
 def keypoint_features() -> dict[str, Feature]:
-    """Return what stands in a record of keypoints, by its keys."""
+    """Return the features of keypoints in a record: key → feature."""
     shares, numbers = Number(dtype="float32", several=True), Number(dtype="int64", several=True)
     every = {"x": shares, "y": shares, "visibility": numbers, "text": Text(several=True), "num": numbers}
     return {f"{POINT_KEY}{name}": feature for name, feature in every.items()}
 
 
 def keypoint_values(boxes: Boxes, skeleton: Skeleton) -> dict[str, Value]:
-    """Return what stands in the record of keypoints, those of all objects in turn; empty lists without objects.
+    """Return the content of a record for keypoints, those of all objects in turn; empty lists without objects.
 
     Args:
-        boxes: As shares of width and height.
-        skeleton: Names the keypoints.
+        boxes: Objects with keypoints as shares of width and height.
+        skeleton: Skeleton that names the keypoints.
     """
     points = boxes.point_shares()
     flat = points.reshape(-1, 3)
@@ -48,20 +48,20 @@ def keypoint_values(boxes: Boxes, skeleton: Skeleton) -> dict[str, Value]:
 
 
 def decode_keypoints(values: Values, skeleton: Skeleton, *, num_objects: int, size: Size) -> dict[str, Any]:
-    """Return what a record says of its keypoints.
+    """Return the keypoints of a record.
 
     Args:
-        values: What it holds by key.
-        skeleton: Tells how many keypoints an object has where there are no objects.
-        num_objects: Objects of the record.
-        size: Height and width of its image, pixels.
+        values: Content of the record by key.
+        skeleton: Skeleton; it says how many keypoints an object has where there are no objects.
+        num_objects: Number of objects in the record.
+        size: Height and width of its image, in pixels.
 
     Returns:
         `keypoints` float32 [N, K, 2] as x, y in pixels of the stored image, 0, 0 where they are not labelled;
         `visibility` int64 [N, K], 0 to 2; `keypoint_names` (list of str).
 
     Raises:
-        DatasetError: Its lists differ in length, or hold what no keypoint can be.
+        DatasetError: The record's lists differ in length, or hold what no keypoint can be.
     """
     lists = {key.removeprefix(POINT_KEY): feature.read(values, key) for key, feature in keypoint_features().items()}
     lengths = {len(lists[name]) for name in OF_POINTS}

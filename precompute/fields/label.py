@@ -1,4 +1,4 @@
-"""Labels: one class an image, or any number of them."""
+"""The field of labels: one class per image, or any number of them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LABELS = ("label", "labels")  # those under the keys of TensorFlow's own readers
 
 @dataclass(frozen=True, kw_only=True)
 class LabelField(Field):
-    """A class index an image, or an ascending list of them.
+    """A class index per image, or an ascending list of them.
 
     Attributes:
         num_classes: Number of classes.
-        class_names: Name of each.
-        several: An image has any number of classes, maybe none.
+        class_names: Name of each class.
+        several: Whether an image has any number of classes, maybe none.
     """
 
     type: ClassVar[str] = "label"
@@ -40,10 +40,10 @@ class LabelField(Field):
         return True
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
-        """Yield what manifests may say of it."""
+        """Yield the limits of the attributes, for manifests."""
         yield from class_limits(self.num_classes, self.class_names)
 
-    # How it stands in a record
+    # The field in a record
 
     @property
     def key(self) -> str:
@@ -57,13 +57,13 @@ class LabelField(Field):
         return {self.key: index, f"{self._prefix}/text": Text(several=self.several)}
 
     def record_values(self, value: int | tuple[int, ...], size: Size) -> dict[str, Value]:
-        """Return what stands in a record of a class index, or of several in ascending order."""
+        """Return the content of a record for a class index, or for several in ascending order."""
         labels = value if isinstance(value, tuple) else (value,)
         names = [self.class_names[label].encode() for label in labels]
         text = f"{self._prefix}/text"
         if not self.several:
             return {self.key: labels[0], text: names[0]}
-        # An array keeps its type when it is empty.
+        # An array, for it keeps its type when it is empty.
         return {self.key: np.array(labels, np.int64), text: np.array(names, object)}
 
     def decode(self, values: Values, size: Size) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class LabelField(Field):
         return {self.name: label, self._names_entry: text}
 
     def difference(self, example: Mapping[str, Any]) -> str | None:
-        """Compare indices with the number of classes, and names with theirs."""
+        """Compare indices with the number of classes, and names with the classes' names."""
         label, found = example[self.name], example[self._names_entry]
         if self.several:
             if label != sorted(set(label)) or not all(0 <= index < self.num_classes for index in label):
@@ -86,7 +86,7 @@ class LabelField(Field):
 
     @property
     def listed_as(self) -> str:
-        """Under one name, whether there is one class or several."""
+        """The name in a listing; one class and several have the same."""
         return "label" if self.name in LABELS else self.name
 
     def listed_difference(self, example: Mapping[str, Any], listed: int | list[int]) -> str | None:
@@ -103,7 +103,7 @@ class LabelField(Field):
     def _prefix(self) -> str:
         return "image/class" if self.name in LABELS else f"image/class/{self.name}"
 
-    # What is told of it
+    # Descriptions
 
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
         """Return the number of classes."""
@@ -113,22 +113,22 @@ class LabelField(Field):
 
     @property
     def classes(self) -> Sequence[str]:
-        """All of them."""
+        """Names of all classes."""
         return self.class_names
 
     @property
     def class_heading(self) -> str:
-        """What stands above a table of the classes."""
+        """The heading of a table of the classes."""
         return "sources of each label" if self.several else super().class_heading
 
     @property
     def other(self) -> str:
-        """What two sources with the same image have that no model can learn both of."""
+        """What one of two sources with the same image has, for messages."""
         return "another label"
 
     @property
     def form(self) -> str:
-        """What it is to those who have a place for some fields alone."""
+        """The kind of the field for exports and trainings."""
         return "multilabel" if self.several else "class"
 
     def draw(self, example: Mapping[str, Any]) -> Layers:

@@ -1,4 +1,4 @@
-"""Labels of sources: one class each, or any number of them."""
+"""Columns of labels: one class per source, or any number of them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["LabelColumn", "LabelSetColumn"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelColumn(Column):
-    """A class a source.
+    """One class per source.
 
     Attributes:
-        indices: Class index of each source into the names of the classes.
+        indices: Class index of each source.
     """
 
     entry_key = "label"
@@ -64,7 +64,7 @@ class LabelColumn(Column):
 
     @classmethod
     def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
-        """Return one column of single classes, and one of the lists of them: a listing has either."""
+        """Return a column of single classes, or one of lists of them: a listing holds either."""
         values = entries[key]
         if set(map(type, values)) == {int}:
             return [LabelColumn(indices=_shared(values))]
@@ -82,7 +82,7 @@ class LabelColumn(Column):
 
     @classmethod
     def is_surely_fine(cls, values: Sequence[Any]) -> bool:
-        """Return whether all are whole numbers at a look."""
+        """Return whether a quick look shows that all values are whole numbers."""
         return set(map(type, values)) == {int}
 
     @property

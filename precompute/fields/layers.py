@@ -1,4 +1,4 @@
-"""What a picture of an image shows of its fields: laid over it, written under it, said beside its key."""
+"""What a picture of an image shows of its fields: layers over it, text under it, and remarks beside its key."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["Layers", "instance_id_map"]
 
 @dataclass(frozen=True, kw_only=True)
 class Layers:
-    """What one field adds to the picture of one image; whoever draws it need not know which field that was.
+    """What one field adds to the picture of one image; the code that draws it need not know the field.
 
     Arrays of no size are not drawn.
 
     Attributes:
         mask: [H, W] class ids, 0 left as it is.
-        numbers: [H, W] number of the object in each pixel, from 1.
+        numbers: [H, W] number of the object in each pixel, from 1; 0 without object.
         boxes: float [N, 4] x_min, y_min, x_max, y_max in pixels of the image.
         labels: [N] class index of each object.
-        scores: [N] written to the boxes; of no size where they are not known.
-        not_counted: bool [N], boxes that are dashed; likewise.
-        points: float [N, K, 2] x, y of each object's keypoints, likewise.
-        visibility: [N, K] of these.
-        class_names: Name of each class, for the legend; may be shorter than the ids are many.
-        ignore_class: Id of pixels of the mask that do not count.
-        skeleton: Of the keypoints; without names where there are none.
-        text: Written under the picture.
-        remark: Said of the source, beside its key: what does not change from picture to picture.
+        scores: [N] scores to write beside the boxes; of no size where unknown.
+        not_counted: bool [N], boxes to draw dashed; of no size where unknown.
+        points: float [N, K, 2] x, y of each object's keypoints in pixels; of no size without keypoints.
+        visibility: [N, K] visibility of these keypoints.
+        class_names: Name of each class, for the legend; ids may exceed them.
+        ignore_class: Class id of mask pixels that do not count.
+        skeleton: Skeleton of the keypoints; without names where there are none.
+        text: Text under the picture.
+        remark: Text beside the source's key, for what does not change from picture to picture.
     """
 
     mask: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
@@ -52,13 +52,13 @@ class Layers:
 
 
 def instance_id_map(masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the number of the object in each pixel, smaller ones on top; of no size without any.
+    """Return the number of the object in each pixel, smaller objects on top; of no size without objects.
 
     Args:
         masks: Masks of the objects, bool [H, W] each.
 
     Returns:
-        int32 [H, W], from 1; 0 where there is none.
+        int32 [H, W], numbers from 1; 0 where there is no object.
     """
     numbers: NDArray[Any] = np.zeros(masks[0].shape if len(masks) else (0, 0), np.int32)
     for i in sorted(range(len(masks)), key=lambda i: -int(masks[i].sum())):

@@ -1,4 +1,4 @@
-"""Masks: a class id a pixel."""
+"""The field of masks: one class id per pixel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_OTHER_IDS = 0.001  # share of a mask's pixels, at the borders of classes, wh
 
 @dataclass(frozen=True, kw_only=True)
 class MaskField(PictureField):
-    """A class id a pixel, [height, width] of the image.
+    """One class id per pixel, [height, width] of the image.
 
     Attributes:
         num_classes: One more than the largest class id.
@@ -58,13 +58,13 @@ class MaskField(PictureField):
         return self.dtype
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
-        """Yield what manifests may say of it."""
+        """Yield the limits of the attributes, for manifests."""
         yield from class_limits(self.num_classes, self.class_names)
         yield "encoding", self.encoding, self.encoding in ("png", "raw")
         yield "dtype", self.dtype, self.dtype in ("uint8", "uint16")
         yield "ignore_class", self.ignore_class, 0 <= (self.ignore_class or 0) < MAX_CLASS_IDS
 
-    # How it stands in a record
+    # The field in a record
 
     def difference(self, example: Mapping[str, Any]) -> str | None:
         """Compare dtype and class ids."""
@@ -94,7 +94,7 @@ class MaskField(PictureField):
         text = f"its source now gives other classes on {moved:.1%} of the {self.name}"
         return Deviation(text, is_rounding=moved <= MAX_OTHER_IDS) if moved else None
 
-    # What is told of it
+    # Descriptions and warnings
 
     counters: ClassVar[Mapping[str, tuple[str, str]]] = {
         **EMPTY_OBJECTS,  # of masks that were merged
@@ -105,22 +105,22 @@ class MaskField(PictureField):
     }
 
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
-        """Return classes, encoding, and how class ids came of what files held."""
+        """Return the classes, the encoding, and how class ids follow from the files of masks."""
         names = f": {', '.join(self.class_names)}" if self.class_names else ""
         ignored = "" if self.ignore_class is None else f", {self.ignore_class} is ignored"
         number = format_count(self.num_classes, "class")
         return f"mask of {number}{names} ({self.encoding} {self.dtype}{ignored}{_from_files(pixels)})"
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
-        """Return its classes as regions."""
+        """Return the classes as regions."""
         return Layers(mask=example[self.name], class_names=self.class_names, ignore_class=self.ignore_class)
 
     def warnings(self, counters: Mapping[str, Any]) -> Iterator[str]:
-        """Yield a warning where ids seem to be numbers of objects."""
+        """Yield a warning if ids seem to be numbers of objects."""
         yield from instance_id_warnings(counters, self.num_classes)
 
     def warnings_of_build(self, counters: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
-        """Yield a warning where 255 may be no class, and one for each id that only a transform makes."""
+        """Yield a warning if 255 may not be a class, and one for each id that only a transform makes."""
         if INSTANCE_IDS not in counters and self.num_classes == 256 and self.ignore_class is None:
             yield (
                 "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
@@ -135,7 +135,7 @@ class MaskField(PictureField):
 
 
 def _from_files(pixels: Mapping[str, Any]) -> str:
-    """Return how ids came of what the masks' files hold."""
+    """Return how class ids follow from the files of masks."""
     mapped = ", ".join(_ranges({int(old): new for old, new in (pixels.get("mask_map") or {}).items()}))
     offset, colors = pixels.get("mask_offset", 0), pixels.get("mask_colors") or {}
     return "".join(
@@ -148,7 +148,7 @@ def _from_files(pixels: Mapping[str, Any]) -> str:
 
 
 def _ranges(mask_map: Mapping[int, int]) -> Iterator[str]:
-    """Yield 255:1, or 1-999:1 where neighbouring ids become the same."""
+    """Yield the entries of a mask map: ``255:1``, or ``1-999:1`` where neighbouring ids become the same."""
     ends: list[list[int]] = []
     for old, new in sorted(mask_map.items()):
         if ends and ends[-1][1:] == [old - 1, new]:

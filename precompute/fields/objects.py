@@ -1,4 +1,4 @@
-"""Objects: for each a class and flags, and a box, a mask, keypoints: whichever there are.
+"""The field of objects: each has a class and flags, and maybe a box, a mask, keypoints.
 
 Source: https://github.com/tensorflow/models/blob/master/research/object_detection/dataset_tools/create_pascal_tf_record.py
 and create_coco_tf_record.py (the keys of records).
@@ -50,9 +50,9 @@ class ObjectsField(Field):
 
     Attributes:
         num_classes: Number of classes.
-        class_names: Name of each.
-        has_masks: Each object has a mask, and a box around it.
-        keypoints: Skeleton of the keypoints that each object has, or None. It says whether objects have boxes too;
+        class_names: Name of each class.
+        has_masks: Whether each object has a mask, and a box around it.
+        keypoints: Skeleton of the keypoints that each object has, or None. It says whether objects have boxes, too;
             without keypoints they always have.
     """
 
@@ -73,16 +73,16 @@ class ObjectsField(Field):
         return self.keypoints is None or self.keypoints.has_boxes
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
-        """Yield what manifests may say of it."""
+        """Yield the limits of the attributes, for manifests."""
         yield from class_limits(self.num_classes, self.class_names)
         yield "keypoints", self.keypoints, self.keypoints is None or is_skeleton(self.keypoints)
         yield "has_masks", self.has_masks, not self.has_masks or self.keypoints is None
 
-    # How it stands in a record
+    # The field in a record
 
     @cached_property
     def features(self) -> Mapping[str, Feature]:
-        """Lists with an item for each object, or for each of its keypoints; boxes twice, for TensorFlow Datasets."""
+        """Key of a record → list with an item per object or keypoint; boxes come twice, for TensorFlow Datasets."""
         shares, flags = Number(dtype="float32", several=True), Number(dtype="int64", several=True)
         found: dict[str, Feature] = {
             LABEL_KEY: ClassIndex(num_classes=self.num_classes, class_names=self.class_names, several=True),
@@ -98,18 +98,18 @@ class ObjectsField(Field):
 
     @property
     def counted_key(self) -> str:
-        """Objects are counted by their classes."""
+        """The key of the objects' classes, by which they are counted."""
         return LABEL_KEY
 
     def record_values(
         self, value: Boxes, size: Size, encode_mask: Callable[[NDArray[np.bool_]], bytes] | None = None
     ) -> dict[str, Value]:
-        """Return what stands in the record of objects; all keys are there, with empty lists, where it has none.
+        """Return the content of a record for objects; without objects all keys have empty lists.
 
         Args:
-            value: Boxes as shares of width and height; Instances, decoded, where objects have masks.
-            size: Of the stored image.
-            encode_mask: Makes a PNG of one bit a pixel of each mask, bool [H, W].
+            value: Boxes as shares of width and height; decoded Instances where objects have masks.
+            size: Height and width of the stored image.
+            encode_mask: Mask, bool [H, W] → PNG of one bit per pixel.
         """
         values: dict[str, Value] = {
             key: (value.flags & FLAGS[name] > 0).astype(np.int64) for name, key in FLAG_KEYS.items()
@@ -125,7 +125,7 @@ class ObjectsField(Field):
         return values
 
     def decode(self, values: Values, size: Size) -> dict[str, Any]:
-        """Return what a record says of its objects.
+        """Return the objects of a record.
 
         Returns:
             `boxes` float32 [N, 4] as x_min, y_min, x_max, y_max in pixels of the stored image, where objects have some;
@@ -133,7 +133,7 @@ class ObjectsField(Field):
             `decode_keypoints` returns, and `masks` (bool [N, H, W]), where objects have some.
 
         Raises:
-            DatasetError: Its lists differ in length, or hold what no object can be.
+            DatasetError: The record's lists differ in length, or hold what no object can be.
         """
         features = self.features
         labels, names = (features[key].read(values, key) for key in (LABEL_KEY, TEXT_KEY))
@@ -154,7 +154,7 @@ class ObjectsField(Field):
         return example
 
     def difference(self, example: Mapping[str, Any]) -> str | None:
-        """Compare names of keypoints and classes, and masks with boxes."""
+        """Compare the names of keypoints and classes, and the masks with their boxes."""
         points = None if self.keypoints is None else keypoints_difference(example, self.keypoints)
         return points or self._classes_difference(example) or self._masks_difference(example)
 
@@ -181,7 +181,7 @@ class ObjectsField(Field):
         return None
 
     def deviation(self, stored: Mapping[str, Any], made: Mapping[str, Any]) -> Deviation | None:
-        """Compare all that is known of objects: boxes and keypoints may lie a little aside."""
+        """Compare all values of objects; boxes and keypoints may differ by rounding."""
         aside = {
             name
             for name in ("boxes", "keypoints")
@@ -197,12 +197,12 @@ class ObjectsField(Field):
     def _side_keys(self) -> list[str]:
         return [f"{BOX_KEY}{side}" for side in SIDES] if self.has_boxes else []
 
-    # What is told of it
+    # Descriptions
 
     counters: ClassVar[Mapping[str, tuple[str, str]]] = EMPTY_OBJECTS
 
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
-        """Return what objects have, their classes, and by which rules they were kept."""
+        """Return what objects have, their classes, and the rules by which they were kept."""
         rules = [f", {name} {pixels[name]:g}" for name in ("min_visibility", "min_area") if name in pixels]
         classes = f"{format_count(self.num_classes, 'class')}, at most {most_objects} an image{''.join(rules)}"
         if self.keypoints is not None:
@@ -211,27 +211,27 @@ class ObjectsField(Field):
 
     @property
     def _are_boxes(self) -> bool:
-        """Whether objects are nothing else."""
+        """Whether objects are boxes alone, without masks and keypoints."""
         return not self.has_masks and self.keypoints is None
 
     @property
     def classes(self) -> Sequence[str]:
-        """All of them."""
+        """Names of all classes."""
         return self.class_names
 
     @property
     def counted(self) -> str:
-        """What the classes are counted in."""
+        """The noun of what is counted for each class."""
         return "boxes" if self._are_boxes else "objects"
 
     @property
     def class_heading(self) -> str:
-        """What stands above a table of the classes."""
+        """The heading of a table of the classes."""
         return f"{super().class_heading}, in the sources"
 
     @property
     def other(self) -> str:
-        """What two sources with the same image have that no model can learn both of."""
+        """What one of two sources with the same image has, for messages."""
         return "other keypoints" if self.keypoints is not None else f"other {self.counted}"
 
     def describe_stored(self, counts: FieldCounts) -> str:
@@ -246,7 +246,7 @@ class ObjectsField(Field):
         return f"{format_count(counts.stored.num_boxes, *nouns)}; {without}"
 
     def describe_counts(self, counts: FieldCounts) -> str:
-        """Return how many objects there are, and where there are none."""
+        """Return the number of objects, and of sources and records without objects."""
         if counts.stored is None:
             return ""
         lost = (
@@ -262,11 +262,11 @@ class ObjectsField(Field):
 
     @property
     def form(self) -> str:
-        """What they are to those who have a place for some fields alone."""
+        """The kind of the field for exports and trainings."""
         return "instances" if self.has_masks else "boxes" if self._are_boxes else "keypoints"
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
-        """Return masks where objects have some, else their boxes and keypoints."""
+        """Return the masks of objects if they have some, else their boxes and keypoints."""
         if self.has_masks:
             return self._drawn(numbers=instance_id_map(example["masks"]))
         boxes = {"boxes": example["boxes"], "labels": example["labels"]} if self.has_boxes else {}
@@ -274,7 +274,7 @@ class ObjectsField(Field):
         return self._drawn(**boxes, **points)
 
     def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
-        """Return the same of decoded objects, and how many there are."""
+        """Return the same for decoded objects of a source, and their number."""
         remark = format_count(len(value), "object")
         if self.has_masks:
             return self._drawn(numbers=instance_id_map(list(value.masks())), remark=remark)
@@ -323,7 +323,7 @@ def _mask_values(
     for mask in masks:
         encoded.append(encode_mask(mask))
         areas.append(np.count_nonzero(mask))
-    # Bytes are no sequence of numbers here.
+    # Bytes are sequences, too, but not of numbers.
     return {MASK_KEY: np.array([*encoded, None], object)[:-1], AREA_KEY: np.array(areas, np.float32)}
 
 

@@ -19,7 +19,7 @@ __all__ = ["PathColumn", "mask_field"]
 
 
 def mask_field(name: str, facts: RecordFacts) -> MaskField:
-    """Return the field of masks; while the number of classes is not known, any id that they can hold is one."""
+    """Return the field of masks; while the number of classes is unknown, it is that of all possible ids."""
     dtype = facts.mask_dtype or "uint16"
     return MaskField(
         name=name,
@@ -33,10 +33,10 @@ def mask_field(name: str, facts: RecordFacts) -> MaskField:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PathColumn(Column):
-    """A mask file a source.
+    """One mask file per source.
 
     Attributes:
-        paths: Posix, below the root of the sources (absolute where they have none).
+        paths: Posix paths below the root of the sources (absolute where they have none).
     """
 
     has_files: ClassVar[bool] = True
@@ -88,7 +88,7 @@ class PathColumn(Column):
 
     @classmethod
     def is_surely_fine(cls, values: Sequence[Any]) -> bool:
-        """Return whether all are paths at a look."""
+        """Return whether a quick look shows that all values can be paths."""
         return are_surely_names(values)
 
     def located(self, value: Any, locate: Callable[[str], Any]) -> str:
@@ -96,11 +96,11 @@ class PathColumn(Column):
         return str(locate(value))
 
     def files(self, value: Any) -> Sequence[str]:
-        """Return the file that a path leads to."""
+        """Return the file of a value."""
         return (value,)
 
     def digest(self, value: Any, hashes: Sequence[str]) -> str:
-        """Return the sha256 of the one file."""
+        """Return the sha256 of the only file."""
         return hashes[0]
 
     def files_text(self, value: Any) -> str:
@@ -117,9 +117,9 @@ class PathColumn(Column):
 
     @property
     def has_class_ids(self) -> bool:
-        """Masks hold class ids."""
+        """Whether classes are the ids of pixels: they are."""
         return True
 
     def lacks(self, target: str) -> str:
-        """Return what is said of sources whose masks of objects shall become a target."""
+        """Return the message for sources whose masks of objects were asked for as a target."""
         return "" if target == self.kind else "one mask an image"

@@ -1,4 +1,4 @@
-"""Fields that are one encoded picture a record: what images and masks have in common."""
+"""Fields that are one encoded picture per record: what images and masks have in common."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["PictureField"]
 
 
 class PictureField(Field):
-    """One encoded picture a record; examples have its pixels under its name."""
+    """One encoded picture per record; examples have its pixels under the field's name."""
 
     encoding: str  # an attribute of each class below, whose order is that of manifests
 
     @property
     @abstractmethod
     def _prefix(self) -> str:
-        """What its two keys begin with."""
+        """The beginning of the field's two keys."""
 
     @property
     @abstractmethod
     def _picture(self) -> Picture:
-        """What stands under its key."""
+        """The feature of the encoded picture."""
 
     @abstractmethod
     def _decode(self, content: bytes, encoding: str, size: Size) -> NDArray[Any]:
@@ -50,15 +50,15 @@ class PictureField(Field):
 
     @property
     def stored_entries(self) -> tuple[str, str]:
-        """Names of encoding and encoded bytes."""
+        """Names of the encoding and of the encoded bytes."""
         return f"{self.name}_format", f"{self.name}_encoded"
 
     def record_values(self, value: bytes, size: Size) -> dict[str, Value]:
-        """Return what stands in the record of an encoded picture."""
+        """Return the content of a record for an encoded picture."""
         return {self.key: value, f"{self._prefix}/format": self.encoding.encode()}
 
     def decode(self, values: Values, size: Size) -> dict[str, Any]:
-        """Return the pixels as they are stored, and under the names of `stored_entries` encoding and bytes."""
+        """Return the pixels as they are stored; and encoding and bytes under the names of `stored_entries`."""
         (key, picture), (format_key, text) = self.features.items()
         content, encoding = picture.read(values, key), text.read(values, format_key)
         format_entry, encoded_entry = self.stored_entries

@@ -1,4 +1,4 @@
-"""Stored pictures → pixels, by Pillow: a reader needs neither TensorFlow nor OpenCV.
+"""Stored pictures → pixels, with Pillow, so that a reader needs neither TensorFlow nor OpenCV.
 
 Pillow is imported when the first picture is decoded.
 """
@@ -20,19 +20,19 @@ __all__ = ["GREY_LEVELS", "JPEG_GREY_LEVELS", "box_around", "decode_class_ids", 
 CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}  # of Pillow's modes
 ENCODINGS = ("jpeg", "png")  # no others: Pillow hands some formats to programs of their own
 MAX_MASK_PIXELS = 2**30  # of all masks of a record
-# What may differ where another processor rounds otherwise.
+# The most that pixels may differ because another processor rounds differently.
 GREY_LEVELS = 1  # of any pixel
 JPEG_GREY_LEVELS = 2  # in the mean: single levels before encoding became up to 11, 1.1 in the mean (quality 95)
 
 
 def decode_pixels(content: bytes, encoding: str, size: Size, key: str) -> NDArray[Any]:
-    """Return uint8 [H, W, 1, 3 or 4], whichever the content has.
+    """Return the pixels of an encoded picture, uint8 [H, W, C] with the 1, 3 or 4 channels that it has.
 
     Args:
         content: The encoded picture.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
-        size: Height and width that it should have.
-        key: Of the record, for messages.
+        size: Height and width that the picture should have.
+        key: Key of the record, for messages.
 
     Raises:
         DatasetError: It cannot be decoded, or is of another size.
@@ -45,7 +45,7 @@ def decode_pixels(content: bytes, encoding: str, size: Size, key: str) -> NDArra
 
 
 def decode_class_ids(content: bytes, encoding: str, size: Size, key: str) -> NDArray[Any]:
-    """Return uint8 or uint16 [H, W]; arguments and errors as of `decode_pixels`."""
+    """Return the class ids of an encoded mask, uint8 or uint16 [H, W]; arguments and errors as in `decode_pixels`."""
     return _decode(content, encoding, size, key)
 
 
@@ -87,7 +87,7 @@ def _decode_file(content: bytes, encoding: str, shape: tuple[int, ...], key: str
     return ids if ids.dtype == np.uint8 else ids.astype(np.uint16)
 
 
-# Masks of single objects: one PNG each, of which every value above 0 is inside
+# Masks of single objects: one PNG each; every value above 0 is inside the object
 # Source: https://github.com/tensorflow/models/blob/master/research/object_detection/data_decoders/tf_example_decoder.py
 
 
@@ -95,7 +95,7 @@ def decode_object_masks(contents: list[bytes], size: Size, key: str) -> NDArray[
     """Return the masks of a record's objects, bool [N, H, W].
 
     Raises:
-        DatasetError: One of them is no PNG of that size, or there are more than can be.
+        DatasetError: A mask is no PNG of that size, or there are more masks than a record can hold.
     """
     height, width = size
     if len(contents) * height * width > MAX_MASK_PIXELS:
@@ -126,7 +126,7 @@ def _decode_object_mask(content: bytes, size: Size, key: str) -> NDArray[np.bool
 
 
 def box_around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
-    """Return x_min, y_min, x_max, y_max of the box around a mask, by edges; None where it is empty."""
+    """Return x_min, y_min, x_max, y_max of the box around a mask, by edges; None for an empty mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None

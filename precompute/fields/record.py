@@ -1,4 +1,4 @@
-"""What each record has beside its fields: of which source and draw it is, and the size of its pictures."""
+"""What each record holds besides its fields: its source, its draw, and the size of its pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_DIGITS = 20
 def origin_values(
     *, key: str, filename: str, source_id: int, seed: int, variant: int, copy: int, size: Size
 ) -> dict[str, Value]:
-    """Return what a record says of its source, its draw and its size."""
+    """Return the content of a record about its source, its draw and its size."""
     return {
         "augment/copy": copy,
         "augment/key": key.encode(),
@@ -39,7 +39,7 @@ def decode_size(values: Values) -> Size:
     """Return height and width of a record's image.
 
     Raises:
-        DatasetError: They are missing, or those of no image.
+        DatasetError: They are missing, or no image has such a size.
     """
     height, width = (_read(values, key) for key in ("image/height", "image/width"))
     if min(height, width) < 1 or height * width > MAX_PIXELS:

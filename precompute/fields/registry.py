@@ -1,4 +1,4 @@
-"""The types of fields that there are, and the schema of a dataset that names one kind of target."""
+"""The known types of fields, and schemas made from the name of one kind of target."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = ("class", "multilabel", "mask", "boxes", "keypoints", "instances", "imag
 
 
 def register(field_type: type[Field]) -> type[Field]:
-    """Let manifests name a type of field; returns it, so that it can stand above a class."""
+    """Register a type of field, so that manifests can name it; a decorator of its class."""
     FIELD_TYPES[field_type.type] = field_type
     return field_type
 
@@ -48,11 +48,11 @@ def schema_of_target(
         kind: ``"class"``, ``"multilabel"``, ``"mask"``, ``"boxes"``, ``"keypoints"``, ``"instances"`` or ``"image"``,
             which is no target.
         num_classes: Number of classes.
-        class_names: Name of each; may be empty for masks.
-        encoding: Of masks.
-        dtype: Of masks.
-        ignore_class: Of masks.
-        keypoints: Of objects.
+        class_names: Name of each class; may be empty for masks.
+        encoding: Encoding of masks.
+        dtype: Type of masks.
+        ignore_class: Class id of mask pixels that do not count.
+        keypoints: Skeleton of the objects' keypoints.
         extra: Name → type (int, float, text) of weights and extra values.
     """
 
@@ -86,9 +86,9 @@ def schema_of_target(
 
 
 def target_of_schema(schema: Schema) -> dict[str, Any] | None:
-    """Return the arguments of `schema_of_target` that describe the target of a schema, or that there is none.
+    """Return the arguments of `schema_of_target` that describe the target of a schema, which may be none.
 
-    Numbers are one target, however many. Of several targets of other kinds None is returned.
+    Any number of learnt numbers is one target. For several targets of other kinds, None is returned.
     """
     match list(schema.targets.values()):
         case [LabelField() as label]:
@@ -112,7 +112,7 @@ def target_of_schema(schema: Schema) -> dict[str, Any] | None:
 
 
 def values_of_schema(schema: Schema) -> dict[str, str]:
-    """Return name → type (int, float, text) of the values of a schema that are no targets."""
+    """Return name → type (int, float, text) of a schema's values that are no targets."""
     return {
         value_name(name): field.dtype
         for name, field in schema.items()

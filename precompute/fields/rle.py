@@ -1,4 +1,4 @@
-"""Run-length codes and polygons of COCO, by its own library: pycocotools, which is asked for where it is needed alone.
+"""Run-length codes and polygons of COCO, read by its own library pycocotools, which is needed only here.
 
 Source: https://github.com/cocodataset/cocoapi/blob/master/PythonAPI/pycocotools/mask.py
 """
@@ -34,10 +34,10 @@ def pycocotools_mask() -> Any:
 
 
 def code_of_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> str:
-    """Return the compressed code of what several polygons cover together.
+    """Return the compressed code of the area that several polygons cover together.
 
     Args:
-        polygons: Polygons of one object, x and y in turn, pixels; three points each or more.
+        polygons: Polygons of one object, each x and y in turn, in pixels, of three points or more.
         height: Height of the image.
         width: Width of the image.
     """
@@ -48,10 +48,10 @@ def code_of_polygons(polygons: Sequence[Sequence[float]], height: int, width: in
 
 
 def code_of_counts(counts: Sequence[int] | str, height: int, width: int) -> str:
-    """Return the compressed code of lengths of runs, or of the code itself, once it is looked at.
+    """Return the compressed code of runs, given by their lengths or as a compressed code, which is then checked.
 
     Raises:
-        ValueError: They do not fit an image of this size.
+        ValueError: The runs do not fit an image of this size.
     """
     runs = _runs(counts) if isinstance(counts, str) else list(counts)
     if any(isinstance(run, bool) or not isinstance(run, int) or run < 0 for run in runs):
@@ -93,7 +93,7 @@ def decode_code(code: str, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def area_of(code: str, height: int, width: int) -> int:
-    """Return how many pixels the mask of a compressed code has."""
+    """Return the number of pixels in the mask of a compressed code."""
     return int(pycocotools_mask().area(_object(code, height, width)))
 
 

@@ -1,4 +1,4 @@
-"""Skeletons: the names of keypoints in their order, which of them are joined, and which are left and right."""
+"""Skeletons: the names of keypoints in their order, which are joined by edges, and which are left and right."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 @dataclass(frozen=True, kw_only=True)
 class Skeleton:
-    """What the keypoints of all instances have in common.
+    """Description of the keypoints, common to all objects.
 
     Attributes:
         names: Names of the K keypoints, in their order.
-        edges: Pairs of keypoints that are joined, as indices from 0.
+        edges: Pairs of keypoints to join by a line, as indices from 0.
         flip_pairs: Pairs of left and right keypoints, as indices, that change places when an image is mirrored.
-        has_boxes: Whether objects have boxes too.
+        has_boxes: Whether objects have boxes, too.
     """
 
     names: list[str]
@@ -69,10 +69,10 @@ def make_skeleton(
         names: Names of the keypoints.
         edges: Pairs of indices, from 0.
         flip_pairs: Pairs of names; ``"auto"``: those that `left_right_pairs` finds; ``"none"`` or None: none.
-        has_boxes: Whether instances have boxes too.
+        has_boxes: Whether objects have boxes, too.
 
     Raises:
-        UsageError: Names appear twice, or a pair names no keypoint, or one that another pair has.
+        UsageError: A name comes twice, or a pair names no keypoint, or one that another pair has.
     """
     listed = [str(name) for name in names]
     duplicates = sorted(name for name, number in Counter(listed).items() if number > 1)
@@ -95,7 +95,7 @@ def make_skeleton(
 
 
 def is_skeleton(skeleton: Skeleton) -> bool:
-    """Return whether a skeleton is one that `make_skeleton` makes; a manifest may hold any."""
+    """Return whether `make_skeleton` could have made a skeleton; a manifest may hold any."""
     names, pairs = skeleton.names, [*skeleton.edges, *skeleton.flip_pairs]
     flipped = [index for pair in skeleton.flip_pairs for index in pair]
     return (
@@ -110,7 +110,7 @@ def indices_of_edges(pairs: Iterable[Sequence[str]], names: Sequence[str]) -> li
     """Return pairs of names as indices.
 
     Raises:
-        UsageError: There is no keypoint of a name.
+        UsageError: A name is of no keypoint.
     """
     return [[_index(name, names, "skeleton") for name in pair] for pair in pairs]
 
@@ -137,10 +137,10 @@ def _index(name: str, names: Sequence[str], option: str) -> int:
 
 
 def left_right_pairs(names: Sequence[str]) -> list[list[int]]:
-    """Return the pairs of keypoints whose names differ in left and right alone.
+    """Return the pairs of keypoints whose names differ in nothing but left and right.
 
-    As words of their own (left_eye, LeftEye, l_eye, eye.R), else inside a word (leftear), else as a first or last
-    letter that two pairs or more have (lhip and rhip, lknee and rknee): one such pair may be chance (lip and rip).
+    Sides are words of their own (left_eye, LeftEye, l_eye, eye.R), else stand inside a word (leftear), else are a first
+    or last letter that two pairs or more have (lhip and rhip, lknee and rknee): one such pair may be chance (lip, rip).
     """
     words = {index: _lower(name) for index, name in enumerate(names)}
     pairs = describe_pairs(names)
@@ -153,7 +153,7 @@ def left_right_pairs(names: Sequence[str]) -> list[list[int]]:
 
 
 def describe_pairs(names: Sequence[str]) -> list[list[int]]:
-    """Return the pairs whose left and right are words of their own: all that ``auto`` once found."""
+    """Return the pairs whose sides are words of their own; in early datasets ``auto`` found only these."""
     words = {index: _lower(name) for index, name in enumerate(names)}
     return _mirror_images(words, lambda name: tuple(OPPOSITE.get(word, word) for word in name))
 
@@ -181,7 +181,7 @@ def _mirrored_last(name: str) -> str:
 
 
 def skeleton_settings(skeleton: Skeleton) -> dict[str, Any]:
-    """Return a skeleton as settings of a generation, where each change of it shows by name."""
+    """Return a skeleton as settings of a generation, in which each change shows by name."""
 
     def named(pairs: Iterable[Sequence[int]]) -> list[str]:
         return [f"{skeleton.names[a]}:{skeleton.names[b]}" for a, b in pairs]
@@ -197,7 +197,7 @@ def parse_pairs(text: str, option: str) -> list[list[str]]:
     """Return [["left_eye", "right_eye"], …] of ``"left_eye:right_eye,…"``.
 
     Raises:
-        UsageError: It is not written so.
+        UsageError: The text has another form.
     """
     pairs = [[name.strip() for name in part.split(":")] for part in parse_names(text)]
     if not all(len(pair) == 2 and all(pair) for pair in pairs):
@@ -211,7 +211,7 @@ def checked_pairs(value: Any, option: str) -> Any:
     """Return pairs of names that were given in Python, as a text or as pairs.
 
     Raises:
-        UsageError: They are something else.
+        UsageError: They are neither.
     """
     if isinstance(value, str):
         return parse_flip_pairs(value) if option == "flip_pairs" else parse_pairs(value, option)
@@ -225,5 +225,5 @@ def checked_pairs(value: Any, option: str) -> Any:
 
 
 def parse_flip_pairs(text: str) -> Any:
-    """Return ``"auto"``, ``"none"``, or pairs of names."""
+    """Return ``"auto"`` or ``"none"`` as it is, and another text as pairs of names."""
     return text if text in (AUTO, NONE) else parse_pairs(text, "flip_pairs")

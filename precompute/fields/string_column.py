@@ -1,4 +1,4 @@
-"""Many texts as one column: what lets ten million keys and paths fit into memory."""
+"""Many texts as one column, so that ten million keys and paths fit into memory."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")  # Source: RFC 3629, section 3: wha
 
 
 class StringColumn(Sequence[str]):
-    """A list of texts that grows at its end: UTF-8 in one buffer, and where each text ends in it.
+    """A list of texts that grows at its end: one buffer of UTF-8, and the end of each text in it.
 
-    A `str` of 25 letters takes 80 bytes with the pointer to it, here 33. In all else it is a list: it has a length and
-    positions, slices of it are lists, and it equals every list of the same texts. File names that are no valid text
-    (half of a pair of surrogates) come out as they went in.
+    A `str` of 25 letters takes 80 bytes with the pointer to it, here 33. Otherwise it behaves as a list: it has a
+    length and positions, slices of it are lists, and it equals every list of the same texts. File names that are no
+    valid text (half of a pair of surrogates) come out as they went in.
     """
 
     __slots__ = ("_buffer", "_edges")
@@ -58,11 +58,11 @@ class StringColumn(Sequence[str]):
         self._edges.frombytes(edges.tobytes())
 
     def are_unicode(self) -> bool:
-        """Return whether none of them holds half of a pair of surrogates."""
+        """Return whether no text holds half of a pair of surrogates."""
         return _SURROGATE.search(self._buffer) is None
 
     def as_arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Return UTF-8 of all texts, uint8, and the edges between them, int64 [texts + 1]; nothing may be added."""
+        """Return the UTF-8 of all texts, uint8, and the edges between them, int64 [texts + 1]; add no text then."""
         return np.frombuffer(self._buffer, np.uint8), np.frombuffer(self._edges, np.int64)
 
     def take(self, indices: Iterable[int]) -> list[str]:
@@ -115,11 +115,11 @@ class StringColumn(Sequence[str]):
 
 
 def take(column: Sequence[str], indices: Iterable[int]) -> list[str]:
-    """Return the texts at some positions, from 0, of any list of texts."""
+    """Return the texts at some positions, counted from 0, of any list of texts."""
     return column.take(indices) if isinstance(column, StringColumn) else [column[i] for i in indices]
 
 
 def ascend(texts: Sequence[str]) -> bool:
-    """Return whether each text stands above the one before it, of any list of texts; many are looked at together."""
+    """Return whether each text of a list is greater than the one before it; many are compared at once."""
     chunks = (texts[first : first + CHUNK + 1] for first in range(0, len(texts), CHUNK))
     return all(all(map(lt, chunk, islice(chunk, 1, None))) for chunk in chunks)

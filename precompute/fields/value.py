@@ -1,4 +1,4 @@
-"""Values: a number or a text that travels along unchanged, such as the weight of a source."""
+"""The field of values: a number or a text that travels along unchanged, such as the weight of a source."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ FEATURES: dict[str, Feature] = {"int": Number(dtype="int64"), "float": Number(dt
 
 
 def field_name(name: str) -> str:
-    """Return the name of a value's field: its own, or with ``extra/`` before it where other fields are called so.
+    """Return the name of a value's field: the value's own, or with ``extra/`` before it if another field has that name.
 
     Args:
-        name: The value's: letters, digits and _.
+        name: Name of the value: letters, digits and _.
     """
     return PREFIX + name if name in OTHERS else name
 
 
 def value_name(field_name: str) -> str:
-    """Return the value's own name, by which users know it, from that of its field."""
+    """Return the name by which users know a value, from the name of its field."""
     return field_name.removeprefix(PREFIX)
 
 
@@ -38,8 +38,8 @@ class ValueField(Field):
 
     Attributes:
         dtype: ``"int"`` (64 bits), ``"float"`` (32 bits) or ``"text"``.
-        learnt: A model learns it; not a number where a source has none.
-        mirror_negates: It changes its sign where the image is mirrored.
+        learnt: Whether a model learns it; it is then NaN where a source has none.
+        mirror_negates: Whether it changes its sign when the image is mirrored.
     """
 
     type: ClassVar[str] = "value"
@@ -49,31 +49,31 @@ class ValueField(Field):
 
     @property
     def is_target(self) -> bool:
-        """Values are learnt where the dataset was built so."""
+        """Whether a model learns the value."""
         return self.learnt
 
     @property
     def own_name(self) -> str:
-        """Without what stands before it in the schema."""
+        """The name without the prefix that it may have in the schema."""
         return value_name(self.name)
 
     @property
     def is_weight(self) -> bool:
-        """Weights have a name of their own."""
+        """Whether it is the weight, which has a name of its own."""
         return self.name == WEIGHT
 
     @property
     def key(self) -> str:
-        """The key of a record that holds it."""
+        """The key of a record that holds the value."""
         return "augment/weight" if self.name == WEIGHT else PREFIX + value_name(self.name)
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
-        """Yield what manifests may say of it."""
+        """Yield the limits of the attributes, for manifests."""
         yield "dtype", self.dtype, self.dtype in ("int", "float", "text")
         yield "learnt", self.learnt, not self.learnt or self.dtype == "float"
         yield "mirror_negates", self.mirror_negates, not self.mirror_negates or self.learnt
 
-    # How it stands in a record
+    # The field in a record
 
     @property
     def features(self) -> Mapping[str, Feature]:
@@ -81,7 +81,7 @@ class ValueField(Field):
         return {self.key: FEATURES[self.dtype]}
 
     def record_values(self, value: float | str, size: Size) -> dict[str, Value]:
-        """Return what stands in a record: `int` as int64, `float` as float32, `str` as UTF-8."""
+        """Return the content of a record: `int` as int64, `float` as float32, `str` as UTF-8."""
         return {self.key: value.encode() if isinstance(value, str) else value}
 
     def decode(self, values: Values, size: Size) -> dict[str, Any]:
@@ -96,32 +96,32 @@ class ValueField(Field):
         return "values" if self.learnt else "extra"
 
     def deviation(self, stored: Mapping[str, Any], made: Mapping[str, Any]) -> Deviation | None:
-        """Return how what was made again differs from what is stored; not a number is equal to itself."""
+        """Return how a value made again differs from the stored one; NaN equals NaN."""
         found = [self._value(example) for example in (stored, made)]
         if are_same(*found):
             return None
         return Deviation(f"{value_name(self.name)} is {found[0]!r}, its source now gives {found[1]!r}")
 
-    # What is told of it
+    # Descriptions
 
     in_table: ClassVar[bool] = True
 
     def describe(self, pixels: Mapping[str, Any], most_objects: int) -> str:
-        """Return its name, and which values it has."""
+        """Return the value's name and type."""
         mirrored = ", changes its sign in a mirror" if self.mirror_negates else ""
         return f"{self.own_name} ({self.dtype}{mirrored})"
 
     def columns(self, example: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the value, None where it is missing; a weight under the name that a build takes it from."""
+        """Return the value, None if it is missing. A weight's column has the name that a build reads weights from."""
         value = self._value(example)
         return {"sample_weight" if self.is_weight else self.own_name: value if value == value else None}
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
-        """Return it as a remark; under the picture where it may differ from one to the next."""
+        """Return the value as a remark, or as text under the picture if it may differ from variant to variant."""
         return self.draw_source(self._value(example), (0, 0))
 
     def draw_source(self, value: Any, size: tuple[int, int]) -> Layers:
-        """Return it likewise."""
+        """Return the value in the same way."""
         shown = f"{self.own_name} {value:g}" if isinstance(value, float) else f"{self.own_name} {value}"
         return Layers(text=shown) if self.mirror_negates else Layers(remark=shown)
 

@@ -1,4 +1,4 @@
-"""Values that travel along with sources unchanged: numbers and texts."""
+"""Columns of values that travel along with sources unchanged: numbers and texts."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ SPELLED: dict[str, Callable[[Any], str]] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ValueColumn(Column):
-    """One value a source.
+    """One value per source.
 
     Attributes:
         type: ``"int"``, ``"float"`` or ``"text"``.
-        values: `int`, `float` (not a number where it is missing) or `str`.
-        is_target: A model learns it.
-        mirror_negates: It changes its sign where the image was mirrored.
+        values: `int`, `float` (NaN where it is missing) or `str` of each source.
+        is_target: Whether a model learns the values.
+        mirror_negates: Whether values change their sign when the image is mirrored.
     """
 
     entry_key = "extra"
@@ -59,9 +59,9 @@ class ValueColumn(Column):
         """Return the column of values, packed.
 
         Args:
-            name: Of the value, as users know it.
-            type: ``"int"``, ``"float"`` or ``"text"``, which all values are.
-            values: One a source.
+            name: Name of the value, as users know it.
+            type: Type of all values: ``"int"``, ``"float"`` or ``"text"``.
+            values: Value of each source.
         """
         return cls(name=field_name(name), type=type, values=_packed(type, values))
 
@@ -80,18 +80,18 @@ class ValueColumn(Column):
         return ValueField(name=self.name, dtype=self.type, learnt=self.is_target, mirror_negates=self.mirror_negates)
 
     def described_by(self, schema: Schema) -> Column:
-        """Return a column of a listing that knows whether it is learnt, and changes its sign."""
+        """Return a column from a listing that knows from the schema whether it is learnt and changes its sign."""
         field = cast(ValueField, schema[self.name])
         return replace(self, is_target=field.learnt, mirror_negates=field.mirror_negates)
 
     @property
     def has_classes(self) -> bool:
-        """Numbers and texts are of no class."""
+        """Whether values are classes: numbers and texts are not."""
         return False
 
     @property
     def own_options(self) -> Sequence[str]:
-        """Options of a build that are for numbers that are learnt."""
+        """Options of a build for learnt numbers."""
         return ("missing_values", "mirror_negates") if self.is_target else ()
 
     @property
@@ -129,7 +129,7 @@ class ValueColumn(Column):
         return replace(columns[0], type=found, values=_packed(found, values))
 
     def same(self, other: Column, here: bytes | bytearray | None = None) -> bool:
-        """Return whether another column holds equal values; see `Column.same`. Missing ones are equal."""
+        """Return whether another column holds equal values; see `Column.same`. Missing values are equal."""
         values = iter(self) if here is None else compress(self, here)
         num = len(self) if here is None else sum(here)
         return type(self) is type(other) and num == len(other) and all(map(are_same, values, other))
@@ -145,13 +145,13 @@ class ValueColumn(Column):
         return [start + text(values[i]) for i in chosen]
 
     def changed_keys(self, i: int, other: Column | None, j: int) -> set[str]:
-        """Return what changed; see `Column.changed_keys`. A number that is learnt goes by its own name."""
+        """Return the changed keys; see `Column.changed_keys`. A learnt number is called by its own name."""
         changed = super().changed_keys(i, other, j)
         return {self.own_name} if changed and self.is_target else changed
 
     @classmethod
     def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
-        """Return a column for each name; one that some entries lack is shorter than the others."""
+        """Return a column for each name; a column is shorter than the others where entries lack the name."""
         found: dict[str, list[Any]] = {}
         for values in entries[key]:
             for name, value in values.items():
@@ -166,7 +166,7 @@ class ValueColumn(Column):
 
     @classmethod
     def check_entry(cls, key: str, entry: Entry, where: str) -> None:
-        """Refuse what is no object of numbers and texts."""
+        """Refuse an entry whose values are no object of numbers and texts."""
         extra = entry.get(key, {})
         if not isinstance(extra, dict) or not all(map(_is_value, extra, extra.values())):
             raise DatasetError(f"{where}: {key}: expected numbers and texts by their names, got {extra!r:.60}.")

@@ -1,4 +1,4 @@
-"""Alpha channels, and colours that a file names as transparent → opaque pixels, as --alpha says."""
+"""Alpha channels, and colours that a file calls transparent → opaque pixels, as --alpha says."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ TIFF_EXTRA_SAMPLES, ASSOCIATED = 338, 1  # Source: TIFF 6.0, section 18
 
 
 def has_alpha(picture: Image.Image) -> bool:
-    """Return whether pixels may be transparent: by a channel, a palette, or a colour that stands for it."""
+    """Return whether pixels may be transparent: by a channel, by a palette, or by a colour that means it."""
     return picture.mode in ALPHA_MODES or "transparency" in picture.info
 
 
 def is_premultiplied(picture: Image.Image) -> bool:
-    """Return whether the file holds colours that are multiplied by their alpha, as some TIFF do."""
+    """Return whether the file holds colours multiplied by their alpha, as some TIFF files do."""
     return ASSOCIATED in getattr(picture, "tag_v2", {}).get(TIFF_EXTRA_SAMPLES, ())
 
 
 def straight(picture: Image.Image) -> Image.Image:
-    """Return a picture whose colours are not multiplied by their alpha, however Pillow took it from its file."""
+    """Return a picture whose colours are not multiplied by their alpha, in whatever mode Pillow has opened it."""
     return picture.convert(STRAIGHT_MODES[picture.mode]) if picture.mode in STRAIGHT_MODES else picture
 
 
@@ -38,14 +38,14 @@ def true_transparency(picture: Image.Image, bits: int) -> None:
 
 
 def without_alpha(picture: Image.Image, alpha: str) -> tuple[Image.Image, bool]:
-    """Return a picture of 8 bits a channel in RGB, and whether what was taken off was opaque everywhere.
+    """Return a picture in RGB of 8 bits per channel, and whether the removed alpha was opaque everywhere.
 
     Args:
         picture: Picture with alpha, in any of its forms.
-        alpha: ``"opaque"``, ``"drop"``, or the colour that it is laid on: ``"white"`` or ``"black"``.
+        alpha: ``"opaque"``, ``"drop"``, or the colour to lay the picture on: ``"white"`` or ``"black"``.
 
     Raises:
-        RejectedSource: It is to be opaque, and is not.
+        RejectedSource: Alpha has to be opaque, and is not.
     """
     whole = picture.convert("RGBA")
     opaque = whole.getchannel("A").getextrema() == OPAQUE
@@ -60,7 +60,7 @@ def without_alpha(picture: Image.Image, alpha: str) -> tuple[Image.Image, bool]:
 
 
 def bare_mask(picture: Image.Image, alpha: str) -> Image.Image:
-    """Return a mask without its alpha channel; nothing is laid on a colour, as ids and colours would change.
+    """Return a mask without its alpha channel. It is never laid on a colour, which would change ids and colours.
 
     Raises:
         RejectedSource: It has pixels that are not opaque, and the channel is not to be dropped, or the ids were

@@ -1,4 +1,4 @@
-"""Channels of images, what becomes of alpha, and of more than 8 bits a channel: said by options, kept in manifests."""
+"""Choices of options, kept in manifests: channels of images, and how alpha and more than 8 bits are handled."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NUMBER = r"(-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What becomes 0 and what 255.
+    """The values of a channel that become 0 and 255.
 
     Attributes:
-        kind: ``"range"``: values; ``"minmax"``: the smallest and the largest of each image; ``"percentile"``: shares of
-            each image's values, in percent.
+        kind: What `low` and `high` are: ``"range"``: values; ``"percentile"``: percentiles of each image's values.
+            ``"minmax"``: the smallest and the largest value of each image are taken in their place.
         low: Value that becomes 0.
         high: Value that becomes 255.
     """
@@ -38,10 +38,10 @@ class Scale:
 
 
 def parse_scale(text: object) -> Scale:
-    """Return what a text says.
+    """Return the scale that the text of an option describes.
 
     Raises:
-        UsageError: It says nothing that makes sense.
+        UsageError: The text describes none.
     """
     found = re.fullmatch(rf"(percentile:)?{NUMBER}:{NUMBER}", text) if isinstance(text, str) else None
     if text == "minmax":

@@ -54,9 +54,9 @@ class DecodedImage(NamedTuple):
     """The pixels of an image file.
 
     Attributes:
-        pixels: uint8 [H, W, 1, 3 or 4], maybe made smaller.
-        full_size: Height and width that they have in full, upright.
-        opaque_alpha: An alpha channel was taken off that was 255 everywhere.
+        pixels: uint8 [H, W, C], C 1, 3 or 4, maybe made smaller.
+        full_size: Height and width of the whole image, upright.
+        opaque_alpha: Whether an alpha channel of 255 everywhere was removed.
     """
 
     pixels: NDArray[np.uint8]
@@ -67,22 +67,22 @@ class DecodedImage(NamedTuple):
 def decode_image(
     content: bytes, color_mode: str = "rgb", scale: Scale | None = None, alpha: str = "opaque"
 ) -> NDArray[np.uint8]:
-    """Return the pixels of an image file, decoded by content whatever its name says.
+    """Return the pixels of an image file; its content tells the format, not its name.
 
     Args:
         content: Content of the file.
         color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
-        scale: How more than 8 bits a channel become 8; None: they are refused.
-        alpha: What becomes of an alpha channel where the mode has none: ``"opaque"``: it has to be 255 everywhere;
-            ``"drop"``, whatever it holds; ``"white"`` or ``"black"``: what lies behind.
+        scale: How more than 8 bits per channel become 8; None: they are refused.
+        alpha: What happens to an alpha channel if the mode has none: ``"opaque"``: it has to be 255 everywhere;
+            ``"drop"``: it is removed; ``"white"`` or ``"black"``: the image is laid on this colour.
 
     Returns:
-        uint8 [H, W, 1, 3 or 4], turned as its EXIF orientation says; read-only. Grey, palette, 1-bit and CMYK become
-        RGB, colours grey by their luminance (ITU-R 601), and what has no alpha is opaque.
+        uint8 [H, W, C], C 1, 3 or 4, turned as its EXIF orientation says; read-only. For RGB, grey, palette, 1-bit and
+        CMYK images are converted; for grey, colours become their luminance (ITU-R 601); missing alpha becomes opaque.
 
     Raises:
         RejectedSource: It is not one whole image, has an alpha channel that `alpha` does not allow, more than 8 bits
-            a channel without a scale, or colours that its palette does not name.
+            per channel without a scale, or indices that its palette has no colour for.
     """
     return decode_shrunk(content, None, color_mode, scale, alpha).pixels
 
@@ -94,20 +94,20 @@ def decode_shrunk(
     scale: Scale | None = None,
     alpha: str = "opaque",
 ) -> DecodedImage:
-    """Return the pixels of an image file, made smaller while decoding if its longer side has more than so many.
+    """Return the pixels of an image file, made smaller while decoding if its longer side exceeds a number of pixels.
 
     A JPEG is decoded at a half, a quarter or an eighth where that is still large enough, which costs less than
-    decoding all of it; a filter that takes in all pixels does the rest. Other files are as of `decode_image`.
+    decoding all of it; then a filter that takes in all pixels makes it smaller. Else it is like `decode_image`.
 
     Args:
         content: Content of the file.
-        max_size: Pixels of the longer side at most; None: as many as there are.
-        color_mode: Mode of the image, as of `decode_image`.
-        scale: How more than 8 bits become 8, as of `decode_image`; of the whole picture, before it is made smaller.
-        alpha: What becomes of an alpha channel, as of `decode_image`.
+        max_size: Largest number of pixels of the longer side; None: any.
+        color_mode: See `decode_image`.
+        scale: See `decode_image`; it applies to the whole picture, before it is made smaller.
+        alpha: See `decode_image`.
 
     Raises:
-        RejectedSource: As `decode_image`.
+        RejectedSource: See `decode_image`.
     """
     picture, shrinking = _open(content, max_size, first_frame=True)
     bits = _bits(picture, content)
@@ -157,7 +157,8 @@ def orientation_of(content: bytes) -> int:
 def decode_mask(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Return the class ids of a mask file.
 
-    Palette images give their indices, 1-bit images 0 and 1, and grey images of 2 or 4 bits their stored values.
+    The ids are the indices of palette images, 0 and 1 of 1-bit images, and the stored values of grey images of 2 or 4
+    bits.
 
     Returns:
         uint8 or uint16 [H, W].
@@ -192,8 +193,7 @@ def decode_colors(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8]:
         uint8 [H, W, 3], RGB.
 
     Raises:
-        RejectedSource: It is not one whole image, is lossy, has more than 8 bits a channel, or pixels that are
-            transparent.
+        RejectedSource: It is not one whole image, is lossy, has more than 8 bits per channel, or transparent pixels.
     """
     picture, _ = _open(content, None)
     lossy = _lossy(picture, content)
@@ -208,7 +208,7 @@ def decode_colors(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8]:
 
 
 def longer_side(path: Path) -> int | None:
-    """Return the pixels of the longer side of an image file as its header tells them; None where it cannot be read."""
+    """Return the longer side of an image file in pixels, from its header; None where it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is large
@@ -218,7 +218,7 @@ def longer_side(path: Path) -> int | None:
 
 
 def _open(content: bytes, max_size: int | None, *, first_frame: bool = False) -> tuple[Image.Image, Shrinking | None]:
-    """Return a picture, upright; or with what is left to do to it where it has to be made smaller."""
+    """Return a picture: upright, or with the `Shrinking` that is left to do where it has to be made smaller."""
     if not content:
         raise RejectedSource("is empty (0 bytes)")
     try:
@@ -260,7 +260,7 @@ def _check_header(picture: Image.Image, num_bytes: int, *, first_frame: bool) ->
 
 
 def _check_strips(picture: Image.Image) -> None:
-    """Refuse a TIFF whose strips do not cover it: Pillow would leave the rest black in silence."""
+    """Refuse a TIFF whose strips do not cover it: Pillow would leave the rest black without an error."""
     if not isinstance(picture, TiffImagePlugin.TiffImageFile):
         return
     covered = {strip[1] for strip in picture.tile}  # each plane covers the same ones again
@@ -271,7 +271,7 @@ def _check_strips(picture: Image.Image) -> None:
 
 
 def _check_palette(picture: Image.Image) -> None:
-    """Refuse indices that a palette has no colour for: Pillow would make them black in silence."""
+    """Refuse indices that a palette has no colour for: Pillow would make them black without an error."""
     if picture.mode != "P":
         return
     num_colours, highest = len(picture.getpalette() or ()) // 3, int(np.asarray(picture).max())
@@ -282,7 +282,7 @@ def _check_palette(picture: Image.Image) -> None:
 
 
 def _bits(picture: Image.Image, content: bytes) -> int:
-    """Return the bits a channel that the file stores, which Pillow's mode does not always tell."""
+    """Return the bits per channel in the file, which Pillow's mode does not always tell."""
     if content.startswith(PNG_SIGNATURE):
         return content[24]  # Source: PNG specification, IHDR: width, height, then bit depth
     stored = getattr(picture, "tag_v2", {}).get(TIFF_BITS_PER_SAMPLE)
@@ -295,7 +295,7 @@ def _bits(picture: Image.Image, content: bytes) -> int:
 
 
 def _lossy(picture: Image.Image, content: bytes) -> str | None:
-    """Return what a file is that may have changed ids, or None."""
+    """Return the name of a file's lossy format, which may have changed ids; None for others."""
     if picture.format in ("JPEG", "MPO"):
         return "JPEG"
     if picture.format == "WEBP" and b"VP8L" not in _webp_chunks(content):

@@ -15,7 +15,7 @@ __all__ = ["encode_image", "encode_mask"]
 
 
 def encode_image(image: NDArray[np.uint8], encoding: str, quality: int, png_deflate: str | None = SYNC_FLUSH) -> bytes:
-    """Return uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA, as JPEG (not with alpha), PNG or raw bytes."""
+    """Return an image, uint8 [H, W, C] (grey, RGB or RGBA), as JPEG (not with alpha), PNG or raw bytes."""
     if encoding == "raw":
         return image.tobytes()
     if encoding == "png":
@@ -28,7 +28,7 @@ def encode_image(image: NDArray[np.uint8], encoding: str, quality: int, png_defl
 
 
 def encode_mask(mask: NDArray[Any], encoding: str, png_deflate: str | None = SYNC_FLUSH) -> bytes:
-    """Return uint8 or uint16 [H, W] as a PNG of one channel, or raw bytes in little-endian order."""
+    """Return a mask, uint8 or uint16 [H, W], as a PNG of one channel, or as raw bytes in little-endian order."""
     if encoding == "raw":
         return mask.astype(mask.dtype.newbyteorder("<"), copy=False).tobytes()
     return encode_png(mask, png_deflate)

@@ -1,7 +1,7 @@
-"""Which kinds of image files are decoded, and what they are usually called.
+"""Which kinds of image files are decoded, and which endings their names usually have.
 
-Pillow decodes. The names are those that it knows for these kinds, so that what can be read is found, whatever it is
-called; other images are told by their names, so that nobody misses them without a word.
+The endings are all that Pillow knows for the kinds that it decodes here, so that every readable image is found. Other
+images are known by their endings too, so that they are mentioned when they are passed over.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from precompute.text.format import format_count
 
 __all__ = ["FORMATS", "IMAGE_EXTENSIONS", "UNREADABLE", "ignored_files_text", "num_unreadable", "unreadable_text"]
 
-# Those whose depth is known here. Others Pillow would cut to 8 bits in silence, or hand to a program of their own.
+# The kinds whose depth is known here. Pillow would cut others to 8 bits without an error, or start other programs.
 # (A format must have been imported to be named.)
 FORMATS = (
     BmpImagePlugin.BmpImageFile.format,
@@ -39,7 +39,7 @@ _USUAL = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 _KNOWN = {extension for extension, kind in Image.EXTENSION.items() if kind in FORMATS} | {".mpo"}
 IMAGE_EXTENSIONS = (*_USUAL, *sorted(_KNOWN - set(_USUAL)))
 
-# Pictures, films and arrays that people have instead, and that nothing here decodes.
+# Endings of pictures, films and arrays that are not decoded here.
 UNREADABLE = frozenset(
     f".{name}"
     for names in (
@@ -53,7 +53,7 @@ SHOWN = 8
 
 
 def unreadable_text(passed: Mapping[str, int]) -> str | None:
-    """Return what is said of images that cannot be decoded, given how many files of each ending there are."""
+    """Return the note on images that cannot be decoded, from the number of files with each ending."""
     found = _ordered({extension: number for extension, number in passed.items() if extension in UNREADABLE})
     if not found:
         return None
@@ -61,12 +61,12 @@ def unreadable_text(passed: Mapping[str, int]) -> str | None:
 
 
 def num_unreadable(passed: Mapping[str, int]) -> int:
-    """Return how many of the files that were passed over are images that cannot be decoded."""
+    """Return how many of the files that were passed over are images of kinds that cannot be decoded."""
     return sum(number for extension, number in passed.items() if extension in UNREADABLE)
 
 
 def ignored_files_text(passed: Mapping[str, int]) -> str:
-    """Return the endings of other files that were passed over, each with its number; nothing without any."""
+    """Return the endings of other files that were passed over, each with its number; an empty text without any."""
     found = _ordered({extension: number for extension, number in passed.items() if extension not in UNREADABLE})
     return f" ({_listed(found)})" if found else ""
 

@@ -1,4 +1,4 @@
-"""Masks whose ids are numbers of objects, as programs that tell cells or people apart write them, are no classes."""
+"""Detection of masks whose ids are numbers of objects (cells, people) and not classes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class InstanceIdMasks(NamedTuple):
     """Masks that seem to hold numbers of objects.
 
     Attributes:
-        positions: Theirs, among those that were given.
-        num_looked_at: How many were looked at; masks without a single object are not.
+        positions: Positions of these masks among those that were given.
+        num_looked_at: Number of masks that were looked at; masks without any object are not.
     """
 
     positions: list[int]
@@ -46,7 +46,7 @@ def find_instance_ids(masks: Sequence[NDArray[Any]], ignore_class: int | None = 
 
     Args:
         masks: uint8 or uint16 [H, W] each; 0 is background.
-        ignore_class: Id that means void.
+        ignore_class: Class id of pixels that do not count.
     """
     found = []
     for position, mask in enumerate(masks):
@@ -60,12 +60,12 @@ def find_instance_ids(masks: Sequence[NDArray[Any]], ignore_class: int | None = 
 
 
 def _changes(counts: Sequence[int]) -> bool:
-    """Whether masks hold different numbers of ids: a mask that lacks a class now and then makes two."""
+    """Return whether masks hold different numbers of ids; two numbers may come from a mask that lacks a class."""
     return len(set(counts)) >= 3 or (len(set(counts)) == 2 == len(counts))
 
 
 def _runs_from_one(found: Sequence[_Numbered]) -> bool:
-    """Whether the ids of nearly all masks are 1 … k, and that classes would be so by chance is out of the question."""
+    """Return whether the ids of nearly all masks are 1 … k, too often for classes to be so by chance."""
     counts = [len(one.ids) for one in found if one.ids[-1] == len(one.ids)]
     most = max(counts, default=0)
     bits = sum(math.log2(math.comb(most, count)) for count in counts)
@@ -73,7 +73,7 @@ def _runs_from_one(found: Sequence[_Numbered]) -> bool:
 
 
 def _is_beyond_classes(found: Sequence[_Numbered]) -> bool:
-    """Whether ids are so many, in each mask too, that they are hardly classes though there are gaps between them."""
+    """Return whether ids are too many for classes, in single masks and in all; they may leave gaps."""
     num_ids = sum(len(one.ids) for one in found)
     return max(one.ids[-1] for one in found) >= MANY_IDS and num_ids >= MANY_A_MASK * len(found)
 
@@ -84,7 +84,7 @@ def _share_of_single(mask: NDArray[Any], ids: Sequence[int]) -> float:
 
 
 def _patches(mask: NDArray[Any], ids: Sequence[int]) -> Iterator[NDArray[np.bool_]]:
-    """Yield, for each id, where it is within its bounds: hundreds of ids then cost what a few do."""
+    """Yield each id's pixels within its bounding box, so that hundreds of ids cost no more than a few."""
     flat = mask.reshape(-1)
     order = np.argsort(flat, kind="stable")
     starts, ends = (np.searchsorted(flat, ids, side=side, sorter=order) for side in ("left", "right"))

@@ -1,7 +1,7 @@
 """Masks of single objects: decoded into layers, shrunk, merged into class ids.
 
-A layer holds masks that do not overlap, each as a number of its own. A pipeline that does not blend moves every pixel
-of a layer as it would move it in a mask alone, so that hundreds of objects cost what one mask costs.
+A layer holds masks that do not overlap, each as a number of its own. A pipeline that does not blend pixels moves a
+layer as it would move each mask alone, so that hundreds of objects cost what one mask costs.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class LoadedInstances(NamedTuple):
     """The objects of a source with their masks.
 
     Attributes:
-        instances: Objects, decoded; those whose masks are empty are left out.
+        instances: Decoded objects, without those whose masks are empty.
         sha256: SHA-256 of all masks, with classes and flags.
-        num_empty: Objects that were left out.
+        num_empty: Number of objects with empty masks.
     """
 
     instances: Instances
@@ -60,7 +60,7 @@ def load_instances(image: Path, instances: Instances, full_size: tuple[int, int]
         image: The image file, for messages.
         instances: Objects with full paths of their masks, or with run-length codes.
         full_size: Height and width of the image.
-        alpha: What becomes of an alpha channel of a mask.
+        alpha: What happens to an alpha channel of a mask.
 
     Raises:
         RejectedSource: A mask is missing, not usable or of another size.
@@ -91,7 +91,7 @@ class _Layers:
         self._counts: list[int] = []
 
     def add(self, mask: NDArray[np.uint8]) -> tuple[int, int] | None:
-        """Put a mask into the first layer where it has room; returns layer and number, None if it is empty."""
+        """Put a mask into the first layer where it fits; returns layer and number, None for an empty mask."""
         left, top, width, height = cv2.boundingRect(mask)
         if not width:
             return None
@@ -116,7 +116,7 @@ class _Layers:
 def _masks(
     image: Path, instances: Instances, full_size: tuple[int, int], alpha: str
 ) -> Iterator[tuple[NDArray[np.uint8], str]]:
-    """Yield each mask, uint8 [H, W], 0 outside of the object, with the sha256 of what it was made of."""
+    """Yield each mask, uint8 [H, W], 0 outside of the object, with the sha256 of its file or code."""
     height, width = full_size
     if instances.size is not None and instances.size != (width, height):
         turned = instances.size == (height, width) and ": was it turned by its EXIF orientation after it was annotated?"
@@ -159,7 +159,7 @@ def _read(path: Path, alpha: str) -> tuple[bytes, NDArray[np.uint8]]:
 
 
 def with_boxes(instances: Instances) -> Instances:
-    """Return objects with the boxes around their masks, as shares; those without a pixel are left out."""
+    """Return objects with the boxes around their masks, as shares; objects without a pixel are left out."""
     layers = instances.decoded
     height, width = layers.shape[1:]
     corners, kept = [], []
@@ -178,23 +178,23 @@ def with_boxes(instances: Instances) -> Instances:
 
 
 def shrink_instances(instances: Instances, size: tuple[int, int]) -> Instances:
-    """Return decoded objects under an image that was shrunk to a height and width; some may have no pixel left."""
+    """Return decoded objects for an image that was shrunk to a height and width; some may have no pixel left."""
     return with_boxes(replace(instances, layers=np.stack([shrink_mask(layer, size) for layer in instances.decoded])))
 
 
 def plain_boxes(instances: Instances) -> Boxes:
-    """Return the boxes around masks alone, as shares."""
+    """Return the boxes around masks, as shares, without the masks."""
     return Boxes(corners=instances.corners, labels=instances.labels, flags=instances.flags)
 
 
 def merge_instances(instances: Instances, ignore_class: int | None) -> tuple[NDArray[np.uint16], int]:
-    """Return one mask of class ids: 0 where there is no object, larger objects below smaller ones.
+    """Return one mask of class ids: 0 where there is no object, smaller objects on top of larger ones.
 
-    Of objects of one size the later one is on top. Crowds lie below all others, and become the ignore class if there
-    is one.
+    Of two objects of equal size, the later one is on top. Crowds lie below all others, and become the ignore class if
+    there is one.
 
     Returns:
-        uint16 [H, W], and how many of its pixels belong to several objects.
+        uint16 [H, W], and the number of its pixels that belong to several objects.
     """
     masks = list(instances.masks())
     crowd = (instances.flags & CROWD) > 0

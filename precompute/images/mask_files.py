@@ -1,4 +1,4 @@
-"""What a mask's file holds, ids or colours, → class ids. See `mask_offset`, `mask_map` and `mask_colors` of a build."""
+"""Ids or colours of mask files → class ids; see `mask_offset`, `mask_map` and `mask_colors` of a build."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class UnlistedColors(RejectedSource):
     """A mask holds colours that no class has.
 
     Attributes:
-        counts: Packed colour → pixels.
+        counts: Packed colour → number of pixels.
     """
 
     def __init__(self, counts: dict[int, int], where: str = "") -> None:
@@ -35,11 +35,11 @@ class UnlistedColors(RejectedSource):
 
 
 def changed_ids(stored: NDArray[Any], mask_map: Pairs, offset: int) -> NDArray[Any]:
-    """Return the class ids of a file's ids: those that the map names become what it says, the offset moves the others.
+    """Return class ids for a file's ids: the map replaces those that it names, the offset is added to the others.
 
     Args:
-        stored: uint8 or uint16 [H, W].
-        mask_map: (id in the file, class id).
+        stored: Ids in the file, uint8 or uint16 [H, W].
+        mask_map: (id in the file, class id) of each entry of the map.
         offset: Added to each id that the map does not name.
 
     Returns:
@@ -66,7 +66,7 @@ def changed_ids(stored: NDArray[Any], mask_map: Pairs, offset: int) -> NDArray[A
 
 
 def packed_colors(ids: Mapping[str, int] | None) -> tuple[tuple[int, int], ...]:
-    """Return (packed colour, class id), in the order of the colours, of ``{"#rrggbb": class id}``."""
+    """Return (packed colour, class id) for ``{"#rrggbb": class id}``, sorted by colour."""
     return tuple(sorted((int(color.removeprefix("#"), 16), i) for color, i in (ids or {}).items()))
 
 
@@ -80,7 +80,7 @@ def ids_of_colors(pixels: NDArray[np.uint8], colors: Pairs) -> NDArray[np.uint16
 
     Args:
         pixels: uint8 [H, W, 3], RGB.
-        colors: (packed colour, class id), in the order of the colours.
+        colors: (packed colour, class id), sorted by colour.
 
     Returns:
         uint16 [H, W].
@@ -99,7 +99,7 @@ def ids_of_colors(pixels: NDArray[np.uint8], colors: Pairs) -> NDArray[np.uint16
 
 
 def count_colors(pixels: NDArray[np.uint8]) -> dict[int, int]:
-    """Return packed colour → number of pixels, of a colour mask."""
+    """Return packed colour → number of pixels for a colour mask."""
     return _counts(_pack(pixels))
 
 

@@ -1,8 +1,8 @@
 """Arrays of pixels → PNG files. Owns ISA-L, which deflates at several times the speed of zlib.
 
-A PNG file is a few lines around deflated rows, and the rows decide what it costs: ISA-L takes about a third of the
-time that OpenCV takes, for files about as small. Rows are stored as differences from the row above: of class ids most
-are 0 then, of photographs they are small, and TensorFlow undoes them many pixels at a time (scripts/bench_codecs.py).
+Nearly all time goes into deflating the rows: ISA-L takes about a third of the time that OpenCV takes, for files about
+as small. Rows are stored as differences from the row above: for class ids most of these are 0, for photographs they
+are small, and TensorFlow undoes them many pixels at a time (scripts/bench_codecs.py).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def encode_png(pixels: NDArray[Any], deflate: str | None = SYNC_FLUSH) -> bytes:
 
     Args:
         pixels: Grey, RGB or RGBA, uint8 or uint16 [H, W] or [H, W, 1, 3 or 4]; or of one bit, bool [H, W].
-        deflate: `SYNC_FLUSH`: equal pixels give equal bytes. None: as older datasets have it, in one call; now and
-            then it gives other bytes in another process.
+        deflate: `SYNC_FLUSH`: equal pixels give equal bytes. None: in one call, as in older datasets; the bytes then
+            sometimes differ from process to process.
     """
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits a channel, and of fractions → 8 bits, as --scale says."""
+"""Images of more than 8 bits per channel, and images of fractions → 8 bits, as --scale says."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["scaled_picture"]
 
 
 def scaled_picture(picture: Image.Image, content: bytes, scale: Scale, *, upright: bool) -> Image.Image:
-    """Return a picture of 8 bits a channel.
+    """Return a picture with 8 bits per channel.
 
     Args:
-        picture: Loaded, with more bits than that in its file.
-        content: Content of the file: Pillow keeps one channel in its depth, and cuts colours to 8 bits.
-        scale: What becomes 0, and what 255, of all colour channels alike; alpha goes from 0 to what its bits hold.
+        picture: Loaded picture whose file has more bits.
+        content: Content of the file. It is needed for colours, which Pillow cuts to 8 bits.
+        scale: Values that become 0 and 255, the same in all colour channels; alpha is scaled by its bits.
         upright: Whether the picture was turned as its EXIF orientation says.
 
     Raises:
-        RejectedSource: It holds values that are no numbers, or is of a kind that is not read here.
+        RejectedSource: It holds NaN or infinite values, or is of a kind that is not read here.
     """
     if len(picture.getbands()) == 1 and picture.mode not in ("L", "P"):
         return Image.fromarray(scaled(np.asarray(picture), scale))
@@ -57,7 +57,7 @@ def scaled(values: NDArray[Any], scale: Scale) -> NDArray[np.uint8]:
 
 
 def _as_stored(content: bytes) -> NDArray[Any]:
-    """Return uint16 [H, W, 3 or 4], RGB, as the file has it, not turned."""
+    """Return the file's pixels, uint16 [H, W, 3 or 4], RGB, not turned."""
     stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None or stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[2] not in (3, 4):
         raise RejectedSource("holds colours of a depth that is not read here; save it as PNG or TIFF of 16 bits")
@@ -65,7 +65,7 @@ def _as_stored(content: bytes) -> NDArray[Any]:
 
 
 def _straight(values: NDArray[Any]) -> NDArray[Any]:
-    """Return uint16 [H, W, 4] whose colours are not multiplied by their alpha; black where nothing is seen of them."""
+    """Return uint16 [H, W, 4] whose colours are not multiplied by their alpha; black where alpha is 0."""
     alpha = np.maximum(values[..., 3:], 1).astype(np.float64)
     colors = np.rint(np.minimum(values[..., :3] * (65_535 / alpha), 65_535)).astype(np.uint16)
     return np.concatenate([np.where(values[..., 3:] > 0, colors, np.uint16(0)), values[..., 3:]], axis=-1)

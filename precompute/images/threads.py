@@ -1,4 +1,4 @@
-"""OpenCV's threads: one where many workers, or a measurement, have the cores."""
+"""OpenCV's threads: only one where workers or a measurement use the cores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["one_opencv_thread"]
 
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
-    """Let OpenCV work in the calling thread alone, as it does in workers: the cores are busy with the others."""
+    """Let OpenCV work in the calling thread alone, as in workers, where the other cores are busy."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
