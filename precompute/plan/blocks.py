@@ -1,4 +1,4 @@
-"""The grid's columns: a global order of places, cut into blocks. Pure functions of the data."""
+"""The grid's columns: one order of all places, cut into blocks. Pure functions of the data."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FIRST = struct.pack("<q", 0)  # copy 0, as it is hashed
 
 
 class PlaceOrder(NamedTuple):
-    """All places of a split in the order that blocks are cut from, as columns.
+    """All places of a split, as columns, in the order from which blocks are cut.
 
     Attributes:
         sources: int64 [number of places]: index of the source among those of the split.
-        copies: int64 [number of places]: which of its places it is, from 0.
+        copies: int64 [number of places]: number of the place among those of its source, from 0.
     """
 
     sources: NDArray[np.int64]
@@ -43,7 +43,7 @@ def place_order(
     """Return all places of a split: segment by segment, each sorted by a hash of key and copy.
 
     Args:
-        keys: Keys of the split's sources, each one once.
+        keys: Keys of the split's sources, each once.
         copies: Copies of each source; one each when None.
         segments: Index of the segment that each source belongs to; the first one when None.
     """
@@ -77,11 +77,11 @@ def order_places(
 
 
 def choose_num_blocks(num_places: int, record_bytes: int, shard_bytes: int | None = None) -> int:
-    """Return how many blocks a split is cut into; never a function of workers, rows, or what is on disk.
+    """Return the number of blocks of a split; it never depends on workers, rows, or what is on disk.
 
     Args:
-        num_places: Places of the split.
-        record_bytes: Mean size of a record, of a fixed sample.
+        num_places: Number of places of the split.
+        record_bytes: Mean size of a record in a fixed sample.
         shard_bytes: Size that shards should have, or None to derive one: 1/1024 of a row, from 64 to 512 MiB.
     """
     row_bytes = num_places * record_bytes
@@ -96,7 +96,7 @@ def choose_num_blocks(num_places: int, record_bytes: int, shard_bytes: int | Non
 
 
 def block_bounds(segments: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return first and one-past-last place of each block of a split: those of its first segment, then of the next.
+    """Return the first and the one-past-last place of each block of a split, segment by segment.
 
     Args:
         segments: Number of places and of blocks of each segment.

@@ -1,4 +1,4 @@
-"""Rare classes more often: how many places each source takes in every row of train."""
+"""Copies of rare classes: how many places each source takes in every row of train."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def assign_copies(sources: Sources, *, class_copies: Mapping[str, int], balance:
     """Return the sources with their copies; validation and test have one each.
 
     Args:
-        sources: Their splits assigned.
+        sources: Sources with their splits.
         class_copies: Class name → copies of each of its training sources; 1 for classes that are not named.
         balance: Choose the copies: round(sources of the largest class / sources of the class), in train.
 
     Raises:
-        UsageError: Sources have no classes, or a name is none of theirs.
+        UsageError: Sources have no classes, or none has a given name.
     """
     if not class_copies and not balance:
         return sources

@@ -36,8 +36,8 @@ class SplitPlan(Segmented):
     """The columns of a split's grid, and what a record costs.
 
     Attributes:
-        record_bytes: Mean size of a record, of the sample that blocks were measured on.
-        record_s: Mean seconds that a record took then.
+        record_bytes: Mean size of a record, in the sample from which the number of blocks was chosen.
+        record_s: Mean time to make a record of that sample, in seconds.
     """
 
     record_bytes: int
@@ -46,7 +46,7 @@ class SplitPlan(Segmented):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationPlan:
-    """One plan: settings, sources and blocks; rows come and go within it.
+    """The plan of a generation: settings, sources and blocks; rows come and go within it.
 
     Attributes:
         name: The dataset's name.
@@ -55,12 +55,12 @@ class GenerationPlan:
         settings: Everything that a later build is compared with.
         image: Shape and encoding of all images.
         mask_dtype: Type of masks as they are stored; None for classes.
-        normalize: Split → the numbers of a Normalize that was taken off, or None.
+        normalize: Split → the numbers of a Normalize that was taken off its pipeline, or None.
         splits: Split → its blocks.
         skipped: Bad sources accepted so far: key, split, reason.
-        counters: What was noticed in the sample, in the form of the manifest's.
-        origin: What was told of the sources when they were found.
-        rows: Split → rows that it has from the start: those of the generation that it takes the place of.
+        counters: Counts of the sample, in the form of the manifest's counters.
+        origin: How the sources were found.
+        rows: Split → rows that it has from the start: those of the generation that it replaces.
     """
 
     name: str
@@ -82,7 +82,7 @@ class GenerationPlan:
 
     @classmethod
     def of_manifest(cls, manifest: Manifest) -> GenerationPlan:
-        """Return the plan that a listed dataset was made by."""
+        """Return the plan of a listed generation, from its manifest."""
         return cls(
             name=manifest.name,
             generation=manifest.generation,
@@ -104,7 +104,7 @@ def _split_plan(split: Split) -> SplitPlan:
 
 
 def listed_rows(manifest: Manifest) -> dict[str, list[RowPlan]]:
-    """Return split → the rows that it lists, as they were to be written."""
+    """Return split → the plans of its listed rows."""
     return {
         name: [RowPlan(row=row.row, seed=row.seed, variant=row.stored_variant) for row in split.rows]
         for name, split in manifest.splits.items()
@@ -115,9 +115,9 @@ def missing_rows(wanted: Sequence[tuple[int, int]], taken: Collection[tuple[int,
     """Return rows to write, with numbers that were not used before.
 
     Args:
-        wanted: (seed, variant) of each row that shall be there.
+        wanted: (seed, variant) of each row that shall be listed.
         taken: (seed, variant) of the rows that are there.
-        first: The next number.
+        first: The next free row number.
 
     Raises:
         BuildError: The numbers are used up.

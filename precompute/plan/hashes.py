@@ -12,17 +12,17 @@ __all__ = ["hash_all", "order_of"]
 
 
 def hash_all(messages: Iterable[bytes], *, digest_size: int, person: bytes) -> NDArray[np.uint64]:
-    """Return BLAKE2b of each message, as numbers that order as the digests do.
+    """Return the BLAKE2b digest of each message, as numbers in the same order as the digests.
 
     Args:
         messages: Messages to hash.
         digest_size: Bytes of each digest, a multiple of 8.
-        person: Names the use, so that no two uses share their hashes.
+        person: Name of the use, so that no two uses share their hashes.
 
     Returns:
-        uint64 [number of messages, digest_size / 8], most significant first.
+        uint64 [number of messages, digest_size / 8], the most significant number first.
     """
-    # A copy of one that is set up takes two thirds of the time of setting up another.
+    # Copying a hash object that is set up takes two thirds of the time of setting up a new one.
     blank, digests = hashlib.blake2b(digest_size=digest_size, person=person), bytearray()
     for message in messages:
         one = blank.copy()
@@ -32,10 +32,10 @@ def hash_all(messages: Iterable[bytes], *, digest_size: int, person: bytes) -> N
 
 
 def order_of(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return the positions of hashes from the lowest to the highest, equal ones as they stand.
+    """Return the positions of hashes from the lowest to the highest; equal ones keep their order.
 
     Args:
-        hashes: uint64 [number of hashes, numbers of each], most significant first.
+        hashes: uint64 [number of hashes, numbers of each], the most significant number first.
     """
     first = np.ascontiguousarray(hashes[:, 0])
     order = np.argsort(first)  # a seventh of the time of a stable sort by all numbers

@@ -1,4 +1,4 @@
-"""Which places stand in which shard of a dataset on disk: the cut that the build made, from its sources."""
+"""Which places stand in which shard of a dataset on disk; computed again from its sources, as the build did."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PlaceName = tuple[str, int]
 
 
 def shard_places(manifest: Manifest, split: str, listing: Listing) -> list[list[PlaceName]]:
-    """Return for each block the (key, copy) of its records, in their order; skipped sources have none.
+    """Return the (key, copy) of the records of each block, in order; skipped sources have none.
 
     Raises:
         DatasetError: The list of sources has another number of places than the manifest.
@@ -51,12 +51,12 @@ def _check_segments(split: str, grid: Split, listing: Listing) -> None:
 def sample_by_class(
     classes: Mapping[str, tuple[int, ...]], number: int, *, left_out: Collection[str] = ()
 ) -> list[str]:
-    """Return a fixed choice of keys to look at, as many classes as fit; the same one on every machine.
+    """Return a fixed choice of keys to look at, of as many classes as fit; it is the same on every machine.
 
     Args:
-        classes: Classes of the image of each key, sorted.
-        number: How many positions to choose.
-        left_out: Keys that are not to be chosen.
+        classes: Key → classes of its image, sorted.
+        number: Number of keys to choose.
+        left_out: Keys that must not be chosen.
     """
     keys = [key for key in classes if key not in left_out]
     times: Counter[tuple[int, ...]] = Counter()

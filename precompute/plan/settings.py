@@ -1,4 +1,4 @@
-"""What a generation is made of, as JSON: compared setting by setting, hashed into the fingerprint."""
+"""The settings of a generation as JSON: compared one by one, and hashed into the fingerprint."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ NOT_COMPARED = ("dataset.root", "dataset.class_names")  # a moved folder is the 
 
 
 def fingerprint(settings: dict[str, Any]) -> str:
-    """Return the hash of everything that decides the pixels of a record, seeds and rows apart."""
+    """Return the hash of everything that decides the pixels of a record, except for seeds and rows."""
     return hashlib.sha256(canonical_json(settings["pixels"])).hexdigest()
 
 
 def differences(stored: dict[str, Any], wanted: dict[str, Any], *, where: str = "in the dataset") -> list[str]:
-    """Return what differs between two settings, one line each; empty when nothing does.
+    """Return the differences between two settings, one line each.
 
     Args:
-        stored: Settings as they are stored.
-        wanted: Settings, which a line calls those of now.
-        where: What a line says of the stored ones.
+        stored: Stored settings.
+        wanted: Settings of now.
+        where: Words by which a line names the stored settings.
     """
     old, new = _flat(stored), _flat(wanted)
     lines: list[str] = []
@@ -43,7 +43,7 @@ def differences(stored: dict[str, Any], wanted: dict[str, Any], *, where: str = 
 
 
 def _difference(name: str, old: Any, new: Any, where: str) -> Iterator[str]:
-    """Yield where two values differ: the arguments of transforms, when both are pipelines of the same transforms."""
+    """Yield the differences of two values; for two pipelines of the same transforms, those of the arguments."""
     if _names(old) != _names(new) or not isinstance(old, dict) or not isinstance(new, dict):
         yield f"{name}: {_shown(old)} {where}, {_shown(new)} now"
         return
@@ -57,7 +57,7 @@ def _difference(name: str, old: Any, new: Any, where: str) -> Iterator[str]:
 
 
 def _names(node: Any) -> Any:
-    """Return the classes of a pipeline's transforms, nested as they are; None for what is no transform."""
+    """Return the classes of a pipeline's transforms, nested like these; None for what is no transform."""
     if not isinstance(node, dict):
         return None
     inner = [node["transform"]] if "transform" in node else node.get("transforms", ())
@@ -69,14 +69,14 @@ def _class_of(node: dict[str, Any]) -> str:
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings by name, each as it is compared."""
+    """Return settings by name, in the form in which they are compared."""
     flat = dict(_each(settings))
     root = flat.get("dataset.root")
     return flat | {name: place_below(root, flat[name]) for name in PLACES if flat.get(name) is not None}
 
 
 def place_below(root: str | None, path: str) -> str:
-    """Return a path as settings hold it: from the folder of the sources on where it lies below, else as it is."""
+    """Return a path as settings hold it: relative to the folder of the sources if it lies below it, else unchanged."""
     if root is None or "://" in path:
         return path
     place = PurePath(os.path.normpath(PurePath(root, path)))

@@ -34,18 +34,18 @@ def assign_splits(
 ) -> Sources:
     """Return the sources with every split filled in, and notes on what the user should know.
 
-    Per class (masks are one class, sources of several labels are put together by `label_strata`, a group counts under
-    what most of it have) groups are ordered by a hash; a source without a group is one of its own. Test takes the first
-    round(fraction · number of groups), at least one, validation the next, and at least one stays in train. No seed has
-    a part in it, nor has the order of the sources.
+    Within each class, groups are ordered by a hash; a source without a group is a group of its own. Test takes the
+    first round(fraction · number of groups), at least one; validation takes the next ones; at least one stays in train.
+    Masks count as one class, sources with several labels by `label_strata`, and a group by the class of most of its
+    sources. Neither a seed nor the order of the sources matters.
 
     Args:
-        sources: Their splits, where they have one already, stay. Fractions fill only the splits that none has, from
-            those of train and those without a split.
+        sources: Sources; those that have a split keep it. A fraction fills its split only where no source has that
+            split, from the sources in train and those without a split.
         validation_split: Fraction of each class for validation, from 0 up to but not including 1.
-        test_split: Share of the sources for test, likewise.
-        stored: Split of each source in an existing dataset, None where it is new; None without one. It stays; new
-            sources bring each class closer to its fractions.
+        test_split: Fraction of each class for test, in the same range.
+        stored: Split of each source in an existing dataset, None for new sources; None without a dataset. Stored
+            splits stay; new sources bring each class closer to its fractions.
 
     Raises:
         UsageError: A fraction is out of range.
@@ -68,14 +68,14 @@ def assign_splits(
 
 @dataclass(frozen=True, slots=True)
 class _Units:
-    """What is assigned as a whole, a group or a source without one, as columns.
+    """Units that are assigned as a whole (a group, or a source without one), as columns.
 
     Attributes:
         of_source: Unit of each source.
-        first: Position of a source of each unit.
+        first: Position of one source of each unit.
         classes: Class of each unit.
         splits: Split of each unit; None while it is open.
-        counted: Whether the unit is part of what fractions are taken of; not when its folder is validation or test.
+        counted: Whether fractions are taken of the unit, too; not if its folder is validation or test.
     """
 
     of_source: Sequence[int]
@@ -103,7 +103,7 @@ def _is_fraction(value: object) -> bool:
 
 
 def _check_stored(sources: Sources, stored: Sequence[str | None], provided: set[str]) -> None:
-    """Check folders against the dataset; validation that was once taken from a train folder is no contradiction."""
+    """Check that folders agree with the dataset; validation that was once taken from a train folder does."""
     wrong = [
         f"{key}: stored in {known}, now in {split}"
         for key, split, known in zip(sources.keys, sources.splits, stored, strict=True)
@@ -143,7 +143,7 @@ def _make_units(sources: Sources, stored: Sequence[str | None]) -> _Units:
 def _merge(
     of_source: Sequence[int], splits: Sequence[str | None], num_units: int
 ) -> tuple[Sequence[str | None], set[int]]:
-    """Return the split of each unit, the one that any of its sources has, and the units with more than one."""
+    """Return the split of each unit, which is that of any of its sources, and the units with several splits."""
     if len(splits) == num_units:
         return splits, set()
     merged: list[str | None] = [None] * num_units
@@ -243,7 +243,7 @@ def _assign(sources: Sources, units: _Units, open_units: Sequence[int], takes: M
 
 
 def _ranked(sources: Sources, positions: Sequence[int]) -> Iterator[bytes]:
-    """Yield what is hashed: the group or else the key; a first byte keeps equal texts of the two apart."""
+    """Yield the bytes to hash for each unit: its group, else its key; the first byte tells the two apart."""
     groups = repeat(None) if sources.groups is None else (sources.groups[i] for i in positions)
     for group, key in zip(groups, take(sources.keys, positions), strict=False):
         yield b"k" + key.encode() if group is None else b"g" + group.encode(errors="surrogatepass")
@@ -289,7 +289,7 @@ def _check_train(splits: Sequence[str | None]) -> None:
 
 
 def _missing_notes(sources: Sources, splits: Sequence[str | None]) -> list[str]:
-    """Say loudly what training will lack."""
+    """Return notes on splits that training will lack."""
     notes = []
     if "validation" not in splits:
         notes.append(
@@ -312,11 +312,11 @@ def _classes_in_splits(column: Column, splits: Sequence[str | None]) -> set[tupl
 
 
 def label_strata(label_sets: Sequence[tuple[int, ...]]) -> list[int]:
-    """Return for each source the number of the stratum that fractions are taken of.
+    """Return the stratum of each source, of which fractions are taken, as a number.
 
-    Sources with the same labels are a stratum where they are ten or more. Others go by the rarest of their labels, the
-    smaller index when two are equally rare, where those are ten or more. What is left is a stratum together; when that
-    has fewer than ten, it joins the largest one.
+    Ten or more sources with the same labels are a stratum. The others go by the rarest of their labels (of two equally
+    rare ones, the smaller index) where that gives ten or more. All others are one stratum; if it has fewer than ten, it
+    joins the largest.
 
     Args:
         label_sets: Class indices of each source, sorted.
@@ -332,7 +332,7 @@ def label_strata(label_sets: Sequence[tuple[int, ...]]) -> list[int]:
     names = [name if sizes[name] >= MIN_STRATUM else None for name in names]
     sizes = Counter(names)
     if sizes[None] < MIN_STRATUM:
-        # Of equally large ones, that of the first source: sources are sorted by key.
+        # Of equally large strata, that of the first source: sources are sorted by key.
         largest = max(sizes, key=lambda name: (name is not None, sizes[name]), default=None)
         names = [largest if name is None else name for name in names]
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}

@@ -1,7 +1,7 @@
-"""Versions of what decides pixels: of the distributions that the imported modules really come from.
+"""Versions of the packages that decide pixels: those of the distributions that imported modules really come from.
 
-An import name says little: forks publish `albumentations` under other names, OpenCV comes in four distributions. Which
-one put a module's files there stands in the folder that the module lies in.
+An import name says little: forks of Albumentations have other names, and OpenCV comes in four distributions. The folder
+that a module lies in also tells which distribution installed it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Package:
     """A package that decides pixels, or the bytes that they are stored in.
 
     Attributes:
-        module: Name that it is imported by.
-        known: Distributions that are told by their version alone; another one is named beside it.
+        module: Name by which it is imported.
+        known: Distributions that are named by their version alone; others are named beside it.
     """
 
     module: str
@@ -71,7 +71,7 @@ def pixel_versions() -> dict[str, str]:
 def other_versions(stored: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Return package → (stored version, installed version), where these differ.
 
-    A package that is not named, or for which no distribution was found, had a version that nobody knows.
+    A package that is not named, or whose distribution was not found, had an unknown version.
     """
     installed = pixel_versions()
     return {
@@ -82,7 +82,7 @@ def other_versions(stored: Mapping[str, str]) -> dict[str, tuple[str, str]]:
 
 
 def check_distributions() -> None:
-    """Refuse two distributions that put their files into one module: nobody can say whose run.
+    """Refuse two distributions that put their files into one module: nobody can tell which files run.
 
     Distributions of OpenCV of one version are the same code, however many there are.
 
@@ -105,7 +105,7 @@ def _same_code(names: tuple[Named, ...]) -> bool:
 
 
 def _version(package: str) -> str | None:
-    """Return the version of a package as settings name it, or None where there is none."""
+    """Return the version of a package in the form of settings; None if it is not installed."""
     known, names = ALL[package].known, _distributions(package)
     if package in ADDING and not _is_asked_for(package):
         return None
@@ -115,7 +115,7 @@ def _version(package: str) -> str | None:
 
 
 def _is_asked_for(package: str) -> bool:
-    """Tell whether the installed albucore requires one of the packages that add images."""
+    """Return whether the installed albucore requires this one of the packages that add images."""
     requires = (line for name, _ in _distributions("albucore") for line in _requires(name))
     return any(re.match(rf"{package}\b", line, re.IGNORECASE) for line in requires)
 
@@ -129,7 +129,7 @@ def _requires(distribution: str) -> list[str]:
 
 @functools.cache
 def _distributions(package: str) -> tuple[Named, ...]:
-    """Return the distributions that a package's module comes from, none where it cannot be imported."""
+    """Return the distributions that a package's module comes from; empty if it cannot be imported."""
     origin = _origin(ALL[package].module)
     if origin is None:
         return ()
@@ -139,7 +139,7 @@ def _distributions(package: str) -> tuple[Named, ...]:
 
 
 def _origin(module: str) -> Path | None:
-    """Return the file that a module is imported from, which is not done here."""
+    """Return the file that a module would be imported from, without importing it."""
     loaded = sys.modules.get(module)
     try:
         spec = None if loaded is None else loaded.__spec__
@@ -151,7 +151,7 @@ def _origin(module: str) -> Path | None:
 
 @functools.cache
 def _owners(folder: Path) -> dict[str, list[Named]]:
-    """Return, for each of our modules, the distributions installed in a folder that name it theirs."""
+    """Return, for each of the listed modules, the distributions in a folder that claim it."""
     found: dict[str, list[Named]] = {package.module: [] for package in ALL.values()}
     for path in sorted(folder.glob("*.*-info")):
         if path.suffix in (".dist-info", ".egg-info") and path.is_dir():
@@ -161,7 +161,7 @@ def _owners(folder: Path) -> dict[str, list[Named]]:
 
 
 def _modules_of(path: Path) -> set[str]:
-    """Return those of our modules that a distribution has brought, by its own lists."""
+    """Return the listed modules that a distribution has installed, according to its own records."""
     try:
         return set((path / "top_level.txt").read_text(encoding="utf-8").split())
     except (OSError, ValueError):
@@ -179,7 +179,7 @@ def _named(distribution: metadata.Distribution) -> Named:
 
 
 def _recorded_elsewhere(package: str, origin: Path, folder: Path) -> Iterator[Named]:
-    """Yield what is known of a module that no list of files beside it names: an editable install, a bare folder."""
+    """Yield the distributions of a module that no list of files beside it names: an editable install, a bare folder."""
     for distribution in metadata.distributions():
         place = _editable_folder(distribution)
         if place is not None and origin.is_relative_to(place):

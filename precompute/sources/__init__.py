@@ -1,1 +1,1 @@
-"""Files become sources: what there is to augment."""
+"""Finding sources: files, tables and lists → the table of sources."""

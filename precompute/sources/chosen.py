@@ -1,4 +1,4 @@
-"""What options make of sources that were found, whatever their layout; and options that do not fit them."""
+"""Options applied to sources of any layout after they were found; and refusal of options that do not fit them."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def apply_options(sources: Sources, options: BuildOptions, *, have_groups: bool)
     Args:
         sources: Sources as they were found.
         options: Options of the build.
-        have_groups: The groups that ``--group-by`` asks for are there.
+        have_groups: Whether sources have the groups of ``--group-by`` already.
 
     Raises:
         UsageError: An option does not fit these sources.
-        SourceError: Keys have no group, or names are no UTF-8.
+        SourceError: Keys have no group, or names are not UTF-8.
     """
     sources = _drop_empty(sources) if options.drop_empty else sources
     sources = _choose_target(sources, options)
@@ -62,7 +62,7 @@ def _drop_empty(sources: Sources) -> Sources:
     """Return the sources that have objects.
 
     Raises:
-        UsageError: These sources cannot have any.
+        UsageError: These sources cannot have objects.
     """
     counts = next((column.counts for column in sources.targets if column.counts is not None), None)
     if counts is None:
@@ -76,10 +76,10 @@ def _drop_empty(sources: Sources) -> Sources:
 
 
 def _choose_target(sources: Sources, options: BuildOptions) -> Sources:
-    """Return sources whose objects become what was asked for.
+    """Return the sources with the requested target made from their objects.
 
     Raises:
-        UsageError: That cannot be made of them.
+        UsageError: The target cannot be made from these sources.
     """
     target = options.target
     column = next((column for column in sources.targets if column.can_be), None)
@@ -95,10 +95,10 @@ def _choose_target(sources: Sources, options: BuildOptions) -> Sources:
 
 
 def _check_target(sources: Sources, options: BuildOptions) -> None:
-    """Refuse sources that have another target than the one asked for, and options that are for keypoints.
+    """Refuse sources with another target than requested, and options for keypoints where there are none.
 
     Raises:
-        UsageError: They have, or are given without keypoints.
+        UsageError: The target is another one, or there are no keypoints for such an option.
     """
     if options.target not in ("auto", sources.target_option):
         raise UsageError(
@@ -115,7 +115,7 @@ def _check_target(sources: Sources, options: BuildOptions) -> None:
 
 
 def _check_numbers(sources: Sources, options: BuildOptions) -> None:
-    """Refuse options for numbers that are learnt where there are no such numbers.
+    """Refuse options for learnt numbers where there are no such numbers.
 
     Raises:
         UsageError: There are such options.
@@ -138,7 +138,7 @@ def limit_sources(sources: Sources, limit: int | None) -> Sources:
     hashes = [hashlib.blake2b(key.encode(), digest_size=8, person=b"augonce-limit-1").digest() for key in sources.keys]
     chosen = sorted(range(len(sources)), key=lambda i: (hashes[i], sources.keys[i]))[:limit]
     taken = sources.take(sorted(chosen))
-    # Notes that count boxes, objects or keypoints speak of those that are taken.
+    # Notes that count boxes, objects or keypoints count those of the chosen sources.
     of_all, of_taken = ([note for one in table.targets for note in one.notes()] for table in (sources, taken))
     counted = dict(zip(of_all, of_taken, strict=True))
     return replace(taken, notes=[counted.get(note, note) for note in sources.notes])
@@ -152,12 +152,12 @@ def _group_by(sources: Sources, pattern: object) -> Sources:
 
     Args:
         sources: Sources without groups.
-        pattern: Regular expression that is searched in each key. What stands in its parentheses is the group, joined by
-            ``/`` where there are several; without parentheses, all that it finds.
+        pattern: Regular expression that is searched in each key. The text in its parentheses is the group, joined by
+            ``/`` for several; without parentheses, the whole match is.
 
     Raises:
-        UsageError: The pattern is none, or the sources have groups already.
-        SourceError: Keys do not match, or leave the group empty: such a source might stand on both sides of a split.
+        UsageError: The pattern is not valid, or the sources have groups already.
+        SourceError: Keys do not match, or give an empty group: such a source might stand on both sides of a split.
     """
     if not isinstance(pattern, str) or not pattern:
         raise UsageError(f"{GROUP_BY}: expected a regular expression such as '^(patient[0-9]+)_', got {pattern!r}.")
@@ -199,10 +199,10 @@ def _group(expression: re.Pattern[str], key: str) -> str:
 
 
 def _check_names(sources: Sources) -> None:
-    """Refuse sources with a name that no file of text can hold, wherever they come from.
+    """Refuse sources with a name that no text file can hold.
 
     Raises:
-        SourceError: Paths, classes or groups are no UTF-8; the first of them.
+        SourceError: Paths, classes or groups are not UTF-8; the message names the first.
     """
     root = [] if sources.root is None else [sources.root.as_posix()]
     groups = [group for group in set(sources.groups or ()) if group is not None]

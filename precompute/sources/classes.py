@@ -1,4 +1,4 @@
-"""Names of classes and their order, and indices for the labels that people have in lists: names, or numbers."""
+"""Names and order of classes, and class indices for labels in lists, which are names or numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 
 
 class Classes(NamedTuple):
-    """Names of the classes, and the index of each label that was given."""
+    """Names of the classes, and the index of each given label."""
 
     names: list[str]
     indices: list[int]
@@ -37,17 +37,17 @@ class Classes(NamedTuple):
 
 
 def labels_column(labels: Sequence[Any], keys: Sequence[str], given: list[str] | None, called: str) -> FoundColumn:
-    """Return one class a source, or any number of them where labels are lists; see `number_classes`.
+    """Return a column of one class per source, or of any number where labels are lists; see `number_classes`.
 
     Args:
-        labels: Names or indices of classes, or lists, tuples or sets of these; one that comes twice in it counts once.
+        labels: Names or indices of classes, or lists, tuples or sets of these; repeated ones count once.
         keys: Keys of the sources.
         given: The classes in the order that the user wants, or None.
-        called: What messages call the labels.
+        called: Name of the labels in messages.
 
     Raises:
-        UsageError: A label is neither a class name nor a class index, names and numbers are mixed, or lists and others.
-        SourceError: A label is not among the names that were given, or lists hold none.
+        UsageError: A label is neither a class name nor an index; names and numbers, or lists and others, are mixed.
+        SourceError: A label is not among the given names, or all lists are empty.
     """
     if not set(map(type, labels)) <= {str, int}:
         several = [isinstance(label, list | tuple | set | frozenset) for label in labels]
@@ -78,7 +78,7 @@ def _label_sets_column(
 
 
 def read_label(label: object, key: str, called: str = "labels") -> str | int:
-    """Return a label as plain text or number; NumPy's are accepted.
+    """Return a label as `str` or `int`; NumPy's types are accepted.
 
     Raises:
         UsageError: It is neither a class name nor a class index.
@@ -103,12 +103,12 @@ def read_label(label: object, key: str, called: str = "labels") -> str | int:
 
 
 def number_classes(labels: Sequence[str | int], owners: Sequence[str], names: list[str] | None) -> Classes:
-    """Number classes: names in their order, numbers as they are when they run from 0 without gaps.
+    """Number classes: names in their order; numbers stay if they run from 0 without gaps.
 
     Args:
-        labels: Names, or indices.
-        owners: Key of the source that each belongs to.
-        names: The classes in the order that the user wants, or a file has them; or None.
+        labels: Names or indices.
+        owners: Key of the source that each label belongs to.
+        names: The classes in the order of the user or of a file; or None.
 
     Raises:
         UsageError: Names and numbers are mixed.
@@ -127,11 +127,11 @@ def number_classes(labels: Sequence[str | int], owners: Sequence[str], names: li
 def number_rows(
     rows: Sequence[Sequence[tuple[Any, ...]]], at: int, keys: Sequence[str], given: list[str] | None
 ) -> tuple[list[list[tuple[Any, ...]]], Classes]:
-    """Return the objects of each image with indices in the place of labels, and the classes; see `number_classes`.
+    """Return the objects of each image with class indices for labels, and the classes; see `number_classes`.
 
     Args:
-        rows: For each image its objects.
-        at: Where in an object its label stands.
+        rows: The objects of each image.
+        at: Position of the label in an object.
         keys: Keys of the images.
         given: The classes in the order that the user wants, or None.
     """
@@ -180,14 +180,14 @@ def _from_numbers(labels: list[int], owners: Sequence[str], names: list[str] | N
 def check_class_names(
     class_names: Sequence[str] | None, where: str = "class_names (--class-names)"
 ) -> list[str] | None:
-    """Return the names as a list of their own.
+    """Return class names as a list, once they are checked.
 
     Args:
         class_names: Names from the option, or from a file.
-        where: What says the names, for messages.
+        where: Origin of the names, for messages.
 
     Raises:
-        UsageError: They are not a list of different, non-empty texts.
+        UsageError: The names are not a list of different, non-empty texts.
     """
     if class_names is None:
         return None
@@ -206,7 +206,7 @@ def check_class_names(
 
 
 def class_order(names: Iterable[str]) -> list[str]:
-    """Return the names of classes in the order that their indices have where nobody gives another.
+    """Return the names of classes in the default order of their indices.
 
     Names that are all whole numbers are sorted as numbers (2 before 10), others as text.
     """

@@ -1,4 +1,4 @@
-"""From what a user gave to sources: a folder, a table, an iterable of `Source`, or parallel lists."""
+"""The entry to finding sources: from a folder, a table, an iterable of `Source`, or parallel lists."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def find(
     Args:
         source: A folder, a table, an iterable of `Source`, or None when lists are given.
         options: Options of the build.
-        lists: `images` and others of the arguments of `from_lists`.
-        output: What the command writes: no source, wherever it lies.
+        lists: `images` and the other lists of `from_lists`.
+        output: File or folder that the command writes; it is never a source.
 
     Raises:
-        SourceError: They cannot be used as they are.
-        UsageError: Both or neither were given, or an option does not fit them; or they lie in the output.
+        SourceError: The sources cannot be used as they are.
+        UsageError: Both or none of source and lists are given, an option does not fit, or sources lie in the output.
     """
     if not isinstance(source, str | Path):
         return _find(source, options, lists)
@@ -70,7 +70,7 @@ def find(
 
 
 def _named(source: str | Path, options: BuildOptions) -> Iterator[str | Path]:
-    """Yield the folders that the user named, in which sources are looked for whoever wrote them."""
+    """Yield the folders that the user named; they are searched even if this program wrote them."""
     top = as_path(source)
     if is_table(top):
         top = absolute(top).parent if options.root is None else as_path(options.root)
@@ -81,7 +81,7 @@ def _named(source: str | Path, options: BuildOptions) -> Iterator[str | Path]:
 
 
 def _check_folder(source: str | Path) -> None:
-    """Raise OSError where a folder cannot be listed, or where it can and nothing in it be looked at."""
+    """Raise OSError if a folder cannot be listed, or if nothing in it can be accessed."""
     if not (is_url(source) or is_remote(source)) and Path(source).is_dir():
         with os.scandir(source):
             os.stat(os.path.join(source, "."))  # noqa: PTH116, PTH118 (a Path leaves out the dot)
@@ -99,7 +99,7 @@ def _check_apart(source: str | Path, output: str | Path | None) -> None:
 
 
 def _find(source: Any, options: BuildOptions, lists: Mapping[str, Any] | None) -> Sources:
-    # Names of colours are for masks alone: others are not to be compared with names that nobody gave.
+    # Names in a file of colours are for masks alone; classes of other targets are not compared with them.
     named = options if options.mask_colors is None else replace(options, class_names=None)
     is_path = isinstance(source, str | Path)
     found = _in_files(source, named) if is_path and not lists else _from_python(source, named, lists)
@@ -146,7 +146,7 @@ def _in_files(source: str | Path, options: BuildOptions) -> Found:
 
 
 def _find_in_folders(source: str | Path, options: BuildOptions) -> Found:
-    """Return classes or masks; where there are none, annotations that are not read may be why."""
+    """Return sources with classes or masks; if there are none, the error mentions annotations that are not read."""
     try:
         found = find_in_folders(source, options)
     except SourceError as error:

@@ -1,8 +1,8 @@
-"""From what a layout found to the table of sources: what holds for sources wherever they come from.
+"""From the sources that a layout found to the table of sources: the steps that all layouts share.
 
 A layout says where images lie, and what it knows of each: its split, its group, the values of its fields. Everything
-else is done here, once: keys that can be stored and stand for one image each, their order, the classes that are named
-and absent.
+else is done here: keys are checked, each must stand for one image, sources are sorted, and named classes without
+sources are noted.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _SUSPECT = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]|\.\.|\|/")  # a key 
 
 
 class FoundColumn(NamedTuple):
-    """The values of one field, with what is known of them when they are found.
+    """The values of one field as a layout found them.
 
     Attributes:
         column: One value for each source.
-        class_names: Names of its classes, in the order of their indices; none for values without classes.
+        class_names: Names of its classes, in the order of their indices; empty for values without classes.
         notes: Notes for the user.
     """
 
@@ -51,25 +51,25 @@ class Found:
 
     Attributes:
         where: Beginning of messages: the folder, the table, or ``sources``.
-        root: Folder that paths start from; None where they share none.
+        root: Folder that paths are relative to; None where they share none.
         keys: Key of each source.
         images: Path of each image below `root`, absolute without one.
         num_bytes: Size of the files of each source.
-        fields: What the sources have beside their images.
-        splits: Split of each source where the layout says it; None where it does not.
-        splits_are_new: Splits come from where older versions did not look: a dataset that has others keeps them.
+        fields: The sources' fields beside their images.
+        splits: Split of each source where the layout says it; else None.
+        splits_are_new: Splits come from where older versions did not look; a dataset with other splits keeps them.
         groups: Group of each source, or None when no source has one.
-        names_groups: ``--group-by`` named a column, which holds the groups.
-        class_names: Names that were given, for fields that name no classes of their own.
-        tell: Position of a source → what messages call it; None: the path of its image.
-        key_remedy: What helps where several sources share a key.
-        again_remedy: What helps where an image comes again; empty where each was found in a folder, and so once.
-        num_ignored_files: Files that were passed over.
-        passed: Endings of these, each with its number.
-        empty_folders: Folders in which images were expected, and none lie.
-        problems: What is wrong so far, to be told with what is found wrong here.
+        names_groups: Whether ``--group-by`` named the column of the groups.
+        class_names: Given class names, for fields that name no classes of their own.
+        tell: Position of a source → its name in messages; None: the path of its image.
+        key_remedy: Advice where several sources share a key.
+        again_remedy: Advice where an image comes again; empty where images were found in folders, and so come once.
+        num_ignored_files: Number of files that were passed over.
+        passed: Ending of these files → their number.
+        empty_folders: Folders in which images were expected and none lie.
+        problems: Problems so far; they are raised together with those found here.
         notes: Notes for the user.
-        layout: What users call the way in which the sources were given, as the table of layouts in the guide does.
+        layout: Name of the layout in the guide's table of layouts.
     """
 
     where: str
@@ -132,10 +132,10 @@ def _compact(texts: Sequence[str]) -> StringColumn:
 
 
 def _order_once(found: Found) -> list[int]:
-    """Return the positions of sources in the order of their keys, of which each has to come once.
+    """Return the positions of sources in the order of their keys, which must be unique.
 
     Raises:
-        SourceError: Several sources have one key; with all that is wrong so far.
+        SourceError: Several sources have the same key; the message lists all problems so far.
     """
     keys, images, splits = list(found.keys), found.images, found.splits
     order = sorted(range(len(keys)), key=keys.__getitem__)
@@ -159,7 +159,7 @@ def _order_once(found: Found) -> list[int]:
 
 
 def _absent(columns: Sequence[Column], names: Sequence[str]) -> Iterator[str]:
-    """Yield a note where classes have a name and nothing that is of them."""
+    """Yield a note if there are named classes without any source or object."""
     for column in columns:
         counts = column.class_counts(range(len(column)), len(names)) if names else []
         absent = [name for name, number in zip(names, counts, strict=False) if not number]
@@ -172,7 +172,7 @@ def _absent(columns: Sequence[Column], names: Sequence[str]) -> Iterator[str]:
 
 
 def key_problem(key: object) -> str | None:
-    """Return what is wrong with a key, or None."""
+    """Return what is wrong with a key; None if nothing is."""
     if not isinstance(key, str):
         return f"expected text, got {type(key).__name__}"
     try:
@@ -195,7 +195,7 @@ def key_problem(key: object) -> str | None:
 
 
 def _surely_fine(keys: Sequence[Any]) -> bool:
-    """Tell whether a look at all keys at once finds none to look at closely, which takes ten times as long."""
+    """Return whether a quick look at all keys shows that all are fine; checking each takes ten times as long."""
     try:
         joined = "|" + "|".join(keys)
     except TypeError:
@@ -204,10 +204,10 @@ def _surely_fine(keys: Sequence[Any]) -> bool:
 
 
 def check_keys(keys: Sequence[object], *, where: str, remedy: str) -> None:
-    """Check that each key can be stored and be told from a path that leads elsewhere.
+    """Check that each key can be stored, and is no path that leads elsewhere.
 
     Raises:
-        SourceError: The first five that cannot, each with its reason.
+        SourceError: Some keys cannot be used; the message names the first five with their reasons.
     """
     problems = list[str]()
     for chunk in (keys[first : first + CHUNK] for first in range(0, len(keys), CHUNK)):

@@ -1,4 +1,4 @@
-"""The files of one role, images or masks, from all folders: as columns, sorted by key."""
+"""The files of one role (images or masks) from all folders, as columns that are sorted by key."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class RoleFolder:
     """The images, or the masks, of one folder.
 
     Attributes:
-        context: Folders on the way to it, those that name a role (images/, masks/) left out.
-        path: The folder, absolute, posix.
-        suffix: The role's: all stems end with it.
-        files: Names and sizes, in no certain order.
+        context: Names of the folders on the way to it, without those that name a role (images/, masks/).
+        path: Path of the folder, absolute, posix.
+        suffix: Suffix of the role, with which all stems end.
+        files: Names and sizes of files, in any order.
     """
 
     context: tuple[str, ...]
@@ -45,13 +45,13 @@ class RoleFolder:
     files: Files
 
     def stems(self) -> Iterator[str]:
-        """Yield the name of each file without the role's suffix and the extension, which all have."""
+        """Yield the name of each file without the role's suffix and the extension; all files have both."""
         stems = (name.rpartition(".")[0] for name in self.files.names)
         return (stem.removesuffix(self.suffix) for stem in stems) if self.suffix else stems
 
 
 def split_role(parts: tuple[str, ...], roles: Collection[str]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the role that the last fitting folder of a path gives, in small letters, and the path without it."""
+    """Return the role, in lower case, that the last fitting folder of a path names, and the path without it."""
     for i in reversed(range(len(parts))):
         if parts[i].lower() in roles:
             return parts[i].lower(), (*parts[:i], *parts[i + 1 :])
@@ -59,7 +59,7 @@ def split_role(parts: tuple[str, ...], roles: Collection[str]) -> tuple[str | No
 
 
 def parts_of(placed: Iterable[tuple[Folder, tuple[str, ...]]], suffix: str) -> list[RoleFolder]:
-    """Return the files of folders, each with its context, whose stems end with a suffix, and are more than it."""
+    """Return the files of folders, with their contexts, whose stems end with a suffix and are longer than it."""
     return [RoleFolder(context, folder.path, suffix, _ending(folder.files, suffix)) for folder, context in placed]
 
 
@@ -71,16 +71,16 @@ def _ending(files: Files, suffix: str) -> Files:
 
 
 class FoundFile(NamedTuple):
-    """One image, or one file beside an image, and what its path says of it.
+    """One image, or one file beside an image, with what its path tells.
 
     Attributes:
         key: Key of the source.
-        plain: The key without the split's folder, whatever was asked for.
-        place: Folders on the way and stem, those of roles left out, those of splits kept.
-        split: Split that a folder says, or None.
+        plain: The key without the split's folder, even if keys keep it.
+        place: Folders on the way and stem, without folders of roles, with those of splits.
+        split: Split that a folder names, or None.
         path: Absolute path, posix.
         num_bytes: Size of the file.
-        is_excluded: The user left it out: what annotations say of it is left out as well.
+        is_excluded: Whether the user left it out, and with it what annotations say of it.
     """
 
     key: str
@@ -104,22 +104,22 @@ class _Folder(NamedTuple):
 
 
 class FoundFiles:
-    """Columns of equal length, one entry a file; what all files of a folder share is held once.
+    """Files as columns, one entry per file; what all files of a folder share is held once.
 
     Attributes:
-        keys: Sorted; equal ones stand in the order of splits and paths.
-        num_bytes: Sizes of the files.
+        keys: Key of each file, sorted; equal keys are in the order of splits and paths.
+        num_bytes: Size of each file.
     """
 
     def __init__(
         self, parts: Sequence[RoleFolder], positions: Sequence[int | None] | None, *, split_in_key: bool
     ) -> None:
-        """Read the columns off some parts.
+        """Make the columns from folders.
 
         Args:
             parts: Folders with their files.
-            positions: Where in each context the split's folder is; None when there are no splits.
-            split_in_key: Keep that folder in the keys.
+            positions: Position of the split's folder in each context; None when there are no splits.
+            split_in_key: Whether keys keep that folder.
         """
         self.keys, self._names = StringColumn(), StringColumn()
         self.num_bytes: array[int] = array("q")
@@ -146,7 +146,7 @@ class FoundFiles:
             self._sort()
 
     def _append_few(self, folder: _Folder, part: RoleFolder) -> None:
-        # One text a file: to sort it is faster, and takes less memory, than to sort pairs or positions. No name holds
+        # One text per file: sorting them is faster and takes less memory than sorting pairs or positions. No name holds
         # the character 0, and it comes before all others, so that stems are compared first, then names.
         lines = sorted(f"{stem}\0{name}\0{size}" for stem, (name, size) in zip(part.stems(), part.files, strict=True))
         for first in range(0, len(lines), CHUNK):
@@ -189,14 +189,14 @@ class FoundFiles:
         return all(folder.key_start == folder.plain_start for folder in self._folders)
 
     def plain(self) -> Iterator[str]:
-        """Yield the key of each file without the split's folder, whatever was asked for."""
+        """Yield the key of each file without the split's folder, even if keys keep it."""
         if self.keys_are_plain:
             return iter(self.keys)
         pairs = zip((self._folders[number] for number in self._folder), self.keys, strict=True)
         return (folder.plain_start + key[len(folder.key_start) :] for folder, key in pairs)
 
     def labels(self) -> Iterator[str]:
-        """Yield the folders of each file but the split's: the name of its class."""
+        """Yield the class of each file: its folders except for the split's."""
         return map([folder.label for folder in self._folders].__getitem__, self._folder)
 
     def splits(self) -> Iterator[str | None]:
@@ -204,7 +204,7 @@ class FoundFiles:
         return map([folder.split for folder in self._folders].__getitem__, self._folder)
 
     def paths(self, base: Path | None) -> StringColumn:
-        """Return the path of each file below the base; absolute where it does not lie there."""
+        """Return the path of each file relative to the base; absolute where it does not lie below it."""
         below = [relative(folder.path, base) for folder in self._folders]
         starts = [self._folders[i].path if start is None else start for i, start in enumerate(below)]
         return StringColumn(map(add, map(starts.__getitem__, self._folder), self._names))
@@ -229,7 +229,7 @@ def _folder(part: RoleFolder, position: int | None, *, split_in_key: bool) -> _F
 
 
 def relative(path: str, base: Path | None) -> str | None:
-    """Return a posix path below the base, or None when it does not lie there."""
+    """Return a posix path relative to the base; None when it does not lie below it."""
     if base is None:
         return None
     start = base.as_posix().rstrip("/")
@@ -249,13 +249,13 @@ def add_sorted(
     Args:
         files: Names of the files; each has an extension.
         key_start: Text before each stem in its key.
-        suffix: End of each stem that is not in its key.
+        suffix: Suffix of each stem that is not part of its key.
         keys: Column to add to.
         names: Column of names to add to.
 
     Returns:
-        The position of each in `files`. None, and nothing was added, where this is not the way: two have one key, or
-        one is so long that padding all to its length would take much memory.
+        The position of each in `files`. None, with nothing added, where this way does not work: two files have the same
+        key, or a name is so long that padding all to its length would take much memory.
     """
     encoded, edges = files.as_arrays()
     starts, lengths = edges[:-1], np.diff(edges)
@@ -289,7 +289,7 @@ def _order(encoded: Bytes, starts: Numbers, lengths: Numbers) -> Numbers | None:
 
 
 def _gathered(encoded: Bytes, starts: Numbers, lengths: Numbers, prefix: Bytes) -> tuple[bytes, Numbers]:
-    """Return a prefix and a text in turn, one after the other, and the length of each pair."""
+    """Return prefixes and texts in turn as one array, and the length of each pair."""
     whole = lengths + len(prefix)
     ends = np.cumsum(whole)
     out = np.empty(int(ends[-1]), np.uint8)

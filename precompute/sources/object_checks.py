@@ -1,4 +1,4 @@
-"""Boxes and keypoints as they are found: checked against their images, and counted."""
+"""Checks of found boxes and keypoints against their images, with notes that count what was changed."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ ORIENTATION = 0x0112
 
 
 def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, where: str) -> FoundColumn:
-    """Clip boxes to their images and leave those out that have no area, telling how many and where.
+    """Clip boxes to their images and leave out those without area; notes tell how many and where.
 
     Args:
-        column: The boxes as they were found.
+        column: The found boxes.
         keys: Keys of the images.
         names: Names of the classes.
         where: Start of messages: the folder, or the argument.
 
     Raises:
-        SourceError: Sides are no numbers, or no image has any box.
+        SourceError: Sides are not numbers, or no image has a box.
     """
     of_box = np.repeat(np.arange(len(column)), column.counts)
 
@@ -77,7 +77,7 @@ def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, whe
 
 
 def upright_size(path: str | Path) -> Size:
-    """Return width and height of an image as it is shown upright, from its header; UNKNOWN_SIZE if it has none."""
+    """Return width and height of an image as shown upright, from its header; UNKNOWN_SIZE if that is not readable."""
     try:
         with Image.open(path) as picture:
             size = (picture.width, picture.height)
@@ -98,16 +98,16 @@ def boxes_of_rows(
     skeleton: Skeleton | None = None,
     points: Iterable[Any] | None = None,
 ) -> FoundColumn:
-    """Return boxes, with keypoints if there are any, as a column that was checked.
+    """Return boxes, with keypoints if there are any, as a checked column.
 
     Args:
         rows: For each image (x_min, y_min, x_max, y_max, class index, flags) of its objects.
-        sizes: Width and height of each; None where sides are shares of them.
+        sizes: Width and height of each image; None where sides are shares of these.
         keys: Keys of the images.
         names: Names of the classes.
         where: Start of messages: the folder, or the argument.
         skeleton: Skeleton of the keypoints.
-        points: For each image x, y, visibility in turn of the keypoints of its objects.
+        points: For each image the objects' keypoints: x, y, visibility in turn.
 
     Raises:
         SourceError: See `check_boxes` and `_check_points`, or there are no objects with keypoints.
@@ -137,7 +137,7 @@ def _check_points(
     """Mark keypoints outside of their images as not labelled, and count them.
 
     Raises:
-        SourceError: Coordinates are no numbers, visibility is none of 0, 1, 2, or no point is labelled.
+        SourceError: Coordinates are not numbers, visibility is not 0, 1 or 2, or no point is labelled.
     """
     points: Any = column.points
     of_object = np.repeat(np.arange(len(column)), column.counts)

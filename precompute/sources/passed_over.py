@@ -1,7 +1,7 @@
-"""What is never a source: what this program wrote, the output of the command that runs, and folders of the system.
+"""Files that are never sources: those that this program wrote, the running command's output, and folders of systems.
 
-`find` says once what its command writes and where sources lie; all looks at folders below ask here, however deep in a
-layout they are.
+`find` says once what its command writes and where sources lie. All code that looks into folders asks here, in whichever
+layout it is.
 """
 
 from __future__ import annotations
@@ -58,23 +58,23 @@ Counts: TypeAlias = Counter[tuple[str, bool]]
 
 
 def is_of_system(name: str) -> bool:
-    """Tell whether a folder of this name belongs to a system, a drive or a program, and to no data set."""
+    """Return whether a folder of this name belongs to a system, a drive or a program, and not to data."""
     lower = name.lower()
     return lower in OF_SYSTEMS or lower.startswith(TRASH)
 
 
 @dataclass
 class PassedOver:
-    """What one command passes over.
+    """The files and folders that one command passes over.
 
     Attributes:
-        output: Real path of what the command writes; None where it writes nothing.
-        named: Paths of folders that the user named: they are looked into, whoever wrote them.
-        patterns: What the user excluded.
-        tops: Folders that patterns start from: that of the sources, then others that were named.
-        own: Paths of folders that this program wrote before, as they were met.
-        excluded: Path of a folder, or `NAMED` → pattern, and whether it left out folders → how many there.
-        endings: Path of each folder that was searched for images → endings of its other files, each with its number.
+        output: Real path of the command's output; None where it writes nothing.
+        named: Paths of folders that the user named; they are searched, whoever wrote them.
+        patterns: Patterns that the user excluded.
+        tops: Folders that patterns are relative to: that of the sources, then others that the user named.
+        own: Paths of folders that this program wrote before, in the order in which they were found.
+        excluded: Path of a folder, or `NAMED` → (pattern, whether it left out folders) → number left out there.
+        endings: Path of each folder that was searched for images → ending of its other files → their number.
     """
 
     output: str | None = None
@@ -90,17 +90,17 @@ class PassedOver:
         self._output_name = (self.output or "").rpartition("/")[2]
 
     def is_output(self, path: str, name: str, *, is_link: bool = False) -> bool:
-        """Tell whether a path, which ends with a name, leads to what the command writes."""
+        """Return whether a path, whose last part is `name`, leads to the command's output."""
         if self.output is None or not (is_link or name == self._output_name):
             return False
         return os.path.realpath(path) == self.output
 
     def is_own(self, folder: str, markers: Iterable[str]) -> bool:
-        """Tell whether this program wrote a folder, and keep its path for the note.
+        """Return whether this program wrote a folder; if so, its path is kept for the note.
 
         Args:
             folder: Path of the folder.
-            markers: Those of `MARKERS` that are in it.
+            markers: The `MARKERS` that are in it.
         """
         if folder in self.named or not any(_wrote(as_path(folder), marker) for marker in markers):
             return False
@@ -108,7 +108,7 @@ class PassedOver:
         return True
 
     def excluding(self, path: str, *, is_folder: bool = False) -> str | None:
-        """Return the pattern that a file or folder fits, if there is one."""
+        """Return the pattern that excludes a file or folder; None if there is none."""
         if not self.patterns:
             return None
         start = self._start(path)
@@ -116,7 +116,7 @@ class PassedOver:
         return next((pattern.text for pattern in self.patterns if pattern.fits(parts, is_folder=is_folder)), None)
 
     def leaves_out(self, path: str) -> bool:
-        """Tell whether a pattern fits a file that a table or an annotation names, or a folder above; it is counted."""
+        """Return whether a pattern excludes a file that a table or annotation names, or a folder above; counts it."""
         start = self._start(path)
         ends = [i for i, letter in enumerate(path) if letter == "/" and i > len(start)] if self.patterns else []
         above = (self.excluding(path[:end], is_folder=True) for end in ends)
@@ -129,7 +129,7 @@ class PassedOver:
         return next((top for top in self.tops if path.startswith(top)), "")
 
     def exclude_notes(self) -> Sequence[str]:
-        """Return how many files and folders each pattern left out, and which have no effect."""
+        """Return notes on how many files and folders each pattern left out, and on patterns without effect."""
         counts: Counts = sum(self.excluded.values(), Counter())
         texts = dict.fromkeys(pattern.text for pattern in self.patterns)
         used = [text for text in texts if counts[text, False] or counts[text, True]]
@@ -149,7 +149,7 @@ class PassedOver:
         return [left_out, *idle] if used else idle
 
     def notes(self, top: str | Path) -> list[str]:
-        """Return what the user is told, with paths below the folder of the sources."""
+        """Return the notes for the user, with paths relative to the folder of the sources."""
         own = self.own_below(top)
         text = (
             f"Folders that this program wrote hold no sources, and were passed over ({len(own):,}):\n{first_few(own)}"
@@ -157,12 +157,12 @@ class PassedOver:
         return [*([SummarizedNote(text)] if own else []), *self.exclude_notes()]
 
     def own_below(self, top: str | Path) -> list[str]:
-        """Return the folders that this program wrote, as paths below that of the sources."""
+        """Return the folders that this program wrote, as paths relative to that of the sources."""
         start = _beginning(top)
         return [f"{path.removeprefix(start)}/" for path in sorted(self.own)]
 
     def endings_below(self, top: str | Path) -> dict[str, Counter[str]]:
-        """Return the endings by the folder directly below that of the sources, which itself is ``""``."""
+        """Return folder directly below that of the sources (``""`` for that itself) → its endings."""
         start, found = _beginning(top), dict[str, Counter[str]]()
         for path, counts in sorted(self.endings.items()):
             inside, first = f"{path}/".startswith(start), f"{path}/".removeprefix(start).partition("/")[0]
@@ -171,12 +171,12 @@ class PassedOver:
 
 
 def _beginning(top: str | Path) -> str:
-    """Return how paths below a folder begin."""
+    """Return the beginning of paths below a folder."""
     return f"{absolute(as_path(top)).as_posix().rstrip('/')}/"
 
 
 def _wrote(folder: Path, marker: str) -> bool:
-    """Tell whether a file is what this program writes under its name."""
+    """Return whether a file has the content that this program writes under its name."""
     if marker in DATASET:
         return is_dataset(folder)
     try:
@@ -192,7 +192,7 @@ _passed_over: ContextVar[PassedOver | None] = ContextVar("passed_over", default=
 
 
 def passed_over() -> PassedOver:
-    """Return what is passed over in the block that runs."""
+    """Return the `PassedOver` of the running block."""
     return _passed_over.get() or PassedOver()
 
 
@@ -200,12 +200,12 @@ def passed_over() -> PassedOver:
 def passing_over(
     output: str | Path | None = None, named: Sequence[str | Path] = (), exclude: Sequence[str] = ()
 ) -> Iterator[PassedOver]:
-    """Let all looks at folders pass over what a command writes, while the block runs.
+    """Pass over a command's output in all folders while the block runs.
 
     Args:
         output: File or folder that the command writes, or its URL.
         named: Folders that the user named, that of the sources first.
-        exclude: Patterns of what is left out.
+        exclude: Patterns of files and folders to leave out.
     """
     paths = [absolute(as_path(path)).as_posix() for path in named]
     passed = PassedOver(
@@ -228,7 +228,7 @@ def real_path(path: str | Path) -> str:
 
 
 def first_entries(folder: Path, number: int) -> list[os.DirEntry[str]]:
-    """Return some entries of a folder, hidden ones and what is passed over left out; none where it cannot be read."""
+    """Return some entries of a folder, without hidden and passed-over ones; none where it cannot be read."""
     passed = passed_over()
     try:
         with os.scandir(folder) as entries:

@@ -1,4 +1,4 @@
-"""All that is wrong with sources, told at once: what, where, and what to do."""
+"""All problems of sources in one error: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ProblemKind", "Problems", "WrongEntry", "refuse_options"]
 
 
 class ProblemKind(NamedTuple):
-    """What may be wrong in many places, and what to do; files without a partner may be accepted."""
+    """A kind of problem that may occur in many places, with advice; files without a partner may be accepted."""
 
     what: str
     remedy: str
@@ -25,8 +25,8 @@ class WrongEntry(Exception):  # noqa: N818 (a verdict on one entry, collected ra
     """One entry of a file cannot be used.
 
     Args:
-        kind: What is wrong with it.
-        text: The line that is told of it.
+        kind: Kind of the problem.
+        text: Line about the entry.
     """
 
     def __init__(self, kind: ProblemKind, text: str) -> None:
@@ -35,7 +35,7 @@ class WrongEntry(Exception):  # noqa: N818 (a verdict on one entry, collected ra
 
 
 class Problems:
-    """What is found wrong on the way, until it is told.
+    """Collects problems until they are raised together.
 
     Args:
         heading: First line of the message: what cannot be used.
@@ -47,31 +47,31 @@ class Problems:
         self._lines: dict[ProblemKind, list[str]] = {}
 
     def add(self, what: str, places: Sequence[Any], remedy: str, tell: Callable[[Any], str] = str) -> Problems:
-        """Add a problem with a line for each place where it is, as `first_few` tells it; none without any place."""
+        """Add a problem with a line for each place, listed by `first_few`; without places, add nothing."""
         if places:
             self._texts.append(f"{what} ({len(places):,}):\n{first_few(places, tell=tell)}\n{remedy}")
         return self
 
     def add_text(self, text: str) -> None:
-        """Add a sentence that stands for itself."""
+        """Add a problem as a sentence."""
         self._texts.append(text)
 
     def add_entry(self, wrong: WrongEntry, where: str) -> None:
-        """Add one entry to those of its kind, with the place where it stands."""
+        """Add one wrong entry to those of its kind, with its place."""
         self._lines.setdefault(wrong.kind, []).append(f"{where}: {wrong}")
 
     def add_unmatched(self, what: str, lines: Sequence[str], remedy: str) -> None:
-        """Add files without a partner, an image without its mask say, with a line for each; see `leave_out`."""
+        """Add files without a partner, such as images without masks, with a line for each; see `leave_out`."""
         if lines:
             self._lines[ProblemKind(what, remedy, True)] = list(lines)
 
     def leave_out(self, options: BuildOptions, num_images: int, hint: str = "") -> list[str]:
-        """Return notes on files without a partner; where they are more than are accepted, they are problems.
+        """Return notes on files without a partner; if there are more than accepted, they become problems.
 
         Args:
-            options: Options of the build, which accept some or none.
-            num_images: Number of images, of which the accepted number may be a share.
-            hint: What may be wrong with all of them.
+            options: Options of the build, which may accept some.
+            num_images: Number of images; the accepted number may be a share of it.
+            hint: Hint at what may be wrong with all of them.
         """
         unmatched = {kind: self._lines.pop(kind) for kind in list(self._lines) if kind.is_unmatched}
         number = sum(map(len, unmatched.values()))
@@ -87,7 +87,7 @@ class Problems:
         return []
 
     def check(self) -> None:
-        """Raise a SourceError that tells all of them, if there are any."""
+        """Raise a SourceError with all problems, if there are any."""
         for kind, lines in self._lines.items():
             self.add(kind.what, lines, kind.remedy)
         if self._texts:
@@ -101,10 +101,10 @@ def _note_left_out(what: str, lines: Sequence[str]) -> str:
 
 
 def refuse_options(options: BuildOptions, names: Sequence[str], why: str) -> None:
-    """Refuse the first of some options that is given, with words that follow its name.
+    """Refuse options: the message names the first that is given, followed by some words.
 
     Raises:
-        UsageError: One has another value than its default.
+        UsageError: An option is not at its default.
     """
     given = next((name for name in names if getattr(options, name) != getattr(BuildOptions, name)), None)
     if given:

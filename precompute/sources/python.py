@@ -1,4 +1,4 @@
-"""Sources from Python: an iterable of them, or the parallel lists that notebooks have."""
+"""Sources from Python: an iterable of `Source`, or parallel lists."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Named = Sequence[tuple[str, Cells]]
 
 
 def read_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], BuildOptions]:
-    """Return the lists among the arguments of a call, and its options; some names stand for either.
+    """Return the lists among the arguments of a call, and the options; some names can mean either.
 
     Raises:
         UsageError: An argument is not known, or has a bad value.
@@ -59,13 +59,12 @@ def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:
     """Put sources into columns.
 
     Args:
-        sources: All with a label, all with a list of labels, all with a mask, all with a list of boxes, all with a list
-            of objects that have masks, all with keypoints, then all with boxes or none, or all alone.
-        options: Options of the build: names of classes, which labels that are numbers index; names and pairs of
-            keypoints.
+        sources: Sources with the same target: all with a label, a list of labels, a mask, a list of boxes, a list of
+            objects with masks, keypoints (all with boxes, too, or none), or no target.
+        options: Options of the build: names of classes, which numeric labels index; names and pairs of keypoints.
 
     Raises:
-        UsageError: A field is not what it should be.
+        UsageError: A field has a bad value.
         SourceError: Files are missing, or labels are unknown.
     """
     items = list(sources)
@@ -81,16 +80,16 @@ def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:
 
 
 def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
-    """Return sources of lists of equal length: the i-th entry of each belongs to the i-th image.
+    """Return sources from lists of equal length: the i-th entry of each belongs to the i-th image.
 
     Args:
-        lists: By name (`ROLES`), with what `Source` has of each image; all but the images may be left out. Where keys
-            are, each image's path below the folder that all share is its key, without the extension. `values` and
-            `extra` are dictionaries of such lists.
-        options: Options of the build, as for `from_iterable`.
+        lists: Name (`ROLES`) → list of what `Source` has for each image. Only images are required. Without keys, the
+            key of an image is its path below the folder that all share, without the extension. `values` and `extra`
+            are dictionaries of such lists.
+        options: Options of the build, as in `from_iterable`.
 
     Raises:
-        UsageError: Lengths differ, or a list holds what it should not.
+        UsageError: Lengths differ, or a list holds bad values.
         SourceError: Files are missing, or labels are unknown.
     """
     named = {what: _mapping(what, lists.get(what)) for what in ("values", "extra")}
@@ -109,7 +108,7 @@ def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
 def _find(
     columns: dict[str, list[Any]], values: Named, extra: Named, options: BuildOptions, more_targets: Sequence[str] = ()
 ) -> Found:
-    """Return sources of lists, of which those without any entry are left out."""
+    """Return sources from lists; lists without any entry are left out."""
     if not columns["images"]:
         raise SourceError("There are no sources: the list of images is empty.")
     columns = {
@@ -149,7 +148,7 @@ def _check_targets(columns: Mapping[str, list[Any]], keys: Sequence[Any], more: 
 
 
 def _counted(name: str, column: Sequence[Any], keys: Sequence[Any]) -> str:
-    """Return the name of a list, with a count and an example where some sources have no entry."""
+    """Return the name of a list, with a count and an example if some sources have no entry."""
     given = [key for key, entry in zip(keys, column, strict=True) if entry is not None]
     return name if len(given) == len(column) else f"{name} ({len(given):,}, such as of {given[0]!r:.80})"
 
@@ -161,8 +160,8 @@ def _list_of(name: str, column: Any) -> list[Any]:
     """Return the entries of a list, an array, or a column of a table.
 
     Raises:
-        UsageError: It is a text, a dictionary or a whole table, of which a list would be the names alone; it is a set,
-            which has no order; or it is no list at all.
+        UsageError: It is no list; or a text, a dictionary or a whole table, whose items would be letters or names; or a
+            set, which has no order.
     """
     expected = f"{name}: expected a list with an entry for each image, got"
     if isinstance(column, str | bytes | os.PathLike):
@@ -179,10 +178,10 @@ def _list_of(name: str, column: Any) -> list[Any]:
 
 
 def _check_indexes(columns: Mapping[str, Any]) -> None:
-    """Check that columns of tables, which have an index, have the same one: entries belong together by position.
+    """Check that columns of tables have the same index, since entries belong together by position.
 
     Raises:
-        UsageError: Those of two differ; the first five positions are named.
+        UsageError: The indexes of two columns differ; the message names the first five positions.
     """
     indexes = {name: index for name, column in columns.items() if (index := _index_of(column)) is not None}
     for name, index in indexes.items():
@@ -198,7 +197,7 @@ def _check_indexes(columns: Mapping[str, Any]) -> None:
 
 
 def _index_of(column: Any) -> list[Any] | None:
-    """Return the index of a pandas Series, or of what is like it; lists have a method of that name."""
+    """Return the index of a pandas Series or the like; None for lists, which have a method of that name."""
     index = getattr(column, "index", None)
     return None if index is None or callable(index) else list(index)
 
@@ -227,10 +226,10 @@ def _mapping(what: str, given: Any) -> Mapping[Any, Any]:
 
 
 def _columns_by_name(what: str, of_sources: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> Named:
-    """Return what each source has by name as a column for each name.
+    """Return one column for each name from the dictionaries of all sources.
 
     Raises:
-        UsageError: They do not all have the same names.
+        UsageError: The sources do not all have the same names.
     """
     names = list(of_sources[0]) if of_sources else []
     for i, of_source in enumerate(of_sources):

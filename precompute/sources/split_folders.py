@@ -1,4 +1,4 @@
-"""Folders named train, validation or test: at which level of the tree they are, if at all."""
+"""Folders named train, validation or test, and the level of the tree at which they stand."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from precompute.errors import SourceError, first_few
 
 __all__ = ["EXPECTED_SPLITS", "names_split", "split_of", "split_positions", "stay_in_keys"]
 
-# train, val, valid, validation and test, which nothing else is called; with an end (train2017, val_set) no less so.
+# train, val, valid, validation and test always mean splits, also with an ending (train2017, val_set).
 SPLITS = re.compile(
     r"(?:(?P<train>train)|(?P<validation>val|valid|validation)|(?P<test>test))"
     r"(?P<end>[-_ ]?(?:set|data|split|(?:19|20)\d\d))?",
     re.IGNORECASE,
 )
-# These name splits where others stand beside them; else they may be classes, or anything.
+# These mean splits only beside folders of other splits; else they may be classes, or anything.
 OTHERS = re.compile(
     r"(?:(?P<train>training|trn)|(?P<validation>dev|eval|evaluation|minival)|(?P<test>testing|tst))"
     r"(?:[-_ ]?(?:set|data|split|(?:19|20)\d\d))?",
@@ -27,20 +27,20 @@ Context = tuple[str, ...]
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a name stands for, in any case of its letters: of a folder, a list, a word in a table."""
+    """Return the split that a name (of a folder, a list, a word in a table) means, in any case of its letters."""
     found = SPLITS.fullmatch(name.strip()) or OTHERS.fullmatch(name.strip())
     return None if found is None else next(split for split in ("train", "validation", "test") if found[split])
 
 
 def names_split(name: str) -> bool:
-    """Tell whether a name stands for a split wherever it stands: train, val2017; not training, which may be a class."""
+    """Return whether a name always means a split: train, val2017; but not training, which may be a class."""
     return SPLITS.fullmatch(name) is not None
 
 
 def stay_in_keys(contexts: Sequence[Context], positions: Sequence[int | None] | None) -> bool:
-    """Tell whether splits' folders are part of keys: those called train, val, valid, validation or test are not.
+    """Return whether splits' folders are part of keys: not if all are named train, val, valid, validation or test.
 
-    Where others are among them, all were part of keys before such names were known as splits', and stay so.
+    With other names among them, all folders were part of keys before such names meant splits, and they still are.
     """
     names = [context[i] for context, i in zip(contexts, positions or (), strict=False) if i is not None]
     found = [SPLITS.fullmatch(name) for name in names]
@@ -48,14 +48,14 @@ def stay_in_keys(contexts: Sequence[Context], positions: Sequence[int | None] | 
 
 
 def split_positions(contexts: Sequence[Context], *, where: str) -> list[int] | None:
-    """Return where in each path of folders its split's folder is, or None when there are no splits.
+    """Return the position of the split's folder in each path of folders; None when there are no splits.
 
-    A level counts, from the top or from the bottom, when every path has a split's folder there and one of them is
-    train: `valid` beside `invalid` are classes, and so is a `test` that stands beside other names without a train.
+    A level, from the top or from the bottom, counts when every path has a split's folder there and one of them is
+    train: `valid` beside `invalid` is a class, and so is `test` beside other names without train.
 
     Args:
-        contexts: Folders of each place that holds images, those that name a role (images/, masks/) left out.
-        where: The folder that errors speak of.
+        contexts: Path of each folder with images, without folders that name a role (images/, masks/).
+        where: Folder that messages name.
 
     Raises:
         SourceError: Some folders belong to splits and others do not, or two levels could be the splits'.
@@ -80,7 +80,7 @@ def split_positions(contexts: Sequence[Context], *, where: str) -> list[int] | N
 
 
 def _levels(contexts: Sequence[Context]) -> list[list[int]]:
-    """Return the different choices of one folder a path, at one level, that take splits' folders alone."""
+    """Return the possible choices: at one level, one folder per path, all of them splits' folders."""
     depth = min((len(context) for context in contexts), default=0)
     from_top = [[i] * len(contexts) for i in range(depth)]
     from_bottom = [[len(context) - 1 - i for context in contexts] for i in range(depth)]
@@ -96,7 +96,7 @@ def _splits_at(contexts: Sequence[Context], level: list[int]) -> set[str | None]
 
 
 def _check_mixed(contexts: Sequence[Context], where: str) -> None:
-    """A train folder that is not part of a clean level would silently become part of keys and classes."""
+    """Refuse a train folder outside of a clean level; it would become part of keys and classes without a word."""
     if not any(names_split(part) and split_of(part) == "train" for context in contexts for part in context):
         return
     outside = [context for context in contexts if not any(split_of(part) for part in context)]

@@ -1,4 +1,4 @@
-"""What was found, for people and programs: how sources were read, how many there are, what was passed over."""
+"""The summary of found sources for people and programs: how they were read, their numbers, what was passed over."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SHOWN_FOLDERS = 4
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class FoundSources:
-    """Sources as a build takes them, and what was found on the way; a few lines of text where it is printed.
+    """Sources as a build takes them, and facts about how they were found; it prints as a few lines of text.
 
     Attributes:
         table: The sources as columns, sorted by key.
-        given_splits: Split → sources that came with it, None for those without; before a limit and fractions.
-        class_counts: Split → name of each field whose classes are known → sources of each class, or objects.
+        given_splits: Split, or None → number of sources that came with it, before a limit and fractions.
+        class_counts: Split → name of each field whose classes are known → number of sources or objects per class.
         left_out: What options left out, such as ``"images without boxes (--drop-empty)"`` → how many.
     """
 
@@ -41,11 +41,11 @@ class FoundSources:
 
     @classmethod
     def of(cls, found: Sources, used: Sources) -> FoundSources:
-        """Return what is told of sources.
+        """Make the summary of sources.
 
         Args:
-            found: All of them, with the splits that they came with.
-            used: Those that a limit has left, each with its split.
+            found: All sources, with the splits that they came with.
+            used: Sources that a limit has left, with their splits.
         """
         told = (note.left_out for note in used.notes if isinstance(note, SummarizedNote))
         left_out = {what: number for of_note in told for what, number in of_note.items()}
@@ -79,7 +79,7 @@ class FoundSources:
         return list(self.table.splits)
 
     def values(self, name: str) -> list[Any]:
-        """Return the value of each source in a field, as `to_rows` has it.
+        """Return the value of each source in a field, in the form of `to_rows`.
 
         Args:
             name: One of `fields`.
@@ -88,12 +88,13 @@ class FoundSources:
         return [column.plain(i, names, path) for i in range(len(self))]
 
     def to_rows(self) -> Iterator[dict[str, Any]]:
-        """Yield a dictionary a source: `key`, `image`, `split`, `group` where there are groups, and each field.
+        """Yield a dictionary for each source: `key`, `image`, `split`, `group` where there are groups, and each field.
 
-        `label` is the name of a class and `labels` a list of names; `mask` is a path. `objects` are a dictionary each
-        with `class`, `flags` (names such as ``"crowd"``), and what they have of `box`: x_min, y_min, x_max, y_max, in
-        pixels, or as shares of width and height where annotations have shares (YOLO); `keypoints`, x, y, visibility
-        each, counted likewise; `mask`, a path or COCO's run-length code. Values are numbers or texts under their names.
+        `label` is the name of a class, `labels` a list of names, and `mask` a path. `objects` is a list of dictionaries
+        with `class`, `flags` (names such as ``"crowd"``), and, if objects have them, `box`: x_min, y_min, x_max, y_max
+        in pixels, or as shares of width and height where annotations hold shares (YOLO); `keypoints`: x, y, visibility
+        of each in the same unit; `mask`: a path or COCO's run-length code. Values are numbers or texts under their
+        names.
         """
         table, groups = self.table, self.table.groups
         for i, key in enumerate(table.keys):
@@ -101,11 +102,11 @@ class FoundSources:
             row |= {} if groups is None else {"group": groups[i]}
             yield row | {name: column.plain(i, table.class_names, table.path) for name, column in table.columns.items()}
 
-    # What is told of them
+    # Facts about them
 
     @property
     def layout(self) -> str:
-        """How the sources were read: ``"a folder a class"``, ``"images and masks"``, ``"COCO"`` …"""
+        """The layout of the sources: ``"a folder a class"``, ``"images and masks"``, ``"COCO"`` …"""
         return self.table.layout
 
     @property
@@ -125,22 +126,22 @@ class FoundSources:
 
     @property
     def class_names(self) -> list[str]:
-        """Name of each class in the order of its index; empty where classes are not known before masks are decoded."""
+        """Names of the classes in the order of their indices; empty where they are unknown before masks are decoded."""
         return list(self.table.class_names)
 
     @property
     def num_groups(self) -> int:
-        """Number of groups, which no split tears apart; 0 without any."""
+        """Number of groups, each of which stays in one split; 0 without groups."""
         return len(set(self.table.groups or ()) - {None})
 
     @property
     def passed_endings(self) -> dict[str, int]:
-        """Ending of files that are no images → how many were passed over; those that cannot be decoded left out."""
+        """Ending of files passed over that are not images → their number, without images that cannot be decoded."""
         return self._endings(self.table.passed)
 
     @property
     def passed_folders(self) -> dict[str, int]:
-        """Folder directly below the source, which itself is ``""`` → how many such files in it."""
+        """Folder directly below the source (``""`` for that itself) → number of such files in it."""
         counts = {name: sum(self._endings(of).values()) for name, of in self.table.passed_folders.items()}
         return {name: number for name, number in counts.items() if number}
 
@@ -150,18 +151,18 @@ class FoundSources:
 
     @property
     def num_passed_over(self) -> int:
-        """Files that were passed over, hidden ones and images outside of the layout among them."""
+        """Number of files that were passed over, with hidden ones and images outside of the layout."""
         number = self.table.num_ignored_files - num_unreadable(self.table.passed)
         return max(number, sum(self.passed_endings.values()))
 
     @property
     def notes(self) -> list[str]:
-        """What else the user should hear of the sources."""
+        """Further notes for the user on the sources."""
         return [str(note) for note in self.table.notes if not (isinstance(note, SummarizedNote) and note.is_whole)]
 
     @property
     def origin(self) -> Origin:
-        """What a manifest keeps of it."""
+        """The part that a manifest keeps."""
         return Origin(
             layout=self.layout,
             num_passed_over=self.num_passed_over,
@@ -170,7 +171,7 @@ class FoundSources:
         )
 
     def to_json(self) -> str:
-        """Return all that is told of the sources as JSON, without the sources themselves."""
+        """Return the summary as JSON, without the sources themselves."""
         names = self.class_names
         content = {
             "layout": self.layout,

@@ -1,7 +1,7 @@
-"""Names that look alike and are written in other Unicode normal forms: é as one character, or as e and an accent.
+"""Names that look alike but have different Unicode normal forms: é as one character, or as e and an accent.
 
-macOS writes the second form into archives, spreadsheets and most else write the first. A name that is there as it
-stands is taken; else the only one that looks like it.
+macOS writes the second form into archives; spreadsheets and most others write the first. A name that exists as written
+is taken; else the only existing name that looks like it.
 
 Source: https://unicode.org/reports/tr15 (NFC composes, NFD decomposes).
 """
@@ -20,12 +20,12 @@ __all__ = ["RENAME", "UnicodeForms", "check_unicode_forms", "existing_path", "vi
 
 
 def visible(name: str) -> str:
-    """Return a name in one form, whichever it is written in."""
+    """Return a name in the composed form (NFC)."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 class UnicodeForms:
-    """Names that are there, found by others that look alike."""
+    """Existing names, found by names that look like them."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = set(names)
@@ -35,10 +35,10 @@ class UnicodeForms:
                 self._alike[visible(name)].append(name)
 
     def find(self, name: str) -> str:
-        """Return the name itself if it is there or nothing looks like it, else the only one that does.
+        """Return the name itself if it exists or nothing looks like it, else the only name that does.
 
         Raises:
-            SourceError: Several look like it.
+            SourceError: Several names look like it.
         """
         if name in self._names or name.isascii():
             return name
@@ -52,10 +52,10 @@ class UnicodeForms:
 
 
 def check_unicode_forms(names: Iterable[str], where: str) -> None:
-    """Refuse classes that look alike and are not the same.
+    """Refuse different classes that look alike.
 
     Raises:
-        SourceError: There are some; with the form of each.
+        SourceError: There are such classes; the message shows the form of each.
     """
     alike = defaultdict[str, list[str]](list)
     for name in sorted(set(names)):
@@ -69,16 +69,16 @@ def check_unicode_forms(names: Iterable[str], where: str) -> None:
 
 
 def shown_form(name: str) -> str:
-    """Return a name with its form, and what its characters are."""
+    """Return a name with its form and the codes of its characters."""
     form = next((form for form in ("NFC", "NFD") if unicodedata.is_normalized(form, name)), "mixed forms")
     return f"{name} ({form}: {name!a})"
 
 
 def existing_path(path: str) -> str:
-    """Return the path of what is there and looks like a path; the path itself where it is there, or nothing is.
+    """Return the existing path that looks like a path; the path itself if it exists, or nothing looks like it.
 
     Raises:
-        SourceError: Several look like it.
+        SourceError: Several paths look like it.
     """
     if path.isascii() or "://" in path or os.path.lexists(path):
         return path
@@ -93,7 +93,7 @@ def existing_path(path: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _listed(folder: str, _: int) -> UnicodeForms:
-    """Return the names in a folder, once as long as it does not change: many files of one are looked for."""
+    """Return the names in a folder; cached while the folder does not change, since many files of one are looked for."""
     return UnicodeForms(os.listdir(folder))  # noqa: PTH208 (names alone)
 
 

@@ -1,4 +1,4 @@
-"""What travels along with a source unchanged: its weight, and extra values by name."""
+"""Columns of values that travel along with sources: learnt numbers, weights, and extra values."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ MAX_TEXT_BYTES = 65_536
 
 
 def columns_of_values(rows: Rows, options: BuildOptions) -> Iterator[ValueColumn]:
-    """Yield numbers that are learnt, weights and values that travel along unchanged, each under a name of its own.
+    """Yield columns of learnt numbers, weights and extra values, each under a name of its own.
 
     Raises:
-        UsageError: Values are not what they should be, or a name cannot be part of a record's key or means something.
-        SourceError: Values are missing, or are no numbers.
+        UsageError: Values have a wrong type, or a name cannot be part of a record's key, or has another meaning.
+        SourceError: Values are missing, or are not numbers.
     """
     columns = [_numbers_of(_value_name(name), cells._replace(tell=rows.tell), options) for name, cells in rows.values]
     columns += [_weights_of(rows.cells("weight"))] if "weight" in rows.columns else []
@@ -75,15 +75,15 @@ def _value_name(name: object) -> str:
 
 
 def _numbers_of(name: str, cells: Cells, options: BuildOptions) -> ValueColumn:
-    """Return numbers that a model shall learn, float32 in records; texts are read as numbers.
+    """Return a column of learnt numbers, float32 in records; texts are read as numbers.
 
     Args:
         name: Name of the numbers.
-        cells: One a source; None, not a number, or a text that is empty or says nan where it is missing.
-        options: Options that say what becomes of missing values, and which numbers change their sign in a mirror.
+        cells: Cell of each source; None, NaN, an empty text or ``nan`` where the number is missing.
+        options: Options for missing values, and for numbers that change their sign under mirroring.
 
     Raises:
-        SourceError: Some are no finite numbers, or missing and not kept.
+        SourceError: Some are not finite numbers, or are missing and not kept.
     """
     values, found = cells.values, array("d", map(_number, cells.values))
     missing = [i for i, value in enumerate(found) if value != value and _is_missing(values[i])]
@@ -108,7 +108,7 @@ def _weights_of(cells: Cells) -> ValueColumn:
     """Return weights of sources; texts are read as numbers.
 
     Raises:
-        SourceError: Some are missing, or are no numbers of 0 or more.
+        SourceError: Some are missing, or are not numbers of 0 or more.
     """
     found = array("d", map(_number, cells.values))
     wrong = [i for i, number in enumerate(found) if not number >= 0]
@@ -125,7 +125,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    """Return a finite number that float32 can hold, else not a number."""
+    """Return a finite number that float32 can hold, else NaN."""
     if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
         return math.nan
     try:
@@ -136,11 +136,11 @@ def _number(value: Any) -> float:
 
 
 def _column_of_values(name: str, cells: Cells) -> ValueColumn:
-    """Return a column of values that have types; NumPy's are accepted, truth values become 0 and 1.
+    """Return a column of typed values; NumPy's types are accepted, and bools become 0 and 1.
 
     Raises:
         SourceError: Values are missing.
-        UsageError: They are of several types, or of none that records hold.
+        UsageError: Values have several types, or a type that records cannot hold.
     """
     cells.check_filled(MISSING, texts_too=False)
     values, tell = cells.values, cells.tell
@@ -170,7 +170,7 @@ def _type_of(value: Any) -> str | None:
 
 
 def values_of_texts(texts: Sequence[str]) -> Sequence[Any]:
-    """Return cells that are texts as what they say: numbers where all of them are written as such; None where empty."""
+    """Return texts of cells as values: numbers where all are written as numbers; None where empty."""
     if not all(texts):
         return [text or None for text in texts]
     if all(map(INTEGER.fullmatch, texts)):

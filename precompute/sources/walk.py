@@ -1,4 +1,4 @@
-"""One pass over a folder tree: which image files there are, and how many files are none."""
+"""One pass over a folder tree that finds image files and counts others."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Folder:
     Attributes:
         parts: Names of the folders from the top of the walk to this one; empty for the top itself.
         path: Absolute path, posix.
-        files: Name and size in bytes of each image file, in no certain order.
-        num_ignored_files: Files and hidden folders that were passed over; those of systems are not counted.
+        files: Name and size in bytes of each image file, in any order.
+        num_ignored_files: Number of files and hidden folders that were passed over, without those of systems.
     """
 
     parts: Parts
@@ -80,8 +80,8 @@ class Tree:
     """All folders below a top, sorted by their parts.
 
     Attributes:
-        passed: Ending → number of the files that were passed over, in small letters; hidden ones left out.
-        excluded: Folders that files were excluded from, with these; and, without any, folders that were themselves.
+        passed: Ending in lower case → number of files that were passed over, without hidden ones.
+        excluded: Folders with their excluded files; and excluded folders, without files.
     """
 
     top: Path
@@ -102,7 +102,7 @@ class Tree:
             passing.endings[folder.path] = look.passed
 
     def excluded_images(self) -> Iterator[Folder]:
-        """Yield folders with the images that were excluded from them, those in folders that were excluded too."""
+        """Yield folders with the excluded images in them, also excluded folders."""
         for folder in self.excluded:
             if folder.files or is_remote(self.top):
                 yield folder
@@ -113,23 +113,23 @@ class Tree:
 
     @property
     def num_ignored_files(self) -> int:
-        """Files and hidden folders that were passed over."""
+        """Number of files and hidden folders that were passed over."""
         return sum(folder.num_ignored_files for folder in self.folders)
 
     @property
     def num_files(self) -> int:
-        """Image files in all folders."""
+        """Number of image files in all folders."""
         return sum(len(folder.files) for folder in self.folders)
 
 
 @dataclass(slots=True)
 class _Look:
-    """A look into one folder, which may turn out to hold no sources, and what is found in it.
+    """A look into one folder, and what is found in it; the folder may turn out to hold no sources.
 
     Attributes:
-        real: Real path of the folder, after those of the folders on its way in which a link was followed.
-        inner: Folders in it, each with its real path.
-        faults: Path of what cannot be used → why.
+        real: Real path of the folder, after the real paths of folders on the way at which a link was followed.
+        inner: Subfolders, each with its real path.
+        faults: Path of an entry that cannot be used → why.
     """
 
     folder: Folder
@@ -179,7 +179,7 @@ class _Look:
             self.faults[self._path(name)] = LOST if entry.is_symlink() else SPECIAL
 
     def is_own(self) -> bool:
-        """Tell whether this program wrote the folder."""
+        """Return whether this program wrote the folder."""
         return bool(self.folder.parts and self.markers) and self.passing.is_own(self.folder.path, self.markers)
 
     def _path(self, name: str) -> str:
@@ -212,13 +212,13 @@ def walk(
 ) -> Tree:
     """Find every image file below a folder; links to files and to folders are followed.
 
-    What a command writes, folders that this program wrote, and those of systems are left out (see `passed_over`).
+    The command's output, folders that this program wrote, and those of systems are left out (see `passed_over`).
 
     Args:
         top: Absolute path of an existing folder.
-        skip: A folder below `top` that is left out, the masks' folder inside the images' one, say.
-        faults: Takes what cannot be used, path → why, in place of an error.
-        extensions: Extensions of the files that are looked for, in small letters; those of images.
+        skip: A folder below `top` to leave out, such as the masks' folder inside the images' folder.
+        faults: Collects what cannot be used, path → why; without it, an error is raised.
+        extensions: Extensions of the files to find, in lower case; by default those of images.
 
     Raises:
         SourceError: Folders cannot be read, links lead nowhere or in a circle, or names are no UTF-8.
@@ -244,7 +244,7 @@ def walk(
 
 
 def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
-    """Find them in an object store, by one listing of all that is below; it has no links, and no empty folders."""
+    """Find image files in an object store by one listing; a store has no links, and no empty folders."""
     passing, tree, looks, hidden = passed_over(), Tree(cast(Path, top), []), dict[Parts, _Look](), set[Parts]()
 
     def look_into(parts: Parts) -> _Look:
@@ -280,7 +280,7 @@ def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
 
 
 def _not_excluded(top: RemotePath, look: _Look) -> Iterator[tuple[Parts, str, int]]:
-    """Yield folders, name and size of each object; those that are excluded are counted, and images among them kept."""
+    """Yield folders, name and size of each object; excluded ones are counted, and images among them kept apart."""
     start, passing, known = top.as_posix(), look.passing, dict[Parts, str | None]()
 
     def pattern_of(folder: Parts) -> str | None:
@@ -306,7 +306,7 @@ def _lies_in(folders: set[Parts], path: Parts) -> bool:
 
 
 def _foreign_names(folder: Folder) -> list[str]:
-    """Return the paths of files whose names are no UTF-8; of the folder alone where it is its own name that is none."""
+    """Return the paths of files whose names are not UTF-8; only the folder's path if its own name is not UTF-8."""
     if not folder.files:
         return []
     if not all(map(is_unicode, folder.parts)):
@@ -319,7 +319,7 @@ def _check_faults(top: Path, faults: Mapping[str, str]) -> None:
     """Refuse a tree in which something cannot be used.
 
     Raises:
-        SourceError: There are faults: path → what it is, or why it cannot be read.
+        SourceError: There are faults; the message names each path and what is wrong with it.
     """
     unreadable = [f"{path}: {why}" for path, why in faults.items() if why not in REMEDIES]
     problems = [("folders or files that cannot be read", unreadable, "Give yourself the right to read them.")]
@@ -332,23 +332,23 @@ def _check_faults(top: Path, faults: Mapping[str, str]) -> None:
         raise SourceError(f"{top}: " + "\n".join(texts))
 
 
-# What an entry of a folder is, whatever its links do
+# Kinds of a folder's entries, links included
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a folder, or a link to one; a link that leads to itself (``ln -s a a``) is none.
+    """Return whether an entry is a folder, or a link to one; a link to itself (``ln -s a a``) is not.
 
     Raises:
-        OSError: It may not be looked at, or the disk fails.
+        OSError: Access is denied, or the disk fails.
     """
     return _ends_somewhere(entry.is_dir)
 
 
 def _is_regular(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a file, or a link to one; pipes, sockets and links that lead nowhere are none.
+    """Return whether an entry is a file, or a link to one; pipes, sockets and broken links are not.
 
     Raises:
-        OSError: It may not be looked at, or the disk fails.
+        OSError: Access is denied, or the disk fails.
     """
     return _ends_somewhere(entry.is_file)
 

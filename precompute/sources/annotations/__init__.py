@@ -1,1 +1,1 @@
-"""Sources from folders whose boxes, keypoints or masks stand in files of annotations."""
+"""Sources from folders with files of annotations that hold boxes, keypoints or masks."""

@@ -59,8 +59,8 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """Return the sources that a JSON file names, or those of a folder, one for all splits or one for each.
 
     Raises:
-        SourceError: Files that are not COCO's, images that are not there or ambiguous, unknown images or categories,
-            annotations without what is read of them.
+        SourceError: Files are not COCO's, images are missing or ambiguous, or annotations name unknown images or
+            categories, or lack what is read of them.
     """
     paths = [annotations] if annotations.is_file() else _files_below(annotations, options)
     files, skeleton, notes = _find_skeleton([read_coco(path, is_alone=len(paths) == 1) for path in paths], options)
@@ -105,7 +105,7 @@ def _masks(top: Path, images: Sequence[NamedImage], names: list[str]) -> FoundCo
     """Return the masks of objects; objects whose mask holds no pixel are left out.
 
     Raises:
-        SourceError: They are all of them.
+        SourceError: All objects are left out.
     """
     column = InstanceColumn.of_instances(
         Instances.of_shapes(
@@ -132,7 +132,7 @@ def _masks(top: Path, images: Sequence[NamedImage], names: list[str]) -> FoundCo
 
 
 def _files_below(folder: Path, options: BuildOptions) -> list[Path]:
-    """Return those named instances… where there are such, or after what is asked for; else all."""
+    """Return the files that are named instances… or after the target that was asked for, if there are any; else all."""
     paths = filter(is_called_so, islice(some_files(folder, (".json",)), MAX_ENTRIES))
     texts = ((path, beginning(path)) for path in paths)
     likely = (one for one in texts if re.search('"(images|annotations|categories)"', one[1]))
@@ -153,12 +153,12 @@ def _find_skeleton(
 ) -> tuple[Sequence[CocoFile], Skeleton | None, list[str]]:
     """Return the files, the skeleton of all categories if keypoints are read, and notes.
 
-    They are read where categories name some, unless boxes are asked for; then categories without keypoints, and their
-    annotations, are left out of the files.
+    Keypoints are read where categories name some, unless boxes are asked for. Categories without keypoints, and their
+    annotations, are then left out of the files.
 
     Raises:
         SourceError: Categories have different keypoints, or there are none and keypoints are asked for.
-        UsageError: Names or pairs of the options are none of the files.
+        UsageError: Names or pairs of the options do not fit the files.
     """
     named = [(file, category) for file in files for category in file.categories if category.get("keypoints")]
     if options.target in ("boxes", "instances", "mask") or not named:
@@ -191,7 +191,7 @@ def _find_skeleton(
 
 
 def _same(named: Sequence[tuple[CocoFile, Json]]) -> tuple[list[str], list[list[int]]]:
-    """Return the names and edges that all these categories have."""
+    """Return the names and edges of keypoints, which all these categories must share."""
     (first_file, first), *others = named
     names = first["keypoints"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -233,12 +233,12 @@ def _without_others(file: CocoFile) -> CocoFile:
 
 
 def _points_of(annotation: Json, skeleton: Skeleton) -> NDArray[np.float32]:
-    """Return x, y, visibility of an annotation's keypoints in turn, by edges.
+    """Return x, y, visibility of an annotation's keypoints in turn, counted by edges.
 
-    An annotation without keypoints has none that are labelled.
+    If an annotation has no keypoints, none of its points is labelled.
 
     Raises:
-        WrongEntry: They are not 3 · K numbers.
+        WrongEntry: Keypoints are not 3 · K numbers.
     """
     given = annotation.get("keypoints") or [0] * (3 * len(skeleton))
     if not _are_numbers(given) or len(given) != 3 * len(skeleton):
@@ -253,9 +253,9 @@ def _points_of(annotation: Json, skeleton: Skeleton) -> NDArray[np.float32]:
 
 
 def _code_of_segmentation(segmentation: Any, size: tuple[int, int]) -> str | None:
-    """Return the compressed run-length code of polygons, runs or another code; None where they hold no pixel.
+    """Return the compressed run-length code of polygons, runs or another code; None where they cover no pixel.
 
-    Polygons of less than three points hold none.
+    Polygons of less than three points cover none.
 
     Raises:
         WrongEntry: It is no segmentation, or does not fit the image.
@@ -300,7 +300,7 @@ def _code_of_runs(segmentation: Mapping[str, Any], height: int, width: int) -> s
 
 
 def _around_segmentation(segmentation: Any) -> list[float] | None:
-    """Return x, y, width and height of the box around a segmentation; None where there is none to read."""
+    """Return x, y, width and height of the box around a segmentation; None if there is no readable one."""
     if isinstance(segmentation, Mapping):
         pycocotools_mask()
     try:

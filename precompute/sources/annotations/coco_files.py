@@ -1,4 +1,4 @@
-"""COCO files as they are written: images, annotations, and categories, which go by their names.
+"""Reading COCO files: images, annotations, and categories, which are identified by their names.
 
 Source: https://cocodataset.org/#format-data. Ids of categories may have gaps, ids of images need not be in order.
 """
@@ -32,12 +32,12 @@ UNKNOWN_CATEGORIES = ProblemKind("Annotations of unknown categories", "Fix their
 
 @dataclass(frozen=True, kw_only=True)
 class CocoFile:
-    """What one file says.
+    """The content of one file.
 
     Attributes:
         path: Path of the file.
-        split: Split that its name says where there are several files; None where it says none.
-        images, annotations, categories: Its lists.
+        split: Split that its name says, if there are several files; else None.
+        images, annotations, categories: The lists in the file.
     """
 
     path: Path
@@ -60,10 +60,10 @@ def read_coco(path: Path, *, is_alone: bool) -> CocoFile:
 
     Args:
         path: Path of the file.
-        is_alone: It is the only one: its name says no split.
+        is_alone: Whether it is the only file; its name then says no split.
 
     Raises:
-        SourceError: It is not COCO's.
+        SourceError: The file is not COCO's.
     """
     text = read_text(path)
     try:
@@ -99,12 +99,12 @@ def split_of_name(path: Path) -> str | None:
 def name_categories(files: Sequence[CocoFile], *, keep_projects: bool) -> Categories:
     """Return the names of categories in the order of their ids.
 
-    Where files give one id to several names, or several ids to one, the order is that of the file of train, or of the
-    first one; names that only others have come after.
+    Where files give one id to several names, or several ids to one name, the order is that of the file of train, or
+    else of the first file; names that only other files have come last.
 
     Args:
         files: The files.
-        keep_projects: Categories that are none but the names of projects count, too.
+        keep_projects: Whether categories that are only names of projects count, too.
 
     Raises:
         SourceError: A category has no id or no name, or one file has a name under several ids or an id twice.
@@ -162,7 +162,7 @@ def _names_of(file: CocoFile) -> dict[str, str]:
 
 
 def _projects(file: CocoFile, above: set[str]) -> set[str]:
-    """Return the ids of categories without objects that are above others and below none: exports name projects so."""
+    """Return the ids of categories that have no objects and are only parents of others: exports name projects so."""
     used = {str(annotation.get("category_id")) for annotation in file.annotations}
     return {
         str(c["id"])
@@ -183,14 +183,14 @@ def find_listed(
     read: Callable[[Json, Size], tuple[Any, Any]],
     problems: Problems,
 ) -> list[NamedImage]:
-    """Return the images of a file that are there, with their objects.
+    """Return the images of a file that exist, with their objects.
 
     Args:
         file: The file.
         names: Id → name of its categories.
-        images: All images that are there.
-        read: An annotation, and width and height of its image → shape and points; raises `WrongEntry`.
-        problems: Where what is wrong is added.
+        images: All images that exist.
+        read: (annotation, width and height of its image) → shape and points; raises `WrongEntry`.
+        problems: Collects the problems that are found.
     """
     listed: dict[str, NamedImage | None] = {}
     for entry in file.images:

@@ -1,4 +1,4 @@
-"""Which of the layouts with annotations a folder has, if it has one."""
+"""Finds out which layout with annotations a folder has, if any."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ EXPECTED = "\n  ".join(["Expected one of", *(layout.expected for layout in LAYOU
 
 
 def find_annotated(top: Path, options: BuildOptions) -> Found | None:
-    """Return the sources of a local folder with annotations; None where there is no sign of any.
+    """Return the sources of a local folder with annotations; None where there are no signs of annotations.
 
     Raises:
-        SourceError: There are annotations, and something is wrong with them; or of several kinds, or of one that is
-            not read.
+        SourceError: Something is wrong with the annotations, or they are of several kinds, or of a kind that is not
+            read.
         UsageError: An option makes no sense here.
     """
     if not top.is_dir() or options.masks is not None or options.mask_suffix:
@@ -43,13 +43,13 @@ def find_annotated(top: Path, options: BuildOptions) -> Found | None:
 
 
 def layouts_below(folder: Path, options: BuildOptions, *, named: bool = False) -> list[Layout]:
-    """Return the layouts of which there are signs below a folder; one that was named needs less."""
+    """Return the layouts that show signs below a folder; a folder that the user named needs fewer signs."""
     signs = ((layout, (named and layout.is_in) or layout.is_below) for layout in LAYOUTS)
     return [layout for layout, is_there in signs if is_there is not None and is_there(folder, options)]
 
 
 def named_place(top: Path, annotations: str) -> Path:
-    """Return the file or folder that a user named: from the working folder on, or else from that of the sources."""
+    """Return the file or folder that a user named, relative to the working folder, or else to that of the sources."""
     here = Path(os.path.abspath(annotations))  # noqa: PTH100 (resolve would follow links)
     return here if here.exists() else Path(os.path.abspath(top / annotations))  # noqa: PTH100
 

@@ -1,4 +1,4 @@
-"""The images of a folder whose boxes stand in files of their own, and these files."""
+"""Images of a folder, matched with the files that hold their boxes."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class FoundImages:
     Attributes:
         top: The folder that was given.
         images: At least one, unless none was chosen.
-        num_ignored_files: Files that were passed over.
-        passed: Endings of these, each with its number.
-        left_out: Plain paths of images that the annotations which were asked for do not speak of.
+        num_ignored_files: Number of files that were passed over.
+        passed: Ending of these files → their number.
+        left_out: Plain paths of images that the requested annotations do not mention.
         excluded: Images that the user left out.
     """
 
@@ -68,7 +68,7 @@ class FoundImages:
         return {image.place for image in self.excluded}
 
     def left_out_note(self, given: str | None) -> list[str]:
-        """Return what is said of images that were left out."""
+        """Return the note on images that were left out."""
         return unnamed_note(len(self.left_out), f"--annotations {given} does not name")
 
 
@@ -76,28 +76,28 @@ Choose: TypeAlias = Callable[[Sequence[FoundFile]], Sequence[bool]]
 
 
 def unnamed_note(number: int, who: str) -> list[str]:
-    """Return what is said of images that no annotation is read for: ``who`` does not name them."""
+    """Return the note on images that `who`, such as a file, does not name."""
     were = "was" if number == 1 else "were"
     return [f"{format_count(number, 'image')} that {who} {were} passed over."] if number else []
 
 
 class MatchedFiles(NamedTuple):
-    """Files with annotations: the plain path of the image of each, and where all of these images lie."""
+    """Files with annotations, by the plain paths of their images, and the place where these images lie."""
 
     files: dict[str, Path]
     start: str
 
 
 def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) -> FoundImages:
-    """Find the images below a folder: those in images/ or JPEGImages/ where there are such, else all.
+    """Find the images below a folder: those in images/ or JPEGImages/ if there are such folders, else all.
 
     Args:
         top: Folder of the source.
         options: Options of the build.
-        choose: Tells which of them count, before keys and splits are made of their folders; all without.
+        choose: Tells which images count, before keys and splits are made from their folders; None: all.
 
     Raises:
-        SourceError: There are none, or folders are named like splits where they cannot be.
+        SourceError: There are no images, or folders are named like splits where they cannot be.
     """
     given = None if options.images is None else Path(os.path.abspath(top / options.images))  # noqa: PTH100
     start = given if given is not None and given.is_dir() else top
@@ -130,7 +130,7 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
 
 
 def _only(parts: Sequence[RoleFolder], choose: Choose) -> tuple[list[RoleFolder], frozenset[str]]:
-    """Return the folders with the images that count, and the places of the others."""
+    """Return the folders with only the images that count, and the places of the others."""
     images = list(FoundFiles(parts, None, split_in_key=False))
     kept = {image.path for image, keep in zip(images, choose(images), strict=True) if keep}
     chosen = [
@@ -141,7 +141,7 @@ def _only(parts: Sequence[RoleFolder], choose: Choose) -> tuple[list[RoleFolder]
 
 
 def _positions(top: Path, parts: Sequence[RoleFolder], *, strict: bool) -> Sequence[int | None]:
-    """Return where in each path the split's folder is: by all folders, else by those that count alone."""
+    """Return the position of the split's folder in each path: from all folders, else only from those that count."""
     every = range(len(parts))
     for chosen in (every, [i for i in every if parts[i].files]):
         try:
@@ -169,8 +169,8 @@ def sources_of(
         found: All images of the folder.
         images: Images that annotations name.
         field: Their objects.
-        splits: Path of an image → its split, where it is not the one that folders say.
-        notes: Notes for the user, before what the check has to say.
+        splits: Path of an image → its split, where folders do not decide it.
+        notes: Notes for the user that come before those of the check.
     """
     images, splits = list(images), splits or {}
     return Found(
@@ -196,9 +196,9 @@ def match_files(
         images: All images of the source.
         top: The source's folder.
         folder: Folder of the files.
-        files: Folders on the way from there, and name, of each.
-        roles: Names of folders that are no part of places; that of the folder that was given, one above it, or one
-            that all files lie in, is none either where images are found so.
+        files: Folders on the way from `folder` to each file, and its name.
+        roles: Names of folders that are not part of places. The given folder, one above it, or one that all files lie
+            in is not part of places either, if images are found in that way.
     """
     there = {image.place for image in images}
     forms = UnicodeForms(there)
@@ -225,11 +225,11 @@ def _without(parts: tuple[str, ...], first: int, end: int) -> tuple[str, ...]:
 def find_beside(
     top: Path, folder: Path, files: Sequence[PathParts], roles: Sequence[str], options: BuildOptions
 ) -> tuple[FoundImages, MatchedFiles]:
-    """Find images, and the files with their annotations; of images those alone that files of a named folder lie for.
+    """Find images, and the files with their annotations. Where a folder was named, only images with a file there count.
 
     Args:
         top: Folder of the source.
-        folder: Folder of the files: the same, or one that was named.
+        folder: Folder of the files: `top`, or one that the user named.
         files: See `match_files`.
         roles: See `match_files`.
         options: Options of the build.
@@ -260,11 +260,11 @@ def check_partners(
 
     Args:
         found: All images of the folder.
-        images: Those that count.
+        images: Images that count.
         files: Place of an image → its file.
-        options: Options of the build, which accept files without a partner or none.
-        without: What helps where images have no file.
-        all_files: Each file has to have an image.
+        options: Options of the build, which may accept files without a partner.
+        without: Advice for images without a file.
+        all_files: Whether each file needs an image.
 
     Raises:
         SourceError: There are more files without a partner than are accepted.
@@ -285,7 +285,7 @@ def check_partners(
 
 
 def find_files(top: Path, suffixes: Sequence[str]) -> list[PathParts]:
-    """Return folders on the way and name of each file with one of these suffixes, sorted; hidden ones are left out.
+    """Return the folders on the way and the name of each file with one of these suffixes, sorted, without hidden files.
 
     Raises:
         SourceError: Folders cannot be read, or links lead nowhere or in a circle.
@@ -295,10 +295,10 @@ def find_files(top: Path, suffixes: Sequence[str]) -> list[PathParts]:
 
 
 def path_below(top: Path, path: str) -> str:
-    """Return a path below the folder that was given.
+    """Return a path relative to the given folder.
 
     Raises:
-        SourceError: It does not lie there.
+        SourceError: The path does not lie below it.
     """
     start = top.as_posix().rstrip("/") + "/"
     if not path.startswith(start):

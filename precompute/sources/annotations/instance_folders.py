@@ -46,7 +46,7 @@ EXPECTED = """Expected a mask file for each object:
 
 
 def find_instances(top: Path, options: BuildOptions) -> Found | None:
-    """Return the sources of a local folder with a mask file for each object; None where it does not look like one.
+    """Return the sources of a local folder with a mask file for each object; None if the folder is not of this kind.
 
     Raises:
         SourceError: Images and masks do not fit together.
@@ -65,7 +65,7 @@ def find_instances(top: Path, options: BuildOptions) -> Found | None:
     return _Finder(top, role, options).sources()
 
 
-# Whether it is one: the beginning of each folder tells, so that millions of images take no time.
+# Whether a folder is of this kind: the first entries of each folder tell, so that millions of images take no time.
 
 
 def _looks_so(top: Path, role: str, images: str) -> bool:
@@ -75,14 +75,14 @@ def _looks_so(top: Path, role: str, images: str) -> bool:
 
 
 def _objects_inside(masks: Path, images: str) -> bool:
-    """Tell whether a folder of masks has a folder an image, or belongs to the only image beside it."""
+    """Return whether a folder of masks has one folder per image, or belongs to the only image beside it."""
     stems, names = _stems(masks.parent / images), set(_stems(masks))
     if len(stems) == 1 and names and stems[0] not in names:
         return True
     beside = [masks.parent / images, masks.parent.parent / images / masks.parent.name]
     # Images lie in folders of these, too: those of splits.
     found = {stem for start in beside for folder in (start, *_folders(start)) for stem in _stems(folder)}
-    # masks/train/a/0.png: what bears the name of a split holds the folders of its images
+    # masks/train/a/0.png: a folder with the name of a split holds the folders of its images
     return any(
         folder.name in found or any(inner.name in found for inner in _folders(folder)) for folder in _folders(masks)
     )
@@ -102,7 +102,7 @@ def _stems(folder: Path) -> list[str]:
 
 
 class _Mask(NamedTuple):
-    """One file: where it lies, its size, and the folder of its class, if it has one."""
+    """One mask file: its path, its size, and the folder of its class, if it has one."""
 
     path: str
     num_bytes: int
@@ -149,7 +149,7 @@ class _Finder:
         )
 
     def _objects(self, images: Sequence[FoundFile], of_images: Sequence[Sequence[_Mask]]) -> FoundColumn:
-        """Return the objects of images; without folders of classes all are of one."""
+        """Return the objects of images; without folders of classes, all are of one class."""
         given = check_class_names(self._options.class_names)
         one = self._one_class(given, [mask for masks in of_images for mask in masks])
         rows = [[(path_below(self._top, mask.path), mask.class_name or one, 0) for mask in of] for of in of_images]
@@ -158,7 +158,7 @@ class _Finder:
         return FoundColumn(column, classes.names, column.notes())
 
     def _one_class(self, given: list[str] | None, masks: Sequence[_Mask]) -> str:
-        """Return the class of masks in no folder of a class.
+        """Return the class of masks that lie in no folder of a class.
 
         Raises:
             SourceError: Others lie in such folders, or several names were given.
@@ -178,7 +178,7 @@ class _Finder:
         return ONE_CLASS if given is None else given[0]
 
     def _place(self, folder: Folder, context: tuple[str, ...]) -> None:
-        """Give the masks of a folder to their image: that of the folder's name, or of the one above, of its class."""
+        """Give the masks of a folder to the image with its name, or, in a class's folder, with the parent's name."""
         class_name = None
         image = self._images.get(self._forms.find("/".join(context)))
         if image is None and len(context) > 1:
@@ -192,7 +192,7 @@ class _Finder:
             self._homeless.append(folder.path)  # masks of images that the user left out go with them
 
     def _check(self) -> list[str]:
-        """Return what is said of images and masks that are left out, or refuse them."""
+        """Return notes on images and masks that are left out, or refuse them."""
         problems = Problems(f"{self._top}: images and masks of objects do not fit together.")
         problems.add_unmatched(
             "Images without a folder of masks",

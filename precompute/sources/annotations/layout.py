@@ -1,4 +1,4 @@
-"""What a layout with annotations answers: how it is told, and what is found in it."""
+"""Layouts with annotations: how each is recognised, and how its sources are found."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """One way to say what is in images: files of a certain kind, beside them or elsewhere.
+    """A layout with annotations of one format.
 
     Attributes:
-        name: What users call it.
-        expected: What is expected of it, for messages: a line that goes on after "Expected one of".
-        find: The folder that was given, the file or folder of the annotations, options → the sources. The annotations
-            are the folder itself where nobody named them.
-        is_below: Folder → whether such annotations lie below it; a look at a few files tells. None: they are read where
-            they are named alone.
-        is_in: The same of a folder that was named, in which less is needed to tell; None: as `is_below`.
-        endings: Endings of files that can be named, in small letters.
+        name: Name that users know.
+        expected: Description for messages: a line after "Expected one of".
+        find: (given folder, file or folder of the annotations, options) → sources. The annotations are the given folder
+            where nobody named them.
+        is_below: Folder → whether such annotations lie below it, from a look at a few files. None: they are read only
+            where the user names them.
+        is_in: The same for a folder that the user named, which needs fewer signs; None: as `is_below`.
+        endings: Endings of files that can be named, in lower case.
         reads: Endings of all files that are read.
     """
 
@@ -59,7 +59,7 @@ class Layout:
     reads: tuple[str, ...]
 
     def read(self, top: Path, annotations: Path, options: BuildOptions) -> Found:
-        """Return the sources; see `find`. Files that are read have not been passed over."""
+        """Return the sources; see `find`. Files that were read do not count as passed over."""
         found = self.find(top, annotations, options)
         passed = {ending: number for ending, number in found.passed.items() if ending not in self.reads}
         num_ignored_files = found.num_ignored_files + sum(passed.values())
@@ -73,9 +73,9 @@ MIN_NUMBERS = 3  # of a line that may be meant for a box; lists of images have t
 
 
 def folders_below(top: Path) -> Iterator[list[os.DirEntry[str]]]:
-    """Yield the first entries of each folder by name, which is quick where there are millions.
+    """Yield the first entries of each folder by name, which is quick even where there are millions.
 
-    Those of a folder come before those of the folders in it. A folder that links lead to again is looked at once.
+    The entries of a folder come before those of its subfolders. A folder that several links lead to comes once.
     """
     pending, seen = [(top, 0)], {os.path.realpath(top)}
     while pending:
@@ -91,16 +91,16 @@ def folders_below(top: Path) -> Iterator[list[os.DirEntry[str]]]:
 
 
 def some_files(top: Path, endings: Sequence[str]) -> Iterator[Path]:
-    """Yield files with these endings, from the beginning of each folder."""
+    """Yield files with these endings among the first entries of each folder."""
     every = (entry for entries in folders_below(top) for entry in entries)
     return (Path(entry.path) for entry in every if entry.name.lower().endswith(tuple(endings)))
 
 
 def beginning(path: Path) -> str:
-    """Return the first characters of a file; none where it is a pipe, a socket, or a link that leads nowhere.
+    """Return the first characters of a file; an empty text for a pipe, a socket, or a broken link.
 
     Raises:
-        SourceError: It cannot be read: to pass over annotations without a word would change what the images mean.
+        SourceError: It cannot be read. Passing over annotations would change what the images mean.
     """
     with maybe_annotations(path):
         if not path.is_file():  # opening a pipe would wait for somebody to write
@@ -111,7 +111,7 @@ def beginning(path: Path) -> str:
 
 @contextmanager
 def maybe_annotations(path: Path) -> Iterator[None]:
-    """Refuse a file that cannot be read where it may hold annotations.
+    """Refuse an unreadable file that may hold annotations.
 
     Raises:
         SourceError: It cannot be read.
@@ -126,13 +126,13 @@ def maybe_annotations(path: Path) -> Iterator[None]:
 
 
 def is_called_so(path: Path) -> bool:
-    """Tell whether a file is called as annotations usually are, or lies in a folder that is."""
+    """Return whether a file, or a folder that it lies in, has a usual name of annotations."""
     in_place = path.parent.name.lower() == "annotations"
     return in_place or bool(re.search("coco|instances|annotations|keypoints", path.stem.lower()))
 
 
 def is_label_file(path: Path) -> bool:
-    """Tell whether a text begins like boxes of YOLO's, whatever is wrong with them then; an empty one may hold none."""
+    """Return whether a text begins like boxes of YOLO, even if they are wrong; an empty text means no boxes."""
     words = beginning(path).split("\n", 1)[0].split()
     try:
         numbers = [float(word) for word in words]
@@ -142,13 +142,13 @@ def is_label_file(path: Path) -> bool:
 
 
 class _Format(NamedTuple):
-    """A format by its first keys.
+    """A format that is recognised and not read.
 
     Attributes:
         start: Pattern of the first characters.
-        signs: Patterns that are all found behind them.
-        name: What people call such files.
-        advice: What to do with them.
+        signs: Patterns that must all be found after these.
+        name: Name of such files for messages.
+        advice: Advice on what to do with them.
     """
 
     start: str
@@ -164,7 +164,7 @@ def _key(names: str) -> str:
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _OBJECT, _LIST = r"\s*\{", r"\s*\[\s*\{"
 
-# The first one that fits counts.
+# The first format that fits counts.
 FORMATS = (
     _Format(
         r"(?s).{0,4000}?<annotations[\s>]",
@@ -224,11 +224,11 @@ FORMATS = (
 
 
 def foreign_text(path: Path, text: str) -> str | None:
-    """Return what a file is that is not read, and what to do; None where it is not recognised.
+    """Return the format of a file that is not read, and advice; None for a file that is not recognised.
 
     Args:
         path: Path of the file.
-        text: The file, or its beginning.
+        text: Content of the file, or its beginning.
     """
     for known in FORMATS:
         if re.match(known.start, text) and all(re.search(sign, text) for sign in known.signs):
@@ -240,21 +240,21 @@ def foreign_text(path: Path, text: str) -> str | None:
 
 
 def check_foreign(path: Path, text: str) -> None:
-    """Refuse a file that is recognised and not read.
+    """Refuse a file of a format that is recognised and not read.
 
     Raises:
-        SourceError: It is one.
+        SourceError: The file has such a format.
     """
     if message := foreign_text(path, text):
         raise SourceError(message)
 
 
 def foreign_below(folder: Path, *, in_place: bool = False) -> str | None:
-    """Return what the first files below a folder are, where they are recognised and not read.
+    """Return the formats of the first files below a folder that are recognised and not read.
 
     Args:
         folder: The folder.
-        in_place: Look at files alone that are called as annotations are, or lie in a folder that is.
+        in_place: Whether only files count whose names, or whose folders' names, are usual for annotations.
     """
     for endings in ((".json", ".xml"), (".txt",)):
         files = (path for path in some_files(folder, endings) if not in_place or is_called_so(path))

@@ -1,6 +1,6 @@
-"""The images that a file names, with their objects.
+"""Images that an annotation file names, with their objects.
 
-Images are found whatever slashes, quoting and Unicode form their names are written in.
+Images are found by name, whichever slashes, quoting and Unicode form the file uses.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ SHARED = ProblemKind("Images that several names stand for", "Put the others ther
 
 
 def choose_named(names: Iterable[str]) -> Choose:
-    """Return what tells of images whether one of the names may be theirs."""
+    """Return a function that tells whether an image may have one of the names."""
     wanted = {visible(_last_part(form)) for name in names for form in (name, unquote(name))}
     return lambda images: [visible(_last_part(image.path)) in wanted for image in images]
 
 
 class NamedImages:
-    """Images that are there, found by name.
+    """Existing images, found by name.
 
-    An image is meant by a name that its path ends with. Where none ends so, the folders in the name are those of
-    another machine, and the last part alone counts. Of several images the one that lies nearest to the file is meant,
-    or that of the file's split, or the one that the path leads to.
+    A name means an image whose path ends with it. If there is none, the folders in the name are those of another
+    machine, and only its last part counts. Of several images, the one nearest to the file is meant, or the one in the
+    file's split, or the one that the path leads to.
 
     Args:
-        found: All images.
+        found: All images of the folder.
     """
 
     def __init__(self, found: FoundImages) -> None:
@@ -76,14 +76,14 @@ class NamedImages:
 
         Args:
             name: The name.
-            start: Folder of the file that has the name, or that names start from.
-            split: Split that the file says.
+            start: Folder of the file that holds the name, or folder that names are relative to.
+            split: Split of the file.
 
         Raises:
-            WrongEntry: There is none, there are several, or another name stands for it already.
-            SourceError: Files look like it in other Unicode normal forms.
+            WrongEntry: There is no such image, there are several, or another name means it already.
+            SourceError: Several files look like it in other Unicode normal forms.
         """
-        # Some programs write names as parts of addresses; a backslash may stand in a file's name, too.
+        # Some programs quote names as in URLs; and a name of a file may hold a backslash.
         for form in dict.fromkeys((_slashed(name), _slashed(unquote(name)), name)):
             parts = [part for part in os.path.normpath(form).split("/") if part not in ("", ".", "..")]
             there = self._by_name.get(self._forms.find(parts[-1])) if parts else None
@@ -153,11 +153,11 @@ class NamedObject:
     """An object of an image.
 
     Attributes:
-        label: Name of its class, or the index.
-        flags: As those of `Boxes`.
+        label: Name or index of its class.
+        flags: Flags, as in `Boxes`.
         shape: Four sides, a run-length code, or None.
-        points: x, y and visibility of its keypoints in turn; none without keypoints.
-        number: Its number in the file.
+        points: x, y and visibility of its keypoints in turn; empty without keypoints.
+        number: Number of the object in the file.
     """
 
     label: str | int
@@ -172,8 +172,8 @@ class NamedImage:
 
     Args:
         image: The image.
-        size: Width and height, where the file has them; else those of the image are taken.
-        split: Its split, if any is known.
+        size: Width and height, if the file has them; else those of the image are used.
+        split: Split of the image, if known.
     """
 
     def __init__(self, image: FoundFile, size: Size | None, split: str | None) -> None:
@@ -183,7 +183,7 @@ class NamedImage:
 
 
 def number_objects(images: Sequence[NamedImage], names: list[str] | None) -> list[str]:
-    """Put indices in the place of objects' classes and return the names of these; see `number_classes`."""
+    """Replace the objects' classes by indices, and return the names of the classes; see `number_classes`."""
     owners = [image.image.key for image in images for _ in image.objects]
     labels = [str(one.label) for image in images for one in image.objects]
     classes = number_classes(labels, owners, names)
@@ -214,7 +214,7 @@ def boxes_of_named(
 def sources_of_named(
     found: FoundImages, images: Sequence[NamedImage], column: FoundColumn, who: str, notes: Sequence[str]
 ) -> Found:
-    """Return images with their objects as sources; the others are counted as those that ``who`` names not."""
+    """Return images with their objects as sources; a note counts the images that `who` does not name."""
     passed = len(found.images) + len(found.left_out) - len(images)
     return sources_of(
         found,

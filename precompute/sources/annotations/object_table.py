@@ -64,7 +64,7 @@ Row = Mapping[str, Any]  # column → cell
 
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
-    """Where the fields of a row stand.
+    """The columns of a table of objects.
 
     Attributes:
         points: Name of each keypoint → columns of x, y, and visibility or None.
@@ -77,7 +77,7 @@ class _Columns:
     split: str | None
 
     def used(self) -> list[str]:
-        """Return all of them."""
+        """Return the names of all used columns."""
         points = [name for of_one in self.points.values() for name in of_one]
         every = [self.image, self.label, self.split, *points, *self.box]
         return list(dict.fromkeys(name for name in every if name is not None))
@@ -87,8 +87,8 @@ def _find(top: Path, path: Path, options: BuildOptions) -> Found:
     """Return the sources that a table of objects names, which lie below the top; see `Layout.find`.
 
     Raises:
-        SourceError: The file is none of this kind, cells are no numbers, images are not there.
-        UsageError: Names or pairs of the options are none of the file.
+        SourceError: The file is not of this kind, cells are no numbers, or images are missing.
+        UsageError: Names or pairs of the options do not fit the file.
     """
     table = read_table(path)
     columns = _columns(table, options)
@@ -172,7 +172,7 @@ def _images(
     """Return the images that the table names, sorted by key, each with its objects; and notes on what is left out.
 
     Raises:
-        SourceError: Something is wrong with rows; with the lines.
+        SourceError: Something is wrong with rows; the message names the lines.
     """
     images: dict[str, NamedImage] = {}
     wrong = defaultdict[ProblemKind, list[tuple[int, str]]](list)
@@ -211,7 +211,7 @@ def _split_of(row: Row, columns: _Columns) -> str | None:
 
 
 def _objects(columns: _Columns, row: Row) -> list[NamedObject]:
-    """Return the object of a row; none where all its cells are empty."""
+    """Return the object of a row; None where all its cells are empty."""
     points = [number for of_one in columns.points.values() for number in _point(row, of_one)]
     sides = [side for name in columns.box if (side := _number(row, name)) is not None]
     name = _name_of(row, columns)
@@ -230,7 +230,7 @@ def _objects(columns: _Columns, row: Row) -> list[NamedObject]:
 
 
 def _text(cell: Any) -> str:
-    """Return the text of a class; numbers of columns with empty cells are floats in typed tables."""
+    """Return the text of a class. Typed tables hold integers as floats where a column has empty cells."""
     if _is_empty(cell):
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

@@ -62,8 +62,8 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """Return the sources of a folder: images in JPEGImages/, images/ or beside their xml files; see `Layout.find`.
 
     Raises:
-        SourceError: Images without annotation, annotations without image or that cannot be read, lists that contradict
-            each other, classes that --class-names does not hold.
+        SourceError: Images lack annotations, annotations lack images or cannot be read, lists contradict each other, or
+            classes are not in --class-names.
     """
     found, matched = find_beside(top, annotations, find_files(annotations, (".xml",)), ROLES, options)
     files = matched.files
@@ -143,7 +143,7 @@ def _splits(found: FoundImages, matched: MatchedFiles) -> tuple[dict[str, str] |
 
 
 def _known_key(line: str, context: tuple[str, ...], known: set[str], forms: UnicodeForms) -> str | None:
-    """Return the key that a line means: a name, maybe with its suffix, or with a number behind it."""
+    """Return the key that a line of a list means: a name, maybe with a suffix, or with a number after it."""
     for name in (line, line.rpartition(".")[0], line.split()[0]):
         key = forms.find("/".join((*context, name)))
         if key in known:
@@ -170,7 +170,7 @@ def _read(path: Path) -> _Annotation:
 
 
 def _decoded(content: bytes, path: Path) -> str:
-    """Return the text of an XML file: in the encoding that it declares, of which its parser knows a few alone."""
+    """Return the text of an XML file, decoded as it declares: the parser itself knows only a few encodings."""
     declared = DECLARED_ENCODING.match(content)
     if declared is None or declared[1].lower() in (b"utf-8", b"utf-16"):
         return decode_text(content, path)
@@ -178,7 +178,7 @@ def _decoded(content: bytes, path: Path) -> str:
 
 
 def _objects(root: ElementTree.Element, is_original: bool) -> Iterator[tuple[float, float, float, float, str, int]]:
-    """Yield the objects; their parts (a person's head) are none."""
+    """Yield the objects; parts of objects (a person's head) do not count."""
     for i, node in enumerate(root.findall("object")):
         name = (node.findtext("name") or "").strip()
         if not name:
@@ -201,7 +201,7 @@ def _is_set(node: ElementTree.Element, name: str) -> bool:
 
 
 def _size(root: ElementTree.Element) -> tuple[int, int] | None:
-    """Return width and height; None where the file does not know them: some programs write 0."""
+    """Return width and height; None where the file does not know them, for which some programs write 0."""
     try:
         width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
     except (ValueError, OverflowError):

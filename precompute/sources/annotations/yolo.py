@@ -54,11 +54,11 @@ OTHER_TEXTS = (*CLASS_LISTS, "readme.txt", "license.txt", "requirements.txt")
 
 @dataclass
 class _Labels:
-    """What the text files say."""
+    """The content of the text files."""
 
     rows: list[list[Row]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    # Numbers in a line that was read as a polygon, and whether it may be a pose → lines.
+    # (Numbers in a line that was read as a polygon, whether it may be a pose) → lines.
     polygons: Counter[tuple[int, bool]] = field(default_factory=Counter)
     repeated: int = 0
     without_file: int = 0
@@ -67,11 +67,11 @@ class _Labels:
 def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """Return the sources of a folder in the layout of YOLO.
 
-    The annotations are a data.yaml, of which the images count that it names, with their text files; a folder below
-    which text files lie, of which their images count; or `top`, where all count.
+    The annotations are a data.yaml, and the images that it names count; or a folder with text files, and the images of
+    these count; or `top`, and all images count.
 
     Raises:
-        SourceError: Text files without image, lines that are no box, classes without a name, files that number classes
+        SourceError: Text files lack images, lines are no boxes, classes have no names, or files number classes
             differently.
     """
     if annotations.is_file():
@@ -153,10 +153,10 @@ def _notes(
 
 
 def _named(top: Path, data: DataYaml) -> NamedImages:
-    """Return what a file names that was asked for.
+    """Return the images that the user's data.yaml names.
 
     Raises:
-        SourceError: It leads nowhere, or out of the folder that was given.
+        SourceError: An entry leads nowhere, or out of the given folder.
     """
     named = data.named
     if not data.entries:
@@ -172,9 +172,9 @@ def _named(top: Path, data: DataYaml) -> NamedImages:
 
 
 def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> tuple[dict[str, str], list[str]]:
-    """Return path → split of the images that files data.yaml name, and notes.
+    """Return path → split for the images that files data.yaml name, and notes.
 
-    Where none was asked for, folders that are named like splits come first.
+    If the user named no such file, folders that are named like splits come first.
     """
     if not every or (not given and any(image.split for image in found.images)):
         return {}, []
@@ -193,10 +193,10 @@ def _splits(found: FoundImages, every: Sequence[DataYaml], *, given: bool) -> tu
 
 
 def _splits_of_lists(found: FoundImages, lists: DataYaml) -> tuple[dict[str, str], list[str]]:
-    """Return path → split by lists beside the images, and notes.
+    """Return path → split according to lists beside the images, and notes.
 
-    They were no splits once, and many are left over from elsewhere: where they cannot be followed it is said, and not
-    refused, so that datasets from then go on.
+    Earlier versions did not read these lists, and many are left over from elsewhere. So a list that cannot be followed
+    gives a note and no error, and earlier datasets can go on.
     """
     named = lists.named
     names = ", ".join(dict.fromkeys(name for entries in lists.entries.values() for name, _ in entries))
@@ -220,20 +220,20 @@ def _splits_of_lists(found: FoundImages, lists: DataYaml) -> tuple[dict[str, str
 
 
 def _of_folders(files: dict[str, Path], found: FoundImages) -> dict[str, Path]:
-    """Return the text files that stand where images do which count, by plain path; all, where no image is left out."""
+    """Return the text files at the places of images that count, by plain path; all files if no image is left out."""
     folders = {image.place.rpartition("/")[0] for image in found.images}
     return {place: path for place, path in files.items() if not found.left_out or place.rpartition("/")[0] in folders}
 
 
 def _text_files(labels: Path) -> list[PathParts]:
-    """Return the text files: those in labels/ where there are such, else all but lists of other things."""
+    """Return the text files with boxes: those in labels/ if there are any, else all but lists of other things."""
     found = find_files(labels, (".txt",))
     every = [(parts, name) for parts, name in found if not _is_other(parts, name, labels)]
     return [(parts, name) for parts, name in every if any(part.lower() in ROLES for part in parts)] or every
 
 
 def _is_other(parts: tuple[str, ...], name: str, labels: Path) -> bool:
-    """Tell whether a file holds no boxes: lists of classes; lists of images, which are called like splits."""
+    """Return whether a file holds no boxes: a list of classes, or a list of images, which is called like a split."""
     if name.lower() in OTHER_TEXTS:
         return True
     inside = any(part.lower() in ROLES for part in parts)
@@ -243,7 +243,7 @@ def _is_other(parts: tuple[str, ...], name: str, labels: Path) -> bool:
 
 
 def _check_unmatched(found: FoundImages, files: dict[str, Path], options: BuildOptions) -> list[str]:
-    """Return what is said of text files that are left out, or refuse them."""
+    """Return notes on text files that are left out, or refuse them."""
     there = {image.place for image in found.images}
     known = there | found.left_out | found.excluded_places
     alone = [str(path) for place, path in files.items() if place not in known]

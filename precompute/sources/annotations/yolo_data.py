@@ -54,7 +54,7 @@ class NamedImages:
     Attributes:
         folders: Path of a folder, with a slash at its end → split.
         files: Path of an image → split.
-        lost: Entries and lines that lead nowhere, by the key that they stand under.
+        lost: Key in the file → its entries and lines that lead nowhere.
         duplicates: Images in two splits.
     """
 
@@ -64,19 +64,19 @@ class NamedImages:
     duplicates: list[str] = field(default_factory=list)
 
     def splits_of(self, path: str) -> set[str]:
-        """Return the splits of an image; none where it is not named."""
+        """Return the splits of an image; empty where it is not named."""
         found = {split for folder, split in self.folders.items() if path.startswith(folder)}
         return found | ({self.files[path]} if path in self.files else set())
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataYaml:
-    """What one file says.
+    """The content of one data.yaml.
 
     Attributes:
         path: Path of the file.
         names: Names of the classes.
-        entries: Split → what it names: keys, with what stands under them.
+        entries: Split → its entries: keys with their values.
         starts: Folders that relative paths may start from, the likeliest first.
         kpt_shape: Number of keypoints, and of the numbers that each has; None without keypoints.
         kpt_names: Names of the keypoints, or None.
@@ -93,7 +93,7 @@ class DataYaml:
 
     @cached_property
     def named(self) -> NamedImages:
-        """What all entries lead to."""
+        """The images that all entries name."""
         named = NamedImages()
         for split, key, entry in ((split, *one) for split, entries in self.entries.items() for one in entries):
             place = _place(entry, self.starts)
@@ -113,7 +113,7 @@ class DataYaml:
 
 
 def _place(entry: str, starts: Sequence[Path]) -> Path | None:
-    """Return what an entry leads to, or None."""
+    """Return the path that an entry leads to, or None."""
     # Exported files begin paths with ../, which leads nowhere once the folder has been moved.
     spellings = [start / name for start in starts for name in (entry, entry.removeprefix("../"))]
     spellings += [start / entry.partition("/")[2] for start in starts if "/" in entry.strip("/")]  # the same, by name
@@ -144,7 +144,7 @@ def split_lists(top: Path) -> DataYaml | None:
 
 
 def yaml_files(folder: Path) -> Iterator[Path]:
-    """Yield the YAML files of a folder that name classes as YOLO does: in a list or by numbers under names."""
+    """Yield the YAML files of a folder that name classes as YOLO does: as a list, or by numbers under `names`."""
     yield from filter(_names_classes, sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]))
 
 
@@ -161,10 +161,10 @@ def _names_classes(path: Path) -> bool:
 
 
 def read_data_yaml(path: Path, top: Path) -> DataYaml:
-    """Read one file; paths may start from the folder that was given, too.
+    """Read a data.yaml; its paths may be relative to the given folder, too.
 
     Raises:
-        SourceError: It is no YAML, names no classes, or its keypoints are not what they should be.
+        SourceError: It is no YAML, names no classes, or describes keypoints wrongly.
     """
     try:
         content = yaml.load(read_text(path), Loader=yaml.BaseLoader)  # values are texts as written: 02146, yes
@@ -242,7 +242,7 @@ def _keypoints(
 
 
 def _whole_numbers(given: Any) -> list[int]:
-    """Return what is given as whole numbers; none where it is something else."""
+    """Return a value as whole numbers; None where it is something else."""
     try:
         return [int(str(number)) for number in given]
     except (TypeError, ValueError):
@@ -250,7 +250,7 @@ def _whole_numbers(given: Any) -> list[int]:
 
 
 def find_skeleton(data: DataYaml, options: BuildOptions) -> Skeleton | None:
-    """Return the skeleton of keypoints: names, edges and pairs of the options, else those of the file, if it has some.
+    """Return the skeleton of keypoints: names, edges and pairs from the options, else from the file, if it has some.
 
     Raises:
         UsageError: There are more or fewer names than keypoints, or a pair names none of them.
@@ -276,7 +276,7 @@ def find_skeleton(data: DataYaml, options: BuildOptions) -> Skeleton | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Numbering:
-    """Names of the classes, where they are known, and the files that say so.
+    """The names of the classes, if known, and the files that name them.
 
     Attributes:
         names: Names of the classes in the order of their numbers; None: nothing names them.
@@ -290,7 +290,7 @@ class Numbering:
 
 
 def find_numbering(top: Path, annotations: Path, images: Iterable[str]) -> Numbering:
-    """Return the names that files give, where none was named: those below the annotations, else the nearest above.
+    """Return the names in files that the user did not name: below the annotations, else in the nearest folder above.
 
     Args:
         top: The folder that was given.
@@ -298,7 +298,7 @@ def find_numbering(top: Path, annotations: Path, images: Iterable[str]) -> Numbe
         images: Paths of all images that count.
 
     Raises:
-        SourceError: Files number classes differently: which of them count has to be said.
+        SourceError: Files number classes differently; the user has to say which ones count.
     """
     files = _naming_files(annotations)
     for folder in annotations.parents if annotations != top else ():
@@ -325,14 +325,14 @@ def _naming_files(folder: Path) -> list[Path]:
 
 
 def _covers(files: Sequence[Path], data: Sequence[DataYaml], images: Iterable[str]) -> bool:
-    """Tell whether all images lie beside files that name classes, below them, or where they say."""
+    """Return whether all images lie beside files that name classes, below them, or where these files say."""
     folders = [path.parent.parent if path.parent.name.lower() == LABELS else path.parent for path in files]
     covered = tuple(f"{folder.as_posix().rstrip('/')}/" for folder in folders)
     return all(image.startswith(covered) or any(one.named.splits_of(image) for one in data) for image in images)
 
 
 def _class_list(path: Path) -> list[str]:
-    """Return the names in a file with one a line."""
+    """Return the names in a file with one name per line."""
     return check_class_names(_lines(path) or None, str(path)) or []
 
 

@@ -30,7 +30,7 @@ def read_line(words: Sequence[str], num_classes: int | None, kpt_shape: tuple[in
         kpt_shape: Number of keypoints, and of numbers that each has; None: lines are boxes or polygons.
 
     Raises:
-        ValueError: With what is wrong with it.
+        ValueError: The line is wrong; the message says how.
     """
     numbers = _numbers(words)
     points: Sequence[float] = ()
@@ -79,7 +79,7 @@ def _pose(numbers: Sequence[float], kpt_shape: tuple[int, int]) -> tuple[list[fl
     points = []
     for i in range(BOX, expected, size):
         x, y = numbers[i : i + 2]
-        # Without a third number, what is not labelled is written as 0, 0 or below.
+        # Without visibility, points that are not labelled are written as 0, 0 or with negative numbers.
         there = (x > 0 or y > 0) and x >= 0 and y >= 0
         points += [x, y, numbers[i + 2] if size == 3 else float(VISIBLE if there else NOT_LABELLED)]
     return list(numbers[:BOX]), points
@@ -95,7 +95,7 @@ def _sides(shares: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def fits_pose(words: Sequence[str]) -> bool:
-    """Tell whether a line that was read as a polygon is as well a box and keypoints of two numbers inside of it."""
+    """Return whether a line that was read as a polygon could also be a box with keypoints of two numbers inside it."""
     _, x, y, width, height, *points = map(float, words)
     across, down = points[::2], points[1::2]
     return all(x - width / 2 <= share <= x + width / 2 for share in across) and all(

@@ -35,15 +35,15 @@ __all__ = ["find_in_folders"]
 def find_in_folders(root: str | Path, options: BuildOptions) -> Found:
     """Find the sources in a folder, whichever of the usual layouts it has.
 
-    A folder a class, or images/ with masks/ that hold files of equal names; either with folders train, val (valid,
-    validation) and test above or below. Nothing is decoded.
+    The layouts are one folder per class, or images/ and masks/ with files of equal names; in both, folders train, val
+    (valid, validation) and test may lie above or below. Nothing is decoded.
 
     Args:
         root: Folder to look in.
-        options: Options of the build: names of folders and ends of names that tell images and masks apart, classes.
+        options: Options of the build: folders, and suffixes of names, that tell images and masks apart; classes.
 
     Raises:
-        SourceError: Anything that would leave an image out or guess: unmatched, ambiguous, duplicate, empty.
+        SourceError: An image would be left out, or something guessed: unmatched, ambiguous, duplicate, empty.
         UsageError: An option makes no sense.
     """
     names = check_class_names(options.class_names)
@@ -77,7 +77,7 @@ def _check_root(root: str | Path) -> Path:
 
 
 class _Folders(NamedTuple):
-    """What was found and what was asked for; paths are told below `base`."""
+    """The folders that were found, and the options; messages show paths relative to `base`."""
 
     top: Path
     base: Path | None
@@ -99,14 +99,14 @@ class _Folders(NamedTuple):
         )
 
     def empty(self, *, named: bool) -> list[str]:
-        """Return the folders without images, those that the user named or the others."""
+        """Return the folders without images: those that the user named, or the others."""
         given = (self.options.images, self.options.masks)
         names = {Path(folder).name.lower() for folder in given if folder is not None}
         empty = self.layout.empty_folders
         return [f"{self.shown(path)}/" for path in empty if (path.rpartition("/")[2].lower() in names) is named]
 
     def shown(self, path: str) -> str:
-        """Return a path as messages have it."""
+        """Return a path as messages show it."""
         return relative(path, self.base) or path
 
     def with_key(self, file: FoundFile) -> str:
@@ -114,7 +114,7 @@ class _Folders(NamedTuple):
         return f"{self.shown(file.path)} (key {file.plain!r}{f' in {file.split}' if file.split else ''})"
 
     def sources(self, images: FoundFiles, problems: Problems, *, notes: Sequence[str] = (), **more: Any) -> Found:
-        """Return images as sources, with what is told of the folder; whoever names a folder expects files in it."""
+        """Return images as sources, with notes on the folder; a folder that the user named must hold files."""
         remedy = "Fill them, remove them, or move them elsewhere."
         problems.add("Folders without images", self.empty(named=True), remedy)
         empty = self.empty(named=False)
@@ -172,7 +172,7 @@ def _class_sources(found: _Folders) -> Found:
 def _class_files(found: _Folders) -> FoundFiles:
     parts = [part for part in found.layout.images if part.files]
     contexts = [part.context for part in parts]
-    # Names that were given outrank what names of folders look like: a class may be called train.
+    # Given names of classes outrank the looks of folders' names: a class may be called train.
     all_are_classes = found.names is not None and {"/".join(context) for context in contexts} == set(found.names)
     positions = None if all_are_classes else split_positions(contexts, where=str(found.top))
     return FoundFiles(parts, positions, split_in_key=found.options.split_in_key)
@@ -215,7 +215,7 @@ def _role_files(found: _Folders, parts: list[RoleFolder]) -> tuple[FoundFiles, b
 
 
 def _check_pairs(found: _Folders, images: FoundFiles, masks: FoundFiles, pairs: _Pairs) -> tuple[Problems, list[str]]:
-    """Return what does not fit together, and what is said of images and masks that are left out."""
+    """Return the problems with pairs, and notes on images and masks that are left out."""
     problems = Problems(f"{found.top}: images and masks do not fit together.")
     alone = [found.with_key(images[i]) for i in pairs.images_alone]
     problems.add_unmatched("Images that have no mask", alone, "Expected one mask of the same key.")
@@ -237,7 +237,7 @@ Identity = tuple[str | None, str]  # split, and key without its folder
 
 
 class _Pairs(NamedTuple):
-    """Positions of images that have a file, and of the files; of those without a partner; of files that come again."""
+    """Positions of images and files that are pairs, of those without a partner, and of repeated files."""
 
     images: Sequence[int]
     files: Sequence[int]
@@ -247,7 +247,7 @@ class _Pairs(NamedTuple):
 
 
 def _pair(images: FoundFiles, files: FoundFiles, *, by_split: bool) -> _Pairs:
-    """Match images and files by key, and by split too where both have splits."""
+    """Match images and files by key, and by split where both have splits."""
     if _side_by_side(images, files, by_split=by_split):
         return _Pairs(range(len(images)), range(len(files)))
     file_of, again = dict[Identity, int](), list[tuple[int, int]]()
@@ -272,14 +272,14 @@ def _identities(files: FoundFiles, by_split: bool) -> Iterator[Identity]:
 
 
 def _side_by_side(images: FoundFiles, files: FoundFiles, *, by_split: bool) -> bool:
-    """Tell whether both are in one order: then no table of all keys is needed to pair them."""
+    """Return whether both are in the same order, so that no table of all keys is needed to pair them."""
     if not (images.keys_are_plain and files.keys_are_plain and images.keys == files.keys and ascend(files.keys)):
         return False
     return not by_split or all(map(eq, images.splits(), files.splits()))
 
 
 def _join_forms(images: set[Identity], file_of: dict[Identity, int]) -> None:
-    """Give files without an image the identity of the image that looks alike, where names differ in their forms."""
+    """Give files without an image the identity of the image whose name differs only in its Unicode form."""
     for split in {split for split, _ in file_of}:
         free = UnicodeForms(name for of_image, name in images if of_image == split and (split, name) not in file_of)
         for identity in [one for one in file_of if one[0] == split and one not in images]:

@@ -1,4 +1,4 @@
-"""Which folders hold images and which hold masks, found from their names or as told."""
+"""Which folders hold images and which hold masks, from their names or from options."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ Placed: TypeAlias = list[tuple[Folder, tuple[str, ...]]]  # folders, each with i
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Images, and masks unless the folders are classes.
+    """The files of images, and those of masks unless folders are classes.
 
     Attributes:
-        images: At least one file in all.
-        masks: None for a folder a class.
-        num_ignored_files: Files and hidden folders that were passed over.
-        passed: Endings of the files among them that are not called like images, each with its number.
+        images: Folders of images, with at least one file in all.
+        masks: Folders of masks; None where folders are classes.
+        num_ignored_files: Number of files and hidden folders that were passed over.
+        passed: Ending of such files that do not have names of images → their number.
         notes: Notes for the user.
-        empty_folders: Folders in which files were expected but not found; only the topmost.
+        empty_folders: Topmost folders in which files were expected but not found.
         outside: Images that lie in neither role's folder.
-        excluded: Gives the plain paths of images that the user left out, with folders of splits and without.
+        excluded: Returns the plain paths of images that the user left out, with folders of splits and without.
     """
 
     images: list[RoleFolder]
@@ -57,7 +57,7 @@ class Layout:
 
 
 class _Roles(NamedTuple):
-    """Folders of images, and of masks unless they are classes; one list where the names of files tell them apart."""
+    """Folders of images, and of masks unless folders are classes; one list where names of files tell them apart."""
 
     images: Placed
     masks: Placed | None = None
@@ -70,7 +70,7 @@ def find_layout(root: Path, options: BuildOptions) -> Layout:
     """Find out which folders below the root hold images and which hold masks.
 
     Raises:
-        SourceError: Folders that were named are not there.
+        SourceError: Folders that the user named do not exist.
         UsageError: Options cannot tell images and masks apart.
     """
     _check_suffixes(options)
@@ -91,10 +91,10 @@ def _layout(trees: Sequence[Tree], roles: _Roles, options: BuildOptions, *, role
     """Return the files of folders whose role is known.
 
     Args:
-        trees: All folders; the images' first.
-        roles: Those that hold images and masks.
+        trees: All folders, those of images first.
+        roles: Folders that hold images and masks.
         options: Options of the build.
-        role: Name of folders of images that is no part of keys.
+        role: Name of folders of images that is not part of keys.
     """
     if roles.masks is roles.images:
         images, masks = _told_apart(trees[0].top, roles.images, options)
@@ -103,7 +103,7 @@ def _layout(trees: Sequence[Tree], roles: _Roles, options: BuildOptions, *, role
         images, masks = parts_of(roles.images, options.image_suffix), parts_of(roles.masks or (), suffix)
     folders = [folder for folder, _ in roles.images + (roles.masks or [])]
     kept = [len(part.files) for part in images + masks]
-    # A folder of strangers alone is passed over with them: colour pictures beside the masks, say.
+    # A folder in which nothing fits is passed over as a whole, such as colour pictures beside the masks.
     held = kept if roles.masks is None else [len(folder.files) + folder.num_ignored_files for folder in folders]
     every = sum(tree.num_files + tree.num_ignored_files for tree in trees)
     return Layout(
@@ -129,7 +129,7 @@ def _check_suffixes(options: BuildOptions) -> None:
 
 
 def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | None:
-    """Return the folder that was given, or its bare name when it is not directly below the root."""
+    """Return the folder that the user named, or its bare name if it is not directly below the root."""
     if folder is None:
         return None
     if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
@@ -192,7 +192,7 @@ def _searched(tree: Tree, images: str | None, masks: str | None, options: BuildO
 
 
 def _siblings(tree: Tree, options: BuildOptions) -> _Roles | None:
-    """Return folders beside those of their masks, where all are such and no option says what they are."""
+    """Return folders of images that each stand beside their masks' folder, if all do and no option names folders."""
     if options.masks or options.mask_suffix or options.image_suffix:
         return None
     found = find_siblings([folder for folder in tree.folders if folder.files], options.class_names or ())
@@ -203,7 +203,7 @@ def _siblings(tree: Tree, options: BuildOptions) -> _Roles | None:
 
 
 def _told_apart(top: Path, placed: Placed, options: BuildOptions) -> tuple[list[RoleFolder], list[RoleFolder]]:
-    """Return images and masks that lie side by side, told apart by suffix: the longer one that fits, or none at all."""
+    """Return images and masks in the same folders, told apart by suffix: the longest suffix that fits counts."""
     suffixes = (options.image_suffix, options.mask_suffix)
     if suffixes[0] == suffixes[1]:
         raise UsageError(
@@ -229,7 +229,7 @@ def _excluded(tree: Tree, role: str | None, options: BuildOptions) -> set[str]:
 
 
 def _placed(folders: Iterable[Folder], role: str | None) -> Placed:
-    """Return folders with their contexts, from which one that is called like a role is left out."""
+    """Return folders with their contexts, without the parts that are named like a role."""
     return [(folder, folder.parts if role is None else split_role(folder.parts, (role,))[1]) for folder in folders]
 
 

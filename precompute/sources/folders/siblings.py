@@ -1,4 +1,4 @@
-"""Folders side by side, classes or images and their masks: told by the names of folders and of the files in them."""
+"""Whether folders side by side are classes, or images and their masks: names of folders and files tell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Place = Callable[[Parts], tuple[bool, Parts]]  # folder → whether it is of mas
 
 IMAGE_ROLES = ("images", "image", "imgs", "img", "jpegimages")
 _MASKS = "annots?|annotations?|masks?|labels?|gt|segs?|segmentations?|ground[-_ ]?truth"
-# A folder of masks that is called after that of its images, as CamVid's trainannot is; and the end of a mask's name.
+# A folder of masks that is named after that of its images, as CamVid's trainannot; and the ending of a mask's name.
 MASKS_OF = re.compile(f"(?P<name>.+?)[-_ ]?(?:{_MASKS})", re.IGNORECASE)
 MASK_ENDING = re.compile(f"[-_ ]?(?:{_MASKS}|l)", re.IGNORECASE)
 ROLES = (*IMAGE_ROLES, "masks", "mask")
@@ -31,8 +31,8 @@ class Siblings(NamedTuple):
     """Folders of images and of masks, each with the folders that it shares with its partner.
 
     Attributes:
-        images, masks: Folder, and its context.
-        mask_suffix: End of all masks' stems.
+        images, masks: Each folder with its context.
+        mask_suffix: Ending that all masks' stems have.
         note: Note for the user.
     """
 
@@ -43,11 +43,11 @@ class Siblings(NamedTuple):
 
 
 def find_siblings(folders: Collection[Folder], class_names: Collection[str]) -> Siblings | None:
-    """Return folders that each stand beside one of their masks; None where some do not, or are classes.
+    """Return folders of images that each stand beside a folder of their masks; None if some do not, or are classes.
 
     Args:
         folders: All folders that hold images.
-        class_names: Names that were given.
+        class_names: Given names of classes.
     """
     filled = {folder.parts: folder for folder in folders}
     if not all(filled) or {"/".join(parts) for parts in filled} & set(class_names):
@@ -71,7 +71,7 @@ def find_siblings(folders: Collection[Folder], class_names: Collection[str]) -> 
 
 
 def _by_name(filled: Collection[Parts]) -> Place:
-    """Return what tells of a folder whether it is called after another, as that of its masks, and which that is."""
+    """Return a function: folder → (whether it is named as the masks of another one, that one; else itself)."""
 
     def place(parts: Parts) -> tuple[bool, Parts]:
         found = MASKS_OF.fullmatch(parts[-1])
@@ -82,7 +82,7 @@ def _by_name(filled: Collection[Parts]) -> Place:
 
 
 def _by_role(filled: Collection[Parts]) -> Place | None:
-    """Return the same where all lie in two folders, of which one is called images; None where they do not."""
+    """Return a function as `_by_name` if all lie in two folders, one of which is named images; else None."""
     tops = {parts[0] for parts in filled}
     of_images = next((top for top in tops if top.lower() in IMAGE_ROLES), None)
     if len(tops) != 2 or of_images is None:
@@ -91,7 +91,7 @@ def _by_role(filled: Collection[Parts]) -> Place | None:
 
 
 def _ending(images: Folder, masks: Folder) -> str | None:
-    """Return what names of masks have more than those of at least half of the images; None where they differ."""
+    """Return the ending by which names of masks exceed those of at least half of the images; None if it varies."""
     if any(name.lower().endswith(LOSSY) for name in masks.files.names):
         return None
     return _shared_ending(_stems(images), _stems(masks), share=0.5)
@@ -102,12 +102,12 @@ def _stems(folder: Folder) -> set[str]:
 
 
 def _shared_ending(names: Collection[str], longer: Collection[str], share: float = 1.0) -> str | None:
-    """Return the end that some names have more than others, empty where they are equal; None where there is none.
+    """Return the ending by which longer names exceed others; empty where they are equal; None where there is none.
 
     Args:
-        names: The shorter ones.
-        longer: The others.
-        share: So many of the shorter ones have to be there with the end.
+        names: The shorter names.
+        longer: The longer names.
+        share: Share of the shorter names that must occur with the ending.
     """
     first = min(longer, default="")
     known = set(names)
@@ -124,17 +124,17 @@ def _shared_ending(names: Collection[str], longer: Collection[str], share: float
 def check_class_folders(
     top: Path, sizes: Mapping[str, int], names: list[str] | None, files: Callable[[], Iterable[tuple[str, str]]]
 ) -> list[str]:
-    """Check that folders are the classes that were asked for, or hold no masks of one another; return notes.
+    """Check that folders are the given classes, or do not hold masks of one another; returns notes.
 
     Args:
-        top: The folder that errors speak of.
-        sizes: Number of images of each class, which is the way to its folder.
-        names: The classes that were asked for, or None.
-        files: Gives class and key of each image, where they have to be looked at.
+        top: Folder that messages name.
+        sizes: Class, which is the path of its folder → number of its images.
+        names: The given classes, or None.
+        files: Returns class and key of each image; called only if needed.
 
     Raises:
-        SourceError: Classes without a folder, folders without a class, two folders of equal files, one of which is
-            called images or masks, or of files that differ by an ending.
+        SourceError: Classes have no folder, folders have no class, or two folders have files with equal names (and one
+            is named images or masks) or with names that differ by an ending.
     """
     labels, stems = class_order(sizes), dict[str, set[str]]()
     suspects = [label for label in labels if split(label)[1].lower() in ROLES]
@@ -158,7 +158,7 @@ def _check_names(top: Path, labels: list[str], names: list[str]) -> None:
 
 
 def _check_no_masks(top: Path, suspects: Sequence[str], stems: Mapping[str, set[str]]) -> None:
-    """Refuse two classes of which each file has one of the other that is called like it, or like it with an ending."""
+    """Refuse two classes whose files have equal names, or names that differ by an ending."""
     if len(stems) == 2:
         images, masks = sorted(stems, key=lambda label: min(map(len, stems[label])))
         ending = _shared_ending(stems[images], stems[masks])
@@ -179,7 +179,7 @@ def _check_no_masks(top: Path, suspects: Sequence[str], stems: Mapping[str, set[
 
 
 def _class_notes(labels: list[str], stems: Mapping[str, set[str]], sizes: Mapping[str, int]) -> Iterator[str]:
-    """Yield what about the classes may not be meant."""
+    """Yield notes on what may be a mistake about the classes."""
     if len(labels) == 1:
         yield (
             f"All images are of one class, {labels[0]!r}. Where their labels stand elsewhere: a table of them is given "

@@ -1,4 +1,4 @@
-"""Rows of cells: what each column means, and what messages call it and its rows."""
+"""Rows of cells: the role of each column, and the names of columns and rows in messages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Cells", "Rows"]
 
 
 class Cells(NamedTuple):
-    """A column: one cell a source.
+    """A column: one cell per source.
 
     Attributes:
-        called: What messages call the column: ``"labels"``, ``"t.csv: column label"``.
-        values: What the cells hold.
-        tell: Number of a row, from 0 → what messages call it: ``"line 2"``, ``"'shoes/1'"``.
+        called: Name of the column in messages: ``"labels"``, ``"t.csv: column label"``.
+        values: Content of the cells.
+        tell: Number of a row, from 0 → its name in messages: ``"line 2"``, ``"'shoes/1'"``.
     """
 
     called: str
@@ -27,18 +27,18 @@ class Cells(NamedTuple):
     tell: Callable[[int], str] = str
 
     def listed(self, rows: Sequence[int]) -> str:
-        """Return the first of some rows with what their cells hold, one an indented line."""
+        """Return the first of some rows with the content of their cells, one indented line each."""
         return first_few(rows, tell=lambda i: f"{self.tell(i)}: {self.values[i]!r:.60}")
 
     def check_filled(self, expected: str, *, texts_too: bool = True) -> None:
-        """Refuse cells that are empty: None, not a number, a text of no letters.
+        """Refuse empty cells: None, NaN, an empty text.
 
         Args:
-            expected: What is expected, for the message.
-            texts_too: Refuse empty texts.
+            expected: What a cell should hold, for the message.
+            texts_too: Whether empty texts are refused, too.
 
         Raises:
-            SourceError: There are some; with the first rows.
+            SourceError: There are empty cells; the message names the first rows.
         """
         if set(map(type, self.values)) <= {str} and (all(self.values) or not texts_too):
             return
@@ -58,23 +58,23 @@ def _is_empty(value: Any, texts_too: bool) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """A row a source, and a column for each thing that is known of it.
+    """Sources as rows of cells, with a column for each fact.
 
     Attributes:
         where: Beginning of messages: the table, or ``sources``.
-        layout: What users call the way in which the sources were given.
+        layout: Name that users know of the way in which the sources were given.
         columns: Role of a column → its cells: image, mask, label, boxes, keypoints, instances, split, group, key,
             weight. A label is a class name or index, or a list of them; all else is as `Source` has it.
-        names: Role of a column → what messages call it.
+        names: Role of a column → its name in messages.
         values: Numbers that a model shall learn, each with its name.
         extra: Values that travel along unchanged, each with its name.
-        root: Folder that relative paths and keys start from. None: relative paths start from the working folder, keys
-            from the folder that all images share.
-        tell: Number of a row → what messages call it; `str` where it is to be its key.
+        root: Folder that paths and keys are relative to. None: paths are relative to the working folder, keys to the
+            folder that all images share.
+        tell: Number of a row → its name in messages; `str` where its key shall be the name.
         class_names: Order of the classes, or None.
-        names_groups: The column of groups was named by ``--group-by``.
-        key_remedy: What helps where several sources share a key.
-        again_remedy: What helps where an image comes again.
+        names_groups: Whether ``--group-by`` named the column of the groups.
+        key_remedy: Advice where several sources share a key.
+        again_remedy: Advice where an image comes again.
         notes: Notes for the user.
     """
 
@@ -93,7 +93,7 @@ class Rows:
     notes: Sequence[str] = ()
 
     def take(self, kept: Sequence[int]) -> Rows:
-        """Return some rows, which messages call what they were called before."""
+        """Return some rows, which keep their names in messages."""
 
         def of_kept(cells: Sequence[Any]) -> list[Any]:
             return [cells[i] for i in kept]

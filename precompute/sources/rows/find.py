@@ -1,4 +1,4 @@
-"""Sources from rows of cells, whether a table holds them or lists from Python."""
+"""Sources from rows of cells, which come from a table or from lists in Python."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     """Return the sources that rows of cells describe.
 
     Args:
-        rows: One a source.
-        options: Options of the build: names and pairs of keypoints, what becomes of numbers.
+        rows: One row per source.
+        options: Options of the build: names and pairs of keypoints, handling of numbers.
 
     Raises:
         SourceError: Files are missing, cells are empty, or labels are unknown.
-        UsageError: Cells do not hold what they should.
+        UsageError: Cells hold bad values.
     """
     root = rows.root or Path.cwd()
     images, notes = find_paths(rows.cells("image"), root, "an image file")
@@ -88,7 +88,7 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
 
 
 def _without(rows: Rows, lost: Mapping[int, str], num: int, options: BuildOptions) -> Found:
-    """Return the sources of the rows whose files are there, with a note on the others."""
+    """Return the sources of the rows whose files exist, with a note on the others."""
     shown = first_few(sorted(lost), tell=lambda i: f"{rows.tell(i)}: {lost[i]}")
     note = f"Sources whose files are not there, left out ({len(lost):,}):\n{shown}"
     found = find_rows(rows.take([i for i in range(num) if i not in lost]), options)
@@ -100,7 +100,7 @@ def _with_paths(tell: Callable[[int], str], images: Sequence[str]) -> Callable[[
 
 
 def _targets(rows: Rows, keys: Sequence[str], images: Sequence[str], options: BuildOptions) -> Iterator[FoundColumn]:
-    """Yield what is learnt and lies in no file beside the image: labels, boxes, keypoints."""
+    """Yield the targets that lie in no file beside the image: labels, boxes, keypoints."""
     boxes, keypoints = (rows.cells(role) if role in rows.columns else None for role in ("boxes", "keypoints"))
     if boxes is not None or keypoints is not None:
         yield boxes_column(boxes, keypoints, keys, images, rows.class_names, options)

@@ -45,10 +45,10 @@ ObjectRows = list[list[tuple[Any, ...]]]
 
 
 def _read_objects(cells: Cells, what: str, keys: Sequence[str], names: list[str] | None) -> tuple[ObjectRows, Classes]:
-    """Return the objects of each image, ``"boxes"`` or ``"instances"``, their classes as indices, flags as a number.
+    """Return the objects of each image, ``"boxes"`` or ``"instances"``, with class indices and flags as a number.
 
     Raises:
-        UsageError: A row is not what it should be.
+        UsageError: A row has a wrong form.
         SourceError: A class is not among the names, or there is no object at all.
     """
     cells.check_filled(f"Expected a list of {NOUN[what]} in each, which may be empty: [].")
@@ -73,14 +73,14 @@ def _rows(of_image: Any, what: str, key: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _is_list(value: Any, *lengths: int) -> bool:
-    """Tell whether a value is a list or the like, no text; of one of these lengths, if any are given."""
+    """Return whether a value is a list or the like, but no text, and has one of these lengths, if any are given."""
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         return False
     return not lengths or (hasattr(value, "__len__") and len(value) in lengths)
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether a value is a number, NumPy's too, and no truth value."""
+    """Return whether a value is a number, NumPy's too, and not a bool."""
     return isinstance(value, numbers.Real | np.number) and not isinstance(value, bool)
 
 
@@ -101,13 +101,13 @@ def _flags(given: Any, what: str, key: str) -> int:
 
 
 class InstanceRows(NamedTuple):
-    """Masks of single objects, before it is known which folder all files share.
+    """Masks of single objects, before the folder that all files share is known.
 
     Attributes:
-        rows: Of each image.
-        classes: Their classes.
+        rows: Objects of each image.
+        classes: Classes of the objects.
         paths: Absolute paths of all masks in turn.
-        owners: The image that each belongs to.
+        owners: Index of the image that each mask belongs to.
     """
 
     rows: ObjectRows
@@ -120,7 +120,7 @@ class InstanceRows(NamedTuple):
         """Read objects and find the files of their masks; see `_read_objects`, `find_paths`.
 
         Raises:
-            UsageError: A row is not what it should be.
+            UsageError: A row has a wrong form.
             SourceError: Two objects of an image have the same file, or classes cannot be numbered.
         """
         rows, classes = _read_objects(cells, "instances", keys, names)
@@ -154,15 +154,15 @@ def boxes_column(
     """Check boxes, keypoints, or both.
 
     Args:
-        boxes: For each image what `Source.boxes` has, or None.
-        keypoints: For each image what `Source.keypoints` has, or None.
+        boxes: `Source.boxes` of each image, or None.
+        keypoints: `Source.keypoints` of each image, or None.
         keys: Keys of the images.
-        images: Their paths: sizes come from the files' headers.
+        images: Paths of the images, whose headers give their sizes.
         class_names: Order of the classes, or the one class of objects without boxes; or None.
         options: Names and pairs of the keypoints.
 
     Raises:
-        UsageError: An object is not what it should be, or has another number of keypoints than others.
+        UsageError: An object has a wrong form, or another number of keypoints than others.
         SourceError: A class is not among `class_names`, no keypoint is labelled, or there is no box at all.
     """
     points, skeleton, notes = list[list[list[float]]](), None, list[str]()
@@ -200,7 +200,7 @@ def _check_as_many(boxes: Sequence[Any], points: Sequence[Sized], keys: Sequence
 def _skeleton(
     points: Sequence[list[list[float]]], keys: Sequence[str], options: BuildOptions, *, has_boxes: bool
 ) -> Skeleton:
-    """Return the skeleton; names are numbers where none were given."""
+    """Return the skeleton; keypoints are numbered where no names were given."""
     lengths = {len(row) // 3: key for of_image, key in zip(points, keys, strict=True) for row in of_image}
     if not lengths:
         raise SourceError(

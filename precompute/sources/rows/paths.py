@@ -1,4 +1,4 @@
-"""Paths in cells → files: where they lie, how large they are, and the keys that follow from them."""
+"""Paths in cells → files, with their sizes and the keys that follow from the paths."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def find_paths(cells: Cells, root: Path, file: str) -> tuple[list[str], list[str
     """Return the absolute path of each file of a column, and notes.
 
     Args:
-        cells: Paths below the root, absolute ones, URLs, or names without an extension.
+        cells: Relative paths, absolute paths, URLs, or names without an extension.
         root: Folder that relative paths start from, absolute.
-        file: What the files are, for messages: ``"an image file"``.
+        file: Words for such a file in messages: ``"an image file"``.
 
     Raises:
         SourceError: Cells are empty, or names without an extension fit no file or several.
-        UsageError: Cells are no paths.
+        UsageError: Cells hold no paths.
     """
     cells.check_filled("Expected the path of a file in each.")
     names, paths, top = _texts(cells, file), list[str](), root.as_posix().rstrip("/")
@@ -80,7 +80,7 @@ def _absolute(root: Path, name: str) -> str:
 
 
 def _with_extensions(cells: Cells, stems: list[str]) -> tuple[list[str], list[str]]:
-    """Return the files that names without an extension mean, as `image_id` often has them."""
+    """Return the files that names without an extension mean, as columns `image_id` often hold them."""
     there: dict[str, list[str]] = {}
     for folder in {stem.rpartition("/")[0] for stem in stems}:
         for name in _names(folder):
@@ -115,21 +115,21 @@ def _names(folder: str) -> Iterator[str]:
 def file_bytes(
     rows: Rows, files: Collection[tuple[Sequence[str], Sequence[int]]], num: int, options: BuildOptions
 ) -> tuple[array[int], dict[int, str]]:
-    """Return the size of the files of each source, in bytes, and rows whose files are not there, with what is missing.
+    """Return the size of each source's files in bytes, and (row → what is missing) for rows without their files.
 
     Args:
         rows: The sources, for messages.
         files: Absolute paths, with the row that each belongs to.
         num: Number of rows.
-        options: Options of the build, which accept some rows without their files, or none.
+        options: Options of the build, which may accept some rows without their files.
 
     Raises:
-        SourceError: More files than are accepted are not there.
+        SourceError: More files are missing than are accepted.
     """
     root, sizes, missing = rows.root or Path.cwd(), array("q", bytes(8 * num)), list[tuple[int, str]]()
     every = chain.from_iterable(paths for paths, _ in files)
     with seen_at_once(root), ThreadPoolExecutor(STATS_AT_A_TIME) as threads:
-        # Of URLs, each may be a request; what was seen at once is known to the context alone.
+        # For URLs, each may cost a request; and a listing that was seen at once is known only in this context.
         asked = {path: threads.submit(copy_context().run, as_path(path).stat) for path in every if "://" in path}
         for paths, owners in files:
             for path, owner in zip(paths, owners, strict=True):
@@ -159,7 +159,7 @@ def _refuse(rows: Rows, root: Path, missing: Sequence[tuple[int, str]], num: int
 
 
 def make_keys(paths: Sequence[str], root: Path | None) -> list[str]:
-    """Return the path of each image without its extension: below the root, or below the folder that all share."""
+    """Return the key of each image: its path without extension, relative to the root or the folder that all share."""
     base = shared_root([paths], root)
     if base is None:
         raise SourceError(
@@ -170,7 +170,7 @@ def make_keys(paths: Sequence[str], root: Path | None) -> list[str]:
 
 
 def shared_root(files: Collection[Sequence[str]], root: Path | None) -> Path | None:
-    """Return the folder that several lists of paths start from: the root if all are below it, else the deepest."""
+    """Return the folder of several lists of paths: the root if all are below it, else the deepest that all share."""
     if root is not None:
         top = f"{root.as_posix().rstrip('/')}/"
         if all(path.startswith(top) for path in chain.from_iterable(files)):
@@ -179,6 +179,6 @@ def shared_root(files: Collection[Sequence[str]], root: Path | None) -> Path | N
 
 
 def below(root: Path | None, paths: Sequence[str]) -> list[str]:
-    """Return paths from a root on; as they are without one."""
+    """Return paths relative to a root; unchanged without one."""
     start = 0 if root is None else len(root.as_posix().rstrip("/")) + 1
     return [path[start:] for path in paths]

@@ -35,11 +35,11 @@ class Table:
 
     Attributes:
         path: Path of its file.
-        columns: Names, in order.
+        columns: Names of the columns, in order.
         typed: Whether its values have types; those of CSV are texts.
-        read: Names of columns → their values, None or an empty text where a cell is empty.
-        where: Number of a row, from 0 → what a message calls it: ``"line 2"``.
-        unreadable: Names of columns that hold what no field can → what that is, and what to do.
+        read: Names of columns → their values; None or an empty text for empty cells.
+        where: Number of a row, from 0 → its name in messages: ``"line 2"``.
+        unreadable: Name of a column whose values no field can hold → what they are, and what to do.
         notes: Notes for the user on how the table is read.
     """
 
@@ -52,14 +52,14 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def cells(self, name: str, values: Sequence[Any]) -> Cells:
-        """Return what was read of a column, as messages name it."""
+        """Return the values of a column, with its name for messages."""
         return Cells(f"{self.path}: column {name}", values, self.where)
 
     def check_readable(self, names: Sequence[str]) -> None:
-        """Refuse columns that hold what no field can.
+        """Refuse columns whose values no field can hold.
 
         Raises:
-            SourceError: The first, with what it holds and what to do.
+            SourceError: There is such a column; the message says what the first holds and what to do.
         """
         for name in names:
             if name in self.unreadable:
@@ -67,7 +67,7 @@ class Table:
 
 
 def is_table(path: Path) -> bool:
-    """Tell whether a path names a table by its suffix, and not a folder."""
+    """Return whether a path has the suffix of a table and is no folder."""
     return path.suffix.lower() in TABLES and not path.is_dir()
 
 
@@ -76,7 +76,7 @@ def read_table(path: Path) -> Table:
 
     Raises:
         SourceError: It is missing, empty, or not what its suffix says.
-        UsageError: It is a Parquet file, and what reads these is not installed.
+        UsageError: It is a Parquet file, and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
     if path.exists() and not path.is_file():  # a pipe would wait for somebody to write
@@ -118,7 +118,7 @@ def _open_csv(path: Path, content: bytes, encoding: str, delimiter: str | None) 
 
 
 def _delimiter(content: bytes, encoding: str) -> str:
-    """Return what separates the columns: of comma, semicolon and tab what the header has most of, or a bar."""
+    """Return the delimiter of columns: the most frequent of comma, semicolon and tab in the header, else a bar."""
     text = io.TextIOWrapper(io.BytesIO(content), encoding)
     header = next((line for line in text if line.strip()), "")
     found = max(DELIMITERS, key=header.count)
@@ -134,13 +134,13 @@ class _Csv(NamedTuple):
     delimiter: str
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the rows that hold anything, the header first, each with the line that it ends at."""
+        """Yield the rows that are not empty, the header first, each with the number of its last line."""
         with self._reader() as reader:
             yield from ((reader.line_num, row) for row in reader if row)
 
     @contextmanager
     def _reader(self) -> Iterator[Any]:
-        """Give a reader of all lines; what it finds wrong is told with the line."""
+        """Yield a reader of all lines; its errors name the line."""
         text, skips = io.TextIOWrapper(io.BytesIO(self.content), self.encoding, newline=""), self.delimiter != "\t"
         reader = csv.reader(text, delimiter=self.delimiter, skipinitialspace=skips, strict=True)
         try:
@@ -152,7 +152,7 @@ class _Csv(NamedTuple):
             ) from error
 
     def read(self, names: Sequence[str]) -> Columns:
-        """Return some columns, many rows at a time; texts that come again are one object."""
+        """Return some columns, reading many rows at a time; equal texts are one object."""
         header = next(self.rows())[1]
         chosen = [[name.strip() for name in header].index(name) for name in names]
         columns: list[list[str]] = [[] for _ in names]
@@ -219,7 +219,7 @@ def _open_json_lines(path: Path, text: str) -> Table:
 
 
 def _open_parquet(path: Path, content: bytes | None) -> Table:
-    """Open a Parquet file; without its content it is read from the disk, as far as it is needed.
+    """Open a Parquet file: from `content`, or else from the disk, of which only the needed parts are read.
 
     Raises:
         UsageError: pyarrow is not installed.
@@ -252,7 +252,7 @@ def _open_parquet(path: Path, content: bytes | None) -> Table:
 
 
 def _unreadable(name: str, of_type: Any) -> str:
-    """Return what a column holds that no field can, and what to do; nothing where a field can hold it."""
+    """Return what a column holds if no field can hold it, and what to do; None where a field can."""
     from pyarrow import types
 
     inner = of_type.value_type if _is_list(of_type) or types.is_dictionary(of_type) else of_type

@@ -1,4 +1,4 @@
-"""Sources from a table of paths: CSV, TSV, JSON lines or Parquet, a line a source."""
+"""Sources from a table of paths: CSV, TSV, JSON lines or Parquet, one row per source."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def find_table(path: Path, options: BuildOptions) -> Found:
 
     Args:
         path: Path of the table.
-        options: Options that say which columns the table has, and where its paths start from.
+        options: Options that name columns, and the folder that paths are relative to.
 
     Raises:
-        SourceError: The table or its files cannot be used as they are; with the lines.
-        UsageError: An option makes no sense here, or it is not clear which column holds what.
+        SourceError: The table or its files cannot be used as they are; the message names the lines.
+        UsageError: An option makes no sense here, or the roles of columns are not clear.
     """
     why = f"is for folders, and {path} is a table: its columns say where images and masks lie."
     refuse_options(options, FOLDER_OPTIONS, f"{why} --root names the folder that their paths start from.")
@@ -105,7 +105,7 @@ def find_table(path: Path, options: BuildOptions) -> Found:
 
 
 def _as_in_lists(role: str, cells: Cells) -> Sequence[Any]:
-    """Return cells as lists from Python have them: paths, groups and keys as texts, words for splits as their names."""
+    """Return cells in the form of lists from Python: paths, groups, keys as texts, words for splits as names."""
     if role in FILLED:
         cells.check_filled(FILLED[role])
     if role == "split":
@@ -154,7 +154,7 @@ def _read_labels(
 
 
 def _numbered(texts: Sequence[str], class_names: list[str] | None) -> Sequence[Any]:
-    """Return texts as integers where all of them are written as such, and none is a name that was given."""
+    """Return texts as integers if all are written as integers and none is a given name."""
     different = set(texts)
     if not different or (class_names is not None and different & set(class_names)):
         return texts
@@ -177,7 +177,7 @@ def _separated(cells: Cells, separator: str, class_names: list[str] | None) -> l
 
 
 def _names_of_columns(columns: list[str], class_names: list[str] | None) -> list[str]:
-    """Return the classes that columns of 0 and 1 stand for: their names, in another order if one is given."""
+    """Return the classes of columns of 0 and 1: the columns' names, in the given order if there is one."""
     if class_names is not None and set(class_names) != set(columns):
         raise UsageError(
             f"class_names: expected the names of the label_columns in the order that classes shall have, "
@@ -225,9 +225,9 @@ class _TableColumns:
 
     Attributes:
         roles: Role (`USUAL`) → the column that has it.
-        labels: Columns of 0 and 1, one a class, in place of a column of labels.
-        values: Columns of numbers that are learnt.
-        extra: Columns that travel along unchanged; some that mean something else may be among them.
+        labels: Columns of 0 and 1, one per class, in place of a column of labels.
+        values: Columns of learnt numbers.
+        extra: Columns that travel along unchanged; a column may also have another role.
     """
 
     roles: dict[str, str]
@@ -236,11 +236,11 @@ class _TableColumns:
     extra: list[str]
 
     def used(self) -> list[str]:
-        """Return all of them, each once."""
+        """Return all used columns, each once."""
         return list(dict.fromkeys([*self.roles.values(), *self.labels, *self.values, *self.extra]))
 
     def note(self, table: Table) -> str:
-        """Return what the user should hear of the choice."""
+        """Return the note on the choice for the user."""
         several = {"labels": self.labels, "values": self.values, "extra": self.extra}
         chosen = self.roles | {what: ",".join(names) for what, names in several.items() if names}
         shown = [f"{what}={name}" for what, name in chosen.items()]
@@ -253,7 +253,7 @@ def _choose_columns(table: Table, options: BuildOptions) -> _TableColumns:
     """Decide which columns are read.
 
     Raises:
-        UsageError: One that was named is not there, the image's is not found, or it is not clear what the target is.
+        UsageError: A named column is missing, the image's column is not found, or the target is not clear.
     """
     given = {role: getattr(options, f"{role}_column") for role in USUAL}
     roles = {role: _find(table, f"{role}_column", name) for role, name in given.items() if name}
@@ -286,7 +286,7 @@ def _choose_columns(table: Table, options: BuildOptions) -> _TableColumns:
 
 
 def _check_no_objects(table: Table, options: BuildOptions) -> None:
-    """Refuse a table of objects, unless the user says what it is otherwise."""
+    """Refuse a table of objects, unless the user's options say that it is something else."""
     named = (options.mask_column, options.label_column, options.label_columns, options.value_columns)
     if any(named) or options.label_separator or options.image_only:
         return
@@ -316,7 +316,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _those(table: Table) -> str:
-    """Return which columns there are, and what may help where the first line looks like a source."""
+    """Return the list of columns for messages, and advice where the first line looks like a source."""
     text = f"It has: {_listed(table.columns)}."
     if table.typed or not any("." in name or "/" in name for name in table.columns):
         return text
@@ -326,7 +326,7 @@ def _those(table: Table) -> str:
 
 
 def usual_columns(columns: Sequence[str], role: str, taken: Collection[str] = ()) -> list[str]:
-    """Return the columns whose names fit, in the order of those names (`USUAL`), whatever the case of their letters."""
+    """Return the columns with usual names of a role, in the order of `USUAL`, in any case of their letters."""
     plain = {usual: number for number, usual in enumerate(USUAL[role])}
     keys = ((name.casefold().replace(" ", "_"), name) for name in columns if name not in taken)
     return [name for _, name in sorted((plain[key], name) for key, name in keys if key in plain)]
@@ -335,7 +335,7 @@ def usual_columns(columns: Sequence[str], role: str, taken: Collection[str] = ()
 def _target(
     table: Table, options: BuildOptions, roles: dict[str, str], lists: list[str], taken: set[str]
 ) -> dict[str, str]:
-    """Return the column of the mask or of the label; none for images alone, and for labels or numbers in `lists`."""
+    """Return the column of the mask or label; None for images alone, and for labels or numbers in several columns."""
     given = [role for role in ("mask", "label") if role in roles] + lists
     if options.image_only and given:
         raise UsageError(f"target: none was asked for, and a column of the {given[0]} was named; give one of them.")
