@@ -52,11 +52,11 @@ WORTH_SAYING = 0.1  # of the time
 def build(
     source: str | Path | Iterable[Source] | None = None, output: str | Path | None = None, **options: Any
 ) -> BuildResult:
-    """Write augmented variants of all sources as sharded TFRecords, or go on with what is there.
+    """Write augmented variants of all sources as sharded TFRecords, or continue the dataset that is there.
 
     Args:
         source: A folder, the URL of one in an object store (``"s3://bucket/photos"``), or an iterable of `Source`; None
-            with the lists below.
+            when the lists below are given.
         output: Folder of the dataset, or its URL; new, or one that this function made.
         **options: Every option of `precompute build` under its name (see `BuildOptions`): `pipeline`, `variants=10`,
             `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
@@ -68,7 +68,7 @@ def build(
         What was written, and the manifest.
 
     Raises:
-        PrecomputeError: With what was wrong, in which file, what was expected, and what to do.
+        PrecomputeError: Something is wrong; the message says what, in which file, what was expected, and what to do.
     """
     if output is None:
         raise UsageError("output: expected the folder of the dataset.")
@@ -124,7 +124,7 @@ def build_dataset(sources: Sources, out: Path, options: BuildOptions, progress: 
 def _assign(
     sources: Sources, generations: Sequence[StoredGeneration], options: BuildOptions
 ) -> tuple[Sources, list[str]]:
-    """Return sources with their splits and copies, and what a dataset on disk keeps of its own rules, in notes."""
+    """Return the sources with splits and copies, and notes on the rules that a dataset on disk keeps."""
     stored = stored_splits(generations[-1].listing, sources.keys) if generations else None
     sources, of_splits = keep_splits(stored, sources)
     sources = assign_splits(
@@ -143,7 +143,7 @@ def _say_source_size(
     sources: Sources,
     progress: Progress,
 ) -> None:
-    """Say what --max-source-size would save where sources are large, or that it makes them too small."""
+    """Note what --max-source-size would save for large sources, or that it makes sources too small."""
     if options.quiet:
         return
     image, limit = chosen.plan.image, options.max_source_size

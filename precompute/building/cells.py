@@ -1,4 +1,4 @@
-"""Cells of the grid: what one build has to do, which tasks are missing, and what the receipts prove."""
+"""Cells of the grid: which ones a build wants, which ones receipts prove, and the tasks for the others."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ UNKNOWN: tuple[str | None, str | None] = (None, None)
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What shall be there of a generation at the end.
+    """The rows of a generation that shall be there at the end.
 
     Attributes:
-        rows: Split → rows that shall be whole, those listed already apart.
+        rows: Split → rows that shall be whole, besides those listed already.
         unlist: Split → numbers of listed rows that the new ones replace.
-        choose_last: Chooses, just before the swap of the manifest, which of `rows` are listed and what takes the place
-            of `unlist`: while rows are written, readers go on.
+        choose_last: Chooses just before the swap of the manifest, since readers go on while rows are written: which of
+            `rows` are listed, and which rows replace `unlist`.
     """
 
     rows: Rows
@@ -75,7 +75,7 @@ def plan_rows(stored: StoredGeneration, wanted: Mapping[str, Sequence[tuple[int,
 
 @dataclass(frozen=True, kw_only=True)
 class BuildPlan:
-    """All that writing rows needs to know, whichever they are.
+    """All that is needed to write rows of a generation.
 
     Attributes:
         out: The dataset's folder.
@@ -83,7 +83,7 @@ class BuildPlan:
         pipelines: Split → prepared pipeline, one for each.
         sources: All sources, their splits assigned.
         stored: The generation that is written to.
-        previous: The listed generation, when that is another one.
+        previous: The listed generation, if that is another one.
     """
 
     out: Path
@@ -102,7 +102,7 @@ class Grid:
         paths: Paths of the dataset.
         plan: Plan of the generation.
         places: Split → all its places.
-        blocks: Split → block → places.
+        blocks: Split → block → its places.
     """
 
     paths: DatasetPaths
@@ -115,11 +115,11 @@ class Grid:
         return {(split, block): of for split, of in rows.items() for block in range(len(self.blocks[split])) if of}
 
     def shard(self, split: str, row: int, block: int) -> Path:
-        """Return where the shard of a cell lies."""
+        """Return the path of a cell's shard."""
         return self.paths.shard(self.plan.name, self.plan.generation, split, row, block, len(self.blocks[split]))
 
     def receipts(self, wanted: Columns) -> Receipts:
-        """Read the receipts of these cells, as many as there are; those of other settings are left out."""
+        """Read the receipts of these cells, as far as there are any; receipts of other settings do not count."""
         read, generation = dict[tuple[str, int, int], Receipt | None](), self.plan.generation
         with generation_seen(self.paths, generation):
             for (split, block), rows in wanted.items():
@@ -131,7 +131,7 @@ class Grid:
     def missing(
         self, wanted: Columns, left_out: Collection[tuple[str, str]], receipts: Receipts
     ) -> tuple[list[Task], Receipts]:
-        """Return a task for each column that lacks cells, and the receipts of all that are there.
+        """Return a task for each column that lacks cells, and the receipts of all cells that are there.
 
         Args:
             wanted: Cells that shall be there.
@@ -171,7 +171,7 @@ class Grid:
 
 
 def bad_of(receipts: Receipts) -> BadSources:
-    """Return all sources that failed, and what is wrong with them."""
+    """Return all sources that failed, with the reasons."""
     return {(split, bad.key): bad for (split, _, _), receipt in receipts.items() for bad in receipt.bad}
 
 
@@ -195,9 +195,9 @@ class SplitPlaces:
 
     Attributes:
         sources: Sources of all splits.
-        positions: int64 [number of sources of the split]: where each stands among all.
-        order: The places, in the order that blocks are cut from.
-        listing: What is known of the files' content; None where no rows have been made.
+        positions: int64 [number of sources of the split]: position of each among all sources.
+        order: The places in the order from which blocks are cut.
+        listing: The split's listing, with hashes of files; None where no rows have been made.
     """
 
     sources: Sources
@@ -217,7 +217,7 @@ class SplitPlaces:
         )
 
     def hashes(self, index: int, key: str) -> tuple[str | None, str | None]:
-        """Return what image and mask of a source held when rows were made; `index` is its place among the split's."""
+        """Return the sha256 of a source's image and mask when rows were made; `index` counts the split's sources."""
         if self.listing is None:
             return UNKNOWN
         keys = self.listing.sorted_keys
@@ -226,10 +226,10 @@ class SplitPlaces:
 
 
 class Block(Sequence[Slot]):
-    """A list of places that exist while they are looked at; sent to a worker, it is packed as columns.
+    """A block's places as a list that makes each place on access; pickled for a worker, it is packed as columns.
 
     Args:
-        split: Split that its places are of.
+        split: Split of the places.
         first: Index of its first place in the split.
         last: Index one past its last place.
     """
@@ -293,7 +293,7 @@ class Block(Sequence[Slot]):
 
 @dataclass(frozen=True)
 class _Packed:
-    """The places of a block as a worker gets them."""
+    """The places of a block in the form that a worker gets."""
 
     sources: Sources
     copies: list[int]

@@ -1,4 +1,4 @@
-"""Rows come and go: `regenerate` puts rows of a new seed in the place of listed ones, `drop` takes rows away.
+"""`precompute.regenerate` replaces listed rows by rows of a new seed; `precompute.drop` takes rows away.
 
 The settings of new rows come from the manifest.
 """
@@ -50,7 +50,7 @@ def regenerate(
     source: str | Path | None = None,
     **running: Any,
 ) -> BuildResult:
-    """Replace the listed rows of a split by as many under a new seed; settings come from the manifest.
+    """Replace the listed rows of a split by as many with a new seed; settings come from the manifest.
 
     The original row stays. Readers of the old rows keep them until they end.
 
@@ -61,7 +61,7 @@ def regenerate(
         pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
             dataset was built.
         source: Folder of the sources, where it has moved.
-        **running: Who makes the records, as `build` takes it (see `RunOptions`): `jobs`, `backend`, `quiet` …
+        **running: Options of `build` for how it runs (see `RunOptions`): `jobs`, `backend`, `quiet` …
 
     Raises:
         PipelineError: The pipeline cannot be rebuilt from the manifest, or is another one.
@@ -87,7 +87,7 @@ class Dropped:
     Attributes:
         rows: Numbers of the rows.
         num_bytes: Size of their shards.
-        kept_files: Files that stay until their readers have ended.
+        kept_files: Number of files that stay until their readers have ended.
     """
 
     rows: list[int]
@@ -105,7 +105,7 @@ def drop(
         output: Folder of the dataset, or its URL.
         rows: Row numbers, or text such as ``"0-3,7"``; ranges are inclusive.
         split: Name of the split.
-        lease_dir: Folder where readers of this dataset leave leases, besides in its own.
+        lease_dir: Further folder where readers of this dataset leave leases.
 
     Raises:
         UsageError: A row is not listed, or none would be left.
@@ -126,14 +126,14 @@ def drop(
     return Dropped(rows=numbers, num_bytes=sum(row.num_bytes for row in gone), kept_files=kept)
 
 
-# What is listed, and the plan of more rows of it
+# The listed generation, and the plan of more of its rows
 
 
 def listed_generation(out: Path) -> tuple[StoredGeneration, Manifest]:
-    """Return what is on disk, and its manifest.
+    """Return the listed generation of a dataset, and the manifest.
 
     Raises:
-        DatasetError: It is a draft.
+        DatasetError: The dataset is a draft: nothing is listed yet.
     """
     stored = stored_generations(out)[-1]
     if stored.manifest is None:
@@ -146,7 +146,7 @@ def rows_of_split(manifest: Manifest, out: Path, split: str) -> list[Row]:
 
     Raises:
         UsageError: There is no such split.
-        DatasetError: It lists none.
+        DatasetError: The split lists none.
     """
     if split not in manifest.splits:
         raise UsageError(f"split: {out} has {', '.join(manifest.splits)}; got {split!r}.")
@@ -166,16 +166,16 @@ def plan_from_manifest(
     pipeline: Any = None,
     source: str | Path | None = None,
 ) -> BuildPlan:
-    """Return the plan of more rows of a split; it has been tried on a few records.
+    """Return the plan of more rows of a split, once it has been tried on a few records.
 
     Args:
         stored: The listed generation.
         manifest: Its manifest.
         out: The dataset's folder.
         split: Name of the split.
-        options: Who makes the records.
-        pipeline: As for `regenerate`.
-        source: As for `regenerate`.
+        options: How the command runs.
+        pipeline: The pipelines where they hold a user's own code, as in `regenerate`.
+        source: Folder of the sources where it has moved, as in `regenerate`.
 
     Raises:
         PipelineError: The pipeline cannot be rebuilt from the manifest, or is another one.
@@ -207,10 +207,10 @@ def _check_versions(settings: Mapping[str, Any], out: Path) -> None:
 
 
 def _check_same_bytes(out: Path, manifest: Manifest, rebuilder: RecordRebuilder, split: str) -> None:
-    """Make a few stored records again: what comes out must be what is there.
+    """Make a few stored records again, and compare them with what is stored.
 
     Raises:
-        PipelineError: It is not.
+        PipelineError: One differs.
     """
     row = rows_of_split(manifest, out, split)[0]
     for stored in islice(read_records(manifest.shard_path(out, split, row.row, 0)), SAMPLE_SIZE):

@@ -1,4 +1,4 @@
-"""Which generation on disk a build goes on with: the one of the same settings, sources and files, else a new one."""
+"""Which generation a build continues: the one on disk with the same settings, sources and files, else a new one."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def choose_generation(
 ) -> StoredGeneration:
     """Return the generation on disk that these settings and sources belong to, else a new one.
 
-    What was begun otherwise gives way by itself where it has no row to lose.
+    A generation that was begun with other settings is replaced without asking if it has no whole row.
 
     Raises:
-        SettingsError: What is on disk was made otherwise, and nobody asked for --replace.
+        SettingsError: The dataset on disk was made with other settings, and --replace was not given.
     """
     sources = shown.table
     found = list[list[str]]()
@@ -89,11 +89,11 @@ def _differences(
     return lines or _changed_files(out, stored, sources)
 
 
-# What an unfinished build has come to
+# The state of an unfinished build
 
 
 def _num_whole_rows(paths: DatasetPaths, plan: GenerationPlan) -> int:
-    """Return how many rows of train are written whole, without a source that failed: of them a build can list each.
+    """Return the number of rows of train that are written whole, with no failed source, so that a build can list them.
 
     Args:
         paths: Paths of the dataset.
@@ -108,9 +108,9 @@ def _num_whole_rows(paths: DatasetPaths, plan: GenerationPlan) -> int:
 
 
 def _changed_files(out: Path, stored: StoredGeneration, sources: Sources) -> list[str]:
-    """Return the sources whose content differs from what rows were made from, one line each.
+    """Return the sources whose files have changed since rows were made from them, one line each.
 
-    Sizes were compared before; only files that are younger than the manifest are read.
+    Sizes were compared before; only files that are newer than the manifest are read.
     """
     if stored.manifest is None:
         return []
@@ -118,7 +118,7 @@ def _changed_files(out: Path, stored: StoredGeneration, sources: Sources) -> lis
     found = []
     with _all_seen(sources):
         for split, listing in stored.listing.items():
-            # Keys were compared before: the sources of a split are those that it lists, in one order.
+            # Keys were compared before, so sources and listing of a split have the same order.
             for i, sha256, of_files in zip(sources.of_split(split), listing.sha256, listing.mask_sha256, strict=True):
                 found += [
                     (i, f"{sources.keys[i]}: {text} changed")
@@ -132,14 +132,14 @@ def _all_seen(sources: Sources) -> AbstractContextManager[None]:
 
 
 def _changed(sources: Sources, i: int, written: float, sha256: str | None, of_files: str | None) -> Iterator[str]:
-    """Yield what is changed of a source's files: those that are younger than what was written, and hold other bytes.
+    """Yield which files of a source have changed: they are newer than the rows, and hold other bytes.
 
     Args:
         sources: All sources.
         i: Position of the source.
-        written: When rows were made, in seconds.
-        sha256: What the image held then; None where it is not known.
-        of_files: Likewise of the files beside it.
+        written: Time when rows were made, in seconds since 1970.
+        sha256: SHA-256 of the image then; None where it is unknown.
+        of_files: SHA-256 of the files beside it then; None where it is unknown.
     """
     image = sources.path(sources.images[i])
     if sha256 is not None and image.stat().st_mtime > written and _sha256(image) != sha256:
@@ -165,7 +165,7 @@ def _digest(sources: Sources, values: Mapping[str, Any], files: Mapping[str, Seq
 
 
 def _fixed_keys(out: Path, stored: StoredGeneration) -> set[str]:
-    """Return the keys that were found bad, and are in no row: their files were to be changed."""
+    """Return the keys of sources that were bad and are in no row; their files were expected to change."""
     if stored.manifest is not None:
         return {entry["key"] for entry in stored.manifest.skipped}
     receipts = map(read_receipt, DatasetPaths(out).receipts(stored.plan.generation).glob("*.json"))
@@ -173,7 +173,7 @@ def _fixed_keys(out: Path, stored: StoredGeneration) -> set[str]:
 
 
 def num_changed(out: Path, stored: StoredGeneration, sources: Sources) -> int:
-    """Return how many of the sources that were left out have files of another size, or younger than the manifest."""
+    """Return how many of the left-out sources have files of another size, or newer than the manifest."""
     written, skipped = DatasetPaths(out).manifest.stat().st_mtime, _fixed_keys(out, stored)
     listed = {key: entry for key in skipped for of in stored.listing.values() if (entry := of.get(key)) is not None}
     positions = {key: sources.position(key) for key in listed}

@@ -1,9 +1,9 @@
-"""A Dask cluster: reaching it, looking whether its workers can do the work, and running tasks on it. Owns Dask.
+"""A Dask cluster: connecting, checking that its workers can do the work, and running tasks on it. Owns Dask.
 
-The cluster is the user's: nothing is started or configured here. Dask begins a task anew when its worker is lost. That
-is safe even when the first one lives on behind a broken network: both write the same bytes under temporary names of
-their own, renames are atomic, and receipts are equal. (Where mixed processors were accepted bytes may differ: then a
-shard could be of one and its receipt of the other, which `verify` finds.)
+The cluster is the user's: nothing is started or configured here. Dask restarts a task when its worker is lost. That is
+safe even if the lost worker lives on behind a broken network: both write the same bytes under temporary names of their
+own, renames are atomic, and receipts are equal. (Where mixed processors were accepted, bytes may differ: a shard could
+then be from one worker and its receipt from the other, which `verify` finds.)
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ START_WORKERS = "dask worker {address} --nthreads 1 --nworkers -1"
 
 @contextmanager
 def _connect(address: str) -> Iterator[distributed.Client]:
-    """Hold a connection to a scheduler that has workers; at its end what waits there for this process is dropped.
+    """Hold a connection to a scheduler that has workers; at its end, waiting tasks of this process are dropped.
 
     Raises:
         BuildError: There is no such scheduler, or it has no workers.
@@ -92,14 +92,14 @@ def num_threads(address: str) -> int:
 
 
 def check_cluster(address: str, *, mixed_cpus: bool) -> list[str]:
-    """Look, before any work, whether a cluster can do it, what depends on files apart.
+    """Check before any work that a cluster can do it, except for what depends on files.
 
     Args:
         address: Address of the scheduler.
         mixed_cpus: Whether workers may have different processors.
 
     Returns:
-        What the user should hear.
+        Notes for the user.
 
     Raises:
         BuildError: The cluster cannot be reached, or not all of its workers can do the work.
@@ -119,10 +119,10 @@ def check_cluster(address: str, *, mixed_cpus: bool) -> list[str]:
 def run_on_cluster(
     context: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
 ) -> list[Task]:
-    """Run all tasks on a Dask cluster, in any order; what they made is in their receipts.
+    """Run all tasks on a Dask cluster, in any order; their results are in their receipts.
 
     Returns:
-        Tasks that Dask gave up, for several workers died while they had them, by no source twice.
+        Tasks that Dask gave up since several workers died while they had them, no source being to blame twice.
 
     Raises:
         BuildError: The cluster was lost, or its workers cannot do the work.
@@ -153,11 +153,11 @@ def run_on_cluster(
     return lost
 
 
-# What workers must have and see: the same versions, the output, the sources, one kind of processor
+# Requirements of workers: the same versions, access to output and sources, the same kind of processor
 
 
 def _expected_of(paths: DatasetPaths | None, sources: dict[str, str]) -> cluster_worker.Expected:
-    """Return what workers are asked for: versions, and what they must see of output and sources."""
+    """Return what workers must have: versions, and access to output and sources."""
     token = uuid4().hex
     return {
         "token": token,
@@ -171,7 +171,7 @@ def _expected_of(paths: DatasetPaths | None, sources: dict[str, str]) -> cluster
 
 
 def _sample(tasks: Sequence[Task]) -> dict[str, str]:
-    """Return path → sha256 of the first source that can be read here: its image, and its mask."""
+    """Return path → sha256 for image and mask of the first source that can be read here."""
     for place in (place for task in tasks for place in task.places if place.key not in task.skipped):
         try:
             paths = [place.image, *(path for path in [place.raw.get("mask")] if isinstance(path, str))]
@@ -183,7 +183,7 @@ def _sample(tasks: Sequence[Task]) -> dict[str, str]:
 
 @contextmanager
 def _marked(expected: cluster_worker.Expected) -> Iterator[cluster_worker.Expected]:
-    """Leave a file in the output that all workers must see while they work."""
+    """Keep a file in the output that all workers must see, while the block runs."""
     marker = as_path(expected["marker"] or "")
     make_folder(marker.parent)
     marker.write_bytes(expected["token"].encode())
@@ -194,10 +194,10 @@ def _marked(expected: cluster_worker.Expected) -> Iterator[cluster_worker.Expect
 
 
 def _check_workers(client: distributed.Client, expected: cluster_worker.Expected, *, mixed_cpus: bool) -> str | None:
-    """Look on every worker whether it can do the work, and whether the scheduler can read tasks: it unpickles them.
+    """Check that every worker can do the work, and that the scheduler can read tasks, which it unpickles.
 
     Returns:
-        The feature line that all of their processors have; None when any will do.
+        The feature line that all of their processors share; None when any will do.
 
     Raises:
         BuildError: One of them cannot.
@@ -278,7 +278,7 @@ class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no t
         self._under_way = dict[Future[Any], tuple[Task, Callable[[Any], None]]]()
 
     def effective_n_jobs(self, n_jobs: int) -> int:
-        """Return the workers that joblib reckons with: with one it would run the tasks in this process."""
+        """Return a number of workers above one: with one, joblib would run the tasks in this process."""
         return max(2, n_jobs)
 
     def submit(self, func: Any, callback: Callable[[Any], None]) -> Future[Any]:
@@ -297,13 +297,13 @@ class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no t
         callback([_Lost(task)] if isinstance(error, distributed.KilledWorker) else _Raised(error))
 
     def give_up(self, error: BaseException) -> None:
-        """End the call with an error, whatever is under way."""
+        """End the call with an error, whatever is running."""
         while self._under_way:
             _, callback = self._under_way.popitem()[1]
             callback(_Raised(error))
 
     def retrieve_result_callback(self, out: Any) -> Any:
-        """Return the results of a task, or raise what went wrong with it."""
+        """Return the results of a task, or raise its error."""
         if isinstance(out, CancelledError):
             raise BuildError(
                 f"the connection to the scheduler at {self._address} was lost, or it has dropped the tasks ({out}). "
@@ -318,7 +318,7 @@ class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no t
 
 
 class _Watch:
-    """Gives everything up when all workers have gone and none comes: Dask itself would wait for ever."""
+    """Gives up when all workers have gone and none comes back: Dask itself would wait for ever."""
 
     def __init__(self, client: distributed.Client, backend: _Backend, address: str) -> None:
         self._client, self._backend, self._address = client, backend, address

@@ -1,7 +1,7 @@
-"""What a worker of a cluster does: it looks whether it can do the work at all, then runs tasks.
+"""The code of a cluster's workers: a check that they can do the work, then the tasks.
 
-`examine` goes to workers by value, so that it can also tell of a worker that this package is not installed there. So
-the top of this module imports nothing but the standard library.
+`examine` goes to workers by value, so that it also works where this package is not installed, and can say so. So the
+top of this module imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ PACKAGE = "augment-once"
 
 
 class Expected(TypedDict):
-    """What a worker must have and see; plain values, for it goes to workers that may not have this package.
+    """Requirements of a worker, as plain values, since they go to workers that may not have this package.
 
     Attributes:
-        token: Names the command's call; each worker process is examined once for it.
+        token: Name of the command's call; each worker process is examined once per call.
         versions: Package → version that the parent has.
         cpu_features: OpenCV's feature line of the other workers; None where any will do.
         marker: File that the parent has just written, with the token in it; None where there is no output yet.
@@ -47,7 +47,7 @@ class Expected(TypedDict):
 
 
 class Found(TypedDict):
-    """What an examined worker is like.
+    """The result of examining a worker.
 
     Attributes:
         host: Name of its machine.
@@ -61,7 +61,7 @@ class Found(TypedDict):
 
 
 def deciding_versions() -> dict[str, str]:
-    """Return the versions of this package and of those that decide pixels."""
+    """Return the versions of this package and of the packages that decide pixels."""
     from precompute.plan.versions import pixel_versions
 
     try:
@@ -72,7 +72,7 @@ def deciding_versions() -> dict[str, str]:
 
 
 def import_faults() -> list[str]:
-    """Look whether this package can be imported in the process."""
+    """Return faults if this package cannot be imported in the process."""
     try:
         importlib.import_module("precompute.building.task")  # sets what must be set before Albumentations is imported
         importlib.import_module("precompute.building.cluster_worker")
@@ -82,7 +82,7 @@ def import_faults() -> list[str]:
 
 
 def examine(expected: Expected) -> Found:
-    """Look, in the worker, whether it can do the work."""
+    """Check, in the worker, whether it can do the work."""
     host = socket.gethostname()
     if faults := import_faults():
         return {"host": host, "faults": faults, "cpu_features": ""}
@@ -169,17 +169,16 @@ _examined: set[str] = set()  # tokens of the calls that this process has been fo
 
 
 def run_remote_task(context: TaskContext, task: Task, expected: Expected, *, only_task: bool) -> TaskDone:
-    """Run a task in a worker of a Dask cluster, that may have joined it a moment ago.
+    """Run a task in a worker of a Dask cluster, which may have joined only now.
 
     Args:
-        context: What all tasks have in common, as for `run_task`.
+        context: What all tasks have in common, as in `run_task`.
         task: The task.
-        expected: What the worker must have and see.
-        only_task: No other task of this command is under way on the cluster.
+        expected: Requirements of the worker.
+        only_task: Whether no other task of this command is running on the cluster.
 
     Raises:
-        BuildError: The worker cannot do the work: without this check, sources that it does not see would be taken for
-            bad ones.
+        BuildError: The worker cannot do the work. Without this check, sources that it does not see would count as bad.
     """
     from distributed import get_worker
 

@@ -1,4 +1,4 @@
-"""Datasets go on by the rules that they were made by, where rules have changed since: what they keep, and the notes."""
+"""Where rules have changed, datasets go on with the rules that they were made by: what they keep, and notes on it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def stored_pipelines(plan: GenerationPlan) -> Mapping[str, Any]:
 def notes_on_pipelines(
     prepared: Mapping[str, Prepared], plan: GenerationPlan, pipelines: Mapping[str, Prepared], *, is_new: bool
 ) -> Iterator[str]:
-    """Yield what splits get that have no pipeline of their own; of a dataset that goes on, what it keeps.
+    """Yield notes on splits without a pipeline of their own, and on what an existing dataset keeps.
 
     Args:
-        prepared: The pipelines that were given.
+        prepared: The given pipelines.
         plan: Plan of the generation.
         pipelines: The pipelines that it is made with.
         is_new: Whether the generation was not on disk before.
@@ -58,11 +58,11 @@ def notes_on_pipelines(
 
 
 def keep_splits(stored: Sequence[str | None] | None, sources: Sources) -> tuple[Sources, list[str]]:
-    """Return sources in the splits that their dataset has them in, where it was made before lists told of others.
+    """Return sources with the splits of their dataset, if that was made before lists of splits were read; and notes.
 
     Args:
-        stored: Split of each source in the dataset, None where it is new; None without a dataset.
-        sources: Sources in the splits that are found today.
+        stored: Split of each source in the dataset, None for new sources; None without a dataset.
+        sources: Sources with the splits that are found now.
     """
     if not sources.splits_are_new or stored is None:
         return sources, []
@@ -75,14 +75,14 @@ def keep_splits(stored: Sequence[str | None] | None, sources: Sources) -> tuple[
 def keep_pairs(
     generations: Sequence[StoredGeneration], options: BuildOptions, sources: Sources
 ) -> tuple[Sources, list[str]]:
-    """Return sources with the pairs of keypoints that their dataset was made with, and a note.
+    """Return sources with the flip pairs of keypoints that their dataset was made with, and a note.
 
-    ``auto`` once found left and right only where they were words of their own (left_eye).
+    In earlier versions ``auto`` found left and right only as words of their own (left_eye).
 
     Args:
         generations: Generations on disk, the newest first.
         options: Options of the build.
-        sources: Sources with the pairs that are found today.
+        sources: Sources with the pairs that are found now.
     """
     skeleton = sources.skeleton
     if options.flip_pairs != AUTO or not generations or not skeleton:
@@ -103,13 +103,13 @@ def keep_classes(
 ) -> tuple[Sources, list[str]]:
     """Return sources with the classes that their dataset was made with, in their order, and a note.
 
-    Names that are whole numbers were once sorted as text, in folders and some other layouts, and the first category of
-    a COCO file was a class also where it names the project.
+    Earlier versions sorted names that are whole numbers as text, in folders and some other layouts; and the first
+    category of a COCO file was a class even if it names the project.
 
     Args:
         generations: Generations on disk, the newest first.
         options: Options of the build.
-        sources: Sources with the classes of today.
+        sources: Sources with the classes that are found now.
     """
     names = sources.class_names
     if options.class_names is not None or not names:
@@ -128,7 +128,7 @@ def keep_classes(
 
 
 def _sorted_as_text(names: list[str]) -> list[str]:
-    """Return names in the order of text, if they are in that of their numbers; else as they are."""
+    """Return names sorted as text, if they are sorted as numbers; else unchanged."""
     first = names[:1] if names[:1] == [BACKGROUND] else []  # of merged masks
     numbers = names[len(first) :]
     return [*first, *sorted(numbers)] if numbers == class_order(numbers) else names

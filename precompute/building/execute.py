@@ -1,4 +1,4 @@
-"""Cuts columns into tasks and runs them, also when workers die or hang. Owns joblib."""
+"""Cuts columns into tasks and runs them, even if workers die or hang. Owns joblib."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_WORKERS = "here no processes can be started: this one is a daemon of multipro
 
 
 def make_workers(options: BuildOptions) -> Workers:
-    """Return who runs the tasks.
+    """Return the workers for the tasks.
 
     Raises:
         BuildError: The Dask cluster cannot be reached, or tasks are limited in time where no workers can be started.
@@ -50,7 +50,7 @@ def make_workers(options: BuildOptions) -> Workers:
 
 
 def check_workers(options: BuildOptions) -> list[str]:
-    """Look, before any work, whether there are workers who can do it; returns what the user should hear.
+    """Check before any work that there are workers who can do it; returns notes for the user.
 
     Raises:
         BuildError: The Dask cluster cannot be reached, or not all of its workers can do the work.
@@ -65,12 +65,12 @@ def check_workers(options: BuildOptions) -> list[str]:
 def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[Task]:
     """Cut columns into ranges of rows, so that workers do not idle and no task takes very long.
 
-    How work is cut never changes the bytes. Large tasks come first, and those that come last are small.
+    The cut never changes the bytes. Large tasks come first, and the last ones are small.
 
     Args:
-        columns: One task a column, with all rows that it misses.
+        columns: One task per column, with all its missing rows.
         jobs: Number of workers.
-        record_s: Seconds that one record takes, as far as is known.
+        record_s: Seconds per record, as far as known.
     """
     columns = sorted(columns, key=lambda column: -len(column.places) * len(column.rows))
     sizes = [(len(column.places), len(column.rows)) for column in columns]
@@ -79,17 +79,17 @@ def cut_columns(columns: Sequence[Task], *, jobs: int, record_s: float) -> list[
 
 
 def count_pieces(sizes: Sequence[tuple[int, int]], *, jobs: int, record_s: float) -> list[int]:
-    """Return into how many tasks each column is cut; each of them decodes the column's sources once.
+    """Return the number of tasks that each column is cut into; each task decodes the column's sources once.
 
     Args:
-        sizes: Places and rows of the columns, the largest first.
+        sizes: Numbers of places and rows of the columns, the largest first.
         jobs: Number of workers.
-        record_s: Seconds that one record takes.
+        record_s: Seconds per record.
     """
     left_s, pieces = sum(places * rows for places, rows in sizes) * record_s, []
     for places, rows in sizes:
         seconds = places * rows * record_s
-        # Half of a worker's share of what is left: however tasks fall, the last ones end at nearly the same time.
+        # Half of a worker's share of the remaining work: the last tasks then end at nearly the same time.
         most_s = min(MAX_TASK_S, max(MIN_CUT_S, left_s / (2 * jobs)))
         pieces.append(min(rows, max(-(-jobs // len(sizes)), math.ceil(seconds / most_s), -(-rows // MAX_ROWS))))
         left_s -= seconds
@@ -103,9 +103,9 @@ def _cut(column: Task, pieces: int) -> Iterator[Task]:
 
 
 def run_side_by_side(workers: Workers, function: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
-    """Return what a function makes of each argument, in order; worker processes share them out, where there are any.
+    """Return the results of a function for each argument, in order; worker processes share the work, if there are any.
 
-    They go on with tasks afterwards. Where one of them dies, this process does it all.
+    The workers go on with tasks afterwards. If one of them dies, this process does all of it.
     """
     if workers.backend != "loky" or workers.jobs == 1 or not keeps_workers():
         return serially(function, arguments)
@@ -120,10 +120,10 @@ def run_side_by_side(workers: Workers, function: Callable[[Any], Any], arguments
 
 
 class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
-    """A worker process ended; joblib gives up the whole call.
+    """A worker process died, so that joblib gives up the whole call.
 
     Attributes:
-        overdue: (split, key) of the sources at which workers were ended, for they took too long.
+        overdue: (split, key) of the sources at which workers were ended because they took too long.
     """
 
     def __init__(self, overdue: set[tuple[str, str]]) -> None:
@@ -133,19 +133,19 @@ class WorkersDied(Exception):  # noqa: N818 (an event, not an error)
 def run_tasks(
     context: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
 ) -> list[Task]:
-    """Run all tasks, in any order; what they made is in their receipts.
+    """Run all tasks, in any order; their results are in their receipts.
 
     Returns:
-        Tasks that a cluster gave up, for their workers died.
+        Tasks that a cluster gave up because their workers died.
 
     Raises:
-        WorkersDied: A worker process of this machine ended.
+        WorkersDied: A worker process of this machine died.
     """
     if workers.backend == "dask":
         from precompute.building.cluster import run_on_cluster  # here, for it loads Dask
 
         return run_on_cluster(context, tasks, workers, on_done)
-    # With one job joblib would run tasks in this process, which cannot be ended: two, then, of which one waits.
+    # With one job, joblib would run tasks in this process, which cannot be ended; so two jobs, one of which waits.
     one_at_a_time = workers.jobs == 1 and workers.task_timeout is not None
     parallel = joblib.Parallel(
         n_jobs=2 if one_at_a_time else workers.jobs,
@@ -167,7 +167,7 @@ def run_tasks(
 
 
 def _calls(context: TaskContext, tasks: Sequence[Task], workers: Workers) -> Iterator[Any]:
-    """Yield a call of joblib for each task; one that returns None may come before them."""
+    """Yield a call of joblib for each task; calls that return None may come first."""
     if workers.backend == "loky":
         # Processes that have been idle for five minutes are gone. loky starts others with the first call, but watches
         # them from the second one on: should one die before, it would not hear of it for another five minutes.
@@ -177,7 +177,7 @@ def _calls(context: TaskContext, tasks: Sequence[Task], workers: Workers) -> Ite
 
 
 def _gives_results_as_they_come(backend: str) -> bool:
-    """Tell whether a joblib backend can; those that others have registered, such as Spark's, may not."""
+    """Return whether a joblib backend yields results as they come; registered ones, such as Spark's, may not."""
     with joblib.parallel_config(backend=backend):
         return bool(get_active_backend()[0].supports_return_generator)
 
@@ -185,14 +185,14 @@ def _gives_results_as_they_come(backend: str) -> bool:
 def run_surviving(
     context: TaskContext, tasks: Sequence[Task], workers: Workers, on_done: Callable[[TaskDone], None]
 ) -> BadSources | None:
-    """Run tasks; when a worker dies or is ended, find out by which source.
+    """Run tasks; when a worker dies or is ended, find the source that did it.
 
     Returns:
-        None when all tasks have run. Else some are left over, and this is (split, key) → each source that killed the
-        worker that tried it, twice and alone, or took too long twice.
+        None when all tasks have run. Else some are left over, and this maps (split, key) to each source that twice
+        killed the worker that tried it alone, or twice took too long.
 
     Raises:
-        BuildError: Workers die, and by no source: there is not enough memory, or somebody kills them.
+        BuildError: Workers die, and no source is to blame: memory is short, or somebody kills them.
     """
     notes = DatasetPaths(as_path(context.out)).heartbeats
     try:
@@ -220,10 +220,10 @@ def _run_given_up(
 ) -> None:
     """Run tasks that a cluster gave up, each by itself: some only waited for workers that others killed.
 
-    A source that kills its workers is found out by the task itself.
+    The task itself finds a source that kills its workers.
 
     Raises:
-        BuildError: Workers die again, and by no source.
+        BuildError: Workers die again, and no source is to blame.
     """
     for task in tasks:
         if run_tasks(context, [task], replace(workers, under_way=1), on_done):
@@ -241,9 +241,9 @@ def _run_by_itself(
     on_done: Callable[[TaskDone], None],
     overdue: set[tuple[str, str]],
 ) -> BadSources:
-    """Run one task by itself, up to twice; returns the source at which it died or was ended both times, if it did.
+    """Run one task by itself, up to twice; returns the source at which it died or was ended both times, if any.
 
-    A source that is overdue already has had its first time.
+    A source that was overdue before has had its first time.
     """
     notes = DatasetPaths(as_path(context.out)).heartbeats
     deaths, late = Counter[tuple[str, str]](overdue), Counter[tuple[str, str]](overdue)

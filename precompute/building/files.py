@@ -1,6 +1,6 @@
-"""All file operations of a build: what has its final name is whole, and survives a crash.
+"""All file operations of a build: a file with its final name is whole, and survives a crash.
 
-In an object store an object appears when its last byte has arrived, and survives: there a shard is written to the local
+In an object store, an object appears when its last byte has arrived, and survives. So a shard is written to the local
 disk and sent as a whole, small files are sent from memory, and nothing has to be synced.
 """
 
@@ -36,18 +36,18 @@ __all__ = [
 ]
 
 
-# What network and user-space file systems answer that have no such call for folders. EIO and ENOSPC are not among them.
+# Errors of network and user-space file systems that cannot sync folders. EIO and ENOSPC are not among them.
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EBADF)
 _unsynced: dict[int, Path | None] = {}  # device → a folder of it that has not been told of yet
 
 
 def write_whole(path: Path, content: bytes | Iterable[bytes], temporary: Path) -> None:
-    """Put a file in place, whole or not at all.
+    """Write a file, whole or not at all.
 
     Args:
         path: Final path of the file.
-        content: Content of the file; in parts where it is large.
-        temporary: Folder on the same file system for the name it has meanwhile.
+        content: Content of the file; in parts if it is large.
+        temporary: Folder on the same file system for its temporary name.
     """
     if is_remote(path):
         path.write_bytes(content if isinstance(content, bytes) else b"".join(content))
@@ -61,12 +61,12 @@ def write_whole(path: Path, content: bytes | Iterable[bytes], temporary: Path) -
 
 
 def write_all_whole(contents: Mapping[Path, bytes], temporary: Path, threads: Executor) -> None:
-    """Put small files in place, each whole or not at all: synced side by side, and each folder once.
+    """Write small files, each whole or not at all; files are synced in parallel, and each folder once.
 
     Args:
-        contents: Final name → what the file shall hold.
-        temporary: Folder on the same file system for the names they have meanwhile.
-        threads: Wait for the disk.
+        contents: Final path → content.
+        temporary: Folder on the same file system for their temporary names.
+        threads: Threads that wait for the disk.
     """
     if any(map(is_remote, contents)):
         list(threads.map(lambda path: path.write_bytes(contents[path]), contents))
@@ -91,7 +91,7 @@ def _write_synced(path: Path, content: bytes | Iterable[bytes]) -> None:
 
 
 def commit(renames: Iterable[tuple[Path, Path]]) -> None:
-    """Give finished, synced files their final names, and make the names themselves survive a crash."""
+    """Give finished, synced files their final names, and make these names survive a crash."""
     folders: dict[Path, None] = {}
     for temp_path, final in renames:
         if is_remote(final):
@@ -116,9 +116,9 @@ class ShardWriter:
     """Writes one shard under a temporary name; `commit` gives it its final one.
 
     Attributes:
-        final: The name it will have.
-        num_records: Records so far.
-        num_bytes: Bytes so far.
+        final: Final path.
+        num_records: Number of records so far.
+        num_bytes: Number of bytes so far.
     """
 
     def __init__(self, final: Path, temporary: Path, *, buffer_bytes: int) -> None:
@@ -140,11 +140,11 @@ class ShardWriter:
         self.num_records += 1
 
     def mark(self) -> None:
-        """Remember this place, to come back to it with `rollback`."""
+        """Remember this position for `rollback`."""
         self._mark = (self.num_records, self.num_bytes)
 
     def rollback(self) -> None:
-        """Take back all records since `mark`."""
+        """Remove all records since `mark`."""
         self.num_records, self.num_bytes = self._mark
         self._file.seek(self.num_bytes)
         self._file.truncate()
@@ -219,8 +219,8 @@ def remove_all(paths: Sequence[Path]) -> None:
 def remove_tree(folder: Path) -> None:
     """Delete a folder with all that is in it, if it is there.
 
-    What cannot be deleted stays for the next time: workers of a build that was killed may not have ended yet. Those
-    find their temporary files gone, and so can give nothing a final name any more.
+    What cannot be deleted stays for the next time: workers of a killed build may not have ended yet. They find their
+    temporary files gone, and so give no file its final name any more.
     """
     if is_remote(folder):
         delete_tree(folder)
@@ -251,7 +251,7 @@ def _note_unsynced(folder: Path) -> None:
 
 
 def take_unsynced() -> Path | None:
-    """Return a folder whose file system cannot make names survive a crash: each file system once in a process."""
+    """Return a folder on a file system that cannot sync folders; each file system comes once per process."""
     for device, folder in _unsynced.items():
         if folder is not None:
             _unsynced[device] = None

@@ -1,4 +1,4 @@
-"""From receipts to the manifest: the last step of a build, and the only one that readers notice."""
+"""From receipts to the manifest: the last step of a build, and the only one that readers see."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ MAX_EXAMPLES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFacts:
-    """What was learnt of a split's sources while decoding them.
+    """Facts about a split's sources that are known from decoding them.
 
     Attributes:
         sha256: SHA-256 of the image file of each source of the split; None for those that failed.
-        mask_sha256: SHA-256 of the mask file of each source, likewise.
+        mask_sha256: SHA-256 of the mask file of each source; None for those that failed.
         class_ids: Class ids found in masks.
     """
 
@@ -53,20 +53,20 @@ class SourceFacts:
 
     @property
     def starts(self) -> NDArray[np.uint64]:
-        """The first 8 of 32 bytes of each image's hash: they tell which have to be looked at, few if all is well."""
+        """The first 8 of 32 bytes of each image's hash; only the few sources with equal ones have to be compared."""
         return np.frombuffer(self.sha256.content, "<u8")[::4]
 
 
 def start_manifest(build_plan: BuildPlan, grid: Grid, left_out: BadSources) -> tuple[Manifest, dict[int, str]]:
-    """Write the sources files of a new generation.
+    """Write the listings of a new generation.
 
     Args:
-        build_plan: Its sources and pipelines.
+        build_plan: Sources and pipelines.
         grid: Grid of the generation.
         left_out: Sources that were accepted as bad.
 
     Returns:
-        Its manifest without rows; and class id → transform that fills masks with it, of classes that no source has.
+        Its manifest without rows; and class id that no source has → transform that fills masks with it.
     """
     plan, paths, sources, pipelines = grid.plan, grid.paths, build_plan.sources, build_plan.pipelines
     source_facts = {split: _source_facts(grid, split) for split in plan.splits}
@@ -106,7 +106,7 @@ def start_manifest(build_plan: BuildPlan, grid: Grid, left_out: BadSources) -> t
 
 
 def _source_facts(grid: Grid, split: str) -> SourceFacts:
-    """Return what was learnt of a split's sources; all cells must be proven."""
+    """Return the facts about a split's sources; all cells must be proven by receipts."""
     num_sources = len(grid.places[split].positions)
     found = SourceFacts(
         sha256=Sha256Column(num_sources),
@@ -130,14 +130,14 @@ def _source_facts(grid: Grid, split: str) -> SourceFacts:
 
 
 def _hashed(parts: Iterable[bytes], content: Any) -> Iterator[bytes]:
-    """Yield the parts of a file, and let a hash see them."""
+    """Yield the parts of a file, and update a hash with them."""
     for part in parts:
         content.update(part)
         yield part
 
 
 def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: Mapping[int, str]) -> dict[int, str]:
-    """Return the fills that make classes of their own: training must count them, or it would stop at the first one."""
+    """Return the fills that are classes of their own; training must know them, or it would stop at the first one."""
     given = plan.settings["dataset"]["num_classes"]
     if not sources.has_class_ids or known_num_classes(given, sources.class_names) is not None:
         return {}
@@ -146,7 +146,7 @@ def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: M
 
 
 def _schema(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Schema:
-    """Return the fields of records; masks of unnamed classes have as many as their ids say."""
+    """Return the schema; the number of unnamed classes of masks follows from their ids."""
     dataset = plan.settings["dataset"]
     facts = record_facts(sources, dataset, plan.image.encoding, plan.mask_dtype)
     if facts.num_classes is None:
@@ -155,7 +155,7 @@ def _schema(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Schema:
 
 
 def _counters(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:
-    """Return what was counted while sources were decoded: what → number, sources, and the first keys."""
+    """Return the manifest's counters: name → number, number of sources, and the first keys."""
     found: dict[str, Any] = {}
     for key, counts in sorted((key, counts) for of in source_facts.values() for key, counts in of.counters.items()):
         for what, number in counts.items():
@@ -180,7 +180,7 @@ def _leaks(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> list[dict[str
 
 
 def _first_keys(grid: Grid, split: str, source_facts: SourceFacts, chosen: NDArray[np.bool_]) -> dict[str, str]:
-    """Return sha256 → key of the first place that has it, of the chosen sources of a split."""
+    """Return sha256 → first key that has it, for the chosen sources of a split."""
     places, found = grid.places[split], dict[str, str]()
     for i in places.order.sources[chosen[places.order.sources]].tolist():
         sha256 = source_facts.sha256[i]
@@ -237,7 +237,7 @@ def _write_row(manifest: Manifest, grid: Grid, split: str, row: RowPlan, receipt
 
 
 def publish(out: Path, manifest: Manifest) -> None:
-    """Write the files for TensorFlow Datasets, and last the manifest: from then on readers see it."""
+    """Write the files for TensorFlow Datasets, and then the manifest, from which on readers see the rows."""
     paths = DatasetPaths(out)
     row_files = defaultdict[str, list[RowFile]](list)
     for (split, _), row_file in read_row_files(out, manifest).items():
@@ -250,15 +250,15 @@ def publish(out: Path, manifest: Manifest) -> None:
 
 
 def _folders_of(paths: DatasetPaths, manifest: Manifest) -> list[Path]:
-    """Return the folders that hold what the manifest lists, and those above.
+    """Return the folders that hold files of the manifest, and those above.
 
-    Whoever makes or fills one syncs it, but may have been killed just before: then nobody has.
+    Whoever makes or fills a folder syncs it, but may have been killed before: then nobody has.
     """
     rows = paths.row_file(manifest.generation, "train", 0).absolute().parent
     return [rows, *islice(rows.parents, 4)]  # generation, data, the dataset, and where its own name stands
 
 
-# Images that are there twice with different answers: a model cannot learn both
+# Images that occur twice with different labels or masks: a model cannot learn both
 
 
 def _find_conflicts(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def _find_conflicts(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> dict
 
     Args:
         grid: Grid of the generation.
-        source_facts: Split → what was learnt of its sources.
+        source_facts: Split → facts about its sources.
 
     Returns:
         `num_sources` and `examples`, pairs of keys; empty when there are none.
@@ -282,7 +282,7 @@ def _find_conflicts(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> dict
 
 
 def _repeated(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> Iterator[tuple[str, str, Any]]:
-    """Yield key, sha256 and label or mask of the sources whose image may be there twice."""
+    """Yield key, sha256 and label or mask of the sources whose image may occur twice."""
     values, counts = np.unique(np.concatenate([of.starts for of in source_facts.values()]), return_counts=True)
     for split, of in source_facts.items():
         places = grid.places[split]

@@ -1,4 +1,4 @@
-"""The dataset's folder as the writer sees it: its lock, its drafts, and what is no longer listed."""
+"""The dataset's folder for the writer: its lock, its drafts, and files that are no longer listed."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ SCRATCH = "repair"  # in the place of a generation, so that nothing wrong ever h
 
 
 class FolderInUseError(BuildError):
-    """Another process is writing here."""
+    """Another process is writing into the dataset."""
 
 
 @contextmanager
 def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]:
-    """Hold the right to write into a dataset; the operating system gives it back when the process dies.
+    """Hold the lock of a dataset for writing; the operating system releases it when the process dies.
 
     Args:
         out: The dataset's folder.
-        lease_dir: Folder where readers leave leases, besides in the dataset.
+        lease_dir: Further folder where readers leave leases.
 
     Raises:
         FolderInUseError: Another process holds it.
@@ -82,7 +82,7 @@ def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]
 
 @contextmanager
 def _writing(out: Path, lease_dir: str | Path | None) -> Iterator[None]:
-    """Put away what earlier commands left, and name what the disk has against writing."""
+    """Remove what earlier commands left, and turn errors of the disk into errors that name the folder."""
     paths, remote = DatasetPaths(out), RemoteLock(out) if is_remote(out) else None
     try:
         if remote is not None and (holder := remote.acquire()) is not None:
@@ -107,14 +107,14 @@ def _writing(out: Path, lease_dir: str | Path | None) -> Iterator[None]:
 class RemoteLock:
     """Keeps other machines from writing into a dataset in an object store, from `acquire` to `release`.
 
-    An object says who has the right to write, as a store has no locks. On one machine a lock of the operating system
-    decides, as for a local folder, and this object is taken over at once from a process that has died. Between machines
-    it is an agreement: whoever finds it younger than five minutes keeps away. It is made only if it is not there, in
-    one request, where the store can do that (S3 can); where it cannot, and where several machines take over an expired
-    one in the same moment, two can come to believe that they have it.
+    A store has no locks, so an object says who may write. On one machine, a lock of the operating system decides, as
+    for a local folder, and the object of a dead process is taken over at once. Between machines it is an agreement:
+    whoever finds an object younger than five minutes keeps away. It is created in one request, only if it is not there,
+    where the store can do that (S3 can). Where it cannot, or where several machines take over an expired object in the
+    same moment, two of them may believe that they hold the lock.
 
     Args:
-        out: The dataset; its local lock is held by this process.
+        out: The dataset; this process holds its local lock.
     """
 
     def __init__(self, out: RemotePath) -> None:
@@ -125,7 +125,7 @@ class RemoteLock:
         self._guard = threading.Lock()
 
     def acquire(self) -> str | None:
-        """Take the lock; returns None, or who has it.
+        """Take the lock; returns None, or the holder of the lock.
 
         Raises:
             StorageError: The store cannot be reached, refuses, or fails.
@@ -147,7 +147,7 @@ class RemoteLock:
         return None
 
     def release(self) -> None:
-        """Give it back; where that fails it expires."""
+        """Release the lock; where that fails, it expires."""
         self._stop.set()
         with self._guard, suppress(PrecomputeError):
             if (self._read() or {}).get("id") == self._id:
@@ -156,7 +156,7 @@ class RemoteLock:
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_S):
             with self._guard, suppress(PrecomputeError):
-                # Else it was given back meanwhile; or this machine slept, and another one took over.
+                # Else it was released meanwhile; or this machine slept, and another one took over.
                 if not self._stop.is_set() and (self._read() or {}).get("id") == self._id:
                     self._path.write_bytes(self._content())
 
@@ -181,7 +181,7 @@ class RemoteLock:
 
 
 def _disk_id(out: RemotePath) -> str:
-    """Return what is the same for all processes that share the local lock, and for no others."""
+    """Return an id that only the processes share that share the local lock."""
     path = local_side(str(out)) / "id"
     with suppress(FileExistsError), path.open("x") as file:
         file.write(uuid.uuid4().hex)
@@ -193,9 +193,9 @@ class StoredGeneration:
     """A generation that is on disk.
 
     Attributes:
-        plan: Plan that the generation is made by.
-        manifest: Lists it; None while it is a draft.
-        listing: Split → its sources.
+        plan: Plan of the generation.
+        manifest: Manifest that lists it; None while it is a draft.
+        listing: Split → its listing.
     """
 
     plan: GenerationPlan
@@ -235,7 +235,7 @@ def _read_draft(path: Path) -> StoredGeneration | None:
 
 
 def save_draft(out: Path, plan: GenerationPlan, sources: Sources) -> None:
-    """Keep the plan of a generation that is being written, in place of earlier drafts."""
+    """Write the plan of a generation that is being written, and remove earlier drafts."""
     paths = DatasetPaths(out)
     listed = Manifest.load(out).generation if paths.manifest.exists() else None
     for folder in paths.build.glob("g*"):
@@ -249,7 +249,7 @@ def save_draft(out: Path, plan: GenerationPlan, sources: Sources) -> None:
 
 
 def next_generation(out: Path) -> str:
-    """Return a generation's name that was never used here."""
+    """Return the name of a generation that was never used in this dataset."""
     paths = DatasetPaths(out)
     drafts = [plan.parent for plan in paths.build.glob("g*/plan.json")]
     folders = [*drafts, *(paths.root / "data").glob("g*")]
@@ -260,12 +260,12 @@ def next_generation(out: Path) -> str:
 
 
 def sweep(out: Path, manifest: Manifest, lease_dir: str | Path | None = None) -> int:
-    """Delete what the manifest does not list and no living reader holds; returns how many files stay for readers.
+    """Delete files that the manifest does not list and no living reader holds; returns how many stay for readers.
 
     Args:
         out: The dataset's folder.
-        manifest: Already in place on disk.
-        lease_dir: Folder where readers leave leases, besides in the dataset.
+        manifest: The manifest that is on disk.
+        lease_dir: Further folder where readers leave leases.
     """
     kept = _remove_shards(out, manifest, lease_dir, lambda *_: True)
     for folder in DatasetPaths(out).build.glob("g*"):
@@ -274,9 +274,9 @@ def sweep(out: Path, manifest: Manifest, lease_dir: str | Path | None = None) ->
 
 
 def _go_on_sweeping(out: Path, lease_dir: str | Path | None) -> None:
-    """Delete what was listed once: a sweep that was cut short left it, or readers who have ended by now held it.
+    """Delete files that were listed once and were left by an interrupted sweep, or for readers that have ended by now.
 
-    Rows and generations that are yet to be listed have higher numbers; their files are an interrupted build's.
+    Files of rows and generations with higher numbers stay: an interrupted build has still to list them.
     """
     paths = DatasetPaths(out)
     remove_tree(paths.generation(SCRATCH))

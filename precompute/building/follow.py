@@ -1,7 +1,7 @@
-"""`precompute.follow`: new rows beside running trainings, in the place of the oldest that nobody holds.
+"""`precompute.follow`: writes new rows beside running trainings, in the place of the oldest that nobody holds.
 
-A reader that follows holds the row that it reads and the listed rows that it has not read yet. So a listed row that no
-lease holds was read by everyone, and can go; unless it was written here and no reader has looked at the manifest since.
+A reader that follows holds the row that it reads, and the listed rows that it has not read yet. So a listed row that no
+lease holds was read by all readers, and can go; unless it is new and no reader has looked at the manifest since.
 """
 
 from __future__ import annotations
@@ -72,24 +72,24 @@ def follow(
     wait: Callable[[], None] | None = None,
     **running: Any,
 ) -> Followed:
-    """Go on writing new rows beside running trainings, and take the oldest away that all of them have read.
+    """Write new rows beside running trainings, and remove the oldest rows that all of them have read.
 
-    First rows are written until `keep` are listed. Then rows are replaced as readers let go of them; while nobody
-    reads, or readers hold everything, none are. The original row stays and does not count. A new row's variant is its
-    own number: numbers are never used twice and no row has a variant above its number, so each draw is a new one.
+    First, rows are written until `keep` are listed. Then rows are replaced as readers release them; while nobody
+    reads, or readers hold all of them, it waits. The original row stays and does not count. The variant of a new row
+    is its row number. Numbers are never used twice, and no row has a variant above its number, so each draw is new.
 
     Args:
         output: Folder of the dataset, or its URL.
-        keep: Rows to keep, 2 or more: a reader always holds one.
+        keep: Number of rows to keep, 2 or more: a reader always holds one.
         split: Name of the split.
-        rows: End after so many new rows; by default go on until interrupted.
-        rows_a_pass: Rows to write at a time, so that their sources are decoded once; by default half of `keep`.
+        rows: Number of new rows to end after; by default it goes on until interrupted.
+        rows_a_pass: Number of rows to write at a time, decoding each source once; by default half of `keep`.
         seed: Augmentation seed of new rows; by default that of the newest listed row.
         pipeline: Needed only when the manifest's pipelines hold a user's own code: the same ones, from which the
             dataset was built.
         source: Folder of the sources, where it has moved.
-        wait: Called between two looks at the leases; by default waits a second, ten where each look costs requests.
-        **running: Who makes the records, as `build` takes it (see `RunOptions`): `jobs`, `backend`, `quiet` …
+        wait: Called between two looks at the leases; by default waits one second, or ten where a look costs requests.
+        **running: Options of `build` for how it runs (see `RunOptions`): `jobs`, `backend`, `quiet` …
 
     Raises:
         UsageError: An argument is out of range, or there is no such split.
@@ -133,13 +133,14 @@ def _check_at_least(name: str, value: int | None, low: int) -> None:
 
 @dataclass
 class _Follower:
-    """Looks at a dataset and its readers, and does the next step.
+    """Looks at a dataset and its readers, and takes the next step.
 
     Attributes:
         out: Folder of the dataset.
-        split: As for `follow`, like those that come next.
+        split: Name of the split.
+        keep, rows_a_pass: As in `follow`.
         make_plan: Makes the plan of more rows of a generation.
-        num_rows: New rows so far.
+        num_rows: Number of new rows so far.
     """
 
     out: Path
@@ -163,7 +164,7 @@ class _Follower:
         return Followed(split=self.split, num_rows=self.num_rows, listed=[row.row for row in listed])
 
     def go_on(self, *, most: int | None) -> bool:
-        """Do the next step, writing at most so many rows; returns whether there was one."""
+        """Take the next step, writing at most `most` rows; returns whether there was one."""
         if self._step(Manifest.load(self.out), most) == Step():
             return False
         try:
@@ -228,7 +229,7 @@ class _Follower:
         self.say(f"wrote {noun} {describe_numbers(new)}{taken}; {self.split} lists {describe_numbers(listed)}")
 
     def _current_plan(self, stored: StoredGeneration, manifest: Manifest) -> BuildPlan:
-        """Return the plan of the listed generation; another one than before is tried first."""
+        """Return the plan of the listed generation; a new one is tried on a few records first."""
         if self._build_plan is None or self._build_plan.stored.plan.generation != stored.plan.generation:
             self._unseen = set()
             self._build_plan = self.make_plan(stored, manifest)
@@ -274,8 +275,8 @@ class Step:
     """What is to be done next.
 
     Attributes:
-        num_new: Rows to write.
-        gone: Listed rows that are taken away, no more of them than there are new ones unless too many are listed.
+        num_new: Number of rows to write.
+        gone: Listed rows to remove; no more than there are new ones, unless too many are listed.
     """
 
     num_new: int = 0
@@ -283,7 +284,7 @@ class Step:
 
 
 def free_rows(listed: Collection[int], held: Collection[int], unseen: Collection[int]) -> list[int]:
-    """Return the rows that can go, oldest first: no reader holds them, and readers have had a look at them."""
+    """Return the rows that can go, oldest first: no reader holds them, and readers have seen them listed."""
     return sorted(set(listed) - set(held) - set(unseen))
 
 
@@ -293,8 +294,8 @@ def make_step(listed: Sequence[int], free: Sequence[int], *, keep: int, rows_a_p
     Args:
         listed: Numbers of the listed rows.
         free: Listed rows that can go, oldest first.
-        keep: How many rows shall be listed.
-        rows_a_pass: How few rows are not worth a pass, unless they are all.
+        keep: Number of rows that shall be listed.
+        rows_a_pass: Number of rows that make a pass worth its decoding; fewer wait, unless they are all.
         is_read: Whether there is any reader; without one no row is replaced.
     """
     if len(listed) < keep:
@@ -307,9 +308,9 @@ def make_step(listed: Sequence[int], free: Sequence[int], *, keep: int, rows_a_p
 
 
 def plan_rotation(listed: Sequence[int], free: Sequence[int], num_new: int, *, keep: int) -> tuple[int, set[int]]:
-    """Return how many of the new rows are listed, and which rows go, now that they are written: readers went on.
+    """Return how many of the written rows are listed, and which rows go: readers went on while they were written.
 
-    Where readers have come to hold what was free, fewer new rows are listed, so that there are never more than `keep`.
+    Where readers now hold rows that were free before, fewer new rows are listed, so that never more than `keep` are.
     """
     room = max(0, keep - len(listed))
     gone = free[: max(0, num_new - room)]

@@ -1,4 +1,4 @@
-"""Which source each worker is at, as it last noted: when one dies or hangs, the source that did it is known."""
+"""Workers note the source that they are at. So the source is known at which a worker dies or hangs."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ CRASHED = "the worker process that tried it died, twice: out of memory, or a cra
 
 
 class Abandoned(Exception):  # noqa: N818 (an event, not an error)
-    """Nobody waits for this task any more."""
+    """Raised in a task that nobody waits for any more."""
 
 
 class Heartbeat:
-    """A worker's note of the source it is at; gone when its task ends, left behind when the process dies.
+    """A worker's note of the source it is at; deleted when its task ends, and left behind when the process dies.
 
     Args:
         folder: Folder of all workers' notes.
-        task: Name of the task, fit for a file; on a cluster a lost task is begun anew by another worker.
-        only_task: The process has no other task, so that the source it is at is to blame if it dies.
+        task: Name of the task, fit for a file; on a cluster, another worker restarts a lost task.
+        only_task: Whether the process has no other task, so that its source is to blame if it dies.
 
     Attributes:
-        deaths: (split, key) → times that a process which had this task and no other ended there.
+        deaths: (split, key) → number of times that a process with only this task died there.
     """
 
     def __init__(self, folder: Path, task: str = "task", *, only_task: bool = False) -> None:
@@ -52,7 +52,7 @@ class Heartbeat:
         """Note the source that comes next.
 
         Raises:
-            Abandoned: The note was taken away: the command has ended, and its task outlived it on a cluster.
+            Abandoned: The note was deleted: the command has ended, and its task outlived it on a cluster.
         """
         if not self._path.exists():
             raise Abandoned(f"{self._path}: taken away")
@@ -60,7 +60,7 @@ class Heartbeat:
         self._write(busy=True)
 
     def leave(self) -> None:
-        """Note that the sources are done with: flushing the shards to a slow disk is no fault of the last one."""
+        """Note that all sources are done: slow flushing of shards to the disk is not the last source's fault."""
         if self._last[1]:
             self._write(busy=False)
 
@@ -160,7 +160,7 @@ class TimeKeeper:
                     self._end_worker(path)
 
     def _age_s(self, path: Path) -> float:
-        """Return for how long a note has been as it is."""
+        """Return the age of a note in seconds."""
         try:
             written = path.stat().st_mtime_ns
         except OSError:

@@ -1,4 +1,4 @@
-"""Makes the plan of a generation: which settings it has, and into which blocks its splits are cut."""
+"""Makes the plan of a generation: its settings, and the blocks of its splits."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ STORED = (
     *("validation_split", "test_split", "images", "masks", "image_suffix", "mask_suffix", "split_in_key", "limit"),
     *("shard_size", "num_classes", "ignore_class"),
 )
-# Format 1.0 did not know these.
+# Settings that format 1.0 did not know.
 STORED_IF_SET = ("class_copies", "balance", "no_mirroring", "annotations", "drop_empty", "group_by")
 
 
 def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prepared]:
-    """Return the pipelines that were given, by split, prepared for the records of sources.
+    """Return the given pipelines by split, prepared for the records of sources.
 
     Raises:
-        PipelineError: There is none, or one cannot be used offline.
-        UsageError: Rules for boxes were given, and there are none.
-        BuildError: It cannot be told which package would make the pixels.
+        PipelineError: There is no pipeline, or one cannot be used offline.
+        UsageError: Rules for boxes were given, and there are no boxes.
+        BuildError: It is unclear which package would make the pixels.
     """
     check_distributions()
     if options.pipeline is None:
@@ -70,7 +70,7 @@ def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prep
 def make_settings(
     options: BuildOptions, pipelines: Mapping[str, Prepared], sources: Sources, mask_dtype: str | None
 ) -> dict[str, Any]:
-    """Return what a generation is made of, as JSON; see FORMAT.md."""
+    """Return the settings of a generation as JSON; see FORMAT.md."""
     pixels = {
         "pipelines": {split: prepared.description for split, prepared in pipelines.items()},
         "versions": pixel_versions(),
@@ -102,7 +102,7 @@ def _pixel_settings(options: BuildOptions, sources: Sources, mask_dtype: str | N
 
 
 def _schema_so_far(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> Schema:
-    """Return the fields of sources, as far as they are known before all masks are read; the image has no size yet."""
+    """Return the schema, as far as it is known before all masks are read; the image has no size yet."""
     image = ImageField(height=0, width=0, channels=CHANNELS[options.color_mode], encoding=options.image_format)
     return Schema([image, *sources.fields(record_facts(sources, vars(options), options.image_format, mask_dtype))])
 
@@ -110,13 +110,13 @@ def _schema_so_far(options: BuildOptions, sources: Sources, mask_dtype: str | No
 def record_facts(
     sources: Sources, dataset: Mapping[str, Any], image_format: str, mask_dtype: str | None
 ) -> RecordFacts:
-    """Return what is known of records before all masks are read.
+    """Return the facts about records that are known before all masks are read.
 
     Args:
-        sources: All of them.
-        dataset: Settings of the dataset, of which `num_classes` and `ignore_class` count.
-        image_format: Of records.
-        mask_dtype: Of masks, or None for other targets.
+        sources: All sources.
+        dataset: Settings of the dataset, of which `num_classes` and `ignore_class` are used.
+        image_format: Encoding of images.
+        mask_dtype: Type of masks, or None for other targets.
 
     Raises:
         UsageError: The number of classes does not fit their names.
@@ -132,22 +132,22 @@ def record_facts(
 
 
 def spec_of_plan(plan: GenerationPlan, sources: Sources) -> RecordSpec:
-    """Return what every record of a generation must be."""
+    """Return the specification of a generation's records."""
     facts = record_facts(sources, plan.settings["dataset"], plan.image.encoding, plan.mask_dtype)
     return RecordSpec.of_settings(plan.settings["pixels"], Schema([plan.image, *sources.fields(facts)]))
 
 
 def _wide_spec(options: BuildOptions, sources: Sources, mask_dtype: str = "uint16") -> RecordSpec:
-    """Return what is known before the sample: masks may hold any id, and sizes follow from pipelines."""
+    """Return the specification before the sample is read: masks may hold any id, and sizes are unknown."""
     schema = _schema_so_far(options, sources, mask_dtype)
     return RecordSpec.of_settings(_pixel_settings(options, sources, mask_dtype), schema)
 
 
 def known_num_classes(num_classes: int | None, class_names: list[str]) -> int | None:
-    """Return how many classes masks have, if the user said so by number or by names.
+    """Return the number of classes of masks, if the user gave it or gave names; else None.
 
     Raises:
-        UsageError: Both were said, and they differ.
+        UsageError: Both were given, and they differ.
     """
     if num_classes is not None and class_names and len(class_names) != num_classes:
         raise UsageError(f"num_classes: {num_classes} does not fit the {len(class_names)} class_names.")
@@ -167,10 +167,10 @@ def make_plan(
     Args:
         name: Name of the dataset.
         generation: Name of the generation.
-        options: What the user chose.
-        prepared: Split → pipeline, of those that were given.
-        sources: All sources, their splits, classes and copies assigned.
-        run_calls: Calls a function with each argument, in processes side by side if it can: decodes the samples.
+        options: Options of the build.
+        prepared: Split → given pipeline.
+        sources: All sources with splits, classes and copies.
+        run_calls: Calls a function with each argument, in parallel processes if it can; it decodes the samples.
 
     Raises:
         PipelineError: A pipeline cannot be used offline.
@@ -221,10 +221,10 @@ def source_ids(keys: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _check_source_ids(keys: Sequence[str]) -> None:
-    """Refuse two keys with one `image/source_id`: readers that go by it would take them for one image.
+    """Refuse two keys with the same `image/source_id`: readers that use it would take them for one image.
 
     Raises:
-        SourceError: There are such keys: among ten million sources, one chance in 180.
+        SourceError: There are such keys; among ten million sources, the chance is one in 180.
     """
     ids = source_ids(keys)
     ordered = np.sort(ids)
@@ -234,7 +234,7 @@ def _check_source_ids(keys: Sequence[str]) -> None:
 
 
 def _counters(options: BuildOptions, sample: Sample, spec: RecordSpec) -> dict[str, Any]:
-    """Return what is noticed in a sample; nothing of classes that the user has counted."""
+    """Return the counters of a sample; none for classes whose number the user gave."""
     if options.num_classes is not None:
         return {}
     return {what: said for one in spec.fields for what, said in one.counters(sample.values(one.name)).items()}
@@ -254,7 +254,7 @@ def _decode_samples(
     *,
     highest_fill: int,
 ) -> tuple[dict[str, Sample], str | None]:
-    """Return the samples, and the dtype of masks that they call for."""
+    """Return the samples, and the dtype that their masks need."""
     samples = {split: decode_sample(sources, split, wide, run_calls) for split in splits}
     for sample in samples.values():
         check_colors(sample, allowed=options.allowed_bad(len(sources)))

@@ -1,4 +1,4 @@
-"""What a build says while it runs: a bar on a terminal, plain lines elsewhere. Owns tqdm."""
+"""Messages of a running build: a bar on a terminal, plain lines elsewhere. Owns tqdm."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LINE_EVERY_S = 10.0
 
 
 class Progress:
-    """Speaks on standard error, or not at all.
+    """Prints on standard error, or nothing.
 
     Args:
-        quiet: Say nothing.
+        quiet: Whether nothing is printed.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -34,17 +34,17 @@ class Progress:
         self._start = self._last = time.monotonic()
 
     def say(self, text: str) -> None:
-        """Say one line."""
+        """Print one line."""
         if not self._quiet:
             tqdm.write(text, file=self._stream)
 
     def notes(self, texts: Iterable[str]) -> None:
-        """Say a line for each text: something that the user should know."""
+        """Print a note for each text: something that the user should know."""
         for text in texts:
             self.say(f"note: {text}")
 
     def warnings(self, texts: Iterable[str]) -> None:
-        """Say a line for each text: something that the user should look into."""
+        """Print a warning for each text: something that the user should look into."""
         for text in texts:
             self.say(f"warning: {text}")
 

@@ -1,4 +1,4 @@
-"""Receipts: the proof, one a cell of the grid, that a shard is whole; and what was learnt of a block's sources."""
+"""Receipts, the proof that the shard of a cell is whole; and facts about the sources of a block."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def bad_of_entries(entries: Iterable[Mapping[str, str]]) -> BadSources:
 
 
 def entries_of(bad_sources: BadSources) -> list[dict[str, str]]:
-    """Return bad sources as a plan and a manifest name them."""
+    """Return bad sources in the form of a plan and a manifest."""
     return [{"key": key, "split": split, "reason": bad.reason} for (split, key), bad in bad_sources.items()]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """What a shard holds, apart from its bytes: a receipt that speaks of another cell proves nothing.
+    """A cell of the grid and its content, without bytes; a receipt of another cell proves nothing.
 
     Attributes:
         split: Split of the grid.
@@ -78,13 +78,13 @@ class Receipt:
     Attributes:
         cell: The cell that the shard fills.
         fingerprint: Fingerprint of the settings that the shard was made under.
-        num_records: Records in it.
+        num_records: Number of records in it.
         num_bytes: Size of the shard.
         sha256: SHA-256 of the shard.
         column_sha256: SHA-256 of the block's `BlockFacts`: all rows must have been made from the same files.
         bad: Sources of this block that failed while it was written; they are among `cell.skipped`.
         cpu_features: OpenCV's feature line of the machine that wrote it.
-        boxes: Counts of its boxes, where records have boxes.
+        boxes: Counts of its boxes, if records have boxes.
     """
 
     cell: Cell
@@ -108,19 +108,19 @@ class Receipt:
         return paths.receipt(generation, self.cell.split, self.cell.row, self.cell.block)
 
     def save(self, paths: DatasetPaths, generation: str) -> None:
-        """Leave the receipt; its shard must have its final name by now."""
+        """Write the receipt; its shard must have its final name already."""
         write_whole(self.path(paths, generation), self.to_bytes(), paths.temporary)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockFacts:
-    """What was learnt of a block's sources while decoding them.
+    """Facts about a block's sources that are known from decoding them.
 
     Attributes:
-        sha256: Key → sha256 of the image file, sources that failed left out.
+        sha256: Key → sha256 of the image file, without sources that failed.
         mask_sha256: Key → sha256 of the mask file.
         class_ids: Class ids found in the block's masks, sorted.
-        counters: Key → what is to be counted of its source → how many.
+        counters: Key → name of a counter → count.
     """
 
     sha256: dict[str, str]
@@ -135,13 +135,13 @@ class BlockFacts:
 
 
 def generation_seen(paths: DatasetPaths, generation: str) -> AbstractContextManager[None]:
-    """Have many questions about shards, receipts and columns of a generation answered at once, while nobody writes."""
+    """Answer questions about files of a generation from one listing while the block runs; nobody may write then."""
     columns = paths.block_facts(generation, "train", 0).parent
     return seen_at_once(paths.generation(generation), contents=(paths.receipts(generation), columns))
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """Return a receipt, or None when there is none that can be read."""
+    """Return a receipt; None if there is no readable one."""
     try:
         return parse_json(Receipt, read_json(path, missing="the cell is not proven"), str(path))
     except DatasetError:
@@ -149,7 +149,7 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def read_block_facts(path: Path) -> BlockFacts | None:
-    """Return what was learnt of a block's sources, or None when that cannot be read."""
+    """Return the facts about a block's sources; None if there are no readable ones."""
     try:
         content = read_json(path, missing="the block is not proven")
         content.setdefault("counters", content.get("remarks", {}))  # as format 1 called them

@@ -1,6 +1,6 @@
-"""What listed rows lack: shards that are missing or altered, and sources that were left out and have been fixed since.
+"""Repair of listed rows: shards that are missing or altered, and left-out sources that have been fixed since.
 
-Both are made in a folder of their own first, and looked at.
+Both are made in a separate folder first, and checked there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OTHER_BYTES = (
 
 @contextmanager
 def _scratch(grid: Grid) -> Iterator[Grid]:
-    """Hold a grid whose shards and receipts lie in folders of their own, and vanish at the end."""
+    """Yield a grid whose shards and receipts lie in separate folders, which are deleted at the end."""
     try:
         yield replace(grid, plan=replace(grid.plan, generation=SCRATCH))
     finally:
@@ -46,10 +46,10 @@ def _scratch(grid: Grid) -> Iterator[Grid]:
 
 
 def repair(build_plan: BuildPlan, progress: Progress) -> None:
-    """Put back the listed shards that are missing or altered, with the bytes that the row file names or not at all.
+    """Restore listed shards that are missing or altered; only with the bytes that the row file names.
 
     Raises:
-        BuildError: What comes out now is not what the row file names.
+        BuildError: The bytes that are made now are not those that the row file names.
     """
     manifest = build_plan.stored.manifest
     if manifest is None:
@@ -92,13 +92,13 @@ def _find_broken(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, *
 
 
 def retry_bad(build_plan: BuildPlan, progress: Progress) -> tuple[BuildPlan, int]:
-    """Take fixed sources into all listed rows, by a new generation that takes over what is as it was.
+    """Add fixed sources to all listed rows, by a new generation that takes over unchanged shards.
 
     Returns:
-        The plan, to go on with the generation that is listed now; and how many sources were fixed.
+        The plan for the generation that is listed now; and the number of fixed sources.
 
     Raises:
-        BuildError: Workers died, or the disk is full; the dataset is as it was.
+        BuildError: Workers died, or the disk is full; the dataset is unchanged.
     """
     manifest = build_plan.stored.manifest
     if manifest is None or not manifest.skipped:
@@ -122,7 +122,7 @@ def retry_bad(build_plan: BuildPlan, progress: Progress) -> tuple[BuildPlan, int
 
 
 def _still_bad(build_plan: BuildPlan, manifest: Manifest, progress: Progress) -> BadSources:
-    """Make the records of the skipped sources, of all rows, to no avail but to see which fail."""
+    """Make the records of skipped sources in all rows, only to see which sources still fail."""
     grid, skipped = make_grid(build_plan), bad_of_entries(manifest.skipped)
     keys = {split: {key for of, key in skipped if of == split} for split in grid.blocks}
     tried = replace(

@@ -1,4 +1,4 @@
-"""What a build tells at its end."""
+"""The result of a build, and its summary."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class BuildResult:
         rows: Split → rows written now.
         manifest: The dataset's manifest; None after a dry run of a new dataset.
         seconds: Seconds from the start of the job to the manifest.
-        dry_run: Nothing was written.
-        num_mended: Sources that had been left out, and are in all rows now.
-        field_classes: Split → name of each field that counts classes → sources of each class, or objects.
-        estimate: What a dry run expects the rows to take; None where none are missing, and after a build.
-        new_classes: Class id that no source holds → transform that fills masks with it; of a new generation.
+        dry_run: Whether nothing was written.
+        num_mended: Number of sources that had been left out and are now in all rows.
+        field_classes: Split → name of each field that counts classes → number of sources or objects per class.
+        estimate: Estimate of a dry run for the missing rows; None where none are missing, and after a build.
+        new_classes: In a new generation: class id that no source holds → transform that fills masks with it.
     """
 
     plan: GenerationPlan
@@ -49,7 +49,7 @@ class BuildResult:
 
     @property
     def num_records(self) -> int:
-        """Records written now, those of sources that were left out not counted."""
+        """Number of records written now, without those of left-out sources."""
         return sum(self._num_records_a_row(split) * len(rows) for split, rows in self.rows.items())
 
     def _num_records_a_row(self, split: str) -> int:
@@ -65,7 +65,7 @@ class BuildResult:
 
     @property
     def class_counts(self) -> dict[str, Sequence[int]]:
-        """Split → sources of each class, or objects, of the first field that has such classes; empty without."""
+        """Split → number of sources or objects per class, for the first field with such classes; else empty."""
         return {split: next(iter(counts.values()), ()) for split, counts in self.field_classes.items()}
 
     def summary(self) -> str:
@@ -98,7 +98,7 @@ class BuildResult:
         return "\n".join(lines)
 
     def _counts(self, field: Field, name: str, split: Split) -> Iterator[str]:
-        """Yield the classes that a field has in a split, those that it lacks, and what records hold."""
+        """Yield lines on the classes that a field has in a split, on those that it lacks, and on its records."""
         counts = FieldCounts(
             classes=self.field_classes.get(name, {}).get(field.name, ()),
             stored=BoxCounts.total(row.boxes for row in split.rows),
@@ -114,7 +114,7 @@ class BuildResult:
             yield f"    {text}"
 
     def _left_out(self) -> Iterator[str]:
-        """Yield the kinds of reasons for which sources were left out, the most frequent first."""
+        """Yield lines on the reasons why sources were left out, the most frequent first."""
         kinds = group_reasons(entry.get("reason", "") for entry in self.manifest.skipped) if self.manifest else []
         yield from (f"    {len(kind.reasons):,} × {kind.what}" for kind in kinds[:SHOWN_KINDS])
         rest = sum(len(kind.reasons) for kind in kinds[SHOWN_KINDS:])
@@ -122,7 +122,7 @@ class BuildResult:
             yield f"    {rest:,} for other reasons: `precompute inspect` lists them"
 
     def warnings(self) -> Iterator[str]:
-        """Yield what the user should know before training on this dataset."""
+        """Yield warnings about training on this dataset."""
         if self.manifest is None:
             yield from instance_id_warnings(self.plan.counters)
             return
@@ -182,7 +182,7 @@ def _conflicts(conflicts: Mapping[str, Any], other: str) -> Iterator[str]:
 
 
 def describe(estimate: Estimate) -> Iterator[str]:
-    """Yield what a dry run expects, a line each."""
+    """Yield the lines of a dry run's estimate."""
     records, shards = format_count(estimate.num_records, "record"), format_count(estimate.num_shards, "shard")
     yield f"together: {records} in {shards}, about {_shown_bytes(estimate.num_bytes)}"
     if estimate.free_bytes is None:
@@ -203,7 +203,7 @@ def describe(estimate: Estimate) -> Iterator[str]:
 
 
 def _compared(online: Online) -> Iterator[str]:
-    """Yield what augmenting in the training loop would cost, and when writing records pays."""
+    """Yield lines on the cost of augmenting in the training loop, and on when writing records pays off."""
     runs = f"{format_count(online.runs, 'run')} of {format_count(online.epochs, 'epoch')}"
     yield (
         f"augmented while training: {format_duration(online.online_s)} of one core for {runs}, "

@@ -1,4 +1,4 @@
-"""What rows will take: whether the disk has room for them, and for a dry run also bytes and hours."""
+"""Whether the disk has room for rows; and, for a dry run, the bytes and hours that they take."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def check_space(grid: Grid, tasks: Sequence[Task], *, jobs: int) -> None:
     """Refuse a job that cannot fit, before it has filled the disk.
 
     Args:
-        grid: Generation that is written to.
-        tasks: All that is missing.
-        jobs: Tasks at a time: of a dataset in an object store the local disk holds their shards until they are sent.
+        grid: Grid of the generation.
+        tasks: All missing tasks.
+        jobs: Number of tasks at a time; for an object store, the local disk holds their shards until they are sent.
 
     Raises:
-        BuildError: There is less space than the records will take, by the sample that was measured.
+        BuildError: There is less space than the records will take, according to the sample.
     """
     sizes, root = [_needed_bytes(grid, task) for task in tasks], grid.paths.root
     if not is_remote(root):
@@ -60,12 +60,12 @@ def _needed_bytes(grid: Grid, task: Task) -> int:
 
 
 def no_room(grid: Grid, tasks: Sequence[Task], error: OSError) -> BuildError:
-    """Return the error of a disk, a quota or a limit that is full: with the bytes that are still needed.
+    """Return the error for a full disk, quota or limit, with the bytes that are still needed.
 
     Args:
-        grid: Generation that is written to.
-        tasks: All that is still missing.
-        error: What the system said.
+        grid: Grid of the generation.
+        tasks: All tasks that are still missing.
+        error: Error of the operating system.
     """
     what = f"{error.filename or grid.paths.root}: {error.strerror}."
     if error.errno == errno.EFBIG:
@@ -89,10 +89,10 @@ def no_room(grid: Grid, tasks: Sequence[Task], error: OSError) -> BuildError:
 
 
 def forecast(build_plan: BuildPlan, wanted: Rows) -> Estimate:
-    """Return what the rows of a build will take; nothing is written.
+    """Return the estimate for the rows of a build; nothing is written.
 
     Raises:
-        BadSourcesError: None of the sources that are tried can be used.
+        BadSourcesError: None of the tried sources can be used.
     """
     stored, options, parts, num_tasks = build_plan.stored.plan, build_plan.options, dict[str, SplitCost](), 0
     spec = spec_of_plan(stored, build_plan.sources)
@@ -129,5 +129,5 @@ def forecast(build_plan: BuildPlan, wanted: Rows) -> Estimate:
 
 
 def _existing(out: Path) -> Path:
-    """Return the folder, or the nearest one above it that is there."""
+    """Return the folder, or the nearest existing one above it."""
     return next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())

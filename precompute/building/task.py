@@ -1,4 +1,4 @@
-"""A task: one column of the grid, or a range of its rows. Decodes each source once, writes all the task's shards."""
+"""A task: one column of the grid, or a range of its rows. It decodes each source once and writes all its shards."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class TaskContext:
     Attributes:
         out: The dataset's folder.
         name: The dataset's name.
-        generation: Folder that is written to.
+        generation: Name of the generation that is written.
         fingerprint: Fingerprint of the settings, for receipts.
-        spec: What every record must be.
-        pipelines: Split → pickled pipeline; the original row goes through ``"original"``.
-        own_process: The worker runs nothing else, so global generators may be set.
-        blames_crashes: A cluster begins a task anew when its worker, which had nothing else to do, has died: the task
-            itself then finds out by which source. Elsewhere the parent does.
+        spec: Specification of records.
+        pipelines: Split → pickled pipeline; ``"original"`` → that of the original row.
+        own_process: Whether the worker runs nothing else, so that global generators may be set.
+        blames_crashes: Whether the task itself finds the source at which its worker died: on a cluster, which restarts
+            tasks. Elsewhere the parent does.
     """
 
     out: str
@@ -63,7 +63,7 @@ class TaskContext:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place of a block: where its source lies, and the raw value of each of its fields by the field's name."""
+    """One place of a block: the path of its source, and field's name → raw value."""
 
     key: str
     copy: int
@@ -80,11 +80,11 @@ class Task:
     Attributes:
         split: Split of the grid.
         block: Index of the block.
-        num_blocks: Blocks of the split.
+        num_blocks: Number of blocks of the split.
         rows: Rows to write.
         places: All places of the block, in order.
         skipped: Keys that are left out.
-        known_bad: Skipped sources that no receipt would name otherwise: they killed the workers that tried them.
+        known_bad: Skipped sources that killed the workers that tried them, so that no other receipt names them.
     """
 
     split: str
@@ -97,7 +97,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """One that no other task of the same call has, fit for a file."""
+        """A unique name among the tasks of a call, fit for a file."""
         return f"{self.split}-{self.block:05d}-{self.rows[0].row if self.rows else 0:04d}"
 
     def cell(self, row: RowPlan) -> Cell:
@@ -112,21 +112,21 @@ class Task:
         )
 
     def with_known_bad(self, crashing_sources: BadSources) -> Task:
-        """Return the task with those of its skipped sources named that killed workers."""
+        """Return the task with the skipped sources that killed workers in `known_bad`."""
         crashed = [bad for (split, key), bad in crashing_sources.items() if split == self.split and key in self.skipped]
         return replace(self, known_bad=crashed) if crashed else self
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskDone:
-    """What a finished task tells the parent; the proof is in its receipts."""
+    """The report of a finished task to the parent; the proof is in its receipts."""
 
     num_records: int
     num_bytes: int
 
 
 def run_task(context: TaskContext, task: Task) -> TaskDone:
-    """Write the shards of a task, give them their final names, and leave their receipts."""
+    """Write the shards of a task, give them their final names, and write their receipts."""
     leave_signals_to_parent()
     if context.own_process:
         tune_malloc()
@@ -157,7 +157,7 @@ def _receipts(
     bad: list[Bad],
 ) -> list[Receipt]:
     """Return the receipts of finished shards, each with its sha256 and the counts of its boxes."""
-    # A copy can fail where another one did not: that source still has a record here, and is not yet left out.
+    # A copy can fail after another copy of its source did not: the source still has a record here, not yet left out.
     skipped = sorted({*task.skipped, *(b.key for b in bad if b.key not in facts.sha256)})
     column_sha256, cpu_features = hashlib.sha256(facts.to_bytes()).hexdigest(), cv2.getCPUFeaturesLine()
     return [
@@ -218,7 +218,7 @@ def _write_places(
                     syncing.append(threads.submit(writer.sync))
             _await(syncing)
         except RejectedSource as error:
-            # Absent from all rows: what earlier rows hold of it is taken back.
+            # The source shall be absent from all rows: its records in earlier rows are removed.
             _await(syncing)
             for writer in writers:
                 writer.rollback()
@@ -246,7 +246,7 @@ def decode_place(place: Slot, spec: RecordSpec) -> Decoded:
     """Read and decode the source of a place.
 
     Raises:
-        RejectedSource: It cannot be used, or is not what earlier rows were made from.
+        RejectedSource: The source cannot be used, or is not what earlier rows were made from.
     """
     source = decode_source(place.key, as_path(place.image), place.raw, spec)
     for path, expected, got in (

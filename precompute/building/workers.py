@@ -1,4 +1,4 @@
-"""Who runs tasks, and joblib's pool of worker processes: how it starts, and how it ends.
+"""Workers for tasks, and the start and end of joblib's pool of worker processes.
 
 The pool outlives a build, so that the next one in the same notebook finds its workers warm.
 """
@@ -32,15 +32,15 @@ _of_parent: list[Any] = []  # pools that belong to the process from which this o
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
-    """Who runs the tasks.
+    """The workers that run tasks.
 
     Attributes:
         jobs: Number of workers.
         backend: Backend of joblib, or ``"dask"``.
-        under_way: Most tasks that are with workers, or wait for one of them, at a time; None for the backend's choice.
+        under_way: Largest number of tasks that workers run or have waiting; None for the backend's choice.
         task_timeout: Seconds that a worker may spend at one source; None for no limit. Needs loky.
         address: Address of the Dask scheduler, for backend dask.
-        mixed_cpus: Workers on other machines may have different processors.
+        mixed_cpus: Whether workers on other machines may have different processors.
     """
 
     jobs: int
@@ -52,18 +52,18 @@ class Workers:
 
 
 def keeps_workers() -> bool:
-    """Whether workers stay for the next calls: not in a child of multiprocessing.
+    """Return whether workers stay for the next calls: not in a child process of multiprocessing.
 
-    Such a child waits at its end for its own children, which idle workers are for five minutes, and does not run the
+    Such a child waits at its end for its own children, and idle workers stay for five minutes; and it does not run the
     functions of `atexit` by which joblib ends them elsewhere.
     """
     return multiprocessing.parent_process() is None
 
 
 def start_workers(jobs: int) -> None:
-    """Let worker processes start, and import what tasks need, while the caller does something else.
+    """Start worker processes, which import what tasks need, while the caller does something else.
 
-    The next calls go to them. They take a second to start, about as long as the modules of a build to be imported.
+    The next calls go to them. Their start takes a second, about as long as importing the modules of a build.
     """
     if jobs > 1 and keeps_workers():
         parallel = joblib.Parallel(
@@ -85,7 +85,7 @@ def warm_up() -> None:
 
 
 def start_calls(backend: str, parallel: joblib.Parallel, calls: Iterable[Any]) -> Iterator[Any]:
-    """Return the results of calls as they come; worker processes are started here, and leave Ctrl-C to this one."""
+    """Return the results of calls as they come; starts worker processes, which leave Ctrl-C to this process."""
     if backend != "loky":
         return iter(parallel(calls))
     _wait_for_starting()
@@ -114,7 +114,7 @@ def _end_workers() -> None:
 
 
 def _forget_workers() -> None:
-    """In a forked process: leave the pool to the parent, whose threads feed it. Kept, lest it is ended from here."""
+    """Leave the pool to the parent, in a forked process. A reference is kept, or the pool would be ended from here."""
     _of_parent.append(reusable_executor._executor)
     reusable_executor._executor = None
     _starting.clear()

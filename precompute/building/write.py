@@ -1,4 +1,4 @@
-"""Writes the cells that shall be there until receipts prove all of them, and lists the rows that are whole."""
+"""Writes the wanted cells until receipts prove all of them, and lists the rows that are whole."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MAX_PASSES = 50  # each pass but the last finds new bad sources
 
 
 def write_rows(build_plan: BuildPlan, wanted: Wanted, progress: Progress) -> BuildResult:
-    """Write all rows that shall be there, list them in the manifest, and take away what is no longer listed.
+    """Write all wanted rows, list them in the manifest, and delete what is no longer listed.
 
     Raises:
         BadSourcesError: More sources are bad than were accepted; the others are written and kept.
@@ -115,22 +115,22 @@ def write_cells(
     left_out: BadSources,
     judge: Callable[[BadSources], None] | None = None,
 ) -> tuple[Receipts, BadSources]:
-    """Run tasks until a receipt proves every cell that shall be there; sources that are bad are left out of all.
+    """Run tasks until a receipt proves every wanted cell; bad sources are left out of all cells.
 
     Args:
-        build_plan: Whose cells they are.
-        grid: Generation that is written to.
+        build_plan: Plan that the cells belong to.
+        grid: Grid of the generation.
         wanted: Cells that shall be there.
         progress: Counts records.
         receipts: Receipts of these cells, as far as there are any.
         left_out: Sources that are not tried.
-        judge: Looks at all bad sources whenever there are new ones, and raises if they are too many.
+        judge: Called with all bad sources whenever there are new ones; raises if there are too many.
 
     Returns:
-        The receipts of all cells; and the sources that they leave out.
+        The receipts of all cells; and the sources that are left out.
 
     Raises:
-        BuildError: Workers died, the disk is full, or there is no end to it.
+        BuildError: Workers died, the disk is full, or cells are still missing after many rounds.
     """
     context = make_task_context(build_plan, grid.plan.generation)
     jobs, crashing_sources = build_plan.options.num_jobs, BadSources()
@@ -166,7 +166,7 @@ def write_cells(
 
 
 def make_task_context(build_plan: BuildPlan, generation: str) -> TaskContext:
-    """Return what all tasks have in common that write a generation."""
+    """Return the context of all tasks that write a generation."""
     plan, options = build_plan.stored.plan, build_plan.options
     pickled = {split: prepared.pickled for split, prepared in build_plan.pipelines.items()}
     return TaskContext(
@@ -181,7 +181,7 @@ def make_task_context(build_plan: BuildPlan, generation: str) -> TaskContext:
 
 
 def _write_all(build_plan: BuildPlan, grid: Grid, rows: Rows, progress: Progress) -> tuple[Receipts, BadSources]:
-    """Write the cells of rows, those apart that the generation before holds; returns as `write_cells` does."""
+    """Write the cells of rows, except for those that the previous generation holds; returns as `write_cells`."""
     wanted = grid.columns(rows)
     receipts = grid.receipts(wanted)
     left_out = _accepted(build_plan, bad_of(receipts))
@@ -197,14 +197,14 @@ def _write_all(build_plan: BuildPlan, grid: Grid, rows: Rows, progress: Progress
     return write_cells(build_plan, grid, wanted, progress, receipts=receipts, left_out=left_out, judge=judge)
 
 
-# What the generation before holds
+# Shards of the previous generation
 
 
 def _reuse_shards(grid: Grid, previous: StoredGeneration, left_out: BadSources) -> None:
-    """Link the cells that the generation before holds with the same records, and leave receipts for them.
+    """Link the shards of cells that the previous generation holds with the same records, and write their receipts.
 
     Args:
-        grid: The generation that takes over; `plan.rows` are the rows it has from the start.
+        grid: Grid of the new generation; `plan.rows` are the rows that it has from the start.
         previous: The listed generation, of the same settings and sources.
         left_out: Sources that have no record in the new generation.
     """
@@ -234,11 +234,11 @@ def _reuse_shards(grid: Grid, previous: StoredGeneration, left_out: BadSources) 
 def _facts_before(
     paths: DatasetPaths, previous: StoredGeneration, manifest: Manifest, task: Task, keys: set[str]
 ) -> bytes | None:
-    """Return what was learnt of a block's sources: from the build's own file, else from what is listed.
+    """Return the facts about a block's sources: from the file of the earlier build, else from the listing.
 
     Args:
         paths: Paths of the dataset.
-        previous: The generation before.
+        previous: The previous generation.
         manifest: Its manifest.
         task: The block, and the sources that it leaves out now.
         keys: Keys of the sources that it had records of before.
@@ -249,7 +249,7 @@ def _facts_before(
     listed = previous.listing[task.split]
     if not keys.isdisjoint(task.skipped) or not all("sha256" in listed.get(key, {}) for key in keys):
         return None
-    # Which ids this block holds is not listed; the classes are as many as before or more, for no source has gone.
+    # The listing does not tell the block's class ids; no source is gone, so there are no fewer classes than before.
     return BlockFacts(
         sha256={key: listed[key]["sha256"] for key in sorted(keys)},
         mask_sha256={key: listed[key]["mask_sha256"] for key in sorted(keys) if "mask_sha256" in listed[key]},
@@ -260,7 +260,7 @@ def _facts_before(
 def _receipt_before(
     paths: DatasetPaths, manifest: Manifest, before: Task, row: RowPlan, row_file: RowFile | None, facts_hash: str
 ) -> Receipt | None:
-    """Return the proof of a cell in the generation before: a row file's line if it is listed, else its receipt."""
+    """Return the proof of a cell in the previous generation: from the row file if it is listed, else its receipt."""
     if row_file is None:
         return read_receipt(paths.receipt(manifest.generation, before.split, row.row, before.block))
     shard = row_file.shards[before.block]
@@ -276,18 +276,18 @@ def _receipt_before(
     )
 
 
-# A generation in the place of another
+# Replacing a generation by another
 
 
 class _SourcesBecameBad(Exception):  # noqa: N818 (an event, not an error)
-    """Sources that listed rows hold have failed in a new row, and that was accepted."""
+    """Raised when sources of listed rows have failed in a new row, and that was accepted."""
 
     def __init__(self, bad_sources: BadSources) -> None:
         self.bad_sources = bad_sources
 
 
 def _all_rows(build_plan: BuildPlan, wanted: Wanted) -> Rows:
-    """Return the rows that shall be there at the end, those listed already among them."""
+    """Return the rows that shall be there at the end, including those listed already."""
     manifest = build_plan.stored.manifest
     if manifest is None:
         raise BuildError(f"{build_plan.out}: a draft has no listed rows to take over.")
@@ -296,7 +296,7 @@ def _all_rows(build_plan: BuildPlan, wanted: Wanted) -> Rows:
 
 
 def write_next_generation(build_plan: BuildPlan, left_out: BadSources, rows: Rows, progress: Progress) -> BuildResult:
-    """Write a generation that takes the place of the listed one: these rows, without these sources."""
+    """Write a generation that replaces the listed one: with these rows, without these sources."""
     stored = build_plan.stored
     plan = replace(
         stored.plan,
@@ -313,7 +313,7 @@ def write_next_generation(build_plan: BuildPlan, left_out: BadSources, rows: Row
 
 
 def _accepted(build_plan: BuildPlan, bad_sources: BadSources) -> BadSources:
-    """Return the sources that are known to be bad, from the plan and from receipts, and accepted as such."""
+    """Return the accepted bad sources that the plan and receipts name."""
     left_out = bad_of_entries(build_plan.stored.plan.skipped)
     if build_plan.stored.manifest is not None or build_plan.options.retry_bad:
         return left_out
@@ -323,7 +323,7 @@ def _accepted(build_plan: BuildPlan, bad_sources: BadSources) -> BadSources:
 
 
 def _check_skip_bad(build_plan: BuildPlan, grid: Grid, bad_sources: BadSources) -> None:
-    """Go on only if that many bad sources were accepted; else all of them go to a file.
+    """Check that no more sources are bad than were accepted; else write all of them to a file.
 
     Raises:
         BadSourcesError: There are more.

@@ -1,1 +1,1 @@
-"""Pipelines of Albumentations: read, prepared, described, applied to one image with all that travels with it."""
+"""Pipelines of Albumentations: loaded, prepared, described, and applied to an image with all its fields."""

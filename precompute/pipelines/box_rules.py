@@ -1,4 +1,4 @@
-"""Which boxes a pipeline keeps: Albumentations' parameters of boxes, given to a prepared pipeline."""
+"""Rules for which boxes a pipeline keeps: Albumentations' parameters of boxes, set in a prepared pipeline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["INDEX_FIELD", "NO_BOXES", "BoxRules", "BoxTransform", "box_fields", 
 
 INDEX_FIELD = "box_index"  # what boxes carry to be known by
 LABEL_FIELD = "box_label"  # their class index, where transforms may look at it
-# Pixels. A crop that ends where a box begins leaves it 0.0000001 wide: Albumentations computes crops in float32.
+# In pixels. A crop that ends where a box begins leaves it 0.0000001 wide: Albumentations computes crops in float32.
 MIN_SIDE = 0.01
 NO_BOXES = Boxes.of_rows([], None)  # of an image to predict: a Compose with parameters of boxes asks for some
 KEPT = ("min_area", "min_visibility", "min_width", "min_height", "max_accept_ratio", "check_each_transform")
@@ -26,16 +26,16 @@ KEPT = ("min_area", "min_visibility", "min_width", "min_height", "max_accept_rat
 
 @dataclass(frozen=True, kw_only=True)
 class BoxRules:
-    """When a box that is cut off falls out.
+    """Rules for dropping boxes that are cut off.
 
     Attributes:
-        min_visibility: Share of its area that each transform must leave, 0 to 1.
-        min_area: Pixels that must be left of it.
+        min_visibility: Share of its area that each transform must leave of a box, 0 to 1.
+        min_area: Area in pixels that must be left of a box.
         points: Whether there are keypoints, too.
-        masks: Whether each object has a mask, which decides over its box.
+        masks: Whether each object has a mask; the mask then decides whether it is kept.
         labels: Whether boxes and keypoints carry their class, too, for transforms that look at it.
-        around: Whether an object with keypoints that is cut into pieces has the box around all of them; else it has
-            that of the first piece.
+        around: Whether an object with keypoints that is cut into pieces gets the box around all pieces; else it gets
+            that of the first one.
     """
 
     min_visibility: float = 0.0
@@ -47,10 +47,10 @@ class BoxRules:
 
 
 def set_box_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
-    """Let a Compose move boxes, under the rules given or under those that it brings; returns notes.
+    """Make a Compose move boxes, by the given rules and by those that it has; returns notes.
 
-    Its thresholds are kept. The format of boxes, and what they carry as labels, are not the user's to say here: boxes
-    are handed over as shares of width and height with their index.
+    Its own thresholds are kept. Its format and label fields are replaced: boxes are handed over as shares of width and
+    height, with their index.
 
     Raises:
         PipelineError: A transform cannot move boxes, or the rules contradict those that the pipeline brings.
@@ -83,23 +83,23 @@ def set_box_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
 
 
 def box_fields(compose: Any) -> list[str]:
-    """Return the fields that boxes carry by `set_box_params`; none where it gave no rules."""
+    """Return the label fields that `set_box_params` gave to boxes; empty where it set no rules."""
     processor = compose.processors.get("bboxes")
     fields = [] if processor is None else list(processor.params.label_fields or ())
     return fields if fields == [INDEX_FIELD] or (len(fields) == 2 and fields[1] == INDEX_FIELD) else []
 
 
 class BoxTransform:
-    """Boxes as a Compose is handed them, and what it made of them; without parameters of boxes they stay as they are.
+    """Hands boxes over to a Compose and takes them back; without parameters of boxes they stay unchanged.
 
-    Albumentations makes floats of labels and drops some boxes: it is given each box's index, and what came through is
-    joined with labels and flags again. Labels stand before it where transforms may look at them.
+    Albumentations turns labels into floats and drops some boxes. So each box carries its index, by which the boxes that
+    come back get their labels and flags again. Labels are handed over, too, where transforms may look at them.
 
     Args:
-        compose: Prepared.
+        compose: The prepared pipeline.
 
     Attributes:
-        targets: Names of what Albumentations is handed, labels apart.
+        targets: Names of the targets that Albumentations is handed, without labels.
     """
 
     def __init__(self, compose: Any) -> None:
@@ -107,17 +107,17 @@ class BoxTransform:
         self.targets = ("bboxes",) if self._fields else ()
 
     def hand_over_none(self, image: NDArray[np.uint8]) -> dict[str, Any]:
-        """Return what a Compose is handed beside an image to predict."""
+        """Return the targets that a Compose is handed beside an image to predict."""
         return self.hand_over(image, NO_BOXES)
 
     def hand_over(self, image: NDArray[np.uint8], boxes: Boxes) -> dict[str, Any]:
-        """Return what a Compose is handed for boxes."""
+        """Return the targets that a Compose is handed for boxes."""
         if not self._fields:
             return {}
         return {"bboxes": boxes.shares(), **field_values(self._fields, boxes.labels, np.arange(len(boxes)))}
 
     def take_back(self, boxes: Boxes, made: Mapping[str, Any]) -> Boxes:
-        """Return the boxes that came through, as shares."""
+        """Return the boxes that came back, as shares."""
         if not self._fields:
             return boxes
         corners = np.clip(np.asarray(made["bboxes"], np.float32).reshape(-1, 4), 0, 1)

@@ -1,8 +1,9 @@
-"""Any Python value as JSON: equal for equal values and equal code, in another process or under another name too.
+"""Any Python value as JSON: equal for equal values and equal code, in any process and under any name.
 
-User's code is told by its bytecode, and by what that refers to: constants and functions of its module, closures,
-defaults, base classes, attributes of modules of their own. Comments and layout play no part. Installed packages are
-told by name and version. Out of reach: files and environment that the code reads, names that it looks up by text.
+A user's code is identified by its bytecode, and by what that refers to: constants and functions of its module,
+closures, defaults, base classes, attributes of the user's other modules. Comments and layout do not matter. Installed
+packages are identified by name and version. Files and environment that the code reads, and names that it looks up by
+text, are not seen.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _CLASS_BOOKKEEPING = ("_abc_impl",)  # beside all that is in double underscores 
 
 
 class CodeHasher:
-    """Makes JSON of values. One object for one description: it remembers what it has walked through."""
+    """Makes JSON of values. Use one object per description: it remembers the objects that it has visited."""
 
     def __init__(self) -> None:
         self._walked: dict[int, tuple[Any, Any]] = {}  # holds the values too, so that no id is used twice
@@ -126,7 +127,7 @@ class CodeHasher:
         ]
 
     def _globals(self, function: types.FunctionType) -> dict[str, Any]:
-        """Return what a function takes from its module, and from modules of the user that it names there."""
+        """Return the globals that a function uses, from its module and from other modules of the user."""
         names = {name for code in _codes(function.__code__) for name in _global_names(code)}
         values = {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
         mentioned = {name for code in _codes(function.__code__) for name in code.co_names}
@@ -149,7 +150,7 @@ class CodeHasher:
         return {"class": cls.__qualname__, "sha256": _hash([members, bases])}
 
     def _object(self, value: Any) -> Any:
-        """Return an object by the parts that pickle takes it to."""
+        """Return an object as the parts into which pickle takes it apart."""
         try:
             parts = value.__reduce_ex__(4)
         except Exception:  # it cannot be taken apart: its class has to do
@@ -205,7 +206,7 @@ def _accessors(member: property) -> list[Any]:
 
 
 def _is_users(module: str) -> bool:
-    """Return whether code of a module is a user's own rather than an installed package's."""
+    """Return whether a module is a user's own and not an installed package's."""
     if module.partition(".")[0] in ("albumentations", "precompute", "builtins"):
         return False
     path = getattr(sys.modules.get(module), "__file__", None)

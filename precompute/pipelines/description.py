@@ -1,4 +1,4 @@
-"""What decides a pipeline's pixels, as JSON; and the pipeline made from it again."""
+"""Pipelines ↔ descriptions: JSON of all that decides a pipeline's pixels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["AROUND", "PROBE", "describe", "mirrorings", "rebuild"]
 AROUND = "box_around_pieces"  # of a Compose: see `BoxRules.around`
 PROBE = "mirror_probe"  # of a Compose: keypoints are moved only to tell whether the image was mirrored
 
-# Attributes that say nothing about pixels, or change from call to call.
+# Attributes that do not affect pixels, or that change from call to call.
 _PASSING = {
     *("py_random", "random_generator", "seed", "params", "processors", "transforms", "invalid_args", "_strict"),
     *("_key2func", "_available_keys", "_additional_targets", "replay_mode", "deterministic", "applied_in_replay"),
@@ -32,7 +32,7 @@ _PASSING = {
 }
 _BESIDE = ("attributes", "code")  # what a transform's dictionary has beyond what Albumentations serializes
 HORIZONTAL, VERTICAL = "horizontal", "vertical"
-# By exact class: a subclass (TimeReverse turns spectrograms) or a user's own transform may mean something else.
+# Exact classes: a subclass (TimeReverse turns spectrograms) or a user's own transform may mean something else.
 # Transpose and RandomRotate90 mirror along neither axis.
 MIRRORS = {
     albumentations.HorizontalFlip: {HORIZONTAL},
@@ -43,10 +43,10 @@ MIRRORS = {
 
 
 def describe(composition: Any) -> dict[str, Any]:
-    """Return all that decides a pipeline's pixels as JSON: what Albumentations serializes, and what it leaves out.
+    """Return all that decides a pipeline's pixels as JSON: what Albumentations serializes, and what it omits.
 
     ``transform`` is Albumentations' own dictionary, where each transform may have two things more: ``attributes``,
-    which it holds but does not serialize, and ``code``, a hash of a user's own code (see `plain`).
+    those that Albumentations does not serialize, and ``code``, a hash of a user's own code (see `plain`).
     """
     described: dict[str, Any] = {"transform": _Describing().node(composition)}
     if _has_code(described["transform"]):
@@ -55,7 +55,7 @@ def describe(composition: Any) -> dict[str, Any]:
 
 
 def rebuild(description: dict[str, Any]) -> Any | None:
-    """Return the pipeline of a description, or None when it holds what cannot be made from JSON."""
+    """Return the pipeline of a description; None if it holds something that cannot be made from JSON."""
     try:
         if _has_code(description["transform"]):
             return None
@@ -70,14 +70,14 @@ def rebuild(description: dict[str, Any]) -> Any | None:
 
 
 class _Describing(CodeHasher):
-    """Values as JSON, where a value may be a transform or a composition."""
+    """Makes JSON of values that may be transforms or compositions."""
 
     def other(self, value: Any) -> Any:
         known = isinstance(value, albumentations.BasicTransform | albumentations.BaseCompose)
         return self.node(value) if known else super().other(value)
 
     def node(self, transform: Any) -> dict[str, Any]:
-        """Return a transform or a composition with all that is inside."""
+        """Return a transform or a composition, with all inside it, as JSON."""
         node: dict[str, Any] = self(_serialized(transform))
         beside = {name: value for name, value in vars(transform).items() if name not in node and name not in _PASSING}
         attributes = {name: self(value) for name, value in beside.items() if value is not None}
@@ -92,7 +92,7 @@ class _Describing(CodeHasher):
 
 
 def _serialized(transform: Any) -> dict[str, Any]:
-    """Return Albumentations' own serialization; of transforms that refuse it (a Lambda without a name) the least."""
+    """Return Albumentations' own serialization; a minimal one for transforms that refuse it (a Lambda without name)."""
     least = {"__class_fullname__": transform.get_class_fullname(), "p": transform.p}
     if is_composition(transform):
         emptied = copy.copy(transform)
@@ -105,7 +105,7 @@ def _serialized(transform: Any) -> dict[str, Any]:
 
 
 def _bbox_params(composition: Any) -> dict[str, Any]:
-    """Return the parameters of boxes with the one that Albumentations forgets."""
+    """Return the parameters of boxes with the one that Albumentations does not serialize."""
     processor = composition.processors.get("bboxes")
     if processor is None or not isinstance(composition, albumentations.Compose):
         return {}
@@ -118,7 +118,7 @@ def _has_code(node: dict[str, Any]) -> bool:
 
 
 def _arguments(node: dict[str, Any], *, interpolation_given: bool = False) -> dict[str, Any]:
-    """Return a node as Albumentations takes it: with those of its attributes that are arguments."""
+    """Return a node in the form that Albumentations reads, with those attributes that are arguments."""
     known = parameters_of(getattr(albumentations, node["__class_fullname__"]))
     beside = node.get("attributes", {})
     arguments = {name: value for name, value in beside.items() if name in known}
@@ -140,13 +140,13 @@ def _set_interpolation(composition: Any, node: dict[str, Any]) -> None:
             _set_interpolation(inner, inner_node)
 
 
-# Which mirrorings a pipeline makes itself: those that a reader may do once more, afresh
+# Mirrorings that a pipeline makes: a reader may add the same ones at each reading
 
 
 def mirrorings(pickled: bytes) -> list[str]:
-    """Return ``"horizontal"`` and ``"vertical"`` where single transforms of a prepared pipeline may do that.
+    """Return which mirrorings, ``"horizontal"`` and ``"vertical"``, a single transform of a prepared pipeline can make.
 
-    What several transforms amount to together is left out: whoever mirrors without need may spoil text or hands.
+    Mirrorings that several transforms make only together do not count: needless mirroring may spoil text or hands.
     """
     return sorted(_of(cloudpickle.loads(pickled)))
 

@@ -1,4 +1,4 @@
-"""Pipelines that move masks of single objects: what they must be able to, and which objects are kept."""
+"""Pipelines that move masks of single objects: requirements, and rules for which objects are kept."""
 
 from __future__ import annotations
 
@@ -69,22 +69,23 @@ def _looks_at_boxes(transform: Any) -> bool:
 
 
 def _mixes_neighbours(compose: Any) -> bool:
-    """Return whether a pixel of a mask may follow from others beside it: then each object needs a layer of its own."""
+    """Return whether a pixel of a mask may depend on its neighbours; each object then needs a layer of its own."""
     return any(type(t).__name__ in MIXING or is_custom(t) for t in leaves(compose))
 
 
 class InstanceTransform:
-    """Masks of single objects as a Compose is handed them, in layers, and what it made of them.
+    """Hands masks of single objects, in layers, over to a Compose and takes them back.
 
-    Labels and flags are joined by index; boxes are those around the moved masks. Objects without a pixel fall out.
+    Labels and flags are joined again by index; boxes are those around the moved masks. Objects without a pixel are
+    dropped.
 
     Args:
-        compose: With the rules of `set_instance_params`: where these move boxes, too, objects whose boxes fall out do
-            so as well.
-        writes: Transforms may write into what they are handed.
+        compose: The pipeline with the rules of `set_instance_params`. Where these move boxes, too, objects whose boxes
+            are dropped are dropped as well.
+        writes: Whether transforms may write into their input.
 
     Attributes:
-        targets: Names of what Albumentations is handed, labels apart.
+        targets: Names of the targets that Albumentations is handed, without labels.
     """
 
     def __init__(self, compose: Any, *, writes: bool) -> None:
@@ -93,12 +94,12 @@ class InstanceTransform:
         self._apart = writes or _mixes_neighbours(compose)
 
     def hand_over_none(self, image: NDArray[np.uint8]) -> dict[str, Any]:
-        """Return what a Compose is handed beside an image to predict: no boxes, where it asks for some."""
+        """Return the targets that a Compose is handed beside an image to predict: empty boxes, if it needs some."""
         labels, numbers = NO_BOXES.labels, np.arange(0)
         return {"bboxes": np.zeros((0, 4)), **field_values(self._fields, labels, numbers)} if self._fields else {}
 
     def hand_over(self, image: NDArray[np.uint8], instances: Instances) -> dict[str, Any]:
-        """Return what a Compose is handed for decoded objects."""
+        """Return the targets that a Compose is handed for decoded objects."""
         given: dict[str, Any] = {"masks": self._layered(instances).decoded}
         if self._fields:
             given |= {"bboxes": instances.corners.astype(np.float64)}
@@ -109,7 +110,7 @@ class InstanceTransform:
         """Return the objects that are left.
 
         Raises:
-            RejectedSource: The pipeline gave masks that its input does not hold.
+            RejectedSource: The pipeline made masks that its input does not hold.
         """
         given, layers = self._layered(instances), np.ascontiguousarray(made["masks"])
         _check_numbers(given, layers)
@@ -139,7 +140,7 @@ def _check_numbers(instances: Instances, layers: Any) -> None:
 
 
 def large_enough(instances: Instances, min_area: float) -> Instances:
-    """Return the objects whose masks have so many pixels at least."""
+    """Return the objects whose masks have at least a number of pixels."""
     if not min_area:
         return instances
     kept = [i for i, mask in enumerate(instances.masks()) if mask.sum() >= min_area]

@@ -1,6 +1,6 @@
-"""Keypoints through a pipeline: Albumentations' parameters of keypoints, and how points are handed over and come back.
+"""Keypoints in a pipeline: Albumentations' parameters of keypoints, and how points are handed over and taken back.
 
-Skeletons are fixed: every point comes back in its place, and one that left the image has visibility 0.
+Skeletons are fixed: every point keeps its place in the list, and a point that left the image gets visibility 0.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ __all__ = [
 ]
 
 POINT_LABEL_FIELD = "keypoint_label"  # their place in the skeleton, where transforms may look at it
-# Albumentations counts pixels of keypoints, 0 in the middle of the first one: right where it flips, turns and warps.
-# Where it scales, it takes numbers times a factor, which is right of edges and would be wrong by half a pixel of either
-# image: there it is given edges.
+# Albumentations counts keypoints by pixels, 0 being the middle of the first one, when it flips, turns and warps. When
+# it scales, it multiplies by a factor, which is right for edges and would be wrong by half a pixel: so it gets edges
+# there.
 SCALING = (
     albumentations.RandomResizedCrop,
     albumentations.RandomSizedCrop,
     albumentations.RandomSizedBBoxSafeCrop,
     albumentations.CropAndPad,
 )
-# The whole image in another size, whose sides are rounded: the factor is not quite the one that keypoints are given.
+# Resizes of the whole image to rounded sides: the real factor is not quite the one that keypoints are multiplied by.
 RESIZING = (
     albumentations.Resize,
     albumentations.LongestMaxSize,
     albumentations.SmallestMaxSize,
     albumentations.RandomScale,
 )
-# Measured with discs on images of 131×97: what these move lies 1 to 10 pixels beside the pixels.
+# These move points 1 to 10 pixels beside the image's pixels (measured with discs on images of 131×97).
 INEXACT = (
     albumentations.ElasticTransform,
     albumentations.GridDistortion,
@@ -78,12 +78,12 @@ TOLERANCE = 1e-3  # pixels that float32 may put a point beyond the image which l
 
 
 def set_keypoint_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
-    """Let a Compose move keypoints, and leave none out; returns notes.
+    """Make a Compose move keypoints without dropping any; returns notes.
 
     Args:
         compose: The pipeline.
         split: The split it is for, for messages.
-        rules: Its `labels`: whether keypoints carry their place in the skeleton, too, for transforms that look at it.
+        rules: Their `labels` tells whether keypoints carry their index in the skeleton, for transforms that look at it.
 
     Raises:
         PipelineError: A transform cannot move keypoints.
@@ -116,7 +116,7 @@ def set_keypoint_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
 
 
 def set_mirror_probe(compose: Any, split: str) -> list[str]:
-    """Let a Compose without keypoints move points that tell whether the image was mirrored; returns notes.
+    """Make a Compose without keypoints move points that tell whether it mirrored the image; returns notes.
 
     Raises:
         PipelineError: A transform cannot move keypoints.
@@ -127,12 +127,12 @@ def set_mirror_probe(compose: Any, split: str) -> list[str]:
 
 
 def cuts_objects(compose: Any) -> bool:
-    """Return whether a pipeline may cut an object into pieces, which come back as several boxes of one object."""
+    """Return whether a pipeline may cut an object into pieces, which come back as several boxes."""
     return any(isinstance(transform, albumentations.RandomGridShuffle) for transform in leaves(compose))
 
 
 def has_keypoint_params(compose: Any) -> bool:
-    """Return whether a Compose was given its rules by `set_keypoint_params`, here or where its description was made."""
+    """Return whether `set_keypoint_params` gave a Compose its rules, here or before its description was made."""
     processor = compose.processors.get("keypoints")
     if processor is None:
         return False
@@ -140,12 +140,12 @@ def has_keypoint_params(compose: Any) -> bool:
 
 
 def leave_out_params(compose: Any, split: str, rules: BoxRules | None) -> list[str]:
-    """Take from a pipeline, and from compositions inside it, what it says of boxes or keypoints where there are none.
+    """Remove parameters of boxes or keypoints, where there are none, from a pipeline and from compositions inside it.
 
-    Only parameters with label_fields: Albumentations asks for these labels in every call, the others do nothing.
+    Only parameters with label_fields are removed: Albumentations needs these labels in every call; others do no harm.
 
     Returns:
-        A note, where something was taken.
+        Notes on what was removed.
     """
     unused = {"bboxes": rules is None, "keypoints": rules is None or not rules.points}
     found = []
@@ -167,12 +167,12 @@ def leave_out_params(compose: Any, split: str, rules: BoxRules | None) -> list[s
 
 
 def mirroring_warnings(prepared: Mapping[str, Any], names: Sequence[str], given: Any) -> list[str]:
-    """Return what is to be said where pipelines mirror, points are left and right, and nobody said which.
+    """Return warnings where pipelines mirror, names of keypoints have sides, and no flip pairs were given.
 
     Args:
         prepared: Split → `Prepared` pipeline.
         names: Names of the keypoints, in their order; none without any.
-        given: The option flip_pairs as it was given, or None.
+        given: The given option flip_pairs, or None.
     """
     pairs = left_right_pairs(names)
     if not pairs or given is not None:
@@ -193,13 +193,13 @@ def _mirroring(pickled: bytes) -> list[str]:
 
 
 class KeypointTransform:
-    """Moves boxes and keypoints with the pixels. Takes over a Compose: some of its transforms are told otherwise.
+    """Hands boxes and keypoints over to a Compose and takes them back. It changes some of the Compose's transforms.
 
     Args:
-        compose: The prepared pipeline, of one task alone.
+        compose: The prepared pipeline, which no other task uses.
 
     Attributes:
-        targets: Names of what Albumentations is handed, labels apart.
+        targets: Names of the targets that Albumentations is handed, without labels.
     """
 
     targets = ("bboxes", "keypoints")
@@ -220,7 +220,7 @@ class KeypointTransform:
         return self.hand_over(image, NO_BOXES)
 
     def hand_over(self, image: NDArray[np.uint8], boxes: Boxes) -> dict[str, Any]:
-        """Return what a Compose is handed for boxes with keypoints."""
+        """Return the targets that a Compose is handed for boxes with keypoints."""
         boxed = _has_corners(boxes)
         num_boxes = len(boxes) if boxed else 0
         known, marked = self._handed_over(image, boxes)
@@ -234,8 +234,8 @@ class KeypointTransform:
     def take_back(self, boxes: Boxes, made: Mapping[str, Any]) -> Boxes:
         """Return boxes, as shares, with all their keypoints, which keep their order.
 
-        Boxes that fall out take their keypoints along; where there are no boxes, all keypoints stay. Whether left and
-        right have to change places is said by `Boxes.mirrored`.
+        The keypoints of dropped boxes are dropped, too; without boxes, all keypoints stay. `Boxes.mirrored` tells
+        whether left and right have to change places.
         """
         numbers, xy = moved_points(made)
         points = _points(boxes, numbers, xy, made["image"].shape)
@@ -252,14 +252,14 @@ class KeypointTransform:
 
     @staticmethod
     def _numbered(known: NDArray[np.int64], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the index in the skeleton of each point that is handed over, and its number; -1 for triangles."""
+        """Return the index in the skeleton of each handed-over point, −1 for triangles, and its number."""
         num_points = max(1, boxes.point_shares().shape[1])
         indices = np.concatenate([known % num_points, np.full(len(CORNERS), -1)])
         return indices, np.concatenate([known, CORNERS])
 
     @staticmethod
     def _handed_over(image: NDArray[np.uint8], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return which points are labelled, and where they are, the triangles after them; in pixels by their middle."""
+        """Return which points are labelled, and the positions of these and of the triangles, by pixels' middles."""
         size = np.array([image.shape[1], image.shape[0]], np.float64)
         points = boxes.point_shares().reshape(-1, 3)
         there = ((points[:, :2] >= 0) & (points[:, :2] <= 1)).all(axis=1)  # sizes may be known from here on alone
@@ -273,10 +273,10 @@ def _has_corners(boxes: Boxes) -> bool:
 
 
 class MirrorProbe:
-    """Moves the triangles alone, where nothing else has keypoints. Takes over a Compose, as `KeypointTransform` does.
+    """Moves only the triangles, where nothing has keypoints. It changes the Compose as `KeypointTransform` does.
 
     Args:
-        compose: The prepared pipeline, of one task alone.
+        compose: The prepared pipeline, which no other task uses.
     """
 
     def __init__(self, compose: Any) -> None:
@@ -285,15 +285,15 @@ class MirrorProbe:
             _correct(transform, boxes=False)
 
     def hand_over(self, image: NDArray[np.uint8]) -> dict[str, Any]:
-        """Return what a Compose is handed to tell whether it mirrored an image."""
+        """Return the targets that a Compose is handed to tell whether it mirrored an image."""
         known, marked = KeypointTransform._handed_over(image, NO_BOXES)
         return {"keypoints": marked, **field_values(self._point_fields, *KeypointTransform._numbered(known, NO_BOXES))}
 
 
 class _Leaving:
-    """Stands among Albumentations' processors and takes away, after each transform, the points that left the image.
+    """A processor of Albumentations that removes, after each transform, the points that left the image.
 
-    What is cropped away does not come back where a later transform pads or shrinks. The triangles stay.
+    So a point that is cropped away does not come back when a later transform pads or shrinks. Triangles stay.
     """
 
     data_fields = ("keypoints",)
@@ -310,7 +310,7 @@ def _is_inside(xy: NDArray[Any], size: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _points(boxes: Boxes, numbers: NDArray[np.int64], xy: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return all keypoints as shares [N, K, 3], zeros where they are not in the image of this shape."""
+    """Return all keypoints as shares [N, K, 3]; zeros for those outside of the image of this shape."""
     given = boxes.point_shares()
     size = np.array([shape[1], shape[0]], np.float64)
     inside = (numbers >= 0) & _is_inside(xy, size)
@@ -322,12 +322,12 @@ def _points(boxes: Boxes, numbers: NDArray[np.int64], xy: NDArray[Any], shape: t
 
 
 def _kept_boxes(result: Any, *, around: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the corners of the boxes that are left, and which ones these are.
+    """Return the corners of the boxes that are left, and their indices.
 
     Args:
-        result: What a Compose has returned.
+        result: Result of the Compose.
         around: Whether several boxes of one object are its pieces, so that its box is the one around all of them. Else
-            they are copies, of which the first is taken, as of its keypoints.
+            they are copies, and the first is taken, as for keypoints.
     """
     indices = np.asarray(result[INDEX_FIELD], np.int64)
     corners = np.clip(np.asarray(result["bboxes"], np.float32).reshape(-1, 4), 0, 1)
@@ -342,10 +342,10 @@ def _kept_boxes(result: Any, *, around: bool) -> tuple[NDArray[np.float32], NDAr
 
 
 def _correct(transform: Any, *, boxes: bool = True) -> None:
-    """Tell a transform of Albumentations to move points where its pixels go.
+    """Correct a transform of Albumentations so that it moves points where its pixels go.
 
-    Where it fills borders by reflection it would hand out up to nine points or boxes for one, in no certain order: of
-    them it makes those alone that did not leave the image.
+    Where it fills borders by reflection, it would return up to nine points or boxes for one, in any order; corrected,
+    it returns only those that did not leave the image.
     """
     moves = getattr(transform, "_key2func", {})
     if is_custom(transform) or "keypoints" not in moves:
@@ -365,7 +365,7 @@ def _correct(transform: Any, *, boxes: bool = True) -> None:
 
 
 class _Resizing:
-    """Moves points as the image was resized, which is handed over before them."""
+    """Moves points as the image was resized; the image is processed before the points."""
 
     def __init__(self, apply: Callable[..., Any]) -> None:
         self._apply, self._factors = apply, np.ones(2)

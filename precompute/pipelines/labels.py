@@ -1,7 +1,7 @@
-"""Labels that transforms look at: which transforms do, and what they are handed.
+"""Labels for transforms that look at them: which transforms do, and the label fields that they get.
 
 Albumentations puts labels into columns beside boxes and keypoints. A pipeline that looks at them finds the class index
-in the first of these columns, as in a `Compose` of one's own; ours, by which objects are joined again, stands behind.
+in the first column, as in a `Compose` of one's own. The next column has our numbers, by which objects are joined again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from precompute.pipelines.transforms import (
 
 __all__ = ["field_values", "has_labels", "label_fields", "number_labels", "reads_labels"]
 
-# What Albumentations gives a meaning of its own.
+# Names to which Albumentations gives a meaning of its own.
 RESERVED = ("image", "images", "mask", "masks", "bboxes", "keypoints", "volume", "volumes", "mask3d", "masks3d")
 BASE = albumentations.BasicTransform
 
 
 def reads_labels(compose: Any) -> bool:
-    """Return whether a pipeline may look at labels: its own code might, and dropouts that name classes do."""
+    """Return whether a pipeline may look at labels: a user's code might, and dropouts that name classes do."""
     every = [*leaves(compose), *compositions(compose)]
     return any(_reads(transform) for transform in every)
 
@@ -49,28 +49,28 @@ def _reads(transform: Any) -> bool:
 
 
 def label_fields(params: Any, default: str, number_field: str) -> list[str]:
-    """Return the fields that boxes or keypoints carry: their label, under the name that a Compose has for it, ours."""
+    """Return the label fields of boxes or keypoints: the label, under the Compose's name for it, then our number."""
     named = [name for name in (getattr(params, "label_fields", None) or ()) if isinstance(name, str)]
     first = named[0] if named and named[0] not in (*RESERVED, number_field) else default
     return [first, number_field]
 
 
 def has_labels(params: Any, number_field: str) -> bool:
-    """Return whether parameters of boxes or keypoints were made by `label_fields`."""
+    """Return whether parameters of boxes or keypoints have the fields of `label_fields`."""
     fields = list(params.label_fields or ())
     return len(fields) == 2 and fields[1] == number_field
 
 
 def field_values(fields: Sequence[str], labels: NDArray[Any], numbers: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
-    """Return what a Compose is handed for its label fields: labels where it looks at them, and our numbers."""
+    """Return the values of a Compose's label fields: labels, if it looks at them, and our numbers."""
     return dict(zip(fields, (labels, numbers) if len(fields) == 2 else (numbers,), strict=True))
 
 
 def number_labels(compose: Any, split: str, class_names: Sequence[str]) -> None:
-    """Let transforms that name classes (`bbox_labels`) know them by their indices, in place.
+    """Replace the names of classes in transforms (`bbox_labels`) by class indices, in place.
 
     Raises:
-        PipelineError: There is no such class, or a number may mean either of two.
+        PipelineError: There is no such class, or a number may mean two classes.
     """
     for transform in leaves(compose):
         named = getattr(transform, "bbox_labels", None)

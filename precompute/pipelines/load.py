@@ -1,4 +1,4 @@
-"""Where pipelines come from: a file of Python or Albumentations, a preset, objects; and which split takes which."""
+"""Loading pipelines from a file of Python or Albumentations, a preset, or objects; and assigning them to splits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["PRESETS", "TAKES_FROM", "complete_pipelines", "load_pipelines"]
 ImageSize = tuple[int, int]
 
 SUFFIXES = (".py", ".yaml", ".yml", ".json")
-# Names that people give to splits; one of them alone in a file would be passed over without a word.
+# Other names of splits: a pipeline in a file under such a name would be passed over without a word.
 OTHER_NAMES = {"training": "train", "val": "validation", "valid": "validation", "testing": "test"}
 
 
@@ -87,23 +87,23 @@ class Loaded(dict[str, Any]):
     """Pipelines by split.
 
     Attributes:
-        is_sized: Whether one of them was made for the size that was given.
+        is_sized: Whether one of them was made for the given image size.
     """
 
     is_sized = False
 
 
 def load_pipelines(given: Any, image_size: ImageSize | None, *, mask_fill: int | None = None) -> Loaded:
-    """Return the pipelines that were given, by split.
+    """Return the given pipelines by split.
 
     Args:
         given: A path (.py, .yaml, .yml, .json), the name of a preset, a `Compose` (for train), or a mapping from
             split to a `Compose` or to a function of (height, width) that returns one.
         image_size: Height and width for presets and functions.
-        mask_fill: What presets fill masks with; 0 when None.
+        mask_fill: Class id that presets fill masks with; 0 when None.
 
     Raises:
-        PipelineError: It cannot be read, or holds no pipeline for train.
+        PipelineError: The pipeline cannot be read, or there is none for train.
     """
     found, where = _find(given, mask_fill or 0)
     if isinstance(given, str) and given in PRESETS and image_size is None:
@@ -118,7 +118,7 @@ def load_pipelines(given: Any, image_size: ImageSize | None, *, mask_fill: int |
 
 
 def _find(given: Any, mask_fill: int) -> tuple[Mapping[str, Any], str]:
-    """Return what was given by split, and where it is from for messages."""
+    """Return what was given by split, and its origin for messages."""
     if isinstance(given, str) and given in PRESETS:
         return {"train": functools.partial(PRESETS[given], mask_fill=mask_fill)}, f"preset {given}"
     if isinstance(given, str | Path):
@@ -148,17 +148,17 @@ def _read_file(path: Path) -> Mapping[str, Any]:
     if path.suffix not in SUFFIXES:
         raise PipelineError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}.")
     with warnings.catch_warnings():
-        # Unknown arguments of transforms come with a warning; `prepare` makes an error of them that says more.
+        # Albumentations warns of unknown arguments of transforms; `prepare` raises an error for them that says more.
         warnings.filterwarnings("ignore", message="Argument\\(s\\)")
         warnings.filterwarnings("ignore", message="Using lambda is incompatible")  # not with cloudpickle
         return _read_python(path) if path.suffix == ".py" else _read_serialized(path)
 
 
 class _FromSource(importlib.machinery.SourceFileLoader):
-    """Compiles a file each time it is read.
+    """A loader that compiles a file each time it is read.
 
-    Python keeps what it compiled, and takes it for current while the file's size and the second of its last change
-    stay the same: a file that a program writes anew, or a number changed and saved at once, could be missed.
+    Python caches compiled files, and takes the cache for current while the file's size and the second of its last
+    change stay the same. So it could miss a file that a program writes anew, or a quick change of a number.
     """
 
     def get_code(self, fullname: str) -> types.CodeType:
@@ -196,7 +196,7 @@ def _read_python(path: Path) -> dict[str, Any]:
 
 
 def _pickle_by_value(folder: Path) -> None:
-    """Let what the modules of a folder define travel to workers, which cannot import a user's files."""
+    """Pickle the definitions of a folder's modules by value, for workers cannot import a user's files."""
     start = str(folder)  # a Path of each of thousands of modules takes longer than all the rest
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
@@ -205,7 +205,7 @@ def _pickle_by_value(folder: Path) -> None:
 
 
 def _line_in(path: Path, error: BaseException) -> str:
-    """Return ``", line 7"``, the last line of a file that an error came through."""
+    """Return ``", line 7"`` for the last line of a file in an error's traceback."""
     if isinstance(error, SyntaxError):
         return f", line {error.lineno}" if error.filename == str(path) else ""
     line, trace = "", error.__traceback__
@@ -253,7 +253,7 @@ def _takes_size(pipeline: Any) -> bool:
 
 
 def _sized(pipeline: Any, image_size: ImageSize | None, where: str) -> Any:
-    """Return the pipeline itself, or what a function of the image size returns."""
+    """Return a pipeline itself, or the result of a function of the image size."""
     if not _takes_size(pipeline):
         return pipeline
     name = getattr(pipeline, "__name__", "it")
@@ -278,14 +278,14 @@ def complete_pipelines(
 ) -> dict[str, Prepared]:
     """Return a pipeline for each split.
 
-    Validation and test share one where only one of them has its own; where neither has, they get the deterministic
-    resize alone. A dataset that was made when each split without a pipeline got the resize keeps it.
+    If only one of validation and test has a pipeline, both use it; if neither has, they get the deterministic resize. A
+    dataset that was made when each split without a pipeline got the resize keeps it.
 
     Args:
-        prepared: The pipelines that were given.
+        prepared: The given pipelines.
         splits: The splits that have sources.
-        image: Size that the train pipeline gives.
-        stored: Split → description of its pipeline, of a dataset that goes on.
+        image: The image of the train pipeline's output, with its size.
+        stored: Split → description of its pipeline in an existing dataset.
     """
     wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
     rules, further = next(((p.box_rules, p.further_targets) for p in prepared.values()), (None, None))

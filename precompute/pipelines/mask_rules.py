@@ -1,4 +1,4 @@
-"""Class ids that may come out of a pipeline: those that went in, and what its transforms fill masks with."""
+"""Class ids that a pipeline may return: those of its input, and those that its transforms fill masks with."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ FILL_ARGUMENTS = ("fill_mask", "mask_drop_value")
 
 
 class UnknownIds(RejectedSource):
-    """A pipeline gave class ids that neither the source's mask nor a fill has."""
+    """A pipeline made class ids that neither the source's mask nor a fill has."""
 
 
 @dataclass(frozen=True)
 class AllowedIds:
-    """Which ids a mask may hold, kept so that looking at 256×256 pixels takes a few µs, at most about 30.
+    """The ids that a mask may hold, as a table with which checking 256×256 pixels takes a few µs, 30 at most.
 
     Attributes:
         table: uint8 [65536]: 0 for ids that are allowed, else 1.
@@ -47,7 +47,7 @@ class AllowedIds:
 
     @classmethod
     def of(cls, ids: Collection[int]) -> AllowedIds:
-        """Allow some ids, each named once."""
+        """Make the table from ids, each given once."""
         table, top = np.ones(MAX_ID + 1, np.uint8), max(ids, default=-1)
         table[[*ids]] = 0
         return cls(table=table, top=top if top == len(ids) - 1 else None)
@@ -62,16 +62,15 @@ class AllowedIds:
     def _all_known(self, mask: NDArray[Any]) -> bool:
         if self.top is not None:
             return int(mask.max(initial=0)) <= self.top
-        # OpenCV's look-up is four times as fast as NumPy's, but knows 8 bits alone.
+        # OpenCV's look-up is four times as fast as NumPy's, but takes only 8 bits.
         found = cv2.LUT(mask, self.table[:256]) if mask.dtype == np.uint8 else self.table[mask]
         return not found.any()
 
 
 def mask_fills(composition: Any) -> dict[int, str]:
-    """Return id → name of the first transform that may fill masks with it. 0 is always among them, as it is by default.
+    """Return id → name of the first transform that may fill masks with it; 0, the default fill, is always there.
 
-    A fill that is not a whole number, or none that masks can hold, is not among them: what comes of it is found in the
-    records.
+    A fill that is not a whole number, or that masks cannot hold, is left out: its effect is found in the records.
     """
     fills = {0: "the default"}
     for transform in leaves(composition):
@@ -82,10 +81,10 @@ def mask_fills(composition: Any) -> dict[int, str]:
 
 
 def set_missing_fills(composition: Any, fill: int) -> list[str]:
-    """Let the transforms whose fill of masks is at its default of 0 fill with another id; returns their names.
+    """Set another fill of masks in transforms that have the default of 0; returns their names.
 
-    Albumentations keeps values alone, so a 0 that was given is not told from one that was not; where the default is
-    to leave masks alone (`CoarseDropout`), a 0 must have been given and stays. A user's own transforms stay too.
+    Albumentations keeps only values, so a given 0 looks like the default. Where the default is to leave masks alone
+    (`CoarseDropout`), a 0 must have been given and stays. A user's own transforms stay, too.
     """
     filling = [t for t in leaves(composition) if not is_custom(t) and 0 in _fills_of(t) and _is_unset(t)]
     for transform in filling:
@@ -119,7 +118,7 @@ def _fills_of(transform: Any) -> Iterator[float]:
 
 
 def blending_transforms(composition: Any) -> list[str]:
-    """Return the names of transforms that mix the ids of neighbouring pixels into ids that mean something else."""
+    """Return the names of transforms that blend the ids of neighbouring pixels into ids with another meaning."""
     return [
         shown_name(transform)
         for transform in leaves(composition)
@@ -134,10 +133,10 @@ def check_mask_rules(pickled: bytes, split: str, *, max_class_id: int, ignore_cl
         pickled: The pipeline, pickled.
         split: The split it is for, for messages.
         max_class_id: Largest id that a mask may hold.
-        ignore_class: Id that it may hold besides.
+        ignore_class: Further id that a mask may hold.
 
     Raises:
-        PipelineError: It blends ids, or fills with an id that is no class.
+        PipelineError: The pipeline blends ids, or fills with an id that is no class.
     """
     composition = cloudpickle.loads(pickled)
     blending = blending_transforms(composition)

@@ -1,4 +1,4 @@
-"""Pipelines: made ready for work offline, applied to one record."""
+"""Pipelines: prepared for use offline, and applied to one record."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ FINISHING = ("Normalize", "ToFloat", "ToTensorV2", "ToTensor3D")  # float or ten
 class Pipeline:
     """A pipeline that gives the same pixels for the same (seed, key, variant, copy), whatever ran before.
 
-    Each task makes one of its own: threads that share one mix their draws.
+    Each task makes a pipeline of its own: threads that share one would mix their draws.
 
     Args:
         pickled: A prepared `Compose`, pickled by value.
-        own_process: Also set the global generators of Python, NumPy and OpenCV for each record.
+        own_process: Whether the global generators of Python, NumPy and OpenCV are set for each record, too.
 
     Attributes:
         mask_fills: Class ids that its transforms may fill masks with.
         boxes: Hands boxes over and takes them back.
-        points: Boxes with keypoints likewise; None where the pipeline has no rules for these.
-        probe: Hands over what tells whether the image was mirrored, where no keypoints tell it and it is asked for.
-        instances: Masks of single objects likewise.
+        points: Hands boxes with keypoints over; None where the pipeline has no rules for these.
+        probe: Hands triangles over that tell whether the image was mirrored; None where keypoints do, or nobody asks.
+        instances: Hands masks of single objects over.
     """
 
     def __init__(self, pickled: bytes, *, own_process: bool = False) -> None:
@@ -73,7 +73,7 @@ class Pipeline:
         self._draws = Draws()
         self._own_process = own_process
         self.mask_fills = frozenset(mask_fills(self._compose))
-        # A source serves many variants. Albumentations' own transforms never write into their input; a user's may.
+        # A source is used for many variants. Albumentations' own transforms never write into their input; a user's may.
         self._copies = any(is_custom(transform) for transform in [*leaves(self._compose), *compositions(self._compose)])
         self.boxes = BoxTransform(self._compose)
         moves_points, is_probe = has_keypoint_params(self._compose), getattr(self._compose, PROBE, False)
@@ -86,15 +86,15 @@ class Pipeline:
     def apply(
         self, image: NDArray[np.uint8], handed: Mapping[str, Any], *, seed: int, key: str, variant: int, copy: int
     ) -> Mapping[str, Any]:
-        """Return what the pipeline makes of an image and of all that belongs to it, under the draws of this record.
+        """Return the result of the pipeline for an image and its other targets, with the draws of this record.
 
         Args:
             image: uint8 [H, W, C].
-            handed: What else Albumentations is handed: target → array, labels of boxes and points.
-            seed: Of the row.
-            key: Of the source.
-            variant: Of the row.
-            copy: Of the place.
+            handed: Other targets for Albumentations: target → array, and labels of boxes and points.
+            seed: Augmentation seed of the row.
+            key: Key of the source.
+            variant: Variant of the row.
+            copy: Copy of the place.
         """
         digest = self._draws.set(seed, key, variant, copy)
         if self._own_process:
@@ -106,7 +106,7 @@ class Pipeline:
 
     @property
     def transforms(self) -> list[tuple[str, Any]]:
-        """Its transforms with their names, those inside compositions too; they are to be looked at, not changed."""
+        """The pipeline's transforms with their names, also those inside compositions; not to be changed."""
         return list(named_leaves(self._compose))
 
     @staticmethod
@@ -119,18 +119,18 @@ class Pipeline:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A pipeline made ready for work offline.
+    """A pipeline that is prepared for use offline.
 
     Attributes:
-        pickled: The `Compose` without what belongs in the model, pickled by value.
+        pickled: The `Compose`, pickled by value, without the steps at its end that belong in the model.
         description: All that decides the pipeline's pixels, as JSON.
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
-        box_rules: Which boxes it was told to keep, besides what it says itself; None without boxes.
-        further_targets: Targets that were added, with those that they move like.
-        earlier: By the rules of datasets that were made before boxes carried labels, or lay around all pieces of an
-            object; None where that is the same.
-        kept: What a dataset keeps by `earlier`, and what a new one would have.
-        is_sized: Whether it was made for the size that was given.
+        box_rules: Rules for boxes that were added to its own; None without boxes.
+        further_targets: Added targets → targets that they move like.
+        earlier: The pipeline by the rules of datasets from before boxes carried labels, or lay around all pieces of an
+            object; None where that makes no difference.
+        kept: What a dataset keeps by using `earlier`, and what a new one would have.
+        is_sized: Whether it was made for the given image size.
         notes: Notes for the user.
     """
 
@@ -160,15 +160,15 @@ def prepare(
     Args:
         pipeline: A `Compose`, another composition, or a single transform.
         split: The split it is for, for messages.
-        mask_fill: What masks are filled with where the pipeline leaves that at its default; None: the default, 0.
-        box_rules: Which boxes are kept, where images have boxes.
+        mask_fill: Class id that masks are filled with where the pipeline has the default; None: the default, 0.
+        box_rules: Rules for which boxes are kept, where images have boxes.
         class_names: Names of the objects' classes, for transforms that name classes.
-        further_targets: Name of each target that Albumentations does not know → the one that it moves like, so that
-            there may be several masks; these show in the description.
-        tells_mirroring: Whether it shall be told of each record if its image was mirrored.
+        further_targets: Name of a target that Albumentations does not know → target that it moves like, so that there
+            may be several masks; they show in the description.
+        tells_mirroring: Whether the pipeline shall tell of each record if its image was mirrored.
 
     Raises:
-        PipelineError: It cannot be used offline; the message says why and what to do.
+        PipelineError: The pipeline cannot be used offline; the message says why and what to do.
     """
     compose = _as_compose(pipeline, split)
     _check_arguments(compose, split)
@@ -186,7 +186,7 @@ def prepare(
     normalize = _normalize_numbers(finishing, split)
     compose = _copied(compose, split)
     compose.transforms = list(compose.transforms[:num_kept])
-    # Each transform has a pair of its own, 5 KB, which would go into every copy; `Pipeline` sets one for all of them.
+    # Each transform has generators of its own, 5 KB, that would go into every copy; `Pipeline` sets one pair for all.
     compose.set_random_state(np.random.default_rng(0), random.Random(0))
     if further_targets:
         compose.add_targets(dict(further_targets))
@@ -213,7 +213,7 @@ def prepare(
 
 
 def _with_rules(prepared: Prepared, compose: Any, split: str, rules: BoxRules | None) -> Prepared:
-    """Return what was prepared with this Compose, which is given the rules of boxes and keypoints."""
+    """Return a prepared pipeline with this Compose, in which the rules of boxes and keypoints are set."""
     notes = list(prepared.notes)
     if rules is not None:
         notes += (set_instance_params if rules.masks else set_box_params)(compose, split, rules)
@@ -222,14 +222,14 @@ def _with_rules(prepared: Prepared, compose: Any, split: str, rules: BoxRules | 
 
 
 def resize(height: int, width: int) -> Any:
-    """Return the pipeline of splits that have none of their own: the deterministic resize alone."""
+    """Return the pipeline of splits that have none of their own: the deterministic resize."""
     # Plain INTER_NEAREST takes each pixel of a mask at its corner, where the image is taken at the pixel's middle:
     # shrinking, it would move the mask by up to half a pixel.
     return albumentations.Compose([albumentations.Resize(height, width, mask_interpolation=cv2.INTER_NEAREST_EXACT)])
 
 
 def finishing_inside(pickled: bytes) -> list[str]:
-    """Return the names of transforms to float or tensors that stand anywhere but at the end of a prepared pipeline."""
+    """Return the names of transforms to floats or tensors that a prepared pipeline has elsewhere than at its end."""
     names = (type(transform).__name__ for transform in leaves(cloudpickle.loads(pickled)))
     return [name for name in names if name in FINISHING]
 
@@ -257,7 +257,7 @@ def _check_arguments(compose: Any, split: str) -> None:
 
 
 def _notes_on_ineffective(compose: Any, split: str) -> list[str]:
-    """Return what is to be said of transforms that never run."""
+    """Return notes on transforms that never run."""
     idle = never_running(compose)
     signature = [name for name, transform in idle if "always_apply" in parameters_of(type(transform))]
     zero = [name for name, _ in idle if name not in signature]
@@ -279,7 +279,7 @@ def _check_root(root: Any, split: str) -> None:
 
 
 def _copied(compose: Any, split: str) -> Any:
-    """Return a copy, so that the user's own object stays as it is; by the way that workers get theirs."""
+    """Return a copy, so that the user's object stays unchanged; by pickling, as for workers."""
     try:
         return cloudpickle.loads(cloudpickle.dumps(compose))
     except Exception as error:  # pickling runs the code of whatever is inside
@@ -290,7 +290,7 @@ def _copied(compose: Any, split: str) -> Any:
 
 
 def _normalize_numbers(finishing: Sequence[Any], split: str) -> dict[str, Any] | None:
-    """Return mean, std and max_pixel_value of what was taken off: x → (x − mean · max) / (std · max)."""
+    """Return mean, std and max_pixel_value of a transform that was taken off: x → (x − mean · max) / (std · max)."""
     scaling = [t for t in finishing if type(t).__name__ in ("Normalize", "ToFloat")]
     names = [type(t).__name__ for t in scaling]
     if names not in ([], ["ToFloat"], ["Normalize"], ["ToFloat", "Normalize"]):

@@ -45,7 +45,7 @@ class Draws:
         self.py_random = random.Random(0)
 
     def set(self, seed: int, key: str, variant: int, copy: int) -> bytes:
-        """Put both generators at the start of this record's draws; returns the digest they were seeded with."""
+        """Set both generators to the start of this record's draws; returns the digest that seeds them."""
         seeds = digest(seed, key, variant, copy)
         self._key[:] = np.frombuffer(seeds, "<u8", 2)
         self._philox.state = self._start  # which is copied

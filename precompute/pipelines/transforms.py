@@ -1,4 +1,4 @@
-"""Albumentations, imported without its question to the package index; and walks over its compositions."""
+"""Albumentations, imported without its request to the package index; and walks over its compositions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-# Importing Albumentations asks the package index for updates, two seconds in every worker, unless this is set before.
+# Unless this is set, importing Albumentations asks the package index for updates, two seconds in every worker.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations
@@ -35,13 +35,13 @@ __all__ = [
 
 
 def make_from_dict(node: dict[str, Any]) -> Any:
-    """Return the transform or composition of a dictionary that Albumentations wrote, its ``transform`` entry.
+    """Return the transform or composition of the ``transform`` entry of a dictionary that Albumentations wrote.
 
-    Albumentations writes more than it takes: also parameters of a transform's base classes, which it then calls unknown
-    and warns about (`PadIfNeeded`, `SafeRotate`, `RGBShift` …).
+    Albumentations writes more than it reads: parameters of a transform's base classes, which it then calls unknown and
+    warns about (`PadIfNeeded`, `SafeRotate`, `RGBShift` …).
     """
     with warnings.catch_warnings():
-        # Of pipelines that change colours alone, or nothing: their boxes stay where they are.
+        # Bases of transforms that change only colours, or nothing: their boxes stay where they are.
         warnings.filterwarnings("ignore", message="Got processor for bboxes, but no transform")
         return albumentations.from_dict({"transform": _without_inherited(node)})
 
@@ -59,7 +59,7 @@ def _without_inherited(node: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def _inherited_parameters(cls: type) -> frozenset[str]:
-    """Return the names of the arguments that a class's bases take and it does not."""
+    """Return the names of the arguments that a class's bases take and the class does not."""
     return frozenset(name for base in cls.__mro__[1:] for name in parameters_of(base)) - set(parameters_of(cls))
 
 
@@ -77,12 +77,12 @@ def default_of(cls: type, parameter: str) -> Any:
 
 
 def is_composition(transform: Any) -> bool:
-    """Return whether it holds other transforms: Compose, OneOf, SomeOf, Sequential …"""
+    """Return whether an object is a composition of transforms: Compose, OneOf, SomeOf, Sequential …"""
     return isinstance(transform, albumentations.BaseCompose)
 
 
 def leaves(composition: Any) -> Iterator[Any]:
-    """Yield the transforms of a pipeline, those inside nested compositions included."""
+    """Yield the transforms of a pipeline, including those inside nested compositions."""
     for transform in getattr(composition, "transforms", ()):
         if is_composition(transform):
             yield from leaves(transform)
@@ -91,7 +91,7 @@ def leaves(composition: Any) -> Iterator[Any]:
 
 
 def named_leaves(composition: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the transforms of a pipeline, each after its name, which stands below those of compositions around it."""
+    """Yield (name, transform) for the transforms of a pipeline; a name begins with those of compositions around it."""
     for transform in getattr(composition, "transforms", ()):
         if is_composition(transform):
             around = type(transform).__name__
@@ -101,7 +101,7 @@ def named_leaves(composition: Any) -> Iterator[tuple[str, Any]]:
 
 
 def never_running(composition: Any) -> list[tuple[str, Any]]:
-    """Return name and object of the transforms that no draw lets run: by their own p, or by that of what holds them."""
+    """Return (name, transform) for transforms that never run, by their own p or that of compositions around them."""
     found = []
     for transform in getattr(composition, "transforms", ()):
         name = shown_name(transform)
@@ -127,7 +127,7 @@ def is_custom(transform: Any) -> bool:
 
 
 def custom_functions(transform: Any) -> dict[str, Any]:
-    """Return target → function of a Lambda, those alone that the user gave; empty for other transforms."""
+    """Return target → function for the functions that a user gave to a Lambda; empty for other transforms."""
     if not isinstance(transform, albumentations.Lambda):
         return {}
     functions = sorted(transform.custom_apply_fns.items())
@@ -135,7 +135,7 @@ def custom_functions(transform: Any) -> dict[str, Any]:
 
 
 def shown_name(transform: Any) -> str:
-    """Return the name of a transform for messages; of a Lambda also which one it is."""
+    """Return the name of a transform for messages; for a Lambda, also which one it is."""
     name = type(transform).__name__
     named = getattr(transform, "name", None)
     if isinstance(named, str):
@@ -145,13 +145,13 @@ def shown_name(transform: Any) -> str:
 
 
 def check_that_all_move(compose: Any, split: str, target: str, what: str) -> None:
-    """Refuse a pipeline with transforms that leave boxes or keypoints where they were while the pixels move.
+    """Refuse a pipeline with transforms that move pixels but leave boxes or keypoints where they were.
 
     Args:
         compose: The pipeline.
         split: The split it is for, for messages.
-        target: Albumentations' name: ``"bboxes"`` or ``"keypoints"``.
-        what: The same for people.
+        target: Albumentations' name of the target: ``"bboxes"`` or ``"keypoints"``.
+        what: Name of the target in messages.
 
     Raises:
         PipelineError: It has such transforms.

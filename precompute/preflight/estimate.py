@@ -1,4 +1,4 @@
-"""What a build will take: records, bytes and hours with their spread, and when it pays. Pure arithmetic."""
+"""Estimate of a build: records, bytes and hours with their uncertainty, and when it pays off. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUM_ERRORS = 2  # standard errors to either side: 95 of 100 times the truth is w
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """A figure that follows from a sample.
+    """A figure estimated from a sample, with its uncertainty.
 
     Attributes:
         mean: The best guess.
@@ -28,34 +28,34 @@ class Range:
 
     @property
     def low(self) -> float:
-        """The figure below which the truth hardly lies; the guess itself where the spread is not known."""
+        """Lower limit of the figure; the guess itself where the error is unknown."""
         return max(0.0, self.mean - NUM_ERRORS * self.error) if self.is_known else self.mean
 
     @property
     def high(self) -> float:
-        """The figure above which the truth hardly lies."""
+        """Upper limit of the figure; the guess itself where the error is unknown."""
         return self.mean + NUM_ERRORS * self.error if self.is_known else self.mean
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a spread to tell."""
+        """Whether the error is known."""
         return not math.isnan(self.error)
 
     def times(self, factor: float) -> Range:
-        """Return the figure in another unit."""
+        """Return the figure times a factor, such as for another unit."""
         return Range(mean=self.mean * factor, error=self.error * factor)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitCost:
-    """The new rows of one split.
+    """The cost of the new rows of one split.
 
     Attributes:
-        num_places: Records a row.
+        num_places: Number of records per row.
         num_rows: Number of new rows.
-        num_blocks: Shards a row.
-        rows_a_task: Rows that one decoding of a source serves.
-        costs: What records of a sample of the split's sources cost.
+        num_blocks: Number of shards per row.
+        rows_a_task: Number of rows that one decoding of a source is used for.
+        costs: Measured costs of a sample of the split's sources.
     """
 
     num_places: int
@@ -66,24 +66,24 @@ class SplitCost:
 
     @property
     def num_records(self) -> int:
-        """Records of all new rows."""
+        """Number of records in all new rows."""
         return self.num_places * self.num_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What the new rows will take.
+    """Estimate of what the new rows will take.
 
     Attributes:
         num_records: Number of records in all splits together.
         num_shards: Number of shards in all splits together.
         num_bytes: Size of all shards.
         split_bytes: Split → bytes of its shards.
-        cpu_s: Seconds of one core.
-        decode_s: How many of these seconds go into reading and decoding sources.
+        cpu_s: Processor time in seconds of one core.
+        decode_s: Part of `cpu_s` for reading and decoding sources.
         num_workers: Number of workers that have something to do.
-        free_bytes: On the output's file system; None for an object store, which has no limit of its own.
-        online: Against augmentation while training; None where no training rows are new.
+        free_bytes: Free space on the output's file system; None for an object store, which has no limit of its own.
+        online: Comparison with augmentation while training; None where no rows of train are new.
     """
 
     num_records: int
@@ -98,25 +98,25 @@ class Estimate:
 
     @property
     def wall_s(self) -> Range:
-        """Seconds from start to end, as long as cores do not slow each other."""
+        """Seconds from start to end, if cores do not slow each other down."""
         return self.cpu_s.times(1 / max(1, self.num_workers))
 
     @property
     def fits(self) -> bool:
-        """Whether there is room, also if records are as large as the sample allows."""
+        """Whether there is enough space, even with records of the largest estimated size."""
         return self.free_bytes is None or self.num_bytes.high <= self.free_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Online:
-    """Augmentation while training, which decodes and augments each source in each epoch, against records.
+    """Comparison of records with online augmentation, which decodes and augments each source in each epoch.
 
     Attributes:
         runs: Number of trainings.
         epochs: Number of epochs of each training.
-        num_sources: Images an epoch.
-        online_image_s: Seconds of one core an image, online: decoding and pipeline.
-        read_image_s: Seconds of one core an image to decode a record.
+        num_sources: Number of images per epoch.
+        online_image_s: Seconds of one core per image, online: decoding and pipeline.
+        read_image_s: Seconds of one core per image to decode a record.
         build_s: Seconds of one core to write the records.
     """
 
@@ -129,7 +129,7 @@ class Online:
 
     @property
     def num_images(self) -> int:
-        """Images that all runs look at together."""
+        """Number of images that all runs read together."""
         return self.runs * self.epochs * self.num_sources
 
     @property
@@ -144,7 +144,7 @@ class Online:
 
     @property
     def pays_from(self) -> int | None:
-        """Epochs, of all runs together, from which on writing records has cost less; None: it never does."""
+        """Number of epochs, of all runs together, from which on writing records costs less; None: never."""
         spared = self.num_sources * (self.online_image_s - self.read_image_s)
         return math.ceil(self.build_s / spared) if spared > 0 else None
 
@@ -152,13 +152,13 @@ class Online:
 def estimate(
     parts: Mapping[str, SplitCost], *, jobs: int, num_tasks: int, free_bytes: int | None, trained: Online | None
 ) -> Estimate:
-    """Return what the new rows of all splits take.
+    """Return the estimate for the new rows of all splits.
 
     Args:
         parts: Split → its cost.
         jobs: Number of workers.
-        num_tasks: Pieces that the work can be cut into: no more workers than these have something to do.
-        free_bytes: On the output's file system; None for an object store, which has no limit of its own.
+        num_tasks: Number of tasks that the work can be cut into; more workers than this have nothing to do.
+        free_bytes: Free space on the output's file system; None for an object store, which has no limit of its own.
         trained: Cost of training with augmentation online, from `online`.
     """
     split_bytes = {split: _total(part, [mean(c.record_bytes) for c in part.costs]) for split, part in parts.items()}
@@ -180,7 +180,7 @@ def estimate(
 
 
 def online(part: SplitCost, *, runs: int, epochs: int) -> Online:
-    """Return what trainings on these rows cost against trainings that augment by themselves.
+    """Return the comparison of trainings on these rows with trainings that augment online.
 
     Args:
         part: Cost of the training split.
@@ -199,8 +199,8 @@ def online(part: SplitCost, *, runs: int, epochs: int) -> Online:
 
 
 def _total(part: SplitCost, of_source: Sequence[float]) -> Range:
-    """Return the sum over all records of what was measured a record, a figure a source of the sample."""
-    # Records of one source are alike, so sources count; those that were measured themselves are not unknown.
+    """Return the total over all records of a cost per record, given one figure per source of the sample."""
+    # Records of one source are alike, so the sample's size is its number of sources; its own sources have no error.
     unseen = math.sqrt(max(0.0, 1 - len(of_source) / max(1, part.num_places)))
     error = stdev(of_source) / math.sqrt(len(of_source)) * unseen if len(of_source) > 1 else math.nan
     return Range(mean=mean(of_source), error=error).times(part.num_records)

@@ -1,7 +1,7 @@
-"""Options that have no effect on these sources with these pipelines: said, or refused where a wish would not come true.
+"""Options without effect on these sources and pipelines give a note, or an error where the user expects an effect.
 
-One table knows them; what cannot be known before the sources are found or the pipeline was tried is here, what can be
-known from the options alone is refused by `BuildOptions`.
+One table lists them. This module has the cases that depend on the found sources or the tried pipeline; `BuildOptions`
+refuses those that follow from the options alone.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """What decides whether an option has an effect.
+    """The facts that decide whether an option has an effect.
 
     Attributes:
         options: Options of the build.
-        sources: Sources as they were found, their splits not yet assigned.
-        is_new: There is no dataset to go on with.
+        sources: Sources as they were found, before splits are assigned.
+        is_new: Whether there is no dataset to continue.
     """
 
     options: BuildOptions
@@ -90,7 +90,7 @@ INEFFECTIVE: dict[str, Ineffective[Situation]] = {
     ),
     "retry_bad": Ineffective(lambda of: of.is_new, "is for sources that a dataset has left out; this one is new"),
 }
-# Tables refuse them themselves, but the last.
+# Tables refuse these options themselves, except for the last.
 FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key", "exclude")
 OF_FOLDERS: Ineffective[Situation] = Ineffective(
     lambda of: of.sources.from_python, "is for sources in folders, and these come from Python", refused=True
@@ -98,7 +98,7 @@ OF_FOLDERS: Ineffective[Situation] = Ineffective(
 
 
 def ineffective_options(of: Situation) -> Iterator[tuple[str, Ineffective[Situation]]]:
-    """Yield the options that were given and have no effect, with why."""
+    """Yield the given options that have no effect, with the reason."""
     defaults = BuildOptions()
     given = [f.name for f in fields(of.options) if getattr(of.options, f.name) != getattr(defaults, f.name)]
     for name in given:
@@ -112,7 +112,7 @@ def check_ineffective_options(options: BuildOptions, sources: Sources, *, is_new
     """Return a note for each option that has no effect.
 
     Raises:
-        UsageError: One of them asks for what does not happen. A dataset that was built with it goes on, with a note.
+        UsageError: The user expects an effect of one. If an existing dataset was built with it, there is only a note.
     """
     notes = []
     for name, ineffective in ineffective_options(Situation(options=options, sources=sources, is_new=is_new)):
@@ -123,7 +123,7 @@ def check_ineffective_options(options: BuildOptions, sources: Sources, *, is_new
 
 
 def check_ineffective_worker_options(options: BuildOptions) -> list[str]:
-    """Return a note for each option of workers that has no effect where more rows of a dataset are made."""
+    """Return a note for each option of workers that has no effect when more rows of a dataset are made."""
     ineffective = {"jobs": options.jobs is not None and _no_workers(options)}
     ineffective["allow_mixed_cpus"] = options.allow_mixed_cpus and _no_cluster(options)
     return [INEFFECTIVE[name].note(_shown(name)) for name, is_idle in ineffective.items() if is_idle]
@@ -132,10 +132,10 @@ def check_ineffective_worker_options(options: BuildOptions) -> list[str]:
 def check_image_size(
     options: BuildOptions, prepared: Mapping[str, Prepared], image: ImageField, *, is_new: bool
 ) -> list[str]:
-    """Return a note where records have another size than the one that was given.
+    """Return a note if records have another size than the given one.
 
     Raises:
-        UsageError: No pipeline takes it, and they end at another one. A dataset that was built so goes on.
+        UsageError: No pipeline takes the size, and pipelines end at another one. An existing dataset goes on.
     """
     if options.image_size is None or options.image_size == (image.height, image.width):
         return []

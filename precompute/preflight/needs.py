@@ -1,6 +1,6 @@
-"""Before the job: is each transform of a pipeline handed what it needs, and does each work when its turn comes?
+"""Before the job: checks that each transform of a pipeline gets what it needs, and works when it runs.
 
-A transform that runs now and then alone would otherwise make bad sources of good ones.
+A transform that runs only now and then would otherwise make good sources look bad.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from precompute.text.format import format_count
 
 __all__ = ["check_channels", "check_needs", "force_each_transform"]
 
-# What transforms of Albumentations 2.0.8 read without declaring it; one of these is enough.
+# Inputs that transforms of Albumentations 2.0.8 read without declaring them; one of these is enough.
 UNDECLARED: dict[type, tuple[str, ...]] = {
     albumentations.CropNonEmptyMaskIfExists: ("mask", "masks"),
     albumentations.BBoxSafeRandomCrop: ("bboxes",),  # and RandomSizedBBoxSafeCrop, which is one
@@ -33,15 +33,15 @@ TRIED = 2  # draws of each transform
 
 
 def check_needs(pickled: bytes, spec: RecordSpec, split: str) -> None:
-    """Refuse transforms that need what is not there: other images, masks, boxes, volumes, texts.
+    """Refuse transforms that need inputs that are not there: other images, masks, boxes, volumes, texts.
 
     Args:
         pickled: The pipeline, from `pipeline.prepare`.
-        spec: Its fields are handed over.
+        spec: Specification of records, with the fields that are handed over.
         split: Name of its split, for messages.
 
     Raises:
-        PipelineError: There are some; all are named.
+        PipelineError: There are such transforms; the message names all.
     """
     pipeline = Pipeline(pickled)
     handed = ("image", *(target for one in spec.fields for target in one.targets(pipeline)))
@@ -68,7 +68,7 @@ def _lacking(leaf: Any, handed: tuple[str, ...]) -> Iterator[str]:
 
 
 def force_each_transform(pickled: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield each transform that runs now and then alone: its name, and the pipeline in which it always runs."""
+    """Yield each transform that runs only now and then: its name, and a pipeline in which it always runs."""
     for path in _paths(cloudpickle.loads(pickled)):
         compose = cloudpickle.loads(pickled)
         leaf = _force(compose, path)
@@ -76,11 +76,11 @@ def force_each_transform(pickled: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _paths(composition: Any, *, is_chance: bool = False) -> Iterator[tuple[int, ...]]:
-    """Yield where transforms stand that run now and then alone.
+    """Yield the places of transforms that run only now and then.
 
     Args:
-        composition: Its transforms are looked at.
-        is_chance: Whether it runs now and then alone itself.
+        composition: Composition to search.
+        is_chance: Whether it runs only now and then itself.
     """
     for place, inner in enumerate(composition.transforms):
         if not inner.p:
@@ -93,7 +93,7 @@ def _paths(composition: Any, *, is_chance: bool = False) -> Iterator[tuple[int, 
 
 
 def _force(composition: Any, path: tuple[int, ...]) -> Any:
-    """Let the transform at a place run always, in place; returns it."""
+    """Make the transform at a place run always, in place; returns it."""
     inner = composition.transforms[path[0]]
     inner.p = 1.0
     if isinstance(composition, CHOOSING):
@@ -102,13 +102,13 @@ def _force(composition: Any, path: tuple[int, ...]) -> Any:
     return _force(inner, path[1:]) if len(path) > 1 else inner
 
 
-# Before the job: do a pipeline's transforms take images of one channel, or of four?
+# Whether a pipeline's transforms take images of one channel, or of four
 
 
 def check_channels(pickled: bytes, sources: Sequence[Decoded], split: str) -> None:
-    """Refuse transforms that fail on images of these channels, or change their number, where RGB would do.
+    """Refuse transforms that fail on images of these channels, or change their number, but work on RGB.
 
-    A transform that runs now and then alone would otherwise make bad sources of good ones.
+    A transform that runs only now and then would otherwise make good sources look bad.
 
     Args:
         pickled: The pipeline, from `pipeline.prepare`.
@@ -116,7 +116,7 @@ def check_channels(pickled: bytes, sources: Sequence[Decoded], split: str) -> No
         split: Name of its split, for messages.
 
     Raises:
-        PipelineError: There are some; all are named.
+        PipelineError: There are such transforms; the message names all.
     """
     channels = sources[0].image.shape[2]
     if channels == 3:
@@ -135,7 +135,7 @@ def check_channels(pickled: bytes, sources: Sequence[Decoded], split: str) -> No
 
 
 def _complaint(leaf: Any, source: Decoded) -> str | None:
-    """Return why a transform alone is of no use, None where it is or where RGB would not do either."""
+    """Return why a transform alone fails; None where it works, or would not work on RGB either."""
     found = _outcome(leaf, source, source.image)
     if isinstance(found, int) and found == source.image.shape[2]:
         return None
@@ -145,7 +145,7 @@ def _complaint(leaf: Any, source: Decoded) -> str | None:
 
 
 def _outcome(leaf: Any, source: Decoded, image: Any) -> int | str:
-    """Return the number of channels that come out, or what was raised."""
+    """Return the number of channels of the output, or the error that was raised."""
     leaf = cloudpickle.loads(cloudpickle.dumps(leaf))
     leaf.p = 1.0
     pipeline, channels = Pipeline(cloudpickle.dumps(albumentations.Compose([leaf]))), 0

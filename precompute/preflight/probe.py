@@ -1,12 +1,12 @@
-"""Before the job: do a pipeline's pixels follow from the record's draws alone?
+"""Before the job: checks that a pipeline's pixels depend only on the record's draws.
 
-Albumentations' generators do not reach a Lambda or a custom transform that draws from `np.random`, or a pipeline hidden
-inside one. Whether a global generator moves is seen record by record; the same records are made twice, in different
-orders and with other calls between. What moves or differs is refused.
+Albumentations' generators do not reach a Lambda or a custom transform that draws from `np.random`, or a pipeline inside
+one. So each record is watched for changes of global generators, and the same records are made twice, in different
+orders and with other calls between. A pipeline that moves a global generator, or whose records differ, is refused.
 
-Other threads of the program may draw from the global generators meanwhile: those are read here and never set, and a
-record during which one moved is tried again. Where it always moves, an interpreter of its own, without other threads,
-tells who drew.
+Other threads of the program may draw from the global generators meanwhile. So these are read here and never set, and a
+record during which one moved is tried again. If it always moves, a new interpreter without other threads tells whether
+the pipeline drew.
 """
 
 from __future__ import annotations
@@ -46,25 +46,25 @@ SUBPROCESS_CODE = (
 
 
 def probe(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, split: str) -> None:
-    """Check that a prepared pipeline draws only from the generators it was given.
+    """Check that a prepared pipeline draws only from its own generators.
 
     Args:
         pickled: The pipeline, from `pipeline.prepare`.
         sources: A few decoded sources.
-        spec: What every record must be.
+        spec: Specification of records.
         split: Name of its split, for messages.
 
     Raises:
-        PipelineError: It does not; the message names the transform.
+        PipelineError: It draws from others; the message names the transform.
     """
     shared = has_other_threads()
-    # OpenCV has one generator a thread and does not show its state: the caller's is safe in another thread.
+    # OpenCV has one generator per thread and does not show its state; in another thread, the caller's stays untouched.
     with nullcontext() if shared else _global_generators_kept(), ThreadPoolExecutor(1) as other_thread:
         other_thread.submit(_probe, pickled, sources, spec, split, shared=shared).result()
 
 
 def has_other_threads() -> bool:
-    """Tell whether this program has other threads than the calling one, which may draw from global generators."""
+    """Return whether this program has other threads than this one, which may draw from global generators."""
     return any(thread is not threading.current_thread() for thread in threading.enumerate())
 
 
@@ -102,8 +102,8 @@ def _complaint(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, *, 
     Args:
         pickled: The pipeline, pickled.
         sources: A few decoded sources.
-        spec: What every record must be.
-        shared: Other threads may draw from the global generators, too.
+        spec: Specification of records.
+        shared: Whether other threads may draw from the global generators, too.
     """
     pairs = [(source, variant) for source in sources for variant in VARIANTS]
     first, second = Pipeline(pickled), Pipeline(pickled)
@@ -121,7 +121,7 @@ def _complaint(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, *, 
 
 
 def _ask_subprocess(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec) -> str | None:
-    """Return what is wrong with a pipeline by an interpreter in which nothing else draws."""
+    """Return what is wrong with a pipeline, found by a new interpreter in which nothing else draws."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", SUBPROCESS_CODE],
@@ -135,7 +135,7 @@ def _ask_subprocess(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec
 
 
 def answer_parent(handed: bytes) -> None:
-    """Print the complaint about a pipeline that another process has handed over."""
+    """Print the complaint about a pipeline for the parent process that sent it."""
     pickled, sources, spec = cloudpickle.loads(handed)
     sys.stdout.buffer.write((MARK + (_complaint(pickled, sources, spec, shared=False) or "")).encode())
 
@@ -143,7 +143,7 @@ def answer_parent(handed: bytes) -> None:
 def _apply_watched(
     pipeline: Pipeline, source: Decoded, spec: RecordSpec, variant: int, *, tries: int
 ) -> tuple[tuple[Any, Any], bool]:
-    """Return what a pipeline makes of a source, and whether a global generator moved in each of the tries."""
+    """Return a pipeline's result for a source, and whether a global generator moved in each of the tries."""
     for _ in range(tries):
         before = _global_state()
         made = _apply(pipeline, source, spec, variant)
@@ -153,7 +153,7 @@ def _apply_watched(
 
 
 def _apply(pipeline: Pipeline, source: Decoded, spec: RecordSpec, variant: int) -> tuple[Any, Any]:
-    """Return what a pipeline makes of a source; where it raises, nothing: that is judged elsewhere."""
+    """Return a pipeline's result for a source; None where it raises, which is judged elsewhere."""
     try:
         return move(source, pipeline, spec, seed=0, variant=variant)
     except Exception:  # a transform may raise anything
@@ -185,23 +185,23 @@ def _global_generators_kept() -> Iterator[None]:
         np.random.set_state(numpy_state)
 
 
-# Before the job: with which of its transforms does a pipeline begin to go wrong?
+# Which transform a pipeline's fault begins with
 
 
 def first_fault(pickled: bytes, source: Decoded, spec: RecordSpec, *, variant: int) -> str:
-    """Return a sentence that names the transform from which on a pipeline goes wrong, and the one that raises.
+    """Return a sentence that names the transform at which a pipeline's fault begins, and the one that raises.
 
-    What a transform before them gives may be of no use to records and yet be meant so: floats that a later one turns
-    into uint8 again. So it is the beginning of the faults that last to the end.
+    An output in the middle of a pipeline may be unfit for records and yet intended, such as floats that a later
+    transform turns into uint8 again. So only faults that last to the end count.
 
     Args:
         pickled: A prepared pipeline that fails on this source.
-        source: The source, decoded.
-        spec: What a record must be, without height and width.
+        source: The decoded source.
+        spec: Specification of records, without height and width.
         variant: Variant, under seed 0, at which it fails.
 
     Returns:
-        Empty where the pipeline has no transforms of which one could be named.
+        The sentence; empty where no transform can be named.
     """
     begins, gave, raises = None, "", None
     for number, transform in enumerate(cloudpickle.loads(pickled).transforms):
@@ -221,7 +221,7 @@ def first_fault(pickled: bytes, source: Decoded, spec: RecordSpec, *, variant: i
 
 
 def _fault_of_first(pickled: bytes, number: int, source: Decoded, spec: RecordSpec, variant: int) -> str | None:
-    """Return what is wrong with what the first transforms alone give, under the same draws; None where nothing is."""
+    """Return what is wrong with the output of the first transforms alone, with the same draws; None if nothing is."""
     compose = cloudpickle.loads(pickled)
     compose.transforms = compose.transforms[:number]
     try:

@@ -1,4 +1,4 @@
-"""The sample of sources that everything before a job is told from, and what it costs by one clock."""
+"""The sample of sources on which everything before a job is tried, and the measured cost of its records."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ RunCalls: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
 
 def serially(function: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
-    """Return what a function makes of each argument, worked out one after the other."""
+    """Return the results of a function for each argument, computed one after the other."""
     return [function(argument) for argument in arguments]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The first sources of a split in the order of its blocks: the same ones whatever the job.
+    """The first sources of a split in the order of its blocks; they are the same for every job.
 
     Attributes:
         split: Split that the sources are from.
         decoded: Sources that could be decoded.
-        rejected: What is wrong with the others; the job lists them again with all the rest.
-        unlisted: Packed colour → pixels, of each mask that has colours without a class.
+        rejected: What is wrong with the others; the job lists them again with all other bad sources.
+        unlisted: Packed colour → number of pixels, for each mask with colours that have no class.
     """
 
     split: str
@@ -65,11 +65,11 @@ class Sample:
     unlisted: list[dict[int, int]]
 
     def values(self, name: str) -> dict[str, Any]:
-        """Return key → value of a field of those that could be decoded."""
+        """Return key → value of a field for the decoded sources."""
         return {source.key: source.values[name] for source in self.decoded}
 
     def converted(self, spec: RecordSpec) -> Sample:
-        """Return the sample in the types of numbers of another spec."""
+        """Return the sample in the types of another spec."""
         return replace(self, decoded=[source.converted(spec) for source in self.decoded])
 
 
@@ -77,10 +77,10 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec, run_calls: Run
     """Decode the sample of a split.
 
     Args:
-        sources: All sources, their splits assigned.
+        sources: All sources with their splits.
         split: Split whose sources are decoded.
-        spec: What a record must be.
-        run_calls: Calls the function with each argument, in processes side by side if it can.
+        spec: Specification of records.
+        run_calls: Calls a function with each argument, in parallel processes if it can.
 
     Raises:
         BadSourcesError: Not one of them can be decoded.
@@ -102,7 +102,7 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec, run_calls: Run
 
 @dataclass(frozen=True)
 class _Rejected:
-    """Why a source cannot be used, and the pixels of each colour without a class where that is why."""
+    """Why a source cannot be used; and packed colour → number of pixels if colours without a class are the reason."""
 
     reason: str
     unlisted: dict[int, int] | None
@@ -125,23 +125,23 @@ def decode_one(sources: Sources, i: int, spec: RecordSpec) -> Decoded:
     """Read and decode the source at a position.
 
     Raises:
-        RejectedSource: It cannot be used.
+        RejectedSource: The source cannot be used.
     """
     return decode_source(sources.keys[i], sources.path(sources.images[i]), sources.raw(i), spec)
 
 
-# What they cost
+# Costs of sources
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceCost:
-    """What one source costs, in seconds of one core; lists have an entry a variant.
+    """The cost of one source in seconds of one core; lists have one entry per variant.
 
     Attributes:
-        height: Height of the source, before it was shrunk if it was, pixels.
-        width: Width of the source, before it was shrunk if it was, pixels.
+        height: Height of the source in pixels, before any shrinking.
+        width: Width of the source in pixels, before any shrinking.
         decode_s: Seconds to read and decode the source with its mask.
-        augment_s: Seconds of its pipeline, draws and checks included.
+        augment_s: Seconds for the pipeline, including draws and checks.
         encode_s: Seconds to encode image, mask and Example, and for the checksums.
         read_s: Seconds to decode the record again, as a reader has to.
         record_bytes: Size of the record, framing included.
@@ -157,12 +157,12 @@ class SourceCost:
 
     @property
     def record_s(self) -> float:
-        """Mean seconds of a record, decoding of the source apart."""
+        """Mean seconds of a record, without decoding of the source."""
         return mean(self.augment_s) + mean(self.encode_s)
 
 
 def cpu_clock() -> Callable[[], float]:
-    """Return a clock of the time that this thread works, whatever other programs do; where it is too coarse, any."""
+    """Return a clock of this thread's processor time; where that is too coarse, an ordinary clock."""
     return time.thread_time if time.get_clock_info("thread_time").resolution <= MIN_MEASURED_S else time.perf_counter
 
 
@@ -176,13 +176,13 @@ def measure(
     num_variants: int,
     seed: int = 0,
 ) -> list[SourceCost]:
-    """Make records of a few sources and take the time; those that are rejected are passed over.
+    """Make records of a few sources and measure the time; rejected sources are passed over.
 
     Args:
-        sources: All sources, their splits assigned.
+        sources: All sources with their splits.
         split: Split whose sources are measured.
         pickled: The split's prepared pipeline.
-        spec: What every record must be.
+        spec: Specification of records.
         num_sources: Number of sources to try.
         num_variants: Number of records to make of each source.
         seed: Augmentation seed of these records.

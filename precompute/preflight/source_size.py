@@ -1,4 +1,4 @@
-"""Whether --max-source-size is worth setting: sources much larger than their records, and what it would save."""
+"""Whether --max-source-size is worth setting: the saving where sources are much larger than their records."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MIN_FACTOR = 1.5  # below this factor there is little to win, whatever is measur
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """What shrinking sources while decoding would save, measured side by side on a few of them.
+    """The time that shrinking sources while decoding would save, measured on a few of them.
 
     Attributes:
         max_source_size: The value that was tried.
         source_pixels: Median pixels of a source.
         record_pixels: Number of pixels of a record.
-        before_s: Seconds of one core a record now, its share of decoding included.
-        after_s: The same with the value.
+        before_s: Seconds of one core per record now, including its share of decoding.
+        after_s: Seconds of one core per record with the tried value.
     """
 
     max_source_size: int
@@ -39,11 +39,11 @@ class Saving:
 
     @property
     def share(self) -> float:
-        """Part of the time that is saved, 0 to 1."""
+        """Share of the time that is saved, 0 to 1."""
         return max(0.0, 1 - self.after_s / self.before_s)
 
     def sentence(self) -> str:
-        """Return it for people."""
+        """Return a sentence about the saving."""
         return (
             f"sources have {self.source_pixels / 1e6:.1f} megapixels and records {self.record_pixels / 1e6:.2f}: "
             f"--max-source-size {self.max_source_size} would save about {self.share:.0%} of the time "
@@ -57,15 +57,15 @@ def saving_of_size(
     """Try the option on a few sources.
 
     Args:
-        sources: All sources, their splits assigned.
+        sources: All sources with their splits.
         split: Split whose sources are measured.
         pickled: The split's prepared pipeline.
-        spec: What every record is, with its height and width; without a limit on sources.
-        rows_a_task: Rows that one decoding of a source serves.
+        spec: Specification of records, with height and width, without a limit on sources.
+        rows_a_task: Number of rows that one decoding of a source is used for.
         seed: Augmentation seed of the records.
 
     Returns:
-        None where sources are not much larger than their records, or cannot be used.
+        The saving; None where sources are not much larger than their records, or cannot be used.
     """
     height, width = spec.height or 1, spec.width or 1
     size = MARGIN * max(height, width)
@@ -94,6 +94,6 @@ def saving_of_size(
 
 
 def _longer_sides(sources: Sources, split: str) -> list[int]:
-    """Return the pixels of the longer sides of a few sources, as headers of files tell them."""
+    """Return the longer sides of a few sources in pixels, from the headers of their files."""
     paths = (sources.path(sources.images[i]) for i in sample_of(sources, split, NUM_SOURCES))
     return [side for path in paths if (side := longer_side(path)) is not None]

@@ -1,4 +1,4 @@
-"""Before the job: a fixed sample of sources goes through the pipeline, so that what is wrong shows now."""
+"""Before the job: a fixed sample of sources goes through the pipeline, which shows problems early."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ NUM_SIZED = 64  # records whose size is looked at: several variants of each sour
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What a pipeline makes of the sample.
+    """The results of a pipeline for the sample.
 
     Attributes:
-        height: Height of the pipeline's output, pixels.
-        width: Width of the pipeline's output, pixels.
-        record_bytes: Mean size of the records of variant 0 under seed 0, framing included; blocks are cut by it.
-        record_s: Mean seconds that one of them took.
+        height: Height of the pipeline's output in pixels.
+        width: Width of the pipeline's output in pixels.
+        record_bytes: Mean size of records of variant 0 under seed 0, with framing; it decides the number of blocks.
+        record_s: Mean seconds to make one of these records.
     """
 
     height: int
@@ -62,13 +62,13 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     Args:
         sample: Sample of the split.
         pickled: The split's prepared pipeline.
-        spec: What a record must be, without height and width.
+        spec: Specification of records, without height and width.
         accepted: Share of bad sources that is accepted.
 
     Raises:
         UsageError: Fields cannot stand in one record.
-        PipelineError: It fails on the sample or nearly all of it, gives sizes that vary, makes class ids that masks do
-            not hold, or draws what its generators do not reach.
+        PipelineError: The pipeline fails on all or nearly all of the sample, has outputs of varying size, makes class
+            ids that masks do not hold, or draws from other generators than its own.
     """
     check_channels(pickled, sample.decoded, sample.split)
     probe(pickled, sample.decoded[:PROBED], spec, sample.split)
@@ -112,16 +112,16 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
             f"{_advice(failures, pickled, spec, *failed)}"
         )
     height, width = next(iter(sizes))
-    # Without a record of variant 0, the size of any block will do: it holds what other variants make of these sources.
+    # Without any record of variant 0, the size of other variants of these sources will do.
     record_bytes = sum(lengths) // len(lengths) if lengths else height * width
     return Survey(height=height, width=width, record_bytes=record_bytes, record_s=record_s)
 
 
 def _check_together(record: bytes, schema: Schema) -> None:
-    """Refuse fields that have a key of records, or a name in what is read of them, in common.
+    """Refuse fields that share a key of records, or a name in examples.
 
     Raises:
-        UsageError: They have.
+        UsageError: There are such fields.
     """
     try:
         _, _ = schema.features, decode_record(record, schema)
@@ -131,7 +131,7 @@ def _check_together(record: bytes, schema: Schema) -> None:
 
 
 def _check_each(sample: Sample, pickled: bytes, spec: RecordSpec, sizes: dict[tuple[int, int], str]) -> None:
-    """Refuse transforms that run now and then alone, and then on no source, or not to the size of all others."""
+    """Refuse transforms that run only now and then, if they then fail on all sources or give another size."""
     wrong = dict[str, str]()
     for name, forced in force_each_transform(pickled):
         pipeline, failures, found = Pipeline(forced), list[str](), dict[tuple[int, int], str]()
@@ -158,7 +158,7 @@ def _check_each(sample: Sample, pickled: bytes, spec: RecordSpec, sizes: dict[tu
 
 
 def _first_draws(sample: Sample) -> Iterator[tuple[Decoded, int]]:
-    """Yield sources with variants: enough of both that chance does not decide."""
+    """Yield pairs of source and variant, enough of both that chance does not decide."""
     for variant in range(-(-NUM_TRIED // len(sample.decoded))):
         yield from ((source, variant) for source in sample.decoded)
 
@@ -173,7 +173,7 @@ def _check_sizes(sample: Sample, sizes: Mapping[tuple[int, int], str]) -> None:
 
 
 def _advice(failures: Sequence[str], pickled: bytes, spec: RecordSpec, source: Decoded, variant: int) -> str:
-    """Return what is said after failures, each line after a line break: where they begin, and what floats are for."""
+    """Return advice on failures, each line after a line break: where they begin, and how to handle floats."""
     begins = first_fault(pickled, source, spec, variant=variant)
     lines = [begins] if begins else []
     if any("uint8 is expected" in failure for failure in failures):
@@ -187,13 +187,13 @@ def _advice(failures: Sequence[str], pickled: bytes, spec: RecordSpec, source: D
 
 
 def is_hopeless(reasons: Sequence[str], *, num_tried: int, accepted: float) -> bool:
-    """Whether a job is not worth its beginning: nearly all of the sample fails, and for one reason.
+    """Return whether a job is not worth starting: nearly all of the sample fails, and for one reason.
 
-    The sample is drawn by a hash: were half of all sources sound, 58 of 64 would fail in one of 10^11 data sets.
+    The sample is drawn by a hash: if half of all sources were sound, 58 of 64 would fail in one of 10^11 data sets.
 
     Args:
-        reasons: Why those of the sample fail that do.
-        num_tried: Sources of the sample.
+        reasons: Reasons of the sources in the sample that fail.
+        num_tried: Number of sources in the sample.
         accepted: Share of bad sources that is accepted.
     """
     is_nearly_all = num_tried >= MIN_TRIED and num_of_one_kind(reasons) >= NEARLY_ALL * num_tried
@@ -201,14 +201,14 @@ def is_hopeless(reasons: Sequence[str], *, num_tried: int, accepted: float) -> b
 
 
 def check_rejected(sample: Sample, *, accepted: float) -> None:
-    """Refuse sources of which nearly all cannot be used for one reason: it is hardly they that are wrong.
+    """Refuse sources if nearly all fail for one reason: something else than single sources is then wrong.
 
     Args:
         sample: Sample of a split.
         accepted: Share of bad sources that is accepted.
 
     Raises:
-        BadSourcesError: It is so.
+        BadSourcesError: Nearly all of the sample fail for one reason.
     """
     num_tried = len(sample.decoded) + len(sample.rejected)
     if is_hopeless(sample.rejected, num_tried=num_tried, accepted=accepted):
@@ -221,14 +221,14 @@ def check_rejected(sample: Sample, *, accepted: float) -> None:
 
 
 def check_colors(sample: Sample, *, allowed: int) -> None:
-    """Refuse masks whose colours have no class, all of them counted at once.
+    """Refuse masks with colours that have no class; the message counts all such colours.
 
     Args:
         sample: Sample of a split.
-        allowed: Bad sources that are accepted.
+        allowed: Number of bad sources that are accepted.
 
     Raises:
-        SourceError: More of the sample's masks have such colours, or all of them have.
+        SourceError: More masks of the sample than accepted, or all of them, have such colours.
     """
     if not sample.unlisted or (len(sample.unlisted) <= allowed and sample.decoded):
         return

@@ -1,1 +1,1 @@
-"""From a source to its record: decoded, put through the pipeline, encoded; one pure function, which all else calls."""
+"""From a source to its record in one pure function: decoding, the pipeline, encoding."""

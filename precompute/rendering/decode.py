@@ -1,4 +1,4 @@
-"""From the files of a source to the values of its fields in memory, checked against its image."""
+"""Reading the files of a source: its image, and the values of its fields, checked against the image."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ OPAQUE_ALPHA, TURNED = "opaque_alpha", "turned"  # what is counted, beside what 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A source in memory.
+    """A decoded source.
 
     Attributes:
         key: The source's key.
         filename: Name of the image file.
-        image: uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA; shrunk if it was larger than the spec allows.
-        values: Value of each other field by the field's name; shrunk likewise.
-        hashes: sha256 of what files hold, by the name of their field: of the image's file, of a mask's.
-        full_size: Height and width of a source that was shrunk, before that; None for others.
-        counters: What is to be counted, such as objects without a pixel: what → how many.
+        image: uint8 [H, W, C], grey, RGB or RGBA; shrunk if it was larger than the spec allows.
+        values: Name of each other field → its value, shrunk like the image.
+        hashes: Name of each field with files, the image included → sha256 of its files.
+        full_size: Height and width of a shrunk source before it was shrunk; None for others.
+        counters: Name of a counter, such as objects without a pixel → count.
     """
 
     key: str
@@ -47,28 +47,28 @@ class Decoded:
 
     @cached_property
     def memory(self) -> dict[str, dict[Any, Any]]:
-        """Field's name → what was learnt of its value: one source serves many records."""
+        """Field's name → cached facts about its value, since one source is used for many records."""
         return {name: {} for name in self.values}
 
     def class_ids(self, spec: RecordSpec) -> NDArray[np.int64]:
-        """Return the class ids that masks hold; ascending in each."""
+        """Return the class ids in the source's masks; ascending in each."""
         there = (one for one in spec.fields if one.name in self.values)
         ids = [one.class_ids(self.values[one.name], self.memory[one.name]) for one in there]
         return np.concatenate([np.zeros(0, np.int64), *ids])
 
     def converted(self, spec: RecordSpec) -> Decoded:
-        """Return the source, loaded under a spec with other types of numbers, as under this one."""
+        """Return the source, which was loaded for a spec with other types of masks, in the types of this spec."""
         values = {one.name: one.converted(self.values[one.name]) for one in spec.fields if one.name in self.values}
         return replace(self, values=values)
 
     @property
     def sha256(self) -> str:
-        """Of the image file's bytes."""
+        """SHA-256 of the image file."""
         return self.hashes[IMAGE]
 
     @property
     def mask_sha256(self) -> str | None:
-        """Of what the files of its other fields hold; None without any."""
+        """SHA-256 of the other fields' files; None without files."""
         return digest_of_fields({name: sha256 for name, sha256 in self.hashes.items() if name != IMAGE})
 
 
@@ -76,10 +76,10 @@ def decode_source(key: str, image: Path, raw: Mapping[str, Any], spec: RecordSpe
     """Read and decode one source.
 
     Args:
-        key: Of the source.
+        key: Key of the source.
         image: Path of its image file.
-        raw: Raw value of each field by the field's name; images to predict have none.
-        spec: What every record must be.
+        raw: Name of each field → raw value; empty for images to predict.
+        spec: Specification of records.
 
     Raises:
         RejectedSource: A file is missing or not usable; the message names it.
@@ -106,6 +106,6 @@ def decode_source(key: str, image: Path, raw: Mapping[str, Any], spec: RecordSpe
 
 
 def files_beside(source: Decoded, raw: Mapping[str, Any], image: str | Path) -> str:
-    """Return what messages call the files beside the image of a source that was decoded from raw values."""
+    """Return the name in messages of the files beside the image of a source with these raw values."""
     values = [raw[name] for name in source.hashes if name != IMAGE]
     return " or ".join(value if isinstance(value, str) else f"masks of {image}" for value in values)

@@ -1,4 +1,4 @@
-"""One record made again alone, from its source and what the manifest says: it equals the stored one, byte for byte."""
+"""Making a single record again from its source and the manifest; it equals the stored one, byte for byte."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHANGED = "its content has changed since records were made from it"
 
 
 class RecordRebuilder:
-    """Makes records of a dataset again, one at a time. Not to be shared by threads: a pipeline holds its draws.
+    """Makes records of a dataset again, one at a time. Threads must not share it: a pipeline holds its draws.
 
     Args:
         out: The dataset's folder.
@@ -36,7 +36,7 @@ class RecordRebuilder:
         pipelines: Split → the pipeline that the dataset was made with.
 
     Raises:
-        PipelineError: The manifest's pipelines cannot be rebuilt, or those given are other ones.
+        PipelineError: The manifest's pipelines cannot be rebuilt, or the given ones are different.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class RecordRebuilder:
         return raw
 
     def _source_path(self, name: str) -> Path:
-        """Return where a source lies; where it has a root, never outside."""
+        """Return the path of a source; if there is a root, a path outside of it is refused."""
         path = self._root / name if self._root.parts else as_path(name)
         if self._root.parts and (".." in PurePosixPath(name).parts or not path.is_relative_to(self._root)):
             raise DatasetError(f"{self._out}: the list of sources names {name!r}, which is not below {self._root}.")
@@ -113,7 +113,7 @@ def rebuild_record(
     pipeline: Any = None,
     source: str | Path | None = None,
 ) -> bytes:
-    """Return one record as it is stored, made anew. For more than one, a `RecordRebuilder` spares the preparations.
+    """Make one stored record again. For several records, use a `RecordRebuilder`, which prepares only once.
 
     Args:
         out: The dataset's folder.
@@ -121,7 +121,7 @@ def rebuild_record(
         split: Split of the source.
         row: Listed row that the record stands in.
         key: Key of the source.
-        copy: Which of the source's places.
+        copy: Number of the place among those of its source, from 0.
         pipeline: The pipeline as for a build; rebuilt from the manifest when None.
         source: Folder of the sources, where it has moved.
 
@@ -137,7 +137,7 @@ def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -
 
     Args:
         manifest: Manifest of the dataset.
-        splits: Whose pipelines; all when None.
+        splits: Splits whose pipelines are wanted; all when None.
 
     Raises:
         PipelineError: One of them runs a user's own code, or Albumentations no longer makes it from its description.
@@ -155,23 +155,23 @@ def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -
 
 
 def stored_spec(manifest: Manifest) -> RecordSpec:
-    """Return what every record of a dataset is, as `render` wants to know it."""
+    """Return the specification of a dataset's records, for `render`."""
     return RecordSpec.of_settings(manifest.settings["pixels"], manifest.schema)
 
 
 def prepare_like(manifest: Manifest, given: Any, splits: Sequence[str]) -> tuple[dict[str, Prepared], list[str]]:
-    """Prepare pipelines as those of a dataset were.
+    """Prepare pipelines in the way in which those of a dataset were prepared.
 
     Args:
         manifest: Manifest of the dataset.
-        given: Pipelines as they are given to a build.
+        given: Pipelines in the form in which a build takes them.
         splits: Splits whose pipelines are wanted.
 
     Returns:
-        The pipelines, and those of the splits where they are not the ones that the dataset was made with.
+        The pipelines, and the splits whose pipelines are not the ones that the dataset was made with.
 
     Raises:
-        PipelineError: They cannot be read, or cannot be used offline.
+        PipelineError: Pipelines cannot be read, or cannot be used offline.
     """
     stored = manifest.settings["pixels"]["pipelines"]
     size = (manifest.image.height, manifest.image.width)

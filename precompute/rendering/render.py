@@ -1,6 +1,6 @@
 """One pure function makes a record: (source, pipeline, seed, variant, copy) → bytes.
 
-The task, the preview, verification and making one record again all call it, so none of them can differ.
+Tasks, the preview, verification and rebuilding of single records all call it, so their results cannot differ.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ NUM_SOURCE_IDS = 2**53  # what a float64 holds exactly
 
 
 class PipelineFault(RejectedSource):
-    """A pipeline failed on a source, or what it gave is not what records are.
+    """A pipeline failed on a source, or its output cannot be a record.
 
     Attributes:
-        fault: What happened, in words that name no variant.
+        fault: What happened, without naming the variant.
     """
 
     def __init__(self, message: str, *, fault: str = "") -> None:
@@ -45,7 +45,7 @@ def augment(
     """Return the image and the values of all fields in one variant, checked against what records must be.
 
     Raises:
-        PipelineFault: The pipeline failed on this source, or gave another size or type.
+        PipelineFault: The pipeline failed on this source, or its output has another size or type.
         UnknownIds: It made class ids that the source does not hold.
     """
     try:
@@ -74,7 +74,7 @@ def augment(
 def move(
     source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, variant: int, copy: int = 0
 ) -> tuple[Any, dict[str, Any]]:
-    """Return what a pipeline makes of an image and of the values of all fields, unchecked; it may raise anything."""
+    """Return a pipeline's result for an image and the values of all fields, unchecked; it may raise anything."""
     handed: dict[str, Any] = {}
     for one in spec.fields:
         handed |= one.hand_over(source.values.get(one.name), source.image, pipeline)
@@ -87,7 +87,7 @@ def render(source: Decoded, pipeline: Pipeline, spec: RecordSpec, *, seed: int, 
     """Return the record of one variant of a source, as serialized tf.train.Example.
 
     Raises:
-        RejectedSource: The pipeline failed on this source, or gave another size or type.
+        RejectedSource: The pipeline failed on this source, or its output has another size or type.
     """
     image, values = augment(source, pipeline, spec, seed=seed, variant=variant, copy=copy)
     return encode_record(source, image, values, spec, seed=seed, variant=variant, copy=copy)
@@ -103,7 +103,7 @@ def encode_record(
     variant: int,
     copy: int = 0,
 ) -> bytes:
-    """Return the record of what `augment` gave for a source."""
+    """Return the record for the result of `augment`."""
     size = (image.shape[0], image.shape[1])
     stored = origin_values(
         key=source.key,
@@ -122,7 +122,7 @@ def encode_record(
 
 
 def source_id(key: str) -> int:
-    """Return the number that stands for a key: some readers parse `image/source_id` as a number."""
+    """Return a number for a key, since some readers parse `image/source_id` as a number."""
     hashed = hashlib.blake2b(key.encode(), digest_size=8, person=SOURCE_ID_PERSON).digest()
     return int.from_bytes(hashed, "little") % NUM_SOURCE_IDS
 

@@ -1,4 +1,4 @@
-"""What every record of a dataset has in common, and what of it decides pixels, as JSON and back."""
+"""The specification that all records of a dataset share; and the part that decides pixels, as JSON and back."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["RecordSpec", "pixel_settings"]
 
 @dataclass(frozen=True, kw_only=True)
 class RecordSpec:
-    """What every record of a dataset has in common.
+    """The specification that all records of a dataset share.
 
     Attributes:
-        height: Of images, pixels; None while it is being found out.
-        width: Likewise.
+        height: Height of images in pixels; None before the pipeline was tried.
+        width: Width of images in pixels; None before the pipeline was tried.
         encoding: ``"jpeg"``, ``"png"`` or ``"raw"``.
-        quality: Of JPEG, 1 to 100.
+        quality: Quality of JPEG, 1 to 100.
         fields: Renderer of each field beside the image, in the order of the schema.
-        max_source_size: Pixels that the longer side of a source may have; larger ones are shrunk while decoding.
+        max_source_size: Longer side of a source in pixels, above which it is shrunk while decoding.
         color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
-        scale: How more than 8 bits a channel become 8; None: they are refused.
-        alpha: How an alpha channel is taken off where images have none.
+        scale: How more than 8 bits per channel become 8; None: they are refused.
+        alpha: How an alpha channel is removed where images have none.
         png_deflate: How PNGs are deflated, as `encode_png` takes it.
     """
 
@@ -49,11 +49,11 @@ class RecordSpec:
 
     @classmethod
     def of_settings(cls, pixels: Mapping[str, Any], schema: Schema) -> RecordSpec:
-        """Return what these settings make of every record.
+        """Return the specification of settings.
 
         Args:
-            pixels: As `pixel_settings` returns them.
-            schema: With an image whose sides are 0 while they are being found out.
+            pixels: Settings from `pixel_settings`.
+            schema: Schema of records; the sides of its image are 0 before the pipeline was tried.
         """
         image: Any
         image, *fields = schema.values()
@@ -72,7 +72,7 @@ class RecordSpec:
 
     @property
     def pipeline_rules(self) -> dict[str, Any]:
-        """What pipelines are prepared for because of the fields: arguments of `prepare`."""
+        """Arguments of `prepare` that pipelines need for the fields."""
         rules = {name: rule for one in self.fields for name, rule in one.pipeline_rules.items()}
         further = {target: known for one in self.fields for target, known in one.further_targets.items()}
         return {**rules, "further_targets": further} if further else rules
@@ -84,12 +84,12 @@ class RecordSpec:
 
     @property
     def has_class_ids(self) -> bool:
-        """Whether there are masks, of whose ids some may be void."""
+        """Whether there are masks, whose ids may include an ignore class."""
         return any(one.has_class_ids for one in self.fields)
 
     @cached_property
     def image(self) -> ImageField:
-        """The field of the image; its sides are 0 while they are being found out."""
+        """The field of the image; its sides are 0 before the pipeline was tried."""
         return ImageField(
             name="image",
             height=self.height or 0,
@@ -105,18 +105,18 @@ class RecordSpec:
 
     @property
     def channels(self) -> int:
-        """Of images: 1, 3 or 4."""
+        """Number of channels of images: 1, 3 or 4."""
         return CHANNELS[self.color_mode]
 
 
 def pixel_settings(options: BuildOptions, schema: Schema) -> dict[str, Any]:
-    """Return what decides the pixels of records besides pipelines and versions, as JSON.
+    """Return the settings that decide the pixels of records, besides pipelines and versions, as JSON.
 
-    What format 1.0 did not know is named only where it is used.
+    Settings that format 1.0 did not know are named only where they are used.
 
     Args:
-        options: Of the build.
-        schema: With what is known before all sources are read.
+        options: Options of the build.
+        schema: Schema, as far as it is known before all sources are read.
     """
     pixels: dict[str, Any] = {
         "image_format": options.image_format,

@@ -1,1 +1,1 @@
-"""Renderers: for each type of field its twin that reads files, lets a pipeline move values, and encodes records."""
+"""Renderers: twins of fields that read files, let a pipeline move values, and encode records."""

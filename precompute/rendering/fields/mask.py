@@ -37,12 +37,12 @@ IDS = "class ids"  # what is remembered of a source's mask, beside which ids eac
 
 @dataclass(frozen=True, kw_only=True)
 class MaskRenderer(Renderer):
-    """A class id a pixel.
+    """Renders masks: one class id per pixel.
 
     Attributes:
         mask_map: Id in the file → class id.
         offset: Added to the ids in the file that the map does not name.
-        colors: (packed colour, class id), in the order of the colours, where files hold colours; else empty.
+        colors: (packed colour, class id), sorted by colour, where files hold colours; else empty.
     """
 
     has_class_ids: ClassVar[bool] = True
@@ -53,7 +53,7 @@ class MaskRenderer(Renderer):
 
     @classmethod
     def settings(cls, field: Field, options: BuildOptions) -> dict[str, Any]:
-        """Return what ids in files mean, and the type of those in records."""
+        """Return the settings: the meaning of ids in files, and the type of ids in records."""
         pixels: dict[str, Any] = {
             "mask_map": {str(old): new for old, new in sorted(options.mask_map.items())},
             "mask_dtype": field.dtype,  # type: ignore[attr-defined]  # of masks it is one
@@ -64,7 +64,7 @@ class MaskRenderer(Renderer):
 
     @classmethod
     def of_settings(cls, field: Field, pixels: Mapping[str, Any]) -> Self:
-        """Return the renderer by settings, without a map, an offset or colours where these are not named."""
+        """Return the renderer of settings; what they do not name (map, offset, colours) is not used."""
         return cls(
             field=field,  # type: ignore[arg-type]  # of masks it is one
             mask_map=tuple(sorted((int(old), new) for old, new in pixels.get("mask_map", {}).items())),
@@ -74,21 +74,21 @@ class MaskRenderer(Renderer):
 
     @property
     def max_class_id(self) -> int:
-        """Largest id that a mask may hold, the ignore class apart."""
+        """Largest id that a mask may hold, except for the ignore class."""
         return self.field.num_classes - 1
 
     @property
     def ignore_class(self) -> int | None:
-        """That of the field."""
+        """Ignore class of the field."""
         return self.field.ignore_class
 
     @property
     def further_targets(self) -> dict[str, str]:
-        """Its name, where there may be another mask beside it."""
+        """The field's name, where there may be another mask beside it."""
         return {} if self.name == MASK else {self.name: MASK}
 
     def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
-        """Return its name."""
+        """Return the field's name."""
         return (self.name,)
 
     def check_pipeline(self, pickled: bytes, split: str) -> None:
@@ -96,7 +96,7 @@ class MaskRenderer(Renderer):
         check_mask_rules(pickled, split, max_class_id=self.max_class_id, ignore_class=self.field.ignore_class)
 
     def check_sample(self, values: Mapping[str, Any], split: str) -> None:
-        """Refuse masks of 0 and 255 alone: 255 is hardly meant as class 255. And an offset that moves void away."""
+        """Refuse masks that hold only 0 and 255, where 255 is hardly class 255; and an offset that moves void ids."""
         ids = {int(i) for mask in values.values() for i in np.unique(mask)}
         void, offset = self.field.ignore_class, self.offset
         if void is not None and offset and void not in ids and void + offset in ids and void not in dict(self.mask_map):
@@ -114,7 +114,7 @@ class MaskRenderer(Renderer):
             )
 
     def counters(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Say if ids seem to be numbers of objects; nothing of classes that were named, or given colours."""
+        """Count masks whose ids seem to be numbers of objects; not where classes have names or colours."""
         if self.colors or self.field.class_names:
             return {}
         found = find_instance_ids(list(values.values()), self.field.ignore_class)
@@ -171,7 +171,7 @@ class MaskRenderer(Renderer):
         return ids.astype(self.field.dtype, copy=False)
 
     def hand_over(self, value: Any, image: NDArray[np.uint8], pipeline: Pipeline) -> dict[str, Any]:
-        """Return it as a mask."""
+        """Return the value as a mask for Albumentations."""
         return {} if value is None else {self.name: value}
 
     def take_back(self, value: Any, made: Mapping[str, Any], pipeline: Pipeline) -> Any:
@@ -179,7 +179,7 @@ class MaskRenderer(Renderer):
         return made[self.name]
 
     def fault(self, value: Any, size: tuple[int, int]) -> str | None:
-        """Return whether it has another size or type."""
+        """Return what is wrong with the mask's size or type."""
         if value.shape == size and value.dtype == np.dtype(self.field.dtype):
             return None
         return f"a mask of shape {value.shape} and type {value.dtype} where {size} and {self.field.dtype} are expected"
@@ -200,18 +200,18 @@ class MaskRenderer(Renderer):
         )
 
     def class_ids(self, value: Any, memory: dict[Any, Any]) -> NDArray[np.int64]:
-        """Return its ids, ascending."""
+        """Return the ids in the mask, ascending."""
         if IDS not in memory:
             memory[IDS] = np.flatnonzero(np.bincount(value.reshape(-1)))
         ids: NDArray[np.int64] = memory[IDS]
         return ids
 
     def converted(self, value: Any) -> Any:
-        """Return the mask in the type of records, which holds its ids."""
+        """Return the mask in the type of records, which can hold its ids."""
         return value.astype(self.field.dtype, copy=False)
 
     def record_values(self, value: Any, size: tuple[int, int], png_deflate: str | None) -> dict[str, Value]:
-        """Return it as a file, and what kind of file it is."""
+        """Return the mask as an encoded picture, and its encoding."""
         return self.field.record_values(encode_mask(value, self.field.encoding, png_deflate), size)
 
 

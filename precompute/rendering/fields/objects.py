@@ -1,4 +1,4 @@
-"""Objects: boxes, keypoints or masks of single objects, moved with the pixels and encoded."""
+"""The renderer of objects: boxes, keypoints or masks of single objects, moved with the pixels and encoded."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ RULES = ("min_visibility", "min_area")
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectsRenderer(Renderer):
-    """Boxes with classes and flags, with keypoints or masks where objects have them.
+    """Renders boxes with classes and flags, and keypoints or masks where objects have them.
 
     Attributes:
         min_visibility: Share of the area of a box that each transform must leave.
-        min_area: Pixels that must be left of a box, or of the mask of a single object.
+        min_area: Area in pixels that must be left of a box, or of the mask of a single object.
     """
 
     field: ObjectsField
@@ -46,20 +46,20 @@ class ObjectsRenderer(Renderer):
 
     @classmethod
     def settings(cls, field: Field, options: BuildOptions) -> dict[str, Any]:
-        """Return which objects are kept, and what their keypoints are called."""
+        """Return the settings: rules for which objects are kept, and the names of keypoints."""
         pixels = {name: float(getattr(options, name)) for name in RULES if getattr(options, name)}
         skeleton = field.keypoints  # type: ignore[attr-defined]  # of objects it is one
         return pixels if skeleton is None else pixels | skeleton_settings(skeleton)
 
     @classmethod
     def of_settings(cls, field: Field, pixels: Mapping[str, Any]) -> Self:
-        """Return the renderer by settings; every object is kept where these say nothing."""
+        """Return the renderer of settings; without rules in them every object is kept."""
         kept = {name: pixels.get(name, 0.0) for name in RULES}
         return cls(field=field, **kept)  # type: ignore[arg-type]  # of objects it is one
 
     @property
     def pipeline_rules(self) -> dict[str, Any]:
-        """Which boxes are kept, and names of classes for transforms that name them."""
+        """Rules for which boxes are kept, and names of classes for transforms that name them."""
         rules = BoxRules(
             min_visibility=self.min_visibility,
             min_area=self.min_area,
@@ -69,11 +69,11 @@ class ObjectsRenderer(Renderer):
         return {"box_rules": rules, "class_names": self.field.class_names}
 
     def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
-        """Return those of boxes, points and masks that there are."""
+        """Return the targets that the pipeline has: boxes, points, masks."""
         return self._transform(pipeline).targets
 
     def load(self, raw: Any, image: SourceImage) -> Loaded:
-        """Give boxes the size of their image, or read the masks of single objects."""
+        """Set the size of the image in boxes, or read the masks of single objects."""
         is_turned = image.orientation != 1
         if not isinstance(raw, Instances):
             return Loaded(value=_of_size(raw, image), is_turned=is_turned)
@@ -86,12 +86,12 @@ class ObjectsRenderer(Renderer):
         return Loaded(value=value, sha256=sha256, counters=counters, is_turned=is_turned)
 
     def hand_over(self, value: Any, image: NDArray[np.uint8], pipeline: Pipeline) -> dict[str, Any]:
-        """Return boxes, points or layers of masks, as many of them as the pipeline was prepared for."""
+        """Return boxes, points or layers of masks, whichever the pipeline was prepared for."""
         transform = self._transform(pipeline)
         return transform.hand_over_none(image) if value is None else transform.hand_over(image, value)
 
     def take_back(self, value: Any, made: Mapping[str, Any], pipeline: Pipeline) -> Any:
-        """Return the objects that are left, left and right in their places."""
+        """Return the objects that are left, with left and right keypoints in their places."""
         moved = self._transform(pipeline).take_back(value, made)
         if self.field.keypoints is not None:
             moved = moved.flipped(self.field.keypoints.flip_pairs)
@@ -108,7 +108,7 @@ class ObjectsRenderer(Renderer):
 
 
 def _of_size(boxes: Boxes, image: SourceImage) -> Boxes:
-    """Return the boxes with the size of their image, before it was shrunk: as shares they stay where they are."""
+    """Return the boxes with the full size of their image; as shares they also fit the shrunk image."""
     height, width = image.full_size
     if boxes.size == UNKNOWN_SIZE:
         return replace(boxes, size=(width, height))

@@ -1,4 +1,4 @@
-"""What a field does on the way from a source to its record; one renderer a type of field, found by its class."""
+"""The base of renderers, the twins of fields that make records; a renderer is found by its field's class."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ NO_IDS = np.zeros(0, np.int64)
 
 @dataclass(frozen=True, kw_only=True)
 class SourceImage:
-    """The image of a source, decoded, to which the values of its other fields belong.
+    """The decoded image of a source, which the values of its other fields belong to.
 
     Attributes:
         path: Path of the file.
         content: Bytes of the file.
         full_size: Height and width before it was shrunk.
-        size: Height and width after that.
-        alpha: What becomes of an alpha channel of files where images have none.
+        size: Height and width after it was shrunk.
+        alpha: How alpha channels of files are handled where images have none.
     """
 
     path: Path
@@ -45,19 +45,19 @@ class SourceImage:
 
     @cached_property
     def orientation(self) -> int:
-        """The orientation that EXIF says, 1 for upright."""
+        """EXIF orientation of the file, 1 for upright."""
         return orientation_of(self.content)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What was read of a field of a source.
+    """The loaded value of a field of a source.
 
     Attributes:
-        value: Decoded.
-        sha256: Hash of what its files hold; None without files.
-        counters: What is to be counted, such as objects without a pixel: what → how many.
-        is_turned: It was made for an image that EXIF turns.
+        value: The decoded value.
+        sha256: SHA-256 of its files; None without files.
+        counters: Name of a counter, such as objects without a pixel → count.
+        is_turned: Whether it was made for an image that EXIF turns.
     """
 
     value: Any
@@ -68,8 +68,8 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class Renderer:
-    """How the values of one field come into records. As it stands, for a value that travels along unchanged, or changes
-    its sign where the image was mirrored in sum, as flip pairs of keypoints know it.
+    """Brings the values of one field into records. This class itself serves values that travel along unchanged, or that
+    change their sign where the image was mirrored in the end.
 
     Attributes:
         field: The field.
@@ -80,12 +80,12 @@ class Renderer:
 
     @classmethod
     def settings(cls, field: Field, options: BuildOptions) -> dict[str, Any]:
-        """Return what of a build's options decides the pixels of a field, as JSON; what is off is not named."""
+        """Return the options that decide the field's pixels, as JSON; options that are off are not named."""
         return {}
 
     @classmethod
     def of_settings(cls, field: Field, pixels: Mapping[str, Any]) -> Self:
-        """Return the renderer of a field by what `settings` returned for all fields."""
+        """Return the renderer of a field, from what `settings` returned for all fields."""
         return cls(field=field)
 
     @property
@@ -95,43 +95,43 @@ class Renderer:
 
     @property
     def pipeline_rules(self) -> dict[str, Any]:
-        """What a pipeline is prepared for because of the field: arguments of `prepare`."""
+        """Arguments of `prepare` that a pipeline needs for the field."""
         return {"tells_mirroring": True} if self.field.mirror_negates else {}
 
     @property
     def further_targets(self) -> dict[str, str]:
-        """Those of its targets that Albumentations does not know by name, and the known one that each moves like."""
+        """Its targets that Albumentations does not know by name → the known target that each moves like."""
         return {}
 
     def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
-        """Return the names of what `hand_over` hands over, labels of boxes and points apart."""
+        """Return the names of the targets of `hand_over`, without labels of boxes and points."""
         return ("keypoints",) if pipeline.probe else ()
 
     def check_pipeline(self, pickled: bytes, split: str) -> None:
-        """Refuse a prepared pipeline that cannot keep what values mean.
+        """Refuse a prepared pipeline that cannot keep the meaning of values.
 
         Raises:
-            PipelineError: It is one.
+            PipelineError: The pipeline cannot.
         """
 
     def check_sample(self, values: Mapping[str, Any], split: str) -> None:
-        """Refuse values that are hardly meant so.
+        """Refuse values of a sample that are probably a mistake.
 
         Args:
             values: Key → value of each source of a sample.
             split: The split of the sample, for messages.
 
         Raises:
-            SourceError: They are.
+            SourceError: They are probably a mistake.
         """
 
     def counters(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is to be said of the values of a sample, key → value, in the form of the manifest's counters."""
+        """Return counts of the values of a sample, key → value, in the form of the manifest's counters."""
         return {}
 
     @property
     def ignore_class(self) -> int | None:
-        """The class id that is void, or None."""
+        """The class id of pixels that do not count, or None."""
         return None
 
     def load(self, raw: Any, image: SourceImage) -> Loaded:
@@ -143,53 +143,53 @@ class Renderer:
         return Loaded(value=raw)
 
     def hand_over(self, value: Any, image: NDArray[np.uint8], pipeline: Pipeline) -> dict[str, Any]:
-        """Return what Albumentations is handed beside the image: target → array, and labels of boxes or points.
+        """Return the targets for Albumentations beside the image: target → array, and labels of boxes or points.
 
         Args:
-            value: As `load` gives it; None for an image without, such as one to predict.
+            value: Value from `load`; None for an image without one, such as one to predict.
             image: uint8 [H, W, C], which the value belongs to.
-            pipeline: Says what its Compose was prepared for.
+            pipeline: Pipeline; it tells what its Compose was prepared for.
         """
         return pipeline.probe.hand_over(image) if self.field.mirror_negates and pipeline.probe else {}
 
     def take_back(self, value: Any, made: Mapping[str, Any], pipeline: Pipeline) -> Any:
-        """Return what became of a value.
+        """Return the value after the pipeline.
 
         Args:
-            value: As it was handed over.
-            made: What Albumentations made of all that it was handed.
-            pipeline: As for `hand_over`.
+            value: The value that was handed over.
+            made: Albumentations' result for all targets.
+            pipeline: The same pipeline as in `hand_over`.
         """
         return 0.0 - value if self.field.mirror_negates and was_mirrored(made) else value  # 0 stays 0
 
     def fault(self, value: Any, size: tuple[int, int]) -> str | None:
-        """Return what is wrong with the form of what came back, beside an image of this height and width, or None."""
+        """Return what is wrong with the form of the moved value, for an image of this height and width; or None."""
         return None
 
     def invention(self, loaded: Any, moved: Any, pipeline: Pipeline, memory: dict[Any, Any]) -> str | None:
-        """Return what came back that neither was handed over nor may be filled in, or None.
+        """Return what the moved value holds that neither the source nor a fill has; or None.
 
         Args:
             loaded: The source's value.
-            moved: What came back.
-            pipeline: That moved it.
-            memory: What was learnt of the source's value before; one source serves many records.
+            moved: The value after the pipeline.
+            pipeline: The pipeline that moved it.
+            memory: Cached facts about the source's value, which is used for many records.
         """
         return None
 
     def class_ids(self, value: Any, memory: dict[Any, Any]) -> NDArray[np.int64]:
-        """Return the class ids that a source's value holds a pixel each, ascending."""
+        """Return the class ids in the pixels of a source's value, ascending."""
         return NO_IDS
 
     def converted(self, value: Any) -> Any:
-        """Return a value that a renderer of another type of numbers has loaded, in the type of records."""
+        """Return a value that a renderer with another type of numbers has loaded, in this one's type."""
         return value
 
     def record_values(self, value: Any, size: tuple[int, int], png_deflate: str | None) -> dict[str, Value]:
-        """Return what stands in a record, by key.
+        """Return the content of a record: key → what stands there.
 
         Args:
-            value: As it came back from the pipeline.
+            value: The value after the pipeline.
             size: Height and width of the stored image.
             png_deflate: How PNGs are deflated, as `encode_png` takes it.
         """
@@ -198,15 +198,15 @@ class Renderer:
 
 @singledispatch
 def renderer_type(field: Field) -> type[Renderer]:
-    """Return the renderer of a field's type; modules register those of fields that move or are read from files."""
+    """Return the renderer class of a type of field; other modules register those that move values or read files."""
     return Renderer
 
 
 def read_file(path: Path, decode: Callable[[bytes], Any]) -> tuple[bytes, Any]:
-    """Return what a file holds, and that decoded.
+    """Return the bytes of a file, and its decoded content.
 
     Raises:
-        RejectedSource: It cannot be read or decoded; the message names it.
+        RejectedSource: The file cannot be read or decoded; the message names it.
     """
     try:
         content = path.read_bytes()
@@ -216,7 +216,7 @@ def read_file(path: Path, decode: Callable[[bytes], Any]) -> tuple[bytes, Any]:
 
 
 def with_path(path: Path, function: Callable[[], Any]) -> Any:
-    """Return what a function returns, and let the messages of what it raises begin with a path."""
+    """Return the result of a function; a path is put before the messages of its errors."""
     try:
         return function()
     except UnlistedColors as error:
