@@ -1,4 +1,4 @@
-"""The Keras trainer: reads what `precompute` has stored and leaves a folder a run.
+"""The Keras trainer: reads datasets of `precompute`, and writes one folder per run.
 
     options ◄ run_folder ◄ recorder ◄ fit ◄ cli         checkpoint: state of a run in one file
     {schedules, mixing, freezing} ◄ compiled ◄ fit      weights, balance: what each class weighs

@@ -1,4 +1,4 @@
-"""What a run says before it begins."""
+"""The messages of a run before it begins."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def announce(
     class_weights: list[float] | None,
     notify: Callable[[str], None],
 ) -> None:
-    """Say what is about to be trained, on what."""
+    """Print what is about to be trained, and on which data."""
     height, width, _ = task.shape
     notify(f"dataset     {dataset}: {task.describe_target()}, {height}×{width}")
     sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]
@@ -59,7 +59,7 @@ def describe_memory(datasets: dict[str, Any]) -> str:
     """Return the line that says which splits are held in memory.
 
     Args:
-        datasets: Split → what `precompute.load` returned, or a dataset made from it.
+        datasets: Split → dataset of `precompute.load`, or one made from it.
     """
     plans = {split: precompute.EpochRow(dataset).cache_plan for split, dataset in datasets.items()}
     how = [f"{split} {'held' if plan.holds else 'read from files'} ({plan.reason})" for split, plan in plans.items()]

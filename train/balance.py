@@ -1,4 +1,4 @@
-"""Which class weights a run trains with; they are kept with it, as rows that they were counted on may go."""
+"""Class weights of a run. They are kept in its folder, since the rows that they were counted on may be removed."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ COUNTED_IMAGES = 1000  # a share of each class's pixels is known well enough fro
 def class_weights_of_run(
     dataset: Path, manifest: Manifest, task: Task, folder: RunFolder, options: FitOptions, *, is_new: bool
 ) -> list[float] | None:
-    """Return a weight a class: what the run has begun with, else what `--class-weights` asks for; None for none.
+    """Return one weight per class: those that the run began with, else those of `--class-weights`; None without any.
 
     Args:
         dataset: Folder of the dataset.
         manifest: Manifest of the dataset.
-        task: The task, which counts.
+        task: The task, which counts classes.
         folder: Folder of the run.
         options: Options of the run.
-        is_new: The run has not begun yet; what lies in its folder is of another one.
+        is_new: Whether the run has not begun yet; files in its folder are then of another run.
 
     Raises:
-        UsageError: The option names what is not a class.
-        PrecomputeError: What the run has kept cannot be read.
+        UsageError: The option names an unknown class.
+        PrecomputeError: The weights of the run cannot be read.
     """
     if options.class_weights == "none":
         return None
@@ -61,6 +61,6 @@ def _stored_weights(folder: RunFolder, task: Task) -> list[float]:
 
 
 def keep_class_weights(folder: RunFolder, task: Task, weights: list[float] | None) -> None:
-    """Keep them with the run."""
+    """Write the class weights into the run's folder."""
     if weights:
         folder.write_json(folder.class_weights, dict(zip(task.class_names, weights, strict=True)))

@@ -1,4 +1,4 @@
-"""`train bench`: how fast this machine reads a dataset and takes steps, and which of the two a training waits for."""
+"""`train bench`: measures how fast this machine reads a dataset and takes steps, and which one a training waits for."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ WARM_UP = 3  # steps before the clock: TensorFlow compiles in the first and sett
 
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """What was measured on this machine.
+    """The measurements on this machine.
 
     Attributes:
-        loader: Images read a second from files, with nothing else going on.
-        memory: The same from rows that are held in memory; None where they are not.
-        step: Images trained on a second, of a batch that is in memory.
-        together: Images a second of training from files, as in a first epoch.
-        is_held: Rows are held in memory after their first reading.
-        why_held: Why, or why not.
-        model: Name and size.
-        batch_size: Images a step.
+        loader: Images per second when reading from files, with nothing else running.
+        memory: Images per second from rows held in memory; None where they are not held.
+        step: Images per second when training on a batch in memory.
+        together: Images per second when training from files, as in a first epoch.
+        is_held: Whether rows are held in memory after their first reading.
+        why_held: Why they are held or not.
+        model: Name and size of the model.
+        batch_size: Number of images per step.
         notes: Notes for the user on the options.
     """
 
@@ -57,7 +57,7 @@ class BenchResult:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the step the loader is, after the first epochs."""
+        """Speed of the loader divided by that of the step, after the first epochs."""
         return (self.memory or self.loader) / self.step
 
     @property
@@ -68,13 +68,13 @@ class BenchResult:
 
 @plain_keras()
 def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResult:
-    """Time reading, training on a batch in memory, and both together, each alone on the machine.
+    """Measure reading, training on a batch in memory, and both together, one after the other.
 
     Nothing is written, and no weights are kept.
 
     Args:
         dataset: Folder that `precompute` has written.
-        options: Options of the training that is meant.
+        options: Options of the planned training.
 
     Raises:
         UsageError: An option does not fit the dataset.
@@ -127,7 +127,7 @@ def _epochs(dataset: Any) -> Iterator[Any]:
 
 
 def _reading(batches: Iterator[Any], options: BenchOptions) -> float:
-    """Return images a second, the first batch left out: files are opened for it, and threads started."""
+    """Return images per second without the first batch, for which files are opened and threads started."""
     next(batches)
     began, num_images, num_batches = time.perf_counter(), 0, 0
     while num_batches < options.steps and time.perf_counter() - began < options.seconds:
@@ -146,12 +146,11 @@ def _training(model: Any, dataset: Any, num_images: int, options: BenchOptions) 
 class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
     """Counts images and seconds of steps after the first few, and ends a training when there are enough.
 
-    It is no `async_safe` callback, so that Keras waits for each step's numbers: a step that has ended has ended on a
-    GPU, too.
+    It is not an `async_safe` callback. So Keras waits for each step's numbers, and the step has ended on a GPU, too.
 
     Args:
         options: Options that say how many steps are enough.
-        num_images: Number of images in an epoch; its last step has what is left of them.
+        num_images: Number of images in an epoch; its last step has the rest of them.
         clock: Returns the time in seconds.
     """
 
@@ -165,11 +164,11 @@ class StepClock(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def is_over(self) -> bool:
-        """Enough was measured."""
+        """Whether enough was measured."""
         return self._num_steps >= self._options.steps or self.measured_s >= self._options.seconds
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Start the clock: an epoch's first batch takes longer, and that belongs to it."""
+        """Start the clock; the longer time of an epoch's first batch counts."""
         self._began = self._clock()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""What a user can choose when loader and step are timed."""
+"""Options of `train bench`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _as_in_fit(name: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions(TrainOptions):
-    """Options of `train bench`: those of `train fit` that decide how long a step takes, and how long to measure."""
+    """Options of `train bench`: how long to measure, and the options of `train fit` that decide the time of a step."""
 
     batch_size: int = _as_in_fit("batch_size")
     model: str = _as_in_fit("model")
@@ -49,10 +49,10 @@ class BenchOptions(TrainOptions):
         self.as_fit()
 
     def as_fit(self) -> FitOptions:
-        """Return the options of the `train fit` that is meant.
+        """Return the options of the planned `train fit`.
 
         Raises:
-            UsageError: They make no sense there.
+            UsageError: The options make no sense there.
         """
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in FIT_FIELDS}
         return FitOptions(**shared)

@@ -1,4 +1,4 @@
-"""What `train bench` says: what was measured, which of loader and step a training waits for, what to change."""
+"""The report of `train bench`: measurements, whether a training waits for loader or step, and advice."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _rate(images_per_second: float, batch_size: int) -> str:
 
 
 def advise(result: BenchResult, manifest: Manifest, options: BenchOptions) -> list[str]:
-    """Return what to change, the most worthwhile first."""
+    """Return advice on what to change, the most worthwhile first."""
     if result.bound == "compute-bound":
         return _advise_compute(result, manifest)
     return _advise_input(result, manifest, options)

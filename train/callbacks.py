@@ -1,4 +1,4 @@
-"""Keras's own callbacks that steer a run, and their state: what they count from epoch to epoch."""
+"""Keras's own callbacks that steer a run, and their state, which they count from epoch to epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from train.options import FitOptions
 
 __all__ = ["make_callbacks", "put_back", "states_of"]
 
-# What changes while they work. Source: `on_train_begin` and `on_epoch_end` in keras/src/callbacks of Keras 3.15.
+# Attributes that change during training. Source: `on_train_begin`, `on_epoch_end` in keras/src/callbacks of Keras 3.15.
 STATE = {
     keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
@@ -25,7 +25,7 @@ def make_callbacks(options: FitOptions, *, score: str) -> list[Any]:
 
     Args:
         options: Options of the run.
-        score: Name in an epoch's log; higher is better.
+        score: Name of the score in an epoch's log; higher is better.
     """
     callbacks: list[Any] = []
     if options.early_stopping:
@@ -40,7 +40,7 @@ def make_callbacks(options: FitOptions, *, score: str) -> list[Any]:
 
 
 def states_of(callbacks: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """Return what the callbacks have counted, as JSON takes it: class name → attribute → value."""
+    """Return the state of the callbacks, fit for JSON: class name → attribute → value."""
     return {
         type(callback).__name__: {name: getattr(callback, name) for name in STATE[type(callback)]}
         for callback in callbacks
@@ -48,7 +48,7 @@ def states_of(callbacks: Sequence[Any]) -> dict[str, dict[str, Any]]:
 
 
 def put_back(callbacks: Sequence[Any], states: Mapping[str, Mapping[str, Any]]) -> None:
-    """Give the callbacks what they had counted; one without a state begins anew."""
+    """Restore the state of the callbacks; a callback without a state begins anew."""
     for callback in callbacks:
         for name, value in states.get(type(callback).__name__, {}).items():
             setattr(callback, name, value)

@@ -1,8 +1,8 @@
-"""The state of a training run in one file: what is needed to go on as if nothing had happened.
+"""Checkpoints: the state of a run in one file, from which it continues as if it had never stopped.
 
-One file, so that weights, optimizer and history cannot be of different moments however a run ends. It holds the state
-of generators (Dropout), of metrics in the middle of an epoch and of callbacks too, which Keras's own files leave out.
-Plain arrays and JSON: nothing is executed when it is read.
+It is one file, so that weights, optimizer and history are always from the same moment. It also holds the state of
+generators (Dropout), of metrics in the middle of an epoch, and of callbacks, which Keras's own files leave out. It
+consists of plain arrays and JSON: reading it executes nothing.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ METRICS = "metrics/"
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes:
         epochs: Number of finished epochs.
-        batch: Number of batches of the next epoch that are done.
-        history: Numbers of each finished epoch, as in `history.csv`.
-        best_epoch: The one with the best score, counted from 1; None before the first.
+        batch: Number of finished batches of the next epoch.
+        history: Log of each finished epoch, as in `history.csv`.
+        best_epoch: Epoch with the best score, counted from 1; None before the first.
         best_score: Score of the best epoch.
-        stopped: Early stopping has ended the run.
-        readings: What each epoch has read, the unfinished one too: `precompute.dataset.rows.Reading`.
-        callbacks: What the callbacks had counted after the last finished epoch.
+        stopped: Whether early stopping has ended the run.
+        readings: Rows that epochs have read, the unfinished one included: `precompute.dataset.rows.Reading`.
+        callbacks: State of the callbacks after the last finished epoch.
         spent: Times of the unfinished epoch, as `Pace` counts them.
         fresh: Whether stored variants move at each reading, as decided when the run began; None before.
     """
@@ -56,7 +56,7 @@ class TrainingState:
 
     @property
     def is_new(self) -> bool:
-        """There is no checkpoint yet."""
+        """Whether there is no checkpoint yet."""
         return not self.epochs and not self.batch
 
 
@@ -71,7 +71,7 @@ def save_state(path: Path, model: Any, state: TrainingState) -> None:
 
 
 def load_state(path: Path) -> TrainingState:
-    """Read how far a run has come; a state of no epochs if there is no file yet.
+    """Read the state of a run; without a file, return a state of no epochs.
 
     Raises:
         PrecomputeError: The file cannot be read.
@@ -105,7 +105,7 @@ def restore_model(path: Path, model: Any) -> None:
 
 
 def restore_metrics(path: Path, model: Any) -> None:
-    """Give the metrics, which must be built, what they had counted in the middle of an epoch.
+    """Restore the state of metrics, which must be built, from the middle of an epoch.
 
     Raises:
         PrecomputeError: The file is of other metrics.
@@ -127,7 +127,7 @@ def _assign(path: Path, variables: dict[str, Any], arrays: dict[str, Any]) -> No
 
 
 def _variables(model: Any) -> dict[str, Any]:
-    """Return all that training changes, by position: names hold counters that differ from process to process."""
+    """Return all variables that training changes, in order: names hold counters that differ between processes."""
     named = {f"model/{i:04d}": variable for i, variable in enumerate(model.variables)}
     return named | {f"optimizer/{i:04d}": variable for i, variable in enumerate(model.optimizer.variables)}
 

@@ -142,7 +142,7 @@ def _bench(parsed: argparse.Namespace) -> int:
 
 
 def _what_to_fit(parsed: argparse.Namespace) -> tuple[str, FitOptions]:
-    """Return dataset and options: the command line's, then its file's, then those of the run to repeat."""
+    """Return dataset and options: from the command line, else from its file, else from the run to repeat."""
     dataset, values = parsed.dataset, {}
     if parsed.like is not None:
         from train.run_folder import RunFolder
@@ -215,7 +215,7 @@ def _export(parsed: argparse.Namespace) -> int:
 
 
 def _load_tensorflow() -> None:
-    """Load TensorFlow, before anything that imports Keras, without the dozen lines that it says about itself."""
+    """Load TensorFlow, before anything imports Keras, without the dozen lines that it prints about itself."""
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":  # set by somebody who wants to see them
         with ends_at_once():
             require_tensorflow()

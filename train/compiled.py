@@ -43,7 +43,7 @@ def make_network(task: Task, options: FitOptions, *, started: bool) -> Any:
 
 
 def compile_model(network: Any, task: Task, options: FitOptions, *, steps: int) -> Any:
-    """Return a model to train that shares its weights with `network`, which stays free of our loss and metrics."""
+    """Return a compiled model that shares its weights with `network`, which stays free of our loss and metrics."""
     mixes = bool(options.mixup or options.cutmix)
     with _precision(options):  # a model of mixed precision scales its loss
         kind = MixingModel if mixes else keras.Model
@@ -61,7 +61,7 @@ def compile_model(network: Any, task: Task, options: FitOptions, *, steps: int) 
 
 
 def step_callbacks(network: Any, options: FitOptions, *, steps: int) -> list[Any]:
-    """Return the callbacks that belong to how a run learns: they have no state of their own.
+    """Return the callbacks of learning that have no state of their own.
 
     Args:
         network: The model, from `make_network`.
@@ -76,7 +76,7 @@ def step_callbacks(network: Any, options: FitOptions, *, steps: int) -> list[Any
 
 @contextlib.contextmanager
 def _precision(options: FitOptions) -> Iterator[None]:
-    """Make layers of the run's precision, and leave Keras's global setting as it was."""
+    """Make layers in the run's precision while the block runs, then restore Keras's global setting."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(options.precision)
     try:
@@ -85,7 +85,7 @@ def _precision(options: FitOptions) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-# A backbone whose own weights stay as they are for the first epochs, while what comes after it is still random
+# Freezing a backbone for the first epochs, while the layers after it are still random
 
 
 def find_backbone(network: Any) -> Any | None:
@@ -95,10 +95,10 @@ def find_backbone(network: Any) -> Any | None:
 
 
 class _FreezeBackbone(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps a backbone frozen for the first epochs, its batch normalization at the averages that came with it.
+    """Keeps a backbone frozen for the first epochs, with its batch normalization at the averages that came with it.
 
-    What is frozen follows from the epoch's number, also in a run that goes on. Between epochs nothing is, so that saved
-    models do not tell of it. The optimizer has to be built for all weights.
+    The epoch's number decides, also in a continued run. Between epochs nothing is frozen, so that saved models do not
+    show it. The optimizer has to be built for all weights.
 
     Args:
         backbone: A model inside the one that is trained.
@@ -112,7 +112,7 @@ class _FreezeBackbone(keras.callbacks.Callback):  # type: ignore[misc]
         self._was_frozen: bool | None = None  # unknown: the model may have been traced before
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Freeze or not."""
+        """Freeze the backbone in the first epochs."""
         frozen = epoch < self._num_epochs
         self._backbone.trainable = not frozen
         if frozen != self._was_frozen:
@@ -120,9 +120,9 @@ class _FreezeBackbone(keras.callbacks.Callback):  # type: ignore[misc]
             self._was_frozen = frozen
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Thaw, for whoever saves now."""
+        """Thaw the backbone, since the model may be saved now."""
         self._backbone.trainable = True
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Thaw: the last epoch may have been cut short."""
+        """Thaw the backbone: the last epoch may have been cut short."""
         self._backbone.trainable = True

@@ -1,4 +1,4 @@
-"""What a run ends with: its best model measured, pictures, `metrics.json`."""
+"""The end of a run: its best model is measured, and pictures and `metrics.json` are written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["conclude"]
 def conclude(
     dataset: Path, manifest: Manifest, task: Task, folder: RunFolder, options: FitOptions, state: TrainingState
 ) -> dict[str, Any]:
-    """Measure the best model and write pictures and metrics: the last is what marks the run as finished."""
+    """Measure the best model, write pictures, and then metrics, which mark the run as finished."""
     split = "validation" if "validation" in manifest.splits else "train"
     rows = manifest.splits["train"].rows
     batches = load_in_order(

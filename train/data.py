@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 CHECKED_IMAGES = 1000  # a split; reading these takes about a second, and every batch is checked again when it is used
-# What was raised while shards were fetched from an object store, as TensorFlow passes it on.
+# Errors of fetching shards from an object store, in the form in which TensorFlow passes them on.
 FETCHING = re.compile(r"(?:StorageError|DatasetError): (.+?)\nTraceback", re.DOTALL)
 OUTSIDE = "augment-once: class id without an output:"
 
@@ -53,20 +53,20 @@ def load_train(
     num_devices: int = 1,
     class_weights: list[float] | None = None,
 ) -> tuple[Any, Any]:
-    """Open what is left of the train split's epoch, or of the run if no epoch was interrupted.
+    """Open the train split: for the rest of an interrupted epoch, or for the rest of the run.
 
     Args:
         dataset: Folder of the dataset.
         manifest: Manifest of the dataset.
-        task: Decides which targets can be learnt.
+        task: Task, which decides which targets can be learnt.
         options: Options of the run.
-        state: How far the run has come.
+        state: State of the run.
         num_devices: Number of devices that share each batch; all of them get images of every batch.
-        class_weights: A weight a class, or None.
+        class_weights: One weight per class, or None.
 
     Returns:
-        Batches of (images, targets), with weights (images, targets, weights), a row an epoch; and the callback
-        that ties the row to the epoch.
+        Batches of (images, targets), or with weights (images, targets, weights), one row per epoch; and the callback
+        that ties rows to epochs.
     """
     weighs = options.sample_weights == "auto"
     is_weighted = any(field.is_weight for field in manifest.schema.values())
@@ -93,19 +93,19 @@ def load_train(
 
 
 def choose_fresh(options: FitOptions, manifest: Manifest) -> str:
-    """Return the word of `precompute.load` for the fresh last step of a run that begins now."""
+    """Return the argument `fresh` of `precompute.load` for a run that begins now."""
     if options.fresh == "auto":
         return "auto" if reuse_of(options, manifest) > HIGH_REUSE else "off"
     return {"on": "auto", "off": "off"}[options.fresh]
 
 
 def cache_of(options: FitOptions) -> str | bool:
-    """Return the word of `precompute.load` for holding rows in memory."""
+    """Return the argument `cache` of `precompute.load`."""
     return "auto" if options.cache == "auto" else False
 
 
 def leaves_out(manifest: Manifest, options: FitOptions, *, num_devices: int) -> int:
-    """Return how many images an epoch leaves out, since the last batch is too small for all devices."""
+    """Return the number of images that an epoch leaves out because the last batch is too small for all devices."""
     num_images = manifest.splits["train"].num_records
     if fits(num_images, batch_size=options.batch_size, num_devices=num_devices):
         return 0
@@ -134,10 +134,10 @@ def load_validation(
 
 
 def forget_missing_row(state: TrainingState, manifest: Manifest) -> Reading | None:
-    """Take the row of the interrupted epoch out of the state if the dataset does not list it any more.
+    """Remove the row of the interrupted epoch from the state if the dataset no longer lists it.
 
     Returns:
-        What the epoch was reading then; None if all is well.
+        The removed reading of the epoch; None if the row is still listed.
     """
     if not state.batch or not state.readings:
         return None
@@ -149,14 +149,14 @@ def forget_missing_row(state: TrainingState, manifest: Manifest) -> Reading | No
 
 
 def readings_of(epoch_row: Any) -> list[dict[str, Any]]:
-    """Return what each epoch has read so far, as the state of a run keeps it."""
+    """Return the readings of all epochs so far, in the form of a run's state."""
     return [dataclasses.asdict(reading) for reading in epoch_row.readings]
 
 
 def load_in_order(
     dataset: Path, manifest: Manifest, task: Task, split: str, *, batch_size: int, allow_leak: bool
 ) -> Any:
-    """Open the first row of a split without shuffling, to be read once."""
+    """Open the first row of a split without shuffling, for reading it once."""
     first = manifest.splits[split].rows[0].row
     whole = precompute.load(
         dataset,
@@ -172,10 +172,10 @@ def load_in_order(
 
 
 def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOptions) -> None:
-    """Look at the first images of train and validation, so that class ids without an output are found at once.
+    """Check the first images of train and validation, so that class ids without an output are found at once.
 
     Raises:
-        DatasetError: There are some.
+        DatasetError: There are class ids without an output.
     """
     if not task.num_classes:
         return
@@ -191,10 +191,10 @@ def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOpt
 
 
 def fit_task(dataset: Path, manifest: Manifest, task: Task, options: FitOptions) -> Task:
-    """Return the task with what it has to know of the training targets, from one row.
+    """Return the task with the facts that it needs about the training targets, from one row.
 
     Raises:
-        DatasetError: There is nothing to learn in them.
+        DatasetError: The targets hold nothing to learn.
     """
 
     def batches() -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""On which devices a run trains, and how a batch is cut into a part for each."""
+"""The devices of a run, and the part of a batch that each of them gets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def make_strategy(devices: str, *, batch_size: int) -> Any:
     """Return the `tf.distribute` strategy of a run.
 
     Args:
-        devices: ``"one"``: what TensorFlow takes by itself; ``"all"``: every GPU, or every logical CPU without one.
-        batch_size: Images a step, of all devices together.
+        devices: ``"one"``: TensorFlow's default; ``"all"``: every GPU, or every logical CPU if there is no GPU.
+        batch_size: Images per step, of all devices together.
 
     Raises:
         UsageError: The batch cannot be shared out evenly.
@@ -37,22 +37,22 @@ def make_strategy(devices: str, *, batch_size: int) -> Any:
 
 
 def find_devices() -> list[Any]:
-    """Return the devices that ``"all"`` takes: every GPU, or every logical CPU without one."""
+    """Return the devices of ``"all"``: every GPU, or every logical CPU if there is no GPU."""
     found: list[Any] = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return found
 
 
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> Any:
-    """Return the one strategy of these devices: a second one would number its collective operations alike."""
+    """Return the only strategy of these devices: a second one would give its collective operations the same numbers."""
     return tf.distribute.MirroredStrategy(devices)
 
 
 def fits(num_images: int, *, batch_size: int, num_devices: int) -> bool:
-    """Tell whether every device gets images of the last batch as well.
+    """Return whether every device gets images of the last batch, too.
 
     TensorFlow gives each of n devices ceil(size / n) images until none are left. A device without images has a loss of
-    0 / 0, which ends as NaN in all weights.
+    0 / 0, which makes all weights NaN.
     """
     last = num_images % batch_size
     return not last or -(-last // num_devices) * (num_devices - 1) < last
@@ -62,7 +62,7 @@ def fitting_batch_size(num_images: int, *, batch_size: int, num_devices: int) ->
     """Return the batch size, at least the given one, with which every device always gets images.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such batch size.
     """
     for size in range(batch_size, batch_size + num_images + num_devices, num_devices):
         if num_images >= num_devices and fits(num_images, batch_size=size, num_devices=num_devices):

@@ -1,4 +1,4 @@
-"""Where a run was trained: machine, devices, versions."""
+"""The environment of a run: machine, devices, versions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_environment(folder: RunFolder) -> None:
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return time, command line, machine, devices and versions, as JSON takes them."""
+    """Return time, command line, machine, devices and versions, fit for JSON."""
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": sys.argv,

@@ -20,16 +20,16 @@ __all__ = ["Evaluation", "evaluate"]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Scores of a split and where they were written.
+    """The scores of a split, and the files that hold them.
 
     Attributes:
-        summary: What the JSON file holds.
+        summary: Content of the JSON file.
         table: Main numbers as lines to print.
         json_path: JSON file of the scores.
         picture_path: Picture of predictions beside the truth: best, median and worst.
-        scores_path: Picture of scores, class by class.
+        scores_path: Picture of the scores of each class.
         notes: Notes for the user on the scores.
-        is_final: Whether the run has come to its end.
+        is_final: Whether the run is finished.
     """
 
     summary: dict[str, Any]

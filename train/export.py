@@ -30,13 +30,13 @@ SAVED_MODEL = "saved_model.pb"  # what tells a SavedModel's folder from another
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """What was written.
+    """The files of an exported model.
 
     Attributes:
         path: Folder of the SavedModel, or the .keras file.
         labels_path: Text file with the name of each class, or value, on a line of its own.
-        takes: What the model wants, in words.
-        gives: What it returns, in words.
+        takes: Description of the model's input.
+        gives: Description of its output.
     """
 
     path: Path
@@ -117,7 +117,7 @@ Serve = Callable[[Any], dict[str, Any]]
 
 
 def _served(model: Any, target: str, names: Sequence[str]) -> tuple[Serve, str]:
-    """Return what serves a model, and the names of what it gives."""
+    """Return the serving function of a model, and the names of its outputs."""
     if target == "boxes":
         return _detector(model), "boxes, scores, class_ids"
     if target == VALUE:
@@ -128,7 +128,7 @@ def _served(model: Any, target: str, names: Sequence[str]) -> tuple[Serve, str]:
 
 
 def _numbers(model: Any, names: Sequence[str]) -> Serve:
-    """Return what serves a model that gives a number a value."""
+    """Return the serving function of a model that returns one number per value."""
 
     def serve(images: Any) -> dict[str, Any]:
         numbers = tf.cast(model(images, training=False), tf.float32)
@@ -138,7 +138,7 @@ def _numbers(model: Any, names: Sequence[str]) -> Serve:
 
 
 def _classifier(model: Any, target: str) -> Serve:
-    """Return what serves a model that gives logits of classes."""
+    """Return the serving function of a model that returns logits of classes."""
 
     def serve(images: Any) -> dict[str, Any]:
         logits = tf.cast(model(images, training=False), tf.float32)
@@ -151,7 +151,7 @@ def _classifier(model: Any, target: str) -> Serve:
 
 
 def _detector(model: Any) -> Serve:
-    """Return what serves a model whose output stands for boxes."""
+    """Return the serving function of a detector."""
     grid = Grid(*model.input_shape[1:3])
 
     def serve(images: Any) -> dict[str, Any]:

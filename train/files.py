@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Writing files whole or not at all."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ NO_SPACE = [getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(err
 def write_file(path: Path, save: Callable[[Path], object]) -> None:
     """Let `save` write a file under a temporary name, then give it its final one.
 
-    What is half written is taken away, however the writing ends: on a full disk nothing else may be written before.
+    A half-written file is always deleted, for on a full disk nothing else could be written before.
 
     Raises:
-        PrecomputeError: It cannot be written.
+        PrecomputeError: The file cannot be written.
     """
     temporary = unfinished(path)
     try:
@@ -54,7 +54,7 @@ def write_file(path: Path, save: Callable[[Path], object]) -> None:
 
 
 def unfinished(path: Path) -> Path:
-    """Return the name that a file or folder has while it is written: its own with a mark, or a hash of a long one."""
+    """Return the temporary name of a file or folder: its own with a mark, or a hash of a long name."""
     name = TEMPORARY + path.name
     if len(os.fsencode(name)) > MAX_NAME:
         name = f"{TEMPORARY}{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{path.suffix}"
@@ -62,7 +62,7 @@ def unfinished(path: Path) -> Path:
 
 
 def remove_unfinished(*paths: Path) -> None:
-    """Delete what was half written of files and folders, if anything was."""
+    """Delete half-written files and folders, if there are any."""
     for path in map(unfinished, paths):
         with contextlib.suppress(OSError):
             if path.is_dir():
@@ -72,7 +72,7 @@ def remove_unfinished(*paths: Path) -> None:
 
 
 def is_of_the_disk(error: BaseException | None) -> bool:
-    """Tell whether an error, or what it followed from, is the system's: libraries put words of their own around it."""
+    """Return whether an error, or an error that caused it, is the operating system's: libraries wrap such errors."""
     seen = set[int]()
     while error is not None and id(error) not in seen:
         if isinstance(error, OSError):
@@ -98,12 +98,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def encode_text(text: str) -> bytes:
-    """Return UTF-8; file names that are no text on their disk get escapes, which JSON reads as what they were."""
+    """Return a text as UTF-8; file names that are no valid text get escapes, from which JSON restores them."""
     return text.encode("utf-8", "backslashreplace")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON for people to look into: a list of numbers on one line."""
+    """Write JSON that people can read, with lists of numbers on one line."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     text = re.sub(r"\[\n[\s\d.,e+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]), text)
     write_bytes(path, encode_text(text + "\n"))

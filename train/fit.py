@@ -1,4 +1,4 @@
-"""`train fit`: a model trained from a dataset, in a run folder that can be continued."""
+"""`train fit`: trains a model on a dataset, in a run folder from which it can be continued."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ __all__ = ["FitResult", "fit"]
 
 @dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """What a run has come to.
+    """The result of a run.
 
     Attributes:
         folder: Folder of the run.
         state: State of the run, with its history and best epoch.
-        metrics: What `metrics.json` holds.
+        metrics: Content of `metrics.json`.
         table: Scores of the best model as lines to print.
-        was_finished: There was nothing left to do.
+        was_finished: Whether there was nothing left to do.
     """
 
     folder: RunFolder
@@ -77,15 +77,15 @@ def fit(
     say: Callable[[str], None] = lambda line: None,
     progress_bar: bool = False,
 ) -> FitResult:
-    """Train a model on a dataset, or go on with a run that was stopped.
+    """Train a model on a dataset, or continue a run that was stopped.
 
     Args:
         dataset: Folder that `precompute` has written, or its URL in an object store.
         run: Folder of the run, made if missing.
         options: Options of the run.
-        restart: Throw away what an earlier run has left in the folder.
-        say: Takes lines for the user.
-        progress_bar: Let Keras show its bar instead of a line an epoch.
+        restart: Delete the files of an earlier run in the folder.
+        say: Called with each line for the user.
+        progress_bar: Show Keras's progress bar instead of one line per epoch.
 
     Raises:
         UsageError: An option does not fit the dataset.
@@ -131,7 +131,7 @@ def fit(
 
 @dataclass
 class _Job:
-    """One call's part of a run: from where it stands to its last epoch."""
+    """The part of a run that one call trains: from its present state to its last epoch."""
 
     dataset: Path
     manifest: Manifest
@@ -142,11 +142,11 @@ class _Job:
     notify: Callable[[str], None]
 
     def train(self, begin: Callable[[], None], *, progress_bar: bool) -> None:
-        """Train the epochs that are missing, each recorded when it ends.
+        """Train the missing epochs, and record each at its end.
 
         Args:
-            begin: Makes the folder ready; until all that can be refused was looked at, nothing in it changes.
-            progress_bar: Let Keras show its bar.
+            begin: Prepares the folder. It is called after all checks, so that a refused run changes nothing there.
+            progress_bar: Show Keras's progress bar.
         """
         state, options, folder = self.state, self.options, self.folder
         parts = self.dataset, self.manifest, self.task
@@ -202,7 +202,7 @@ class _Job:
         recorder.write_curves()
 
     def _make_model(self, steps: int) -> tuple[Any, Any]:
-        """Return the network to save, and the model to train on top of it, as the last checkpoint left them."""
+        """Return the network to save, and the model that trains it, in the state of the last checkpoint."""
         keras.utils.set_random_seed(self.options.seed)
         if self.options.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -230,7 +230,7 @@ class _Job:
         return num_images - left_out, steps
 
     def _announce(self, model: Any, class_weights: list[float] | None) -> None:
-        """Say what is about to be trained."""
+        """Print what is about to be trained."""
         announce(
             self.dataset,
             self.manifest,
@@ -244,7 +244,7 @@ class _Job:
         )
 
     def _leave_missing_row(self) -> None:
-        """Let the interrupted epoch go on with another row if its own is not listed any more, and say so."""
+        """Let the interrupted epoch continue with another row, with a note, if its own is no longer listed."""
         gone = forget_missing_row(self.state, self.manifest)
         if gone is not None:
             self.notify(

@@ -1,6 +1,6 @@
-"""Options of `train` that have no effect with this dataset, model or other options: said, or refused.
+"""Options of `train` without effect for this dataset, model or other options: they give a note or an error.
 
-One table knows those that `FitOptions` and the tasks do not refuse themselves.
+One table lists those that `FitOptions` and the tasks do not refuse themselves.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["INEFFECTIVE", "Situation", "check_ineffective_options"]
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """What decides whether an option has an effect.
+    """The facts that decide whether an option has an effect.
 
     Attributes:
         options: Options of the run.
         task: Task of the dataset.
-        is_timed: Nothing is trained, loader and step are timed.
+        is_timed: Whether loader and step are only timed, and nothing is trained.
     """
 
     options: FitOptions
@@ -34,7 +34,7 @@ class Situation:
 
 
 def _never_waits(epochs: int, patience: int) -> bool:
-    """Tell whether a run ends before so many epochs without a better score matter: the first one is always better."""
+    """Return whether a run is too short for so many epochs without a better score; the first is always better."""
     return epochs < patience + 2
 
 
@@ -80,7 +80,7 @@ INEFFECTIVE: dict[str, Ineffective[Situation]] = {
 
 
 def ineffective_options(of: Situation) -> Iterator[tuple[str, Ineffective[Situation]]]:
-    """Yield the options that were given and have no effect, with why."""
+    """Yield the given options that have no effect, with the reason."""
     defaults = FitOptions()
     for name, ineffective in INEFFECTIVE.items():
         if getattr(of.options, name) != getattr(defaults, name) and ineffective.when(of):
@@ -91,7 +91,7 @@ def check_ineffective_options(of: Situation, *, is_new: bool = True) -> list[str
     """Return a note for each option that has no effect.
 
     Raises:
-        UsageError: One of them asks for what does not happen. A run that was begun with it goes on, with a note.
+        UsageError: The user expects an effect of one. A run that was begun with it continues, with a note.
     """
     notes = []
     for name, ineffective in ineffective_options(of):

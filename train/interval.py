@@ -12,7 +12,7 @@ __all__ = ["Interval"]
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """The time between checkpoints within an epoch; with neither, there are none but at its end.
+    """The interval between checkpoints within an epoch; with neither value, there are only those at its end.
 
     Attributes:
         batches: Number of training batches.
@@ -24,7 +24,7 @@ class Interval:
 
     @classmethod
     def parse(cls, text: str) -> Interval:
-        """Read ``"60s"``, seconds; ``"200"``, batches; or ``"0"``, neither.
+        """Return the interval of ``"60s"`` (seconds), ``"200"`` (batches) or ``"0"`` (neither).
 
         Raises:
             UsageError: The text has another form.
@@ -38,7 +38,7 @@ class Interval:
         return cls(batches=int(text) or None)
 
     def is_over(self, *, batches: int, seconds: float) -> bool:
-        """Tell whether a checkpoint is due, so long after the last one."""
+        """Return whether a checkpoint is due, given what has passed since the last one."""
         if self.batches is not None:
             return batches >= self.batches
         return self.seconds is not None and seconds >= self.seconds

@@ -21,14 +21,14 @@ Histograms = npt.NDArray[np.int64]
 
 
 def count_labels(truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> Histograms:
-    """Count the logits of each label.
+    """Return histograms of the logits of each label.
 
     Args:
         truth: Multi-hot [N, C].
         logits: Logits of the same shape.
 
     Returns:
-        int64 [C, 2, NUM_BINS]: of images without, then with the label; bins from low logits to high.
+        int64 [C, 2, NUM_BINS]: for images without the label, then with it; bins go from low to high logits.
     """
     num_labels = truth.shape[1]
     bins = np.clip(np.floor((logits + LIMIT) * (NUM_BINS / (2 * LIMIT))), 0, NUM_BINS - 1).astype(np.int64)
@@ -39,8 +39,8 @@ def count_labels(truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> Hi
 def label_scores_by_class(counts: Histograms) -> list[dict[str, Any]]:
     """Return images, average precision, F1, precision and recall of each label, the last three at a probability of 0.5.
 
-    None where it is not defined: average precision and recall without an image that has the label, precision without
-    one that was given it, F1 without either.
+    A score is None where it is undefined: average precision and recall if no image has the label, precision if none was
+    given it, F1 if both are so.
     """
     scores = []
     for without, having in counts:
@@ -58,7 +58,7 @@ def label_scores_by_class(counts: Histograms) -> list[dict[str, Any]]:
 
 
 def label_scores(counts: Histograms) -> dict[str, float]:
-    """Return the means over the labels where they are defined; 0 if they nowhere are."""
+    """Return the means over the labels for which scores are defined; 0 if there are none."""
     by_class = label_scores_by_class(counts)
 
     def mean(name: str) -> float:
@@ -69,7 +69,7 @@ def label_scores(counts: Histograms) -> dict[str, float]:
 
 
 def _average_precision(without: npt.NDArray[np.int64], having: npt.NDArray[np.int64]) -> float:
-    """Return the sum of precision × gain in recall, from the highest logit down; equal ones come together.
+    """Return the sum of precision × gain in recall, from the highest logit down; equal logits count together.
 
     Source: the definition of scikit-learn's `average_precision_score`, without interpolation.
     """

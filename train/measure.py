@@ -1,4 +1,4 @@
-"""Run a model over a split: what its scores are counted from, and the best, median and worst examples to look at."""
+"""Running a model over a split: counts for its scores, and the best, median and worst examples."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Measurement", "measure"]
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What a model made of a split.
+    """The measurement of a model on a split.
 
     Attributes:
-        counts: What the task has counted, summed over the split.
-        samples: Samples: as many of the best as of the median and the worst.
+        counts: Counts of the task, summed over the split.
+        samples: Examples with predictions: equally many of the best, the median and the worst.
     """
 
     counts: Counts
@@ -31,10 +31,11 @@ class Measurement:
 def measure(model: Any, task: Task, batches: Iterable[Any], *, where: str) -> Measurement:
     """Predict all batches of (images, targets), in their order.
 
-    Which images are samples is known at the end: they are read a second time, so that no others are held in memory.
+    Only at the end is it known which images are samples. These are read a second time, so that no others are kept in
+    memory.
 
     Args:
-        model: Model that gives logits.
+        model: Model that returns logits.
         task: Task of the dataset.
         batches: A dataset without shuffling.
         where: Name of the split, for messages.

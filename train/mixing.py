@@ -1,6 +1,6 @@
 """MixUp and CutMix as part of the training step, by Keras's own layers.
 
-Their generators are variables of the model, so that a checkpoint holds them and a run that goes on draws on.
+Their generators are variables of the model, so that a checkpoint holds them and a continued run goes on with them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["MixingModel"]
 class MixingModel(keras.Model):  # type: ignore[misc]
     """A functional model that mixes the images of a batch, and their targets, before it learns from them.
 
-    Only for training: what is saved is the network that it shares its layers with.
+    It is only for training: the network that it shares its layers with is saved.
     """
 
     def mix_by(self, options: FitOptions, *, num_classes: int) -> None:
-        """Choose how: call once, before it is compiled."""
+        """Set the layer that mixes; call this once, before the model is compiled."""
         self._num_classes = num_classes
         if options.mixup:
             self._mixer = keras.layers.MixUp(options.mixup, seed=options.seed, dtype="float32")
@@ -30,13 +30,13 @@ class MixingModel(keras.Model):  # type: ignore[misc]
             self._mixer = keras.layers.CutMix((options.cutmix, options.cutmix), seed=options.seed, dtype="float32")
 
     def train_step(self, data: Any) -> Any:
-        """Learn from (images, targets[, weights])."""
+        """Train on one batch of (images, targets[, weights])."""
         images, targets, *weights = data
         mixed = self._mix_classes if len(targets.shape) == 1 else self._paste_masks
         return super().train_step(mixed(images, targets, *weights))
 
     def _mix_classes(self, images: Any, ids: Any, *weights: Any) -> tuple[Any, Any]:
-        """Return images and shares of the classes [B, C], which carry the weights: both losses then add up right."""
+        """Return mixed images, and shares of the classes [B, C] times the weights, so that losses add up correctly."""
         shares = ops.one_hot(ops.cast(ids, "int32"), self._num_classes, dtype="float32")
         for weight in weights:
             shares *= ops.expand_dims(weight, -1)

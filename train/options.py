@@ -1,4 +1,4 @@
-"""What a user can choose."""
+"""The options of all commands."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(Options):
-    """Options of a command of `train`; errors call them as the command line does."""
+    """Options of a command of `train`; errors name them as the command line does."""
 
     @staticmethod
     def shown(name: str) -> str:
-        """Return how errors call an option."""
+        """Return the name of an option in errors."""
         return flag(name)
 
     @classmethod
     def deciding(cls) -> list[str]:
-        """Return the names of the options that decide what comes out of a run: it is continued only with the same."""
+        """Return the names of the options that decide the result of a run; it can only be continued with equal ones."""
         return [f.name for f in dataclasses.fields(cls) if f.metadata.get("decides", True)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the options as JSON takes them."""
+        """Return the options, fit for JSON."""
         return dataclasses.asdict(self)
 
 
 def check_name(name: str, value: Any) -> None:
-    """Refuse what is no text, or an empty one, by the name of its option."""
+    """Refuse a value of an option that is no text, or an empty one."""
     if not (value and isinstance(value, str)):
         raise UsageError(f"{name}: expected a name, got {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(TrainOptions):
-    """Which model is trained, from which weights."""
+    """Options for the model and its first weights."""
 
     title = "model"
 
@@ -83,7 +83,7 @@ class ModelOptions(TrainOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class LearningOptions(TrainOptions):
-    """How it learns."""
+    """Options for learning."""
 
     title = "learning"
 
@@ -132,7 +132,7 @@ class LearningOptions(TrainOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class TargetOptions(TrainOptions):
-    """What becomes of images and targets on their way to the model."""
+    """Options for images and targets on their way to the model."""
 
     title = "images and targets"
 
@@ -193,7 +193,7 @@ class TargetOptions(TrainOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class MachineOptions(TrainOptions):
-    """How the machine is used."""
+    """Options for the use of the machine."""
 
     title = "machine"
 

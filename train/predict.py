@@ -1,4 +1,4 @@
-"""`train predict`: what a run's model sees in new images, written and drawn.
+"""`train predict`: writes and draws the predictions of a run's model for new images.
 
 The images are decoded and prepared by `precompute.prepare_images`, which loads Albumentations and OpenCV; nothing else
 in this package does.
@@ -35,13 +35,13 @@ NUM_DRAWN = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What was written.
+    """The files of predictions.
 
     Attributes:
         folder: Folder that was written.
-        num_images: Images with a prediction.
+        num_images: Number of images with a prediction.
         failed: Key of each image that could not be used → the reason.
-        summary: What `predictions.json` holds.
+        summary: Content of `predictions.json`.
         paths: The table, the picture (unless all images failed) and the folders of masks.
     """
 
@@ -64,17 +64,17 @@ def predict(
 ) -> Predictions:
     """Predict masks, boxes, classes or numbers of image files with a run's model.
 
-    Writes into `output`: `predictions.csv`, a line an image, for boxes a line a box; `predictions.png`, up to 24 of
-    them; for masks `masks/<key>.png`, class ids with a palette; for boxes `boxes.coco.json`; and `predictions.json`,
-    which says how and names the files that could not be used. Masks and boxes are at the size of the upright image if
-    the validation pipeline does no more than resize, else at the size that the model works at.
+    It writes into `output`: `predictions.csv`, one line per image, or per box; `predictions.png`, with up to 24 images;
+    for masks `masks/<key>.png`, class ids with a palette; for boxes `boxes.coco.json`; and `predictions.json`, which
+    tells how predictions were made, and which files could not be used. Masks and boxes have the size of the upright
+    image if the validation pipeline does no more than resize, else the size of the model's images.
 
     Args:
         run: Folder of the run.
         images: Files, folders and patterns.
         output: Folder, made if missing.
         options: Options of the predictions.
-        say: Takes notes for the user.
+        say: Called with each note for the user.
         progress_bar: Whether to show a progress bar.
 
     Raises:
@@ -132,7 +132,7 @@ def predict(
 
 
 def _claim(folder: Path, planned: list[Path], options: PredictOptions) -> list[str]:
-    """Write down which files are ours, before the first of them; refuse to overwrite others.
+    """Record which files this command writes, before it writes them; refuse to overwrite others.
 
     Returns:
         Paths below the folder: those planned, and those that an earlier command has written.
@@ -159,7 +159,7 @@ def _claim(folder: Path, planned: list[Path], options: PredictOptions) -> list[s
 def _predict_all(
     trained: Trained, prepared: PreparedImages, writer: PredictionWriter, batch_size: int, progress_bar: bool
 ) -> tuple[dict[str, str], list[Prediction], int | None]:
-    """Write all predictions; return the images that failed, those to draw, and how many were trained on, if known."""
+    """Write all predictions; returns the images that failed, those to draw, and how many were trained on, if known."""
     trained_on = TrainedOn.load(trained.folder.sources)
     num_known = None if trained_on is None else 0
     failed: dict[str, str] = {}
@@ -179,7 +179,7 @@ def _predict_all(
 
 
 def _batches(images: Iterable[PreparedImage], batch_size: int, failed: dict[str, str]) -> Iterator[list[PreparedImage]]:
-    """Yield images that can be used, so many at a time; put the others among the failed."""
+    """Yield batches of images that can be used; the others are added to the failed ones."""
     batch: list[PreparedImage] = []
     for item in images:
         if item.problem is not None:

@@ -1,4 +1,4 @@
-"""How predictions are written: a table for every kind of target, files of class ids for masks, COCO's for boxes."""
+"""Writers of predictions: a table for every kind of target, files of class ids for masks, a COCO file for boxes."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class PredictionWriter(abc.ABC):
         folder: Folder of the results.
 
     Attributes:
-        at_source_size: Masks and boxes are written at the size of the image that they were predicted for.
-        folders: Folders that files of single images lie in.
+        at_source_size: Whether masks and boxes are written at the size of the image file.
+        folders: Folders for files of single images.
     """
 
     def __init__(self, task: Task, folder: Path) -> None:
@@ -60,7 +60,7 @@ class PredictionWriter(abc.ABC):
         return [folder / f"{key}.png" for folder in self.folders]
 
     def table(self) -> bytes:
-        """Return the content of a CSV file, a line an image."""
+        """Return the content of a CSV file, one line per image."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows])
         return encode_text(text.getvalue())
@@ -70,18 +70,18 @@ class PredictionWriter(abc.ABC):
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """Return what a user of the files should know, as JSON takes it."""
+        """Return facts that a user of the files needs, fit for JSON."""
         return {"target": self._task.target, "classes": list(self._task.class_names)}
 
     @property
     def _size(self) -> str:
-        """Which size masks and boxes have."""
+        """The size of masks and boxes, in words."""
         height, width, _ = self._task.shape
         return "of each image" if self.at_source_size else f"{height}×{width}, of the model"
 
     @abc.abstractmethod
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
-        """Write what was predicted for an image, and return what is needed to draw it."""
+        """Write the prediction for an image, and return what is needed to draw it."""
 
     @abc.abstractmethod
     def _header(self) -> list[str]:
@@ -111,7 +111,7 @@ def make_writer(task: Task, folder: Path, *, draw: bool, model_size: bool = Fals
 
 
 class _ClassWriter(PredictionWriter):
-    """One class an image: the likeliest, and those behind it."""
+    """Writes one class per image: the likeliest one, and those after it."""
 
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
         probabilities = to_probabilities(logits, self._task.activation)
@@ -129,7 +129,7 @@ class _ClassWriter(PredictionWriter):
 
 
 class _LabelsWriter(PredictionWriter):
-    """Any number of classes an image: those with at least an even chance."""
+    """Writes any number of classes per image: those with a probability of at least 0.5."""
 
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
         probabilities = to_probabilities(logits, self._task.activation)
@@ -142,7 +142,7 @@ class _LabelsWriter(PredictionWriter):
 
 
 class _ValueWriter(PredictionWriter):
-    """A number a value."""
+    """Writes one number per value."""
 
     def __init__(self, task: Regress, folder: Path) -> None:
         super().__init__(task, folder)
@@ -161,7 +161,7 @@ class _ValueWriter(PredictionWriter):
 
 
 class _MaskWriter(PredictionWriter):
-    """A class a pixel: PNGs of class ids, with a palette so that they can be looked at."""
+    """Writes one class per pixel: PNGs of class ids, with a palette so that people can look at them."""
 
     def __init__(self, task: Task, folder: Path, *, draw: bool) -> None:
         super().__init__(task, folder)
@@ -191,10 +191,9 @@ class _MaskWriter(PredictionWriter):
 
 
 class _BoxWriter(PredictionWriter):
-    """Boxes with class and score: in the table, as COCO JSON, and drawn over the images.
+    """Writes boxes with class and score: in the table, as COCO JSON, and drawn over the images.
 
-    They are in pixels of the upright image where the pipeline does no more than resize, else of the image as the model
-    got it.
+    They are in pixels of the upright image if the pipeline does no more than resize, else of the model's image.
     """
 
     def __init__(self, task: Task, folder: Path, *, draw: bool) -> None:
@@ -204,7 +203,7 @@ class _BoxWriter(PredictionWriter):
         self._annotations: list[dict[str, Any]] = []
 
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
-        """Keep the boxes of an image, and draw them over it if asked to."""
+        """Collect the boxes of an image, and draw them over it if asked to."""
         image, source = _pixels_of(item.image), _pixels_of(item.source)
         found = self._task.decide(logits)
         found = found[found[:, 4] >= MIN_SCORE]
@@ -252,13 +251,13 @@ class _BoxWriter(PredictionWriter):
 
 
 def _scaled(boxes: npt.NDArray[Any], image: npt.NDArray[np.uint8], source: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    """Return boxes [found, 6] in pixels of the source in place of those of the image."""
+    """Return boxes [found, 6] in pixels of the source and not of the image."""
     height, width = (new / old for new, old in zip(source.shape[:2], image.shape[:2], strict=True))
     return np.asarray(boxes * np.array([width, height, width, height, 1, 1]))
 
 
 def resize_nearest(mask: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
-    """Return a mask [H, W] at another size: each pixel is the one that lies under its middle, by exact arithmetic."""
+    """Return a mask [H, W] at another size; each pixel takes the id under its middle, by exact arithmetic."""
     rows, columns = (
         (2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(mask.shape, (height, width), strict=True)
     )

@@ -1,4 +1,4 @@
-"""How fast a run trains, and for what share of the time its device waits for data."""
+"""The speed of a run, and the share of time in which its device waits for data."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SAMPLED = 8  # on a GPU one step of so many is measured: it has to wait until th
 
 
 class Pace(keras.callbacks.Callback):  # type: ignore[misc]
-    """Counts images a second and the share of waiting, epoch by epoch, validation apart.
+    """Counts images per second and the share of waiting in each epoch, without validation.
 
-    A step waits from the moment when the device has nothing left to do until its batch is there. The host runs ahead
-    of a GPU, so that the time in `next` alone would count waiting that the GPU never notices; so the device is let
-    finish first, and that only in some steps, since it costs them their head start.
+    A step waits from the moment when the device has nothing left to do until its batch is there. The host runs ahead of
+    a GPU, so the time in `next` alone would include waiting that the GPU never notices. So the device finishes first;
+    but only in some steps, since these lose their head start.
 
     Args:
         num_images: Number of images in an epoch.
-        batch_size: Images a step; the last may have fewer.
-        measures_waiting: Whether waiting is measured; it cannot be on several devices.
+        batch_size: Images per step; the last step may have fewer.
+        measures_waiting: Whether waiting is measured, which is impossible on several devices.
         clock: Returns the time in seconds.
     """
 
@@ -49,9 +49,9 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
         self.begin({}, first_batch=0)
 
     def watch(self, model: Any) -> None:
-        """Measure the waiting of a compiled model's steps, also when Keras has made their function anew.
+        """Measure the waiting of a compiled model's steps, also after Keras has made their function anew.
 
-        Keras takes a batch from the iterator inside that function; here it is taken before, by the clock.
+        Keras takes a batch from the iterator inside that function; here the batch is taken before, and timed.
         """
         model.make_train_function()
         if model.train_function is self._timed_step:
@@ -72,8 +72,8 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
         """Start the clock of an epoch.
 
         Args:
-            spent: What `spent` returned when the epoch was interrupted, or nothing.
-            first_batch: Number of batches that were done then.
+            spent: Result of `spent` when the epoch was interrupted, or nothing.
+            first_batch: Number of batches that were finished then.
         """
         self._before = {"seconds": 0.0, "training": 0.0, "waiting": 0.0} | spent
         self._began = self._clock()
@@ -84,7 +84,7 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def spent(self) -> dict[str, float]:
-        """Seconds of the epoch so far: in all, without validation, and of them waiting."""
+        """Seconds of the epoch so far: all without validation, and the part spent waiting."""
         now = self._clock()
         training = (self._trained if self._trained is not None else now) - self._began
         mean = self._other_waits / max(1, self._measured)
@@ -97,19 +97,19 @@ class Pace(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def rates(self) -> dict[str, float]:
-        """Images a second and, where it is measured, the share of waiting."""
+        """Images per second and, where it is measured, the share of waiting."""
         spent = self.spent
         training = max(spent["training"], 1e-9)
         rates = {"images_per_second": min(self._done * self._batch_size, self._num_images) / training}
         return rates | ({"waiting": spent["waiting"] / training} if self._measures else {})
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """See to it that waiting is measured."""
+        """Make sure that waiting is measured."""
         if self._measures:
             self.watch(self.model)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Add the rates to what the progress bar shows."""
+        """Add the rates to the numbers of the progress bar."""
         self._done = max(self._done, self._first_batch + batch + 1)  # calls may overtake each other
         if logs is not None:
             rates = self.rates

@@ -1,4 +1,4 @@
-"""What happens after each epoch of `fit`: state, models, history and curves to the run folder."""
+"""The callback that writes state, models, history and curves to the run folder after each epoch of `fit`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ CURVES_EVERY_S = 30.0  # drawing takes a good part of a second, as long as a sma
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the run folder after each epoch.
 
-    The checkpoint comes first and is the truth; the other files follow from it, and `write_derived` makes them again
-    when a run was killed between the two.
+    The checkpoint comes first and decides; the other files follow from it, and `write_derived` makes them again if a
+    run was killed in between.
 
     Args:
         folder: Folder of the run.
         network: The model to save: not compiled, so that it opens anywhere without this package.
-        state: State of the run so far; is brought up to date.
+        state: State of the run so far; it is updated.
         checkpoints: Writes the checkpoint.
         pace: Times of the epoch.
         score: Name of the score of an epoch's log that decides which epoch is best.
-        total: Epochs of the whole run.
-        notify: Takes a line for the user.
+        total: Number of epochs of the whole run.
+        notify: Called with each line for the user.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._curves_drawn = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Record the epoch that was just finished."""
+        """Record the epoch that has just ended."""
         entry: dict[str, Any] = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
         if "learning_rate" not in entry:  # else it is of the steps before a plateau lowered it
             entry["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
@@ -78,7 +78,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._notify(describe_epoch(entry, total=self._total, score=self._score))
 
     def write_derived(self) -> None:
-        """Write all that follows from the checkpoint of the present weights."""
+        """Write all files that follow from the checkpoint of the present weights."""
         folder, state = self._folder, self._state
         if not state.batch:  # within an epoch, the models of the last one were finished long ago
             if state.best_epoch == state.epochs:

@@ -1,4 +1,4 @@
-"""Going on in the middle of an epoch: checkpoints between batches, and putting back what Keras resets."""
+"""Continuing in the middle of an epoch: checkpoints between batches, and restoring what Keras resets."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["Checkpoints", "build_metrics"]
 
 
 class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes checkpoints, and lets a `fit` go on where one was taken.
+    """Writes checkpoints, and lets `fit` continue from one.
 
     It must come after all other callbacks: Keras resets callbacks when `fit` begins and metrics when an epoch begins,
-    and what they had counted is put back after that. Checkpoints are written before a batch begins, when Keras has
-    nothing under way, and never after an epoch's last batch: with the one at the epoch's end validation is done too.
-    A signal that ends the training waits for the next of these moments.
+    and their state is restored after that. Checkpoints are written before a batch begins, when Keras is idle, and never
+    after an epoch's last batch: the one at the epoch's end comes after validation. A signal that ends the training
+    waits for the next of these moments.
 
     Args:
         folder: Folder of the run.
-        state: State of the run so far; is brought up to date.
+        state: State of the run so far; it is updated.
         callbacks: Callbacks with a state of their own.
         pace: Times of the epoch.
         interval: Interval between two checkpoints.
@@ -64,11 +64,11 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
         self._clock = clock
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Put back what the callbacks had counted."""
+        """Restore the state of the callbacks."""
         put_back(self._callbacks, self._state.callbacks)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Put back the metrics of an epoch that was interrupted."""
+        """Restore the metrics of an interrupted epoch."""
         state = self._state
         if state.batch:
             restore_metrics(self._folder.checkpoint, self.model)
@@ -87,16 +87,16 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
         self._stopping.deliver()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Keep signals from now on: not in the first step, whose compilation may take longer than anybody waits."""
+        """Keep signals from now on; not in the first step, whose compilation may take too long to wait for."""
         self._stopping.holds = True
 
     def on_test_begin(self, logs: Any = None) -> None:
-        """Let signals through: validation may take long, and the epoch's end is the next that can be saved."""
+        """Let signals through: validation may take long, and the next checkpoint comes at the epoch's end."""
         self._stopping.holds = False
         self._stopping.deliver()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Let signals through: all is saved."""
+        """Let signals through: everything is saved."""
         self._stopping.holds = False
         self._stopping.deliver()
 
@@ -116,7 +116,7 @@ def build_metrics(model: Any, element_spec: Any) -> None:
     """Make the variables of a compiled model's metrics, which Keras does at the first batch, without training.
 
     Args:
-        model: Is tested on one image of zeros, which changes no weights.
+        model: Compiled model; it is tested on one image of zeros, which changes no weights.
         element_spec: Shapes and types of a batch.
     """
     zeros = tf.nest.map_structure(

@@ -1,4 +1,4 @@
-"""Reuse: how often a run reads each stored variant, and what to make of it."""
+"""Reuse: how often a run reads each stored variant, and what that means."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FEW_ROWS = 4
 
 
 def reuse_of(options: FitOptions, manifest: Manifest) -> float:
-    """Return epochs / rows, the epochs on the original row apart."""
+    """Return epochs / rows, without the epochs on the original row."""
     return max(0, options.epochs - options.clean_epochs) / (num_variants(manifest) or 1)
 
 
 def num_variants(manifest: Manifest) -> int:
-    """Return how many rows of variants there are to train on."""
+    """Return the number of rows of variants to train on."""
     return sum(not row.original for row in manifest.splits["train"].rows)
 
 

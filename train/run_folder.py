@@ -1,4 +1,4 @@
-"""The folder of a run: names, whole-or-nothing writing, and whether it may be continued."""
+"""The folder of a run: names of its files, writing them whole, and the check whether the run may be continued."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = ["RunFolder", "RunSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What a run was started with, as `options.json` keeps it.
+    """The settings that a run was started with, as in `options.json`.
 
     Attributes:
         dataset: Folder of the dataset; it may have moved since.
-        facts: What identifies the dataset: its fingerprint, kind of target, classes or values, and the sources of train
-            and validation. Rows are not among them: they may come and go.
+        facts: Facts that identify the dataset: its fingerprint, kind of target, classes or values, and the sources of
+            train and validation. Rows are not among them, since they come and go.
         options: All options of `train fit`.
-        made: How the dataset was made, and of how many sources, to tell what has changed in it: `settings` as in its
-            manifest and `num_sources` by split; empty in runs of earlier versions.
+        made: Facts by which changes of the dataset can be described: `settings` as in its manifest, and `num_sources`
+            by split; empty in runs of earlier versions.
     """
 
     dataset: str
@@ -59,7 +59,7 @@ class RunSettings:
         return cls(dataset=str(dataset.absolute()), facts=facts, options=options.to_dict(), made=made)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `options.json` holds."""
+        """Return the content of `options.json`."""
         return {
             "dataset": self.dataset,
             "dataset_facts": self.facts,
@@ -68,7 +68,7 @@ class RunSettings:
         }
 
     def to_toml(self) -> str:
-        """Return the options as `train fit --options` takes them; those without a value are left out."""
+        """Return the options as a file for `train fit --options`, without those that have no value."""
         given = {name: value for name, value in self.options.items() if value is not None}
         return "".join(f"{flag(name)[2:]} = {format_toml(value)}\n" for name, value in given.items())
 
@@ -116,10 +116,10 @@ class RunFolder:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Make the folder and keep other processes from training in it; without a run in the end it is as it was.
+        """Make the folder, and lock it against other processes; if no run comes of it, the folder is left as it was.
 
         Raises:
-            PrecomputeError: One does, or the folder cannot be made.
+            PrecomputeError: Another process trains in it, or the folder cannot be made.
         """
         check_path_text(absolute(self.path), "--run")
         with contextlib.ExitStack() as stack:
@@ -132,11 +132,11 @@ class RunFolder:
             yield
 
     def check(self, settings: RunSettings, *, restart: bool = False) -> None:
-        """Find out whether the folder can hold a run with these settings, new or continued, and change nothing.
+        """Check that the folder can hold a run with these settings, new or continued; changes nothing.
 
         Args:
             settings: Settings of the run that is about to start.
-            restart: What an earlier run has left does not count.
+            restart: Whether the files of an earlier run do not count.
 
         Raises:
             SettingsError: The folder holds a run with other settings, or something else than a run.
@@ -147,11 +147,11 @@ class RunFolder:
             self._check_same(settings)
 
     def open(self, settings: RunSettings, *, restart: bool = False) -> None:
-        """Make the folder ready for a run with these settings, new or continued.
+        """Prepare the folder for a run with these settings, new or continued.
 
         Args:
             settings: Settings of the run that is about to start.
-            restart: Throw away what the folder's earlier run has left.
+            restart: Delete the files of an earlier run in the folder.
 
         Raises:
             SettingsError: The folder holds a run with other settings, or something else than a run.
@@ -189,7 +189,7 @@ class RunFolder:
             raise SettingsError(f"{self.options}: cannot be read as a run's options: {error!r}.") from error
 
     def load_metrics(self) -> dict[str, Any] | None:
-        """Read `metrics.json`, which is written when a run has come to its end; None if it never has."""
+        """Read `metrics.json`, which is written at the end of a run; None if the run is not finished."""
         try:
             content: dict[str, Any] = json.loads(self.metrics.read_bytes())
             return content if {"epochs", "scores"} <= content.keys() else None
@@ -209,7 +209,7 @@ class RunFolder:
         write_json(path, value)
 
     def write_table(self, path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Write `history.csv` or `rows.csv`, a line an epoch."""
+        """Write `history.csv` or `rows.csv`, one line per epoch."""
         text = io.StringIO()
         names = list(dict.fromkeys(name for entry in entries for name in entry))
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
@@ -218,7 +218,7 @@ class RunFolder:
         self.write_bytes(path, text.getvalue().encode())
 
     def _clear(self) -> None:
-        """Delete what a run writes, and nothing that a user may have put beside it."""
+        """Delete the files that a run writes, and no file that a user may have added."""
         mine = [self.checkpoint, self.sources, self.class_weights, self.history, self.rows, self.metrics, self.curves]
         mine += [self.predictions, self.scores, self.environment]
         mine += [*self.tensorboard.glob("*/events.out.tfevents.*")]
@@ -258,7 +258,7 @@ class RunFolder:
 
 
 def changes_of_dataset(before: RunSettings, now: RunSettings) -> list[str]:
-    """Return in what the dataset of a run differs from that of another, an indented line each: setting by setting."""
+    """Return the differences between a run's dataset and that of another run, one indented line per setting."""
     changed = [name for name, value in now.facts.items() if before.facts.get(name) != value]
     if not changed:
         return []
@@ -276,7 +276,7 @@ def changes_of_dataset(before: RunSettings, now: RunSettings) -> list[str]:
 
 
 def _count(settings: RunSettings, name: str) -> Any:
-    """Return the number of sources of a split, or that there are some or none, as far as the run tells."""
+    """Return the number of sources of a split in words, as far as the run tells."""
     split = name.removesuffix(" sources")
     known = "some" if settings.facts.get(name) else "none"
     return settings.made.get("num_sources", {}).get(split, known)

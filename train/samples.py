@@ -1,4 +1,4 @@
-"""Which examples of a split are looked at: the best, those in the middle and the worst."""
+"""The choice of examples of a split to look at: the best, the median and the worst."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STANDINGS = ("best", "median", "worst")
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """An example with what the model made of it.
+    """An example with its prediction.
 
     Attributes:
         image: uint8 [H, W, C].
@@ -24,7 +24,7 @@ class Sample:
         predicted: Class ids of the same shape.
         confidence: Probability of the predicted class; for masks its mean over the pixels.
         standing: ``"best"``, ``"median"`` or ``"worst"`` of the split.
-        score: What it was chosen by, from 0 to 1; NaN where there is nothing to judge.
+        score: Score by which it was chosen, from 0 to 1; NaN where there is nothing to judge.
     """
 
     image: npt.NDArray[np.uint8]
@@ -36,11 +36,11 @@ class Sample:
 
 
 def choose_samples(scores: Sequence[float], num_samples: int) -> dict[int, str]:
-    """Choose as many of the best as of the median and of the worst.
+    """Choose equally many examples of the best, the median and the worst.
 
     Args:
-        scores: One an image; more is better. Images with NaN are passed over, unless all are.
-        num_samples: How many to choose; a third of each standing, rounded down, and at least one.
+        scores: Score of each image; higher is better. Images with NaN are passed over, unless all have NaN.
+        num_samples: Number of examples to choose; a third for each standing, rounded down, at least one.
 
     Returns:
         Position of the image → its standing; the best image first, the worst last.

@@ -1,7 +1,7 @@
-"""The optimizer and how its learning rate goes.
+"""The optimizer and the schedule of its learning rate.
 
-Along a cosine the learning rate follows from the step alone. Otherwise it is a plain variable, which
-`keras.callbacks.ReduceLROnPlateau` can lower and a checkpoint keeps, and `WarmUp` raises it over the first steps.
+With a cosine, the learning rate follows from the step alone. Otherwise it is a plain variable: `WarmUp` raises it over
+the first steps, `keras.callbacks.ReduceLROnPlateau` can lower it, and a checkpoint keeps it.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ def make_optimizer(options: FitOptions, variables: list[Any], *, steps: int) -> 
             optimizer = keras.optimizers.AdamW(rate, weight_decay=decay)
         case _:
             optimizer = keras.optimizers.Adam(rate)
-    # Biases, and scale and offset of normalization: pulling them to zero regularizes nothing.
+    # No weight decay for biases and for scale and offset of normalization: it would regularize nothing.
     optimizer.exclude_from_weight_decay(var_list=[variable for variable in variables if len(variable.shape) <= 1])
     return optimizer
 
 
 def warm_up_steps(options: FitOptions, *, steps: int) -> int:
-    """Return over how many steps the learning rate rises; at least one, if any warm-up is wanted."""
+    """Return the number of steps over which the learning rate rises; at least one, if warm-up is wanted."""
     return max(1, round(options.warm_up * steps * options.epochs)) if options.warm_up else 0
 
 
 def warm_up_callbacks(options: FitOptions, *, steps: int) -> list[Any]:
-    """Return the callback that a learning rate without a cosine needs to warm up, if any."""
+    """Return the callback that warms up a learning rate without a cosine, if that is wanted."""
     num_steps = warm_up_steps(options, steps=steps)
     return [WarmUp(options.learning_rate, num_steps)] if options.schedule != "cosine" and num_steps else []
 
@@ -57,8 +57,8 @@ def warm_up_callbacks(options: FitOptions, *, steps: int) -> list[Any]:
 class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
     """Raises the learning rate from 1/n of its peak to the peak over the first n steps.
 
-    It has no state: what to do follows from the optimizer's own count of steps, also in a run that goes on. A plateau's
-    reduction within these steps is overwritten.
+    It has no state: the optimizer's own count of steps decides, also in a continued run. A plateau's reduction within
+    these steps is overwritten.
     """
 
     def __init__(self, peak: float, num_steps: int) -> None:
@@ -68,11 +68,11 @@ class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
         self._done = False
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Begin anew."""
+        """Reset the callback."""
         self._done = False
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Set the learning rate of the step that comes."""
+        """Set the learning rate of the next step."""
         if self._done:  # asking for the count makes a GPU wait
             return
         step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))

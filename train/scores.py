@@ -27,7 +27,7 @@ Counts = dict[str, npt.NDArray[Any]]  # by name; a task adds up those of a split
 def count_confusion(
     truth: npt.NDArray[Any], predicted: npt.NDArray[Any], *, num_classes: int, ignore_class: int | None = None
 ) -> Confusion:
-    """Count how often each class was taken for each.
+    """Return the confusion matrix: how often each class was taken for each.
 
     Args:
         truth: Class ids of any shape.
@@ -49,8 +49,8 @@ def count_confusion(
 def mask_scores(confusion: Confusion, *, ignore_class: int | None = None) -> dict[str, float]:
     """Return the scores that a segmentation is judged by, pooled over all pixels that were counted.
 
-    A class counts in the means if it occurs in the truth or was predicted; the ignored class never does. Without any
-    pixel to count, all are 0. With two classes, `foreground_iou` and `foreground_dice` are those of class 1.
+    A class counts in the means if it occurs in the truth or was predicted; the ignored class never counts. Without any
+    pixel to count, all scores are 0. With two classes, `foreground_iou` and `foreground_dice` are those of class 1.
     """
     by_class = mask_scores_by_class(confusion)
     occur = [s for c, s in enumerate(by_class) if c != ignore_class and s["iou"] is not None]
@@ -77,10 +77,10 @@ def mask_scores_by_class(confusion: Confusion) -> list[dict[str, float | None]]:
 def image_ious(
     truth: npt.NDArray[Any], predicted: npt.NDArray[Any], *, num_classes: int, ignore_class: int | None = None
 ) -> list[float]:
-    """Return the IoU of each image by itself.
+    """Return the IoU of each single image.
 
-    With two classes it is that of class 1, and 1 where neither truth nor prediction has it; else the mean over the
-    classes that occur in the image, in truth or prediction. NaN where no pixel counts.
+    With two classes it is the IoU of class 1, and 1 where neither truth nor prediction has this class. Else it is the
+    mean over the classes that occur in the image, in truth or prediction. It is NaN where no pixel counts.
 
     Args:
         truth: Class ids [B, H, W].
@@ -111,12 +111,12 @@ def to_probabilities(logits: npt.NDArray[Any], activation: str) -> npt.NDArray[n
 
 
 def recalls(confusion: Confusion) -> list[float | None]:
-    """Return the share of each class that was recognised; None for a class that does not occur."""
+    """Return the recall of each class; None for a class that does not occur."""
     return [_ratio(hits, total) for hits, total in zip(np.diag(confusion), confusion.sum(axis=1), strict=True)]
 
 
 def has_foreground(num_classes: int, ignore_class: int | None) -> bool:
-    """Tell whether class 1 is *the* foreground: there are two classes and both count."""
+    """Return whether class 1 is *the* foreground: there are two classes and both count."""
     return num_classes == 2 and ignore_class not in (0, 1)
 
 

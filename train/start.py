@@ -1,4 +1,4 @@
-"""What stands between a program and Keras: the right backend, and models from files."""
+"""Access to Keras: the right backend, its own defaults, and models from files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OTHER_BACKENDS = ("jax", "torch", "openvino")
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back what is written to the process's stderr meanwhile, then pass on what is not known to be noise."""
+    """Hold back output to the process's stderr while the block runs, then print all of it that is not known noise."""
     if sys.stderr is not None:  # as in programs without a console
         sys.stderr.flush()
     kept = os.dup(2)
@@ -45,7 +45,7 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def require_tensorflow() -> None:
-    """Check that Keras will run, or runs already, on TensorFlow.
+    """Check that Keras runs, or will run, on TensorFlow.
 
     Raises:
         PrecomputeError: TensorFlow or Keras is missing, or Keras is set to another backend.
@@ -86,14 +86,14 @@ def _other_backend(name: str) -> str:
 
 @contextlib.contextmanager
 def plain_keras() -> Iterator[None]:
-    """Give Keras its own defaults meanwhile, so that neither ~/.keras/keras.json nor the process decides anything.
+    """Give Keras its own defaults while the block runs, whatever ~/.keras/keras.json or the process has set.
 
-    Layers, losses, metrics and optimizers take the order of axes, types and the smallest number from there, and so do
-    the networks of keras.applications and a user's own function, where there is no argument for it. What is saved
-    names them, so that it opens alike anywhere. Decorates a function as well.
+    Layers, losses, metrics and optimizers take the order of axes, types and epsilon from these defaults; so do the
+    networks of keras.applications and a user's own function where they have no argument for it. Saved models name the
+    values, so that they open alike anywhere. It can decorate a function, too.
 
     Raises:
-        PrecomputeError: As `require_tensorflow`.
+        PrecomputeError: See `require_tensorflow`.
     """
     require_tensorflow()
     from keras import config
@@ -118,7 +118,7 @@ def check_no_limits() -> None:
     """Refuse to train where Keras would end each `fit`, or each epoch, before its time.
 
     Raises:
-        UsageError: It is set to.
+        UsageError: Keras is set to such a limit.
     """
     from keras import config
 
@@ -137,7 +137,7 @@ def open_model(path: Path) -> Any:
     """Read a model that a run has saved.
 
     Raises:
-        PrecomputeError: It cannot be read.
+        PrecomputeError: The model cannot be read.
     """
     import keras
 

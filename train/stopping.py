@@ -16,16 +16,16 @@ PATIENCE_S = 5.0  # a signal that comes so long after the first is not held back
 
 
 class Stopping:
-    """Keeps the first signal while there is something to save, then hands it to whoever handled signals before.
+    """Keeps the first signal while there is something to save, then passes it to the earlier handler.
 
-    A context manager, of the main thread; elsewhere it does nothing. A signal that is ignored, such as SIGHUP under
-    nohup, stays so.
+    It is a context manager for the main thread; elsewhere it does nothing. A signal that is ignored, such as SIGHUP
+    under nohup, stays ignored.
 
     Args:
         clock: Returns the time in seconds.
 
     Attributes:
-        holds: Signals are kept. Where nothing is to be saved, or not soon, they go through at once.
+        holds: Whether signals are kept. If nothing is to be saved soon, they go through at once.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +37,7 @@ class Stopping:
 
     @property
     def is_asked_for(self) -> bool:
-        """A signal is kept."""
+        """Whether a signal was kept."""
         return self._number is not None
 
     def __enter__(self) -> Self:
@@ -54,7 +54,7 @@ class Stopping:
         self.deliver()
 
     def deliver(self) -> None:
-        """Let the signal have its effect, if one was kept."""
+        """Pass on the signal that was kept, if there is one."""
         number, self._number = self._number, None
         if number is not None:
             self._pass_on(number, None)

@@ -1,4 +1,4 @@
-"""The log for TensorBoard: what `history.csv` holds, as curves of train and of validation."""
+"""The log for TensorBoard: the content of `history.csv` as curves of train and validation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["TensorBoardLog"]
 
 
 class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes loss, scores and learning rate of each epoch, for TensorBoard to show.
+    """Writes loss, scores and learning rate of each epoch for TensorBoard.
 
-    It follows the run's history, and stands behind the callback that records it. A run that goes on begins the log anew
-    with the epochs that it has: event files can only grow, and a run that was killed may have written more to them, or
-    less, than to its checkpoint. So each epoch is there once.
+    It reads the run's history, and so comes after the callback that records it. A continued run writes the log anew,
+    with the epochs that it has: event files can only grow, and a killed run may have written more or less to them than
+    to its checkpoint. So each epoch is there once.
 
     Args:
-        folder: Gets a folder ``train`` and, where there is validation, ``validation``; the step is the epoch's number.
-        state: State of the run; another callback adds to its history.
+        folder: Folder in which ``train`` and, with validation, ``validation`` are made; steps are numbers of epochs.
+        state: State of the run; another callback extends its history.
     """
 
     def __init__(self, folder: Path, state: TrainingState) -> None:
@@ -36,7 +36,7 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
         self._num_written = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Write the epochs that the run has already."""
+        """Write the epochs that the run already has."""
         for path in self._folder.glob("*/events.out.tfevents.*"):
             path.unlink(missing_ok=True)
         self._num_written = 0
@@ -44,7 +44,7 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
             self._write()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Write what has come to the history."""
+        """Write the new epochs of the history."""
         with self._translate_errors():
             self._write()
 
@@ -57,7 +57,7 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Say what TensorFlow could not write; of a full disk it says that resources are exhausted, as of memory."""
+        """Raise an error that says what could not be written; TensorFlow calls a full disk exhausted resources."""
         try:
             yield
         except tf.errors.OpError as error:

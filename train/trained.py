@@ -1,4 +1,4 @@
-"""A run's model with what it was trained on: what evaluate, predict and export begin with."""
+"""A run's model with its dataset and settings, from which evaluate, predict and export start."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Trained:
     settings: RunSettings
 
     def notes_on(self, split: str) -> list[str]:
-        """Return a note if the dataset prepares images of a split otherwise than it did for the run."""
+        """Return a note if the dataset prepares images of a split in another way than it did for the run."""
         before = self.settings.made.get("settings")
         if before is None:  # a run of an earlier version
             return []
@@ -50,7 +50,7 @@ class Trained:
 
 
 def _preparing(settings: dict[str, Any], split: str) -> dict[str, Any]:
-    """Return those settings of a dataset that decide what a model gets to see of an image."""
+    """Return the settings of a dataset that decide the images of a model."""
     pixels = settings.get("pixels", {})
     pipelines = pixels.get("pipelines", {})
     found = {name: pixels[name] for name in ("color_mode", "scale", "alpha", "max_source_size") if name in pixels}
@@ -58,7 +58,7 @@ def _preparing(settings: dict[str, Any], split: str) -> dict[str, Any]:
 
 
 def open_trained(run: str | Path, *, checkpoint: str, dataset: str | Path | None = None) -> Trained:
-    """Open a run's model beside its dataset.
+    """Open a run's model with its dataset.
 
     Args:
         run: Folder of the run.
@@ -83,7 +83,7 @@ def open_trained(run: str | Path, *, checkpoint: str, dataset: str | Path | None
 
 
 def open_run_model(run: str | Path, checkpoint: str) -> tuple[RunFolder, RunSettings, Any]:
-    """Open a run's model alone.
+    """Open a run's model without its dataset.
 
     Raises:
         SettingsError: There is no run or no model yet.
@@ -108,7 +108,7 @@ def open_run_model(run: str | Path, checkpoint: str) -> tuple[RunFolder, RunSett
 
 
 def _check_fits(model: Any, task: Task, settings: RunSettings, dataset: Path) -> None:
-    """Raise if a model cannot be used on a dataset: other images, or classes or values that mean something else."""
+    """Raise an error if a dataset does not fit a model: other images, or other classes or values."""
     takes = tuple(model.input_shape[1:])
     wrong = []
     if settings.facts.get("target", task.target) != task.target:

@@ -1,8 +1,8 @@
-"""Which sources a run was trained on, kept with it: a score on some of them would flatter its model.
+"""The sources that a run was trained on, kept in its folder: a score on some of them would flatter its model.
 
-A dataset may be built again in place, with other splits, after a run: images that were trained on are then in
-validation, and nothing in the dataset tells. A source counts as the same if its image file has the same content; where
-both come from one folder, also if it has the same key: it was fixed since.
+A dataset may be built again in place, with other splits, after a run. Validation then holds images that were trained
+on, and nothing in the dataset tells. Two sources are the same if their image files have the same content; or, if both
+come from one folder, if they have the same key, since the file may have been fixed.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Hashes = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """The training sources of a run, a number each.
+    """The training sources of a run as numbers.
 
     Attributes:
-        contents: First bytes of the SHA-256 of image files, as far as they are known, uint64, sorted.
-        keys: Hashes of folder and key, likewise.
+        contents: First bytes of the known SHA-256 of image files, uint64, sorted.
+        keys: Hashes of folder and key, uint64, sorted.
     """
 
     contents: Hashes
@@ -45,13 +45,13 @@ class TrainedOn:
 
     @classmethod
     def of(cls, listing: Listing, root: str) -> TrainedOn:
-        """Return what a list of sources below a folder comes to."""
+        """Make the numbers of a listing of sources below a folder."""
         contents, keys = hashes_of(listing, root)
         return cls(np.unique(contents[contents != 0]), np.unique(keys))
 
     @classmethod
     def load(cls, path: Path) -> TrainedOn | None:
-        """Read what `save` has written; None if there is none, as in runs of earlier versions.
+        """Read the file of `save`; None if there is none, as in runs of earlier versions.
 
         Raises:
             PrecomputeError: The file cannot be read.
@@ -79,11 +79,11 @@ class TrainedOn:
         return TrainedOn(np.union1d(self.contents, other.contents), np.union1d(self.keys, other.keys))
 
     def holds(self, sha256: str) -> bool:
-        """Tell whether a file of this content is among these."""
+        """Return whether a file with this content is among the sources."""
         return bool(np.isin(np.frombuffer(bytes.fromhex(sha256)[:NUM_BYTES], "<u8"), self.contents)[0])
 
     def among(self, listing: Listing, root: str) -> list[str]:
-        """Return the keys of the sources of a list that are among these."""
+        """Return the keys of those sources in a listing that are among these."""
         contents, keys = hashes_of(listing, root)
         known = np.isin(contents, self.contents) & (contents != 0)
         if len(keys):
@@ -92,7 +92,7 @@ class TrainedOn:
 
 
 def hashes_of(listing: Listing, root: str) -> tuple[Hashes, Hashes]:
-    """Return a number for the content of each source's image, 0 where it is not known, and one for folder and key."""
+    """Return two numbers for each source: one of its image's content, 0 if unknown, and one of folder and key."""
     contents = np.frombuffer(bytes(listing.sha256.content), "<u8")[:: 32 // NUM_BYTES]
     if not root:  # lists from Python: one key may stand for different files
         return contents, np.empty(0, np.uint64)
@@ -108,7 +108,7 @@ def hashes_of(listing: Listing, root: str) -> tuple[Hashes, Hashes]:
 
 
 def check_weights(weights: str, dataset: Path, manifest: Manifest) -> str | None:
-    """Refuse to start from a model that was trained on what is validation here.
+    """Refuse to start from a model that was trained on sources of this dataset's validation split.
 
     Args:
         weights: The option `--weights`; only files in the folder of a run are known.
@@ -119,7 +119,7 @@ def check_weights(weights: str, dataset: Path, manifest: Manifest) -> str | None
         A note, where this cannot be known.
 
     Raises:
-        DatasetError: It was; names the first such sources.
+        DatasetError: The model was trained on some; the message names the first of them.
     """
     run = RunFolder(Path(weights).parent)
     if not run.options.is_file() or not Path(weights).is_file() or "validation" not in manifest.splits:
@@ -128,9 +128,9 @@ def check_weights(weights: str, dataset: Path, manifest: Manifest) -> str | None
 
 
 def record_sources(folder: RunFolder, dataset: Path, manifest: Manifest, weights: str) -> None:
-    """Keep which sources a run is trained on, once; with those of the run that its first weights come from.
+    """Record the sources that a run is trained on, once, with those of the run that its first weights come from.
 
-    Datasets that were not written by `precompute` may lack the list; nothing is kept then.
+    Datasets that `precompute` did not write may lack the listing; then nothing is recorded.
     """
     if folder.sources.exists():
         return
@@ -142,7 +142,7 @@ def record_sources(folder: RunFolder, dataset: Path, manifest: Manifest, weights
 
 
 def check_not_trained_on(run: RunFolder, dataset: Path, manifest: Manifest, split: str) -> str | None:
-    """Refuse a split that holds sources which a run was trained on.
+    """Refuse a split that holds sources that a run was trained on.
 
     Args:
         run: Folder of the run.
@@ -154,7 +154,7 @@ def check_not_trained_on(run: RunFolder, dataset: Path, manifest: Manifest, spli
         A note, where this cannot be known.
 
     Raises:
-        DatasetError: It does; names the first such sources.
+        DatasetError: It holds some; the message names the first of them.
     """
     trained_on, listing = TrainedOn.load(run.sources), _listing(dataset, manifest, split)
     if trained_on is None or listing is None:

@@ -1,8 +1,7 @@
-"""Scores of numbers, all from sums that add up batch by batch: the same in `fit` and in `evaluate`.
+"""Scores of numbers, all from sums over batches, so that they are the same in `fit` and in `evaluate`.
 
-Truths are counted as distances from a centre, the mean of the training split. So the sums stay small beside what they
-tell apart, also of values around a million that hardly differ; and the errors of whoever always says that mean, the
-baseline, are among them.
+Truths are summed as distances from a centre, the mean of the training split. So the sums stay precise even for values
+around a million that hardly differ. They also give the errors of the baseline, which always predicts that mean.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ Sums = npt.NDArray[np.float64]
 
 
 def count_values(truth: npt.NDArray[Any], predicted: npt.NDArray[Any], centers: Sequence[float]) -> Sums:
-    """Sum up what the scores of each value follow from.
+    """Return the sums from which the scores of each value follow.
 
     Args:
-        truth: Numbers [N, K]; NaN where they are not known, which counts nowhere.
+        truth: Numbers [N, K]; unknown ones are NaN and do not count.
         predicted: Numbers of the same shape.
-        centers: A number a value, K: the means of the training split.
+        centers: Means of the K values in the training split.
 
     Returns:
         float64 [6, K].
@@ -46,7 +45,7 @@ def count_values(truth: npt.NDArray[Any], predicted: npt.NDArray[Any], centers: 
 def value_scores(sums: Sums) -> list[dict[str, Any]]:
     """Return the scores of each value, in its unit: mean absolute error, root of the mean squared error, R², baseline.
 
-    All are None for a value that no image has. R² is None as well where all truths are the same, or one alone.
+    All scores are None for a value that no image has. R² is also None if all truths are equal, or there is only one.
     """
     scores = []
     for known, distance, distance_abs, distance_squared, error_abs, error_squared in sums.T.tolist():

@@ -1,4 +1,4 @@
-"""What each class weighs in the loss."""
+"""Weights of classes in the loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["balanced_weights", "parse_weights"]
 
 
 def balanced_weights(counts: npt.NDArray[np.int64]) -> list[float]:
-    """Return weights, of [C] targets of each class, with which all classes weigh the same in the end.
+    """Return weights with which all classes count equally in sum, from the numbers [C] of their targets.
 
     The mean weight of a target is 1, so that the learning rate keeps its meaning. A class that does not occur gets 1.
     """
