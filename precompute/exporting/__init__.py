@@ -1,1 +1,1 @@
-"""From shards back to files that other programs read."""
+"""Exports: from shards to files that other programs read."""

@@ -26,14 +26,14 @@ __all__ = ["BOX_FORMATS", "files_beside"]
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}  # as all three formats call them
 FLAGS = ("crowd", "difficult", "truncated")
-# Folders of these names mean something to a build, and to other readers.
+# Names of folders that have a meaning for a build, and for other readers.
 ROLES = {"images", "jpegimages", "labels", "annotations", "imagesets", "xmls", "xml", "__macosx", "@eadir"}
 ROLES |= {"train", "val", "valid", "validation", "test"}
 YAML, LISTS = "data.yaml", "ImageSets/Main"
 
 
 class _Boxes(Exporter):
-    """Boxes, with what a format has a place for of their flags."""
+    """The base of formats of boxes, which know the flags that a format has a place for."""
 
     forms = ("boxes",)
     name: ClassVar[str]
@@ -45,7 +45,7 @@ class _Boxes(Exporter):
         self._lost = Counter[str]()
 
     def notes(self, lines: Sequence[dict[str, Any]]) -> list[str]:
-        """Return what the format has no place for, counted."""
+        """Return notes that count what the format has no place for."""
         return [
             f"{format_count(number, 'box is', 'boxes are')} marked {flag}: {self.name} has no place for that, "
             "there they are like all others"
@@ -173,7 +173,7 @@ BOX_FORMATS: dict[str, type[Exporter]] = {"coco": _Coco, "yolo": _Yolo, "voc": _
 
 
 def files_beside(annotations: Sequence[str]) -> set[str]:
-    """Return which files about all records an earlier export may have left, by the annotations that it lists."""
+    """Return the files about all records that an earlier export may have left, from the annotations that it lists."""
     if any(path.endswith(".txt") for path in annotations):
         return {YAML}
     if any(path.endswith(".xml") for path in annotations):
@@ -211,10 +211,10 @@ def _add(node: ElementTree.Element, **values: Any) -> None:
 
 
 def _decimal(value: float) -> str:
-    """Return all digits of a number, without an exponent, which some readers do not know."""
+    """Return a number with all digits and without an exponent, which some readers do not know."""
     return np.format_float_positional(value, trim="0")
 
 
 def _plain(value: float) -> float | int:
-    """Return a whole number as one."""
+    """Return a number as an int if it is whole."""
     return int(value) if value.is_integer() else value

@@ -1,4 +1,4 @@
-"""What makes plain files of records, in one layout that `precompute build` reads again."""
+"""The base of exporters, which make plain files of records in a layout that `precompute build` reads again."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Example = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """What becomes of one record.
+    """The export of one record.
 
     Attributes:
-        files: Path below the folder, posix → content.
-        line: Its line of the table: column → value.
+        files: Posix path below the folder → content.
+        line: Line of the table: column → value.
     """
 
     files: dict[str, bytes]
@@ -47,17 +47,17 @@ class Export:
 
 
 class Exporter(abc.ABC):
-    """Makes the files of a dataset, record by record, in one layout; a class says which fields it has a place for.
+    """Makes the files of a dataset, record by record, in one layout; each subclass says which fields it can hold.
 
     Args:
-        fields: All beside the image. Those that stand in the table are no concern of a layout.
-        apart: Several splits are written, each below a folder of its own where the layout has no other place for them.
+        fields: All fields beside the image. Those that stand in the table do not concern the layout.
+        apart: Whether several splits are written, each below a folder of its own if the layout has no other place.
 
     Raises:
-        UsageError: A class has a name that the layout cannot say.
+        UsageError: A class has a name that the layout cannot hold.
 
     Attributes:
-        fields: Those that the layout has files for, in the order of `forms`.
+        fields: The fields that the layout has files for, in the order of `forms`.
     """
 
     forms: ClassVar[tuple[str, ...]]  # of the fields that it has a place for
@@ -69,7 +69,7 @@ class Exporter(abc.ABC):
 
     @classmethod
     def can_hold(cls, fields: Sequence[Field]) -> bool:
-        """Return whether these fields, and no others, have a place in the layout."""
+        """Return whether the layout is for exactly these fields."""
         return cls.forms == tuple(field.form for field in fields if not field.in_table)
 
     @abc.abstractmethod
@@ -81,21 +81,21 @@ class Exporter(abc.ABC):
         return {}
 
     def notes(self, lines: Sequence[dict[str, Any]]) -> list[str]:
-        """Return what is to be said of what was written, by the lines of the table."""
+        """Return notes on what was written, from the lines of the table."""
         return []
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
-        """Return what a build cannot find out from the files."""
+        """Return the options that a build needs, since the files do not tell them."""
         return []
 
     @property
     def class_names_option(self) -> list[str]:
-        """The option that gives the classes their order; none where it cannot be written."""
+        """The option that gives the classes their order; empty where it cannot be written."""
         names: list[str] = self.fields[0].class_names
         return ["--class-names", ",".join(names)] if names and not any("," in name for name in names) else []
 
     def line_of(self, example: Example, **columns: str | int) -> dict[str, Any]:
-        """Return a line of the table: the columns given, which draw of which source it is, and what travels along."""
+        """Return a line of the table: the given columns, then source and draw, and values that travel along."""
         line = {**columns, **{name: example[name] for name in ("key", "copy", "seed", "variant")}}
         for field in self._in_table:
             for name, value in field.columns(example).items():
@@ -104,30 +104,30 @@ class Exporter(abc.ABC):
 
 
 def image_file(example: Example) -> tuple[str, bytes]:
-    """Return suffix and content: the stored bytes where they are a file."""
+    """Return suffix and content of an image's file: the stored bytes if they are a JPEG or PNG."""
     if example["format"] == "raw":
         return ".png", encode_image(example["image"], "png", 95)
     return SUFFIXES[example["format"]], example["encoded"]
 
 
-# Names of files: those of the keys, as far as every file system takes them
+# Names of files: those of the keys, with characters that every file system takes
 
 
 class Names:
-    """Gives each key a name of its own; the same ones when it is asked in the same order."""
+    """Gives each key a unique name; calls in the same order give the same names."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
         self._folders: dict[str, str] = {}
 
     def folder(self, name: str) -> str:
-        """Return the path of a class's folder, always the same one, and another class never has it."""
+        """Return the path of a class's folder, which is always the same, and which no other class has."""
         if name not in self._folders:
             self._folders[name] = self.unique("/".join(map(safe_name, name.split("/"))))
         return self._folders[name]
 
     def unique(self, path: str, copy: int = 0) -> str:
-        """Return the path, copies of a rare class told apart, and with a number if another one has it in any case."""
+        """Return a unique path: with the copy's number, and another number if some path differs only in case."""
         path = f"{path}-copy{copy}" if copy else path
         number, found = 1, path
         while found.casefold() in self._taken:
@@ -138,7 +138,7 @@ class Names:
 
 
 def safe_path(key: str, roles: Collection[str] = ROLES) -> str:
-    """Return a key as the path of a file: folders stay folders, those with the name of a role get another one."""
+    """Return a key as the path of a file: folders stay folders, but those named like a role get another name."""
     *folders, name = map(safe_name, key.split("/"))
     return "/".join([*(f"_{part}" if part.lower() in roles else part for part in folders), name])
 

@@ -24,11 +24,11 @@ PATHS = ("image", "mask")  # columns of the table that name files
 
 
 class _Files(Exporter):
-    """Files below one folder; of several splits below a folder of each, which is a column of the table as well."""
+    """Files below one folder; or below a folder for each of several splits, which are also a column of the table."""
 
     @abc.abstractmethod
     def layout(self, example: Example, names: Names) -> Export:
-        """Return the files of a record, whichever split it is of."""
+        """Return the files of a record, without its split's folder."""
 
     def export(self, example: Example, names: Names, split: str) -> Export:
         """Return the files of one record; a folder of its key that a build would take for a split's begins with _."""
@@ -44,7 +44,7 @@ class _Files(Exporter):
 
 
 class _ClassFiles(_Files):
-    """A folder a class, `animals/cat/1.jpg`; whatever else the key holds is part of the file's name."""
+    """One folder per class, `animals/cat/1.jpg`; the rest of the key is part of the file's name."""
 
     forms = ("class",)
 
@@ -58,7 +58,7 @@ class _ClassFiles(_Files):
         return Export(files={path: content}, line=self.line_of(example, image=path, label=label))
 
     def notes(self, lines: Sequence[dict[str, Any]]) -> list[str]:
-        """Return what is said of classes whose folders are called otherwise."""
+        """Return the note on classes whose folders have other names."""
         renamed = sorted({line["label"] for line in lines if f"/{line['label']}/" not in f"/{line['image']}"})
         if not renamed:
             return []
@@ -115,7 +115,7 @@ class _LabelFiles(_Files):
         return Export(files={image: content}, line=self.line_of(example, image=image, labels=labels))
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
-        """Return how the table is to be read: build from it."""
+        """Return the options for a build from the table."""
         return ["--label-separator", SEPARATOR, *self.class_names_option]
 
 
@@ -129,7 +129,7 @@ class _ImageOnlyFiles(_Files):
         return Export(files={image: content}, line=self.line_of(example, image=image))
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
-        """Return which columns of the table are to be learnt, or that nothing but images is wanted."""
+        """Return the options that name the columns to learn, or that say that only images are wanted."""
         learnt = [field for field in self._in_table if field.is_target]
         if not learnt:
             return ["--target", "none"]
@@ -147,7 +147,7 @@ FILES: tuple[type[Exporter], ...] = (_ClassFiles, _MaskFiles, _LabelFiles, _Imag
 
 
 def _column_of(name: str, lines: Sequence[dict[str, Any]]) -> str:
-    """Return the column that holds a value, which is called otherwise where its name means something in the table."""
+    """Return the column of a value; it has another name where the value's name has a meaning in the table."""
     return f"extra_{name}" if name in OWN_COLUMNS and lines and f"extra_{name}" in lines[0] else name
 
 

@@ -153,7 +153,7 @@ def _apply_watched(
 
 
 def _apply(pipeline: Pipeline, source: Decoded, spec: RecordSpec, variant: int) -> tuple[Any, Any]:
-    """Return a pipeline's result for a source; None where it raises, which is judged elsewhere."""
+    """Return a pipeline's result for a source; (None, {}) where it raises, which is judged elsewhere."""
     try:
         return move(source, pipeline, spec, seed=0, variant=variant)
     except Exception:  # a transform may raise anything

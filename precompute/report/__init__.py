@@ -1,1 +1,1 @@
-"""What people look at: pictures and tables of a dataset, of a build to come, of the time that it takes."""
+"""Reports for people: pictures and tables of a dataset, of a planned build, of the time that it takes."""

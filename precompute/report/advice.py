@@ -1,4 +1,4 @@
-"""What would make a build quicker: where one stage dominates, the usual remedies are tried on the sample, and told."""
+"""Advice on a faster build: where one stage dominates, the usual remedies are tried on the sample."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FEW_ROWS = 8
 CHEAPER = {  # transforms whose arguments decide what they cost
     "ElasticTransform": ({"approximate": True}, {"same_dxdy": True}, {"sigma": 10.0}),
 }
-# Transforms that decide the size of what comes after them, and can as well come first.
+# Transforms that decide the size of images after them, and could as well come first.
 SIZING = (
     "Resize",
     "RandomResizedCrop",
@@ -43,10 +43,10 @@ SIZING = (
 
 
 def advise(renderer: SampleRenderer, profile: Profile) -> tuple[str, ...]:
-    """Return sentences, those that save most of the time first in each kind; none where nothing stands out.
+    """Return sentences of advice, in each kind those that save most time first; none if nothing stands out.
 
     Args:
-        renderer: Renders samples; the profile was made with it.
+        renderer: Renderer of samples that the profile was made with.
         profile: The profile, still without advice.
     """
     trial = _Trial(renderer, profile)
@@ -55,7 +55,7 @@ def advise(renderer: SampleRenderer, profile: Profile) -> tuple[str, ...]:
 
 
 class _Trial:
-    """Measures a record as it is and with one thing changed, on the same few sources and draws."""
+    """Measures records as they are and with one change, on the same few sources and draws."""
 
     def __init__(self, renderer: SampleRenderer, profile: Profile) -> None:
         self.renderer, self.profile = renderer, profile
@@ -63,7 +63,7 @@ class _Trial:
         self._now: float | None = None
 
     def record_ms(self, pickled: bytes | None = None, spec: RecordSpec | None = None) -> float | None:
-        """Return milliseconds of one core a record; None where the change does not work on these sources."""
+        """Return milliseconds of one core per record; None if the change does not work on these sources."""
         try:
             costs = measure(
                 self.renderer.sources,
@@ -79,17 +79,17 @@ class _Trial:
         return 1000 * fmean(cost.record_s + cost.decode_s / self.profile.num_rows for cost in costs)
 
     def now_ms(self) -> float:
-        """Return the same as things are."""
+        """Return milliseconds of one core per record without a change."""
         if self._now is None:
             self._now = self.record_ms() or self.profile.record_ms
         return self._now
 
     def saves(self, after_ms: float | None) -> bool:
-        """Return whether a change is worth telling."""
+        """Return whether a change saves enough to be mentioned."""
         return after_ms is not None and after_ms < (1 - WORTH) * self.now_ms()
 
     def shown(self, after_ms: float) -> str:
-        """Return what a change does, for people."""
+        """Return the effect of a change in words."""
         return f"{after_ms:.1f} ms a record, not {self.now_ms():.1f}"
 
 
@@ -119,7 +119,7 @@ def _sizing_late(trial: _Trial) -> Iterator[str]:
 
 
 def _transforms(trial: _Trial, *, smaller_advised: bool) -> Iterator[str]:
-    """Yield what can be done about transforms that dominate; a smaller image is not told twice."""
+    """Yield advice on transforms that dominate; a smaller image is not advised twice."""
     stages = [s for s in trial.profile.stages if s.is_transform and trial.profile.share(s) >= DOMINATES]
     for stage in sorted(stages, key=lambda s: -s.record_ms):
         name = stage.name.rpartition(" › ")[2]
@@ -172,7 +172,7 @@ def _few_rows(trial: _Trial) -> Iterator[str]:
     )
 
 
-# Pipelines a little changed, so that what a change would save can be measured before anybody makes it
+# Pipelines with a change, whose saving can then be measured before anybody makes it
 
 
 def sizing_first(pickled: bytes) -> tuple[str, list[str], bytes] | None:

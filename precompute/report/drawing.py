@@ -1,4 +1,4 @@
-"""What is drawn on an image: its mask, boxes, keypoints and objects, in the colours and patterns of classes."""
+"""Drawing on an image: its mask, boxes, keypoints and objects, in the colours and patterns of classes."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int | 
 
     Args:
         image: uint8 [H, W, 1, 3 or 4].
-        layers: What is drawn.
-        size: Pixels of the square that it is scaled to fit into; None: it keeps its size.
+        layers: Layers to draw.
+        size: Side in pixels of the square that the image is scaled to fit into; None: it keeps its size.
     """
     every = list(layers)
     picture = Image.fromarray(as_rgb(image)) if size is None else _fitted(image, size)
@@ -65,7 +65,7 @@ def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int | 
 def _fitted(image: NDArray[np.uint8], size: int) -> Image.Image:
     height, width = image.shape[:2]
     scale = size / max(height, width)
-    # Whole multiples show small images pixel by pixel, as the model gets them.
+    # Whole multiples of the size show small images pixel by pixel, as the model gets them.
     scale = int(scale) if scale >= 2 else scale
     shown = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
@@ -90,13 +90,13 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def lay_mask(
     pixels: NDArray[np.uint8], ids: NDArray[Any], ignore_class: int | None = None, opacity: float | None = None
 ) -> NDArray[np.uint8]:
-    """Return pixels with each class but 0 laid over them in its colour, and in its pattern where it has one.
+    """Return pixels under the colours, and patterns if there are any, of all classes but 0.
 
     Args:
         pixels: uint8 [H, W, 3].
         ids: [H, W] class ids; class 0 leaves its pixels as they are, unless it is ignored.
         ignore_class: Id of pixels that do not count; they are light grey.
-        opacity: Share of the colours; None: classes are outlined, and tinted so lightly that the image stays itself.
+        opacity: Share of the colours, 0 to 1; None: classes are outlined, and tinted so lightly that the image shows.
     """
     held = np.flatnonzero(np.bincount(ids.ravel()))
     colors, patterns = np.zeros((held[-1] + 1, 3), np.float32), np.zeros(held[-1] + 1, np.uint8)
@@ -119,7 +119,7 @@ def lay_mask(
 
 
 def _edges(ids: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return where a pixel's neighbour is of another class; the picture's own edge is no neighbour."""
+    """Return the pixels with a neighbour of another class; the picture's own edge does not count."""
     found = np.zeros(ids.shape, np.bool_)
     for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differs = ids[here] != ids[there]
@@ -132,7 +132,7 @@ def _edges(ids: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _draw_boxes(picture: Image.Image, layer: Layers, scale: float, *, width: int) -> None:
-    """Outline boxes in the colours of their classes; above them, write the scores of the first ones to them."""
+    """Outline boxes in the colours of their classes, and write their scores beside the first ones."""
     draw, font = ImageDraw.Draw(picture), load_font(11)
     boxes = (layer.boxes * scale).round().astype(int).tolist()
     labels, dashed = layer.labels[: len(boxes)].tolist(), layer.not_counted.tolist() or [False] * len(boxes)
@@ -190,7 +190,7 @@ def _draw_skeletons(picture: Image.Image, points: NDArray[Any], visibility: NDAr
         picture: Picture that is drawn on.
         points: float [N, K, 2], x and y in its pixels, by edges.
         visibility: [N, K].
-        skeleton: Skeleton that says what is joined; of a flip pair the left one is blue, the right one orange.
+        skeleton: Skeleton with the edges to draw; of a flip pair, the left point is blue, the right one orange.
     """
     draw = ImageDraw.Draw(picture)
     radius = max(3, round(min(picture.size) / 64))
@@ -219,7 +219,7 @@ def draw_point(
 
 
 def _draw_numbers(draw: ImageDraw.ImageDraw, points: Sequence[tuple[int, float, float]], radius: int) -> None:
-    """Write the numbers of keypoints, given with x and y, beside them where neither a keypoint nor a number is."""
+    """Write the numbers of keypoints, given with x and y, beside them, where they cover no keypoint and no number."""
     width, height = NUMBER
     taken = [(x, y) for _, x, y in points]
     for number, x, y in points:
@@ -230,7 +230,7 @@ def _draw_numbers(draw: ImageDraw.ImageDraw, points: Sequence[tuple[int, float, 
 
 
 def has_numbers(skeleton: Skeleton) -> bool:
-    """Return whether keypoints are numbered, as colours do not tell each from all others."""
+    """Return whether keypoints are numbered, since colours do not tell them all apart."""
     return len(skeleton) > min(NUM_PLAIN_POINTS, len(set(point_colors(skeleton))))
 
 
@@ -238,15 +238,15 @@ def point_colors(skeleton: Skeleton) -> Sequence[Color]:
     """Return the colour of each keypoint: by side where sides are known, else one of its own."""
     pairs = flip_pairs_left_first(skeleton) or skeleton.flip_pairs
     sides = {index: color for pair in pairs for index, color in zip(pair, (LEFT, RIGHT), strict=True)}
-    # The first class's colour is left to it: to the boxes that most keypoints stand in.
+    # The first class's colour is not used: the boxes around most keypoints have it.
     return [sides.get(i, MIDDLE if sides else class_color(i + 2)) for i in range(len(skeleton))]
 
 
 def flip_pairs_left_first(skeleton: Skeleton) -> list[list[int]] | None:
-    """Return the flip pairs, the left one of each first, where names tell it of all."""
+    """Return the flip pairs with the left point first, if names tell the sides of all."""
     names, pairs = skeleton.names, [sorted(pair) for pair in skeleton.flip_pairs]
     sided = left_right_pairs(names)
     if any(pair not in sided for pair in pairs):
         return None
-    # Of names that differ in left and right alone, the left one comes first in the alphabet.
+    # If names differ only in left and right, the left one comes first in the alphabet.
     return [sorted(pair, key=lambda index: names[index].lower()) for pair in pairs]

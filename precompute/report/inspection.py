@@ -1,4 +1,4 @@
-"""What an inspection of a dataset found, and the text of it for people: what they want to know first, first."""
+"""The description of a dataset by `inspect`, and its text for people, the most important facts first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RowGroup:
     """Rows of one seed.
 
     Attributes:
-        rows: Their numbers, sorted.
+        rows: Numbers of the rows, sorted.
         seed: Augmentation seed of these rows.
         variants: Variants of these rows; empty for the original row.
     """
@@ -39,7 +39,7 @@ class RowGroup:
 
     @property
     def original(self) -> bool:
-        """Whether this is the original row: sources through the validation pipeline."""
+        """Whether this is the original row, whose sources went through the validation pipeline."""
         return not self.variants
 
 
@@ -48,16 +48,16 @@ class SplitInspection:
     """What one split holds.
 
     Attributes:
-        num_sources: Listed sources, the skipped ones included.
-        num_skipped: Sources that are left out of all rows.
-        num_places: Places of the grid: sources times copies.
+        num_sources: Number of listed sources, including skipped ones.
+        num_skipped: Number of sources that are left out of all rows.
+        num_places: Number of places of the grid: sources times copies.
         num_rows: Number of listed rows.
-        num_records: Records in all rows.
+        num_records: Number of records in all rows.
         num_shards: Number of shard files.
         num_bytes: Size of all shards.
         rows: Listed rows by seed.
         held: Rows that living readers hold.
-        fields: What was counted of each field, skipped sources left out.
+        fields: Counts of each field, without skipped sources.
     """
 
     num_sources: int
@@ -78,27 +78,27 @@ class SplitInspection:
 
     @property
     def class_counts(self) -> list[int]:
-        """Sources of each class, or objects in them, of the first field that has such classes; empty without."""
+        """Number of sources or objects per class, for the first field with such classes; else empty."""
         return next((list(counts.classes) for counts in self.fields.values() if counts.classes), [])
 
     @property
     def boxes(self) -> BoxCounts | None:
-        """What was counted of the objects in all records; None without objects."""
+        """Counts of the objects in all records; None without objects."""
         return self._objects.stored
 
     @property
     def num_without(self) -> int:
-        """Sources that have no objects."""
+        """Number of sources without objects."""
         return self._objects.num_without
 
     @property
     def num_lost(self) -> int:
-        """Objects with masks that are lacking in all records together: cut off, too small, or empty."""
+        """Number of objects with masks that all records together lack: cut off, too small, or empty."""
         return self._objects.num_lost
 
     @property
     def _objects(self) -> FieldCounts:
-        """What was counted of the first field that has objects."""
+        """Counts of the first field with objects."""
         return next((counts for counts in self.fields.values() if counts.stored), FieldCounts())
 
 
@@ -108,8 +108,8 @@ class Inspection:
 
     Attributes:
         out: Folder of the dataset.
-        manifest: Everything that its manifest says.
-        splits: Split → what it holds.
+        manifest: Its manifest.
+        splits: Split → its content.
         other_versions: Package → (version that wrote the dataset, installed version), where these differ.
         held_elsewhere: Rows of earlier generations, or no longer listed, that living readers hold.
     """
@@ -171,7 +171,7 @@ def _labelled(label: str, text: str) -> str:
 
 
 def _origin(origin: Origin) -> str:
-    """Return how sources were read, and what was passed over and left out."""
+    """Return lines on how sources were read, and on what was passed over and left out."""
     passed = f"{format_count(origin.num_passed_over, 'file')} passed over"
     left_out = f"left out: {format_counts(origin.left_out)}"
     return "; ".join([origin.layout, *[passed] * bool(origin.num_passed_over), *[left_out] * bool(origin.left_out)])
@@ -235,7 +235,7 @@ def _noun(word: str, numbers: Collection[Any]) -> str:
 
 
 def _classes(found: Inspection) -> Iterator[str]:
-    """Yield a table of the classes in each split for each field that has some, and what else was counted of it."""
+    """Yield a table of the classes in each split, and other counts, for each field with classes."""
     targets = found.manifest.schema.targets
     for name, field in found.manifest.schema.items():
         counts = {split: inspected.fields[name] for split, inspected in found.splits.items()}
@@ -258,7 +258,7 @@ def _class_table(names: Sequence[str], counts: Mapping[str, Sequence[int]]) -> I
 
 
 def _counters(found: Inspection) -> Iterator[str]:
-    """Yield what was counted while sources were decoded."""
+    """Yield lines on what was counted while sources were decoded."""
     fields, counters = found.manifest.schema.values(), found.manifest.counters
     yield from (f"  {line}" for line in describe_counters(fields, counters))
     yield from (f"  warning: {warning}" for field in fields for warning in field.warnings(counters))
@@ -277,7 +277,7 @@ def _pipelines(found: Inspection) -> Iterator[str]:
 
 
 def describe_pipeline(description: dict[str, Any]) -> list[str]:
-    """Return a pipeline as the manifest describes it, one line a transform, nested ones indented."""
+    """Return a pipeline of the manifest as text, one line per transform, nested ones indented."""
     inner = description["transform"].get("transforms", [])
     lines = [line for transform in inner for line in _transform_lines(transform, "")]
     return lines or ["nothing: images as they are"]
@@ -305,7 +305,7 @@ def _value(value: Any) -> str:
 
 
 def _warnings(found: Inspection) -> Iterator[str]:
-    """Yield what a user should know before trusting the data."""
+    """Yield warnings about the data."""
     manifest = found.manifest
     if manifest.skipped:
         reasons = [entry.get("reason") or f"{entry['key']}: no reason is known" for entry in manifest.skipped]

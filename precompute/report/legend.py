@@ -1,4 +1,4 @@
-"""The legend of a sheet: what colours and patterns stand for, in as many columns as fit."""
+"""The legend of a sheet: the meaning of colours and patterns, in as many columns as fit."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Entry(NamedTuple):
     """One line of a legend.
 
     Attributes:
-        text: What it is.
-        color: Its colour; None: it has none.
-        shape: What is drawn in that colour: an area, the frame of a box, a dashed one, or a keypoint.
-        class_id: Class whose pattern it has, from 1 on; 0: none.
+        text: Text of the line.
+        color: Colour of the sign before it; None for no sign.
+        shape: Shape of the sign: an area, the frame of a box, a dashed frame, or a keypoint.
+        class_id: Class whose pattern the sign has, from 1 on; 0 for none.
     """
 
     text: str
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
 
 
 def draw_legend(entries: Sequence[Entry], width: int) -> Image.Image:
-    """Return a picture of the legend, of a width in pixels; entries that it has no room for are counted."""
+    """Return a picture of the legend of a width in pixels; a last line counts entries that do not fit."""
     font = load_font(12)
     room = min(MAX_TEXT, width - SWATCH - 6) if len(entries) > 1 else width
     shown = [entry._replace(text=shorten(entry.text, font, room)) for entry in entries[:MAX_ENTRIES]]
@@ -76,7 +76,7 @@ def draw_legend(entries: Sequence[Entry], width: int) -> Image.Image:
 
 
 def _num_rows(widths: Sequence[int], width: int) -> int | None:
-    """Return how few rows entries of these widths can stand in, column by column; None where they need too many."""
+    """Return the smallest number of rows for entries of these widths, filled by column; None if they need too many."""
     for rows in range(min(1, len(widths)), MAX_ROWS + 1):
         columns = (max(widths[first : first + rows]) for first in range(0, len(widths), rows or 1))
         if sum(columns) - SPACE <= width:
@@ -108,11 +108,11 @@ def _draw_swatch(picture: Image.Image, corner: tuple[int, int], entry: Entry, co
             picture.paste(Image.fromarray(hatched), (left + 1, top + 1))
 
 
-# What layers have to say
+# Entries of layers
 
 
 def legend_of(layers: Sequence[Layers]) -> list[Entry]:
-    """Return what the pictures show of one field."""
+    """Return the legend's entries for one field."""
     names, skeleton = layers[0].class_names, layers[0].skeleton
     if any(cell.numbers.size for cell in layers):
         return [Entry(f"each object in a colour of its own; classes: {format_few(names, 5)}")]
@@ -126,7 +126,7 @@ def legend_of(layers: Sequence[Layers]) -> list[Entry]:
 def mask_entries(
     masks: Iterable[NDArray[Any]], names: Sequence[str], ignore_class: int | None, background: Color | None = None
 ) -> list[Entry]:
-    """Return the classes that masks hold; class 0 has the colour of the background, without one the image's own."""
+    """Return the entries of the classes in masks; class 0 has the background's colour, if there is one."""
     entries = []
     held = {int(i) for mask in masks for i in np.unique(mask)}
     for i in sorted(held, key=lambda i: (i != ignore_class, i)):
@@ -141,7 +141,7 @@ def mask_entries(
 
 
 def skeleton_entries(skeleton: Skeleton) -> list[Entry]:
-    """Return what the colours of keypoints mean, sides where they are known, and the names that tell them apart."""
+    """Return the entries of keypoints: the sides that colours mean, if known, or the names of single points."""
     entries = []
     if skeleton.flip_pairs:
         words, others = _words_of_sides(skeleton)
@@ -155,7 +155,7 @@ def skeleton_entries(skeleton: Skeleton) -> list[Entry]:
 
 
 def _words_of_sides(skeleton: Skeleton) -> tuple[list[str], str]:
-    """Return what the two of each flip pair are, and what the keypoints of no pair are."""
+    """Return the words for the two sides of flip pairs, and for keypoints without a pair."""
     if flip_pairs_left_first(skeleton) is not None:
         return ["left", "right"], "neither left nor right"
     words = []

@@ -18,7 +18,7 @@ FONT = "DejaVuSans.ttf"  # has the letters of Latin, Greek, Cyrillic and more
 
 @functools.cache
 def load_font(points: int) -> Font:
-    """Return DejaVu Sans of the system, else matplotlib's, else the font that Pillow brings along, which has ASCII."""
+    """Return DejaVu Sans of the system, else matplotlib's, else the font of Pillow, which has only ASCII."""
     package = importlib.util.find_spec("matplotlib")  # looks, and imports nothing
     folders = package.submodule_search_locations or [] if package else []
     for name in (FONT, *(str(Path(folder, "mpl-data", "fonts", "ttf", FONT)) for folder in folders)):
@@ -30,7 +30,7 @@ def load_font(points: int) -> Font:
 
 
 def shorten(text: str, font: Font, width: float) -> str:
-    """Return the text, its middle left out where it is wider than there is room: keys differ at both ends."""
+    """Return the text, without its middle if it is too wide, since keys differ at both ends."""
     text = printable(text, font)
     if font.getlength(text) <= width:
         return text
@@ -44,7 +44,7 @@ def shorten(text: str, font: Font, width: float) -> str:
 
 
 def printable(text: str, font: Font) -> str:
-    """Return the text in one line; where the font has ASCII alone, accents go and the rest is a question mark."""
+    """Return the text on one line; if the font has only ASCII, accents are removed and the rest becomes ``?``."""
     if isinstance(font, ImageFont.FreeTypeFont) and font.getname()[0] == "DejaVu Sans":
         return "".join(c if c.isprintable() else " " for c in text)
     plain = unicodedata.normalize("NFKD", text.replace("×", "x").replace("…", "..."))

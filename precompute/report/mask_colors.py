@@ -1,4 +1,4 @@
-"""Which colours the masks of a data set hold: counted, and written as a file for `--mask-colors`."""
+"""The colours in a data set's masks: counted, and written as a file for `--mask-colors`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ MAX_COLORS = 1_024
 
 
 def write_colors(source: str | Path, output: str | Path, options: BuildOptions, *, overwrite: bool = False) -> str:
-    """Write a file with every colour that the masks hold, most pixels first; returns a line for people.
+    """Write a file of all colours in the masks, most pixels first; returns a line for people.
 
     Args:
         source: Folder of the sources.
         output: JSON file to write; colours have the classes of `options.mask_colors` where it lists them, else
             ``"unnamed #…"``, for people to replace.
         options: Options of the build.
-        overwrite: Replace a file that is there.
+        overwrite: Whether an existing file is replaced.
 
     Raises:
-        UsageError: The file is there, or cannot be written.
+        UsageError: The file exists, or cannot be written.
         SourceError: There are no masks, or they hold too many colours to be classes.
         BadSourcesError: Masks cannot be read.
     """

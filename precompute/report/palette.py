@@ -1,7 +1,7 @@
-"""Colours of classes, each as far as can be from those before it, and patterns for more classes than that suffices for.
+"""Colours of classes, each as different as possible from those before it, and patterns for further classes.
 
-Distances are CIEDE2000: two colours side by side are just told apart at 1, two of which one is found in a legend at 10.
-The first eight stay apart for people who lack one kind of cone too.
+Distances are CIEDE2000: people can just tell two colours side by side apart at 1, and find a colour in a legend at 10.
+The first eight colours stay apart also for people who lack one kind of cone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LIGHTNESS, SAFE_CHROMA = (40, 92), 40  # none is too dark for dark images, or to
 # Source: IEC 61966-2-1 (sRGB to XYZ, D65), CIE 15 (XYZ to L*a*b*).
 TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 WHITE = TO_XYZ.sum(axis=1)
-# What linear RGB looks like without the cones for long, middle and short waves.
+# Linear RGB as seen without the cones for long, middle and short waves.
 # Source: Machado, Oliveira and Fernandes 2009, table 1, severity 1.
 WITHOUT_CONE = np.array(
     [
@@ -101,7 +101,7 @@ def _saturation(chroma: Floats) -> Floats:
 
 @functools.cache
 def _chosen(num: int) -> list[Color]:
-    """Return so many colours: always the one of a grid that is farthest from all before it."""
+    """Return a number of colours: each is the one of a grid that is farthest from all before it."""
     levels = np.linspace(0, 255, STEPS).round().astype(np.int64)
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     safe = num <= NUM_SAFE
@@ -124,6 +124,6 @@ def _chosen(num: int) -> list[Color]:
 
 
 def _distances(seen: Mapping[int | None, Floats], color: Color, weights: Mapping[int | None, float]) -> Floats:
-    """Return how far the colours of a grid are from one, the least of all ways to see them."""
+    """Return the distances of a grid's colours from one colour, each the smallest over all kinds of vision."""
     each = [weight * color_distance(seen[cone], to_lab([color], cone)) for cone, weight in weights.items()]
     return np.asarray(np.min(each, axis=0))

@@ -1,4 +1,4 @@
-"""Records of a sample, rendered as a build would: all that is needed for one split; nothing is written."""
+"""Making records of a sample as a build would, without writing anything."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class SampleRenderer:
     Attributes:
         sources: All sources, their splits assigned.
         options: Options of the build.
-        split: The split to show.
-        spec: What every record must be.
-        prepared: The pipeline of the split.
-        pipeline: The same, ready to be applied.
+        split: Name of the split.
+        spec: Specification of records.
+        prepared: Prepared pipeline of the split.
+        pipeline: The pipeline, ready to be applied.
     """
 
     sources: Sources
@@ -44,7 +44,7 @@ class SampleRenderer:
 
 
 def make_sample_renderer(sources: Sources, options: BuildOptions, split: str, notify: Notify) -> SampleRenderer:
-    """Prepare as a build does, so that what a build refuses is refused here, in the same words."""
+    """Prepare as a build does, so that everything a build refuses is refused here with the same message."""
     prepared = prepare_pipelines(options, sources)
     ineffective = check_ineffective_options(options, sources, is_new=True)
     sources = divide(sources, options)

@@ -1,4 +1,4 @@
-"""A contact sheet: rows of small pictures, with a title, a legend and captions. Pillow draws, nothing else."""
+"""A contact sheet: rows of small pictures, with a title, a legend and captions; drawn by Pillow alone."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Cell:
 
     Attributes:
         image: uint8 [H, W, 1, 3 or 4], grey, RGB or RGBA; None when there is only text.
-        layers: What is drawn on the image and written under it, by the name of the field that it comes from.
-        text: Shown in place of the image.
+        layers: Name of a field → what it draws on the image and writes under it.
+        text: Text in place of the image.
         notes: Further lines under the image.
-        color: Of a frame around the image and of all that is written under it; None: no frame.
+        color: Colour of a frame around the image and of the text under it; None: no frame.
     """
 
     image: NDArray[np.uint8] | None = None
@@ -53,12 +53,12 @@ class Cell:
 
     @property
     def caption(self) -> str:
-        """What its fields have to say under the image."""
+        """The text of its fields under the image."""
         return ", ".join(layers.text for layers in self.layers.values() if layers.text)
 
     @property
     def remarks(self) -> list[str]:
-        """What is to be said of the source."""
+        """The remarks of its fields on the source."""
         return [layers.remark for layers in self.layers.values() if layers.remark]
 
     @property
@@ -68,18 +68,18 @@ class Cell:
 
 
 def cell_of(example: Mapping[str, Any], schema: Schema) -> Cell:
-    """Return the picture of a decoded record, with all that its fields show."""
+    """Return the cell of a decoded record, with the layers of its fields."""
     return Cell(image=example["image"], layers={name: field.draw(example) for name, field in schema.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """Pictures beside one another: those of a source, most often.
+    """Pictures side by side, mostly those of one source.
 
     Attributes:
         caption: Key of the source, above its pictures.
-        remark: What else is said beside the key, such as the class.
-        cells: One a column; may be fewer.
+        remark: Further text beside the key, such as the class.
+        cells: One cell per column, or fewer.
     """
 
     caption: str = ""
@@ -89,15 +89,15 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """All that is drawn.
+    """The content of a contact sheet.
 
     Attributes:
         title: First line of the sheet.
         subtitle: Second line, smaller.
         columns: Heading of each column; may be empty.
         lines: Lines of the sheet from top to bottom.
-        legend: What colours mean, before what the layers of the cells tell of theirs.
-        max_cell: Pixels of a picture's longer side at the most.
+        legend: Entries of the legend that come before those of the cells' layers.
+        max_cell: Largest longer side of a picture, in pixels.
     """
 
     title: str = ""
@@ -109,16 +109,16 @@ class Sheet:
 
     @property
     def cell_size(self) -> int:
-        """Pixels of the square that a picture is scaled to fit into."""
+        """Side in pixels of the square that a picture is scaled to fit into."""
         wanted = (WIDTH - 2 * MARGIN) // max(1, len(self.columns)) - GAP
         return min(max(wanted, MIN_CELL), self.max_cell)
 
 
 def check_output(path: Path) -> None:
-    """Refuse, before any work, a file that no picture can be saved as.
+    """Refuse, before any work, an output file that a picture cannot be saved as.
 
     Raises:
-        UsageError: Its name has no suffix of a picture, it is a folder, or its folder cannot be looked into.
+        UsageError: Its name has no suffix of a picture, it is a folder, or its folder cannot be accessed.
     """
     with accessible(path, UsageError, "written"):
         is_folder = path.is_dir()
@@ -130,7 +130,7 @@ def save_sheet(sheet: Sheet, path: Path) -> Path:
     """Draw a sheet into a file; returns its path.
 
     Raises:
-        UsageError: It cannot be written there.
+        UsageError: The file cannot be written.
     """
     check_output(path)
     picture = draw_sheet(sheet)
@@ -162,7 +162,7 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
 
 
 def _legend(sheet: Sheet) -> list[Entry]:
-    """Return what is on the sheet, behind the field's name where several fields have something to say."""
+    """Return the legend's entries, after the field's name if several fields have entries."""
     layers: dict[str, list[Layers]] = {}
     for name, of_cell in (item for line in sheet.lines for cell in line.cells for item in cell.layers.items()):
         layers.setdefault(name, []).append(of_cell)
@@ -172,7 +172,7 @@ def _legend(sheet: Sheet) -> list[Entry]:
 
 
 def _draw_words(width: int, *words: tuple[str, int, Color]) -> Image.Image:
-    """Return a line of texts in their sizes and colours, the first at most so wide that half of the others shows."""
+    """Return a line of texts in their sizes and colours; the first is cut so that half of the others shows."""
     texts = [(text, load_font(size), color) for text, size, color in words if text]
     strip = Image.new("RGB", (width, TITLE + 4 if texts else 0), PAPER)
     draw, left = ImageDraw.Draw(strip), 0
@@ -195,7 +195,7 @@ def _draw_headings(sheet: Sheet, width: int) -> Image.Image:
 
 
 def _draw_cells(cells: Sequence[Cell], size: int, width: int) -> Image.Image:
-    """Return pictures beside one another, as high as the highest of them, with what is written under them."""
+    """Return pictures side by side, as high as the highest, with the text under them."""
     drawn = [None if cell.image is None else draw_layers(cell.image, cell.layers.values(), size) for cell in cells]
     height = max(MIN_CELL if picture is None else picture.height for picture in drawn)
     num_written = max(len(cell.written) for cell in cells)

@@ -1,4 +1,4 @@
-"""What a profile holds: stages of the work with their times, what follows for the whole, and the table of it all."""
+"""Profiles: stages of the work with their times, the estimate for the whole build, and the table of both."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ class Stage:
     """One stage of the work.
 
     Attributes:
-        group: One of GROUPS: a source is read once for several records; the others are a record's.
-        name: Name for people; of a transform with the compositions around it.
+        group: One of GROUPS: reading happens once per source, for several records; the others once per record.
+        name: Name for people; for a transform, with the compositions around it.
         is_transform: Whether it is a transform of the pipeline.
         p: Probability of a transform; None for other stages.
-        ran: Share of the records that a transform was applied to, 0 to 1; None for other stages.
-        pixels: Mean pixels of the images that a transform was given; None for others, and where it never ran.
-        median_ms: Milliseconds when it runs, of one core.
-        p90_ms: Milliseconds that nine of ten runs stay below, likewise.
-        record_ms: Mean milliseconds a record: where it does not run counts as well, and what a source costs is shared.
+        ran: Share of records that a transform was applied to, 0 to 1; None for other stages.
+        pixels: Mean number of pixels of a transform's input; None for other stages, and if it never ran.
+        median_ms: Median milliseconds of a run, of one core.
+        p90_ms: 90th percentile of the milliseconds of a run, of one core.
+        record_ms: Mean milliseconds per record, over all records, with or without a run; the cost of a source is
+            shared among its records.
     """
 
     group: str
@@ -46,18 +47,18 @@ class Profile:
 
     Attributes:
         split: Split whose pipeline was profiled.
-        num_sources: Sources that were measured.
-        num_variants: Variants that were measured of each.
-        num_rejected: Sources of the sample that were passed over, for a build would reject them.
-        num_places: Records a row of this split.
-        num_rows: Rows that a build would write, which share the decoding of a source.
-        source_pixels: Median pixels of a source.
-        height: Height of records, pixels.
-        width: Width of records, pixels.
+        num_sources: Number of measured sources.
+        num_variants: Number of measured variants of each source.
+        num_rejected: Number of sources in the sample that a build would reject, and that were passed over.
+        num_places: Number of records per row of this split.
+        num_rows: Number of rows that a build would write; they share the decoding of a source.
+        source_pixels: Median number of pixels of a source.
+        height: Height of records in pixels.
+        width: Width of records in pixels.
         image_format: Encoding of their images.
-        num_workers: Processes that a build would start.
+        num_workers: Number of processes that a build would start.
         stages: Stages in the order of the work.
-        advice: What would make it quicker, with what it would save; empty where nothing stands out.
+        advice: Advice on a faster build, with the saving; empty if nothing stands out.
     """
 
     split: str
@@ -76,17 +77,17 @@ class Profile:
 
     @property
     def record_ms(self) -> float:
-        """Milliseconds of one core a record."""
+        """Milliseconds of one core per record."""
         return sum(stage.record_ms for stage in self.stages)
 
     @property
     def records_per_s(self) -> float:
-        """Records a second of one core."""
+        """Records per second of one core."""
         return 1000 / self.record_ms
 
     @property
     def build_s(self) -> float:
-        """Seconds that all rows take on all workers, as long as these do not slow each other."""
+        """Seconds for all rows on all workers, if these do not slow each other down."""
         return self.num_places * self.num_rows * self.record_ms / 1000 / self.num_workers
 
     def share(self, stage: Stage) -> float:
@@ -102,7 +103,7 @@ class Profile:
         return sum(self.share(stage) for stage in self.of_group(group))
 
     def report(self) -> str:
-        """Return the table, what follows for the whole, and the advice."""
+        """Return the table, the estimate for the whole build, and the advice."""
         return "\n".join([*_head(self), "", *_table(self), "", *_totals(self), *_advice(self)])
 
 

@@ -1,4 +1,4 @@
-"""Takes the time of functions where they are called, without a change to the code that calls them."""
+"""Measures the time of functions where they are called, without changing the code that calls them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Calls:
     """All calls of one stage.
 
     Attributes:
-        seconds: Seconds of each call, without what it spent in other stages.
-        ran: For transforms: whether it was applied, or left out by its p.
-        pixels: For transforms: pixels of the image that it was given, each time that it ran.
+        seconds: Seconds of each call, without time in other stages.
+        ran: For transforms: whether each call applied it, or skipped it by its p.
+        pixels: For transforms: number of pixels of the image in each run.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -29,9 +29,9 @@ class Calls:
 
 
 class Stopwatch:
-    """Counts time where it is spent: a stage that calls another one is not charged for it.
+    """Counts time where it is spent: a stage is not charged for another stage that it calls.
 
-    Not for threads: it replaces functions and methods while it watches them.
+    It is not for threads: it replaces functions and methods while it watches them.
 
     Args:
         clock: Returns the time in seconds.
@@ -47,7 +47,7 @@ class Stopwatch:
         self.stages: dict[Hashable, Calls] = defaultdict(Calls)
 
     def call(self, stage: Hashable, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a function and count its time for a stage; one that raises is not counted."""
+        """Call a function and count its time for a stage; a call that raises is not counted."""
         self._inside.append(0.0)
         start = self._clock()
         try:
@@ -76,7 +76,7 @@ class Stopwatch:
     def watching_transforms(self, transforms: Mapping[Hashable, Any]) -> Iterator[None]:
         """Count calls of Albumentations' transforms: stage → transform.
 
-        Python looks `__call__` up in the class, so classes are watched, and transforms told apart by identity.
+        Python looks `__call__` up in the class, so classes are watched, and transforms are told apart by identity.
         """
         stage_of = {id(transform): stage for stage, transform in transforms.items()}
         owners = {next(c for c in type(t).__mro__ if "__call__" in vars(c)): None for t in transforms.values()}

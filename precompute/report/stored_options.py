@@ -1,4 +1,4 @@
-"""The options of a dataset as a file that `precompute build --options` reads: what its manifest tells of them."""
+"""The options of a dataset, as far as its manifest tells them, as a file for `precompute build --options`."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ OTHER_MEANING = ("root", "class_names")  # in settings: the folder of the source
 
 
 def stored_options(out: str | Path) -> str:
-    """Return a TOML file: a build of the same sources with it makes a dataset with the same fingerprint.
+    """Return a TOML file with which a build of the same sources makes a dataset with the same fingerprint.
 
-    Options at their default are left out, and those of running, which no manifest holds. What another machine may not
-    have, and a pipeline that no preset makes, stand in comments.
+    Options at their defaults are left out, and those of running, which no manifest holds. Values that another machine
+    may lack, and a pipeline that no preset makes, are written as comments.
 
     Args:
         out: The dataset's folder.
@@ -52,18 +52,18 @@ def stored_options(out: str | Path) -> str:
 
 @dataclass
 class _Found:
-    """What is known of the options.
+    """The options that the manifest tells.
 
     Attributes:
         values: Name → value.
-        comments: Name → lines in place of a value.
+        comments: Name → lines of comment in place of a value.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, list[str]] = field(default_factory=dict)
 
     def comment(self, name: str, value: Any, why: str) -> None:
-        """Tell a value that holds in its own place alone."""
+        """Add a value as a comment, since it may not hold elsewhere."""
         self.comments[name] = [f"{flag(name)[2:]} = {format_toml(value)}  # {why}"]
 
     def lines(self) -> Iterator[str]:
@@ -79,7 +79,7 @@ class _Found:
 
 
 def _add_settings(found: _Found, manifest: Manifest) -> None:
-    """Add what stands in the settings under the option's own name."""
+    """Add the options that settings hold under the same name."""
     stored = {**manifest.settings["dataset"], **manifest.settings["pixels"]}
     for name in BuildOptions.names():
         value = stored.get(name)
@@ -101,7 +101,7 @@ def _add_classes(found: _Found, manifest: Manifest) -> None:
 
 
 def _add_columns(found: _Found, manifest: Manifest) -> None:
-    """Add the columns of values, which are called as their values are; a table may have others in their place."""
+    """Add the columns of values under the values' names; a table may have other columns for them."""
     values = [one for one in manifest.schema.values() if one.in_table and one.own_name != "weight"]
     for name, learnt in {"value_columns": True, "extra_columns": False}.items():
         columns = [one.own_name for one in values if one.is_target == learnt]
@@ -127,7 +127,7 @@ def _add_rows(found: _Found, manifest: Manifest) -> None:
 
 
 def _add_pipeline(found: _Found, manifest: Manifest) -> None:
-    """Add the preset, or in its place the transforms for people."""
+    """Add the preset; if there is none, the transforms as a comment."""
     described = manifest.settings["pixels"]["pipelines"]
     found.values["mask_fill"] = _mask_fill(manifest)
     preset = _preset(manifest)
@@ -141,7 +141,7 @@ def _add_pipeline(found: _Found, manifest: Manifest) -> None:
 
 
 def _preset(manifest: Manifest) -> str | None:
-    """Return the preset that makes the pipelines of a dataset."""
+    """Return the preset that makes the pipelines of a dataset, if there is one."""
     from precompute.pipelines.load import PRESETS
     from precompute.rendering.rebuild import prepare_like
 
@@ -156,7 +156,7 @@ def _preset(manifest: Manifest) -> str | None:
 
 
 def _mask_fill(manifest: Manifest) -> str:
-    """Return what transforms were told to fill masks with: nothing if some still have their default."""
+    """Return `--mask-fill` as the stored pipeline shows it: ``"ignore"``, or ``"as-written"`` if defaults were kept."""
     from precompute.pipelines.description import rebuild
     from precompute.pipelines.mask_rules import set_missing_fills
 

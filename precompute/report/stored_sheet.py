@@ -1,4 +1,4 @@
-"""A contact sheet of what is on disk: stored records, read back from their shards."""
+"""A contact sheet of stored records, read back from their shards."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def draw_stored(
     num_sources: int = 6,
     num_rows: int = 7,
 ) -> Path:
-    """Draw some sources' records, a column a row of the dataset; returns the picture's path.
+    """Draw the records of some sources, one column per row of the dataset; returns the picture's path.
 
     Args:
         out: The dataset's folder.
         output: File of the picture.
         split: Name of the split.
         rows: Row numbers; the first listed ones when None.
-        num_sources: Sources to show: a fixed choice, of as many classes as fit.
-        num_rows: Rows to show when `rows` is None.
+        num_sources: Number of sources to show. The choice is fixed, and covers as many classes as fit.
+        num_rows: Number of rows to show when `rows` is None.
 
     Raises:
         DatasetError: The dataset is missing, short or altered.
@@ -67,7 +67,7 @@ def draw_stored(
 
 
 def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row], num_sources: int) -> Sheet:
-    """Return what is drawn."""
+    """Return the sheet, not written yet."""
     listing = read_listing(DatasetPaths(out).sources(manifest.generation, split))
     skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
     classes = {key: listing.image_classes(i) for i, key in enumerate(listing)}

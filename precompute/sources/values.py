@@ -170,7 +170,7 @@ def _type_of(value: Any) -> str | None:
 
 
 def values_of_texts(texts: Sequence[str]) -> Sequence[Any]:
-    """Return texts of cells as values: numbers where all are written as numbers; None where empty."""
+    """Return texts of cells as values: numbers where all are written as numbers; None for empty cells."""
     if not all(texts):
         return [text or None for text in texts]
     if all(map(INTEGER.fullmatch, texts)):

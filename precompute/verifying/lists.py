@@ -1,4 +1,4 @@
-"""Manifest, row files and sources files: does each agree with the others?"""
+"""Checks that manifest, row files and listings of a dataset agree with one another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Lists", "Problem", "read_lists"]
 
 @dataclass(frozen=True, kw_only=True)
 class Lists:
-    """What the lists of a dataset say of its shards; a list that was altered says nothing.
+    """The lists of a dataset, as far as they describe its shards; lists that were altered are left out.
 
     Attributes:
         listings: Split → key → entry.
@@ -126,9 +126,9 @@ class Problem:
     Attributes:
         path: The file that is wrong.
         why: What is wrong with it.
-        kind: ``"shard"``: a build writes it again; ``"record"``: a shard as it was written, whose records are not what
-            the manifest says; ``"list"``: manifest, row file or sources file; ``"source"``: a record
-            does not come out again from its source; ``"pipeline"``: none could be made again.
+        kind: ``"shard"``: a shard, which a build writes again; ``"record"``: an unaltered shard whose records are not
+            what the manifest says; ``"list"``: manifest, row file or listing; ``"source"``: a record that does not come
+            out again from its source; ``"pipeline"``: no record could be made again.
     """
 
     path: Path

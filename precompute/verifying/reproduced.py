@@ -29,11 +29,11 @@ __all__ = ["Reproduction", "compare_reproduced"]
 
 @dataclass(kw_only=True)
 class Reproduction:
-    """What came of making records again.
+    """The result of making records again.
 
     Attributes:
-        num_records: Records that were compared.
-        problems: Records that came out otherwise, or not at all.
+        num_records: Number of records that were compared.
+        problems: Records that came out differently, or not at all.
         notes: Notes on how they were compared, where that was not byte for byte.
     """
 
@@ -52,7 +52,7 @@ def compare_reproduced(
     pipeline: Any,
     source: str | Path | None,
 ) -> Reproduction:
-    """Make records chosen by chance again, and compare each with the stored one."""
+    """Make records that are chosen at random again, and compare each with the stored one."""
     reproduced = Reproduction(notes=list(_version_notes(manifest)))
     try:
         rebuilder = RecordRebuilder(out, manifest, pipeline=pipeline, source=source)
@@ -86,7 +86,7 @@ class _Choice:
 
 
 def _choose(manifest: Manifest, lists: Lists, number: int, seed: int) -> Iterator[_Choice]:
-    """Yield records by chance, each as likely as any other; in the order of their shards."""
+    """Yield records that are chosen at random, all with equal chance, in the order of their shards."""
     cells = [
         (split, row, block, places)
         for split, blocks in lists.places.items()
@@ -103,7 +103,7 @@ def _choose(manifest: Manifest, lists: Lists, number: int, seed: int) -> Iterato
 
 
 def _compare(out: Path, manifest: Manifest, rebuilder: RecordRebuilder, choice: _Choice, *, exact: bool) -> str | None:
-    """Return why the stored record is not the one that is made now, or None."""
+    """Return how the stored record differs from the one that is made now, or None."""
     key, copy = choice.place
     try:
         made = rebuilder.record(choice.split, choice.row, key, copy)
@@ -122,7 +122,7 @@ def _compare(out: Path, manifest: Manifest, rebuilder: RecordRebuilder, choice: 
 
 
 def _deviation(stored: bytes, made: bytes, schema: Schema, *, exact: bool) -> str | None:
-    """Return how what a record holds differs from what was made now, field by field, or None."""
+    """Return how a record's fields differ from those that are made now, or None."""
     records = [decode_example(record) for record in (stored, made)]
     origins = [decode_origin(values) for values in records]
     sizes = [decode_size(values) for values in records]

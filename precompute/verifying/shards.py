@@ -1,4 +1,4 @@
-"""One shard: its size, hash, framing, and every record in it."""
+"""Checks of one shard: its size, hash, framing, and every record in it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ __all__ = ["Cell", "ShardCheck", "check_shard"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """What one shard should be.
+    """What one shard should hold.
 
     Attributes:
         path: Path of the shard.
         shard: Counts and hash from the row file.
         row: Row that it belongs to.
-        places: (key, copy) of each record in order; None when the list of sources is not to be trusted.
-        listed: Name of a field → its value of each record in order, as the list of sources has it, None where it has
-            none; of those fields that are compared with it.
+        places: (key, copy) of each record in order; None when the listing cannot be trusted.
+        listed: Name of a field that is compared with the listing → its listed value for each record in order, or None.
     """
 
     path: Path
@@ -41,11 +40,11 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardCheck:
-    """What was found.
+    """The result of checking a shard.
 
     Attributes:
         path: Path of the shard.
-        num_records: Records that were decoded.
+        num_records: Number of records that were decoded.
         num_bytes: Size of the file.
         faults: All that is wrong with it.
         altered: Whether its bytes are not those that were written.
@@ -89,7 +88,7 @@ def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
 
 
 def _check_records(cell: Cell, path: Path, manifest: Manifest) -> tuple[int, BoxCounts | None, str | None]:
-    """Return how many records were decoded, counts of their objects, and what is wrong with the next one, if any."""
+    """Return the number of decoded records, counts of their objects, and what is wrong with the next one, or None."""
     num_records, counts = 0, BoxCounts() if manifest.schema.counted_keys else None
     try:
         for record in read_records(path):

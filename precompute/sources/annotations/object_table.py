@@ -211,7 +211,7 @@ def _split_of(row: Row, columns: _Columns) -> str | None:
 
 
 def _objects(columns: _Columns, row: Row) -> list[NamedObject]:
-    """Return the object of a row; None where all its cells are empty."""
+    """Return the object of a row in a list; an empty list where all its cells are empty."""
     points = [number for of_one in columns.points.values() for number in _point(row, of_one)]
     sides = [side for name in columns.box if (side := _number(row, name)) is not None]
     name = _name_of(row, columns)

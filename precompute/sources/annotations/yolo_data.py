@@ -242,7 +242,7 @@ def _keypoints(
 
 
 def _whole_numbers(given: Any) -> list[int]:
-    """Return a value as whole numbers; None where it is something else."""
+    """Return a value as whole numbers; an empty list where it is something else."""
     try:
         return [int(str(number)) for number in given]
     except (TypeError, ValueError):

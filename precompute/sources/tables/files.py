@@ -252,7 +252,7 @@ def _open_parquet(path: Path, content: bytes | None) -> Table:
 
 
 def _unreadable(name: str, of_type: Any) -> str:
-    """Return what a column holds if no field can hold it, and what to do; None where a field can."""
+    """Return what a column holds if no field can hold it, and what to do; an empty text where a field can."""
     from pyarrow import types
 
     inner = of_type.value_type if _is_list(of_type) or types.is_dictionary(of_type) else of_type

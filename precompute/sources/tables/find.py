@@ -335,7 +335,7 @@ def usual_columns(columns: Sequence[str], role: str, taken: Collection[str] = ()
 def _target(
     table: Table, options: BuildOptions, roles: dict[str, str], lists: list[str], taken: set[str]
 ) -> dict[str, str]:
-    """Return the column of the mask or label; None for images alone, and for labels or numbers in several columns."""
+    """Return role → column of the mask or label; empty for images alone, and for targets in `lists`."""
     given = [role for role in ("mask", "label") if role in roles] + lists
     if options.image_only and given:
         raise UsageError(f"target: none was asked for, and a column of the {given[0]} was named; give one of them.")
