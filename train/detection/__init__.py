@@ -1,4 +1,4 @@
-"""Detection by one grid of cells: truth as a tensor, network, loss, boxes from its output, scores.
+"""Detection by one grid of cells: truth as a tensor, network, loss, boxes from the output, scores.
 
 truth, grid ◄ assign ◄ loss;  grid ◄ decode;  truth ◄ matching ◄ scores;  truth ◄ coco
 """

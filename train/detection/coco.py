@@ -1,7 +1,7 @@
-"""COCO's evaluation of a split, by its own code. The one module that owns pycocotools.
+"""COCO's evaluation of a split, by its own code. Owns pycocotools.
 
-Crowds are matched as COCO does: any number of detections may lie on one, and none counts. Difficult objects are passed
-over as in VOC: a detection that finds one is neither right nor wrong.
+Crowds are matched as in COCO: any number of detections may lie on one, and none counts. Difficult objects are treated
+as in VOC: a detection that finds one is neither right nor wrong.
 
 Source: https://github.com/cocodataset/cocoapi, PythonAPI/pycocotools/cocoeval.py.
 """
@@ -22,7 +22,7 @@ __all__ = ["coco_scores", "require_pycocotools"]
 
 
 def require_pycocotools() -> None:
-    """Raise `PrecomputeError` if it is missing."""
+    """Raise `PrecomputeError` if pycocotools is missing."""
     try:
         import pycocotools.cocoeval  # noqa: F401
     except ImportError as error:
@@ -114,7 +114,7 @@ def _annotation(number: int, image: float, corners: list[float], label: float) -
 
 
 def _ignore_difficult(evaluation: Any) -> None:
-    """Let the evaluation pass over what is marked: it sets `ignore` of its own from `iscrowd` when it begins."""
+    """Let the evaluation ignore difficult objects: at its beginning it sets its own `ignore` from `iscrowd` alone."""
     prepare = evaluation._prepare
 
     def prepare_and_mark() -> None:

@@ -16,7 +16,7 @@ SAME = 0.6  # IoU from which of two boxes of a class the one with the lower scor
 
 
 class Detections(NamedTuple):
-    """Boxes of a batch, the likeliest first; behind those that were found, scores are 0.
+    """Boxes of a batch, the likeliest first; after those that were found, scores are 0.
 
     Attributes:
         boxes: float32 [B, MOST, 4], xyxy in pixels.
@@ -30,7 +30,7 @@ class Detections(NamedTuple):
 
 
 def decode(outputs: Any, grid: Grid) -> Detections:
-    """Return the boxes that outputs [B, cells, classes + 4] stand for."""
+    """Return the boxes of outputs [B, cells, classes + 4]."""
     num_classes = outputs.shape[-1] - 4
     peaks = _peaks(ops.sigmoid(outputs[..., :num_classes]), grid)
     most = min(MAX_BOXES, grid.num_cells * num_classes)
@@ -52,17 +52,17 @@ def decode(outputs: Any, grid: Grid) -> Detections:
 
 
 def _peaks(scores: Any, grid: Grid) -> Any:
-    """Return the scores [B, cells, C], 0 where a neighbour's is higher."""
+    """Return the scores [B, cells, C], with 0 where a neighbouring cell's score is higher."""
     maps = ops.reshape(scores, (-1, grid.rows, grid.columns, scores.shape[-1]))
     highest = ops.max_pool(maps, 3, strides=1, padding="same", data_format="channels_last")
     return ops.reshape(ops.where(ops.equal(maps, highest), maps, 0.0), ops.shape(scores))
 
 
 def _kept(boxes: Any, labels: Any) -> Any:
-    """Return which boxes [B, K, 4], the best first, stay when each that stays takes away those that it overlaps.
+    """Return which boxes [B, K, 4], the best first, stay if each box that stays removes those that it overlaps.
 
-    Each round is right for one more link of a chain of overlaps, and chains are short: what comes out is what going
-    through the boxes one by one gives.
+    Each round is right for one more link of a chain of overlaps. Chains are short, so the result is the same as going
+    through the boxes one by one.
     """
     most = boxes.shape[1]
     same_class = ops.equal(ops.expand_dims(labels, -1), ops.expand_dims(labels, -2))

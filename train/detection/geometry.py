@@ -12,13 +12,13 @@ TINY = 1e-7
 
 
 def areas(boxes: Any) -> Any:
-    """Return the areas of boxes [..., 4]; 0 for what is no box."""
+    """Return the areas of boxes [..., 4]; 0 where sides are in the wrong order."""
     sizes = ops.maximum(boxes[..., 2:] - boxes[..., :2], 0.0)
     return sizes[..., 0] * sizes[..., 1]
 
 
 def intersections(a: Any, b: Any) -> Any:
-    """Return the area that boxes have in common, of shapes [..., 4] that broadcast."""
+    """Return the area of the intersection of boxes, of shapes [..., 4] that broadcast."""
     sizes = ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2])
     sizes = ops.maximum(sizes, 0.0)
     return sizes[..., 0] * sizes[..., 1]

@@ -1,4 +1,4 @@
-"""The cells that a detector predicts for, and what it predicts in each: a logit a class, and how far the sides are."""
+"""The cells that a detector predicts for; in each it predicts one logit per class, and the distances of the sides."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ LIMIT = 6.0  # of the network's outputs for sides: exp(6) × REACH is far beyond
 
 @dataclass(frozen=True)
 class Grid:
-    """Square cells over images of one size; those at the right and below may reach over the edge.
+    """Square cells over images of one size; cells at the right and at the bottom may reach beyond the edge.
 
     Attributes:
-        height: Height of the images, pixels.
-        width: Width of the images, pixels.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
     """
 
     height: int
@@ -57,7 +57,7 @@ class Grid:
 
     @property
     def reach(self) -> float:
-        """Pixels that an output of 0 stands for."""
+        """Distance of a side in pixels that an output of 0 means."""
         return REACH * float(np.sqrt(self.height * self.width))
 
     def boxes(self, sides: Any) -> Any:
@@ -68,7 +68,7 @@ class Grid:
         return ops.clip(corners, 0.0, ops.convert_to_tensor(self._far_corner()))
 
     def sides(self, boxes: Any) -> Any:
-        """Return the inverse of `boxes`: outputs that give these boxes, as far as they hold the middles of cells."""
+        """Return the outputs from which `boxes` makes these boxes, as far as boxes hold the middles of cells."""
         centers = ops.convert_to_tensor(self.centers)
         distances = ops.concatenate([centers - boxes[..., :2], boxes[..., 2:] - centers], axis=-1)
         return ops.clip(ops.log(ops.maximum(distances, 1e-3) / self.reach), -LIMIT, LIMIT)

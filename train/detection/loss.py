@@ -1,4 +1,4 @@
-"""The loss of a detector: where objects are, and how far their sides reach."""
+"""The loss of a detector: for the positions of objects, and for their sides."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ NARROWEST = 0.3  # cells: the neighbours of a tiny object are no part of it
 
 @keras.saving.register_keras_serializable(package="augment_once")
 class BoxLoss(keras.losses.Loss):  # type: ignore[misc]
-    """Focal loss of the classes plus generalized IoU of the sides, a number an image.
+    """Focal loss of the classes plus generalized IoU of the sides, one number per image.
 
-    Both are divided by the mean number of objects in the images of the batch, so that an image counts by what is in it.
-    Weights of objects scale what is lost at them.
+    Both are divided by the mean number of objects in the images of the batch, so that an image counts by its objects.
+    Weights of objects scale their part of the loss.
     """
 
     def __init__(self, *, height: int, width: int, num_classes: int, name: str = "box_loss", **kwargs: Any) -> None:
@@ -63,18 +63,18 @@ class BoxLoss(keras.losses.Loss):  # type: ignore[misc]
         return {**super().get_config(), **own}
 
 
-# Which cell is to find which object
+# Which cell learns which object
 
 
 class _Assignment(NamedTuple):
-    """What each cell is to learn.
+    """The targets of each cell.
 
     Attributes:
         heat: float32 [B, cells]: 1 in the cell that holds an object's middle, less around it, 0 far from all.
         labels: int32 [B, cells]: class of the object that the cell belongs to.
-        boxes: float32 [B, cells, 4]: its box.
-        weights: float32 [B, cells]: its weight.
-        counts: bool [B, cells]: false inside objects that are not to be learnt, unless the cell belongs to another.
+        boxes: float32 [B, cells, 4]: box of that object.
+        weights: float32 [B, cells]: weight of that object.
+        counts: bool [B, cells]: false inside objects that are not learnt, unless the cell belongs to another object.
     """
 
     heat: Any
@@ -85,7 +85,7 @@ class _Assignment(NamedTuple):
 
 
 def assign(truth: Any, grid: Grid) -> _Assignment:
-    """Return what each cell is to learn of the objects of its image, [B, N, 7]."""
+    """Return the targets of each cell for the objects of its image, [B, N, 7]."""
     smallest_first = ops.argsort(areas(truth[..., :4]), axis=-1)
     truth = ops.take_along_axis(truth, ops.expand_dims(smallest_first, -1), axis=1)
     boxes, is_object = truth[..., :4], truth[..., LABEL] >= 0

@@ -1,8 +1,7 @@
-"""Which detections are right, in operations that compile: as the VOC devkit matches, at COCO's ten overlaps.
+"""Matching of detections with objects as in the VOC devkit, at COCO's ten overlaps, in operations that compile.
 
 A detection belongs to the object of its class that it overlaps most; the best one of each object is right, the others
-are wrong. COCO lets a detection that comes late have the second best object, so its
-numbers may be a little higher.
+are wrong. COCO lets a later detection take the second best object, so its numbers may be a little higher.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ OVERLAPS = np.arange(0.5, 1.0, 0.05, dtype=np.float32)  # Source: COCO's mAP@[.5
 def match(truth: Any, found: Detections) -> tuple[Any, Any]:
     """Return which detections are right and which count at all, bool [B, K, overlaps] each.
 
-    What lies on an object that is difficult or a crowd, and on no other, is neither right nor wrong.
+    A detection on a difficult object or a crowd, and on no other object, is neither right nor wrong.
 
     Args:
         truth: float32 [B, N, 7].
@@ -51,7 +50,7 @@ def match(truth: Any, found: Detections) -> tuple[Any, Any]:
 
 
 def _ignored_overlap(truth: Any, found: Detections, iou: Any) -> Any:
-    """Return IoU, with crowds the share of the detection that lies on them: [B, K, N]."""
+    """Return overlaps [B, K, N]: IoU, or, for crowds, the share of the detection that lies on them."""
     common = intersections(ops.expand_dims(found.boxes, -2), ops.expand_dims(truth[..., :4], -3))
     covered = common / ops.maximum(ops.expand_dims(areas(found.boxes), -1), 1e-7)
     return ops.where(ops.expand_dims(ops.equal(truth[..., KIND], CROWD), -2), covered, iou)

@@ -41,13 +41,13 @@ def make_detector(
     Args:
         shape: Height, width and channels.
         num_classes: Number of classes.
-        base_channels: Channels of the first features; those of the heads are four times as many.
+        base_channels: Number of channels of the first features; the heads have four times as many.
         normalize: Numbers of a Normalize that was taken off the pipeline, or None. A backbone has its own scaling.
         backbone: A network of keras.applications in place of the compact one.
         weights: Weights of the backbone: ``"none"``, ``"imagenet"``, or a file.
 
     Raises:
-        PrecomputeError: The backbone does not halve its images evenly, or its weights cannot be had.
+        PrecomputeError: The backbone does not halve its images evenly, or its weights cannot be loaded.
     """
     grid = Grid(*shape[:2])
     images = keras.Input(shape, dtype="uint8", name="image")
@@ -82,7 +82,7 @@ def _compact(x: Any, channels: int) -> dict[int, Any]:
 
 
 def _join(features: dict[int, Any], finest: int, channels: int) -> Any:
-    """Return features of the finest stride, to which the coarser ones were added on the way."""
+    """Return features of the finest stride, to which coarser ones are added step by step."""
     x = None
     for stride in sorted((stride for stride in features if stride >= finest), reverse=True):
         own = layers.Conv2D(channels, 1, use_bias=False, name=f"lateral{stride}")(features[stride])

@@ -1,7 +1,7 @@
 """Average precision as a Keras metric, pooled over an epoch from histograms of the scores.
 
-What COCO's own evaluation says of the best model at a run's end is a little higher or lower; this one tells epochs
-apart, in the graph.
+It runs in the graph and serves to compare epochs. COCO's own evaluation, at the end of a run, gives slightly other
+numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NUM_BINS = 200  # of scores from 0 to 1
 class BoxScores(keras.metrics.Metric):  # type: ignore[misc]
     """`map`, the mean over classes and ten overlaps from 0.5 to 0.95, and `ap50`, at an overlap of 0.5.
 
-    Takes objects [B, N, 7] beside outputs [B, cells, classes + 4]; its result is a dictionary.
+    It takes objects [B, N, 7] and outputs [B, cells, classes + 4]; its result is a dictionary.
     """
 
     def __init__(self, *, height: int, width: int, num_classes: int, name: str = "scores", **kwargs: Any) -> None:
@@ -55,7 +55,7 @@ class BoxScores(keras.metrics.Metric):  # type: ignore[misc]
         self.objects.assign_add(_histogram(labels, num_classes))
 
     def result(self) -> dict[str, Any]:
-        """Return the scores of all images counted so far; a class without objects is in no mean."""
+        """Return the scores of all images counted so far; classes without objects are left out of means."""
         from_above = ops.flip(ops.cast(ops.reshape(self.cells, self._shape), "float32"), axis=-1)
         wrong, right = from_above[:, :, 0], from_above[:, :, 1]
         hits, total = ops.cumsum(right, axis=-1), ops.cast(self.objects, "float32")
@@ -73,7 +73,7 @@ class BoxScores(keras.metrics.Metric):  # type: ignore[misc]
 
 
 def _highest_behind(values: Any) -> Any:
-    """Return for each place of [..., n] the highest value there or behind it; `associative_scan` cannot be compiled."""
+    """Return for each position of [..., n] the highest value from there on; `associative_scan` does not compile."""
     size, reach = values.shape[-1], 1
     while reach < size:
         behind = ops.pad(values[..., reach:], [(0, 0)] * (len(values.shape) - 1) + [(0, reach)])  # none is below 0
@@ -82,6 +82,6 @@ def _highest_behind(values: Any) -> Any:
 
 
 def _histogram(cells: Any, size: int) -> Any:
-    """Return how often each number below `size` occurs, int64; that number itself is left out."""
+    """Return how often each number below `size` occurs, int64; `size` itself is not counted."""
     counts = ops.segment_sum(ops.ones_like(cells), cells, num_segments=size + 1)
     return ops.cast(counts[:-1], "int64")

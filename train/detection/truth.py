@@ -1,6 +1,6 @@
 """The boxes of a batch as one tensor, which losses and scores take like any other target.
 
-A row an object, float32 [B, N, 7]: x_min, y_min, x_max, y_max in pixels; label, −1 for padding; kind; weight.
+It has one row per object, float32 [B, N, 7]: x_min, y_min, x_max, y_max in pixels; label, −1 for padding; kind; weight.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ COUNTED, DIFFICULT, CROWD = 0, 1, 2  # the last two are neither to be found nor 
 
 
 def pack(targets: Any, *weights: Any) -> Any:
-    """Return the rows of boxes as `precompute.load` gives them, dense and in its format xyxy, with their weights.
+    """Return the rows for boxes of `precompute.load`, dense and in its format xyxy, with their weights.
 
     Args:
-        targets: As `load` gives them.
-        *weights: One for each object [B, N]; none: each weighs 1.
+        targets: Targets of `load`.
+        *weights: Weight of each object [B, N]; without it, each weighs 1.
     """
     kind = tf.where(targets["crowd"], CROWD, tf.where(targets["difficult"], DIFFICULT, COUNTED))
     labels = tf.where(targets["mask"], targets["labels"], -1)

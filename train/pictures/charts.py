@@ -1,6 +1,6 @@
-"""Charts as PNGs: curves of a training, how well each class does, predicted numbers over true ones. It owns matplotlib.
+"""Charts as PNGs: curves of a training, scores of classes, predicted numbers over true ones. Owns matplotlib.
 
-Figures are made by themselves, without pyplot: it keeps global state and picks a backend that may want a screen.
+Figures are made without pyplot, which keeps global state and picks a backend that may need a screen.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
     figure = _figure(max(side + 3.8, 6.4), max(side + 2.6, 5.0))
     axes = figure.subplots()
     scale = PowerNorm(0.5, vmin=0, vmax=1)  # a few errors among many hits shall be seen
-    # Not of equal sides: the layout would leave the labels no room.
+    # The axes have no equal sides: the layout would leave no room for labels.
     picture = axes.imshow(shares[np.ix_(shown, shown)], cmap="Blues", norm=scale, aspect="auto")
     names = [_shorten(class_names[c], 22) for c in shown]
     axes.set_xticks(range(len(shown)), names, rotation=90)
@@ -75,15 +75,15 @@ def draw_ious(
     score: str = "IoU",
     share: str = "of pixels",
 ) -> bytes:
-    """Draw a bar of IoU, or another score, a class; of very many classes, those with the lowest.
+    """Draw one bar of IoU, or another score, per class; of very many classes, those with the lowest scores.
 
     Args:
         class_names: Names of the classes that count.
-        ious: IoU of each, from 0 to 1; None for a class that does not occur.
+        ious: IoU of each class, from 0 to 1; None for a class that does not occur.
         shares: Share of each class in the pixels of the truth, from 0 to 1.
         mean: IoU over the classes that occur.
         score: Name of the score, if not IoU.
-        share: What the shares are of, if not of the pixels.
+        share: Words for what shares are of, if not of the pixels.
     """
     lowest_first = sorted(range(len(ious)), key=lambda c: (ious[c] is None, ious[c] or 0.0))
     shown = sorted(lowest_first[:MAX_BARS])
@@ -114,7 +114,7 @@ def _most_confused(confusion: npt.NDArray[np.int64]) -> list[int]:
 
 
 def _choice(num_shown: int, number: int, noun: str, what: str) -> str:
-    """Return which ones are shown; nothing where all are."""
+    """Return words for which ones are shown; empty where all are."""
     return f"{num_shown} of {format_count(number, noun)}: those with the {what}" if num_shown < number else ""
 
 
@@ -122,9 +122,9 @@ def draw_curves(history: Sequence[Mapping[str, float]], *, score: str, best_epoc
     """Draw loss, score and learning rate over the epochs.
 
     Args:
-        history: A mapping an epoch, validation's numbers with the prefix ``val_``.
+        history: One mapping per epoch; numbers of validation have the prefix ``val_``.
         score: Name of the score to draw.
-        best_epoch: Epoch that is marked.
+        best_epoch: Epoch to mark.
     """
     figure = _figure(12, 3.6)
     epochs = [entry["epoch"] for entry in history]
@@ -145,11 +145,11 @@ def draw_curves(history: Sequence[Mapping[str, float]], *, score: str, best_epoc
 
 
 def draw_scatter(values: Sequence[Mapping[str, Any]]) -> bytes:
-    """Draw the predictions of each value over its truths, with the diagonal on which both are the same.
+    """Draw the predictions of each value over its truths, with the diagonal on which both are equal.
 
     Args:
-        values: Of each `value`, its name; `r2` and `mae`, or None; `training_mean`; `points`: `truth` and `predicted`,
-            of the same length. Of many, those with the lowest R² are drawn.
+        values: For each value a dictionary: `value`, its name; `r2` and `mae`, or None; `training_mean`; `points`:
+            `truth` and `predicted`, of the same length. Of many values, those with the lowest R² are drawn.
     """
     lowest_first = sorted(values, key=lambda row: (row["r2"] is None, row["r2"] or 0.0))
     shown = [row for row in values if row in lowest_first[:MAX_PLOTS]]

@@ -48,14 +48,14 @@ MAX_DECIMALS, LARGEST = 8, 1e12  # of numbers that are written out
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One image and what a model sees in it.
+    """One image with its prediction.
 
     Attributes:
         name: Name of the file.
         image: uint8 [H, W, C], as the model got it.
-        mask: Class ids [H, W]; None when other things are predicted.
-        boxes: float [found, 6]: xyxy in pixels of the image, score, label; likewise.
-        text: What was predicted, in words; empty for masks.
+        mask: Class ids [H, W]; None when no masks are predicted.
+        boxes: float [found, 6]: xyxy in pixels of the image, score, label; None when no boxes are predicted.
+        text: The prediction in words; empty for masks.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Prediction:
 
 
 def draw_masks(samples: Sequence[Sample], class_names: Sequence[str], *, ignore_class: int | None = None) -> bytes:
-    """Draw a row a sample: image, truth and prediction, and where they differ."""
+    """Draw one row per sample: image, truth and prediction, and where they differ."""
     masks = (mask for sample in samples for mask in (sample.truth, sample.predicted))
     return _png(
         columns=("image", "truth", "prediction", "differences"),
@@ -106,7 +106,7 @@ def draw_classes(samples: Sequence[Sample], class_names: Sequence[str]) -> bytes
 
 
 def draw_labels(samples: Sequence[Sample], class_names: Sequence[str]) -> bytes:
-    """Draw images with the predicted labels and, where they differ, what is missing and what is too much.
+    """Draw images with the predicted labels and, where they differ from the truth, missing and wrong ones.
 
     Args:
         samples: `truth` and `predicted` are multi-hot [C].
@@ -132,9 +132,9 @@ def draw_values(samples: Sequence[Sample], names: Sequence[str], spreads: Sequen
     """Draw images with the predicted numbers and the true ones.
 
     Args:
-        samples: `truth` and `predicted` are float [K], the truth NaN where it is not known.
+        samples: `truth` and `predicted` are float [K]; the truth is NaN where it is unknown.
         names: Names of the K values.
-        spreads: How far the numbers of each lie apart.
+        spreads: Spread of the numbers of each value.
     """
 
     def cell(sample: Sample) -> Cell:
@@ -146,19 +146,19 @@ def draw_values(samples: Sequence[Sample], names: Sequence[str], spreads: Sequen
 
 
 def _by_standing(samples: Sequence[Sample], cell: Callable[[Sample], Cell], **parts: Any) -> bytes:
-    """Draw a row of images a standing."""
+    """Draw one row of images for each standing."""
     rows = {name: [cell(sample) for sample in samples if sample.standing == name] for name in STANDINGS}
     lines = [Line(caption=name, cells=cells) for name, cells in rows.items() if cells]
     return _png(columns=[""] * max(map(len, rows.values())), lines=lines, **parts)
 
 
 def draw_boxes(samples: Sequence[Sample], class_names: Sequence[str], *, least: float) -> bytes:
-    """Draw a row a sample: the image, its truth, and the boxes that were found, with their scores.
+    """Draw one row per sample: the image, its truth, and the boxes that were found, with their scores.
 
     Args:
         samples: `truth` float [N, 7] of `train.detection.truth`, `predicted` float [found, 6]: box, score, label.
         class_names: Name of each label.
-        least: Score from which a box is drawn.
+        least: Lowest score of boxes that are drawn.
     """
     return _png(
         columns=("image", "truth", f"found (score from {least})"),
@@ -188,7 +188,7 @@ def _box_layers(corners: Any, labels: Any, class_names: Sequence[str], text: str
 
 
 def draw_predictions(predictions: Sequence[Prediction], class_names: Sequence[str]) -> bytes:
-    """Draw a grid of images with their files' names and what was predicted: in words, as boxes, or as a mask beside."""
+    """Draw a grid of images with their files' names and their predictions: in words, as boxes, or as a mask beside."""
     cells = [cell for prediction in predictions for cell in _predicted_cells(prediction, class_names)]
     has_boxes = predictions[0].boxes is not None
     columns = min(3 if has_boxes else 6, len(cells))
@@ -224,11 +224,11 @@ def class_colors(num_classes: int) -> npt.NDArray[np.float64]:
     return np.array([BACKGROUND, *map(class_color, range(1, num_classes))])[:num_classes] / 255
 
 
-# What they share
+# Shared functions
 
 
 def name_numbers(numbers: Any, names: Sequence[str], spreads: Sequence[float]) -> list[str]:
-    """Return a line a value, its name and its number; of many, the first ones."""
+    """Return one line per value, with its name and its number; of many, the first ones."""
     return [
         f"{name} {format_value(float(number), spread)}"
         for name, number, spread in zip(names[:MAX_LINES], numbers, spreads, strict=False)
@@ -236,11 +236,11 @@ def name_numbers(numbers: Any, names: Sequence[str], spreads: Sequence[float]) -
 
 
 def format_value(value: float | None, spread: float | None = None) -> str:
-    """Return a number to be read; a dash for None and NaN.
+    """Return a number as text for people; a dash for None and NaN.
 
     Args:
         value: The number.
-        spread: How far numbers of its kind lie apart, of which two digits are shown; None: the number has four digits.
+        spread: Spread of such numbers, of which two digits are shown; None: the number is shown with four digits.
     """
     if value is None or np.isnan(value):
         return "–"

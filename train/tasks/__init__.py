@@ -1,4 +1,4 @@
-"""The kinds of target that can be learnt: model, loss, scores and pictures of each."""
+"""Tasks, one for each kind of target that can be learnt, with model, loss, scores and pictures."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LEARNT = "classes, labels, masks, boxes and numbers"
 
 
 def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
-    """Return the task that the targets of a dataset ask for.
+    """Return the task for the targets of a dataset.
 
     Args:
         manifest: Manifest of the dataset.
-        ignore_class: Takes the place of the manifest's, if given.
+        ignore_class: Ignore class, if another one than the manifest's.
 
     Raises:
         DatasetError: There is no task for these targets.
@@ -47,5 +47,5 @@ def _describe_fields(manifest: Manifest) -> str:
 
 
 def activation_of(target: str) -> str:
-    """Return what makes probabilities of the logits of a kind of target: ``"softmax"`` or ``"sigmoid"``."""
+    """Return the activation for the logits of a kind of target: ``"softmax"`` or ``"sigmoid"``."""
     return next(kind.activation for kind in KINDS if kind.target == target)

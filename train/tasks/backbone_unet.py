@@ -1,4 +1,4 @@
-"""A U-Net whose way down is a network of keras.applications."""
+"""A U-Net whose encoder is a network of keras.applications."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def make_backbone_unet(
         num_classes: Number of classes.
         name: A network of keras.applications.
         weights: ``"none"``, ``"imagenet"``, or an .h5 file of the network without its top.
-        base_channels: Channels of the last level of the way up; each below it has twice as many.
+        base_channels: Number of channels of the decoder's last level; each level below has twice as many.
 
     Raises:
-        PrecomputeError: The network does not halve its images evenly, or the weights cannot be had.
+        PrecomputeError: The network does not halve its images evenly, or the weights cannot be loaded.
     """
     check_backbone(name)
     images = keras.Input(shape, dtype="uint8", name="image")

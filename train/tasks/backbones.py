@@ -1,4 +1,4 @@
-"""The networks of keras.applications and classifiers on them, the preprocessing that each expects inside the model."""
+"""The networks of keras.applications, and classifiers on them, with their preprocessing inside the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
     "preprocess",
 ]
 
-# What each family expects; a test compares this with its own `preprocess_input`.
+# The preprocessing of each family; a test compares it with the family's own `preprocess_input`.
 # Source: keras.applications, `imagenet_utils.preprocess_input` and the modules that call it.
 BUILT_IN = ("convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3")  # 0 … 255: they hold a scaling layer
 CAFFE = ("resnet", "vgg16", "vgg19")
@@ -112,7 +112,7 @@ def family_of(name: str) -> str:
 
 
 def make_backbone(name: str, shape: tuple[int, int, int], weights: str) -> Any:
-    """Return a network without its top, of images as `preprocess` makes them.
+    """Return a network without its top, for images from `preprocess`.
 
     Raises:
         PrecomputeError: It cannot take images of this size, or the weights cannot be had.
@@ -125,12 +125,12 @@ def make_backbone(name: str, shape: tuple[int, int, int], weights: str) -> Any:
 
 
 def is_whole_model(weights: str) -> bool:
-    """Tell whether a weights file is of a whole model, which is read later, not of a backbone alone."""
+    """Return whether a weights file is of a whole model, which is loaded later, and not of a backbone alone."""
     return weights.endswith((".keras", ".weights.h5"))
 
 
 def check_backbone_options(name: str, options: FitOptions, *, channels: int) -> None:
-    """Raise `UsageError` for a network that there is not, or for options that do not fit it."""
+    """Raise `UsageError` for an unknown network, or for options that do not fit it."""
     check_backbone(name)
     if options.freeze_epochs and options.weights == "none":
         raise UsageError(

@@ -1,4 +1,4 @@
-"""One class an image."""
+"""The task of one class per image."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Classify(Task):
 
     @property
     def score(self) -> str:
-        """Name of the score that epochs are compared by: accuracy."""
+        """Name of the score by which epochs are compared: accuracy."""
         return "accuracy"
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """A logit a class."""
+        """Shape of the logits: one per class."""
         return (self.num_classes,)
 
     def check_options(self, options: FitOptions) -> None:
@@ -87,7 +87,7 @@ class Classify(Task):
         }
 
     def describe(self, summary: dict[str, Any]) -> list[str]:
-        """Return a line a class and the accuracy."""
+        """Return one line per class, and the accuracy."""
         width = max(len(name) for name in self.class_names)
         lines = [f"{'class':<{width}}  images  recall"]
         for row in summary["classes"]:
@@ -96,7 +96,7 @@ class Classify(Task):
         return [*lines, f"accuracy {summary['accuracy']:.1%}, mean recall {summary['mean_recall']:.1%}"]
 
     def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
-        """Return the probability that each image's true class was given."""
+        """Return the predicted probability of each image's true class."""
         return [float(row[c]) for row, c in zip(to_probabilities(logits, self.activation), truth, strict=True)]
 
     def draw(self, samples: Sequence[Sample]) -> bytes:

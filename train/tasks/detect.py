@@ -1,4 +1,4 @@
-"""Boxes around objects."""
+"""The task of boxes around objects."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Detect(Task):
 
     @property
     def score(self) -> str:
-        """Mean average precision over overlaps from 0.5 to 0.95."""
+        """Name of the score: mean average precision over overlaps from 0.5 to 0.95."""
         return "map"
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """For each cell a logit a class and four sides."""
+        """Shape of the outputs: for each cell one logit per class, and four sides."""
         return (self.grid.num_cells, self.num_classes + NUM_SIDES)
 
     def check_options(self, options: FitOptions) -> None:
@@ -113,7 +113,7 @@ class Detect(Task):
     def pack(self, targets: Any, *weights: Any) -> tuple[Any, ...]:
         """Return boxes, labels, kinds and weights of objects as one tensor [B, N, 7], then weights of images [B].
 
-        Weights of one dimension are of images; beside those of objects they come as an extra value.
+        Weights of one dimension belong to images; beside weights of objects, they come as an extra value.
         """
         if weights and weights[0].shape.rank == 1:
             return pack(targets), *weights
@@ -134,7 +134,7 @@ class Detect(Task):
             )
 
     def balanced_weights(self, batches: Iterable[npt.NDArray[Any]]) -> list[float]:
-        """Return a weight a class with which the objects of each class weigh the same in the loss."""
+        """Return one weight per class, with which the objects of all classes count equally in the loss."""
         counts = np.zeros(self.num_classes, np.int64)
         for targets in batches:
             counted = (targets[..., LABEL] >= 0) & (targets[..., KIND] == COUNTED)
@@ -170,7 +170,7 @@ class Detect(Task):
         }
 
     def add_counts(self, counts: Counts, found: Counts) -> Counts:
-        """Return the rows of both, with the indices of the later images behind those of the earlier ones."""
+        """Return the rows of both, with the indices of later images after those of earlier ones."""
         if not counts:
             return found
         first = int(counts["images"])
@@ -182,7 +182,7 @@ class Detect(Task):
         return {**joined, "images": counts["images"] + found["images"]}
 
     def summarize(self, counts: Counts) -> dict[str, Any]:
-        """Return mean average precision and what each class has."""
+        """Return mean average precision, and the scores of each class."""
         scores = coco_scores(
             counts["truth"], counts["found"], num_images=int(counts["images"]), num_classes=self.num_classes
         )
@@ -193,7 +193,7 @@ class Detect(Task):
         return {**scores, "num_images": int(counts["images"]), "classes": classes}
 
     def describe(self, summary: dict[str, Any]) -> list[str]:
-        """Return a line a class and the means."""
+        """Return one line per class, and the means."""
         width = max(5, *(len(name) for name in self.class_names))
         lines = [f"{'class':<{width}}  objects  mAP@[.5:.95]  AP@.5"]
         for row in summary["classes"]:
@@ -219,7 +219,7 @@ class Detect(Task):
         return draw_boxes(samples, self.class_names, least=SHOWN)
 
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
-        """Return a bar of AP@.5 a class."""
+        """Return one bar of AP@.5 per class."""
         rows = summary["classes"]
         num_objects = max(1, sum(row["num_objects"] for row in rows))
         return draw_ious(

@@ -1,4 +1,4 @@
-"""The networks that say something of an image as a whole: the compact one, or a backbone with a new top."""
+"""Networks with one prediction per image: the compact one, or a backbone with a new top."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["check_image_network", "make_image_network"]
 
 
 def check_image_network(name: str, options: FitOptions, *, channels: int, targets: str) -> None:
-    """Raise `UsageError` for a network that there is not, or for options that do not fit it.
+    """Raise `UsageError` for an unknown network, or for options that do not fit it.
 
     Args:
         name: ``"small"``, or a network of keras.applications.
         options: Options of the run.
         channels: Channels of the images.
-        targets: What the dataset has, in a word for messages: ``"classes"`` or ``"numbers"``.
+        targets: Word for the dataset's targets in messages: ``"classes"`` or ``"numbers"``.
     """
     if name == "unet":
         raise UsageError(f"--model: unet is for masks; the dataset has {targets}: small, or a backbone.")

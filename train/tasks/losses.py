@@ -1,8 +1,8 @@
-"""The losses, each a number an image, pixel, label or value, so that Keras's sample weights work on all of them.
+"""The losses: one number per image, pixel, label or value, so that Keras's sample weights work on all of them.
 
-Weights scale, they do not normalize: the loss is divided by how many images, pixels, labels or values count, not by the
-sum of their weights, as everywhere in Keras. Under `tf.distribute` each replica's loss is a mean over its part of the
-batch, and the whole is the mean of these.
+Weights scale but do not normalize: as everywhere in Keras, the loss is divided by the number of images, pixels, labels
+or values that count, not by the sum of their weights. Under `tf.distribute` each replica's loss is a mean over its part
+of the batch, and the whole loss is the mean of these.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["ClassLoss", "LabelLoss", "MaskLoss", "ValueLoss"]
 
 
 def smooth(wanted: Any, smoothing: float) -> Any:
-    """Spread a share of each target, float32 [..., C], evenly over its classes; its sum stays what it is."""
+    """Spread a share of each target, float32 [..., C], evenly over its classes; the sum stays the same."""
     if not smoothing:
         return wanted
     return wanted * (1 - smoothing) + ops.mean(wanted, axis=-1, keepdims=True) * smoothing
@@ -71,9 +71,9 @@ class LabelLoss(keras.losses.Loss):  # type: ignore[misc]
 class MaskLoss(keras.losses.Loss):  # type: ignore[misc]
     """Cross-entropy plus soft Dice, both over the pixels that count.
 
-    Cross-entropy alone is content with a rare class left out; Dice looks at each class that occurs in the batch by
-    itself. Dice is taken over the batch, not an image: a class may fill a few pixels of one image only. As it holds all
-    classes equal already, weights scale the cross-entropy alone; only what weighs nothing is left out of both.
+    Cross-entropy alone hardly changes when a rare class is left out; Dice counts each class in the batch by itself.
+    Dice is taken over the batch, not over an image, since a class may fill a few pixels of one image only. As it treats
+    all classes equally, weights scale only the cross-entropy; pixels of weight 0 are left out of both.
 
     Source: Milletari et al. 2016 for the soft Dice; the sum of both as in nnU-Net (Isensee et al. 2021).
     """
@@ -97,7 +97,7 @@ class MaskLoss(keras.losses.Loss):  # type: ignore[misc]
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the loss, a scalar, of class ids [B, H, W] and logits [B, H, W, C]; weights are [B] or [B, H, W]."""
         truth = ops.cast(y_true, "int32")
-        # An id without an output has an all-zero row: it adds nothing to any sum.
+        # An id without an output has a row of zeros, which adds nothing to any sum.
         counts = truth != (self.ignore_class if self.ignore_class is not None else -1)
         if sample_weight is not None:
             if len(sample_weight.shape) == 1:
@@ -120,9 +120,9 @@ class MaskLoss(keras.losses.Loss):  # type: ignore[misc]
 class ValueLoss(keras.losses.Loss):  # type: ignore[misc]
     """Squared error of values [B, K] in standard deviations of training, as the mean over those that are not NaN.
 
-    In standard deviations no value outweighs another by its unit, and learning rates mean the same for all datasets.
-    Squared, since what is best by it is the mean of what an image may stand for, and 1 less R² is just this loss
-    where training and validation spread alike.
+    In standard deviations, no value outweighs another by its unit, and learning rates mean the same for all datasets.
+    The error is squared: the best prediction is then the mean of the values that an image may have, and the loss equals
+    1 − R² where training and validation have the same spread.
     """
 
     def __init__(self, *, stds: Sequence[float], name: str = "value_loss", **kwargs: Any) -> None:
@@ -136,7 +136,7 @@ class ValueLoss(keras.losses.Loss):  # type: ignore[misc]
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of each value, float32 [B, K], such that its mean over all is that over the known ones."""
+        """Return the loss of each value, float32 [B, K], scaled so that its mean over all is that over known ones."""
         known = ops.logical_not(ops.isnan(y_true))
         errors = (y_pred - ops.where(known, y_true, y_pred)) / ops.cast(self.stds, "float32")  # no NaN in gradients
         counts = ops.cast(known, "float32")
@@ -149,7 +149,7 @@ class ValueLoss(keras.losses.Loss):  # type: ignore[misc]
 
 class _PixelCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of each pixel [B, H, W], such that its mean over all is that over those that count."""
+        """Return the loss of each pixel [B, H, W], scaled so that its mean over all is that over pixels that count."""
         wanted, counts = y_true
         losses = -ops.sum(wanted * ops.log_softmax(y_pred, axis=-1), axis=-1)
         return losses / ops.maximum(ops.mean(counts), 1 / ops.cast(ops.size(counts), "float32"))
@@ -157,7 +157,7 @@ class _PixelCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
 
 class _MissingDice(keras.losses.Loss):  # type: ignore[misc]
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return 1 − Dice [C] of each class that occurs, such that its mean over all classes is that over those."""
+        """Return 1 − Dice [C] of each class that occurs, scaled so that its mean over all classes is over these."""
         wanted, counts = y_true
         probabilities = ops.softmax(y_pred, axis=-1) * counts[..., None]
         hits, sizes = _per_class(probabilities * wanted), _per_class(wanted)

@@ -1,4 +1,4 @@
-"""Any number of labels an image."""
+"""The task of any number of labels per image."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["MultiLabel"]
 
 @dataclass(frozen=True, kw_only=True)
 class MultiLabel(Classify):
-    """Multi-label classification: a binary cross-entropy a label, on the networks of plain classification.
+    """Multi-label classification: one binary cross-entropy per label, on the networks of plain classification.
 
-    It is judged by mean average precision, which asks for no threshold: while rare labels are still given less than an
-    even chance everywhere, F1 is 0 for them and tells no epoch from another.
+    It is judged by mean average precision, which needs no threshold. F1 is 0 for rare labels while their probabilities
+    are below 0.5 everywhere, and so cannot compare epochs.
     """
 
     target: ClassVar[str] = "multilabel"
@@ -37,12 +37,12 @@ class MultiLabel(Classify):
 
     @property
     def num_target_values(self) -> int:
-        """A label is there, or it is not."""
+        """Number of values of a target: a label is there or not."""
         return 2
 
     @property
     def score(self) -> str:
-        """Mean average precision."""
+        """Name of the score: mean average precision."""
         return "mean_average_precision"
 
     def check_options(self, options: FitOptions) -> None:
@@ -61,21 +61,21 @@ class MultiLabel(Classify):
         return [LabelScores(self.num_classes)]
 
     def count(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> Counts:
-        """Return the histograms of each label's logits, and how many images are wrong and right in all labels."""
+        """Return the histograms of each label's logits, and how many images are not right, and right, in all labels."""
         right = ((logits >= 0) == (truth > 0)).all(axis=1)
         return {"logits": count_labels(truth, logits), "images": np.bincount(right, minlength=2)}
 
     def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """Return the labels with at least an even chance, multi-hot."""
+        """Return the labels with a probability of at least 0.5, multi-hot."""
         return np.asarray(logits >= 0, np.uint8)
 
     def confidence(self, logits: npt.NDArray[np.float32]) -> float:
-        """Return the mean probability of what is decided, label by label."""
+        """Return the mean probability of the decision on each label."""
         probabilities = to_probabilities(logits, self.activation)
         return float(np.maximum(probabilities, 1 - probabilities).mean())
 
     def balanced_weights(self, batches: Iterable[npt.NDArray[Any]]) -> list[float]:
-        """Return a weight a label with which the images that have it weigh as much as those that have not."""
+        """Return one weight per label, with which images that have it count as much as those that do not."""
         having, total = np.zeros(self.num_classes, np.int64), 0
         for targets in batches:
             having += (targets > 0).sum(axis=0)
@@ -102,7 +102,7 @@ class MultiLabel(Classify):
         }
 
     def describe(self, summary: dict[str, Any]) -> list[str]:
-        """Return a line a label and the means."""
+        """Return one line per label, and the means."""
         width = max(5, *(len(name) for name in self.class_names))
         lines = [f"{'label':<{width}}  images     AP     F1"]
         for row in summary["classes"]:
@@ -112,7 +112,7 @@ class MultiLabel(Classify):
         return [*lines, f"{means}, all labels right {summary['exact_match']:.1%}"]
 
     def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
-        """Return the mean probability that was given to what is true of each image, label by label."""
+        """Return the mean predicted probability of each image's truth, over its labels."""
         probabilities = to_probabilities(logits, self.activation)
         return [float(value) for value in np.where(truth > 0, probabilities, 1 - probabilities).mean(axis=1)]
 
@@ -121,7 +121,7 @@ class MultiLabel(Classify):
         return draw_labels(samples, self.class_names)
 
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
-        """Return a bar of average precision a label."""
+        """Return one bar of average precision per label."""
         rows = summary["classes"]
         return draw_ious(
             [row["name"] for row in rows],

@@ -1,4 +1,4 @@
-"""Models that a user's own function makes: `--model my_models:make` or `--model path/to/file.py:make`."""
+"""Models from a user's own function: `--model my_models:make` or `--model path/to/file.py:make`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PREFIX = "own_model_"  # before a file's name, so that it hides no module
 
 
 def is_own(name: str) -> bool:
-    """Tell whether the name of a model is that of a function."""
+    """Return whether the name of a model is that of a function."""
     return ":" in name
 
 
@@ -29,7 +29,7 @@ def import_model_code(name: str) -> Callable[..., Any] | None:
     """Import what `--model` names, if it is a function; a saved model may need its classes to open.
 
     Returns:
-        The function: of ((height, width, channels), num_outputs), giving a Keras model; None for other names.
+        The function ((height, width, channels), num_outputs) → Keras model; None for other names.
 
     Raises:
         UsageError: There is no such function.
@@ -65,7 +65,7 @@ def make_own_model(
 
     Raises:
         UsageError: There is no such function.
-        PrecomputeError: It raises, or does not make a model as expected.
+        PrecomputeError: The function raises, or does not make a model as expected.
     """
     function = import_model_code(name)
     if function is None:
@@ -101,7 +101,7 @@ def _ends_in_probabilities(model: Any) -> bool:
 
 
 def _check_opens_again(model: Any, name: str) -> None:
-    """Find out before training, not after it, that what is saved could not be used."""
+    """Check before training that the saved model can be opened again."""
     try:
         keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
     except Exception as error:  # whatever a class's own from_config raises
@@ -125,7 +125,7 @@ def _import_file(path: Path) -> Any:
 
 @contextlib.contextmanager
 def _importing_from(folder: Path) -> Iterator[None]:
-    """Let imports look into a folder first: the command's own path has not even the current one."""
+    """Let imports look into a folder first while the block runs; a command's path lacks even the current folder."""
     entry = str(folder.absolute())
     sys.path.insert(0, entry)
     try:
@@ -136,7 +136,7 @@ def _importing_from(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _translate_errors(name: str) -> Iterator[None]:
-    """Say in which line of the user's code it went wrong."""
+    """Raise errors of the user's code with the line in which they occurred."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Numbers of an image: one value, or several."""
+"""The task of numbers per image: one value, or several."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Regress(Task):
 
     Attributes:
         values: Names of the values, K of them, in the order of a model's outputs.
-        means: Mean of each in the training split; empty until `fitted_to` or `with_model` has said it.
-        stds: Standard deviation of each, likewise; 1 where all are the same.
+        means: Mean of each value in the training split; empty before `fitted_to` or `with_model`.
+        stds: Standard deviation of each value, 1 where all numbers are equal; empty before these calls.
     """
 
     values: tuple[str, ...]
@@ -73,17 +73,17 @@ class Regress(Task):
 
     @property
     def num_outputs(self) -> int:
-        """A number a value."""
+        """Number of outputs: one per value."""
         return len(self.values)
 
     @property
     def score(self) -> str:
-        """R², of several values its mean."""
+        """Name of the score: R², for several values their mean R²."""
         return "r2"
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """A number a value."""
+        """Shape of the outputs: one number per value."""
         return (len(self.values),)
 
     def describe_target(self) -> str:
@@ -114,27 +114,27 @@ class Regress(Task):
     def fitted_to(self, batches: Callable[[], Iterable[npt.NDArray[Any]]]) -> Regress:
         """Return the task with mean and standard deviation of each value.
 
-        Both are rounded once, whatever the order of the images: a run that goes on finds the very same.
+        Both are rounded once, for any order of the images, so that a continued run finds equal numbers.
 
         Args:
             batches: Returns packed targets, float32 [B, K], of all training images.
 
         Raises:
-            DatasetError: A value is not known of any image, or is infinite.
+            DatasetError: A value is unknown for all images, or is infinite.
         """
         columns = np.concatenate(list(batches())).T
         scales = [_mean_and_std(name, column) for name, column in zip(self.values, columns, strict=True)]
         return dataclasses.replace(self, means=tuple(m for m, _ in scales), stds=tuple(s for _, s in scales))
 
     def with_model(self, model: Any) -> Regress:
-        """Return the task with the means and standard deviations that a trained model has inside."""
+        """Return the task with the means and standard deviations inside a trained model."""
         unit = model.get_layer(UNIT)
         return dataclasses.replace(self, means=tuple(map(float, unit.offset)), stds=tuple(map(float, unit.scale)))
 
     def make_model(self, options: FitOptions) -> Any:
-        """Return the compact network, a backbone with a new top, or the user's own, and behind it the unit of each.
+        """Return the compact network, a backbone with a new top, or the user's own, followed by a layer of units.
 
-        The network gives standardized numbers; a plain layer of Keras makes those of the user of them.
+        The network returns standardized numbers; a plain layer of Keras turns them into the units of the values.
         """
         network = self.own_model(options)
         if network is None:
@@ -175,7 +175,7 @@ class Regress(Task):
         }
 
     def add_counts(self, counts: Counts, found: Counts) -> Counts:
-        """Return the sums of both, and the points of no more than 1,000 images: every so many of the split."""
+        """Return the sums of both, and the points of at most 1,000 images, at equal steps through the split."""
         if counts:
             found = {
                 "sums": counts["sums"] + found["sums"],
@@ -190,7 +190,7 @@ class Regress(Task):
         return {**found, "numbers": found["numbers"][kept], "points": found["points"][kept]}
 
     def summarize(self, counts: Counts) -> dict[str, Any]:
-        """Return the scores of each value beside those of always saying the training split's mean, and some points."""
+        """Return the scores of each value, those of always predicting the training split's mean, and some points."""
         scores = value_scores(counts["sums"])
         rows = [
             {"value": name, **row, "training_mean": mean, "points": _points_of(counts["points"][:, k])}
@@ -199,7 +199,7 @@ class Regress(Task):
         return {"num_images": int(counts["num_images"]), "r2": mean_r2(scores), "values": rows}
 
     def describe(self, summary: dict[str, Any]) -> list[str]:
-        """Return a line a value, and the mean R² of several."""
+        """Return one line per value, and the mean R² of several."""
         width = max(5, *(len(name) for name in self.values))
         lines = [f"{'value':<{width}}  images         MAE        RMSE      R²  always the mean: MAE, RMSE"]
         for row in summary["values"]:
@@ -213,7 +213,7 @@ class Regress(Task):
     def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
         """Return 1 / (1 + error) of each image, the error in standard deviations, as a mean over its known values.
 
-        NaN where none is known.
+        It is NaN where no value is known.
         """
         errors = abs(logits - truth) / np.asarray(self.stds)
         known = ~np.isnan(errors)
@@ -226,7 +226,7 @@ class Regress(Task):
         return logits
 
     def confidence(self, logits: npt.NDArray[np.float32]) -> float:
-        """Return NaN: numbers come without a probability."""
+        """Return NaN: numbers have no probability."""
         return float("nan")
 
     def draw(self, samples: Sequence[Sample]) -> bytes:
@@ -238,7 +238,7 @@ class Regress(Task):
         return draw_scatter(summary["values"])
 
     def misfits(self, facts: dict[str, Any], num_outputs: int) -> list[str]:
-        """Return what keeps a run's model from being used here: other values."""
+        """Return why a run's model cannot be used here: it has other values."""
         of_run = facts.get("values", [])
         if facts.get("target", self.target) == self.target and of_run != list(self.values):
             return [f"values: {', '.join(of_run)} in the run, {', '.join(self.values)} there"]
@@ -261,7 +261,7 @@ def _mean_and_std(name: str, column: npt.NDArray[np.float32]) -> tuple[float, fl
 
 
 def _points_of(points: npt.NDArray[np.float32]) -> dict[str, list[float]]:
-    """Return truths and predictions [N, 2] of one value for a JSON file, those without a truth left out."""
+    """Return truths and predictions [N, 2] of one value for a JSON file, without those that have no truth."""
     known = points[~np.isnan(points[:, 0])]
     return {name: known[:, i].tolist() for i, name in enumerate(("truth", "predicted"))}
 

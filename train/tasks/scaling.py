@@ -1,4 +1,4 @@
-"""From uint8 pixels to what a network likes; always inside the model, so that a saved model takes plain images."""
+"""Scaling of uint8 pixels for a network; always inside the model, so that a saved model takes plain images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def scale(images: Any, normalize: Mapping[str, Any] | None) -> Any:
 
     Args:
         images: A symbolic tensor.
-        normalize: The numbers of a Normalize that was taken off the pipeline, which then decide; None: −1 … 1.
+        normalize: Numbers of a Normalize that was taken off the pipeline, which are then used; None: scale to −1 … 1.
     """
     if normalize is None:
         return keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(images)
@@ -24,5 +24,5 @@ def scale(images: Any, normalize: Mapping[str, Any] | None) -> Any:
 
 
 def standardize(images: Any, *, mean: list[float], std: list[float]) -> Any:
-    """Return (images − mean) / std, each a number a channel."""
+    """Return (images − mean) / std, with one mean and std per channel."""
     return keras.layers.Normalization(mean=mean, variance=[s * s for s in std], name="scale")(images)

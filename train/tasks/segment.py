@@ -1,4 +1,4 @@
-"""One class a pixel."""
+"""The task of one class per pixel."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Segment(Task):
 
     @property
     def score(self) -> str:
-        """IoU of the foreground where there is one, else the mean over classes."""
+        """Name of the score: IoU of the foreground if there is one, else the mean over classes."""
         return "foreground_iou" if has_foreground(self.num_classes, self.ignore_class) else "mean_iou"
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """A logit a class for each pixel."""
+        """Shape of the logits: one per class for each pixel."""
         return (*self.shape[:2], self.num_classes)
 
     def check_options(self, options: FitOptions) -> None:
@@ -66,7 +66,7 @@ class Segment(Task):
             raise UsageError("--weights: there are no imagenet weights for unet; none, or a file of a whole model.")
 
     def make_model(self, options: FitOptions) -> Any:
-        """Return a U-Net, with a backbone as its way down or without, or the user's own."""
+        """Return a U-Net, with or without a backbone as its encoder, or the user's own model."""
         own = self.own_model(options)
         if own is not None:
             return own
@@ -108,7 +108,7 @@ class Segment(Task):
         }
 
     def describe(self, summary: dict[str, Any]) -> list[str]:
-        """Return a line a class and the means."""
+        """Return one line per class, and the means."""
         width = max(5, *(len(name) for name in self.class_names))
         lines = [f"{'class':<{width}}  pixels     IoU   Dice"]
         for row in summary["classes"]:
@@ -119,7 +119,7 @@ class Segment(Task):
         return [*lines, f"{means}, pixel accuracy {summary['pixel_accuracy']:.3f}"]
 
     def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
-        """Return the IoU of each image by itself: of the foreground, or the mean over the classes in it."""
+        """Return the IoU of each single image: of the foreground, or the mean over the classes in it."""
         predicted = logits.argmax(axis=-1)
         return image_ious(truth, predicted, num_classes=self.num_classes, ignore_class=self.ignore_class)
 
@@ -128,7 +128,7 @@ class Segment(Task):
         return draw_masks(samples, self.class_names, ignore_class=self.ignore_class)
 
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
-        """Return a bar of IoU a class."""
+        """Return one bar of IoU per class."""
         rows = summary["classes"]
         num_pixels = max(1, sum(row["num_pixels"] for row in rows))
         return draw_ious(

@@ -1,4 +1,4 @@
-"""What the trainer asks of a task; the tasks themselves are in the modules beside this one."""
+"""The base class of tasks; the tasks themselves are in the modules beside this one."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["Task", "name_classes"]
 
 @dataclass(frozen=True, kw_only=True)
 class Task(abc.ABC):
-    """A kind of target with the dataset's facts: model, loss, scores and pictures.
+    """A task: model, loss, scores and pictures for one kind of target, with facts about the dataset.
 
-    What a model gives is called logits throughout, also where it is numbers.
+    The outputs of a model are called logits throughout, also where they are numbers.
 
     Attributes:
         shape: Height, width and channels of the images.
@@ -54,15 +54,15 @@ class Task(abc.ABC):
 
     @classmethod
     def accepts(cls, schema: Schema) -> bool:
-        """Return whether this is what a dataset asks a model to learn: one target, of the task's form."""
+        """Return whether a dataset has one target, and this is of the task's form."""
         return [field.form for field in schema.targets.values()] == [cls.target]
 
     @classmethod
     def of(cls, manifest: Manifest, ignore_class: int | None = None) -> Task:
-        """Make the task from what the manifest says.
+        """Make the task from a manifest.
 
         Raises:
-            DatasetError: There is nothing to tell apart.
+            DatasetError: There are too few classes to tell apart.
         """
         target, image = manifest.target, manifest.image
         if target.num_classes < cls.min_classes:
@@ -79,20 +79,20 @@ class Task(abc.ABC):
 
     @property
     def num_target_values(self) -> int:
-        """Targets are 0 to this, less one, or the ignored class."""
+        """Number of values of a target: targets are below it, or the ignored class."""
         return self.num_classes
 
     @property
     def num_outputs(self) -> int:
-        """Outputs of a model, of each pixel where it gives them by pixel: what a user's own function is told."""
+        """Number of outputs of a model, per pixel for masks; a user's own function is called with it."""
         return self.num_classes
 
     def describe_target(self) -> str:
-        """Return what is learnt, in words."""
+        """Return the target in words."""
         return f"{self.title}, {format_count(self.num_classes, 'class')}"
 
     def fitted_to(self, batches: Callable[[], Iterable[npt.NDArray[Any]]]) -> Task:
-        """Return the task with what it has to know of the training targets, which for classes is nothing.
+        """Return the task with the facts that it needs about the training targets; classes need none.
 
         Args:
             batches: Returns the packed targets of all training images, batch by batch.
@@ -100,15 +100,15 @@ class Task(abc.ABC):
         return self
 
     def with_model(self, model: Any) -> Task:
-        """Return the task with what it has to know of a trained model."""
+        """Return the task with the facts that it needs about a trained model."""
         return self
 
     def misfits(self, facts: dict[str, Any], num_outputs: int) -> list[str]:
-        """Return what keeps a run's model from being used here: other classes.
+        """Return why a run's model cannot be used here: it has other classes.
 
         Args:
-            facts: What the run's settings say of its dataset.
-            num_outputs: Length of the last axis of what the model gives.
+            facts: Facts about the run's dataset, from its settings.
+            num_outputs: Length of the last axis of the model's output.
         """
         num_classes = num_outputs - (self.output_shape[-1] - self.num_classes)  # without outputs that are no classes
         if num_classes != self.num_classes:
@@ -145,7 +145,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def summarize(self, counts: Counts) -> dict[str, Any]:
-        """Return the scores of a split, for a JSON file, from what `count` has counted in it."""
+        """Return the scores of a split, for a JSON file, from the counts of `count`."""
 
     @abc.abstractmethod
     def describe(self, summary: dict[str, Any]) -> list[str]:
@@ -153,7 +153,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def score_images(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> list[float]:
-        """Return how well each image of a batch is predicted, from 0 to 1: what best and worst are chosen by."""
+        """Return the score of each image of a batch, from 0 to 1, by which best and worst images are chosen."""
 
     @abc.abstractmethod
     def draw(self, samples: Sequence[Sample]) -> bytes:
@@ -161,45 +161,45 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
-        """Return a PNG of how well each class does, from `summarize`'s result."""
+        """Return a PNG of the scores of each class, from the result of `summarize`."""
 
     def pack(self, targets: Any, *weights: Any) -> tuple[Any, ...]:
-        """Return targets as the loss takes them, one tensor, and weights if they are not part of it.
+        """Return targets as one tensor for the loss, and weights if they are not part of it.
 
         Args:
-            targets: Targets as `precompute.load` gives them.
-            *weights: What else it gives: weights of classes or of images, and those that come apart; maybe none.
+            targets: Targets of `precompute.load`.
+            *weights: Its further components: weights of classes or images, and extra values; maybe none.
         """
         return targets, *weights
 
     def class_ids(self, targets: Any) -> Any:
-        """Return the class ids that packed targets hold, a tensor of a tensor."""
+        """Return the class ids in packed targets, as a tensor."""
         return targets
 
     def add_counts(self, counts: Counts, found: Counts) -> Counts:
-        """Return what `count` found in some batches together with what it found in the next one."""
+        """Return the counts of some batches together with those of the next one."""
         return {name: counts[name] + value if name in counts else value for name, value in found.items()}
 
     def count(self, truth: npt.NDArray[Any], logits: npt.NDArray[np.float32]) -> Counts:
-        """Count what the scores of a batch follow from: the confusion matrix."""
+        """Return the counts from which the scores of a batch follow: the confusion matrix."""
         confusion = count_confusion(
             truth, self.decide(logits), num_classes=self.num_classes, ignore_class=self.ignore_class
         )
         return {"confusion": confusion}
 
     def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """Return what logits [..., C] stand for, as targets are given: the likeliest class ids [...]."""
+        """Return the predictions of logits [..., C] in the form of targets: the likeliest class ids [...]."""
         return np.asarray(logits.argmax(axis=-1))
 
     def confidence(self, logits: npt.NDArray[np.float32]) -> float:
-        """Return the mean probability of what is decided from the logits of one image."""
+        """Return the mean probability of the predictions for one image."""
         return float(to_probabilities(logits, self.activation).max(axis=-1).mean())
 
     def own_model(self, options: FitOptions) -> Any | None:
         """Return the model that the user's own function makes; None if the option names none.
 
         Raises:
-            PrecomputeError: It cannot be had, or does not fit the task.
+            PrecomputeError: The model cannot be made, or does not fit the task.
         """
         if not is_own(options.model):
             return None
@@ -208,11 +208,11 @@ class Task(abc.ABC):
         )
 
     def model_name(self, options: FitOptions) -> str:
-        """Return the model's name, also where the user left it to us."""
+        """Return the model's name; without the user's choice, the default."""
         return self.default_model if options.model == "auto" else options.model
 
     def balanced_weights(self, batches: Iterable[npt.NDArray[Any]]) -> list[float]:
-        """Return a weight a class, from batches of targets, with which each class weighs the same in the loss."""
+        """Return one weight per class, from batches of targets, with which all classes count equally in the loss."""
         counts = np.zeros(self.num_classes, np.int64)
         for targets in batches:
             found = np.bincount(targets.ravel(), minlength=self.num_classes)
@@ -222,7 +222,7 @@ class Task(abc.ABC):
         return balanced_weights(counts)
 
     def check_own_options(self, options: FitOptions) -> bool:
-        """Tell whether the model is of the user's own function, and raise `UsageError` for what it cannot have."""
+        """Return whether the model is the user's own, and raise `UsageError` for options that it cannot have."""
         if not is_own(options.model):
             return False
         if options.weights == "imagenet":
@@ -249,7 +249,7 @@ class Task(abc.ABC):
 
 
 def name_classes(target: str, names: Sequence[str], num_classes: int) -> list[str]:
-    """Return a name for each class: those given, and others made up."""
+    """Return a name for each class: the given ones, and made-up names for the others."""
     found = list(names)
     if not found and target == "mask" and num_classes == 2:
         found = ["background", "foreground"]

@@ -49,7 +49,7 @@ def make_unet(
 
 
 def margins_of(size: int, stride: int) -> tuple[int, int]:
-    """Return how much to add before and behind to come to a multiple of `stride`."""
+    """Return how much to add before and after to reach a multiple of `stride`."""
     missing = -size % stride
     return missing // 2, missing - missing // 2
 
