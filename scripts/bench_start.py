@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=367, help="of start (default: %(default)s)")
     parser.add_argument("--sources", type=int, default=640, help="of whole (default: %(default)s)")
-    parser.add_argument("--variants", default="11,56", help="of whole, about 12 s and a minute (default: %(default)s)")
+    parser.add_argument("--variants", default="30,160", help="of whole, about 12 s and a minute (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), help="default: the cores")
     parser.add_argument("--rounds", type=int, default=7, help="that count, after one that does not (default: 7)")
     add_output(parser)

@@ -40,7 +40,7 @@ def pixel_settings(out: Path) -> dict[str, Any]:
     return settings
 
 
-@pytest.mark.parametrize("encoding", ["jpeg", "png", pytest.param("raw", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("encoding", ["png", *(pytest.param(e, marks=pytest.mark.slow) for e in ("jpeg", "raw"))])
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_dataset_says_it_where_records_hold_pngs(target: str, encoding: str, tmp_path: Path) -> None:
     out = build_golden(f"{target}-{encoding}", tmp_path)

@@ -139,7 +139,9 @@ def test_splits_beside_each_other_are_read_as_splits(tmp_path: Path) -> None:
         assert examples(tmp_path / "again", split=split).keys() == examples(out, split=split).keys()
 
 
-@pytest.mark.parametrize("kind", ["class", "mask", "image", "multilabel"])
+@pytest.mark.parametrize(
+    "kind", ["class", "mask", *(pytest.param(k, marks=pytest.mark.slow) for k in ("image", "multilabel"))]
+)
 def test_all_splits_are_written_and_read_again_as_they_were(tmp_path: Path, kind: str) -> None:
     out, folder = tmp_path / "out", tmp_path / "files"
     chosen = options(pipeline={"train": IDENTITY}, variants=1)

@@ -76,7 +76,9 @@ def out(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("layout", WRITERS)
+@pytest.mark.parametrize(
+    "layout", [w if i < 2 else pytest.param(w, marks=pytest.mark.slow) for i, w in enumerate(WRITERS)]
+)
 def test_layouts_from_files_to_records(layout: str, tmp_path: Path) -> None:
     given = WRITERS[layout](tmp_path / "data", TRUTH)
     precompute.build(tmp_path / "data", tmp_path / "out", **options(**MOVED, variants=2), **given)

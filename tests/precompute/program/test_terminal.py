@@ -155,6 +155,7 @@ def test_streams_that_the_shell_closes(built: Path, rest: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="names that are no text")
 def test_a_file_name_that_is_no_text_is_printed(built: Path, tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")

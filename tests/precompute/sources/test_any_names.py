@@ -65,6 +65,7 @@ def test_boxes_of_images_of_odd_names_come_back_from_every_format(format: str, t
 names = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.lists(names.filter(lambda name: not name.startswith(".")), min_size=3, max_size=5, unique_by=str.casefold))
 @example(ODD[:10])

@@ -57,7 +57,9 @@ def families():
     return sorted({name for group in known for name in group})
 
 
-@pytest.mark.parametrize("family", families())
+@pytest.mark.parametrize(
+    "family", [f if i % 4 == 0 else pytest.param(f, marks=pytest.mark.slow) for i, f in enumerate(families())]
+)
 def test_preprocessing_is_that_of_keras(family, tmp_path):
     images, inputs = random_images(2, 8, 8, 3), keras.Input((8, 8, 3), dtype="uint8")
     model = keras.Model(inputs, backbones.preprocess(inputs, family))

@@ -125,6 +125,7 @@ def test_a_resumed_fit_goes_on_with_the_row_that_so_many_steps_have_come_to(buil
     assert seen == each([2, 3])
 
 
+@pytest.mark.slow
 def test_validation_on_the_same_dataset_moves_no_row(built: Path, stored: Stored) -> None:
     given = precompute.load(built, batch_size=8, cache=False)
     seen = fit(stored, given, precompute.EpochRow(given), epochs=4, steps_per_epoch=2, validation_data=given)
@@ -149,7 +150,7 @@ def held(out: Path) -> set[int]:
     return {row for _, _, row in held_rows(out, now=0)}
 
 
-@pytest.mark.parametrize("cache", [False, "auto"])
+@pytest.mark.parametrize("cache", [False, pytest.param("auto", marks=pytest.mark.slow)])
 def test_a_row_is_held_as_long_as_an_iteration_reads_it(out: Path, cache: Any) -> None:
     dataset = precompute.load(out, batch_size=1, rows="follow", cache=cache)
     slow = iter(dataset)
