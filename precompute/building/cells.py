@@ -27,13 +27,16 @@ from precompute.table.sources import Sources
 __all__ = [
     "Block",
     "BuildPlan",
+    "Columns",
     "Grid",
     "Receipts",
     "Rows",
     "SplitPlaces",
     "Unlist",
+    "Wanted",
     "bad_of",
     "make_grid",
+    "plan_rows",
 ]
 
 Rows = Mapping[str, Sequence[RowPlan]]

@@ -177,6 +177,7 @@ class Options:
             UsageError: A key or a value is not one of an option.
         """
         known = cls.names() if names is None else names
+        objects = [f.name for f in dataclasses.fields(cls) if kind_of(f.type) == "Any" and f.metadata["read"] is None]
         values: dict[str, Any] = {}
         for key, value in cls._without_headings(content, where):
             name = key.replace("-", "_")
@@ -186,6 +187,8 @@ class Options:
                 raise UsageError(f"{where}: there is no option {key!r}{' here' * (name in cls.names())}.{near}")
             if name in values:
                 raise UsageError(f"{where}: {key!r} is given twice.")
+            if name in objects and not isinstance(value, str | Mapping):  # Python alone has others for these
+                raise UsageError(f"{where}: {name}: expected text, as on the command line, got {value!r}.")
             values[name] = value
         try:
             cls(**values)

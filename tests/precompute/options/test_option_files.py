@@ -84,6 +84,7 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
             "there is no heading [row]; options stand at the top of the file, or below [what-is-read], ",
         ),
         ("mask-map = {a = 1}", "mask_map: expected numbers by numbers, such as {255: 1}, got {'a': 1}."),
+        ("pipeline = 5", "pipeline: expected text, as on the command line, got 5."),
         ("seed: 1", "cannot be read as TOML: "),
         ("validation-split = 2020-01-01", "validation_split: expected a number, got datetime.date(2020, 1, 1)."),
     ],
