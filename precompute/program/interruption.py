@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -53,6 +54,7 @@ class Ending:
         self._came, self._closed = threading.Event(), threading.Event()
         self._before: list[tuple[Any, Any]] = []
         self._hooks = sys.unraisablehook, threading.excepthook
+        self._silence = contextlib.ExitStack()
         self._stderr = _copy_of_stderr()
 
     @property
@@ -77,6 +79,7 @@ class Ending:
         self._closed.set()
         self._came.set()
         sys.unraisablehook, threading.excepthook = self._hooks
+        self._silence.close()
 
     def __call__(self, number: int, frame: Any) -> None:
         """Handle a signal."""
@@ -87,8 +90,13 @@ class Ending:
             self.end()
         # The interruption makes other threads fail, and objects that are deleted: that is not worth a message.
         sys.unraisablehook, threading.excepthook = self._pass_over, lambda _: None
+        self.silence_warnings()
         self._came.set()
         raise KeyboardInterrupt
+
+    def silence_warnings(self) -> None:
+        """Print no warnings until the end, such as joblib's of work that nobody waits for any more."""
+        self._silence.enter_context(warnings.catch_warnings(action="ignore"))
 
     def _pass_over(self, unraisable: Any) -> None:
         """Print nothing of an exception that Python cannot raise, but remember it if it was the interruption."""
@@ -183,6 +191,7 @@ def run_until_signal(command: Callable[[], int], message: str) -> int:
         if ending.number is None and not isinstance(error, KeyboardInterrupt):
             ending.is_over = True
             raise
+        ending.silence_warnings()  # again: a block of its own may have undone the first time
     finally:
         if _program is None:
             ending.close()
