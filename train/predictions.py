@@ -22,6 +22,9 @@ from train.pictures.sheets import (
     lay_boxes,
     lay_over,
     name_numbers,
+    show_boxes,
+    show_mask,
+    show_words,
 )
 from train.scores import to_probabilities
 from train.tasks import Task
@@ -121,7 +124,7 @@ class _ClassWriter(PredictionWriter):
             row += [names[c], f"{probabilities[c]:.6f}"]
         self._rows.append(row)
         text = f"{names[top[0]]}  {probabilities[top[0]]:.0%}"
-        return Prediction(name=item.key, image=_pixels_of(item.image), text=text)
+        return show_words(item.key, _pixels_of(item.image), text)
 
     def _header(self) -> list[str]:
         places = range(2, min(NUM_TOP, self._task.num_classes) + 1)
@@ -135,7 +138,7 @@ class _LabelsWriter(PredictionWriter):
         probabilities = to_probabilities(logits, self._task.activation)
         held = [name for name, p in zip(self._task.class_names, probabilities, strict=True) if p >= 0.5]
         self._rows.append([str(item.path), "; ".join(held), *(f"{p:.6f}" for p in probabilities)])
-        return Prediction(name=item.key, image=_pixels_of(item.image), text=", ".join(held) or "none")
+        return show_words(item.key, _pixels_of(item.image), ", ".join(held) or "none")
 
     def _header(self) -> list[str]:
         return ["file", "classes", *self._task.class_names]
@@ -151,7 +154,7 @@ class _ValueWriter(PredictionWriter):
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
         self._rows.append([str(item.path), *map(str, logits)])  # as few digits as tell it from other float32
         text = "\n".join(name_numbers(logits, self._values, self._spreads))
-        return Prediction(name=item.key, image=_pixels_of(item.image), text=text)
+        return show_words(item.key, _pixels_of(item.image), text)
 
     def facts(self) -> dict[str, Any]:
         return {"target": self._task.target, "values": self._values}
@@ -181,7 +184,7 @@ class _MaskWriter(PredictionWriter):
         shares = np.bincount(mask.ravel(), minlength=self._task.num_classes) / mask.size
         below = mask_path.relative_to(self._folder).as_posix()
         self._rows.append([str(item.path), below, *(f"{share:.6f}" for share in shares)])
-        return Prediction(name=item.key, image=image, mask=mask)
+        return show_mask(item.key, image, mask)
 
     def facts(self) -> dict[str, Any]:
         return {**super().facts(), "mask_size": self._size}
@@ -212,9 +215,8 @@ class _BoxWriter(PredictionWriter):
         shown = written[written[:, 4] >= SHOWN]
         for path in self.paths_of(item.key):
             _save_png(path, lay_boxes(under, shown))
-        return Prediction(
-            name=item.key, image=image, boxes=found[found[:, 4] >= SHOWN], text=f"{len(shown)} found, score {SHOWN} up"
-        )
+        text = f"{len(shown)} found, score {SHOWN} up"
+        return show_boxes(item.key, image, found[found[:, 4] >= SHOWN], self._task.class_names, text)
 
     def files(self) -> dict[str, bytes]:
         """Return the COCO file."""

@@ -34,6 +34,9 @@ __all__ = [
     "lay_boxes",
     "lay_over",
     "name_numbers",
+    "show_boxes",
+    "show_mask",
+    "show_words",
 ]
 
 BACKGROUND, WRONG_PIXEL = (26, 26, 36), (217, 26, 26)
@@ -48,21 +51,17 @@ MAX_DECIMALS, LARGEST = 8, 1e12  # of numbers that are written out
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One image with its prediction.
+    """The pictures of one image with its prediction.
 
     Attributes:
-        name: Name of the file.
-        image: uint8 [H, W, C], as the model got it.
-        mask: Class ids [H, W]; None when no masks are predicted.
-        boxes: float [found, 6]: xyxy in pixels of the image, score, label; None when no boxes are predicted.
-        text: The prediction in words; empty for masks.
+        cells: Pictures, side by side.
+        masks: Class ids [H, W] whose colours the pictures show.
+        max_cell: Largest longer side of a picture, in pixels.
     """
 
-    name: str
-    image: npt.NDArray[np.uint8]
-    mask: npt.NDArray[Any] | None = None
-    boxes: npt.NDArray[Any] | None = None
-    text: str = ""
+    cells: Sequence[Cell]
+    masks: Sequence[npt.NDArray[Any]] = ()
+    max_cell: int = Sheet.max_cell
 
 
 # Predictions beside the truth: the best, the median and the worst of a split
@@ -188,25 +187,34 @@ def _box_layers(corners: Any, labels: Any, class_names: Sequence[str], text: str
 
 
 def draw_predictions(predictions: Sequence[Prediction], class_names: Sequence[str]) -> bytes:
-    """Draw a grid of images with their files' names and their predictions: in words, as boxes, or as a mask beside."""
-    cells = [cell for prediction in predictions for cell in _predicted_cells(prediction, class_names)]
-    has_boxes = predictions[0].boxes is not None
-    columns = min(3 if has_boxes else 6, len(cells))
+    """Draw a grid of images with their predictions, as `show_words` and its neighbours make them."""
+    cells = [cell for prediction in predictions for cell in prediction.cells]
+    max_cell = predictions[0].max_cell
+    columns = min(3 if max_cell == LARGE else 6, len(cells))
     return _png(
         columns=[""] * columns,
         lines=[Line(cells=cells[i : i + columns]) for i in range(0, len(cells), columns)],
-        legend=mask_entries((p.mask for p in predictions if p.mask is not None), class_names, None),
-        max_cell=LARGE if has_boxes else Sheet.max_cell,
+        legend=mask_entries((mask for prediction in predictions for mask in prediction.masks), class_names, None),
+        max_cell=max_cell,
     )
 
 
-def _predicted_cells(prediction: Prediction, class_names: Sequence[str]) -> list[Cell]:
-    image, boxes, words = prediction.image, prediction.boxes, prediction.text.split("\n")
-    if boxes is not None:
-        layers = _box_layers(boxes[:, :4], boxes[:, 5], class_names, prediction.text, scores=boxes[:, 4])
-        return [Cell(image=image, layers={"boxes": layers}, notes=[prediction.name])]
-    cell = Cell(image=image, notes=[*words, prediction.name])
-    return [cell] if prediction.mask is None else [cell, Cell(image=lay_over(image, prediction.mask))]
+def show_words(name: str, image: npt.NDArray[np.uint8], text: str) -> Prediction:
+    """Return the picture of a prediction in words, one line or more, above the file's name."""
+    return Prediction(cells=[Cell(image=image, notes=[*text.split("\n"), name])])
+
+
+def show_mask(name: str, image: npt.NDArray[np.uint8], mask: npt.NDArray[Any]) -> Prediction:
+    """Return the image, and beside it the image under the class ids [H, W] of its mask."""
+    return Prediction(cells=[Cell(image=image, notes=[name]), Cell(image=lay_over(image, mask))], masks=[mask])
+
+
+def show_boxes(
+    name: str, image: npt.NDArray[np.uint8], boxes: npt.NDArray[Any], class_names: Sequence[str], text: str
+) -> Prediction:
+    """Return the image with its boxes, float [found, 6]: xyxy in pixels of the image, score, label."""
+    layers = _box_layers(boxes[:, :4], boxes[:, 5], class_names, text, scores=boxes[:, 4])
+    return Prediction(cells=[Cell(image=image, layers={"boxes": layers}, notes=[name])], max_cell=LARGE)
 
 
 def lay_over(image: npt.NDArray[np.uint8], mask: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -26,7 +26,7 @@ from train.detection.matching import match
 from train.detection.scores import BoxScores
 from train.detection.truth import COUNTED, CROWD, DIFFICULT, pack
 from train.options import FitOptions
-from train.pictures.sheets import Prediction, draw_predictions, lay_boxes
+from train.pictures.sheets import draw_predictions, lay_boxes, show_boxes
 from train.samples import Sample
 from train.tasks import make_task
 from train.tasks.detect import Detect
@@ -363,7 +363,7 @@ def test_pictures_of_samples_with_and_without_boxes(found):
         for standing in ("best", "worst")
     ]
     assert TASK.draw(samples).startswith(b"\x89PNG")
-    prediction = Prediction(name="a", image=image, boxes=boxes, text="1 found")
+    prediction = show_boxes("a", image, boxes, TASK.class_names, "1 found")
     assert draw_predictions([prediction] * 4, TASK.class_names).startswith(b"\x89PNG")
 
 

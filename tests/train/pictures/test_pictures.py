@@ -15,13 +15,15 @@ from precompute.report.palette import IGNORED
 from train.measure import measure
 from train.pictures.charts import _most_confused, draw_confusion, draw_ious
 from train.pictures.sheets import (
-    Prediction,
     class_colors,
     draw_classes,
     draw_masks,
     draw_predictions,
     lay_boxes,
     lay_over,
+    show_boxes,
+    show_mask,
+    show_words,
 )
 from train.predictions import resize_nearest
 from train.samples import STANDINGS, Sample, choose_samples
@@ -138,9 +140,9 @@ def test_pictures_of_any_number_of_classes(num_classes):
     for color in class_colors(num_classes)[:12]:
         assert holds(drawn, color)
     opened(draw_classes(classes, names))
-    some_names = [{"name": "folder/" * 9 + name, "image": image} for name in names[:5]]
-    opened(draw_predictions([Prediction(mask=mask, **shown) for shown in some_names], names))
-    opened(draw_predictions([Prediction(text=names[0], **shown) for shown in some_names], names))
+    files = ["folder/" * 9 + name for name in names[:5]]
+    opened(draw_predictions([show_mask(name, image, mask) for name in files], names))
+    opened(draw_predictions([show_words(name, image, names[0]) for name in files], names))
     confusion = generator.integers(0, 50, (num_classes, num_classes))
     opened(draw_confusion(confusion, names))
     ious = [None if c % 5 == 4 else c / num_classes for c in range(num_classes)]
@@ -223,6 +225,6 @@ def test_predictions_are_drawn_over_images_of_any_color_mode(channels):
     drawn = lay_over(image, mask)
     assert drawn.shape == (12, 10, 3) and len({tuple(pixel) for pixel in drawn[mask == 1]}) == 1
     assert lay_boxes(image, boxes).shape == (12, 10, 3)
-    for predicted in ({"text": "found"}, {"mask": mask}, {"boxes": boxes}):
-        prediction = Prediction(name="a", image=image, **predicted)
+    shown = show_words("a", image, "found"), show_mask("a", image, mask), show_boxes("a", image, boxes, NAMES, "found")
+    for prediction in shown:
         opened(draw_predictions([prediction], NAMES[:2]))
