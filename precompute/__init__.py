@@ -11,8 +11,9 @@ readers                 `read` with NumPy, and in `readers.tf` `load` with Tenso
 table, sources          the table of sources; folders, annotations, tables and lists that become one
 pipelines, rendering    Albumentations' pipelines; one pure function: source, pipeline, draws → record
 plan, preflight         splits, blocks, settings as pure data; what a sample tells before the job
+pictures                what fields draw on images; sheets of records
 building                `build`, `follow`, `regenerate`, `drop`: tasks, workers, receipts, manifest
-verifying, exporting, report, preparing     `verify`; `export`; pictures and tables; other images made alike
+verifying, exporting, report, preparing     `verify`; `export`; previews and tables; other images made alike
 
 Importing this module loads nothing heavy: each name below brings its own module when it is first used. Rooms are not
 named like public functions (`building`, not `build`): an imported package would stand in the function's place.

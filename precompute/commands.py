@@ -182,8 +182,8 @@ def run_profile(parsed: argparse.Namespace) -> None:
 
 def run_inspect(parsed: argparse.Namespace) -> None:
     """Show what a dataset holds."""
+    from precompute.pictures.stored_sheet import draw_stored
     from precompute.report.inspect import inspect
-    from precompute.report.stored_sheet import draw_stored
 
     if parsed.options:
         from precompute.report.stored_options import stored_options

@@ -1,1 +1,1 @@
-"""Reports for people: pictures and tables of a dataset, of a planned build, of the time that it takes."""
+"""Reports for people: what a dataset holds, what a planned build would write, the time that it takes."""

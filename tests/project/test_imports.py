@@ -217,23 +217,24 @@ ALLOWED = {
     "pipelines": "dataset errors fields images text",
     "rendering": "dataset errors fields images options pipelines records storage table",
     "plan": "dataset errors fields options table text",
+    "pictures": "dataset errors fields plan readers records storage table text",
     "preflight": "dataset errors fields images options pipelines plan records rendering table text",
-    "building": "dataset errors fields images options pipelines plan preflight program records rendering sources "
-    "storage table text",
+    "building": "dataset errors fields images options pictures pipelines plan preflight program records rendering "
+    "sources storage table text",
     # Other images made like those of a dataset.
     "preparing": "dataset errors images options pipelines rendering sources storage",
     # Looking.
     "verifying": "dataset errors fields options plan records rendering storage table text",
     "exporting": "building dataset errors fields images options readers records sources storage text",
-    "report": "building dataset errors fields images options pipelines plan preflight readers records rendering "
-    "sources storage table text",
-    "commands": "building dataset errors exporting options report sources storage text verifying",
+    "report": "building dataset errors fields images options pictures pipelines plan preflight readers records "
+    "rendering sources storage table text",
+    "commands": "building dataset errors exporting options pictures report sources storage text verifying",
     "cli": "commands errors options program",
     "__main__": "cli program",
     # The public names, each fetched when it is first used.
     "precompute": "building errors exporting preparing readers readers.tf report table verifying",
     # The trainer, on top of what is public and of the format.
-    "train": "dataset errors fields images options plan precompute preparing program readers.tf report storage table "
+    "train": "dataset errors fields images options pictures plan precompute preparing program readers.tf storage table "
     "text",
 }
 

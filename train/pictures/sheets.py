@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.fields.layers import Layers
-from precompute.report.drawing import as_rgb, draw_layers, lay_mask
-from precompute.report.legend import mask_entries
-from precompute.report.palette import class_color
-from precompute.report.sheet import Cell, Line, Sheet, draw_sheet
+from precompute.pictures.drawing import as_rgb, draw_layers, lay_mask
+from precompute.pictures.legend import mask_entries
+from precompute.pictures.palette import class_color
+from precompute.pictures.sheet import Cell, Line, Sheet, draw_sheet
 from precompute.text.format import format_count
 from train.samples import STANDINGS, Sample
 

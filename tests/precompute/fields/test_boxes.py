@@ -15,9 +15,10 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import BadSourcesError, PipelineError, SettingsError, SourceError, UsageError
 from precompute.fields.objects import BOX_KEY
 from precompute.options.build_options import BuildOptions
+from precompute.pictures import stored_sheet
 from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
-from precompute.report import preview, stored_sheet
+from precompute.report import preview
 from precompute.report.inspect import inspect
 from tests.helpers.box_datasets import (
     NAMES,
@@ -339,7 +340,7 @@ def test_boxes_are_drawn(out: Path, drawn: tuple[Path, dict[str, Any]], tmp_path
     )
     from PIL import Image
 
-    from precompute.report.palette import class_color
+    from precompute.pictures.palette import class_color
 
     for picture in (sheet, path):
         pixels = np.asarray(Image.open(picture))

@@ -519,8 +519,9 @@ def test_points_and_lines_are_drawn(out: Path, drawn: tuple[Path, dict[str, Any]
     from PIL import Image
 
     from precompute.options.build_options import BuildOptions
-    from precompute.report import preview, stored_sheet
-    from precompute.report.drawing import LEFT, RIGHT
+    from precompute.pictures import stored_sheet
+    from precompute.pictures.drawing import LEFT, RIGHT
+    from precompute.report import preview
 
     given = {"pipeline": turning(), "variants": 2, "image_format": "png", "flip_pairs": "auto", "keypoint_names": NAMES}
     lists = lists_of(*drawn)

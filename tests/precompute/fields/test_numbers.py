@@ -15,7 +15,7 @@ from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.errors import SettingsError, SourceError, UsageError
 from precompute.fields.value import ValueField
-from precompute.report.sheet import cell_of
+from precompute.pictures.sheet import cell_of
 from tests.helpers.small_datasets import save
 
 FLIP = {"train": A.Compose([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]), "validation": A.Compose([])}

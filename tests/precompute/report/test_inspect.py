@@ -16,10 +16,10 @@ import precompute
 from precompute.dataset.leases import Lease
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
+from precompute.pictures.stored_sheet import draw_stored, stored_sheet
 from precompute.readers.read import read
 from precompute.report.inspect import inspect
 from precompute.report.inspection import RowGroup, describe_pipeline
-from precompute.report.stored_sheet import draw_stored, stored_sheet
 from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, pipeline
 
 

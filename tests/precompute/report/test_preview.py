@@ -14,11 +14,11 @@ import precompute
 from precompute.errors import BadSourcesError, PipelineError, PrecomputeError, SourceError, UsageError
 from precompute.fields.layers import Layers
 from precompute.options.build_options import BuildOptions
+from precompute.pictures.palette import IGNORED, class_color
+from precompute.pictures.sheet import Cell, Line, Sheet, draw_sheet, save_sheet
 from precompute.readers.read import read
-from precompute.report.palette import IGNORED, class_color
 from precompute.report.preview import preview, preview_sheet
 from precompute.report.sample_renderer import make_sample_renderer
-from precompute.report.sheet import Cell, Line, Sheet, draw_sheet, save_sheet
 from precompute.sources.find import find
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, pipeline, save
 

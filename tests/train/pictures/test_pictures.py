@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from precompute.report.palette import IGNORED
+from precompute.pictures.palette import IGNORED
 from train.measure import measure
 from train.pictures.charts import _most_confused, draw_confusion, draw_ious
 from train.pictures.sheets import (

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from precompute.fields.skeleton import make_skeleton
-from precompute.report.legend import skeleton_entries
-from precompute.report.palette import NUM_COLORS, Color, class_color, class_pattern, color_distance, to_lab
+from precompute.pictures.legend import skeleton_entries
+from precompute.pictures.palette import NUM_COLORS, Color, class_color, class_pattern, color_distance, to_lab
 
 LEAST = [(8, 24), (20, 19), (40, 14), (80, 10), (255, 6)]  # colours, how far apart they are at the least
 LEAST_WITHOUT_A_CONE = 9  # of the first eight
@@ -73,7 +73,7 @@ def test_distances_of_published_pairs(first: Lab, second: Lab, distance: float) 
 
 
 PRINT_COLORS = """
-from precompute.report.palette import NUM_COLORS, class_color
+from precompute.pictures.palette import NUM_COLORS, class_color
 print([class_color(class_id) for class_id in range(1, NUM_COLORS + 1)])
 """
 

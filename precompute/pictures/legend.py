@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from precompute.fields.layers import Layers
 from precompute.fields.skeleton import Skeleton
-from precompute.report.drawing import (
+from precompute.pictures.drawing import (
     LEFT,
     MIDDLE,
     RIGHT,
@@ -22,8 +22,8 @@ from precompute.report.drawing import (
     lay_mask,
     point_colors,
 )
-from precompute.report.lettering import load_font, shorten
-from precompute.report.palette import IGNORED, PAPER, Color, class_color, class_pattern
+from precompute.pictures.lettering import load_font, shorten
+from precompute.pictures.palette import IGNORED, PAPER, Color, class_color, class_pattern
 from precompute.text.format import format_few
 
 __all__ = ["Entry", "draw_legend", "legend_of", "mask_entries", "skeleton_entries"]

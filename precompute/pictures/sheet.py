@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw
 from precompute.errors import UsageError, accessible
 from precompute.fields.field import Schema
 from precompute.fields.layers import Layers
-from precompute.report.drawing import draw_layers
-from precompute.report.legend import Entry, draw_legend, legend_of
-from precompute.report.lettering import load_font, printable, shorten
-from precompute.report.palette import PAPER, Color
+from precompute.pictures.drawing import draw_layers
+from precompute.pictures.legend import Entry, draw_legend, legend_of
+from precompute.pictures.lettering import load_font, printable, shorten
+from precompute.pictures.palette import PAPER, Color
 
 __all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "save_sheet"]
 

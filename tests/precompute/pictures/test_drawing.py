@@ -8,11 +8,11 @@ from PIL import Image, ImageFont
 
 from precompute.fields.layers import Layers
 from precompute.fields.skeleton import make_skeleton
-from precompute.report import legend, lettering
-from precompute.report.drawing import draw_layers, lay_mask
-from precompute.report.legend import Entry, draw_legend, legend_of
-from precompute.report.palette import class_color
-from precompute.report.sheet import Cell, Line, Sheet, draw_sheet
+from precompute.pictures import legend, lettering
+from precompute.pictures.drawing import draw_layers, lay_mask
+from precompute.pictures.legend import Entry, draw_legend, legend_of
+from precompute.pictures.palette import class_color
+from precompute.pictures.sheet import Cell, Line, Sheet, draw_sheet
 
 IMAGE = np.full((64, 64, 3), 128, np.uint8)
 

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 
 from precompute.fields.layers import Layers
 from precompute.fields.skeleton import HIDDEN, Skeleton, left_right_pairs
-from precompute.report.lettering import load_font
-from precompute.report.palette import IGNORED, PAPER, Color, class_color, class_pattern
+from precompute.pictures.lettering import load_font
+from precompute.pictures.palette import IGNORED, PAPER, Color, class_color, class_pattern
 
 __all__ = [
     "LEFT",

@@ -11,11 +11,11 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
 from precompute.fields.field import Schema
+from precompute.pictures.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.plan.places import sample_by_class, shard_places
 from precompute.readers.epoch import listed_split
 from precompute.records.stored import decode_record
 from precompute.records.tfrecord import read_records
-from precompute.report.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.storage.paths import as_path, local_path
 from precompute.table.listing import Listing
 from precompute.table.listing_file import read_listing
