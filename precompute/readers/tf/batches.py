@@ -62,27 +62,65 @@ class ChosenFields:
         return list(dict.fromkeys([*self.inputs, *self.targets, *self.weights, *self.extra.values()]))
 
 
-def choose_fields(schema: Schema, *, sample_weights: bool = True, extra: Sequence[str] = ()) -> ChosenFields:
-    """Return the fields that are read of a dataset.
+def choose_fields(
+    schema: Schema,
+    *,
+    inputs: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    sample_weights: bool = True,
+    extra: Sequence[str] = (),
+) -> ChosenFields:
+    """Return the fields that are read of a dataset; no other is parsed.
 
     Args:
-        schema: Fields of the dataset; the first is the input.
+        schema: Fields of the dataset.
+        inputs: Names of the inputs, as users know them; None: the first field, which is the image.
+        targets: Names of the targets; None: all fields that a model learns and that are no inputs.
         sample_weights: Whether the weights of sources are handed out; never without targets, for weights come third.
-        extra: Names of extra values.
+        extra: Names of further fields.
 
     Raises:
-        UsageError: The dataset has no such extra value.
+        UsageError: The dataset has no such field, or a field is named twice.
     """
-    if isinstance(extra, str):
-        raise UsageError(f"extra: expected a list of names, got the text {extra!r}.")
-    image, *others = schema
-    targets = [name for name in others if schema[name].is_target]
-    known = {schema[name].own_name: name for name in others if name not in targets}
+    image, *_ = schema
+    seen = [image] if inputs is None else _named_fields(schema, "inputs", inputs)
+    learnt = [name for name, field in schema.items() if field.is_target and name not in seen]
+    learnt = learnt if targets is None else _named_fields(schema, "targets", targets)
+    if not seen:
+        raise UsageError(f"inputs: expected at least one field, out of {_names_of(schema)}; got none.")
+    _refuse_text("extra", extra)
+    known = {field.own_name: name for name, field in schema.items() if name not in (*seen, *learnt)}
     unknown = [name for name in extra if name not in known]
     if unknown:
         raise UsageError(f"extra: the dataset has no {unknown[0]!r}; its extra values: {', '.join(known) or 'none'}.")
-    weights = [name for name in known.values() if schema[name].is_weight and sample_weights and targets]
-    return ChosenFields(inputs=[image], targets=targets, weights=weights, extra={name: known[name] for name in extra})
+    weights = [name for name, field in schema.items() if field.is_weight and sample_weights and learnt]
+    return ChosenFields(inputs=seen, targets=learnt, weights=weights, extra={name: known[name] for name in extra})
+
+
+def _named_fields(schema: Schema, argument: str, given: Sequence[str]) -> list[str]:
+    """Return the fields that an argument names.
+
+    Raises:
+        UsageError: It is no list of names, or names a field that is not there, or one twice.
+    """
+    _refuse_text(argument, given)
+    known = {field.own_name: name for name, field in schema.items()} | {name: name for name in schema}
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise UsageError(f"{argument}: the dataset has no field {unknown[0]!r}; its fields: {_names_of(schema)}.")
+    names = [known[name] for name in given]
+    if len(set(names)) < len(names):
+        raise UsageError(f"{argument}: expected each field once, got {', '.join(given)}.")
+    return names
+
+
+def _refuse_text(argument: str, given: Sequence[str]) -> None:
+    if isinstance(given, str):
+        raise UsageError(f"{argument}: expected a list of names, got the text {given!r}.")
+
+
+def _names_of(schema: Schema) -> str:
+    return ", ".join(field.own_name for field in schema.values())
 
 
 @functools.singledispatch
@@ -115,7 +153,8 @@ def make_twins(
     twins = {name: tensors_of(manifest.schema[name], manifest) for name in names}
     formed = {name: twin.with_box_arguments(boxes, held=held) for name, twin in twins.items()}
     if boxes != NOTHING_ASKED and not any(formed.values()):
-        raise UsageError(f"box_format, max_boxes, ragged: the records of {manifest.name} have no boxes.")
+        picked = "" if manifest.schema.targets.keys() <= twins.keys() else f" among what is read, {', '.join(twins)}"
+        raise UsageError(f"box_format, max_boxes, ragged: the records of {manifest.name} have no boxes{picked}.")
     return {name: formed[name] or twin for name, twin in twins.items()}
 
 
@@ -167,7 +206,10 @@ def batch_finisher(
     Raises:
         UsageError: The dataset cannot serve an argument.
     """
-    scale = _normalizer(manifest, split) if normalize else (lambda images: images)
+    scaled = [name for name in chosen.inputs if normalize and twins[name].is_normalized]
+    if normalize and not scaled:
+        raise UsageError(f"normalize: is for images; the inputs are {', '.join(chosen.inputs)}.")
+    scale = _normalizer(manifest, split) if normalize else None
     weigh = make_weigher(
         {name: twins[name] for name in chosen.targets}, {name: twins[name] for name in chosen.weights}, class_weights
     )
@@ -179,8 +221,7 @@ def batch_finisher(
             moves = draw_moves(epoch, batch, tf.shape(keys)[0])
             parts = {name: twin.move(parts[name], moves) for name, twin in twins.items()}
         values = {name: twin.hand_out(parts[name]) for name, twin in twins.items()}
-        values |= {name: scale(values[name]) for name in chosen.inputs}
-        handed_out = [_one_or_all(values, chosen.inputs)]
+        handed_out = [_one_or_all(values | {name: scale(values[name]) for name in scaled if scale}, chosen.inputs)]
         handed_out += [_one_or_all(values, chosen.targets)] if chosen.targets else []
         handed_out += [_one_or_all(weigh(parts, tf.shape(keys)), chosen.targets)] if weigh else []
         handed_out += [{known: values[name] for known, name in chosen.extra.items()}] if chosen.extra else []

@@ -54,6 +54,7 @@ class FieldTensors(ABC, Generic[F]):
 
     parts: tuple[str, ...]  # names of the parts, in the order in which they are held
     has_classes: ClassVar[bool] = False  # that `class_weights` can weigh
+    is_normalized: ClassVar[bool] = False  # by the Normalize that was taken off the pipeline, where it is an input
 
     def __init__(self, field: F, manifest: Manifest) -> None:
         self.field, self.manifest = field, manifest
@@ -117,6 +118,7 @@ class ImageTensors(FieldTensors[ImageField]):
     """Images, uint8 [B, H, W, C]."""
 
     parts = ("pixels",)
+    is_normalized = True
 
     @property
     def num_bytes(self) -> int:
@@ -138,6 +140,10 @@ class ImageTensors(FieldTensors[ImageField]):
     def move(self, parts: Parts, moves: Moves) -> Parts:
         """Return the pixels, moved."""
         return {"pixels": moves.pixels(parts["pixels"])}
+
+    def class_weigher(self, weights: Sequence[float] | None) -> Callable[[Parts], Any]:
+        """Return a function to one weight per pixel, as Keras wants of targets that are images."""
+        return lambda parts: tf.ones(tf.shape(parts["pixels"])[:3])
 
 
 class LabelTensors(FieldTensors[LabelField]):

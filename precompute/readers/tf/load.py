@@ -60,6 +60,8 @@ def load(
     drop_remainder: bool = False,
     fresh: str | Sequence[str] = "off",
     clean_from: int | None = None,
+    inputs: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
     class_weights: ClassWeights | Mapping[str, ClassWeights] | None = None,
     sample_weights: bool = True,
     extra: Sequence[str] = (),
@@ -116,7 +118,11 @@ def load(
             ``"horizontal"``, ``"vertical"``, ``"shift"``. Images, masks, boxes and keypoints move alike.
 
         *What comes out*
-        normalize: Apply the Normalize that was taken off the pipeline: images become float32.
+        inputs: Names of the fields that a model sees; the default is the image. One comes as itself, several as a
+            dictionary by name.
+        targets: Names of the fields that it learns, in the same way; the default is all targets of the dataset that
+            are no inputs. ``()``: none. Fields that nothing names are neither parsed nor decoded.
+        normalize: Apply the Normalize that was taken off the pipeline: images that are inputs become float32.
         box_format: Form of boxes: ``"xyxy"`` (default), ``"yxyx"``, ``"xywh"`` (corner and size) or
             ``"center_xywh"``, in pixels of the image; with ``rel_`` before it, as shares of width and height.
             Keypoints are x, y in the same unit.
@@ -133,7 +139,7 @@ def load(
             uses: float32 [B]. For masks, and with `class_weights`, they have the shape of class weights, and are
             multiplied with these. Images without a target get none.
         extra: Names of extra values (``"weight"`` is one) to add, after the weights, as a dictionary of int64, float32
-            or string [B].
+            or string [B]. Any other field that is neither input nor target can be named, too.
         with_keys: Add the sources' keys as the last component, string [B].
 
         *What it may use*
@@ -166,6 +172,7 @@ def load(
           2 visible.
         - numbers: float32 [B]; not a number where one is missing.
         - several targets: a dictionary of them by name. Weights, if there are any, are a dictionary of the same names.
+          Keras' models whose outputs have these names take both.
         - none: the dataset yields the image alone, no tuple.
 
     Raises:
@@ -202,8 +209,9 @@ def load(
 
     # ► parsed, or found in memory ► moved, normalized, weighed
     reads_part = first > 0 or input_context is not None
-    plan = plan_cache(cache, opened.manifest, files.rows, reads_part=reads_part)
-    chosen = choose_fields(opened.manifest.schema, sample_weights=sample_weights, extra=extra)
+    schema = opened.manifest.schema
+    chosen = choose_fields(schema, inputs=inputs, targets=targets, sample_weights=sample_weights, extra=extra)
+    plan = plan_cache(cache, opened.manifest, files.rows, reads_part=reads_part, names=chosen.names)
     boxes = BoxArguments(box_format=box_format, max_boxes=max_boxes, ragged=ragged)
     twins = make_twins(opened.manifest, chosen.names, boxes, held=plan.holds)
     _warn_without_effect(split, mixed=mixed, seed=seed, fresh=fresh, clean_from=clean_from)

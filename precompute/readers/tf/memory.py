@@ -6,7 +6,7 @@ import functools
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,9 @@ class CachePlan:
     reason: str
 
 
-def plan_cache(cache: bool | str, manifest: Manifest, rows: Sequence[Row], *, reads_part: bool) -> CachePlan:
+def plan_cache(
+    cache: bool | str, manifest: Manifest, rows: Sequence[Row], *, reads_part: bool, names: Iterable[str] | None = None
+) -> CachePlan:
     """Decide whether rows are held in memory.
 
     Args:
@@ -62,8 +64,10 @@ def plan_cache(cache: bool | str, manifest: Manifest, rows: Sequence[Row], *, re
         manifest: The manifest, which says how large an example is.
         rows: All rows that the reader may come to.
         reads_part: Whether only a part of each row is read; holding a row would mean reading all of it.
+        names: Names of the fields that are read; all when None.
     """
-    different = {row.row: row.num_records * _example_bytes(manifest) for row in rows}
+    example_bytes = _example_bytes(manifest, manifest.schema if names is None else names)
+    different = {row.row: row.num_records * example_bytes for row in rows}
     num_bytes, num_rows = sum(different.values()), len(different)
     if isinstance(cache, bool):
         reason = "asked for" if cache else "turned off"
@@ -100,8 +104,8 @@ def available_bytes() -> int | None:
     return min(found, default=None)
 
 
-def _example_bytes(manifest: Manifest) -> int:
-    twins = make_twins(manifest, manifest.schema)
+def _example_bytes(manifest: Manifest, names: Iterable[str]) -> int:
+    twins = make_twins(manifest, names)
     return sum(twin.num_bytes for twin in twins.values()) + KEY_BYTES
 
 

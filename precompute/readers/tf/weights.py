@@ -76,7 +76,9 @@ def _by_target(targets: Mapping[str, FieldTensors[Any]], given: Any) -> dict[str
         raise UsageError("class_weights: the dataset holds images alone, of no classes.")
     if not classed:
         raise UsageError(f"class_weights: no target of the dataset has classes: {', '.join(targets)}.")
-    names = list(given.keys()) if _is_dictionary(given) and len(targets) > 1 else []
+    names = list(given.keys()) if _is_dictionary(given) else []
+    if len(targets) == 1 and not all(hasattr(given[name], "__iter__") for name in names):
+        names = []  # of classes
     if names and all(name in targets for name in names):
         without = [name for name in names if name not in classed]
         if without:

@@ -36,6 +36,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "cache": ({"cache": True, "rows": "follow"}, "cache: rows that come and go are not all held"),
     "class_weights": ({"class_weights": [1.0]}, "class_weights: expected 2 numbers"),
     "extra": ({"extra": ["weight"]}, "extra: the dataset has no 'weight'"),
+    "inputs": ({"inputs": ["depth"]}, "inputs: the dataset has no field 'depth'; its fields: image, label"),
+    "targets": ({"targets": ["mask"]}, "targets: the dataset has no field 'mask'; its fields: image, label"),
     "normalize": ({"normalize": True}, "normalize: no Normalize was taken off train's pipeline"),
     "box_format": ({"box_format": "xyxy"}, "box_format, max_boxes, ragged: the records of .* have no boxes"),
     "max_boxes": ({"max_boxes": 3}, "box_format, max_boxes, ragged: the records of .* have no boxes"),
