@@ -13,7 +13,8 @@ pipelines, rendering    Albumentations' pipelines; one pure function: source, pi
 plan, preflight         splits, blocks, settings as pure data; what a sample tells before the job
 pictures                what fields draw on images; sheets of records
 building                `build`, `follow`, `regenerate`, `drop`: tasks, workers, receipts, manifest
-verifying, exporting, report, preparing     `verify`; `export`; previews and tables; other images made alike
+verifying, exporting, preparing          `verify`; `export`; other images made alike
+inspecting              previews and tables: what a build would do, what a dataset holds
 
 Importing this module loads nothing heavy: each name below brings its own module when it is first used. Rooms are not
 named like public functions (`building`, not `build`): an imported package would stand in the function's place.
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     from precompute.errors import PrecomputeError
     from precompute.exporting.dali import dali_index
     from precompute.exporting.export import export
+    from precompute.inspecting.find import find
+    from precompute.inspecting.inspect import inspect
+    from precompute.inspecting.profile import profile
     from precompute.preparing import prepare_images
     from precompute.readers.read import read
     from precompute.readers.tf.epoch_row import EpochRow
     from precompute.readers.tf.load import load
-    from precompute.report.find import find
-    from precompute.report.inspect import inspect
-    from precompute.report.profile import profile
     from precompute.table.sources import Source
     from precompute.verifying.verify import verify
 
@@ -49,12 +50,12 @@ _HOMES = {
     "dali_index": "precompute.exporting.dali",
     "drop": "precompute.building.change_rows",
     "export": "precompute.exporting.export",
-    "find": "precompute.report.find",
+    "find": "precompute.inspecting.find",
     "follow": "precompute.building.follow",
-    "inspect": "precompute.report.inspect",
+    "inspect": "precompute.inspecting.inspect",
     "load": "precompute.readers.tf.load",
     "prepare_images": "precompute.preparing",
-    "profile": "precompute.report.profile",
+    "profile": "precompute.inspecting.profile",
     "read": "precompute.readers.read",
     "regenerate": "precompute.building.change_rows",
     "verify": "precompute.verifying.verify",

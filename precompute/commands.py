@@ -137,7 +137,7 @@ def run_drop(parsed: argparse.Namespace) -> None:
 
 def run_preview(parsed: argparse.Namespace) -> None:
     """Draw sources and variants of them."""
-    from precompute.report.preview import preview
+    from precompute.inspecting.preview import preview
 
     path = preview(
         parsed.source,
@@ -153,14 +153,14 @@ def run_preview(parsed: argparse.Namespace) -> None:
 
 def run_mask_colors(parsed: argparse.Namespace) -> None:
     """Write a file with the colours that masks hold."""
-    from precompute.report.mask_colors import write_colors
+    from precompute.inspecting.mask_colors import write_colors
 
     print(write_colors(parsed.source, parsed.output, BuildOptions.from_arguments(parsed), overwrite=parsed.overwrite))
 
 
 def run_profile(parsed: argparse.Namespace) -> None:
     """Measure where the time of a build goes."""
-    from precompute.report.profile import profile, profile_json
+    from precompute.inspecting.profile import profile, profile_json
 
     options = _options(parsed)
     found = profile(
@@ -182,11 +182,11 @@ def run_profile(parsed: argparse.Namespace) -> None:
 
 def run_inspect(parsed: argparse.Namespace) -> None:
     """Show what a dataset holds."""
+    from precompute.inspecting.inspect import inspect
     from precompute.pictures.stored_sheet import draw_stored
-    from precompute.report.inspect import inspect
 
     if parsed.options:
-        from precompute.report.stored_options import stored_options
+        from precompute.inspecting.stored_options import stored_options
 
         print(stored_options(parsed.output), end="")
     else:

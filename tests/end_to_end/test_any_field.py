@@ -21,15 +21,15 @@ from precompute.errors import SettingsError
 from precompute.fields.column import columns_by_name
 from precompute.fields.label_column import LabelColumn
 from precompute.fields.path_column import PathColumn
+from precompute.inspecting.inspect import inspect
+from precompute.inspecting.preview import preview_sheet
+from precompute.inspecting.sample_renderer import make_sample_renderer
 from precompute.options.build_options import BuildOptions
 from precompute.pictures.sheet import save_sheet
 from precompute.pictures.stored_sheet import draw_stored
 from precompute.records.example import decode_example, encode_example
 from precompute.records.tfrecord import frame, read_records
 from precompute.rendering.rebuild import rebuild_record
-from precompute.report.inspect import inspect
-from precompute.report.preview import preview_sheet
-from precompute.report.sample_renderer import make_sample_renderer
 from precompute.table.listing_file import read_listing
 from precompute.table.sources import Sources
 from tests.helpers import angle_tensors  # noqa: F401  # registers its twin

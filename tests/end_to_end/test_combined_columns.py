@@ -29,13 +29,13 @@ from precompute.fields.label_column import LabelColumn, LabelSetColumn
 from precompute.fields.path_column import PathColumn
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value_column import ValueColumn
+from precompute.inspecting.inspect import inspect
+from precompute.inspecting.preview import preview_sheet
+from precompute.inspecting.sample_renderer import make_sample_renderer
 from precompute.options.build_options import BuildOptions
 from precompute.pictures.sheet import save_sheet
 from precompute.records.example import decode_example, encode_example
 from precompute.records.tfrecord import frame, read_records
-from precompute.report.inspect import inspect
-from precompute.report.preview import preview_sheet
-from precompute.report.sample_renderer import make_sample_renderer
 from precompute.table.listing_file import read_listing
 from precompute.table.sources import Sources
 from tests.helpers.angle_tensors import AngleTensors  # noqa: F401  # registers itself

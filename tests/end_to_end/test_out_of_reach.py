@@ -185,7 +185,7 @@ def test_what_nobody_expected_to_be_out_of_reach_is_an_error_of_the_command(
     def fail(path: Any) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
-    monkeypatch.setattr("precompute.report.inspect.inspect", fail)
+    monkeypatch.setattr("precompute.inspecting.inspect.inspect", fail)
     assert main(["inspect", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: Input/output error. Look at the rights to it")
 

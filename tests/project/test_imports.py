@@ -226,13 +226,13 @@ ALLOWED = {
     # Looking.
     "verifying": "dataset errors fields options plan records rendering storage table text",
     "exporting": "building dataset errors fields images options readers records sources storage text",
-    "report": "building dataset errors fields images options pictures pipelines plan preflight readers records "
+    "inspecting": "building dataset errors fields images options pictures pipelines plan preflight readers records "
     "rendering sources storage table text",
-    "commands": "building dataset errors exporting options pictures report sources storage text verifying",
+    "commands": "building dataset errors exporting inspecting options pictures sources storage text verifying",
     "cli": "commands errors options program",
     "__main__": "cli program",
     # The public names, each fetched when it is first used.
-    "precompute": "building errors exporting preparing readers readers.tf report table verifying",
+    "precompute": "building errors exporting inspecting preparing readers readers.tf table verifying",
     # The trainer, on top of what is public and of the format.
     "train": "dataset errors fields images options pictures plan precompute preparing program readers.tf storage table "
     "text",
@@ -404,17 +404,19 @@ def test_types_of_fields_are_known_by_those_alone_who_have_a_reason() -> None:
 
 
 def test_one_who_knows_types_of_fields_without_a_reason_is_caught(tmp_path: Path) -> None:
-    (tmp_path / "precompute/report").mkdir(parents=True)
+    (tmp_path / "precompute/inspecting").mkdir(parents=True)
     (tmp_path / "train").mkdir()
-    (tmp_path / "precompute/report/late.py").write_text("def f():\n    from precompute.fields.mask import MaskField\n")
-    (tmp_path / "precompute/report/new.py").write_text("from precompute.fields.spectrum import Spectrum\n")
-    (tmp_path / "precompute/report/fine.py").write_text(
+    (tmp_path / "precompute/inspecting/late.py").write_text(
+        "def f():\n    from precompute.fields.mask import MaskField\n"
+    )
+    (tmp_path / "precompute/inspecting/new.py").write_text("from precompute.fields.spectrum import Spectrum\n")
+    (tmp_path / "precompute/inspecting/fine.py").write_text(
         "from precompute.fields.field import Field\nfrom precompute.fields.image import ImageField\n"
     )
     (tmp_path / "train/fit.py").write_text("from precompute.fields import objects\nimport precompute.fields.label\n")
     assert may_not_know(know_types(tmp_path)) == {
-        "precompute/report/late.py": {"mask"},
-        "precompute/report/new.py": {"spectrum"},
+        "precompute/inspecting/late.py": {"mask"},
+        "precompute/inspecting/new.py": {"spectrum"},
         "train/fit.py": {"label", "objects"},
     }
 

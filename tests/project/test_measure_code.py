@@ -34,7 +34,7 @@ def value(measures: list[code.Measure], name: str) -> float | None:
     return found
 
 
-def asking(text: str, path: str = "precompute/report/a.py") -> list[int]:
+def asking(text: str, path: str = "precompute/inspecting/a.py") -> list[int]:
     return sorted(code.lines_that_ask(code.Module(path, text)))
 
 

@@ -14,12 +14,12 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import BadSourcesError, PipelineError, SettingsError, SourceError, UsageError
 from precompute.fields.objects import BOX_KEY
+from precompute.inspecting import preview
+from precompute.inspecting.inspect import inspect
 from precompute.options.build_options import BuildOptions
 from precompute.pictures import stored_sheet
 from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
-from precompute.report import preview
-from precompute.report.inspect import inspect
 from tests.helpers.box_datasets import (
     NAMES,
     check_pixels_under_boxes,

@@ -24,13 +24,13 @@ from precompute.errors import (
     UsageError,
 )
 from precompute.images.instance_masks import shrink_mask
+from precompute.inspecting import preview
+from precompute.inspecting.inspect import inspect
 from precompute.options.build_options import BuildOptions
 from precompute.pictures.palette import class_color
 from precompute.pictures.stored_sheet import draw_stored
 from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
-from precompute.report import preview
-from precompute.report.inspect import inspect
 from precompute.sources.find import find
 from precompute.table.listing_file import read_listing
 from tests.helpers.instance_datasets import (

@@ -518,10 +518,10 @@ def test_export_has_no_place_for_them(out: Path, tmp_path: Path) -> None:
 def test_points_and_lines_are_drawn(out: Path, drawn: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     from PIL import Image
 
+    from precompute.inspecting import preview
     from precompute.options.build_options import BuildOptions
     from precompute.pictures import stored_sheet
     from precompute.pictures.drawing import LEFT, RIGHT
-    from precompute.report import preview
 
     given = {"pipeline": turning(), "variants": 2, "image_format": "png", "flip_pairs": "auto", "keypoint_names": NAMES}
     lists = lists_of(*drawn)

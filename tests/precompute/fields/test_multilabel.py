@@ -16,13 +16,13 @@ import tensorflow as tf
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, SettingsError
+from precompute.inspecting import preview
+from precompute.inspecting.inspect import inspect
 from precompute.options.build_options import BuildOptions
 from precompute.pictures import stored_sheet
 from precompute.records.example import decode_example, encode_example
 from precompute.records.stored import decode_record, difference
 from precompute.records.tfrecord import read_records
-from precompute.report import preview
-from precompute.report.inspect import inspect
 from tests.helpers.small_datasets import options, save
 
 SIZE = 24

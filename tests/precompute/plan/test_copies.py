@@ -16,10 +16,10 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import SettingsError, UsageError
 from precompute.fields.column import columns_by_name
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
+from precompute.inspecting.inspect import inspect
 from precompute.options.build_options import BuildOptions
 from precompute.options.values import parse_class_copies
 from precompute.plan.copies import assign_copies
-from precompute.report.inspect import inspect
 from precompute.table.listing_file import read_listing
 from precompute.table.sources import Sources
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, rows_of, save, shard_hashes

@@ -16,14 +16,14 @@ import precompute
 from precompute.building.files import ShardWriter
 from precompute.cli import main
 from precompute.errors import BadSourcesError, PipelineError, UsageError
+from precompute.inspecting import advice
+from precompute.inspecting import profile as profiling
+from precompute.inspecting.advice import sizing_first, with_arguments
+from precompute.inspecting.profile import Profile, profile
+from precompute.inspecting.stopwatch import Stopwatch
 from precompute.pipelines.pipeline import Pipeline, prepare
 from precompute.records.tfrecord import read_records
 from precompute.rendering import render as rendering
-from precompute.report import advice
-from precompute.report import profile as profiling
-from precompute.report.advice import sizing_first, with_arguments
-from precompute.report.profile import Profile, profile
-from precompute.report.stopwatch import Stopwatch
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, save
 
 
@@ -151,7 +151,7 @@ def quick_failing(pairs: Path) -> Profile:
 
 
 def test_the_callers_generators_are_left_as_they_were(pairs: Path) -> None:
-    from precompute.report.profile import _global_generators_kept
+    from precompute.inspecting.profile import _global_generators_kept
 
     random.seed(1)
     np.random.seed(2)
@@ -165,7 +165,7 @@ def test_the_callers_generators_are_left_as_they_were(pairs: Path) -> None:
 def test_a_workers_global_generators_are_counted_where_it_sets_them(
     pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("precompute.report.profile.has_other_threads", lambda: False)  # pytest may have some
+    monkeypatch.setattr("precompute.inspecting.profile.has_other_threads", lambda: False)  # pytest may have some
     assert "seed global generators" in stages(quick(pairs, backend="loky", jobs=2))
     assert "seed global generators" not in stages(quick(pairs, backend="loky", jobs=1))
 

@@ -19,12 +19,12 @@ from precompute.fields.field import Field, Schema
 from precompute.fields.label import LabelField
 from precompute.fields.objects import ObjectsField
 from precompute.fields.value import ValueField
+from precompute.inspecting.inspect import inspect
 from precompute.pictures.palette import class_color
 from precompute.pictures.sheet import Sheet, draw_sheet
 from precompute.pictures.stored_sheet import stored_sheet
 from precompute.records.example import decode_example, encode_example
 from precompute.records.tfrecord import frame, read_records
-from precompute.report.inspect import inspect
 from tests.helpers.angles import AngleField
 from tests.helpers.small_datasets import SIZE, draw_pairs, options
 

@@ -9,9 +9,9 @@ from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.fields.counts import BoxCounts, FieldCounts
 from precompute.fields.field import Field
+from precompute.inspecting.inspection import Inspection, RowGroup, SplitInspection
 from precompute.options.plain_values import converts_arguments
 from precompute.plan.versions import other_versions
-from precompute.report.inspection import Inspection, RowGroup, SplitInspection
 from precompute.storage.paths import as_path
 from precompute.table.listing import Listing
 from precompute.table.listing_file import read_listing

@@ -13,12 +13,12 @@ from PIL import Image
 import precompute
 from precompute.errors import BadSourcesError, PipelineError, PrecomputeError, SourceError, UsageError
 from precompute.fields.layers import Layers
+from precompute.inspecting.preview import preview, preview_sheet
+from precompute.inspecting.sample_renderer import make_sample_renderer
 from precompute.options.build_options import BuildOptions
 from precompute.pictures.palette import IGNORED, class_color
 from precompute.pictures.sheet import Cell, Line, Sheet, draw_sheet, save_sheet
 from precompute.readers.read import read
-from precompute.report.preview import preview, preview_sheet
-from precompute.report.sample_renderer import make_sample_renderer
 from precompute.sources.find import find
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, pipeline, save
 

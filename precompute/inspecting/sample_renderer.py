@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from precompute.building.make_plan import make_plan, prepare_pipelines, spec_of_plan
 from precompute.errors import UsageError
 from precompute.fields.counters import instance_id_warnings
+from precompute.inspecting.find import divide
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.keypoint_rules import mirroring_warnings
 from precompute.pipelines.load import complete_pipelines
 from precompute.pipelines.pipeline import Pipeline, Prepared
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
 from precompute.rendering.spec import RecordSpec
-from precompute.report.find import divide
 from precompute.table.sources import Sources
 
 __all__ = ["Notify", "SampleRenderer", "make_sample_renderer"]

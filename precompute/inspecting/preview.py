@@ -8,6 +8,7 @@ from typing import Any
 
 from precompute.errors import BadSourcesError, RejectedSource, UsageError
 from precompute.fields.field import Schema
+from precompute.inspecting.sample_renderer import Notify, SampleRenderer, make_sample_renderer
 from precompute.options.build_options import BuildOptions
 from precompute.options.plain_values import converts_arguments
 from precompute.pictures.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
@@ -16,7 +17,6 @@ from precompute.preflight.sample import decode_one
 from precompute.records.stored import decode_record
 from precompute.rendering.decode import Decoded
 from precompute.rendering.render import render
-from precompute.report.sample_renderer import Notify, SampleRenderer, make_sample_renderer
 from precompute.sources.find import find
 from precompute.storage.paths import local_path
 from precompute.table.sources import Source

@@ -10,12 +10,12 @@ from typing import Any
 import cloudpickle
 
 from precompute.errors import BadSourcesError
+from precompute.inspecting.sample_renderer import SampleRenderer
+from precompute.inspecting.stages import Profile
 from precompute.pipelines.transforms import leaves, shown_name
 from precompute.preflight.sample import measure
 from precompute.preflight.source_size import saving_of_size
 from precompute.rendering.spec import RecordSpec
-from precompute.report.sample_renderer import SampleRenderer
-from precompute.report.stages import Profile
 from precompute.text.format import format_count
 
 __all__ = ["advise", "sizing_first", "with_arguments"]

@@ -16,10 +16,10 @@ import precompute
 from precompute.dataset.leases import Lease
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
+from precompute.inspecting.inspect import inspect
+from precompute.inspecting.inspection import RowGroup, describe_pipeline
 from precompute.pictures.stored_sheet import draw_stored, stored_sheet
 from precompute.readers.read import read
-from precompute.report.inspect import inspect
-from precompute.report.inspection import RowGroup, describe_pipeline
 from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, pipeline
 
 
@@ -153,7 +153,7 @@ def test_a_dataset_that_is_not_there(tmp_path: Path) -> None:
 
 def test_inspecting_loads_nothing_heavy(pairs: Path) -> None:
     heavy = "{'tensorflow', 'keras', 'albumentations', 'cv2', 'PIL'}"
-    code = f"from precompute.report.inspect import inspect; inspect({str(pairs)!r}).text()"
+    code = f"from precompute.inspecting.inspect import inspect; inspect({str(pairs)!r}).text()"
     for first, expected in (("import sys", "set()"), ("import sys, PIL", "{'PIL'}")):  # the second: it can fail
         done = subprocess.run(
             [sys.executable, "-c", f"{first}; {code}; print({heavy} & set(sys.modules))"],

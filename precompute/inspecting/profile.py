@@ -18,6 +18,10 @@ import numpy as np
 from precompute.building.files import ShardWriter
 from precompute.errors import BadSourcesError, RejectedSource, UsageError
 from precompute.images.threads import one_opencv_thread
+from precompute.inspecting.advice import advise
+from precompute.inspecting.sample_renderer import Notify, SampleRenderer, make_sample_renderer
+from precompute.inspecting.stages import Profile, Stage
+from precompute.inspecting.stopwatch import Calls, Stopwatch
 from precompute.options.build_options import BuildOptions
 from precompute.options.plain_values import converts_arguments
 from precompute.pipelines.pipeline import Pipeline
@@ -30,10 +34,6 @@ from precompute.rendering import decode as decoding
 from precompute.rendering import render as rendering
 from precompute.rendering.decode import Decoded
 from precompute.rendering.fields import mask as masks
-from precompute.report.advice import advise
-from precompute.report.sample_renderer import Notify, SampleRenderer, make_sample_renderer
-from precompute.report.stages import Profile, Stage
-from precompute.report.stopwatch import Calls, Stopwatch
 from precompute.sources.find import find
 from precompute.table.sources import Source
 from precompute.text.format import format_count

@@ -9,9 +9,9 @@ from typing import Any
 
 from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import PipelineError
+from precompute.inspecting.inspection import describe_pipeline
 from precompute.options.build_options import BuildOptions
 from precompute.options.option import flag, heading
-from precompute.report.inspection import describe_pipeline
 from precompute.storage.paths import as_path, is_url
 from precompute.text.names import format_names
 from precompute.text.toml import format_toml

@@ -14,8 +14,8 @@ import yaml
 import precompute
 from precompute.cli import main
 from precompute.dataset.manifest import Manifest
+from precompute.inspecting.stored_options import stored_options
 from precompute.options.build_options import BuildOptions
-from precompute.report.stored_options import stored_options
 from tests.helpers.golden_datasets import FORMATS, KEPT
 from tests.helpers.growing_datasets import GROWING, KINDS, lay_out, run_build
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options
