@@ -288,7 +288,7 @@ def complete_pipelines(
         stored: Split → description of its pipeline in an existing dataset.
     """
     wanted = [split for split in SPLITS if split in splits or split in ("train", "validation")]
-    rules, further = next(((p.box_rules, p.further_targets) for p in prepared.values()), (None, None))
+    rules, further = next(((p.box_rules, p.further_targets) for p in prepared.values()), (None, {}))
     plain = prepare(resize(image.height, image.width), "validation", box_rules=rules, further_targets=further)
 
     def not_given(split: str) -> Prepared:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +48,7 @@ KEPT_PIECES = (
     "an object with keypoints that it cuts into pieces has the box of the first one, as when this dataset was built; "
     "in a new one it would have the box around all of them. "
 )
+MOVES = ("image", "mask")  # what a target may move like by the pipeline's own word
 FINISHING = ("Normalize", "ToFloat", "ToTensorV2", "ToTensor3D")  # float or tensor output belongs in the model
 
 
@@ -126,7 +127,7 @@ class Prepared:
         description: All that decides the pipeline's pixels, as JSON.
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
         box_rules: Rules for boxes that were added to its own; None without boxes.
-        further_targets: Added targets → targets that they move like.
+        further_targets: Targets that Albumentations does not know by name → targets that they move like.
         earlier: The pipeline by the rules of datasets from before boxes carried labels, or lay around all pieces of an
             object; None where that makes no difference.
         kept: What a dataset keeps by using `earlier`, and what a new one would have.
@@ -138,7 +139,7 @@ class Prepared:
     description: dict[str, Any]
     normalize: dict[str, Any] | None = None
     box_rules: BoxRules | None = None
-    further_targets: Mapping[str, str] | None = None
+    further_targets: Mapping[str, str] = field(default_factory=dict)
     earlier: Prepared | None = None
     kept: str = ""
     is_sized: bool = False
@@ -153,6 +154,7 @@ def prepare(
     box_rules: BoxRules | None = None,
     class_names: Sequence[str] = (),
     further_targets: Mapping[str, str] | None = None,
+    declared_targets: Collection[str] = (),
     tells_mirroring: bool = False,
 ) -> Prepared:
     """Check a pipeline and take off its end what belongs in the model.
@@ -165,6 +167,7 @@ def prepare(
         class_names: Names of the objects' classes, for transforms that name classes.
         further_targets: Name of a target that Albumentations does not know → target that it moves like, so that there
             may be several masks; they show in the description.
+        declared_targets: Names of further targets of which the pipeline itself has to say how they move.
         tells_mirroring: Whether the pipeline shall tell of each record if its image was mirrored.
 
     Raises:
@@ -188,8 +191,9 @@ def prepare(
     compose.transforms = list(compose.transforms[:num_kept])
     # Each transform has generators of its own, 5 KB, that would go into every copy; `Pipeline` sets one pair for all.
     compose.set_random_state(np.random.default_rng(0), random.Random(0))
-    if further_targets:
-        compose.add_targets(dict(further_targets))
+    further = {**(further_targets or {}), **_declared(compose, split, declared_targets)}
+    if further:
+        compose.add_targets(further)
     notes += [*_notes_on_ineffective(compose, split), *leave_out_params(compose, split, box_rules)]
     filling = set_missing_fills(compose, mask_fill) if mask_fill else []  # 0 is what it is
     if filling:
@@ -199,7 +203,14 @@ def prepare(
         )
     if tells_mirroring and not (box_rules and box_rules.points):
         notes += set_mirror_probe(compose, split)
-    prepared = Prepared(pickled=b"", description={}, normalize=normalize, box_rules=box_rules, notes=notes)
+    prepared = Prepared(
+        pickled=b"",
+        description={},
+        normalize=normalize,
+        box_rules=box_rules,
+        further_targets=further,
+        notes=notes,
+    )
     if box_rules is None:
         return _with_rules(prepared, compose, split, None)
     rules = replace(box_rules, labels=reads_labels(compose), around=box_rules.points and cuts_objects(compose))
@@ -276,6 +287,22 @@ def _check_root(root: Any, split: str) -> None:
             f"pipeline of {split}: its root, a {type(root).__name__}, has p={root.p}: sometimes the whole pipeline, "
             "its resize included, would be left out. Set p=1 on the root, and p on the transforms inside."
         )
+
+
+def _declared(compose: Any, split: str, names: Collection[str]) -> dict[str, str]:
+    """Return name of each of some targets → image or mask, which it moves like by the pipeline's own word."""
+    declared = compose.additional_targets
+    missing = [name for name in names if declared.get(name) not in MOVES]
+    if missing:
+        example = ", ".join(f'"{name}": "mask"' for name in missing)
+        move = f"{' and '.join(missing)} move{'s' * (len(missing) == 1)}"
+        raise PipelineError(
+            f"pipeline of {split}: it does not say how {move}; say it in its Compose:\n"
+            f"  albumentations.Compose([…], additional_targets={{{example}}})\n"
+            '"mask": moved as the image is, and nothing else; "image": changed in noise and colour, too. Presets do '
+            "not know these names: write the pipeline in a file."
+        )
+    return {name: declared[name] for name in names}
 
 
 def _copied(compose: Any, split: str) -> Any:

@@ -75,7 +75,9 @@ class RecordSpec:
         """Arguments of `prepare` that pipelines need for the fields."""
         rules = {name: rule for one in self.fields for name, rule in one.pipeline_rules.items()}
         further = {target: known for one in self.fields for target, known in one.further_targets.items()}
-        return {**rules, "further_targets": further} if further else rules
+        declared = [target for one in self.fields for target in one.declared_targets]
+        of_targets: dict[str, Any] = {"further_targets": further, "declared_targets": declared}
+        return rules | {name: targets for name, targets in of_targets.items() if targets}
 
     @property
     def ignore_class(self) -> int | None:

@@ -103,6 +103,11 @@ class Renderer:
         """Its targets that Albumentations does not know by name → the known target that each moves like."""
         return {}
 
+    @property
+    def declared_targets(self) -> tuple[str, ...]:
+        """Its targets of which the pipeline itself has to say what they move like."""
+        return ()
+
     def targets(self, pipeline: Pipeline) -> tuple[str, ...]:
         """Return the names of the targets of `hand_over`, without labels of boxes and points."""
         return ("keypoints",) if pipeline.probe else ()

@@ -13,6 +13,10 @@ import yaml
 import precompute
 from precompute.cli import main
 from precompute.dataset.manifest import Manifest
+from precompute.errors import PipelineError
+from precompute.fields.image import ImageField
+from precompute.pipelines.load import complete_pipelines
+from precompute.pipelines.pipeline import Pipeline, prepare
 from tests.helpers.growing_datasets import lay_out, restore, run_build
 from tests.helpers.small_datasets import options, save
 
@@ -132,3 +136,32 @@ def test_earlier_dataset_keeps_its_pairs_and_is_told(tmp_path: Path, capfd: pyte
         "note: flip_pairs: this dataset keeps the pairs that auto found when it was built, left_eye:right_eye" in said
     )
     assert "would also have leftear:rightear" in said
+
+
+# Targets that Albumentations does not know by name
+
+
+def test_a_resize_moves_the_further_targets_too() -> None:
+    prepared = {"train": prepare(TRAIN, "train", further_targets={"fine": "mask"})}
+    image = ImageField(height=16, width=16, channels=3, encoding="png")
+    resized = complete_pipelines(prepared, ["train", "validation"], image)["validation"]
+    handed = {"fine": np.ones((8, 8), np.uint8)}
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    made = Pipeline(resized.pickled).apply(pixels, handed, seed=0, key="a", variant=0, copy=0)
+    assert made["fine"].shape == (16, 16)
+
+
+def test_a_pipeline_says_itself_how_some_targets_move() -> None:
+    pipeline = A.Compose([A.NoOp()], additional_targets={"depth": "mask", "clean": "image", "other": "image"})
+    assert prepare(pipeline, "train", declared_targets=["depth", "clean"]).further_targets == {
+        "depth": "mask",
+        "clean": "image",
+    }
+
+
+@pytest.mark.parametrize("given", [TRAIN, A.Compose([A.NoOp()], additional_targets={"depth": "keypoints"})])
+def test_a_pipeline_that_does_not_say_it_is_refused(given: Any) -> None:
+    with pytest.raises(PipelineError) as error:
+        prepare(given, "train", declared_targets=["depth"])
+    assert "it does not say how depth moves" in str(error.value)
+    assert 'albumentations.Compose([…], additional_targets={"depth": "mask"})' in str(error.value)
