@@ -83,7 +83,7 @@ def _differences(
     stored: StoredGeneration, out: Path, options: BuildOptions, prepared: Mapping[str, Prepared], sources: Sources
 ) -> list[str]:
     pipelines = complete_pipelines(prepared, list(stored.plan.splits), stored.plan.image, stored_pipelines(stored.plan))
-    settings = make_settings(options, pipelines, sources, stored.plan.mask_dtype)
+    settings = make_settings(options, pipelines, sources, stored.plan.measured)
     lines = differences(stored.plan.settings, settings)
     lines += compare_listing(stored.listing, sources, fixed=_fixed_keys(out, stored))
     return lines or _changed_files(out, stored, sources)

@@ -148,7 +148,7 @@ def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: M
 def _schema(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Schema:
     """Return the schema; the number of unnamed classes of masks follows from their ids."""
     dataset = plan.settings["dataset"]
-    facts = record_facts(sources, dataset, plan.image.encoding, plan.mask_dtype)
+    facts = record_facts(sources, dataset, plan.image.encoding, plan.measured)
     if facts.num_classes is None:
         facts = replace(facts, num_classes=max(ids - {facts.ignore_class}, default=0) + 1)
     return Schema([plan.image, *sources.fields(facts)])

@@ -22,7 +22,7 @@ from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.mask_rules import pickled_fills
 from precompute.pipelines.pipeline import Prepared, prepare
 from precompute.plan.blocks import choose_num_blocks
-from precompute.plan.generation import GenerationPlan, SplitPlan
+from precompute.plan.generation import GenerationPlan, Measured, SplitPlan
 from precompute.plan.hashes import hash_all
 from precompute.plan.settings import fingerprint, place_below
 from precompute.plan.versions import check_distributions, pixel_versions
@@ -41,6 +41,7 @@ STORED = (
     *("validation_split", "test_split", "images", "masks", "image_suffix", "mask_suffix", "split_in_key", "limit"),
     *("shard_size", "num_classes", "ignore_class"),
 )
+WIDE = Measured(mask_dtype="uint16")  # what is taken for granted before a sample is read: masks may hold any id
 # Settings that format 1.0 did not know.
 STORED_IF_SET = ("class_copies", "balance", "no_mirroring", "annotations", "drop_empty", "group_by")
 
@@ -56,7 +57,7 @@ def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prep
     check_distributions()
     if options.pipeline is None:
         raise PipelineError("pipeline: none given; expected --pipeline with a file, or a preset with --image-size.")
-    spec = _wide_spec(options, sources)
+    spec = _wide_spec(options, sources, WIDE)
     if "box_rules" not in spec.pipeline_rules and (options.min_visibility or options.min_area):
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
     fill = options.default_mask_fill if spec.has_class_ids else None
@@ -68,13 +69,13 @@ def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prep
 
 
 def make_settings(
-    options: BuildOptions, pipelines: Mapping[str, Prepared], sources: Sources, mask_dtype: str | None
+    options: BuildOptions, pipelines: Mapping[str, Prepared], sources: Sources, measured: Measured
 ) -> dict[str, Any]:
     """Return the settings of a generation as JSON; see FORMAT.md."""
     pixels = {
         "pipelines": {split: prepared.description for split, prepared in pipelines.items()},
         "versions": pixel_versions(),
-        **_pixel_settings(options, sources, mask_dtype),
+        **_pixel_settings(options, sources, measured),
     }
     dataset: dict[str, Any] = {
         "root": None if sources.root is None else str(sources.root),
@@ -92,31 +93,31 @@ def make_settings(
     return settings
 
 
-def _pixel_settings(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> dict[str, Any]:
-    pixels = pixel_settings(options, _schema_so_far(options, sources, mask_dtype))
+def _pixel_settings(options: BuildOptions, sources: Sources, measured: Measured) -> dict[str, Any]:
+    pixels = pixel_settings(options, _schema_so_far(options, sources, measured))
     if "mask_dtype" in pixels:
-        pixels["mask_dtype"] = mask_dtype  # None beside a dataset without masks
+        pixels["mask_dtype"] = measured.mask_dtype  # None beside a dataset without masks
+    if measured.attributes:
+        pixels["fields"] = measured.attributes
     if any(column.can_be for column in sources.targets):
         pixels["of_instances"] = sources.kind  # what became of the masks of single objects
     return pixels
 
 
-def _schema_so_far(options: BuildOptions, sources: Sources, mask_dtype: str | None) -> Schema:
+def _schema_so_far(options: BuildOptions, sources: Sources, measured: Measured) -> Schema:
     """Return the schema, as far as it is known before all masks are read; the image has no size yet."""
     image = ImageField(height=0, width=0, channels=CHANNELS[options.color_mode], encoding=options.image_format)
-    return Schema([image, *sources.fields(record_facts(sources, vars(options), options.image_format, mask_dtype))])
+    return Schema([image, *sources.fields(record_facts(sources, vars(options), options.image_format, measured))])
 
 
-def record_facts(
-    sources: Sources, dataset: Mapping[str, Any], image_format: str, mask_dtype: str | None
-) -> RecordFacts:
+def record_facts(sources: Sources, dataset: Mapping[str, Any], image_format: str, measured: Measured) -> RecordFacts:
     """Return the facts about records that are known before all masks are read.
 
     Args:
         sources: All sources.
         dataset: Settings of the dataset, of which `num_classes` and `ignore_class` are used.
         image_format: Encoding of images.
-        mask_dtype: Type of masks, or None for other targets.
+        measured: What a sample told.
 
     Raises:
         UsageError: The number of classes does not fit their names.
@@ -127,20 +128,21 @@ def record_facts(
         num_classes=known_num_classes(dataset["num_classes"], names) if sources.has_class_ids else None,
         ignore_class=dataset["ignore_class"],
         encoding=image_format,
-        mask_dtype=mask_dtype,
+        mask_dtype=measured.mask_dtype,
+        attributes=measured.attributes,
     )
 
 
 def spec_of_plan(plan: GenerationPlan, sources: Sources) -> RecordSpec:
     """Return the specification of a generation's records."""
-    facts = record_facts(sources, plan.settings["dataset"], plan.image.encoding, plan.mask_dtype)
+    facts = record_facts(sources, plan.settings["dataset"], plan.image.encoding, plan.measured)
     return RecordSpec.of_settings(plan.settings["pixels"], Schema([plan.image, *sources.fields(facts)]))
 
 
-def _wide_spec(options: BuildOptions, sources: Sources, mask_dtype: str = "uint16") -> RecordSpec:
-    """Return the specification before the sample is read: masks may hold any id, and sizes are unknown."""
-    schema = _schema_so_far(options, sources, mask_dtype)
-    return RecordSpec.of_settings(_pixel_settings(options, sources, mask_dtype), schema)
+def _wide_spec(options: BuildOptions, sources: Sources, measured: Measured) -> RecordSpec:
+    """Return the specification before the pipeline was tried; sizes are unknown."""
+    schema = _schema_so_far(options, sources, measured)
+    return RecordSpec.of_settings(_pixel_settings(options, sources, measured), schema)
 
 
 def known_num_classes(num_classes: int | None, class_names: list[str]) -> int | None:
@@ -178,13 +180,14 @@ def make_plan(
         SourceError: Masks need a map.
     """
     _check_source_ids(sources.keys)
-    wide = _wide_spec(options, sources)
+    moves = {name: {"moves_as": known} for name, known in prepared["train"].further_targets.items()}
+    wide = _wide_spec(options, sources, replace(WIDE, attributes=moves))
     for split, p in prepared.items():
         check_needs(p.pickled, wide, split)
     splits = [split for split in SPLITS if split in sources.splits]
     fills = [fill for p in prepared.values() for fill in pickled_fills(p.pickled)]
-    samples, dtype = _decode_samples(options, sources, splits, wide, run_calls, highest_fill=max(fills))
-    blank = _wide_spec(options, sources, dtype or "uint16")
+    samples, measured = _decode_samples(options, sources, splits, wide, run_calls, highest_fill=max(fills))
+    blank = _wide_spec(options, sources, replace(measured, mask_dtype=measured.mask_dtype or WIDE.mask_dtype))
     samples = {split: sample.converted(blank) for split, sample in samples.items()}
     for split, p in prepared.items():
         for one in blank.fields:
@@ -200,14 +203,14 @@ def make_plan(
         if split != "train":
             surveys[split] = survey(samples[split], pipelines[split].pickled, blank, accepted=accepted)
             _check_size(split, (surveys[split].height, surveys[split].width), size)
-    settings = make_settings(options, pipelines, sources, dtype)
+    settings = make_settings(options, pipelines, sources, measured)
     return GenerationPlan(
         name=name,
         generation=generation,
         fingerprint=fingerprint(settings),
         settings=settings,
         image=image,
-        mask_dtype=dtype,
+        mask_dtype=measured.mask_dtype,
         counters=_counters(options, samples["train"], blank),
         normalize={split: pipelines[split].normalize for split in splits},
         splits={split: _plan_split(sources, split, surveys[split], options.shard_size) for split in splits},
@@ -253,14 +256,16 @@ def _decode_samples(
     run_calls: RunCalls,
     *,
     highest_fill: int,
-) -> tuple[dict[str, Sample], str | None]:
-    """Return the samples, and the dtype that their masks need."""
+) -> tuple[dict[str, Sample], Measured]:
+    """Return the samples, and what they tell of the fields."""
     samples = {split: decode_sample(sources, split, wide, run_calls) for split in splits}
     for sample in samples.values():
         check_colors(sample, allowed=options.allowed_bad(len(sources)))
         check_rejected(sample, accepted=_accepted_share(options, sources))
+    attributes = {one.name: one.measured(_values(samples, one.name)) for one in wide.fields}
+    measured = Measured(attributes={name: of_field for name, of_field in attributes.items() if of_field})
     if not wide.has_class_ids:
-        return samples, None
+        return samples, measured
     for split, sample in samples.items():
         for one in wide.fields:
             one.check_sample(sample.values(one.name), split)
@@ -268,7 +273,12 @@ def _decode_samples(
     listed = max((options.mask_colors or {}).values(), default=0)
     named = max(options.num_classes or 1, len(sources.class_names)) - 1
     highest = max(found, listed, highest_fill, named, options.ignore_class or 0)
-    return samples, "uint16" if highest > 255 else "uint8"
+    return samples, replace(measured, mask_dtype="uint16" if highest > 255 else "uint8")
+
+
+def _values(samples: Mapping[str, Sample], name: str) -> list[Any]:
+    """Return the values of a field in the samples of all splits."""
+    return [value for sample in samples.values() for value in sample.values(name).values()]
 
 
 def _check_normalize(split: str, numbers: Mapping[str, Any] | None, channels: int) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 from operator import eq
 from typing import Any, ClassVar, Self
@@ -32,6 +32,7 @@ class RecordFacts:
         ignore_class: The id of pixels that do not count, or None.
         encoding: Encoding of images: ``"jpeg"``, ``"png"`` or ``"raw"``.
         mask_dtype: ``"uint8"`` or ``"uint16"``; None where there are no masks.
+        attributes: Name of a field → its attributes that a sample of its values tells, or a pipeline.
     """
 
     class_names: Sequence[str]
@@ -39,6 +40,7 @@ class RecordFacts:
     ignore_class: int | None = None
     encoding: str = "png"
     mask_dtype: str | None = None
+    attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Column(ABC):

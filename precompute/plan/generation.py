@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,20 @@ from precompute.dataset.paths import MAX_ROW
 from precompute.errors import BuildError
 from precompute.fields.image import ImageField
 
-__all__ = ["GenerationPlan", "RowPlan", "SplitPlan", "listed_rows", "missing_rows"]
+__all__ = ["GenerationPlan", "Measured", "RowPlan", "SplitPlan", "listed_rows", "missing_rows"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a sample of the sources tells of the fields of records.
+
+    Attributes:
+        mask_dtype: Type of masks as they are stored; None without masks.
+        attributes: Name of a field → those of its attributes that the sample tells.
+    """
+
+    mask_dtype: str | None = None
+    attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +88,11 @@ class GenerationPlan:
     counters: dict[str, Any] = field(default_factory=dict)
     origin: Origin = field(default_factory=Origin)
     rows: dict[str, list[RowPlan]] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> Measured:
+        """What the sample told of the fields."""
+        return Measured(mask_dtype=self.mask_dtype, attributes=self.settings["pixels"].get("fields", {}))
 
     def to_bytes(self) -> bytes:
         """Return the content of the draft's file."""

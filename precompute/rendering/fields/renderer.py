@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, singledispatch
 from pathlib import Path
@@ -134,6 +134,14 @@ class Renderer:
         """Return counts of the values of a sample, key → value, in the form of the manifest's counters."""
         return {}
 
+    def measured(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Return the field's attributes that a sample of its values tells, as JSON; empty if it tells none.
+
+        Raises:
+            PrecomputeError: The values do not fit together.
+        """
+        return {}
+
     @property
     def ignore_class(self) -> int | None:
         """The class id of pixels that do not count, or None."""
@@ -187,7 +195,7 @@ class Renderer:
         return NO_IDS
 
     def converted(self, value: Any) -> Any:
-        """Return a value that a renderer with another type of numbers has loaded, in this one's type."""
+        """Return a value that a renderer for other, or unknown, types of numbers has loaded, in this one's type."""
         return value
 
     def record_values(self, value: Any, size: tuple[int, int], png_deflate: str | None) -> dict[str, Value]:
