@@ -1,21 +1,42 @@
-"""The known types of fields, and schemas made from the name of one kind of target."""
+"""The known types of fields and of their columns, and schemas made from the name of one kind of target."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from precompute.fields.box_column import BoxColumn
+from precompute.fields.column import Column
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
+from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.label import LabelField
+from precompute.fields.label_column import LabelColumn
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
+from precompute.fields.path_column import PathColumn
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField, field_name, value_name
+from precompute.fields.value_column import ValueColumn
 
-__all__ = ["FIELD_TYPES", "KINDS", "register", "schema_of_target", "target_of_schema", "values_of_schema"]
+__all__ = [
+    "COLUMN_TYPES",
+    "FIELD_TYPES",
+    "KINDS",
+    "register",
+    "schema_of_target",
+    "target_of_schema",
+    "values_of_schema",
+]
 
 FIELD_TYPES: dict[str, type[Field]] = {}  # by the names that manifests give them
+COLUMN_TYPES: dict[str, type[Column]] = {  # by the key of a listing's entries whose value each reads
+    "mask": PathColumn,
+    "label": LabelColumn,
+    "boxes": BoxColumn,
+    "instances": InstanceColumn,
+    "extra": ValueColumn,
+}
 KINDS = ("class", "multilabel", "mask", "boxes", "keypoints", "instances", "image")  # of targets, in format 1
 
 

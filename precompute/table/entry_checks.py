@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from precompute.errors import DatasetError
-from precompute.fields.column_types import COLUMN_TYPES
 from precompute.fields.entry_checks import are_surely_names, check_name
+from precompute.fields.registry import COLUMN_TYPES
 from precompute.options.values import MAX_COPIES
 
 __all__ = ["HASHES", "Entry", "are_surely_fine", "check_entry"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from precompute.errors import DatasetError
 from precompute.fields.column import Column
-from precompute.fields.column_types import COLUMN_TYPES
+from precompute.fields.registry import COLUMN_TYPES
 from precompute.fields.string_column import StringColumn
 from precompute.table.entry_checks import Entry
 from precompute.table.sha256_column import Sha256Column

@@ -6,8 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from precompute.readers.tf.batches import tensors_of
-from precompute.readers.tf.fields import FieldTensors, Parts
+from precompute.readers.tf.fields import FieldTensors, Parts, tensors_of
 from precompute.readers.tf.fresh import Moves
 from tests.helpers.angles import MOST, AngleField
 

@@ -12,11 +12,10 @@ import numpy as np
 
 from precompute.errors import RejectedSource
 from precompute.fields.column import Column, RecordFacts
-from precompute.fields.column_types import COLUMN_TYPES
 from precompute.fields.entry_checks import check_name
 from precompute.fields.feature import Feature, Number, Size, Value, Values
 from precompute.fields.field import Field
-from precompute.fields.registry import register
+from precompute.fields.registry import COLUMN_TYPES, register
 from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, read_file, renderer_type
 
 __all__ = ["MOST", "AngleColumn", "AngleField", "AngleRenderer", "write_angles"]

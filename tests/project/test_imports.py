@@ -240,7 +240,7 @@ ALLOWED = {
 
 # Modules of `precompute.fields` that say nothing of a single type of field, and the registry; the others are of types.
 OF_ALL_TYPES = {
-    *("colors", "column", "column_types", "counters", "counts", "entry_checks", "feature", "field", "image", "layers"),
+    *("colors", "column", "counters", "counts", "entry_checks", "feature", "field", "image", "layers"),
     *("picture", "pixels", "record", "registry", "rle", "skeleton", "string_column"),
 }
 
@@ -248,7 +248,6 @@ OF_ALL_TYPES = {
 MAY_KNOW_TYPES = {
     "precompute/fields/": "they are these types",
     "precompute/rendering/fields/": "their twins that write",
-    "precompute/readers/tf/batches.py": "registers the twins in tf.data",
     "precompute/readers/tf/fields.py": "twins in tf.data",
     "precompute/readers/tf/objects.py": "a twin in tf.data",
     "precompute/sources/": "each layout makes columns of its own",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,26 +10,13 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
-from precompute.fields.field import Field, Schema
-from precompute.fields.image import ImageField
-from precompute.fields.label import LabelField
-from precompute.fields.mask import MaskField
-from precompute.fields.objects import ObjectsField
-from precompute.fields.value import ValueField
-from precompute.readers.tf.fields import (
-    BoxArguments,
-    FieldTensors,
-    ImageTensors,
-    LabelTensors,
-    MaskTensors,
-    Parts,
-    ValueTensors,
-)
+from precompute.fields.field import Schema
+from precompute.readers.tf import objects  # noqa: F401  # it registers its twin
+from precompute.readers.tf.fields import BoxArguments, FieldTensors, Parts, tensors_of
 from precompute.readers.tf.fresh import Moves
-from precompute.readers.tf.objects import ObjectsTensors
 from precompute.readers.tf.weights import ClassWeights, make_weigher
 
-__all__ = ["ChosenFields", "Twins", "batch_finisher", "batch_parser", "choose_fields", "make_twins", "tensors_of"]
+__all__ = ["ChosenFields", "Twins", "batch_finisher", "batch_parser", "choose_fields", "make_twins"]
 
 SOURCE_KEY = "augment/key"
 NOTHING_ASKED = BoxArguments()
@@ -121,19 +107,6 @@ def _refuse_text(argument: str, given: Sequence[str]) -> None:
 
 def _names_of(schema: Schema) -> str:
     return ", ".join(field.own_name for field in schema.values())
-
-
-@functools.singledispatch
-def tensors_of(field: Field, manifest: Manifest) -> FieldTensors[Any]:
-    """Return the twin of a field in tf.data; twins of new types of fields are registered here."""
-    raise TypeError(f"no twin in tf.data for fields of type {type(field).__name__}")
-
-
-tensors_of.register(ImageField, ImageTensors)
-tensors_of.register(LabelField, LabelTensors)
-tensors_of.register(MaskField, MaskTensors)
-tensors_of.register(ObjectsField, ObjectsTensors)
-tensors_of.register(ValueField, ValueTensors)
 
 
 def make_twins(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -18,7 +19,16 @@ from precompute.fields.mask import MaskField
 from precompute.fields.value import ValueField
 from precompute.readers.tf.fresh import Moves
 
-__all__ = ["BoxArguments", "FieldTensors", "ImageTensors", "LabelTensors", "MaskTensors", "Parts", "ValueTensors"]
+__all__ = [
+    "BoxArguments",
+    "FieldTensors",
+    "ImageTensors",
+    "LabelTensors",
+    "MaskTensors",
+    "Parts",
+    "ValueTensors",
+    "tensors_of",
+]
 
 TYPES = {"int": tf.int64, "float": tf.float32, "text": tf.string}  # of values
 VALUE_BYTES = 64  # of a text, roughly
@@ -114,6 +124,12 @@ class FieldTensors(ABC, Generic[F]):
         return None
 
 
+@functools.singledispatch
+def tensors_of(field: Field, manifest: Manifest) -> FieldTensors[Any]:
+    """Return the twin of a field in tf.data; each is registered below its class."""
+    raise TypeError(f"no twin in tf.data for fields of type {type(field).__name__}")
+
+
 class ImageTensors(FieldTensors[ImageField]):
     """Images, uint8 [B, H, W, C]."""
 
@@ -146,6 +162,9 @@ class ImageTensors(FieldTensors[ImageField]):
         return lambda parts: tf.ones(tf.shape(parts["pixels"])[:3])
 
 
+tensors_of.register(ImageField, ImageTensors)
+
+
 class LabelTensors(FieldTensors[LabelField]):
     """Labels: int64 [B], the class; or for several labels uint8 [B, number of classes], 1 for each of the image's."""
 
@@ -176,6 +195,9 @@ class LabelTensors(FieldTensors[LabelField]):
         if self.field.several:
             return lambda parts: tf.where(parts["labels"] > 0, tf.constant(weights, tf.float32), 1.0)
         return lambda parts: _gather_weights(weights, parts["labels"])
+
+
+tensors_of.register(LabelField, LabelTensors)
 
 
 class MaskTensors(FieldTensors[MaskField]):
@@ -221,6 +243,9 @@ class MaskTensors(FieldTensors[MaskField]):
         return lambda parts: _gather_weights(of_classes, parts["ids"])
 
 
+tensors_of.register(MaskField, MaskTensors)
+
+
 class ValueTensors(FieldTensors[ValueField]):
     """Values: int64, float32 or string [B]; a missing float is NaN."""
 
@@ -245,6 +270,9 @@ class ValueTensors(FieldTensors[ValueField]):
             return parts
         mirrored = tf.math.logical_xor(moves.mirror_x, moves.mirror_y)
         return {"values": tf.where(mirrored, 0.0 - parts["values"], parts["values"])}
+
+
+tensors_of.register(ValueField, ValueTensors)
 
 
 def _pixel_decoder(encoding: str, shape: tuple[int, int, int], dtype: Any) -> Callable[[Any], Any]:

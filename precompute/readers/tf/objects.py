@@ -13,7 +13,7 @@ from precompute.errors import UsageError
 from precompute.fields.keypoints import POINT_KEY
 from precompute.fields.objects import BOX_KEY, FLAG_KEYS, LABEL_KEY, MASK_KEY, ObjectsField
 from precompute.fields.skeleton import Skeleton
-from precompute.readers.tf.fields import BoxArguments, FieldTensors, Parts
+from precompute.readers.tf.fields import BoxArguments, FieldTensors, Parts, tensors_of
 from precompute.readers.tf.fresh import Moves
 
 __all__ = ["ObjectsTensors", "move_keypoints"]
@@ -184,6 +184,9 @@ class ObjectsTensors(FieldTensors[ObjectsField]):
             return None
         of_ids = tf.constant([*weights, 0.0], tf.float32)
         return lambda parts: tf.gather(of_ids, tf.where(parts["mask"], parts["labels"], len(weights)))
+
+
+tensors_of.register(ObjectsField, ObjectsTensors)
 
 
 def _formatted(corners: Any, box_format: str, height: int, width: int) -> Any:

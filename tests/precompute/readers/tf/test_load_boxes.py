@@ -157,7 +157,7 @@ def test_fresh_moves_take_boxes_along(out: Path) -> None:
 
 
 def test_boxes_that_a_shift_takes_out_are_padding(out: Path) -> None:
-    from precompute.readers.tf.batches import tensors_of
+    from precompute.readers.tf.fields import tensors_of
     from precompute.readers.tf.fresh import Moves
 
     zero = tf.zeros([1], tf.bool)

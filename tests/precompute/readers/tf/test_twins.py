@@ -24,7 +24,8 @@ from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
 from precompute.fields.value import ValueField
-from precompute.readers.tf.batches import make_twins, tensors_of
+from precompute.readers.tf.batches import make_twins
+from precompute.readers.tf.fields import tensors_of
 from precompute.readers.tf.memory import KEY_BYTES, plan_cache
 from precompute.records.tfrecord import frame, read_records
 from tests.helpers.angle_tensors import AngleTensors
