@@ -1,17 +1,17 @@
-"""Paths of files beside the images, such as masks."""
+"""Paths of masks beside the images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from json.encoder import encode_basestring
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
 
 from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import are_surely_names, check_name
+from precompute.fields.file_column import FileColumn
 from precompute.fields.mask import MaskField
 from precompute.fields.string_column import StringColumn, take
 
@@ -32,39 +32,15 @@ def mask_field(name: str, facts: RecordFacts) -> MaskField:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PathColumn(Column):
-    """One mask file per source.
+class PathColumn(FileColumn):
+    """One mask file per source."""
 
-    Attributes:
-        paths: Posix paths below the root of the sources (absolute where they have none).
-    """
-
-    has_files: ClassVar[bool] = True
     no_class_each = "have masks, which hold several classes; weigh their classes when training"
     name: str = "mask"
-    paths: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, i: int) -> str:
-        return self.paths[i]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
 
     def field(self, facts: RecordFacts) -> MaskField:
         """Return a field of class ids."""
         return mask_field(self.name, facts)
-
-    def take(self, indices: Sequence[int]) -> Self:
-        """Return the paths of the sources at these positions, in this order."""
-        return type(self)(name=self.name, paths=StringColumn(take(self.paths, indices)))
-
-    @classmethod
-    def joined(cls, columns: Sequence[Self]) -> Self:
-        """Return the paths of several columns in turn."""
-        return cls(name=columns[0].name, paths=StringColumn(chain.from_iterable(column.paths for column in columns)))
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source."""
@@ -91,28 +67,8 @@ class PathColumn(Column):
         """Return whether a quick look shows that all values can be paths."""
         return are_surely_names(values)
 
-    def located(self, value: Any, locate: Callable[[str], Any]) -> str:
-        """Return the full path of a file."""
-        return str(locate(value))
-
-    def files(self, value: Any) -> Sequence[str]:
-        """Return the file of a value."""
-        return (value,)
-
-    def digest(self, value: Any, hashes: Sequence[str]) -> str:
-        """Return the sha256 of the only file."""
-        return hashes[0]
-
-    def files_text(self, value: Any) -> str:
-        """Return what messages call the file."""
-        return f"the content of {value}"
-
     def id_maps(self) -> Sequence[str]:
         """Return the paths of all masks."""
-        return self.paths
-
-    def texts(self) -> Sequence[str]:
-        """Return all paths."""
         return self.paths
 
     @property
