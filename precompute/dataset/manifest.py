@@ -18,9 +18,9 @@ from precompute.dataset.paths import MAX_ROW, DatasetPaths
 from precompute.dataset.schema_json import from_format_1, schema_of_json, schema_to_json
 from precompute.errors import DatasetError
 from precompute.fields.counts import BoxCounts
-from precompute.fields.field import MAX_CLASS_IDS, Schema
+from precompute.fields.field import MAX_CLASS_IDS, Field, Schema
 from precompute.fields.image import ImageField
-from precompute.fields.registry import target_of_schema, values_of_schema
+from precompute.fields.registry import values_of_schema
 from precompute.fields.skeleton import Skeleton
 from precompute.storage.paths import as_path
 
@@ -57,7 +57,7 @@ class Target:
 
     Attributes:
         kind: ``"class"``; ``"multilabel"``, any number of classes per image; ``"mask"``; ``"boxes"``; ``"keypoints"``;
-            ``"instances"``, boxes with a mask each; or ``"image"``, images alone.
+            ``"instances"``, boxes with a mask each; ``"value"``, numbers; or ``"image"``, images alone.
         num_classes: Number of classes; for masks one more than the largest class id.
         class_names: Name of each class; may be empty for masks.
         encoding: Encoding of masks, ``"png"`` or ``"raw"``; else None.
@@ -73,6 +73,19 @@ class Target:
     dtype: str | None = None
     ignore_class: int | None = None
     keypoints: Skeleton | None = None
+
+    @classmethod
+    def of(cls, field: Field) -> Target:
+        """Return the description of a field as a target."""
+        return cls(
+            kind=field.form,
+            num_classes=getattr(field, "num_classes", 0),
+            class_names=list(getattr(field, "class_names", ())),
+            encoding=getattr(field, "encoding", None),
+            dtype=field.ids_dtype,
+            ignore_class=getattr(field, "ignore_class", None),
+            keypoints=getattr(field, "keypoints", None),
+        )
 
     @property
     def image_only(self) -> bool:
@@ -255,17 +268,14 @@ class Manifest:
 
     @functools.cached_property
     def target(self) -> Target:
-        """The target, where it is a single field, or numbers, or none.
+        """The target; of several, the one that strata and copies follow: the label, else the first."""
+        leading = self.schema.leading_target
+        return Target(kind=IMAGE_ONLY, num_classes=0, class_names=[]) if leading is None else Target.of(leading)
 
-        Raises:
-            DatasetError: There are several targets.
-        """
-        found = target_of_schema(self.schema)
-        if found is None:
-            raise DatasetError(
-                f"{self.name}: has several targets ({', '.join(self.schema.targets)}): manifest.schema describes each."
-            )
-        return Target(**found)
+    @property
+    def targets(self) -> dict[str, Target]:
+        """All targets by the names of their fields."""
+        return {name: Target.of(field) for name, field in self.schema.targets.items()}
 
     def shard_path(self, folder: Path, split: str, row: int, block: int) -> Path:
         """Return the path of the shard of one block in one row."""

@@ -58,6 +58,8 @@ class Field(ABC):
         """The name by which users know the field."""
         return self.name
 
+    is_of_image: ClassVar[bool] = False  # its classes are those of the image as a whole, not of objects in it
+
     @property
     def is_weight(self) -> bool:
         """Whether the field says how much a source counts in training."""
@@ -255,6 +257,12 @@ class Schema(Mapping[str, Field]):
     def targets(self) -> dict[str, Field]:
         """The fields that a model learns, by their names."""
         return {name: field for name, field in self._fields.items() if field.is_target}
+
+    @property
+    def leading_target(self) -> Field | None:
+        """The target that strata and copies follow: the label, else the first; None without targets."""
+        targets = list(self.targets.values())
+        return next((field for field in targets if field.is_of_image), targets[0] if targets else None)
 
     @property
     def other_answer(self) -> str:

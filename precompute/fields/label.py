@@ -30,6 +30,7 @@ class LabelField(Field):
     """
 
     type: ClassVar[str] = "label"
+    is_of_image: ClassVar[bool] = True
     num_classes: int
     class_names: list[str]
     several: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.column import Column
@@ -25,7 +24,6 @@ __all__ = [
     "KINDS",
     "register",
     "schema_of_target",
-    "target_of_schema",
     "values_of_schema",
 ]
 
@@ -104,32 +102,6 @@ def schema_of_target(
 
     values = (ValueField(name=field_name(name), dtype=dtype) for name, dtype in (extra or {}).items())
     return Schema([image, *targets(), *values])
-
-
-def target_of_schema(schema: Schema) -> dict[str, Any] | None:
-    """Return the arguments of `schema_of_target` that describe the target of a schema, which may be none.
-
-    Any number of learnt numbers is one target. For several targets of other kinds, None is returned.
-    """
-    match list(schema.targets.values()):
-        case [LabelField() as label]:
-            kind = "multilabel" if label.several else "class"
-            return {"kind": kind, "num_classes": label.num_classes, "class_names": label.class_names}
-        case [MaskField() as mask]:
-            names = ("num_classes", "class_names", "encoding", "dtype", "ignore_class")
-            return {"kind": "mask", **{name: getattr(mask, name) for name in names}}
-        case [ObjectsField() as objects]:
-            kind = "boxes" if objects.keypoints is None else "keypoints"
-            return {
-                "kind": "instances" if objects.has_masks else kind,
-                "num_classes": objects.num_classes,
-                "class_names": objects.class_names,
-                "keypoints": objects.keypoints,
-            }
-        case [first, *others]:
-            one = not others or {type(field) for field in (first, *others)} == {ValueField}
-            return {"kind": first.type, "num_classes": 0, "class_names": []} if one else None
-    return {"kind": "image", "num_classes": 0, "class_names": []}
 
 
 def values_of_schema(schema: Schema) -> dict[str, str]:

@@ -84,8 +84,8 @@ def read(
         Where sources have them: `weight`: float; `extra`: dictionary of int, float (as float32 keeps it) or str.
 
         Arrays are writeable and belong to the caller. `precompute.inspect(path)` has what all examples share:
-        `manifest.target` (number and names of classes, ignore class), `manifest.image` (size), and for each split the
-        rows and how many examples they hold.
+        `manifest.target` (number and names of classes, ignore class; `manifest.targets` where there are several),
+        `manifest.image` (size), and for each split the rows and how many examples they hold.
 
     Raises:
         DatasetError: The dataset is missing, short or altered. Wrong sizes of files are found before the first

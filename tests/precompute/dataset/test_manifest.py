@@ -143,3 +143,18 @@ def test_names_are_spelled_in_one_place() -> None:
         "a_b",
         "dataset",
     ]
+
+
+LABELLED = {"type": "label", "num_classes": 2, "class_names": ["cat", "dog"], "several": False}
+AGE = {"type": "value", "dtype": "float", "learnt": True, "mirror_negates": False}
+
+
+def test_each_of_several_targets_is_described(content: dict[str, Any], tmp_path: Path) -> None:
+    mask = content["schema"]["mask"]
+    manifest = load(tmp_path, {**content, "schema": {"image": IMAGE, "mask": mask, "age": AGE, "label": LABELLED}})
+    kinds = {name: (target.kind, target.num_classes) for name, target in manifest.targets.items()}
+    assert kinds == {"mask": ("mask", 3), "age": ("value", 0), "label": ("class", 2)}
+    assert manifest.target == manifest.targets["label"]  # it leads
+    without = load(tmp_path, {**content, "schema": {"image": IMAGE, "mask": mask, "age": AGE}})
+    assert without.target == manifest.targets["mask"] and without.target.dtype == "uint8"
+    assert load(tmp_path, {**content, "schema": {"image": IMAGE}}).target.image_only
