@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from precompute.exporting.export import export
     from precompute.inspecting.find import find
     from precompute.inspecting.inspect import inspect
+    from precompute.inspecting.preview import preview
     from precompute.inspecting.profile import profile
     from precompute.preparing import prepare_images
     from precompute.readers.read import read
@@ -55,6 +56,7 @@ _HOMES = {
     "inspect": "precompute.inspecting.inspect",
     "load": "precompute.readers.tf.load",
     "prepare_images": "precompute.preparing",
+    "preview": "precompute.inspecting.preview",
     "profile": "precompute.inspecting.profile",
     "read": "precompute.readers.read",
     "regenerate": "precompute.building.change_rows",
@@ -74,6 +76,7 @@ __all__ = [
     "inspect",
     "load",
     "prepare_images",
+    "preview",
     "profile",
     "read",
     "regenerate",

@@ -121,25 +121,16 @@ def run_follow(parsed: argparse.Namespace) -> None:
 def run_drop(parsed: argparse.Namespace) -> None:
     """Take rows away."""
     from precompute.building.change_rows import drop
-    from precompute.dataset.rows import describe_numbers
-    from precompute.text.format import format_bytes, format_count
 
-    dropped = drop(
-        parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=BuildOptions.from_arguments(parsed).lease_dir
-    )
-    print(f"dropped rows {describe_numbers(dropped.rows)} of {parsed.split}: {format_bytes(dropped.num_bytes)}")
-    if dropped.kept_files:
-        print(
-            f"  {format_count(dropped.kept_files, 'file stays', 'files stay')} until their readers have ended; "
-            "the next command deletes them"
-        )
+    lease_dir = BuildOptions.from_arguments(parsed).lease_dir
+    print(drop(parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=lease_dir).summary())
 
 
 def run_preview(parsed: argparse.Namespace) -> None:
     """Draw sources and variants of them."""
-    from precompute.inspecting.preview import preview
+    from precompute.inspecting.preview import draw_preview
 
-    path = preview(
+    drawn = draw_preview(
         parsed.source,
         options=_options(parsed),
         output=parsed.output,
@@ -148,7 +139,7 @@ def run_preview(parsed: argparse.Namespace) -> None:
         split=parsed.split,
         say=lambda note: print(f"note: {note}", file=sys.stderr),
     )
-    print(path)
+    print(drawn.path)
 
 
 def run_mask_colors(parsed: argparse.Namespace) -> None:

@@ -33,6 +33,8 @@ from precompute.records.tfrecord import read_records
 from precompute.rendering.rebuild import RecordRebuilder
 from precompute.storage.paths import as_path
 from precompute.table.listed_sources import sources_of_listing
+from precompute.text.display import Displayed
+from precompute.text.format import format_bytes, format_count
 
 __all__ = ["Dropped", "drop", "listed_generation", "plan_from_manifest", "regenerate", "rows_of_split"]
 
@@ -80,19 +82,31 @@ def regenerate(
         return write_rows(build_plan, Wanted(rows=rows, unlist={split: replaced}), progress)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dropped:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Dropped(Displayed):
     """What `drop` took away.
 
     Attributes:
+        split: Name of the split.
         rows: Numbers of the rows.
         num_bytes: Size of their shards.
         kept_files: Number of files that stay until their readers have ended.
     """
 
+    split: str
     rows: list[int]
     num_bytes: int
     kept_files: int
+
+    def summary(self) -> str:
+        """Return a line or two for people."""
+        lines = [f"dropped rows {describe_numbers(self.rows)} of {self.split}: {format_bytes(self.num_bytes)}"]
+        if self.kept_files:
+            lines.append(
+                f"  {format_count(self.kept_files, 'file stays', 'files stay')} until their readers have ended; "
+                "the next command deletes them"
+            )
+        return "\n".join(lines)
 
 
 @converts_arguments
@@ -123,7 +137,7 @@ def drop(
         manifest = unlist_rows(manifest, {split: set(numbers)})
         publish(out, manifest)
         kept = sweep(out, manifest, lease_dir)
-    return Dropped(rows=numbers, num_bytes=sum(row.num_bytes for row in gone), kept_files=kept)
+    return Dropped(split=split, rows=numbers, num_bytes=sum(row.num_bytes for row in gone), kept_files=kept)
 
 
 # The listed generation, and the plan of more of its rows

@@ -29,6 +29,7 @@ from precompute.options.running import RunOptions
 from precompute.options.values import check_seed
 from precompute.preflight.ineffective_options import check_ineffective_worker_options
 from precompute.storage.paths import as_path, is_remote
+from precompute.text.display import Displayed
 from precompute.text.format import format_count
 
 __all__ = ["Followed", "Step", "follow", "free_rows", "make_step", "plan_rotation"]
@@ -37,8 +38,8 @@ POLL_S = 1.0
 POLL_REMOTE_S = 10.0  # of an object store
 
 
-@dataclass(frozen=True, kw_only=True)
-class Followed:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Followed(Displayed):
     """What `follow` wrote.
 
     Attributes:

@@ -1,13 +1,14 @@
-"""Messages of a running build: a bar on a terminal, plain lines elsewhere. Owns tqdm."""
+"""Messages of a running build: a bar on a terminal and in a notebook, plain lines elsewhere. Owns tqdm."""
 
 from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Iterable
 from types import TracebackType
 
-from tqdm import tqdm
+from tqdm import TqdmWarning, tqdm
 
 from precompute.building.task import TaskDone
 from precompute.program.terminal import robust
@@ -51,8 +52,9 @@ class Progress:
     def start(self, num_records: int) -> None:
         """Begin to count records."""
         self._total, self._start, self._last = num_records, time.monotonic(), time.monotonic()
-        if not self._quiet and self._terminal:
-            self._bar = tqdm(total=num_records, unit=" records", unit_scale=True, smoothing=0.1, file=self._stream)
+        if not self._quiet and (self._terminal or _in_notebook()):
+            bar = tqdm if self._terminal else _notebook_bar()
+            self._bar = bar(total=num_records, unit=" records", unit_scale=True, smoothing=0.1, file=self._stream)
 
     def task_done(self, done: TaskDone) -> None:
         """Count what a task wrote."""
@@ -82,3 +84,17 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _in_notebook() -> bool:
+    """Return whether the kernel of a notebook runs this program. A worker process of it is none."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return "IPKernelApp" in getattr(shell, "config", ())
+
+
+def _notebook_bar() -> type[tqdm[None]]:
+    """Return the bar for notebooks; without ipywidgets it is the one of terminals, which notebooks show as text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)  # that there are no widgets: the text serves as well
+        from tqdm.auto import tqdm as bar
+    return bar  # type: ignore[no-any-return]

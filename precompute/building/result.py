@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from precompute.dataset.manifest import Manifest, Split
 from precompute.fields.counters import describe_counters, instance_id_warnings
 from precompute.fields.counts import BoxCounts, FieldCounts
 from precompute.fields.field import Field
+from precompute.pictures.sheet_html import pictures_of_dataset
 from precompute.plan.generation import GenerationPlan, RowPlan
 from precompute.preflight.estimate import Estimate, Online, Range
+from precompute.text.display import Displayed, Html, html_lines, html_table, html_text
 from precompute.text.format import format_bytes, format_count, format_duration, format_few, format_name
 from precompute.text.reasons import group_reasons
 
@@ -21,8 +25,8 @@ __all__ = ["BuildResult"]
 SHOWN_KINDS = 10  # of reasons
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuildResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class BuildResult(Displayed):
     """What a build wrote, or would write.
 
     Attributes:
@@ -35,6 +39,7 @@ class BuildResult:
         field_classes: Split → name of each field that counts classes → number of sources or objects per class.
         estimate: Estimate of a dry run for the missing rows; None where none are missing, and after a build.
         new_classes: In a new generation: class id that no source holds → transform that fills masks with it.
+        out: Folder of the dataset.
     """
 
     plan: GenerationPlan
@@ -46,6 +51,7 @@ class BuildResult:
     field_classes: Mapping[str, Mapping[str, Sequence[int]]] = dataclasses.field(default_factory=dict)
     estimate: Estimate | None = None
     new_classes: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    out: Path
 
     @property
     def num_records(self) -> int:
@@ -74,18 +80,45 @@ class BuildResult:
             return self._planned()
         lines = [self._head()]
         for name, split in self.manifest.splits.items():
-            num_bytes = sum(row.num_bytes for row in split.rows)
-            lines.append(
-                f"  {name}: {format_count(split.num_records, self._noun(name))} × "
-                f"{format_count(len(split.rows), 'row')} in "
-                f"{format_count(split.num_blocks * len(split.rows), 'shard')}, {format_bytes(num_bytes)}"
-            )
-            for field in self.manifest.schema.values():
-                lines += self._counts(field, name, split)
-        if self.manifest.skipped:
-            lines.append(f"  {format_count(len(self.manifest.skipped), 'bad source')} left out of all rows:")
-            lines += self._left_out()
-        train = self.manifest.splits.get("train")
+            of, *sizes = self._sizes(name, split)
+            lines += [f"  {name}: {of} × {' in '.join(sizes[:2])}, {sizes[2]}", *self._split_counts(name, split)]
+        return "\n".join([*lines, *self._last_lines(self.manifest)])
+
+    def _html(self) -> Iterator[Html]:
+        if self.dry_run or self.manifest is None:
+            yield html_text(self._planned())
+            return
+        yield html_lines(self._head())
+        splits = self.manifest.splits
+        yield html_table([], ([name, *self._sizes(name, split)] for name, split in splits.items()))
+        counts = (line for name, split in splits.items() for line in self._named(name, self._split_counts(name, split)))
+        yield html_text(dedent("\n".join([*counts, *self._last_lines(self.manifest)])))
+        yield from pictures_of_dataset(self.out, self.manifest)
+
+    def _sizes(self, name: str, split: Split) -> list[str]:
+        """Return how many sources, rows, shards and bytes a split has."""
+        return [
+            format_count(split.num_records, self._noun(name)),
+            format_count(len(split.rows), "row"),
+            format_count(split.num_blocks * len(split.rows), "shard"),
+            format_bytes(sum(row.num_bytes for row in split.rows)),
+        ]
+
+    def _split_counts(self, name: str, split: Split) -> list[str]:
+        fields = [] if self.manifest is None else self.manifest.schema.values()
+        return [line for field in fields for line in self._counts(field, name, split)]
+
+    def _named(self, name: str, lines: Sequence[str]) -> Iterator[str]:
+        """Yield lines on a split below its name."""
+        if lines:
+            yield f"  {name}"
+            yield from lines
+
+    def _last_lines(self, manifest: Manifest) -> Iterator[str]:
+        if manifest.skipped:
+            yield f"  {format_count(len(manifest.skipped), 'bad source')} left out of all rows:"
+            yield from self._left_out()
+        train = manifest.splits.get("train")
         if train and train.rows:
             each = f"each of {format_count(train.num_records, 'training source')} once"
             if self._has_copies:
@@ -94,8 +127,7 @@ class BuildResult:
                     "class has copies"
                 )
             again = f"{format_count(len(train.rows), 'epoch')} until the first row comes again"
-            lines.append(f"  one epoch reads one row: {each}; {again}")
-        return "\n".join(lines)
+            yield f"  one epoch reads one row: {each}; {again}"
 
     def _counts(self, field: Field, name: str, split: Split) -> Iterator[str]:
         """Yield lines on the classes that a field has in a split, on those that it lacks, and on its records."""

@@ -60,7 +60,7 @@ def write_rows(build_plan: BuildPlan, wanted: Wanted, progress: Progress) -> Bui
     """
     start, plan, manifest = time.monotonic(), build_plan.stored.plan, build_plan.stored.manifest
     rows, unlist = wanted.rows, wanted.unlist
-    result = BuildResult(plan=plan, rows=rows, manifest=manifest, seconds=0.0)
+    result = BuildResult(plan=plan, rows=rows, manifest=manifest, seconds=0.0, out=build_plan.out)
     if build_plan.options.dry_run:
         estimate = forecast(build_plan, rows) if any(rows.values()) else None
         return replace(result, dry_run=True, estimate=estimate)
@@ -90,7 +90,7 @@ def write_rows(build_plan: BuildPlan, wanted: Wanted, progress: Progress) -> Bui
         )
     remove(grid.paths.errors)
     seconds = time.monotonic() - start
-    return BuildResult(plan=plan, rows=rows, manifest=manifest, seconds=seconds, new_classes=new_classes)
+    return replace(result, rows=rows, manifest=manifest, seconds=seconds, new_classes=new_classes)
 
 
 def unlist_rows(manifest: Manifest, numbers: Unlist) -> Manifest:

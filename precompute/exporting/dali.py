@@ -20,13 +20,14 @@ from precompute.errors import DatasetError, UsageError
 from precompute.options.plain_values import converts_arguments
 from precompute.records.tfrecord import FRAMING_BYTES, read_records
 from precompute.storage.paths import as_path
+from precompute.text.display import Displayed
 from precompute.text.format import format_count
 
 __all__ = ["DaliIndexes", "dali_index"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class DaliIndexes:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DaliIndexes(Displayed):
     """Index files that were written.
 
     Attributes:

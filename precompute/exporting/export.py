@@ -22,6 +22,7 @@ from precompute.images.color_modes import CHANNELS
 from precompute.options.plain_values import converts_arguments
 from precompute.readers.read import read_stored
 from precompute.storage.paths import as_path, is_remote, local_path
+from precompute.text.display import Displayed
 from precompute.text.format import format_bytes, format_count
 
 __all__ = ["Exported", "export"]
@@ -32,8 +33,8 @@ FORMATS: dict[str, tuple[type[Exporter], ...]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exported:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Exported(Displayed):
     """What an export wrote.
 
     Attributes:

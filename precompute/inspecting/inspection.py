@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from precompute.dataset.rows import describe_numbers
 from precompute.errors import first_few
 from precompute.fields.counters import describe_counters
 from precompute.fields.counts import BoxCounts, FieldCounts
+from precompute.text.display import Displayed, Html, html_lines, html_table, html_text
 from precompute.text.format import format_bytes, format_count, format_counts
 from precompute.text.reasons import describe_reasons
 
@@ -102,8 +103,8 @@ class SplitInspection:
         return next((counts for counts in self.fields.values() if counts.stored), FieldCounts())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inspection:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Inspection(Displayed):
     """What a dataset holds.
 
     Attributes:
@@ -131,10 +132,29 @@ class Inspection:
             _pipelines(self),
             _warnings(self),
         ]
-        return "\n\n".join("\n".join(lines) for lines in (list(part) for part in parts) if lines)
+        return _paragraphs(parts)
+
+    def summary(self) -> str:
+        """Return the first part of the report: dataset, table of splits, and what is unusual."""
+        return _paragraphs([_dataset(self), _split_table(self), _warnings(self)])
+
+    def _html(self) -> Iterator[Html]:
+        from precompute.pictures.sheet_html import pictures_of_dataset  # here, so that a report loads no pictures
+
+        name, *facts = _dataset(self)
+        yield html_lines(name)
+        heads, *rows = _split_rows(self)
+        yield html_table(heads, rows)
+        others = [_rows(self), _classes(self), _counters(self), _pipelines(self), _warnings(self)]
+        yield html_text(_paragraphs([facts, *others]))
+        yield from pictures_of_dataset(self.out, self.manifest)
 
 
 # The text
+
+
+def _paragraphs(parts: Iterable[Iterable[str]]) -> str:
+    return "\n\n".join("\n".join(lines) for lines in map(list, parts) if lines)
 
 
 def _dataset(found: Inspection) -> Iterator[str]:
@@ -189,17 +209,23 @@ def _epoch(found: Inspection) -> str:
     return f"one row of train: {format_count(each, 'record')}, every source once{copies}{left_out}; {again}"
 
 
-def _split_table(found: Inspection) -> Iterator[str]:
+def _split_rows(found: Inspection) -> list[tuple[str, ...]]:
+    """Return the cells of the table of splits, the headings first."""
     skips = ["left out"] if found.manifest.skipped else []
     heads = ("split", "sources", *skips, "rows", "shards", "records", "size", "a record")
-    rows = [heads, *(_split_row(name, split, skips) for name, split in found.splits.items())]
+    rows: list[tuple[str, ...]] = [heads, *(_split_row(name, split, skips) for name, split in found.splits.items())]
     if len(found.splits) > 1:
         whole = found.splits.values()
         counted = ("sources", *("skipped" for _ in skips), "rows", "shards", "records")
         totals = [sum(getattr(split, f"num_{what}") for split in whole) for what in counted]
         size = format_bytes(sum(split.num_bytes for split in whole))
         rows.append(("all", *(f"{total:,}" for total in totals), size, ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
+    return rows
+
+
+def _split_table(found: Inspection) -> Iterator[str]:
+    rows = _split_rows(found)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         numbers = "  ".join(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))
         yield _labelled(row[0], numbers)

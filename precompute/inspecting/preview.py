@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,60 +11,136 @@ from precompute.errors import BadSourcesError, RejectedSource, UsageError
 from precompute.fields.field import Schema
 from precompute.inspecting.sample_renderer import Notify, SampleRenderer, make_sample_renderer
 from precompute.options.build_options import BuildOptions
+from precompute.options.option import shows_options
 from precompute.options.plain_values import converts_arguments
 from precompute.pictures.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
+from precompute.pictures.sheet_html import sheet_html
 from precompute.plan.places import sample_by_class
 from precompute.preflight.sample import decode_one
 from precompute.records.stored import decode_record
 from precompute.rendering.decode import Decoded
 from precompute.rendering.render import render
 from precompute.sources.find import find
+from precompute.sources.python import read_arguments
 from precompute.storage.paths import local_path
 from precompute.table.sources import Source
+from precompute.text.display import Displayed, Html, html_text
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons
 
-__all__ = ["preview", "preview_sheet"]
+__all__ = ["Preview", "draw_preview", "preview", "preview_sheet"]
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Preview(Displayed):
+    """Sources beside variants of them; a notebook shows the pictures.
+
+    Attributes:
+        sheet: The pictures with their captions.
+        notes: Notes that a build would give.
+        path: File that they were written to, if any.
+    """
+
+    sheet: Sheet
+    notes: Sequence[str] = ()
+    path: Path | None = None
+
+    def summary(self) -> str:
+        """Return what is shown, and the notes."""
+        shown = f"{self.sheet.title}, {self.sheet.subtitle}"
+        return "\n".join([shown, *(f"  note: {note}" for note in self.notes)])
+
+    def save(self, output: str | Path) -> Path:
+        """Write the pictures to a file, a sheet with a legend; returns its path.
+
+        Raises:
+            UsageError: It cannot be written, or its name does not end as that of a picture.
+        """
+        return save_sheet(self.sheet, local_path(output, "output"))
+
+    def _html(self) -> Iterator[Html]:
+        yield from sheet_html(self.sheet)
+        yield from ([html_text("\n".join(f"note: {note}" for note in self.notes))] if self.notes else [])
+
+
+@shows_options(BuildOptions)
 @converts_arguments
 def preview(
-    source: str | Path | Iterable[Source] | None,
+    source: str | Path | Iterable[Source] | None = None,
     *,
-    options: BuildOptions,
-    output: str | Path,
+    output: str | Path | None = None,
     num_sources: int = 6,
     num_variants: int = 6,
     split: str = "train",
-    lists: Mapping[str, Any] | None = None,
-    say: Notify = lambda _: None,
-) -> Path:
+    **options: Any,
+) -> Preview:
     """Draw some sources beside their first variants, as a build with the same options would store them.
 
     Args:
-        source: A folder, or an iterable of `Source`; None with `lists`.
-        options: Options of the build.
-        output: File of the picture.
+        source: A folder, the URL of one in an object store, a table, or an iterable of `Source`; None with lists.
+        output: File to write the pictures to as well; None: they are only returned.
         num_sources: Number of sources to show. The choice is fixed, and covers as many classes as fit.
         num_variants: Number of variants of each source, from variant 0; at most the number of rows of the split.
         split: The split to show.
-        lists: `images` and other lists in place of a source, as for a build.
-        say: Called with each note that the build would give.
+        **options: Options of `precompute.build`, and its lists such as `images` and `labels`.
 
     Returns:
-        Path of the picture.
+        The pictures, which a notebook shows; `save` writes them to a file.
 
     Raises:
         PrecomputeError: As for a build; a source that is rejected shows its reason in the picture instead.
         BadSourcesError: All of the chosen sources are rejected.
     """
-    path = local_path(output, "output")
-    check_output(path)
+    lists, chosen = read_arguments(options)
+    return draw_preview(
+        source,
+        options=chosen,
+        output=output,
+        num_sources=num_sources,
+        num_variants=num_variants,
+        split=split,
+        lists=lists,
+    )
+
+
+def draw_preview(
+    source: str | Path | Iterable[Source] | None,
+    *,
+    options: BuildOptions,
+    output: str | Path | None = None,
+    num_sources: int = 6,
+    num_variants: int = 6,
+    split: str = "train",
+    lists: Mapping[str, Any] | None = None,
+    say: Notify = lambda _: None,
+) -> Preview:
+    """Draw a preview with options that are made already; see `preview`.
+
+    Args:
+        source: As for `preview`.
+        options: Options of the build.
+        output: As for `preview`.
+        num_sources: As for `preview`.
+        num_variants: As for `preview`.
+        split: As for `preview`.
+        lists: `images` and other lists in place of a source, as for a build.
+        say: Called with each note at once.
+    """
+    path = None if output is None else local_path(output, "output")
+    if path is not None:
+        check_output(path)
     for name, number in (("num_sources", num_sources), ("num_variants", num_variants)):
         if number < 1:
             raise UsageError(f"{name}: expected 1 or more, got {number!r}.")
-    renderer = make_sample_renderer(find(source, options, lists, path), options, split, say)
-    return save_sheet(preview_sheet(renderer, num_sources=num_sources, num_variants=num_variants), path)
+    notes = list[str]()
+
+    def notify(note: str) -> None:
+        notes.append(note)
+        say(note)
+
+    renderer = make_sample_renderer(find(source, options, lists, path), options, split, notify)
+    sheet = preview_sheet(renderer, num_sources=num_sources, num_variants=num_variants)
+    return Preview(sheet=sheet, notes=notes, path=None if path is None else save_sheet(sheet, path))
 
 
 def preview_sheet(renderer: SampleRenderer, *, num_sources: int, num_variants: int) -> Sheet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from precompute.text.display import Displayed, Html, html_lines, html_table, html_text
 from precompute.text.format import format_count, format_duration
 
 __all__ = ["GROUPS", "Profile", "Stage"]
@@ -41,8 +42,8 @@ class Stage:
     record_ms: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Profile:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Profile(Displayed):
     """Where the time of a build goes.
 
     Attributes:
@@ -106,6 +107,16 @@ class Profile:
         """Return the table, the estimate for the whole build, and the advice."""
         return "\n".join([*_head(self), "", *_table(self), "", *_totals(self), *_advice(self)])
 
+    def summary(self) -> str:
+        """Return the report: it is short."""
+        return self.report()
+
+    def _html(self) -> Iterator[Html]:
+        yield html_lines(*_head(self))
+        heads, *rows = _rows(self)
+        yield html_table(heads, rows)
+        yield html_text("\n".join([*_totals(self), *_advice(self)]))
+
 
 # The table
 
@@ -120,14 +131,18 @@ def _head(profile: Profile) -> list[str]:
     ]
 
 
-def _table(profile: Profile) -> list[str]:
+def _rows(profile: Profile) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [HEAD]
     for group in GROUPS:
         stages = list(profile.of_group(group))
         total = sum(stage.record_ms for stage in stages)
         rows.append((_group_name(profile, group), "", "", "", "", _ms(total), f"{profile.group_share(group):.0%}"))
         rows += [_row(profile, stage) for stage in stages]
-    rows.append(("total", "", "", "", "", _ms(profile.record_ms), "100%"))
+    return [*rows, ("total", "", "", "", "", _ms(profile.record_ms), "100%")]
+
+
+def _table(profile: Profile) -> list[str]:
+    rows = _rows(profile)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

@@ -20,7 +20,7 @@ from precompute.pictures.legend import Entry, draw_legend, legend_of
 from precompute.pictures.lettering import load_font, printable, shorten
 from precompute.pictures.palette import PAPER, Color
 
-__all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "save_sheet"]
+__all__ = ["Cell", "Line", "Sheet", "cell_of", "check_output", "draw_sheet", "legend_entries", "save_sheet"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 WIDTH = 1800  # of a sheet, pixels, where its cells do not become too small or too large by it
@@ -144,7 +144,7 @@ def save_sheet(sheet: Sheet, path: Path) -> Path:
 
 def draw_sheet(sheet: Sheet) -> Image.Image:
     """Return the sheet as a picture, RGB: strips of one width, one under the other."""
-    legend = _legend(sheet)
+    legend = legend_entries(sheet)
     least = MIN_WIDTHS[len(legend) > LONG_LEGEND]
     width = max(len(sheet.columns) * (sheet.cell_size + GAP) - GAP, least)
     strips = [_draw_words(width, (sheet.title, TITLE, INK)), _draw_words(width, (sheet.subtitle, TEXT, FAINT))]
@@ -161,7 +161,7 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     return picture
 
 
-def _legend(sheet: Sheet) -> list[Entry]:
+def legend_entries(sheet: Sheet) -> list[Entry]:
     """Return the legend's entries, after the field's name if several fields have entries."""
     layers: dict[str, list[Layers]] = {}
     for name, of_cell in (item for line in sheet.lines for cell in line.cells for item in cell.layers.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from precompute.dataset.leases import RowName, hold_rows
@@ -21,7 +22,7 @@ from precompute.table.listing import Listing
 from precompute.table.listing_file import read_listing
 from precompute.text.format import format_count
 
-__all__ = ["draw_stored", "stored_sheet"]
+__all__ = ["draw_stored", "first_sheet", "stored_sheet"]
 
 
 def draw_stored(
@@ -87,6 +88,23 @@ def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row],
             for key in keys
         ],
     )
+
+
+def first_sheet(out: Path, manifest: Manifest, split: str, *, num_records: int = 3, num_rows: int = 6) -> Sheet:
+    """Return a sheet of the first records of a split's first rows: little is read, whatever the size of the dataset.
+
+    Raises:
+        DatasetError: A shard is missing or altered.
+    """
+    rows = manifest.splits[split].rows[:num_rows]
+    paths = (manifest.shard_path(out, split, row.row, 0) for row in rows)
+    found = [[decode_record(r, manifest.schema) for r in islice(read_records(path), num_records)] for path in paths]
+    lines = []
+    for examples in zip(*found, strict=True):
+        cells = [cell_of(example, manifest.schema) for example in examples]
+        lines.append(Line(caption=examples[0]["key"], cells=cells, remark=", ".join(cells[0].remarks)))
+    columns = [f"row {row.row}: {row.drawn}" for row in rows]
+    return Sheet(title=f"first records of {split}", columns=columns, lines=lines)
 
 
 def _positions(manifest: Manifest, split: str, listing: Listing, keys: Sequence[str]) -> dict[int, dict[int, str]]:

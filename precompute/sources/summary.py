@@ -13,7 +13,8 @@ from precompute.dataset.manifest import SPLITS, Origin
 from precompute.errors import on_one_line
 from precompute.images.file_kinds import UNREADABLE, ignored_files_text, num_unreadable
 from precompute.table.sources import Sources
-from precompute.text.format import format_bytes, format_count, format_counts, format_few, format_html, format_name
+from precompute.text.display import Displayed
+from precompute.text.format import format_bytes, format_count, format_counts, format_few, format_name
 from precompute.text.notes import SummarizedNote
 
 __all__ = ["FoundSources"]
@@ -24,7 +25,7 @@ SHOWN_FOLDERS = 4
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class FoundSources:
+class FoundSources(Displayed):
     """Sources as a build takes them, and facts about how they were found; it prints as a few lines of text.
 
     Attributes:
@@ -207,11 +208,6 @@ class FoundSources:
         lines = [*self._lines(), *(_labelled("note", shorten(note, MAX_NOTE, placeholder=" …")) for note in self.notes)]
         rest = len(lines) - MAX_LINES
         return "\n".join(lines if rest <= 0 else [*lines[: MAX_LINES - 1], f"  … and {rest + 1} more notes: `notes`"])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return format_html(str(self))
 
     def _lines(self) -> Iterator[str]:
         yield f"found {format_count(len(self), 'source')}, {format_bytes(self.num_bytes)}: {self.layout}"

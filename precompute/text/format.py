@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 
 __all__ = [
@@ -11,7 +10,6 @@ __all__ = [
     "format_counts",
     "format_duration",
     "format_few",
-    "format_html",
     "format_label",
     "format_name",
     "format_shape",
@@ -73,11 +71,6 @@ def format_few(items: Sequence[str], shown: int = SHOWN) -> str:
     """Return the first items, and how many others there are: ``"cat 4, dog 3 … and 5 others"``."""
     rest = len(items) - shown
     return ", ".join(items[:shown]) + (f" … and {format_count(rest, 'other')}" if rest > 0 else "")
-
-
-def format_html(text: str) -> str:
-    """Return lines of text as notebooks show them."""
-    return f"<pre>{html.escape(text)}</pre>"
 
 
 def format_name(name: str) -> str:

@@ -14,6 +14,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError, VerificationError
 from precompute.options.plain_values import converts_arguments
 from precompute.storage.paths import as_path
+from precompute.text.display import Displayed, Html, html_text
 from precompute.text.format import format_count
 from precompute.text.reasons import describe_reasons
 from precompute.verifying.lists import Lists, Problem, read_lists
@@ -22,8 +23,8 @@ from precompute.verifying.shards import Cell, ShardCheck, check_shard
 __all__ = ["Problem", "ShardCheck", "VerifyReport", "verify"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifyReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class VerifyReport(Displayed):
     """What was checked, and all that is wrong with it.
 
     Attributes:
@@ -52,6 +53,12 @@ class VerifyReport:
         verdict = format_count(len(self.problems), "problem") if self.problems else "all as written"
         looked_at = f"{format_count(self.num_shards, 'shard')}, {format_count(self.num_records, 'record')} decoded"
         return f"{looked_at}{reproduced}: {verdict}"
+
+    def _html(self) -> Iterator[Html]:
+        yield html_text(self.summary())
+        if self.problems:
+            yield html_text("\n".join([describe_reasons([str(p) for p in self.problems]), *self._advice()]))
+        yield from ([html_text("\n".join(f"note: {note}" for note in self.notes))] if self.notes else [])
 
     def raise_for_problems(self) -> None:
         """Raise an error if anything is wrong; the command line ends with it.

@@ -332,12 +332,12 @@ def test_inspect_counts_boxes(out: Path) -> None:
 def test_boxes_are_drawn(out: Path, drawn: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     sheet = stored_sheet.draw_stored(out, tmp_path / "stored.png")
     assert sheet.exists()
-    path = preview.preview(
+    path = preview.draw_preview(
         None,
         options=BuildOptions.make(pipeline=turning(), variants=2, image_format="png"),
         output=tmp_path / "sheet.png",
         lists=lists_of(*drawn),
-    )
+    ).path
     from PIL import Image
 
     from precompute.pictures.palette import class_color

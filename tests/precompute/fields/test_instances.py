@@ -275,7 +275,7 @@ def test_images_without_objects_can_be_left_out(tmp_path: Path) -> None:
 
 def test_pictures_show_each_object(drawn: Path, out: Path, tmp_path: Path) -> None:
     given = BuildOptions(pipeline=identity(), variants=1, image_format="png")
-    preview.preview(None, options=given, output=tmp_path / "a.png", num_sources=4, lists=lists_of(drawn, TRUTH))
+    preview.draw_preview(None, options=given, output=tmp_path / "a.png", num_sources=4, lists=lists_of(drawn, TRUTH))
     draw_stored(out, tmp_path / "b.png")
     for name in ("a.png", "b.png"):
         colors = np.asarray(Image.open(tmp_path / name)).reshape(-1, 3)

@@ -528,7 +528,7 @@ def test_points_and_lines_are_drawn(out: Path, drawn: tuple[Path, dict[str, Any]
     lists.pop("keypoint_names")
     pictures = [
         stored_sheet.draw_stored(out, tmp_path / "stored.png"),
-        preview.preview(None, options=BuildOptions.make(**given), output=tmp_path / "sheet.png", lists=lists),
+        preview.draw_preview(None, options=BuildOptions.make(**given), output=tmp_path / "sheet.png", lists=lists).path,
     ]
     for picture in pictures:
         pixels = np.asarray(Image.open(picture))

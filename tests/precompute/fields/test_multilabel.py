@@ -154,7 +154,7 @@ def test_pictures_show_the_names(out: Path, lists: dict[str, Any], tmp_path: Pat
     for module in (stored_sheet, preview):
         monkeypatch.setattr(module, "save_sheet", lambda sheet, path: sheets.append(sheet) or path)
     stored_sheet.draw_stored(out, tmp_path / "stored.png")
-    preview.preview(None, options=BuildOptions.make(**given()), output=tmp_path / "preview.png", lists=lists)
+    preview.draw_preview(None, options=BuildOptions.make(**given()), output=tmp_path / "preview.png", lists=lists)
     for sheet in sheets:
         remarks = {line.remark.split(", 24")[0] for line in sheet.lines}
         assert {"no label", "disc, stripe"} <= remarks, remarks

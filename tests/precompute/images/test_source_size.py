@@ -17,7 +17,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, SettingsError, UsageError
 from precompute.images.decode import decode_image, decode_shrunk
 from precompute.images.shrink import shrink_mask, shrunk_size
-from precompute.inspecting.preview import preview
+from precompute.inspecting.preview import draw_preview
 from precompute.options.build_options import BuildOptions
 from precompute.rendering.decode import decode_source
 from precompute.rendering.spec import RecordSpec
@@ -216,7 +216,7 @@ def test_a_limit_that_no_source_reaches_changes_no_record(pairs: Path, tmp_path:
 
 def test_preview_shows_what_is_left_and_prediction_gets_full_sources(pairs: Path, tmp_path: Path) -> None:
     chosen = BuildOptions.make(**options(max_source_size=16))
-    assert preview(pairs, options=chosen, output=tmp_path / "sheet.png").exists()
+    assert draw_preview(pairs, options=chosen, output=tmp_path / "sheet.png").sheet.lines
     build(pairs, tmp_path / "out", pipeline=A.Compose([A.Resize(12, 12)]))
     stored = {e["key"]: e["image"] for e in precompute.read(tmp_path / "out", split="validation", row=0)}
     for item in precompute.prepare_images(tmp_path / "out", [pairs / "images"]):

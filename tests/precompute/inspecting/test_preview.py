@@ -13,7 +13,7 @@ from PIL import Image
 import precompute
 from precompute.errors import BadSourcesError, PipelineError, PrecomputeError, SourceError, UsageError
 from precompute.fields.layers import Layers
-from precompute.inspecting.preview import preview, preview_sheet
+from precompute.inspecting.preview import draw_preview, preview_sheet
 from precompute.inspecting.sample_renderer import make_sample_renderer
 from precompute.options.build_options import BuildOptions
 from precompute.pictures.palette import IGNORED, class_color
@@ -32,7 +32,9 @@ def sheet_of(
 
 
 def draw(source: Path, output: Path, **changes: object) -> Path:
-    return preview(source, options=BuildOptions.make(**options(**changes)), output=output)
+    path = draw_preview(source, options=BuildOptions.make(**options(**changes)), output=output).path
+    assert path is not None
+    return path
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "raw"])
@@ -139,7 +141,7 @@ def test_notes_of_a_build_are_said(tmp_path: Path) -> None:
     said: list[str] = []
     normalized = A.Compose([A.Resize(16, 16), A.Normalize()])
     chosen = BuildOptions.make(**options(pipeline=normalized, validation_split=0.0))
-    preview(draw_classes(tmp_path / "sources"), options=chosen, output=tmp_path / "sheet.png", say=said.append)
+    draw_preview(draw_classes(tmp_path / "sources"), options=chosen, output=tmp_path / "sheet.png", say=said.append)
     assert any("Normalize was taken off its end" in note for note in said)
     assert any("no validation" in note or "validation" in note for note in said)
 
@@ -153,9 +155,9 @@ def test_the_picture_and_what_it_may_be_called(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"output: expected a file that ends with \.png"):
         draw(source, tmp_path / "sheet.txt")
     with pytest.raises(UsageError, match="split: the sources have train, validation; got 'test'"):
-        preview(source, options=BuildOptions.make(**options()), output=path, split="test")
+        draw_preview(source, options=BuildOptions.make(**options()), output=path, split="test")
     with pytest.raises(UsageError, match="num_sources: expected 1 or more, got 0"):
-        preview(source, options=BuildOptions.make(**options()), output=path, num_sources=0)
+        draw_preview(source, options=BuildOptions.make(**options()), output=path, num_sources=0)
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         draw(source, tmp_path / "file" / "sheet.png")
@@ -213,6 +215,7 @@ def test_any_size_number_and_text_is_drawn() -> None:
 
 def test_real_pairs(real_data: Path, tmp_path: Path) -> None:
     given = options(pipeline=pipeline(128), mask_map={255: 1}, limit=24)
-    path = preview(real_data / "nuclei", options=BuildOptions.make(**given), output=tmp_path / "sheet.png")
+    path = draw_preview(real_data / "nuclei", options=BuildOptions.make(**given), output=tmp_path / "sheet.png").path
+    assert path is not None
     with Image.open(path) as picture:
         assert picture.width == 2 * 20 + 4 * (256 + 6) - 6
