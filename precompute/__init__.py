@@ -11,7 +11,7 @@ readers                 `read` with NumPy, and in `readers.tf` `load` with Tenso
 table, sources          the table of sources; folders, annotations, tables and lists that become one
 pipelines, rendering    Albumentations' pipelines; one pure function: source, pipeline, draws → record
 plan, preflight         splits, blocks, settings as pure data; what a sample tells before the job
-pictures                what fields draw on images; sheets of records
+pages, pictures         HTML in one file, of plain data; what fields draw on images, sheets of records
 building                `build`, `follow`, `regenerate`, `drop`: tasks, workers, receipts, manifest
 verifying, exporting, preparing          `verify`; `export`; other images made alike
 inspecting              previews and tables: what a build would do, what a dataset holds

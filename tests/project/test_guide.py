@@ -91,9 +91,10 @@ def test_the_pages_are_those_that_lie_there_and_the_readme_names_each() -> None:
     assert all(f"]({path})" in read_page(README) for path in PAGES)
 
 
-def test_installed_packages_have_the_pages() -> None:
+def test_installed_packages_have_the_pages_and_the_templates() -> None:
     settings = tomllib.loads(read_page("pyproject.toml"))["tool"]["setuptools"]["package-data"]
-    for path in (*PAGES, *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("precompute/*.md"))):
+    others = [*ROOT.glob("precompute/*.md"), *ROOT.glob("precompute/pages/templates/*")]
+    for path in (*PAGES, *(path.relative_to(ROOT).as_posix() for path in others)):
         package, _, name = path.partition("/")
         assert any(fnmatch(name, pattern) for pattern in settings[package]), path
 

@@ -217,6 +217,8 @@ ALLOWED = {
     "pipelines": "dataset errors fields images text",
     "rendering": "dataset errors fields images options pipelines records storage table",
     "plan": "dataset errors fields options table text",
+    # Pages of HTML, that know no dataset.
+    "pages": "errors",
     "pictures": "dataset errors fields plan readers records storage table text",
     "preflight": "dataset errors fields images options pipelines plan records rendering table text",
     "building": "dataset errors fields images options pictures pipelines plan preflight program records rendering "
@@ -271,7 +273,8 @@ OWNERS = {
         "precompute.preflight",
         "precompute.verifying",
     },
-    "matplotlib": {"train"},
+    "matplotlib": {"precompute.pages", "train"},
+    "jinja2": {"precompute.pages"},
     "distributed": {"precompute.building"},
     "pycocotools": {"precompute.fields", "train"},
     "fsspec": {"precompute.storage"},

@@ -1,0 +1,285 @@
+"""What a page is made of, as plain data: findings, and sections of tables, charts, pictures and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
+
+from precompute.pages.embed import Embedded
+
+__all__ = [
+    "Block",
+    "Cell",
+    "Chart",
+    "Charts",
+    "Code",
+    "Facts",
+    "Finding",
+    "Gallery",
+    "GallerySource",
+    "Note",
+    "Page",
+    "Pair",
+    "Pairs",
+    "Section",
+    "Share",
+    "Shown",
+    "Table",
+]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A cell of a table with a bar behind its text.
+
+    Attributes:
+        text: Text of the cell.
+        share: Length of the bar, 0 to 1.
+        is_bad: Whether the bar has the colour of what is to be mended.
+    """
+
+    kind: ClassVar[str] = "share"
+    text: str
+    share: float
+    is_bad: bool = False
+
+
+Cell: TypeAlias = str | int | float | Share | Embedded | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something to know, or to mend.
+
+    Attributes:
+        severity: How bad it is.
+        title: One sentence.
+        detail: Further sentences; empty for none.
+        command: The command that mends it; empty where there is none.
+        section: `id` of the section that shows it; empty for none.
+    """
+
+    severity: Literal["error", "warning", "note"]
+    title: str
+    detail: str = ""
+    command: str = ""
+    section: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Names and values, one below the other; a value of several lines keeps them."""
+
+    kind: ClassVar[str] = "facts"
+    items: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table, scrolled sideways where it is too wide.
+
+    Attributes:
+        title: Heading; empty for none.
+        head: Heading of each column.
+        rows: Cells; numbers stand at the right.
+        note: One sentence below it.
+    """
+
+    kind: ClassVar[str] = "table"
+    title: str = ""
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+
+    def is_number(self, column: int) -> bool:
+        """Return whether a column holds numbers."""
+        cells = [row[column] for row in self.rows if row[column] not in (None, "")]
+        return bool(cells) and all(isinstance(cell, int | float | Share) for cell in cells)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart.
+
+    Attributes:
+        title: Heading.
+        svg: The drawing, as `precompute.pages.charts` makes it.
+        note: One short line below the heading; empty for none.
+    """
+
+    title: str
+    svg: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charts:
+    """Charts of one make.
+
+    Attributes:
+        title: Heading over all; empty for none.
+        charts: The charts.
+        are_small: Whether several stand side by side.
+        keys: Name of each series, and the variable of the style that has its colour.
+        note: One sentence of what they mean.
+    """
+
+    kind: ClassVar[str] = "charts"
+    title: str = ""
+    charts: Sequence[Chart]
+    are_small: bool = False
+    keys: Sequence[tuple[str, str]] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """Commands or a file, with a button that copies them."""
+
+    kind: ClassVar[str] = "code"
+    title: str = ""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "note"
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """One picture of a gallery.
+
+    Attributes:
+        title: What it is: the source, or a row.
+        picture: The picture; None where there is none.
+        lines: Lines below it, such as its label; the reason, where there is no picture.
+        fired: Transforms that were applied, each with its parameters as text.
+    """
+
+    title: str
+    picture: Embedded | None
+    lines: Sequence[str] = ()
+    fired: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GallerySource:
+    """One source of a gallery, beside what was made of it.
+
+    Attributes:
+        key: Key of the source.
+        split: Its split.
+        classes: Names of its classes, for the filter.
+        remark: Text beside the key.
+        pictures: The source first, then its variants.
+    """
+
+    key: str
+    split: str
+    classes: Sequence[str] = ()
+    remark: str = ""
+    pictures: Sequence[Shown]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """Sources and their variants, filtered by split, class and key, enlarged by a click.
+
+    Attributes:
+        sources: The sources.
+        legend: Pictures of colours with the names of what they mean.
+        note: One sentence on the choice.
+    """
+
+    kind: ClassVar[str] = "gallery"
+    sources: Sequence[GallerySource]
+    legend: Sequence[tuple[Embedded | None, str]] = ()
+    note: str = ""
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that it shows."""
+        return list(dict.fromkeys(source.split for source in self.sources))
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes that it shows."""
+        return sorted({name for source in self.sources for name in source.classes})
+
+    @property
+    def has_overlays(self) -> bool:
+        """Whether anything is drawn over its pictures."""
+        return any(shown.picture and shown.picture.overlay for source in self.sources for shown in source.pictures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two pictures side by side.
+
+    Attributes:
+        pictures: The two.
+        captions: Text below each.
+        title: What they have in common or differ by.
+    """
+
+    pictures: tuple[Embedded, Embedded]
+    captions: tuple[str, str]
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Pairs of pictures, such as near duplicates."""
+
+    kind: ClassVar[str] = "pairs"
+    title: str = ""
+    pairs: Sequence[Pair]
+    note: str = ""
+
+
+Block: TypeAlias = Facts | Table | Charts | Code | Note | Gallery | Pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a page that answers one question.
+
+    Attributes:
+        id: Name for links.
+        title: The question.
+        meaning: One sentence of what it means.
+        blocks: Its content.
+    """
+
+    id: str
+    title: str
+    meaning: str
+    blocks: Sequence[Block] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A whole page.
+
+    Attributes:
+        kind: What sort of page it is, above the title.
+        title: The title.
+        subtitle: A sentence below it.
+        figures: Large numbers with their nouns.
+        findings: Findings, the worst first; None on a page that looks for none.
+        sections: The sections.
+        footer: Sentences at the end.
+    """
+
+    kind: str
+    title: str
+    subtitle: str = ""
+    figures: Sequence[tuple[str, str]] = ()
+    findings: Sequence[Finding] | None = None
+    sections: Sequence[Section]
+    footer: Sequence[str] = field(default_factory=list)

@@ -1,0 +1,57 @@
+"""Pages as single HTML files that ask for nothing from anywhere. Owns Jinja2."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import re
+from typing import Any
+
+from precompute.errors import UsageError
+from precompute.pages.blocks import Page
+
+__all__ = ["check_extra", "render_page"]
+
+PACKAGES = {"jinja2": "Jinja2", "matplotlib": "matplotlib"}
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'; base-uri 'none'; "
+    "form-action 'none'"
+)
+
+
+def check_extra() -> None:
+    """Refuse, before any work, where a package of the extra is missing.
+
+    Raises:
+        UsageError: One is missing.
+    """
+    missing = [name for module, name in PACKAGES.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UsageError(f"a page needs {' and '.join(missing)}: pip install 'augment-once[report]'.")
+
+
+def render_page(page: Page) -> bytes:
+    """Return a page as the content of a file.
+
+    Everything in it is text that is escaped, but for charts and the page's own style and script. The browser is told to
+    run no other script, and to ask for nothing.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("precompute.pages")
+    found: Any = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.filters["breakable"] = _breakable
+    style, script = (loader.get_source(found, name)[0] for name in ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = found.get_template("page.html").render(page=page, style=style, script=script, policy=POLICY.format(digest))
+    return str(text).encode("utf-8", "replace")  # names of files may hold what is no Unicode
+
+
+def _breakable(name: str) -> Any:
+    """Return the name of a class of Python, escaped, with places where its line may be broken."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[./])", "\n", name).split("\n"))
