@@ -16,12 +16,14 @@ __all__ = [
     "Code",
     "Facts",
     "Finding",
+    "Folded",
     "Gallery",
     "GallerySource",
+    "Heat",
     "Note",
     "Page",
-    "Pair",
-    "Pairs",
+    "PictureGroup",
+    "Pictures",
     "Section",
     "Share",
     "Shown",
@@ -45,7 +47,23 @@ class Share:
     is_bad: bool = False
 
 
-Cell: TypeAlias = str | int | float | Share | Embedded | None
+@dataclass(frozen=True)
+class Heat:
+    """A cell of a table on a ground that is as strong as its value.
+
+    Attributes:
+        text: Text of the cell.
+        strength: Strength of the ground, 0 to 1.
+        is_bad: Whether the ground has the colour of what is to be mended.
+    """
+
+    kind: ClassVar[str] = "heat"
+    text: str
+    strength: float
+    is_bad: bool = False
+
+
+Cell: TypeAlias = str | int | float | Share | Heat | Embedded | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +73,7 @@ class Finding:
     Attributes:
         severity: How bad it is.
         title: One sentence.
-        detail: Further sentences; empty for none.
+        detail: Further sentences, or lines; empty for none.
         command: The command that mends it; empty where there is none.
         section: `id` of the section that shows it; empty for none.
     """
@@ -95,7 +113,7 @@ class Table:
     def is_number(self, column: int) -> bool:
         """Return whether a column holds numbers."""
         cells = [row[column] for row in self.rows if row[column] not in (None, "")]
-        return bool(cells) and all(isinstance(cell, int | float | Share) for cell in cells)
+        return bool(cells) and all(isinstance(cell, int | float | Share | Heat) for cell in cells)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,31 +236,46 @@ class Gallery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two pictures side by side.
+class PictureGroup:
+    """Pictures side by side.
 
     Attributes:
-        pictures: The two.
+        pictures: The pictures.
         captions: Text below each.
-        title: What they have in common or differ by.
+        title: What they have in common, or differ by.
     """
 
-    pictures: tuple[Embedded, Embedded]
-    captions: tuple[str, str]
-    title: str
+    pictures: Sequence[Embedded]
+    captions: Sequence[str]
+    title: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs:
-    """Pairs of pictures, such as near duplicates."""
+class Pictures:
+    """Groups of pictures, such as pairs that look alike.
 
-    kind: ClassVar[str] = "pairs"
+    Attributes:
+        title: Heading; empty for none.
+        groups: The groups.
+        note: One sentence of what they mean.
+    """
+
+    kind: ClassVar[str] = "pictures"
     title: str = ""
-    pairs: Sequence[Pair]
+    groups: Sequence[PictureGroup]
     note: str = ""
 
 
-Block: TypeAlias = Facts | Table | Charts | Code | Note | Gallery | Pairs
+@dataclass(frozen=True, kw_only=True)
+class Folded:
+    """Blocks that are seen when their heading is pressed."""
+
+    kind: ClassVar[str] = "folded"
+    title: str
+    blocks: Sequence[Block]
+
+
+Block: TypeAlias = "Facts | Table | Charts | Code | Note | Gallery | Pictures | Folded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,6 +305,7 @@ class Page:
         subtitle: A sentence below it.
         figures: Large numbers with their nouns.
         findings: Findings, the worst first; None on a page that looks for none.
+        notes: What could not be looked at, and why; below the findings.
         sections: The sections.
         footer: Sentences at the end.
     """
@@ -281,5 +315,6 @@ class Page:
     subtitle: str = ""
     figures: Sequence[tuple[str, str]] = ()
     findings: Sequence[Finding] | None = None
+    notes: Sequence[str] = ()
     sections: Sequence[Section]
     footer: Sequence[str] = field(default_factory=list)

@@ -11,12 +11,14 @@ from precompute.pages.blocks import (
     Code,
     Facts,
     Finding,
+    Folded,
     Gallery,
     GallerySource,
+    Heat,
     Note,
     Page,
-    Pair,
-    Pairs,
+    PictureGroup,
+    Pictures,
     Section,
     Share,
     Shown,
@@ -40,6 +42,7 @@ def picture(number: int, *, has_overlay: bool = True) -> Embedded:
 
 def full_page() -> Page:
     """Return a page with a block of each kind."""
+    pair = [picture(1), picture(2)]
     blocks: list[Block] = [
         Facts(items=[("folder", HOSTILE), ("lines", "one\ntwo")]),
         Table(title=HOSTILE, head=["class", "number", "share"], rows=[[HOSTILE, 1200, Share("6 %", 0.06)]], note="n"),
@@ -47,7 +50,8 @@ def full_page() -> Page:
         Code(title="Command", text=f"precompute build '{HOSTILE}'"),
         Note(text=HOSTILE),
         Charts(title="Charts", charts=list(_charts()), are_small=True, keys=[("before", "other"), ("after", "main")]),
-        Pairs(title="Pairs", pairs=[Pair(pictures=(picture(1), picture(2)), captions=("a", HOSTILE), title="1 of 64")]),
+        Pictures(title="Pairs", groups=[PictureGroup(pictures=pair, captions=("a", HOSTILE), title="1 of 64")]),
+        Folded(title=HOSTILE, blocks=[Table(head=["a", "b"], rows=[["x", Heat("0.4", 0.4, is_bad=True)]])]),
     ]
     finding = {"title": HOSTILE, "detail": "a\nb", "section": "all"}
     return Page(
@@ -60,6 +64,7 @@ def full_page() -> Page:
             Finding(severity="warning", **finding),
             Finding(severity="note", title="plain"),
         ],
+        notes=[HOSTILE],
         sections=[
             Section(id="all", title="All blocks", meaning="What they mean.", blocks=blocks),
             Section(id="look", title="Gallery", meaning="Sources beside variants.", blocks=[_gallery()]),

@@ -149,5 +149,5 @@ def test_letters_and_signs_stand_out_from_the_paper(selector: str) -> None:
 def test_both_schemes_have_the_same_variables() -> None:
     assert variables(":root").keys() == variables(':root[data-theme="dark"]').keys()
     used = set(re.findall(r"var\(--([a-z-]+)\)", STYLE))
-    set_ones = set(re.findall(r"--([a-z-]+):", STYLE)) | {"share"}
-    assert used <= set_ones and set_ones - used <= {"other", "bad", "share"}  # charts use these
+    set_ones = set(re.findall(r"--([a-z-]+):", STYLE)) | {"share", "strength"}
+    assert used <= set_ones and set_ones - used <= {"other", "bad", "share", "strength"}  # charts use these
