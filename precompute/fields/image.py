@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from precompute.fields.feature import Picture, Size
 from precompute.fields.field import Deviation
 from precompute.fields.layers import Layers
-from precompute.fields.picture import PictureField
-from precompute.fields.pixels import GREY_LEVELS, JPEG_GREY_LEVELS, decode_pixels
+from precompute.fields.picture import PictureField, grey_deviation
+from precompute.fields.pixels import decode_pixels
 from precompute.fields.record import MAX_PIXELS
-from precompute.text.format import format_count, format_shape
+from precompute.text.format import format_shape
 
 __all__ = ["ImageField"]
 
@@ -34,7 +33,7 @@ class ImageField(PictureField):
     """
 
     type: ClassVar[str] = "image"
-    name: str = "image"
+    name: str = IMAGE
     height: int
     width: int
     channels: int
@@ -56,8 +55,8 @@ class ImageField(PictureField):
 
     @property
     def stored_entries(self) -> tuple[str, str]:
-        """Names of the entries; a dataset's only image has short ones."""
-        return ("format", "encoded") if self.name == IMAGE else super().stored_entries
+        """Names of the entries; they are short."""
+        return "format", "encoded"
 
     def difference(self, example: Mapping[str, Any]) -> str | None:
         """Compare size, channels and encoding."""
@@ -71,7 +70,7 @@ class ImageField(PictureField):
 
     @property
     def _prefix(self) -> str:
-        return "image" if self.name == IMAGE else f"extra/{self.name}"
+        return IMAGE
 
     @property
     def _picture(self) -> Picture:
@@ -81,10 +80,7 @@ class ImageField(PictureField):
         return decode_pixels(content, encoding, size, self.key)
 
     def _moved(self, stored: NDArray[Any], made: NDArray[Any]) -> Deviation | None:
-        levels = np.abs(stored.astype(int) - made)
-        near = levels.mean() <= JPEG_GREY_LEVELS if self.encoding == "jpeg" else levels.max() <= GREY_LEVELS
-        text = f"its source now gives other pixels, by up to {format_count(int(levels.max()), 'grey level')}"
-        return Deviation(text, is_rounding=bool(near)) if levels.any() else None
+        return grey_deviation(stored, made, self.encoding)
 
     # Descriptions
 

@@ -1,4 +1,4 @@
-"""What a picture of an image shows of its fields: layers over it, text under it, and remarks beside its key."""
+"""What a picture of an image shows of its fields: layers over it, pictures beside it, text under it, and remarks."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Layers:
         class_names: Name of each class, for the legend; ids may exceed them.
         ignore_class: Class id of mask pixels that do not count.
         skeleton: Skeleton of the keypoints; without names where there are none.
+        beside: uint8 [H, W, 1, 3 or 4], a picture of its own to show beside that of the image.
         text: Text under the picture.
         remark: Text beside the source's key, for what does not change from picture to picture.
     """
@@ -47,6 +48,7 @@ class Layers:
     class_names: Sequence[str] = field(default_factory=list)
     ignore_class: int | None = None
     skeleton: Skeleton = field(default_factory=lambda: Skeleton(names=[]))
+    beside: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 1), np.uint8))
     text: str = ""
     remark: str = ""
 

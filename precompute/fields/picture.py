@@ -7,12 +7,30 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from precompute.fields.feature import Feature, Picture, Size, Text, Value, Values
 from precompute.fields.field import Deviation, Field
+from precompute.fields.pixels import GREY_LEVELS, JPEG_GREY_LEVELS
+from precompute.text.format import format_count
 
-__all__ = ["PictureField"]
+__all__ = ["PictureField", "grey_deviation"]
+
+
+def grey_deviation(stored: NDArray[Any], made: NDArray[Any], encoding: str, name: str = "pixels") -> Deviation | None:
+    """Return how pixels of one shape, uint8, differ by more than 0 grey levels; None where they do not.
+
+    Args:
+        stored: Pixels of the stored picture.
+        made: Pixels of the picture that was made again.
+        encoding: Encoding of both.
+        name: What the text calls them.
+    """
+    levels = np.abs(stored.astype(int) - made)
+    near = levels.mean() <= JPEG_GREY_LEVELS if encoding == "jpeg" else levels.max() <= GREY_LEVELS
+    text = f"its source now gives other {name}, by up to {format_count(int(levels.max()), 'grey level')}"
+    return Deviation(text, is_rounding=bool(near)) if levels.any() else None
 
 
 class PictureField(Field):

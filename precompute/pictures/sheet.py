@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,7 @@ def _draw_headings(sheet: Sheet, width: int) -> Image.Image:
 
 def _draw_cells(cells: Sequence[Cell], size: int, width: int) -> Image.Image:
     """Return pictures side by side, as high as the highest, with the text under them."""
-    drawn = [None if cell.image is None else draw_layers(cell.image, cell.layers.values(), size) for cell in cells]
+    drawn = [None if cell.image is None else _stacked(list(_pictures(cell, size))) for cell in cells]
     height = max(MIN_CELL if picture is None else picture.height for picture in drawn)
     num_written = max(len(cell.written) for cell in cells)
     strip, font = Image.new("RGB", (width, height + num_written * ROW + ROW), PAPER), load_font(SMALL)
@@ -214,6 +214,25 @@ def _draw_cells(cells: Sequence[Cell], size: int, width: int) -> Image.Image:
         for row, text in enumerate(cell.written):
             draw.text((left, height + 4 + row * ROW), shorten(text, font, size), cell.color or FAINT, font)
     return strip
+
+
+def _pictures(cell: Cell, size: int) -> Iterator[Image.Image]:
+    """Yield the image under its layers, then the fields' own pictures."""
+    if cell.image is not None:
+        yield draw_layers(cell.image, cell.layers.values(), size)
+        yield from (draw_layers(of_field.beside, (), size) for of_field in cell.layers.values() if of_field.beside.size)
+
+
+def _stacked(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Return pictures one below the other."""
+    if len(pictures) == 1:
+        return pictures[0]
+    height = sum(picture.height + GAP for picture in pictures) - GAP
+    stacked, top = Image.new("RGB", (max(picture.width for picture in pictures), height), PAPER), 0
+    for picture in pictures:
+        stacked.paste(picture, (0, top))
+        top += picture.height + GAP
+    return stacked
 
 
 def _draw_reason(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], room: tuple[int, int]) -> None:

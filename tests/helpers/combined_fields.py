@@ -150,8 +150,7 @@ def combined_fields(draw: st.DrawFn) -> Drawn:
         channels=draw(st.sampled_from([1, 3, 4])),
         encoding=draw(st.sampled_from(["png", "raw"])),
     )
-    depth = ImageField(name="depth", height=size[0], width=size[1], channels=1, encoding="png")
-    chosen = [field for group in [[depth], *GROUPS] if (field := draw(st.sampled_from([None, *group]))) is not None]
+    chosen = [field for group in GROUPS if (field := draw(st.sampled_from([None, *group]))) is not None]
     if any(field.name == "label" for field in chosen):  # those two are under the same keys
         chosen = [field for field in chosen if field.name != "labels"]
     values, entries = origin_values(**ORIGIN, size=size), dict(ORIGIN)

@@ -101,3 +101,14 @@ def test_letters_that_the_font_lacks_are_told_by_ones_that_it_has() -> None:
     dejavu = lettering.load_font(12)
     if dejavu.getname()[0] == "DejaVu Sans":  # type: ignore[union-attr]
         assert lettering.printable("Grüße × Ж…\n", dejavu) == "Grüße × Ж… "
+
+
+def test_pictures_of_fields_stand_below_that_of_the_image() -> None:
+    other = Layers(beside=np.full((64, 64, 1), 200, np.uint8))
+    cells = [Cell(image=IMAGE, layers={"depth": other}), Cell(image=IMAGE)]
+    picture = draw_sheet(Sheet(columns=["one", "two"], lines=[Line(cells=cells)]))
+    pixels = np.asarray(picture)
+    first, second = pixels[:, : picture.width // 2], pixels[:, picture.width // 2 :]
+    assert (first == 128).all(axis=-1).sum() == (second == 128).all(axis=-1).sum() > 0
+    rows = {level: np.flatnonzero((first == level).all(axis=-1).any(axis=1)) for level in (128, 200)}
+    assert rows[128].max() < rows[200].min()
