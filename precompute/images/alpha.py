@@ -6,7 +6,7 @@ from PIL import Image
 
 from precompute.errors import RejectedSource
 
-__all__ = ["bare_mask", "has_alpha", "is_premultiplied", "straight", "true_transparency", "without_alpha"]
+__all__ = ["bare_mask", "has_alpha", "is_opaque", "is_premultiplied", "straight", "true_transparency", "without_alpha"]
 
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 GROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
@@ -18,6 +18,11 @@ TIFF_EXTRA_SAMPLES, ASSOCIATED = 338, 1  # Source: TIFF 6.0, section 18
 def has_alpha(picture: Image.Image) -> bool:
     """Return whether pixels may be transparent: by a channel, by a palette, or by a colour that means it."""
     return picture.mode in ALPHA_MODES or "transparency" in picture.info
+
+
+def is_opaque(picture: Image.Image) -> bool:
+    """Return whether a picture with alpha, in any of its forms, is opaque everywhere."""
+    return picture.convert("RGBA").getchannel("A").getextrema() == OPAQUE
 
 
 def is_premultiplied(picture: Image.Image) -> bool:

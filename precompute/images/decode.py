@@ -11,22 +11,23 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from precompute.errors import RejectedSource
-from precompute.images.alpha import bare_mask, has_alpha, straight, true_transparency, without_alpha
+from precompute.images.alpha import bare_mask, has_alpha, is_opaque, straight, true_transparency, without_alpha
 from precompute.images.color_modes import EXPECTED_SCALE, Scale
 from precompute.images.file_kinds import FORMATS
 from precompute.images.scaling import scaled_picture
 from precompute.images.shrink import Shrinking, load_smaller, shrunk_size
-from precompute.text.format import format_count
+from precompute.text.format import format_count, format_shape
 
 __all__ = [
     "DecodedImage",
+    "decode_as_stored",
     "decode_colors",
     "decode_image",
     "decode_mask",
@@ -44,6 +45,10 @@ UNBOUNDED = ("WEBP", "TIFF")  # one colour all over takes them hardly a byte
 PILLOW_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 ORIENTATION = 0x0112  # Source: EXIF 2.32, tag Orientation: 1 is upright, 2 to 8 are turned or mirrored
 ORIENTATION_MARKS = (b"Exif\0\0", b"eXIf", b"EXIF", b"tiff:Orientation")  # in JPEG, PNG, WebP, XMP
+GREY_MODES = ("1", "L", "LA", "I", "F", "I;16")
+NPY_SIGNATURE = b"\x93NUMPY"  # Source: numpy.lib.format, "Format Version 1.0"
+STORED_TYPES = ("uint8", "uint16", "float32")
+WIDER = {"bool": np.uint8, "float16": np.float32}  # types of NumPy that others hold without loss
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_BITS_PER_SAMPLE, TIFF_SAMPLES_PER_PIXEL = 258, 277  # Source: TIFF 6.0, section 8
@@ -90,7 +95,7 @@ def decode_image(
 def decode_shrunk(
     content: bytes,
     max_size: int | None,
-    color_mode: str = "rgb",
+    color_mode: str | None = "rgb",
     scale: Scale | None = None,
     alpha: str = "opaque",
 ) -> DecodedImage:
@@ -102,7 +107,8 @@ def decode_shrunk(
     Args:
         content: Content of the file.
         max_size: Largest number of pixels of the longer side; None: any.
-        color_mode: See `decode_image`.
+        color_mode: See `decode_image`. None: the file's own, with alpha only where `alpha` is ``"opaque"`` and it is
+            not opaque everywhere.
         scale: See `decode_image`; it applies to the whole picture, before it is made smaller.
         alpha: See `decode_image`.
 
@@ -128,6 +134,7 @@ def decode_shrunk(
         picture = scaled_picture(picture, content, scale, upright=shrinking is None)
     _check_palette(picture)
     picture, opaque_alpha = straight(picture), False
+    color_mode = color_mode or _own_mode(picture, alpha)
     if color_mode != "rgba" and has_alpha(picture):
         picture, opaque_alpha = without_alpha(picture, alpha)
     try:
@@ -141,6 +148,66 @@ def decode_shrunk(
         raise RejectedSource(
             f"has colours of a kind that is not read here (mode {picture.mode}); save it as RGB"
         ) from error
+
+
+def _own_mode(picture: Image.Image, alpha: str) -> str:
+    """Return the colour mode that holds what a picture holds, without alpha if that is opaque or to be removed."""
+    if has_alpha(picture) and alpha == "opaque" and not is_opaque(picture):
+        return "rgba"
+    return "grayscale" if picture.mode in GREY_MODES else "rgb"
+
+
+def decode_as_stored(content: bytes, alpha: str = "opaque") -> NDArray[Any]:
+    """Return the values of a picture, or of an array in NumPy's format (.npy), unchanged.
+
+    Args:
+        content: Content of the file.
+        alpha: ``"drop"`` removes an alpha channel; else it stays unless it is opaque everywhere. It is never laid on a
+            colour.
+
+    Returns:
+        uint8 [H, W, 1, 3 or 4], uint16 or float32 [H, W, 1], turned as its EXIF orientation says.
+
+    Raises:
+        RejectedSource: It is not one whole image, holds other types of numbers, or some that are not finite.
+    """
+    values = _array_of(content) if content.startswith(NPY_SIGNATURE) else _numbers_of(content, alpha)
+    values = values[..., None] if values.ndim == 2 else values
+    if values.dtype.kind in "iu" and values.dtype != np.uint8:
+        if values.min() < 0 or values.max() > 65_535:
+            raise RejectedSource(f"holds {values.min()} to {values.max()}; whole numbers go from 0 to 65535")
+        values = values.astype(np.uint16)
+    values = values.astype(WIDER.get(values.dtype.name, values.dtype.newbyteorder("=")), copy=False)
+    fits = values.ndim == 3 and values.shape[2] in ((1, 3, 4) if values.dtype == np.uint8 else (1,))
+    if values.dtype.name not in STORED_TYPES or not fits or not values.size:
+        raise RejectedSource(
+            f"holds {values.dtype} {format_shape(values.shape)}; expected uint8 of 1, 3 or 4 channels, or uint16 or "
+            "float32 of one channel"
+        )
+    if values.dtype == np.float32 and not np.isfinite(values).all():
+        number = format_count(int((~np.isfinite(values)).sum()), "value")
+        raise RejectedSource(f"holds {number} that are not finite (NaN or infinite); fill them first")
+    return values
+
+
+def _array_of(content: bytes) -> NDArray[Any]:
+    try:
+        return np.asarray(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
+    except Exception as error:  # damaged headers raise nearly anything
+        raise RejectedSource(f"is no whole .npy file ({error})") from error
+
+
+def _numbers_of(content: bytes, alpha: str) -> NDArray[Any]:
+    picture, _ = _open(content, None)
+    bits = _bits(picture, content)
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        return np.asarray(picture)
+    if bits > 8:
+        raise RejectedSource(f"has {bits} bits in each of several channels; more than 8 are for one channel alone")
+    true_transparency(picture, bits)
+    _check_palette(picture)
+    picture = straight(picture)
+    return np.asarray(picture.convert(PILLOW_MODES[_own_mode(picture, "drop" if alpha == "drop" else "opaque")]))
 
 
 def orientation_of(content: bytes) -> int:
