@@ -20,7 +20,7 @@ from precompute.images.color_modes import CHANNELS
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.mask_rules import pickled_fills
-from precompute.pipelines.pipeline import Prepared, prepare
+from precompute.pipelines.pipeline import Prepared, check_moves, prepare
 from precompute.plan.blocks import choose_num_blocks
 from precompute.plan.generation import GenerationPlan, Measured, SplitPlan
 from precompute.plan.hashes import hash_all
@@ -62,10 +62,12 @@ def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prep
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
     fill = options.default_mask_fill if spec.has_class_ids else None
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
-    return {
+    prepared = {
         split: replace(prepare(pipeline, split, mask_fill=fill, **spec.pipeline_rules), is_sized=given.is_sized)
         for split, pipeline in given.items()
     }
+    check_moves(prepared)
+    return prepared
 
 
 def make_settings(

@@ -38,7 +38,7 @@ from precompute.pipelines.transforms import (
     parameters_of,
 )
 
-__all__ = ["Pipeline", "Prepared", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
+__all__ = ["Pipeline", "Prepared", "check_moves", "describe", "finishing_inside", "prepare", "rebuild", "resize"]
 
 KEPT_NUMBERS = (
     "its transforms are handed the number of each box in its image in place of its class, as when this dataset was "
@@ -230,6 +230,25 @@ def _with_rules(prepared: Prepared, compose: Any, split: str, rules: BoxRules | 
         notes += (set_instance_params if rules.masks else set_box_params)(compose, split, rules)
         notes += set_keypoint_params(compose, split, rules) if rules.points else []
     return replace(prepared, pickled=cloudpickle.dumps(compose), description=describe(compose), notes=notes)
+
+
+def check_moves(prepared: Mapping[str, Prepared]) -> None:
+    """Refuse pipelines that do not agree on what a further target moves like.
+
+    Args:
+        prepared: Pipeline of each split; there is one for train.
+
+    Raises:
+        PipelineError: They do not agree.
+    """
+    train = prepared["train"].further_targets
+    for split, one in prepared.items():
+        for name, known in one.further_targets.items():
+            if train[name] != known:
+                raise PipelineError(
+                    f"pipelines differ in how {name} moves: as {train[name]} in train, as {known} in {split} "
+                    "(additional_targets); expected the same in all."
+                )
 
 
 def resize(height: int, width: int) -> Any:

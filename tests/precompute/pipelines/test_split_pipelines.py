@@ -16,7 +16,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import PipelineError
 from precompute.fields.image import ImageField
 from precompute.pipelines.load import complete_pipelines
-from precompute.pipelines.pipeline import Pipeline, prepare
+from precompute.pipelines.pipeline import Pipeline, Prepared, check_moves, prepare
 from tests.helpers.growing_datasets import lay_out, restore, run_build
 from tests.helpers.small_datasets import options, save
 
@@ -165,3 +165,13 @@ def test_a_pipeline_that_does_not_say_it_is_refused(given: Any) -> None:
         prepare(given, "train", declared_targets=["depth"])
     assert "it does not say how depth moves" in str(error.value)
     assert 'albumentations.Compose([…], additional_targets={"depth": "mask"})' in str(error.value)
+
+
+def test_pipelines_agree_on_how_targets_move() -> None:
+    def prepared(known: str) -> Prepared:
+        pipeline = A.Compose([A.NoOp()], additional_targets={"depth": known})
+        return prepare(pipeline, "train", declared_targets=["depth"])
+
+    check_moves({"train": prepared("mask"), "validation": prepared("mask")})
+    with pytest.raises(PipelineError, match="pipelines differ in how depth moves: as mask in train, as image in test"):
+        check_moves({"train": prepared("mask"), "test": prepared("image")})
