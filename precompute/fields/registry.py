@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.column import Column
+from precompute.fields.extra_image import ExtraImageField
+from precompute.fields.extra_image_column import ExtraImageColumn
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
 from precompute.fields.instance_column import InstanceColumn
@@ -34,6 +36,7 @@ COLUMN_TYPES: dict[str, type[Column]] = {  # by the key of a listing's entries w
     "boxes": BoxColumn,
     "instances": InstanceColumn,
     "extra": ValueColumn,
+    "extra_images": ExtraImageColumn,
 }
 KINDS = ("class", "multilabel", "mask", "boxes", "keypoints", "instances", "image")  # of targets, in format 1
 
@@ -44,7 +47,7 @@ def register(field_type: type[Field]) -> type[Field]:
     return field_type
 
 
-for _field_type in (ImageField, LabelField, MaskField, ObjectsField, ValueField):
+for _field_type in (ImageField, LabelField, MaskField, ObjectsField, ExtraImageField, ValueField):
     register(_field_type)
 
 

@@ -13,7 +13,7 @@ from precompute.fields.image import ImageField
 from precompute.images.color_modes import CHANNELS, Scale, parse_scale
 from precompute.images.png import SYNC_FLUSH
 from precompute.options.build_options import BuildOptions
-from precompute.rendering.fields import mask, objects  # noqa: F401  # they register their renderers
+from precompute.rendering.fields import extra_image, mask, objects  # noqa: F401  # they register their renderers
 from precompute.rendering.fields.renderer import Renderer, renderer_type
 
 __all__ = ["RecordSpec", "pixel_settings"]

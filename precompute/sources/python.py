@@ -32,7 +32,8 @@ ROLES = {
     "keys": "key",
     "weights": "weight",
 }
-LISTS = (*ROLES, "values", "extra")
+NAMED = ("values", "extra", "extra_images")  # dictionaries of lists by name
+LISTS = (*ROLES, *NAMED)
 TARGETS = ("labels", "masks", "boxes", "instances")
 
 Named = Sequence[tuple[str, Cells]]
@@ -72,11 +73,11 @@ def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:
         if not isinstance(item, Source):
             raise UsageError(f"sources[{i}]: expected a precompute.Source, got {type(item).__name__}.")
     columns = {name: [getattr(item, role) for item in items] for name, role in ROLES.items()}
-    values, extra = (
-        _columns_by_name(what, [_mapping(what, getattr(item, what)) for item in items], columns["keys"])
-        for what in ("values", "extra")
-    )
-    return _find(columns, values, extra, options)
+    named = {
+        what: _columns_by_name(what, [_mapping(what, getattr(item, what)) for item in items], columns["keys"])
+        for what in NAMED
+    }
+    return _find(columns, named, options)
 
 
 def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
@@ -84,29 +85,30 @@ def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
 
     Args:
         lists: Name (`ROLES`) → list of what `Source` has for each image. Only images are required. Without keys, the
-            key of an image is its path below the folder that all share, without the extension. `values` and `extra`
-            are dictionaries of such lists.
+            key of an image is its path below the folder that all share, without the extension. `values`, `extra` and
+            `extra_images` are dictionaries of such lists.
         options: Options of the build, as in `from_iterable`.
 
     Raises:
         UsageError: Lengths differ, or a list holds bad values.
         SourceError: Files are missing, or labels are unknown.
     """
-    named = {what: _mapping(what, lists.get(what)) for what in ("values", "extra")}
+    named = {what: _mapping(what, lists.get(what)) for what in NAMED}
     every = {name: lists.get(name) for name in ROLES}
     every |= {_called(what, name): column for what, of in named.items() for name, column in of.items()}
     _check_indexes(every)
     given = {name: _list_of(name, column) for name, column in every.items() if column is not None or name not in ROLES}
     _check_lengths(given)
-    values, extra = (
-        [(name, Cells(_called(what, name), given[_called(what, name)])) for name in of] for what, of in named.items()
-    )
+    cells = {
+        what: [(name, Cells(_called(what, name), given[_called(what, name)])) for name in of]
+        for what, of in named.items()
+    }
     columns = {name: given[name] for name in ROLES if name in given}
-    return _find(columns, values, extra, options, more_targets=["values"] if values else [])
+    return _find(columns, cells, options, more_targets=["values"] if cells["values"] else [])
 
 
 def _find(
-    columns: dict[str, list[Any]], values: Named, extra: Named, options: BuildOptions, more_targets: Sequence[str] = ()
+    columns: dict[str, list[Any]], named: Mapping[str, Named], options: BuildOptions, more_targets: Sequence[str] = ()
 ) -> Found:
     """Return sources from lists; lists without any entry are left out."""
     if not columns["images"]:
@@ -123,8 +125,9 @@ def _find(
         layout="lists from Python",
         columns={ROLES[name]: column for name, column in columns.items()},
         names={role: name for name, role in ROLES.items()},
-        values=values,
-        extra=extra,
+        values=named["values"],
+        extra=named["extra"],
+        extra_images=named["extra_images"],
         tell=str if keys is None else lambda i: f"{keys[i]!r:.80}",
         class_names=check_class_names(options.class_names),
         key_remedy="Keys made from paths leave out the extension; give keys yourself where that is not enough.",

@@ -45,6 +45,8 @@ class Source:
         values: Numbers that a model shall learn, by name: the same names for all sources, None where one is missing.
         weight: How much the source counts in training, 0 or more; given for all sources or for none.
         extra: Values that travel along unchanged, by name: `int`, `float` or `str`; the same names for all sources.
+        extra_images: Paths of further images, such as a depth map, by name; the same names for all sources. Each has
+            the size of the image, and the pipeline says how it moves.
     """
 
     key: str
@@ -59,6 +61,7 @@ class Source:
     weight: float | None = None
     extra: Mapping[str, Any] | None = None
     values: Mapping[str, float | None] | None = None
+    extra_images: Mapping[str, str | Path] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

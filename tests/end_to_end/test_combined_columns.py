@@ -22,6 +22,7 @@ from precompute.errors import UsageError
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
 from precompute.fields.column import Column, columns_by_name
+from precompute.fields.extra_image_column import ExtraImageColumn
 from precompute.fields.field import Field
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
@@ -46,11 +47,15 @@ tfds = pytest.importorskip("tensorflow_datasets")
 
 NUM, HEIGHT, WIDTH = 6, 12, 16
 NAMES = ["a", "b", "c"]
-FLIP = {"train": A.Compose([A.HorizontalFlip(p=0.5)]), "validation": A.Compose([A.NoOp()])}
+MOVES = {"depth": "mask", "clean": "image"}
+FLIP = {
+    "train": A.Compose([A.HorizontalFlip(p=0.5)], additional_targets=MOVES),
+    "validation": A.Compose([A.NoOp()], additional_targets=MOVES),
+}
 OPTIONS = options(pipeline=FLIP, variants=1, validation_split=0.0)
 # At most one column of each row; records of objects and of several labels an image both call something labels.
 LABELS, OBJECTS = ("label", "labels"), ("boxes", "keypoints", "instances")
-OTHERS = ("mask", "angles", "age", "site", "dose", "turn", "weight")
+OTHERS = ("mask", "angles", "depth", "clean", "age", "site", "dose", "turn", "weight")
 
 
 def draw(i: int) -> dict[str, Any]:
@@ -64,6 +69,8 @@ def draw(i: int) -> dict[str, Any]:
         "labels": tuple(range(i % 4)),
         "mask": rng.integers(0, 3, (HEIGHT, WIDTH), dtype=np.uint8),
         "angles": [float(i + j) for j in range(i % 4)],
+        "depth": rng.integers(0, 2**16, (HEIGHT, WIDTH, 1), dtype=np.uint16),
+        "clean": rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8),
         "age": i,
         "site": f"söte {i}",
         "dose": i / 4,
@@ -92,6 +99,10 @@ def column_of(name: str, folder: Path) -> Column:
             return PathColumn(paths=[f"{i}-mask.png" for i in range(NUM)])
         case "angles":
             return AngleColumn(paths=[write_angles(folder / f"{i}.txt", values[i]).name for i in range(NUM)])
+        case "depth" | "clean":
+            for i, pixels in enumerate(values):
+                save(folder / f"{i}-{name}.png", pixels.squeeze())
+            return ExtraImageColumn(name=name, paths=[f"{i}-{name}.png" for i in range(NUM)])
         case "boxes" | "keypoints":
             column = BoxColumn.of_images(boxes_of(drawn, pointed=name == "keypoints") for drawn in DRAWN)
             return replace(column, skeleton=Skeleton(names=["head", "tail"])) if name == "keypoints" else column
@@ -149,7 +160,7 @@ def expected(key: str, image: Any) -> dict[str, Any]:
     np.testing.assert_array_equal(image, drawn["image"][:, ::-1])
     return {
         **drawn,
-        "mask": drawn["mask"][:, ::-1],
+        **{name: drawn[name][:, ::-1] for name in ("mask", "depth", "clean")},
         "angles": [-angle for angle in drawn["angles"]],
         "turn": -drawn["turn"],
         "boxes": np.array([WIDTH, 0, WIDTH, 0], np.float32) + drawn["boxes"][:, [2, 1, 0, 3]] * [-1, 1, -1, 1],
@@ -181,7 +192,10 @@ def check_read(out: Path, chosen: list[str]) -> None:
 
 
 def check_loaded(out: Path, chosen: list[str], schema: Mapping[str, Field]) -> None:
-    targets, extra = list(Manifest.load(out).schema.targets), [name for name in ("age", "site") if name in chosen]
+    targets, extra = (
+        list(Manifest.load(out).schema.targets),
+        [name for name in ("age", "site", "depth", "clean") if name in chosen],
+    )
     seen = 0
     for batch in precompute.load(out, batch_size=4, fresh=["horizontal"], extra=extra, with_keys=True):
         images, *others, keys = batch

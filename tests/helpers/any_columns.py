@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
 from precompute.fields.column import Column, columns_by_name
+from precompute.fields.extra_image_column import ExtraImageColumn
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
@@ -61,6 +62,8 @@ def some_columns(draw: st.DrawFn, number: int) -> list[Column]:
     others: dict[str, Any] = {
         "mask": lambda: PathColumn(paths=StringColumn(column(names))),
         "angles": lambda: AngleColumn(paths=column(names)),
+        "depth": lambda: ExtraImageColumn(name="depth", paths=StringColumn(column(names))),
+        "clean": lambda: ExtraImageColumn(name="clean", paths=StringColumn(column(names))),
         "age": lambda: ValueColumn.of("age", "int", column(NUMBERS)),
         "dose": lambda: ValueColumn.of("dose", "float", column(st.floats(-1e30, 1e30))),
         "label": lambda: ValueColumn.of("label", "text", column(names)),

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from precompute.dataset.manifest import Manifest
 from precompute.fields.boxes import Boxes
+from precompute.fields.extra_image import ExtraImageField
 from precompute.fields.feature import Size, Value
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
@@ -111,6 +112,12 @@ def _stored_objects(draw: st.DrawFn, field: ObjectsField, size: Size) -> Stored:
     return field.record_values(instances, size, encode_png), {**entries, "masks": masks}
 
 
+def _stored_extra_image(draw: st.DrawFn, field: ExtraImageField, size: Size) -> Stored:
+    elements = st.floats(-1e6, 1e6, width=32) if field.dtype == "float32" else None
+    pixels = draw(arrays(np.dtype(field.dtype), (*size, field.channels), elements=elements))
+    return field.record_values(encode_mask(pixels, field.encoding), size), {field.name: pixels}
+
+
 STORED: dict[type[Field], Callable[..., Stored]] = {
     ImageField: _stored_image,
     MaskField: _stored_mask,
@@ -118,6 +125,7 @@ STORED: dict[type[Field], Callable[..., Stored]] = {
     ValueField: _stored_value,
     ObjectsField: _stored_objects,
     AngleField: _stored_angles,
+    ExtraImageField: _stored_extra_image,
 }
 POINTS = partial(Skeleton, names=["left", "right"])
 # Of each group of fields a record has one or none, so that no two have a key, or an entry of an example, in common.
@@ -136,6 +144,16 @@ GROUPS: list[list[Field]] = [
     [ValueField(name="weight", dtype="float")],
     [ValueField(name="age", dtype="int"), ValueField(name="age", dtype="text")],
     [AngleField(name="angles")],
+    [
+        ExtraImageField(name="depth", channels=1, dtype="uint16", encoding="png", moves_as="mask"),
+        ExtraImageField(name="depth", channels=1, dtype="uint16", encoding="raw", moves_as="mask"),
+        ExtraImageField(name="depth", channels=1, dtype="float32", encoding="raw", moves_as="mask"),
+        ExtraImageField(name="depth", channels=1, dtype="uint8", encoding="png", moves_as="image"),
+    ],
+    [
+        ExtraImageField(name="clean", channels=3, dtype="uint8", encoding="raw", moves_as="image"),
+        ExtraImageField(name="clean", channels=4, dtype="uint8", encoding="png", moves_as="mask"),
+    ],
 ]
 
 

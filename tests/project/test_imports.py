@@ -215,7 +215,7 @@ ALLOWED = {
     "sources": "dataset errors fields images options storage table text",
     # Writing: Albumentations and OpenCV, and no TensorFlow.
     "pipelines": "dataset errors fields images text",
-    "rendering": "dataset errors fields images options pipelines records storage table",
+    "rendering": "dataset errors fields images options pipelines records storage table text",
     "plan": "dataset errors fields options table text",
     # Pages of HTML, that know no dataset.
     "pages": "errors",

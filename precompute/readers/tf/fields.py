@@ -12,20 +12,24 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
+from precompute.fields.extra_image import ExtraImageField
 from precompute.fields.field import Field
 from precompute.fields.image import ImageField
 from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
+from precompute.fields.picture import PictureField
 from precompute.fields.value import ValueField
 from precompute.readers.tf.fresh import Moves
 
 __all__ = [
     "BoxArguments",
+    "ExtraImageTensors",
     "FieldTensors",
     "ImageTensors",
     "LabelTensors",
     "MaskTensors",
     "Parts",
+    "PictureTensors",
     "ValueTensors",
     "tensors_of",
 ]
@@ -34,6 +38,7 @@ TYPES = {"int": tf.int64, "float": tf.float32, "text": tf.string}  # of values
 VALUE_BYTES = 64  # of a text, roughly
 
 F = TypeVar("F", bound=Field)
+P = TypeVar("P", bound=PictureField)
 Parts: TypeAlias = dict[str, Any]
 
 
@@ -64,7 +69,7 @@ class FieldTensors(ABC, Generic[F]):
 
     parts: tuple[str, ...]  # names of the parts, in the order in which they are held
     has_classes: ClassVar[bool] = False  # that `class_weights` can weigh
-    is_normalized: ClassVar[bool] = False  # by the Normalize that was taken off the pipeline, where it is an input
+    is_normalized: bool = False  # by the Normalize that was taken off the pipeline, where it is an input
 
     def __init__(self, field: F, manifest: Manifest) -> None:
         self.field, self.manifest = field, manifest
@@ -130,28 +135,32 @@ def tensors_of(field: Field, manifest: Manifest) -> FieldTensors[Any]:
     raise TypeError(f"no twin in tf.data for fields of type {type(field).__name__}")
 
 
-class ImageTensors(FieldTensors[ImageField]):
-    """Images, uint8 [B, H, W, C]."""
+class PictureTensors(FieldTensors[P]):
+    """What images and further images have in common: pixels [B, H, W, C]."""
 
     parts = ("pixels",)
-    is_normalized = True
+
+    @property
+    @abstractmethod
+    def _shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+
+    @property
+    def _dtype(self) -> Any:
+        return tf.uint8
 
     @property
     def num_bytes(self) -> int:
-        """One byte per pixel and channel."""
-        return math.prod(self._shape)
-
-    @property
-    def _shape(self) -> tuple[int, int, int]:
-        return self.field.height, self.field.width, self.field.channels
+        """Memory of the numbers of all pixels and channels."""
+        return math.prod(self._shape) * int(self._dtype.size)
 
     def spec(self) -> dict[str, Any]:
-        """Return the encoded image."""
+        """Return the encoded picture."""
         return {self.field.key: tf.io.FixedLenFeature([], tf.string)}
 
     def parse(self, features: dict[str, Any], batch_size: int | None) -> Parts:
         """Return the pixels."""
-        return {"pixels": _pixel_decoder(self.field.encoding, self._shape, tf.uint8)(features[self.field.key])}
+        return {"pixels": _pixel_decoder(self.field.encoding, self._shape, self._dtype)(features[self.field.key])}
 
     def move(self, parts: Parts, moves: Moves) -> Parts:
         """Return the pixels, moved."""
@@ -160,6 +169,16 @@ class ImageTensors(FieldTensors[ImageField]):
     def class_weigher(self, weights: Sequence[float] | None) -> Callable[[Parts], Any]:
         """Return a function to one weight per pixel, as Keras wants of targets that are images."""
         return lambda parts: tf.ones(tf.shape(parts["pixels"])[:3])
+
+
+class ImageTensors(PictureTensors[ImageField]):
+    """Images, uint8 [B, H, W, C]."""
+
+    is_normalized = True
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.field.height, self.field.width, self.field.channels
 
 
 tensors_of.register(ImageField, ImageTensors)
@@ -273,6 +292,25 @@ class ValueTensors(FieldTensors[ValueField]):
 
 
 tensors_of.register(ValueField, ValueTensors)
+
+
+class ExtraImageTensors(PictureTensors[ExtraImageField]):
+    """Further images, uint8, uint16 or float32 [B, H, W, C]."""
+
+    def __init__(self, field: ExtraImageField, manifest: Manifest) -> None:
+        super().__init__(field, manifest)
+        self.is_normalized = field.moves_as == "image" and field.channels == manifest.image.channels
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.manifest.image.height, self.manifest.image.width, self.field.channels
+
+    @property
+    def _dtype(self) -> Any:
+        return tf.as_dtype(self.field.dtype)
+
+
+tensors_of.register(ExtraImageField, ExtraImageTensors)
 
 
 def _pixel_decoder(encoding: str, shape: tuple[int, int, int], dtype: Any) -> Callable[[Any], Any]:

@@ -68,6 +68,7 @@ class Rows:
         names: Role of a column → its name in messages.
         values: Numbers that a model shall learn, each with its name.
         extra: Values that travel along unchanged, each with its name.
+        extra_images: Paths of further images, each column with the name of these.
         root: Folder that paths and keys are relative to. None: paths are relative to the working folder, keys to the
             folder that all images share.
         tell: Number of a row → its name in messages; `str` where its key shall be the name.
@@ -84,6 +85,7 @@ class Rows:
     names: Mapping[str, str]
     values: Sequence[tuple[str, Cells]] = ()
     extra: Sequence[tuple[str, Cells]] = ()
+    extra_images: Sequence[tuple[str, Cells]] = ()
     root: Path | None = None
     tell: Callable[[int], str] = str
     class_names: list[str] | None = None
@@ -98,12 +100,16 @@ class Rows:
         def of_kept(cells: Sequence[Any]) -> list[Any]:
             return [cells[i] for i in kept]
 
+        def of_names(columns: Sequence[tuple[str, Cells]]) -> list[tuple[str, Cells]]:
+            return [(name, cells._replace(values=of_kept(cells.values))) for name, cells in columns]
+
         tell = self.tell
         return replace(
             self,
             columns={role: of_kept(cells) for role, cells in self.columns.items()},
-            values=[(name, cells._replace(values=of_kept(cells.values))) for name, cells in self.values],
-            extra=[(name, cells._replace(values=of_kept(cells.values))) for name, cells in self.extra],
+            values=of_names(self.values),
+            extra=of_names(self.extra),
+            extra_images=of_names(self.extra_images),
             tell=str if tell is str else lambda i: tell(kept[i]),
         )
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError, first_few
+from precompute.fields.extra_image_column import ExtraImageColumn
 from precompute.fields.path_column import PathColumn
 from precompute.fields.string_column import StringColumn
 from precompute.options.build_options import BuildOptions
 from precompute.sources.classes import labels_column
+from precompute.sources.extra_images import check_extra_image_name, check_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.passed_over import passed_over
 from precompute.sources.rows.cells import Cells, Rows
@@ -20,6 +22,8 @@ from precompute.sources.values import columns_of_values
 from precompute.table.sources import SPLITS
 
 __all__ = ["find_rows"]
+
+FURTHER = "extra_images/"  # before the names of further images, beside roles of files
 
 NO_LABEL = (
     "Expected a class in each. Give images that have none a class of their own, or leave them out; where images have "
@@ -53,6 +57,10 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     if "mask" in rows.columns:
         masks, more = find_paths(rows.cells("mask"), root, "a mask file")
         files["mask"], notes = (masks, range(len(keys))), notes + more
+    for name, cells in rows.extra_images:
+        check_extra_image_name(name)
+        paths, more = find_paths(cells._replace(tell=rows.tell), root, "an image file")
+        files[f"{FURTHER}{name}"], notes = (paths, range(len(keys))), notes + more
     objects = None
     if "instances" in rows.columns:
         objects = InstanceRows.read(rows.cells("instances"), keys, rows.class_names, root)
@@ -67,7 +75,9 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
         fields.append(objects.column(stored["instances"]))
     if "mask" in stored:
         fields.append(FoundColumn(PathColumn(paths=stored["mask"])))
-    fields += map(FoundColumn, columns_of_values(rows, options))
+    further = [ExtraImageColumn(name=name, paths=stored[f"{FURTHER}{name}"]) for name, _ in rows.extra_images]
+    fields += map(FoundColumn, [*further, *columns_of_values(rows, options)])
+    check_names(one.column.own_name for one in fields)
     return Found(
         where=rows.where,
         layout=rows.layout,

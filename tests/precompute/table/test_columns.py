@@ -21,7 +21,6 @@ from precompute.fields.boxes import Boxes
 from precompute.fields.column import Column
 from precompute.fields.instances import Instances
 from precompute.fields.string_column import CHUNK, StringColumn, take
-from precompute.fields.value_column import ValueColumn
 from precompute.plan.blocks import order_places, place_order
 from precompute.plan.hashes import hash_all, order_of
 from precompute.rendering.render import source_id
@@ -32,7 +31,7 @@ from precompute.table.listing_file import listing_lines, read_listing
 from precompute.table.sha256_column import Sha256Column
 from precompute.table.sources import Sources
 from tests.helpers.any_columns import names, some_sources
-from tests.helpers.source_columns import extra_of
+from tests.helpers.source_columns import extra_images_of, extra_of
 
 any_text = st.text(st.characters(), max_size=6)  # half of a surrogate pair too: a file's name may hold one
 sha256 = st.binary(min_size=32, max_size=32).filter(any).map(bytes.hex)
@@ -153,11 +152,12 @@ def plain_fields(column: Column, i: int) -> dict[str, Any]:
 
 
 def plain_entry(sources: Sources, i: int, **hashes: str | None) -> dict[str, Any]:
-    targets = [column for column in sources.columns.values() if not isinstance(column, ValueColumn)]
+    targets = [column for column in sources.columns.values() if column.shared_key is None]
     fields = {
         "key": sources.keys[i],
         "image": sources.images[i],
         **{name: value for column in targets for name, value in plain_fields(column, i).items()},
+        "extra_images": extra_images_of(sources, i),
         "extra": extra_of(sources, i),
         "group": sources.groups[i] if sources.groups else None,
         "segment": sources.segments[i] or None if sources.segments else None,

@@ -1,0 +1,46 @@
+"""Names of further images, which are targets of Albumentations, too, and part of keys in records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from precompute.errors import UsageError
+from precompute.fields.value_column import NAME
+
+__all__ = ["check_extra_image_name", "check_names"]
+
+# What means something else to a pipeline, in examples, or as a name of a field.
+TAKEN = {
+    *("image", "images", "mask", "masks", "bboxes", "keypoints", "volume", "volumes", "mask3d", "masks3d"),
+    *("label", "labels", "objects", "boxes", "instances", "weight", "values", "extra"),
+}
+
+
+def check_extra_image_name(name: object) -> None:
+    """Refuse a name that further images cannot have.
+
+    Raises:
+        UsageError: It is no name, or has another meaning.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UsageError(
+            f"extra_images: expected a name of letters, digits and _, that begins with no digit, got {name!r:.80}. It "
+            "becomes part of a key in the records, and a target's name in the pipeline."
+        )
+    if name in TAKEN:
+        raise UsageError(f"extra_images: {name} means something else; give the images another name, such as {name}_2.")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse two fields of one name.
+
+    Raises:
+        UsageError: There are such fields.
+    """
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise UsageError(
+            f"{twice[0]}: two things beside the images have this name; expected another name for each of the further "
+            "images, numbers and values."
+        )
