@@ -13,7 +13,8 @@ pipelines, rendering    Albumentations' pipelines; one pure function: source, pi
 plan, preflight         splits, blocks, settings as pure data; what a sample tells before the job
 pages, pictures         HTML in one file, of plain data; what fields draw on images, sheets of records
 building                `build`, `follow`, `regenerate`, `drop`: tasks, workers, receipts, manifest
-verifying, exporting, preparing          `verify`; `export`; other images made alike
+verifying, comparing    is it still what was written: `verify`; what differs from another: `diff`
+exporting, preparing    `export`; other images made alike
 inspecting              previews and tables: what a build would do, what a dataset holds
 
 Importing this module loads nothing heavy: each name below brings its own module when it is first used. Rooms are not
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from precompute.building.build import build
     from precompute.building.change_rows import drop, regenerate
     from precompute.building.follow import follow
+    from precompute.comparing.diff import diff
     from precompute.errors import PrecomputeError
     from precompute.exporting.dali import dali_index
     from precompute.exporting.export import export
@@ -49,6 +51,7 @@ _HOMES = {
     "Source": "precompute.table.sources",
     "build": "precompute.building.build",
     "dali_index": "precompute.exporting.dali",
+    "diff": "precompute.comparing.diff",
     "drop": "precompute.building.change_rows",
     "export": "precompute.exporting.export",
     "find": "precompute.inspecting.find",
@@ -69,6 +72,7 @@ __all__ = [
     "Source",
     "build",
     "dali_index",
+    "diff",
     "drop",
     "export",
     "find",

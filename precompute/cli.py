@@ -16,8 +16,8 @@ from precompute.program.run import run_program
 __all__ = ["main", "make_parser"]
 
 EXIT_CODES = (
-    "exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 130 interrupted (143 by "
-    "SIGTERM, 129 by SIGHUP)"
+    "exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 5 different, 130 "
+    "interrupted (143 by SIGTERM, 129 by SIGHUP)"
 )
 SOURCE: Any = {
     "metavar": "SOURCE",
@@ -43,7 +43,7 @@ def make_parser() -> CommandParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     looking = (_add_preview, _add_mask_colors, _add_profile, _add_inspect)
-    using = (_add_export, _add_dali_index, _add_verify)
+    using = (_add_export, _add_dali_index, _add_verify, _add_diff)
     for add in (_add_build, *looking, *using, _add_regenerate, _add_follow, _add_drop):
         add(commands)
     return parser
@@ -148,6 +148,27 @@ def _add_verify(commands: Commands) -> None:
     verify.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
 
 
+def _add_diff(commands: Commands) -> None:
+    diff = _command(
+        commands, "diff", run.run_diff, "show what differs between two datasets, or two seeds or rows of one"
+    )
+    diff.add_argument("a", metavar="A", help="folder of a dataset, or its URL")
+    diff.add_argument("b", nargs="?", metavar="B", help="that of another; default: other rows of the first")
+    diff.add_argument("--split", help="whose rows; default: all splits, and train where rows or seeds are chosen")
+    diff.add_argument("--rows", metavar="ROWS", help="rows of A; ranges are inclusive, such as 0-3,7; default: all")
+    diff.add_argument("--rows-b", metavar="ROWS", help="rows of B, compared in this order; default: those of --rows")
+    diff.add_argument("--seed", type=int, metavar="N", help="seed of the rows of A; default: all seeds")
+    diff.add_argument("--seed-b", type=int, metavar="N", help="seed of the rows of B; default: that of --seed")
+    diff.add_argument(
+        "--num-pairs",
+        type=int,
+        default=64,
+        metavar="N",
+        help="pairs of records to decode, of those that differ (default: %(default)s)",
+    )
+    diff.add_argument("--json", type=Path, metavar="FILE", help="also write the differences here")
+
+
 def _add_regenerate(commands: Commands) -> None:
     regenerate = _command(commands, "regenerate", run.run_regenerate, "replace rows by as many under a new seed")
     regenerate.add_argument("output", **OUT)
@@ -189,7 +210,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     BuildOptions.add_arguments(parser, run.RUN_OPTIONS, from_file=True)
 
 
-def _command(commands: Commands, name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
+def _command(commands: Commands, name: str, run: Callable[[Any], int | None], help: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, epilog=EXIT_CODES)
     parser.set_defaults(run_command=run, command=parser.prog, interrupted=INTERRUPTED)
     return parser

@@ -21,6 +21,7 @@ __all__ = [
     "RUN_OPTIONS",
     "run_build",
     "run_dali_index",
+    "run_diff",
     "run_drop",
     "run_export",
     "run_follow",
@@ -36,6 +37,7 @@ SEEN = (SourceOptions, TableOptions, SplitOptions, PixelOptions)  # groups of wh
 PREVIEW_OPTIONS = (*(name for group in SEEN for name in group.names()), "seed")
 PROFILE_OPTIONS = (*PREVIEW_OPTIONS, "variants", "jobs", "backend")
 RUN_OPTIONS = ("pipeline", *RunOptions.names())
+DIFFERENT = 5  # exit code
 COLOR_OPTIONS = (
     "mask_colors",
     "alpha",
@@ -164,11 +166,20 @@ def run_profile(parsed: argparse.Namespace) -> None:
     )
     print(found.report())
     if parsed.json is not None:
-        try:
-            parsed.json.parent.mkdir(parents=True, exist_ok=True)
-            parsed.json.write_text(profile_json(found), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"json: {parsed.json} cannot be written: {error.strerror}.") from error
+        _write_json(parsed.json, profile_json(found))
+
+
+def _write_json(path: Path, content: str) -> None:
+    """Write the file that --json names.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"json: {path} cannot be written: {error.strerror}.") from error
 
 
 def run_inspect(parsed: argparse.Namespace) -> None:
@@ -217,3 +228,15 @@ def run_verify(parsed: argparse.Namespace) -> None:
         print(f"note: {note}", file=sys.stderr)
     found.raise_for_problems()
     print(found.summary())
+
+
+def run_diff(parsed: argparse.Namespace) -> int:
+    """Show what differs; returns the exit code."""
+    from precompute.comparing.diff import diff
+
+    names = ("split", "rows", "rows_b", "seed", "seed_b", "num_pairs")
+    found = diff(parsed.a, parsed.b, **{name: getattr(parsed, name) for name in names})
+    print(found.summary())
+    if parsed.json is not None:
+        _write_json(parsed.json, found.to_json())
+    return 0 if found.are_equal else DIFFERENT

@@ -24,13 +24,16 @@ def fingerprint(settings: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(settings["pixels"])).hexdigest()
 
 
-def differences(stored: dict[str, Any], wanted: dict[str, Any], *, where: str = "in the dataset") -> list[str]:
+def differences(
+    stored: dict[str, Any], wanted: dict[str, Any], *, where: str = "in the dataset", now: str = "now"
+) -> list[str]:
     """Return the differences between two settings, one line each.
 
     Args:
         stored: Stored settings.
         wanted: Settings of now.
         where: Words by which a line names the stored settings.
+        now: Words by which it names the others.
     """
     old, new = _flat(stored), _flat(wanted)
     lines: list[str] = []
@@ -38,22 +41,22 @@ def differences(stored: dict[str, Any], wanted: dict[str, Any], *, where: str = 
         unknown = name.startswith(VERSION) and old.get(name, NOT_INSTALLED) == NOT_INSTALLED
         kept = name in NOT_COMPARED or (name in NAMED_LATER and name not in old)
         if not kept and not unknown and old.get(name) != new.get(name):
-            lines += _difference(name, old.get(name), new.get(name), where)
+            lines += _difference(name, old.get(name), new.get(name), where, now)
     return lines
 
 
-def _difference(name: str, old: Any, new: Any, where: str) -> Iterator[str]:
+def _difference(name: str, old: Any, new: Any, where: str, now: str) -> Iterator[str]:
     """Yield the differences of two values; for two pipelines of the same transforms, those of the arguments."""
     if _names(old) != _names(new) or not isinstance(old, dict) or not isinstance(new, dict):
-        yield f"{name}: {_shown(old)} {where}, {_shown(new)} now"
+        yield f"{name}: {_shown(old)} {where}, {_shown(new)} {now}"
         return
     for key in [*old, *(key for key in new if key not in old)]:
         if key == "transforms":
             for old_inner, new_inner in zip(old[key], new[key], strict=True):
-                yield from _difference(f"{name} › {_class_of(old_inner)}", old_inner, new_inner, where)
+                yield from _difference(f"{name} › {_class_of(old_inner)}", old_inner, new_inner, where, now)
         elif old.get(key) != new.get(key):
             inner = name if key in ("transform", "attributes") else f"{name} › {key}"
-            yield from _difference(inner, old.get(key), new.get(key), where)
+            yield from _difference(inner, old.get(key), new.get(key), where, now)
 
 
 def _names(node: Any) -> Any:

@@ -16,6 +16,7 @@ PAGES = (
     "precompute/docs/costs.md",
     "precompute/docs/options.md",
     "precompute/docs/rows.md",
+    "precompute/docs/diff.md",
     "precompute/docs/notebooks.md",
     "precompute/docs/machines.md",
     "precompute/docs/readers.md",

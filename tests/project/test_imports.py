@@ -227,14 +227,16 @@ ALLOWED = {
     "preparing": "dataset errors images options pipelines rendering sources storage",
     # Looking.
     "verifying": "dataset errors fields options plan records rendering storage table text",
+    "comparing": "dataset errors fields options plan records storage table text",
     "exporting": "building dataset errors fields images options readers records sources storage text",
     "inspecting": "building dataset errors fields images options pictures pipelines plan preflight readers records "
     "rendering sources storage table text",
-    "commands": "building dataset errors exporting inspecting options pictures sources storage text verifying",
+    "commands": "building comparing dataset errors exporting inspecting options pictures sources storage text "
+    "verifying",
     "cli": "commands errors options program",
     "__main__": "cli program",
     # The public names, each fetched when it is first used.
-    "precompute": "building errors exporting inspecting preparing readers readers.tf table verifying",
+    "precompute": "building comparing errors exporting inspecting preparing readers readers.tf table verifying",
     # The trainer, on top of what is public and of the format.
     "train": "dataset errors fields images options pictures plan precompute preparing program readers.tf storage table "
     "text",

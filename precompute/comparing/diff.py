@@ -1,0 +1,133 @@
+"""`precompute.diff`: what differs between two datasets, or two seeds or ranges of rows of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from precompute.comparing.classes import ClassChanges, compare_classes, compare_fields
+from precompute.comparing.difference import Difference, PairChanges, Sample
+from precompute.comparing.records import RecordPair, Sampler, compare_rows
+from precompute.comparing.sides import Selection, Side, open_side, pair_rows
+from precompute.comparing.sources import SourceChanges, compare_sources
+from precompute.comparing.values import compare_values, flat_values, light_of, summarize
+from precompute.errors import UsageError
+from precompute.options.plain_values import converts_arguments
+from precompute.plan.settings import differences
+from precompute.records.stored import decode_record
+
+__all__ = ["diff"]
+
+
+@converts_arguments
+def diff(
+    a: str | Path,
+    b: str | Path | None = None,
+    *,
+    split: str | None = None,
+    rows: str | Sequence[int] | None = None,
+    rows_b: str | Sequence[int] | None = None,
+    seed: int | None = None,
+    seed_b: int | None = None,
+    num_pairs: int = 64,
+) -> Difference:
+    """Return what differs between two datasets, or two seeds or ranges of rows of one.
+
+    Rows of two datasets are compared where they have the same seed and variant; chosen rows are compared in their
+    order. Hashes tell which records are equal, and nothing is decoded but a sample of those that differ. The hashes are
+    those that were taken when the records were written: whether files are still the same, `verify` tells.
+
+    Args:
+        a: Folder of the first dataset, or its URL.
+        b: That of the second; the first again when None.
+        split: Split whose rows are compared; all when None, and ``"train"`` where rows or seeds are chosen.
+        rows: Rows of the first, or text such as ``"0-3,7"``, ranges inclusive; all when None.
+        rows_b: Rows of the second, as many as in `rows`; the same numbers when None.
+        seed: Seed of the rows of the first; all when None.
+        seed_b: Seed of the rows of the second; that of `seed` when None.
+        num_pairs: Number of pairs of records that differ to decode.
+
+    Raises:
+        DatasetError: There is no such dataset, or a shard is missing, short or altered.
+        UsageError: There are no such rows, or both sides are the same.
+    """
+    if num_pairs < 0:
+        raise UsageError(f"num_pairs: expected 0 or more, got {num_pairs}.")
+    if b is None and rows_b is None and seed_b is None:
+        raise UsageError(
+            "b: expected another dataset, or other rows of this one: --rows with --rows-b, or --seed with --seed-b."
+        )
+    for name, of_a, of_b in (("rows", rows, rows_b), ("seed", seed, seed_b)):
+        if of_b is not None and of_a is None:
+            raise UsageError(f"{name}_b: goes with --{name}, which says what of A it is compared with.")
+    first = Selection(split=split, rows=rows, seed=seed)
+    same = rows_b is None and seed_b is None
+    second = Selection(
+        split=split,
+        rows=rows if same else rows_b,
+        seed=seed if same else seed_b,
+        suffix="" if same else "_b",
+    )
+    with ExitStack() as stack:
+        side_a, lease = open_side("A", a, first)
+        stack.callback(lease.close)
+        side_b, lease = open_side("B", a if b is None else b, second)
+        stack.callback(lease.close)
+        return _compare(side_a, side_b, in_order=not same, num_pairs=num_pairs)
+
+
+def _compare(a: Side, b: Side, *, in_order: bool, num_pairs: int) -> Difference:
+    classes = compare_classes(a.manifest.schema, b.manifest.schema)
+    sources = _sources(a, b, classes)
+    pairs, only_a, only_b = pair_rows(a, b, in_order=in_order)
+    sampler = Sampler(num_pairs)
+    rows = [compare_rows(a, b, pair, sources.changed, sampler) for pair in pairs]
+    return Difference(
+        a=a.describe(),
+        b=b.describe(),
+        settings=differences(a.manifest.settings, b.manifest.settings, where="in A", now="in B"),
+        fields=compare_fields(a.manifest.schema, b.manifest.schema),
+        classes=classes,
+        sources=sources,
+        rows=rows,
+        only_a=only_a,
+        only_b=only_b,
+        sample=_sample(a, b, sampler.chosen),
+    )
+
+
+def _sources(a: Side, b: Side, classes: Mapping[str, ClassChanges]) -> SourceChanges:
+    left_out = [{(entry["split"], entry["key"]) for entry in side.manifest.skipped} for side in (a, b)]
+    hashes = [{name: split.sources_sha256 for name, split in side.manifest.splits.items()} for side in (a, b)]
+    if hashes[0] == hashes[1] and left_out[0] == left_out[1]:  # the same files
+        num = sum(map(len, a.listings.values()))
+        return SourceChanges(num_a=num, num_b=num)
+    keys = [{key for _, key in of_side} for of_side in left_out]
+    return compare_sources(a.listings, b.listings, classes, (keys[0], keys[1]))
+
+
+def _sample(a: Side, b: Side, chosen: Sequence[RecordPair]) -> Sample:
+    pairs = sorted((_pair(a, b, pair) for pair in chosen), key=lambda pair: (-pair.distance, pair.key, pair.row_a))
+    light = tuple(light_of([pair.images[side] for pair in pairs]) for side in (0, 1)) if pairs else None
+    return Sample(
+        pairs=pairs,
+        values=summarize([pair.changes for pair in pairs]),
+        light=None if light is None else (light[0], light[1]),
+    )
+
+
+def _pair(a: Side, b: Side, pair: RecordPair) -> PairChanges:
+    records = pair.a.read(), pair.b.read()
+    schemas = a.manifest.schema, b.manifest.schema
+    one, other = (flat_values(record, schema) for record, schema in zip(records, schemas, strict=True))
+    examples = tuple(decode_record(record, schema) for record, schema in zip(records, schemas, strict=True))
+    return PairChanges(
+        split=pair.rows.split,
+        key=pair.key,
+        copy=pair.copy,
+        row_a=pair.rows.a.row,
+        row_b=pair.rows.b.row,
+        changes=compare_values(one, other),
+        examples=(examples[0], examples[1]),
+    )
