@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
@@ -29,6 +30,9 @@ __all__ = [
     "Shown",
     "Table",
 ]
+
+
+NUMBER = re.compile(r"[-+−]?\d[\d,.]*( ?%| [A-Za-z]+)?")
 
 
 @dataclass(frozen=True)
@@ -68,20 +72,24 @@ Cell: TypeAlias = str | int | float | Share | Heat | Embedded | None
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something to know, or to mend.
+    """Something to know, or to mend. What stands between backticks in its sentences is shown as code.
 
     Attributes:
         severity: How bad it is.
         title: One sentence.
-        detail: Further sentences, or lines; empty for none.
-        command: The command that mends it; empty where there is none.
+        detail: Why it matters; empty for none.
+        mend: What mends it; empty for none.
+        command: The command for that; empty where there is none.
+        examples: Names that show it, a few.
         section: `id` of the section that shows it; empty for none.
     """
 
     severity: Literal["error", "warning", "note"]
     title: str
     detail: str = ""
+    mend: str = ""
     command: str = ""
+    examples: Sequence[str] = ()
     section: str = ""
 
 
@@ -111,9 +119,9 @@ class Table:
     note: str = ""
 
     def is_number(self, column: int) -> bool:
-        """Return whether a column holds numbers."""
+        """Return whether a column holds numbers, with or without their units."""
         cells = [row[column] for row in self.rows if row[column] not in (None, "")]
-        return bool(cells) and all(isinstance(cell, int | float | Share | Heat) for cell in cells)
+        return bool(cells) and all(not isinstance(cell, str) or NUMBER.fullmatch(cell) for cell in cells)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,12 +219,14 @@ class Gallery:
     Attributes:
         sources: The sources.
         legend: Pictures of colours with the names of what they mean.
+        num_first: Number of sources that are seen before a button is pressed, or a filter set.
         note: One sentence on the choice.
     """
 
     kind: ClassVar[str] = "gallery"
     sources: Sequence[GallerySource]
     legend: Sequence[tuple[Embedded | None, str]] = ()
+    num_first: int = 12
     note: str = ""
 
     @property
@@ -284,12 +294,14 @@ class Section:
 
     Attributes:
         id: Name for links.
+        name: Short name, in the list of sections.
         title: The question.
         meaning: One sentence of what it means.
         blocks: Its content.
     """
 
     id: str
+    name: str
     title: str
     meaning: str
     blocks: Sequence[Block] = ()

@@ -100,7 +100,12 @@ def draw_rates(rates: Sequence[Rate], *, label: str) -> str:
 
 
 def draw_bars(
-    names: Sequence[str], values: Mapping[str, Sequence[float]], *, label: str, is_share: bool = False
+    names: Sequence[str],
+    values: Mapping[str, Sequence[float]],
+    *,
+    label: str,
+    is_share: bool = False,
+    is_small: bool = False,
 ) -> str:
     """Draw a bar a name and series, from top to bottom; the last series in the main colour.
 
@@ -109,8 +114,10 @@ def draw_bars(
         values: Name of a series → value of each row; at most three.
         label: What is read out for it.
         is_share: Whether values are shares of 0 to 1.
+        is_small: Whether it stands beside others of its size.
     """
-    with _figure(WIDE, 0.35 + ROW * len(names) * max(1.0, 0.6 * len(values))) as (figure, axes):
+    width, row = (NARROW, 0.75 * ROW) if is_small else (WIDE, ROW)
+    with _figure(width, 0.35 + row * len(names) * max(1.0, 0.6 * len(values))) as (figure, axes):
         rows, thickness = np.arange(len(names))[::-1], 0.72 / len(values)
         for number, (color, series) in enumerate(
             zip([FAINT, OTHER, MAIN][-len(values) :], values.values(), strict=True)
@@ -118,7 +125,7 @@ def draw_bars(
             offset = (0.5 * (len(values) - 1) - number) * thickness
             axes.barh(rows + offset, series, thickness * 0.92, color=color)
         _name_rows(axes, names)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(3 if is_small else 5))
         if is_share:
             axes.xaxis.set_major_formatter(PercentFormatter(1))
         return _svg(figure, label)

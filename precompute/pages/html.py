@@ -43,7 +43,7 @@ def render_page(page: Page) -> bytes:
     found: Any = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters["breakable"] = _breakable
+    found.filters.update(breakable=_breakable, coded=_coded)
     style, script = (loader.get_source(found, name)[0] for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = found.get_template("page.html").render(page=page, style=style, script=script, policy=POLICY.format(digest))
@@ -55,3 +55,13 @@ def _breakable(name: str) -> Any:
     from markupsafe import Markup
 
     return Markup("<wbr>").join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[./])", "\n", name).split("\n"))
+
+
+def _coded(sentence: str) -> Any:
+    """Return a sentence, escaped, with what stands between backticks as code."""
+    from markupsafe import Markup
+
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:  # a backtick of a name
+        return Markup.escape(sentence)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))

@@ -53,21 +53,21 @@ def full_page() -> Page:
         Pictures(title="Pairs", groups=[PictureGroup(pictures=pair, captions=("a", HOSTILE), title="1 of 64")]),
         Folded(title=HOSTILE, blocks=[Table(head=["a", "b"], rows=[["x", Heat("0.4", 0.4, is_bad=True)]])]),
     ]
-    finding = {"title": HOSTILE, "detail": "a\nb", "section": "all"}
+    coded = f"Run `precompute verify '{HOSTILE}'`."
     return Page(
         kind="Report",
         title=HOSTILE,
         subtitle="a page",
         figures=[("1,200", "records")],
         findings=[
-            Finding(severity="error", **finding, command=f"precompute verify '{HOSTILE}'"),
-            Finding(severity="warning", **finding),
+            Finding(severity="error", title=HOSTILE, section="all", command=f"precompute verify '{HOSTILE}'"),
+            Finding(severity="warning", title="b ` c", detail=HOSTILE, mend=coded, examples=[HOSTILE, "d"]),
             Finding(severity="note", title="plain"),
         ],
         notes=[HOSTILE],
         sections=[
-            Section(id="all", title="All blocks", meaning="What they mean.", blocks=blocks),
-            Section(id="look", title="Gallery", meaning="Sources beside variants.", blocks=[_gallery()]),
+            Section(id="all", name="All", title="All blocks", meaning="What they mean.", blocks=blocks),
+            Section(id="look", name="Look", title="Gallery", meaning="Sources beside variants.", blocks=[_gallery()]),
         ],
         footer=["made for a test"],
     )
@@ -102,4 +102,4 @@ def _gallery() -> Gallery:
         )
         sources.append(source)
     legend = [(embed_shares(np.ones((1, 1)), (0, 235, 100), size=12), HOSTILE)]
-    return Gallery(sources=sources, legend=legend, note="5 of 5 sources.")
+    return Gallery(sources=sources, legend=legend, num_first=NUM_SOURCES - 1, note="5 of 5 sources.")

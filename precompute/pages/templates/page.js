@@ -64,15 +64,25 @@ function startGallery(gallery) {
   const fits = ({ split, key, classes }) => (!chosen("split") || split === chosen("split"))
     && (!chosen("class") || JSON.parse(classes).includes(chosen("class")))
     && key.toLowerCase().includes(chosen("source").toLowerCase());
+  const more = gallery.querySelector(".more");
+  let first = Number(gallery.dataset.first); // so many are seen until a filter is set or more are asked for
   const filter = () => {
-    for (const source of sources) source.hidden = !fits(source.dataset);
-    const shown = sources.filter((source) => !source.hidden).length;
+    const room = chosen("split") || chosen("class") || chosen("source") ? sources.length : first;
+    const fitting = sources.filter((source) => fits(source.dataset));
+    for (const source of sources) source.hidden = true;
+    for (const source of fitting.slice(0, room)) source.hidden = false;
+    const shown = Math.min(fitting.length, room);
+    more.hidden = fitting.length <= room;
     form.querySelector("output").textContent = `${shown} of ${sources.length} sources`;
     gallery.querySelector(".none").hidden = shown > 0;
     document.body.classList.toggle("no-overlays", form.elements.overlays?.checked === false);
   };
   for (const kind of ["input", "change"]) form.addEventListener(kind, filter);
   form.addEventListener("submit", (event) => event.preventDefault());
+  more.addEventListener("click", () => {
+    first = sources.length;
+    filter();
+  });
   filter();
 }
 

@@ -75,7 +75,8 @@ def test_a_request_or_another_script_would_be_refused(browser: Browser, script: 
 
 
 def test_the_gallery_is_filtered_by_split_class_and_source(browser: Browser) -> None:
-    assert len(keys(browser)) == ALL
+    assert len(keys(browser)) == ALL - 1
+    assert browser.one(".filters output").text == "4 of 5 sources"
     choose(browser, "split", "validation")
     assert keys(browser) == ["folder/3", "folder/4"]
     choose(browser, "class", HOSTILE)
@@ -90,6 +91,16 @@ def test_the_gallery_is_filtered_by_split_class_and_source(browser: Browser) -> 
     browser.one("[name=source]").send_keys("no such key")
     assert keys(browser) == []
     assert len(browser.shown(".gallery .none")) == 1
+
+
+def test_a_button_shows_all_sources(browser: Browser) -> None:
+    button = browser.one(".gallery .more")
+    choose(browser, "split", "train")
+    assert not button.is_displayed()
+    choose(browser, "split", "")
+    assert button.text == "Show all 5 sources"
+    button.click()
+    assert len(keys(browser)) == ALL and not button.is_displayed()
 
 
 def test_overlays_are_switched(browser: Browser) -> None:

@@ -94,11 +94,17 @@ def test_without_findings_it_says_so_and_a_page_that_looks_for_none_has_no_place
     assert 'id="findings"' not in render_page(Page(kind="Report", title="a", sections=[])).decode()
 
 
+def test_what_stands_between_backticks_is_code_but_for_a_single_one(text: str) -> None:
+    read = Reader(text)
+    assert f"precompute verify '{HOSTILE}'" in read.texts and "Run" in read.texts
+    assert "b ` c" in " ".join(read.texts)
+
+
 def test_cells_of_tables_are_formatted_by_what_they_are() -> None:
     rows = [["a", 1234567, 0.12345, None, Share("5 %", 0.0512)], ["b", None, 2.0, "", Share("0 %", 0, is_bad=True)]]
     table = Table(head=["name", "count", "mean", "none", "share"], rows=rows)
     assert [table.is_number(i) for i in range(5)] == [False, True, True, False, True]
-    section = Section(id="a", title="A", meaning="b", blocks=[table])
+    section = Section(id="a", name="A", title="A", meaning="b", blocks=[table])
     read = Reader(render_page(Page(kind="Report", title="a", sections=[section])).decode())
     for text in ("1,234,567", "0.123", "–", "5 %", "2"):
         assert text in read.texts
