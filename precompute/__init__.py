@@ -16,6 +16,7 @@ building                `build`, `follow`, `regenerate`, `drop`: tasks, workers,
 verifying, comparing    is it still what was written: `verify`; what differs from another: `diff`
 exporting, preparing    `export`; other images made alike
 inspecting              previews and tables: what a build would do, what a dataset holds
+reporting               `report`: figures of a dataset, and what to mend
 
 Importing this module loads nothing heavy: each name below brings its own module when it is first used. Rooms are not
 named like public functions (`building`, not `build`): an imported package would stand in the function's place.
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from precompute.readers.read import read
     from precompute.readers.tf.epoch_row import EpochRow
     from precompute.readers.tf.load import load
+    from precompute.reporting.report import report
     from precompute.table.sources import Source
     from precompute.verifying.verify import verify
 
@@ -63,6 +65,7 @@ _HOMES = {
     "profile": "precompute.inspecting.profile",
     "read": "precompute.readers.read",
     "regenerate": "precompute.building.change_rows",
+    "report": "precompute.reporting.report",
     "verify": "precompute.verifying.verify",
 }
 
@@ -84,6 +87,7 @@ __all__ = [
     "profile",
     "read",
     "regenerate",
+    "report",
     "verify",
 ]
 

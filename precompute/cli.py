@@ -16,8 +16,8 @@ from precompute.program.run import run_program
 __all__ = ["main", "make_parser"]
 
 EXIT_CODES = (
-    "exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 5 different, 130 "
-    "interrupted (143 by SIGTERM, 129 by SIGHUP)"
+    "exit codes: 0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 5 different, 6 findings of "
+    "report --strict, 130 interrupted (143 by SIGTERM, 129 by SIGHUP)"
 )
 SOURCE: Any = {
     "metavar": "SOURCE",
@@ -42,7 +42,7 @@ def make_parser() -> CommandParser:
         epilog=EXIT_CODES,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    looking = (_add_preview, _add_mask_colors, _add_profile, _add_inspect)
+    looking = (_add_preview, _add_mask_colors, _add_profile, _add_inspect, _add_report)
     using = (_add_export, _add_dali_index, _add_verify, _add_diff)
     for add in (_add_build, *looking, *using, _add_regenerate, _add_follow, _add_drop):
         add(commands)
@@ -108,6 +108,32 @@ def _add_inspect(commands: Commands) -> None:
         "--options", action="store_true", help="show its options, as a TOML file for precompute build --options FILE"
     )
     inspect.add_argument("--output", dest="sheet", type=Path, metavar="PNG", help="also draw stored records here")
+
+
+def _add_report(commands: Commands) -> None:
+    report = _command(commands, "report", run.run_report, "look at a dataset and say what to mend")
+    report.add_argument("dataset", **OUT)
+    report.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    report.add_argument(
+        "--num-sources",
+        type=int,
+        default=128,
+        metavar="N",
+        help="sources a split whose records are looked at (default: %(default)s)",
+    )
+    report.add_argument(
+        "--num-rows", type=int, default=8, metavar="N", help="rows in which they are looked at (default: %(default)s)"
+    )
+    report.add_argument(
+        "--near-duplicates",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="look for sources that look alike, among all of them; auto: up to 200,000 (default: %(default)s)",
+    )
+    report.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
+    report.add_argument("--pipeline", metavar="FILE", help="where the manifest cannot hold the pipeline")
+    report.add_argument("--jobs", type=int, metavar="N", help="threads that read sources; default: one per core")
+    report.add_argument("--strict", action="store_true", help="end with exit code 6 if there is anything to mend")
 
 
 def _add_export(commands: Commands) -> None:

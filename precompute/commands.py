@@ -30,6 +30,7 @@ __all__ = [
     "run_preview",
     "run_profile",
     "run_regenerate",
+    "run_report",
     "run_verify",
 ]
 
@@ -37,7 +38,7 @@ SEEN = (SourceOptions, TableOptions, SplitOptions, PixelOptions)  # groups of wh
 PREVIEW_OPTIONS = (*(name for group in SEEN for name in group.names()), "seed")
 PROFILE_OPTIONS = (*PREVIEW_OPTIONS, "variants", "jobs", "backend")
 RUN_OPTIONS = ("pipeline", *RunOptions.names())
-DIFFERENT = 5  # exit code
+DIFFERENT, HAS_FINDINGS = 5, 6  # exit codes
 COLOR_OPTIONS = (
     "mask_colors",
     "alpha",
@@ -195,6 +196,24 @@ def run_inspect(parsed: argparse.Namespace) -> None:
         print(inspect(parsed.output).text())
     if parsed.sheet is not None:
         print(draw_stored(parsed.output, parsed.sheet))
+
+
+def run_report(parsed: argparse.Namespace) -> int:
+    """Look at a dataset; returns 6 if there is anything to mend and that was asked for."""
+    from precompute.reporting.report import report
+
+    found = report(
+        parsed.dataset,
+        json=parsed.json,
+        num_sources=parsed.num_sources,
+        num_rows=parsed.num_rows,
+        near_duplicates=parsed.near_duplicates,
+        source=parsed.source,
+        pipeline=parsed.pipeline,
+        jobs=parsed.jobs,
+    )
+    print(found.text())
+    return HAS_FINDINGS if parsed.strict and found.findings else 0
 
 
 def run_export(parsed: argparse.Namespace) -> None:

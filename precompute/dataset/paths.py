@@ -71,6 +71,11 @@ class DatasetPaths:
         """File of all bad sources of the last build, one JSON object per line."""
         return self.root / "errors.jsonl"
 
+    @property
+    def perceptual_hashes(self) -> Path:
+        """File of hashes by which a report finds sources that look alike."""
+        return self.build / "perceptual-hashes.npz"
+
     def draft(self, generation: str) -> Path:
         """Return the plan of a generation that the manifest does not list yet."""
         return self.build / generation / "plan.json"

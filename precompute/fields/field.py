@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from precompute.fields.contents import Contents
 from precompute.fields.counts import FieldCounts
 from precompute.fields.feature import Feature, Size, Value, Values
 from precompute.fields.layers import Layers
@@ -203,6 +204,19 @@ class Field(ABC):
             size: Height and width of the image.
         """
         return self.draw({self.name: value})
+
+    def contents(self, example: Mapping[str, Any]) -> Contents:
+        """Return what a decoded example holds of the field; by default nothing that is counted."""
+        return Contents()
+
+    def source_contents(self, value: Any, size: tuple[int, int]) -> Contents:
+        """Return what a source holds of the field, before any augmentation.
+
+        Args:
+            value: The decoded value.
+            size: Height and width of the image.
+        """
+        return Contents()
 
     def warnings(self, counters: Mapping[str, Any]) -> Iterator[str]:
         """Yield warnings about training on this field.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.fields.contents import Contents, pixels_of_classes
 from precompute.fields.counters import EMPTY_OBJECTS, INSTANCE_IDS, instance_id_warnings
 from precompute.fields.feature import Picture, Size
 from precompute.fields.field import MAX_CLASS_IDS, Deviation, class_limits
@@ -114,6 +115,15 @@ class MaskField(PictureField):
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return the classes as regions."""
         return Layers(mask=example[self.name], class_names=self.class_names, ignore_class=self.ignore_class)
+
+    def contents(self, example: Mapping[str, Any]) -> Contents:
+        """Return the pixels of each class."""
+        return self.source_contents(example[self.name], example[self.name].shape)
+
+    def source_contents(self, value: Any, size: tuple[int, int]) -> Contents:
+        """Return the pixels of each class of a source's mask."""
+        pixels = pixels_of_classes(value, self.ignore_class)
+        return Contents(class_pixels=pixels, class_names=self.class_names)
 
     def warnings(self, counters: Mapping[str, Any]) -> Iterator[str]:
         """Yield a warning if ids seem to be numbers of objects."""

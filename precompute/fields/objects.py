@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import DatasetError
 from precompute.fields.boxes import FLAGS, Boxes
+from precompute.fields.contents import Contents
 from precompute.fields.counters import EMPTY_OBJECTS
 from precompute.fields.counts import FieldCounts
 from precompute.fields.feature import Box, ClassIndex, Feature, Number, Picture, Size, Text, Value, Values
@@ -288,12 +289,40 @@ class ObjectsField(Field):
             remark=remark,
         )
 
+    def contents(self, example: Mapping[str, Any]) -> Contents:
+        """Return classes and areas of the objects: of their masks if they have some, else of their boxes."""
+        if self.has_masks:
+            areas = example["masks"].mean(axis=(1, 2), dtype=np.float64) if len(example["masks"]) else np.zeros(0)
+        elif self.has_boxes:
+            height, width = example["image"].shape[:2]
+            areas = _areas(example["boxes"] / np.array([width, height, width, height]))
+        else:
+            areas = np.full(len(example["labels"]), np.nan)
+        return self._contents(example["labels"], areas)
+
+    def source_contents(self, value: Any, size: tuple[int, int]) -> Contents:
+        """Return the same for decoded objects of a source."""
+        if self.has_masks:
+            areas = np.array([mask.mean() for mask in value.masks()], np.float64)
+        else:
+            areas = _areas(value.shares()) if self.has_boxes else np.full(len(value), np.nan)
+        return self._contents(value.labels.astype(np.int64), areas)
+
+    def _contents(self, labels: NDArray[np.int64], areas: NDArray[np.float64]) -> Contents:
+        return Contents(labels=labels, areas=areas, has_objects=True, class_names=self.class_names)
+
     def _drawn(self, **drawn: Any) -> Layers:
         return Layers(class_names=self.class_names, skeleton=self.keypoints or Skeleton(names=[]), **drawn)
 
     @property
     def _noun(self) -> str:
         return "box" if self._are_boxes else "object"
+
+
+def _areas(shares: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the areas of boxes, given as shares of width and height, as shares of the image."""
+    found: NDArray[np.float64] = ((shares[:, 2] - shares[:, 0]) * (shares[:, 3] - shares[:, 1])).astype(np.float64)
+    return found
 
 
 def _keypoints(skeleton: Skeleton) -> str:

@@ -17,7 +17,7 @@ from precompute.text.display import Displayed, Html, html_lines, html_table, htm
 from precompute.text.format import format_bytes, format_count, format_counts
 from precompute.text.reasons import describe_reasons
 
-__all__ = ["Inspection", "RowGroup", "SplitInspection", "describe_pipeline"]
+__all__ = ["Inspection", "RowGroup", "SplitInspection", "describe_pipeline", "describe_rows"]
 
 LABEL = 14  # width of the first column
 MAX_CLASSES = 30
@@ -241,7 +241,7 @@ def _rows(found: Inspection) -> Iterator[str]:
     yield "rows"
     for name, split in found.splits.items():
         for i, group in enumerate(split.rows):
-            yield _labelled("" if i else name, _group(group))
+            yield _labelled("" if i else name, describe_rows(group))
         if split.held:
             yield _labelled("", f"in use by readers: {describe_numbers(split.held)}")
     if found.held_elsewhere:
@@ -249,7 +249,8 @@ def _rows(found: Inspection) -> Iterator[str]:
         yield _labelled("", f"{unlisted} still in use by readers")
 
 
-def _group(group: RowGroup) -> str:
+def describe_rows(group: RowGroup) -> str:
+    """Return rows of one seed on one line: ``"rows 0-3: seed 0, variants 0-3"``."""
     numbers = f"{_noun('row', group.rows)} {describe_numbers(group.rows)}"
     if group.original:
         return f"{numbers}: originals through the validation pipeline"

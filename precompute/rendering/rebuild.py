@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +18,7 @@ from precompute.storage.paths import as_path
 from precompute.table.listing import Listing
 from precompute.table.listing_file import read_listing
 
-__all__ = ["RecordRebuilder", "prepare_like", "rebuild_pipelines", "rebuild_record", "stored_spec"]
+__all__ = ["RecordRebuilder", "prepare_like", "rebuild_pipelines", "rebuild_record", "source_paths", "stored_spec"]
 
 CHANGED = "its content has changed since records were made from it"
 
@@ -33,6 +33,7 @@ class RecordRebuilder:
         source: Folder of the sources, where it has moved.
 
     Attributes:
+        spec: Specification of records.
         pipelines: Split → the pipeline that the dataset was made with.
 
     Raises:
@@ -48,8 +49,8 @@ class RecordRebuilder:
         source: str | Path | None = None,
     ) -> None:
         self._out, self._manifest = out, manifest
-        self._spec = stored_spec(manifest)
-        self._root = as_path(source or manifest.settings["dataset"]["root"] or "")
+        self.spec = stored_spec(manifest)
+        self._source_path = source_paths(out, manifest, source)
         self.pipelines = rebuild_pipelines(manifest) if pipeline is None else _given_pipelines(manifest, pipeline)
         self._loaded: dict[str, Pipeline] = {}
         self._listings: dict[str, Listing] = {}
@@ -62,15 +63,21 @@ class RecordRebuilder:
             DatasetError: The dataset has no such source.
         """
         pipeline = self._pipeline("validation" if row.original else split)
-        source = self._source(split, key)
-        return render(source, pipeline, self._spec, seed=row.seed, variant=row.stored_variant, copy=copy)
+        source = self.source(split, key)
+        return render(source, pipeline, self.spec, seed=row.seed, variant=row.stored_variant, copy=copy)
 
     def _pipeline(self, split: str) -> Pipeline:
         if split not in self._loaded:
             self._loaded[split] = Pipeline(self.pipelines[split].pickled)
         return self._loaded[split]
 
-    def _source(self, split: str, key: str) -> Decoded:
+    def source(self, split: str, key: str) -> Decoded:
+        """Return a decoded source, which must be the one that records were made from.
+
+        Raises:
+            RejectedSource: It is missing, cannot be used, or has changed since.
+            DatasetError: The dataset has no such source.
+        """
         if split not in self._listings:
             path = DatasetPaths(self._out).sources(self._manifest.generation, split)
             self._listings[split] = read_listing(path)
@@ -80,7 +87,7 @@ class RecordRebuilder:
             raise DatasetError(f"{self._out}: {split} has no source {key!r}.")
         entry, image = listing.entry(position), self._source_path(listing.images[position])
         raw = self._raw_values(listing, position)
-        source = decode_source(key, image, raw, self._spec)
+        source = decode_source(key, image, raw, self.spec)
         if source.sha256 != entry.get("sha256", source.sha256):
             raise RejectedSource(f"{image}: {CHANGED}")
         if source.mask_sha256 != entry.get("mask_sha256", source.mask_sha256):
@@ -93,13 +100,6 @@ class RecordRebuilder:
         if "objects" in raw and "objects" not in self._manifest.schema:  # the list does not say that they are merged
             raw["mask"] = raw.pop("objects")
         return raw
-
-    def _source_path(self, name: str) -> Path:
-        """Return the path of a source; if there is a root, a path outside of it is refused."""
-        path = self._root / name if self._root.parts else as_path(name)
-        if self._root.parts and (".." in PurePosixPath(name).parts or not path.is_relative_to(self._root)):
-            raise DatasetError(f"{self._out}: the list of sources names {name!r}, which is not below {self._root}.")
-        return path
 
 
 def rebuild_record(
@@ -130,6 +130,25 @@ def rebuild_record(
         RejectedSource: The source is missing, cannot be used, or has changed since.
     """
     return RecordRebuilder(as_path(out), manifest, pipeline=pipeline, source=source).record(split, row, key, copy)
+
+
+def source_paths(out: Path, manifest: Manifest, source: str | Path | None = None) -> Callable[[str], Path]:
+    """Return a function: name of a source's file in a listing → its path; a path outside of the root is refused.
+
+    Args:
+        out: The dataset's folder.
+        manifest: Manifest of the dataset.
+        source: Folder of the sources, where it has moved.
+    """
+    root = as_path(source or manifest.settings["dataset"]["root"] or "")
+
+    def located(name: str) -> Path:
+        path = root / name if root.parts else as_path(name)
+        if root.parts and (".." in PurePosixPath(name).parts or not path.is_relative_to(root)):
+            raise DatasetError(f"{out}: the list of sources names {name!r}, which is not below {root}.")
+        return path
+
+    return located
 
 
 def rebuild_pipelines(manifest: Manifest, splits: Sequence[str] | None = None) -> dict[str, Prepared]:

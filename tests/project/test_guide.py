@@ -76,8 +76,10 @@ def flags_of(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def test_exit_codes_are_those_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    codes = "0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 5 different, "
-    codes += "130 interrupted (143 by SIGTERM, 129 by SIGHUP)"
+    codes = (
+        "0 complete, 1 user error, 2 usage, 3 bad sources, 4 verification failed, 5 different, 6 findings of report "
+    )
+    codes += "--strict, 130 interrupted (143 by SIGTERM, 129 by SIGHUP)"
     assert f"Exit codes: {codes}." in read_page("precompute/docs/trouble.md").replace("\n", " ")
     for command in ([], ["build"], ["verify"]):
         with pytest.raises(SystemExit):

@@ -231,12 +231,16 @@ ALLOWED = {
     "exporting": "building dataset errors fields images options readers records sources storage text",
     "inspecting": "building dataset errors fields images options pictures pipelines plan preflight readers records "
     "rendering sources storage table text",
-    "commands": "building comparing dataset errors exporting inspecting options pictures sources storage text "
-    "verifying",
+    # One report of all there is to say of a dataset.
+    "reporting": "building dataset errors fields images inspecting options pages pictures pipelines plan records "
+    "rendering storage table text",
+    "commands": "building comparing dataset errors exporting inspecting options pictures reporting sources storage "
+    "text verifying",
     "cli": "commands errors options program",
     "__main__": "cli program",
     # The public names, each fetched when it is first used.
-    "precompute": "building comparing errors exporting inspecting preparing readers readers.tf table verifying",
+    "precompute": "building comparing errors exporting inspecting preparing readers readers.tf reporting table "
+    "verifying",
     # The trainer, on top of what is public and of the format.
     "train": "dataset errors fields images options pictures plan precompute preparing program readers.tf storage table "
     "text",
@@ -244,7 +248,7 @@ ALLOWED = {
 
 # Modules of `precompute.fields` that say nothing of a single type of field, and the registry; the others are of types.
 OF_ALL_TYPES = {
-    *("colors", "column", "counters", "counts", "entry_checks", "feature", "field", "image", "layers"),
+    *("colors", "column", "contents", "counters", "counts", "entry_checks", "feature", "field", "image", "layers"),
     *("picture", "pixels", "record", "registry", "rle", "skeleton", "string_column"),
 }
 

@@ -1,0 +1,111 @@
+"""What a sample of records took to make and to read, and from when on records pay."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+
+from precompute.dataset.manifest import Manifest
+from precompute.pipelines.chances import Chance
+from precompute.reporting.observing import Observed
+from precompute.reporting.sections.cost import Cost, SplitCost, TransformCost
+from precompute.reporting.sections.facts import Facts
+
+__all__ = ["CostTally", "collect_cost"]
+
+WARM_UP = 1  # source: tables are loaded, the heap grows
+MEANING = (
+    "Time is that of one core, measured while this report was made. Augmenting in training decodes and augments each "
+    "image in every epoch; records are made once and only read."
+)
+
+
+class CostTally:
+    """Adds up times of a split.
+
+    Args:
+        split: Name of the split.
+        chances: Transforms of its pipeline; empty where records cannot be made again.
+    """
+
+    def __init__(self, split: str, chances: Sequence[Chance]) -> None:
+        self._split, self._chances = split, chances
+        self._seen = 0
+        self._times: dict[str, list[float]] = defaultdict(list)
+        self._runs: list[list[float]] = [[] for _ in chances]
+
+    def add(self, observed: Observed) -> None:
+        """Count a source and its records."""
+        self._seen += 1
+        if self._seen <= WARM_UP:
+            return
+        if observed.source is not None:
+            self._times["decode"].append(observed.decode_s)
+        for record in observed.records:
+            self._times["read"].append(record.read_s)
+            if record.trace is not None and not record.row.original:
+                self._times["augment"].append(record.trace.augment_s)
+                self._times["encode"].append(record.trace.encode_s)
+                for firing in record.trace.firings:
+                    self._runs[firing.position].append(firing.seconds)
+
+    def result(self, manifest: Manifest) -> SplitCost | None:
+        """Return the costs of the split; None where it lists no rows."""
+        listed = manifest.splits[self._split]
+        if not listed.rows:
+            return None
+        num_bytes, num_rows = sum(row.num_bytes for row in listed.rows), len(listed.rows)
+        decode, augment, encode = (self._ms(what) for what in ("decode", "augment", "encode"))
+        row_s = None
+        if decode is not None and augment is not None and encode is not None:
+            row_s = (listed.num_records * (augment + encode) + self._num_sources(manifest) * decode / num_rows) / 1000
+        return SplitCost(
+            split=self._split,
+            row_bytes=num_bytes // num_rows,
+            record_bytes=num_bytes // max(1, listed.num_records * num_rows),
+            decode_ms=decode,
+            augment_ms=augment,
+            encode_ms=encode,
+            read_ms=self._ms("read") or 0.0,
+            row_s=row_s,
+            transforms=tuple(sorted(self._transforms(), key=lambda cost: -cost.record_ms)),
+        )
+
+    def _num_sources(self, manifest: Manifest) -> int:
+        return manifest.splits[self._split].num_records  # copies of a source are few
+
+    def _ms(self, what: str) -> float | None:
+        return 1000 * median(self._times[what]) if self._times[what] else None
+
+    def _transforms(self) -> list[TransformCost]:
+        num = len(self._times["augment"])
+        return [
+            TransformCost(name=chance.name, run_ms=1000 * fmean(runs), record_ms=1000 * sum(runs) / num)
+            for chance, runs in zip(self._chances, self._runs, strict=True)
+            if runs and num
+        ]
+
+
+def collect_cost(manifest: Manifest, facts: Facts, costs: Mapping[str, SplitCost]) -> Cost:
+    """Return the section, from the costs of each split."""
+    train = costs.get("train")
+    online = None if train is None or train.decode_ms is None else train.decode_ms + (train.augment_ms or 0.0)
+    return Cost(
+        splits=tuple(costs.values()),
+        num_bytes=sum(split.num_bytes for split in facts.splits),
+        old_bytes=sum(one.num_bytes for one in facts.generations if not one.is_current),
+        online_ms=online,
+        stored_ms=None if train is None else train.read_ms,
+        pays_from=None if train is None or online is None else _pays_from(manifest, train, online),
+        meaning=MEANING,
+    )
+
+
+def _pays_from(manifest: Manifest, train: SplitCost, online_ms: float) -> int | None:
+    """Return the epoch from which on records have cost less than augmenting in training; None: never."""
+    listed, saved = manifest.splits["train"], online_ms - train.read_ms
+    if saved <= 0 or train.row_s is None or not listed.num_records:
+        return None
+    return max(1, math.ceil(1000 * train.row_s * len(listed.rows) / (listed.num_records * saved)))

@@ -1,0 +1,292 @@
+"""Checks of a report's figures: what each kind of finding is found by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from precompute.reporting.sections.cost import Cost
+from precompute.reporting.sections.effects import Effects
+from precompute.reporting.sections.facts import Facts
+from precompute.reporting.sections.transforms import PipelineRates, Variants
+from precompute.reporting.sections.trust import ClassCounts, Trust
+from precompute.text.format import format_bytes, format_count, format_few
+
+__all__ = ["CHECKS", "Figures", "Found"]
+
+REPEATED, UNCHANGED = 0.1, 0.5  # shares of records
+VANISHED, LOST, EMPTIED, FILLED = 0.5, 0.2, 0.1, 0.1
+MIN_COUNTED = 20  # records or objects, below which a share says little
+UNBALANCED = 20
+OLD_BYTES = 0.01  # of what is listed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Sections of a report that findings follow from.
+
+    Attributes:
+        damages: What is wrong with shards.
+    """
+
+    facts: Facts
+    transforms: Sequence[PipelineRates]
+    variants: Sequence[Variants]
+    effects: Sequence[Effects]
+    trust: Trust
+    cost: Cost
+    damages: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a check has found.
+
+    Attributes:
+        title: One sentence with its numbers.
+        examples: Keys, pairs or names that show it.
+    """
+
+    title: str
+    examples: Sequence[str] = ()
+
+
+def _leaks(figures: Figures) -> Iterator[Found]:
+    trust = figures.trust
+    if trust.num_leaks:
+        number = format_count(trust.num_leaks, "source has", "sources have")
+        yield Found(f"{number} the same content as one of another split.", _pairs(trust.leaks))
+
+
+def _torn(figures: Figures) -> Iterator[Found]:
+    torn = figures.trust.torn_groups
+    if torn:
+        number = format_count(len(torn), "group stands", "groups stand")
+        yield Found(f"{number} in several splits, of {figures.trust.num_groups:,}.", torn)
+
+
+def _damages(figures: Figures) -> Iterator[Found]:
+    if figures.damages:
+        number = format_count(len(figures.damages), "shard")
+        yield Found(f"{number} of those that were looked at cannot be read.", figures.damages)
+
+
+def _untrained(figures: Figures) -> Iterator[Found]:
+    lacking = [one for one in figures.trust.classes if not one.counts.get("train") and any(one.counts.values())]
+    yield from _classes(lacking, "in no source of train, but in other splits")
+
+
+def _unvalidated(figures: Figures) -> Iterator[Found]:
+    every = [one for one in figures.trust.classes if "validation" in one.counts]
+    lacking = [one for one in every if not one.counts["validation"] and one.counts.get("train")]
+    yield from _classes(lacking, "in no source of validation")
+
+
+def _classes(found: Sequence[ClassCounts], where: str) -> Iterator[Found]:
+    if found:
+        names = [one.class_name for one in found]
+        yield Found(f"{format_count(len(found), 'class is', 'classes are')} {where}: {format_few(names)}.", names)
+
+
+def _tied(figures: Figures) -> Iterator[Found]:
+    for rates in figures.transforms:
+        for pair in rates.pairs:
+            if not pair.is_expected and abs(pair.correlation) > pair.bound:
+                how = "together" if pair.correlation > 0 else "in place of each other"
+                yield Found(
+                    f"{rates.split}: {pair.first} and {pair.second} are applied {how}, with correlation "
+                    f"{pair.correlation:.2f}; chance makes up to {pair.bound:.2f}."
+                )
+
+
+def _alike_across(figures: Figures) -> Iterator[Found]:
+    near = figures.trust.near
+    if near is not None and near.across:
+        pairs = [pair for pair in near.pairs if pair.first_split != pair.second_split]
+        shown = [f"{pair.first} ≈ {pair.second}" for pair in pairs]
+        number = format_count(near.across, "pair of sources looks", "pairs of sources look")
+        yield Found(f"{number} alike across splits.", shown)
+
+
+def _alike_in_train(figures: Figures) -> Iterator[Found]:
+    near = figures.trust.near
+    if near is not None and near.within:
+        pairs = [pair for pair in near.pairs if pair.first_split == pair.second_split]
+        shown = [f"{pair.first} ≈ {pair.second}" for pair in pairs]
+        number = format_count(near.within, "pair of sources", "pairs of sources")
+        yield Found(f"{number} of train {'looks' if near.within == 1 else 'look'} alike.", shown)
+
+
+def _conflicts(figures: Figures) -> Iterator[Found]:
+    trust = figures.trust
+    if trust.num_conflicts:
+        number = format_count(trust.num_conflicts, "source has", "sources have")
+        yield Found(f"{number} the same image as another one and another answer.", _pairs(trust.conflicts))
+
+
+def _never(figures: Figures) -> Iterator[Found]:
+    for rates in figures.transforms:
+        for rate in rates.rates:
+            if not rate.num_fired and not rate.is_likely:
+                yield Found(
+                    f"{rates.split}: {rate.name} was applied to none of {format_count(rate.num, 'record')}; by its p "
+                    f"it should be to {rate.expected:.0%}."
+                )
+
+
+def _rate(figures: Figures) -> Iterator[Found]:
+    for rates in figures.transforms:
+        for rate in rates.rates:
+            if rate.num_fired and not rate.is_likely:
+                yield Found(
+                    f"{rates.split}: {rate.name} was applied to {rate.num_fired:,} of "
+                    f"{format_count(rate.num, 'record')}; by its p between {rate.low:,} and {rate.high:,} are likely."
+                )
+
+
+def _not_made_again(figures: Figures) -> Iterator[Found]:
+    for rates in figures.transforms:
+        other = rates.num_records - rates.num_same
+        if other:
+            yield Found(
+                f"{rates.split}: {other:,} of {format_count(rates.num_records, 'record')} do not come out again."
+            )
+
+
+def _repeated(figures: Figures) -> Iterator[Found]:
+    for variants in figures.variants:
+        again = variants.num_records - variants.num_distinct
+        if again > REPEATED * variants.num_records:
+            number = format_count(variants.num_records, "record")
+            yield Found(f"{variants.split}: {again:,} of {number} repeat another variant of their source.")
+
+
+def _unchanged(figures: Figures) -> Iterator[Found]:
+    for variants in figures.variants:
+        equal = variants.num_equal_original or 0
+        if equal > UNCHANGED * variants.num_records and variants.split == "train":
+            number = format_count(variants.num_records, "record")
+            yield Found(f"{variants.split}: {equal:,} of {number} are their source without augmentation.")
+
+
+def _vanished(figures: Figures) -> Iterator[Found]:
+    for effects in figures.effects:
+        for one in effects.classes:
+            expected = format_count(one.num_expected or 0, "record")
+            if (one.num_expected or 0) >= MIN_COUNTED and (one.num_lost or 0) > VANISHED * (one.num_expected or 0):
+                yield Found(
+                    f"{effects.split}: {one.num_lost:,} of {expected} lack {one.class_name} in {one.field}, which "
+                    "their source has."
+                )
+
+
+def _lost(figures: Figures) -> Iterator[Found]:
+    for effects in figures.effects:
+        for one in effects.lost:
+            if one.by == "class" and one.num_before >= MIN_COUNTED and one.share > LOST:
+                yield Found(
+                    f"{effects.split}: {one.share:.0%} of {format_count(one.num_before, 'object')} of {one.group} are "
+                    "lost."
+                )
+
+
+def _emptied(figures: Figures) -> Iterator[Found]:
+    for effects in figures.effects:
+        if effects.num_records >= MIN_COUNTED and (effects.num_emptied or 0) > EMPTIED * effects.num_records:
+            number = format_count(effects.num_records, "record")
+            yield Found(f"{effects.split}: {effects.num_emptied:,} of {number} have lost all their objects.")
+
+
+def _filled(figures: Figures) -> Iterator[Found]:
+    for effects in figures.effects:
+        if effects.fill is not None and effects.fill.share > FILLED:
+            yield Found(f"{effects.split}: {effects.fill.share:.0%} of all pixels are filled, mostly at borders.")
+
+
+def _refused(figures: Figures) -> Iterator[Found]:
+    bad = figures.trust.bad
+    if bad:
+        number = format_count(sum(reason.num for reason in bad), "bad source")
+        yield Found(f"The last build refused {number}.", [f"{reason.num:,} × {reason.what}" for reason in bad])
+
+
+def _left_out(figures: Figures) -> Iterator[Found]:
+    skipped = figures.trust.skipped
+    if skipped:
+        number = format_count(sum(reason.num for reason in skipped), "source is", "sources are")
+        yield Found(f"{number} left out of all rows.", [f"{reason.num:,} × {reason.what}" for reason in skipped])
+
+
+def _no_validation(figures: Figures) -> Iterator[Found]:
+    if not any(split.name == "validation" and split.num_sources for split in figures.facts.splits):
+        yield Found("There is no validation split.")
+
+
+def _unbalanced(figures: Figures) -> Iterator[Found]:
+    by_field: dict[str, list[ClassCounts]] = {}
+    for one in figures.trust.classes:
+        if one.counts.get("train"):
+            by_field.setdefault(one.field, []).append(one)
+    for classes in by_field.values():
+        most, least = (choose(classes, key=lambda one: one.counts["train"]) for choose in (max, min))
+        if most.counts["train"] > UNBALANCED * least.counts["train"]:
+            yield Found(
+                f"train has {most.counts['train']:,} {most.counted} of {most.class_name} and "
+                f"{least.counts['train']:,} of {least.class_name}."
+            )
+
+
+def _other_versions(figures: Figures) -> Iterator[Found]:
+    other = figures.facts.other_versions
+    if other:
+        shown = [f"{name} {old}, installed is {new}" for name, (old, new) in other.items()]
+        yield Found(f"Records were written by other versions: {format_few(shown)}.", shown)
+
+
+def _old_generations(figures: Figures) -> Iterator[Found]:
+    cost, old = figures.cost, [one for one in figures.facts.generations if not one.is_current]
+    if old and cost.old_bytes > OLD_BYTES * cost.num_bytes:
+        size = format_bytes(cost.old_bytes)
+        yield Found(f"{format_count(len(old), 'generation')} that the manifest does not list: {size}.")
+
+
+def _no_gain(figures: Figures) -> Iterator[Found]:
+    cost = figures.cost
+    if cost.online_ms is not None and cost.stored_ms is not None and cost.stored_ms >= cost.online_ms:
+        yield Found(
+            f"An image takes {cost.stored_ms:.1f} ms to read from a record, and {cost.online_ms:.1f} ms to decode and "
+            "augment."
+        )
+
+
+def _pairs(pairs: Sequence[Sequence[str]]) -> list[str]:
+    return [" = ".join(pair) for pair in pairs]
+
+
+CHECKS: Mapping[str, Callable[[Figures], Iterator[Found]]] = {
+    "splits-share-content": _leaks,
+    "groups-torn-apart": _torn,
+    "damaged-shards": _damages,
+    "class-without-training": _untrained,
+    "transforms-tied": _tied,
+    "near-duplicates-across-splits": _alike_across,
+    "labels-disagree": _conflicts,
+    "transform-never-applied": _never,
+    "transform-rate": _rate,
+    "not-made-again": _not_made_again,
+    "variants-alike": _repeated,
+    "variants-unchanged": _unchanged,
+    "class-vanishes": _vanished,
+    "objects-lost": _lost,
+    "images-emptied": _emptied,
+    "last-build-refused": _refused,
+    "no-validation": _no_validation,
+    "borders-filled": _filled,
+    "near-duplicates-in-train": _alike_in_train,
+    "sources-left-out": _left_out,
+    "classes-unbalanced": _unbalanced,
+    "class-without-validation": _unvalidated,
+    "other-versions": _other_versions,
+    "old-generations": _old_generations,
+    "does-not-pay": _no_gain,
+}

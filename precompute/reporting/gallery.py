@@ -1,0 +1,130 @@
+"""Sources beside their variants, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precompute.fields.field import Schema
+from precompute.fields.layers import Layers
+from precompute.pictures.drawing import draw_layers
+from precompute.pipelines.chances import Chance
+from precompute.pipelines.tracing import Firing
+from precompute.reporting.observing import Observed, StoredRecord
+from precompute.reporting.sections.gallery import Fired, Picture, Sample, Variant
+from precompute.reporting.variety import equals_original
+from precompute.table.listing import Listing
+
+__all__ = ["SIDE", "GalleryTally", "picture_of"]
+
+SIDE = 384  # pixels, of a picture
+MAX_VARIANTS = 6
+SHOWN = {"train": 24}  # sources of a split; of others 8
+OTHERS = 8
+
+
+class GalleryTally:
+    """Draws the first sources of a sample, those of classes that were not there yet before others.
+
+    Args:
+        split: Name of the split.
+        schema: Fields of the dataset.
+        listing: Sources of the split.
+        chances: Transforms of the split's pipeline; empty where records cannot be made again.
+    """
+
+    def __init__(self, split: str, schema: Schema, listing: Listing, chances: list[Chance]) -> None:
+        self._split, self._schema, self._listing, self._chances = split, schema, listing, chances
+        self._room = SHOWN.get(split, OTHERS)
+        self._samples: list[Sample] = []
+        self._seen: set[str] = set()
+
+    def add(self, observed: Observed) -> None:
+        """Draw a source with its records, if there is room."""
+        classes = self._classes(observed)
+        is_new = not self._seen.issuperset(classes)
+        if len(self._samples) >= (self._room if is_new else self._room - self._kept_for_new()):
+            return
+        self._seen.update(classes)
+        source = observed.source
+        layers = None if source is None else dict(self._source_layers(observed))
+        texts = _texts(layers or self._record_layers(observed.records[0]), remarks=True) if observed.records else ()
+        self._samples.append(
+            Sample(
+                key=observed.key,
+                split=self._split,
+                classes=classes,
+                texts=texts,
+                picture=None if source is None or layers is None else picture_of(source.image, layers),
+                variants=tuple(self._variant(record, observed) for record in _spread(observed)),
+            )
+        )
+
+    def _kept_for_new(self) -> int:
+        """Return how many places are kept for classes that may still come."""
+        known = {name for field in self._schema.targets.values() for name in field.classes}
+        return min(len(known - self._seen), self._room // 2)
+
+    def result(self) -> tuple[Sample, ...]:
+        """Return the samples."""
+        return tuple(self._samples)
+
+    def _classes(self, observed: Observed) -> tuple[str, ...]:
+        """Return the names of the classes in a source, of all its fields."""
+        names: dict[str, None] = {}
+        for name, field in self._schema.items():
+            column = self._listing.columns.get(name)
+            found = () if column is None else column.classes(observed.position)
+            names |= dict.fromkeys(field.classes[index] for index in found if index < len(field.classes))
+            for record in observed.records[:1]:
+                contents = field.contents(record.example)
+                names |= dict.fromkeys(contents.class_name(class_id) for class_id in contents.class_pixels)
+        return tuple(names)
+
+    def _source_layers(self, observed: Observed) -> Iterator[tuple[str, Layers]]:
+        source = observed.source
+        if source is not None:
+            height, width = source.image.shape[:2]
+            for name, field in self._schema.items():
+                if name in source.values:
+                    yield name, field.draw_source(source.values[name], (height, width))
+
+    def _record_layers(self, record: StoredRecord) -> dict[str, Layers]:
+        return {name: field.draw(record.example) for name, field in self._schema.items()}
+
+    def _variant(self, record: StoredRecord, observed: Observed) -> Variant:
+        layers = self._record_layers(record)
+        return Variant(
+            row=record.row.row,
+            seed=record.row.seed,
+            variant=record.row.variant,
+            fired=None if record.trace is None else tuple(map(self._fired, record.trace.firings)),
+            equals_original=equals_original(record, observed.plain),
+            texts=_texts(layers, remarks=False),
+            picture=picture_of(record.example["image"], layers),
+        )
+
+    def _fired(self, firing: Firing) -> Fired:
+        drawn = {name: value if isinstance(value, str) else f"{value:.3g}" for name, value in firing.drawn.items()}
+        return Fired(name=self._chances[firing.position].name, parameters=drawn)
+
+
+def _spread(observed: Observed) -> list[StoredRecord]:
+    """Return records of rows from the first to the last."""
+    number = len(observed.records)
+    places = np.linspace(0, number - 1, min(number, MAX_VARIANTS)).round().astype(int).tolist()
+    return [observed.records[place] for place in places]
+
+
+def picture_of(image: NDArray[np.uint8], layers: Mapping[str, Layers]) -> Picture:
+    """Return the picture of an image, uint8 [H, W, 1, 3 or 4], with and without what its fields draw."""
+    plain = np.asarray(draw_layers(image, [], SIDE))
+    drawn = np.asarray(draw_layers(image, layers.values(), SIDE))
+    return Picture(plain=plain, drawn=plain if np.array_equal(plain, drawn) else drawn)
+
+
+def _texts(layers: Mapping[str, Layers], *, remarks: bool) -> tuple[str, ...]:
+    texts = (text for layer in layers.values() for text in ((layer.remark, layer.text) if remarks else (layer.text,)))
+    return tuple(text for text in texts if text)

@@ -1,0 +1,119 @@
+"""How often each transform of a pipeline was applied in a sample of records, and what it drew."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from precompute.pipelines.chances import Chance
+from precompute.pipelines.tracing import Firing
+from precompute.reporting.binomial import likely_counts
+from precompute.reporting.observing import Observed
+from precompute.reporting.sections.transforms import Parameter, PipelineRates, TransformPair, TransformRate
+
+__all__ = ["RatesTally"]
+
+BINS = 20
+MAX_WORDS = 12  # different values of a parameter that are counted one by one
+SPREADS = 5.0  # standard deviations of a correlation that chance alone hardly makes
+MEANING = (
+    "Each transform should be applied to the share of records that its p and the compositions around it say; a count "
+    "outside of the bounds comes by chance once in 20,000 samples."
+)
+
+
+class RatesTally:
+    """Counts the transforms that were applied.
+
+    Args:
+        split: Name of the split.
+        chances: Transforms of its pipeline.
+    """
+
+    def __init__(self, split: str, chances: Sequence[Chance]) -> None:
+        self._split, self._chances = split, chances
+        self._applied: list[set[int]] = []  # of each record
+        self._num_same = 0
+        self._drawn: list[dict[str, list[float | str]]] = [defaultdict(list) for _ in chances]
+
+    def add(self, observed: Observed) -> None:
+        """Count the records of a source."""
+        for record in observed.records:
+            if record.trace is not None and not record.row.original:
+                self._num_same += record.trace.is_same
+                self._applied.append({firing.position for firing in record.trace.firings})
+                self._add_drawn(record.trace.firings)
+
+    def _add_drawn(self, firings: Sequence[Firing]) -> None:
+        for firing in firings:
+            for name, value in firing.drawn.items():
+                self._drawn[firing.position][name].append(value)
+
+    def result(self) -> PipelineRates | None:
+        """Return the section; None where no record could be made again."""
+        if not self._applied:
+            return None
+        return PipelineRates(
+            split=self._split,
+            num_records=len(self._applied),
+            num_same=self._num_same,
+            rates=tuple(self._rate(position) for position in range(len(self._chances))),
+            pairs=tuple(self._pairs()),
+            meaning=MEANING,
+        )
+
+    def _rate(self, position: int) -> TransformRate:
+        chance, num = self._chances[position], len(self._applied)
+        num_fired = sum(position in applied for applied in self._applied)
+        low, high = (None, None) if chance.share is None else likely_counts(num, chance.share)
+        drawn = self._drawn[position]
+        return TransformRate(
+            name=chance.name,
+            p=float(chance.transform.p),
+            expected=chance.share,
+            num=num,
+            num_fired=num_fired,
+            low=low,
+            high=high,
+            is_likely=low is None or high is None or low <= num_fired <= high,
+            parameters=tuple(found for name in sorted(drawn) if (found := _parameter(name, drawn[name])) is not None),
+        )
+
+    def _pairs(self) -> Iterator[TransformPair]:
+        """Yield the correlations of transforms that are applied to some records and not to others."""
+        fired = np.array([[position in applied for position in range(len(self._chances))] for applied in self._applied])
+        varying = [position for position in range(len(self._chances)) if 0 < fired[:, position].mean() < 1]
+        bound = SPREADS / np.sqrt(len(fired))
+        if len(varying) < 2:
+            return
+        correlations = np.atleast_2d(np.corrcoef(fired[:, varying].T.astype(np.float64)))
+        for (i, first), (j, second) in itertools.combinations(enumerate(varying), 2):
+            yield TransformPair(
+                first=self._chances[first].name,
+                second=self._chances[second].name,
+                correlation=float(correlations[i, j]),
+                bound=float(bound),
+                is_expected=self._chances[first].top == self._chances[second].top,
+            )
+
+
+def _parameter(name: str, drawn: Sequence[float | str]) -> Parameter | None:
+    """Return the distribution of what was drawn; None where it never varies: it was not drawn."""
+    counts = Counter(drawn)
+    if len(counts) < 2:
+        return None
+    numbers = np.array([value for value in drawn if isinstance(value, float) and np.isfinite(value)])
+    low, high, mean = (float(f(numbers)) for f in (np.min, np.max, np.mean)) if len(numbers) else (None, None, None)
+    if len(counts) <= MAX_WORDS or low is None or high is None:
+        shown = sorted(counts.items(), key=lambda item: (isinstance(item[0], str), item[0]))[:MAX_WORDS]
+        words, numbers_of = tuple(_word(value) for value, _ in shown), tuple(number for _, number in shown)
+        return Parameter(name=name, num=len(drawn), low=low, high=high, mean=mean, counts=numbers_of, words=words)
+    bins, _ = np.histogram(numbers, bins=BINS, range=(low, high))
+    return Parameter(name=name, num=len(drawn), low=low, high=high, mean=mean, counts=tuple(bins.tolist()))
+
+
+def _word(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

@@ -1,0 +1,101 @@
+"""A whole report: frozen data, all of it JSON but for pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from precompute.reporting.sections.cost import Cost
+from precompute.reporting.sections.effects import Effects
+from precompute.reporting.sections.facts import Facts
+from precompute.reporting.sections.gallery import Sample
+from precompute.reporting.sections.transforms import PipelineRates, Variants
+from precompute.reporting.sections.trust import Trust
+
+__all__ = ["Finding", "Report"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that its owner should know, and how to mend it.
+
+    Attributes:
+        name: Stable name of the kind of finding, such as ``"splits-share-content"``.
+        severity: ``"error"``: results will be wrong or flatter; ``"warning"``: probably not what was meant;
+            ``"note"``: worth a look.
+        title: What was found, in one sentence with its numbers.
+        why: Why it matters, in one sentence.
+        mend: The command, option or step that mends it.
+        examples: Keys, pairs of keys or names that show it, a few.
+        section: The section that has the figures: ``"facts"``, ``"transforms"``, ``"effects"``, ``"trust"`` or
+            ``"cost"``.
+    """
+
+    name: str
+    severity: str
+    title: str
+    why: str
+    mend: str
+    examples: tuple[str, ...] = ()
+    section: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that a report says.
+
+    Attributes:
+        made: When it was made, ISO 8601, UTC.
+        num_sources: Number of sources a split that were looked at, at most; facts and trust are about all sources.
+        num_rows: Number of rows a split that were looked at, at most.
+        findings: What to mend, the worst first.
+        notes: What could not be looked at, and why.
+        facts: What is it.
+        samples: What does it look like.
+        transforms: Did the augmentation do what was asked; a pipeline each split.
+        variants: How different variants are; each split.
+        effects: What did it do to the data; each split.
+        trust: Can it be trusted.
+        cost: What did it cost.
+    """
+
+    made: str
+    num_sources: int
+    num_rows: int
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    facts: Facts
+    samples: tuple[Sample, ...]
+    transforms: tuple[PipelineRates, ...]
+    variants: tuple[Variants, ...]
+    effects: tuple[Effects, ...]
+    trust: Trust
+    cost: Cost
+
+    def json(self) -> str:
+        """Return the report as JSON, without its pictures."""
+        return json.dumps(_plain(self), indent=1, ensure_ascii=False) + "\n"
+
+    def text(self) -> str:
+        """Return findings and notes for people, a few lines each."""
+        head = f"{self.facts.name}, generation {self.facts.generation}: {self.facts.meaning}"
+        found = [line for finding in self.findings for line in _finding_lines(finding)]
+        return "\n".join([head, *(found or ["nothing was found to mend"]), *(f"note: {note}" for note in self.notes)])
+
+
+def _finding_lines(finding: Finding) -> list[str]:
+    return [f"{finding.severity}: {finding.title}", f"  {finding.why}", f"  {finding.mend}"]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        shown = (one for one in dataclasses.fields(value) if one.metadata.get("json", True))
+        return {one.name: _plain(getattr(value, one.name)) for one in shown}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value

@@ -1,0 +1,97 @@
+"""Pipelines that tell what they did: the same records, chances that come true, parameters that were drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import albumentations as A
+import cloudpickle
+import numpy as np
+import pytest
+
+from precompute.pipelines.chances import chances
+from precompute.pipelines.pipeline import Pipeline
+from precompute.pipelines.tracing import TracingPipeline
+from precompute.reporting.binomial import likely_counts
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+NUM = 1500
+
+COMPOSITIONS: dict[str, Any] = {
+    "in turn": [A.HorizontalFlip(p=0.3), A.VerticalFlip(p=1), A.Transpose(p=0)],
+    "one of": [A.OneOf([A.HorizontalFlip(p=0.2), A.VerticalFlip(p=0.6)], p=0.5)],
+    "nested": [A.OneOf([A.Sequential([A.HorizontalFlip(p=0.5), A.InvertImg(p=0.4)], p=0.1), A.ToGray(p=0.3)], p=0.8)],
+    "some of": [A.SomeOf([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=1), A.ToGray(p=0.9)], n=2, p=0.7)],
+    "some of, forced": [A.OneOf([A.SomeOf([A.HorizontalFlip(p=1), A.ToGray(p=1)], n=1, p=0.4)], p=1)],
+    "one or other": [A.OneOrOther(A.ToSepia(p=0.1), A.InvertImg(p=0.1), p=0.25)],
+    "channels": [A.SelectiveChannelTransform([A.InvertImg(p=0.5)], channels=(0, 1, 2), p=0.6)],
+    "random order": [A.RandomOrder([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=1)], n=1, p=0.5)],
+    "compose inside": [A.Compose([A.HorizontalFlip(p=0.5), A.Compose([A.ToGray(p=0.5)], p=0.5)], p=0.6)],
+}
+
+
+def draw(pipeline: Pipeline, variant: int) -> np.ndarray[Any, Any]:
+    made: np.ndarray[Any, Any] = pipeline.apply(IMAGE, {}, seed=3, key="a", variant=variant, copy=0)["image"]
+    return made
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_transforms_are_applied_as_often_as_their_chance_says(name: str) -> None:
+    pipeline = TracingPipeline(cloudpickle.dumps(A.Compose(COMPOSITIONS[name])))
+    applied = []
+    for variant in range(NUM):
+        draw(pipeline, variant)
+        applied.append({firing.position for firing in pipeline.firings})
+    for position, chance in enumerate(pipeline.chances):
+        assert chance.share is not None
+        low, high = likely_counts(NUM, chance.share)
+        assert low <= sum(position in of_record for of_record in applied) <= high, chance.name
+
+
+def test_records_are_those_of_a_pipeline_that_nobody_looks_at() -> None:
+    compose = A.Compose([A.Affine(rotate=(-40, 40), p=0.7), A.CoarseDropout(p=0.5), A.GaussNoise(p=0.5)])
+    traced, plain = (cls(cloudpickle.dumps(compose)) for cls in (TracingPipeline, Pipeline))
+    for variant in range(30):
+        assert np.array_equal(draw(traced, variant), draw(plain, variant))
+
+
+def test_what_was_drawn_is_told_and_what_was_given_is_not() -> None:
+    pipeline = TracingPipeline(cloudpickle.dumps(A.Compose([A.Affine(rotate=(10, 20), fill=7, p=1)])))
+    draw(pipeline, 0)
+    [firing] = pipeline.firings
+    assert 10 <= float(firing.drawn["rotate"]) <= 20
+    assert not {"fill", "shape", "interpolation"} & firing.drawn.keys()
+    assert firing.seconds > 0
+
+
+def test_pixels_that_do_not_come_from_the_source_are_known() -> None:
+    pipeline = TracingPipeline(cloudpickle.dumps(A.Compose([A.Affine(translate_px={"x": 8, "y": 0}, p=1)])))
+    draw(pipeline, 0)
+    assert pipeline.filled is not None
+    assert pipeline.filled[:, :8].all()
+    assert not pipeline.filled[:, 8:].any()
+
+
+class Own(A.ImageOnlyTransform):
+    """A transform that decides by itself whether it is applied."""
+
+    def should_apply(self, force_apply: bool = False) -> bool:
+        return False
+
+    def apply(self, img: Any, **_: Any) -> Any:
+        return img
+
+
+class OwnOrder(A.SomeOf):
+    """A composition of a user's own."""
+
+
+def test_what_a_users_own_code_decides_has_no_chance() -> None:
+    found = chances(A.Compose([Own(p=0.5), OwnOrder([A.HorizontalFlip(p=0.5)], n=1), A.VerticalFlip(p=0.5)]))
+    assert [chance.share for chance in found] == [None, None, 0.5]
+
+
+def test_a_transform_that_stands_in_a_pipeline_twice_has_no_chance() -> None:
+    flip = A.HorizontalFlip(p=0.5)
+    [chance] = chances(A.Compose([flip, flip]))
+    assert chance.share is None
