@@ -193,6 +193,7 @@ def _add_diff(commands: Commands) -> None:
         help="pairs of records to decode, of those that differ (default: %(default)s)",
     )
     diff.add_argument("--json", type=Path, metavar="FILE", help="also write the differences here")
+    diff.add_argument("--output", type=Path, metavar="HTML", help="also write a page with pairs of pictures here")
 
 
 def _add_regenerate(commands: Commands) -> None:

@@ -253,7 +253,7 @@ def run_diff(parsed: argparse.Namespace) -> int:
     """Show what differs; returns the exit code."""
     from precompute.comparing.diff import diff
 
-    names = ("split", "rows", "rows_b", "seed", "seed_b", "num_pairs")
+    names = ("split", "rows", "rows_b", "seed", "seed_b", "num_pairs", "output")
     found = diff(parsed.a, parsed.b, **{name: getattr(parsed, name) for name in names})
     print(found.summary())
     if parsed.json is not None:

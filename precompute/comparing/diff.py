@@ -14,8 +14,10 @@ from precompute.comparing.sources import SourceChanges, compare_sources
 from precompute.comparing.values import compare_values, flat_values, light_of, summarize
 from precompute.errors import UsageError
 from precompute.options.plain_values import converts_arguments
+from precompute.pages.html import check_page, write_page
 from precompute.plan.settings import differences
 from precompute.records.stored import decode_record
+from precompute.storage.paths import local_path
 
 __all__ = ["diff"]
 
@@ -31,6 +33,7 @@ def diff(
     seed: int | None = None,
     seed_b: int | None = None,
     num_pairs: int = 64,
+    output: str | Path | None = None,
 ) -> Difference:
     """Return what differs between two datasets, or two seeds or ranges of rows of one.
 
@@ -47,11 +50,13 @@ def diff(
         seed: Seed of the rows of the first; all when None.
         seed_b: Seed of the rows of the second; that of `seed` when None.
         num_pairs: Number of pairs of records that differ to decode.
+        output: File of HTML to write: the differences, and pairs of records side by side.
 
     Raises:
         DatasetError: There is no such dataset, or a shard is missing, short or altered.
         UsageError: There are no such rows, or both sides are the same.
     """
+    page = None if output is None else check_page(local_path(output, "output"))
     if num_pairs < 0:
         raise UsageError(f"num_pairs: expected 0 or more, got {num_pairs}.")
     if b is None and rows_b is None and seed_b is None:
@@ -74,7 +79,12 @@ def diff(
         stack.callback(lease.close)
         side_b, lease = open_side("B", a if b is None else b, second)
         stack.callback(lease.close)
-        return _compare(side_a, side_b, in_order=not same, num_pairs=num_pairs)
+        found = _compare(side_a, side_b, in_order=not same, num_pairs=num_pairs)
+    if page is not None:
+        from precompute.comparing.page import difference_page  # here: it needs the extra
+
+        write_page(difference_page(found), page)
+    return found
 
 
 def _compare(a: Side, b: Side, *, in_order: bool, num_pairs: int) -> Difference:
@@ -118,16 +128,16 @@ def _sample(a: Side, b: Side, chosen: Sequence[RecordPair]) -> Sample:
 
 
 def _pair(a: Side, b: Side, pair: RecordPair) -> PairChanges:
-    records = pair.a.read(), pair.b.read()
     schemas = a.manifest.schema, b.manifest.schema
-    one, other = (flat_values(record, schema) for record, schema in zip(records, schemas, strict=True))
-    examples = tuple(decode_record(record, schema) for record, schema in zip(records, schemas, strict=True))
+    one, other = (decode_record(stored.read(), of) for stored, of in zip((pair.a, pair.b), schemas, strict=True))
+    layers = [{name: field.draw(e) for name, field in of.items()} for e, of in zip((one, other), schemas, strict=True)]
     return PairChanges(
         split=pair.rows.split,
         key=pair.key,
         copy=pair.copy,
         row_a=pair.rows.a.row,
         row_b=pair.rows.b.row,
-        changes=compare_values(one, other),
-        examples=(examples[0], examples[1]),
+        changes=compare_values(flat_values(one, schemas[0]), flat_values(other, schemas[1])),
+        images=(one["image"], other["image"]),
+        layers=(layers[0], layers[1]),
     )

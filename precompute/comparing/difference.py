@@ -17,7 +17,9 @@ from precompute.comparing.sources import SourceChanges
 from precompute.comparing.values import Change, Light, ValueChanges
 from precompute.dataset.manifest import Row
 from precompute.dataset.rows import describe_numbers
-from precompute.text.display import Displayed
+from precompute.fields.layers import Layers
+from precompute.pictures.sheet import Cell, Line, Sheet
+from precompute.text.display import Displayed, Html, html_text
 from precompute.text.format import format_count, format_few
 
 __all__ = ["Difference", "PairChanges", "Sample", "describe_change"]
@@ -39,7 +41,7 @@ class PairChanges:
         row_b: Number of the second row.
         changes: Name of a value that differs → how.
         images: The images, uint8 [H, W, C] each.
-        examples: The decoded records, for pictures.
+        layers: What fields draw on each: by name.
     """
 
     split: str
@@ -48,12 +50,8 @@ class PairChanges:
     row_a: int
     row_b: int
     changes: Mapping[str, Change]
-    examples: tuple[Mapping[str, Any], Mapping[str, Any]]
-
-    @property
-    def images(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The images, uint8 [H, W, C] each."""
-        return self.examples[0]["image"], self.examples[1]["image"]
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    layers: tuple[Mapping[str, Layers], Mapping[str, Layers]]
 
     @property
     def distance(self) -> float:
@@ -195,6 +193,25 @@ class Difference(Displayed):
                 f"brightness {a.brightness:.1f} in A, {b.brightness:.1f} in B; contrast {a.contrast:.1f} in A, "
                 f"{b.contrast:.1f} in B (of 255)"
             )
+
+    def _html(self) -> Iterator[Html]:
+        from precompute.pictures.sheet_html import sheet_html  # here: nothing else of it needs pictures
+
+        yield html_text(self.summary())
+        if self.sample.pairs:
+            yield from sheet_html(self._sheet())
+
+    def _sheet(self) -> Sheet:
+        """Return pictures of the pairs that differ most."""
+        lines = [
+            Line(
+                caption=pair.key,
+                remark=f"{pair.split}, row {pair.row_a} and {pair.row_b}",
+                cells=[Cell(image=i, layers=of) for i, of in zip(pair.images, pair.layers, strict=True)],
+            )
+            for pair in self.sample.pairs[:SHOWN]
+        ]
+        return Sheet(title="those that differ most", columns=["A", "B"], lines=lines)
 
     # JSON
 

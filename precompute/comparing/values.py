@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.fields.field import Schema
-from precompute.records.stored import decode_record
 
 __all__ = ["Change", "Light", "ValueChanges", "compare_values", "flat_values", "light_of", "summarize"]
 
@@ -77,13 +76,8 @@ def compare_values(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Chan
     return {name: change for name, change in found.items() if change is not None}
 
 
-def flat_values(record: bytes, schema: Schema) -> dict[str, Any]:
-    """Return the values of a record's fields by name, those of shared entries as ``"extra.name"``.
-
-    Raises:
-        DatasetError: It is not a record of this schema.
-    """
-    example = decode_record(record, schema)
+def flat_values(example: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Return the values of a decoded record's fields by name, those of shared entries as ``"extra.name"``."""
     left_out = {*ORIGIN, *(name for field in schema.values() for name in field.stored_entries)}
     return dict(_flat({name: value for name, value in example.items() if name not in left_out}))
 

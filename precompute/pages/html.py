@@ -6,13 +6,15 @@ import base64
 import hashlib
 import importlib.util
 import re
+from pathlib import Path
 from typing import Any
 
-from precompute.errors import UsageError
+from precompute.errors import UsageError, accessible
 from precompute.pages.blocks import Page
 
-__all__ = ["check_extra", "render_page"]
+__all__ = ["check_extra", "check_page", "render_page", "write_page"]
 
+SUFFIXES = (".html", ".htm")
 PACKAGES = {"jinja2": "Jinja2", "matplotlib": "matplotlib"}
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'; base-uri 'none'; "
@@ -29,6 +31,31 @@ def check_extra() -> None:
     missing = [name for module, name in PACKAGES.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UsageError(f"a page needs {' and '.join(missing)}: pip install 'augment-once[report]'.")
+
+
+def check_page(path: Path) -> Path:
+    """Refuse, before any work, a file that is no page's, and a page that cannot be made; returns the path.
+
+    Raises:
+        UsageError: Its name has another ending, it is a folder, or a package of the extra is missing.
+    """
+    with accessible(path, UsageError, "written"):
+        is_folder = path.is_dir()
+    if path.suffix.lower() not in SUFFIXES or is_folder:
+        raise UsageError(f"output: expected a file that ends with {', '.join(SUFFIXES)}, got {str(path)!r}.")
+    check_extra()
+    return path
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Write a page to a file.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    with accessible(path, UsageError, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(render_page(page))
 
 
 def render_page(page: Page) -> bytes:
