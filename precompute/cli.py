@@ -113,6 +113,13 @@ def _add_inspect(commands: Commands) -> None:
 def _add_report(commands: Commands) -> None:
     report = _command(commands, "report", run.run_report, "look at a dataset and say what to mend")
     report.add_argument("dataset", **OUT)
+    report.add_argument(
+        "--output",
+        type=Path,
+        default=Path("report.html"),
+        metavar="HTML",
+        help="the page, one file that opens anywhere (default: %(default)s)",
+    )
     report.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
     report.add_argument(
         "--num-sources",

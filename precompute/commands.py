@@ -204,6 +204,7 @@ def run_report(parsed: argparse.Namespace) -> int:
 
     found = report(
         parsed.dataset,
+        output=parsed.output,
         json=parsed.json,
         num_sources=parsed.num_sources,
         num_rows=parsed.num_rows,
@@ -213,6 +214,7 @@ def run_report(parsed: argparse.Namespace) -> int:
         jobs=parsed.jobs,
     )
     print(found.text())
+    print(parsed.output)
     return HAS_FINDINGS if parsed.strict and found.findings else 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -183,12 +183,14 @@ class Shown:
     Attributes:
         title: What it is: the source, or a row.
         picture: The picture; None where there is none.
+        beside: Name → further picture, below that one.
         lines: Lines below it, such as its label; the reason, where there is no picture.
         fired: Transforms that were applied, each with its parameters as text.
     """
 
     title: str
     picture: Embedded | None
+    beside: Mapping[str, Embedded] = field(default_factory=dict)
     lines: Sequence[str] = ()
     fired: Sequence[tuple[str, str]] = ()
 

@@ -26,7 +26,7 @@ from precompute.pictures.lettering import load_font, shorten
 from precompute.pictures.palette import IGNORED, PAPER, Color, class_color, class_pattern
 from precompute.text.format import format_few
 
-__all__ = ["Entry", "draw_legend", "legend_of", "mask_entries", "skeleton_entries"]
+__all__ = ["Entry", "draw_legend", "draw_swatch", "legend_of", "mask_entries", "skeleton_entries"]
 
 MAX_ENTRIES, MAX_ROWS = 200, 12  # more would leave the pictures no room
 ROW, SWATCH, SPACE, MAX_TEXT = 21, 15, 18, 260  # pixels
@@ -90,6 +90,15 @@ def _width(entry: Entry) -> int:
 
 def _indent(entry: Entry) -> int:
     return SWATCH + 6 if entry.color else 0
+
+
+def draw_swatch(entry: Entry) -> Image.Image | None:
+    """Return the sign of an entry, RGBA and transparent around it; None where it has none."""
+    if entry.color is None:
+        return None
+    picture = Image.new("RGBA", (SWATCH, SWATCH))
+    _draw_swatch(picture, (0, 0), entry, entry.color)
+    return picture
 
 
 def _draw_swatch(picture: Image.Image, corner: tuple[int, int], entry: Entry, color: Color) -> None:

@@ -20,7 +20,7 @@ from precompute.reporting.effects import EffectsTally
 from precompute.reporting.facts import collect_facts
 from precompute.reporting.finding_checks import Figures
 from precompute.reporting.findings import find
-from precompute.reporting.gallery import GalleryTally
+from precompute.reporting.gallery import GalleryTally, merge_legends
 from precompute.reporting.near_duplicates import MAX_PICTURED, collect_near_duplicates, source_picture
 from precompute.reporting.observing import Observer
 from precompute.reporting.rates import RatesTally
@@ -124,6 +124,7 @@ class _Collecting:
             notes=tuple(self._notes),
             facts=facts,
             samples=tuple(sample for one in tallies.values() for sample in one.gallery.result()),
+            legend=merge_legends(one.gallery for one in tallies.values()),
             transforms=tuple(figures.transforms),
             variants=tuple(figures.variants),
             effects=tuple(figures.effects),

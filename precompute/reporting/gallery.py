@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precompute.fields.field import Schema
 from precompute.fields.layers import Layers
-from precompute.pictures.drawing import draw_layers
+from precompute.pictures.drawing import as_rgb, draw_layers
+from precompute.pictures.legend import Entry, legend_of
+from precompute.pictures.overlay import draw_overlay
 from precompute.pipelines.chances import Chance
 from precompute.pipelines.tracing import Firing
 from precompute.reporting.observing import Observed, StoredRecord
@@ -17,7 +19,7 @@ from precompute.reporting.sections.gallery import Fired, Picture, Sample, Varian
 from precompute.reporting.variety import equals_original
 from precompute.table.listing import Listing
 
-__all__ = ["SIDE", "GalleryTally", "picture_of"]
+__all__ = ["SIDE", "GalleryTally", "merge_legends", "picture_of"]
 
 SIDE = 384  # pixels, of a picture
 MAX_VARIANTS = 6
@@ -33,6 +35,9 @@ class GalleryTally:
         schema: Fields of the dataset.
         listing: Sources of the split.
         chances: Transforms of the split's pipeline; empty where records cannot be made again.
+
+    Attributes:
+        legend: Name of a field → what its colours in the pictures mean, each once.
     """
 
     def __init__(self, split: str, schema: Schema, listing: Listing, chances: list[Chance]) -> None:
@@ -40,6 +45,7 @@ class GalleryTally:
         self._room = SHOWN.get(split, OTHERS)
         self._samples: list[Sample] = []
         self._seen: set[str] = set()
+        self.legend: dict[str, dict[Entry, None]] = {}
 
     def add(self, observed: Observed) -> None:
         """Draw a source with its records, if there is room."""
@@ -48,6 +54,9 @@ class GalleryTally:
         if len(self._samples) >= (self._room if is_new else self._room - self._kept_for_new()):
             return
         self._seen.update(classes)
+        for record in observed.records:
+            for name, drawn in self._record_layers(record).items():
+                self.legend.setdefault(name, {}).update(dict.fromkeys(legend_of([drawn])))
         source = observed.source
         layers = None if source is None else dict(self._source_layers(observed))
         texts = _texts(layers or self._record_layers(observed.records[0]), remarks=True) if observed.records else ()
@@ -111,6 +120,19 @@ class GalleryTally:
         return Fired(name=self._chances[firing.position].name, parameters=drawn)
 
 
+def merge_legends(tallies: Iterable[GalleryTally]) -> dict[str, list[Entry]]:
+    """Return what colours mean in the pictures of all splits, classes in their order before anything else."""
+    merged: dict[str, dict[Entry, None]] = {}
+    for tally in tallies:
+        for name, entries in tally.legend.items():
+            merged.setdefault(name, {}).update(entries)
+    return {name: sorted(entries, key=_class_first) for name, entries in merged.items() if entries}
+
+
+def _class_first(entry: Entry) -> tuple[bool, int]:
+    return not entry.class_id, entry.class_id
+
+
 def _spread(observed: Observed) -> list[StoredRecord]:
     """Return records of rows from the first to the last."""
     number = len(observed.records)
@@ -119,10 +141,19 @@ def _spread(observed: Observed) -> list[StoredRecord]:
 
 
 def picture_of(image: NDArray[np.uint8], layers: Mapping[str, Layers]) -> Picture:
-    """Return the picture of an image, uint8 [H, W, 1, 3 or 4], with and without what its fields draw."""
-    plain = np.asarray(draw_layers(image, [], SIDE))
-    drawn = np.asarray(draw_layers(image, layers.values(), SIDE))
-    return Picture(plain=plain, drawn=plain if np.array_equal(plain, drawn) else drawn)
+    """Return the picture of an image, uint8 [H, W, 1, 3 or 4], and what its fields draw over it and show beside it."""
+    height, width = image.shape[:2]
+    overlay = draw_overlay(height, width, layers.values(), SIDE)
+    return Picture(
+        plain=_shrunk(image),
+        overlay=None if overlay is None else np.asarray(overlay),
+        beside={name: _shrunk(one.beside) for name, one in layers.items() if one.beside.size},
+    )
+
+
+def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image as uint8 [H, W, 3], in its own size where that is small enough."""
+    return as_rgb(image) if max(image.shape[:2]) <= SIDE else np.asarray(draw_layers(image, (), SIDE))
 
 
 def _texts(layers: Mapping[str, Layers], *, remarks: bool) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from precompute.errors import UsageError, accessible
 from precompute.options.plain_values import converts_arguments
 from precompute.reporting.collect import ReportOptions, collect
+from precompute.reporting.page.path import check_page
 from precompute.reporting.sections.report import Report
 from precompute.storage.paths import as_path, local_path
 
@@ -20,6 +21,7 @@ NEAR_DUPLICATES = ("auto", "always", "never")
 def report(
     out: str | Path,
     *,
+    output: str | Path | None = None,
     json: str | Path | None = None,
     num_sources: int = ReportOptions.num_sources,
     num_rows: int = ReportOptions.num_rows,
@@ -32,6 +34,7 @@ def report(
 
     Args:
         out: The dataset's folder.
+        output: File for the report as a page of HTML, which needs the extra `report`; none is written when None.
         json: File for the report as JSON; none is written when None.
         num_sources: Number of sources a split whose records are read and made again.
         num_rows: Number of rows in which these are looked at.
@@ -56,6 +59,9 @@ def report(
         expected = ", ".join(NEAR_DUPLICATES)
         raise UsageError(f"near_duplicates: expected one of {expected}, got {near_duplicates!r}.")
     path = None if json is None else local_path(json, "json")
+    page = None if output is None else local_path(output, "output")
+    if page is not None:
+        check_page(page)
     found = collect(
         as_path(out),
         ReportOptions(
@@ -71,4 +77,8 @@ def report(
         with accessible(path, UsageError, "written"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(found.json(), encoding="utf-8")
+    if page is not None:
+        from precompute.reporting.page.render import write_page
+
+        write_page(found, page)
     return found

@@ -19,12 +19,15 @@ class Picture:
     """A picture for people, at most 384 pixels a side.
 
     Attributes:
-        plain: uint8 [H, W, 3], the image.
-        drawn: uint8 [H, W, 3], the same with masks, boxes, keypoints; the same array where nothing is drawn.
+        plain: uint8 [H, W, 3], the image; a small one in its own size.
+        overlay: uint8 [h, w, 4], what fields draw over it, in the same proportions, transparent elsewhere; None where
+            they draw nothing.
+        beside: Name of a field → uint8 [H, W, 3], the picture of its own that it shows beside.
     """
 
     plain: NDArray[np.uint8]
-    drawn: NDArray[np.uint8]
+    overlay: NDArray[np.uint8] | None = None
+    beside: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

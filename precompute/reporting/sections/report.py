@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from precompute.pictures.legend import Entry
 from precompute.reporting.sections.cost import Cost
 from precompute.reporting.sections.effects import Effects
 from precompute.reporting.sections.facts import Facts
-from precompute.reporting.sections.gallery import Sample
+from precompute.reporting.sections.gallery import NOT_IN_JSON, Sample
 from precompute.reporting.sections.transforms import PipelineRates, Variants
 from precompute.reporting.sections.trust import Trust
 
@@ -55,6 +56,7 @@ class Report:
         notes: What could not be looked at, and why.
         facts: What is it.
         samples: What does it look like.
+        legend: Name of a field → what colours mean in the pictures of samples.
         transforms: Did the augmentation do what was asked; a pipeline each split.
         variants: How different variants are; each split.
         effects: What did it do to the data; each split.
@@ -69,6 +71,7 @@ class Report:
     notes: tuple[str, ...]
     facts: Facts
     samples: tuple[Sample, ...]
+    legend: Mapping[str, Sequence[Entry]] = field(default_factory=dict, metadata=NOT_IN_JSON)
     transforms: tuple[PipelineRates, ...]
     variants: tuple[Variants, ...]
     effects: tuple[Effects, ...]

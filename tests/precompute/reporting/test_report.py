@@ -55,7 +55,7 @@ def test_each_sample_has_its_variants_with_pictures_and_transforms(report: Repor
     for sample in report.samples:
         assert sample.picture is not None
         assert sample.picture.plain.dtype == np.uint8
-        assert not np.array_equal(sample.picture.plain, sample.picture.drawn)
+        assert sample.picture.overlay is not None and sample.picture.overlay[..., 3].any()
         assert len(sample.variants) == (4 if sample.split == "train" else 1)
         for variant in sample.variants:
             assert variant.fired is not None
@@ -105,7 +105,7 @@ def test_nothing_of_the_dataset_is_changed(pairs: Path) -> None:
 def test_json_has_all_but_pictures(pairs: Path, tmp_path: Path) -> None:
     found = precompute.report(pairs, json=tmp_path / "below" / "report.json")
     told = json.loads((tmp_path / "below" / "report.json").read_text())
-    assert told.keys() == {*vars(found)}
+    assert told.keys() == {*vars(found)} - {"legend"}
     assert told["facts"]["name"] == found.facts.name
     assert "picture" not in told["samples"][0]
     assert told["findings"] == [vars(finding) | {"examples": list(finding.examples)} for finding in found.findings]
@@ -122,18 +122,27 @@ def test_two_reports_say_the_same_but_for_times(pairs: Path, report: Report) -> 
 # What the command line does
 
 
-def test_strict_ends_with_6_if_there_is_anything_to_mend(pairs: Path, tmp_path: Path) -> None:
+def test_strict_ends_with_6_if_there_is_anything_to_mend(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(["report", str(pairs), "--strict"]) == 0
     out = build(draw_pairs(tmp_path / "sources", 6), tmp_path / "out", validation_split=0)
     assert main(["report", str(out)]) == 0
     assert main(["report", str(out), "--strict"]) == 6
+    assert (tmp_path / "report.html").exists()
 
 
-def test_the_command_says_findings_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_findings_and_writes_page_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "below" / "page.html"
     out = build(draw_pairs(tmp_path / "sources", 6), tmp_path / "out", validation_split=0)
-    assert main(["report", str(out), "--json", str(tmp_path / "r.json"), "--num-sources", "2"]) == 0
+    assert (
+        main(["report", str(out), "--json", str(tmp_path / "r.json"), "--num-sources", "2", "--output", str(page)]) == 0
+    )
     said = capsys.readouterr().out
     assert "warning: There is no validation split." in said
+    assert said.splitlines()[-1] == str(page)
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert json.loads((tmp_path / "r.json").read_text())["effects"][0]["num_sources"] == 2
 
 
@@ -141,6 +150,7 @@ def test_the_command_says_findings_and_writes_json(tmp_path: Path, capsys: pytes
     ("changes", "message"),
     [
         ({"num_sources": 0}, "num_sources: expected 1 or more, got 0"),
+        ({"output": "report.pdf"}, "output: expected a file that ends with .html or .htm, got 'report.pdf'"),
         ({"num_rows": 0}, "num_rows: expected 1 or more, got 0"),
         ({"near_duplicates": "yes"}, "near_duplicates: expected one of auto, always, never, got 'yes'"),
         ({"json": "."}, "cannot be written"),
