@@ -87,6 +87,9 @@ def make_settings(
     }
     if options.annotations:
         dataset["annotations"] = place_below(dataset["root"], str(named_place(sources.path("."), options.annotations)))
+    if options.extra_images:
+        places = {name: place_below(dataset["root"], folder) for name, folder in options.extra_images.items()}
+        dataset["extra_images"] = places
     if sources.value_types:  # likewise
         dataset["extra"] = sources.value_types
     if options.target != "auto":

@@ -39,6 +39,7 @@ class ExtraImageField(PictureField):
     """
 
     type: ClassVar[str] = "extra_image"
+    has_own_file: ClassVar[bool] = True
     channels: int
     dtype: str
     encoding: str

@@ -181,6 +181,7 @@ class Field(ABC):
         """Return the line of `inspect` below the table of the classes; empty for none."""
         return ""
 
+    has_own_file: ClassVar[bool] = False  # a source has a file for it, beside its image, that is no mask
     in_table: ClassVar[bool] = False  # an export has it in the columns of its table, whatever the files are
 
     @property

@@ -101,8 +101,13 @@ def _add_classes(found: _Found, manifest: Manifest) -> None:
 
 
 def _add_columns(found: _Found, manifest: Manifest) -> None:
-    """Add the columns of values under the values' names; a table may have other columns for them."""
+    """Add the columns of values and further images under their names; a table may have other columns for them."""
     values = [one for one in manifest.schema.values() if one.in_table and one.own_name != "weight"]
+    own = {one.own_name: one.own_name for one in manifest.schema.values() if one.has_own_file}
+    if own and manifest.origin.layout == "a table":
+        found.values["extra_image_columns"] = own
+    elif own and not manifest.settings["dataset"].get("extra_images"):
+        found.comment("extra_image_columns", own, "if the sources are a table")
     for name, learnt in {"value_columns": True, "extra_columns": False}.items():
         columns = [one.own_name for one in values if one.is_target == learnt]
         if columns and manifest.origin.layout == "a table":

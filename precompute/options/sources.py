@@ -10,7 +10,15 @@ from precompute.fields.colors import read_mask_colors
 from precompute.fields.skeleton import checked_pairs
 from precompute.options.option import Options, option
 from precompute.options.patterns import checked_patterns
-from precompute.options.values import check_mask_map, check_no_ids, check_share, number_of, parse_mask_map, within
+from precompute.options.values import (
+    check_mask_map,
+    check_no_ids,
+    check_share,
+    number_of,
+    parse_mask_map,
+    read_named,
+    within,
+)
 
 __all__ = ["SourceOptions", "TableOptions"]
 
@@ -25,6 +33,14 @@ class SourceOptions(Options):
     masks: str | None = option(None, "folder of the masks, where it is not called masks", metavar="DIR")
     image_suffix: str = option("", "end of every image's stem, such as _leftImg8bit", metavar="TEXT")
     mask_suffix: str = option("", "end of every mask's stem, such as _L or _gtFine_labelTrainIds", metavar="TEXT")
+    extra_images: Any = option(
+        None,
+        "folders of further images, each with its name, such as depth=depth/ clean=clean/: a file for each image, of "
+        "the same stem and size, PNG, TIFF, .npy …; how they move is said in the pipeline's additional_targets",
+        read=partial(read_named, option="extra_images", example="depth=depth/"),
+        nargs="+",
+        metavar="NAME=DIR",
+    )
     annotations: str | None = option(
         None,
         "boxes: file or folder of the annotations, from the working folder or from SOURCE on: a COCO JSON, a folder of "
@@ -175,6 +191,13 @@ class TableOptions(Options):
     )
     extra_columns: list[str] | None = option(
         None, "columns that travel along unchanged, numbers or texts, separated by commas", metavar="NAMES"
+    )
+    extra_image_columns: Any = option(
+        None,
+        "columns of further images, each with the name of these, such as depth=depth_path",
+        read=partial(read_named, option="extra_image_columns", example="depth=depth_path"),
+        nargs="+",
+        metavar="NAME=COLUMN",
     )
     value_columns: list[str] | None = option(
         None, "columns of numbers that a model shall learn, such as age,bmi, separated by commas", metavar="NAMES"

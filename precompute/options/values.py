@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -28,6 +29,7 @@ __all__ = [
     "parse_class_copies",
     "parse_image_size",
     "parse_mask_map",
+    "read_named",
     "within",
 ]
 
@@ -150,6 +152,31 @@ def check_number(name: str, value: Any, low: float, high: float = float("inf")) 
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
         raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+
+
+def read_named(given: Any, *, option: str, example: str) -> dict[str, str] | None:
+    """Return name → text, from a dictionary or from texts such as ``"depth=depth/"``; None without any.
+
+    Args:
+        given: Dictionary, text, or list of texts.
+        option: Name of the option.
+        example: What such a text looks like.
+
+    Raises:
+        UsageError: It is none of these, or a name is given twice.
+    """
+    if isinstance(given, str):
+        given = given.split()
+    pairs = given.items() if isinstance(given, Mapping) else [_named(one) for one in given or ()]
+    found = {name: os.fspath(text) for name, text in pairs if isinstance(text, str | os.PathLike) and text}
+    if len(found) < len(pairs) or not all(isinstance(name, str) and name for name in found):
+        raise UsageError(f"{option}: expected names with what each stands for, such as {example}, got {given!r:.200}.")
+    return found or None
+
+
+def _named(text: Any) -> tuple[str, str]:
+    name, _, value = str(text).partition("=")
+    return name, value
 
 
 def check_alpha(color_mode: str, alpha: str, image_format: str) -> None:

@@ -91,7 +91,7 @@ INEFFECTIVE: dict[str, Ineffective[Situation]] = {
     "retry_bad": Ineffective(lambda of: of.is_new, "is for sources that a dataset has left out; this one is new"),
 }
 # Tables refuse these options themselves, except for the last.
-FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key", "exclude")
+FOLDER_OPTIONS = ("images", "masks", "extra_images", "image_suffix", "mask_suffix", "split_in_key", "exclude")
 OF_FOLDERS: Ineffective[Situation] = Ineffective(
     lambda of: of.sources.from_python, "is for sources in folders, and these come from Python", refused=True
 )

@@ -15,6 +15,7 @@ from precompute.sources.annotations.find import find_annotated
 from precompute.sources.annotations.instance_folders import find_instances
 from precompute.sources.annotations.layout import foreign_below
 from precompute.sources.chosen import apply_options
+from precompute.sources.folders.extra_images import folders_apart, with_extra_images
 from precompute.sources.folders.find import find_in_folders
 from precompute.sources.found import Found, assemble
 from precompute.sources.passed_over import passing_over, real_path
@@ -52,7 +53,8 @@ def find(
     if not isinstance(source, str | Path):
         return _find(source, options, lists)
     exclude = options.exclude or ()
-    with accessible(source, SourceError), passing_over(output, list(_named(source, options)), exclude) as passed:
+    apart = folders_apart(absolute(as_path(source)), options)
+    with accessible(source, SourceError), passing_over(output, list(_named(source, options)), exclude, apart) as passed:
         _check_folder(source)
         _check_apart(source, output)
         try:
@@ -132,6 +134,11 @@ def _in_files(source: str | Path, options: BuildOptions) -> Found:
     if is_table(as_path(source)):
         return find_table(as_path(source), options)
     refuse_options(options, TableOptions.names(), NO_TABLE.format(source))
+    found = _in_a_folder(source, options)
+    return with_extra_images(found, absolute(as_path(source)), options) if options.extra_images else found
+
+
+def _in_a_folder(source: str | Path, options: BuildOptions) -> Found:
     if options.image_only:
         refuse_options(options, TARGET_OPTIONS, "is for a target, and --target none asks for none.")
         return find_in_folders(source, options)

@@ -72,6 +72,8 @@ class PassedOver:
         named: Paths of folders that the user named; they are searched, whoever wrote them.
         patterns: Patterns that the user excluded.
         tops: Folders that patterns are relative to: that of the sources, then others that the user named.
+        apart: Folders of further images, which hold no sources: paths, or names of folders at any depth, in small
+            letters.
         own: Paths of folders that this program wrote before, in the order in which they were found.
         excluded: Path of a folder, or `NAMED` → (pattern, whether it left out folders) → number left out there.
         endings: Path of each folder that was searched for images → ending of its other files → their number.
@@ -81,6 +83,7 @@ class PassedOver:
     named: frozenset[str] = frozenset()
     patterns: Sequence[Pattern] = ()
     tops: Sequence[str] = ()
+    apart: frozenset[str] = frozenset()
     own: dict[str, None] = field(default_factory=dict)
     excluded: dict[str, Counts] = field(default_factory=dict)
     endings: dict[str, Counter[str]] = field(default_factory=dict)
@@ -94,6 +97,10 @@ class PassedOver:
         if self.output is None or not (is_link or name == self._output_name):
             return False
         return os.path.realpath(path) == self.output
+
+    def is_apart(self, path: str, name: str) -> bool:
+        """Return whether a folder, whose last part is `name`, holds further images."""
+        return bool(self.apart) and (path in self.apart or name.lower() in self.apart)
 
     def is_own(self, folder: str, markers: Iterable[str]) -> bool:
         """Return whether this program wrote a folder; if so, its path is kept for the note.
@@ -198,7 +205,10 @@ def passed_over() -> PassedOver:
 
 @contextmanager
 def passing_over(
-    output: str | Path | None = None, named: Sequence[str | Path] = (), exclude: Sequence[str] = ()
+    output: str | Path | None = None,
+    named: Sequence[str | Path] = (),
+    exclude: Sequence[str] = (),
+    apart: Iterable[str] = (),
 ) -> Iterator[PassedOver]:
     """Pass over a command's output in all folders while the block runs.
 
@@ -206,6 +216,7 @@ def passing_over(
         output: File or folder that the command writes, or its URL.
         named: Folders that the user named, that of the sources first.
         exclude: Patterns of files and folders to leave out.
+        apart: Folders of further images; see `PassedOver.apart`.
     """
     paths = [absolute(as_path(path)).as_posix() for path in named]
     passed = PassedOver(
@@ -213,6 +224,7 @@ def passing_over(
         frozenset(paths),
         [Pattern.of(text) for text in exclude],
         [f"{path.rstrip('/')}/" for path in paths],
+        frozenset(apart),
     )
     token = _passed_over.set(passed)
     try:
@@ -243,5 +255,6 @@ def first_entries(folder: Path, number: int) -> list[os.DirEntry[str]]:
         for entry in found
         if not (entry.name.startswith(".") or is_of_system(entry.name))
         and not passed.is_output(entry.path, entry.name, is_link=entry.is_symlink())
+        and not passed.is_apart(entry.path, entry.name)
         and not (passed.patterns and passed.excluding(entry.path, is_folder=entry.is_dir()))
     ]

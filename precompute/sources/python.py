@@ -46,7 +46,7 @@ def read_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], BuildO
         UsageError: An argument is not known, or has a bad value.
     """
     given = {name: arguments.get(name) for name in LISTS}
-    lists = {name: of for name, of in given.items() if of is not None and not isinstance(of, str | Path)}
+    lists = {name: of for name, of in given.items() if of is not None and not _is_option(of)}
     known = {f.name for f in fields(BuildOptions)}
     options = {
         name: value
@@ -54,6 +54,12 @@ def read_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], BuildO
         if name not in lists and (name in known or name not in LISTS or value is not None)
     }
     return lists, BuildOptions.make(**options)
+
+
+def _is_option(given: Any) -> bool:
+    """Return whether a value is a folder, or folders by name, and no list."""
+    folders = given.values() if isinstance(given, Mapping) else [given]
+    return bool(folders) and all(isinstance(folder, str | Path) for folder in folders)
 
 
 def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:

@@ -7,7 +7,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -189,6 +189,8 @@ class _Look:
         is_link, passing, folder = entry.is_symlink(), self.passing, Folder((*self.folder.parts, entry.name), path)
         if path == self.skip or is_of_system(entry.name) or passing.is_output(path, entry.name, is_link=is_link):
             return
+        if passing.is_apart(path, entry.name):
+            return
         if (pattern := passing.excluding(path, is_folder=True)) is not None:
             self.counts[pattern, True] += 1
             self.excluded.append(folder)
@@ -209,6 +211,7 @@ def walk(
     skip: Path | None = None,
     faults: dict[str, str] | None = None,
     extensions: tuple[str, ...] = IMAGE_EXTENSIONS,
+    into_apart: bool = False,
 ) -> Tree:
     """Find every image file below a folder; links to files and to folders are followed.
 
@@ -219,13 +222,15 @@ def walk(
         skip: A folder below `top` to leave out, such as the masks' folder inside the images' folder.
         faults: Collects what cannot be used, path → why; without it, an error is raised.
         extensions: Extensions of the files to find, in lower case; by default those of images.
+        into_apart: Look into folders of further images, too.
 
     Raises:
         SourceError: Folders cannot be read, links lead nowhere or in a circle, or names are no UTF-8.
     """
+    passing = replace(passed_over(), apart=frozenset()) if into_apart else passed_over()
     if is_remote(top):
-        return _walk_remote(top, skip)
-    passing, tree, wrong = passed_over(), Tree(top, []), dict[str, str]()
+        return _walk_remote(top, skip, extensions, passing)
+    tree, wrong = Tree(top, []), dict[str, str]()
     pending: list[tuple[Folder, Parts]] = [(Folder((), top.as_posix()), (os.path.realpath(top),))]
     while pending and [*wrong.values()].count(CIRCULAR) < MAX_CIRCLES:
         look = _Look(*pending.pop(), None if skip is None else skip.as_posix(), extensions, passing)
@@ -243,21 +248,25 @@ def walk(
     return tree
 
 
-def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
+def _walk_remote(top: RemotePath, skip: Path | None, extensions: tuple[str, ...], passing: PassedOver) -> Tree:
     """Find image files in an object store by one listing; a store has no links, and no empty folders."""
-    passing, tree, looks, hidden = passed_over(), Tree(cast(Path, top), []), dict[Parts, _Look](), set[Parts]()
+    tree, looks, hidden = Tree(cast(Path, top), []), dict[Parts, _Look](), set[Parts]()
 
     def look_into(parts: Parts) -> _Look:
         if parts not in looks:
             folder = Folder(parts, "/".join((top.as_posix(), *parts)))
-            looks[parts] = _Look(folder, (), None, IMAGE_EXTENSIONS, passing)
+            looks[parts] = _Look(folder, (), None, extensions, passing)
             look_into(parts[:-1])
         return looks[parts]
 
+    def is_apart(parts: Parts) -> bool:
+        return any(passing.is_apart("/".join((start, *parts[:i])), parts[i - 1]) for i in range(1, len(parts) + 1))
+
+    start = top.as_posix()
     given = [skip, None if passing.output is None else as_path(passing.output)]
     apart = {path.parts[len(top.parts) :] for path in given if is_remote(path) and path.is_relative_to(top)}
     for parts, name, num_bytes in _not_excluded(top, look_into(())):
-        if _lies_in(apart, (*parts, name)):
+        if _lies_in(apart, (*parts, name)) or is_apart(parts):
             continue
         at = next((i for i, part in enumerate(parts) if part.startswith(".") or is_of_system(part)), None)
         look = look_into(parts[:at])
@@ -266,7 +275,7 @@ def _walk_remote(top: RemotePath, skip: Path | None) -> Tree:
                 hidden.add(parts[: at + 1])
                 look.markers += {parts[at]} & MARKERS
                 look.folder.num_ignored_files += not is_of_system(parts[at])
-        elif name.startswith(".") or _extension(name) not in IMAGE_EXTENSIONS:
+        elif name.startswith(".") or _extension(name) not in extensions:
             look.markers += {name} & MARKERS
             look.folder.num_ignored_files += 1
             look.passed.update([] if name.startswith(".") else [_extension(name)])

@@ -11,6 +11,7 @@ README = "README.md"
 PAGES = (
     "precompute/docs/layouts.md",
     "precompute/docs/targets.md",
+    "precompute/docs/further-images.md",
     "precompute/docs/pipelines.md",
     "precompute/docs/pixels.md",
     "precompute/docs/costs.md",

@@ -152,8 +152,8 @@ def test_commands_and_snippets_run(tmp_path: Path) -> None:
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     said = {}
     for kind, text in BLOCKS:
-        if kind == "python" and text.startswith("# pipelines.py"):
-            (tmp_path / "pipelines.py").write_text(text)
+        if kind == "python" and (named := re.match(r"# (\w+\.py)\n", text)):
+            (tmp_path / named[1]).write_text(text)
         elif kind == "python":
             (tmp_path / "snippet.py").write_text(text)
             subprocess.run([sys.executable, "snippet.py"], cwd=tmp_path, env=environment, check=True)

@@ -22,9 +22,10 @@ from precompute.sources.folders.layout import LAYOUTS, Layout, find_layout
 from precompute.sources.folders.siblings import check_class_folders
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, relative
+from precompute.sources.pairs import Identity, Pairs, pair
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_positions
-from precompute.sources.unicode_forms import UnicodeForms, check_unicode_forms
+from precompute.sources.unicode_forms import check_unicode_forms
 from precompute.storage.paths import absolute, as_path, common_folder
 from precompute.text.format import format_count
 from precompute.text.notes import SummarizedNote
@@ -214,7 +215,7 @@ def _role_files(found: _Folders, parts: list[RoleFolder]) -> tuple[FoundFiles, b
     return FoundFiles(parts, positions, split_in_key=found.options.split_in_key), positions is not None
 
 
-def _check_pairs(found: _Folders, images: FoundFiles, masks: FoundFiles, pairs: _Pairs) -> tuple[Problems, list[str]]:
+def _check_pairs(found: _Folders, images: FoundFiles, masks: FoundFiles, pairs: Pairs) -> tuple[Problems, list[str]]:
     """Return the problems with pairs, and notes on images and masks that are left out."""
     problems = Problems(f"{found.top}: images and masks do not fit together.")
     alone = [found.with_key(images[i]) for i in pairs.images_alone]
@@ -233,38 +234,12 @@ def _check_pairs(found: _Folders, images: FoundFiles, masks: FoundFiles, pairs: 
 
 # Which images and masks belong together.
 
-Identity = tuple[str | None, str]  # split, and key without its folder
 
-
-class _Pairs(NamedTuple):
-    """Positions of images and files that are pairs, of those without a partner, and of repeated files."""
-
-    images: Sequence[int]
-    files: Sequence[int]
-    images_alone: Sequence[int] = ()
-    files_alone: Sequence[int] = ()
-    again: Sequence[tuple[int, int]] = ()
-
-
-def _pair(images: FoundFiles, files: FoundFiles, *, by_split: bool) -> _Pairs:
+def _pair(images: FoundFiles, files: FoundFiles, *, by_split: bool) -> Pairs:
     """Match images and files by key, and by split where both have splits."""
     if _side_by_side(images, files, by_split=by_split):
-        return _Pairs(range(len(images)), range(len(files)))
-    file_of, again = dict[Identity, int](), list[tuple[int, int]]()
-    for i, identity in enumerate(_identities(files, by_split)):
-        first = file_of.setdefault(identity, i)
-        again += [(first, i)] if first != i else []
-    of_images = list(_identities(images, by_split))
-    there = set(of_images)
-    _join_forms(there, file_of)
-    paired = [i for i, identity in enumerate(of_images) if identity in file_of]
-    return _Pairs(
-        paired,
-        [file_of[of_images[i]] for i in paired],
-        [i for i, identity in enumerate(of_images) if identity not in file_of],
-        sorted(i for identity, i in file_of.items() if identity not in there),
-        again,
-    )
+        return Pairs(range(len(images)), range(len(files)))
+    return pair(list(_identities(images, by_split)), _identities(files, by_split))
 
 
 def _identities(files: FoundFiles, by_split: bool) -> Iterator[Identity]:
@@ -276,13 +251,3 @@ def _side_by_side(images: FoundFiles, files: FoundFiles, *, by_split: bool) -> b
     if not (images.keys_are_plain and files.keys_are_plain and images.keys == files.keys and ascend(files.keys)):
         return False
     return not by_split or all(map(eq, images.splits(), files.splits()))
-
-
-def _join_forms(images: set[Identity], file_of: dict[Identity, int]) -> None:
-    """Give files without an image the identity of the image whose name differs only in its Unicode form."""
-    for split in {split for split, _ in file_of}:
-        free = UnicodeForms(name for of_image, name in images if of_image == split and (split, name) not in file_of)
-        for identity in [one for one in file_of if one[0] == split and one not in images]:
-            found = free.find(identity[1])
-            if found != identity[1]:
-                file_of.setdefault((split, found), file_of.pop(identity))

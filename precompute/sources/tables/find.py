@@ -24,7 +24,9 @@ from precompute.text.format import format_count
 
 __all__ = ["USUAL", "find_table", "usual_columns"]
 
-FOLDER_OPTIONS = ("images", "masks", "image_suffix", "mask_suffix", "split_in_key", "annotations", "drop_empty")
+FOLDER_OPTIONS = (
+    *("images", "masks", "extra_images", "image_suffix", "mask_suffix", "split_in_key", "annotations", "drop_empty"),
+)
 SEPARATORS = "|;, "
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as it would be printed: 007 is a name
 PATHS_AS_KEYS = "Keys are the paths without their extensions; give others with --key-column."
@@ -93,6 +95,7 @@ def find_table(path: Path, options: BuildOptions) -> Found:
             (name, table.cells(name, read[name] if table.typed else values_of_texts(read[name])))
             for name in chosen.extra
         ],
+        extra_images=[(name, table.cells(column, read[column])) for name, column in chosen.extra_images.items()],
         root=root,
         tell=table.where,
         class_names=names,
@@ -228,21 +231,24 @@ class _TableColumns:
         labels: Columns of 0 and 1, one per class, in place of a column of labels.
         values: Columns of learnt numbers.
         extra: Columns that travel along unchanged; a column may also have another role.
+        extra_images: Name of further images → the column of their paths.
     """
 
     roles: dict[str, str]
     labels: list[str]
     values: list[str]
     extra: list[str]
+    extra_images: dict[str, str]
 
     def used(self) -> list[str]:
         """Return all used columns, each once."""
-        return list(dict.fromkeys([*self.roles.values(), *self.labels, *self.values, *self.extra]))
+        of_names = (*self.extra_images.values(), *self.labels, *self.values, *self.extra)
+        return list(dict.fromkeys([*self.roles.values(), *of_names]))
 
     def note(self, table: Table) -> str:
         """Return the note on the choice for the user."""
         several = {"labels": self.labels, "values": self.values, "extra": self.extra}
-        chosen = self.roles | {what: ",".join(names) for what, names in several.items() if names}
+        chosen = self.roles | self.extra_images | {what: ",".join(names) for what, names in several.items() if names}
         shown = [f"{what}={name}" for what, name in chosen.items()]
         used = self.used()
         unused = [name for name in table.columns if name not in used]
@@ -264,7 +270,9 @@ def _choose_columns(table: Table, options: BuildOptions) -> _TableColumns:
     labels = [_find(table, "label_columns", name) for name in options.label_columns or []]
     values = [_find(table, "value_columns", name) for name in options.value_columns or []]
     extra = [_find(table, "extra_columns", name) for name in options.extra_columns or []]
-    taken = {*roles.values(), *labels, *values}
+    further = options.extra_image_columns or {}
+    further = {name: _find(table, "extra_image_columns", column) for name, column in further.items()}
+    taken = {*roles.values(), *labels, *values, *further.values()}
     for role in ("image", "split", "group", "key", "weight"):
         no_column = given[role] == ""  # as the user said
         if role not in roles and not no_column and (usual := usual_columns(table.columns, role, taken | set(extra))):
@@ -280,7 +288,7 @@ def _choose_columns(table: Table, options: BuildOptions) -> _TableColumns:
     given_lists = {"labels": labels, "values": values}
     target = _target(table, options, roles, [name for name, found in given_lists.items() if found], taken | set(extra))
     roles = {role: name for role, name in roles.items() if role not in ("mask", "label")} | target
-    chosen = _TableColumns(roles=roles, labels=labels, values=values, extra=extra)
+    chosen = _TableColumns(roles=roles, labels=labels, values=values, extra=extra, extra_images=further)
     table.check_readable(chosen.used())
     return chosen
 

@@ -390,3 +390,24 @@ def test_float_tiffs_are_read(tmp_path: Path) -> None:
     build(tmp_path / "out", {**lists, "extra_images": {"range": paths}}, pipeline=moved(range="mask"))
     for example in precompute.read(tmp_path / "out"):
         check(example, ["range"])
+
+
+class NoiseOnDepth(A.ImageOnlyTransform):
+    """Noise for one further image, and for nothing else, as the guide has it."""
+
+    @property
+    def targets(self) -> dict[str, Any]:
+        return {"range": self.apply}
+
+    def apply(self, img: Any, **params: Any) -> Any:
+        return img + self.random_generator.normal(0, 1, img.shape).astype(img.dtype)
+
+
+def test_a_transform_may_change_one_of_them_alone(tmp_path: Path) -> None:
+    pipeline = A.Compose([A.HorizontalFlip(p=0.5), NoiseOnDepth(p=1)], additional_targets={"range": "mask"})
+    build(tmp_path / "out", lists_of(tmp_path, {"range": TRUTH["range"]}, num=3), pipeline=pipeline, validation_split=0)
+    for example in precompute.read(tmp_path / "out"):
+        source = draw(int(example["key"]))
+        assert any(np.array_equal(example["image"], way) for way in (source, source[:, ::-1]))
+        assert 0.5 < (example["range"] - TRUTH["range"](example["image"])).std() < 1.5
+    assert precompute.verify(tmp_path / "out", sources=9, pipeline=pipeline).problems == []

@@ -48,6 +48,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "missing_values": ("nan", "is for numbers that are learnt"),
     "mirror_negates": (["x"], "is no number that is learnt"),
     "weight_column": ("x", "is for a table"),
+    "extra_image_columns": ("x=y", "is for a table"),
+    "extra_images": ("x=nowhere", "there is no folder of this name"),
     "images": ("nowhere", "nowhere"),
     "image_suffix": ("_x", "_x"),
 }
@@ -160,7 +162,7 @@ def test_dataset_that_was_built_with_it_goes_on_with_a_note(tmp_path: Path, capf
 @pytest.mark.parametrize("name", FOLDER_OPTIONS)
 def test_lists_have_no_folders(name: str, tmp_path: Path) -> None:
     data = draw_pairs(tmp_path / "data", 4)
-    value = True if name == "split_in_key" else "x"
+    value = {"split_in_key": True, "extra_images": "x=y"}.get(name, "x")
     build_options = BuildOptions.make(**options(**{name: value}))
     found = find(None, build_options, {role: sorted((data / role).iterdir()) for role in ("images", "masks")})
     with pytest.raises(UsageError, match=rf"{name} \(--.*\): is for sources in folders, and these come from Python"):

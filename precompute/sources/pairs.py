@@ -1,0 +1,50 @@
+"""Which images and files belong together: those of one key, and of one split where both have splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from precompute.sources.unicode_forms import UnicodeForms
+
+__all__ = ["Identity", "Pairs", "pair"]
+
+Identity: TypeAlias = tuple[str | None, str]  # split, and key without its folder
+
+
+class Pairs(NamedTuple):
+    """Positions of images and files that are pairs, of those without a partner, and of repeated files."""
+
+    images: Sequence[int]
+    files: Sequence[int]
+    images_alone: Sequence[int] = ()
+    files_alone: Sequence[int] = ()
+    again: Sequence[tuple[int, int]] = ()
+
+
+def pair(images: Sequence[Identity], files: Iterable[Identity]) -> Pairs:
+    """Match images and files whose identities are equal, but for the Unicode forms of their names."""
+    file_of, again = dict[Identity, int](), list[tuple[int, int]]()
+    for i, identity in enumerate(files):
+        first = file_of.setdefault(identity, i)
+        again += [(first, i)] if first != i else []
+    there = set(images)
+    _join_forms(there, file_of)
+    paired = [i for i, identity in enumerate(images) if identity in file_of]
+    return Pairs(
+        paired,
+        [file_of[images[i]] for i in paired],
+        [i for i, identity in enumerate(images) if identity not in file_of],
+        sorted(i for identity, i in file_of.items() if identity not in there),
+        again,
+    )
+
+
+def _join_forms(images: set[Identity], file_of: dict[Identity, int]) -> None:
+    """Give files without an image the identity of the image whose name differs only in its Unicode form."""
+    for split in {split for split, _ in file_of}:
+        free = UnicodeForms(name for of_image, name in images if of_image == split and (split, name) not in file_of)
+        for identity in [one for one in file_of if one[0] == split and one not in images]:
+            found = free.find(identity[1])
+            if found != identity[1]:
+                file_of.setdefault((split, found), file_of.pop(identity))
