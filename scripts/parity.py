@@ -171,9 +171,9 @@ def train(study: Study, trial: int, arm: Arm, dataset: Path, output: Path) -> fl
     steps = int(batches.cardinality())
     model = compile_model(make_network(task, options, started=False), task, options, steps=steps)
     model.fit(batches, epochs=study.epochs, callbacks=callbacks, shuffle=False, verbose=0)
-    test = load_in_order(dataset, manifest, "validation", batch_size=32, allow_leak=False)
-    found = measure(model, task, test, where="validation")
-    return float(task.summarize(found.confusion)[study.metric])
+    test = load_in_order(dataset, manifest, task, "validation", batch_size=32, allow_leak=False)
+    found = measure(model, task, test, where="validation")[""]
+    return float(task.summarize(found.counts)[study.metric])
 
 
 def renew(dataset: Path, epoch: int) -> None:

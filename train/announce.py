@@ -8,6 +8,7 @@ from typing import Any
 
 import precompute
 from precompute.dataset.manifest import Manifest
+from train.balance import name_class_weights
 from train.checkpoint import TrainingState
 from train.options import FitOptions
 from train.reuse import describe_reuse, num_variants, reuse_of
@@ -25,7 +26,7 @@ def announce(
     *,
     num_rows: int,
     num_parameters: int,
-    class_weights: list[float] | None,
+    class_weights: Any,
     notify: Callable[[str], None],
 ) -> None:
     """Print what is about to be trained, and on which data."""
@@ -42,9 +43,9 @@ def announce(
         notify(f"fresh       {' and '.join(moves)} at each reading")
     name = task.model_name(options)
     notify(f"model       {name}, {num_parameters / 1e6:.2f} million parameters")
-    if class_weights is not None:
-        weights = [f"{name} {weight:.3g}" for name, weight in zip(task.class_names, class_weights, strict=True)]
-        notify(f"weights     {', '.join(weights)}")
+    for part, of_part in name_class_weights(task, class_weights).items():
+        weights = [f"{name} {weight:.3g}" for name, weight in of_part.items()]
+        notify(f"weights     {part + ': ' if part else ''}{', '.join(weights)}")
     if not state.is_new:
         within = f", batch {state.batch} of the next" if state.batch else ""
         notify(f"continuing  after epoch {state.epochs}{within}")

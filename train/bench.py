@@ -20,6 +20,7 @@ from train.checkpoint import TrainingState
 from train.compiled import compile_model, make_network
 from train.data import fit_task, load_train, translate_errors
 from train.ineffective_options import Situation, check_ineffective_options
+from train.learnt_targets import choose_targets
 from train.options import FitOptions
 from train.start import check_no_limits, plain_keras
 from train.tasks import Task, make_task
@@ -82,7 +83,7 @@ def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResu
     """
     options = options or BenchOptions()
     check_no_limits()
-    dataset, manifest = as_path(dataset), Manifest.load(dataset)
+    dataset, manifest = as_path(dataset), choose_targets(Manifest.load(dataset), options.target)
     if "train" not in manifest.splits:
         raise DatasetError(f"{dataset}: there is no train split, only {', '.join(manifest.splits)}.")
     fit = options.as_fit()

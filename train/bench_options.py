@@ -25,6 +25,7 @@ def _as_in_fit(name: str) -> Any:
 class BenchOptions(TrainOptions):
     """Options of `train bench`: how long to measure, and the options of `train fit` that decide the time of a step."""
 
+    target: list[str] | None = _as_in_fit("target")  # noqa: RUF009
     batch_size: int = _as_in_fit("batch_size")
     model: str = _as_in_fit("model")
     base_channels: int = _as_in_fit("base_channels")

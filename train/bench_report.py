@@ -11,7 +11,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.text.format import format_count
 from train.bench import BenchResult
 from train.bench_options import BenchOptions
-from train.learnt_values import learnt_values
+from train.learnt_targets import learnt_values
 
 __all__ = ["advise", "describe"]
 
@@ -44,8 +44,10 @@ def describe(result: BenchResult, dataset: Path, manifest: Manifest, options: Be
 
 
 def _target_of(manifest: Manifest) -> str:
-    values = learnt_values(manifest.schema)
-    return ", ".join(values) if values else manifest.target.kind
+    targets = manifest.schema.targets
+    if len(targets) == 1 and not learnt_values(manifest.schema):
+        return manifest.target.kind
+    return ", ".join(field.own_name for field in targets.values()) or manifest.target.kind
 
 
 def _rate(images_per_second: float, batch_size: int) -> str:

@@ -117,8 +117,7 @@ def _fit(parsed: argparse.Namespace) -> int:
         folder.model("best"),
         folder.history,
         folder.curves,
-        folder.predictions,
-        folder.scores,
+        *result.pictures,
         folder.metrics,
     ):
         _say(str(path))
@@ -173,7 +172,7 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     )
     for line in result.table:
         _say(f"  {line}")
-    for path in (result.json_path, result.picture_path, result.scores_path):
+    for path in (result.json_path, *result.pictures):
         _say(str(path))
     return 0
 
@@ -210,7 +209,8 @@ def _export(parsed: argparse.Namespace) -> int:
     result = export(parsed.run, output=parsed.output, options=options)
     _say(f"takes {result.takes}, gives {result.gives}")
     _say(str(result.path))
-    _say(str(result.labels_path))
+    for path in result.labels_paths:
+        _say(str(path))
     return 0
 
 

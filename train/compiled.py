@@ -46,14 +46,13 @@ def compile_model(network: Any, task: Task, options: FitOptions, *, steps: int) 
     """Return a compiled model that shares its weights with `network`, which stays free of our loss and metrics."""
     mixes = bool(options.mixup or options.cutmix)
     with _precision(options):  # a model of mixed precision scales its loss
-        kind = MixingModel if mixes else keras.Model
-        model = kind(network.inputs[0], network.outputs[0], name=network.name)
+        make = MixingModel if mixes else task.keras_model
+        model = make(network.input, network.output, name=network.name)
     if mixes:
-        model.mix_by(options, num_classes=task.num_classes)
+        model.mix_by(options, num_classes=task.parts[""].num_classes)  # other tasks refuse to mix
     model.compile(
         optimizer=make_optimizer(options, model.trainable_variables, steps=steps),
-        loss=task.make_loss(options),
-        metrics=task.make_metrics(),
+        **task.compiling(options),
         jit_compile={"auto": False if mixes else "auto", "on": True, "off": False}[options.jit],  # XLA draws no Beta
     )
     model.optimizer.build(model.trainable_variables)  # all of them now: some may be frozen for a while

@@ -8,7 +8,7 @@ from typing import Any
 from precompute.dataset.manifest import Manifest
 from train.checkpoint import TrainingState
 from train.data import load_in_order
-from train.measure import measure
+from train.measure import report
 from train.options import FitOptions
 from train.run_folder import RunFolder
 from train.start import open_model
@@ -32,10 +32,7 @@ def conclude(
         allow_leak=options.allow_leak,
     )
     model = open_model(folder.model("best"))
-    found = measure(model, task, batches, where=split)
-    scores = task.summarize(found.counts)
-    folder.write_bytes(folder.predictions, task.draw(found.samples))
-    folder.write_bytes(folder.scores, task.draw_scores(scores))
+    scores = report(model, task, batches, where=split, predictions=folder.predictions, scores=folder.scores)
     metrics: dict[str, Any] = {
         "epochs": state.epochs,
         "best_epoch": state.best_epoch,

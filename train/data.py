@@ -22,7 +22,7 @@ from train.checkpoint import TrainingState
 from train.devices import fits, fitting_batch_size
 from train.options import FitOptions
 from train.reuse import HIGH_REUSE, reuse_of
-from train.tasks import Task
+from train.tasks import OneTarget, Task, part_of
 
 __all__ = [
     "check_targets",
@@ -51,7 +51,7 @@ def load_train(
     state: TrainingState,
     *,
     num_devices: int = 1,
-    class_weights: list[float] | None = None,
+    class_weights: Any = None,
 ) -> tuple[Any, Any]:
     """Open the train split: for the rest of an interrupted epoch, or for the rest of the run.
 
@@ -62,7 +62,7 @@ def load_train(
         options: Options of the run.
         state: State of the run.
         num_devices: Number of devices that share each batch; all of them get images of every batch.
-        class_weights: One weight per class, or None.
+        class_weights: One weight per class, by target if there are several, or None.
 
     Returns:
         Batches of (images, targets), or with weights (images, targets, weights), one row per epoch; and the callback
@@ -81,6 +81,7 @@ def load_train(
         shuffle_seed=options.seed,
         fresh=state.fresh or choose_fresh(options, manifest),
         clean_from=max(0, options.epochs - options.clean_epochs) if options.clean_epochs else None,
+        targets=list(manifest.schema.targets),
         lease_dir=options.lease_dir,
         drop_remainder=leaves_out(manifest, options, num_devices=num_devices) > 0,
         class_weights=class_weights,
@@ -125,6 +126,7 @@ def load_validation(
         dataset,
         split="validation",
         batch_size=batch_size,
+        targets=list(manifest.schema.targets),
         sample_weights=False,
         cache=cache_of(options),
         allow_leak=options.allow_leak,
@@ -164,6 +166,7 @@ def load_in_order(
         batch_size=batch_size,
         rows=[first],
         shuffle=False,
+        targets=list(manifest.schema.targets),
         sample_weights=False,
         cache=False,
         allow_leak=allow_leak,
@@ -177,17 +180,20 @@ def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOpt
     Raises:
         DatasetError: There are class ids without an output.
     """
-    if not task.num_classes:
-        return
+    classed = {name: part for name, part in task.parts.items() if part.num_classes}
     for split in ("train", "validation"):
-        if split not in manifest.splits:
+        if split not in manifest.splits or not classed:
             continue
         batches = load_in_order(
             dataset, manifest, task, split, batch_size=options.batch_size, allow_leak=options.allow_leak
         )
         first = batches.take(-(-CHECKED_IMAGES // options.batch_size))
-        found = [np.unique(task.class_ids(targets)) for _, targets in first]
-        task.check_targets(np.concatenate(found), f"{dataset}: {split}")
+        found: dict[str, list[Any]] = {name: [] for name in classed}
+        for _, targets in first:
+            for name, part in classed.items():
+                found[name].append(np.unique(part.class_ids(part_of(targets, name))))
+        for name, part in classed.items():
+            part.check_targets(np.concatenate(found[name]), _where(f"{dataset}: {split}", name))
 
 
 def fit_task(dataset: Path, manifest: Manifest, task: Task, options: FitOptions) -> Task:
@@ -201,7 +207,7 @@ def fit_task(dataset: Path, manifest: Manifest, task: Task, options: FitOptions)
         whole = load_in_order(
             dataset, manifest, task, "train", batch_size=options.batch_size, allow_leak=options.allow_leak
         )
-        return (targets.numpy() for _, targets in whole)
+        return (tf.nest.map_structure(np.asarray, targets) for _, targets in whole)
 
     return task.fitted_to(batches)
 
@@ -229,9 +235,10 @@ def translate_errors(dataset: Path, task: Task) -> Iterator[None]:
             f"out of memory ({_first_line(error)}). Try a smaller --batch-size or --base-channels."
         ) from error
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(re.escape(OUTSIDE) + r"\D*(\d+)", str(error))
+        found = re.search(re.escape(OUTSIDE) + r"\W*(\w*)\W+(\d+)", str(error))
         if found:
-            task.check_targets(np.array([int(found[1])]), f"{dataset}: train or validation")
+            where = _where(f"{dataset}: train or validation", found[1])
+            task.parts[found[1]].check_targets(np.array([int(found[2])]), where)
         raise
 
 
@@ -249,17 +256,26 @@ def _guard_targets(dataset: Any, task: Task) -> Any:
 
     def check(images: Any, targets: Any, *others: Any) -> tuple[Any, ...]:
         targets, *weights = task.pack(targets, *others)
-        if not task.num_classes:
-            return images, targets, *weights
-        ids = tf.cast(task.class_ids(targets), tf.int32)
-        outside = (ids < 0) | (ids >= task.num_target_values)
-        if task.ignore_class is not None:
-            outside &= ids != task.ignore_class
-        worst = tf.reduce_max(tf.where(outside, tf.abs(ids), -1))
-        with tf.control_dependencies([tf.debugging.Assert(worst < 0, [OUTSIDE, worst])]):
-            return images, tf.identity(targets), *weights
+        guards = [_guard(part, name, part_of(targets, name)) for name, part in task.parts.items() if part.num_classes]
+        with tf.control_dependencies(guards):
+            return images, tf.nest.map_structure(tf.identity, targets), *weights
 
     return dataset.map(check, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _guard(part: OneTarget, name: str, targets: Any) -> Any:
+    """Return an operation that fails where a target has class ids without an output."""
+    ids = tf.cast(part.class_ids(targets), tf.int32)
+    outside = (ids < 0) | (ids >= part.num_target_values)
+    if part.ignore_class is not None:
+        outside &= ids != part.ignore_class
+    worst = tf.reduce_max(tf.where(outside, tf.abs(ids), -1))
+    return tf.debugging.Assert(worst < 0, [OUTSIDE, name, worst])
+
+
+def _where(place: str, name: str) -> str:
+    """Return the words for a place in a dataset, with the target's name if there are several."""
+    return f"{place}, {name}," if name else place
 
 
 def _first_line(error: Exception) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
 from train.data import load_in_order, translate_errors
-from train.measure import measure
+from train.files import of_part
+from train.measure import report
 from train.options import EvaluateOptions
 from train.start import plain_keras
 from train.trained import open_trained
@@ -26,8 +27,7 @@ class Evaluation:
         summary: Content of the JSON file.
         table: Main numbers as lines to print.
         json_path: JSON file of the scores.
-        picture_path: Picture of predictions beside the truth: best, median and worst.
-        scores_path: Picture of the scores of each class.
+        pictures: Predictions beside the truth, best, median and worst; then the scores. One of each for every target.
         notes: Notes for the user on the scores.
         is_final: Whether the run is finished.
     """
@@ -35,8 +35,7 @@ class Evaluation:
     summary: dict[str, Any]
     table: list[str]
     json_path: Path
-    picture_path: Path
-    scores_path: Path
+    pictures: list[Path]
     notes: list[str]
     is_final: bool
 
@@ -61,9 +60,11 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
     batches = load_in_order(
         dataset, manifest, task, options.split, batch_size=options.batch_size, allow_leak=options.allow_leak
     )
+    json_path, predictions, scores_path = (
+        folder.evaluation(options.split, suffix) for suffix in (".json", ".png", "-scores.png")
+    )
     with translate_errors(dataset, task):
-        found = measure(trained.model, task, batches, where=options.split)
-    scores = task.summarize(found.counts)
+        scores = report(trained.model, task, batches, where=options.split, predictions=predictions, scores=scores_path)
     summary = {
         "run": str(folder.path),
         "checkpoint": options.checkpoint,
@@ -73,18 +74,12 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
         "num_images": grid.num_records,
         **scores,
     }
-    json_path, picture_path, scores_path = (
-        folder.evaluation(options.split, suffix) for suffix in (".json", ".png", "-scores.png")
-    )
-    folder.write_bytes(picture_path, task.draw(found.samples))
-    folder.write_bytes(scores_path, task.draw_scores(scores))
     folder.write_json(json_path, summary)
     return Evaluation(
         summary=summary,
         table=task.describe(scores),
         json_path=json_path,
-        picture_path=picture_path,
-        scores_path=scores_path,
+        pictures=[of_part(path, name) for path in (predictions, scores_path) for name in task.parts],
         notes=notes,
         is_final=folder.load_metrics() is not None,
     )

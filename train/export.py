@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ from precompute.errors import SettingsError, UsageError
 from precompute.storage.paths import local_path
 from train.detection.decode import decode
 from train.detection.grid import Grid
-from train.files import cannot_write, remove_unfinished, unfinished, write_bytes, write_file
-from train.learnt_values import VALUE
+from train.files import cannot_write, of_part, remove_unfinished, unfinished, write_bytes, write_file
+from train.learnt_targets import SEVERAL, VALUE
 from train.options import ExportOptions
-from train.run_folder import RunSettings
 from train.start import plain_keras
-from train.tasks import activation_of, name_classes
+from train.tasks import activation_of, name_classes, output_shapes, part_of
 from train.trained import open_run_model
 
 __all__ = ["Export", "export"]
@@ -34,13 +33,13 @@ class Export:
 
     Attributes:
         path: Folder of the SavedModel, or the .keras file.
-        labels_path: Text file with the name of each class, or value, on a line of its own.
+        labels_paths: For each target, a text file with the name of each class, or value, on a line of its own.
         takes: Description of the model's input.
         gives: Description of its output.
     """
 
     path: Path
-    labels_path: Path
+    labels_paths: list[Path]
     takes: str
     gives: str
 
@@ -54,7 +53,9 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
     has no `class_ids`. A detector gives `boxes`, float32 [B, 100, 4] as x_min, y_min, x_max, y_max in pixels of the
     images, `scores`, float32 [B, 100], from the highest down and 0 behind the last box, and `class_ids`, int32
     [B, 100]. A model of numbers gives each under the value's name, float32 [B], in the unit of the dataset. A .keras
-    file holds the run's model as it is: it gives logits, or numbers [B, K]; for a detector it is refused.
+    file holds the run's model as it is: it gives logits, or numbers [B, K]; for a detector it is refused. A model of
+    several targets gives all of these, with the target's name and _ before those of classes; a .keras file gives a
+    dictionary.
 
     Args:
         run: Folder of the run.
@@ -70,9 +71,11 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
     _, settings, model = open_run_model(run, options.checkpoint)
     if not {"target", "classes"} <= settings.facts.keys():
         raise SettingsError(f"{run}: options.json does not tell the target and the classes of the run.")
-    target = settings.facts["target"]
-    names = _names_of(settings, model)
-    if options.format == "keras" and target == "boxes":
+    facts = settings.facts
+    parts = facts["targets"] if facts["target"] == SEVERAL else {"": facts}
+    shapes = output_shapes(model)
+    names = {name: _names_of(part, part_of(shapes, name)) for name, part in parts.items()}
+    if options.format == "keras" and facts["target"] == "boxes":
         raise UsageError(
             "--format: a .keras file cannot hold what makes boxes of a detector's output; expected saved_model. The "
             f"bare network is {options.checkpoint}.keras in the run's folder."
@@ -80,14 +83,17 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
     if options.format == "keras":
         write_file(path, model.save)
         labels_path = path.with_suffix(".labels.txt")
-        gives = f"numbers [B, {len(names)}]: {', '.join(names)}" if target == VALUE else "logits"
+        heads = {name: _kept(part["target"], names[name]) for name, part in parts.items()}
+        gives = "; ".join(f"{name}: {what}" if name else what for name, what in heads.items())
     else:
-        serve, gives = _served(model, target, names)
-        _write_saved_model(model, path, serve)
-        labels_path = path / "labels.txt"
-    write_bytes(labels_path, "".join(f"{name}\n" for name in names).encode())
+        served = {name: _served(model, part["target"], names[name], name) for name, part in parts.items()}
+        _write_saved_model(model, path, {name: serve for name, (serve, _) in served.items()})
+        labels_path, gives = path / "labels.txt", ", ".join(gives for _, gives in served.values())
+    labels_paths = [of_part(labels_path, name) for name in parts]
+    for path_of_names, of_target in zip(labels_paths, names.values(), strict=True):
+        write_bytes(path_of_names, "".join(f"{name}\n" for name in of_target).encode())
     takes = f"uint8 images [B, {', '.join(map(str, model.input_shape[1:]))}]"
-    return Export(path=path, labels_path=labels_path, takes=takes, gives=gives)
+    return Export(path=path, labels_paths=labels_paths, takes=takes, gives=gives)
 
 
 def _check_output(path: Path, options: ExportOptions) -> None:
@@ -104,48 +110,47 @@ def _check_output(path: Path, options: ExportOptions) -> None:
         raise UsageError(f"--output: {path} is no earlier export, so it is not replaced; choose another.")
 
 
-def _names_of(settings: RunSettings, model: Any) -> list[str]:
+def _names_of(facts: dict[str, Any], output_shape: Any) -> list[str]:
     """Return the names of the values that a model gives, or of its classes."""
-    facts = settings.facts
     if facts["target"] == VALUE:
         return list(facts["values"])
-    num_classes = len(facts["classes"]) if facts["target"] == "boxes" else model.output_shape[-1]
+    num_classes = len(facts["classes"]) if facts["target"] == "boxes" else output_shape[-1]
     return name_classes(facts["target"], facts["classes"], num_classes)
 
 
-Serve = Callable[[Any], dict[str, Any]]
+def _kept(target: str, names: Sequence[str]) -> str:
+    """Return the words for what a .keras file gives of a target."""
+    return f"numbers [B, {len(names)}]: {', '.join(names)}" if target == VALUE else "logits"
 
 
-def _served(model: Any, target: str, names: Sequence[str]) -> tuple[Serve, str]:
-    """Return the serving function of a model, and the names of its outputs."""
+Serve = Callable[[Any], dict[str, Any]]  # outputs of the model for one target → what is served of them
+
+
+def _served(model: Any, target: str, names: Sequence[str], head: str) -> tuple[Serve, str]:
+    """Return the serving function of a target's outputs, and the names of what it gives."""
     if target == "boxes":
         return _detector(model), "boxes, scores, class_ids"
     if target == VALUE:
-        return _numbers(model, names), ", ".join(names)
-    return _classifier(model, target), "logits, probabilities" + (
-        ", class_ids" if activation_of(target) == "softmax" else ""
-    )
+        return _numbers(names), ", ".join(names)
+    prefix = f"{head}_" if head else ""
+    given = ["logits", "probabilities", *(["class_ids"] if activation_of(target) == "softmax" else [])]
+    return _classifier(target, prefix), ", ".join(prefix + name for name in given)
 
 
-def _numbers(model: Any, names: Sequence[str]) -> Serve:
-    """Return the serving function of a model that returns one number per value."""
-
-    def serve(images: Any) -> dict[str, Any]:
-        numbers = tf.cast(model(images, training=False), tf.float32)
-        return {name: numbers[:, k] for k, name in enumerate(names)}
-
-    return serve
+def _numbers(names: Sequence[str]) -> Serve:
+    """Return the serving function of one number per value."""
+    return lambda numbers: {name: numbers[:, k] for k, name in enumerate(names)}
 
 
-def _classifier(model: Any, target: str) -> Serve:
-    """Return the serving function of a model that returns logits of classes."""
+def _classifier(target: str, prefix: str) -> Serve:
+    """Return the serving function of logits of classes."""
 
-    def serve(images: Any) -> dict[str, Any]:
-        logits = tf.cast(model(images, training=False), tf.float32)
+    def serve(logits: Any) -> dict[str, Any]:
         if activation_of(target) == "sigmoid":
-            return {"logits": logits, "probabilities": tf.sigmoid(logits)}
+            return {f"{prefix}logits": logits, f"{prefix}probabilities": tf.sigmoid(logits)}
         class_ids = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        return {"logits": logits, "probabilities": tf.nn.softmax(logits), "class_ids": class_ids}
+        found = {"logits": logits, "probabilities": tf.nn.softmax(logits), "class_ids": class_ids}
+        return {prefix + name: value for name, value in found.items()}
 
     return serve
 
@@ -154,14 +159,21 @@ def _detector(model: Any) -> Serve:
     """Return the serving function of a detector."""
     grid = Grid(*model.input_shape[1:3])
 
-    def serve(images: Any) -> dict[str, Any]:
-        found = decode(tf.cast(model(images, training=False), tf.float32), grid)
+    def serve(outputs: Any) -> dict[str, Any]:
+        found = decode(outputs, grid)
         return {"boxes": found.boxes, "scores": found.scores, "class_ids": found.labels}
 
     return serve
 
 
-def _write_saved_model(model: Any, path: Path, serve: Serve) -> None:
+def _write_saved_model(model: Any, path: Path, served: Mapping[str, Serve]) -> None:
+    def serve(images: Any) -> dict[str, Any]:
+        outputs = model(images, training=False)
+        given: dict[str, Any] = {}
+        for name, serve_target in served.items():
+            given |= serve_target(tf.cast(part_of(outputs, name), tf.float32))
+        return given
+
     archive = keras.export.ExportArchive()
     archive.track(model)
     images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")

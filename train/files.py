@@ -19,6 +19,7 @@ __all__ = [
     "TEMPORARY",
     "cannot_write",
     "encode_text",
+    "of_part",
     "remove_unfinished",
     "unfinished",
     "write_bytes",
@@ -29,6 +30,11 @@ __all__ = [
 TEMPORARY = ".unfinished-"  # prefix, so that the suffix still tells Keras the format
 MAX_NAME = 255  # bytes that file systems take
 NO_SPACE = [getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)]
+
+
+def of_part(path: Path, name: str) -> Path:
+    """Return the path of a file about one of several targets, such as ``scores-mask.png``; without a name, the path."""
+    return path.with_stem(f"{path.stem}-{name}") if name else path
 
 
 def write_file(path: Path, save: Callable[[Path], object]) -> None:

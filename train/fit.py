@@ -32,8 +32,10 @@ from train.data import (
 )
 from train.devices import make_strategy
 from train.environment import write_environment
+from train.files import of_part
 from train.ineffective_options import Situation, check_ineffective_options
 from train.interval import Interval
+from train.learnt_targets import choose_targets
 from train.options import FitOptions
 from train.progress import Pace
 from train.recorder import Recorder
@@ -56,6 +58,7 @@ class FitResult:
         folder: Folder of the run.
         state: State of the run, with its history and best epoch.
         metrics: Content of `metrics.json`.
+        pictures: Predictions beside the truth, then the scores, one of each for every target.
         table: Scores of the best model as lines to print.
         was_finished: Whether there was nothing left to do.
     """
@@ -63,6 +66,7 @@ class FitResult:
     folder: RunFolder
     state: TrainingState
     metrics: dict[str, Any]
+    pictures: list[Path]
     table: list[str]
     was_finished: bool
 
@@ -96,7 +100,7 @@ def fit(
     options = options or FitOptions()
     check_no_limits()
     dataset, folder = as_path(dataset), RunFolder(run)
-    manifest = Manifest.load(dataset)
+    manifest = choose_targets(Manifest.load(dataset), options.target)
     if "train" not in manifest.splits:
         raise DatasetError(f"{dataset}: there is no train split, only {', '.join(manifest.splits)}.")
     task = make_task(manifest, ignore_class=options.ignore_class)
@@ -126,7 +130,8 @@ def fit(
                 job.train(lambda: folder.open(settings, restart=restart), progress_bar=progress_bar)
                 metrics = conclude(dataset, manifest, task, folder, options, state)
     table = task.describe(metrics["scores"])
-    return FitResult(folder=folder, state=state, metrics=metrics, table=table, was_finished=finished)
+    pictures = [of_part(path, name) for path in (folder.predictions, folder.scores) for name in task.parts]
+    return FitResult(folder=folder, state=state, metrics=metrics, pictures=pictures, table=table, was_finished=finished)
 
 
 @dataclass
@@ -229,7 +234,7 @@ class _Job:
             )
         return num_images - left_out, steps
 
-    def _announce(self, model: Any, class_weights: list[float] | None) -> None:
+    def _announce(self, model: Any, class_weights: Any) -> None:
         """Print what is about to be trained."""
         announce(
             self.dataset,

@@ -13,6 +13,7 @@ from precompute.images.color_modes import ALPHAS
 from precompute.options.option import Options, flag, option
 from precompute.options.values import check_number, within
 from train.interval import Interval
+from train.loss_weights import read_loss_weights
 
 __all__ = ["AS_BUILT", "EvaluateOptions", "ExportOptions", "FitOptions", "PredictOptions", "TrainOptions"]
 
@@ -136,6 +137,20 @@ class TargetOptions(TrainOptions):
 
     title = "images and targets"
 
+    target: list[str] | None = option(
+        None,
+        "what to learn, such as label,mask: labels, masks and numbers together, each by a head of its own on one "
+        "network; boxes alone (default: all targets of the dataset)",
+        metavar="NAMES",
+    )
+    loss_weights: dict[str, float] | None = option(
+        None,
+        "how much each of several targets counts in the loss, such as label=1 mask=0.5; those not named count 1",
+        read=read_loss_weights,
+        check=lambda name, value: None,
+        nargs="+",
+        metavar="TARGET=X",
+    )
     fresh: str = option(
         "auto",
         "move images and masks a little each time they are read: small shifts, and the flips that the dataset allows; "
@@ -187,6 +202,10 @@ class TargetOptions(TrainOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_between(0, 1, label_smoothing=self.label_smoothing)
+        if self.target is not None and not (self.target and all(self.target)):
+            raise UsageError(f"--target: expected names of targets, such as label,mask; got {self.target!r}.")
+        if self.target is not None and len(set(self.target)) < len(self.target):
+            raise UsageError(f"--target: expected each target once, got {','.join(self.target)}.")
         if self.mixup and self.cutmix:
             raise UsageError(f"--mixup and --cutmix: expected one of them, got {self.mixup} and {self.cutmix}.")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keras import tree
 from tqdm import tqdm
 
 import precompute
@@ -110,7 +111,7 @@ def predict(
         write_bytes(paths[-1], content)
     if drawn:
         paths.append(folder / "predictions.png")
-        write_bytes(paths[-1], draw_predictions(drawn, trained.task.class_names))
+        write_bytes(paths[-1], draw_predictions(drawn))
     summary = {
         "run": str(trained.folder.path.absolute()),
         "checkpoint": options.checkpoint,
@@ -169,13 +170,18 @@ def _predict_all(
     images = tqdm(prepared, total=len(keys), unit="image", disable=not progress_bar)
     for batch in _batches(images, batch_size, failed):
         logits = trained.model.predict_on_batch(np.stack([item.image for item in batch if item.image is not None]))
-        for item, of_image in zip(batch, np.asarray(logits), strict=True):
-            prediction = writer.write(item, of_image)
+        for place, item in enumerate(batch):
+            prediction = writer.write(item, _of_image(logits, place))
             if trained_on is not None and num_known is not None and item.sha256 is not None:
                 num_known += trained_on.holds(item.sha256)
             if item.key in wanted:
                 drawn.append(prediction)
     return failed, drawn, num_known
+
+
+def _of_image(logits: Any, place: int) -> Any:
+    """Return the outputs for one image of a batch; of several targets, in a dictionary."""
+    return tree.map_structure(lambda of_batch: np.asarray(of_batch[place]), logits)
 
 
 def _batches(images: Iterable[PreparedImage], batch_size: int, failed: dict[str, str]) -> Iterator[list[PreparedImage]]:

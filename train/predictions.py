@@ -6,8 +6,9 @@ import abc
 import csv
 import io
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from PIL import Image
 from precompute.errors import UsageError
 from precompute.preparing import PreparedImage
 from train.files import encode_text, write_file
+from train.learnt_targets import SEVERAL
 from train.pictures.sheets import (
     Prediction,
     class_colors,
@@ -24,12 +26,16 @@ from train.pictures.sheets import (
     name_numbers,
     show_boxes,
     show_mask,
+    show_together,
     show_words,
 )
 from train.scores import to_probabilities
-from train.tasks import Task
-from train.tasks.detect import SHOWN
+from train.tasks import OneTarget, Task
+from train.tasks.classify import Classify
+from train.tasks.detect import SHOWN, Detect
+from train.tasks.multilabel import MultiLabel
 from train.tasks.regress import Regress
+from train.tasks.segment import Segment
 
 __all__ = ["PredictionWriter", "make_writer"]
 
@@ -45,16 +51,20 @@ class PredictionWriter(abc.ABC):
     Args:
         task: Task of the model.
         folder: Folder of the results.
+        draw: Whether to lay predictions over images.
 
     Attributes:
+        rows: Lines of the table so far, which begin with the image file.
         at_source_size: Whether masks and boxes are written at the size of the image file.
         folders: Folders for files of single images.
     """
 
-    def __init__(self, task: Task, folder: Path) -> None:
+    draws: ClassVar[bool] = False  # whether it can lay predictions over images
+
+    def __init__(self, task: OneTarget, folder: Path, *, draw: bool = False) -> None:
         self._task = task
         self._folder = folder
-        self._rows: list[list[Any]] = []
+        self.rows: list[list[Any]] = []
         self.at_source_size = False
         self.folders: list[Path] = []
 
@@ -65,8 +75,12 @@ class PredictionWriter(abc.ABC):
     def table(self) -> bytes:
         """Return the content of a CSV file, one line per image."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self._header(), *self._rows])
+        csv.writer(text, lineterminator="\n").writerows([self.header(), *self.lines()])
         return encode_text(text.getvalue())
+
+    def lines(self) -> list[list[Any]]:
+        """Return the table's lines below its header."""
+        return self.rows
 
     def files(self) -> dict[str, bytes]:
         """Return further files about all images: name → content."""
@@ -83,34 +97,12 @@ class PredictionWriter(abc.ABC):
         return "of each image" if self.at_source_size else f"{height}×{width}, of the model"
 
     @abc.abstractmethod
-    def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
+    def write(self, item: PreparedImage, logits: Any) -> Prediction:
         """Write the prediction for an image, and return what is needed to draw it."""
 
     @abc.abstractmethod
-    def _header(self) -> list[str]:
+    def header(self) -> list[str]:
         """Return the names of the table's columns."""
-
-
-def make_writer(task: Task, folder: Path, *, draw: bool, model_size: bool = False) -> PredictionWriter:
-    """Return the writer for a task.
-
-    Raises:
-        UsageError: `draw` and `model_size` are for masks and boxes.
-    """
-    if task.target == "boxes":
-        return _BoxWriter(task, folder, draw=draw)
-    if task.target == "mask":
-        return _MaskWriter(task, folder, draw=draw)
-    has = "numbers" if isinstance(task, Regress) else "classes"
-    if draw:
-        raise UsageError(
-            f"--draw: there are no masks or boxes to draw, the dataset has {has}; predictions.png shows them."
-        )
-    if model_size:
-        raise UsageError(f"--model-size: it is for masks and boxes, and the dataset has {has}; leave it out.")
-    if isinstance(task, Regress):
-        return _ValueWriter(task, folder)
-    return _LabelsWriter(task, folder) if task.activation == "sigmoid" else _ClassWriter(task, folder)
 
 
 class _ClassWriter(PredictionWriter):
@@ -122,11 +114,11 @@ class _ClassWriter(PredictionWriter):
         top = np.argsort(-probabilities, kind="stable")[:NUM_TOP]
         for c in top:
             row += [names[c], f"{probabilities[c]:.6f}"]
-        self._rows.append(row)
+        self.rows.append(row)
         text = f"{names[top[0]]}  {probabilities[top[0]]:.0%}"
         return show_words(item.key, _pixels_of(item.image), text)
 
-    def _header(self) -> list[str]:
+    def header(self) -> list[str]:
         places = range(2, min(NUM_TOP, self._task.num_classes) + 1)
         return ["file", "class", "probability", *(f"{name}_{n}" for n in places for name in ("class", "probability"))]
 
@@ -137,38 +129,40 @@ class _LabelsWriter(PredictionWriter):
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
         probabilities = to_probabilities(logits, self._task.activation)
         held = [name for name, p in zip(self._task.class_names, probabilities, strict=True) if p >= 0.5]
-        self._rows.append([str(item.path), "; ".join(held), *(f"{p:.6f}" for p in probabilities)])
+        self.rows.append([str(item.path), "; ".join(held), *(f"{p:.6f}" for p in probabilities)])
         return show_words(item.key, _pixels_of(item.image), ", ".join(held) or "none")
 
-    def _header(self) -> list[str]:
+    def header(self) -> list[str]:
         return ["file", "classes", *self._task.class_names]
 
 
 class _ValueWriter(PredictionWriter):
     """Writes one number per value."""
 
-    def __init__(self, task: Regress, folder: Path) -> None:
+    def __init__(self, task: Regress, folder: Path, *, draw: bool = False) -> None:
         super().__init__(task, folder)
         self._values, self._spreads = list(task.values), task.stds
 
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
-        self._rows.append([str(item.path), *map(str, logits)])  # as few digits as tell it from other float32
+        self.rows.append([str(item.path), *map(str, logits)])  # as few digits as tell it from other float32
         text = "\n".join(name_numbers(logits, self._values, self._spreads))
         return show_words(item.key, _pixels_of(item.image), text)
 
     def facts(self) -> dict[str, Any]:
         return {"target": self._task.target, "values": self._values}
 
-    def _header(self) -> list[str]:
+    def header(self) -> list[str]:
         return ["file", *self._values]
 
 
 class _MaskWriter(PredictionWriter):
     """Writes one class per pixel: PNGs of class ids, with a palette so that people can look at them."""
 
-    def __init__(self, task: Task, folder: Path, *, draw: bool) -> None:
+    draws = True
+
+    def __init__(self, task: OneTarget, folder: Path, *, draw: bool = False) -> None:
         super().__init__(task, folder)
-        self.folders = [folder / "masks", *([folder / "drawn"] if draw else [])]
+        self.folders = [folder / (task.head or "masks"), *([folder / task.layer("drawn")] if draw else [])]
         self._palette = (class_colors(task.num_classes) * 255).round().astype(np.uint8).tobytes()
 
     def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
@@ -183,13 +177,13 @@ class _MaskWriter(PredictionWriter):
             _save_png(drawn_path[0], lay_over(under, written))
         shares = np.bincount(mask.ravel(), minlength=self._task.num_classes) / mask.size
         below = mask_path.relative_to(self._folder).as_posix()
-        self._rows.append([str(item.path), below, *(f"{share:.6f}" for share in shares)])
-        return show_mask(item.key, image, mask)
+        self.rows.append([str(item.path), below, *(f"{share:.6f}" for share in shares)])
+        return show_mask(item.key, image, mask, self._task.class_names, target=self._task.head)
 
     def facts(self) -> dict[str, Any]:
         return {**super().facts(), "mask_size": self._size}
 
-    def _header(self) -> list[str]:
+    def header(self) -> list[str]:
         return ["file", "mask", *(f"share of {name}" for name in self._task.class_names)]
 
 
@@ -199,7 +193,9 @@ class _BoxWriter(PredictionWriter):
     They are in pixels of the upright image if the pipeline does no more than resize, else of the model's image.
     """
 
-    def __init__(self, task: Task, folder: Path, *, draw: bool) -> None:
+    draws = True
+
+    def __init__(self, task: OneTarget, folder: Path, *, draw: bool = False) -> None:
         super().__init__(task, folder)
         self.folders = [folder / "drawn"] if draw else []
         self._images: list[dict[str, Any]] = []
@@ -235,7 +231,7 @@ class _BoxWriter(PredictionWriter):
         for *corners, score, label in boxes.tolist():
             x0, y0, x1, y1 = (round(value, 3) for value in corners)
             name = self._task.class_names[int(label)]
-            self._rows.append([str(item.path), name, f"{score:.6f}", *(f"{v:g}" for v in (x0, y0, x1, y1))])
+            self.rows.append([str(item.path), name, f"{score:.6f}", *(f"{v:g}" for v in (x0, y0, x1, y1))])
             self._annotations.append(
                 {
                     "id": len(self._annotations) + 1,
@@ -248,8 +244,67 @@ class _BoxWriter(PredictionWriter):
                 }
             )
 
-    def _header(self) -> list[str]:
+    def header(self) -> list[str]:
         return ["file", "class", "score", "x_min", "y_min", "x_max", "y_max"]
+
+
+class _JointWriter(PredictionWriter):
+    """Writes the predictions of several targets: one table with columns of each, and the files of each.
+
+    Args:
+        writers: The writer of each target, by its name.
+        folder: Folder of the results.
+    """
+
+    def __init__(self, writers: Mapping[str, PredictionWriter], folder: Path) -> None:
+        super().__init__(next(iter(writers.values()))._task, folder)
+        self._writers = writers
+        self.folders = [path for writer in writers.values() for path in writer.folders]
+
+    def write(self, item: PreparedImage, logits: Any) -> Prediction:
+        shown = []
+        for name, writer in self._writers.items():
+            writer.at_source_size = self.at_source_size
+            shown.append(writer.write(item, logits[name]))
+        return show_together(shown)
+
+    def lines(self) -> list[list[Any]]:
+        of_images = zip(*(writer.lines() for writer in self._writers.values()), strict=True)
+        return [[lines[0][0], *(value for line in lines for value in line[1:])] for lines in of_images]
+
+    def facts(self) -> dict[str, Any]:
+        return {"target": SEVERAL, "targets": {name: writer.facts() for name, writer in self._writers.items()}}
+
+    def header(self) -> list[str]:
+        columns = [(name, column) for name, writer in self._writers.items() for column in writer.header()[1:]]
+        return ["file", *(column if column == name else f"{name}_{column}" for name, column in columns)]
+
+
+WRITERS: dict[type[OneTarget], Callable[..., PredictionWriter]] = {
+    Classify: _ClassWriter,
+    MultiLabel: _LabelsWriter,
+    Segment: _MaskWriter,
+    Detect: _BoxWriter,
+    Regress: _ValueWriter,
+}
+
+
+def make_writer(task: Task, folder: Path, *, draw: bool, model_size: bool = False) -> PredictionWriter:
+    """Return the writer for a task.
+
+    Raises:
+        UsageError: `draw` and `model_size` are for masks and boxes.
+    """
+    writers = {name: WRITERS[type(part)](part, folder, draw=draw) for name, part in task.parts.items()}
+    has = " and ".join(dict.fromkeys(part.noun for part in task.parts.values()))
+    is_drawn = any(writer.draws for writer in writers.values())
+    if draw and not is_drawn:
+        raise UsageError(
+            f"--draw: there are no masks or boxes to draw, the dataset has {has}; predictions.png shows them."
+        )
+    if model_size and not is_drawn:
+        raise UsageError(f"--model-size: it is for masks and boxes, and the dataset has {has}; leave it out.")
+    return writers[""] if "" in writers else _JointWriter(writers, folder)
 
 
 def _scaled(boxes: npt.NDArray[Any], image: npt.NDArray[np.uint8], source: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:

@@ -21,7 +21,7 @@ from precompute.storage.locking import hold_folder
 from precompute.storage.paths import absolute, check_path_text, local_path
 from precompute.text.toml import format_toml
 from train.files import TEMPORARY, write_bytes, write_file, write_json
-from train.learnt_values import VALUE, learnt_values
+from train.learnt_targets import target_facts
 from train.options import FitOptions
 
 __all__ = ["RunFolder", "RunSettings"]
@@ -48,7 +48,7 @@ class RunSettings:
     @classmethod
     def of(cls, dataset: Path, manifest: Manifest, options: FitOptions) -> RunSettings:
         """Gather the settings of a run that is about to start."""
-        facts: dict[str, Any] = {"fingerprint": manifest.fingerprint, **_target_facts(manifest)}
+        facts: dict[str, Any] = {"fingerprint": manifest.fingerprint, **target_facts(manifest)}
         for name in ("train", "validation"):
             split = manifest.splits.get(name)
             facts[f"{name} sources"] = split.sources_sha256 if split else None
@@ -71,13 +71,6 @@ class RunSettings:
         """Return the options as a file for `train fit --options`, without those that have no value."""
         given = {name: value for name, value in self.options.items() if value is not None}
         return "".join(f"{flag(name)[2:]} = {format_toml(value)}\n" for name, value in given.items())
-
-
-def _target_facts(manifest: Manifest) -> dict[str, Any]:
-    values = learnt_values(manifest.schema)
-    if values:
-        return {"target": VALUE, "classes": [], "values": values}
-    return {"target": manifest.target.kind, "classes": manifest.target.class_names}
 
 
 def _of_kind(kind: type, value: Any) -> Any:
@@ -221,6 +214,7 @@ class RunFolder:
         """Delete the files that a run writes, and no file that a user may have added."""
         mine = [self.checkpoint, self.sources, self.class_weights, self.history, self.rows, self.metrics, self.curves]
         mine += [self.predictions, self.scores, self.environment]
+        mine += [*self.path.glob("predictions-*.png"), *self.path.glob("scores-*.png")]
         mine += [*self.tensorboard.glob("*/events.out.tfevents.*")]
         mine += [self.model("best"), self.model("last"), *self.path.glob("evaluate-*")]
         mine += [

@@ -10,9 +10,10 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PrecomputeError, SettingsError, first_few
 from precompute.plan.settings import differences
 from precompute.storage.paths import as_path
+from train.learnt_targets import choose_targets, target_facts
 from train.run_folder import RunFolder, RunSettings
 from train.start import open_model, require_tensorflow
-from train.tasks import Task, make_task
+from train.tasks import Task, make_task, output_shapes
 from train.tasks.own import import_model_code
 
 __all__ = ["Trained", "open_run_model", "open_trained"]
@@ -74,10 +75,10 @@ def open_trained(run: str | Path, *, checkpoint: str, dataset: str | Path | None
     path = as_path(dataset if dataset is not None else settings.dataset)
     if dataset is None and not path.exists():
         raise DatasetError(f"{path}: the dataset of {run} is not there; where it has moved to, pass --dataset DIR.")
-    manifest = Manifest.load(path)
+    manifest = choose_targets(Manifest.load(path), settings.options.get("target"))
     task = make_task(manifest, ignore_class=settings.options.get("ignore_class"))
     folder, _, model = open_run_model(run, checkpoint)
-    _check_fits(model, task, settings, path)
+    _check_fits(model, task, manifest, settings, path)
     task = task.with_model(model)
     return Trained(folder=folder, model=model, dataset=path, manifest=manifest, task=task, settings=settings)
 
@@ -107,14 +108,15 @@ def open_run_model(run: str | Path, checkpoint: str) -> tuple[RunFolder, RunSett
     return folder, settings, open_model(path)
 
 
-def _check_fits(model: Any, task: Task, settings: RunSettings, dataset: Path) -> None:
+def _check_fits(model: Any, task: Task, manifest: Manifest, settings: RunSettings, dataset: Path) -> None:
     """Raise an error if a dataset does not fit a model: other images, or other classes or values."""
     takes = tuple(model.input_shape[1:])
     wrong = []
-    if settings.facts.get("target", task.target) != task.target:
-        wrong.append(f"  target: {settings.facts['target']} in the run, {task.target} there")
+    target = target_facts(manifest)["target"]
+    if settings.facts.get("target", target) != target:
+        wrong.append(f"  target: {settings.facts['target']} in the run, {target} there")
     if takes != task.shape:
         wrong.append(f"  images: {takes} in the run, {task.shape} there")
-    wrong += [f"  {line}" for line in task.misfits(settings.facts, model.output_shape[-1])]
+    wrong += [f"  {line}" for line in task.misfits(settings.facts, output_shapes(model))]
     if wrong:
         raise SettingsError(f"{dataset} does not fit the model of the run:\n" + "\n".join(wrong))

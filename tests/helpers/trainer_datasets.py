@@ -13,6 +13,8 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard
 from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
+from precompute.fields.label import LabelField
+from precompute.fields.mask import MaskField
 from precompute.fields.value import ValueField, field_name
 from tests.helpers.schemas import schema_of
 
@@ -145,4 +147,42 @@ def write_values(
     ]
     fields += [ValueField(name="weight", dtype="float")] if weights else []
     facts = {"sizes": sizes or {"train": 24, "validation": 10}, "schema": Schema(fields)}
+    return _write(root, None, make, num_rows=num_rows, **facts | manifest)
+
+
+def write_several(root: Path, *, sizes=None, num_rows=2, ignore_class=None, **manifest) -> Path:
+    """Write images of one color each, their class, with a bright square, their mask, as high as their age.
+
+    Targets are label, mask, fine (a mask of three classes) and age, which is missing in image 1 of each split.
+    """
+
+    def make(generator, index):
+        image = generator.integers(0, 100, (SIZE, SIZE, 3), dtype=np.uint8)
+        image[..., 2 - index % 3] += 60
+        side = 6 + index % 5 * 4
+        mask, fine = np.zeros((2, SIZE, SIZE), np.uint8)
+        top, left = generator.integers(2, 30 - side, 2)
+        mask[top : top + side, left : left + side] = 1
+        fine[mask > 0] = 1
+        fine[top + side // 2 : top + side, left : left + side] = 2
+        image[mask > 0] = 230
+        return {
+            "image/encoded": image.tobytes(),
+            "image/class/label": index % 3,
+            "image/segmentation/class/encoded": mask.tobytes(),
+            "image/segmentation/fine/encoded": fine.tobytes(),
+            "extra/age": float("nan") if index == 1 else float(side),
+            "augment/weight": 1.0 + index % 2,
+        }
+
+    masks = {"encoding": "raw", "ignore_class": ignore_class}
+    fields = [
+        ImageField(name="image", **IMAGE),
+        LabelField(name="label", several=False, num_classes=3, class_names=CLASSES),
+        MaskField(name="mask", num_classes=2, class_names=[], **masks),
+        MaskField(name="fine", num_classes=3, class_names=["ground", "upper", "lower"], **masks),
+        ValueField(name="age", dtype="float", learnt=True),
+        ValueField(name="weight", dtype="float"),
+    ]
+    facts = {"sizes": sizes or {"train": 24, "validation": 9}, "schema": Schema(fields)}
     return _write(root, None, make, num_rows=num_rows, **facts | manifest)

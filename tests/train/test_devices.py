@@ -27,14 +27,16 @@ OPTIONS: dict[str, Any] = {
 OPTIONS |= {"deterministic": False, "early_stopping": 0}
 
 
-def plain_network(shape: Any, num_outputs: int, *, base_channels: int, normalize: Any, head: str) -> Any:
-    """A classifier whose results do not depend on how a batch is shared out."""
+def plain_network(shape: Any, *, base_channels: int, normalize: Any) -> Any:
+    """A network whose results do not depend on how a batch is shared out."""
     import keras
+
+    from train.tasks.trunk import Trunk
 
     images = keras.Input(shape, dtype="uint8")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
     x = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(x)
-    return keras.Model(images, keras.layers.Dense(num_outputs)(keras.layers.Flatten()(x)))
+    return Trunk(images=images, coarse=x, dropout=0.0, name="plain")
 
 
 def fit_on_two_devices(folder: Path) -> None:
@@ -44,11 +46,11 @@ def fit_on_two_devices(folder: Path) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-    import train.tasks.image_network
+    import train.tasks.networks
     from tests.helpers.killed_training import run_killed_at
     from tests.helpers.trainer_datasets import write_classes, write_masks
 
-    train.tasks.image_network.make_small = plain_network
+    train.tasks.networks.make_small = plain_network
     # The last batch of an epoch has four images; validation would leave one device without images at a batch of six.
     dataset = write_classes(folder / "data", sizes={"train": 22, "validation": 13})
     result: dict[str, Any] = {}

@@ -32,9 +32,8 @@ def test_every_split_has_its_scores_and_pictures(run, split):
     assert found.summary["accuracy"] == pytest.approx(1 / 3)
     assert found.json_path == run / f"evaluate-{split}.json"
     assert json.loads(found.json_path.read_bytes())["num_images"] == SIZES[split]
-    assert found.picture_path == run / f"evaluate-{split}.png"
-    assert found.scores_path == run / f"evaluate-{split}-scores.png"
-    for path in (found.picture_path, found.scores_path):
+    assert found.pictures == [run / f"evaluate-{split}.png", run / f"evaluate-{split}-scores.png"]
+    for path in found.pictures:
         assert path.read_bytes().startswith(b"\x89PNG")
 
 

@@ -69,11 +69,11 @@ def _check_found(found, run, images):
 
 def test_labels_stand_beside(classes, masks, tmp_path):
     made = export(classes, output=tmp_path / "a.keras", options=ExportOptions(format="keras"))
-    assert made.labels_path == tmp_path / "a.labels.txt"
-    assert made.labels_path.read_text().split("\n") == [*CLASSES, ""]
+    assert made.labels_paths[0] == tmp_path / "a.labels.txt"
+    assert made.labels_paths[0].read_text().split("\n") == [*CLASSES, ""]
     made = export(masks, output=tmp_path / "b")
-    assert made.labels_path == tmp_path / "b" / "labels.txt"
-    assert made.labels_path.read_text().split("\n") == ["class 0", "class 1", "class 2", ""]
+    assert made.labels_paths[0] == tmp_path / "b" / "labels.txt"
+    assert made.labels_paths[0].read_text().split("\n") == ["class 0", "class 1", "class 2", ""]
 
 
 def test_an_export_needs_no_dataset_and_says_what_it_is(classes, tmp_path, capsys, monkeypatch):

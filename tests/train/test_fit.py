@@ -186,7 +186,7 @@ def test_evaluate_agrees_with_iou_by_hand(continued, masks):
     assert stored["foreground_iou"] == pytest.approx(iou[1])
     assert stored["pixel_accuracy"] == pytest.approx((truth == predicted)[counted].mean())
     assert found.json_path.name == "evaluate-validation.json"
-    assert found.picture_path.read_bytes().startswith(PNG)
+    assert found.pictures[0].read_bytes().startswith(PNG)
     assert [row["name"] for row in stored["classes"]] == ["background", "foreground"]
     assert any(line.startswith("mean IoU") for line in found.table)
 

@@ -40,11 +40,11 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
 # Refused by the options themselves, by the task, or where the dataset is opened: with tests of their own there.
 ELSEWHERE = {
     *("weights", "weight_decay", "label_smoothing", "class_weights", "freeze_epochs", "ignore_class", "clean_epochs"),
-    *("deterministic", "jit"),
+    *("deterministic", "jit", "loss_weights"),
 }
 # They always do what they say: or they are limits and permissions, which are kept whether they are needed or not.
 ALWAYS = {
-    *("batch_size", "model", "learning_rate", "optimizer", "warm_up", "sample_weights", "precision", "seed"),
+    *("target", "batch_size", "model", "learning_rate", "optimizer", "warm_up", "sample_weights", "precision", "seed"),
     *("allow_leak", "cache", "lease_dir", "checkpoint_every"),
 }
 USED_ALWAYS: dict[type, set[str]] = {

@@ -69,7 +69,7 @@ def values_of(dataset, split):
 def test_scores_are_in_the_unit_of_the_values_beside_those_of_the_mean(run, dataset):
     found = evaluate(run)
     scores = json.loads((run / "metrics.json").read_bytes())["scores"]
-    assert found.summary["values"] == scores["values"] and found.scores_path.read_bytes().startswith(b"\x89PNG")
+    assert found.summary["values"] == scores["values"] and found.pictures[1].read_bytes().startswith(b"\x89PNG")
     means = np.nanmean(values_of(dataset, "train").astype(np.float64), axis=0)
     truth = values_of(dataset, "validation")
     for k, row in enumerate(scores["values"]):
@@ -137,7 +137,7 @@ def test_exports_name_the_values_and_open_without_this_package(run, tmp_path):
     served = export(run, output=tmp_path / "served")
     kept = export(run, output=tmp_path / "model.keras", options=ExportOptions(format="keras"))
     assert (served.gives, kept.gives) == ("age, label", "numbers [B, 2]: age, label")
-    assert served.labels_path.read_text() == kept.labels_path.read_text() == "age\nlabel\n"
+    assert served.labels_paths[0].read_text() == kept.labels_paths[0].read_text() == "age\nlabel\n"
     images = np.random.default_rng(0).integers(0, 255, (3, SIZE, SIZE, 3), dtype=np.uint8)
     np.save(tmp_path / "images.npy", images)
     files = [tmp_path / name for name in ("images.npy", "served", "model.keras", "found.npz")]

@@ -6,8 +6,8 @@ They are sheets like those of `precompute preview`, with the same colours of cla
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from precompute.fields.layers import Layers
 from precompute.pictures.drawing import as_rgb, draw_layers, lay_mask
-from precompute.pictures.legend import mask_entries
+from precompute.pictures.legend import Entry, legend_of, mask_entries
 from precompute.pictures.palette import class_color
 from precompute.pictures.sheet import Cell, Line, Sheet, draw_sheet
 from precompute.text.format import format_count
@@ -36,6 +36,7 @@ __all__ = [
     "name_numbers",
     "show_boxes",
     "show_mask",
+    "show_together",
     "show_words",
 ]
 
@@ -55,12 +56,12 @@ class Prediction:
 
     Attributes:
         cells: Pictures, side by side.
-        masks: Class ids [H, W] whose colours the pictures show.
+        legend: Target → its mask, whose colours the pictures show; the only target has no name.
         max_cell: Largest longer side of a picture, in pixels.
     """
 
     cells: Sequence[Cell]
-    masks: Sequence[npt.NDArray[Any]] = ()
+    legend: Mapping[str, Layers] = field(default_factory=dict)
     max_cell: int = Sheet.max_cell
 
 
@@ -186,15 +187,19 @@ def _box_layers(corners: Any, labels: Any, class_names: Sequence[str], text: str
 # Predictions for images without a truth
 
 
-def draw_predictions(predictions: Sequence[Prediction], class_names: Sequence[str]) -> bytes:
+def draw_predictions(predictions: Sequence[Prediction]) -> bytes:
     """Draw a grid of images with their predictions, as `show_words` and its neighbours make them."""
     cells = [cell for prediction in predictions for cell in prediction.cells]
-    max_cell = predictions[0].max_cell
-    columns = min(3 if max_cell == LARGE else 6, len(cells))
+    max_cell, width = predictions[0].max_cell, len(predictions[0].cells)
+    columns = min((3 if max_cell == LARGE else 6) // width * width or width, len(cells))
+    legend: list[Entry] = []
+    for target in predictions[0].legend:
+        head = [Entry(f"{target}:")] if target else []
+        legend += [*head, *legend_of([prediction.legend[target] for prediction in predictions])]
     return _png(
         columns=[""] * columns,
         lines=[Line(cells=cells[i : i + columns]) for i in range(0, len(cells), columns)],
-        legend=mask_entries((mask for prediction in predictions for mask in prediction.masks), class_names, None),
+        legend=legend,
         max_cell=max_cell,
     )
 
@@ -204,9 +209,22 @@ def show_words(name: str, image: npt.NDArray[np.uint8], text: str) -> Prediction
     return Prediction(cells=[Cell(image=image, notes=[*text.split("\n"), name])])
 
 
-def show_mask(name: str, image: npt.NDArray[np.uint8], mask: npt.NDArray[Any]) -> Prediction:
-    """Return the image, and beside it the image under the class ids [H, W] of its mask."""
-    return Prediction(cells=[Cell(image=image, notes=[name]), Cell(image=lay_over(image, mask))], masks=[mask])
+def show_mask(
+    name: str, image: npt.NDArray[np.uint8], mask: npt.NDArray[Any], class_names: Sequence[str], *, target: str = ""
+) -> Prediction:
+    """Return the image, and beside it the image under the class ids [H, W] of its mask; several targets have names."""
+    legend = {target: Layers(mask=mask, class_names=class_names)}
+    under = Cell(image=lay_over(image, mask), notes=[target] if target else [])
+    return Prediction(cells=[Cell(image=image, notes=[name]), under], legend=legend)
+
+
+def show_together(shown: Sequence[Prediction]) -> Prediction:
+    """Return the pictures of several predictions for one image: all words under it, and then what is laid over it."""
+    name = shown[0].cells[0].notes[-1]
+    words = [note for one in shown for note in one.cells[0].notes[:-1]]
+    first = replace(shown[0].cells[0], notes=[*words, name])
+    cells = [first, *(cell for one in shown for cell in one.cells[1:])]
+    return Prediction(cells=cells, legend={target: of for one in shown for target, of in one.legend.items()})
 
 
 def show_boxes(

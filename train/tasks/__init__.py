@@ -4,46 +4,70 @@ from __future__ import annotations
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError
+from train.learnt_targets import choose_targets, head_names, is_joint
 from train.tasks.classify import Classify
 from train.tasks.detect import Detect
+from train.tasks.joint import Joint
 from train.tasks.multilabel import MultiLabel
 from train.tasks.regress import Regress
 from train.tasks.segment import Segment
-from train.tasks.task import Task, name_classes
+from train.tasks.task import OneTarget, Task, name_classes, output_shapes, part_of, whole_of
 
-__all__ = ["Task", "activation_of", "make_task", "name_classes"]
+__all__ = [
+    "OneTarget",
+    "Task",
+    "activation_of",
+    "make_task",
+    "name_classes",
+    "output_shapes",
+    "part_of",
+    "whole_of",
+]
 
-KINDS: tuple[type[Task], ...] = (Classify, MultiLabel, Segment, Detect, Regress)
+KINDS: tuple[type[OneTarget], ...] = (Classify, MultiLabel, Segment, Detect, Regress)
 LEARNT = "classes, labels, masks, boxes and numbers"
 
 
 def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
-    """Return the task for the targets of a dataset.
+    """Return the task for all targets of a dataset; for some of them, see `choose_targets`.
 
     Args:
         manifest: Manifest of the dataset.
-        ignore_class: Ignore class, if another one than the manifest's.
+        ignore_class: Ignore class of masks, if another one than the manifest's.
 
     Raises:
         DatasetError: There is no task for these targets.
     """
-    for task in KINDS:
-        if task.accepts(manifest.schema):
-            return task.of(manifest, ignore_class)
-    raise DatasetError(
-        f"{manifest.name}: train fit learns {LEARNT}; the dataset has {_describe_fields(manifest)}: read it with "
-        "precompute.load, and train in a loop of your own."
-    )
+    if not is_joint(manifest.schema):
+        return _kind_of(manifest).of(manifest, ignore_class)
+    fields = head_names(manifest.schema)
+    alone = {name: choose_targets(manifest, [field]) for name, field in fields.items()}
+    apart = [name for name, of_part in alone.items() if _kind_of(of_part) is Detect]
+    if apart:
+        others = ",".join(name for name in alone if name not in apart)
+        raise DatasetError(
+            f"{manifest.name}: boxes are learnt by a detector, which shares its network with no other target; labels, "
+            f"masks and numbers are learnt together. Pass --target {apart[0]} or --target {others}."
+        )
+    heads = {}
+    for name, of_part in alone.items():
+        kind = _kind_of(of_part)
+        heads[name] = kind.of(of_part, ignore_class if "ignore_class" in kind.takes else None, name)
+    first = next(iter(heads.values()))
+    return Joint(shape=first.shape, normalize=first.normalize, heads=heads, fields=fields)
 
 
-def _describe_fields(manifest: Manifest) -> str:
+def _kind_of(manifest: Manifest) -> type[OneTarget]:
+    """Return the kind of task for the only target of a dataset, or for all its numbers."""
+    for kind in KINDS:
+        if kind.accepts(manifest.schema):
+            return kind
     targets = manifest.schema.targets
-    if not targets:
-        return "images alone"
-    if len(targets) == 1:
-        return next(iter(targets.values())).form
-    named = ", ".join(f"{name} ({field.form})" for name, field in targets.items())
-    return f"several targets, {named}, and a model of several learns numbers only"
+    has = next((field.form for field in targets.values()), "images alone")
+    raise DatasetError(
+        f"{manifest.name}: train fit learns {LEARNT}; the dataset has {has}: read it with precompute.load, and train "
+        "in a loop of your own; or pass --target with other targets, where it has some."
+    )
 
 
 def activation_of(target: str) -> str:

@@ -8,7 +8,8 @@ import keras
 from keras import layers
 
 from precompute.errors import PrecomputeError
-from train.tasks.backbones import check_backbone, family_of, make_backbone, preprocess
+from train.tasks.backbones import DROPOUT, check_backbone, family_of, make_backbone, preprocess
+from train.tasks.trunk import Trunk
 from train.tasks.unet import margins_of, two_convolutions
 
 __all__ = ["PREFIX", "make_backbone_unet", "make_encoder"]
@@ -17,14 +18,11 @@ PREFIX = "unet-"  # before the network's name in --model
 STRIDES = (2, 4, 8, 16)  # where the way up takes what the way down has seen; the last features are at 32
 
 
-def make_backbone_unet(
-    shape: tuple[int, int, int], num_classes: int, *, name: str, weights: str, base_channels: int
-) -> Any:
-    """Return a model from uint8 images [B, H, W, 3] to float32 logits [B, H, W, num_classes].
+def make_backbone_unet(shape: tuple[int, int, int], *, name: str, weights: str, base_channels: int) -> Trunk:
+    """Return a network of uint8 images [B, H, W, 3], whose heads predict something of each pixel.
 
     Args:
         shape: Height, width and channels.
-        num_classes: Number of classes.
         name: A network of keras.applications.
         weights: ``"none"``, ``"imagenet"``, or an .h5 file of the network without its top.
         base_channels: Number of channels of the decoder's last level; each level below has twice as many.
@@ -37,7 +35,8 @@ def make_backbone_unet(
     margins = [margins_of(size, 32) for size in shape[:2]]
     padded = (shape[0] + sum(margins[0]), shape[1] + sum(margins[1]), shape[2])
     encoder = make_encoder(name, padded, weights)
-    *skips, x = encoder(layers.ZeroPadding2D(margins, name="pad")(preprocess(images, family_of(name))))
+    *skips, coarse = encoder(layers.ZeroPadding2D(margins, name="pad")(preprocess(images, family_of(name))))
+    x = coarse
     for level, skip in reversed(list(enumerate([None, *skips]))):
         channels = base_channels << level
         x = layers.Conv2DTranspose(channels, 2, strides=2, name=f"up{level}_grow")(x)
@@ -45,8 +44,7 @@ def make_backbone_unet(
             x = layers.Concatenate(name=f"up{level}_join")([skip, x])
         x = two_convolutions(x, channels, f"up{level}")
     x = layers.Cropping2D(margins, name="crop")(x)
-    logits = layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)
-    return keras.Model(images, logits, name=PREFIX + name)
+    return Trunk(images=images, coarse=coarse, fine=x, dropout=DROPOUT, name=PREFIX + name)
 
 
 def make_encoder(name: str, shape: tuple[int, int, int], weights: str) -> Any:

@@ -1,4 +1,4 @@
-"""The networks of keras.applications, and classifiers on them, with their preprocessing inside the model."""
+"""The networks of keras.applications, with their preprocessing inside the model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from keras import layers
 from precompute.errors import PrecomputeError, UsageError
 from train.options import FitOptions
 from train.tasks.scaling import standardize
+from train.tasks.trunk import Trunk
 
 __all__ = [
     "backbone_names",
@@ -20,7 +21,7 @@ __all__ = [
     "family_of",
     "is_whole_model",
     "make_backbone",
-    "make_backbone_classifier",
+    "make_backbone_trunk",
     "preprocess",
 ]
 
@@ -61,17 +62,13 @@ def check_backbone(name: str) -> None:
     )
 
 
-def make_backbone_classifier(
-    shape: tuple[int, int, int], num_outputs: int, *, name: str, weights: str, head: str = "logits"
-) -> Any:
-    """Return a model from uint8 images [B, H, W, 3] to float32 [B, num_outputs]: logits of classes, or numbers.
+def make_backbone_trunk(shape: tuple[int, int, int], *, name: str, weights: str) -> Trunk:
+    """Return a network of uint8 images [B, H, W, 3], whose heads predict something of each image.
 
     Args:
         shape: Height, width and channels.
-        num_outputs: Number of classes or of values.
         name: A network of keras.applications.
         weights: ``"none"``, ``"imagenet"``, or an .h5 file of the network without its top.
-        head: Name of the last layer.
 
     Raises:
         PrecomputeError: The network cannot take images of this size, or the weights cannot be had.
@@ -80,10 +77,7 @@ def make_backbone_classifier(
     images = keras.Input(shape, dtype="uint8", name="image")
     network = make_backbone(name, shape, weights)
     x = network(preprocess(images, family_of(name)))
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dropout(DROPOUT, name="dropout")(x)
-    outputs = layers.Dense(num_outputs, dtype="float32", name=head)(x)
-    return keras.Model(images, outputs, name=name)
+    return Trunk(images=images, coarse=x, dropout=DROPOUT, name=name)
 
 
 def preprocess(images: Any, family: str) -> Any:

@@ -11,25 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.errors import UsageError
+from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.pictures.charts import draw_confusion
 from train.pictures.sheets import draw_classes
 from train.samples import Sample
 from train.scores import Counts, recalls, to_probabilities
-from train.tasks.image_network import check_image_network, make_image_network
 from train.tasks.losses import ClassLoss
-from train.tasks.task import Task
+from train.tasks.task import OneTarget
 
 __all__ = ["Classify"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classify(Task):
+class Classify(OneTarget):
     """Classification: cross-entropy, judged by accuracy."""
 
     target: ClassVar[str] = "class"
     title: ClassVar[str] = "class labels"
-    default_model: ClassVar[str] = "small"
+    takes: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "class_weights"})
 
     @property
     def score(self) -> str:
@@ -41,25 +41,11 @@ class Classify(Task):
         """Shape of the logits: one per class."""
         return (self.num_classes,)
 
-    def check_options(self, options: FitOptions) -> None:
+    def check_target_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for classes."""
+        check_loss_weights(options.loss_weights, [self.title])
         if options.ignore_class is not None:
             raise UsageError(f"--ignore-class: this is for masks; the dataset has classes, got {options.ignore_class}.")
-        if not self.check_own_options(options):
-            check_image_network(self.model_name(options), options, channels=self.shape[2], targets="classes")
-
-    def make_model(self, options: FitOptions) -> Any:
-        """Return the compact network, a backbone with a new top, or the user's own."""
-        own = self.own_model(options)
-        if own is not None:
-            return own
-        return make_image_network(
-            self.model_name(options),
-            options,
-            shape=self.shape,
-            num_outputs=self.num_classes,
-            normalize=self.normalize,
-        )
 
     def make_loss(self, options: FitOptions) -> Any:
         """Return the cross-entropy."""

@@ -20,13 +20,14 @@ from train.detection.matching import match
 from train.detection.network import PREFIX, make_detector
 from train.detection.scores import BoxScores
 from train.detection.truth import COUNTED, KIND, LABEL, pack
+from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.pictures.charts import draw_ious
 from train.pictures.sheets import draw_boxes
 from train.samples import Sample
 from train.scores import Counts
 from train.tasks.backbones import check_backbone_options
-from train.tasks.task import Task
+from train.tasks.task import OneTarget
 from train.weights import balanced_weights
 
 __all__ = ["SHOWN", "Detect"]
@@ -35,16 +36,22 @@ SHOWN = 0.3  # score from which boxes are drawn and counted for single images; a
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detect(Task):
+class Detect(OneTarget):
     """Detection: a compact detector without anchors, judged by COCO's mean average precision."""
 
     target: ClassVar[str] = "boxes"
     title: ClassVar[str] = "boxes"
+    noun: ClassVar[str] = "boxes"
     num_samples: ClassVar[int] = 6
     weighs_objects: ClassVar[bool] = True
-    default_model: ClassVar[str] = "detector"
+    takes: ClassVar[frozenset[str]] = frozenset({"class_weights"})
     activation: ClassVar[str] = "sigmoid"
     min_classes: ClassVar[int] = 1
+
+    @property
+    def default_model(self) -> str:
+        """Name of the compact detector."""
+        return "detector"
 
     @property
     def grid(self) -> Grid:
@@ -62,7 +69,14 @@ class Detect(Task):
         return (self.grid.num_cells, self.num_classes + NUM_SIDES)
 
     def check_options(self, options: FitOptions) -> None:
+        """Raise `UsageError` for options that do not fit boxes or the detector."""
+        self.check_target_options(options)
+        self._check_model(options)
+        require_pycocotools()
+
+    def check_target_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for boxes."""
+        check_loss_weights(options.loss_weights, [self.title])
         for name in ("mixup", "cutmix", "label_smoothing"):
             if getattr(options, name):
                 flag = name.replace("_", "-")
@@ -72,8 +86,6 @@ class Detect(Task):
                 f"--ignore-class: this is for masks; the dataset has boxes, got {options.ignore_class}. Boxes that are "
                 "difficult or a crowd count neither in loss nor in scores."
             )
-        self._check_model(options)
-        require_pycocotools()
 
     def _check_model(self, options: FitOptions) -> None:
         name = self.model_name(options)

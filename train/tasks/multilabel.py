@@ -45,9 +45,9 @@ class MultiLabel(Classify):
         """Name of the score: mean average precision."""
         return "mean_average_precision"
 
-    def check_options(self, options: FitOptions) -> None:
+    def check_target_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for labels."""
-        super().check_options(options)
+        super().check_target_options(options)
         for name in ("mixup", "cutmix"):
             if getattr(options, name):
                 raise UsageError(f"--{name}: it is not for several labels an image; got {getattr(options, name)}.")

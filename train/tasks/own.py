@@ -52,9 +52,11 @@ def import_model_code(name: str) -> Callable[..., Any] | None:
 
 
 def make_own_model(
-    name: str, shape: tuple[int, int, int], num_outputs: int, *, output_shape: tuple[int, ...], outputs: str = "logits"
+    name: str, shape: tuple[int, int, int], num_outputs: Any, *, output_shape: Any, outputs: Any = "logits"
 ) -> Any:
     """Return a model from uint8 images [B, H, W, C] to float32 outputs, around the one that a user's function makes.
+
+    With several targets, what follows is given by their names, and the function's model returns such a dictionary.
 
     Args:
         name: Name of the function, as `import_model_code` takes it.
@@ -78,24 +80,43 @@ def make_own_model(
     takes_uint8 = bool(getattr(model, "inputs", None)) and model.inputs[0].dtype == "uint8"
     with _translate_errors(name):
         logits = model(images if takes_uint8 else keras.layers.Rescaling(1.0, dtype="float32", name="to_float")(images))
-    found = tuple(getattr(logits, "shape", ()))
-    if found != (None, *output_shape):
+    several = isinstance(num_outputs, dict)
+    if several and (not isinstance(logits, dict) or set(logits) != set(num_outputs)):
+        got = f"outputs {', '.join(logits)}" if isinstance(logits, dict) else "one without a name"
         raise PrecomputeError(
-            f"--model {name}: expected {outputs} of shape {(None, *output_shape)} for images {(None, *shape)}, "
-            f"got {found or type(logits).__name__}."
+            f"--model {name}: expected a model whose outputs are a dictionary of {', '.join(num_outputs)}; got {got}."
         )
-    if _ends_in_probabilities(model):
-        raise PrecomputeError(
-            f"--model {name}: expected {outputs}, but its last layer has a softmax or sigmoid; leave it out."
-        )
+    found = {head: logits[head] for head in num_outputs} if several else {"": logits}
+    for head, of_head in found.items():
+        wanted = (None, *(output_shape[head] if several else output_shape))
+        words = f"{outputs[head]} of {head}" if several else outputs
+        shown = tuple(getattr(of_head, "shape", ()))
+        if shown != wanted:
+            raise PrecomputeError(
+                f"--model {name}: expected {words} of shape {wanted} for images {(None, *shape)}, "
+                f"got {shown or type(of_head).__name__}."
+            )
+        if _is_probability(model, head):
+            raise PrecomputeError(
+                f"--model {name}: expected {words}, but its last layer has a softmax or sigmoid; leave it out."
+            )
     _check_opens_again(model, name)
-    if logits.dtype != "float32":
-        logits = keras.layers.Activation("linear", dtype="float32", name="logits")(logits)
-    return keras.Model(images, logits, name="own")
+    found = {head: _as_float32(of_head, f"{head}_logits" if head else "logits") for head, of_head in found.items()}
+    return keras.Model(images, found if several else found[""], name="own")
 
 
-def _ends_in_probabilities(model: Any) -> bool:
+def _as_float32(logits: Any, name: str) -> Any:
+    return (
+        logits if logits.dtype == "float32" else keras.layers.Activation("linear", dtype="float32", name=name)(logits)
+    )
+
+
+def _is_probability(model: Any, head: str) -> bool:
+    """Return whether the layer that makes an output is a softmax or sigmoid, or has one."""
     last = model.layers[-1] if model.layers else None
+    if head:  # of a model that is no functional one, nothing is known
+        outputs = getattr(model, "output", None)
+        last = outputs[head]._keras_history.operation if isinstance(outputs, dict) else None
     activation = getattr(last, "activation", None)
     return isinstance(last, keras.layers.Softmax) or getattr(activation, "__name__", "") in ("softmax", "sigmoid")
 

@@ -18,15 +18,16 @@ from precompute.errors import DatasetError, UsageError
 from precompute.fields.field import Schema
 from precompute.fields.value import field_name
 from precompute.text.format import format_count
-from train.learnt_values import VALUE, learnt_values
+from train.learnt_targets import VALUE, learnt_values
+from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.pictures.charts import draw_scatter
 from train.pictures.sheets import draw_values, format_value
 from train.samples import Sample
 from train.scores import Counts
-from train.tasks.image_network import check_image_network, make_image_network
 from train.tasks.losses import ValueLoss
-from train.tasks.task import Task
+from train.tasks.task import OneTarget
+from train.tasks.trunk import Trunk
 from train.value_scores import ValueScores, count_values, mean_r2, value_scores
 
 __all__ = ["Regress"]
@@ -36,7 +37,7 @@ MOST_POINTS = 1000  # of a scatter plot: images whose truth and prediction are k
 
 
 @dataclass(frozen=True, kw_only=True)
-class Regress(Task):
+class Regress(OneTarget):
     """Regression: squared error of standardized values, judged by R².
 
     Attributes:
@@ -51,7 +52,7 @@ class Regress(Task):
 
     target: ClassVar[str] = VALUE
     title: ClassVar[str] = "numbers"
-    default_model: ClassVar[str] = "small"
+    noun: ClassVar[str] = "numbers"
     outputs: ClassVar[str] = "standardized numbers"
 
     @classmethod
@@ -60,7 +61,7 @@ class Regress(Task):
         return bool(learnt_values(schema))
 
     @classmethod
-    def of(cls, manifest: Manifest, ignore_class: int | None = None) -> Regress:
+    def of(cls, manifest: Manifest, ignore_class: int | None = None, head: str = "") -> Regress:
         """Make the task from what the manifest says; there are no classes."""
         image = manifest.image
         return cls(
@@ -69,6 +70,7 @@ class Regress(Task):
             class_names=(),
             values=tuple(learnt_values(manifest.schema)),
             normalize=manifest.normalize.get("train"),
+            head=head,
         )
 
     @property
@@ -92,8 +94,9 @@ class Regress(Task):
         scales = [f"{name} ({format_value(mean, std)} ± {format_value(std, std)})" for name, mean, std in known]
         return f"{self.title}, {format_count(len(self.values), 'value')}: {', '.join(scales or self.values)}"
 
-    def check_options(self, options: FitOptions) -> None:
+    def check_target_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for numbers."""
+        check_loss_weights(options.loss_weights, self.values)
         for name in ("mixup", "cutmix", "label_smoothing"):
             if getattr(options, name):
                 flag = name.replace("_", "-")
@@ -108,8 +111,6 @@ class Regress(Task):
                 f"--ignore-class: this is for masks; the dataset has numbers, got {options.ignore_class}. Values that "
                 "are NaN count neither in loss nor in scores."
             )
-        if not self.check_own_options(options):
-            check_image_network(self.model_name(options), options, channels=self.shape[2], targets="numbers")
 
     def fitted_to(self, batches: Callable[[], Iterable[npt.NDArray[Any]]]) -> Regress:
         """Return the task with mean and standard deviation of each value.
@@ -128,30 +129,23 @@ class Regress(Task):
 
     def with_model(self, model: Any) -> Regress:
         """Return the task with the means and standard deviations inside a trained model."""
-        unit = model.get_layer(UNIT)
+        unit = model.get_layer(self.layer(UNIT))
         return dataclasses.replace(self, means=tuple(map(float, unit.offset)), stds=tuple(map(float, unit.scale)))
 
-    def make_model(self, options: FitOptions) -> Any:
-        """Return the compact network, a backbone with a new top, or the user's own, followed by a layer of units.
+    def attach(self, trunk: Trunk) -> Any:
+        """Return standardized numbers."""
+        return trunk.head(len(self.values), f"standardized_{'_'.join(self.values)}", dense=False)
 
-        The network returns standardized numbers; a plain layer of Keras turns them into the units of the values.
-        """
-        network = self.own_model(options)
-        if network is None:
-            network = make_image_network(
-                self.model_name(options),
-                options,
-                shape=self.shape,
-                num_outputs=len(self.values),
-                normalize=self.normalize,
-                head=f"standardized_{'_'.join(self.values)}",
-            )
-        in_unit = keras.layers.Rescaling(list(self.stds), offset=list(self.means), dtype="float32", name=UNIT)
-        return keras.Model(network.inputs[0], in_unit(network.outputs[0]), name=network.name)
+    def finish(self, outputs: Any) -> Any:
+        """Return numbers in the units of the values, by a plain layer of Keras."""
+        name = self.layer(UNIT)
+        return keras.layers.Rescaling(list(self.stds), offset=list(self.means), dtype="float32", name=name)(outputs)
 
     def make_loss(self, options: FitOptions) -> Any:
-        """Return the mean squared error of standardized values."""
-        return ValueLoss(stds=self.stds)
+        """Return the mean squared error of standardized values, each times its weight."""
+        given = options.loss_weights or {}
+        weights = [given.get(name, 1.0) for name in self.values]
+        return ValueLoss(stds=[s / math.sqrt(w) if w else math.inf for s, w in zip(self.stds, weights, strict=True)])
 
     def make_metrics(self) -> list[Any]:
         """Return mean absolute error, root of the mean squared error and R² of each value, in its unit."""
@@ -237,7 +231,7 @@ class Regress(Task):
         """Return the predictions over the truths of each value."""
         return draw_scatter(summary["values"])
 
-    def misfits(self, facts: dict[str, Any], num_outputs: int) -> list[str]:
+    def misfits(self, facts: dict[str, Any], output_shape: Any) -> list[str]:
         """Return why a run's model cannot be used here: it has other values."""
         of_run = facts.get("values", [])
         if facts.get("target", self.target) == self.target and of_run != list(self.values):

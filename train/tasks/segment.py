@@ -10,28 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.errors import UsageError
+from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.pictures.charts import draw_ious
 from train.pictures.sheets import draw_masks
 from train.samples import Sample
 from train.scores import Counts, PooledScores, has_foreground, image_ious, mask_scores, mask_scores_by_class
-from train.tasks.backbone_unet import PREFIX, make_backbone_unet
-from train.tasks.backbones import check_backbone_options
 from train.tasks.losses import MaskLoss
-from train.tasks.task import Task
-from train.tasks.unet import make_unet
+from train.tasks.task import OneTarget
 
 __all__ = ["Segment"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment(Task):
+class Segment(OneTarget):
     """Segmentation: cross-entropy plus Dice, judged by IoU."""
 
     target: ClassVar[str] = "mask"
     title: ClassVar[str] = "masks"
+    noun: ClassVar[str] = "masks"
+    per_pixel: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "class_weights", "ignore_class"})
     num_samples: ClassVar[int] = 6
-    default_model: ClassVar[str] = "unet"
 
     @property
     def score(self) -> str:
@@ -43,43 +43,13 @@ class Segment(Task):
         """Shape of the logits: one per class for each pixel."""
         return (*self.shape[:2], self.num_classes)
 
-    def check_options(self, options: FitOptions) -> None:
+    def check_target_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for masks."""
+        check_loss_weights(options.loss_weights, [self.title])
         if options.mixup:
             raise UsageError(
                 f"--mixup: class ids of masks cannot be blended; --cutmix can be used, got {options.mixup}."
             )
-        if self.check_own_options(options):
-            return
-        name = self.model_name(options)
-        if name.startswith(PREFIX):
-            check_backbone_options(name.removeprefix(PREFIX), options, channels=self.shape[2])
-            return
-        if name != "unet":
-            raise UsageError(
-                f"--model: the dataset has masks: unet, unet- with a backbone such as unet-EfficientNetB0, or "
-                f"module:function; got {options.model!r}."
-            )
-        if options.freeze_epochs:
-            raise UsageError(f"--freeze-epochs: unet has no backbone to freeze, got {options.freeze_epochs}.")
-        if options.weights == "imagenet":
-            raise UsageError("--weights: there are no imagenet weights for unet; none, or a file of a whole model.")
-
-    def make_model(self, options: FitOptions) -> Any:
-        """Return a U-Net, with or without a backbone as its encoder, or the user's own model."""
-        own = self.own_model(options)
-        if own is not None:
-            return own
-        name = self.model_name(options)
-        if name.startswith(PREFIX):
-            return make_backbone_unet(
-                self.shape,
-                self.num_classes,
-                name=name.removeprefix(PREFIX),
-                weights=options.weights,
-                base_channels=options.base_channels,
-            )
-        return make_unet(self.shape, self.num_classes, base_channels=options.base_channels, normalize=self.normalize)
 
     def make_loss(self, options: FitOptions) -> Any:
         """Return cross-entropy plus Dice."""

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from train.tasks.scaling import scale
+from train.tasks.trunk import Trunk
 
 __all__ = ["make_small"]
 
@@ -19,15 +20,8 @@ DROPOUT = 0.3
 MOMENTUM = 0.9
 
 
-def make_small(
-    shape: tuple[int, int, int],
-    num_outputs: int,
-    *,
-    base_channels: int,
-    normalize: Mapping[str, Any] | None,
-    head: str = "logits",
-) -> Any:
-    """Return a model from uint8 images [B, H, W, C] to float32 [B, num_outputs]: logits of classes, or numbers."""
+def make_small(shape: tuple[int, int, int], *, base_channels: int, normalize: Mapping[str, Any] | None) -> Trunk:
+    """Return a network of uint8 images [B, H, W, C], whose heads predict something of each image."""
     images = keras.Input(shape, dtype="uint8", name="image")
     x = scale(images, normalize)
     for level in range(NUM_LEVELS):
@@ -37,10 +31,7 @@ def make_small(
             x = _relu(layers.Add(name=f"level{level}_add")([x, detour]))
         x = layers.MaxPooling2D(padding="same", name=f"level{level}_pool")(x)
     x = _relu(_convolution(x, base_channels << NUM_LEVELS, "top"))
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dropout(DROPOUT, name="dropout")(x)
-    outputs = layers.Dense(num_outputs, dtype="float32", name=head)(x)
-    return keras.Model(images, outputs, name="small")
+    return Trunk(images=images, coarse=x, dropout=DROPOUT, name="small")
 
 
 def _convolution(x: Any, channels: int, name: str) -> Any:

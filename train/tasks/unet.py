@@ -9,9 +9,11 @@ import keras
 from keras import layers
 
 from train.tasks.scaling import scale
+from train.tasks.trunk import Trunk
 
 __all__ = ["make_unet", "margins_of", "two_convolutions"]
 
+DROPOUT = 0.3  # of heads that predict something of the whole image
 LARGE = 192  # pixels of the shorter side from which a fourth level is worth its parameters
 
 # Keras's 0.99 needs hundreds of steps before validation, which uses the moving averages, shows what was learnt: with
@@ -20,10 +22,8 @@ LARGE = 192  # pixels of the shorter side from which a fourth level is worth its
 MOMENTUM = 0.8
 
 
-def make_unet(
-    shape: tuple[int, int, int], num_classes: int, *, base_channels: int, normalize: Mapping[str, Any] | None
-) -> Any:
-    """Return a model from uint8 images [B, H, W, C] to float32 logits [B, H, W, num_classes].
+def make_unet(shape: tuple[int, int, int], *, base_channels: int, normalize: Mapping[str, Any] | None) -> Trunk:
+    """Return a network of uint8 images [B, H, W, C], whose heads predict something of each pixel.
 
     Images are padded to a multiple of its coarsest pixel inside the model, and the result is cropped back.
 
@@ -38,14 +38,13 @@ def make_unet(
         x = two_convolutions(x, base_channels << level, f"down{level}")
         skips.append(x)
         x = layers.MaxPooling2D(name=f"down{level}_pool")(x)
-    x = two_convolutions(x, base_channels << num_levels, "bottom")
+    coarse = x = two_convolutions(x, base_channels << num_levels, "bottom")
     for level in reversed(range(num_levels)):
         x = layers.Conv2DTranspose(base_channels << level, 2, strides=2, name=f"up{level}_grow")(x)
         x = layers.Concatenate(name=f"up{level}_join")([skips[level], x])
         x = two_convolutions(x, base_channels << level, f"up{level}")
     x = layers.Cropping2D(margins, name="crop")(x)
-    logits = layers.Conv2D(num_classes, 1, dtype="float32", name="logits")(x)
-    return keras.Model(images, logits, name="unet")
+    return Trunk(images=images, coarse=coarse, fine=x, dropout=DROPOUT, name="unet")
 
 
 def margins_of(size: int, stride: int) -> tuple[int, int]:

@@ -142,7 +142,7 @@ def test_predicted_boxes_lie_where_the_colours_are_in_images_of_any_size(trained
 @pytest.mark.slow
 def test_the_exported_model_gives_the_boxes_of_the_run(trained, tmp_path):
     exported = export(trained.run, output=tmp_path / "model")
-    assert exported.gives == "boxes, scores, class_ids" and exported.labels_path.read_text().split() == NAMES
+    assert exported.gives == "boxes, scores, class_ids" and exported.labels_paths[0].read_text().split() == NAMES
     images = np.stack([example["image"] for example in precompute.read(trained.dataset, split="validation")])
     served = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"](tf.constant(images))
     assert {name: tuple(value.shape) for name, value in served.items()} == {

@@ -112,7 +112,7 @@ def test_measure_brings_the_samples_in_their_order_from_a_second_pass():
     images = np.broadcast_to(brightness[:, None, None, None], (10, 8, 8, 3)).astype(np.uint8)
     batches = [(images[i : i + 4], np.ones(len(images[i : i + 4]), np.int64)) for i in (0, 4, 8)]
     model = PixelsAreLogits()
-    found = measure(model, task_of(Classify, 2), batches, where="test")
+    found = measure(model, task_of(Classify, 2), batches, where="test")[""]
     assert found.counts["confusion"].tolist() == [[0, 0], [0, 10]]
     assert [int(s.image[0, 0, 0]) for s in found.samples] == [250, 200, 120, 90, 70, 60, 30, 10, 5]
     assert [s.standing for s in found.samples] == ["best"] * 3 + ["median"] * 3 + ["worst"] * 3
@@ -120,7 +120,7 @@ def test_measure_brings_the_samples_in_their_order_from_a_second_pass():
         bright = float(sample.image[0, 0, 0]) / 32
         assert sample.score == pytest.approx(1 / (1 + math.exp(-bright)), abs=1e-5)
         assert sample.predicted == sample.truth == 1
-    few = measure(PixelsAreLogits(), task_of(Classify, 2), batches[:1], where="test")
+    few = measure(PixelsAreLogits(), task_of(Classify, 2), batches[:1], where="test")[""]
     assert [s.standing for s in few.samples] == ["best", "median", "worst"]
 
 
@@ -141,8 +141,8 @@ def test_pictures_of_any_number_of_classes(num_classes):
         assert holds(drawn, color)
     opened(draw_classes(classes, names))
     files = ["folder/" * 9 + name for name in names[:5]]
-    opened(draw_predictions([show_mask(name, image, mask) for name in files], names))
-    opened(draw_predictions([show_words(name, image, names[0]) for name in files], names))
+    opened(draw_predictions([show_mask(name, image, mask, names) for name in files]))
+    opened(draw_predictions([show_words(name, image, names[0]) for name in files]))
     confusion = generator.integers(0, 50, (num_classes, num_classes))
     opened(draw_confusion(confusion, names))
     ious = [None if c % 5 == 4 else c / num_classes for c in range(num_classes)]
@@ -225,6 +225,10 @@ def test_predictions_are_drawn_over_images_of_any_color_mode(channels):
     drawn = lay_over(image, mask)
     assert drawn.shape == (12, 10, 3) and len({tuple(pixel) for pixel in drawn[mask == 1]}) == 1
     assert lay_boxes(image, boxes).shape == (12, 10, 3)
-    shown = show_words("a", image, "found"), show_mask("a", image, mask), show_boxes("a", image, boxes, NAMES, "found")
+    shown = (
+        show_words("a", image, "found"),
+        show_mask("a", image, mask, NAMES),
+        show_boxes("a", image, boxes, NAMES, "found"),
+    )
     for prediction in shown:
-        opened(draw_predictions([prediction], NAMES[:2]))
+        opened(draw_predictions([prediction]))

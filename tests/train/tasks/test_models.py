@@ -30,14 +30,16 @@ def random_images(*shape):
 @pytest.mark.parametrize("size", [(16, 16), (37, 50), (9, 70)])
 @pytest.mark.slow
 def test_unet_takes_images_of_any_size(size):
-    model = make_unet((*size, 3), 4, base_channels=2, normalize=None)
+    trunk = make_unet((*size, 3), base_channels=2, normalize=None)
+    model = keras.Model(trunk.images, trunk.head(4, "logits", dense=True))
     logits = model.predict(random_images(1, *size, 3), verbose=0)
     assert logits.shape == (1, *size, 4)
     assert logits.dtype == np.float32
 
 
 def test_small_takes_tiny_images():
-    assert make_small((9, 5, 3), 4, base_channels=2, normalize=None).output_shape == (None, 4)
+    trunk = make_small((9, 5, 3), base_channels=2, normalize=None)
+    assert trunk.head(4, "logits", dense=False).shape == (None, 4)
 
 
 def test_scaling_is_that_of_the_normalize_that_was_taken_off(tmp_path):
@@ -82,7 +84,7 @@ def test_a_backbone_that_cannot_be_had_is_explained():
     with pytest.raises(UsageError, match=r"got 'EfficentNetB0'. Did you mean EfficientNetB0"):
         backbones.check_backbone("EfficentNetB0")
     with pytest.raises(PrecomputeError, match="--model VGG16 cannot be made for images of 8×8×3"):
-        backbones.make_backbone_classifier((8, 8, 3), 3, name="VGG16", weights="none")
+        backbones.make_backbone_trunk((8, 8, 3), name="VGG16", weights="none")
 
 
 @pytest.mark.slow
@@ -114,7 +116,8 @@ def test_a_backbone_is_saved_and_starts_from_a_file(name, tmp_path):
 def test_a_backbone_is_the_way_down_of_a_unet_of_any_size(name, tmp_path):
     backbone = backbones.make_backbone(name, (64, 64, 3), "none")
     backbone.save(tmp_path / "notop.h5")
-    model = make_backbone_unet((50, 37, 3), 4, name=name, weights=str(tmp_path / "notop.h5"), base_channels=2)
+    trunk = make_backbone_unet((50, 37, 3), name=name, weights=str(tmp_path / "notop.h5"), base_channels=2)
+    model = keras.Model(trunk.images, trunk.head(4, "logits", dense=True))
     logits = model.predict(random_images(1, 50, 37, 3), verbose=0)
     assert logits.shape == (1, 50, 37, 4)
     assert logits.dtype == np.float32
@@ -127,7 +130,7 @@ def test_a_backbone_is_the_way_down_of_a_unet_of_any_size(name, tmp_path):
 @pytest.mark.slow
 def test_a_network_that_does_not_halve_evenly_is_no_way_down():
     with pytest.raises(PrecomputeError, match="--model unet-Xception: this network does not halve its images evenly"):
-        make_backbone_unet((96, 96, 3), 2, name="Xception", weights="none", base_channels=2)
+        make_backbone_unet((96, 96, 3), name="Xception", weights="none", base_channels=2)
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])

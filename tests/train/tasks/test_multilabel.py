@@ -115,7 +115,7 @@ def trained():
 def test_labels_are_learnt_and_measured_as_in_fit(trained):
     network, data, logs = trained
     assert logs["val_mean_average_precision"] > 0.85  # by chance, a half
-    found = measure(network, TASK, data, where="validation")
+    found = measure(network, TASK, data, where="validation")[""]
     summary = TASK.summarize(found.counts)
     for name in ("mean_average_precision", "macro_f1", "exact_match"):
         assert summary[name] == pytest.approx(logs[f"val_{name}"], abs=1e-5)
