@@ -63,7 +63,7 @@ def _reasons(reasons: Iterator[str]) -> tuple[Reason, ...]:
 def _last_errors(out: Path) -> Iterator[str]:
     """Yield what the last build refused, if it left a list."""
     try:
-        lines = DatasetPaths(out).errors.read_text(encoding="utf-8").splitlines()
+        lines = DatasetPaths(out).errors.read_bytes().decode().splitlines()
     except (OSError, StorageError, ValueError):
         return
     for line in lines:

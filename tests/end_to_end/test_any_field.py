@@ -129,6 +129,14 @@ def test_both_readers_hand_it_out(folder: Path) -> None:
                 assert angles[~np.isnan(angles)].tolist() == expected_angles(key.decode(), image)
 
 
+def test_a_report_shows_it(folder: Path) -> None:
+    found = precompute.report(folder / "out")
+    assert [field.name for field in found.facts.fields if field.is_target] == ["label", "mask", "angles"]
+    assert found.transforms[0].num_same == found.transforms[0].num_records
+    texts = {text for sample in found.samples for variant in sample.variants for text in variant.texts}
+    assert any(text.startswith("angles: [") for text in texts)
+
+
 def test_tensorflow_datasets_opens_it(folder: Path) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     builder = tfds.builder_from_directory(folder / "out")

@@ -14,8 +14,9 @@ import pytest
 import precompute
 from precompute.cli import main
 from precompute.dataset.paths import DatasetPaths
-from precompute.errors import PipelineError, UsageError
+from precompute.errors import DatasetError, PipelineError, UsageError
 from precompute.reporting.sections.report import Report
+from precompute.storage.paths import as_path
 from tests.helpers.small_datasets import SIZE, draw_pairs, options, save
 
 
@@ -111,6 +112,7 @@ def test_json_has_all_but_pictures(pairs: Path, tmp_path: Path) -> None:
     assert told["findings"] == [vars(finding) | {"examples": list(finding.examples)} for finding in found.findings]
 
 
+@pytest.mark.slow
 def test_two_reports_say_the_same_but_for_times(pairs: Path, report: Report) -> None:
     def said(found: Report) -> Any:
         told = json.loads(found.json())
@@ -133,6 +135,7 @@ def test_strict_ends_with_6_if_there_is_anything_to_mend(
     assert (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_the_command_says_findings_and_writes_page_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "below" / "page.html"
     out = build(draw_pairs(tmp_path / "sources", 6), tmp_path / "out", validation_split=0)
@@ -186,6 +189,7 @@ def test_sources_that_are_gone_are_said_and_records_are_told_of(copied: Path) ->
     assert found.trust.near.num_sources == found.trust.near.num_missing == 12
 
 
+@pytest.mark.slow
 def test_sources_that_have_moved_are_found_by_their_new_folder(copied: Path) -> None:
     moved = copied.parent / "sources"
     moved.rename(copied.parent / "moved")
@@ -194,6 +198,7 @@ def test_sources_that_have_moved_are_found_by_their_new_folder(copied: Path) -> 
     assert found.transforms[0].num_same == 36
 
 
+@pytest.mark.slow
 def test_a_source_that_has_changed_is_not_compared(copied: Path) -> None:
     changed = next((copied.parent / "sources" / "images").iterdir())
     save(changed, np.zeros((20, 18, 3), np.uint8))
@@ -203,6 +208,7 @@ def test_a_source_that_has_changed_is_not_compared(copied: Path) -> None:
     assert found.trust.near.num_missing == 1
 
 
+@pytest.mark.slow
 def test_the_original_row_serves_where_sources_are_gone(tmp_path: Path) -> None:
     out = build(draw_pairs(tmp_path / "sources"), tmp_path / "out", include_original=True)
     shutil.rmtree(tmp_path / "sources")
@@ -222,6 +228,7 @@ def own_pipeline() -> A.Compose:
     return A.Compose([Brighter(p=0.5), A.Resize(SIZE, SIZE)])
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_own_code_is_asked_for_and_taken(tmp_path: Path) -> None:
     out = build(draw_pairs(tmp_path / "sources"), tmp_path / "out", pipeline=own_pipeline())
     found = precompute.report(out)
@@ -248,6 +255,7 @@ def test_hashes_are_kept_by_content_and_made_once(copied: Path, monkeypatch: pyt
     assert precompute.report(copied).trust.near == first
 
 
+@pytest.mark.slow
 def test_a_cut_file_of_hashes_is_made_again(copied: Path) -> None:
     path = DatasetPaths(copied).perceptual_hashes
     first = precompute.report(copied).trust.near
@@ -255,6 +263,7 @@ def test_a_cut_file_of_hashes_is_made_again(copied: Path) -> None:
     assert precompute.report(copied).trust.near == first
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_only_looked_for_when_asked(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert precompute.report(pairs, near_duplicates="never").trust.near is None
     monkeypatch.setattr("precompute.reporting.collect.MAX_HASHED", 5)
@@ -262,3 +271,33 @@ def test_near_duplicates_are_only_looked_for_when_asked(pairs: Path, monkeypatch
     assert found.trust.near is None
     assert any("--near-duplicates always" in note for note in found.notes)
     assert precompute.report(pairs, near_duplicates="always").trust.near is not None
+
+
+# Elsewhere
+
+
+@pytest.mark.slow
+def test_a_dataset_in_an_object_store_is_reported_on(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = f"memory://bucket/{request.node.name}/out"
+    sources = draw_pairs(tmp_path / "sources")
+    precompute.build(sources, url, **options())
+    found = precompute.report(url)
+    assert found.transforms[0].num_same == 27
+    assert found.facts.generations == ()
+    assert found.trust.near is not None
+    assert DatasetPaths(as_path(url)).perceptual_hashes.exists()
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_to_is_reported_on(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError("read-only")
+
+    monkeypatch.setattr("precompute.reporting.source_hashes.write_whole", refused)
+    assert precompute.report(copied).trust.near is not None
+    assert not DatasetPaths(copied).perceptual_hashes.exists()
+
+
+def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="there is no such file"):
+        precompute.report(tmp_path)
