@@ -197,8 +197,15 @@ def _add_diff(commands: Commands) -> None:
         type=int,
         default=64,
         metavar="N",
-        help="pairs of records to decode, of those that differ (default: %(default)s)",
+        help="pairs of records to decode, of those that differ; or records to make again (default: %(default)s)",
     )
+    diff.add_argument(
+        "--against-installed",
+        action="store_true",
+        help="in place of B: records of A made again from their sources with the versions that are installed",
+    )
+    diff.add_argument("--pipeline", metavar="FILE", help="for it, where the manifest cannot hold the pipeline")
+    diff.add_argument("--source", metavar="DIR", help="for it: folder of the sources, where it has moved")
     diff.add_argument("--json", type=Path, metavar="FILE", help="also write the differences here")
     diff.add_argument("--output", type=Path, metavar="HTML", help="also write a page with pairs of pictures here")
 

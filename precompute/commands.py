@@ -255,7 +255,8 @@ def run_diff(parsed: argparse.Namespace) -> int:
     """Show what differs; returns the exit code."""
     from precompute.comparing.diff import diff
 
-    names = ("split", "rows", "rows_b", "seed", "seed_b", "num_pairs", "output")
+    rows = ("split", "rows", "rows_b", "seed", "seed_b")
+    names = (*rows, "num_pairs", "output", "against_installed", "pipeline", "source")
     found = diff(parsed.a, parsed.b, **{name: getattr(parsed, name) for name in names})
     print(found.summary())
     if parsed.json is not None:

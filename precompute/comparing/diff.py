@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any, TypeVar
 
 from precompute.comparing.classes import ClassChanges, compare_classes, compare_fields
 from precompute.comparing.difference import Difference, PairChanges, Sample
+from precompute.comparing.installed import InstalledDifference
 from precompute.comparing.records import RecordPair, Sampler, compare_rows
 from precompute.comparing.sides import Selection, Side, open_side, pair_rows
 from precompute.comparing.sources import SourceChanges, compare_sources
@@ -20,6 +22,8 @@ from precompute.records.stored import decode_record
 from precompute.storage.paths import local_path
 
 __all__ = ["diff"]
+
+D = TypeVar("D", Difference, InstalledDifference)
 
 
 @converts_arguments
@@ -34,8 +38,11 @@ def diff(
     seed_b: int | None = None,
     num_pairs: int = 64,
     output: str | Path | None = None,
-) -> Difference:
-    """Return what differs between two datasets, or two seeds or ranges of rows of one.
+    against_installed: bool = False,
+    pipeline: Any = None,
+    source: str | Path | None = None,
+) -> Difference | InstalledDifference:
+    """Return what differs between two datasets, two seeds or ranges of rows of one, or what is installed and stored.
 
     Rows of two datasets are compared where they have the same seed and variant; chosen rows are compared in their
     order. Hashes tell which records are equal, and nothing is decoded but a sample of those that differ. The hashes are
@@ -49,16 +56,31 @@ def diff(
         rows_b: Rows of the second, as many as in `rows`; the same numbers when None.
         seed: Seed of the rows of the first; all when None.
         seed_b: Seed of the rows of the second; that of `seed` when None.
-        num_pairs: Number of pairs of records that differ to decode.
+        num_pairs: Number of pairs of records that differ to decode; with `against_installed`, of records to make again.
         output: File of HTML to write: the differences, and pairs of records side by side.
+        against_installed: In place of a second dataset, records of the first are made again from their sources with the
+            versions that are installed, and compared with what is stored.
+        pipeline: For `against_installed`, where the manifest cannot hold the pipeline: the one that it was built with.
+        source: For `against_installed`: folder of the sources, where it has moved.
 
     Raises:
         DatasetError: There is no such dataset, or a shard is missing, short or altered.
-        UsageError: There are no such rows, or both sides are the same.
+        UsageError: There are no such rows, both sides are the same, or arguments do not go together.
+        PipelineError: A pipeline cannot be made from the manifest, and is not given.
     """
     page = None if output is None else check_page(local_path(output, "output"))
     if num_pairs < 0:
         raise UsageError(f"num_pairs: expected 0 or more, got {num_pairs}.")
+    if against_installed:
+        _refuse(b=b, rows_b=rows_b, seed_b=seed_b)
+        side, lease = open_side("A", a, Selection(split=split, rows=rows, seed=seed))
+        with closing(lease):
+            from precompute.comparing.remake import compare_with_installed  # here: it imports Albumentations
+
+            remade = compare_with_installed(side, number=num_pairs, pipeline=pipeline, source=source)
+        return _written(remade, page)
+    if pipeline is not None or source is not None:
+        raise UsageError("pipeline, source: go with --against-installed, which makes records again.")
     if b is None and rows_b is None and seed_b is None:
         raise UsageError(
             "b: expected another dataset, or other rows of this one: --rows with --rows-b, or --seed with --seed-b."
@@ -80,10 +102,26 @@ def diff(
         side_b, lease = open_side("B", a if b is None else b, second)
         stack.callback(lease.close)
         found = _compare(side_a, side_b, in_order=not same, num_pairs=num_pairs)
-    if page is not None:
-        from precompute.comparing.page import difference_page  # here: it needs the extra
+    return _written(found, page)
 
-        write_page(difference_page(found), page)
+
+def _refuse(**given: Any) -> None:
+    """Refuse what names a second side beside the installed versions, which are one.
+
+    Raises:
+        UsageError: Something does.
+    """
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{name}: does not go with --against-installed, which compares records of A alone.")
+
+
+def _written(found: D, path: Path | None) -> D:
+    """Return a comparison, after its page was written where one is wanted."""
+    if path is not None:
+        from precompute.comparing.page import page_of  # here: it needs the extra
+
+        write_page(page_of(found), path)
     return found
 
 

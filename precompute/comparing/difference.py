@@ -22,7 +22,7 @@ from precompute.pictures.sheet import Cell, Line, Sheet
 from precompute.text.display import Displayed, Html, html_text
 from precompute.text.format import format_count, format_few
 
-__all__ = ["Difference", "PairChanges", "Sample", "describe_change"]
+__all__ = ["SHOWN", "Difference", "PairChanges", "Sample", "describe_change", "pair_json", "sheet_of_pairs"]
 
 LABEL = 12  # width of the first column
 SHOWN = 5
@@ -199,19 +199,7 @@ class Difference(Displayed):
 
         yield html_text(self.summary())
         if self.sample.pairs:
-            yield from sheet_html(self._sheet())
-
-    def _sheet(self) -> Sheet:
-        """Return pictures of the pairs that differ most."""
-        lines = [
-            Line(
-                caption=pair.key,
-                remark=f"{pair.split}, row {pair.row_a} and {pair.row_b}",
-                cells=[Cell(image=i, layers=of) for i, of in zip(pair.images, pair.layers, strict=True)],
-            )
-            for pair in self.sample.pairs[:SHOWN]
-        ]
-        return Sheet(title="those that differ most", columns=["A", "B"], lines=lines)
+            yield from sheet_html(sheet_of_pairs(self.sample.pairs[:SHOWN], ("A", "B")))
 
     # JSON
 
@@ -244,7 +232,7 @@ class Difference(Displayed):
             "sample": {
                 "values": [dataclasses.asdict(value) for value in self.sample.values],
                 "light": [dataclasses.asdict(light) for light in self.sample.light or ()],
-                "pairs": [_pair_json(pair) for pair in self.sample.pairs],
+                "pairs": [pair_json(pair) for pair in self.sample.pairs],
             },
             "notes": list(self.notes),
         }
@@ -298,6 +286,25 @@ def _rows_json(rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
     return {split: [_row_json(row) for row in of] for split, of in rows.items()}
 
 
-def _pair_json(pair: PairChanges) -> dict[str, Any]:
+def pair_json(pair: PairChanges) -> dict[str, Any]:
+    """Return a pair as dictionaries, texts and numbers."""
     named = {name: getattr(pair, name) for name in ("split", "key", "copy", "row_a", "row_b")}
     return {**named, "changes": {name: dataclasses.asdict(change) for name, change in pair.changes.items()}}
+
+
+def sheet_of_pairs(pairs: Sequence[PairChanges], names: tuple[str, str]) -> Sheet:
+    """Return pictures of some pairs.
+
+    Args:
+        pairs: The pairs.
+        names: What the first of each is called, and the second.
+    """
+    lines = [
+        Line(
+            caption=pair.key,
+            remark=f"{pair.split}, row {pair.row_a}" + (f" and {pair.row_b}" if pair.row_a != pair.row_b else ""),
+            cells=[Cell(image=i, layers=of) for i, of in zip(pair.images, pair.layers, strict=True)],
+        )
+        for pair in pairs
+    ]
+    return Sheet(title="those that differ most", columns=list(names), lines=lines)

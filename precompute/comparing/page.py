@@ -9,21 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.comparing.difference import Difference, PairChanges
+from precompute.comparing.installed import NO_PROOF, InstalledDifference, TransformEvidence, transform_row
+from precompute.comparing.values import ValueChanges
 from precompute.pages.blocks import Block, Facts, Note, Page, PictureGroup, Pictures, Section, Share, Table
 from precompute.pages.embed import Embedded, embed, embed_shares
 from precompute.pictures.drawing import draw_layers
+from precompute.text.format import format_count
 
-__all__ = ["difference_page"]
+__all__ = ["page_of"]
 
 SIZE = 256  # pixels, longer side of a picture
 MAX_PAIRS = 24
 MAX_ROWS = 200  # of a table
-FULL = 64  # grey levels at which the picture of differences is opaque
+FULL, FULL_OF_VERSIONS = 64, 8  # grey levels at which the picture of differences is opaque
 COLOR = (214, 40, 40)
 
 
-def difference_page(found: Difference) -> Page:
+def page_of(found: Difference | InstalledDifference) -> Page:
     """Return the page of a comparison."""
+    return _difference_page(found) if isinstance(found, Difference) else _installed_page(found)
+
+
+def _difference_page(found: Difference) -> Page:
     equal, different = (sum(getattr(row, f"num_{what}") for row in found.rows) for what in ("equal", "different"))
     figures = [(f"{equal + different:,}", "records compared"), (f"{equal:,}", "equal"), (f"{different:,}", "different")]
     return Page(
@@ -79,35 +86,53 @@ def _pixels(found: Difference) -> Iterator[Block]:
         light = [(name, f"{one:.1f}", f"{other:.1f}", f"{other - one:+.1f}") for name, one, other in figures]
         yield Table(title="Light, of 255", head=["", "A", "B", "change"], rows=light)
     if sample.values:
-        head = ["value", "pairs in which it differs", "share of it there", "mean difference", "largest"]
-        rows = [
-            [
-                value.name,
-                value.num_different,
-                Share(f"{value.share:.1%}", value.share),
-                _rounded(value.mean),
-                _rounded(value.largest),
-            ]
-            for value in sample.values
+        yield _values(f"What differs in {len(sample.pairs):,} pairs", sample.values)
+    yield _pictures(sample.pairs, ("A", "B"), FULL)
+
+
+def _pictures(pairs: Sequence[PairChanges], names: tuple[str, str], full: int) -> Pictures:
+    """Return pairs side by side, and where they differ.
+
+    Args:
+        pairs: The pairs.
+        names: What the first of each is called, and the second.
+        full: Grey levels at which the picture of differences is opaque.
+    """
+    groups = [_group(pair, names, full) for pair in pairs[:MAX_PAIRS]]
+    note = f"The third picture shows where pixels differ, opaque from {full} grey levels on."
+    return Pictures(title=f"{len(groups)} of {format_count(len(pairs), 'pair')}", groups=groups, note=note)
+
+
+def _values(title: str, values: Sequence[ValueChanges]) -> Table:
+    head = ["value", "pairs in which it differs", "share of it there", "mean difference", "largest"]
+    rows = [
+        [
+            value.name,
+            value.num_different,
+            Share(f"{value.share:.1%}", value.share),
+            _rounded(value.mean),
+            _rounded(value.largest),
         ]
-        yield Table(title=f"What differs in {len(sample.pairs):,} pairs", head=head, rows=rows)
-    groups = [_group(pair) for pair in sample.pairs[:MAX_PAIRS]]
-    note = f"The third picture shows where pixels differ, opaque from {FULL} grey levels on."
-    yield Pictures(title=f"{len(groups)} of {len(sample.pairs)} pairs", groups=groups, note=note)
+        for value in values
+    ]
+    return Table(title=title, head=head, rows=rows)
 
 
 def _rounded(number: float | None) -> float | None:
     return None if number is None else round(number, 2)
 
 
-def _group(pair: PairChanges) -> PictureGroup:
+def _group(pair: PairChanges, names: tuple[str, str], full: int) -> PictureGroup:
     drawn = [
         np.asarray(draw_layers(image, layers.values(), SIZE))
         for image, layers in zip(pair.images, pair.layers, strict=True)
     ]
-    pictures, captions = [_embedded(picture) for picture in drawn], [f"A, row {pair.row_a}", f"B, row {pair.row_b}"]
+    pictures = [_embedded(picture) for picture in drawn]
+    is_one = pair.row_a == pair.row_b
+    rows = ["", ""] if is_one else [f", row {row}" for row in (pair.row_a, pair.row_b)]
+    captions = [name + row for name, row in zip(names, rows, strict=True)]
     if pair.images[0].shape == pair.images[1].shape:
-        pictures.append(_moved(*pair.images))
+        pictures.append(_moved(*pair.images, full))
         captions.append("difference")
     change = pair.changes.get("image")
     text = "the same pixels" if change is None else "images of other shapes"
@@ -115,17 +140,17 @@ def _group(pair: PairChanges) -> PictureGroup:
         text = f"{change.share:.1%} of the pixels differ, by {change.mean:.2f} in the mean"
     others = [name for name in pair.changes if name != "image"]
     also = f"; other {', '.join(others)}" if others else ""
-    copy = f", copy {pair.copy}" if pair.copy else ""
-    return PictureGroup(pictures=pictures, captions=captions, title=f"{pair.split}: {pair.key}{copy}: {text}{also}")
+    where = f", row {pair.row_a}" * is_one + f", copy {pair.copy}" * bool(pair.copy)
+    return PictureGroup(pictures=pictures, captions=captions, title=f"{pair.split}: {pair.key}{where}: {text}{also}")
 
 
 def _embedded(picture: NDArray[Any]) -> Embedded:
     return embed(picture, size=min(SIZE, max(picture.shape[:2])))
 
 
-def _moved(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Embedded:
+def _moved(a: NDArray[np.uint8], b: NDArray[np.uint8], full: int) -> Embedded:
     levels = np.abs(a.astype(np.int16) - b).max(axis=2)
-    return embed_shares(levels / FULL, COLOR, size=SIZE)
+    return embed_shares(levels / full, COLOR, size=SIZE)
 
 
 def _list(title: str, lines: Sequence[str]) -> Block:
@@ -169,3 +194,51 @@ def _records(found: Difference) -> Iterator[Block]:
         lines = [f"{split}: {row.row} ({row.drawn})" for split, of in only.items() for row in of]
         if lines:
             yield _list(f"Rows only in {name}", lines)
+
+
+# Against what is installed
+
+
+def _installed_page(found: InstalledDifference) -> Page:
+    figures = [(f"{found.num_records:,}", "records made again"), (f"{found.num_equal:,}", "equal byte for byte")]
+    meaning = "The versions that are installed make records of the same sources with the same draws."
+    sections = [
+        Section(id="pixels", name="Pixels", title="What moved?", meaning=meaning, blocks=list(_remade(found))),
+        Section(
+            id="transforms",
+            name="Transforms",
+            title="Which transforms did it?",
+            meaning=f"{NO_PROOF[0].upper()}{NO_PROOF[1:]}.",
+            blocks=list(_transforms(found)),
+        ),
+    ]
+    return Page(
+        kind="stored and installed",
+        title="Equal" if found.are_equal else "Different",
+        subtitle=found.dataset,
+        figures=[*figures, (f"{len(found.pairs):,}", "with other values")],
+        notes=[*found.notes, *(f"Could not be made again: {reason}" for reason in found.failed[:MAX_PAIRS])],
+        sections=sections,
+    )
+
+
+def _remade(found: InstalledDifference) -> Iterator[Block]:
+    versions = [f"{name}: written with {a}, installed is {b}" for name, (a, b) in found.versions.items()]
+    yield _list("Versions", versions or ["those that the dataset was written with"])
+    if found.pairs:
+        yield _values(f"What differs in {found.num_records:,} records", found.values)
+        yield _pictures(found.pairs, ("stored", "made again"), FULL_OF_VERSIONS)
+
+
+def _transforms(found: InstalledDifference) -> Iterator[Block]:
+    head = ["transform", "applied", "of these differ", "of the others", "mean difference", ""]
+    rows = [[*transform_row(one), _verdict(one)] for one in found.transforms]
+    if rows:
+        yield Table(head=head, rows=rows)
+    if found.num_unexplained:
+        number = format_count(found.num_unexplained, "record differs", "records differ")
+        yield Note(text=f"{number} without a suspect: decoding, encoding, or transforms that are always applied.")
+
+
+def _verdict(one: TransformEvidence) -> str:
+    return "suspect" if one.is_suspect else "cleared" if one.is_cleared else ""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
-from precompute.dataset.manifest import Manifest, Split
+from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.errors import DatasetError
 from precompute.plan.blocks import block_bounds, order_places
 from precompute.table.listing import Listing
 from precompute.text.format import format_count
 
-__all__ = ["sample_by_class", "shard_places"]
+__all__ = ["PlacedRecord", "sample_by_class", "sample_records", "shard_places"]
 
 PlaceName = tuple[str, int]
 
@@ -67,3 +71,49 @@ def sample_by_class(
         times[found] += 1
     chosen = [key for _, _, key in sorted(ranked)[:number]]
     return sorted(chosen, key=lambda key: (classes[key], key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedRecord:
+    """A record of a dataset, by its place.
+
+    Attributes:
+        split: Name of the split.
+        row: Its row.
+        block: Number of its shard.
+        index: Its index there.
+        place: Key and copy of its source.
+    """
+
+    split: str
+    row: Row
+    block: int
+    index: int
+    place: PlaceName
+
+
+def sample_records(
+    places: Mapping[str, Sequence[Sequence[PlaceName]]], rows: Mapping[str, Sequence[Row]], number: int, *, seed: int
+) -> Iterator[PlacedRecord]:
+    """Yield records that are chosen at random, all with equal chance, in the order of their shards.
+
+    Args:
+        places: Split → block → (key, copy) of each record in order.
+        rows: Split → rows to choose from.
+        number: Number of records.
+        seed: Seed of the choice.
+    """
+    cells = [
+        (split, row, block, of_block)
+        for split, blocks in places.items()
+        for row in rows.get(split, ())
+        for block, of_block in enumerate(blocks)
+    ]
+    ends = list(accumulate(len(of_block) for *_, of_block in cells))
+    total = ends[-1] if ends else 0
+    chosen = sorted(random.Random(seed).sample(range(total), min(number, total)))
+    for position in chosen:
+        cell = bisect_right(ends, position)
+        split, row, block, of_block = cells[cell]
+        index = position - (ends[cell - 1] if cell else 0)
+        yield PlacedRecord(split=split, row=row, block=block, index=index, place=of_block[index])

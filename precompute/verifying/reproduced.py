@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
-from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.fields.field import Schema
 from precompute.fields.pixels import GREY_LEVELS, JPEG_GREY_LEVELS
 from precompute.fields.record import decode_origin, decode_size
+from precompute.plan.places import PlacedRecord, sample_records
 from precompute.plan.versions import other_versions
 from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
@@ -66,7 +65,8 @@ def compare_reproduced(
             "this processor has other features than those that wrote the dataset and may round otherwise: pixels were "
             f"compared to within {GREY_LEVELS} grey level ({JPEG_GREY_LEVELS} in the mean for JPEG), not byte for byte."
         )
-    for choice in _choose(manifest, lists, number, seed):
+    rows = {split: manifest.splits[split].rows for split in lists.places}
+    for choice in sample_records(lists.places, rows, number, seed=seed):
         why = _compare(out, manifest, rebuilder, choice, exact=exact)
         reproduced.num_records += 1
         if why is not None:
@@ -76,33 +76,9 @@ def compare_reproduced(
     return reproduced
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Choice:
-    split: str
-    row: Row
-    block: int
-    index: int
-    place: tuple[str, int]
-
-
-def _choose(manifest: Manifest, lists: Lists, number: int, seed: int) -> Iterator[_Choice]:
-    """Yield records that are chosen at random, all with equal chance, in the order of their shards."""
-    cells = [
-        (split, row, block, places)
-        for split, blocks in lists.places.items()
-        for row in manifest.splits[split].rows
-        for block, places in enumerate(blocks)
-    ]
-    ends = list(itertools.accumulate(len(places) for *_, places in cells))
-    total = ends[-1] if ends else 0
-    chosen = sorted(random.Random(seed).sample(range(total), min(number, total)))
-    for position, cell in zip(chosen, np.searchsorted(ends, chosen, side="right"), strict=True):
-        split, row, block, places = cells[cell]
-        index = position - (ends[cell - 1] if cell else 0)
-        yield _Choice(split=split, row=row, block=block, index=index, place=places[index])
-
-
-def _compare(out: Path, manifest: Manifest, rebuilder: RecordRebuilder, choice: _Choice, *, exact: bool) -> str | None:
+def _compare(
+    out: Path, manifest: Manifest, rebuilder: RecordRebuilder, choice: PlacedRecord, *, exact: bool
+) -> str | None:
     """Return how the stored record differs from the one that is made now, or None."""
     key, copy = choice.place
     try:

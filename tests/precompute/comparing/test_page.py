@@ -11,7 +11,7 @@ import pytest
 import precompute
 from precompute.cli import main
 from precompute.comparing.diff import diff
-from precompute.comparing.page import difference_page
+from precompute.comparing.page import page_of
 from precompute.errors import UsageError
 from precompute.pages.blocks import Note, Pictures, Table
 from tests.helpers.browser import open_browser
@@ -29,7 +29,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def blocks_of(out: Path, section: str, **given: Any) -> list[Any]:
-    page = difference_page(diff(out, **given))
+    page = page_of(diff(out, **given))
     return [block for one in page.sections if one.id == section for block in one.blocks]
 
 
@@ -47,7 +47,7 @@ def test_pairs_stand_side_by_side_with_what_moved(out: Path) -> None:
 
 def test_equal_rows_have_no_pictures(out: Path) -> None:
     found = diff(out, out)
-    page = difference_page(found)
+    page = page_of(found)
     assert page.title == "Equal" and page.figures[1] == (str(sum(row.num_equal for row in found.rows)), "equal")
     assert [type(block) for block in blocks_of(out, "pixels", b=out)] == [Note]
 

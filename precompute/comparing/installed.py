@@ -1,0 +1,194 @@
+"""What the installed versions make of a dataset's sources, beside what is stored: the result, as lines and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from precompute.comparing.difference import SHOWN, PairChanges, describe_change, pair_json, sheet_of_pairs
+from precompute.comparing.values import ValueChanges
+from precompute.text.display import Displayed, Html, html_text
+from precompute.text.format import format_count, format_few
+from precompute.text.reasons import describe_reasons
+
+__all__ = ["NO_PROOF", "InstalledDifference", "TransformEvidence", "transform_row"]
+
+LABEL = 12  # width of the first column
+HEAD = ("transform", "applied", "of these differ", "of the others", "mean difference")
+NO_PROOF = (
+    "only the installed versions are here: which transforms changed is told by what the records that differ have in "
+    "common. That is evidence, and no proof"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformEvidence:
+    """What a sample of records says of one transform.
+
+    Attributes:
+        name: Name, with the compositions around it.
+        num_applied: Number of records that it was applied to, as they were made again.
+        num_different: How many of these came out with other values.
+        num_others: Number of records that it was not applied to.
+        num_others_different: How many of these came out with other values.
+        mean: Mean absolute difference of the images, in grey levels, over the records with other values that it was
+            applied to; None where there are none.
+    """
+
+    name: str
+    num_applied: int
+    num_different: int
+    num_others: int
+    num_others_different: int
+    mean: float | None
+
+    @property
+    def is_cleared(self) -> bool:
+        """Whether a record that it was applied to came out with the same values."""
+        return self.num_different < self.num_applied
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether all records that it was applied to came out with other values, and not all of the others."""
+        return 0 < self.num_applied == self.num_different and self.num_others_different < self.num_others
+
+    @property
+    def is_always_applied(self) -> bool:
+        """Whether it was applied to all records, so that it cannot be told from decoding and encoding."""
+        return self.num_others == 0
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class InstalledDifference(Displayed):
+    """What differs between stored records, and the same records made again with the versions that are installed.
+
+    Attributes:
+        dataset: The dataset and the rows that were looked at, in words.
+        versions: Package → version that wrote the dataset, and the installed one, where they differ.
+        num_records: Number of records that were made again.
+        num_equal: How many of these have equal bytes.
+        pairs: Those whose values differ, the most different images first; `a` is the stored one.
+        values: How each value differs.
+        transforms: Evidence on each transform, in the order of the pipelines.
+        num_unexplained: Number of records with other values that no suspect was applied to.
+        failed: Reasons why records could not be made again.
+        notes: Notes on how was compared.
+    """
+
+    dataset: str
+    versions: Mapping[str, tuple[str, str]]
+    num_records: int
+    num_equal: int
+    pairs: Sequence[PairChanges]
+    values: Sequence[ValueChanges]
+    transforms: Sequence[TransformEvidence]
+    num_unexplained: int
+    failed: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def are_equal(self) -> bool:
+        """Whether all records of the sample came out byte for byte."""
+        return self.num_equal == self.num_records and not self.failed
+
+    @property
+    def suspects(self) -> list[TransformEvidence]:
+        """The transforms that all records came out otherwise that they were applied to, and not all others."""
+        return [one for one in self.transforms if one.is_suspect]
+
+    # The text
+
+    def summary(self) -> str:
+        """Return the differences for people, and the verdict in the last line."""
+        parts = [
+            ("dataset", [self.dataset]),
+            ("versions", list(self._version_lines())),
+            ("records", list(self._record_lines())),
+            ("values", list(map(describe_change, self.values))),
+            ("transforms", list(self._transform_lines())),
+            ("verdict", list(self._verdict()) if self.pairs else []),
+            ("note", [*self.notes, *[NO_PROOF] * bool(self.pairs)]),
+        ]
+        lines = [f"  {'' if i else label:<{LABEL}}{line}".rstrip() for label, of in parts for i, line in enumerate(of)]
+        if self.failed:
+            lines.append(describe_reasons(list(self.failed)))
+        return "\n".join([*lines, "EQUAL" if self.are_equal else "DIFFERENT"])
+
+    def _version_lines(self) -> Iterator[str]:
+        for package, (written, installed) in self.versions.items():
+            yield f"{package}: written with {written}, installed is {installed}"
+        if not self.versions:
+            yield "those that the dataset was written with"
+
+    def _record_lines(self) -> Iterator[str]:
+        same = self.num_records - self.num_equal - len(self.pairs)
+        texts = [f"{self.num_equal:,} equal byte for byte"]
+        texts += [f"{same:,} with the same values in other bytes"] if same else []
+        texts += [f"{len(self.pairs):,} with other values"]
+        yield f"{self.num_records:,} made again from their sources: {', '.join(texts)}"
+        if self.failed:
+            yield f"{format_count(len(self.failed), 'record')} could not be made again:"
+
+    def _transform_lines(self) -> Iterator[str]:
+        if not self.pairs:
+            return
+        rows = [HEAD, *(transform_row(one) for one in self.transforms)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            numbers = (text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))
+            yield "  ".join([row[0].ljust(widths[0]), *numbers])
+
+    def _verdict(self) -> Iterator[str]:
+        if self.suspects:
+            names = format_few([one.name for one in self.suspects])
+            yield f"suspect: {names}; every record that such a transform was applied to differs"
+        cleared = [one.name for one in self.transforms if one.is_cleared]
+        if cleared:
+            yield f"cleared: {format_few(cleared)}; records that these were applied to came out the same"
+        if self.num_unexplained:
+            always = [one.name for one in self.transforms if one.is_always_applied and not one.is_cleared]
+            what = ", ".join(["decoding", "encoding", *always])
+            yield f"{format_count(self.num_unexplained, 'record differs', 'records differ')} without a suspect: {what}?"
+
+    def _html(self) -> Iterator[Html]:
+        from precompute.pictures.sheet_html import sheet_html  # here: nothing else of it needs pictures
+
+        yield html_text(self.summary())
+        if self.pairs:
+            yield from sheet_html(sheet_of_pairs(self.pairs[:SHOWN], ("stored", "made again")))
+
+    # JSON
+
+    def to_json(self) -> str:
+        """Return the differences as JSON."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the differences as dictionaries, lists, texts and numbers."""
+        return {
+            "equal": self.are_equal,
+            "dataset": self.dataset,
+            "versions": {package: list(pair) for package, pair in self.versions.items()},
+            "num_records": self.num_records,
+            "num_equal": self.num_equal,
+            "num_different": len(self.pairs),
+            "num_unexplained": self.num_unexplained,
+            "values": [dataclasses.asdict(value) for value in self.values],
+            "transforms": [
+                {**dataclasses.asdict(one), "cleared": one.is_cleared, "suspect": one.is_suspect}
+                for one in self.transforms
+            ],
+            "pairs": [pair_json(pair) for pair in self.pairs],
+            "failed": list(self.failed),
+            "notes": list(self.notes),
+        }
+
+
+def transform_row(one: TransformEvidence) -> tuple[str, ...]:
+    """Return the cells of a transform in a table."""
+    mean = "" if one.mean is None else f"{one.mean:.2f}"
+    others = f"{one.num_others_different:,} of {one.num_others:,}"
+    return (one.name, f"{one.num_applied:,}", f"{one.num_different:,}", others, mean)
