@@ -64,8 +64,8 @@ class TracingPipeline(Pipeline):
             chance.transform.apply_with_params = partial(self._run, position, chance.transform.apply_with_params)
         self._covered = next(value for value in range(1, 256) if value not in self.mask_fills)
         with warnings.catch_warnings():
-            # A transform that moves no boxes was told so when it was made; it would be told again.
-            warnings.filterwarnings("ignore", message="Got processor for bboxes, but no transform")
+            # That no transform moves boxes or keypoints was said when the pipeline was made; it would be said again.
+            warnings.filterwarnings("ignore", message=r"Got processor for \w+, but no transform")
             self._compose.add_targets({COVERAGE: "mask"})
         self._covers = True
 

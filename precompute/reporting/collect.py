@@ -192,9 +192,9 @@ class _Tallies:
         return cls(
             rates=RatesTally(split, chances),
             variety=VarietyTally(split),
-            effects=EffectsTally(split, manifest.schema),
+            effects=EffectsTally(split, manifest.schema, listing.columns),
             gallery=GalleryTally(split, manifest.schema, listing, chances),
-            costs=CostTally(split, chances),
+            costs=CostTally(split, len(listing), chances),
         )
 
     @property

@@ -27,11 +27,12 @@ class CostTally:
 
     Args:
         split: Name of the split.
+        num_sources: Number of its sources.
         chances: Transforms of its pipeline; empty where records cannot be made again.
     """
 
-    def __init__(self, split: str, chances: Sequence[Chance]) -> None:
-        self._split, self._chances = split, chances
+    def __init__(self, split: str, num_sources: int, chances: Sequence[Chance]) -> None:
+        self._split, self._num_sources, self._chances = split, num_sources, chances
         self._seen = 0
         self._times: dict[str, list[float]] = defaultdict(list)
         self._runs: list[list[float]] = [[] for _ in chances]
@@ -60,7 +61,7 @@ class CostTally:
         decode, augment, encode = (self._ms(what) for what in ("decode", "augment", "encode"))
         row_s = None
         if decode is not None and augment is not None and encode is not None:
-            row_s = (listed.num_records * (augment + encode) + self._num_sources(manifest) * decode / num_rows) / 1000
+            row_s = (listed.num_records * (augment + encode) + self._num_sources * decode / num_rows) / 1000
         return SplitCost(
             split=self._split,
             row_bytes=num_bytes // num_rows,
@@ -72,9 +73,6 @@ class CostTally:
             row_s=row_s,
             transforms=tuple(sorted(self._transforms(), key=lambda cost: -cost.record_ms)),
         )
-
-    def _num_sources(self, manifest: Manifest) -> int:
-        return manifest.splits[self._split].num_records  # copies of a source are few
 
     def _ms(self, what: str) -> float | None:
         return 1000 * median(self._times[what]) if self._times[what] else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from precompute.fields.column import Column
 from precompute.fields.field import Schema
 from precompute.images.figures import FIGURES, image_figures
 from precompute.reporting.losses import LossTally
@@ -31,14 +32,15 @@ class EffectsTally:
     Args:
         split: Name of the split.
         schema: Fields of the dataset.
+        columns: Name of a field → its values of all sources of the split.
     """
 
-    def __init__(self, split: str, schema: Schema) -> None:
+    def __init__(self, split: str, schema: Schema, columns: Mapping[str, Column]) -> None:
         self._split = split
         self._before: dict[str, list[float]] = defaultdict(list)
         self._after: dict[str, list[float]] = defaultdict(list)
         self._fill = _FillTally()
-        self._losses = {name: LossTally(field) for name, field in schema.items()}
+        self._losses = {name: LossTally(field, columns.get(name)) for name, field in schema.items()}
         self._num_sources = self._num_records = self._num_remade = 0
 
     def add(self, observed: Observed) -> None:

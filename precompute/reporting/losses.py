@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from precompute.fields.column import Column
 from precompute.fields.contents import Contents
 from precompute.fields.field import Field
 from precompute.reporting.observing import Observed, StoredRecord
@@ -24,13 +25,14 @@ class LossTally:
 
     Args:
         field: The field.
+        column: Its values of all sources, from the listing; None where that has none.
 
     Attributes:
         num_emptied: Number of records without objects whose source has some; None where that is not known.
     """
 
-    def __init__(self, field: Field) -> None:
-        self._field = field
+    def __init__(self, field: Field, column: Column | None) -> None:
+        self._field, self._column = field, column
         self.num_emptied: int | None = None
         self._pixels_before, self._pixels_after = Counter[int](), Counter[int]()
         self._with_before, self._with_after = Counter[int](), Counter[int]()
@@ -55,9 +57,18 @@ class LossTally:
 
     def _source_contents(self, observed: Observed) -> Contents | None:
         if observed.source is None or self._field.name not in observed.source.values:
-            return None
+            return self._listed_contents(observed.position)
         height, width = observed.source.image.shape[:2]
         return self._field.source_contents(observed.source.values[self._field.name], (height, width))
+
+    def _listed_contents(self, position: int) -> Contents | None:
+        """Return the objects that a source has by the listing, without their sizes; None where it counts none."""
+        if self._column is None or self._column.counts is None:
+            return None
+        counts = self._column.class_counts([position], len(self._field.classes))
+        labels = np.repeat(np.arange(len(counts)), counts)
+        areas = np.full(len(labels), np.nan)
+        return Contents(labels=labels, areas=areas, has_objects=True, class_names=self._field.classes)
 
     def _add_record(self, record: StoredRecord, source: Contents | None, contents: Contents) -> None:
         self._pixels_after.update(contents.class_pixels)

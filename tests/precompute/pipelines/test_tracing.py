@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import albumentations as A
@@ -95,3 +96,10 @@ def test_a_transform_that_stands_in_a_pipeline_twice_has_no_chance() -> None:
     flip = A.HorizontalFlip(p=0.5)
     [chance] = chances(A.Compose([flip, flip]))
     assert chance.share is None
+
+
+def test_what_carries_rules_for_boxes_that_nothing_moves_warns_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compose = A.Compose([A.ToGray(p=1)], bbox_params=A.BboxParams("albumentations"))
+    TracingPipeline(cloudpickle.dumps(compose))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,19 @@ def test_a_report_of_keypoints(tmp_path: Path) -> None:
     found = report_of(tmp_path, tmp_path / "sources", pipeline=pipeline)
     check(found, 10)
     assert {one.by for one in found.effects[0].lost} >= {"class"}
+
+
+@pytest.mark.slow
+def test_objects_that_were_lost_are_known_from_the_listing_where_sources_are_gone(tmp_path: Path) -> None:
+    sources = listed(tmp_path / "sources", KINDS["boxes"])
+    pipeline = A.Compose([A.Crop(0, 0, 7, 7), A.Resize(16, 16)])
+    there = report_of(tmp_path, sources, pipeline=pipeline).effects[0]
+    shutil.rmtree(tmp_path / "sources")
+    gone = precompute.report(tmp_path / "out").effects[0]
+    by_class = [one for one in there.lost if one.by == "class"]
+    assert list(gone.lost) == by_class
+    assert any(one.num_after < one.num_before for one in by_class)
+    assert gone.num_emptied == there.num_emptied
 
 
 # What fields hold
