@@ -16,7 +16,7 @@ from precompute.comparing.sources import SourceChanges, compare_sources
 from precompute.comparing.values import compare_values, flat_values, light_of, summarize
 from precompute.errors import UsageError
 from precompute.options.plain_values import converts_arguments
-from precompute.pages.html import check_page, write_page
+from precompute.pages.html import check_page, save_page
 from precompute.plan.settings import differences
 from precompute.records.stored import decode_record
 from precompute.storage.paths import local_path
@@ -68,7 +68,9 @@ def diff(
         UsageError: There are no such rows, both sides are the same, or arguments do not go together.
         PipelineError: A pipeline cannot be made from the manifest, and is not given.
     """
-    page = None if output is None else check_page(local_path(output, "output"))
+    page = None if output is None else local_path(output, "output")
+    if page is not None:
+        check_page(page)
     if num_pairs < 0:
         raise UsageError(f"num_pairs: expected 0 or more, got {num_pairs}.")
     if against_installed:
@@ -121,7 +123,7 @@ def _written(found: D, path: Path | None) -> D:
     if path is not None:
         from precompute.comparing.page import page_of  # here: it needs the extra
 
-        write_page(page_of(found), path)
+        save_page(page_of(found), path)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from precompute.errors import UsageError, accessible
 from precompute.pages.blocks import Page
 
-__all__ = ["check_extra", "check_page", "render_page", "write_page"]
+__all__ = ["check_extra", "check_page", "render_page", "save_page"]
 
 SUFFIXES = (".html", ".htm")
 PACKAGES = {"jinja2": "Jinja2", "matplotlib": "matplotlib"}
@@ -33,8 +33,8 @@ def check_extra() -> None:
         raise UsageError(f"a page needs {' and '.join(missing)}: pip install 'augment-once[report]'.")
 
 
-def check_page(path: Path) -> Path:
-    """Refuse, before any work, a file that is no page's, and a page that cannot be made; returns the path.
+def check_page(path: Path) -> None:
+    """Refuse, before any work, a file that is no page's, and a page that cannot be made.
 
     Raises:
         UsageError: Its name has another ending, it is a folder, or a package of the extra is missing.
@@ -42,20 +42,22 @@ def check_page(path: Path) -> Path:
     with accessible(path, UsageError, "written"):
         is_folder = path.is_dir()
     if path.suffix.lower() not in SUFFIXES or is_folder:
-        raise UsageError(f"output: expected a file that ends with {', '.join(SUFFIXES)}, got {str(path)!r}.")
+        raise UsageError(f"output: expected a file that ends with {' or '.join(SUFFIXES)}, got {str(path)!r}.")
     check_extra()
-    return path
 
 
-def write_page(page: Page, path: Path) -> None:
-    """Write a page to a file.
+def save_page(page: Page, path: Path) -> Path:
+    """Write a page to a file; returns its path.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: It cannot be written, or a package of the extra is missing.
     """
+    check_page(path)
+    content = render_page(page)
     with accessible(path, UsageError, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(render_page(page))
+        path.write_bytes(content)
+    return path
 
 
 def render_page(page: Page) -> bytes:

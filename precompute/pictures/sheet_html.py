@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from precompute.dataset.manifest import Manifest
@@ -17,7 +19,7 @@ from precompute.pictures.stored_sheet import first_sheet
 from precompute.storage.paths import is_remote
 from precompute.text.display import Html, html_image, html_lines, html_table
 
-__all__ = ["pictures_of_dataset", "sheet_html"]
+__all__ = ["photo_html", "pictures_of_dataset", "sheet_html"]
 
 SIZE, LEGEND_WIDTH = 128, 640  # pixels
 QUALITY = 85
@@ -49,6 +51,22 @@ def _cell(cell: Cell, size: int) -> Html:
         return html_lines(cell.text)
     picture = draw_layers(cell.image, cell.layers.values(), size)
     return html_lines(html_image(_encoded(picture, "jpeg"), "jpeg", cell.caption), *cell.written)
+
+
+def photo_html(photo: NDArray[np.uint8], overlay: NDArray[np.uint8] | None = None, size: int = SIZE) -> Html:
+    """Return a picture that is drawn already.
+
+    Args:
+        photo: uint8 [H, W, 3].
+        overlay: uint8 [h, w, 4] of the same proportions, to lay over it; None for nothing.
+        size: Side in pixels of the square that it is made smaller to fit into.
+    """
+    picture = Image.fromarray(photo)
+    if overlay is not None:
+        drawn = Image.fromarray(overlay).resize(picture.size)
+        picture = Image.alpha_composite(picture.convert("RGBA"), drawn).convert("RGB")
+    picture.thumbnail((size, size))
+    return html_image(_encoded(picture, "jpeg"), "jpeg")
 
 
 def _encoded(picture: Image.Image, kind: str) -> bytes:

@@ -7,8 +7,8 @@ from typing import Any
 
 from precompute.errors import UsageError, accessible
 from precompute.options.plain_values import converts_arguments
+from precompute.pages.html import check_page
 from precompute.reporting.collect import ReportOptions, collect
-from precompute.reporting.page.path import check_page
 from precompute.reporting.sections.report import Report
 from precompute.storage.paths import as_path, local_path
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from precompute.errors import UsageError, accessible
 from precompute.pages import blocks
-from precompute.pages.html import render_page
+from precompute.pages.html import save_page
 from precompute.reporting.page.cost import cost_section
 from precompute.reporting.page.effects import effects_section
 from precompute.reporting.page.facts import facts_section
 from precompute.reporting.page.gallery import gallery_section
-from precompute.reporting.page.path import check_page
 from precompute.reporting.page.transforms import transforms_section
 from precompute.reporting.page.trust import trust_section
 from precompute.reporting.sections.report import Finding, Report
@@ -27,12 +25,7 @@ def write_page(report: Report, path: Path) -> Path:
     Raises:
         UsageError: The file cannot be written, or a package that draws pages is missing.
     """
-    check_page(path)
-    content = render_page(report_page(report))
-    with accessible(path, UsageError, "written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return path
+    return save_page(report_page(report), path)
 
 
 def report_page(report: Report) -> blocks.Page:

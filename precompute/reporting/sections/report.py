@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,14 @@ from precompute.pictures.legend import Entry
 from precompute.reporting.sections.cost import Cost
 from precompute.reporting.sections.effects import Effects
 from precompute.reporting.sections.facts import Facts
-from precompute.reporting.sections.gallery import NOT_IN_JSON, Sample
+from precompute.reporting.sections.gallery import NOT_IN_JSON, Picture, Sample
 from precompute.reporting.sections.transforms import PipelineRates, Variants
 from precompute.reporting.sections.trust import Trust
+from precompute.text.display import Displayed, Html, html_lines, html_table, html_text
 
 __all__ = ["Finding", "Report"]
+
+SHOWN_SAMPLES, SHOWN_VARIANTS = 4, 5  # in a notebook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +47,8 @@ class Finding:
     section: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Report:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Report(Displayed):
     """All that a report says.
 
     Attributes:
@@ -87,6 +90,27 @@ class Report:
         head = f"{self.facts.name}, generation {self.facts.generation}: {self.facts.meaning}"
         found = [line for finding in self.findings for line in _finding_lines(finding)]
         return "\n".join([head, *(found or ["nothing was found to mend"]), *(f"note: {note}" for note in self.notes)])
+
+    def summary(self) -> str:
+        """Return the text: it is short."""
+        return self.text()
+
+    def _html(self) -> Iterator[Html]:
+        from precompute.pictures.sheet_html import photo_html  # here: nothing else of it needs pictures
+
+        yield html_text(self.text())
+        rows = [
+            [html_lines(sample.key, *sample.texts), *(photo_html(p.plain, p.overlay) for p in _pictures(sample))]
+            for sample in self.samples[:SHOWN_SAMPLES]
+        ]
+        if rows:
+            yield html_table([], rows)
+
+
+def _pictures(sample: Sample) -> Iterator[Picture]:
+    """Yield pictures of a source and of its first variants."""
+    yield from [sample.picture] if sample.picture else []
+    yield from (variant.picture for variant in sample.variants[:SHOWN_VARIANTS])
 
 
 def _finding_lines(finding: Finding) -> list[str]:

@@ -58,7 +58,7 @@ def test_the_command_writes_the_page(out: Path, tmp_path: Path, capsys: pytest.C
     content = path.read_text()
     assert "&lt;i&gt;a" in content and "<i>a" not in content and "b&amp;b" in content
     assert main(["diff", str(out), str(out), "--output", str(tmp_path / "diff.png")]) == 2
-    assert "output: expected a file that ends with .html, .htm, got" in capsys.readouterr().err
+    assert "output: expected a file that ends with .html or .htm, got" in capsys.readouterr().err
 
 
 def test_a_page_that_cannot_be_made_or_written_is_refused(

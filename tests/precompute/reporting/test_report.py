@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -62,6 +63,13 @@ def test_each_sample_has_its_variants_with_pictures_and_transforms(report: Repor
             assert variant.fired is not None
             assert variant.fired[-1].name == "Resize"
             assert variant.picture.plain.ndim == 3
+
+
+def test_a_notebook_shows_the_findings_and_a_few_sources(report: Report) -> None:
+    assert repr(report) == report.text()
+    shown = report._repr_html_()
+    assert report.text().splitlines()[0] in html.unescape(shown)
+    assert shown.count("<img") == 4 * (1 + 4) and len(shown) < 200_000
 
 
 def test_transforms_are_counted_in_records_that_came_out_again(report: Report) -> None:
