@@ -221,7 +221,7 @@ class _Found:
 
     def _walk(self, top: Path) -> list[Path]:
         faults: dict[str, str] = {}
-        tree = walk(top, skip=self._skip, faults=faults)
+        tree = walk(top, skip=[] if self._skip is None else [self._skip], faults=faults)
         self.passed += tree.passed
         self.num_ignored_files += tree.num_ignored_files - num_unreadable(tree.passed)
         self.faults |= {Path(path): why for path, why in faults.items()}

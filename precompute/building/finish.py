@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from precompute.building.cells import BuildPlan, Grid, Receipts, Rows
 from precompute.building.files import sync_folder, write_whole
-from precompute.building.make_plan import known_num_classes, record_facts
+from precompute.building.make_plan import facts_of_plan
 from precompute.building.receipts import BadSources, entries_of, generation_seen, read_block_facts
 from precompute.dataset.manifest import ORIGINAL_VARIANT, BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard, read_row_files
 from precompute.dataset.tfds import tfds_files
 from precompute.errors import BuildError
+from precompute.fields.column import Column, RecordFacts
 from precompute.fields.field import Schema
 from precompute.pipelines.description import mirrorings
 from precompute.pipelines.mask_rules import pickled_fills
@@ -43,12 +44,12 @@ class SourceFacts:
     Attributes:
         sha256: SHA-256 of the image file of each source of the split; None for those that failed.
         mask_sha256: SHA-256 of the mask file of each source; None for those that failed.
-        class_ids: Class ids found in masks.
+        class_ids: Name of a field of masks → class ids found there.
     """
 
     sha256: Sha256Column
     mask_sha256: Sha256Column
-    class_ids: set[int]
+    class_ids: dict[str, set[int]]
     counters: dict[str, dict[str, int]]
 
     @property
@@ -57,7 +58,9 @@ class SourceFacts:
         return np.frombuffer(self.sha256.content, "<u8")[::4]
 
 
-def start_manifest(build_plan: BuildPlan, grid: Grid, left_out: BadSources) -> tuple[Manifest, dict[int, str]]:
+def start_manifest(
+    build_plan: BuildPlan, grid: Grid, left_out: BadSources
+) -> tuple[Manifest, dict[str, dict[int, str]]]:
     """Write the listings of a new generation.
 
     Args:
@@ -66,7 +69,8 @@ def start_manifest(build_plan: BuildPlan, grid: Grid, left_out: BadSources) -> t
         left_out: Sources that were accepted as bad.
 
     Returns:
-        Its manifest without rows; and class id that no source has → transform that fills masks with it.
+        Its manifest without rows; and for each field of masks: class id that no source has → transform that fills
+        masks with it.
     """
     plan, paths, sources, pipelines = grid.plan, grid.paths, build_plan.sources, build_plan.pipelines
     source_facts = {split: _source_facts(grid, split) for split in plan.splits}
@@ -83,16 +87,16 @@ def start_manifest(build_plan: BuildPlan, grid: Grid, left_out: BadSources) -> t
             next_row=0,
             rows=[],
         )
-    ids = {i for of_split in source_facts.values() for i in of_split.class_ids}
+    ids = {one.name: {i for of in source_facts.values() for i in of.class_ids[one.name]} for one in sources.masks}
     fills = {i: name for p in pipelines.values() for i, name in pickled_fills(p.pickled).items()}
-    new = _new_classes(plan, sources, ids, fills)
+    new = {name: _new_classes(plan, sources, name, of_field, fills) for name, of_field in ids.items()}
     order = list(plan.splits)
     manifest = Manifest(
         name=plan.name,
         generation=plan.generation,
         fingerprint=plan.fingerprint,
         settings=plan.settings,
-        schema=_schema(plan, sources, {*ids, *new}),
+        schema=_schema(plan, sources, {name: {*ids[name], *new[name]} for name in ids}),
         normalize=plan.normalize,
         splits=splits,
         skipped=sorted(entries_of(left_out), key=lambda entry: (order.index(entry["split"]), entry["key"])),
@@ -108,10 +112,11 @@ def start_manifest(build_plan: BuildPlan, grid: Grid, left_out: BadSources) -> t
 def _source_facts(grid: Grid, split: str) -> SourceFacts:
     """Return the facts about a split's sources; all cells must be proven by receipts."""
     num_sources = len(grid.places[split].positions)
+    masks = [column.name for column in grid.places[split].sources.masks]
     found = SourceFacts(
         sha256=Sha256Column(num_sources),
         mask_sha256=Sha256Column(num_sources if grid.places[split].sources.has_files else 0),
-        class_ids=set(),
+        class_ids={name: set() for name in masks},
         counters={},
     )
     with generation_seen(grid.paths, grid.plan.generation):
@@ -119,7 +124,8 @@ def _source_facts(grid: Grid, split: str) -> SourceFacts:
             facts = read_block_facts(grid.paths.block_facts(grid.plan.generation, split, number))
             if facts is None:
                 raise BuildError(f"{grid.paths.build}: files of the build have vanished; run the command again.")
-            found.class_ids.update(facts.class_ids)
+            for name in masks:
+                found.class_ids[name].update(facts.ids_of_fields.get(name, facts.class_ids))
             found.counters.update(facts.counters)
             for i, key in zip(block.indices.tolist(), block.source_keys(), strict=True):
                 if key in facts.sha256:
@@ -136,22 +142,26 @@ def _hashed(parts: Iterable[bytes], content: Any) -> Iterator[bytes]:
         yield part
 
 
-def _new_classes(plan: GenerationPlan, sources: Sources, ids: set[int], fills: Mapping[int, str]) -> dict[int, str]:
+def _new_classes(
+    plan: GenerationPlan, sources: Sources, name: str, ids: set[int], fills: Mapping[int, str]
+) -> dict[int, str]:
     """Return the fills that are classes of their own; training must know them, or it would stop at the first one."""
-    given = plan.settings["dataset"]["num_classes"]
-    if not sources.has_class_ids or known_num_classes(given, sources.class_names) is not None:
-        return {}
-    counted = {*ids, 0, plan.settings["dataset"]["ignore_class"]}
-    return {fill: name for fill, name in fills.items() if fill not in counted}
+    facts = facts_of_plan(plan, sources)(sources.columns[name])
+    counted = {*ids, 0, facts.ignore_class}
+    return {} if facts.num_classes is not None else {fill: by for fill, by in fills.items() if fill not in counted}
 
 
-def _schema(plan: GenerationPlan, sources: Sources, ids: set[int]) -> Schema:
+def _schema(plan: GenerationPlan, sources: Sources, ids: Mapping[str, set[int]]) -> Schema:
     """Return the schema; the number of unnamed classes of masks follows from their ids."""
-    dataset = plan.settings["dataset"]
-    facts = record_facts(sources, dataset, plan.image.encoding, plan.measured)
-    if facts.num_classes is None:
-        facts = replace(facts, num_classes=max(ids - {facts.ignore_class}, default=0) + 1)
-    return Schema([plan.image, *sources.fields(facts)])
+    known = facts_of_plan(plan, sources)
+
+    def facts_of(column: Column) -> RecordFacts:
+        facts = known(column)
+        if facts.num_classes is not None or column.name not in ids:
+            return facts
+        return replace(facts, num_classes=max(ids[column.name] - {facts.ignore_class}, default=0) + 1)
+
+    return Schema([plan.image, *sources.fields(facts_of)])
 
 
 def _counters(source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from precompute.dataset.json_files import canonical_json
 from precompute.dataset.manifest import SPLITS, Segment
 from precompute.errors import PipelineError, SourceError, UsageError
-from precompute.fields.column import RecordFacts
+from precompute.fields.column import Column, RecordFacts
 from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
 from precompute.images.color_modes import CHANNELS
 from precompute.options.build_options import BuildOptions
+from precompute.options.of_fields import of_field
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.mask_rules import pickled_fills
 from precompute.pipelines.pipeline import Prepared, check_moves, prepare
@@ -35,7 +37,7 @@ from precompute.sources.annotations.find import named_place
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 
-__all__ = ["known_num_classes", "make_plan", "make_settings", "prepare_pipelines", "record_facts", "spec_of_plan"]
+__all__ = ["facts_of_plan", "make_plan", "make_settings", "prepare_pipelines", "spec_of_plan"]
 
 STORED = (
     *("validation_split", "test_split", "images", "masks", "image_suffix", "mask_suffix", "split_in_key", "limit"),
@@ -60,7 +62,7 @@ def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prep
     spec = _wide_spec(options, sources, WIDE)
     if "box_rules" not in spec.pipeline_rules and (options.min_visibility or options.min_area):
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
-    fill = options.default_mask_fill if spec.has_class_ids else None
+    fill = _mask_fill(options, spec)
     given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
     prepared = {
         split: replace(prepare(pipeline, split, mask_fill=fill, **spec.pipeline_rules), is_sized=given.is_sized)
@@ -68,6 +70,24 @@ def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prep
     }
     check_moves(prepared)
     return prepared
+
+
+def _mask_fill(options: BuildOptions, spec: RecordSpec) -> int | None:
+    """Return the class id that masks are filled with where a pipeline names none; None: 0, as in Albumentations.
+
+    Raises:
+        UsageError: Masks have different ignore classes: a transform fills all masks alike.
+    """
+    ignored = {one.name: one.ignore_class for one in spec.fields if one.has_class_ids}
+    if options.mask_fill != "ignore" or not ignored:
+        return None
+    if len(set(ignored.values())) > 1:
+        shown = ", ".join(f"{name} {'none' if i is None else i}" for name, i in ignored.items())
+        raise UsageError(
+            f"ignore_class (--ignore-class): a transform fills all masks alike, and theirs differ ({shown}); expected "
+            "the same for all, or --mask-fill as-written, which leaves fill_mask as the pipeline has it."
+        )
+    return next(iter(ignored.values()))
 
 
 def make_settings(
@@ -105,42 +125,52 @@ def _pixel_settings(options: BuildOptions, sources: Sources, measured: Measured)
     if measured.attributes:
         pixels["fields"] = measured.attributes
     if any(column.can_be for column in sources.targets):
-        pixels["of_instances"] = sources.kind  # what became of the masks of single objects
+        of_objects = next(column for column in sources.targets if column.can_be)
+        pixels["of_instances"] = of_objects.kind  # what became of the masks of single objects
     return pixels
 
 
 def _schema_so_far(options: BuildOptions, sources: Sources, measured: Measured) -> Schema:
     """Return the schema, as far as it is known before all masks are read; the image has no size yet."""
     image = ImageField(height=0, width=0, channels=CHANNELS[options.color_mode], encoding=options.image_format)
-    return Schema([image, *sources.fields(record_facts(sources, vars(options), options.image_format, measured))])
+    facts = partial(_record_facts, sources, vars(options), options.image_format, measured)
+    return Schema([image, *sources.fields(facts)])
 
 
-def record_facts(sources: Sources, dataset: Mapping[str, Any], image_format: str, measured: Measured) -> RecordFacts:
-    """Return the facts about records that are known before all masks are read.
+def _record_facts(
+    sources: Sources, dataset: Mapping[str, Any], image_format: str, measured: Measured, column: Column
+) -> RecordFacts:
+    """Return the facts about records that a column's field depends on, as far as they are known before masks are read.
 
     Args:
         sources: All sources.
         dataset: Settings of the dataset, of which `num_classes` and `ignore_class` are used.
         image_format: Encoding of images.
         measured: What a sample told.
+        column: The column.
 
     Raises:
         UsageError: The number of classes does not fit their names.
     """
-    names = sources.class_names
+    names, given = sources.names_of(column.name), of_field(dataset["num_classes"], column.name)
     return RecordFacts(
         class_names=names,
-        num_classes=known_num_classes(dataset["num_classes"], names) if sources.has_class_ids else None,
-        ignore_class=dataset["ignore_class"],
+        num_classes=_known_num_classes(given, names) if column.has_class_ids else None,
+        ignore_class=of_field(dataset["ignore_class"], column.name),
         encoding=image_format,
         mask_dtype=measured.mask_dtype,
         attributes=measured.attributes,
     )
 
 
+def facts_of_plan(plan: GenerationPlan, sources: Sources) -> Callable[[Column], RecordFacts]:
+    """Return a function: column → the facts about a generation's records that its field depends on."""
+    return partial(_record_facts, sources, plan.settings["dataset"], plan.image.encoding, plan.measured)
+
+
 def spec_of_plan(plan: GenerationPlan, sources: Sources) -> RecordSpec:
     """Return the specification of a generation's records."""
-    facts = record_facts(sources, plan.settings["dataset"], plan.image.encoding, plan.measured)
+    facts = facts_of_plan(plan, sources)
     return RecordSpec.of_settings(plan.settings["pixels"], Schema([plan.image, *sources.fields(facts)]))
 
 
@@ -150,7 +180,7 @@ def _wide_spec(options: BuildOptions, sources: Sources, measured: Measured) -> R
     return RecordSpec.of_settings(_pixel_settings(options, sources, measured), schema)
 
 
-def known_num_classes(num_classes: int | None, class_names: list[str]) -> int | None:
+def _known_num_classes(num_classes: int | None, class_names: list[str]) -> int | None:
     """Return the number of classes of masks, if the user gave it or gave names; else None.
 
     Raises:
@@ -243,9 +273,8 @@ def _check_source_ids(keys: Sequence[str]) -> None:
 
 def _counters(options: BuildOptions, sample: Sample, spec: RecordSpec) -> dict[str, Any]:
     """Return the counters of a sample; none for classes whose number the user gave."""
-    if options.num_classes is not None:
-        return {}
-    return {what: said for one in spec.fields for what, said in one.counters(sample.values(one.name)).items()}
+    counted = [one for one in spec.fields if of_field(options.num_classes, one.name) is None]
+    return {what: said for one in counted for what, said in one.counters(sample.values(one.name)).items()}
 
 
 def _accepted_share(options: BuildOptions, sources: Sources) -> float:
@@ -268,17 +297,24 @@ def _decode_samples(
         check_colors(sample, allowed=options.allowed_bad(len(sources)))
         check_rejected(sample, accepted=_accepted_share(options, sources))
     attributes = {one.name: one.measured(_values(samples, one.name)) for one in wide.fields}
-    measured = Measured(attributes={name: of_field for name, of_field in attributes.items() if of_field})
+    measured = Measured(attributes={name: told for name, told in attributes.items() if told})
     if not wide.has_class_ids:
         return samples, measured
     for split, sample in samples.items():
         for one in wide.fields:
             one.check_sample(sample.values(one.name), split)
-    found = max(int(source.class_ids(wide).max()) for sample in samples.values() for source in sample.decoded)
-    listed = max((options.mask_colors or {}).values(), default=0)
-    named = max(options.num_classes or 1, len(sources.class_names)) - 1
-    highest = max(found, listed, highest_fill, named, options.ignore_class or 0)
+    decoded = [source.class_ids(wide) for sample in samples.values() for source in sample.decoded]
+    found = max(int(ids.max()) for of_source in decoded for ids in of_source.values())
+    highest = max([found, highest_fill, *(_highest_id(options, sources, one.name) for one in sources.masks)])
     return samples, replace(measured, mask_dtype="uint16" if highest > 255 else "uint8")
+
+
+def _highest_id(options: BuildOptions, sources: Sources, name: str) -> int:
+    """Return the highest id that options and names of classes give to masks."""
+    colors = of_field(options.mask_colors, name)
+    listed = max(colors.ids.values(), default=0) if colors else 0
+    named = max(of_field(options.num_classes, name) or 1, len(sources.names_of(name))) - 1
+    return max(listed, named, of_field(options.ignore_class, name) or 0)
 
 
 def _values(samples: Mapping[str, Sample], name: str) -> list[Any]:

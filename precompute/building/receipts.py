@@ -120,6 +120,7 @@ class BlockFacts:
         sha256: Key → sha256 of the image file, without sources that failed.
         mask_sha256: Key → sha256 of the mask file.
         class_ids: Class ids found in the block's masks, sorted.
+        ids_of_fields: The same for each field of masks by its name, where there are several.
         counters: Key → name of a counter → count.
     """
 
@@ -127,11 +128,12 @@ class BlockFacts:
     mask_sha256: dict[str, str]
     class_ids: list[int]
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
+    ids_of_fields: dict[str, list[int]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""
-        fields = dataclasses.asdict(self)
-        return dump(fields if self.counters else {name: fields[name] for name in fields if name != "counters"})
+        empty = [name for name in ("counters", "ids_of_fields") if not getattr(self, name)]
+        return dump({name: value for name, value in dataclasses.asdict(self).items() if name not in empty})
 
 
 def generation_seen(paths: DatasetPaths, generation: str) -> AbstractContextManager[None]:

@@ -38,7 +38,8 @@ class BuildResult(Displayed):
         num_mended: Number of sources that had been left out and are now in all rows.
         field_classes: Split → name of each field that counts classes → number of sources or objects per class.
         estimate: Estimate of a dry run for the missing rows; None where none are missing, and after a build.
-        new_classes: In a new generation: class id that no source holds → transform that fills masks with it.
+        new_classes: In a new generation: name of a field of masks → class id that no source holds → transform that
+            fills masks with it.
         out: Folder of the dataset.
     """
 
@@ -50,7 +51,7 @@ class BuildResult(Displayed):
     num_mended: int = 0
     field_classes: Mapping[str, Mapping[str, Sequence[int]]] = dataclasses.field(default_factory=dict)
     estimate: Estimate | None = None
-    new_classes: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    new_classes: Mapping[str, Mapping[int, str]] = dataclasses.field(default_factory=dict)
     out: Path
 
     @property
@@ -161,7 +162,7 @@ class BuildResult(Displayed):
         manifest = self.manifest
         for field in manifest.schema.values():
             yield from field.warnings(manifest.counters)
-            yield from field.warnings_of_build(manifest.counters, self.new_classes)
+            yield from field.warnings_of_build(manifest.counters, self.new_classes.get(field.name, {}))
         if len(manifest.cpu_features) > 1:
             yield (
                 "machines with different processors wrote records: the same record may differ by a grey level between "

@@ -190,7 +190,8 @@ def _write_places(
         if "original" in context.pipelines
         else None
     )
-    facts, bad, found = BlockFacts(sha256={}, mask_sha256={}, class_ids=[]), [], np.zeros(65_536, bool)
+    facts, bad = BlockFacts(sha256={}, mask_sha256={}, class_ids=[]), list[Bad]()
+    found = {one.name: np.zeros(65_536, bool) for one in context.spec.fields if one.has_class_ids}
     failed = set(task.skipped)
     counted = bool(context.spec.schema.counted_keys)
     counts: list[BoxCounts | None] = [BoxCounts() if counted else None for _ in writers]
@@ -232,8 +233,11 @@ def _write_places(
             facts.mask_sha256[place.key] = source.mask_sha256
         if source.counters:
             facts.counters[place.key] = dict(source.counters)
-        found[source.class_ids(context.spec)] = True
-    facts.class_ids.extend(int(i) for i in np.flatnonzero(found))
+        for name, ids in source.class_ids(context.spec).items():
+            found[name][ids] = True
+    of_fields = {name: np.flatnonzero(there).tolist() for name, there in found.items()}
+    facts.class_ids.extend(sorted({i for ids in of_fields.values() for i in ids}))
+    facts.ids_of_fields.update(of_fields if len(of_fields) > 1 else {})
     return facts, bad, counts
 
 

@@ -72,7 +72,7 @@ def write_rows(build_plan: BuildPlan, wanted: Wanted, progress: Progress) -> Bui
     except _SourcesBecameBad as fell:
         left_out = {**bad_of_entries(plan.skipped), **fell.bad_sources}
         return write_next_generation(build_plan, left_out, _all_rows(build_plan, wanted), progress)
-    new_classes: dict[int, str] = {}
+    new_classes: dict[str, dict[int, str]] = {}
     if manifest is None:
         manifest, new_classes = start_manifest(build_plan, grid, left_out)
     if wanted.choose_last is not None:
@@ -250,10 +250,12 @@ def _facts_before(
     if not keys.isdisjoint(task.skipped) or not all("sha256" in listed.get(key, {}) for key in keys):
         return None
     # The listing does not tell the block's class ids; no source is gone, so there are no fewer classes than before.
+    ids = {name: list(range(field.num_ids)) for name, field in manifest.schema.items() if field.num_ids}
     return BlockFacts(
         sha256={key: listed[key]["sha256"] for key in sorted(keys)},
         mask_sha256={key: listed[key]["mask_sha256"] for key in sorted(keys) if "mask_sha256" in listed[key]},
-        class_ids=list(range(max(field.num_ids for field in manifest.schema.values()))),
+        class_ids=max(ids.values(), key=len, default=[]),
+        ids_of_fields=ids if len(ids) > 1 else {},
     ).to_bytes()
 
 

@@ -76,7 +76,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     origin, parameters = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return None if value is None else _convert(parameters[0], value, where)
+        if value is None:
+            return None
+        fitting = (one for one in parameters if one is not Any and isinstance(value, typing.get_origin(one) or one))
+        return _convert(next(fitting, parameters[0]), value, where)
     if origin in (list, dict) and isinstance(value, origin) and parameters[-1] in (str, int):
         items: Any = value.values() if origin is dict else value
         if set(map(type, items)) <= {parameters[-1]}:

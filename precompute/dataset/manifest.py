@@ -16,12 +16,12 @@ from typing import Any, TypeAlias, cast
 from precompute.dataset.json_files import dump, parse_json, read_json
 from precompute.dataset.paths import MAX_ROW, DatasetPaths
 from precompute.dataset.schema_json import from_format_1, schema_of_json, schema_to_json
+from precompute.dataset.target import IMAGE_ONLY, Target
 from precompute.errors import DatasetError
 from precompute.fields.counts import BoxCounts
-from precompute.fields.field import MAX_CLASS_IDS, Field, Schema
+from precompute.fields.field import MAX_CLASS_IDS, Schema
 from precompute.fields.image import ImageField
 from precompute.fields.registry import values_of_schema
-from precompute.fields.skeleton import Skeleton
 from precompute.storage.paths import as_path
 
 __all__ = [
@@ -44,53 +44,10 @@ FORMAT = "augment-once"
 VERSION = (2, 0)
 ORIGINAL_VARIANT = -1  # what the original row's records hold where others hold their variant
 SPLITS = ("train", "validation", "test")
-IMAGE_ONLY = "image"  # kind of target of images alone, which have none: as manifests store it
 INT64 = 2**63
 MAX_BLOCKS = 99_999  # five digits in a shard's name
 
 Label: TypeAlias = int | tuple[int, ...]  # a class index; with several labels an image, those of all, sorted
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What records are labelled with.
-
-    Attributes:
-        kind: ``"class"``; ``"multilabel"``, any number of classes per image; ``"mask"``; ``"boxes"``; ``"keypoints"``;
-            ``"instances"``, boxes with a mask each; ``"value"``, numbers; or ``"image"``, images alone.
-        num_classes: Number of classes; for masks one more than the largest class id.
-        class_names: Name of each class; may be empty for masks.
-        encoding: Encoding of masks, ``"png"`` or ``"raw"``; else None.
-        dtype: Type of masks, ``"uint8"`` or ``"uint16"``; else None.
-        ignore_class: Class id of mask pixels that count neither in loss nor in metrics.
-        keypoints: Skeleton of keypoints; else None.
-    """
-
-    kind: str
-    num_classes: int
-    class_names: list[str]
-    encoding: str | None = None
-    dtype: str | None = None
-    ignore_class: int | None = None
-    keypoints: Skeleton | None = None
-
-    @classmethod
-    def of(cls, field: Field) -> Target:
-        """Return the description of a field as a target."""
-        return cls(
-            kind=field.form,
-            num_classes=getattr(field, "num_classes", 0),
-            class_names=list(getattr(field, "class_names", ())),
-            encoding=getattr(field, "encoding", None),
-            dtype=field.ids_dtype,
-            ignore_class=getattr(field, "ignore_class", None),
-            keypoints=getattr(field, "keypoints", None),
-        )
-
-    @property
-    def image_only(self) -> bool:
-        """Whether records are images alone, without any target."""
-        return self.kind == IMAGE_ONLY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,22 +261,27 @@ def is_dataset(folder: Path) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pixels:
-    pipelines: dict[str, dict[str, Any]]
-    versions: dict[str, str]
-    quality: int | None
+class _MaskSettings:
     mask_map: dict[str, int] = field(default_factory=dict)
-    min_visibility: float = 0.0
-    min_area: float = 0.0
     mask_offset: int = 0
     mask_colors: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Pixels(_MaskSettings):
+    pipelines: dict[str, dict[str, Any]]
+    versions: dict[str, str]
+    quality: int | None
+    min_visibility: float = 0.0
+    min_area: float = 0.0
+    further_masks: dict[str, _MaskSettings] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Dataset:
     root: str | None = None
-    num_classes: int | None = None
-    ignore_class: int | None = None
+    num_classes: int | dict[str, int] | None = None
+    ignore_class: int | dict[str, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -371,16 +333,21 @@ def _values(manifest: Manifest, pixels: _Pixels) -> Iterator[tuple[str, Any, boo
         yield f"counters: {what}", counts, _is_counter(counts)
     for side in manifest.mirroring:
         yield "mirroring", side, side in ("horizontal", "vertical")
-    for old, new in pixels.mask_map.items():
-        name = "settings: pixels: mask_map"
-        yield name, {old: new}, bool(re.fullmatch(r"[0-9]{1,5}", old)) and 0 <= new < MAX_CLASS_IDS
-    yield "settings: pixels: mask_offset", pixels.mask_offset, abs(pixels.mask_offset) < MAX_CLASS_IDS
-    for color, new in pixels.mask_colors.items():
-        name = "settings: pixels: mask_colors"
-        yield name, {color: new}, bool(re.fullmatch(r"#[0-9a-f]{6}", color)) and 0 <= new < MAX_CLASS_IDS
+    yield from _mask_values(pixels, "settings: pixels")
+    for name, of_mask in pixels.further_masks.items():
+        yield from _mask_values(of_mask, f"settings: pixels: further_masks: {name:.60}")
     for split_name, split in manifest.splits.items():
         for name, value, allowed in _split_values(split):
             yield f"splits: {split_name}: {name}", value, allowed
+
+
+def _mask_values(settings: _MaskSettings, where: str) -> Iterator[tuple[str, Any, bool]]:
+    for old, new in settings.mask_map.items():
+        yield f"{where}: mask_map", {old: new}, bool(re.fullmatch(r"[0-9]{1,5}", old)) and 0 <= new < MAX_CLASS_IDS
+    yield f"{where}: mask_offset", settings.mask_offset, abs(settings.mask_offset) < MAX_CLASS_IDS
+    for color, new in settings.mask_colors.items():
+        allowed = bool(re.fullmatch(r"#[0-9a-f]{6}", color)) and 0 <= new < MAX_CLASS_IDS
+        yield f"{where}: mask_colors", {color: new}, allowed
 
 
 def _is_counter(counts: Any) -> bool:

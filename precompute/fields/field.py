@@ -21,9 +21,10 @@ from precompute.fields.feature import Feature, Size, Value, Values
 from precompute.fields.layers import Layers
 from precompute.fields.record import RECORD_FEATURES
 
-__all__ = ["MAX_CLASS_IDS", "Deviation", "Field", "Schema", "class_limits"]
+__all__ = ["FURTHER_MASKS", "MAX_CLASS_IDS", "Deviation", "Field", "Schema", "class_limits"]
 
 MAX_CLASS_IDS = 2**16
+FURTHER_MASKS = "further_masks"  # among settings of pixels: name of any other field of masks → its own settings
 
 
 class Deviation(NamedTuple):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from json.encoder import encode_basestring
 from typing import Any, ClassVar, Self
 
-from precompute.fields.column import Column
+from precompute.errors import DatasetError
+from precompute.fields.column import Column, Entry
+from precompute.fields.entry_checks import check_name
 from precompute.fields.string_column import StringColumn, take
+from precompute.text.named import NAME
 
-__all__ = ["FileColumn"]
+__all__ = ["FileColumn", "NamedFileColumn"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,3 +66,39 @@ class FileColumn(Column):
     def texts(self) -> Sequence[str]:
         """Return all paths."""
         return self.paths
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NamedFileColumn(FileColumn):
+    """One file per source, where there may be several columns of a type: the listing has them by name in one object."""
+
+    @property
+    def entry_key(self) -> str:
+        """The key of that object."""
+        return str(self.shared_key)
+
+    def entry(self, i: int) -> dict[str, Any]:
+        """Return what the listing says of one source."""
+        return {self.entry_key: {self.name: self.paths[i]}}
+
+    def spelled(self, chosen: Sequence[int]) -> list[str]:
+        """Return what lines of JSON hold of these sources."""
+        text, start = encode_basestring, f', "{self.name}": '
+        return [start + text(path) for path in take(self.paths, chosen)]
+
+    @classmethod
+    def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
+        """Return a column for each name; a column is shorter than the others where entries lack the name."""
+        names = dict.fromkeys(name for value in entries[key] for name in value)
+        return [
+            cls(name=name, paths=StringColumn(value[name] for value in entries[key] if name in value)) for name in names
+        ]
+
+    @classmethod
+    def check_entry(cls, key: str, entry: Entry, where: str) -> None:
+        """Refuse an entry whose values are no object of paths."""
+        paths = entry.get(key, {})
+        if not isinstance(paths, dict) or not all(map(NAME.fullmatch, paths)):
+            raise DatasetError(f"{where}: {key}: expected paths by names, got {paths!r:.60}.")
+        for name, path in paths.items():
+            check_name(f"{key}: {name}", path, where)

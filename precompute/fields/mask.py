@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from precompute.fields.contents import Contents, pixels_of_classes
 from precompute.fields.counters import EMPTY_OBJECTS, INSTANCE_IDS, instance_id_warnings
 from precompute.fields.feature import Picture, Size
-from precompute.fields.field import MAX_CLASS_IDS, Deviation, class_limits
+from precompute.fields.field import FURTHER_MASKS, MAX_CLASS_IDS, Deviation, class_limits
 from precompute.fields.layers import Layers
 from precompute.fields.picture import PictureField
 from precompute.fields.pixels import decode_class_ids
 from precompute.text.format import format_count, format_shape
 
-__all__ = ["MaskField"]
+__all__ = ["MASK", "MaskField", "mask_settings"]
 
 MASK = "mask"  # the one under the keys of TensorFlow's own readers
 MAX_OTHER_IDS = 0.001  # share of a mask's pixels, at the borders of classes, where another processor rounds otherwise
@@ -110,7 +110,8 @@ class MaskField(PictureField):
         names = f": {', '.join(self.class_names)}" if self.class_names else ""
         ignored = "" if self.ignore_class is None else f", {self.ignore_class} is ignored"
         number = format_count(self.num_classes, "class")
-        return f"mask of {number}{names} ({self.encoding} {self.dtype}{ignored}{_from_files(pixels)})"
+        from_files = _from_files(mask_settings(pixels, self.name))
+        return f"mask of {number}{names} ({self.encoding} {self.dtype}{ignored}{from_files})"
 
     def draw(self, example: Mapping[str, Any]) -> Layers:
         """Return the classes as regions."""
@@ -142,6 +143,12 @@ class MaskField(PictureField):
                 f"({format_count(self.num_classes, 'class')}). If it means void, build with --ignore-class {fill}, "
                 "else set its fill_mask"
             )
+
+
+def mask_settings(pixels: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the settings of one field of masks, from all that decide pixels."""
+    settings: Mapping[str, Any] = pixels if name == MASK else pixels.get(FURTHER_MASKS, {}).get(name, {})
+    return settings
 
 
 def _from_files(pixels: Mapping[str, Any]) -> str:

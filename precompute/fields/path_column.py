@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import are_surely_names, check_name
-from precompute.fields.file_column import FileColumn
-from precompute.fields.mask import MaskField
+from precompute.fields.file_column import FileColumn, NamedFileColumn
+from precompute.fields.mask import MASK, MaskField
 from precompute.fields.string_column import StringColumn, take
 
-__all__ = ["PathColumn", "mask_field"]
+__all__ = ["NamedMaskColumn", "PathColumn", "mask_column", "mask_field"]
 
 
 def mask_field(name: str, facts: RecordFacts) -> MaskField:
@@ -32,15 +32,39 @@ def mask_field(name: str, facts: RecordFacts) -> MaskField:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PathColumn(FileColumn):
+class MaskColumn(FileColumn):
     """One mask file per source."""
 
     no_class_each = "have masks, which hold several classes; weigh their classes when training"
-    name: str = "mask"
 
     def field(self, facts: RecordFacts) -> MaskField:
         """Return a field of class ids."""
         return mask_field(self.name, facts)
+
+    def id_maps(self) -> Sequence[str]:
+        """Return the paths of all masks."""
+        return self.paths
+
+    @property
+    def kind(self) -> str:
+        """What users call a dataset that has this field as its target."""
+        return MASK
+
+    @property
+    def has_class_ids(self) -> bool:
+        """Whether classes are the ids of pixels: they are."""
+        return True
+
+    def lacks(self, target: str) -> str:
+        """Return the message for sources whose masks of objects were asked for as a target."""
+        return "" if target == self.kind else "one mask an image"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathColumn(MaskColumn):
+    """The masks that were given no other name."""
+
+    name: str = MASK
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source."""
@@ -67,15 +91,14 @@ class PathColumn(FileColumn):
         """Return whether a quick look shows that all values can be paths."""
         return are_surely_names(values)
 
-    def id_maps(self) -> Sequence[str]:
-        """Return the paths of all masks."""
-        return self.paths
 
-    @property
-    def has_class_ids(self) -> bool:
-        """Whether classes are the ids of pixels: they are."""
-        return True
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NamedMaskColumn(MaskColumn, NamedFileColumn):
+    """Masks under a name of their own."""
 
-    def lacks(self, target: str) -> str:
-        """Return the message for sources whose masks of objects were asked for as a target."""
-        return "" if target == self.kind else "one mask an image"
+    shared_key: ClassVar[str | None] = "masks"
+
+
+def mask_column(name: str, paths: Sequence[str]) -> MaskColumn:
+    """Return the column of masks under a name."""
+    return PathColumn(paths=paths) if name == MASK else NamedMaskColumn(name=name, paths=paths)

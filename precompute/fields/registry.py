@@ -15,7 +15,7 @@ from precompute.fields.label import LabelField
 from precompute.fields.label_column import LabelColumn
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
-from precompute.fields.path_column import PathColumn
+from precompute.fields.path_column import NamedMaskColumn, PathColumn
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField, field_name, value_name
 from precompute.fields.value_column import ValueColumn
@@ -32,6 +32,7 @@ __all__ = [
 FIELD_TYPES: dict[str, type[Field]] = {}  # by the names that manifests give them
 COLUMN_TYPES: dict[str, type[Column]] = {  # by the key of a listing's entries whose value each reads
     "mask": PathColumn,
+    "masks": NamedMaskColumn,
     "label": LabelColumn,
     "boxes": BoxColumn,
     "instances": InstanceColumn,

@@ -6,10 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 from precompute.errors import BadSourcesError, RejectedSource, SourceError, UsageError, accessible
-from precompute.fields.colors import FoundColor, write_mask_colors
+from precompute.fields.colors import FoundColor, MaskColors, write_mask_colors
 from precompute.images.decode import decode_colors
 from precompute.images.mask_files import count_colors, unpacked_color
 from precompute.options.build_options import BuildOptions
+from precompute.options.of_fields import of_field
 from precompute.sources.chosen import limit_sources
 from precompute.sources.find import find
 from precompute.storage.paths import local_path
@@ -65,6 +66,12 @@ def find_colors(source: str | Path, options: BuildOptions, output: Path | None =
                 "it out, and put names into the file."
             )
     sources = limit_sources(find(source, options, output=output), options.limit)
+    names = [column.name for column in sources.targets if column.id_maps()]
+    if len(names) > 1:
+        raise UsageError(
+            f"masks: these sources have several masks ({', '.join(names)}), whose colours may mean other classes; give "
+            "the folder or the column of one of them."
+        )
     paths = [path for column in sources.targets for path in column.id_maps()]
     if not paths:
         raise SourceError(f"{source}: there are no masks here, but classes; colours are looked for in masks.")
@@ -88,11 +95,12 @@ def find_colors(source: str | Path, options: BuildOptions, output: Path | None =
             )
     if rejected:
         raise BadSourcesError(f"masks that cannot be read ({len(rejected):,}):\n{describe_reasons(rejected)}")
-    return [_named(color, pixels, masks, options) for color, _ in pixels.most_common()], len(sources)
+    colors = of_field(options.mask_colors, names[0]) or MaskColors(ids={}, names=None)
+    return [_named(color, pixels, masks, colors) for color, _ in pixels.most_common()], len(sources)
 
 
-def _named(color: int, pixels: Counter[int], masks: Counter[int], options: BuildOptions) -> FoundColor:
-    shown, ids, names = unpacked_color(color), options.mask_colors or {}, options.class_names or []
-    known = ids.get(shown)
+def _named(color: int, pixels: Counter[int], masks: Counter[int], colors: MaskColors) -> FoundColor:
+    shown, names = unpacked_color(color), colors.names or []
+    known = colors.ids.get(shown)
     name = f"unnamed {shown}" if known is None else names[known] if known < len(names) else known
     return FoundColor(color=shown, name=name, num_pixels=pixels[color], num_masks=masks[color])

@@ -9,9 +9,12 @@ from typing import Any
 
 from precompute.dataset.manifest import Manifest, Row
 from precompute.errors import PipelineError
+from precompute.fields.field import FURTHER_MASKS
 from precompute.inspecting.inspection import describe_pipeline
 from precompute.options.build_options import BuildOptions
+from precompute.options.of_fields import by_field
 from precompute.options.option import flag, heading
+from precompute.options.sources import MASK
 from precompute.storage.paths import as_path, is_url
 from precompute.text.names import format_names
 from precompute.text.toml import format_toml
@@ -20,6 +23,7 @@ __all__ = ["stored_options"]
 
 PLACES = ("images", "masks", "annotations")
 PAIRS = ("skeleton", "flip_pairs")
+OF_MASKS = ("mask_map", "mask_offset", "mask_colors")
 OTHER_MEANING = ("root", "class_names")  # in settings: the folder of the sources, and names that were found
 
 
@@ -38,6 +42,7 @@ def stored_options(out: str | Path) -> str:
     manifest = Manifest.load(as_path(out))
     found = _Found()
     _add_settings(found, manifest)
+    _add_masks(found, manifest)
     _add_classes(found, manifest)
     _add_columns(found, manifest)
     _add_rows(found, manifest)
@@ -71,7 +76,7 @@ class _Found:
         defaults, title = BuildOptions(), ""
         for name in BuildOptions.names():
             comments = [f"# {line}" for line in self.comments.get(name, ())]
-            if name in self.values and self.values[name] != getattr(defaults, name):
+            if self.values.get(name) is not None and self.values[name] != getattr(defaults, name):
                 comments.append(f"{flag(name)[2:]} = {format_toml(self.values[name])}")
             if comments and title != (title := BuildOptions.title_of(name)):
                 yield from ("", f"[{heading(title)}]")
@@ -87,17 +92,32 @@ def _add_settings(found: _Found, manifest: Manifest) -> None:
             continue
         if name in PAIRS:
             found.values[name] = format_names(value) if value else {"flip_pairs": "none"}.get(name)
-        elif name in PLACES and (Path(value).is_absolute() or is_url(value)):
+        elif name in PLACES and any(map(_is_elsewhere, value.values() if by_field(value) else [value])):
             found.comment(name, value, "a place on the machine that built it")
         else:
             found.values[name] = value
 
 
+def _add_masks(found: _Found, manifest: Manifest) -> None:
+    """Add the options of masks by field, where there are others than the one that is called `mask`."""
+    pixels = manifest.settings["pixels"]
+    of_fields = {MASK: pixels, **pixels.get(FURTHER_MASKS, {})}
+    for name in OF_MASKS if len(of_fields) > 1 else ():
+        found.values[name] = {field: given[name] for field, given in of_fields.items() if given.get(name)} or None
+
+
+def _is_elsewhere(place: str) -> bool:
+    return Path(place).is_absolute() or is_url(place)
+
+
 def _add_classes(found: _Found, manifest: Manifest) -> None:
-    names = manifest.settings["dataset"]["class_names"]
-    if manifest.settings["pixels"].get("of_instances") == "mask":
-        names = names[1:]  # of the background, which is none of the objects' classes
-    found.values["class_names"] = names or None
+    names = {name: target.class_names for name, target in manifest.targets.items() if target.class_names}
+    if manifest.settings["pixels"].get("of_instances") == MASK:
+        names[MASK] = names[MASK][1:]  # of the background, which is none of the objects' classes
+    if sum(map(bool, (field.classes or field.num_ids for field in manifest.schema.values()))) > 1:
+        found.values["class_names"] = names or None
+    else:
+        found.values["class_names"] = next(iter(names.values()), None)
 
 
 def _add_columns(found: _Found, manifest: Manifest) -> None:
@@ -165,6 +185,7 @@ def _mask_fill(manifest: Manifest) -> str:
     from precompute.pipelines.description import rebuild
     from precompute.pipelines.mask_rules import set_missing_fills
 
-    ignore_class = manifest.settings["dataset"]["ignore_class"]
+    ignored = manifest.settings["dataset"]["ignore_class"]
+    ignore_class = next(iter(ignored.values())) if by_field(ignored) else ignored
     pipeline = rebuild(manifest.settings["pixels"]["pipelines"]["train"]) if ignore_class else None
     return "as-written" if pipeline is not None and set_missing_fills(pipeline, ignore_class) else "ignore"

@@ -42,8 +42,3 @@ class BuildOptions(RunOptions, RowOptions, PixelOptions, SplitOptions, TableOpti
         for name in ("runs", "epochs"):
             if getattr(self, name) is not None and not self.dry_run:
                 raise UsageError(f"{name}: only a dry run uses it, to tell when records pay; add --dry-run.")
-
-    @property
-    def default_mask_fill(self) -> int | None:
-        """Class id that masks are filled with where a pipeline does not name one; None: 0, as in Albumentations."""
-        return self.ignore_class if self.mask_fill == "ignore" else None

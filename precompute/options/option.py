@@ -13,12 +13,15 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from precompute.errors import UsageError
+from precompute.options.of_fields import StoreByField, each_value
 from precompute.options.plain_values import EXPECTED, check_kind, convert, kind_of
 from precompute.options.values import check_choice
+from precompute.text.named import split_named
 from precompute.text.names import parse_names
 from precompute.text.toml import read_toml
 
@@ -55,8 +58,8 @@ def option(
         read: Given value, unless None → the value that the options hold; refuses bad ones.
         check: Refuses bad values, and takes the option's name for the message; replaces the check of their type.
         choices: The only values accepted; empty for any.
-        **more: Arguments for argparse (`metavar`, `nargs`, `action`), and what else a class of options needs to know
-            about its options.
+        **more: Arguments for argparse (`metavar`, `nargs`, `action`); ``by_field=True`` where the value may differ from
+            field to field; and what else a class of options needs to know about its options.
     """
     metadata = {"help": help, "parse": parse, "read": read, "check": check, "choices": choices, **more}
     if isinstance(default, dict):
@@ -82,11 +85,17 @@ class Options:
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
-            value = convert(f.type, getattr(self, f.name), _default_of(f), _parser_of(f))
-            if value is not None and f.metadata["read"] is not None:
-                value = f.metadata["read"](value)
+            given, read = getattr(self, f.name), partial(self._read, f)
+            value = each_value(split_named(given), read) if _takes_by_field(f, given) else read(given)
             object.__setattr__(self, f.name, value)
-            self._check(f, value)
+
+    def _read(self, f: dataclasses.Field[Any], given: Any) -> Any:
+        """Return a value in the form in which the options hold it, once it is checked."""
+        value = convert(_type_of(f), given, _default_of(f), _parser_of(f))
+        if value is not None and f.metadata["read"] is not None:
+            value = f.metadata["read"](value)
+        self._check(f, value)
+        return value
 
     def _check(self, f: dataclasses.Field[Any], value: Any) -> None:
         name = self.shown(f.name)
@@ -95,7 +104,7 @@ class Options:
         elif f.metadata["choices"]:
             check_choice(name, value, f.metadata["choices"])
         else:
-            check_kind(name, f.type, value)
+            check_kind(name, _type_of(f), value)
 
     @staticmethod
     def shown(name: str) -> str:
@@ -177,7 +186,7 @@ class Options:
             UsageError: A key or a value is not one of an option.
         """
         known = cls.names() if names is None else names
-        objects = [f.name for f in dataclasses.fields(cls) if kind_of(f.type) == "Any" and f.metadata["read"] is None]
+        objects = [f.name for f in dataclasses.fields(cls) if _kind_of(f) == "Any" and f.metadata["read"] is None]
         values: dict[str, Any] = {}
         for key, value in cls._without_headings(content, where):
             name = key.replace("-", "_")
@@ -259,17 +268,40 @@ def _default_of(f: dataclasses.Field[Any]) -> Any:
 
 
 def _parser_of(f: dataclasses.Field[Any]) -> Callable[[str], Any] | None:
-    parse: Callable[[str], Any] | None = f.metadata["parse"] or _PARSERS.get(kind_of(f.type))
+    parse: Callable[[str], Any] | None = f.metadata["parse"] or _PARSERS.get(_kind_of(f))
     return parse
 
 
+def _is_by_field(f: dataclasses.Field[Any]) -> bool:
+    """Return whether an option takes a value for each field, too."""
+    return "by_field" in f.metadata
+
+
+def _takes_by_field(f: dataclasses.Field[Any], given: Any) -> bool:
+    """Return whether a value can be one for each field: where one is a dictionary itself, those of fields are, too."""
+    is_simple = isinstance(given, Mapping) and not all(isinstance(one, Mapping | str) for one in given.values())
+    return _is_by_field(f) and not (is_simple and _kind_of(f).startswith("dict"))
+
+
+def _type_of(f: dataclasses.Field[Any]) -> Any:
+    """Return the type of one value of an option, which stands first."""
+    return str(f.type).partition(" | ")[0] if _is_by_field(f) else f.type
+
+
+def _kind_of(f: dataclasses.Field[Any]) -> str:
+    return kind_of(_type_of(f))
+
+
 def _add_argument(container: argparse._ActionsContainer, f: dataclasses.Field[Any]) -> None:
-    default, kind, help = _default_of(f), kind_of(f.type), f.metadata["help"]
+    default, kind, help = _default_of(f), _kind_of(f), f.metadata["help"]
     arguments: dict[str, Any] = {"dest": f.name, "default": argparse.SUPPRESS}
     if kind == "bool":
         container.add_argument(flag(f.name), action="store_true", help=help.replace("%", "%%"), **arguments)
         container.add_argument(_opposite(f.name), action="store_false", help=argparse.SUPPRESS, **arguments)
         return
+    if _is_by_field(f):
+        help += "; where there are several such targets: TARGET=… for each"
+        arguments["action"] = StoreByField
     if default not in (None, "", {}):
         help += f" (default: {default})"
     arguments |= {name: f.metadata[name] for name in ("nargs", "action") if name in f.metadata}
@@ -294,10 +326,12 @@ def _typed(f: dataclasses.Field[Any]) -> Callable[[str], Any]:
 
     def typed(text: str) -> Any:
         try:
-            return text if parse is None else parse(text)
+            if parse is None:
+                return split_named(text) if _is_by_field(f) else text
+            return each_value(split_named(text), parse) if _is_by_field(f) else parse(text)
         except UsageError as error:
             raise argparse.ArgumentTypeError(_OWN_NAME.sub("", str(error))) from error
         except ValueError as error:
-            raise argparse.ArgumentTypeError(f"expected {EXPECTED[kind_of(f.type)]}, got {text!r}.") from error
+            raise argparse.ArgumentTypeError(f"expected {EXPECTED[_kind_of(f)]}, got {text!r}.") from error
 
     return typed

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from precompute.fields.colors import read_mask_colors
+from precompute.fields.colors import MaskColors, read_mask_colors
 from precompute.fields.skeleton import checked_pairs
+from precompute.options.of_fields import by_field, each_value, of_field
 from precompute.options.option import Options, option
 from precompute.options.patterns import checked_patterns
 from precompute.options.values import (
     check_mask_map,
     check_no_ids,
     check_share,
+    checked_target,
     number_of,
     parse_mask_map,
     read_named,
@@ -21,6 +23,8 @@ from precompute.options.values import (
 )
 
 __all__ = ["SourceOptions", "TableOptions"]
+
+LABEL, MASK = "label", "mask"  # the field of labels, and that of masks which were given no other name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,9 @@ class SourceOptions(Options):
     title = "what is read"
 
     images: str | None = option(None, "folder of the images, where it is not called images", metavar="DIR")
-    masks: str | None = option(None, "folder of the masks, where it is not called masks", metavar="DIR")
+    masks: str | dict[str, str] | None = option(
+        None, "folder of the masks, where it is not called masks", metavar="DIR", by_field=True
+    )
     image_suffix: str = option("", "end of every image's stem, such as _leftImg8bit", metavar="TEXT")
     mask_suffix: str = option("", "end of every mask's stem, such as _L or _gtFine_labelTrainIds", metavar="TEXT")
     extra_images: Any = option(
@@ -68,38 +74,43 @@ class SourceOptions(Options):
         "auto",
         "none: images alone, for training without labels; keypoints, boxes, instances (a box and a mask for each "
         "object) or mask (all objects of an image merged into class ids): what is read of annotations that hold "
-        "several; auto: of COCO keypoints where there are some, else boxes; of mask files an object, instances; else "
-        "what there is",
-        choices=("auto", "none", "boxes", "keypoints", "instances", "mask"),
+        "several; label,mask and the like: several targets at once, of sources that have them; auto: of COCO keypoints "
+        "where there are some, else boxes; of mask files an object, instances; else what there is",
+        read=checked_target,
+        metavar="TARGETS",
     )
-    class_names: list[str] | None = option(
+    class_names: list[str] | dict[str, list[str]] | None = option(
         None,
         "classes in the order of their index, separated by commas, those with a comma in quotation marks as in CSV; or "
         "@FILE, a class a line; default: sorted by name, numbers as numbers",
         metavar="NAMES",
+        by_field=True,
     )
-    num_classes: int | None = option(
-        None, "classes of masks; default: by the largest id found", check=within(1, 65_536)
+    num_classes: int | dict[str, int] | None = option(
+        None, "classes of masks; default: by the largest id found", check=within(1, 65_536), by_field=True
     )
-    ignore_class: int | None = option(
-        None, "id of mask pixels that shall count neither in loss nor metrics", check=within(0, 65_535)
+    ignore_class: int | dict[str, int] | None = option(
+        None, "id of mask pixels that shall count neither in loss nor metrics", check=within(0, 65_535), by_field=True
     )
-    mask_map: dict[int, int] = option(
+    mask_map: dict[int, int] | dict[str, dict[int, int]] = option(
         {},
         "class ids to change on reading, as from:to, such as 255:1,128:2 or 1-999:1",
         parse=parse_mask_map,
         metavar="IDS",
+        by_field=True,
     )
-    mask_offset: int = option(
+    mask_offset: int | dict[str, int] = option(
         0,
         "added to every id in the masks' files that --mask-map does not name: -1 for ids that start at 1",
         check=within(-65_535, 65_535),
+        by_field=True,
     )
     mask_colors: Any = option(
         None,
         "masks are colours: a JSON or CSV file with the class of each; `precompute mask-colors` writes one",
         metavar="FILE",
         stored=False,
+        by_field=True,
     )
     missing_values: str = option(
         "refuse",
@@ -133,22 +144,37 @@ class SourceOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_mask_map(self.mask_map)
+        each_value(self.mask_map, check_mask_map)
         if self.mask_colors is not None:
             self._read_colors()
 
     def _read_colors(self) -> None:
-        """Replace a file of colours by the classes that it holds, and take its class names where none were given."""
-        check_no_ids(self.mask_map, self.mask_offset)
-        colors = read_mask_colors(self.mask_colors, class_names=self.class_names, ignore_class=self.ignore_class)
-        object.__setattr__(self, "mask_colors", colors.ids)
-        if colors.names is not None:
-            object.__setattr__(self, "class_names", colors.names)
+        """Replace files of colours by the classes that they hold."""
+        colors = self.mask_colors if by_field(self.mask_colors) else {MASK: self.mask_colors}
+        read = {name: self._colors(name, given) for name, given in colors.items()}
+        object.__setattr__(self, "mask_colors", read if by_field(self.mask_colors) else read[MASK])
+
+    def _colors(self, name: str, given: Any) -> MaskColors:
+        if isinstance(given, MaskColors):
+            return given
+        check_no_ids(of_field(self.mask_map, name) or {}, of_field(self.mask_offset, name) or 0)
+        names, ignored = of_field(self.class_names, name), of_field(self.ignore_class, name)
+        return read_mask_colors(given, class_names=names, ignore_class=ignored)
 
     @property
     def image_only(self) -> bool:
         """Whether images alone are wanted, without any target."""
         return self.target == "none"
+
+    @property
+    def mask_folders(self) -> dict[str, str | None]:
+        """Folder of the masks of each field of masks; None where it is not named."""
+        return {**self.masks} if isinstance(self.masks, dict) else {MASK: self.masks}
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets that are wanted; empty where the sources decide."""
+        return () if self.target in ("auto", "none") else tuple(self.target.split(","))
 
     def allowed_unmatched(self, num_images: int) -> int:
         """Return how many files without a partner are accepted."""
@@ -167,7 +193,9 @@ class TableOptions(Options):
     image_column: str | None = option(
         None, "column of the images; default: by its name, such as image, path, filename", metavar="NAME"
     )
-    mask_column: str | None = option(None, "column of the masks; default: mask …", metavar="NAME")
+    mask_column: str | dict[str, str] | None = option(
+        None, "column of the masks; default: mask …", metavar="NAME", by_field=True
+    )
     label_column: str | None = option(
         None, "column of the class, or of several labels; default: label, class, category …", metavar="NAME"
     )

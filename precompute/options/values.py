@@ -10,6 +10,7 @@ from typing import Any
 
 from precompute.errors import UsageError, on_one_line
 from precompute.text.format import is_unicode
+from precompute.text.named import NAME
 from precompute.text.names import parse_names
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "check_seed",
     "check_share",
     "check_unicode",
+    "checked_target",
     "number_of",
     "parse_bytes",
     "parse_class_copies",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 MAX_COPIES = 10_000
+TARGETS = ("auto", "none", "boxes", "keypoints", "instances", "mask", "label")
 
 
 def parse_mask_map(text: str) -> dict[int, int]:
@@ -65,6 +68,25 @@ def parse_class_copies(text: str) -> dict[str, int]:
     if not all(name and number.isdecimal() for name, _, number in pairs):
         raise UsageError(f"class_copies: expected names and numbers, such as shoes=3,hats=2, got {text!r}.")
     return {name: int(number) for name, _, number in pairs}
+
+
+def checked_target(given: Any) -> str:
+    """Return ``"label,mask"`` of the same text or of a list of names.
+
+    Raises:
+        UsageError: It names no target, or several words of which one stands for all.
+    """
+    words = parse_names(given) if isinstance(given, str) else given
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise UsageError(f"target: expected names of targets, such as label,mask, got {given!r}.")
+    if len(words) == 1:
+        check_choice("target", words[0], TARGETS)
+    alone = [word for word in words if word in ("auto", "none") and len(words) > 1]
+    wrong = alone + [word for word in words if not NAME.fullmatch(word)]
+    wrong += [word for i, word in enumerate(words) if word in words[:i]]
+    if wrong or not words:
+        raise UsageError(f"target: expected different names of targets, such as label,mask, got {given!r}.")
+    return ",".join(words)
 
 
 def check_class_copies(class_copies: Mapping[str, Any], *, balance: bool) -> None:

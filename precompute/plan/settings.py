@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
 from precompute.dataset.json_files import canonical_json
+from precompute.options.of_fields import each_value
 from precompute.plan.versions import NOT_INSTALLED
 
 __all__ = ["differences", "fingerprint", "place_below"]
@@ -75,7 +77,8 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings by name, in the form in which they are compared."""
     flat = dict(_each(settings))
     root = flat.get("dataset.root")
-    return flat | {name: place_below(root, flat[name]) for name in PLACES if flat.get(name) is not None}
+    placed = partial(place_below, root)
+    return flat | {name: each_value(flat[name], placed) for name in PLACES if flat.get(name) is not None}
 
 
 def place_below(root: str | None, path: str) -> str:

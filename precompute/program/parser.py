@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import Any, NoReturn
 
 from precompute.errors import UsageError
+from precompute.text.named import repeat_flags
 
 __all__ = ["CommandParser", "usage_error"]
 
@@ -23,8 +24,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Refuse unknown arguments in the parser of the command, so that the error names the command."""
-        if self._subparsers is None:
-            self._refuse_unknown_options(args or ())  # before argparse misses the option that was misspelt
+        if self._subparsers is None and args is not None:
+            self._refuse_unknown_options(args)  # before argparse misses the option that was misspelt
+            args = list(repeat_flags(args, self._takes_names))
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"not understood: {' '.join(unknown)}")
@@ -37,6 +39,11 @@ class CommandParser(argparse.ArgumentParser):
             is_option = word.startswith("--") and " " not in name
             if is_option and not any(option.startswith(name) for option in known):
                 self.error(f"unknown option {name}{_meant(name, known)}")
+
+    def _takes_names(self, flag: str) -> bool:
+        meant = [flag] if flag in self._option_string_actions else self._option_string_actions
+        found = [name for name in meant if name.startswith(flag)]
+        return len(found) == 1 and hasattr(self._option_string_actions[found[0]], "takes_names")
 
     def format_help(self) -> str:
         """Return the help: a first line with the required arguments, then the options."""

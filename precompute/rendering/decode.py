@@ -50,11 +50,10 @@ class Decoded:
         """Field's name → cached facts about its value, since one source is used for many records."""
         return {name: {} for name in self.values}
 
-    def class_ids(self, spec: RecordSpec) -> NDArray[np.int64]:
-        """Return the class ids in the source's masks; ascending in each."""
-        there = (one for one in spec.fields if one.name in self.values)
-        ids = [one.class_ids(self.values[one.name], self.memory[one.name]) for one in there]
-        return np.concatenate([np.zeros(0, np.int64), *ids])
+    def class_ids(self, spec: RecordSpec) -> dict[str, NDArray[np.int64]]:
+        """Return the class ids in each of the source's masks, ascending, by the names of their fields."""
+        there = (one for one in spec.fields if one.has_class_ids and one.name in self.values)
+        return {one.name: one.class_ids(self.values[one.name], self.memory[one.name]) for one in there}
 
     def converted(self, spec: RecordSpec) -> Decoded:
         """Return the source, which was loaded for a spec with other types of masks, in the types of this spec."""

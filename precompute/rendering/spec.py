@@ -135,7 +135,8 @@ def pixel_settings(options: BuildOptions, schema: Schema) -> dict[str, Any]:
     if _has_pngs(schema):
         pixels["png_deflate"] = SYNC_FLUSH
     for field in schema.values():
-        pixels |= renderer_type(field).settings(field, options)
+        for name, value in renderer_type(field).settings(field, options).items():
+            pixels[name] = {**pixels[name], **value} if name in pixels else value
     negated = sorted(field.own_name for field in schema.values() if field.mirror_negates)
     return pixels | {"mirror_negates": negated} if negated else pixels
 

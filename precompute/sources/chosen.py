@@ -11,11 +11,14 @@ import numpy as np
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.box_column import KEYPOINT_OPTIONS
+from precompute.fields.column import Column
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import unreadable_text
 from precompute.options.build_options import BuildOptions
-from precompute.sources.classes import check_class_names
-from precompute.sources.problems import refuse_options
+from precompute.options.of_fields import by_field, of_field
+from precompute.options.sources import LABEL, MASK
+from precompute.sources.classes import given_names
+from precompute.sources.problems import check_options_of_fields, refuse_options
 from precompute.sources.unicode_forms import RENAME
 from precompute.table.sources import Sources
 from precompute.text.format import format_count, is_unicode
@@ -24,6 +27,7 @@ from precompute.text.notes import SummarizedNote
 __all__ = ["apply_options", "limit_sources"]
 
 OF_OBJECTS = ("instances", "boxes", "mask")  # what can be made of masks of single objects
+OF_MASKS = ("num_classes", "ignore_class", "mask_map", "mask_offset", "mask_colors")
 GROUP_BY = "group_by (--group-by)"
 
 
@@ -45,16 +49,26 @@ def apply_options(sources: Sources, options: BuildOptions, *, have_groups: bool)
         sources = replace(sources, notes=[*sources.notes, unreadable])
     if not sources.has_class_ids:
         refuse_options(options, ("mask_offset", "mask_colors"), "is for masks, and these sources have none.")
-    if options.mask_colors is not None and not sources.class_names:
-        sources = replace(sources, class_names=check_class_names(options.class_names) or [])
+    sources = _name_colors(sources, options)
     _check_target(sources, options)
     if sources.image_only:
         refuse_options(options, ("class_names",), "these sources are images alone, of no classes.")
+    _check_fields(sources, options)
     if not any(column.has_classes for column in sources.targets):
         refuse_options(options, ("class_names",), f"is for classes; these sources have none, but {sources.kind}.")
     sources = sources if have_groups or options.group_by is None else _group_by(sources, options.group_by)
     _check_names(sources)
     _check_numbers(sources, options)
+    return sources
+
+
+def _name_colors(sources: Sources, options: BuildOptions) -> Sources:
+    """Return the sources with the class names that files of colours hold, or that were given for them."""
+    for column in sources.masks if options.mask_colors is not None else ():
+        colors = of_field(options.mask_colors, column.name)
+        if colors is not None and not sources.names_of(column.name):
+            names = colors.names or given_names(options, column.name) or []
+            sources = sources.with_names(column.name, names)
     return sources
 
 
@@ -81,30 +95,42 @@ def _choose_target(sources: Sources, options: BuildOptions) -> Sources:
     Raises:
         UsageError: The target cannot be made from these sources.
     """
-    target = options.target
     column = next((column for column in sources.targets if column.can_be), None)
     if column is None:
+        target = options.target
         lacking = next((other.lacks(target) for other in sources.targets), "no masks of objects")
-        if target in OF_OBJECTS and lacking:
+        if target in OF_OBJECTS and lacking and not any(is_meant(target, other) for other in sources.targets):
             raise UsageError(f"target: {target} needs masks of single objects, and these sources have {lacking}.")
         return sources
-    if options.mask_colors:
+    merged = MASK not in sources.columns  # else that is the mask which is meant
+    target = next((word for word in options.targets if word in OF_OBJECTS and (word != MASK or merged)), "auto")
+    if options.mask_colors and not (sources.masks and by_field(options.mask_colors)):
         raise UsageError("mask_colors: masks of single objects hold no colours; give their classes otherwise.")
-    chosen, names, notes = column.as_target(target, sources.class_names, options.ignore_class)
-    return replace(sources.with_column(chosen, column), class_names=names, notes=[*sources.notes, *notes])
+    ignored = of_field(options.ignore_class, MASK)
+    chosen, names, notes = column.as_target(target, sources.names_of(column.name), ignored)
+    return replace(sources.with_column(chosen, column, names), notes=[*sources.notes, *notes])
 
 
 def _check_target(sources: Sources, options: BuildOptions) -> None:
-    """Refuse sources with another target than requested, and options for keypoints where there are none.
+    """Refuse sources with other targets than requested, and options for keypoints where there are none.
 
     Raises:
-        UsageError: The target is another one, or there are no keypoints for such an option.
+        UsageError: The targets are others, or there are no keypoints for such an option.
     """
-    if options.target not in ("auto", sources.target_option):
+    lacking = [word for word in options.targets if not any(is_meant(word, column) for column in sources.targets)]
+    if lacking and len(options.targets) == 1:
         raise UsageError(
             f"target (--target): expected {options.target}, but these sources have a target of kind {sources.kind}. "
             "Keypoints are read from COCO files whose categories name them, from YOLO's where data.yaml has kpt_shape, "
             "from a table that is named with --annotations, and from Python."
+        )
+    if lacking:
+        found = ", ".join(_shown(column) for column in sources.targets) or "images alone"
+        raise UsageError(f"target (--target): these sources have no {lacking[0]}; they have: {found}.")
+    further = [column for column in sources.targets if options.targets and not _is_named(column, options)]
+    if further:
+        raise UsageError(
+            f"target (--target): these sources have {_shown(further[0])} besides {options.target}; name it there, too."
         )
     own = {name for column in sources.targets for name in column.own_options}
     others = [name for name in KEYPOINT_OPTIONS if name not in own]
@@ -112,6 +138,33 @@ def _check_target(sources: Sources, options: BuildOptions) -> None:
     ignored = [name for column in sources.targets for name in column.ignored_options]
     if any(getattr(options, name) for name in ignored):
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these objects have keypoints alone.")
+
+
+def is_meant(word: str, column: Column) -> bool:
+    """Return whether a word of ``--target`` means a column: its name, its kind, or ``mask`` for all masks."""
+    names = {column.name, column.own_name, column.kind}
+    return word in names or (word == LABEL and column.is_of_image) or (word == MASK and column.has_class_ids)
+
+
+def _is_named(column: Column, options: BuildOptions) -> bool:
+    """Return whether the user has asked for a target: numbers that are learnt have an option of their own."""
+    return not column.has_classes or any(is_meant(word, column) for word in options.targets)
+
+
+def _shown(column: Column) -> str:
+    return column.own_name if column.own_name == column.kind else f"{column.own_name} ({column.kind})"
+
+
+def _check_fields(sources: Sources, options: BuildOptions) -> None:
+    """Refuse options for targets that are not there, and those for which several could be meant.
+
+    Raises:
+        UsageError: There is such an option.
+    """
+    classes = [column.name for column in sources.targets if column.has_classes]
+    also = [LABEL] if any(column.is_of_image for column in sources.targets) else []
+    check_options_of_fields(options, ("class_names",), classes, "classes", also)
+    check_options_of_fields(options, OF_MASKS, [column.name for column in sources.masks], "masks")
 
 
 def _check_numbers(sources: Sources, options: BuildOptions) -> None:
@@ -207,7 +260,8 @@ def _check_names(sources: Sources) -> None:
     root = [] if sources.root is None else [sources.root.as_posix()]
     groups = [group for group in set(sources.groups or ()) if group is not None]
     texts = (column.texts() for column in sources.columns.values())
-    every: Iterator[Sequence[str]] = iter((root, sources.images, *texts, sources.class_names, groups))
+    names = (sources.class_names, *sources.further_names.values())
+    every: Iterator[Sequence[str]] = iter((root, sources.images, *texts, *names, groups))
     foreign = [
         name
         for names in every

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
+from precompute.options.build_options import BuildOptions
+from precompute.options.of_fields import of_field
 from precompute.sources.found import FoundColumn
 from precompute.sources.unicode_forms import check_unicode_forms
 from precompute.text.format import format_count
@@ -18,6 +20,7 @@ __all__ = [
     "Classes",
     "check_class_names",
     "class_order",
+    "given_names",
     "labels_column",
     "number_classes",
     "number_rows",
@@ -175,6 +178,17 @@ def _from_numbers(labels: list[int], owners: Sequence[str], names: list[str] | N
 
 
 # Names of classes, and their order.
+
+
+def given_names(options: BuildOptions, *fields: str) -> list[str] | None:
+    """Return the class names that the user gave for a field, once they are checked; None where none were given.
+
+    Args:
+        options: Options of the build.
+        fields: Name of the field; several where it may have either.
+    """
+    names = (of_field(options.class_names, field) for field in fields)
+    return check_class_names(next((given for given in names if given is not None), None))
 
 
 def check_class_names(

@@ -1,4 +1,4 @@
-"""Names of further images, which are targets of Albumentations, too, and part of keys in records."""
+"""Names of further images and masks, which are targets of Albumentations, too, and part of keys in records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from precompute.errors import UsageError
 from precompute.fields.value_column import NAME
 
-__all__ = ["check_extra_image_name", "check_names"]
+__all__ = ["check_file_name", "check_names"]
 
 # What means something else to a pipeline, in examples, or as a name of a field.
 TAKEN = {
@@ -16,20 +16,26 @@ TAKEN = {
     *("label", "labels", "objects", "boxes", "instances", "weight", "values", "extra"),
 }
 
+NOUN = {"extra_images": "images", "masks": "masks"}
 
-def check_extra_image_name(name: object) -> None:
-    """Refuse a name that further images cannot have.
+
+def check_file_name(name: object, what: str = "extra_images") -> None:
+    """Refuse a name that further images or masks cannot have.
+
+    Args:
+        name: The name.
+        what: What has it, as options name it: ``"extra_images"`` or ``"masks"``.
 
     Raises:
         UsageError: It is no name, or has another meaning.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise UsageError(
-            f"extra_images: expected a name of letters, digits and _, that begins with no digit, got {name!r:.80}. It "
+            f"{what}: expected a name of letters, digits and _, that begins with no digit, got {name!r:.80}. It "
             "becomes part of a key in the records, and a target's name in the pipeline."
         )
-    if name in TAKEN:
-        raise UsageError(f"extra_images: {name} means something else; give the images another name, such as {name}_2.")
+    if name in TAKEN and (what, name) != ("masks", "mask"):
+        raise UsageError(f"{what}: {name} means something else; give the {NOUN[what]} another name, such as {name}_2.")
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -41,6 +47,6 @@ def check_names(names: Iterable[str]) -> None:
     twice = [name for name, number in Counter(names).items() if number > 1]
     if twice:
         raise UsageError(
-            f"{twice[0]}: two things beside the images have this name; expected another name for each of the further "
-            "images, numbers and values."
+            f"{twice[0]}: two things beside the images have this name; expected another name for each of the masks, "
+            "further images, numbers and values."
         )

@@ -10,7 +10,8 @@ from typing import Any
 
 from precompute.errors import SourceError, UsageError, accessible
 from precompute.options.build_options import BuildOptions
-from precompute.options.sources import TableOptions
+from precompute.options.of_fields import by_field
+from precompute.options.sources import LABEL, TableOptions
 from precompute.sources.annotations.find import find_annotated
 from precompute.sources.annotations.instance_folders import find_instances
 from precompute.sources.annotations.layout import foreign_below
@@ -77,7 +78,8 @@ def _named(source: str | Path, options: BuildOptions) -> Iterator[str | Path]:
     if is_table(top):
         top = absolute(top).parent if options.root is None else as_path(options.root)
     yield top
-    yield from (top / folder for folder in (options.images, options.masks, options.annotations) if folder)
+    masks = options.masks.values() if by_field(options.masks) else (options.masks,)
+    yield from (top / folder for folder in (options.images, *masks, options.annotations) if folder)
     if options.annotations:
         yield options.annotations
 
@@ -102,7 +104,8 @@ def _check_apart(source: str | Path, output: str | Path | None) -> None:
 
 def _find(source: Any, options: BuildOptions, lists: Mapping[str, Any] | None) -> Sources:
     # Names in a file of colours are for masks alone; classes of other targets are not compared with them.
-    named = options if options.mask_colors is None else replace(options, class_names=None)
+    of_colors = options.mask_colors is not None and not by_field(options.class_names)
+    named = replace(options, class_names=None) if of_colors else options
     is_path = isinstance(source, str | Path)
     found = _in_files(source, named) if is_path and not lists else _from_python(source, named, lists)
     sources = replace(assemble(found), from_python=not is_path)
@@ -147,6 +150,8 @@ def _in_a_folder(source: str | Path, options: BuildOptions) -> Found:
             raise UsageError(
                 "annotations: they are read from local folders; give boxes in an object store from Python."
             )
+        return find_in_folders(source, options)
+    if by_field(options.masks) or (LABEL in options.targets and options.annotations is None):
         return find_in_folders(source, options)
     top = absolute(Path(source))
     return find_instances(top, options) or find_annotated(top, options) or _find_in_folders(source, options)

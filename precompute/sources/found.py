@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,8 +106,7 @@ def assemble(found: Found) -> Sources:
         order = _order_once(found)
     elif found.problems is not None:
         found.problems.check()
-    names = next((one.class_names for one in found.fields if one.class_names), found.class_names)
-    columns = [one.column for one in found.fields]
+    columns, (names, further_names) = [one.column for one in found.fields], _class_names(found)
     sources = Sources(
         root=found.root,
         keys=_compact(found.keys),
@@ -117,14 +116,27 @@ def assemble(found: Found) -> Sources:
         splits_are_new=found.splits_are_new,
         groups=found.groups if any(found.groups or ()) else None,
         num_bytes=found.num_bytes if isinstance(found.num_bytes, array) else array("q", found.num_bytes),
-        class_names=list(names),
+        class_names=names,
+        further_names=further_names,
         num_ignored_files=found.num_ignored_files,
         passed=found.passed,
         empty_folders=found.empty_folders,
         layout=found.layout,
-        notes=[*found.notes, *(note for one in found.fields for note in one.notes), *_absent(columns, names)],
+        notes=[*found.notes, *(note for one in found.fields for note in one.notes)],
     )
+    sources = replace(sources, notes=[*sources.notes, *_absent(sources)])
     return sources if order is None else sources.take(order)
+
+
+def _class_names(found: Found) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the names of the classes of the leading target, and those of the other targets by name."""
+    targets = [one for one in found.fields if one.column.is_target]
+    if len(targets) < 2:
+        names = next((one.class_names for one in found.fields if one.class_names), found.class_names)
+        return list(names), {}
+    leading = next((one for one in targets if one.column.is_of_image), targets[0])
+    further = {one.column.name: list(one.class_names) for one in targets if one is not leading}
+    return list(leading.class_names), further
 
 
 def _compact(texts: Sequence[str]) -> StringColumn:
@@ -158,9 +170,10 @@ def _order_once(found: Found) -> list[int]:
     return order
 
 
-def _absent(columns: Sequence[Column], names: Sequence[str]) -> Iterator[str]:
+def _absent(sources: Sources) -> Iterator[str]:
     """Yield a note if there are named classes without any source or object."""
-    for column in columns:
+    for column in sources.columns.values():
+        names = sources.names_of(column.name)
         counts = column.class_counts(range(len(column)), len(names)) if names else []
         absent = [name for name, number in zip(names, counts, strict=False) if not number]
         if absent:

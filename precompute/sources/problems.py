@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
+from precompute.options.of_fields import check_fields
 from precompute.text.format import format_count
 from precompute.text.notes import SummarizedNote
 
@@ -98,6 +99,16 @@ def _note_left_out(what: str, lines: Sequence[str]) -> str:
     told = {f"{what[:1].lower()}{what[1:]} (--skip-unmatched)": len(lines)}
     text = f"{what}, left out ({len(lines):,}):\n{first_few(lines)}"
     return SummarizedNote(text, left_out=told, is_whole=False)
+
+
+def check_options_of_fields(
+    options: BuildOptions, names: Sequence[str], fields: Sequence[str], what: str, also: Sequence[str] = ()
+) -> None:
+    """Refuse options whose values are for other fields than those that can have them; see `check_fields`."""
+    for name in names:
+        value = getattr(options, name)
+        if value not in (getattr(BuildOptions, name, {}), {}, None):
+            check_fields(name, value, fields, what, also)
 
 
 def refuse_options(options: BuildOptions, names: Sequence[str], why: str) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
-from precompute.sources.classes import check_class_names
+from precompute.options.sources import LABEL, MASK
+from precompute.sources.classes import given_names
 from precompute.sources.found import Found
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.sources.rows.find import find_rows
@@ -34,7 +35,17 @@ ROLES = {
 }
 NAMED = ("values", "extra", "extra_images")  # dictionaries of lists by name
 LISTS = (*ROLES, *NAMED)
-TARGETS = ("labels", "masks", "boxes", "instances")
+MASKS = "masks"  # a list, or a dictionary of lists
+# What `--target` calls them → the lists that are read for it.
+OF_TARGETS = {
+    "label": ("labels",),
+    "mask": (MASKS, "instances"),
+    "boxes": ("boxes", "instances"),
+    "keypoints": ("boxes", "keypoints"),
+    "instances": ("instances",),
+}
+OBJECTS = ("boxes", "keypoints", "instances")
+TARGETS = ("labels", MASKS, *OBJECTS)
 
 Named = Sequence[tuple[str, Cells]]
 
@@ -66,8 +77,8 @@ def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:
     """Put sources into columns.
 
     Args:
-        sources: Sources with the same target: all with a label, a list of labels, a mask, a list of boxes, a list of
-            objects with masks, keypoints (all with boxes, too, or none), or no target.
+        sources: Sources with the same targets: a label or a list of labels, a mask or a dictionary of them, a list of
+            boxes, or of objects with masks, or keypoints (all with boxes, too, or none), numbers; or no target.
         options: Options of the build: names of classes, which numeric labels index; names and pairs of keypoints.
 
     Raises:
@@ -79,10 +90,10 @@ def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:
         if not isinstance(item, Source):
             raise UsageError(f"sources[{i}]: expected a precompute.Source, got {type(item).__name__}.")
     columns = {name: [getattr(item, role) for item in items] for name, role in ROLES.items()}
-    named = {
-        what: _columns_by_name(what, [_mapping(what, getattr(item, what)) for item in items], columns["keys"])
-        for what in NAMED
-    }
+    by_name = {what: [_mapping(what, getattr(item, what)) for item in items] for what in NAMED}
+    if any(isinstance(mask, Mapping) for mask in columns[MASKS]):
+        by_name[MASKS] = [_mapping(MASKS, mask) for mask in columns.pop(MASKS)]
+    named = {what: _columns_by_name(what, of_sources, columns["keys"]) for what, of_sources in by_name.items()}
     return _find(columns, named, options)
 
 
@@ -92,15 +103,16 @@ def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
     Args:
         lists: Name (`ROLES`) → list of what `Source` has for each image. Only images are required. Without keys, the
             key of an image is its path below the folder that all share, without the extension. `values`, `extra` and
-            `extra_images` are dictionaries of such lists.
+            `extra_images` are dictionaries of such lists, and `masks` may be one.
         options: Options of the build, as in `from_iterable`.
 
     Raises:
         UsageError: Lengths differ, or a list holds bad values.
         SourceError: Files are missing, or labels are unknown.
     """
-    named = {what: _mapping(what, lists.get(what)) for what in NAMED}
-    every = {name: lists.get(name) for name in ROLES}
+    by_name = (*NAMED, MASKS) if isinstance(lists.get(MASKS), Mapping) else NAMED
+    named = {what: _mapping(what, lists.get(what)) for what in by_name}
+    every = {name: lists.get(name) for name in ROLES if name not in by_name}
     every |= {_called(what, name): column for what, of in named.items() for name, column in of.items()}
     _check_indexes(every)
     given = {name: _list_of(name, column) for name, column in every.items() if column is not None or name not in ROLES}
@@ -110,12 +122,10 @@ def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
         for what, of in named.items()
     }
     columns = {name: given[name] for name in ROLES if name in given}
-    return _find(columns, cells, options, more_targets=["values"] if cells["values"] else [])
+    return _find(columns, cells, options)
 
 
-def _find(
-    columns: dict[str, list[Any]], named: Mapping[str, Named], options: BuildOptions, more_targets: Sequence[str] = ()
-) -> Found:
+def _find(columns: dict[str, list[Any]], named: Mapping[str, Named], options: BuildOptions) -> Found:
     """Return sources from lists; lists without any entry are left out."""
     if not columns["images"]:
         raise SourceError("There are no sources: the list of images is empty.")
@@ -125,7 +135,10 @@ def _find(
         if name in ("images", "keys") or any(entry is not None for entry in column)
     }
     keys: Sequence[Any] | None = columns.get("keys")
-    _check_targets(columns, keys or range(len(columns["images"])), more_targets)
+    columns = _wanted(columns, named, options)
+    _check_targets(
+        columns, keys or range(len(columns["images"])), [what for what in ("values", MASKS) if named.get(what)]
+    )
     rows = Rows(
         where="sources",
         layout="lists from Python",
@@ -134,25 +147,48 @@ def _find(
         values=named["values"],
         extra=named["extra"],
         extra_images=named["extra_images"],
+        masks=_wanted_masks(named.get(MASKS, ()), options),
         tell=str if keys is None else lambda i: f"{keys[i]!r:.80}",
-        class_names=check_class_names(options.class_names),
+        class_names=given_names(options, LABEL, "labels"),
         key_remedy="Keys made from paths leave out the extension; give keys yourself where that is not enough.",
         again_remedy="Expected each image once, or keys of its own for each time.",
     )
     return find_rows(rows, options)
 
 
+def _wanted(columns: dict[str, list[Any]], named: Mapping[str, Named], options: BuildOptions) -> dict[str, list[Any]]:
+    """Return the columns without targets that the user does not want, where there are several."""
+    there = [name for name in TARGETS if name in columns or named.get(name)]
+    wanted = {name for word in options.targets for name in OF_TARGETS.get(word, ())}
+    wanted |= {MASKS for name, _ in named.get(MASKS, ()) if name in options.targets}
+    if len(there) < 2 or not wanted.intersection(there):
+        return columns
+    if MASKS in there and "instances" not in options.targets and "boxes" not in options.targets:
+        wanted.discard("instances")
+    return {name: column for name, column in columns.items() if name not in TARGETS or name in wanted}
+
+
+def _wanted_masks(masks: Named, options: BuildOptions) -> Named:
+    names = [name for name, _ in masks]
+    if not options.targets or MASK in options.targets or not set(names).intersection(options.targets):
+        return masks
+    return [(name, cells) for name, cells in masks if name in options.targets]
+
+
 def _check_targets(columns: Mapping[str, list[Any]], keys: Sequence[Any], more: Sequence[str]) -> None:
-    """Refuse several kinds of target; keypoints come alone or with boxes."""
-    targets = [_counted(name, columns[name], keys) for name in TARGETS if name in columns] + list(more)
-    others = [target for target in targets if not target.startswith("boxes")]
-    if "keypoints" in columns and others:
-        raise UsageError(f"keypoints: expected them alone or with boxes, got {others[0]} too.")
-    if len(targets) > 1:
+    """Refuse two kinds of objects, and several targets of which some sources lack one."""
+    objects = [name for name in OBJECTS if name in columns]
+    if len(objects) > 1 and objects != ["boxes", "keypoints"]:
         raise UsageError(
-            f"Expected labels, masks, boxes, instances or values beside images, got both {' and '.join(targets)}: "
-            "labels for classification, masks for segmentation, boxes for detection, instances for objects with a mask "
-            "each, values for numbers, none of them for images alone."
+            f"Expected one kind of objects, got both {' and '.join(objects)}: boxes, keypoints alone or with boxes, or "
+            "instances for objects with a mask each."
+        )
+    there = [name for name in TARGETS if name in columns]
+    counted = [_counted(name, columns[name], keys) for name in there]
+    if len(there) + len(more) > 1 and counted != there:
+        raise UsageError(
+            f"Expected the same targets for all sources, got {' and '.join([*counted, *more])}: several targets are "
+            "learnt together where each source has all of them. --target picks some."
         )
 
 

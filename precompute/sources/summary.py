@@ -85,7 +85,7 @@ class FoundSources(Displayed):
         Args:
             name: One of `fields`.
         """
-        column, names, path = self.table.columns[name], self.table.class_names, self.table.path
+        column, names, path = self.table.columns[name], self.table.names_of(name), self.table.path
         return [column.plain(i, names, path) for i in range(len(self))]
 
     def to_rows(self) -> Iterator[dict[str, Any]]:
@@ -101,7 +101,9 @@ class FoundSources(Displayed):
         for i, key in enumerate(table.keys):
             row = {"key": key, "image": str(table.path(table.images[i])), "split": table.splits[i]}
             row |= {} if groups is None else {"group": groups[i]}
-            yield row | {name: column.plain(i, table.class_names, table.path) for name, column in table.columns.items()}
+            yield row | {
+                name: column.plain(i, table.names_of(name), table.path) for name, column in table.columns.items()
+            }
 
     # Facts about them
 
@@ -237,7 +239,7 @@ class FoundSources(Displayed):
         several = len({name for of_split in self.class_counts.values() for name in of_split}) > 1
         for split, of_split in self.class_counts.items():
             for name, counts in of_split.items():
-                by_number = sorted(zip(self.class_names, counts, strict=False), key=lambda pair: -pair[1])
+                by_number = sorted(zip(self.table.names_of(name), counts, strict=False), key=lambda pair: -pair[1])
                 there = [f"{format_name(name)} {number:,}" for name, number in by_number if number]
                 absent = [format_name(name) for name, number in by_number if not number]
                 which = f"{name} of {split}" if several else split

@@ -6,7 +6,7 @@ import errno
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -134,7 +134,7 @@ class _Look:
 
     folder: Folder
     real: Parts
-    skip: str | None
+    skip: Collection[str]
     extensions: tuple[str, ...]
     passing: PassedOver
     inner: list[tuple[Folder, Parts]] = field(default_factory=list)
@@ -187,7 +187,7 @@ class _Look:
 
     def _add_folder(self, entry: os.DirEntry[str], path: str) -> None:
         is_link, passing, folder = entry.is_symlink(), self.passing, Folder((*self.folder.parts, entry.name), path)
-        if path == self.skip or is_of_system(entry.name) or passing.is_output(path, entry.name, is_link=is_link):
+        if path in self.skip or is_of_system(entry.name) or passing.is_output(path, entry.name, is_link=is_link):
             return
         if passing.is_apart(path, entry.name):
             return
@@ -208,7 +208,7 @@ class _Look:
 def walk(
     top: Path,
     *,
-    skip: Path | None = None,
+    skip: Collection[Path] = (),
     faults: dict[str, str] | None = None,
     extensions: tuple[str, ...] = IMAGE_EXTENSIONS,
     into_apart: bool = False,
@@ -219,7 +219,7 @@ def walk(
 
     Args:
         top: Absolute path of an existing folder.
-        skip: A folder below `top` to leave out, such as the masks' folder inside the images' folder.
+        skip: Folders below `top` to leave out, such as the masks' folder inside the images' folder.
         faults: Collects what cannot be used, path → why; without it, an error is raised.
         extensions: Extensions of the files to find, in lower case; by default those of images.
         into_apart: Look into folders of further images, too.
@@ -233,7 +233,7 @@ def walk(
     tree, wrong = Tree(top, []), dict[str, str]()
     pending: list[tuple[Folder, Parts]] = [(Folder((), top.as_posix()), (os.path.realpath(top),))]
     while pending and [*wrong.values()].count(CIRCULAR) < MAX_CIRCLES:
-        look = _Look(*pending.pop(), None if skip is None else skip.as_posix(), extensions, passing)
+        look = _Look(*pending.pop(), [folder.as_posix() for folder in skip], extensions, passing)
         look.read()
         if not look.is_own():
             tree.add(look)
@@ -248,14 +248,14 @@ def walk(
     return tree
 
 
-def _walk_remote(top: RemotePath, skip: Path | None, extensions: tuple[str, ...], passing: PassedOver) -> Tree:
+def _walk_remote(top: RemotePath, skip: Collection[Path], extensions: tuple[str, ...], passing: PassedOver) -> Tree:
     """Find image files in an object store by one listing; a store has no links, and no empty folders."""
     tree, looks, hidden = Tree(cast(Path, top), []), dict[Parts, _Look](), set[Parts]()
 
     def look_into(parts: Parts) -> _Look:
         if parts not in looks:
             folder = Folder(parts, "/".join((top.as_posix(), *parts)))
-            looks[parts] = _Look(folder, (), None, extensions, passing)
+            looks[parts] = _Look(folder, (), (), extensions, passing)
             look_into(parts[:-1])
         return looks[parts]
 
@@ -263,7 +263,7 @@ def _walk_remote(top: RemotePath, skip: Path | None, extensions: tuple[str, ...]
         return any(passing.is_apart("/".join((start, *parts[:i])), parts[i - 1]) for i in range(1, len(parts) + 1))
 
     start = top.as_posix()
-    given = [skip, None if passing.output is None else as_path(passing.output)]
+    given = [*skip, None if passing.output is None else as_path(passing.output)]
     apart = {path.parts[len(top.parts) :] for path in given if is_remote(path) and path.is_relative_to(top)}
     for parts, name, num_bytes in _not_excluded(top, look_into(())):
         if _lies_in(apart, (*parts, name)) or is_apart(parts):

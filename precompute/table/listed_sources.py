@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from precompute.dataset.manifest import Target
 from precompute.errors import DatasetError
 from precompute.fields.column import Column, columns_by_name
 from precompute.fields.field import Schema
@@ -56,7 +57,7 @@ def sources_of_listing(
     Args:
         listing: Split → listing.
         root: Folder that the sources' paths are below, or None.
-        class_names: Class names of the target.
+        class_names: Class names of the target; of several, those of the leading one.
         schema: Fields of the dataset's records; None: those that follow from the listing alone.
 
     Raises:
@@ -88,7 +89,14 @@ def sources_of_listing(
         segments=array("H", column("segments")) if any(any(one.segments) for _, one in of_split) else None,
         copies=list(column("copies")),
         class_names=list(class_names),
+        further_names={} if schema is None else _further_names(schema),
     )
+
+
+def _further_names(schema: Schema) -> dict[str, list[str]]:
+    """Return the names of the classes of all targets but the leading one."""
+    leading = schema.leading_target
+    return {name: Target.of(field).class_names for name, field in schema.targets.items() if field is not leading}
 
 
 def _joined(listings: Sequence[Listing]) -> Iterator[Column]:

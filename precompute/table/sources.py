@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, repeat
 from pathlib import Path
@@ -22,14 +22,15 @@ __all__ = ["IMAGE_ONLY", "SPLITS", "Source", "Sources"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One original: an image alone, or with its label, labels, mask, boxes, keypoints or masks of single objects.
+    """One original: an image alone, or with its label or labels, mask, boxes, keypoints or masks of single objects.
 
     Attributes:
         key: Stable name, unique in the dataset; posix style, e.g. ``"shoes/0001"``.
         image: Path of the image file, or its URL in an object store.
-        mask: Path of the mask file, which holds a class id in each pixel; None when there is a label, or nothing.
+        mask: Path of the mask file, which holds a class id in each pixel; for several masks a dictionary of them by
+            name: the same names for all sources. None when there is none.
         label: Class name, or class index into ``class_names``; a list, tuple or set of them, which may be empty, where
-            images have several labels; None when there is a mask instead.
+            images have several labels; None when there is none.
         split: ``"train"``, ``"validation"``, ``"test"``, or None to let fractions decide.
         group: Sources of one group (a patient, a scene) always share a split; None when each stands alone.
         boxes: For each object (x_min, y_min, x_max, y_max, class), or with ``"crowd"``, ``"difficult"``,
@@ -51,7 +52,7 @@ class Source:
 
     key: str
     image: str | Path
-    mask: str | Path | None = None
+    mask: str | Path | Mapping[str, str | Path] | None = None
     label: str | int | Collection[str | int] | None = None
     split: str | None = None
     group: str | None = None
@@ -81,7 +82,9 @@ class Sources:
         num_bytes: Size of each image file plus those of the files beside it.
         segments: Index of the segment of its split that each source belongs to, or None when each split has one.
         copies: Places of each source in every row, or None when each has one.
-        class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given.
+        class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given. Of several
+            targets, those of the leading one.
+        further_names: Name of each other target with classes → the names of its classes.
         num_ignored_files: Number of files that were passed over (hidden, README.md, Thumbs.db …).
         passed: Ending of these files → their number, without hidden ones.
         passed_folders: Folder directly below the given one, or ``""`` for that itself → its own `passed`.
@@ -103,6 +106,7 @@ class Sources:
     segments: Sequence[int] | None = None
     copies: list[int] | None = None
     class_names: list[str] = field(default_factory=list)
+    further_names: Mapping[str, list[str]] = field(default_factory=dict)
     num_ignored_files: int = 0
     passed: Mapping[str, int] = field(default_factory=dict)
     passed_folders: Mapping[str, Mapping[str, int]] = field(default_factory=dict, compare=False)
@@ -123,23 +127,28 @@ class Sources:
 
     @property
     def kind(self) -> str:
-        """What users call the target: ``"keypoints"``, ``"boxes"``, ``"mask"`` …, or `IMAGE_ONLY`."""
-        return next((column.kind for column in self.targets), IMAGE_ONLY)
+        """What users call the targets: ``"keypoints"``, ``"mask"``, ``"class and numbers"`` …, or `IMAGE_ONLY`."""
+        return " and ".join(dict.fromkeys(column.kind for column in self.targets)) or IMAGE_ONLY
+
+    @property
+    def masks(self) -> list[Column]:
+        """The columns whose classes are the ids of pixels."""
+        return [column for column in self.columns.values() if column.has_class_ids]
+
+    def names_of(self, name: str) -> list[str]:
+        """Return the names of the classes of a field."""
+        return self.further_names.get(name, self.class_names)
 
     @property
     def image_only(self) -> bool:
         """Whether these are images alone, without any target."""
         return not self.targets
 
-    @property
-    def target_option(self) -> str:
-        """What `--target` calls the target."""
-        return "none" if self.image_only else self.kind
-
-    def fields(self, facts: RecordFacts) -> list[Field]:
+    def fields(self, facts: Callable[[Column], RecordFacts]) -> list[Field]:
         """Return the fields that records have beside the image: what a model learns, then the others by name."""
         others = sorted(name for name, column in self.columns.items() if not column.is_target)
-        return [column.field(facts) for column in (*self.targets, *(self.columns[name] for name in others))]
+        every = (*self.targets, *(self.columns[name] for name in others))
+        return [column.field(facts(column)) for column in every]
 
     def raw(self, i: int) -> dict[str, Any]:
         """Return the raw value of each field of a source by the field's name, with the full paths of files."""
@@ -173,7 +182,7 @@ class Sources:
     @property
     def has_class_ids(self) -> bool:
         """Whether classes are the ids of pixels, which are known only when files are decoded."""
-        return any(column.has_class_ids for column in self.columns.values())
+        return bool(self.masks)
 
     @property
     def value_types(self) -> dict[str, str]:
@@ -227,10 +236,19 @@ class Sources:
             from_python=False,
         )
 
-    def with_column(self, new: Column, instead_of: Column) -> Sources:
-        """Return the sources with one column replaced."""
+    def with_column(self, new: Column, instead_of: Column, names: list[str]) -> Sources:
+        """Return the sources with one column replaced, and the names of its classes."""
         columns = (new if column is instead_of else column for column in self.columns.values())
-        return replace(self, columns=columns_by_name(*columns))
+        further = {name: of for name, of in self.further_names.items() if name != instead_of.name}
+        if instead_of.name in self.further_names:
+            return replace(self, columns=columns_by_name(*columns), further_names={**further, new.name: names})
+        return replace(self, columns=columns_by_name(*columns), class_names=names)
+
+    def with_names(self, name: str, names: list[str]) -> Sources:
+        """Return the sources with other names for the classes of a field."""
+        if name in self.further_names:
+            return replace(self, further_names={**self.further_names, name: names})
+        return replace(self, class_names=names)
 
     def with_skeleton(self, skeleton: Skeleton) -> Sources:
         """Return the sources with another skeleton of their keypoints."""
@@ -240,7 +258,10 @@ class Sources:
         """Return the sources with their classes in another order, or among others; each label keeps its meaning."""
         index_of = {name: i for i, name in enumerate(names)}
         new = [index_of[name] for name in self.class_names]
-        columns = {name: column.relabelled(new) for name, column in self.columns.items()}
+        columns = {
+            name: column if name in self.further_names else column.relabelled(new)
+            for name, column in self.columns.items()
+        }
         return replace(self, class_names=names, columns=columns)
 
     def of_split(self, split: str) -> Iterator[int]:
@@ -250,7 +271,9 @@ class Sources:
     def class_counts(self, split: str) -> dict[str, list[int]]:
         """Return for each field that counts classes how many sources of a split, or objects in them, each has."""
         chosen = list(self.of_split(split))
-        counts = ((column.name, column.class_counts(chosen, len(self.class_names))) for column in self.targets)
+        counts = (
+            (column.name, column.class_counts(chosen, len(self.names_of(column.name)))) for column in self.targets
+        )
         return {name: found for name, found in counts if found}
 
     def keys_of(self, split: str) -> Iterator[str]:

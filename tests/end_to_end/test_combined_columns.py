@@ -27,7 +27,7 @@ from precompute.fields.field import Field
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
-from precompute.fields.path_column import PathColumn
+from precompute.fields.path_column import mask_column
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value_column import ValueColumn
 from precompute.inspecting.inspect import inspect
@@ -55,7 +55,7 @@ FLIP = {
 OPTIONS = options(pipeline=FLIP, variants=1, validation_split=0.0)
 # At most one column of each row; records of objects and of several labels an image both call something labels.
 LABELS, OBJECTS = ("label", "labels"), ("boxes", "keypoints", "instances")
-OTHERS = ("mask", "angles", "depth", "clean", "age", "site", "dose", "turn", "weight")
+OTHERS = ("mask", "fine", "coarse", "angles", "depth", "clean", "age", "site", "dose", "turn", "weight")
 
 
 def draw(i: int) -> dict[str, Any]:
@@ -68,6 +68,8 @@ def draw(i: int) -> dict[str, Any]:
         "label": i % 3,
         "labels": tuple(range(i % 4)),
         "mask": rng.integers(0, 3, (HEIGHT, WIDTH), dtype=np.uint8),
+        "fine": np.random.default_rng([5, i]).integers(0, 3, (HEIGHT, WIDTH), dtype=np.uint8),
+        "coarse": np.random.default_rng([6, i]).integers(0, 3, (HEIGHT, WIDTH), dtype=np.uint8),
         "angles": [float(i + j) for j in range(i % 4)],
         "depth": rng.integers(0, 2**16, (HEIGHT, WIDTH, 1), dtype=np.uint16),
         "clean": rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8),
@@ -93,10 +95,10 @@ def column_of(name: str, folder: Path) -> Column:
             return LabelColumn(indices=values)
         case "labels":
             return LabelSetColumn(sets=values)
-        case "mask":
+        case "mask" | "fine" | "coarse":
             for i, mask in enumerate(values):
-                save(folder / f"{i}-mask.png", mask)
-            return PathColumn(paths=[f"{i}-mask.png" for i in range(NUM)])
+                save(folder / f"{i}-{name}.png", mask)
+            return mask_column(name, [f"{i}-{name}.png" for i in range(NUM)])
         case "angles":
             return AngleColumn(paths=[write_angles(folder / f"{i}.txt", values[i]).name for i in range(NUM)])
         case "depth" | "clean":
@@ -160,7 +162,7 @@ def expected(key: str, image: Any) -> dict[str, Any]:
     np.testing.assert_array_equal(image, drawn["image"][:, ::-1])
     return {
         **drawn,
-        **{name: drawn[name][:, ::-1] for name in ("mask", "depth", "clean")},
+        **{name: drawn[name][:, ::-1] for name in ("mask", "fine", "coarse", "depth", "clean")},
         "angles": [-angle for angle in drawn["angles"]],
         "turn": -drawn["turn"],
         "boxes": np.array([WIDTH, 0, WIDTH, 0], np.float32) + drawn["boxes"][:, [2, 1, 0, 3]] * [-1, 1, -1, 1],
@@ -250,7 +252,8 @@ def check_told(folder: Path, sources: Sources, schema: Mapping[str, Field], chos
     sheet = preview_sheet(renderer, num_sources=3, num_variants=1)
     for line in sheet.lines:
         truth = DRAWN[int(line.caption)]
-        assert ("mask" in chosen) == bool(line.cells[0].layers.get("mask"))
+        for name in ("mask", "fine", "coarse"):
+            assert (name in chosen) == bool(line.cells[0].layers.get(name))
         assert all(f"{name} {truth[name]:g}" in line.remark for name in ("age", "dose", "weight") if name in chosen)
         assert all(("angles: " in cell.caption) == ("angles" in chosen) for cell in line.cells)
     assert Image.open(save_sheet(sheet, folder / "preview.png")).width > 100

@@ -14,7 +14,7 @@ from precompute.fields.extra_image_column import ExtraImageColumn
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
-from precompute.fields.path_column import PathColumn
+from precompute.fields.path_column import PathColumn, mask_column
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value_column import ValueColumn
 from precompute.table.sources import Sources
@@ -62,6 +62,8 @@ def some_columns(draw: st.DrawFn, number: int) -> list[Column]:
     others: dict[str, Any] = {
         "mask": lambda: PathColumn(paths=StringColumn(column(names))),
         "angles": lambda: AngleColumn(paths=column(names)),
+        "fine": lambda: mask_column("fine", StringColumn(column(names))),
+        "coarse": lambda: mask_column("coarse", StringColumn(column(names))),
         "depth": lambda: ExtraImageColumn(name="depth", paths=StringColumn(column(names))),
         "clean": lambda: ExtraImageColumn(name="clean", paths=StringColumn(column(names))),
         "age": lambda: ValueColumn.of("age", "int", column(NUMBERS)),

@@ -6,10 +6,11 @@ from typing import Any
 
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.extra_image_column import ExtraImageColumn
+from precompute.fields.path_column import NamedMaskColumn
 from precompute.fields.value_column import ValueColumn
 from precompute.table.sources import Sources
 
-__all__ = ["boxes_of", "extra_images_of", "extra_of", "label_sets_of", "labels_of", "masks_of"]
+__all__ = ["boxes_of", "extra_images_of", "extra_of", "label_sets_of", "labels_of", "masks_of", "named_masks_of"]
 
 
 def _values(sources: Sources, name: str) -> Any:
@@ -43,6 +44,12 @@ def extra_of(sources: Sources, i: int) -> dict[str, Any] | None:
     """Return weight and extra values of a source by their names; None when there are none."""
     values = [column for column in sources.columns.values() if isinstance(column, ValueColumn)]
     return {column.own_name: column[i] for column in values} or None
+
+
+def named_masks_of(sources: Sources, i: int) -> dict[str, str] | None:
+    """Return the paths of the masks of a source that have a name of their own; None when there are none."""
+    columns = [column for column in sources.columns.values() if isinstance(column, NamedMaskColumn)]
+    return {column.name: column[i] for column in columns} or None
 
 
 def extra_images_of(sources: Sources, i: int) -> dict[str, str] | None:

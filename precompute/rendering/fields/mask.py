@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from precompute.errors import RejectedSource, SourceError
 from precompute.fields.counters import INSTANCE_IDS
 from precompute.fields.feature import Value
-from precompute.fields.field import Field
+from precompute.fields.field import FURTHER_MASKS, Field
 from precompute.fields.instances import Instances
-from precompute.fields.mask import MaskField
+from precompute.fields.mask import MASK, MaskField, mask_settings
 from precompute.images.decode import decode_colors, decode_mask, orientation_of
 from precompute.images.encode import encode_mask
 from precompute.images.instance_ids import find_instance_ids
@@ -24,6 +24,7 @@ from precompute.images.instance_masks import EMPTY, OVERLAP, load_instances, mer
 from precompute.images.mask_files import changed_ids, ids_of_colors, packed_colors
 from precompute.images.shrink import shrink_mask
 from precompute.options.build_options import BuildOptions
+from precompute.options.of_fields import of_field
 from precompute.pipelines.mask_rules import AllowedIds, check_mask_rules
 from precompute.pipelines.pipeline import Pipeline
 from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, read_file, renderer_type, with_path
@@ -31,7 +32,6 @@ from precompute.storage.paths import as_path
 
 __all__ = ["MaskRenderer"]
 
-MASK = "mask"  # to Albumentations
 IDS = "class ids"  # what is remembered of a source's mask, beside which ids each choice of fills allows
 
 
@@ -53,23 +53,29 @@ class MaskRenderer(Renderer):
 
     @classmethod
     def settings(cls, field: Field, options: BuildOptions) -> dict[str, Any]:
-        """Return the settings: the meaning of ids in files, and the type of ids in records."""
+        """Return the settings: the meaning of ids in files, and the type of ids in records.
+
+        Those of the field that is called `mask` stand among all others, as in format 1; further ones under its name.
+        """
+        mask_map = of_field(options.mask_map, field.name) or {}
+        offset, colors = of_field(options.mask_offset, field.name), of_field(options.mask_colors, field.name)
         pixels: dict[str, Any] = {
-            "mask_map": {str(old): new for old, new in sorted(options.mask_map.items())},
-            "mask_dtype": field.dtype,  # type: ignore[attr-defined]  # of masks it is one
+            "mask_map": {str(old): new for old, new in sorted(mask_map.items())},
+            "mask_dtype": field.ids_dtype,
         }
-        return pixels | {
-            name: getattr(options, name) for name in ("mask_offset", "mask_colors") if getattr(options, name)
-        }
+        pixels |= {"mask_offset": offset} if offset else {}
+        pixels |= {"mask_colors": colors.ids} if colors else {}
+        return pixels if field.name == MASK else {FURTHER_MASKS: {field.name: pixels}}
 
     @classmethod
     def of_settings(cls, field: Field, pixels: Mapping[str, Any]) -> Self:
         """Return the renderer of settings; what they do not name (map, offset, colours) is not used."""
+        own = mask_settings(pixels, field.name)
         return cls(
             field=field,  # type: ignore[arg-type]  # of masks it is one
-            mask_map=tuple(sorted((int(old), new) for old, new in pixels.get("mask_map", {}).items())),
-            offset=pixels.get("mask_offset", 0),
-            colors=packed_colors(pixels.get("mask_colors")),
+            mask_map=tuple(sorted((int(old), new) for old, new in own.get("mask_map", {}).items())),
+            offset=own.get("mask_offset", 0),
+            colors=packed_colors(own.get("mask_colors")),
         )
 
     @property

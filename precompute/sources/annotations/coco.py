@@ -37,7 +37,7 @@ from precompute.sources.annotations.named_images import (
     number_objects,
     sources_of_named,
 )
-from precompute.sources.classes import check_class_names
+from precompute.sources.classes import given_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.text.format import format_count
@@ -64,7 +64,7 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     """
     paths = [annotations] if annotations.is_file() else _files_below(annotations, options)
     files, skeleton, notes = _find_skeleton([read_coco(path, is_alone=len(paths) == 1) for path in paths], options)
-    given = check_class_names(options.class_names)
+    given = given_names(options, "objects", "mask")
     categories = name_categories(files, keep_projects=given is not None)
     names = [str(image.get("file_name") or "") for file in files for image in file.images]
     found = find_images(top, options, None if options.annotations is None else choose_named(names))

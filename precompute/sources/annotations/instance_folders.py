@@ -20,6 +20,8 @@ from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
+from precompute.options.of_fields import of_field
+from precompute.options.sources import MASK
 from precompute.sources.annotations.find import layouts_below
 from precompute.sources.annotations.images import (
     find_images,
@@ -27,7 +29,7 @@ from precompute.sources.annotations.images import (
     sources_of,
 )
 from precompute.sources.annotations.layout import MAX_ENTRIES, MAX_SNIFFED, folders_below
-from precompute.sources.classes import check_class_names, class_order, number_rows
+from precompute.sources.classes import class_order, given_names, number_rows
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, split_role
 from precompute.sources.passed_over import first_entries
@@ -53,7 +55,8 @@ def find_instances(top: Path, options: BuildOptions) -> Found | None:
     """
     if options.annotations is not None or options.mask_suffix:
         return None
-    role = MASKS if options.masks is None else Path(options.masks).name
+    folder = of_field(options.masks, MASK)
+    role = MASKS if folder is None else Path(folder).name
     if not top.is_dir() or not _looks_so(top, role, options.images or IMAGES):
         return None
     kinds = [layout.name for layout in layouts_below(top, options)]
@@ -129,7 +132,8 @@ class _Finder:
         self._images = {folder: of[0] for folder, of in of_folder.items() if len(of) == 1} | by_place
 
     def sources(self) -> Found:
-        given = None if self._options.masks is None else Path(os.path.abspath(self._top / self._options.masks))  # noqa: PTH100
+        folder = of_field(self._options.masks, MASK)
+        given = None if folder is None else Path(os.path.abspath(self._top / folder))  # noqa: PTH100
         is_given = given is not None and given.is_dir()
         for folder in walk(given if given is not None and is_given else self._top).folders:
             role, context = (self._role, folder.parts) if is_given else split_role(folder.parts, [self._role])
@@ -150,7 +154,7 @@ class _Finder:
 
     def _objects(self, images: Sequence[FoundFile], of_images: Sequence[Sequence[_Mask]]) -> FoundColumn:
         """Return the objects of images; without folders of classes, all are of one class."""
-        given = check_class_names(self._options.class_names)
+        given = given_names(self._options, "objects", "mask")
         one = self._one_class(given, [mask for masks in of_images for mask in masks])
         rows = [[(path_below(self._top, mask.path), mask.class_name or one, 0) for mask in of] for of in of_images]
         numbered, classes = number_rows(rows, 1, [image.key for image in images], given)

@@ -28,7 +28,7 @@ from precompute.sources.annotations.named_images import (
     number_objects,
     sources_of_named,
 )
-from precompute.sources.classes import check_class_names
+from precompute.sources.classes import given_names
 from precompute.sources.found import Found
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.rows.objects import DEFAULT_CLASS
@@ -107,7 +107,7 @@ def _find(top: Path, path: Path, options: BuildOptions) -> Found:
             f"{path}: no side of a box is above {highest:g}: these are shares of the images, where pixels are "
             "expected. Multiply them by width and height."
         )
-    given, skeleton, points = check_class_names(options.class_names), None, list(columns.points)
+    given, skeleton, points = given_names(options, "objects", "mask"), None, list(columns.points)
     if points:
         edges = indices_of_edges(options.skeleton or (), points)
         skeleton = make_skeleton(points, edges, flip_pairs=options.flip_pairs, has_boxes=bool(columns.box))

@@ -29,7 +29,7 @@ from precompute.sources.annotations.images import (
     unnamed_note,
 )
 from precompute.sources.annotations.layout import MAX_SNIFFED, Layout, beginning, some_files
-from precompute.sources.classes import check_class_names, number_rows
+from precompute.sources.classes import given_names, number_rows
 from precompute.sources.found import Found
 from precompute.sources.object_checks import boxes_of_rows, upright_size
 from precompute.sources.problems import Problems
@@ -88,7 +88,7 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
         notes.append(
             f"{are} PASCAL's own: pixels count from 1 and include the last one: boxes begin at x_min − 1, y_min − 1."
         )
-    keys, given = [image.key for image in chosen], check_class_names(options.class_names)
+    keys, given = [image.key for image in chosen], given_names(options, "objects", "mask")
     rows, classes = number_rows([annotation.rows for annotation in read], 4, keys, given)
     sizes = (one.size or upright_size(image.path) for one, image in zip(read, chosen, strict=True))
     boxes = boxes_of_rows(rows, sizes, keys, classes.names, where=str(top))

@@ -38,7 +38,7 @@ from precompute.sources.annotations.yolo_data import (
     yaml_files,
 )
 from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
-from precompute.sources.classes import check_class_names
+from precompute.sources.classes import given_names
 from precompute.sources.found import Found
 from precompute.sources.object_checks import boxes_of_rows
 from precompute.sources.problems import Problems
@@ -95,7 +95,7 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     if not splits and not any(data.entries for data in numbering.data) and (lists := split_lists(top)):
         splits, more = _splits_of_lists(found, lists)
         by_lists = bool(splits)
-    names = check_class_names(options.class_names) or numbering.names
+    names = given_names(options, "objects", "mask") or numbering.names
     pose = next((data for data in numbering.data if data.kpt_shape), None)
     read = _read_all(found, files, names, None if pose is None else pose.kpt_shape)
     skeleton = None if pose is None or options.target != "keypoints" else find_skeleton(pose, options)

@@ -15,7 +15,7 @@ from precompute.fields.extra_image_column import ExtraImageColumn
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
-from precompute.sources.extra_images import check_extra_image_name, check_names
+from precompute.sources.extra_images import check_file_name, check_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFiles, parts_of, split_role
 from precompute.sources.pairs import Identity, pair
@@ -57,7 +57,7 @@ def with_extra_images(found: Found, top: Path, options: BuildOptions) -> Found:
     problems, notes = Problems(f"{top}: images and further images do not fit together."), list[str]()
     kept, columns = [True] * len(found.keys), dict[str, tuple[Sequence[str], Sequence[int]]]()
     for name, folder in (options.extra_images or {}).items():
-        check_extra_image_name(name)
+        check_file_name(name)
         files = _files(top, folder, name, options)
         by_split = found.splits is not None and any(files.splits())
         pairs = pair(_identities(found, by_split=by_split), _of_files(files, by_split=by_split))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import repeat
-from operator import add, eq
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from operator import eq
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.label_column import LabelColumn
-from precompute.fields.path_column import PathColumn
+from precompute.fields.path_column import mask_column
 from precompute.fields.string_column import ascend
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, ignored_files_text, unreadable_text
 from precompute.options.build_options import BuildOptions
-from precompute.sources.classes import check_class_names, class_order
+from precompute.options.sources import LABEL, MASK
+from precompute.sources.classes import class_order, given_names
 from precompute.sources.folders.layout import LAYOUTS, Layout, find_layout
 from precompute.sources.folders.siblings import check_class_folders
 from precompute.sources.found import Found, FoundColumn
@@ -47,20 +48,21 @@ def find_in_folders(root: str | Path, options: BuildOptions) -> Found:
         SourceError: An image would be left out, or something guessed: unmatched, ambiguous, duplicate, empty.
         UsageError: An option makes no sense.
     """
-    names = check_class_names(options.class_names)
+    names = given_names(options, LABEL, "labels")
     top = _check_root(root)
     layout = find_layout(top, options)
-    folders = [part.path for part in layout.images + (layout.masks or [])]
+    folders = [part.path for part in chain(layout.images, *layout.beside.values())]
     # All paths start from the root, unless folders elsewhere were named.
     base = top if all(relative(folder, top) is not None for folder in folders) else common_folder(folders)
     found = _Folders(top, base, layout, names, options)
     found.check_any("images", layout.images, options.image_suffix)
     if options.image_only:
         return _image_only_sources(found)
-    if layout.masks is None:
+    if not layout.beside:
         return _class_sources(found)
-    found.check_any("masks", layout.masks, options.mask_suffix)
-    return _mask_sources(found, layout.masks)
+    for name, parts in layout.beside.items():
+        found.check_any("masks" if name == MASK else f"masks of {name}", parts, options.mask_suffix)
+    return _mask_sources(found)
 
 
 def _check_root(root: str | Path) -> Path:
@@ -86,6 +88,11 @@ class _Folders(NamedTuple):
     names: list[str] | None
     options: BuildOptions
 
+    @property
+    def lacking(self) -> str:
+        """What images have not that lie in no class folder."""
+        return "no folders for their classes" if self.layout.beside else "neither folders for their classes nor masks"
+
     def check_any(self, role: str, parts: list[RoleFolder], suffix: str) -> None:
         """Refuse folders without any file of a role."""
         if any(part.files for part in parts):
@@ -101,7 +108,7 @@ class _Folders(NamedTuple):
 
     def empty(self, *, named: bool) -> list[str]:
         """Return the folders without images: those that the user named, or the others."""
-        given = (self.options.images, self.options.masks)
+        given = (self.options.images, *self.options.mask_folders.values())
         names = {Path(folder).name.lower() for folder in given if folder is not None}
         empty = self.layout.empty_folders
         return [f"{self.shown(path)}/" for path in empty if (path.rpartition("/")[2].lower() in names) is named]
@@ -141,7 +148,7 @@ class _Folders(NamedTuple):
 
 def _image_only_sources(found: _Folders) -> Found:
     problems = Problems(f"{found.top}: the images cannot be used as they are.")
-    left_out = sum(len(part.files) for part in found.layout.masks or ())
+    left_out = sum(len(part.files) for part in chain(*found.layout.beside.values()))
     note = f"images alone were asked for: {format_count(left_out, 'mask is', 'masks are')} left out."
     return found.sources(_class_files(found), problems, layout="images alone", notes=[note] if left_out else [])
 
@@ -151,23 +158,32 @@ def _image_only_sources(found: _Folders) -> Found:
 
 def _class_sources(found: _Folders) -> Found:
     files = _class_files(found)
+    problems = Problems(f"{found.top}: the class folders cannot be used as they are.")
+    return found.sources(files, problems, layout="a folder a class", fields=[_labels(found, files, problems)])
+
+
+def _labels(found: _Folders, files: FoundFiles, problems: Problems) -> FoundColumn:
+    """Return the classes of images, which are their folders; images outside of such folders are problems."""
     sizes = Counter(files.labels())
     flat = [found.shown(files[i].path) for i, label in enumerate(files.labels()) if not label] if "" in sizes else []
     if len(flat) == len(files):
         raise SourceError(
-            f"{found.top}: {format_count(len(files), 'image')}, but neither folders for their classes nor masks:\n"
+            f"{found.top}: {format_count(len(files), 'image')}, but {found.lacking}:\n"
             f"{first_few(flat)}\n{LAYOUTS}\n"
             "Labels in a table: give that file as SOURCE. Images alone, without any target: --target none."
         )
-    problems = Problems(f"{found.top}: the class folders cannot be used as they are.")
     problems.add("Images outside of every class folder", flat, "Move each into the folder of its class.")
     labels = class_order(sizes)
     check_unicode_forms(labels, str(found.top))
-    notes = check_class_folders(found.top, sizes, found.names, lambda: zip(files.labels(), files.plain(), strict=True))
+    notes = check_class_folders(
+        found.top,
+        sizes,
+        found.names,
+        lambda: () if found.layout.beside else zip(files.labels(), files.plain(), strict=True),
+    )
     names = found.names or labels
     index = {name: i for i, name in enumerate(names)}
-    column = LabelColumn(indices=list(map(index.__getitem__, files.labels())))
-    return found.sources(files, problems, layout="a folder a class", fields=[FoundColumn(column, names, notes)])
+    return FoundColumn(LabelColumn(indices=list(map(index.__getitem__, files.labels()))), names, notes)
 
 
 def _class_files(found: _Folders) -> FoundFiles:
@@ -188,24 +204,45 @@ NAMES_DIFFER = (
 )
 
 
-def _mask_sources(found: _Folders, mask_parts: list[RoleFolder]) -> Found:
+def _mask_sources(found: _Folders) -> Found:
     images, images_split = _role_files(found, found.layout.images)
-    masks, masks_split = _role_files(found, mask_parts)
-    pairs = _pair(images, masks, by_split=images_split and masks_split)
-    problems, notes = _check_pairs(found, images, masks, pairs)
-    if pairs.images_alone:
-        images = images.only(pairs.images)
-    if not isinstance(pairs.files, range):
-        masks = masks.only(pairs.files)
+    every, pairs, split_of_files = dict[str, FoundFiles](), dict[str, Pairs](), dict[str, bool]()
+    for name, parts in found.layout.beside.items():
+        every[name], split_of_files[name] = _role_files(found, parts)
+        pairs[name] = _pair(images, every[name], by_split=images_split and split_of_files[name])
+    problems, notes = _check_pairs(found, images, every, pairs)
+    kept = _in_all(pairs.values())
+    images = images if len(kept) == len(images) else images.only(kept)
+    masks = {name: _of_images(files, pairs[name], kept) for name, files in every.items()}
+    in_splits = [images] * images_split + [masks[name] for name, there in split_of_files.items() if there]
+    labels = [_labels(found, images, problems)] if LABEL in found.options.targets else []
+    columns = [mask_column(name, files.paths(found.base)) for name, files in masks.items()]
+    sizes = zip(images.num_bytes, *(files.num_bytes for files in masks.values()), strict=True)
     return found.sources(
         images,
         problems,
         layout="images and masks",
-        fields=[FoundColumn(PathColumn(paths=masks.paths(found.base)))],
-        splits=list((images if images_split else masks).splits()),
-        num_bytes=array("q", map(add, images.num_bytes, masks.num_bytes)),
+        fields=[*labels, *(FoundColumn(column, given_names(found.options, column.name) or ()) for column in columns)],
+        splits=list((in_splits or [images])[0].splits()),
+        num_bytes=array("q", map(sum, sizes)),
         notes=notes,
     )
+
+
+def _in_all(pairs: Collection[Pairs]) -> Sequence[int]:
+    """Return the positions of the images that have all their files."""
+    first, *others = (one.images for one in pairs)
+    if all(isinstance(one, range) for one in (first, *others)):
+        return first
+    return sorted(set(first).intersection(*others))
+
+
+def _of_images(files: FoundFiles, pairs: Pairs, kept: Sequence[int]) -> FoundFiles:
+    """Return the files of some images, in their order."""
+    if isinstance(pairs.files, range) and len(kept) == len(files):
+        return files
+    file_of = dict(zip(pairs.images, pairs.files, strict=True))
+    return files.only([file_of[i] for i in kept])
 
 
 def _role_files(found: _Folders, parts: list[RoleFolder]) -> tuple[FoundFiles, bool]:
@@ -215,17 +252,24 @@ def _role_files(found: _Folders, parts: list[RoleFolder]) -> tuple[FoundFiles, b
     return FoundFiles(parts, positions, split_in_key=found.options.split_in_key), positions is not None
 
 
-def _check_pairs(found: _Folders, images: FoundFiles, masks: FoundFiles, pairs: Pairs) -> tuple[Problems, list[str]]:
+def _check_pairs(
+    found: _Folders, images: FoundFiles, beside: Mapping[str, FoundFiles], pairs: Mapping[str, Pairs]
+) -> tuple[Problems, list[str]]:
     """Return the problems with pairs, and notes on images and masks that are left out."""
-    problems = Problems(f"{found.top}: images and masks do not fit together.")
-    alone = [found.with_key(images[i]) for i in pairs.images_alone]
-    problems.add_unmatched("Images that have no mask", alone, "Expected one mask of the same key.")
-    excluded = found.layout.excluded() if pairs.files_alone else set[str]()  # their masks go with them
-    alone = [found.with_key(masks[i]) for i in pairs.files_alone if masks[i].plain not in excluded]
-    problems.add_unmatched("Masks that have no image", alone, "Expected one image of the same key.")
+    problems, again = Problems(f"{found.top}: images and masks do not fit together."), dict[str, list[str]]()
+    for name, of in pairs.items():
+        files, which = beside[name], "" if name == MASK else f"{name} "
+        alone = [found.with_key(images[i]) for i in of.images_alone]
+        problems.add_unmatched(f"Images that have no {which}mask", alone, "Expected one mask of the same key.")
+        excluded = found.layout.excluded() if of.files_alone else set[str]()  # their masks go with them
+        alone = [found.with_key(files[i]) for i in of.files_alone if files[i].plain not in excluded]
+        what = f"{which}masks that have no image"
+        problems.add_unmatched(f"{what[:1].upper()}{what[1:]}", alone, "Expected one image of the same key.")
+        again[name] = [f"{found.shown(files[first].path)}, {found.with_key(files[i])}" for first, i in of.again]
     notes = problems.leave_out(found.options, len(images), NAMES_DIFFER)
-    again = [f"{found.shown(masks[first].path)}, {found.with_key(masks[i])}" for first, i in pairs.again]
-    problems.add("Masks for one image", again, "Expected one mask an image; rename or move the others.")
+    for name, lines in again.items():
+        which = "Masks" if name == MASK else f"Masks of {name}"
+        problems.add(f"{which} for one image", lines, "Expected one mask an image; rename or move the others.")
     problems.add(
         "Images outside of the folders of images and masks", sorted(map(found.shown, found.layout.outside)), ELSEWHERE
     )

@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast
 
 from precompute.errors import SourceError, UsageError
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
+from precompute.options.of_fields import of_field
+from precompute.options.sources import LABEL, MASK
+from precompute.sources.extra_images import check_file_name
 from precompute.sources.folders.siblings import find_siblings
 from precompute.sources.found_files import RoleFolder, parts_of, split_role
 from precompute.sources.split_folders import split_of
@@ -33,11 +37,11 @@ Placed: TypeAlias = list[tuple[Folder, tuple[str, ...]]]  # folders, each with i
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """The files of images, and those of masks unless folders are classes.
+    """The files of images, and those beside them.
 
     Attributes:
         images: Folders of images, with at least one file in all.
-        masks: Folders of masks; None where folders are classes.
+        beside: Name of a field of masks → their folders; empty where folders are classes.
         num_ignored_files: Number of files and hidden folders that were passed over.
         passed: Ending of such files that do not have names of images → their number.
         notes: Notes for the user.
@@ -47,7 +51,7 @@ class Layout:
     """
 
     images: list[RoleFolder]
-    masks: list[RoleFolder] | None
+    beside: Mapping[str, list[RoleFolder]]
     num_ignored_files: int
     passed: Mapping[str, int]
     notes: Sequence[str]
@@ -57,10 +61,20 @@ class Layout:
 
 
 class _Roles(NamedTuple):
-    """Folders of images, and of masks unless folders are classes; one list where names of files tell them apart."""
+    """Folders of images, and those beside them by field.
+
+    Attributes:
+        images: Folders of images.
+        beside: Name of a field of masks → their folders; empty where folders are classes.
+        by_name: Whether images and masks lie in the same folders, so that names of files tell them apart.
+        mask_suffix: End of the masks' stems; None: that of the options.
+        notes: Notes for the user.
+        outside: Images that lie in the folders of no role.
+    """
 
     images: Placed
-    masks: Placed | None = None
+    beside: Mapping[str, Placed] = {}
+    by_name: bool = False
     mask_suffix: str | None = None
     notes: Sequence[str] = ()
     outside: Sequence[str] = ()
@@ -74,17 +88,43 @@ def find_layout(root: Path, options: BuildOptions) -> Layout:
         UsageError: Options cannot tell images and masks apart.
     """
     _check_suffixes(options)
-    images, masks = _given(root, options.images, "images"), _given(root, options.masks, "masks")
-    if isinstance(images, str | None) and isinstance(masks, str | None):
-        trees = [walk(root)]
-        return _layout(trees, _searched(trees[0], images, masks, options), options, role=(images or "images").lower())
-    image_dir, mask_dir = _named(root, images, masks, options)
-    if mask_dir is None or mask_dir == image_dir:
-        trees = [walk(image_dir)]
-    else:
-        trees = [walk(image_dir, skip=mask_dir), walk(mask_dir, skip=image_dir)]
-    placed = [_placed(tree.folders, None) for tree in trees]
-    return _layout(trees, _Roles(placed[0], None if mask_dir is None else placed[-1]), options, role=None)
+    for name in options.mask_folders:
+        check_file_name(name, "masks")
+    images = _given(root, options.images, "images")
+    masks = {name: _given(root, folder, "masks") for name, folder in options.mask_folders.items()}
+    if _are_names(images, masks):
+        tree = walk(root)
+        return _layout([tree], _searched(tree, images, masks, options), options, role=(images or "images").lower())
+    image_dir, mask_dirs = _named(root, images, masks, options)
+    if mask_dirs == {MASK: image_dir}:
+        tree = walk(image_dir)
+        placed = _placed(tree.folders, None)
+        return _layout([tree], _Roles(placed, {MASK: placed}, by_name=True), options, role=None)
+    _check_apart(image_dir, mask_dirs)
+    every = (image_dir, *mask_dirs.values())
+    trees = [walk(folder, skip=[other for other in every if other != folder]) for folder in every]
+    of_images, *of_masks = (_placed(tree.folders, None) for tree in trees)
+    return _layout(trees, _Roles(of_images, dict(zip(mask_dirs, of_masks, strict=True))), options, role=None)
+
+
+def _are_names(images: Path | str | None, masks: Mapping[str, Path | str | None]) -> TypeGuard[str | None]:
+    """Return whether all folders are named alone, or not at all, so that they are searched at any level."""
+    return all(isinstance(folder, str | None) for folder in (images, *masks.values()))
+
+
+def _check_apart(image_dir: Path, mask_dirs: Mapping[str, Path]) -> None:
+    """Refuse one folder for several masks, or for one of several masks and the images.
+
+    Raises:
+        UsageError: There is such a folder.
+    """
+    seen = {image_dir: "images"}
+    for name, folder in mask_dirs.items():
+        if folder in seen:
+            raise UsageError(
+                f"masks (--masks): {name}: {folder} is the folder of {seen[folder]}, too; expected one for each."
+            )
+        seen[folder] = name
 
 
 def _layout(trees: Sequence[Tree], roles: _Roles, options: BuildOptions, *, role: str | None) -> Layout:
@@ -96,19 +136,21 @@ def _layout(trees: Sequence[Tree], roles: _Roles, options: BuildOptions, *, role
         options: Options of the build.
         role: Name of folders of images that is not part of keys.
     """
-    if roles.masks is roles.images:
+    if roles.by_name:
         images, masks = _told_apart(trees[0].top, roles.images, options)
+        beside = {MASK: masks}
     else:
         suffix = options.mask_suffix if roles.mask_suffix is None else roles.mask_suffix
-        images, masks = parts_of(roles.images, options.image_suffix), parts_of(roles.masks or (), suffix)
-    folders = [folder for folder, _ in roles.images + (roles.masks or [])]
-    kept = [len(part.files) for part in images + masks]
+        images = parts_of(roles.images, options.image_suffix)
+        beside = {name: parts_of(placed, suffix) for name, placed in roles.beside.items()}
+    folders = [folder for folder, _ in chain(roles.images, *roles.beside.values())]
+    kept = [len(part.files) for part in chain(images, *beside.values())]
     # A folder in which nothing fits is passed over as a whole, such as colour pictures beside the masks.
-    held = kept if roles.masks is None else [len(folder.files) + folder.num_ignored_files for folder in folders]
+    held = kept if not beside else [len(folder.files) + folder.num_ignored_files for folder in folders]
     every = sum(tree.num_files + tree.num_ignored_files for tree in trees)
     return Layout(
         images=images,
-        masks=None if roles.masks is None else masks,
+        beside=beside,
         num_ignored_files=every - sum(kept) - len(roles.outside),
         passed=sum((tree.passed for tree in trees), Counter()),
         notes=roles.notes,
@@ -146,19 +188,21 @@ def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | N
 
 
 def _named(
-    root: Path, images: Path | str | None, masks: Path | str | None, options: BuildOptions
-) -> tuple[Path, Path | None]:
-    """Return the folder of the images, and that of the masks if there is one."""
-    for option, folder in (("images", images), ("masks", masks)):
+    root: Path, images: Path | str | None, masks: Mapping[str, Path | str | None], options: BuildOptions
+) -> tuple[Path, dict[str, Path]]:
+    """Return the folder of the images, and those of the masks by field if there are any."""
+    for option, folder in (("images", images), *(("masks", folder) for folder in masks.values())):
         if isinstance(folder, str):
             raise SourceError(f"--{option} {folder}: there is no such folder in {root}.")
-    image_dir, mask_dir = images or _child(root, "images"), masks or _child(root, "masks")
+    image_dir = images or _child(root, "images")
     if image_dir is None:
+        given = " ".join(str(folder) for folder in options.mask_folders.values())
         raise SourceError(
-            f"{root}: --masks {options.masks} was given, but there is no folder images/. "
+            f"{root}: --masks {given} was given, but there is no folder images/. "
             "Name the folder of the images with --images."
         )
-    return cast(Path, image_dir), cast("Path | None", mask_dir)
+    mask_dirs = {name: folder or _child(root, "masks") for name, folder in masks.items()}
+    return cast(Path, image_dir), {name: cast(Path, folder) for name, folder in mask_dirs.items() if folder}
 
 
 def _child(root: Path, name: str) -> Path | None:
@@ -168,35 +212,45 @@ def _child(root: Path, name: str) -> Path | None:
 # Folders that are found.
 
 
-def _searched(tree: Tree, images: str | None, masks: str | None, options: BuildOptions) -> _Roles:
-    image_name, mask_name = (images or "images").lower(), (masks or "masks").lower()
-    by_role: dict[str | None, Placed] = {image_name: [], mask_name: [], None: []}
+def _searched(tree: Tree, images: str | None, masks: Mapping[str, Any], options: BuildOptions) -> _Roles:
+    image_name = (images or "images").lower()
+    mask_names = {name: (folder or "masks").lower() for name, folder in masks.items()}
+    by_role: dict[str | None, Placed] = {role: [] for role in (image_name, *mask_names.values(), None)}
     for folder in tree.folders:
-        role, context = split_role(folder.parts, (image_name, mask_name))
+        role, context = split_role(folder.parts, (image_name, *mask_names.values()))
         by_role[role].append((folder, context))
-    for option, given, name in [("images", images, image_name), ("masks", masks, mask_name)]:
-        if given is not None and not by_role[name]:
-            raise SourceError(f"--{option} {given}: there is no folder of this name in {tree.top}, at any level.")
-    if by_role[image_name] and by_role[mask_name] and image_name != mask_name:
+    given = [("images", images), *(("masks", folder) for folder in masks.values())]
+    for option, name in given:
+        if name is not None and not by_role[name.lower()]:
+            raise SourceError(f"--{option} {name}: there is no folder of this name in {tree.top}, at any level.")
+    roles = [image_name, *mask_names.values()]
+    if len(masks) > 1 and len(set(roles)) < len(roles):
+        raise UsageError(f"masks (--masks): expected another folder for each, got {', '.join(roles)} with the images'.")
+    if len(set(roles)) > 1 and all(by_role[role] for role in roles):
         outside = [f"{folder.path}/{name}" for folder, _ in by_role[None] for name in folder.files.names]
-        named = images is not None or masks is not None  # what lies elsewhere was left out on purpose
-        return _Roles(by_role[image_name], by_role[mask_name], outside=[] if named else outside)
+        named = any(name is not None for _, name in given)  # what lies elsewhere was left out on purpose
+        beside = {name: by_role[role] for name, role in mask_names.items()}
+        return _Roles(by_role[image_name], beside, outside=[] if named else outside)
     if images is None and (siblings := _siblings(tree, options)):
         return siblings
     placed = by_role[image_name]
     if images is None:
         in_images = all(split_role(folder.parts, (image_name,))[0] for folder in tree.folders if folder.files)
         placed = _placed(tree.folders, image_name if in_images else None)
-    by_suffix = options.mask_suffix or (options.images is not None and options.masks is not None)
-    return _Roles(placed, placed if by_suffix else None)
+    if options.mask_suffix or (options.images is not None and options.masks is not None):
+        return _Roles(placed, {MASK: placed}, by_name=True)
+    return _Roles(placed)
 
 
 def _siblings(tree: Tree, options: BuildOptions) -> _Roles | None:
     """Return folders of images that each stand beside their masks' folder, if all do and no option names folders."""
     if options.masks or options.mask_suffix or options.image_suffix:
         return None
-    found = find_siblings([folder for folder in tree.folders if folder.files], options.class_names or ())
-    return None if found is None else _Roles(found.images, found.masks, found.mask_suffix, [found.note])
+    names = of_field(options.class_names, LABEL) or ()
+    found = find_siblings([folder for folder in tree.folders if folder.files], names)
+    if found is None:
+        return None
+    return _Roles(found.images, {MASK: found.masks}, mask_suffix=found.mask_suffix, notes=[found.note])
 
 
 # Files.

@@ -130,7 +130,7 @@ def check_class_folders(
         top: Folder that messages name.
         sizes: Class, which is the path of its folder → number of its images.
         names: The given classes, or None.
-        files: Returns class and key of each image; called only if needed.
+        files: Returns class and key of each image, of images without masks; called only if needed.
 
     Raises:
         SourceError: Classes have no folder, folders have no class, or two folders have files with equal names (and one
@@ -191,7 +191,7 @@ def _class_notes(labels: list[str], stems: Mapping[str, set[str]], sizes: Mappin
     above = {label: [label[:i] for i, character in enumerate(label) if character == "/"] for label in labels}
     if both := [label for label in labels if not above.keys().isdisjoint(above[label])]:
         yield f"Class folders inside class folders, each a class of its own:\n{first_few(both)}"
-    if len(labels) == 2 and sizes[labels[0]] == sizes[labels[1]] and stems[labels[0]] == stems[labels[1]]:
+    if len(labels) == 2 and stems and sizes[labels[0]] == sizes[labels[1]] and stems[labels[0]] == stems[labels[1]]:
         yield (
             f"{labels[0]}/ and {labels[1]}/ hold files of equal names. If one holds the masks of the other, "
             "name them with --images and --masks."

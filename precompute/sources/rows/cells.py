@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, first_few
+from precompute.options.sources import MASK
 from precompute.text.format import format_count
 
 __all__ = ["Cells", "Rows"]
@@ -69,10 +70,11 @@ class Rows:
         values: Numbers that a model shall learn, each with its name.
         extra: Values that travel along unchanged, each with its name.
         extra_images: Paths of further images, each column with the name of these.
+        masks: Paths of masks that have a name of their own, each column with it.
         root: Folder that paths and keys are relative to. None: paths are relative to the working folder, keys to the
             folder that all images share.
         tell: Number of a row → its name in messages; `str` where its key shall be the name.
-        class_names: Order of the classes, or None.
+        class_names: Order of the classes of labels, or None.
         names_groups: Whether ``--group-by`` named the column of the groups.
         key_remedy: Advice where several sources share a key.
         again_remedy: Advice where an image comes again.
@@ -86,6 +88,7 @@ class Rows:
     values: Sequence[tuple[str, Cells]] = ()
     extra: Sequence[tuple[str, Cells]] = ()
     extra_images: Sequence[tuple[str, Cells]] = ()
+    masks: Sequence[tuple[str, Cells]] = ()
     root: Path | None = None
     tell: Callable[[int], str] = str
     class_names: list[str] | None = None
@@ -110,9 +113,16 @@ class Rows:
             values=of_names(self.values),
             extra=of_names(self.extra),
             extra_images=of_names(self.extra_images),
+            masks=of_names(self.masks),
             tell=str if tell is str else lambda i: tell(kept[i]),
         )
 
     def cells(self, role: str) -> Cells:
         """Return the column of a role."""
         return Cells(self.names[role], self.columns[role], self.tell)
+
+    @property
+    def every_mask(self) -> list[tuple[str, Cells]]:
+        """All columns of masks, each with the name of its field."""
+        unnamed = [(MASK, self.cells(MASK))] if MASK in self.columns else []
+        return unnamed + [(name, cells._replace(tell=self.tell)) for name, cells in self.masks]

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.extra_image_column import ExtraImageColumn
-from precompute.fields.path_column import PathColumn
+from precompute.fields.path_column import mask_column
 from precompute.fields.string_column import StringColumn
 from precompute.options.build_options import BuildOptions
-from precompute.sources.classes import labels_column
-from precompute.sources.extra_images import check_extra_image_name, check_names
+from precompute.options.sources import LABEL, MASK
+from precompute.sources.classes import given_names, labels_column
+from precompute.sources.extra_images import check_file_name, check_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.passed_over import passed_over
+from precompute.sources.problems import check_options_of_fields
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.sources.rows.objects import InstanceRows, boxes_column
 from precompute.sources.rows.paths import below, file_bytes, find_paths, make_keys, shared_root
@@ -23,7 +25,7 @@ from precompute.table.sources import SPLITS
 
 __all__ = ["find_rows"]
 
-FURTHER = "extra_images/"  # before the names of further images, beside roles of files
+MASKS, FURTHER = "masks/", "extra_images/"  # before the names of masks and further images, beside roles of files
 
 NO_LABEL = (
     "Expected a class in each. Give images that have none a class of their own, or leave them out; where images have "
@@ -54,27 +56,30 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     if rows.tell is str:
         rows = replace(rows, tell=lambda i: f"{keys[i]!r:.80}")
     files: dict[str, tuple[Sequence[str], Sequence[int]]] = {"image": (images, range(len(keys)))}
-    if "mask" in rows.columns:
-        masks, more = find_paths(rows.cells("mask"), root, "a mask file")
-        files["mask"], notes = (masks, range(len(keys))), notes + more
+    _check_class_names(rows, options)
+    for name, cells in rows.every_mask:
+        check_file_name(name, "masks")
+        masks, more = find_paths(cells, root, "a mask file")
+        files[f"{MASKS}{name}"], notes = (masks, range(len(keys))), notes + more
     for name, cells in rows.extra_images:
-        check_extra_image_name(name)
+        check_file_name(name)
         paths, more = find_paths(cells._replace(tell=rows.tell), root, "an image file")
         files[f"{FURTHER}{name}"], notes = (paths, range(len(keys))), notes + more
     objects = None
     if "instances" in rows.columns:
-        objects = InstanceRows.read(rows.cells("instances"), keys, rows.class_names, root)
+        objects = InstanceRows.read(rows.cells("instances"), keys, given_names(options, "objects", MASK), root)
         files["instances"] = (objects.paths, objects.owners)
     num_bytes, lost = file_bytes(rows, files.values(), len(keys), options)
     if lost:
         return _without(rows, lost, len(keys), options)
     base = shared_root([paths for paths, _ in files.values()], rows.root)
     stored = {role: StringColumn(below(base, paths)) for role, (paths, _) in files.items()}
-    fields = list(_targets(rows, keys, images, options))
+    fields = list(_labels(rows, keys))
+    for name, _ in rows.every_mask:
+        fields.append(FoundColumn(mask_column(name, stored[f"{MASKS}{name}"]), given_names(options, name) or ()))
+    fields += _boxes(rows, keys, images, options)
     if objects is not None:
         fields.append(objects.column(stored["instances"]))
-    if "mask" in stored:
-        fields.append(FoundColumn(PathColumn(paths=stored["mask"])))
     further = [ExtraImageColumn(name=name, paths=stored[f"{FURTHER}{name}"]) for name, _ in rows.extra_images]
     fields += map(FoundColumn, [*further, *columns_of_values(rows, options)])
     check_names(one.column.own_name for one in fields)
@@ -109,15 +114,25 @@ def _with_paths(tell: Callable[[int], str], images: Sequence[str]) -> Callable[[
     return lambda i: f"{tell(i)}: {images[i]}"  # a function that held all the rows would keep them in memory
 
 
-def _targets(rows: Rows, keys: Sequence[str], images: Sequence[str], options: BuildOptions) -> Iterator[FoundColumn]:
-    """Yield the targets that lie in no file beside the image: labels, boxes, keypoints."""
-    boxes, keypoints = (rows.cells(role) if role in rows.columns else None for role in ("boxes", "keypoints"))
-    if boxes is not None or keypoints is not None:
-        yield boxes_column(boxes, keypoints, keys, images, rows.class_names, options)
-    if "label" in rows.columns:
-        labels = rows.cells("label")
+def _check_class_names(rows: Rows, options: BuildOptions) -> None:
+    """Refuse names of classes where several targets have classes, unless it is said whose they are."""
+    objects = ["objects"] if {"boxes", "keypoints", "instances"} & rows.columns.keys() else []
+    names = [LABEL] * (LABEL in rows.columns) + [name for name, _ in rows.every_mask] + objects
+    if len(names) > 1:
+        check_options_of_fields(options, ("class_names",), names, "classes", also=["labels"])
+
+
+def _labels(rows: Rows, keys: Sequence[str]) -> Iterator[FoundColumn]:
+    if LABEL in rows.columns:
+        labels = rows.cells(LABEL)
         labels.check_filled(NO_LABEL)
         yield labels_column(labels.values, keys, rows.class_names, labels.called)
+
+
+def _boxes(rows: Rows, keys: Sequence[str], images: Sequence[str], options: BuildOptions) -> Iterator[FoundColumn]:
+    boxes, keypoints = (rows.cells(role) if role in rows.columns else None for role in ("boxes", "keypoints"))
+    if boxes is not None or keypoints is not None:
+        yield boxes_column(boxes, keypoints, keys, images, given_names(options, "objects"), options)
 
 
 def _splits(cells: Cells) -> list[str | None]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
-from precompute.sources.classes import check_class_names
+from precompute.options.of_fields import by_field
+from precompute.options.sources import LABEL, MASK
+from precompute.sources.classes import given_names
 from precompute.sources.found import Found
 from precompute.sources.problems import refuse_options
 from precompute.sources.rows.cells import Cells, Rows
@@ -60,7 +62,7 @@ def find_table(path: Path, options: BuildOptions) -> Found:
     refuse_options(options, FOLDER_OPTIONS, f"{why} --root names the folder that their paths start from.")
     if options.label_separator == "":
         raise UsageError("label_separator (--label-separator): expected one or more characters, such as '|'.")
-    names = check_class_names(options.class_names)
+    names = given_names(options, LABEL, "labels")
     path = absolute(path)
     root = path.parent if options.root is None else absolute(as_path(options.root))
     if not root.is_dir():
@@ -90,6 +92,7 @@ def find_table(path: Path, options: BuildOptions) -> Found:
         layout="a table",
         columns=columns,
         names={"label": f"{path}: label_columns"} | {role: of_role.called for role, of_role in cells.items()},
+        masks=[(name, _as_paths(table.cells(column, read[column]))) for name, column in chosen.masks.items()],
         values=[(name, table.cells(name, read[name])) for name in chosen.values],
         extra=[
             (name, table.cells(name, read[name] if table.typed else values_of_texts(read[name])))
@@ -113,10 +116,16 @@ def _as_in_lists(role: str, cells: Cells) -> Sequence[Any]:
         cells.check_filled(FILLED[role])
     if role == "split":
         return _splits(cells)
-    if role in ("label", "weight") or set(map(type, cells.values)) <= {str}:
-        return cells.values
+    return cells.values if role in ("label", "weight") else _as_paths(cells).values
+
+
+def _as_paths(cells: Cells) -> Cells:
+    """Return cells whose numbers are texts."""
+    if set(map(type, cells.values)) <= {str}:
+        return cells
     kept = (str, list, dict, bytes, type(None))  # what is no path is told as such
-    return [value if isinstance(value, kept) or value != value else str(value) for value in cells.values]
+    texts = [value if isinstance(value, kept) or value != value else str(value) for value in cells.values]
+    return cells._replace(values=texts)
 
 
 def _splits(cells: Cells) -> list[str | None]:
@@ -228,6 +237,7 @@ class _TableColumns:
 
     Attributes:
         roles: Role (`USUAL`) → the column that has it.
+        masks: Name of masks → the column of their paths, where they have names.
         labels: Columns of 0 and 1, one per class, in place of a column of labels.
         values: Columns of learnt numbers.
         extra: Columns that travel along unchanged; a column may also have another role.
@@ -235,6 +245,7 @@ class _TableColumns:
     """
 
     roles: dict[str, str]
+    masks: dict[str, str]
     labels: list[str]
     values: list[str]
     extra: list[str]
@@ -242,13 +253,14 @@ class _TableColumns:
 
     def used(self) -> list[str]:
         """Return all used columns, each once."""
-        of_names = (*self.extra_images.values(), *self.labels, *self.values, *self.extra)
-        return list(dict.fromkeys([*self.roles.values(), *of_names]))
+        files = (*self.masks.values(), *self.extra_images.values())
+        return list(dict.fromkeys([*self.roles.values(), *files, *self.labels, *self.values, *self.extra]))
 
     def note(self, table: Table) -> str:
         """Return the note on the choice for the user."""
         several = {"labels": self.labels, "values": self.values, "extra": self.extra}
-        chosen = self.roles | self.extra_images | {what: ",".join(names) for what, names in several.items() if names}
+        files = self.masks | self.extra_images
+        chosen = self.roles | files | {what: ",".join(names) for what, names in several.items() if names}
         shown = [f"{what}={name}" for what, name in chosen.items()]
         used = self.used()
         unused = [name for name in table.columns if name not in used]
@@ -262,6 +274,8 @@ def _choose_columns(table: Table, options: BuildOptions) -> _TableColumns:
         UsageError: A named column is missing, the image's column is not found, or the target is not clear.
     """
     given = {role: getattr(options, f"{role}_column") for role in USUAL}
+    masks = given.pop("mask") if by_field(given["mask"]) else {}
+    masks = {name: _find(table, "mask_column", column) for name, column in masks.items()}
     roles = {role: _find(table, f"{role}_column", name) for role, name in given.items() if name}
     if options.group_by in table.columns:
         if given["group"]:
@@ -272,7 +286,7 @@ def _choose_columns(table: Table, options: BuildOptions) -> _TableColumns:
     extra = [_find(table, "extra_columns", name) for name in options.extra_columns or []]
     further = options.extra_image_columns or {}
     further = {name: _find(table, "extra_image_columns", column) for name, column in further.items()}
-    taken = {*roles.values(), *labels, *values, *further.values()}
+    taken = {*roles.values(), *masks.values(), *labels, *values, *further.values()}
     for role in ("image", "split", "group", "key", "weight"):
         no_column = given[role] == ""  # as the user said
         if role not in roles and not no_column and (usual := usual_columns(table.columns, role, taken | set(extra))):
@@ -285,10 +299,10 @@ def _choose_columns(table: Table, options: BuildOptions) -> _TableColumns:
     table.check_readable([roles["image"]])  # before what the target is: nobody could choose one
     taken |= set(roles.values())
     _check_no_objects(table, options)
-    given_lists = {"labels": labels, "values": values}
+    given_lists = {"labels": labels, "masks": list(masks), "values": values}
     target = _target(table, options, roles, [name for name, found in given_lists.items() if found], taken | set(extra))
-    roles = {role: name for role, name in roles.items() if role not in ("mask", "label")} | target
-    chosen = _TableColumns(roles=roles, labels=labels, values=values, extra=extra, extra_images=further)
+    roles = {role: name for role, name in roles.items() if role not in (MASK, LABEL)} | target
+    chosen = _TableColumns(roles=roles, masks=masks, labels=labels, values=values, extra=extra, extra_images=further)
     table.check_readable(chosen.used())
     return chosen
 
@@ -344,22 +358,25 @@ def _target(
     table: Table, options: BuildOptions, roles: dict[str, str], lists: list[str], taken: set[str]
 ) -> dict[str, str]:
     """Return role → column of the mask or label; empty for images alone, and for targets in `lists`."""
-    given = [role for role in ("mask", "label") if role in roles] + lists
+    given = [role for role in (MASK, LABEL) if role in roles] + lists
     if options.image_only and given:
         raise UsageError(f"target: none was asked for, and a column of the {given[0]} was named; give one of them.")
-    if len(given) > 1:
-        raise UsageError(
-            "mask_column, label_column, label_columns, value_columns: give one of them; a source has a mask, a label, "
-            f"labels or numbers. Given: {', '.join(given)}. What shall travel along, unlearnt, is for --extra-columns."
-        )
-    if options.image_only or given:
-        return {role: roles[role] for role in given if role in roles}
-    found = {name: role for role in ("mask", "label") for name in usual_columns(table.columns, role, taken)}
-    if len(found) > 1:
-        raise UsageError(
-            f"{table.path}: {' and '.join(found)} may be the target; say which with --label-column or --mask-column, "
-            "or --target none for images alone."
-        )
+    if LABEL in given and "labels" in given:
+        raise UsageError("label_column, label_columns: both name labels; give one of them.")
+    named = {role: roles[role] for role in given if role in roles}
+    if options.image_only:
+        return named
+    usual = {role: usual_columns(table.columns, role, taken) for role in (MASK, LABEL)}
+    if options.targets:
+        known = {MASK: {MASK, "masks"}, LABEL: {LABEL, "labels"}}
+        lacking = [role for role in known if role in options.targets and not known[role].intersection(given)]
+        for role in lacking:
+            _check_clear(table, dict.fromkeys(usual[role], role))
+        return named | {role: usual[role][0] for role in lacking if usual[role]}
+    if given:
+        return named
+    found = {name: role for role in (MASK, LABEL) for name in usual[role]}
+    _check_clear(table, found)
     if found:
         return {role: name for name, role in found.items()}
     rest = [name for name in table.columns if name not in taken]
@@ -371,3 +388,13 @@ def _target(
             f"{_listed(rest)}."
         )
     return {}
+
+
+def _check_clear(table: Table, found: Mapping[str, str]) -> None:
+    """Refuse several columns that may be the target; `found` maps each to its role."""
+    if len(found) > 1:
+        both = "--target label,mask for both, " if set(found.values()) == {MASK, LABEL} else ""
+        raise UsageError(
+            f"{table.path}: {' and '.join(found)} may be the target; say which with --label-column or --mask-column, "
+            f"{both}or --target none for images alone."
+        )

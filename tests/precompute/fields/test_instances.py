@@ -528,7 +528,10 @@ def test_without_pycocotools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ({"instances": [[("i001.png", "a"), ("i001.png", "a")]]}, r"named again for one image:\n.*i001"),
         ({"instances": [[("i001.png", "a", "odd")]]}, r"expected 'crowd', 'difficult' or 'truncated', got 'odd'"),
         ({"instances": [[]]}, r"expected objects for some of the images, got empty lists for all 1"),
-        ({"instances": [[]], "boxes": [[]]}, r"Expected labels, masks, boxes, instances or values beside images"),
+        (
+            {"instances": [[]], "boxes": [[]]},
+            r"Expected one kind of objects, got both boxes and instances: boxes, keypoints",
+        ),
     ],
 )
 def test_mistakes_from_python(

@@ -405,7 +405,7 @@ def test_pairs_are_written_with_colons(name: str) -> None:
             r"not one of 2 objects has a labelled keypoint inside its image:\n  p00: 0 at 99",
         ),
         ([[[(1, 2)]], []], {"boxes": [[], []]}, "expected those of 0 objects, as it has boxes; got 1"),
-        ([[[(1, 2)]], []], {"labels": ["a", "b"]}, "keypoints: expected them alone or with boxes, got labels too"),
+        ([[[(1, 2)]], []], {"instances": [[], []]}, "Expected one kind of objects, got both keypoints and instances"),
         ([[[(1, 2)]], []], {"class_names": ["a", "b"]}, "without boxes all objects are of one class"),
         ([[[(1, 2)]], []], {"min_area": 4}, "these objects have keypoints alone"),
         ([[[(1, 2)]], []], {"target": "boxes"}, "expected boxes, but these sources have a target of kind keypoints"),
@@ -446,7 +446,7 @@ def test_sources_with_keypoints(drawn: tuple[Path, dict[str, Any]], tmp_path: Pa
         "1 keypoint outside of the image: taken as not labelled, visibility 0:\n  a: c at 60, 2, visibility 2",
         "Keypoints that are never labelled:\n  b",
     ]
-    with pytest.raises(UsageError, match=r"them alone or with boxes, got labels \(1, such as of 'c'\) too"):
+    with pytest.raises(UsageError, match=r"the same targets for all .* labels \(1, such as of 'c'\) and keypoints \(2"):
         find([*sources, precompute.Source(key="c", image=drawn[0] / "p02.png", label="x")], BuildOptions())
 
 

@@ -192,12 +192,6 @@ def test_a_table_of_numbers(tmp_path: Path) -> None:
         (TABLE, {"extra_columns": ["age"]}, UsageError, r"^age: it is named twice among the numbers"),
         (TABLE, {"mirror_negates": ["tilt"]}, UsageError, r"'tilt' is no number that is learnt; these are: age"),
         (TABLE, {"value_columns": ["tilt"]}, UsageError, r"value_columns .* has no column 'tilt'"),
-        (
-            TABLE,
-            {"label_column": "angle"},
-            UsageError,
-            r"give one of them; a source has .* Given: label, values\. .* for --extra-columns",
-        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, table: str, options: Any, error: type, message: str) -> None:

@@ -135,6 +135,18 @@ LAYOUTS: dict[str, list[Line]] = {
         ),
     ],
     "`images/1.jpg` + `masks/1.png`": [Line(pairs("images/{key}.jpg", "masks/{key}.png"), "mask")],
+    "`images/cat/1.jpg` + `masks/cat/1.png`": [
+        Line(pairs("images/{key}/1.jpg", "masks/{key}/1.png"), "class"),
+    ],
+    "`images/1.jpg` + `masks_fine/1.png`": [
+        Line(
+            lambda f: (
+                pairs("images/{key}.jpg", "masks_fine/{key}.png")(f),
+                masks(f, *(f"masks_coarse/{key}.png" for key in "ab")),
+            ),
+            "mask",
+        ),
+    ],
     "`train/images/1.jpg`": [
         Line(pairs("{split}/images/{key}.jpg", "{split}/masks/{key}.png"), "mask", splits=("train", "validation")),
         Line(pairs("images/{split}/{key}.jpg", "masks/{split}/{key}.png"), "mask", splits=("train", "validation")),
@@ -191,6 +203,13 @@ LAYOUTS: dict[str, list[Line]] = {
             table("t.jsonl", '{"image": "pics/a.png", "label": "x"}\n{"image": "pics/b.png", "label": "y"}\n'),
             "class",
             source="t.jsonl",
+        ),
+    ],
+    "a table with columns of labels and of masks": [
+        Line(
+            table("t.csv", "image,label,mask\npics/a.png,cat,ids/a.png\npics/b.png,dog,ids/b.png\n"),
+            "class",
+            source="t.csv",
         ),
     ],
     "a table with several labels": [
@@ -265,6 +284,12 @@ def python_lines(folder: Path) -> dict[str, list[tuple[str, dict[str, Any]]]]:
             ("mask", {"masks": [folder / "m/a.png", folder / "m/b.png"]}),
         ],
         "Python: `images=paths, labels=[[": [("multilabel", {"labels": [["cat", "dog"], []]})],
+        "Python: `images=paths, labels=names, masks=": [
+            (
+                "class",
+                {"labels": ["cat", "dog"], "masks": {"fine": [folder / "m/a.png"] * 2, "b": [folder / "m/b.png"] * 2}},
+            )
+        ],
         "Python: `images=paths, values": [("value", {"values": {"age": [31, 5.5]}})],
         "Python: `images=paths, boxes": [("boxes", {"boxes": boxes})],
         "Python: `images=paths, keypoints": [

@@ -31,7 +31,7 @@ from precompute.table.listing_file import listing_lines, read_listing
 from precompute.table.sha256_column import Sha256Column
 from precompute.table.sources import Sources
 from tests.helpers.any_columns import names, some_sources
-from tests.helpers.source_columns import extra_images_of, extra_of
+from tests.helpers.source_columns import extra_images_of, extra_of, named_masks_of
 
 any_text = st.text(st.characters(), max_size=6)  # half of a surrogate pair too: a file's name may hold one
 sha256 = st.binary(min_size=32, max_size=32).filter(any).map(bytes.hex)
@@ -157,6 +157,7 @@ def plain_entry(sources: Sources, i: int, **hashes: str | None) -> dict[str, Any
         "key": sources.keys[i],
         "image": sources.images[i],
         **{name: value for column in targets for name, value in plain_fields(column, i).items()},
+        "masks": named_masks_of(sources, i),
         "extra_images": extra_images_of(sources, i),
         "extra": extra_of(sources, i),
         "group": sources.groups[i] if sources.groups else None,

@@ -33,19 +33,21 @@ def columns_of(row: str, paths: list[str]) -> dict[str, list[Any]]:
         return {"image": paths, "rust": [1, 0, 0, 1] * 2, "scab": [1, 0, 1, 0] * 2}
     if "numbers" in row:
         return {"image": paths, "age": list(range(8)), "bmi": [20.5 + i for i in range(8)]}
+    if "of labels and of masks" in row:
+        return {"image": paths, "label": LABELS, "mask": [path.replace("pics/", "m/") for path in paths]}
     if "others" in row:
         return {"photo": [path.removeprefix("pics/") for path in paths], "diagnosis": LABELS}
     return {"filename": paths, "category": LABELS}
 
 
 def test_the_rows_are_there() -> None:
-    assert len(ROWS) == 6
+    assert len(ROWS) == 7
 
 
 @pytest.mark.parametrize("kind", [".csv", ".parquet"])
 @pytest.mark.parametrize(("first", "add", "becomes"), ROWS)
 def test_each_row_is_built(first: str, add: str, becomes: str, kind: str, tmp_path: Path) -> None:
-    paths = draw_colored(tmp_path)
+    paths = draw_colored(tmp_path, masks="masks" in first)
     alone = first.startswith("images alone")
     table = write_table(tmp_path / f"t{kind}", columns_of(first, paths))
     given = shlex.split(add.replace("`", "").replace("\\|", "|").replace("DIR", str(tmp_path / "pics")))

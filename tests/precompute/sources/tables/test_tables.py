@@ -212,7 +212,8 @@ def test_columns_that_are_not_clear(images: list[str], tmp_path: Path) -> None:
     assert "name it with --image-column. It has: photo, label." in refused(nowhere)
     assert sources_of(nowhere, image_column="photo").kind == "class"
     assert "If that is a source and no header" in refused(csv_of(tmp_path, f"{images[0]},a\n", "w.csv"))
-    assert "give one of them" in refused(both, label_column="label", mask_column="category")
+    assert "label and category may be the target" in refused(both, target="label,mask")
+    assert "give one of them" in refused(both, label_column="label", label_columns=["category"])
     assert "a column of the label was named" in refused(both, label_column="label", target="none")
     assert "is for folders, and" in refused(both, images="pics")
     assert "there is no folder" in refused(both, root=str(tmp_path / "nowhere"))
