@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import warnings
 from typing import Any
 
@@ -103,3 +105,37 @@ def test_what_carries_rules_for_boxes_that_nothing_moves_warns_of_nothing() -> N
         warnings.simplefilter("ignore")
         compose = A.Compose([A.ToGray(p=1)], bbox_params=A.BboxParams("albumentations"))
     TracingPipeline(cloudpickle.dumps(compose))
+
+
+def every_transform() -> list[Any]:
+    """Albumentations' transforms that need no arguments."""
+    found = []
+    for cls in vars(A).values():
+        if inspect.isclass(cls) and issubclass(cls, A.BasicTransform):
+            with contextlib.suppress(Exception), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found.append(cls(p=0.7))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of transforms that find nothing to do
+def test_no_transform_draws_otherwise_when_somebody_looks_at_it() -> None:
+    small = np.random.default_rng(1).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    image = np.kron(small, np.ones((8, 8, 1), np.uint8))
+    draws = [{"seed": 1, "key": "k", "variant": variant, "copy": 0} for variant in range(4)]
+    num = 0
+    for transform in every_transform():
+        pickled = cloudpickle.dumps(A.Compose([transform, A.HorizontalFlip(p=0.5)]))
+        handed = {"mask": (image[..., 0] > 120).astype(np.uint8)}
+        try:
+            plain = [Pipeline(pickled).apply(image, handed, **draw) for draw in draws]  # type: ignore[arg-type]
+        except Exception:  # it needs other data
+            continue
+        traced = TracingPipeline(pickled)
+        for draw, expected in zip(draws, plain, strict=True):
+            made = traced.apply(image, handed, **draw)
+            assert np.array_equal(made["image"], expected["image"]), transform
+            assert np.array_equal(made["mask"], expected["mask"]), transform
+        num += 1
+    assert num > 60

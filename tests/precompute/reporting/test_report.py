@@ -18,7 +18,7 @@ from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, UsageError
 from precompute.reporting.sections.report import Report
 from precompute.storage.paths import as_path
-from tests.helpers.small_datasets import SIZE, draw_pairs, options, save
+from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, save
 
 
 def build(source: Any, out: Path, **changes: Any) -> Path:
@@ -247,6 +247,23 @@ def test_a_pipeline_of_own_code_is_asked_for_and_taken(tmp_path: Path) -> None:
     assert [rate.name for rate in again.transforms[0].rates] == ["Brighter", "Resize"]
     with pytest.raises(PipelineError, match="not the one that the dataset was made with"):
         precompute.report(out, pipeline=A.Compose([A.Resize(SIZE, SIZE)]))
+
+
+class Rolled(A.DualTransform):
+    """A user's own transform that draws for each target anew: a mask beside the image would change later draws."""
+
+    def apply(self, img: Any, **_: Any) -> Any:
+        return np.roll(img, self.py_random.randint(1, 9), axis=1)
+
+
+@pytest.mark.slow
+def test_where_a_mask_of_the_source_would_change_draws_none_is_handed_over(tmp_path: Path) -> None:
+    pipeline = A.Compose([Rolled(p=1), A.HorizontalFlip(p=0.5), A.Resize(SIZE, SIZE)])
+    out = build(draw_classes(tmp_path / "sources"), tmp_path / "out", pipeline=pipeline)
+    found = precompute.report(out, pipeline=pipeline)
+    train, fill = found.transforms[0], found.effects[0].fill
+    assert train.num_same == train.num_records > 0
+    assert fill is None or fill.num_records < train.num_records
 
 
 # Near duplicates
