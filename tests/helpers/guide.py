@@ -15,6 +15,7 @@ PAGES = (
     "precompute/docs/pipelines.md",
     "precompute/docs/pixels.md",
     "precompute/docs/costs.md",
+    "precompute/docs/report.md",
     "precompute/docs/options.md",
     "precompute/docs/rows.md",
     "precompute/docs/diff.md",

@@ -18,6 +18,7 @@ import pytest
 from precompute.cli import main
 from precompute.cli import make_parser as precompute_parser
 from precompute.options.build_options import BuildOptions
+from precompute.reporting.findings import findings_table
 from tests.helpers.guide import PAGES, README, blocks, guide, read_page
 from tests.helpers.project import ROOT
 from train.cli import make_parser as train_parser
@@ -95,7 +96,11 @@ def test_the_pages_are_those_that_lie_there_and_the_readme_names_each() -> None:
 
 def test_installed_packages_have_the_pages_and_the_templates() -> None:
     settings = tomllib.loads(read_page("pyproject.toml"))["tool"]["setuptools"]["package-data"]
-    others = [*ROOT.glob("precompute/*.md"), *ROOT.glob("precompute/pages/templates/*")]
+    others = [
+        *ROOT.glob("precompute/*.md"),
+        *ROOT.glob("precompute/*/pictures/*.webp"),
+        *ROOT.glob("precompute/pages/templates/*"),
+    ]
     for path in (*PAGES, *(path.relative_to(ROOT).as_posix() for path in others)):
         package, _, name = path.partition("/")
         assert any(fnmatch(name, pattern) for pattern in settings[package]), path
@@ -184,6 +189,11 @@ def shown_output() -> dict[str, str]:
 
 def squeezed(output: str) -> str:
     return re.sub(r"[\d.,]+ (s|kB|MB|records/s)\b", r"N \1", output).strip()
+
+
+def test_the_table_of_findings_is_that_of_the_report() -> None:
+    [table] = re.findall(r"<!-- findings -->\n(.*?)\n<!-- end -->", read_page("precompute/docs/report.md"), re.DOTALL)
+    assert table.splitlines() == list(findings_table())
 
 
 def test_no_path_of_a_machine_is_shown() -> None:

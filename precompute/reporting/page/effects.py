@@ -78,7 +78,8 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def _classes(classes: Sequence[ClassPixels], title: str) -> Iterator[Block]:
-    shown = sorted(classes, key=lambda one: -one.after)[:MAX_CLASSES]
+    largest = sorted(classes, key=lambda one: -one.after)[:MAX_CLASSES]
+    shown = [one for one in classes if one in largest]
     names = [one.class_name for one in shown]
     series = {"after": [one.after for one in shown]}
     is_known = all(one.before is not None for one in shown)
