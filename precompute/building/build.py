@@ -62,7 +62,8 @@ def build(
             `seed=0`, `validation_split=0.0`, `mask_map={255: 1}` … Or, in place of a source, lists of equal length:
             `images` with `labels` (a class, or a list of classes, for each), `masks`, `boxes`, `instances` or
             `keypoints` (with boxes or without), or `values`, a dictionary of lists of numbers; and `splits`, `groups`,
-            `keys`, `weights`, and `extra`, a dictionary of lists that travel along.
+            `keys`, `weights`, `extra`, a dictionary of lists that travel along, and `extra_images`, a dictionary of
+            lists of further images.
 
     Returns:
         What was written, and the manifest.

@@ -220,8 +220,10 @@ def _earlier(table: Path) -> set[str]:
             lines = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error):
         return set()
+    own = [line for line in lines if line.get("key")]
     columns = ("image", "mask", "annotation")
-    named = [line[column] for line in lines for column in columns if line.get(column) and line.get("key")]
+    named = [line[column] for line in own for column in columns if line.get(column)]
+    named += [path for line in own for name, path in line.items() if f"/{name}/" in f"/{path}"]  # depth/a.png
     named += files_beside([line["annotation"] for line in lines if line.get("annotation") and line.get("key")])
     return {name for name in named if not PurePosixPath(name).is_absolute() and ".." not in name.split("/")}
 

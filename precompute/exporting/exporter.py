@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import abc
+import io
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from precompute.fields.field import Field
 from precompute.images.encode import encode_image
+from precompute.images.png import encode_png
 
 __all__ = [
     "TABLE",
@@ -18,6 +22,7 @@ __all__ = [
     "Exporter",
     "Names",
     "image_file",
+    "own_file",
     "safe_name",
     "safe_path",
 ]
@@ -50,7 +55,8 @@ class Exporter(abc.ABC):
     """Makes the files of a dataset, record by record, in one layout; each subclass says which fields it can hold.
 
     Args:
-        fields: All fields beside the image. Those that stand in the table do not concern the layout.
+        fields: All fields beside the image. Those that stand in the table, or are files that go with any layout of
+            plain files, do not concern the layout.
         apart: Whether several splits are written, each below a folder of its own if the layout has no other place.
 
     Raises:
@@ -58,19 +64,24 @@ class Exporter(abc.ABC):
 
     Attributes:
         fields: The fields that the layout has files for, in the order of `forms`.
+        own_files: The fields that are a file for each record, whatever the layout.
     """
 
     forms: ClassVar[tuple[str, ...]]  # of the fields that it has a place for
+    takes_own_files: ClassVar[bool] = False
 
     def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
-        self.fields: list[Any] = [field for field in fields if not field.in_table]
+        self.fields: list[Any] = [field for field in fields if not (field.in_table or field.has_own_file)]
+        self.own_files: list[Any] = [field for field in fields if field.has_own_file]
         self._in_table = sorted((field for field in fields if field.in_table), key=lambda field: not field.is_weight)
         self._apart = apart
 
     @classmethod
     def can_hold(cls, fields: Sequence[Field]) -> bool:
         """Return whether the layout is for exactly these fields."""
-        return cls.forms == tuple(field.form for field in fields if not field.in_table)
+        own = any(field.has_own_file for field in fields)
+        placed = (field for field in fields if not (field.in_table or field.has_own_file))
+        return cls.forms == tuple(field.form for field in placed) and (cls.takes_own_files or not own)
 
     @abc.abstractmethod
     def export(self, example: Example, names: Names, split: str) -> Export:
@@ -108,6 +119,18 @@ def image_file(example: Example) -> tuple[str, bytes]:
     if example["format"] == "raw":
         return ".png", encode_image(example["image"], "png", 95)
     return SUFFIXES[example["format"]], example["encoded"]
+
+
+def own_file(example: Example, name: str) -> tuple[str, bytes]:
+    """Return suffix and content of the file of a field that has its own: the stored bytes if they are a JPEG or PNG."""
+    stored, values = example[f"{name}_format"], example[name]
+    if stored in SUFFIXES:
+        return SUFFIXES[stored], example[f"{name}_encoded"]
+    if values.dtype.kind == "f":
+        content = io.BytesIO()
+        np.save(content, values[..., 0])
+        return ".npy", content.getvalue()
+    return ".png", encode_png(values)
 
 
 # Names of files: those of the keys, with characters that every file system takes

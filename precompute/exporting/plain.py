@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from precompute.errors import UsageError, on_one_line
-from precompute.exporting.exporter import TABLE, Example, Export, Exporter, Names, image_file, safe_name, safe_path
+from precompute.exporting.exporter import (
+    TABLE,
+    Example,
+    Export,
+    Exporter,
+    Names,
+    image_file,
+    own_file,
+    safe_name,
+    safe_path,
+)
 from precompute.fields.field import Field
 from precompute.images.encode import encode_mask
 from precompute.sources.split_folders import split_of
@@ -26,6 +36,8 @@ PATHS = ("image", "mask")  # columns of the table that name files
 class _Files(Exporter):
     """Files below one folder; or below a folder for each of several splits, which are also a column of the table."""
 
+    takes_own_files = True
+
     @abc.abstractmethod
     def layout(self, example: Example, names: Names) -> Export:
         """Return the files of a record, without its split's folder."""
@@ -33,20 +45,52 @@ class _Files(Exporter):
     def export(self, example: Example, names: Names, split: str) -> Export:
         """Return the files of one record; a folder of its key that a build would take for a split's begins with _."""
         if not self._apart:
-            return self.layout(example, names)
+            return self._with_own_files(example, self.layout(example, names))
         *folders, name = example["key"].split("/")
         safe = [f"_{folder}" if split_of(folder) else folder for folder in folders]
-        made = self.layout({**example, "key": "/".join([*safe, name])}, names)
-        line = {column: f"{split}/{value}" if column in PATHS else value for column, value in made.line.items()}
+        made = self._with_own_files(example, self.layout({**example, "key": "/".join([*safe, name])}, names))
+        paths = (*PATHS, *(field.name for field in self.own_files))
+        line = {column: f"{split}/{value}" if column in paths else value for column, value in made.line.items()}
         others = {("extra_split" if column == "split" else column): value for column, value in line.items()}
         files = {f"{split}/{path}": content for path, content in made.files.items()}
         return Export(files=files, line={**others, "key": example["key"], "split": split})
+
+    def _with_own_files(self, example: Example, made: Export) -> Export:
+        """Return an export with a file for each field that has its own, `depth/a.png` beside `images/a.jpg`."""
+        stem = made.line["image"].removeprefix("images/").rpartition(".")[0]
+        files, paths = dict(made.files), dict[str, Any]()
+        for field in self.own_files:
+            suffix, content = own_file(example, field.name)
+            paths[field.name] = f"{field.name}/{stem}{suffix}"
+            files[paths[field.name]] = content
+        return Export(files=files, line=made.line | paths)
+
+    @property
+    def own_options(self) -> list[str]:
+        """The options of a build from the folder that name the folders of files of their own."""
+        pairs = [f"{field.name}={field.name}" for field in self.own_files]
+        return ["--extra-images", *pairs] if pairs else []
+
+    @property
+    def own_columns(self) -> list[str]:
+        """The same for a build from the table."""
+        pairs = [f"{field.name}={field.name}" for field in self.own_files]
+        return ["--extra-image-columns", *pairs] if pairs else []
 
 
 class _ClassFiles(_Files):
     """One folder per class, `animals/cat/1.jpg`; the rest of the key is part of the file's name."""
 
     forms = ("class",)
+
+    def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
+        super().__init__(fields, apart=apart)
+        both = [field.name for field in self.own_files if field.name in self.fields[0].class_names]
+        if both:
+            raise UsageError(
+                f"format: {both[0]} is a class and a further image, and each would have a folder of that name; read "
+                "the row in Python with precompute.read."
+            )
 
     def layout(self, example: Example, names: Names) -> Export:
         (field,) = self.fields
@@ -71,7 +115,8 @@ class _ClassFiles(_Files):
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the classes, unless sorting finds their order."""
         names = self.fields[0].class_names
-        return [] if names == sorted({line["label"] for line in lines}) else self.class_names_option
+        order = [] if names == sorted({line["label"] for line in lines}) else self.class_names_option
+        return [*order, *self.own_options]
 
 
 class _MaskFiles(_Files):
@@ -91,7 +136,8 @@ class _MaskFiles(_Files):
         """Return the ids that masks may hold."""
         (field,) = self.fields
         ignored = [] if field.ignore_class is None else ["--ignore-class", str(field.ignore_class)]
-        return [*ignored, *(self.class_names_option or ["--num-classes", str(field.num_classes)])]
+        classes = self.class_names_option or ["--num-classes", str(field.num_classes)]
+        return [*ignored, *classes, *self.own_options]
 
 
 class _LabelFiles(_Files):
@@ -116,7 +162,7 @@ class _LabelFiles(_Files):
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the options for a build from the table."""
-        return ["--label-separator", SEPARATOR, *self.class_names_option]
+        return ["--label-separator", SEPARATOR, *self.class_names_option, *self.own_columns]
 
 
 class _ImageOnlyFiles(_Files):
@@ -132,7 +178,7 @@ class _ImageOnlyFiles(_Files):
         """Return the options that name the columns to learn, or that say that only images are wanted."""
         learnt = [field for field in self._in_table if field.is_target]
         if not learnt:
-            return ["--target", "none"]
+            return ["--target", "none", *self.own_options]
         columns = [_column_of(field.own_name, lines) for field in learnt]
         missing = any(line[column] is None for line in lines for column in columns)
         mirrored = [column for field, column in zip(learnt, columns, strict=True) if field.mirror_negates]
@@ -140,6 +186,7 @@ class _ImageOnlyFiles(_Files):
             *("--value-columns", ",".join(columns)),
             *(("--missing-values", "nan") if missing else ()),
             *(("--mirror-negates", ",".join(mirrored)) if mirrored else ()),
+            *self.own_columns,
         ]
 
 

@@ -26,6 +26,11 @@ class ExtraImageColumn(NamedFileColumn):
         return ExtraImageField(name=self.name, encoding=_encoding(facts, known), **known)
 
     @property
+    def kind(self) -> str:
+        """What users call it."""
+        return "further image"
+
+    @property
     def has_classes(self) -> bool:
         """Whether values are classes: pixels are not."""
         return False

@@ -81,7 +81,8 @@ def read(
         - numbers: `values`: dictionary of float, as float32 keeps them; not a number where one is missing.
         - image: nothing else.
 
-        Where sources have them: `weight`: float; `extra`: dictionary of int, float (as float32 keeps it) or str.
+        Where sources have them: `weight`: float; `extra`: dictionary of int, float (as float32 keeps it) or str; each
+        further image under its name: uint8 [H, W, 1, 3 or 4], uint16 or float32 [H, W, 1].
 
         Arrays are writeable and belong to the caller. `precompute.inspect(path)` has what all examples share:
         `manifest.target` (number and names of classes, ignore class; `manifest.targets` where there are several),

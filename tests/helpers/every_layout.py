@@ -171,11 +171,18 @@ def keypoints(top: Path, names: Sequence[str]) -> Made:
     return top, {"target": "keypoints", "annotations": "points.csv"}
 
 
+def with_depth(top: Path, names: Sequence[str]) -> Made:
+    for i, name in enumerate(names):
+        save(top / "images" / f"{name}.png", image_of(i))
+        save(top / "depth" / f"{name}.png", mask_of().astype(np.uint16))
+    return top, {"target": "none", "extra_images": "depth=depth"}
+
+
 LAYOUTS: dict[str, Callable[[Path, Sequence[str]], Made]] = {
     make.__name__: make
     for make in (
         *(folders, class_folders, image_only, paired, paired_folders, mask_folders, mask_files, table, mask_table),
-        *(json_lines, keyed_lines, coco, coco_masks, yolo, voc, keypoints),
+        *(json_lines, keyed_lines, coco, coco_masks, yolo, voc, keypoints, with_depth),
     )
 }
 

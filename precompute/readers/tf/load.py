@@ -171,6 +171,7 @@ def load(
           x, y, and ``visibility`` int64 [B, N, K]: 0 not labelled or not in the image (x, y are 0, 0 then), 1 hidden,
           2 visible.
         - numbers: float32 [B]; not a number where one is missing.
+        - further images, where `targets` names them: uint8 [B, H, W, C], or uint16 or float32 [B, H, W, 1].
         - several targets: a dictionary of them by name. Weights, if there are any, are a dictionary of the same names.
           Keras' models whose outputs have these names take both.
         - none: the dataset yields the image alone, no tuple.

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import albumentations as A
 import cv2
 import numpy as np
 import PIL
@@ -23,6 +24,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BadSourcesError, BuildError
 from tests.helpers.dask_cluster import A_WORKER, PATIENCE_S, DaskCluster, dask_cluster, wait_until
+from tests.helpers.decoded_sources import random_pixels
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, pipeline, save, shard_hashes
 from tests.helpers.stored_keys import keys_of
@@ -99,6 +101,17 @@ def test_the_same_bytes(two: DaskCluster, tmp_path: Path, jobs: int | None, monk
     assert shard_hashes(tmp_path / "out") == built_here(tmp_path / "data", tmp_path)
     assert not list((tmp_path / "out" / ".build" / "at").glob("*"))
     assert not list((tmp_path / "out" / ".build" / "tmp").glob("*"))
+
+
+def test_further_images_too(two: DaskCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(24):
+        save(tmp_path / f"data/images/{i}.png", random_pixels(12, 12, 3, seed=i))
+        save(tmp_path / f"data/depth/{i}.png", random_pixels(12, 12, seed=i).astype(np.uint16) * 200)
+    moving = A.Compose([A.HorizontalFlip(p=0.5)], additional_targets={"depth": "mask"})
+    given = {"pipeline": moving, "extra_images": "depth=depth", "target": "none"}
+    monkeypatch.chdir(tmp_path)
+    precompute.build("data", "out", **on(two, **given))
+    assert shard_hashes(tmp_path / "out") == built_here(tmp_path / "data", tmp_path, **given)
 
 
 def test_workers_with_several_threads(own: DaskCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,6 +153,17 @@ def test_it_is_verified_grown_and_made_anew(folder: Path, tmp_path: Path) -> Non
     assert precompute.verify(out, sources=NUM).problems == []
 
 
+def test_rows_come_and_go_beside_readers_and_a_limit_takes_some(folder: Path, tmp_path: Path) -> None:
+    build(tmp_path / "out", lists_from(folder / "sources"), limit=5, variants=2)
+    precompute.follow(tmp_path / "out", keep=4, rows=2, backend="sequential", jobs=1, quiet=True)
+    split = Manifest.load(tmp_path / "out").splits["train"]
+    assert split.num_records == 4 and len(split.rows) == 4
+    for row in split.rows:
+        for example in precompute.read(tmp_path / "out", row=row.row):
+            check(example)
+    assert precompute.verify(tmp_path / "out", sources=NUM).problems == []
+
+
 def lists_from(folder: Path) -> dict[str, Any]:
     """The lists of what `lists_of` has written."""
 
