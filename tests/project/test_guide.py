@@ -18,7 +18,6 @@ import pytest
 from precompute.cli import main
 from precompute.cli import make_parser as precompute_parser
 from precompute.options.build_options import BuildOptions
-from precompute.reporting.findings import findings_table
 from tests.helpers.guide import PAGES, README, blocks, guide, read_page
 from tests.helpers.project import ROOT
 from train.cli import make_parser as train_parser
@@ -189,11 +188,6 @@ def shown_output() -> dict[str, str]:
 
 def squeezed(output: str) -> str:
     return re.sub(r"[\d.,]+ (s|kB|MB|records/s)\b", r"N \1", output).strip()
-
-
-def test_the_table_of_findings_is_that_of_the_report() -> None:
-    [table] = re.findall(r"<!-- findings -->\n(.*?)\n<!-- end -->", read_page("precompute/docs/report.md"), re.DOTALL)
-    assert table.splitlines() == list(findings_table())
 
 
 def test_no_path_of_a_machine_is_shown() -> None:
