@@ -124,6 +124,27 @@ def _conflicts(figures: Figures) -> Iterator[Found]:
         yield Found(f"{number} the same image as another one and another answer.", _pairs(trust.conflicts))
 
 
+def _augmented(figures: Figures) -> Iterator[Found]:
+    for rates in figures.transforms:
+        for rate in rates.rates if rates.split != "train" else ():
+            if 0 < rate.num_fired < rate.num:
+                number = format_count(rate.num, "record")
+                yield Found(f"{rates.split}: {rate.name} was applied to {rate.num_fired:,} of {number}.")
+
+
+def _shifted(figures: Figures) -> Iterator[Found]:
+    for effects in (one for one in figures.effects if one.split == "train" and one.num_sources >= MIN_COUNTED):
+        for image in effects.images:
+            if not image.before_quantiles or not image.after_quantiles:
+                continue
+            (low, *_, high), middle = image.before_quantiles, image.after_quantiles[2]
+            if not low <= middle <= high:
+                yield Found(
+                    f"{image.name} ({image.unit}) is {middle:.3g} in the median record; in nine sources of ten it is "
+                    f"{low:.3g} to {high:.3g}."
+                )
+
+
 def _never(figures: Figures) -> Iterator[Found]:
     for rates in figures.transforms:
         for rate in rates.rates:
@@ -271,11 +292,13 @@ CHECKS: Mapping[str, Callable[[Figures], Iterator[Found]]] = {
     "transforms-tied": _tied,
     "near-duplicates-across-splits": _alike_across,
     "labels-disagree": _conflicts,
+    "validation-augmented": _augmented,
     "transform-never-applied": _never,
     "transform-rate": _rate,
     "not-made-again": _not_made_again,
     "variants-alike": _repeated,
     "variants-unchanged": _unchanged,
+    "images-shifted": _shifted,
     "class-vanishes": _vanished,
     "objects-lost": _lost,
     "images-emptied": _emptied,

@@ -112,6 +112,14 @@ KINDS: tuple[FindingKind, ...] = (
         f"Mend the labels, then {REPLACE}.",
     ),
     _kind(
+        "validation-augmented",
+        "warning",
+        "transforms",
+        "a transform is applied to some records of validation or test, and not to others",
+        "Scores depend on draws, and on other images than the model will meet.",
+        f'Give these splits a pipeline without chance: `{{"train": …, "validation": …}}`, then {REPLACE}.',
+    ),
+    _kind(
         "transform-never-applied",
         "warning",
         "transforms",
@@ -150,6 +158,14 @@ KINDS: tuple[FindingKind, ...] = (
         "more than half of the augmented records are their source without augmentation",
         "Augmentation does less than it seems to.",
         "Raise the p of transforms, or add some.",
+    ),
+    _kind(
+        "images-shifted",
+        "warning",
+        "effects",
+        "half of the records of train are darker, brighter, duller, sharper … than nearly all of their sources",
+        "A model learns from images of a kind that it will not meet.",
+        "Make the ranges of transforms of colour and of blur smaller, or even on both sides; look at the gallery.",
     ),
     _kind(
         "class-vanishes",

@@ -19,7 +19,7 @@ from precompute.errors import BadSourcesError
 from precompute.reporting.finding_checks import CHECKS, Figures
 from precompute.reporting.findings import KINDS, findings_table
 from precompute.reporting.sections.report import Finding, Report
-from tests.helpers.project import ROOT
+from tests.helpers.guide import read_page
 from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, save
 
 MADE: dict[str, Callable[[Path], Path]] = {}
@@ -185,6 +185,21 @@ def _(folder: Path) -> Path:
     return build(folder, labelled(folder, SOUND), pipeline=pipeline, variants=6)
 
 
+@fault("validation-augmented")
+def _(folder: Path) -> Path:
+    pipeline = A.Compose([A.HorizontalFlip(p=0.5), RESIZE])
+    validation = [(20 + i, "cat" if i % 2 else "dog") for i in range(12)]
+    sources = labelled(folder, {**SOUND, "validation": validation})
+    return build(folder, sources, pipeline={"train": pipeline, "validation": pipeline})
+
+
+@fault("images-shifted")
+def _(folder: Path) -> Path:
+    sources = labelled(folder, {**SOUND, "train": [(50 + i, "cat" if i % 2 else "dog") for i in range(20)]})
+    pipeline = A.Compose([A.RandomBrightnessContrast(brightness_limit=(0.5, 0.6), p=1), RESIZE])
+    return build(folder, sources, pipeline={"train": pipeline, "validation": A.Compose([RESIZE])})
+
+
 @fault("borders-filled")
 def _(folder: Path) -> Path:
     pipeline = A.Compose([A.Affine(translate_percent=(0.3, 0.5), p=1), RESIZE])
@@ -339,6 +354,4 @@ def test_the_worst_findings_come_first(tmp_path: Path) -> None:
 
 
 def test_the_guide_has_the_table_of_findings() -> None:
-    page = ROOT / "precompute/docs/report.md"
-    if page.exists():
-        assert "\n".join(findings_table()) in page.read_text()
+    assert "\n".join(findings_table()) in read_page("precompute/docs/report.md")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import precompute
-from precompute.cli import main
+from precompute.cli import main, make_parser
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, UsageError
 from precompute.reporting.sections.report import Report
@@ -170,6 +171,13 @@ def test_the_command_says_findings_and_writes_page_and_json(tmp_path: Path, caps
 def test_arguments_that_make_no_sense_are_refused(pairs: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         precompute.report(pairs, **changes)
+
+
+def test_defaults_of_the_command_are_those_of_the_function() -> None:
+    parsed = vars(make_parser().parse_args(["report", "OUT"]))
+    signature = inspect.signature(precompute.report)
+    shared = signature.parameters.keys() & parsed.keys() - {"output"}  # the command always writes a page
+    assert {name: parsed[name] for name in shared} == {name: signature.parameters[name].default for name in shared}
 
 
 # Where something is gone
