@@ -27,7 +27,7 @@ from precompute.text.format import format_count
 __all__ = ["effects_section"]
 
 FILLED = (64, 132, 206)  # shows on both papers
-MAX_CLASSES = 30
+MAX_CLASSES, MAX_ROWS = 30, 200  # of a chart and of a table; there may be thousands of classes
 MUCH_LOST = 0.2  # share of objects
 KEYS = (("before", "other"), ("after", "main"))
 
@@ -100,10 +100,17 @@ def _classes(classes: Sequence[ClassPixels], title: str) -> Iterator[Block]:
             one.num_after,
             _loss(one),
         ]
-        for one in classes
+        for one in classes[:MAX_ROWS]
     ]
     head = ["class", "pixels before", "pixels after", "sources with it", "records with it", "records that lack it"]
-    yield Folded(title=f"The same as a table: {title}", blocks=[Table(head=head, rows=rows)])
+    note = f"Records that lack it: their source has it.{_left_out(len(classes), 'class')}"
+    yield Folded(title=f"The same as a table: {title}", blocks=[Table(head=head, rows=rows, note=note)])
+
+
+def _left_out(number: int, noun: str) -> str:
+    """Return a sentence on the rows that a table has no room for; empty for none."""
+    more = number - MAX_ROWS
+    return f" {format_count(more, f'further {noun}')} in the JSON alone." if more > 0 else ""
 
 
 def _loss(one: ClassPixels) -> Share | None:
@@ -127,10 +134,11 @@ def _lost(one: Effects, split: str) -> Iterator[Block]:
                 lost.num_after,
                 _share(lost),
             ]
-            for lost in groups
+            for lost in groups[:MAX_ROWS]
         ]
         head = [by, "objects without loss", "objects in records", "lost"]
-        yield Table(title=f"Objects lost by {by}{split}", head=head, rows=rows)
+        note = f"A model learns less of what crops and shifts cut off.{_left_out(len(groups), by)}"
+        yield Table(title=f"Objects lost by {by}{split}", head=head, rows=rows, note=note)
     if one.num_emptied is not None:
         emptied = format_count(one.num_emptied, "record has", "records have") if one.num_emptied else "No record has"
         yield Note(text=f"{emptied} lost all of the objects in its source, of {one.num_records:,}.")

@@ -36,8 +36,8 @@ def _blocks(trust: Trust) -> Iterator[Block]:
     if not trust.num_leaks and not trust.num_conflicts:
         yield Note(text="No two splits share an image file, and no image has two answers.")
     yield from _near(trust.near)
-    yield from _reasons("Left out of all rows", trust.skipped)
-    yield from _reasons("Refused by the last build", trust.bad)
+    yield from _reasons("Left out of all rows", trust.skipped, "A model never sees them.")
+    yield from _reasons("Refused by the last build", trust.bad, "They are in no row until they are mended or left out.")
     if trust.num_groups:
         torn = f"torn apart: {format_few(trust.torn_groups)}" if trust.torn_groups else "none is torn apart"
         yield Note(text=f"{format_count(trust.num_groups, 'group')} of sources belong together; {torn}.")
@@ -88,10 +88,10 @@ def _group(pair: Pair) -> PictureGroup:
     return PictureGroup(pictures=pictures, captions=texts, title=f"{pair.distance} of 64 bits differ")
 
 
-def _reasons(title: str, reasons: Sequence[Reason]) -> Iterator[Block]:
+def _reasons(title: str, reasons: Sequence[Reason], meaning: str) -> Iterator[Block]:
     if reasons:
         rows: list[list[Cell]] = [[reason.what, reason.num, format_few(reason.examples, 4)] for reason in reasons]
-        yield Table(title=title, head=["reason", "sources", "such as"], rows=rows)
+        yield Table(title=title, head=["reason", "sources", "such as"], rows=rows, note=meaning)
 
 
 def _balance(classes: Sequence[ClassCounts]) -> Table:

@@ -239,6 +239,16 @@ def test_without_sources_only_records_are_drawn() -> None:
     assert not blocks(section, Pictures)
 
 
+def test_of_thousands_of_classes_the_page_holds_a_few_and_says_so() -> None:
+    effects = full_report().effects[0]
+    classes = tuple(replace(effects.classes[0], class_name=f"class {i}", after=i / 1e6) for i in range(3_000))
+    lost = tuple(replace(effects.lost[0], group=f"class {i}") for i in range(3_000))
+    section = effects_section([replace(effects, classes=classes, lost=lost)])
+    assert titled(section, "Objects lost by class").note.endswith("2,800 further classes in the JSON alone.")
+    page = Page(kind="Report", title="a", sections=[section])
+    assert len(render_page(page)) < 300_000
+
+
 def test_no_filled_border_is_a_sentence() -> None:
     effects = full_report().effects[0]
     assert effects.fill is not None
