@@ -16,7 +16,8 @@ from precompute.dataset.manifest import IMAGE_ONLY, Manifest, Row
 from precompute.errors import BuildError, UsageError, accessible, first_few
 from precompute.exporting.boxes import BOX_FORMATS, files_beside
 from precompute.exporting.exporter import TABLE, Exporter, Names
-from precompute.exporting.plain import FILES
+from precompute.exporting.plain import PLAIN
+from precompute.exporting.together import FieldsTogether
 from precompute.fields.field import Field
 from precompute.images.color_modes import CHANNELS
 from precompute.options.plain_values import converts_arguments
@@ -27,8 +28,9 @@ from precompute.text.format import format_bytes, format_count
 
 __all__ = ["Exported", "export"]
 
+OF_TABLES = ("--label-column", "--mask-column", "--extra-image-columns", "--label-separator", "--value-columns")
 FORMATS: dict[str, tuple[type[Exporter], ...]] = {
-    "files": FILES,
+    "files": (*PLAIN, FieldsTogether),
     **{name: (exporter,) for name, exporter in BOX_FORMATS.items()},
 }
 
@@ -75,7 +77,7 @@ class Exported(Displayed):
             lines.insert(-1, f"  … and {format_count(len(self.num_files) - 10, 'more folder')}")
         lines += [f"  note: {note}" for note in self.notes]
         if self.build_options:
-            in_table = {"--label-separator", "--value-columns"} & set(self.build_options)
+            in_table = set(OF_TABLES) & set(self.build_options)
             where = TABLE if in_table else "it"
             lines.append(f"  to build from {where}, give {shlex.join(self.build_options)}")
         if self.foreign:
@@ -101,7 +103,8 @@ def export(
 
     Classes: a folder each. Masks: ``images/`` and ``masks/``. Several labels an image: ``images/``, and the labels in
     the column `labels` of ``labels.csv``, separated by ``;``. Numbers: ``images/``, and a column each, empty where a
-    number is missing. Boxes: the layout of COCO, YOLO or Pascal VOC, with the split and whatever the format can say.
+    number is missing. Several of these, and further images: ``images/``, a folder for each, and ``labels.csv``, which a
+    build reads. Boxes: the layout of COCO, YOLO or Pascal VOC, with the split and whatever the format can say.
     ``labels.csv`` is written for every target: it lists each file with its key, its label and its draw. Files hold the
     stored bytes where these are JPEG or PNG; raw pixels become PNG. Names come from the keys; copies of rare classes
     end with ``-copy1`` and so on.

@@ -1,6 +1,7 @@
 """Records as plain files, in layouts that `precompute build` reads again: a class for each combination of fields.
 
-A new one needs its line in FILES.
+A new one needs its line in FILES of `precompute.exporting.export`. Fields together that none of these is for are in
+`precompute.exporting.together`.
 """
 
 from __future__ import annotations
@@ -26,15 +27,20 @@ from precompute.images.encode import encode_mask
 from precompute.sources.split_folders import split_of
 from precompute.text.format import format_count
 
-__all__ = ["FILES"]
+__all__ = ["OWN_COLUMNS", "PLAIN", "SEPARATOR", "Files", "check_separator", "value_options"]
 
 SEPARATOR = ";"  # between the labels of one image
 OWN_COLUMNS = ("image", "key", "copy", "seed", "variant", "split")  # of the table, beside values
-PATHS = ("image", "mask")  # columns of the table that name files
 
 
-class _Files(Exporter):
-    """Files below one folder; or below a folder for each of several splits, which are also a column of the table."""
+class Files(Exporter):
+    """Files below one folder; or below a folder for each of several splits, which are also a column of the table.
+
+    Attributes:
+        paths: Columns of the table that name files.
+    """
+
+    paths: tuple[str, ...] = ("image", "mask")
 
     takes_own_files = True
 
@@ -49,7 +55,7 @@ class _Files(Exporter):
         *folders, name = example["key"].split("/")
         safe = [f"_{folder}" if split_of(folder) else folder for folder in folders]
         made = self._with_own_files(example, self.layout({**example, "key": "/".join([*safe, name])}, names))
-        paths = (*PATHS, *(field.name for field in self.own_files))
+        paths = (*self.paths, *(field.name for field in self.own_files))
         line = {column: f"{split}/{value}" if column in paths else value for column, value in made.line.items()}
         others = {("extra_split" if column == "split" else column): value for column, value in line.items()}
         files = {f"{split}/{path}": content for path, content in made.files.items()}
@@ -78,7 +84,7 @@ class _Files(Exporter):
         return ["--extra-image-columns", *pairs] if pairs else []
 
 
-class _ClassFiles(_Files):
+class _ClassFiles(Files):
     """One folder per class, `animals/cat/1.jpg`; the rest of the key is part of the file's name."""
 
     forms = ("class",)
@@ -119,7 +125,7 @@ class _ClassFiles(_Files):
         return [*order, *self.own_options]
 
 
-class _MaskFiles(_Files):
+class _MaskFiles(Files):
     """Images and masks of equal names, `images/a.jpg` and `masks/a.png`."""
 
     forms = ("mask",)
@@ -140,19 +146,14 @@ class _MaskFiles(_Files):
         return [*ignored, *classes, *self.own_options]
 
 
-class _LabelFiles(_Files):
+class _LabelFiles(Files):
     """Images alone, `images/a.jpg`: their labels are in the table."""
 
     forms = ("multilabel",)
 
     def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
         super().__init__(fields, apart=apart)
-        wrong = [name for name in self.fields[0].class_names if SEPARATOR in name]
-        if wrong:
-            raise UsageError(
-                f"format: {TABLE} separates labels by {SEPARATOR!r}, and a label is named {wrong[0]!r}; read the row "
-                "in Python with precompute.read."
-            )
+        check_separator(self.fields[0])
 
     def layout(self, example: Example, names: Names) -> Export:
         (field,) = self.fields
@@ -165,7 +166,7 @@ class _LabelFiles(_Files):
         return ["--label-separator", SEPARATOR, *self.class_names_option, *self.own_columns]
 
 
-class _ImageOnlyFiles(_Files):
+class _ImageOnlyFiles(Files):
     """Images alone, `images/a.jpg`."""
 
     forms = ()
@@ -176,21 +177,45 @@ class _ImageOnlyFiles(_Files):
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the options that name the columns to learn, or that say that only images are wanted."""
-        learnt = [field for field in self._in_table if field.is_target]
-        if not learnt:
-            return ["--target", "none", *self.own_options]
-        columns = [_column_of(field.own_name, lines) for field in learnt]
-        missing = any(line[column] is None for line in lines for column in columns)
-        mirrored = [column for field, column in zip(learnt, columns, strict=True) if field.mirror_negates]
-        return [
-            *("--value-columns", ",".join(columns)),
-            *(("--missing-values", "nan") if missing else ()),
-            *(("--mirror-negates", ",".join(mirrored)) if mirrored else ()),
-            *self.own_columns,
-        ]
+        options = value_options(self._in_table, lines)
+        return [*options, *self.own_columns] if options else ["--target", "none", *self.own_options]
 
 
-FILES: tuple[type[Exporter], ...] = (_ClassFiles, _MaskFiles, _LabelFiles, _ImageOnlyFiles)
+PLAIN: tuple[type[Exporter], ...] = (_ClassFiles, _MaskFiles, _LabelFiles, _ImageOnlyFiles)
+
+
+def check_separator(field: Any) -> None:
+    """Refuse labels whose names hold what stands between several of them.
+
+    Raises:
+        UsageError: There is such a label.
+    """
+    wrong = [name for name in field.class_names if SEPARATOR in name]
+    if wrong:
+        raise UsageError(
+            f"format: {TABLE} separates labels by {SEPARATOR!r}, and a label is named {wrong[0]!r}; read the row "
+            "in Python with precompute.read."
+        )
+
+
+def value_options(fields: Sequence[Field], lines: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the options that name the columns to learn; empty if there are none.
+
+    Args:
+        fields: Fields that stand in the table.
+        lines: Lines of the table.
+    """
+    learnt = [field for field in fields if field.is_target]
+    if not learnt:
+        return []
+    columns = [_column_of(field.own_name, lines) for field in learnt]
+    missing = any(line[column] is None for line in lines for column in columns)
+    mirrored = [column for field, column in zip(learnt, columns, strict=True) if field.mirror_negates]
+    return [
+        *("--value-columns", ",".join(columns)),
+        *(("--missing-values", "nan") if missing else ()),
+        *(("--mirror-negates", ",".join(mirrored)) if mirrored else ()),
+    ]
 
 
 def _column_of(name: str, lines: Sequence[dict[str, Any]]) -> str:

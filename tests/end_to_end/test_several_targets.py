@@ -141,7 +141,7 @@ def test_options_of_a_dataset_make_it_again(built: Path, data: Path, tmp_path: P
     (tmp_path / "options.toml").write_text(stored_options(built))
     command = ["build", str(data), str(tmp_path / "out"), "--options", str(tmp_path / "options.toml"), "--quiet"]
     pipeline = tmp_path / "pipeline.py"
-    pipeline.write_text("from tests.helpers.several_targets import MOVING\n\ntrain = MOVING\n")
+    pipeline.write_text("from tests.helpers.several_targets import CENTER as validation, MOVING as train\n")
     assert main([*command, "--pipeline", str(pipeline), "--jobs", "1", "--backend", "sequential"]) == 0
     assert shard_hashes(tmp_path / "out") == shard_hashes(built)
     assert Manifest.load(tmp_path / "out").fingerprint == Manifest.load(built).fingerprint
@@ -181,6 +181,10 @@ def test_images_that_lack_one_of_several_masks(data: Path, tmp_path: Path) -> No
             "num_classes .*: fine and coarse have masks of their own; .* --num-classes fine=… coarse=…",
         ),
         ({"ignore_class": 0}, "ignore_class .*: fine and coarse have masks of their own"),
+        (
+            {"mask_map": {}},
+            r"masks of fine hold 0 and 255 .* --mask-map fine=255:1 \(mask_map=\{'fine': \{255: 1\}\}\)",
+        ),
         ({"mask_map": {255: 1}}, "mask_map .*: fine and coarse have masks of their own"),
         ({"num_classes": {"label": 3}}, "num_classes .*: no target called 'label' has masks; .*: fine, coarse"),
         (

@@ -17,8 +17,9 @@ CLASSES = ["cat", "dog", "eel"]
 NUM = 12
 HEIGHT, WIDTH, SIDE = 24, 28, 16
 MOVING = A.Compose([A.RandomCrop(SIDE, SIDE), A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)])
+CENTER = A.Compose([A.CenterCrop(SIDE, SIDE)])
 OPTIONS: dict[str, Any] = {
-    "pipeline": MOVING,
+    "pipeline": {"train": MOVING, "validation": CENTER},
     "variants": 2,
     "image_format": "png",
     "jobs": 1,

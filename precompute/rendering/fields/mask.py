@@ -105,19 +105,24 @@ class MaskRenderer(Renderer):
         """Refuse masks that hold only 0 and 255, where 255 is hardly class 255; and an offset that moves void ids."""
         ids = {int(i) for mask in values.values() for i in np.unique(mask)}
         void, offset = self.field.ignore_class, self.offset
+        masks, of = ("masks", "") if self.name == MASK else (f"masks of {self.name}", f"{self.name}=")
         if void is not None and offset and void not in ids and void + offset in ids and void not in dict(self.mask_map):
             raise SourceError(
-                f"masks hold the id {void}, which --mask-offset {offset} makes {void + offset}, and none comes out as "
-                f"--ignore-class {void} (looked at {len(values)} of {split}). If {void} means void in the "
-                f"files, keep it with --mask-map {void}:{void}."
+                f"{masks} hold the id {void}, which --mask-offset {of}{offset} makes {void + offset}, and none comes "
+                f"out as --ignore-class {of}{void} (looked at {len(values)} of {split}). If {void} means void in the "
+                f"files, keep it with --mask-map {of}{void}:{void}."
             )
         if self.mask_map or offset or self.colors or void == 255:
             return
         if 255 in ids and ids <= {0, 255}:
             raise SourceError(
-                f"masks hold 0 and 255 alone (looked at {len(values)} of {split}): 255 would be class 255 "
-                "of 256. If it means foreground, pass --mask-map 255:1 (mask_map={255: 1})."
+                f"{masks} hold 0 and 255 alone (looked at {len(values)} of {split}): 255 would be class 255 "
+                f"of 256. If it means foreground, pass --mask-map {of}255:1 (mask_map={self._in_python({255: 1})})."
             )
+
+    def _in_python(self, value: Any) -> str:
+        """Return how Python gives a value of an option for this field."""
+        return repr(value if self.name == MASK else {self.name: value})
 
     def counters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Count masks whose ids seem to be numbers of objects; not where classes have names or colours."""
