@@ -14,10 +14,10 @@ from precompute.text.display import Displayed, Html, html_text
 from precompute.text.format import format_count, format_few
 from precompute.text.reasons import describe_reasons
 
-__all__ = ["NO_PROOF", "InstalledDifference", "TransformEvidence", "transform_row"]
+__all__ = ["HEAD", "NO_PROOF", "InstalledDifference", "TransformEvidence", "transform_row"]
 
 LABEL = 12  # width of the first column
-HEAD = ("transform", "applied", "of these differ", "of the others", "mean difference")
+HEAD = ("transform", "applied", "of these differ", "of the others", "pixels", "grey levels")
 NO_PROOF = (
     "only the installed versions are here: which transforms changed is told by what the records that differ have in "
     "common. That is evidence, and no proof"
@@ -34,8 +34,9 @@ class TransformEvidence:
         num_different: How many of these came out with other values.
         num_others: Number of records that it was not applied to.
         num_others_different: How many of these came out with other values.
-        mean: Mean absolute difference of the images, in grey levels, over the records with other values that it was
-            applied to; None where there are none.
+        share: Share of the image's pixels and channels that differ, 0 to 1: the mean of the records with another image
+            that it was applied to; None where there are none.
+        levels: Their mean absolute difference, in grey levels; None likewise.
     """
 
     name: str
@@ -43,7 +44,8 @@ class TransformEvidence:
     num_different: int
     num_others: int
     num_others_different: int
-    mean: float | None
+    share: float | None
+    levels: float | None
 
     @property
     def is_cleared(self) -> bool:
@@ -189,6 +191,7 @@ class InstalledDifference(Displayed):
 
 def transform_row(one: TransformEvidence) -> tuple[str, ...]:
     """Return the cells of a transform in a table."""
-    mean = "" if one.mean is None else f"{one.mean:.2f}"
     others = f"{one.num_others_different:,} of {one.num_others:,}"
-    return (one.name, f"{one.num_applied:,}", f"{one.num_different:,}", others, mean)
+    share = "" if one.share is None else f"{one.share:.1%}"
+    levels = "" if one.levels is None else f"{one.levels:.2f}"
+    return (one.name, f"{one.num_applied:,}", f"{one.num_different:,}", others, share, levels)

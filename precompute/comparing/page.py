@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.comparing.difference import Difference, PairChanges
-from precompute.comparing.installed import NO_PROOF, InstalledDifference, TransformEvidence, transform_row
+from precompute.comparing.installed import HEAD, NO_PROOF, InstalledDifference, TransformEvidence, transform_row
 from precompute.comparing.values import ValueChanges
 from precompute.pages.blocks import Block, Facts, Note, Page, PictureGroup, Pictures, Section, Share, Table
 from precompute.pages.embed import Embedded, embed, embed_shares
@@ -231,7 +231,7 @@ def _remade(found: InstalledDifference) -> Iterator[Block]:
 
 
 def _transforms(found: InstalledDifference) -> Iterator[Block]:
-    head = ["transform", "applied", "of these differ", "of the others", "mean difference", ""]
+    head = [*HEAD, ""]
     rows = [[*transform_row(one), _verdict(one)] for one in found.transforms]
     if rows:
         yield Table(head=head, rows=rows)

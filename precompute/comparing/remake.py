@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from precompute.comparing.difference import PairChanges
@@ -20,10 +21,15 @@ from precompute.records.stored import decode_record
 from precompute.records.tfrecord import Framed, read_frames
 from precompute.rendering.rebuild import RecordRebuilder
 from precompute.rendering.render import render
+from precompute.verifying.reproduced import is_same_processor
 
 __all__ = ["compare_with_installed"]
 
 FIELD_OF_PIXELS = "image"
+OTHER_PROCESSOR = (
+    "this processor has other features than those that wrote the dataset: differences of a grey level may come from "
+    "that, and not from versions"
+)
 
 
 def compare_with_installed(
@@ -64,6 +70,7 @@ def compare_with_installed(
         transforms=evidence,
         num_unexplained=sum(not suspects & one.applied for one in different),
         failed=failed,
+        notes=[] if is_same_processor(side.manifest) else [OTHER_PROCESSOR],
     )
 
 
@@ -160,12 +167,14 @@ def _evidence(names: Sequence[str], remade: Sequence[_Remade]) -> Iterator[Trans
     for name in names:
         of = [one for one in remade if name in one.applied]
         others = [one for one in remade if name not in one.applied]
-        levels = [change.mean for one in of if (change := one.changes.get(FIELD_OF_PIXELS)) and change.mean is not None]
+        found = [change for one in of if (change := one.changes.get(FIELD_OF_PIXELS)) is not None]
+        levels = [change.mean for change in found if change.mean is not None]
         yield TransformEvidence(
             name=name,
             num_applied=len(of),
             num_different=sum(bool(one.changes) for one in of),
             num_others=len(others),
             num_others_different=sum(bool(one.changes) for one in others),
-            mean=sum(levels) / len(levels) if levels else None,
+            share=mean(change.share for change in found) if found else None,
+            levels=mean(levels) if levels else None,
         )

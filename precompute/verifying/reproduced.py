@@ -23,7 +23,7 @@ from precompute.records.tfrecord import read_records
 from precompute.rendering.rebuild import RecordRebuilder
 from precompute.verifying.lists import Lists, Problem
 
-__all__ = ["Reproduction", "compare_reproduced"]
+__all__ = ["Reproduction", "compare_reproduced", "is_same_processor"]
 
 
 @dataclass(kw_only=True)
@@ -59,7 +59,7 @@ def compare_reproduced(
         text = f"no record could be made again: {error}"  # asked for and not done: that is no success
         reproduced.problems.append(Problem(path=DatasetPaths(out).manifest, why=text, kind="pipeline"))
         return reproduced
-    exact = cv2.getCPUFeaturesLine() in manifest.cpu_features
+    exact = is_same_processor(manifest)
     if not exact:
         reproduced.notes.append(
             "this processor has other features than those that wrote the dataset and may round otherwise: pixels were "
@@ -74,6 +74,11 @@ def compare_reproduced(
             text = f"record {choice.index} ({choice.place[0]}, seed {choice.row.seed}, variant {choice.row.variant})"
             reproduced.problems.append(Problem(path=path, why=f"{text}: {why}", kind="source"))
     return reproduced
+
+
+def is_same_processor(manifest: Manifest) -> bool:
+    """Return whether this processor has the features of one that wrote the dataset; others may round otherwise."""
+    return cv2.getCPUFeaturesLine() in manifest.cpu_features
 
 
 def _compare(

@@ -137,6 +137,16 @@ def test_a_report_shows_it(folder: Path) -> None:
     assert any(text.startswith("angles: [") for text in texts)
 
 
+def test_a_difference_names_it(folder: Path, copied: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "out", tmp_path / "before")
+    assert precompute.diff(folder / "out", against_installed=True).are_equal
+    write_angles(copied / "sources/3.angles", [1.5])
+    build(copied, sources_of(copied / "sources"), replace=True)
+    found = precompute.diff(tmp_path / "before", copied / "out")
+    assert found.sources.changed == {"3": ["files"]}
+    assert [value.name for value in found.sample.values] == ["angles"] and len(found.sample.pairs) == 2
+
+
 def test_tensorflow_datasets_opens_it(folder: Path) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     builder = tfds.builder_from_directory(folder / "out")

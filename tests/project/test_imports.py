@@ -227,7 +227,8 @@ ALLOWED = {
     "preparing": "dataset errors images options pipelines rendering sources storage",
     # Looking.
     "verifying": "dataset errors fields options plan records rendering storage table text",
-    "comparing": "dataset errors fields options pages pictures pipelines plan records rendering storage table text",
+    "comparing": "dataset errors fields options pages pictures pipelines plan records rendering storage table text "
+    "verifying",
     "exporting": "building dataset errors fields images options readers records sources storage text",
     "inspecting": "building dataset errors fields images options pictures pipelines plan preflight readers records "
     "rendering sources storage table text",

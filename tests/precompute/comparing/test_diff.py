@@ -18,6 +18,7 @@ from precompute.comparing.diff import diff
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
 from tests.helpers.golden_datasets import FORMATS, KEPT
+from tests.helpers.object_stores import put_tree
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, save, shard_hashes
 
 BLOCKS: dict[str, dict[str, int]] = {"few": {}, "many": {"shard_size": 1024}}
@@ -260,3 +261,12 @@ def test_a_shard_that_is_short_or_altered_is_named(pairs: Path, first: Path, tmp
     shard.unlink()
     with pytest.raises(DatasetError, match=f"{shard}: cannot be read"):
         diff(first, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_a_dataset_in_a_store_is_compared_where_it_lies(pairs: Path, first: Path, tmp_path: Path, url: str) -> None:
+    put_tree(first, url)
+    assert diff(first, url).are_equal
+    found = diff(build(pairs, tmp_path / "out", seed=7), url)
+    assert len(found.sample.pairs) == 30 and {value.name for value in found.sample.values} == {"image", "mask"}
+    assert diff(url, against_installed=True).are_equal

@@ -66,11 +66,16 @@ def test_the_transform_that_changed_is_the_suspect(
     assert [one.name for one in found.suspects] == [name] and not found.are_equal and found.num_unexplained == 0
     [suspect] = found.suspects
     assert suspect.num_applied == suspect.num_different == len(found.pairs) > 5 and suspect.num_others_different == 0
-    assert suspect.mean == pytest.approx(2, abs=0.3)
+    assert suspect.levels == pytest.approx(2, abs=0.3)
     assert {one.name for one in found.transforms if one.is_cleared} == {one.name for one in found.transforms} - {name}
     assert [value.name for value in found.values] == ["image"]
     text = found.summary()
     assert f"suspect: {name}; every record" in text and "evidence, and no proof" in text
+
+
+def test_another_processor_is_noted(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("precompute.verifying.reproduced.cv2.getCPUFeaturesLine", lambda: "other")
+    assert "this processor has other features" in diff(out, against_installed=True, num_pairs=1).notes[0]
 
 
 def test_what_always_happens_cannot_be_told_from_decoding_and_encoding(
