@@ -58,6 +58,10 @@ def report(
     if near_duplicates not in NEAR_DUPLICATES:
         expected = ", ".join(NEAR_DUPLICATES)
         raise UsageError(f"near_duplicates: expected one of {expected}, got {near_duplicates!r}.")
+    if jobs is not None and near_duplicates == "never":
+        raise UsageError(
+            "jobs (--jobs): is for sources that look alike, and nobody looks for them; leave one of both out."
+        )
     path = None if json is None else local_path(json, "json")
     page = None if output is None else local_path(output, "output")
     if page is not None:

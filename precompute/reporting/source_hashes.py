@@ -118,7 +118,7 @@ def _read(out: Path, rule: str) -> _Kept:
             if str(stored["rule"]) != rule:
                 return _Kept(rule=rule, known={})
             contents = (content.tobytes().hex() for content in stored["contents"])
-            values = zip(stored["hashes"].tolist(), stored["states"].tolist(), strict=True)
+            values = zip(*(stored[name].astype(np.uint64).tolist() for name in ("hashes", "states")), strict=True)
             return _Kept(rule=rule, known=dict(zip(contents, values, strict=True)))
     except FAILURES:
         return _Kept(rule=rule, known={})

@@ -166,6 +166,7 @@ def test_the_command_says_findings_and_writes_page_and_json(tmp_path: Path, caps
         ({"num_rows": 0}, "num_rows: expected 1 or more, got 0"),
         ({"near_duplicates": "yes"}, "near_duplicates: expected one of auto, always, never, got 'yes'"),
         ({"json": "."}, "cannot be written"),
+        ({"near_duplicates": "never", "jobs": 2}, r"jobs \(--jobs\): is for sources that look alike"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(pairs: Path, changes: dict[str, Any], message: str) -> None:
