@@ -152,6 +152,25 @@ def _sources(folder: Path) -> Drawn:
     return Drawn(images=images, make_given=given)
 
 
+def _further_images(folder: Path) -> Drawn:
+    """Masks, and further images beside them: of 16 bits, of fractions, and one that gets noise as the image does."""
+    images = photos(folder / "data" / "images")
+    for i in range(NUM_IMAGES):
+        save(folder / "data" / "masks" / f"p{i:02d}.png", ids_of(i))
+        save(folder / "data" / "depth" / f"p{i:02d}.png", photo(i)[..., 0].astype(np.uint16) * 200)
+        save(folder / "data" / "twin" / f"p{i:02d}.png", 255 - photo(i))
+        save(folder / "data" / "range" / f"p{i:02d}.tiff", photo(i)[..., 1].astype(np.float32) / 3)
+    text = """import albumentations as A
+
+moves = {"depth": "mask", "range": "mask", "twin": "image"}
+steps = [A.HorizontalFlip(p=0.5), A.Rotate(limit=20, p=0.5), A.GaussNoise(p=0.5), A.Resize(24, 32)]
+train = A.Compose(steps, additional_targets=moves)
+"""
+    further = ["depth=depth", "range=range", "twin=twin"]
+    options = {"pipeline": write_pipelines(folder, text), "extra_images": further, "validation_split": 0.3}
+    return Drawn(images=images, source=folder / "data", options=options)
+
+
 KINDS: dict[str, Callable[[Path], Drawn]] = {
     "folders": _folders,
     "split-folders": _split_folders,
@@ -165,4 +184,5 @@ KINDS: dict[str, Callable[[Path], Drawn]] = {
     "wide-masks": _wide_masks,
     "color-masks": _color_masks,
     "images": _images,
+    "further-images": _further_images,
 }

@@ -16,7 +16,7 @@ ALL_KINDS = {**KINDS, **OBJECT_KINDS}
 ENCODINGS = ("jpeg", "png", "raw")
 # Kinds that differ in what records hold, or come from Python: one encoding of each lives a whole life.
 LIVED = (
-    *("folders", "deep", "multilabel", "columns", "sources", "masks", "wide-masks", "images"),
+    *("folders", "deep", "multilabel", "columns", "sources", "masks", "wide-masks", "images", "further-images"),
     *("coco", "box-lists", "coco-keypoints", "keypoint-table", "instance-files"),
 )
 COMMON: dict[str, Any] = {"jobs": 1, "backend": "sequential", "seed": 7, "include_original": True}
@@ -161,7 +161,7 @@ def words_of(options: dict[str, Any]) -> list[str]:
     for name, value in options.items():
         words.append(f"--{name.replace('_', '-')}")
         if value is not True:
-            words.append(str(value))
+            words += map(str, value if isinstance(value, list) else [value])
     return words
 
 

@@ -38,6 +38,7 @@ MORE_LOADINGS: dict[str, dict[str, Any]] = {
     "weights of 3 classes": {"class_weights": [2.0, 0.5, 1.0]},
     "normalized": {"normalize": True},
     "extra values": {"extra": ["age"], "sample_weights": False},
+    "further images": {"inputs": ["image", "depth"], "targets": ["twin", "range"], "fresh": "auto"},
     "boxes of shares": {"box_format": "rel_center_xywh", "max_boxes": 2},
     "ragged": {"ragged": True, "box_format": "yxyx"},
 }
