@@ -30,7 +30,12 @@ KINDS = (
     "extra-png",
     "grey-png",
 )  # the last eight since 1.1
-NEW = ("class-jpeg", "class-png", "mask-raw", "boxes-png", "keypoints-png", "instances-png", "extra-png", "numbers-png")
+NEW = (
+    *("class-jpeg", "class-png", "mask-raw", "boxes-png", "keypoints-png", "instances-png", "extra-png"),
+    *("numbers-png", "further-png"),
+)
+ENDS = (".png", ".npy", ".png")
+MOVES = {"depth": "mask", "range": "mask", "twin": "image"}
 KEPT = [*(f"format-1/{kind}" for kind in KINDS), *(f"format-2/{kind}" for kind in NEW)]
 
 
@@ -61,13 +66,19 @@ def build_golden(kind: str, folder: Path) -> Path:
         "image": {"images": images},
         "extra": {"images": images, **weighed},
         "numbers": {"images": images, "values": numbers, "missing_values": "nan", "mirror_negates": ["angle"]},
+        "further": {"images": images, "extra_images": _draw_further(folder / "further")},
     }.get(target, {})
+    moves = MOVES if target == "further" else None
+    steps = [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
     precompute.build(
         None if lists else folder / "data",
         folder / "golden",
         **lists,
         # Flips move pixels and change none, so that every processor gives the same.
-        pipeline={"train": A.Compose([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]), "validation": A.Compose([])},
+        pipeline={
+            "train": A.Compose(steps, additional_targets=moves),
+            "validation": A.Compose([], additional_targets=moves),
+        },
         variants=2,
         seed=7,
         validation_split=0.3,
@@ -91,6 +102,18 @@ def _draw_objects(folder: Path) -> list[list[Any]]:
             save(folder / f"{i}-{k}.png", mask)
     names = [("ant",), ("bee", "crowd")]
     return [[(folder / f"{i}-{k}.png", *names[k]) for k in range(i % 3)] for i in range(6)]
+
+
+def _draw_further(folder: Path) -> dict[str, list[Path]]:
+    """Write a depth map, fractions and another picture for each of the six images; return lists of them."""
+    folder.mkdir(exist_ok=True)
+    paths = {name: [folder / f"{name}-{i}{end}" for i in range(6)] for name, end in zip(MOVES, ENDS, strict=True)}
+    for i in range(6):
+        rng = np.random.default_rng(i)
+        save(paths["depth"][i], rng.integers(0, 2**16, (12, 16), dtype=np.uint16))
+        np.save(paths["range"][i], rng.integers(-99, 99, (12, 16)).astype(np.float32) / 8)
+        save(paths["twin"][i], rng.integers(0, 255, (12, 16), dtype=np.uint8))
+    return paths
 
 
 def digest_of(out: Path) -> str:
