@@ -21,7 +21,8 @@ __all__ = ["page_of"]
 SIZE = 256  # pixels, longer side of a picture
 MAX_PAIRS = 24
 MAX_ROWS = 200  # of a table
-FULL, FULL_OF_VERSIONS = 64, 8  # grey levels at which the picture of differences is opaque
+PIXELS = "image"
+MIN_FULL = 8  # grey levels at which pictures of differences are opaque, or more where images differ more
 COLOR = (214, 40, 40)
 
 
@@ -87,17 +88,18 @@ def _pixels(found: Difference) -> Iterator[Block]:
         yield Table(title="Light, of 255", head=["", "A", "B", "change"], rows=light)
     if sample.values:
         yield _values(f"What differs in {len(sample.pairs):,} pairs", sample.values)
-    yield _pictures(sample.pairs, ("A", "B"), FULL)
+    yield _pictures(sample.pairs, ("A", "B"))
 
 
-def _pictures(pairs: Sequence[PairChanges], names: tuple[str, str], full: int) -> Pictures:
+def _pictures(pairs: Sequence[PairChanges], names: tuple[str, str]) -> Pictures:
     """Return pairs side by side, and where they differ.
 
     Args:
         pairs: The pairs.
         names: What the first of each is called, and the second.
-        full: Grey levels at which the picture of differences is opaque.
     """
+    means = [change.mean for pair in pairs if (change := pair.changes.get(PIXELS)) and change.mean is not None]
+    full = max(MIN_FULL, round(3 * max(means, default=0)))
     groups = [_group(pair, names, full) for pair in pairs[:MAX_PAIRS]]
     note = f"The third picture shows where pixels differ, opaque from {full} grey levels on."
     return Pictures(title=f"{len(groups)} of {format_count(len(pairs), 'pair')}", groups=groups, note=note)
@@ -134,11 +136,11 @@ def _group(pair: PairChanges, names: tuple[str, str], full: int) -> PictureGroup
     if pair.images[0].shape == pair.images[1].shape:
         pictures.append(_moved(*pair.images, full))
         captions.append("difference")
-    change = pair.changes.get("image")
+    change = pair.changes.get(PIXELS)
     text = "the same pixels" if change is None else "images of other shapes"
     if change is not None and change.mean is not None:
         text = f"{change.share:.1%} of the pixels differ, by {change.mean:.2f} in the mean"
-    others = [name for name in pair.changes if name != "image"]
+    others = [name for name in pair.changes if name != PIXELS]
     also = f"; other {', '.join(others)}" if others else ""
     where = f", row {pair.row_a}" * is_one + f", copy {pair.copy}" * bool(pair.copy)
     return PictureGroup(pictures=pictures, captions=captions, title=f"{pair.split}: {pair.key}{where}: {text}{also}")
@@ -227,7 +229,7 @@ def _remade(found: InstalledDifference) -> Iterator[Block]:
     yield _list("Versions", versions or ["those that the dataset was written with"])
     if found.pairs:
         yield _values(f"What differs in {found.num_records:,} records", found.values)
-        yield _pictures(found.pairs, ("stored", "made again"), FULL_OF_VERSIONS)
+        yield _pictures(found.pairs, ("stored", "made again"))
 
 
 def _transforms(found: InstalledDifference) -> Iterator[Block]:

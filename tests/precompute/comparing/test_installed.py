@@ -20,7 +20,7 @@ from precompute.comparing.page import page_of
 from precompute.errors import DatasetError, PipelineError, UsageError
 from precompute.pages.blocks import Pictures, Table
 from precompute.rendering import render as rendering
-from tests.helpers.golden_datasets import FORMATS
+from tests.helpers.golden_datasets import FORMATS, build_golden
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options
 
 SIZED = A.Resize(16, 16)
@@ -55,6 +55,17 @@ def test_what_is_installed_makes_the_same(out: Path) -> None:
     assert found.summary().endswith("48 equal byte for byte, 0 with other values\nEQUAL")
     assert diff(out, against_installed=True, num_pairs=7).num_records == 7
     assert diff(out, against_installed=True, rows="1,2").num_records == 2 * 9
+
+
+@pytest.mark.parametrize("kind", ["multilabel-png", "boxes-png", "keypoints-png", "instances-png", "numbers-png"])
+def test_any_field_is_made_again_and_a_flip_that_is_none_is_found(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = build_golden(kind, tmp_path)
+    assert diff(out, against_installed=True).are_equal
+    monkeypatch.setattr(A.HorizontalFlip, "apply", lambda self, img, **params: img)
+    found = diff(out, against_installed=True)
+    assert [one.name for one in found.suspects] == ["HorizontalFlip"] and not found.are_equal
 
 
 @pytest.mark.parametrize(("transform", "name"), [(A.VerticalFlip, "VerticalFlip"), (A.Rotate, "OneOf › Rotate")])
