@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -10,15 +11,14 @@ import numpy as np
 
 from precompute.pipelines.chances import Chance
 from precompute.pipelines.tracing import Firing
-from precompute.reporting.binomial import likely_counts
+from precompute.reporting.binomial import ONCE_IN, likely_counts
 from precompute.reporting.observing import Observed
 from precompute.reporting.sections.transforms import Parameter, PipelineRates, TransformPair, TransformRate
 
-__all__ = ["RatesTally"]
+__all__ = ["RatesTally", "correlate"]
 
 BINS = 20
 MAX_WORDS = 12  # different values of a parameter that are counted one by one
-SPREADS = 5.0  # standard deviations of a correlation that chance alone hardly makes
 MEANING = (
     "Each transform should be applied to the share of records that its p and the compositions around it say; a count "
     "outside of the bounds comes by chance once in 20,000 samples."
@@ -85,19 +85,36 @@ class RatesTally:
     def _pairs(self) -> Iterator[TransformPair]:
         """Yield the correlations of transforms that are applied to some records and not to others."""
         fired = np.array([[position in applied for position in range(len(self._chances))] for applied in self._applied])
-        varying = [position for position in range(len(self._chances)) if 0 < fired[:, position].mean() < 1]
-        bound = SPREADS / np.sqrt(len(fired))
-        if len(varying) < 2:
-            return
-        correlations = np.atleast_2d(np.corrcoef(fired[:, varying].T.astype(np.float64)))
-        for (i, first), (j, second) in itertools.combinations(enumerate(varying), 2):
+        counts = fired.sum(axis=0).tolist()
+        varying = [position for position, count in enumerate(counts) if 0 < count < len(fired)]
+        pairs = list(itertools.combinations(varying, 2))
+        for first, second in pairs:
+            of_both = int((fired[:, first] & fired[:, second]).sum())
+            correlation, bound = correlate(len(fired), counts[first], counts[second], of_both, ONCE_IN * len(pairs))
             yield TransformPair(
                 first=self._chances[first].name,
                 second=self._chances[second].name,
-                correlation=float(correlations[i, j]),
-                bound=float(bound),
+                correlation=correlation,
+                bound=bound,
                 is_expected=self._chances[first].top == self._chances[second].top,
             )
+
+
+def correlate(num: int, first: int, second: int, both: int, once_in: int) -> tuple[float, float]:
+    """Return the correlation of two transforms, and the size that chance makes likely on its side of 0.
+
+    Args:
+        num: Number of records.
+        first: Number of those that one of them was applied to; neither none nor all.
+        second: Number of those that the other one was applied to.
+        both: Number of those that both were applied to.
+        once_in: One in so many samples lies beyond the size, at most.
+    """
+    together = first * second / num**2
+    spread = math.sqrt(first * (num - first) * second * (num - second)) / num**2
+    low, high = likely_counts(num, together, once_in)
+    found = (both / num - together) / spread
+    return found, abs((high if found > 0 else low) / num - together) / spread
 
 
 def _parameter(name: str, drawn: Sequence[float | str]) -> Parameter | None:

@@ -71,7 +71,7 @@ class TransformPair:
         first: Name of one.
         second: Name of the other.
         correlation: Correlation of being applied, -1 to 1.
-        bound: Size of a correlation that chance alone hardly makes.
+        bound: Size that chance makes likely, on the correlation's side of 0.
         is_expected: Whether a composition around both ties them together, so that a correlation is meant.
     """
 
