@@ -14,6 +14,7 @@ from PIL import Image, features
 __all__ = ["Embedded", "data_uri", "embed", "embed_shares"]
 
 QUALITY = 82  # of photos
+METHOD = 2  # of WebP, 0 to 6: a third of the time of 4, for a twentieth more bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def embed_shares(shares: NDArray[Any], color: tuple[int, int, int], *, size: int
 
 def data_uri(picture: Image.Image, *, quality: int | None = None) -> str:
     """Return a picture as a data URI: with a quality as WebP or JPEG, else without loss as WebP or PNG."""
-    options: dict[str, Any] = {"lossless": True} if quality is None else {"quality": quality}
+    options: dict[str, Any] = {"lossless": True} if quality is None else {"quality": quality, "method": METHOD}
     kind = "webp" if features.check("webp") else "png" if quality is None else "jpeg"
     content = io.BytesIO()
     picture.save(content, kind, **({} if kind == "png" else options))

@@ -13,6 +13,7 @@ from precompute.text.format import format_bytes, format_count
 
 __all__ = ["MAX_BYTES", "embed_picture", "gallery_section"]
 
+NUM_ESTIMATED = 4  # sources whose pictures tell the size of all
 MAX_ENTRIES = 60  # of the legend, for a field
 MAX_BYTES = 10_000_000  # of all pictures of the gallery; a page shall be below 15 MB
 
@@ -56,6 +57,8 @@ def gallery_section(
 def _fitting(samples: Sequence[Sample], max_bytes: int) -> tuple[list[GallerySource], Grade]:
     """Return sources with pictures of the best grade that fits; of the last grade, as many as fit, but one at least."""
     for grade in GRADES:
+        if grade != GRADES[-1] and _estimated_bytes(samples, grade) > max_bytes:
+            continue
         sources = [_source(sample, grade) for sample in samples]
         sizes = [_num_bytes(source) for source in sources]
         if sum(sizes) <= max_bytes:
@@ -63,6 +66,12 @@ def _fitting(samples: Sequence[Sample], max_bytes: int) -> tuple[list[GallerySou
     while len(sources) > 1 and sum(sizes[: len(sources)]) > max_bytes:
         sources.pop()
     return sources, grade
+
+
+def _estimated_bytes(samples: Sequence[Sample], grade: Grade) -> float:
+    """Return the number of bytes that all pictures may take, from those of a few sources."""
+    few = samples[:: max(1, len(samples) // NUM_ESTIMATED)][:NUM_ESTIMATED]
+    return sum(_num_bytes(_source(sample, grade)) for sample in few) * len(samples) / len(few)
 
 
 def _num_bytes(source: GallerySource) -> int:

@@ -37,7 +37,7 @@ from precompute.reporting.page.trust import trust_section
 from precompute.reporting.sections.report import Report
 from precompute.reporting.sections.transforms import Parameter, TransformPair
 from tests.helpers.pages import HOSTILE
-from tests.helpers.reports import empty_report, full_report, make_sample
+from tests.helpers.reports import draw_noise, empty_report, full_report, make_sample
 
 
 def blocks(section: Section, kind: type[Any]) -> list[Any]:
@@ -155,6 +155,14 @@ def test_pictures_are_made_smaller_before_any_is_left_out_and_the_page_says_both
     assert f"Pictures are {GRADES[-1].size} pixels" in fewer.note and "left out for the same reason" in fewer.note
     assert num_bytes(fewer) <= num_bytes(smaller) // 3
     assert len(shown(gallery_section(samples, {}, max_bytes=1)).sources) == 1
+
+
+@pytest.mark.slow
+def test_a_page_of_pictures_that_compress_badly_stays_below_15_mb() -> None:
+    variant = replace(make_sample().variants[0], picture=draw_noise(384))
+    sample = make_sample(picture=draw_noise(384), variants=(variant,) * 6)
+    page = report_page(full_report(samples=(sample,) * 20))
+    assert 5_000_000 < len(render_page(page)) < 15_000_000
 
 
 # Transforms
