@@ -14,11 +14,13 @@ from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.errors import SourceError, UsageError
 from precompute.inspecting.stored_options import stored_options
+from tests.helpers.object_stores import put_tree
 from tests.helpers.several_targets import (
     CLASSES,
     NUM,
     OF_FOLDERS,
     OPTIONS,
+    STILL,
     check,
     draw,
     lists_of,
@@ -155,6 +157,43 @@ def test_a_part_and_bad_sources(data: Path, tmp_path: Path) -> None:
     kept = [example["key"] for example in precompute.read(tmp_path / "out")]
     assert len(kept) == 9 - len(manifest.skipped) and "cat/0" not in kept
     assert all("fine/cat/0.png" in bad["reason"] for bad in manifest.skipped)
+
+
+def test_rows_are_made_anew_and_rows_go(built: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(built, tmp_path / "out")
+    precompute.regenerate(out, seed=9, jobs=1, backend="sequential", quiet=True)
+    assert {row.seed for row in Manifest.load(out).splits["train"].rows} == {9}
+    for example in precompute.read(out):
+        check(example["image"], example)
+    assert precompute.verify(out, sources=NUM, jobs=1).problems == []
+
+
+def test_sources_in_an_object_store(data: Path, built: Path, tmp_path: Path) -> None:
+    url = put_tree(data, "memory://several")
+    precompute.build(url, tmp_path / "out", **OPTIONS | OF_FOLDERS)
+    assert shard_hashes(tmp_path / "out") == shard_hashes(built)
+    assert Manifest.load(tmp_path / "out").fingerprint == Manifest.load(built).fingerprint
+
+
+def test_objects_beside_a_label_and_numbers(tmp_path: Path) -> None:
+    drawn = draw(tmp_path / "data", 6)
+    boxes = [[(i, 2, i + 6, 9, "a"), (10, 3, 20, 12, "b")][: i % 3] for i in range(6)]
+    lists = {name: lists_of(drawn)[name] for name in ("images", "labels", "values")}
+    options = OPTIONS | {"pipeline": STILL, "variants": 1, "validation_split": 0}
+    precompute.build(None, tmp_path / "out", **options | lists, boxes=boxes, class_names={"objects": ["b", "a"]})
+    manifest = Manifest.load(tmp_path / "out")
+    assert {name: target.kind for name, target in manifest.targets.items()} == {
+        "label": "class",
+        "objects": "boxes",
+        "age": "value",
+    }
+    assert manifest.targets["objects"].class_names == ["b", "a"] and manifest.target.class_names == CLASSES
+    for example in precompute.read(tmp_path / "out"):
+        i = int(example["key"].rpartition("/")[2])
+        assert example["class_name"] == CLASSES[i % 3] and example["values"] == {"age": i / 2}
+        assert example["boxes"].round().tolist() == [list(box[:4]) for box in boxes[i]]
+    for images, targets in precompute.load(tmp_path / "out", batch_size=3, targets=["objects", "age"]):
+        assert images.shape[0] == targets["objects"]["boxes"].shape[0] == targets["age"].shape[0] == 3
 
 
 def test_images_that_lack_one_of_several_masks(data: Path, tmp_path: Path) -> None:

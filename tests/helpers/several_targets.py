@@ -17,6 +17,7 @@ CLASSES = ["cat", "dog", "eel"]
 NUM = 12
 HEIGHT, WIDTH, SIDE = 24, 28, 16
 MOVING = A.Compose([A.RandomCrop(SIDE, SIDE), A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)])
+STILL = A.Compose([A.NoOp()])
 CENTER = A.Compose([A.CenterCrop(SIDE, SIDE)])
 OPTIONS: dict[str, Any] = {
     "pipeline": {"train": MOVING, "validation": CENTER},

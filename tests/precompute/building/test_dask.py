@@ -23,6 +23,7 @@ from precompute.building import cluster as cluster_module
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import BadSourcesError, BuildError
+from tests.helpers import several_targets
 from tests.helpers.dask_cluster import A_WORKER, PATIENCE_S, DaskCluster, dask_cluster, wait_until
 from tests.helpers.decoded_sources import random_pixels
 from tests.helpers.project import ROOT
@@ -112,6 +113,15 @@ def test_further_images_too(two: DaskCluster, tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     precompute.build("data", "out", **on(two, **given))
     assert shard_hashes(tmp_path / "out") == built_here(tmp_path / "data", tmp_path, **given)
+
+
+def test_several_targets_too(two: DaskCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    several_targets.draw(tmp_path / "data")
+    given = {**several_targets.OF_FOLDERS, "pipeline": several_targets.MOVING}
+    monkeypatch.chdir(tmp_path)
+    precompute.build("data", "out", **on(two, **given))
+    assert shard_hashes(tmp_path / "out") == built_here(tmp_path / "data", tmp_path, **given)
+    assert Manifest.load(tmp_path / "out").targets["fine"].num_classes == 2
 
 
 def test_workers_with_several_threads(own: DaskCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
