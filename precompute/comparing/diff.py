@@ -170,7 +170,7 @@ def _sample(a: Side, b: Side, chosen: Sequence[RecordPair]) -> Sample:
 def _pair(a: Side, b: Side, pair: RecordPair) -> PairChanges:
     schemas = a.manifest.schema, b.manifest.schema
     one, other = (decode_record(stored.read(), of) for stored, of in zip((pair.a, pair.b), schemas, strict=True))
-    layers = [{name: field.draw(e) for name, field in of.items()} for e, of in zip((one, other), schemas, strict=True)]
+    layers = [of.draw(e) for e, of in zip((one, other), schemas, strict=True)]
     return PairChanges(
         split=pair.rows.split,
         key=pair.key,

@@ -150,7 +150,7 @@ class _Remaker:
 def _pair(
     chosen: PlacedRecord, examples: Sequence[Mapping[str, Any]], changes: Mapping[str, Change], side: Side
 ) -> PairChanges:
-    layers = [{name: field.draw(e) for name, field in side.manifest.schema.items()} for e in examples]
+    layers = [side.manifest.schema.draw(e) for e in examples]
     return PairChanges(
         split=chosen.split,
         key=chosen.place[0],

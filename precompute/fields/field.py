@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -24,6 +24,8 @@ from precompute.fields.record import RECORD_FEATURES
 __all__ = ["FURTHER_MASKS", "MAX_CLASS_IDS", "Deviation", "Field", "Schema", "class_limits"]
 
 MAX_CLASS_IDS = 2**16
+# Classes of a field, up to which no other field has their colours; of more, or of ids not known yet, the first ones.
+MAX_COLORS_APART, FEW_COLORS = 32, 8
 FURTHER_MASKS = "further_masks"  # among settings of pixels: name of any other field of masks → its own settings
 
 
@@ -284,6 +286,24 @@ class Schema(Mapping[str, Field]):
     def other_answer(self) -> str:
         """What one of two sources with the same image has, for messages, over all targets."""
         return " or ".join(field.other for field in self.targets.values())
+
+    def draw(self, example: Mapping[str, Any]) -> dict[str, Layers]:
+        """Return what a picture of an example shows of each field."""
+        return {name: self.apart(name, field.draw(example)) for name, field in self._fields.items()}
+
+    def apart(self, name: str, layers: Layers) -> Layers:
+        """Return the layers of one field in colours that the classes of no field before it have."""
+        first = self._first_colors[name]
+        return replace(layers, first_color=first) if first else layers
+
+    @cached_property
+    def _first_colors(self) -> dict[str, int]:
+        first, number = dict[str, int](), 0
+        for name, field in self._fields.items():
+            first[name] = number
+            drawn = field.num_ids - 1 if field.num_ids else 0 if field.is_of_image else len(field.classes)
+            number += drawn if drawn <= MAX_COLORS_APART else FEW_COLORS
+        return first
 
     @cached_property
     def features(self) -> Mapping[str, Feature]:

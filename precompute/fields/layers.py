@@ -31,6 +31,7 @@ class Layers:
         visibility: [N, K] visibility of these keypoints.
         class_names: Name of each class, for the legend; ids may exceed them.
         ignore_class: Class id of mask pixels that do not count.
+        first_color: Number of colours that classes of other fields have in the same picture.
         skeleton: Skeleton of the keypoints; without names where there are none.
         beside: uint8 [H, W, 1, 3 or 4], a picture of its own to show beside that of the image.
         text: Text under the picture.
@@ -47,6 +48,7 @@ class Layers:
     visibility: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     class_names: Sequence[str] = field(default_factory=list)
     ignore_class: int | None = None
+    first_color: int = 0
     skeleton: Skeleton = field(default_factory=lambda: Skeleton(names=[]))
     beside: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 1), np.uint8))
     text: str = ""

@@ -190,7 +190,8 @@ def _line(renderer: SampleRenderer, i: int, variants: range) -> tuple[Line, str]
 
 def _original(source: Decoded, schema: Schema) -> Cell:
     size = (source.image.shape[0], source.image.shape[1])
-    layers = {name: schema[name].draw_source(value, size) for name, value in source.values.items()}
+    drawn = {name: schema[name].draw_source(value, size) for name, value in source.values.items()}
+    layers = {name: schema.apart(name, layers) for name, layers in drawn.items()}
     return Cell(image=source.image, layers=layers)
 
 

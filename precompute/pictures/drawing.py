@@ -51,10 +51,11 @@ def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int | 
     every = list(layers)
     picture = Image.fromarray(as_rgb(image)) if size is None else _fitted(image, size)
     for layer in every:
-        for ids, ignored in ((layer.mask, layer.ignore_class), (layer.numbers, None)):
+        for ids, ignored, first in ((layer.mask, layer.ignore_class, layer.first_color), (layer.numbers, None, 0)):
             if ids.size:
                 shown = Image.fromarray(ids.astype(np.int32)).resize(picture.size, Image.Resampling.NEAREST)
-                picture = Image.fromarray(lay_mask(np.asarray(picture), np.asarray(shown), ignored))
+                drawn = lay_mask(np.asarray(picture), np.asarray(shown), ignored, first_color=first)
+                picture = Image.fromarray(drawn)
     scale = picture.width / image.shape[1]
     for layer in every:
         _draw_boxes(picture, layer, scale, width=max(1 if size is None else 2, round(max(picture.size) / 300)))
@@ -88,7 +89,11 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def lay_mask(
-    pixels: NDArray[np.uint8], ids: NDArray[Any], ignore_class: int | None = None, opacity: float | None = None
+    pixels: NDArray[np.uint8],
+    ids: NDArray[Any],
+    ignore_class: int | None = None,
+    opacity: float | None = None,
+    first_color: int = 0,
 ) -> NDArray[np.uint8]:
     """Return pixels under the colours, and patterns if there are any, of all classes but 0.
 
@@ -97,11 +102,13 @@ def lay_mask(
         ids: [H, W] class ids; class 0 leaves its pixels as they are, unless it is ignored.
         ignore_class: Id of pixels that do not count; they are light grey.
         opacity: Share of the colours, 0 to 1; None: classes are outlined, and tinted so lightly that the image shows.
+        first_color: Number of colours that other fields have.
     """
     held = np.flatnonzero(np.bincount(ids.ravel()))
     colors, patterns = np.zeros((held[-1] + 1, 3), np.float32), np.zeros(held[-1] + 1, np.uint8)
     for i in (i for i in held.tolist() if i or i == ignore_class):
-        colors[i], patterns[i] = (IGNORED, 0) if i == ignore_class else (class_color(i), class_pattern(i))
+        shown = i + first_color
+        colors[i], patterns[i] = (IGNORED, 0) if i == ignore_class else (class_color(shown), class_pattern(shown))
     color, pattern, inside = colors[ids], patterns[ids], (ids != 0) | (ids == ignore_class)
     drawn = pixels.astype(np.float32)
     drawn[inside] += (TINT if opacity is None else opacity) * (color[inside] - drawn[inside])
@@ -139,7 +146,8 @@ def _draw_boxes(picture: Image.Image, layer: Layers, scale: float, *, width: int
     for (left, top, right, bottom), label, is_dashed in zip(boxes, labels, dashed, strict=True):
         # The last pixel inside; a box smaller than a pixel of the picture is a point.
         inner = (left, top, max(left, right - 1), max(top, bottom - 1))
-        draw_frame(draw, inner, class_color(label + 1), width, pattern=class_pattern(label + 1), dashed=is_dashed)
+        shown = label + 1 + layer.first_color
+        draw_frame(draw, inner, class_color(shown), width, pattern=class_pattern(shown), dashed=is_dashed)
     for (left, top, *_), score in zip(boxes, layer.scores[:MAX_SCORED].tolist(), strict=False):
         text, place = f"{score:.2f}".lstrip("0"), (left + width + 2, top + width)
         draw.text(place, text, PAPER, font, stroke_width=1, stroke_fill=DARK)

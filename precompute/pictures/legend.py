@@ -126,14 +126,20 @@ def legend_of(layers: Sequence[Layers]) -> list[Entry]:
     if any(cell.numbers.size for cell in layers):
         return [Entry(f"each object in a colour of its own; classes: {format_few(names, 5)}")]
     found = sorted({int(label) for cell in layers for label in cell.labels})
-    classes = [Entry(names[label], class_color(label + 1), "frame", label + 1) for label in found]
+    first = layers[0].first_color
+    classes = [Entry(names[i], class_color(i + 1 + first), "frame", i + 1 + first) for i in found]
     dashed = [Entry("not counted", EDGE, "dashed")] if any(cell.not_counted.any() for cell in layers) else []
     points = skeleton_entries(skeleton) if skeleton.names else []
-    return [*classes, *dashed, *points, *mask_entries((cell.mask for cell in layers), names, layers[0].ignore_class)]
+    masks = mask_entries((cell.mask for cell in layers), names, layers[0].ignore_class, first_color=first)
+    return [*classes, *dashed, *points, *masks]
 
 
 def mask_entries(
-    masks: Iterable[NDArray[Any]], names: Sequence[str], ignore_class: int | None, background: Color | None = None
+    masks: Iterable[NDArray[Any]],
+    names: Sequence[str],
+    ignore_class: int | None,
+    background: Color | None = None,
+    first_color: int = 0,
 ) -> list[Entry]:
     """Return the entries of the classes in masks; class 0 has the background's colour, if there is one."""
     entries = []
@@ -145,7 +151,7 @@ def mask_entries(
         elif i == 0:
             entries.append(Entry(name, background) if background else Entry(f"{name}: as it is"))
         else:
-            entries.append(Entry(name, class_color(i), class_id=i))
+            entries.append(Entry(name, class_color(i + first_color), class_id=i + first_color))
     return entries
 
 

@@ -69,7 +69,7 @@ class Cell:
 
 def cell_of(example: Mapping[str, Any], schema: Schema) -> Cell:
     """Return the cell of a decoded record, with the layers of its fields."""
-    return Cell(image=example["image"], layers={name: field.draw(example) for name, field in schema.items()})
+    return Cell(image=example["image"], layers=schema.draw(example))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,10 +98,10 @@ class GalleryTally:
             height, width = source.image.shape[:2]
             for name, field in self._schema.items():
                 if name in source.values:
-                    yield name, field.draw_source(source.values[name], (height, width))
+                    yield name, self._schema.apart(name, field.draw_source(source.values[name], (height, width)))
 
     def _record_layers(self, record: StoredRecord) -> dict[str, Layers]:
-        return {name: field.draw(record.example) for name, field in self._schema.items()}
+        return self._schema.draw(record.example)
 
     def _variant(self, record: StoredRecord, observed: Observed) -> Variant:
         layers = self._record_layers(record)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import precompute
@@ -14,6 +15,8 @@ from precompute.cli import main
 from precompute.dataset.manifest import Manifest
 from precompute.errors import SourceError, UsageError
 from precompute.inspecting.stored_options import stored_options
+from precompute.pictures.drawing import draw_layers
+from precompute.pictures.legend import legend_of
 from tests.helpers.object_stores import put_tree
 from tests.helpers.several_targets import (
     CLASSES,
@@ -100,6 +103,16 @@ def test_a_reader_hands_out_what_is_picked(built: Path) -> None:
             check(image, {name: values[i].numpy() for name, values in targets.items()})
     images, masks = next(iter(precompute.load(built, targets=["coarse"])))
     check(images[0].numpy(), {"coarse": masks[0].numpy()})
+
+
+def test_classes_of_two_masks_have_other_colours_in_one_picture(built: Path) -> None:
+    layers = Manifest.load(built).schema.draw(next(precompute.read(built)))
+    colors = [{entry.color for entry in legend_of([layers[name]]) if entry.color} for name in ("fine", "coarse")]
+    assert list(map(len, colors)) == [1, 3] and colors[0].isdisjoint(colors[1])
+    drawn = [np.asarray(draw_layers(np.zeros((16, 16, 3), np.uint8), [layers[name]])) for name in ("fine", "coarse")]
+    assert {tuple(pixel) for pixel in drawn[0].reshape(-1, 3)[drawn[0].any(axis=-1).ravel()]}.isdisjoint(
+        {tuple(pixel) for pixel in drawn[1].reshape(-1, 3)}
+    )
 
 
 def test_other_programs_open_it(built: Path) -> None:
