@@ -16,7 +16,7 @@ from precompute.storage.paths import local_path
 from train.detection.decode import decode
 from train.detection.grid import Grid
 from train.files import cannot_write, of_part, remove_unfinished, unfinished, write_bytes, write_file
-from train.learnt_targets import SEVERAL, VALUE
+from train.learnt_targets import IMAGE, SEVERAL, VALUE
 from train.options import ExportOptions
 from train.start import plain_keras
 from train.tasks import activation_of, name_classes, output_shapes, part_of
@@ -112,7 +112,7 @@ def _check_output(path: Path, options: ExportOptions) -> None:
 
 def _names_of(facts: dict[str, Any], output_shape: Any) -> list[str]:
     """Return the names of the values that a model gives, or of its classes."""
-    if facts["target"] == VALUE:
+    if facts["target"] in (VALUE, IMAGE):
         return list(facts["values"])
     num_classes = len(facts["classes"]) if facts["target"] == "boxes" else output_shape[-1]
     return name_classes(facts["target"], facts["classes"], num_classes)
@@ -120,7 +120,9 @@ def _names_of(facts: dict[str, Any], output_shape: Any) -> list[str]:
 
 def _kept(target: str, names: Sequence[str]) -> str:
     """Return the words for what a .keras file gives of a target."""
-    return f"numbers [B, {len(names)}]: {', '.join(names)}" if target == VALUE else "logits"
+    if target == VALUE:
+        return f"numbers [B, {len(names)}]: {', '.join(names)}"
+    return f"images: {names[0]}" if target == IMAGE else "logits"
 
 
 Serve = Callable[[Any], dict[str, Any]]  # outputs of the model for one target → what is served of them
@@ -132,6 +134,8 @@ def _served(model: Any, target: str, names: Sequence[str], head: str) -> tuple[S
         return _detector(model), "boxes, scores, class_ids"
     if target == VALUE:
         return _numbers(names), ", ".join(names)
+    if target == IMAGE:
+        return (lambda images: {names[0]: images}), names[0]
     prefix = f"{head}_" if head else ""
     given = ["logits", "probabilities", *(["class_ids"] if activation_of(target) == "softmax" else [])]
     return _classifier(target, prefix), ", ".join(prefix + name for name in given)

@@ -41,7 +41,7 @@ from train.progress import Pace
 from train.recorder import Recorder
 from train.resume import Checkpoints, build_metrics
 from train.run_folder import RunFolder, RunSettings
-from train.start import check_no_limits, plain_keras
+from train.start import check_no_limits, open_model, plain_keras
 from train.stopping import Stopping
 from train.tasks import Task, make_task
 from train.tensorboard import TensorBoardLog
@@ -125,7 +125,10 @@ def fit(
             folder.open(settings)
         else:
             with translate_errors(dataset, task):
-                task = fit_task(dataset, manifest, task, options)
+                if state.epochs and any(part.knows_from_row for part in task.parts.values()):
+                    task = task.with_model(open_model(folder.model("last")))
+                else:
+                    task = fit_task(dataset, manifest, task, options)
                 job = _Job(dataset, manifest, task, folder, options, state, say)
                 job.train(lambda: folder.open(settings, restart=restart), progress_bar=progress_bar)
                 metrics = conclude(dataset, manifest, task, folder, options, state)

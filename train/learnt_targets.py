@@ -8,10 +8,11 @@ from typing import Any
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
-from precompute.fields.field import Schema
+from precompute.fields.field import Field, Schema
 
-__all__ = ["SEVERAL", "VALUE", "choose_targets", "head_names", "is_joint", "learnt_values", "target_facts"]
+__all__ = ["IMAGE", "SEVERAL", "VALUE", "choose_targets", "head_names", "is_joint", "learnt_values", "target_facts"]
 
+IMAGE = "extra_image"  # the form of a field that holds a further image, which is learnt only where it is named
 VALUE = "value"  # the form of a field that holds a number
 SEVERAL = "several"  # in the settings of a run: targets of different forms, each with a head
 
@@ -28,15 +29,26 @@ def choose_targets(manifest: Manifest, names: Sequence[str] | None) -> Manifest:
     """
     if names is None:
         return manifest
-    schema, targets = manifest.schema, manifest.schema.targets
-    known = {field.own_name: name for name, field in targets.items()} | {name: name for name in targets}
+    fields = {name: f for name, f in manifest.schema.items() if f.is_target or f.form == IMAGE}
+    known = {field.own_name: name for name, field in fields.items()} | {name: name for name in fields}
     unknown = [name for name in names if name not in known]
     if unknown:
-        has = ", ".join(field.own_name for field in targets.values()) or "none"
+        has = ", ".join(field.own_name for field in fields.values()) or "none"
         raise UsageError(f"--target: the dataset has no target {unknown[0]!r}; its targets: {has}.")
-    image, *others = (field for name, field in schema.items() if name not in targets)
-    chosen = (targets[known[name]] for name in names)
-    return dataclasses.replace(manifest, schema=Schema([image, *chosen, *others]))
+    return dataclasses.replace(manifest, schema=_LearntSchema(manifest.schema, [known[name] for name in names]))
+
+
+class _LearntSchema(Schema):
+    """The fields of a dataset, of which some are learnt."""
+
+    def __init__(self, schema: Schema, targets: Sequence[str]) -> None:
+        super().__init__(schema.values())
+        self._learnt = list(targets)
+
+    @property
+    def targets(self) -> dict[str, Field]:
+        """The fields that are learnt, in the order in which the user names them."""
+        return {name: self[name] for name in self._learnt}
 
 
 def learnt_values(schema: Schema) -> list[str]:
@@ -64,6 +76,7 @@ def target_facts(manifest: Manifest) -> dict[str, Any]:
     if values:
         return {"target": VALUE, "classes": [], "values": values}
     if not is_joint(manifest.schema):
-        return {"target": manifest.target.kind, "classes": manifest.target.class_names}
+        facts = {"target": manifest.target.kind, "classes": manifest.target.class_names}
+        return facts | ({"values": list(manifest.schema.targets)} if facts["target"] == IMAGE else {})
     alone = {name: choose_targets(manifest, [field]) for name, field in head_names(manifest.schema).items()}
     return {"target": SEVERAL, "classes": [], "targets": {name: target_facts(one) for name, one in alone.items()}}

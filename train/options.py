@@ -55,13 +55,13 @@ class ModelOptions(TrainOptions):
 
     model: str = option(
         "auto",
-        "masks: unet, or unet- with a backbone, such as unet-EfficientNetB0; boxes: detector, or detector- with a "
-        "backbone; classes and numbers: small (a compact network), or a backbone of keras.applications, such as "
+        "masks and images: unet, or unet- with a backbone, such as unet-EfficientNetB0; boxes: detector, or detector- "
+        "with a backbone; classes and numbers: small (a compact network), or a backbone of keras.applications, such as "
         "MobileNetV3Small; "
         "auto: unet, detector or small; or, not for boxes, a function of your own, "
         "module:function or file.py:function: of ((height, width, channels), num_classes), it returns a Keras model "
         "from pixels 0 to 255 to logits; of numbers, it gets how many values there are, and returns one to a "
-        "standardized number each",
+        "standardized number each; of several targets, it gets such numbers by name, and returns outputs by name",
         metavar="NAME",
         check=check_name,
     )
@@ -139,8 +139,8 @@ class TargetOptions(TrainOptions):
 
     target: list[str] | None = option(
         None,
-        "what to learn, such as label,mask: labels, masks and numbers together, each by a head of its own on one "
-        "network; boxes alone (default: all targets of the dataset)",
+        "what to learn, such as label,mask: labels, masks, numbers and further images together, each by a head of its "
+        "own on one network; boxes alone (default: all targets of the dataset; further images only where named)",
         metavar="NAMES",
     )
     loss_weights: dict[str, float] | None = option(

@@ -1,4 +1,4 @@
-"""Writers of predictions: a table for every kind of target, files of class ids for masks, a COCO file for boxes."""
+"""Writers of predictions: a table for every kind of target, files for masks and images, a COCO file for boxes."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from train.pictures.sheets import (
     lay_over,
     name_numbers,
     show_boxes,
+    show_image,
     show_mask,
     show_together,
     show_words,
@@ -34,6 +35,7 @@ from train.tasks import OneTarget, Task
 from train.tasks.classify import Classify
 from train.tasks.detect import SHOWN, Detect
 from train.tasks.multilabel import MultiLabel
+from train.tasks.reconstruct import Reconstruct
 from train.tasks.regress import Regress
 from train.tasks.segment import Segment
 
@@ -60,6 +62,7 @@ class PredictionWriter(abc.ABC):
     """
 
     draws: ClassVar[bool] = False  # whether it can lay predictions over images
+    has_size: ClassVar[bool] = False  # whether predictions have the size of images
 
     def __init__(self, task: OneTarget, folder: Path, *, draw: bool = False) -> None:
         self._task = task
@@ -158,7 +161,7 @@ class _ValueWriter(PredictionWriter):
 class _MaskWriter(PredictionWriter):
     """Writes one class per pixel: PNGs of class ids, with a palette so that people can look at them."""
 
-    draws = True
+    draws = has_size = True
 
     def __init__(self, task: OneTarget, folder: Path, *, draw: bool = False) -> None:
         super().__init__(task, folder)
@@ -187,13 +190,46 @@ class _MaskWriter(PredictionWriter):
         return ["file", "mask", *(f"share of {name}" for name in self._task.class_names)]
 
 
+class _ImageWriter(PredictionWriter):
+    """Writes one image per image: whole numbers as PNG, fractions as `.npy`."""
+
+    has_size = True
+
+    def __init__(self, task: Reconstruct, folder: Path, *, draw: bool = False) -> None:
+        super().__init__(task, folder)
+        self._of = task
+        self.folders = [folder / task.name]
+
+    def paths_of(self, key: str) -> list[Path]:
+        return [self.folders[0] / f"{key}{'.npy' if self._of.dtype == 'float32' else '.png'}"]
+
+    def write(self, item: PreparedImage, logits: npt.NDArray[np.float32]) -> Prediction:
+        image, source, (path,) = _pixels_of(item.image), _pixels_of(item.source), self.paths_of(item.key)
+        sized = resize_smoothly(logits, *source.shape[:2]) if self.at_source_size else logits
+        values = self._of.decide(sized)
+        if self._of.dtype == "float32":
+            write_file(path, lambda temporary: np.save(temporary, values))
+        else:
+            _save_png(path, values[..., 0] if values.shape[2] == 1 else values)
+        self.rows.append([str(item.path), path.relative_to(self._folder).as_posix()])
+        return show_image(
+            item.key, image, self._of.decide(logits), low=self._of.low, high=self._of.high, target=self._task.head
+        )
+
+    def facts(self) -> dict[str, Any]:
+        return {"target": self._task.target, "values": [self._of.name], "image_size": self._size}
+
+    def header(self) -> list[str]:
+        return ["file", self._of.name]
+
+
 class _BoxWriter(PredictionWriter):
     """Writes boxes with class and score: in the table, as COCO JSON, and drawn over the images.
 
     They are in pixels of the upright image if the pipeline does no more than resize, else of the model's image.
     """
 
-    draws = True
+    draws = has_size = True
 
     def __init__(self, task: OneTarget, folder: Path, *, draw: bool = False) -> None:
         super().__init__(task, folder)
@@ -261,6 +297,9 @@ class _JointWriter(PredictionWriter):
         self._writers = writers
         self.folders = [path for writer in writers.values() for path in writer.folders]
 
+    def paths_of(self, key: str) -> list[Path]:
+        return [path for writer in self._writers.values() for path in writer.paths_of(key)]
+
     def write(self, item: PreparedImage, logits: Any) -> Prediction:
         shown = []
         for name, writer in self._writers.items():
@@ -286,6 +325,7 @@ WRITERS: dict[type[OneTarget], Callable[..., PredictionWriter]] = {
     Segment: _MaskWriter,
     Detect: _BoxWriter,
     Regress: _ValueWriter,
+    Reconstruct: _ImageWriter,
 }
 
 
@@ -293,17 +333,16 @@ def make_writer(task: Task, folder: Path, *, draw: bool, model_size: bool = Fals
     """Return the writer for a task.
 
     Raises:
-        UsageError: `draw` and `model_size` are for masks and boxes.
+        UsageError: `draw` is for masks and boxes, `model_size` for images, too.
     """
     writers = {name: WRITERS[type(part)](part, folder, draw=draw) for name, part in task.parts.items()}
     has = " and ".join(dict.fromkeys(part.noun for part in task.parts.values()))
-    is_drawn = any(writer.draws for writer in writers.values())
-    if draw and not is_drawn:
+    if draw and not any(writer.draws for writer in writers.values()):
         raise UsageError(
             f"--draw: there are no masks or boxes to draw, the dataset has {has}; predictions.png shows them."
         )
-    if model_size and not is_drawn:
-        raise UsageError(f"--model-size: it is for masks and boxes, and the dataset has {has}; leave it out.")
+    if model_size and not any(writer.has_size for writer in writers.values()):
+        raise UsageError(f"--model-size: it is for masks, boxes and images, and the dataset has {has}; leave it out.")
     return writers[""] if "" in writers else _JointWriter(writers, folder)
 
 
@@ -321,8 +360,16 @@ def resize_nearest(mask: npt.NDArray[Any], height: int, width: int) -> npt.NDArr
     return mask[np.ix_(rows, columns)]
 
 
+def resize_smoothly(values: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
+    """Return an image, float32 [H, W, C], at another size."""
+    if values.shape[:2] == (height, width):
+        return values
+    channels = (Image.fromarray(values[..., c]) for c in range(values.shape[2]))
+    return np.stack([np.asarray(c.resize((width, height), Image.Resampling.BICUBIC)) for c in channels], axis=-1)
+
+
 def _save_png(path: Path, pixels: npt.NDArray[Any], palette: bytes | None = None) -> None:
-    """Write pixels, uint8 or uint16 [H, W] or uint8 [H, W, 3], as a PNG."""
+    """Write pixels, uint8 or uint16 [H, W] or uint8 [H, W, 3 or 4], as a PNG."""
     picture = Image.fromarray(pixels)
     if palette is not None:
         picture.putpalette(palette)

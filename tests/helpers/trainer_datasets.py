@@ -11,6 +11,7 @@ import tensorflow as tf
 from precompute.dataset.manifest import Manifest, Row, Segment, Split, Target
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import RowFile, Shard
+from precompute.fields.extra_image import ExtraImageField
 from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
 from precompute.fields.label import LabelField
@@ -147,6 +148,36 @@ def write_values(
     ]
     fields += [ValueField(name="weight", dtype="float")] if weights else []
     facts = {"sizes": sizes or {"train": 24, "validation": 10}, "schema": Schema(fields)}
+    return _write(root, None, make, num_rows=num_rows, **facts | manifest)
+
+
+def write_pairs(root: Path, *, dtype="uint8", channels=1, sizes=None, num_rows=2, **manifest) -> Path:
+    """Write smooth images with noise, with a further image, clean: the same without noise, in values of a type.
+
+    Those of uint16 are 1000 to 5000, those of float32 −2 to 2. Each image has a label, too.
+    """
+
+    def make(generator, index):
+        waves = np.sin(np.arange(SIZE) * (0.1 + 0.05 * (index % 5)))
+        smooth = (waves[:, None] + waves[None, :]) / 2  # -1 to 1
+        noisy = 127.5 + 100 * smooth[..., None] + generator.normal(0, 25, (SIZE, SIZE, 3))
+        unit = {"uint8": (127.5, 100), "uint16": (3000, 2000), "float32": (0, 2)}[dtype]
+        clean = np.repeat((unit[0] + unit[1] * smooth)[..., None], channels, axis=2)
+        return {
+            "image/encoded": noisy.clip(0, 255).astype(np.uint8).tobytes(),
+            "extra_image/clean/encoded": clean.astype(dtype).tobytes(),
+            "extra_image/clean/format": b"raw",
+            "image/class/label": index % 3,
+            "augment/weight": 1.0 + index % 2,
+        }
+
+    fields = [
+        ImageField(name="image", **IMAGE),
+        LabelField(name="label", several=False, num_classes=3, class_names=CLASSES),
+        ExtraImageField(name="clean", channels=channels, dtype=dtype, encoding="raw", moves_as="mask"),
+        ValueField(name="weight", dtype="float"),
+    ]
+    facts = {"sizes": sizes or {"train": 24, "validation": 9}, "schema": Schema(fields)}
     return _write(root, None, make, num_rows=num_rows, **facts | manifest)
 
 

@@ -156,7 +156,7 @@ def test_bench_refuses_as_fit_does(classes: Path, capsys: pytest.CaptureFixture[
     ("flag", "words"),
     [
         ("--draw", "--draw: there are no masks or boxes to draw"),
-        ("--model-size", "--model-size: it is for masks and boxes, and the dataset has classes; leave it out."),
+        ("--model-size", "--model-size: it is for masks, boxes and images, and the dataset has classes; leave it out."),
     ],
 )
 def test_predict_refuses_what_is_for_masks_and_boxes(

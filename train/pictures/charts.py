@@ -18,11 +18,12 @@ from matplotlib.figure import Figure
 from precompute.text.format import format_count
 from train.pictures.sheets import format_value
 
-__all__ = ["draw_confusion", "draw_curves", "draw_ious", "draw_scatter"]
+__all__ = ["draw_confusion", "draw_curves", "draw_histograms", "draw_ious", "draw_scatter"]
 
 MAX_CLASSES = 30  # of a matrix whose names can still be read
 MAX_COUNTED = 15  # classes up to which the cells hold counts
 MAX_BARS = 60
+MAX_BINS = 30
 BAR, MEAN = "#1f5fbf", "#c62828"
 PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind text that a line would cross
 TRAIN, VALIDATION = "#8a94a6", BAR
@@ -164,6 +165,24 @@ def draw_scatter(values: Sequence[Mapping[str, Any]]) -> bytes:
     cells[0].legend(frameon=False, fontsize=8, loc="upper left")
     if title := _choice(len(shown), len(values), "value", "lowest R²"):
         figure.suptitle(title, fontsize=11)
+    return _png(figure)
+
+
+def draw_histograms(values: Mapping[str, Sequence[float]]) -> bytes:
+    """Draw how many images have which score, a plot for each score, with its mean.
+
+    Args:
+        values: Title of a plot → the score of each image.
+    """
+    figure = _figure(4.4 * len(values) + 0.4, 3.8)
+    for axes, (title, of_images) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
+        mean = float(np.mean(of_images))
+        axes.hist(of_images, bins=min(MAX_BINS, max(5, len(of_images) // 4)), color=BAR)
+        axes.axvline(mean, color=MEAN, linewidth=1.2, label=f"mean {format_value(mean)}")
+        axes.set_title(title, fontsize=11)
+        axes.set_ylabel("images")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False, fontsize=8)
     return _png(figure)
 
 

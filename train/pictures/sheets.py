@@ -26,6 +26,7 @@ __all__ = [
     "class_colors",
     "draw_boxes",
     "draw_classes",
+    "draw_images",
     "draw_labels",
     "draw_masks",
     "draw_predictions",
@@ -35,6 +36,7 @@ __all__ = [
     "lay_over",
     "name_numbers",
     "show_boxes",
+    "show_image",
     "show_mask",
     "show_together",
     "show_words",
@@ -152,6 +154,37 @@ def _by_standing(samples: Sequence[Sample], cell: Callable[[Sample], Cell], **pa
     return _png(columns=[""] * max(map(len, rows.values())), lines=lines, **parts)
 
 
+def draw_images(samples: Sequence[Sample], *, low: float, high: float) -> bytes:
+    """Draw one row per sample: image, truth and prediction, and how much they differ.
+
+    Args:
+        samples: `truth` and `predicted` are [H, W, C].
+        low: Value that is drawn black.
+        high: Value that is drawn white; a difference of a quarter of the span is white, too.
+    """
+    return _png(
+        columns=("image", "truth", "prediction", "differences, ×4"),
+        lines=[_image_line(sample, low, high) for sample in samples],
+    )
+
+
+def _image_line(sample: Sample, low: float, high: float) -> Line:
+    span = (high - low) or 1.0
+    shares = [(np.asarray(values, np.float64) - low) / span for values in (sample.truth, sample.predicted)]
+    differences = abs(shares[0] - shares[1])
+    pictures = [sample.image, *map(_as_pixels, shares), _as_pixels(4 * differences.mean(axis=2, keepdims=True))]
+    return Line(
+        caption=sample.standing,
+        remark=f"SSIM {sample.score:.3f}, {differences.mean():.1%} of the range off",
+        cells=[Cell(image=picture) for picture in pictures],
+    )
+
+
+def _as_pixels(shares: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return values from 0 to 1 as uint8; others are cut."""
+    return np.asarray(np.clip(shares, 0, 1) * 255).round().astype(np.uint8)
+
+
 def draw_boxes(samples: Sequence[Sample], class_names: Sequence[str], *, least: float) -> bytes:
     """Draw one row per sample: the image, its truth, and the boxes that were found, with their scores.
 
@@ -216,6 +249,14 @@ def show_mask(
     legend = {target: Layers(mask=mask, class_names=class_names)}
     under = Cell(image=lay_over(image, mask), notes=[target] if target else [])
     return Prediction(cells=[Cell(image=image, notes=[name]), under], legend=legend)
+
+
+def show_image(
+    name: str, image: npt.NDArray[np.uint8], values: npt.NDArray[Any], *, low: float, high: float, target: str = ""
+) -> Prediction:
+    """Return the image, and beside it the predicted one, [H, W, C], from black at `low` to white at `high`."""
+    beside = Cell(image=_as_pixels((values - low) / ((high - low) or 1.0)), notes=[target] if target else [])
+    return Prediction(cells=[Cell(image=image, notes=[name]), beside])
 
 
 def show_together(shown: Sequence[Prediction]) -> Prediction:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError
-from train.learnt_targets import choose_targets, head_names, is_joint
+from train.learnt_targets import IMAGE, choose_targets, head_names, is_joint
 from train.tasks.classify import Classify
 from train.tasks.detect import Detect
 from train.tasks.joint import Joint
 from train.tasks.multilabel import MultiLabel
+from train.tasks.reconstruct import Reconstruct
 from train.tasks.regress import Regress
 from train.tasks.segment import Segment
 from train.tasks.task import OneTarget, Task, name_classes, output_shapes, part_of, whole_of
@@ -24,8 +25,8 @@ __all__ = [
     "whole_of",
 ]
 
-KINDS: tuple[type[OneTarget], ...] = (Classify, MultiLabel, Segment, Detect, Regress)
-LEARNT = "classes, labels, masks, boxes and numbers"
+KINDS: tuple[type[OneTarget], ...] = (Classify, MultiLabel, Segment, Detect, Regress, Reconstruct)
+LEARNT = "classes, labels, masks, boxes, numbers and further images"
 
 
 def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
@@ -47,7 +48,7 @@ def make_task(manifest: Manifest, *, ignore_class: int | None = None) -> Task:
         others = ",".join(name for name in alone if name not in apart)
         raise DatasetError(
             f"{manifest.name}: boxes are learnt by a detector, which shares its network with no other target; labels, "
-            f"masks and numbers are learnt together. Pass --target {apart[0]} or --target {others}."
+            f"masks, numbers and further images are learnt together. Pass --target {apart[0]} or --target {others}."
         )
     heads = {}
     for name, of_part in alone.items():
@@ -62,11 +63,12 @@ def _kind_of(manifest: Manifest) -> type[OneTarget]:
     for kind in KINDS:
         if kind.accepts(manifest.schema):
             return kind
-    targets = manifest.schema.targets
-    has = next((field.form for field in targets.values()), "images alone")
+    has = next((field.form for field in manifest.schema.targets.values()), "images alone")
+    further = [field.own_name for field in manifest.schema.values() if field.form == IMAGE]
+    others = f" Or pass --target {further[0]}, which is a further image of it." if further else ""
     raise DatasetError(
         f"{manifest.name}: train fit learns {LEARNT}; the dataset has {has}: read it with precompute.load, and train "
-        "in a loop of your own; or pass --target with other targets, where it has some."
+        f"in a loop of your own; or pass --target with other targets, where it has some.{others}"
     )
 
 

@@ -77,10 +77,7 @@ class Detect(OneTarget):
     def check_target_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for boxes."""
         check_loss_weights(options.loss_weights, [self.title])
-        for name in ("mixup", "cutmix", "label_smoothing"):
-            if getattr(options, name):
-                flag = name.replace("_", "-")
-                raise UsageError(f"--{flag}: it is not for boxes; expected 0, got {getattr(options, name)}.")
+        self.refuse(options, "mixup", "cutmix", "label_smoothing")
         if options.ignore_class is not None:
             raise UsageError(
                 f"--ignore-class: this is for masks; the dataset has boxes, got {options.ignore_class}. Boxes that are "

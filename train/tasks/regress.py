@@ -97,10 +97,7 @@ class Regress(OneTarget):
     def check_target_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for numbers."""
         check_loss_weights(options.loss_weights, self.values)
-        for name in ("mixup", "cutmix", "label_smoothing"):
-            if getattr(options, name):
-                flag = name.replace("_", "-")
-                raise UsageError(f"--{flag}: it is not for numbers; expected 0, got {getattr(options, name)}.")
+        self.refuse(options, "mixup", "cutmix", "label_smoothing")
         if options.class_weights != "none":
             raise UsageError(
                 f"--class-weights: the dataset has numbers, and no classes to weigh; expected none, got "

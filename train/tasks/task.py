@@ -14,6 +14,7 @@ import numpy.typing as npt
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError, first_few
 from precompute.fields.field import Schema
+from precompute.options.option import flag
 from precompute.text.format import format_count
 from train.options import FitOptions
 from train.samples import Sample
@@ -259,6 +260,19 @@ class OneTarget(Task):
         if facts.get("classes") and list(self.class_names) != facts["classes"]:
             return [f"classes: {facts['classes']} in the run, {list(self.class_names)} there"]
         return []
+
+    @property
+    def knows_from_row(self) -> bool:
+        """Whether `fitted_to` depends on the row that it is given, so that a continued run keeps what it had."""
+        return False
+
+    def refuse(self, options: FitOptions, *names: str) -> None:
+        """Raise `UsageError` for options, unless they are at their defaults: this kind of target cannot have them."""
+        for name in names:
+            default, given = getattr(FitOptions(), name), getattr(options, name)
+            if given != default:
+                shown = f"{default:g}" if isinstance(default, float) else default
+                raise UsageError(f"{flag(name)}: it is not for {self.noun}; expected {shown}, got {given}.")
 
     @property
     @abc.abstractmethod

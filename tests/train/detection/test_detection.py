@@ -336,7 +336,7 @@ def test_targets_that_are_not_learnt_are_named(kind):
     manifest = SimpleNamespace(name="data", target=target, schema=schema_of(target, **IMAGE))
     named = "images alone" if kind == "image" else kind
     with pytest.raises(
-        DatasetError, match=f"learns classes, labels, masks, boxes and numbers; the dataset has {named}"
+        DatasetError, match=f"learns classes, labels, masks, boxes, numbers and further images; the dataset has {named}"
     ):
         make_task(manifest)
 
