@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.fields.contents import Contents, pixels_of_classes
-from precompute.fields.counters import EMPTY_OBJECTS, INSTANCE_IDS, instance_id_warnings
+from precompute.fields.counters import EMPTY_OBJECTS, instance_id_warning, instance_ids_of
 from precompute.fields.feature import Picture, Size
 from precompute.fields.field import FURTHER_MASKS, MAX_CLASS_IDS, Deviation, class_limits
 from precompute.fields.layers import Layers
@@ -128,19 +128,21 @@ class MaskField(PictureField):
 
     def warnings(self, counters: Mapping[str, Any]) -> Iterator[str]:
         """Yield a warning if ids seem to be numbers of objects."""
-        yield from instance_id_warnings(counters, self.num_classes)
+        if instance_ids_of(self.name) in counters:
+            yield instance_id_warning(counters, self.name, self.num_classes)
 
     def warnings_of_build(self, counters: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
         """Yield a warning if 255 may not be a class, and one for each id that only a transform makes."""
-        if INSTANCE_IDS not in counters and self.num_classes == 256 and self.ignore_class is None:
+        masks, of = ("masks", "") if self.name == MASK else (f"masks of {self.name}", f"{self.name}=")
+        if instance_ids_of(self.name) not in counters and self.num_classes == 256 and self.ignore_class is None:
             yield (
-                "masks hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class 255, if "
-                "it means foreground, with --mask-map 255:1"
+                f"{masks} hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class "
+                f"{of}255, if it means foreground, with --mask-map {of}255:1"
             )
         for fill, name in new_classes.items():
             yield (
-                f"{name} fills masks with {fill}, which no source holds: it counts as a class of its own "
-                f"({format_count(self.num_classes, 'class')}). If it means void, build with --ignore-class {fill}, "
+                f"{name} fills {masks} with {fill}, which no source holds: it counts as a class of its own "
+                f"({format_count(self.num_classes, 'class')}). If it means void, build with --ignore-class {of}{fill}, "
                 "else set its fill_mask"
             )
 

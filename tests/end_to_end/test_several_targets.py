@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import albumentations as A
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from precompute.errors import SourceError, UsageError
 from precompute.inspecting.stored_options import stored_options
 from precompute.pictures.drawing import draw_layers
 from precompute.pictures.legend import legend_of
+from tests.helpers.numbered_masks import draw_numbered
 from tests.helpers.object_stores import put_tree
 from tests.helpers.several_targets import (
     CLASSES,
@@ -30,7 +32,7 @@ from tests.helpers.several_targets import (
     objects_of,
     write_table,
 )
-from tests.helpers.small_datasets import draw_pairs, shard_hashes
+from tests.helpers.small_datasets import draw_pairs, save, shard_hashes
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -277,6 +279,20 @@ def test_lists_are_picked_from(tmp_path: Path) -> None:
         UsageError, match="Expected the same targets for all sources, got labels .* and values and masks"
     ):
         precompute.find(None, **{**lists, "labels": ["cat", None, "cat", "dog"]})
+
+
+def test_warnings_name_the_masks_that_they_are_about(tmp_path: Path) -> None:
+    folder = draw_numbered(tmp_path / "data", [20, 31, 12, 44, 25, 38])
+    for path in sorted((folder / "images").iterdir()):
+        save(folder / "cells" / path.name, np.eye(64, dtype=np.uint8) * 5)
+    asked = {"masks": {"count": "masks", "cells": "cells"}, "pipeline": A.Compose([A.Rotate(fill_mask=9, p=1)])}
+    given = {**OPTIONS, **asked, "variants": 1, "validation_split": 0}
+    result = precompute.build(folder, tmp_path / "out", **given)
+    warnings = list(result.warnings())
+    assert any("masks of count: 45 classes, but in 6 of 6 masks looked at" in line for line in warnings)
+    assert any("--mask-map count=1-99:1 --num-classes count=2" in line for line in warnings)
+    assert any("Rotate fills masks of cells with 9, which no source holds" in line for line in warnings)
+    assert not any("masks of cells: " in line for line in warnings)
 
 
 def test_masks_of_colours_beside_masks_of_ids(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource, SourceError
-from precompute.fields.counters import INSTANCE_IDS
+from precompute.fields.counters import instance_ids_of
 from precompute.fields.feature import Value
 from precompute.fields.field import FURTHER_MASKS, Field
 from precompute.fields.instances import Instances
@@ -134,7 +134,7 @@ class MaskRenderer(Renderer):
         keys = [[*values][position] for position in found.positions]
         largest = max(int(values[key].max()) for key in keys)
         counts = {"number": found.num_looked_at, "num_sources": len(keys), "examples": keys[:5], "largest": largest}
-        return {INSTANCE_IDS: counts}
+        return {instance_ids_of(self.name): counts}
 
     def load(self, raw: Any, image: SourceImage) -> Loaded:
         """Read a mask's file, or merge the masks of single objects."""
