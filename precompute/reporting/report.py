@@ -63,6 +63,8 @@ def report(
             "jobs (--jobs): is for sources that look alike, and nobody looks for them; leave one of both out."
         )
     path = None if json is None else local_path(json, "json")
+    if path is not None and path.is_dir():
+        raise UsageError(f"json: {path} is a folder; expected a file.")
     page = None if output is None else local_path(output, "output")
     if page is not None:
         check_page(page)

@@ -133,6 +133,7 @@ def test_two_reports_say_the_same_but_for_times(pairs: Path, report: Report) -> 
 # What the command line does
 
 
+@pytest.mark.slow
 def test_strict_ends_with_6_if_there_is_anything_to_mend(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,7 +166,7 @@ def test_the_command_says_findings_and_writes_page_and_json(tmp_path: Path, caps
         ({"output": "report.pdf"}, "output: expected a file that ends with .html or .htm, got 'report.pdf'"),
         ({"num_rows": 0}, "num_rows: expected 1 or more, got 0"),
         ({"near_duplicates": "yes"}, "near_duplicates: expected one of auto, always, never, got 'yes'"),
-        ({"json": "."}, "cannot be written"),
+        ({"json": "."}, "json: . is a folder; expected a file"),
         ({"near_duplicates": "never", "jobs": 2}, r"jobs \(--jobs\): is for sources that look alike"),
     ],
 )
@@ -278,6 +279,7 @@ def test_where_a_mask_of_the_source_would_change_draws_none_is_handed_over(tmp_p
 # Near duplicates
 
 
+@pytest.mark.slow
 def test_hashes_are_kept_by_content_and_made_once(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = precompute.report(copied).trust.near
     assert DatasetPaths(copied).perceptual_hashes.exists()
@@ -335,3 +337,10 @@ def test_a_folder_that_cannot_be_written_to_is_reported_on(copied: Path, monkeyp
 def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no such file"):
         precompute.report(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_file_of_figures_that_cannot_be_written_is_named(pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        precompute.report(pairs, json=tmp_path / "file" / "r.json")
