@@ -100,7 +100,7 @@ KINDS: tuple[FindingKind, ...] = (
         "warning",
         "trust",
         "sources of two splits look alike",
-        "Copies that were scaled, compressed or made brighter are known from training, so that scores flatter.",
+        "Copies that were scaled, compressed, mirrored or made brighter are known from training: scores flatter.",
         f"Look at the pairs; take one of each away, or give both one group (`--group-by`), then {REPLACE}.",
     ),
     _kind(

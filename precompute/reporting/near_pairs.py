@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.images.perceptual_hash import NUM_BITS
+from precompute.images.perceptual_hash import MIRRORED, NUM_BITS
 
-__all__ = ["near_pairs"]
+__all__ = ["mirrored_pairs", "near_pairs"]
 
 Hashes = NDArray[np.uint64]
 _ONES = np.array([number.bit_count() for number in range(2**16)], np.uint8)
@@ -24,7 +24,7 @@ def near_pairs(hashes: Hashes, max_distance: int) -> tuple[NDArray[np.int64], ND
     """Return the pairs of hashes that differ in few bits.
 
     Args:
-        hashes: uint64 [N], different from one another.
+        hashes: uint64 [N].
         max_distance: Largest number of bits in which the two of a pair differ.
 
     Returns:
@@ -42,6 +42,25 @@ def near_pairs(hashes: Hashes, max_distance: int) -> tuple[NDArray[np.int64], ND
     distances = _distances(hashes[pairs[:, 0]], hashes[pairs[:, 1]])
     order = np.lexsort((pairs[:, 1], pairs[:, 0], distances))
     return pairs[order], distances[order]
+
+
+def mirrored_pairs(hashes: Hashes, max_distance: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pairs of hashes of which one is nearly that of the other image mirrored left to right.
+
+    Args:
+        hashes: uint64 [N].
+        max_distance: Largest number of bits in which one of a pair differs from the mirrored other.
+
+    Returns:
+        Positions and distances as `near_pairs` returns them, without pairs that are near as they are.
+    """
+    num = len(hashes)
+    pairs, distances = near_pairs(np.concatenate([hashes, hashes ^ np.uint64(MIRRORED)]), max_distance)
+    first, second = pairs[:, 0], pairs[:, 1] - num
+    # Each pair comes twice, for either of the two may be the mirrored one; an image like its mirror image is no pair.
+    chosen = (first < num) & (second >= 0) & (first < second)
+    chosen[chosen] = _distances(hashes[first[chosen]], hashes[second[chosen]]) > max_distance
+    return np.stack([first[chosen], second[chosen]], axis=1), distances[chosen]
 
 
 def _distances(first: Hashes, second: Hashes) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from precompute.table.listing import Listing
 
 __all__ = ["SourceHashes", "hash_sources"]
 
-VERSION = "dct-64-1"  # of the hash: another one takes nothing from an older file
+VERSION = "dct-64-2"  # of the hash: another one takes nothing from an older file
 MISSING, FLAT, HASHED = 0, 1, 2
 BATCH = 64  # sources a call
 FAILURES = (OSError, StorageError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # there is none, or it was cut

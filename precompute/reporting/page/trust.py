@@ -71,7 +71,7 @@ def _near(near: NearDuplicates | None) -> Iterator[Block]:
     others = [pair for pair in near.pairs if pair not in pictured][:MAX_LISTED]
     if others:
         rows: list[list[Cell]] = [
-            [pair.first, pair.first_split, pair.second, pair.second_split, pair.distance, " / ".join(pair.classes)]
+            [pair.first, pair.first_split, pair.second, pair.second_split, _bits(pair), " / ".join(pair.classes)]
             for pair in others
         ]
         head = ["source", "split", "looks like", "split", "bits", "classes"]
@@ -85,7 +85,15 @@ def _group(pair: Pair) -> PictureGroup:
     if len(pair.classes) == len(texts) and any(pair.classes):
         texts = [f"{text} ({name})" for text, name in zip(texts, pair.classes, strict=True)]
     pictures = [embed_picture(picture, SIZE, QUALITY) for picture in pair.pictures or ()]
-    return PictureGroup(pictures=pictures, captions=texts, title=f"{pair.distance} of 64 bits differ")
+    return PictureGroup(
+        pictures=pictures,
+        captions=texts,
+        title=f"{pair.distance} of 64 bits differ{' when mirrored' * pair.is_mirrored}",
+    )
+
+
+def _bits(pair: Pair) -> Cell:
+    return f"{pair.distance}, mirrored" if pair.is_mirrored else pair.distance
 
 
 def _reasons(title: str, reasons: Sequence[Reason], meaning: str) -> Iterator[Block]:

@@ -20,6 +20,7 @@ class Pair:
         first_split: Split of the first.
         second_split: Split of the second.
         distance: Number of bits, of 64, in which their perceptual hashes differ.
+        is_mirrored: Whether that is so only if one of them is mirrored left to right.
         classes: Classes of the two, in words; empty without classes.
         pictures: Both sources; None where they are not there any more, or when there are many pairs.
     """
@@ -29,6 +30,7 @@ class Pair:
     first_split: str
     second_split: str
     distance: int
+    is_mirrored: bool = False
     classes: tuple[str, ...] = ()
     pictures: tuple[Picture, Picture] | None = field(default=None, metadata=NOT_IN_JSON, repr=False)
 

@@ -98,6 +98,16 @@ def _(folder: Path) -> Path:
     return build(folder, sources)
 
 
+@pytest.mark.slow
+def test_a_mirrored_copy_is_found(tmp_path: Path) -> None:
+    sources = labelled(tmp_path, SOUND)
+    save(tmp_path / "validation" / "0.png", np.ascontiguousarray(picture(0)[:, ::-1]))
+    near = precompute.report(build(tmp_path, sources)).trust.near
+    assert near is not None
+    assert [(pair.first, pair.second, pair.is_mirrored) for pair in near.pairs] == [("train0", "validation0", True)]
+    assert (near.across, near.within) == (1, 0)
+
+
 @fault("near-duplicates-in-train")
 def _(folder: Path) -> Path:
     sources = labelled(folder, SOUND)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from precompute.errors import RejectedSource
-from precompute.images.perceptual_hash import NUM_BITS, perceptual_hash
+from precompute.images.perceptual_hash import MIRRORED, NUM_BITS, perceptual_hash
 from precompute.reporting.near_duplicates import MAX_DISTANCE
-from precompute.reporting.near_pairs import near_pairs
+from precompute.reporting.near_pairs import mirrored_pairs, near_pairs
 
 # Few different bits, so that many pairs are near.
 HASHES = st.lists(
@@ -46,6 +46,23 @@ def test_pairs_are_those_of_comparing_each_with_each(made: list[tuple[int, list[
         if i < j and (a ^ b).bit_count() <= max_distance
     }
     assert distances.tolist() == sorted(distances.tolist())
+
+
+@settings(deadline=None, max_examples=60)
+@given(made=HASHES, max_distance=st.integers(0, 8))
+def test_mirrored_pairs_are_those_of_comparing_each_with_each_mirrored(
+    made: list[tuple[int, list[int]]], max_distance: int
+) -> None:
+    values = with_flips([*made, *((value ^ MIRRORED, flipped) for value, flipped in made)])
+    pairs, distances = mirrored_pairs(np.array(values, np.uint64), max_distance)
+    found = {(i, j): distance for (i, j), distance in zip(pairs.tolist(), distances.tolist(), strict=True)}
+    assert len(found) == len(pairs), "a pair comes twice"
+    assert found == {
+        (i, j): (a ^ b ^ MIRRORED).bit_count()
+        for i, a in enumerate(values)
+        for j, b in enumerate(values)
+        if i < j and (a ^ b ^ MIRRORED).bit_count() <= max_distance < (a ^ b).bit_count()
+    }
 
 
 # Hashes of images
@@ -81,6 +98,13 @@ def test_changes_that_leave_a_picture_as_it_is_leave_its_hash_near(change: str) 
             "grey": lambda p: p.convert("L"),
         }[change](picture)
         assert (hash_of(picture) ^ hash_of(changed)).bit_count() <= MAX_DISTANCE
+
+
+def test_a_mirrored_picture_has_the_hash_with_the_bits_of_a_mirror_changed() -> None:
+    for seed in range(8):
+        mirrored = scene(seed).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        assert (hash_of(scene(seed)) ^ hash_of(mirrored) ^ MIRRORED).bit_count() <= 2
+        assert (hash_of(scene(seed)) ^ hash_of(mirrored)).bit_count() > MAX_DISTANCE
 
 
 def test_other_pictures_have_hashes_far_away() -> None:
