@@ -33,8 +33,8 @@ from precompute.sources.found import Found
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.rows.objects import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
+from precompute.sources.tables.columns import USUAL, usual_columns
 from precompute.sources.tables.files import TABLES, Table, read_table
-from precompute.sources.tables.find import USUAL, usual_columns
 
 __all__ = ["LAYOUT"]
 
