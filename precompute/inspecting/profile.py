@@ -33,6 +33,7 @@ from precompute.records.tfrecord import record_footer, record_header
 from precompute.rendering import decode as decoding
 from precompute.rendering import render as rendering
 from precompute.rendering.decode import Decoded
+from precompute.rendering.fields import extra_image as extra_images
 from precompute.rendering.fields import mask as masks
 from precompute.sources.find import find
 from precompute.table.sources import Source
@@ -47,6 +48,7 @@ BUFFER_BYTES = 2**20
 # Functions that make records, timed where they are called: the code that is measured is the code that a build runs.
 READ, DECODE_IMAGE, DECODE_MASK = ("source", "read"), ("source", "decode image"), ("source", "decode mask")
 SHRINK_MASK, HASH = ("source", "shrink mask"), ("source", "hash, check ids")
+DECODE_FURTHER, ENCODE_FURTHER = ("source", "decode further images"), ("record", "encode further images")
 SEED, SEED_GLOBAL = ("pipeline", "seed"), ("pipeline", "seed global generators")
 COMPOSE, CHECK = ("pipeline", "compositions"), ("pipeline", "check size, ids")
 ENCODE_IMAGE, ENCODE_MASK, EXAMPLE = ("record", "encode image"), ("record", "encode mask"), ("record", "Example")
@@ -57,12 +59,17 @@ WATCHED: tuple[tuple[Any, str, Hashable], ...] = (
     (masks, "read_file", READ),
     (masks, "decode_mask", DECODE_MASK),
     (masks, "shrink_mask", SHRINK_MASK),
+    (extra_images, "read_file", READ),
+    (extra_images, "decode_shrunk", DECODE_FURTHER),
+    (extra_images, "decode_as_stored", DECODE_FURTHER),
     (Draws, "set", SEED),
     (Pipeline, "_set_global_generators", SEED_GLOBAL),
     (Pipeline, "apply", COMPOSE),
     (rendering, "augment", CHECK),
     (rendering, "encode_image", ENCODE_IMAGE),
     (masks, "encode_mask", ENCODE_MASK),
+    (extra_images, "encode_image", ENCODE_FURTHER),
+    (extra_images, "encode_mask", ENCODE_FURTHER),
     (rendering, "encode_record", EXAMPLE),
 )
 
@@ -212,8 +219,8 @@ def _checksums(record: bytes) -> None:
 
 
 def _stages(watch: Stopwatch, transforms: Mapping[Hashable, Any], tally: _Tally, rows_a_task: int) -> Iterator[Stage]:
-    order: list[Any] = [READ, DECODE_IMAGE, DECODE_MASK, SHRINK_MASK, HASH, SEED, SEED_GLOBAL, *transforms]
-    order += [COMPOSE, CHECK, ENCODE_IMAGE, ENCODE_MASK, EXAMPLE, CHECKSUMS, WRITE]
+    order: list[Any] = [READ, DECODE_IMAGE, DECODE_MASK, DECODE_FURTHER, SHRINK_MASK, HASH, SEED, SEED_GLOBAL]
+    order += [*transforms, COMPOSE, CHECK, ENCODE_IMAGE, ENCODE_MASK, ENCODE_FURTHER, EXAMPLE, CHECKSUMS, WRITE]
     for stage in order:
         calls = watch.stages.get(stage, Calls())
         if not calls.seconds and stage not in transforms:

@@ -287,6 +287,12 @@ def test_a_preview_shows_them_beside_the_image(tmp_path: Path) -> None:
     assert shown.height > 3 * plain.height
 
 
+def test_a_profile_has_stages_of_their_own(folder: Path) -> None:
+    given = {name: of for name, of in options(pipeline={"train": moved()}).items() if name != "quiet"}
+    found = precompute.profile(lists=lists_from(folder / "sources"), num_sources=2, num_variants=2, **given)
+    assert {"decode further images", "encode further images"} <= {stage.name for stage in found.stages}
+
+
 # What is refused
 
 
