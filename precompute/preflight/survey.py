@@ -153,7 +153,7 @@ def _check_each(sample: Sample, pickled: bytes, spec: RecordSpec, sizes: dict[tu
         raise PipelineError(
             f"pipeline of {sample.split}: where these transforms run, none of the first "
             f"{format_count(len(sample.decoded), 'image')} can be used:\n{listed}\n"
-            "Leave them out, or change them or what stands before them."
+            + "\n".join(["Leave them out, or change them or what stands before them.", *_advice_of_fields(spec)])
         )
 
 
@@ -172,10 +172,16 @@ def _check_sizes(sample: Sample, sizes: Mapping[tuple[int, int], str]) -> None:
         )
 
 
+def _advice_of_fields(spec: RecordSpec) -> list[str]:
+    """Return what fields advise where a pipeline fails, a line each."""
+    return [advice for one in spec.fields if (advice := one.advice(spec.channels))]
+
+
 def _advice(failures: Sequence[str], pickled: bytes, spec: RecordSpec, source: Decoded, variant: int) -> str:
     """Return advice on failures, each line after a line break: where they begin, and how to handle floats."""
     begins = first_fault(pickled, source, spec, variant=variant)
     lines = [begins] if begins else []
+    lines += _advice_of_fields(spec)
     if any("uint8 is expected" in failure for failure in failures):
         found = finishing_inside(pickled)
         where = f" Here {' and '.join(found)} stand{'s' * (len(found) == 1)} elsewhere: move it there." if found else ""

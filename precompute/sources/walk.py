@@ -266,7 +266,7 @@ def _walk_remote(top: RemotePath, skip: Collection[Path], extensions: tuple[str,
     given = [*skip, None if passing.output is None else as_path(passing.output)]
     apart = {path.parts[len(top.parts) :] for path in given if is_remote(path) and path.is_relative_to(top)}
     for parts, name, num_bytes in _not_excluded(top, look_into(())):
-        if _lies_in(apart, (*parts, name)) or is_apart(parts):
+        if _lies_in(apart, (*parts, name)) or (passing.apart and is_apart(parts)):
             continue
         at = next((i for i, part in enumerate(parts) if part.startswith(".") or is_of_system(part)), None)
         look = look_into(parts[:at])

@@ -152,6 +152,16 @@ class ExtraImageRenderer(Renderer):
             return None
         return f"{self.name} of shape {shape} and type {dtype} where {(*size, channels)} and {expected} are expected"
 
+    def advice(self, channels: int) -> str:
+        """Return that channels differ from those of the image, which transforms that change colours do not take."""
+        if self.field.moves_as != "image" or self.field.channels in (0, channels):
+            return ""
+        found = format_count(self.field.channels, "channel")
+        return (
+            f"{self.name} has {found}, and its image {channels}: transforms that change noise or colour mostly need "
+            "the same number. Leave these out, or move it as a mask (additional_targets)."
+        )
+
     def record_values(self, value: Any, size: tuple[int, int], png_deflate: str | None) -> dict[str, Value]:
         """Return the encoded pixels, and their encoding."""
         if self.field.moves_as == "image":

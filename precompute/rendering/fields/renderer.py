@@ -198,6 +198,14 @@ class Renderer:
         """Return a value that a renderer for other, or unknown, types of numbers has loaded, in this one's type."""
         return value
 
+    def advice(self, channels: int) -> str:
+        """Return advice where a pipeline fails on sources; empty for none.
+
+        Args:
+            channels: Number of channels of images.
+        """
+        return ""
+
     def record_values(self, value: Any, size: tuple[int, int], png_deflate: str | None) -> dict[str, Value]:
         """Return the content of a record: key → what stands there.
 

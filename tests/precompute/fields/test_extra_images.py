@@ -380,11 +380,14 @@ def test_a_transform_that_changes_its_type_is_named(tmp_path: Path) -> None:
         build(tmp_path / "out", lists, pipeline=pipeline)
 
 
-def test_noise_that_needs_equal_channels_is_named(tmp_path: Path) -> None:
-    pipeline = A.Compose([A.GaussNoise(p=1)], additional_targets={"grey": "image"})
+@pytest.mark.parametrize(("p", "message"), [(1, "What goes wrong begins with GaussNoise"), (1e-9, "GaussNoise: ")])
+def test_noise_that_needs_equal_channels_is_named(p: float, message: str, tmp_path: Path) -> None:
+    pipeline = A.Compose([A.GaussNoise(p=p)], additional_targets={"grey": "image"})
     lists = lists_of(tmp_path, {"grey": lambda pixels: pixels[..., :1]}, num=3)
-    with pytest.raises(PrecomputeError, match="What goes wrong begins with GaussNoise"):
+    with pytest.raises(PrecomputeError) as error:
         build(tmp_path / "out", lists, pipeline=pipeline)
+    assert message in str(error.value)
+    assert "grey has 1 channel, and its image 3: transforms that change noise or colour mostly need" in str(error.value)
 
 
 def test_sources_may_be_objects(tmp_path: Path) -> None:
