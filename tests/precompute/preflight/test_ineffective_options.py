@@ -90,6 +90,21 @@ IN_COMMANDS = {
     "inspect": {"output", "sheet", "options"},
     "export": {"dataset", "output", "split", "row", "format", "overwrite"},
     "dali-index": {"dataset", "split", "rows"},  # rows: refused without --split
+    "report": {
+        "dataset",
+        "output",
+        "json",
+        "source",
+        "pipeline",
+        "num_sources",
+        "num_rows",
+        "near_duplicates",
+        "strict",
+    },
+    "diff": {
+        *("a", "b", "rows", "rows_b", "seed", "seed_b", "split", "num_pairs", "json", "output"),
+        *("pipeline", "source", "against_installed"),  # the first two: refused without the last
+    },
     "verify": {"output", "sources", "pipeline", "source"},  # the last two: refused without --sources
     "regenerate": {"output", "seed", "split", "source", "options"},
     "follow": {"output", "keep", "rows", "rows_a_pass", "seed", "split", "source", "options"},
