@@ -305,20 +305,28 @@ def _pipelines(found: Inspection) -> Iterator[str]:
 
 def describe_pipeline(description: dict[str, Any]) -> list[str]:
     """Return a pipeline of the manifest as text, one line per transform, nested ones indented."""
-    inner = description["transform"].get("transforms", [])
-    lines = [line for transform in inner for line in _transform_lines(transform, "")]
+    lines = [line for transform in _inside(description.get("transform")) for line in _transform_lines(transform, "")]
     return lines or ["nothing: images as they are"]
 
 
-def _transform_lines(transform: dict[str, Any], indent: str) -> Iterator[str]:
+def _inside(transform: Any) -> list[Any]:
+    """Return the transforms inside a composition; a manifest that was altered may hold anything there."""
+    inner = transform.get("transforms") if isinstance(transform, dict) else None
+    return inner if isinstance(inner, list) else []
+
+
+def _transform_lines(transform: Any, indent: str) -> Iterator[str]:
+    if not isinstance(transform, dict):
+        yield f"{indent}{transform!r:.60}"
+        return
     name = str(transform.get("__class_fullname__", "?")).rpartition(".")[2]
-    inner = transform.get("transforms")
+    inner = _inside(transform)
     known = {key: value for key, value in transform.items() if key not in NO_ARGUMENTS and value is not None}
     arguments = [f"{key}={_value(value)}" for key, value in known.items()]
     if "p" in transform:
         arguments.append(f"p={_value(transform['p'])}")
     yield f"{indent}{name}({', '.join(arguments)})" + (":" if inner else "")
-    for below in inner or ():
+    for below in inner:
         yield from _transform_lines(below, indent + "  ")
 
 

@@ -106,8 +106,8 @@ def _add_masks(found: _Found, manifest: Manifest) -> None:
         found.values[name] = {field: given[name] for field, given in of_fields.items() if given.get(name)} or None
 
 
-def _is_elsewhere(place: str) -> bool:
-    return Path(place).is_absolute() or is_url(place)
+def _is_elsewhere(place: Any) -> bool:
+    return isinstance(place, str) and (Path(place).is_absolute() or is_url(place))
 
 
 def _add_classes(found: _Found, manifest: Manifest) -> None:
@@ -138,7 +138,8 @@ def _add_columns(found: _Found, manifest: Manifest) -> None:
 
 def _add_rows(found: _Found, manifest: Manifest) -> None:
     """Add seed and variants of the rows that were listed last."""
-    rows = manifest.splits["train"].rows
+    train = manifest.splits.get("train")
+    rows = [] if train is None else train.rows
     seeds: dict[int, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.row):
         if not row.original:

@@ -11,9 +11,11 @@ import cloudpickle
 from precompute.pipelines.code_hash import CodeHasher
 from precompute.pipelines.transforms import (
     albumentations,
+    compositions,
     custom_functions,
     is_composition,
     is_custom,
+    leaves,
     make_from_dict,
     parameters_of,
 )
@@ -63,10 +65,15 @@ def rebuild(description: dict[str, Any]) -> Any | None:
         _set_interpolation(compose, description["transform"])
         for flag in {AROUND, PROBE} & description["transform"].get("attributes", {}).keys():
             setattr(compose, flag, True)
-        same = describe(compose) == description
+        same = describe(compose) == description and all(map(_has_chance, [*compositions(compose), *leaves(compose)]))
     except Exception:  # whatever is missing or has changed: it cannot be rebuilt, and the caller says so
         return None
     return compose if same else None
+
+
+def _has_chance(transform: Any) -> bool:
+    """Return whether the p of a transform is a number: Albumentations takes anything."""
+    return isinstance(transform.p, int | float)
 
 
 class _Describing(CodeHasher):

@@ -92,7 +92,7 @@ class _Collecting:
     def _make_tracer(self) -> Tracer | None:
         given = {"pipeline": self._options.pipeline, "source": self._options.source}
         try:
-            return Tracer(RecordRebuilder(self._out, self._manifest, **given))
+            return Tracer(RecordRebuilder(self._out, self._manifest, **given), self._manifest.splits)
         except PipelineError as error:
             if self._options.pipeline is not None:
                 raise

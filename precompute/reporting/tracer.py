@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precompute.dataset.manifest import ORIGINAL_VARIANT, Row
-from precompute.errors import RejectedSource
+from precompute.errors import PipelineError, RejectedSource
 from precompute.fields.field import Schema
 from precompute.pipelines.pipeline import Pipeline
 from precompute.pipelines.tracing import Firing, TracingPipeline
@@ -50,10 +50,16 @@ class Tracer:
 
     Args:
         rebuilder: Makes records again.
+        splits: Splits of the dataset.
+
+    Raises:
+        PipelineError: The manifest has no pipeline for one of them.
     """
 
-    def __init__(self, rebuilder: RecordRebuilder) -> None:
+    def __init__(self, rebuilder: RecordRebuilder, splits: Iterable[str]) -> None:
         self._rebuilder, self._spec = rebuilder, rebuilder.spec
+        for split in sorted({*splits, "validation"} - rebuilder.pipelines.keys()):
+            raise PipelineError(f"pipeline of {split}: the manifest has none; it was altered.")
         self._pipelines: dict[str, TracingPipeline] = {}
         self._unaugmented = Pipeline(rebuilder.pipelines["validation"].pickled)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import inspect
 import json
@@ -16,7 +17,7 @@ import pytest
 import precompute
 from precompute.cli import main, make_parser
 from precompute.dataset.paths import DatasetPaths
-from precompute.errors import DatasetError, PipelineError, UsageError
+from precompute.errors import DatasetError, PipelineError, PrecomputeError, UsageError
 from precompute.reporting.sections.report import Report
 from precompute.storage.paths import as_path
 from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, save
@@ -344,3 +345,34 @@ def test_a_file_of_figures_that_cannot_be_written_is_named(pairs: Path, tmp_path
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         precompute.report(pairs, json=tmp_path / "file" / "r.json")
+
+
+# A manifest that was altered
+
+PIPELINES = ("settings", "pixels", "pipelines")
+ALTERED: list[tuple[tuple[str | int, ...], Any]] = [
+    ((*PIPELINES, "train", "transform"), "x"),
+    ((*PIPELINES, "train", "transform", "transforms"), 3),
+    ((*PIPELINES, "train", "transform", "transforms", 1), []),
+    ((*PIPELINES, "validation", "transform", "p"), {}),
+    ((*PIPELINES, "validation"), {"a": 1}),
+    (PIPELINES, {}),
+    (("settings", "dataset", "masks"), [["a"]]),
+    (("settings", "dataset", "images"), -1),
+    (("splits",), {}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("path", "value"), ALTERED, ids=lambda one: str(one)[:60])
+def test_a_manifest_that_was_altered_ends_in_a_report_or_an_error(
+    path: tuple[str | int, ...], value: Any, copied: Path
+) -> None:
+    manifest = json.loads((copied / "manifest.json").read_text())
+    altered = manifest
+    for name in path[:-1]:
+        altered = altered[name]
+    altered[path[-1]] = value
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    with contextlib.suppress(PrecomputeError):
+        assert precompute.report(copied, num_sources=1, num_rows=1, near_duplicates="never").facts.name == "out"
