@@ -171,6 +171,18 @@ train = A.Compose(steps, additional_targets=moves)
     return Drawn(images=images, source=folder / "data", options=options)
 
 
+def _several_targets(folder: Path) -> Drawn:
+    """Class folders with two masks of each image, of which one is mapped and the other has names."""
+    images = photos(folder / "data" / "images", lambda i: f"{('cat', 'dog')[i % 2]}/p{i:02d}.png")
+    for i in range(NUM_IMAGES):
+        place = f"{('cat', 'dog')[i % 2]}/p{i:02d}.png"
+        save(folder / "data" / "fine" / place, ids_of(i))
+        save(folder / "data" / "coarse" / place, (ids_of(i) > 0).astype(np.uint8) * 255)
+    options = {"target": "label,mask", "masks": ["fine=fine", "coarse=coarse"], "mask_map": "coarse=255:1"}
+    more = {"pipeline": write_pipelines(folder), "validation_split": 0.3, "class_names": ["label=dog,cat"]}
+    return Drawn(images=images, source=folder / "data", options=options | more)
+
+
 KINDS: dict[str, Callable[[Path], Drawn]] = {
     "folders": _folders,
     "split-folders": _split_folders,
@@ -185,4 +197,5 @@ KINDS: dict[str, Callable[[Path], Drawn]] = {
     "color-masks": _color_masks,
     "images": _images,
     "further-images": _further_images,
+    "several-targets": _several_targets,
 }

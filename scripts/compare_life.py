@@ -17,6 +17,7 @@ ENCODINGS = ("jpeg", "png", "raw")
 # Kinds that differ in what records hold, or come from Python: one encoding of each lives a whole life.
 LIVED = (
     *("folders", "deep", "multilabel", "columns", "sources", "masks", "wide-masks", "images", "further-images"),
+    "several-targets",
     *("coco", "box-lists", "coco-keypoints", "keypoint-table", "instance-files"),
 )
 COMMON: dict[str, Any] = {"jobs": 1, "backend": "sequential", "seed": 7, "include_original": True}

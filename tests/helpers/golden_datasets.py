@@ -32,9 +32,10 @@ KINDS = (
 )  # the last eight since 1.1
 NEW = (
     *("class-jpeg", "class-png", "mask-raw", "boxes-png", "keypoints-png", "instances-png", "extra-png"),
-    *("numbers-png", "further-png"),
+    *("numbers-png", "further-png", "several-png"),
 )
 ENDS = (".png", ".npy", ".png")
+OWN_NAMES = {"label": ["bee", "ant"], "coarse": ["sky", "sea", "land"], "objects": ["bee", "ant"]}
 MOVES = {"depth": "mask", "range": "mask", "twin": "image"}
 KEPT = [*(f"format-1/{kind}" for kind in KINDS), *(f"format-2/{kind}" for kind in NEW)]
 
@@ -66,6 +67,15 @@ def build_golden(kind: str, folder: Path) -> Path:
         "image": {"images": images},
         "extra": {"images": images, **weighed},
         "numbers": {"images": images, "values": numbers, "missing_values": "nan", "mirror_negates": ["angle"]},
+        "several": {
+            "images": images,
+            "labels": ["ant", "bee"] * 3,
+            "boxes": boxes,
+            "values": {"age": numbers["age"]},
+            "masks": _draw_masks(folder / "masks"),
+            "mask_map": {"fine": {255: 1}},
+            "class_names": OWN_NAMES,
+        },
         "further": {"images": images, "extra_images": _draw_further(folder / "further")},
     }.get(target, {})
     moves = MOVES if target == "further" else None
@@ -102,6 +112,17 @@ def _draw_objects(folder: Path) -> list[list[Any]]:
             save(folder / f"{i}-{k}.png", mask)
     names = [("ant",), ("bee", "crowd")]
     return [[(folder / f"{i}-{k}.png", *names[k]) for k in range(i % 3)] for i in range(6)]
+
+
+def _draw_masks(folder: Path) -> dict[str, list[Path]]:
+    """Write three masks for each of the six images, one of them of 0 and 255; return lists of them."""
+    paths = {name: [folder / name / f"{i}.png" for i in range(6)] for name in ("mask", "fine", "coarse")}
+    for i in range(6):
+        rng = np.random.default_rng(i)
+        save(paths["mask"][i], rng.integers(0, 5, (12, 16), dtype=np.uint8))
+        save(paths["fine"][i], rng.integers(0, 2, (12, 16), dtype=np.uint8) * 255)
+        save(paths["coarse"][i], rng.integers(0, 3, (12, 16), dtype=np.uint8))
+    return paths
 
 
 def _draw_further(folder: Path) -> dict[str, list[Path]]:
