@@ -1,4 +1,4 @@
-"""What a report costs: seconds and memory of `precompute report`, first and again, by the number of sources.
+"""What a report costs: seconds and memory of `precompute report`, its page too, first and again, by number of sources.
 
 Sources are drawn: JPEGs of 320×240 with a few large shapes, in ten classes, one in fifty a smaller copy of another.
 Each report is a process of its own; the second one finds its perceptual hashes in `.build`.
@@ -26,7 +26,7 @@ import precompute
 CLASSES = 10
 COPY_EVERY = 50
 MIB = 2**20
-ONE = "import resource, sys; from precompute.cli import main; code = main(['report', sys.argv[1]]); "
+ONE = "import resource, sys; from precompute.cli import main; code = main(['report', *sys.argv[1:]]); "
 ONE += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
 
 
@@ -83,7 +83,8 @@ def draw(path: Path, i: int) -> None:
 def report(out: Path) -> tuple[float, int]:
     """Return seconds and peak memory, bytes, of one report in a process of its own."""
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", ONE, str(out)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", ONE, str(out), "--output", str(out.with_name("report.html"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     peak: Any = done.stderr.splitlines()[-1]
     return time.perf_counter() - start, int(peak) * (1 if sys.platform == "darwin" else 1024)
 
