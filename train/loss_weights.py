@@ -32,19 +32,17 @@ def read_loss_weights(given: Any) -> dict[str, float]:
     return weights
 
 
-def check_loss_weights(weights: Mapping[str, float] | None, names: Sequence[str]) -> None:
+def check_loss_weights(given: Mapping[str, float] | None, names: Sequence[str]) -> None:
     """Raise `UsageError` for weights of targets that are not learnt, or all 0, or where one target alone is learnt."""
-    if weights is None:
+    if given is None:
         return
     if len(names) < 2:
-        raise UsageError(
-            f"--loss-weights: it weighs several targets, and one is learnt; got {format_weights(weights)}."
-        )
-    unknown = [name for name in weights if name not in names]
+        raise UsageError(f"--loss-weights: it weighs several targets, and one is learnt; got {format_weights(given)}.")
+    unknown = [name for name in given if name not in names]
     if unknown:
         raise UsageError(f"--loss-weights: no target that is learnt is {unknown[0]!r}; they are {', '.join(names)}.")
-    if not any(weights.get(name, 1.0) for name in names):
-        raise UsageError(f"--loss-weights: with 0 for all targets nothing is learnt; got {format_weights(weights)}.")
+    if not any(given.get(name, 1.0) for name in names):
+        raise UsageError(f"--loss-weights: with 0 for all targets nothing is learnt; got {format_weights(given)}.")
 
 
 def format_weights(weights: Mapping[str, float]) -> str:

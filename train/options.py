@@ -47,6 +47,16 @@ def check_name(name: str, value: Any) -> None:
         raise UsageError(f"{name}: expected a name, got {value!r}.")
 
 
+def check_targets(name: str, value: Any) -> None:
+    """Refuse what is no list of names, or names one twice."""
+    if value is None:
+        return
+    if not (isinstance(value, list) and value and all(one and isinstance(one, str) for one in value)):
+        raise UsageError(f"{name}: expected names of targets, such as label,mask; got {value!r}.")
+    if len(set(value)) < len(value):
+        raise UsageError(f"{name}: expected each target once, got {','.join(value)}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(TrainOptions):
     """Options for the model and its first weights."""
@@ -142,6 +152,7 @@ class TargetOptions(TrainOptions):
         "what to learn, such as label,mask: labels, masks, numbers and further images together, each by a head of its "
         "own on one network; boxes alone (default: all targets of the dataset; further images only where named)",
         metavar="NAMES",
+        check=check_targets,
     )
     loss_weights: dict[str, float] | None = option(
         None,
@@ -202,10 +213,6 @@ class TargetOptions(TrainOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_between(0, 1, label_smoothing=self.label_smoothing)
-        if self.target is not None and not (self.target and all(self.target)):
-            raise UsageError(f"--target: expected names of targets, such as label,mask; got {self.target!r}.")
-        if self.target is not None and len(set(self.target)) < len(self.target):
-            raise UsageError(f"--target: expected each target once, got {','.join(self.target)}.")
         if self.mixup and self.cutmix:
             raise UsageError(f"--mixup and --cutmix: expected one of them, got {self.mixup} and {self.cutmix}.")
 

@@ -17,7 +17,10 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
 from precompute.fields.field import Schema
 from tests.helpers.trainer_datasets import SIZE, write_pairs
+from train.bench import bench
+from train.bench_options import BenchOptions
 from train.checkpoint import TrainingState
+from train.compiled import make_network
 from train.data import fit_task, load_train
 from train.evaluate import evaluate
 from train.export import export
@@ -106,6 +109,10 @@ def test_a_new_model_gives_the_image_or_the_middle_value(datasets):
     pixels = np.random.default_rng(0).integers(0, 256, (2, *SHAPE), dtype=np.uint8)
     model = make_task(chosen(datasets["uint8"])).make_model(FitOptions(**OPTIONS))
     np.testing.assert_allclose(model.predict(pixels, verbose=0), pixels, atol=1e-3)
+    half = make_network(
+        make_task(chosen(datasets["uint8"])), FitOptions(**OPTIONS, precision="mixed_bfloat16"), started=False
+    )
+    np.testing.assert_allclose(half.predict(pixels, verbose=0), pixels, atol=1e-3)
     model = TASK.make_model(FitOptions(**OPTIONS))
     np.testing.assert_allclose(model.predict(pixels, verbose=0), 0.0, atol=1e-6)
     grey = replace(TASK, dtype="uint8", low=0.0, high=255.0).make_model(FitOptions(**OPTIONS))
@@ -136,6 +143,17 @@ def test_a_run_of_another_image_does_not_fit():
         "image: depth in the run, clean there",
         "channels of clean: 3 in the run, 1 there",
     ]
+
+
+def test_a_model_of_ones_own_gives_values_from_minus_one_to_one(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import keras\n\n"
+        "def make(shape, channels):\n"
+        "    last = keras.layers.Conv2D(channels, 1, kernel_initializer='zeros')\n"
+        "    return keras.Sequential([keras.Input(shape), last])\n"
+    )
+    model = TASK.make_model(FitOptions(model=f"{tmp_path}/mine.py:make"))
+    np.testing.assert_allclose(model.predict(np.zeros((1, *SHAPE), np.uint8), verbose=0), 0.0, atol=1e-6)
 
 
 # Loss and scores
@@ -278,3 +296,9 @@ def test_both_move_alike_where_rows_are_read_again(datasets):
     both = precompute.load(datasets["uint8"], targets=["clean"], fresh=["shift"], batch_size=8, sample_weights=False)
     noisy, clean = next(iter(both))
     assert float(tf.reduce_mean(abs(tf.cast(noisy, tf.float32) - tf.cast(clean, tf.float32)))) < 40
+
+
+@pytest.mark.slow
+def test_a_chosen_target_is_timed(datasets):
+    found = bench(datasets["uint16"], BenchOptions(target=["clean"], base_channels=2, steps=2, batch_size=4))
+    assert found.model.startswith("unet") and found.step > 0

@@ -138,8 +138,8 @@ class Reconstruct(OneTarget):
 
         A new head gives the image where the target is uint8, which most such targets resemble, else the middle value.
         """
-        image = layers.Rescaling(1 / 127.5, offset=-1, name=self.layer("scaled_image"))(trunk.images)
-        x = layers.Concatenate(name=self.layer("with_image"))([trunk.fine, image])
+        image = layers.Rescaling(1 / 127.5, offset=-1, dtype="float32", name=self.layer("scaled_image"))(trunk.images)
+        x = layers.Concatenate(dtype="float32", name=self.layer("with_image"))([trunk.fine, image])
         last = layers.Conv2D(self.channels, 1, kernel_initializer="zeros", dtype="float32", name=self.layer("values"))
         values = last(x)
         if self.dtype == "uint8":
