@@ -10,6 +10,8 @@ from precompute.building.folder import StoredGeneration
 from precompute.fields.instance_column import BACKGROUND
 from precompute.fields.skeleton import AUTO, describe_pairs, skeleton_settings
 from precompute.options.build_options import BuildOptions
+from precompute.options.of_fields import of_field
+from precompute.options.sources import LABEL
 from precompute.pipelines.load import TAKES_FROM
 from precompute.pipelines.pipeline import Prepared
 from precompute.plan.generation import GenerationPlan
@@ -112,7 +114,9 @@ def keep_classes(
         sources: Sources with the classes that are found now.
     """
     names = sources.class_names
-    if options.class_names is not None or not names:
+    leading = sources.leading_target
+    own = {LABEL, "" if leading is None else leading.name}
+    if not names or any(of_field(options.class_names, name) is not None for name in own):
         return sources, []
     as_text = _sorted_as_text(names)
     if not generations:

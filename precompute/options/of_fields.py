@@ -53,12 +53,12 @@ class StoreByField(argparse.Action):
         before = getattr(namespace, self.dest, None)
         if by_field(values) and before is not None:
             if not by_field(before):
-                raise argparse.ArgumentError(self, f"expected TARGET=… each time, got {before!r:.60} too.")
+                raise argparse.ArgumentError(self, f"expected NAME=… each time, got {before!r:.60} too.")
             if again := values.keys() & before.keys():
                 raise argparse.ArgumentError(self, f"{next(iter(again))} is given twice.")
             values = {**before, **values}
         elif by_field(before):
-            raise argparse.ArgumentError(self, f"expected TARGET=… each time, got {values!r:.60} too.")
+            raise argparse.ArgumentError(self, f"expected NAME=… each time, got {values!r:.60} too.")
         setattr(namespace, self.dest, values)
 
 

@@ -59,7 +59,8 @@ def option(
         check: Refuses bad values, and takes the option's name for the message; replaces the check of their type.
         choices: The only values accepted; empty for any.
         **more: Arguments for argparse (`metavar`, `nargs`, `action`); ``by_field=True`` where the value may differ from
-            field to field; and what else a class of options needs to know about its options.
+            field to field, ``named=True`` where each value has a name; and what else a class of options needs to know
+            about its options.
     """
     metadata = {"help": help, "parse": parse, "read": read, "check": check, "choices": choices, **more}
     if isinstance(default, dict):
@@ -277,6 +278,11 @@ def _is_by_field(f: dataclasses.Field[Any]) -> bool:
     return "by_field" in f.metadata
 
 
+def _takes_names(f: dataclasses.Field[Any]) -> bool:
+    """Return whether several ``NAME=…`` may follow an option on the command line."""
+    return _is_by_field(f) or "named" in f.metadata
+
+
 def _takes_by_field(f: dataclasses.Field[Any], given: Any) -> bool:
     """Return whether a value can be one for each field: where one is a dictionary itself, those of fields are, too."""
     is_simple = isinstance(given, Mapping) and not all(isinstance(one, Mapping | str) for one in given.values())
@@ -301,6 +307,7 @@ def _add_argument(container: argparse._ActionsContainer, f: dataclasses.Field[An
         return
     if _is_by_field(f):
         help += "; where there are several such targets: TARGET=… for each"
+    if _takes_names(f):
         arguments["action"] = StoreByField
     if default not in (None, "", {}):
         help += f" (default: {default})"
@@ -327,7 +334,7 @@ def _typed(f: dataclasses.Field[Any]) -> Callable[[str], Any]:
     def typed(text: str) -> Any:
         try:
             if parse is None:
-                return split_named(text) if _is_by_field(f) else text
+                return split_named(text) if _takes_names(f) else text
             return each_value(split_named(text), parse) if _is_by_field(f) else parse(text)
         except UsageError as error:
             raise argparse.ArgumentTypeError(_OWN_NAME.sub("", str(error))) from error

@@ -44,7 +44,7 @@ class SourceOptions(Options):
         "folders of further images, each with its name, such as depth=depth/ clean=clean/: a file for each image, of "
         "the same stem and size, PNG, TIFF, .npy …; how they move is said in the pipeline's additional_targets",
         read=partial(read_named, option="extra_images", example="depth=depth/"),
-        nargs="+",
+        named=True,
         metavar="NAME=DIR",
     )
     annotations: str | None = option(
@@ -224,7 +224,7 @@ class TableOptions(Options):
         None,
         "columns of further images, each with the name of these, such as depth=depth_path",
         read=partial(read_named, option="extra_image_columns", example="depth=depth_path"),
-        nargs="+",
+        named=True,
         metavar="NAME=COLUMN",
     )
     value_columns: list[str] | None = option(

@@ -133,6 +133,12 @@ class FoundSources(Displayed):
         return list(self.table.class_names)
 
     @property
+    def field_class_names(self) -> dict[str, list[str]]:
+        """Name of each target with classes → their names, which for masks may be unknown."""
+        targets = (column for column in self.table.targets if column.has_classes)
+        return {column.name: list(self.table.names_of(column.name)) for column in targets}
+
+    @property
     def num_groups(self) -> int:
         """Number of groups, each of which stays in one split; 0 without groups."""
         return len(set(self.table.groups or ()) - {None})
@@ -184,6 +190,7 @@ class FoundSources(Displayed):
             "given_splits": {split or "": number for split, number in self.given_splits.items()},
             "fields": self.fields,
             "class_names": names,
+            **({"field_class_names": self.field_class_names} if len(self.field_class_names) > 1 else {}),
             "class_counts": {
                 split: {name: list(of) for name, of in c.items()} for split, c in self.class_counts.items()
             },

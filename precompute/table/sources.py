@@ -131,6 +131,11 @@ class Sources:
         return " and ".join(dict.fromkeys(column.kind for column in self.targets)) or IMAGE_ONLY
 
     @property
+    def leading_target(self) -> Column | None:
+        """The target that strata and copies follow: the label, else the first; None without targets."""
+        return next((column for column in self.targets if column.is_of_image), next(iter(self.targets), None))
+
+    @property
     def masks(self) -> list[Column]:
         """The columns whose classes are the ids of pixels."""
         return [column for column in self.columns.values() if column.has_class_ids]

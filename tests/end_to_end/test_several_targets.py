@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,8 @@ def test_what_was_found_is_told_by_target(data: Path, capsys: pytest.CaptureFixt
     found = precompute.find(data, **OF_FOLDERS)
     assert found.fields == {"label": "class", "fine": "mask", "coarse": "mask"}
     assert "label (class), fine (mask), coarse (mask)" in str(found)
+    names = {"label": CLASSES, "fine": [], "coarse": ["sky", "sea", "land", "ice"]}
+    assert found.field_class_names == json.loads(found.to_json())["field_class_names"] == names
     row = next(found.to_rows())
     assert row["label"] == "cat" and Path(row["fine"]).parts[-3:] == ("fine", "cat", "0.png")
     command = ["build", str(data), str(data.parent / "dry"), "--pipeline", "light", "--image-size", "16", "--dry-run"]

@@ -39,6 +39,8 @@ def parsed(*words: str) -> dict[str, Any]:
         (["--mask-offset", "fine=-1"], "mask_offset", {"fine": -1}),
         (["--mask-column", "fine=x", "b=y"], "mask_column", {"fine": "x", "b": "y"}),
         (["--mask-colors", "fine=x.json"], "mask_colors", {"fine": "x.json"}),
+        (["--extra-images", "depth=d/", "clean=c/"], "extra_images", {"depth": "d/", "clean": "c/"}),
+        (["--extra-image-columns", "depth=x"], "extra_image_columns", {"depth": "x"}),
     ],
 )
 def test_the_command_line(words: list[str], name: str, value: Any) -> None:
@@ -57,8 +59,8 @@ def test_other_options_take_no_names() -> None:
     ("words", "message"),
     [
         (["--num-classes", "fine=9", "fine=3"], "--num-classes: fine is given twice"),
-        (["--num-classes", "4", "--num-classes", "fine=3"], "--num-classes: expected TARGET=… each time, got 4 too"),
-        (["--num-classes", "fine=3", "--num-classes", "4"], "--num-classes: expected TARGET=… each time, got 4 too"),
+        (["--num-classes", "4", "--num-classes", "fine=3"], "--num-classes: expected NAME=… each time, got 4 too"),
+        (["--num-classes", "fine=3", "--num-classes", "4"], "--num-classes: expected NAME=… each time, got 4 too"),
         (["--num-classes", "fine=x"], "--num-classes: expected an integer, got 'fine=x'"),
         (["--num-classes", "fine=0"], "--num-classes: expected an integer from 1 to 65536, got 0"),
         (["--mask-map", "fine=1"], "--mask-map: expected ids as from:to"),
