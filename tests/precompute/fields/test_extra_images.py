@@ -197,6 +197,23 @@ def test_only_what_moves_as_an_image_gets_its_noise_and_colour(tmp_path: Path) -
         assert not any(np.array_equal(example["image"], way) for way in (source, source[:, ::-1]))
 
 
+def test_values_may_be_blended_where_no_classes_are(tmp_path: Path) -> None:
+    blending = A.Compose(
+        [A.Rotate(limit=(20, 40), border_mode=cv2.BORDER_REFLECT_101, p=1)],
+        additional_targets={"range": "mask"},
+        mask_interpolation=cv2.INTER_LINEAR,
+    )
+    lists = lists_of(tmp_path, {"range": TRUTH["range"]}, num=4)
+    build(tmp_path / "out", lists, pipeline=blending, validation_split=0)
+    for example in precompute.read(tmp_path / "out"):
+        source = TRUTH["range"](draw(int(example["key"])))
+        assert not np.isin(example["range"], source).all()
+        assert source.min() <= example["range"].min() and example["range"].max() <= source.max()
+    masks = [write(tmp_path / "masks" / str(i), np.full((HEIGHT, WIDTH), i, np.uint8)) for i in range(4)]
+    with pytest.raises(PrecomputeError, match="Rotate would blend class ids"):
+        build(tmp_path / "other", {**lists, "masks": masks}, pipeline=blending, validation_split=0)
+
+
 def test_what_keeps_its_values_is_stored_without_loss_beside_jpeg(tmp_path: Path) -> None:
     build(tmp_path / "out", lists_of(tmp_path, num=4), image_format="jpeg")
     manifest = Manifest.load(tmp_path / "out")
