@@ -265,6 +265,12 @@ def test_what_cannot_be_meant_is_refused(data: Path, changes: dict[str, Any], me
         precompute.build(data, tmp_path / "out", **OPTIONS | asked)
 
 
+def test_labels_alone_beside_masks(data: Path) -> None:
+    found = precompute.find(data, target="label", masks=OF_FOLDERS["masks"])
+    assert found.fields == {"label": "class"} and len(found) == NUM
+    assert f"labels alone were asked for: {2 * NUM} masks are left out." in found.notes
+
+
 def test_sources_that_lack_a_target(tmp_path: Path) -> None:
     pairs = draw_pairs(tmp_path / "data", 4)
     with pytest.raises(SourceError, match="4 images, but no folders for their classes"):

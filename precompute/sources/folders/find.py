@@ -58,7 +58,7 @@ def find_in_folders(root: str | Path, options: BuildOptions) -> Found:
     found.check_any("images", layout.images, options.image_suffix)
     if options.image_only:
         return _image_only_sources(found)
-    if not layout.beside:
+    if not layout.beside or options.targets == (LABEL,):
         return _class_sources(found)
     for name, parts in layout.beside.items():
         found.check_any("masks" if name == MASK else f"masks of {name}", parts, options.mask_suffix)
@@ -148,9 +148,15 @@ class _Folders(NamedTuple):
 
 def _image_only_sources(found: _Folders) -> Found:
     problems = Problems(f"{found.top}: the images cannot be used as they are.")
-    left_out = sum(len(part.files) for part in chain(*found.layout.beside.values()))
-    note = f"images alone were asked for: {format_count(left_out, 'mask is', 'masks are')} left out."
-    return found.sources(_class_files(found), problems, layout="images alone", notes=[note] if left_out else [])
+    return found.sources(
+        _class_files(found), problems, layout="images alone", notes=_left_out(found, "images alone were")
+    )
+
+
+def _left_out(found: _Folders, asked: str) -> list[str]:
+    """Return a note on masks that are left out, if there are any."""
+    number = sum(len(part.files) for part in chain(*found.layout.beside.values()))
+    return [f"{asked} asked for: {format_count(number, 'mask is', 'masks are')} left out."] if number else []
 
 
 # A folder a class.
@@ -159,7 +165,10 @@ def _image_only_sources(found: _Folders) -> Found:
 def _class_sources(found: _Folders) -> Found:
     files = _class_files(found)
     problems = Problems(f"{found.top}: the class folders cannot be used as they are.")
-    return found.sources(files, problems, layout="a folder a class", fields=[_labels(found, files, problems)])
+    labels = _labels(found, files, problems)
+    return found.sources(
+        files, problems, layout="a folder a class", fields=[labels], notes=_left_out(found, "labels alone were")
+    )
 
 
 def _labels(found: _Folders, files: FoundFiles, problems: Problems) -> FoundColumn:
