@@ -4,7 +4,8 @@
     PRECOMPUTE_TEST_DATA=… scripts/real_targets.py --output real-targets
 
 `nuclei`: whether an image is stained, the mask of its nuclei and how many there are, by one network. `clothing`:
-photographs without the noise that was added to them, and in the colours that were taken from them.
+photographs without the noise that was added to them, and in the colours that were taken from them: of so few
+photographs, little more is learnt of these than that wood and skin are warm.
 
 The settings were chosen on the validation splits that are scored here, and so is the epoch. About ten minutes on two
 cores. Run again, it goes on where it was stopped. Writes results.json.
@@ -114,7 +115,7 @@ def train_nuclei(source: Path, output: Path, epochs: int) -> Result:
     number = count["values"][0]
     return {
         "accuracy": {"model": label["accuracy"], "largest class": largest},
-        "IoU": {"model": mask["foreground_iou"], "Otsu": otsu_iou(dataset, target="mask")},
+        "IoU": {"model": mask["foreground_iou"], "Otsu": otsu_iou(dataset)},
         "count, absolute error": {"model": number["mae"], "always the mean": number["baseline_mae"]},
     }
 

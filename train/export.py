@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,9 +100,11 @@ def export(run: str | Path, *, output: str | Path, options: ExportOptions | None
 def _check_output(path: Path, options: ExportOptions) -> None:
     if options.format == "keras" and path.suffix != ".keras":
         raise UsageError(f"--output: expected a file that ends with .keras, got {str(path)!r}.")
-    labels = path.with_suffix(".labels.txt")
-    if options.format == "keras" and labels.exists() and not path.exists() and not options.overwrite:
-        raise UsageError(f"--output: {labels} exists already, and would be replaced; choose another, or --overwrite.")
+    labels = sorted(path.parent.glob(glob.escape(path.stem) + ".labels*.txt"))
+    if options.format == "keras" and labels and not path.exists() and not options.overwrite:
+        raise UsageError(
+            f"--output: {labels[0]} exists already, and would be replaced; choose another, or --overwrite."
+        )
     if not path.exists():
         return
     if not options.overwrite:
