@@ -53,7 +53,8 @@ def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prep
 
     Raises:
         PipelineError: There is no pipeline, or one cannot be used offline.
-        UsageError: Rules for boxes were given, and there are no boxes.
+        UsageError: Rules for boxes were given, and there are no boxes; or a transform would fill masks whose ignore
+            classes differ.
         BuildError: It is unclear which package would make the pixels.
     """
     check_distributions()
@@ -62,32 +63,24 @@ def prepare_pipelines(options: BuildOptions, sources: Sources) -> dict[str, Prep
     spec = _wide_spec(options, sources, WIDE)
     if "box_rules" not in spec.pipeline_rules and (options.min_visibility or options.min_area):
         raise UsageError("min_visibility, min_area: they say which boxes are kept; these sources have no boxes.")
-    fill = _mask_fill(options, spec)
-    given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill)
+    ignored = {one.name: one.ignore_class for one in spec.fields if one.has_class_ids and options.mask_fill == "ignore"}
+    fill = next((number for number in ignored.values() if number is not None), None)
+    agree = len(set(ignored.values())) <= 1
+    given = load_pipelines(options.pipeline, options.image_size, mask_fill=fill if agree else None)
     prepared = {
         split: replace(prepare(pipeline, split, mask_fill=fill, **spec.pipeline_rules), is_sized=given.is_sized)
         for split, pipeline in given.items()
     }
     check_moves(prepared)
-    return prepared
-
-
-def _mask_fill(options: BuildOptions, spec: RecordSpec) -> int | None:
-    """Return the class id that masks are filled with where a pipeline names none; None: 0, as in Albumentations.
-
-    Raises:
-        UsageError: Masks have different ignore classes: a transform fills all masks alike.
-    """
-    ignored = {one.name: one.ignore_class for one in spec.fields if one.has_class_ids}
-    if options.mask_fill != "ignore" or not ignored:
-        return None
-    if len(set(ignored.values())) > 1:
-        shown = ", ".join(f"{name} {'none' if i is None else i}" for name, i in ignored.items())
+    filling = list(dict.fromkeys(name for one in prepared.values() for name in one.filling))
+    if filling and not agree:
+        shown = ", ".join(f"{name} {'none' if number is None else number}" for name, number in ignored.items())
         raise UsageError(
-            f"ignore_class (--ignore-class): a transform fills all masks alike, and theirs differ ({shown}); expected "
-            "the same for all, or --mask-fill as-written, which leaves fill_mask as the pipeline has it."
+            f"ignore_class (--ignore-class): {', '.join(filling)} would fill all masks alike, and theirs differ "
+            f"({shown}); expected the same for all, or --mask-fill as-written, which leaves fill_mask as the pipeline "
+            "has it."
         )
-    return next(iter(ignored.values()))
+    return prepared
 
 
 def make_settings(

@@ -185,8 +185,11 @@ def decode_as_stored(content: bytes, alpha: str = "opaque") -> NDArray[Any]:
             "float32 of one channel"
         )
     if values.dtype == np.float32 and not np.isfinite(values).all():
-        number = format_count(int((~np.isfinite(values)).sum()), "value")
-        raise RejectedSource(f"holds {number} that are not finite (NaN or infinite); fill them first")
+        number = int((~np.isfinite(values)).sum())
+        found = format_count(number, "value that is", "values that are")
+        raise RejectedSource(
+            f"holds {found} not finite (NaN or infinite); fill {'it' if number == 1 else 'them'} first"
+        )
     return values
 
 

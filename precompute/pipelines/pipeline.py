@@ -128,6 +128,7 @@ class Prepared:
         normalize: The numbers of a trailing Normalize or ToFloat that was taken off, or None.
         box_rules: Rules for boxes that were added to its own; None without boxes.
         further_targets: Targets that Albumentations does not know by name → targets that they move like.
+        filling: Names of the transforms that fill masks with the given class id, because they name no other.
         earlier: The pipeline by the rules of datasets from before boxes carried labels, or lay around all pieces of an
             object; None where that makes no difference.
         kept: What a dataset keeps by using `earlier`, and what a new one would have.
@@ -140,6 +141,7 @@ class Prepared:
     normalize: dict[str, Any] | None = None
     box_rules: BoxRules | None = None
     further_targets: Mapping[str, str] = field(default_factory=dict)
+    filling: Sequence[str] = ()
     earlier: Prepared | None = None
     kept: str = ""
     is_sized: bool = False
@@ -209,6 +211,7 @@ def prepare(
         normalize=normalize,
         box_rules=box_rules,
         further_targets=further,
+        filling=filling,
         notes=notes,
     )
     if box_rules is None:

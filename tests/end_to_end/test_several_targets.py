@@ -248,7 +248,14 @@ def test_images_that_lack_one_of_several_masks(data: Path, tmp_path: Path) -> No
             {"class_names": {"fine": ["a"], "x": ["b"]}},
             "class_names .*: no target called 'x' has classes; .*: label, fine",
         ),
-        ({"ignore_class": {"fine": 255}}, r"theirs differ \(fine 255, coarse none\); .* --mask-fill as-written"),
+        (
+            {"ignore_class": {"fine": 255}, "pipeline": A.Compose([A.Rotate(), A.Resize(16, 16)])},
+            r"Rotate would fill all masks alike, and theirs differ \(fine 255, coarse none\); .* as-written",
+        ),
+        (
+            {"ignore_class": {"fine": 255}, "pipeline": "light", "image_size": 16},
+            r"Rotate would fill all masks alike, and theirs differ \(fine 255, coarse none\); .* as-written",
+        ),
         ({"target": "label,mask,boxes"}, r"these sources have no boxes; they have: label \(class\), fine \(mask\)"),
         ({"target": "label,fine"}, r"these sources have coarse \(mask\) besides label,fine; name it there, too"),
         ({"target": "label,none"}, "target: expected different names of targets"),

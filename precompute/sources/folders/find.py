@@ -164,6 +164,8 @@ def _left_out(found: _Folders, asked: str) -> list[str]:
 
 def _class_sources(found: _Folders) -> Found:
     files = _class_files(found)
+    if found.options.extra_images and not any(files.labels()):  # these are what a model learns, or sees beside
+        return _image_only_sources(found)
     problems = Problems(f"{found.top}: the class folders cannot be used as they are.")
     labels = _labels(found, files, problems)
     return found.sources(

@@ -174,7 +174,8 @@ def _check_no_masks(top: Path, suspects: Sequence[str], stems: Mapping[str, set[
             raise SourceError(
                 f"{top}: {label}/ and {other}/ hold files of equal names, as images and their masks do, but would "
                 f"be read as two classes. Name the folders: --images {name} --masks {name_of_other} or the "
-                "other way round; if they are classes, say so with --class-names."
+                f"other way round; if they are pairs of images, --images {name} --extra-images "
+                f"{name_of_other}={name_of_other}; if they are classes, say so with --class-names."
             )
 
 

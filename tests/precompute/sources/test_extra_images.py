@@ -129,6 +129,12 @@ def test_names_in_another_unicode_form_are_paired(tmp_path: Path) -> None:
     assert len(found(tmp_path, target="none")) == 1
 
 
+def test_where_no_target_is_found_further_images_are_all_there_is(tmp_path: Path) -> None:
+    make(tmp_path, "images/a.png", "images/b.png", "clean/a.png", "clean/b.png")
+    sources = find(tmp_path, BuildOptions.make(extra_images="clean=clean/"))
+    assert (sources.layout, list(sources.columns)) == ("images alone", ["clean"])
+
+
 def test_several_names_are_paired_each(tmp_path: Path) -> None:
     make(tmp_path, "images/a.png", "images/b.png", "depth/a.png", "depth/b.png", "clean/a.jpg", "clean/b.jpg")
     given = BuildOptions.make(extra_images=["depth=depth/", "clean=clean/"], target="none")
@@ -312,3 +318,27 @@ def test_a_preview_of_a_folder(tmp_path: Path, pipeline: Path) -> None:
     ]
     assert main(["preview", str(tmp_path / "data"), "--output", str(tmp_path / "p.png"), *arguments]) == 0
     assert Image.open(tmp_path / "p.png").height > 300
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (
+            ["images/a.png", "images/b.png", "clean/a.png", "clean/b.png", "twin/a.png", "twin/b.png"],
+            "images/ and clean/ hold files of equal names, as images and their masks do, but would be read as two "
+            "classes. Name the folders: --images images --masks clean or the other way round; if they are pairs of "
+            "images, --images images --extra-images clean=clean; if they are classes, say so with --class-names.",
+        ),
+        (
+            ["first/a.png", "first/b.png", "second/a_gt.png", "second/b_gt.png"],
+            "first/ and second/ hold files whose names differ by the ending '_gt', as images and their masks do, but "
+            "would be read as two classes. Name the folders: --images first --masks second --mask-suffix _gt; if they "
+            "are classes, say so with --class-names.",
+        ),
+    ],
+)
+def test_folders_that_may_hold_pairs_are_not_taken_for_classes(paths: list[str], message: str, tmp_path: Path) -> None:
+    make(tmp_path, *paths)
+    with pytest.raises(PrecomputeError) as error:
+        find(tmp_path, BuildOptions.make())
+    assert str(error.value) == f"{tmp_path}: {message}"
