@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -22,8 +23,12 @@ COVERAGE = "coverage"  # a mask of the whole source: where it does not reach, pi
 NOT_DRAWN = {
     *("shape", "output_shape", "rows", "cols", "interpolation", "mask_interpolation", "fill", "fill_mask", "kernel"),
     *("bboxes", "keypoints"),
+    *("seed", "random_seed"),  # say nothing of what a record looks like
 }
 MAX_NUMBERS = 4  # of one parameter; more of them are a map or a matrix
+SIDES = ("left", "top", "right", "bottom")
+CUT_OFF = {"x_min", "x_max", "y_min", "y_max"}  # -1 where a rotation cuts no border off
+MIN_SHIFT = 0.01  # pixels; less is a rounding
 
 
 class Firing(NamedTuple):
@@ -96,19 +101,58 @@ class TracingPipeline(Pipeline):
         return made
 
 
-def _drawn(params: Mapping[str, Any], around: str = "") -> Iterator[tuple[str, float | str]]:
-    """Yield name and value of each number and text among parameters."""
+def _drawn(params: Mapping[str, Any]) -> Iterator[tuple[str, float | str]]:
+    """Yield name and value of what a transform drew, as a reader would put it."""
     for name, value in params.items():
-        if name in NOT_DRAWN:
-            continue
-        if isinstance(value, Mapping):
-            yield from _drawn({str(key): one for key, one in value.items()}, f"{around}{name}.")
-        elif isinstance(value, str | bool | np.bool_):
-            yield around + name, str(value)
-        elif isinstance(value, int | float | np.number):
-            yield around + name, float(value)
-        elif isinstance(value, list | tuple | np.ndarray) and _is_few(value):
-            yield from ((f"{around}{name}[{i}]", float(number)) for i, number in enumerate(np.ravel(value)))
+        if name == "crop_coords" and np.shape(value) == (len(SIDES),):
+            yield from zip(SIDES, map(float, value), strict=True)
+        elif name == "holes":
+            yield from _holes(np.asarray(value, np.float64).reshape(-1, len(SIDES)))
+        elif name == "matrix":
+            yield from _motion(np.asarray(value), params)
+        elif not (name in CUT_OFF and value == -1):
+            yield from _plain(name, value)
+
+
+def _plain(name: str, value: Any) -> Iterator[tuple[str, float | str]]:
+    """Yield each number and text of a parameter."""
+    if name.rpartition(".")[2] in NOT_DRAWN:
+        return
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _plain(f"{name}.{key}", one)
+    elif isinstance(value, str | bool | np.bool_):
+        yield name, str(value)
+    elif isinstance(value, int | float | np.number):
+        yield name, float(value)
+    elif isinstance(value, list | tuple | np.ndarray) and _is_few(value):
+        yield from ((f"{name}[{i}]", float(number)) for i, number in enumerate(np.ravel(value)))
+
+
+def _holes(holes: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
+    """Yield how many holes there are, float64 [N, 4] of left, top, right, bottom, and their mean size in pixels."""
+    yield "num_holes", float(len(holes))
+    if len(holes):
+        width, height = (holes[:, 2:] - holes[:, :2]).mean(axis=0).tolist()
+        yield from (("hole_height", height), ("hole_width", width))
+
+
+def _motion(matrix: NDArray[np.float64], params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield what an affine matrix, [3, 3], does and no other parameter tells.
+
+    That is the angle in degrees, counter-clockwise, and the shift of the middle in pixels.
+    """
+    if matrix.shape != (3, 3) or not np.array_equal(matrix[2], (0, 0, 1)):
+        return
+    if "rotate" not in params:
+        yield "angle", math.degrees(math.atan2(-matrix[1, 0], matrix[0, 0]))
+    height, width = params["shape"][:2]
+    if tuple(params.get("output_shape", (height, width))[:2]) != (height, width):
+        return  # the image is made larger, so that all of it stays
+    middle = np.array([width - 1, height - 1, 2]) / 2
+    right, down, _ = (matrix @ middle - middle).tolist()
+    if max(abs(right), abs(down)) > MIN_SHIFT:
+        yield from (("shift.x", right), ("shift.y", down))
 
 
 def _is_few(values: Any) -> bool:

@@ -79,7 +79,9 @@ class RatesTally:
             low=low,
             high=high,
             is_likely=low is None or high is None or low <= num_fired <= high,
-            parameters=tuple(found for name in sorted(drawn) if (found := _parameter(name, drawn[name])) is not None),
+            parameters=tuple(
+                found for name, values in drawn.items() if (found := _parameter(name, values)) is not None
+            ),
         )
 
     def _pairs(self) -> Iterator[TransformPair]:

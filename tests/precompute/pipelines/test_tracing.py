@@ -67,6 +67,47 @@ def test_what_was_drawn_is_told_and_what_was_given_is_not() -> None:
     assert firing.seconds > 0
 
 
+def drawn_by(*transforms: Any) -> dict[str, float | str]:
+    """What the last of these transforms draws for `IMAGE`."""
+    pipeline = TracingPipeline(cloudpickle.dumps(A.Compose(transforms)))
+    draw(pipeline, 0)
+    return dict(pipeline.firings[-1].drawn)
+
+
+def test_a_rotation_is_its_angle() -> None:
+    assert drawn_by(A.Rotate(limit=(20, 20), p=1)) == pytest.approx({"angle": 20})
+    assert drawn_by(A.Rotate(limit=(20, 20), crop_border=True, p=1)).keys() == {
+        "x_min",
+        "x_max",
+        "y_min",
+        "y_max",
+        "angle",
+    }
+
+
+def test_a_shift_is_that_of_the_middle() -> None:
+    drawn = drawn_by(A.Affine(translate_px={"x": (5, 5), "y": (-3, -3)}, rotate=(30, 30), p=1))
+    assert (drawn["rotate"], drawn["shift.x"], drawn["shift.y"]) == pytest.approx((30, 5, -3))
+    assert "angle" not in drawn
+    turned = drawn_by(A.Affine(rotate=(30, 30), fit_output=True, p=1))
+    assert not {name for name in turned if name.startswith("shift")}
+
+
+def test_a_crop_is_its_four_sides() -> None:
+    assert drawn_by(A.CenterCrop(10, 12, p=1)) == {"left": 10, "top": 7, "right": 22, "bottom": 17}
+
+
+def test_holes_are_their_number_and_their_size_and_no_seed_is_told() -> None:
+    sizes = {"hole_height_range": (4, 4), "hole_width_range": (6, 6)}
+    assert drawn_by(A.CoarseDropout(num_holes_range=(3, 3), **sizes, p=1)) == {
+        "num_holes": 3,
+        "hole_height": 4,
+        "hole_width": 6,
+    }
+    assert "random_seed" not in drawn_by(A.ISONoise(p=1))
+    assert drawn_by(A.XYMasking(num_masks_x=0, num_masks_y=0, p=1)) == {"num_holes": 0}
+
+
 def test_pixels_that_do_not_come_from_the_source_are_known() -> None:
     pipeline = TracingPipeline(cloudpickle.dumps(A.Compose([A.Affine(translate_px={"x": 8, "y": 0}, p=1)])))
     draw(pipeline, 0)
