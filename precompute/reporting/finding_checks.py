@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from precompute.reporting.sections.cost import Cost
-from precompute.reporting.sections.effects import Effects
+from precompute.reporting.sections.effects import Effects, LostObjects
 from precompute.reporting.sections.facts import Facts
 from precompute.reporting.sections.transforms import PipelineRates, Variants
 from precompute.reporting.sections.trust import ClassCounts, Trust
@@ -16,6 +16,7 @@ __all__ = ["CHECKS", "Figures", "Found"]
 
 REPEATED, UNCHANGED = 0.1, 0.5  # shares of records
 VANISHED, LOST, EMPTIED, FILLED = 0.5, 0.2, 0.1, 0.1
+MUCH_MORE = 1.5  # times the share that other classes lose
 MIN_COUNTED = 20  # records or objects, below which a share says little
 UNBALANCED = 20
 OLD_BYTES = 0.01  # of what is listed
@@ -203,12 +204,35 @@ def _vanished(figures: Figures) -> Iterator[Found]:
 
 def _lost(figures: Figures) -> Iterator[Found]:
     for effects in figures.effects:
+        by_field: dict[str, list[LostObjects]] = {}
         for one in effects.lost:
-            if one.by == "class" and one.num_before >= MIN_COUNTED and one.share > LOST:
-                yield Found(
-                    f"{effects.split}: {one.share:.0%} of {format_count(one.num_before, 'object')} of {one.group} are "
-                    "lost."
-                )
+            if one.by == "class":
+                by_field.setdefault(one.field, []).append(one)
+        for classes in by_field.values():
+            yield from _lost_of(classes, effects.split)
+
+
+def _lost_of(classes: Sequence[LostObjects], split: str) -> Iterator[Found]:
+    """Yield one finding for classes of a field that lose about as much, and one for each that loses much more."""
+    many = [one for one in classes if one.num_before >= MIN_COUNTED and one.share > LOST]
+    apart = [one for one in many if one.share > MUCH_MORE * _share(other for other in classes if other is not one)]
+    alike = [one for one in many if one not in apart]
+    for one in (*apart, *(alike if len(alike) == 1 else ())):
+        yield Found(f"{split}: {_share_of([one])} of {one.group} are lost.")
+    if len(alike) > 1:
+        shown = [f"{one.share:.0%} of {one.group}" for one in alike]
+        yield Found(f"{split}: {_share_of(alike)} are lost: {format_few(shown)}.", shown)
+
+
+def _share(classes: Iterable[LostObjects]) -> float:
+    """Return the share of all objects of some classes that are lost, 0 to 1."""
+    numbers = [(one.num_before, one.num_after) for one in classes]
+    before, after = (sum(column) for column in zip(*numbers, strict=True)) if numbers else (0, 0)
+    return 1 - after / before if before else 0.0
+
+
+def _share_of(classes: Sequence[LostObjects]) -> str:
+    return f"{_share(classes):.0%} of {format_count(sum(one.num_before for one in classes), 'object')}"
 
 
 def _emptied(figures: Figures) -> Iterator[Found]:

@@ -140,8 +140,11 @@ def _lost(one: Effects, split: str) -> Iterator[Block]:
         note = f"A model learns less of what crops and shifts cut off.{_left_out(len(groups), by)}"
         yield Table(title=f"Objects lost by {by}{split}", head=head, rows=rows, note=note)
     if one.num_emptied is not None:
-        emptied = format_count(one.num_emptied, "record has", "records have") if one.num_emptied else "No record has"
-        yield Note(text=f"{emptied} lost all of the objects in its source, of {one.num_records:,}.")
+        emptied = (
+            f"{one.num_emptied:,} of {format_count(one.num_records, 'record')}" if one.num_emptied else "No record"
+        )
+        verb, whose = ("have", "their") if one.num_emptied > 1 else ("has", "its")
+        yield Note(text=f"{emptied} {verb} lost all objects of {whose} source.")
 
 
 def _share(lost: LostObjects) -> Share:

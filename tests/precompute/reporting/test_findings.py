@@ -18,6 +18,7 @@ from precompute import Source
 from precompute.errors import BadSourcesError
 from precompute.reporting.finding_checks import CHECKS, Figures
 from precompute.reporting.findings import KINDS, findings_table
+from precompute.reporting.sections.effects import LostObjects
 from precompute.reporting.sections.report import Finding, Report
 from tests.helpers.guide import read_page
 from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, save
@@ -339,6 +340,35 @@ def test_transforms_that_are_applied_together_are_found(sound: Report) -> None:
     assert "in place of each other" in found(correlation=-0.99, bound=0.2, is_expected=False)[0].title
     assert found(correlation=0.99, bound=0.2, is_expected=True) == []
     assert found(correlation=0.1, bound=0.2, is_expected=False) == []
+
+
+def lost_titles(report: Report, **counts: tuple[int, int]) -> list[str]:
+    """Titles of what is found where train has these numbers of objects of each class before and after."""
+    lost = tuple(
+        LostObjects(field="objects", group=name, by="class", num_before=before, num_after=after)
+        for name, (before, after) in counts.items()
+    )
+    effects = [replace(one, lost=lost) for one in report.effects if one.split == "train"]
+    return [found.title for found in CHECKS["objects-lost"](replace(changed(report), effects=effects))]
+
+
+def test_classes_that_lose_about_as_many_objects_are_one_finding(sound: Report) -> None:
+    assert lost_titles(sound, cow=(500, 300), hen=(1000, 610), owl=(100, 63), fox=(10, 0)) == [
+        "train: 39% of 1,600 objects are lost: 40% of cow, 39% of hen, 37% of owl."
+    ]
+    assert lost_titles(sound, cow=(500, 490), hen=(1000, 850)) == []
+
+
+def test_a_class_that_loses_much_more_than_others_is_a_finding_of_its_own(sound: Report) -> None:
+    assert lost_titles(sound, cow=(500, 300), hen=(1000, 610), owl=(100, 10)) == [
+        "train: 90% of 100 objects of owl are lost.",
+        "train: 39% of 1,500 objects are lost: 40% of cow, 39% of hen.",
+    ]
+    assert lost_titles(sound, cow=(500, 300)) == ["train: 40% of 500 objects of cow are lost."]
+    assert lost_titles(sound, cow=(500, 100), hen=(500, 350)) == [
+        "train: 80% of 500 objects of cow are lost.",
+        "train: 30% of 500 objects of hen are lost.",
+    ]
 
 
 def test_records_that_save_no_time_are_found(sound: Report) -> None:

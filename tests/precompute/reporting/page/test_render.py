@@ -230,10 +230,23 @@ def test_what_changed_is_drawn_before_and_after(page: Page) -> None:
         [HOSTILE, 100, 50, Share("50.0%", 0.5, is_bad=True)]
     ]
     assert titled(section, "Objects lost by size, train").rows[0][3] == Share("1.0%", pytest.approx(0.01))
-    assert "3 records have lost all" in blocks(section, Note)[0].text
+    assert "have lost all objects" in blocks(section, Note)[0].text
     filled = titled(section, "Where borders were filled, train")
     assert filled.groups[0].captions == ["strongest colour: 40.0%"]
     assert isinstance(section.blocks[-1], Folded) and section.blocks[-1].title == "The same of validation"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "No record has lost all objects of its source."),
+        (1, "1 of 40 records has lost all objects of its source."),
+        (3, "3 of 40 records have lost all objects of their source."),
+    ],
+)
+def test_records_without_any_object_are_counted(number: int, text: str) -> None:
+    section = effects_section([replace(full_report().effects[0], num_emptied=number)])
+    assert text in [note.text for note in blocks(section, Note)]
 
 
 def test_without_sources_only_records_are_drawn() -> None:
