@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from precompute.pages.blocks import Gallery, GallerySource, Note, Section, Shown
@@ -34,14 +35,27 @@ GRADES = (Grade(384, 82), Grade(288, 78), Grade(224, 72), Grade(160, 66), Grade(
 
 
 def gallery_section(
-    samples: Sequence[Sample], legend: Mapping[str, Sequence[Entry]], *, max_bytes: int = MAX_BYTES
+    samples: Sequence[Sample],
+    legend: Mapping[str, Sequence[Entry]],
+    *,
+    without_chance: Collection[str] = (),
+    max_bytes: int = MAX_BYTES,
 ) -> Section:
-    """Return the section, its pictures as large and as many as fit into a number of bytes."""
+    """Return the section, its pictures as large and as many as fit into a number of bytes.
+
+    Args:
+        samples: Sources with their records.
+        legend: Name of a field → what colours mean.
+        without_chance: Splits whose pipelines leave nothing to chance: nobody is told that records equal the original.
+        max_bytes: Number of bytes of all pictures.
+    """
     title, meaning = "What does it look like", "Each source stands beside records that were made of it."
     if not samples:
         nothing = Note(text="No records could be looked at.")
         return Section(id="gallery", name="Gallery", title=title, meaning=meaning, blocks=[nothing])
-    shown, grade = _fitting(samples, max_bytes)
+    shown, grade = _fitting(
+        [_without_equals(one) if one.split in without_chance else one for one in samples], max_bytes
+    )
     notes = [f"{format_count(len(shown), 'source')} of those that were looked at."]
     if grade != GRADES[0]:
         notes.append(f"Pictures are {grade.size} pixels wide at most, so that the page stays small.")
@@ -52,6 +66,11 @@ def gallery_section(
         )
     gallery = Gallery(sources=shown, legend=list(_legend(legend)), note=" ".join(notes))
     return Section(id="gallery", name="Gallery", title=title, meaning=meaning, blocks=[gallery])
+
+
+def _without_equals(sample: Sample) -> Sample:
+    """Return a sample that does not say of its variants that they equal the original."""
+    return replace(sample, variants=tuple(replace(variant, equals_original=None) for variant in sample.variants))
 
 
 def _fitting(samples: Sequence[Sample], max_bytes: int) -> tuple[list[GallerySource], Grade]:

@@ -14,6 +14,7 @@ from precompute.reporting.page.gallery import gallery_section
 from precompute.reporting.page.transforms import transforms_section
 from precompute.reporting.page.trust import trust_section
 from precompute.reporting.sections.report import Finding, Report
+from precompute.reporting.sections.transforms import splits_without_chance
 from precompute.text.format import format_bytes, format_count
 
 __all__ = ["report_page", "write_page"]
@@ -40,7 +41,11 @@ def report_page(report: Report) -> blocks.Page:
         notes=report.notes,
         sections=[
             facts_section(facts),
-            gallery_section(report.samples, report.legend),
+            gallery_section(
+                report.samples,
+                report.legend,
+                without_chance=splits_without_chance(report.transforms, report.variants),
+            ),
             transforms_section(report.transforms, report.variants),
             effects_section(report.effects),
             trust_section(report.trust),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from precompute.pages.blocks import Block, Cell, Chart, Charts, Folded, Heat, Note, Section, Table
 from precompute.pages.charts import Rate, draw_bars, draw_histogram, draw_rates
-from precompute.reporting.sections.transforms import Parameter, PipelineRates, TransformPair, TransformRate, Variants
+from precompute.reporting.sections.transforms import (
+    Parameter,
+    PipelineRates,
+    TransformPair,
+    TransformRate,
+    Variants,
+    splits_without_chance,
+)
 from precompute.text.format import format_count, format_few
 
 __all__ = ["transforms_section"]
@@ -22,10 +29,11 @@ KEYS = (("seen", "main"), ("seen, and chance hardly explains it", "bad"), ("what
 def transforms_section(pipelines: Sequence[PipelineRates], variants: Sequence[Variants]) -> Section:
     """Return the section."""
     meaning = next((one.meaning for one in pipelines), "A transform should be applied as often as its p says.")
-    blocks = [
-        *(_facts(variants)),
-        *(block for one in pipelines for block in _blocks(one, f", {one.split}" if len(pipelines) > 1 else "")),
-    ]
+    fixed = splits_without_chance(pipelines, variants)
+    blocks = list(_facts(variants, fixed))
+    for one in pipelines:
+        split = f", {one.split}" if len(pipelines) > 1 else ""
+        blocks += [_without_chance(one)] if one.split in fixed else _blocks(one, split)
     if not pipelines:
         blocks.append(Note(text="Records could not be made again, so nobody can say which transforms were applied."))
     return Section(
@@ -33,20 +41,31 @@ def transforms_section(pipelines: Sequence[PipelineRates], variants: Sequence[Va
     )
 
 
-def _facts(variants: Sequence[Variants]) -> Iterator[Block]:
+def _facts(variants: Sequence[Variants], fixed: Collection[str]) -> Iterator[Block]:
+    """Yield the table of variants; that records equal the original is no news where nothing is left to chance."""
     if not variants:
         return
-    rows = [[one.split, one.num_sources, one.num_records, one.num_distinct, one.num_equal_original] for one in variants]
+    rows: list[list[Cell]] = [
+        [
+            one.split,
+            one.num_sources,
+            one.num_records,
+            one.num_distinct,
+            "" if one.split in fixed else one.num_equal_original,
+        ]
+        for one in variants
+    ]
     head = ["split", "sources", "records looked at", "distinct records", "equal to the original"]
     yield Table(title="How different variants are", head=head, rows=rows, note=variants[0].meaning)
 
 
+def _without_chance(one: PipelineRates) -> Block:
+    names = format_few([rate.name for rate in one.rates]) or "no transform"
+    applied = f"{names}, applied to each of {format_count(one.num_records, 'record')} that were made again"
+    return Note(text=f"The pipeline of {one.split} leaves nothing to chance: {applied}.")
+
+
 def _blocks(one: PipelineRates, split: str) -> Iterator[Block]:
-    if all(rate.expected == 1 == rate.rate for rate in one.rates):
-        names = format_few([rate.name for rate in one.rates]) or "no transform"
-        applied = f"{names}, applied to each of {format_count(one.num_records, 'record')} that were made again"
-        yield Note(text=f"The pipeline of {one.split} leaves nothing to chance: {applied}.")
-        return
     again = f"{format_count(one.num_same, 'came', 'came')} out exactly as stored"
     yield Charts(
         title=f"How often each transform was applied{split}",

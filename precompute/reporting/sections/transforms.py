@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Parameter", "PipelineRates", "TransformPair", "TransformRate", "Variants"]
+__all__ = ["Parameter", "PipelineRates", "TransformPair", "TransformRate", "Variants", "splits_without_chance"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,3 +123,18 @@ class Variants:
     num_distinct: int
     num_equal_original: int | None
     meaning: str
+
+
+def splits_without_chance(pipelines: Sequence[PipelineRates], variants: Sequence[Variants]) -> set[str]:
+    """Return the splits whose pipelines leave nothing to chance.
+
+    Each transform is always applied, and draws the same for all records. What a transform computes from the size of an
+    image, as a crop of the middle does, is told apart from a draw by records that all equal their unaugmented source.
+    """
+    unchanged = {one.split for one in variants if one.num_equal_original == one.num_records}
+    return {
+        one.split
+        for one in pipelines
+        if all(rate.expected == 1 == rate.rate for rate in one.rates)
+        and (one.split in unchanged or not any(rate.parameters for rate in one.rates))
+    }

@@ -35,7 +35,7 @@ from precompute.reporting.page.render import report_page, write_page
 from precompute.reporting.page.transforms import transforms_section
 from precompute.reporting.page.trust import trust_section
 from precompute.reporting.sections.report import Report
-from precompute.reporting.sections.transforms import Parameter, TransformPair
+from precompute.reporting.sections.transforms import Parameter, TransformPair, splits_without_chance
 from tests.helpers.pages import HOSTILE
 from tests.helpers.reports import draw_noise, empty_report, full_report, make_sample
 
@@ -142,6 +142,28 @@ def test_a_variant_that_equals_its_original_says_so() -> None:
         gallery_section([replace(sample, variants=(replace(sample.variants[0], equals_original=True),))], {})
     ).sources
     assert "equal to the original" in source.pictures[1].lines
+
+
+def test_that_records_equal_the_original_is_no_news_where_nothing_is_left_to_chance() -> None:
+    train, fixed = full_report().transforms
+    equal = replace(full_report().variants[0], split="validation", num_equal_original=40)
+    table = blocks(transforms_section([train, fixed], [full_report().variants[0], equal]), Table)[0]
+    assert [row[-1] for row in table.rows] == [1, ""]
+    sample = make_sample(1)
+    variant = replace(sample.variants[0], equals_original=True)
+    section = gallery_section([replace(sample, variants=(variant,))], {}, without_chance={"validation"})
+    assert shown(section).sources[0].pictures[1].lines == ["seed 7, variant 0", "2 objects"]
+
+
+def test_a_transform_that_always_draws_leaves_something_to_chance() -> None:
+    train, fixed = full_report().transforms
+    drawn = replace(fixed.rates[0], parameters=train.rates[1].parameters)
+    always, variants = replace(fixed, rates=(drawn,)), replace(full_report().variants[0], split="validation")
+    assert splits_without_chance([always], [variants]) == set()
+    assert splits_without_chance([always], [replace(variants, num_equal_original=40)]) == {"validation"}
+    assert splits_without_chance([fixed], [variants]) == {"validation"}
+    titles = [one.title for one in blocks(transforms_section([always], [variants]), Charts)]
+    assert titles == ["How often each transform was applied", "What transforms drew"]
 
 
 def test_pictures_are_made_smaller_before_any_is_left_out_and_the_page_says_both() -> None:
