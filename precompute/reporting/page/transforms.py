@@ -128,7 +128,7 @@ def _varies(parameter: Parameter) -> bool:
 def _chart(rate: TransformRate, one: Parameter) -> Chart:
     name = rate.name.rpartition("›")[2].strip()
     title, draws = f"{name} · {one.name}", format_count(one.num, "draw")
-    if one.low is None or one.high is None:
+    if one.words or one.low is None or one.high is None:
         svg = draw_bars(one.words, {"draws": one.counts}, label=title, is_small=True)
         return Chart(title=title, svg=svg, note=draws)
     edges = np.linspace(one.low, one.high, len(one.counts) + 1).tolist()

@@ -27,6 +27,7 @@ from precompute.pages.blocks import (
     Share,
     Table,
 )
+from precompute.pages.charts import draw_bars
 from precompute.pages.html import render_page
 from precompute.reporting.page import transforms
 from precompute.reporting.page.effects import effects_section
@@ -211,6 +212,16 @@ def test_parameters_that_vary_have_a_small_chart_each(page: Page) -> None:
     [charts] = [one for one in blocks(section_of(page, "transforms"), Charts) if one.are_small]
     assert [chart.title.rpartition(" · ")[2] for chart in charts.charts] == ["angle", "kind"]
     assert charts.charts[0].note == "60 draws, -15 to 15, mean 0.25"
+
+
+def test_few_different_numbers_are_bars_of_their_own_and_no_histogram() -> None:
+    rates = full_report().transforms[0]
+    holes = Parameter(name="num_holes", num=9, low=1, high=9, mean=3, counts=(4, 3, 2), words=("1", "2", "9"))
+    section = transforms_section([replace(rates, rates=(replace(rates.rates[0], parameters=(holes,)),))], [])
+    [charts] = [one for one in blocks(section, Charts) if one.are_small]
+    [chart] = charts.charts
+    assert chart.note == "9 draws"
+    assert chart.svg == draw_bars(holes.words, {"draws": holes.counts}, label=chart.title, is_small=True)
 
 
 def test_very_many_parameters_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
