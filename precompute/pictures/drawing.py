@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = [
     "as_rgb",
     "draw_frame",
     "draw_layers",
+    "draw_overlay",
     "draw_point",
     "flip_pairs_left_first",
     "has_numbers",
@@ -35,6 +36,7 @@ CHEQUER = 8  # pixels of an image
 DASHES = ((6, 4), (8, 8), (3, 3), (10, 3, 3, 3))  # pixels that are drawn and left, by pattern; first: not counted
 LEFT, RIGHT = (67, 160, 255), (255, 120, 40)  # of flip pairs: whoever looks sees whether they changed places
 MIDDLE, DARK = (255, 225, 25), (0, 0, 0)
+WHITE = 255  # of each channel
 MAX_SCORED = 12  # boxes up to which each has its score written to it
 NUM_PLAIN_POINTS = 8  # keypoints up to which colours of their own tell them apart
 NUMBER, MAX_NUMBERED = (14, 10), 300  # pixels that the number of a keypoint takes; of more points none has room
@@ -61,6 +63,28 @@ def draw_layers(image: NDArray[np.uint8], layers: Iterable[Layers], size: int | 
         _draw_boxes(picture, layer, scale, width=max(1 if size is None else 2, round(max(picture.size) / 300)))
         _draw_skeletons(picture, layer.points * scale, layer.visibility, layer.skeleton)
     return picture
+
+
+def draw_overlay(height: int, width: int, layers: Collection[Layers], size: int | None = None) -> Image.Image | None:
+    """Return what layers draw on an image as an RGBA picture; None if they draw nothing.
+
+    The layers are drawn on black and on white. What they draw lets through the share of the ground by which the two
+    pictures still differ. Laid over an image, it looks as if they were drawn on that, but for roundings.
+
+    Args:
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        layers: Layers to draw.
+        size: Side in pixels of the square that the image is scaled to fit into; None: it keeps its size.
+    """
+    grounds = (np.full((height, width, 3), level, np.uint8) for level in (0, WHITE))
+    on_black, on_white = (np.asarray(draw_layers(ground, layers, size), np.float32) for ground in grounds)
+    opacity = 1 - (on_white - on_black).max(axis=-1, keepdims=True) / WHITE
+    if not opacity.any():
+        return None
+    color = on_black / np.maximum(opacity, 1 / WHITE)
+    drawn = np.concatenate([color, WHITE * opacity], axis=-1)
+    return Image.fromarray(np.rint(drawn).clip(0, WHITE).astype(np.uint8))
 
 
 def _fitted(image: NDArray[np.uint8], size: int) -> Image.Image:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from precompute.fields.field import Schema
 from precompute.fields.layers import Layers
-from precompute.pictures.drawing import as_rgb, draw_layers
+from precompute.pictures.drawing import as_rgb, draw_layers, draw_overlay
 from precompute.pictures.legend import Entry, legend_of
-from precompute.pictures.overlay import draw_overlay
 from precompute.pipelines.chances import Chance
 from precompute.pipelines.tracing import Firing
 from precompute.reporting.observing import Observed, StoredRecord

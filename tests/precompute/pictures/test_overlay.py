@@ -10,8 +10,7 @@ from PIL import Image
 
 from precompute.fields.layers import Layers
 from precompute.fields.skeleton import make_skeleton
-from precompute.pictures.drawing import draw_layers
-from precompute.pictures.overlay import draw_overlay
+from precompute.pictures.drawing import draw_layers, draw_overlay
 
 HEIGHT, WIDTH = 48, 64
 MASK = np.zeros((HEIGHT, WIDTH), np.uint8)
