@@ -28,6 +28,7 @@ NOT_DRAWN = {
 MAX_NUMBERS = 4  # of one parameter; more of them are a map or a matrix
 SIDES = ("left", "top", "right", "bottom")
 CUT_OFF = {"x_min", "x_max", "y_min", "y_max"}  # -1 where a rotation cuts no border off
+TOLD = {"crop_coords", "holes", "matrix"}  # in other words than Albumentations'
 MIN_SHIFT = 0.01  # pixels; less is a rounding
 
 
@@ -104,14 +105,23 @@ class TracingPipeline(Pipeline):
 def _drawn(params: Mapping[str, Any]) -> Iterator[tuple[str, float | str]]:
     """Yield name and value of what a transform drew, as a reader would put it."""
     for name, value in params.items():
-        if name == "crop_coords" and np.shape(value) == (len(SIDES),):
-            yield from zip(SIDES, map(float, value), strict=True)
-        elif name == "holes":
-            yield from _holes(np.asarray(value, np.float64).reshape(-1, len(SIDES)))
-        elif name == "matrix":
-            yield from _motion(np.asarray(value), params)
-        elif not (name in CUT_OFF and value == -1):
+        told = _as_array(value) if name in TOLD else None
+        if told is not None and name == "crop_coords" and told.shape == (len(SIDES),):
+            yield from zip(SIDES, told.tolist(), strict=True)
+        elif told is not None and name == "holes" and (not told.size or told.shape[1:] == (len(SIDES),)):
+            yield from _holes(told.reshape(-1, len(SIDES)))
+        elif told is not None and name == "matrix":
+            yield from _motion(told, params)
+        elif not (name in CUT_OFF and np.array_equal(value, -1)):
             yield from _plain(name, value)
+
+
+def _as_array(value: Any) -> NDArray[np.float64] | None:
+    """Return numbers as an array; None where a user's own transform gives something else by that name."""
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        return None
 
 
 def _plain(name: str, value: Any) -> Iterator[tuple[str, float | str]]:
@@ -146,6 +156,8 @@ def _motion(matrix: NDArray[np.float64], params: Mapping[str, Any]) -> Iterator[
         return
     if "rotate" not in params:
         yield "angle", math.degrees(math.atan2(-matrix[1, 0], matrix[0, 0]))
+    if "shape" not in params:
+        return  # a user's own code may hand over anything
     height, width = params["shape"][:2]
     if tuple(params.get("output_shape", (height, width))[:2]) != (height, width):
         return  # the image is made larger, so that all of it stays

@@ -108,6 +108,28 @@ def test_holes_are_their_number_and_their_size_and_no_seed_is_told() -> None:
     assert drawn_by(A.XYMasking(num_masks_x=0, num_masks_y=0, p=1)) == {"num_holes": 0}
 
 
+class Drawing(A.ImageOnlyTransform):
+    """A transform of a user's own that draws what it was given."""
+
+    def __init__(self, drawn: Any) -> None:
+        super().__init__(p=1)
+        self.drawn = drawn
+
+    def get_params(self) -> dict[str, Any]:
+        return dict(self.drawn)
+
+    def apply(self, img: Any, **_: Any) -> Any:
+        return img
+
+
+@pytest.mark.parametrize("name", ["crop_coords", "holes", "matrix", "x_min"])
+@pytest.mark.parametrize("value", [None, 3, "a", [], [1, 2], [[1], [2, 3]], np.eye(2), [{"a": 1}], np.array(["a"])])
+def test_own_transforms_may_draw_other_things_by_names_that_are_known(name: str, value: Any) -> None:
+    drawn = drawn_by(Drawing({name: value, "gain": 2.5}))
+    assert drawn.pop("gain") == 2.5
+    assert all(isinstance(one, float | str) for one in drawn.values())
+
+
 def test_pixels_that_do_not_come_from_the_source_are_known() -> None:
     pipeline = TracingPipeline(cloudpickle.dumps(A.Compose([A.Affine(translate_px={"x": 8, "y": 0}, p=1)])))
     draw(pipeline, 0)
