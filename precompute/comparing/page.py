@@ -87,7 +87,7 @@ def _pixels(found: Difference) -> Iterator[Block]:
         light = [(name, f"{one:.1f}", f"{other:.1f}", f"{other - one:+.1f}") for name, one, other in figures]
         yield Table(title="Light, of 255", head=["", "A", "B", "change"], rows=light)
     if sample.values:
-        yield _values(f"What differs in {len(sample.pairs):,} pairs", sample.values)
+        yield _values(f"What differs in {format_count(len(sample.pairs), 'pair')}", sample.values)
     yield _pictures(sample.pairs, ("A", "B"))
 
 
@@ -228,7 +228,7 @@ def _remade(found: InstalledDifference) -> Iterator[Block]:
     versions = [f"{name}: written with {a}, installed is {b}" for name, (a, b) in found.versions.items()]
     yield _list("Versions", versions or ["those that the dataset was written with"])
     if found.pairs:
-        yield _values(f"What differs in {found.num_records:,} records", found.values)
+        yield _values(f"What differs in {format_count(found.num_records, 'record')}", found.values)
         yield _pictures(found.pairs, ("stored", "made again"))
 
 

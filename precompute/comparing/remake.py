@@ -21,6 +21,7 @@ from precompute.records.stored import decode_record
 from precompute.records.tfrecord import Framed, read_frames
 from precompute.rendering.rebuild import RecordRebuilder
 from precompute.rendering.render import render
+from precompute.text.format import format_count
 from precompute.verifying.reproduced import is_same_processor
 
 __all__ = ["compare_with_installed"]
@@ -55,7 +56,8 @@ def compare_with_installed(
         except RejectedSource as error:
             failed.append(str(error))
     if failed and not remade:
-        raise DatasetError(f"{side.out}: none of {len(failed)} records could be made again, e.g. {failed[0]}")
+        looked_at = format_count(len(failed), "record")
+        raise DatasetError(f"{side.out}: of {looked_at} none could be made again, e.g. {failed[0]}")
     different = [one for one in remade if one.changes]
     evidence = list(_evidence(remaker.names, remade))
     suspects = {one.name for one in evidence if one.is_suspect}

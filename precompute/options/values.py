@@ -187,18 +187,17 @@ def read_named(given: Any, *, option: str, example: str) -> dict[str, str] | Non
     Raises:
         UsageError: It is none of these, or a name is given twice.
     """
-    if isinstance(given, str):
-        given = given.split()
-    pairs = given.items() if isinstance(given, Mapping) else [_named(one) for one in given or ()]
+    texts = given.split() if isinstance(given, str) else given
+    if isinstance(given, Mapping):
+        pairs = list(given.items())
+    elif isinstance(texts, list | tuple | None) and all(isinstance(text, str) for text in texts or ()):
+        pairs = [(name, value) for name, _, value in (text.partition("=") for text in texts or ())]
+    else:
+        pairs = [("", given)]
     found = {name: os.fspath(text) for name, text in pairs if isinstance(text, str | os.PathLike) and text}
     if len(found) < len(pairs) or not all(isinstance(name, str) and name for name in found):
         raise UsageError(f"{option}: expected names with what each stands for, such as {example}, got {given!r:.200}.")
     return found or None
-
-
-def _named(text: Any) -> tuple[str, str]:
-    name, _, value = str(text).partition("=")
-    return name, value
 
 
 def check_alpha(color_mode: str, alpha: str, image_format: str) -> None:

@@ -146,7 +146,7 @@ def test_sources_that_changed_or_went_are_told(out: Path, tmp_path: Path) -> Non
     assert not found.are_equal and found.num_equal == found.num_records < 48
     assert len(found.failed) == 48 - found.num_records and "s000" in found.failed[0]
     assert "could not be made again:" in found.summary()
-    with pytest.raises(DatasetError, match="none of 48 records could be made again, e.g. "):
+    with pytest.raises(DatasetError, match="of 48 records none could be made again, e.g. "):
         diff(out, against_installed=True, source=tmp_path / "nowhere")
 
 

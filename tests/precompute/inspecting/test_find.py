@@ -269,7 +269,9 @@ def test_the_manifest_keeps_how_sources_were_found(tmp_path: Path) -> None:
     assert again.origin == wanted and again.fingerprint == kept.fingerprint
 
 
-@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize(
+    "kept", [kept for kept in KEPT if '"origin":' not in (FORMATS / kept / "golden/manifest.json").read_text()]
+)
 def test_older_manifests_say_nothing_of_it(kept: str) -> None:
     folder = FORMATS / kept / "golden"
     assert Manifest.load(folder).origin == Origin()

@@ -125,7 +125,7 @@ def test_a_walk_in_a_store_finds_what_one_on_a_disk_finds(folder: Any, tmp_path:
         found = [
             [
                 (f.parts, f.path.removeprefix(top.as_posix()), sorted(f.files), f.num_ignored_files)
-                for f in walk(top, skip=skip and top / skip).folders
+                for f in walk(top, skip=[top / skip] if skip else ()).folders
             ]
             for top in (folder, tmp_path)
         ]
