@@ -29,7 +29,7 @@ MAX_NUMBERS = 4  # of one parameter; more of them are a map or a matrix
 SIDES = ("left", "top", "right", "bottom")
 CUT_OFF = {"x_min", "x_max", "y_min", "y_max"}  # -1 where a rotation cuts no border off
 TOLD = {"crop_coords", "holes", "matrix"}  # in other words than Albumentations'
-MIN_SHIFT = 0.01  # pixels; less is a rounding
+MIN_SHIFT = 0.75  # pixels; the middle of some transforms lies half a pixel off
 
 
 class Firing(NamedTuple):
