@@ -244,8 +244,8 @@ KINDS: tuple[FindingKind, ...] = (
         "note",
         "trust",
         "a class of train has no sources in validation",
-        "Nothing tells how well a model knows it.",
-        f"Move some of its sources, or take a larger `--validation-split`; then {REPLACE}.",
+        "Nothing tells how well a model knows them.",
+        f"Move some of their sources there, or take a larger `--validation-split`; then {REPLACE}.",
     ),
     _kind(
         "other-versions",
