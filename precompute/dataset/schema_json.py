@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from precompute.dataset.json_files import parse_json
+from precompute.dataset.target import Target
 from precompute.errors import DatasetError
 from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
 from precompute.fields.registry import FIELD_TYPES, KINDS, schema_of_target
-from precompute.fields.skeleton import Skeleton
 
 __all__ = ["from_format_1", "in_segments", "schema_of_json", "schema_to_json"]
 
@@ -64,17 +63,6 @@ def schema_of_json(value: Any, where: str) -> Schema:
 # Format 1: one target, under the name of a kind
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Target:
-    kind: str
-    num_classes: int
-    class_names: list[str]
-    encoding: str | None = None
-    dtype: str | None = None
-    ignore_class: int | None = None
-    keypoints: Skeleton | None = None
-
-
 def from_format_1(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return the content of a manifest of format 1.0 or 1.1 in the form of format 2.
 
@@ -85,7 +73,7 @@ def from_format_1(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     if missing:
         raise DatasetError(f"{where}: the field {missing[0]!r} is missing.")
     image = parse_json(ImageField, content["image"], f"{where}: image")
-    target = parse_json(_Target, _with_skeleton(content["target"]), f"{where}: target")
+    target = parse_json(Target, _with_skeleton(content["target"]), f"{where}: target")
     keypoints = (target.kind == "keypoints") == (target.keypoints is not None)
     for name, value, allowed in (
         ("kind", target.kind, target.kind in KINDS),

@@ -59,7 +59,7 @@ class ExtraImageField(PictureField):
 
     @property
     def _encodings(self) -> tuple[str, ...]:
-        return ("jpeg", "png", "raw") if self.moves_as == "image" else ("png", "raw")
+        return ("jpeg", "png", "raw") if self.moves_as == "image" else ("png",)
 
     # The field in a record
 

@@ -37,7 +37,7 @@ class ExtraImageColumn(NamedFileColumn):
 
 
 def _encoding(facts: RecordFacts, known: Mapping[str, Any]) -> str:
-    """Return the encoding: the image's; without loss for what keeps its values; raw for fractions."""
+    """Return the encoding: the image's, or PNG for what keeps its values; raw for fractions."""
     if known["dtype"] == "float32":
         return "raw"
-    return "png" if known["moves_as"] == "mask" and facts.encoding == "jpeg" else facts.encoding
+    return "png" if known["moves_as"] == "mask" else facts.encoding

@@ -225,11 +225,13 @@ def test_what_keeps_its_values_is_stored_without_loss_beside_jpeg(tmp_path: Path
 
 
 @pytest.mark.parametrize("image_format", ["raw", "png"])
-def test_raw_images_have_raw_further_images(tmp_path: Path, image_format: str) -> None:
+def test_what_moves_as_an_image_has_its_format_and_the_rest_has_none_that_loses(
+    tmp_path: Path, image_format: str
+) -> None:
     build(tmp_path / "out", lists_of(tmp_path, num=3), image_format=image_format)
     schema = Manifest.load(tmp_path / "out").schema
-    expected = {image_format, "raw"}
-    assert {schema[name].encoding for name in TRUTH} == expected  # type: ignore[attr-defined]
+    found = {name: schema[name].encoding for name in TRUTH}  # type: ignore[attr-defined]
+    assert found == {"depth": "png", "range": "raw", "normals": "png", "clean": image_format}
     for example in precompute.read(tmp_path / "out"):
         check(example)
 
