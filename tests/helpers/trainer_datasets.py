@@ -17,6 +17,7 @@ from precompute.fields.image import ImageField
 from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
 from precompute.fields.value import ValueField, field_name
+from precompute.images.png import encode_png
 from tests.helpers.schemas import schema_of
 
 SIZE = 32
@@ -157,16 +158,18 @@ def write_pairs(root: Path, *, dtype="uint8", channels=1, sizes=None, num_rows=2
     Those of uint16 are 1000 to 5000, those of float32 −2 to 2. Each image has a label, too.
     """
 
+    encoding = "raw" if dtype == "float32" else "png"
+
     def make(generator, index):
         waves = np.sin(np.arange(SIZE) * (0.1 + 0.05 * (index % 5)))
         smooth = (waves[:, None] + waves[None, :]) / 2  # -1 to 1
         noisy = 127.5 + 100 * smooth[..., None] + generator.normal(0, 25, (SIZE, SIZE, 3))
         unit = {"uint8": (127.5, 100), "uint16": (3000, 2000), "float32": (0, 2)}[dtype]
-        clean = np.repeat((unit[0] + unit[1] * smooth)[..., None], channels, axis=2)
+        clean = np.repeat((unit[0] + unit[1] * smooth)[..., None], channels, axis=2).astype(dtype)
         return {
             "image/encoded": noisy.clip(0, 255).astype(np.uint8).tobytes(),
-            "extra_image/clean/encoded": clean.astype(dtype).tobytes(),
-            "extra_image/clean/format": b"raw",
+            "extra_image/clean/encoded": clean.tobytes() if encoding == "raw" else encode_png(clean),
+            "extra_image/clean/format": encoding.encode(),
             "image/class/label": index % 3,
             "augment/weight": 1.0 + index % 2,
         }
@@ -174,7 +177,7 @@ def write_pairs(root: Path, *, dtype="uint8", channels=1, sizes=None, num_rows=2
     fields = [
         ImageField(name="image", **IMAGE),
         LabelField(name="label", several=False, num_classes=3, class_names=CLASSES),
-        ExtraImageField(name="clean", channels=channels, dtype=dtype, encoding="raw", moves_as="mask"),
+        ExtraImageField(name="clean", channels=channels, dtype=dtype, encoding=encoding, moves_as="mask"),
         ValueField(name="weight", dtype="float"),
     ]
     facts = {"sizes": sizes or {"train": 24, "validation": 9}, "schema": Schema(fields)}
