@@ -27,8 +27,8 @@ from precompute.fields.field import Schema
 from precompute.pipelines.description import mirrorings
 from precompute.pipelines.mask_rules import pickled_fills
 from precompute.plan.generation import GenerationPlan, RowPlan
+from precompute.table.listing import Sha256Column
 from precompute.table.listing_file import listing_lines
-from precompute.table.sha256_column import Sha256Column
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
 

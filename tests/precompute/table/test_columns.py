@@ -26,9 +26,8 @@ from precompute.plan.hashes import hash_all, order_of
 from precompute.rendering.render import source_id
 from precompute.sources.found import check_keys, key_problem
 from precompute.table.listed_sources import compare_listing, sources_of_listing, stored_splits
-from precompute.table.listing import Listing
+from precompute.table.listing import Listing, Sha256Column
 from precompute.table.listing_file import listing_lines, read_listing
-from precompute.table.sha256_column import Sha256Column
 from precompute.table.sources import Sources
 from tests.helpers.any_columns import names, some_sources
 from tests.helpers.source_columns import extra_images_of, extra_of, named_masks_of
