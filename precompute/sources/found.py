@@ -60,7 +60,6 @@ class Found:
         splits_are_new: Splits come from where older versions did not look; a dataset with other splits keeps them.
         groups: Group of each source, or None when no source has one.
         names_groups: Whether ``--group-by`` named the column of the groups.
-        class_names: Given class names, for fields that name no classes of their own.
         tell: Position of a source → its name in messages; None: the path of its image.
         key_remedy: Advice where several sources share a key.
         again_remedy: Advice where an image comes again; empty where images were found in folders, and so come once.
@@ -82,7 +81,6 @@ class Found:
     splits_are_new: bool = False
     groups: list[str | None] | None = None
     names_groups: bool = False
-    class_names: Sequence[str] = ()
     tell: Callable[[int], str] | None = None
     key_remedy: str = "Rename one of them, or remove it if it is a copy."
     again_remedy: str = ""
@@ -132,8 +130,7 @@ def _class_names(found: Found) -> tuple[list[str], dict[str, list[str]]]:
     """Return the names of the classes of the leading target, and those of the other targets by name."""
     targets = [one for one in found.fields if one.column.is_target]
     if len(targets) < 2:
-        names = next((one.class_names for one in found.fields if one.class_names), found.class_names)
-        return list(names), {}
+        return next((list(one.class_names) for one in found.fields if one.class_names), []), {}
     leading = next((one for one in targets if one.column.is_of_image), targets[0])
     further = {one.column.name: list(one.class_names) for one in targets if one is not leading}
     return list(leading.class_names), further

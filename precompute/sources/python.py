@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from precompute.options.build_options import BuildOptions
 from precompute.options.sources import LABEL, MASK
 from precompute.sources.classes import given_names
 from precompute.sources.found import Found
-from precompute.sources.rows.cells import Cells, Rows
+from precompute.sources.rows.cells import Cells, NamedCells, Rows
 from precompute.sources.rows.find import find_rows
 from precompute.table.sources import Source
 from precompute.text.format import format_count
@@ -46,8 +46,6 @@ OF_TARGETS = {
 }
 OBJECTS = ("boxes", "keypoints", "instances")
 TARGETS = ("labels", MASKS, *OBJECTS)
-
-Named = Sequence[tuple[str, Cells]]
 
 
 def read_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], BuildOptions]:
@@ -125,7 +123,7 @@ def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
     return _find(columns, cells, options)
 
 
-def _find(columns: dict[str, list[Any]], named: Mapping[str, Named], options: BuildOptions) -> Found:
+def _find(columns: dict[str, list[Any]], named: Mapping[str, NamedCells], options: BuildOptions) -> Found:
     """Return sources from lists; lists without any entry are left out."""
     if not columns["images"]:
         raise SourceError("There are no sources: the list of images is empty.")
@@ -142,21 +140,23 @@ def _find(columns: dict[str, list[Any]], named: Mapping[str, Named], options: Bu
     rows = Rows(
         where="sources",
         layout="lists from Python",
-        columns={ROLES[name]: column for name, column in columns.items()},
-        names={role: name for name, role in ROLES.items()},
+        columns={ROLES[name]: Cells(name, column) for name, column in columns.items() if name != MASKS},
         values=named["values"],
         extra=named["extra"],
         extra_images=named["extra_images"],
-        masks=_wanted_masks(named.get(MASKS, ()), options),
-        tell=str if keys is None else lambda i: f"{keys[i]!r:.80}",
+        masks=_wanted_masks(columns, named.get(MASKS, ()), options),
         class_names=given_names(options, LABEL, "labels"),
+    )
+    return replace(
+        find_rows(rows if keys is None else rows.named(lambda i: f"{keys[i]!r:.80}"), options),
         key_remedy="Keys made from paths leave out the extension; give keys yourself where that is not enough.",
         again_remedy="Expected each image once, or keys of its own for each time.",
     )
-    return find_rows(rows, options)
 
 
-def _wanted(columns: dict[str, list[Any]], named: Mapping[str, Named], options: BuildOptions) -> dict[str, list[Any]]:
+def _wanted(
+    columns: dict[str, list[Any]], named: Mapping[str, NamedCells], options: BuildOptions
+) -> dict[str, list[Any]]:
     """Return the columns without targets that the user does not want, where there are several."""
     there = [name for name in TARGETS if name in columns or named.get(name)]
     wanted = {name for word in options.targets for name in OF_TARGETS.get(word, ())}
@@ -168,7 +168,9 @@ def _wanted(columns: dict[str, list[Any]], named: Mapping[str, Named], options: 
     return {name: column for name, column in columns.items() if name not in TARGETS or name in wanted}
 
 
-def _wanted_masks(masks: Named, options: BuildOptions) -> Named:
+def _wanted_masks(columns: Mapping[str, list[Any]], masks: NamedCells, options: BuildOptions) -> NamedCells:
+    if MASKS in columns:
+        return [(MASK, Cells(MASKS, columns[MASKS]))]
     names = [name for name, _ in masks]
     if not options.targets or MASK in options.targets or not set(names).intersection(options.targets):
         return masks
@@ -270,7 +272,7 @@ def _mapping(what: str, given: Any) -> Mapping[Any, Any]:
     return given or {}
 
 
-def _columns_by_name(what: str, of_sources: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> Named:
+def _columns_by_name(what: str, of_sources: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> NamedCells:
     """Return one column for each name from the dictionaries of all sources.
 
     Raises:

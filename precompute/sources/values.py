@@ -39,9 +39,9 @@ def columns_of_values(rows: Rows, options: BuildOptions) -> Iterator[ValueColumn
         UsageError: Values have a wrong type, or a name cannot be part of a record's key, or has another meaning.
         SourceError: Values are missing, or are not numbers.
     """
-    columns = [_numbers_of(_value_name(name), cells._replace(tell=rows.tell), options) for name, cells in rows.values]
-    columns += [_weights_of(rows.cells("weight"))] if "weight" in rows.columns else []
-    columns += [_column_of_values(_extra_name(name), cells._replace(tell=rows.tell)) for name, cells in rows.extra]
+    columns = [_numbers_of(_value_name(name), cells, options) for name, cells in rows.values]
+    columns += [_weights_of(rows.columns["weight"])] if "weight" in rows.columns else []
+    columns += [_column_of_values(_extra_name(name), cells) for name, cells in rows.extra]
     seen = set[str]()
     for column in columns:
         if column.name in seen:

@@ -133,7 +133,6 @@ class _Folders(NamedTuple):
             root=self.base,
             keys=images.keys,
             images=images.paths(self.base),
-            class_names=self.names or (),
             num_ignored_files=self.layout.num_ignored_files,
             passed=self.layout.passed,
             empty_folders=empty,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
-from precompute.options.sources import MASK
 from precompute.text.format import format_count
 
-__all__ = ["Cells", "Rows"]
+__all__ = ["Cells", "NamedCells", "Rows"]
 
 
 class Cells(NamedTuple):
@@ -26,6 +25,11 @@ class Cells(NamedTuple):
     called: str
     values: Sequence[Any]
     tell: Callable[[int], str] = str
+
+    def take(self, kept: Sequence[int]) -> Cells:
+        """Return the cells of some rows, which keep their names in messages."""
+        tell = self.tell  # a function that held the cells would keep them in memory
+        return Cells(self.called, [self.values[i] for i in kept], lambda i: tell(kept[i]))
 
     def listed(self, rows: Sequence[int]) -> str:
         """Return the first of some rows with the content of their cells, one indented line each."""
@@ -51,6 +55,9 @@ class Cells(NamedTuple):
             )
 
 
+NamedCells: TypeAlias = Sequence[tuple[str, Cells]]  # columns, each with a name of its own
+
+
 def _is_empty(value: Any, texts_too: bool) -> bool:
     if isinstance(value, str):
         return texts_too and not value
@@ -64,65 +71,51 @@ class Rows:
     Attributes:
         where: Beginning of messages: the table, or ``sources``.
         layout: Name that users know of the way in which the sources were given.
-        columns: Role of a column → its cells: image, mask, label, boxes, keypoints, instances, split, group, key,
-            weight. A label is a class name or index, or a list of them; all else is as `Source` has it.
-        names: Role of a column → its name in messages.
+        columns: Role of a column → its cells: image, label, boxes, keypoints, instances, split, group, key, weight.
+            A label is a class name or index, or a list of them; all else is as `Source` has it.
         values: Numbers that a model shall learn, each with its name.
         extra: Values that travel along unchanged, each with its name.
         extra_images: Paths of further images, each column with the name of these.
-        masks: Paths of masks that have a name of their own, each column with it.
+        masks: Paths of masks, each column with the name of its field.
         root: Folder that paths and keys are relative to. None: paths are relative to the working folder, keys to the
-            folder that all images share.
-        tell: Number of a row → its name in messages; `str` where its key shall be the name.
+            folder that all images share and name rows in messages.
         class_names: Order of the classes of labels, or None.
-        names_groups: Whether ``--group-by`` named the column of the groups.
-        key_remedy: Advice where several sources share a key.
-        again_remedy: Advice where an image comes again.
         notes: Notes for the user.
     """
 
     where: str
     layout: str
-    columns: Mapping[str, Sequence[Any]]
-    names: Mapping[str, str]
-    values: Sequence[tuple[str, Cells]] = ()
-    extra: Sequence[tuple[str, Cells]] = ()
-    extra_images: Sequence[tuple[str, Cells]] = ()
-    masks: Sequence[tuple[str, Cells]] = ()
+    columns: Mapping[str, Cells]
+    values: NamedCells = ()
+    extra: NamedCells = ()
+    extra_images: NamedCells = ()
+    masks: NamedCells = ()
     root: Path | None = None
-    tell: Callable[[int], str] = str
     class_names: list[str] | None = None
-    names_groups: bool = False
-    key_remedy: str
-    again_remedy: str
     notes: Sequence[str] = ()
+
+    @property
+    def tell(self) -> Callable[[int], str]:
+        """Number of a row → its name in messages."""
+        return self.columns["image"].tell
 
     def take(self, kept: Sequence[int]) -> Rows:
         """Return some rows, which keep their names in messages."""
+        return self._changed(lambda cells: cells.take(kept))
 
-        def of_kept(cells: Sequence[Any]) -> list[Any]:
-            return [cells[i] for i in kept]
+    def named(self, tell: Callable[[int], str]) -> Rows:
+        """Return the rows with names for messages."""
+        return self._changed(lambda cells: cells._replace(tell=tell))
 
-        def of_names(columns: Sequence[tuple[str, Cells]]) -> list[tuple[str, Cells]]:
-            return [(name, cells._replace(values=of_kept(cells.values))) for name, cells in columns]
+    def _changed(self, change: Callable[[Cells], Cells]) -> Rows:
+        def of_names(columns: NamedCells) -> NamedCells:
+            return [(name, change(cells)) for name, cells in columns]
 
-        tell = self.tell
         return replace(
             self,
-            columns={role: of_kept(cells) for role, cells in self.columns.items()},
+            columns={role: change(cells) for role, cells in self.columns.items()},
             values=of_names(self.values),
             extra=of_names(self.extra),
             extra_images=of_names(self.extra_images),
             masks=of_names(self.masks),
-            tell=str if tell is str else lambda i: tell(kept[i]),
         )
-
-    def cells(self, role: str) -> Cells:
-        """Return the column of a role."""
-        return Cells(self.names[role], self.columns[role], self.tell)
-
-    @property
-    def every_mask(self) -> list[tuple[str, Cells]]:
-        """All columns of masks, each with the name of its field."""
-        unnamed = [(MASK, self.cells(MASK))] if MASK in self.columns else []
-        return unnamed + [(name, cells._replace(tell=self.tell)) for name, cells in self.masks]

@@ -45,29 +45,29 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
         UsageError: Cells hold bad values.
     """
     root = rows.root or Path.cwd()
-    images, notes = find_paths(rows.cells("image"), root, "an image file")
+    images, notes = find_paths(rows.columns["image"], root, "an image file")
     passing = passed_over()
     if passing.patterns:
         kept = [i for i, path in enumerate(images) if not passing.leaves_out(path)]
         if not kept:
             raise SourceError(f"{rows.where}: the patterns of --exclude leave no line.")
         rows, images = rows.take(kept), [images[i] for i in kept]
-    keys = rows.columns["key"] if "key" in rows.columns else make_keys(images, rows.root)
-    if rows.tell is str:
-        rows = replace(rows, tell=lambda i: f"{keys[i]!r:.80}")
+    keys = rows.columns["key"].values if "key" in rows.columns else make_keys(images, rows.root)
+    if rows.root is None:
+        rows = rows.named(lambda i: f"{keys[i]!r:.80}")
     files: dict[str, tuple[Sequence[str], Sequence[int]]] = {"image": (images, range(len(keys)))}
     _check_class_names(rows, options)
-    for name, cells in rows.every_mask:
+    for name, cells in rows.masks:
         check_file_name(name, "masks")
         masks, more = find_paths(cells, root, "a mask file")
         files[f"{MASKS}{name}"], notes = (masks, range(len(keys))), notes + more
     for name, cells in rows.extra_images:
         check_file_name(name)
-        paths, more = find_paths(cells._replace(tell=rows.tell), root, "an image file")
+        paths, more = find_paths(cells, root, "an image file")
         files[f"{FURTHER}{name}"], notes = (paths, range(len(keys))), notes + more
     objects = None
     if "instances" in rows.columns:
-        objects = InstanceRows.read(rows.cells("instances"), keys, given_names(options, "objects", MASK), root)
+        objects = InstanceRows.read(rows.columns["instances"], keys, given_names(options, "objects", MASK), root)
         files["instances"] = (objects.paths, objects.owners)
     num_bytes, lost = file_bytes(rows, files.values(), len(keys), options)
     if lost:
@@ -75,7 +75,7 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     base = shared_root([paths for paths, _ in files.values()], rows.root)
     stored = {role: StringColumn(below(base, paths)) for role, (paths, _) in files.items()}
     fields = list(_labels(rows, keys))
-    for name, _ in rows.every_mask:
+    for name, _ in rows.masks:
         fields.append(FoundColumn(mask_column(name, stored[f"{MASKS}{name}"]), given_names(options, name) or ()))
     fields += _boxes(rows, keys, images, options)
     if objects is not None:
@@ -90,14 +90,10 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
         keys=keys,
         images=stored["image"],
         fields=fields,
-        splits=_splits(rows.cells("split")) if "split" in rows.columns else None,
-        groups=_groups(rows.cells("group")) if "group" in rows.columns else None,
+        splits=_splits(rows.columns["split"]) if "split" in rows.columns else None,
+        groups=_groups(rows.columns["group"]) if "group" in rows.columns else None,
         num_bytes=num_bytes,
-        names_groups=rows.names_groups,
-        class_names=rows.class_names or [],
         tell=None if rows.root is None else _with_paths(rows.tell, stored["image"]),
-        key_remedy=rows.key_remedy,
-        again_remedy=rows.again_remedy,
         notes=[*rows.notes, *notes],
     )
 
@@ -117,20 +113,20 @@ def _with_paths(tell: Callable[[int], str], images: Sequence[str]) -> Callable[[
 def _check_class_names(rows: Rows, options: BuildOptions) -> None:
     """Refuse names of classes where several targets have classes, unless it is said whose they are."""
     objects = ["objects"] if {"boxes", "keypoints", "instances"} & rows.columns.keys() else []
-    names = [LABEL] * (LABEL in rows.columns) + [name for name, _ in rows.every_mask] + objects
+    names = [LABEL] * (LABEL in rows.columns) + [name for name, _ in rows.masks] + objects
     if len(names) > 1:
         check_options_of_fields(options, ("class_names",), names, "classes", also=["labels"])
 
 
 def _labels(rows: Rows, keys: Sequence[str]) -> Iterator[FoundColumn]:
     if LABEL in rows.columns:
-        labels = rows.cells(LABEL)
+        labels = rows.columns[LABEL]
         labels.check_filled(NO_LABEL)
         yield labels_column(labels.values, keys, rows.class_names, labels.called)
 
 
 def _boxes(rows: Rows, keys: Sequence[str], images: Sequence[str], options: BuildOptions) -> Iterator[FoundColumn]:
-    boxes, keypoints = (rows.cells(role) if role in rows.columns else None for role in ("boxes", "keypoints"))
+    boxes, keypoints = map(rows.columns.get, ("boxes", "keypoints"))
     if boxes is not None or keypoints is not None:
         yield boxes_column(boxes, keypoints, keys, images, given_names(options, "objects"), options)
 

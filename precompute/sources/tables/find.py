@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
-from precompute.options.sources import LABEL
+from precompute.options.sources import LABEL, MASK
 from precompute.sources.classes import given_names
 from precompute.sources.found import Found
 from precompute.sources.problems import refuse_options
@@ -74,14 +75,16 @@ def find_table(path: Path, options: BuildOptions) -> Found:
     if not len(read[chosen.roles["image"]]):
         raise SourceError(f"{path}: the table has a header and no line below it. Expected a line a source.")
     cells = {role: table.cells(name, read[name]) for role, name in chosen.roles.items()}
-    columns = {role: _as_in_lists(role, of_role) for role, of_role in cells.items()}
+    columns = {role: _as_in_lists(role, of_role) for role, of_role in cells.items() if role != MASK}
+    masks = [(MASK, _as_paths(cells[MASK]))] if MASK in cells else []
     notes = [*table.notes, chosen.note(table)]
     if "label" in cells:
         columns["label"], more = _read_labels(cells["label"], table.typed, options.label_separator, names)
         notes += more
     elif chosen.labels:
         names = _names_of_columns(chosen.labels, names)
-        columns["label"] = _labels_of_columns([(name, table.cells(name, read[name])) for name in names])
+        labels = _labels_of_columns([(name, table.cells(name, read[name])) for name in names])
+        columns["label"] = Cells(f"{path}: label_columns", labels, table.where)
     elif options.label_separator is not None:
         raise UsageError(
             "label_separator (--label-separator): there is no column of labels; name it with --label-column."
@@ -90,8 +93,7 @@ def find_table(path: Path, options: BuildOptions) -> Found:
         where=str(path),
         layout="a table",
         columns=columns,
-        names={"label": f"{path}: label_columns"} | {role: of_role.called for role, of_role in cells.items()},
-        masks=[(name, _as_paths(table.cells(column, read[column]))) for name, column in chosen.masks.items()],
+        masks=masks + [(name, _as_paths(table.cells(column, read[column]))) for name, column in chosen.masks.items()],
         values=[(name, table.cells(name, read[name])) for name in chosen.values],
         extra=[
             (name, table.cells(name, read[name] if table.typed else values_of_texts(read[name])))
@@ -99,23 +101,24 @@ def find_table(path: Path, options: BuildOptions) -> Found:
         ],
         extra_images=[(name, table.cells(column, read[column])) for name, column in chosen.extra_images.items()],
         root=root,
-        tell=table.where,
         class_names=names,
+        notes=notes,
+    )
+    return replace(
+        find_rows(rows, options),
         names_groups=options.group_by in table.columns,
         key_remedy=f"Keys are those of {cells['key'].called}." if "key" in cells else PATHS_AS_KEYS,
         again_remedy=ONE_LINE,
-        notes=notes,
     )
-    return find_rows(rows, options)
 
 
-def _as_in_lists(role: str, cells: Cells) -> Sequence[Any]:
+def _as_in_lists(role: str, cells: Cells) -> Cells:
     """Return cells in the form of lists from Python: paths, groups, keys as texts, words for splits as names."""
     if role in FILLED:
         cells.check_filled(FILLED[role])
     if role == "split":
-        return _splits(cells)
-    return cells.values if role in ("label", "weight") else _as_paths(cells).values
+        return cells._replace(values=_splits(cells))
+    return cells if role in ("label", "weight") else _as_paths(cells)
 
 
 def _as_paths(cells: Cells) -> Cells:
@@ -146,12 +149,12 @@ def _splits(cells: Cells) -> list[str | None]:
 
 def _read_labels(
     cells: Cells, typed: bool, separator: str | None, class_names: list[str] | None
-) -> tuple[Sequence[Any], list[str]]:
+) -> tuple[Cells, list[str]]:
     """Return the class of each source, or a list of them, and notes; texts of CSV may be numbers."""
     if separator is not None:
-        return _separated(cells, separator, class_names), []
-    labels = cells.values if typed else _numbered(cells.values, class_names)
-    names = {label for label in labels if isinstance(label, str)}
+        return cells._replace(values=_separated(cells, separator, class_names)), []
+    labels = cells if typed else cells._replace(values=_numbered(cells.values, class_names))
+    names = {label for label in labels.values if isinstance(label, str)}
     for between in SEPARATORS:
         joined = [
             name for name in sorted(names) if between in name and names.issuperset(map(str.strip, name.split(between)))
