@@ -23,7 +23,6 @@ __all__ = [
     "given_names",
     "labels_column",
     "number_classes",
-    "number_rows",
     "read_label",
 ]
 
@@ -70,13 +69,15 @@ def labels_column(labels: Sequence[Any], keys: Sequence[str], given: list[str] |
 def _label_sets_column(
     labels: Sequence[Collection[object]], keys: Sequence[str], given: list[str] | None, called: str
 ) -> FoundColumn:
-    read = [[(read_label(label, key, called),) for label in of] for of, key in zip(labels, keys, strict=True)]
+    read = [[read_label(label, key, called) for label in of] for of, key in zip(labels, keys, strict=True)]
     if not any(read):
         raise SourceError(
             f"{called}: expected a label for some of the images, got empty lists for all {len(labels):,} of them."
         )
-    rows, classes = number_rows(read, 0, keys, given)
-    sets = [tuple(sorted({index for (index,) in of_one})) for of_one in rows]
+    owners = [key for of_one, key in zip(read, keys, strict=True) for _ in of_one]
+    classes = number_classes([label for of_one in read for label in of_one], owners, given)
+    rest = iter(classes.indices)
+    sets = [tuple(sorted({next(rest) for _ in of_one})) for of_one in read]
     return FoundColumn(LabelSetColumn(sets=sets), classes.names, classes.notes)
 
 
@@ -125,23 +126,6 @@ def number_classes(labels: Sequence[str | int], owners: Sequence[str], names: li
             f"({texts[0]!r} …) and {format_count(len(numbers), 'index', 'indices')} ({numbers[0]!r} …)."
         )
     return _from_numbers(numbers, owners, names) if numbers else _from_names(texts, owners, names)
-
-
-def number_rows(
-    rows: Sequence[Sequence[tuple[Any, ...]]], at: int, keys: Sequence[str], given: list[str] | None
-) -> tuple[list[list[tuple[Any, ...]]], Classes]:
-    """Return the objects of each image with class indices for labels, and the classes; see `number_classes`.
-
-    Args:
-        rows: The objects of each image.
-        at: Position of the label in an object.
-        keys: Keys of the images.
-        given: The classes in the order that the user wants, or None.
-    """
-    owners = [key for of_image, key in zip(rows, keys, strict=True) for _ in of_image]
-    classes = number_classes([row[at] for of_image in rows for row in of_image], owners, given)
-    rest = iter(classes.indices)
-    return [[(*row[:at], next(rest), *row[at + 1 :]) for row in of_image] for of_image in rows], classes
 
 
 def _from_names(labels: list[str], owners: Sequence[str], names: list[str] | None) -> Classes:

@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.boxes import UNKNOWN_SIZE
-from precompute.fields.instance_column import InstanceColumn
-from precompute.fields.instances import Instances
 from precompute.fields.rle import area_of, box_of, code_of_counts, code_of_polygons, pycocotools_mask
-from precompute.fields.skeleton import Skeleton, indices_of_edges, make_skeleton
+from precompute.fields.skeleton import Skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.coco_files import CocoFile, Json, find_listed, name_categories, read_coco
 from precompute.sources.annotations.images import find_images
@@ -32,13 +30,18 @@ from precompute.sources.annotations.named_images import (
     NamedImage,
     NamedImages,
     Size,
-    boxes_of_named,
     choose_named,
-    number_objects,
     sources_of_named,
 )
 from precompute.sources.classes import given_names
 from precompute.sources.found import Found, FoundColumn
+from precompute.sources.found_objects import (
+    FoundObject,
+    boxes_of_images,
+    chosen_skeleton,
+    instances_of_images,
+    number_objects,
+)
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.text.format import format_count
 
@@ -86,8 +89,13 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     left_out = problems.leave_out(options, sum(len(file.images) for file in files))
     problems.check()
     images.sort(key=lambda one: one.image.key)
-    classes = number_objects(images, given or categories.names)
-    column = _masks(top, images, classes) if has_masks else boxes_of_named(images, classes, skeleton, str(top))
+    keys = [one.image.key for one in images]
+    objects, classes = number_objects([one.objects for one in images], keys, given or categories.names)
+    sizes = [one.size for one in images]
+    if has_masks:
+        column = _masks(top, objects, sizes, keys, classes.names)
+    else:
+        column = boxes_of_images(objects, sizes, keys, classes.names, where=str(top), skeleton=skeleton)
     every_note = [*categories.notes, *there.notes(), *left_out, *notes]
     return sources_of_named(found, images, column, "no annotation file names", every_note)
 
@@ -101,31 +109,32 @@ def _sides(annotation: Json) -> tuple[float, float, float, float]:
     return x, y, x + width, y + height
 
 
-def _masks(top: Path, images: Sequence[NamedImage], names: list[str]) -> FoundColumn:
+def _masks(
+    top: Path, images: Sequence[Sequence[FoundObject]], sizes: Sequence[Size], keys: Sequence[str], names: list[str]
+) -> FoundColumn:
     """Return the masks of objects; objects whose mask holds no pixel are left out.
 
     Raises:
         SourceError: All objects are left out.
     """
-    column = InstanceColumn.of_instances(
-        Instances.of_shapes(
-            [(one.shape, one.label, one.flags) for one in image.objects if one.shape is not None], image.size
-        )
-        for image in images
-    )
+    kept = [[one for one in of_image if one.shape is not None] for of_image in images]
     empty = [
-        f"{image.image.key}: annotation {one.number}" for image in images for one in image.objects if one.shape is None
+        f"{key}: annotation {one.number}"
+        for key, of_image in zip(keys, images, strict=True)
+        for one in of_image
+        if one.shape is None
     ]
-    if not len(column.labels):
+    if not any(kept):
         raise SourceError(
             f"{top}: not one of {format_count(len(empty), 'object')} in {format_count(len(images), 'image')} has a "
             "mask under 'segmentation'. --target boxes reads their boxes."
         )
-    notes = column.notes()
-    if empty:
-        objects = format_count(len(empty), "object without a mask", "objects without masks")
-        notes.append(f"{objects}, or whose mask holds no pixel, left out:\n{first_few(empty)}")
-    return FoundColumn(column, names, notes)
+    column = instances_of_images(kept, sizes, names)
+    if not empty:
+        return column
+    objects = format_count(len(empty), "object without a mask", "objects without masks")
+    note = f"{objects}, or whose mask holds no pixel, left out:\n{first_few(empty)}"
+    return column._replace(notes=[*column.notes, note])
 
 
 # Which files are COCO's.
@@ -176,8 +185,6 @@ def _find_skeleton(
             f"keypoint_names (--keypoint-names): the file has its own, in another order or others:\n"
             f"{first_few(names, 30)}\nLeave the option out."
         )
-    if options.skeleton is not None:
-        edges = indices_of_edges(options.skeleton, names)
     kept = [_without_others(file) for file in files]
     annotations = [annotation for file in kept for annotation in file.annotations]
     left_out = sum(len(file.annotations) for file in files) - len(annotations)
@@ -187,7 +194,7 @@ def _find_skeleton(
             f"{format_count(left_out, 'object')} of categories without keypoints left out: {', '.join(others[:5])}."
         )
     has_boxes = any(one.get("bbox") is not None or one.get("segmentation") for one in annotations)
-    return kept, make_skeleton(names, edges, flip_pairs=options.flip_pairs, has_boxes=has_boxes), notes
+    return kept, chosen_skeleton(names, options, has_boxes=has_boxes, edges=edges), notes
 
 
 def _same(named: Sequence[tuple[CocoFile, Json]]) -> tuple[list[str], list[list[int]]]:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 from precompute.errors import SourceError, first_few
 from precompute.fields.boxes import CROWD
 from precompute.sources.annotations.layout import check_foreign
-from precompute.sources.annotations.named_images import NamedImage, NamedImages, NamedObject, Size
+from precompute.sources.annotations.named_images import NamedImage, NamedImages, Size
+from precompute.sources.found_objects import FoundObject
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.split_folders import split_of
 from precompute.text.files import read_text
@@ -215,7 +216,7 @@ def find_listed(
             if found is not None:
                 flags = CROWD if annotation.get("iscrowd") else 0
                 shape, points = read(annotation, found.size)
-                found.objects.append(NamedObject(names[category], flags, shape, points, annotation.get("id")))
+                found.objects.append(FoundObject(shape, names[category], flags, points, annotation.get("id")))
         except WrongEntry as wrong:
             problems.add_entry(wrong, f"{file.path.name}: annotation {annotation.get('id')}")
     return [image for image in listed.values() if image is not None]

@@ -11,13 +11,11 @@ from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import NamedTuple
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.instance_column import InstanceColumn
-from precompute.fields.instances import Instances
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.options.of_fields import of_field
@@ -29,9 +27,10 @@ from precompute.sources.annotations.images import (
     sources_of,
 )
 from precompute.sources.annotations.layout import MAX_ENTRIES, MAX_SNIFFED, folders_below
-from precompute.sources.classes import class_order, given_names, number_rows
+from precompute.sources.classes import class_order, given_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, split_role
+from precompute.sources.found_objects import FoundObject, instances_of_images, number_objects
 from precompute.sources.passed_over import first_entries
 from precompute.sources.problems import Problems
 from precompute.sources.unicode_forms import UnicodeForms
@@ -156,10 +155,11 @@ class _Finder:
         """Return the objects of images; without folders of classes, all are of one class."""
         given = given_names(self._options, "objects", "mask")
         one = self._one_class(given, [mask for masks in of_images for mask in masks])
-        rows = [[(path_below(self._top, mask.path), mask.class_name or one, 0) for mask in of] for of in of_images]
-        numbered, classes = number_rows(rows, 1, [image.key for image in images], given)
-        column = InstanceColumn.of_instances(Instances.of_shapes(of_image, None) for of_image in numbered)
-        return FoundColumn(column, classes.names, column.notes())
+        rows = [
+            [FoundObject(path_below(self._top, mask.path), mask.class_name or one) for mask in of] for of in of_images
+        ]
+        numbered, classes = number_objects(rows, [image.key for image in images], given)
+        return instances_of_images(numbered, repeat(None), classes.names)
 
     def _one_class(self, given: list[str] | None, masks: Sequence[_Mask]) -> str:
         """Return the class of masks that lie in no folder of a class.

@@ -8,18 +8,15 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import unquote
 
 from precompute.errors import first_few
-from precompute.fields.skeleton import Skeleton
 from precompute.sources.annotations.images import Choose, FoundImages, sources_of, unnamed_note
-from precompute.sources.classes import number_classes
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
-from precompute.sources.object_checks import boxes_of_rows, upright_size
+from precompute.sources.found_objects import FoundObject, upright_size
 from precompute.sources.passed_over import passed_over
 from precompute.sources.problems import ProblemKind, WrongEntry
 from precompute.sources.unicode_forms import UnicodeForms, visible
@@ -29,11 +26,8 @@ __all__ = [
     "MISSING",
     "NamedImage",
     "NamedImages",
-    "NamedObject",
     "Size",
-    "boxes_of_named",
     "choose_named",
-    "number_objects",
     "sources_of_named",
 ]
 
@@ -148,25 +142,6 @@ def _slashed(name: str) -> str:
     return name.replace("\\", "/")
 
 
-@dataclass(slots=True)
-class NamedObject:
-    """An object of an image.
-
-    Attributes:
-        label: Name or index of its class.
-        flags: Flags, as in `Boxes`.
-        shape: Four sides, a run-length code, or None.
-        points: x, y and visibility of its keypoints in turn; empty without keypoints.
-        number: Number of the object in the file.
-    """
-
-    label: str | int
-    flags: int
-    shape: Any
-    points: Any
-    number: Any
-
-
 class NamedImage:
     """An image that a file names.
 
@@ -179,36 +154,7 @@ class NamedImage:
     def __init__(self, image: FoundFile, size: Size | None, split: str | None) -> None:
         self.image, self.split = image, split
         self.size = size or upright_size(image.path)
-        self.objects: list[NamedObject] = []
-
-
-def number_objects(images: Sequence[NamedImage], names: list[str] | None) -> list[str]:
-    """Replace the objects' classes by indices, and return the names of the classes; see `number_classes`."""
-    owners = [image.image.key for image in images for _ in image.objects]
-    labels = [str(one.label) for image in images for one in image.objects]
-    classes = number_classes(labels, owners, names)
-    for one, index in zip((one for image in images for one in image.objects), classes.indices, strict=True):
-        one.label = index
-    return classes.names
-
-
-def boxes_of_named(
-    images: Sequence[NamedImage], names: list[str], skeleton: Skeleton | None, where: str
-) -> FoundColumn:
-    """Return the boxes of numbered objects, or their keypoints, checked.
-
-    Raises:
-        SourceError: Boxes or keypoints cannot be used; see `boxes_of_rows`.
-    """
-    return boxes_of_rows(
-        [[(*one.shape, one.label, one.flags) for one in image.objects] for image in images],
-        [image.size for image in images],
-        [image.image.key for image in images],
-        names,
-        where=where,
-        skeleton=skeleton,
-        points=([one.points for one in image.objects] for image in images),
-    )
+        self.objects: list[FoundObject] = []
 
 
 def sources_of_named(

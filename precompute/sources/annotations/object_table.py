@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.skeleton import VISIBLE, indices_of_edges, make_skeleton
+from precompute.fields.skeleton import VISIBLE
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.images import find_images
 from precompute.sources.annotations.layout import Layout
@@ -22,14 +22,12 @@ from precompute.sources.annotations.named_images import (
     MISSING,
     NamedImage,
     NamedImages,
-    NamedObject,
-    boxes_of_named,
     choose_named,
-    number_objects,
     sources_of_named,
 )
 from precompute.sources.classes import given_names
 from precompute.sources.found import Found
+from precompute.sources.found_objects import FoundObject, boxes_of_images, chosen_skeleton, number_objects
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.rows.objects import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
@@ -107,12 +105,15 @@ def _find(top: Path, path: Path, options: BuildOptions) -> Found:
             f"{path}: no side of a box is above {highest:g}: these are shares of the images, where pixels are "
             "expected. Multiply them by width and height."
         )
-    given, skeleton, points = given_names(options, "objects", "mask"), None, list(columns.points)
-    if points:
-        edges = indices_of_edges(options.skeleton or (), points)
-        skeleton = make_skeleton(points, edges, flip_pairs=options.flip_pairs, has_boxes=bool(columns.box))
-    names = (given or [DEFAULT_CLASS]) if columns.label is None else number_objects(images, given)
-    column = boxes_of_named(images, names, skeleton, str(path))
+    names, points = given_names(options, "objects", "mask"), list(columns.points)
+    skeleton = chosen_skeleton(points, options, has_boxes=bool(columns.box)) if points else None
+    objects, keys = [image.objects for image in images], [image.image.key for image in images]
+    if columns.label is None:
+        names = names or [DEFAULT_CLASS]
+    else:
+        objects, (names, *_) = number_objects(objects, keys, names)
+    sizes = (image.size for image in images)
+    column = boxes_of_images(objects, sizes, keys, names, where=str(path), skeleton=skeleton)
     unused = [name or "(without a name)" for name in table.columns if name not in cells]
     notes = [f"columns that are not used: {', '.join(unused)}."] if unused else []
     every_note = [*table.notes, *notes, *there.notes(), *left_out]
@@ -210,7 +211,7 @@ def _split_of(row: Row, columns: _Columns) -> str | None:
     return split
 
 
-def _objects(columns: _Columns, row: Row) -> list[NamedObject]:
+def _objects(columns: _Columns, row: Row) -> list[FoundObject]:
     """Return the object of a row in a list; an empty list where all its cells are empty."""
     points = [number for of_one in columns.points.values() for number in _point(row, of_one)]
     sides = [side for name in columns.box if (side := _number(row, name)) is not None]
@@ -226,7 +227,7 @@ def _objects(columns: _Columns, row: Row) -> list[NamedObject]:
     label = 0 if columns.label is None else _text(row[columns.label])
     if label == "":
         raise WrongEntry(NO_CLASS, name)
-    return [NamedObject(label, 0, sides or (0, 0, 0, 0), points, None)]
+    return [FoundObject(sides or (0, 0, 0, 0), label, points=points)]
 
 
 def _text(cell: Any) -> str:

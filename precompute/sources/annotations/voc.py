@@ -29,9 +29,9 @@ from precompute.sources.annotations.images import (
     unnamed_note,
 )
 from precompute.sources.annotations.layout import MAX_SNIFFED, Layout, beginning, some_files
-from precompute.sources.classes import given_names, number_rows
+from precompute.sources.classes import given_names
 from precompute.sources.found import Found
-from precompute.sources.object_checks import boxes_of_rows, upright_size
+from precompute.sources.found_objects import FoundObject, boxes_of_images, number_objects, upright_size
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import UnicodeForms
@@ -51,9 +51,9 @@ DECLARED_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)
 
 
 class _Annotation(NamedTuple):
-    """One file: its objects as (*sides, class, flags), the size of the image that it states, and who wrote it."""
+    """One file: its objects, the size of the image that it states, and who wrote it."""
 
-    rows: list[tuple[float, float, float, float, str, int]]
+    objects: list[FoundObject]
     size: tuple[int, int] | None
     is_original: bool
 
@@ -89,9 +89,9 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
             f"{are} PASCAL's own: pixels count from 1 and include the last one: boxes begin at x_min − 1, y_min − 1."
         )
     keys, given = [image.key for image in chosen], given_names(options, "objects", "mask")
-    rows, classes = number_rows([annotation.rows for annotation in read], 4, keys, given)
+    objects, classes = number_objects([annotation.objects for annotation in read], keys, given)
     sizes = (one.size or upright_size(image.path) for one, image in zip(read, chosen, strict=True))
-    boxes = boxes_of_rows(rows, sizes, keys, classes.names, where=str(top))
+    boxes = boxes_of_images(objects, sizes, keys, classes.names, where=str(top))
     of_lists = {} if splits is None else {image.path: splits[image.place] for image in chosen}
     return sources_of(found, chosen, boxes, splits=of_lists, notes=notes)
 
@@ -177,7 +177,7 @@ def _decoded(content: bytes, path: Path) -> str:
     return content.decode(declared[1].decode())
 
 
-def _objects(root: ElementTree.Element, is_original: bool) -> Iterator[tuple[float, float, float, float, str, int]]:
+def _objects(root: ElementTree.Element, is_original: bool) -> Iterator[FoundObject]:
     """Yield the objects; parts of objects (a person's head) do not count."""
     for i, node in enumerate(root.findall("object")):
         name = (node.findtext("name") or "").strip()
@@ -193,7 +193,7 @@ def _objects(root: ElementTree.Element, is_original: bool) -> Iterator[tuple[flo
         if is_original:
             x_min, y_min = x_min - 1, y_min - 1
         flags = DIFFICULT * _is_set(node, "difficult") + TRUNCATED * _is_set(node, "truncated")
-        yield x_min, y_min, x_max, y_max, name, flags
+        yield FoundObject((x_min, y_min, x_max, y_max), name, flags)
 
 
 def _is_set(node: ElementTree.Element, name: str) -> bool:

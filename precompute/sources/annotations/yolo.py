@@ -37,10 +37,10 @@ from precompute.sources.annotations.yolo_data import (
     split_lists,
     yaml_files,
 )
-from precompute.sources.annotations.yolo_lines import Row, fits_pose, read_line
+from precompute.sources.annotations.yolo_lines import fits_pose, read_line
 from precompute.sources.classes import given_names
 from precompute.sources.found import Found
-from precompute.sources.object_checks import boxes_of_rows
+from precompute.sources.found_objects import FoundObject, boxes_of_images
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_of
 from precompute.text.files import lines_of, read_text
@@ -56,7 +56,7 @@ OTHER_TEXTS = (*CLASS_LISTS, "readme.txt", "license.txt", "requirements.txt")
 class _Labels:
     """The content of the text files."""
 
-    rows: list[list[Row]] = field(default_factory=list)
+    objects: list[list[FoundObject]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     # (Numbers in a line that was read as a polygon, whether it may be a pose) → lines.
     polygons: Counter[tuple[int, bool]] = field(default_factory=Counter)
@@ -99,16 +99,15 @@ def _find(top: Path, annotations: Path, options: BuildOptions) -> Found:
     pose = next((data for data in numbering.data if data.kpt_shape), None)
     read = _read_all(found, files, names, None if pose is None else pose.kpt_shape)
     skeleton = None if pose is None or options.target != "keypoints" else find_skeleton(pose, options)
-    highest = max((row[4] for rows in read.rows for row in rows), default=0)
+    highest = max((int(one.label) for of_image in read.objects for one in of_image), default=0)
     every = names if names is not None else [str(number) for number in range(highest + 1)]
-    objects = boxes_of_rows(
-        read.rows,
+    objects = boxes_of_images(
+        read.objects,
         repeat(None),
         [image.key for image in found.images],
         every,
         where=str(top),
         skeleton=skeleton,
-        points=([row[6] for row in rows] for rows in read.rows),
     )
     notes = [*found.left_out_note(options.annotations), *unmatched, *more]
     notes += _notes(found, read, numbering, names, options)
@@ -268,7 +267,7 @@ def _read_all(
     for image in found.images:
         path = files.get(image.place)
         read.without_file += path is None
-        read.rows.append([] if path is None else _read(path, num_classes, kpt_shape, read))
+        read.objects.append([] if path is None else _read(path, num_classes, kpt_shape, read))
     remedy = (
         "Expected: class, x and y of the middle, width and height as shares from 0 to 1; a class and the points of a "
         "polygon; or a box and its keypoints, which kpt_shape in data.yaml declares."
@@ -277,8 +276,8 @@ def _read_all(
     return read
 
 
-def _read(path: Path, num_classes: int | None, kpt_shape: tuple[int, int] | None, read: _Labels) -> list[Row]:
-    rows: dict[Row, None] = {}
+def _read(path: Path, num_classes: int | None, kpt_shape: tuple[int, int] | None, read: _Labels) -> list[FoundObject]:
+    rows: dict[FoundObject, None] = {}
     try:
         lines = lines_of(read_text(path))
     except SourceError as error:

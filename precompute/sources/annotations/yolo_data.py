@@ -18,10 +18,11 @@ from typing import Any
 import yaml
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.skeleton import Skeleton, indices_of_edges, make_skeleton
+from precompute.fields.skeleton import Skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations.layout import is_label_file, maybe_annotations, some_files
 from precompute.sources.classes import check_class_names
+from precompute.sources.found_objects import chosen_skeleton
 from precompute.sources.split_folders import split_of
 from precompute.sources.unicode_forms import existing_path
 from precompute.text.files import guess_text, lines_of, read_text
@@ -264,11 +265,8 @@ def find_skeleton(data: DataYaml, options: BuildOptions) -> Skeleton | None:
             f"{data.path}: kpt_shape counts {format_count(number, 'keypoint')}, but --keypoint-names "
             f"gives {format_count(len(names), 'name')}."
         )
-    edges = indices_of_edges(options.skeleton or (), names)
-    pairs = options.flip_pairs
-    if pairs is None and data.flip_idx is not None:
-        pairs = [(names[i], names[other]) for i, other in enumerate(data.flip_idx) if i < other]
-    return make_skeleton(names, edges, flip_pairs=pairs, has_boxes=True)
+    pairs = [(names[i], names[other]) for i, other in enumerate(data.flip_idx or ()) if i < other]
+    return chosen_skeleton(names, options, has_boxes=True, flip_pairs=pairs)
 
 
 # Which file counts.

@@ -11,17 +11,16 @@ import math
 from collections.abc import Sequence
 
 from precompute.fields.skeleton import NOT_LABELLED, VISIBLE
+from precompute.sources.found_objects import FoundObject
 from precompute.text.format import format_count
 
-__all__ = ["Row", "fits_pose", "read_line"]
+__all__ = ["fits_pose", "read_line"]
 
 MAX_BEYOND = 2.0  # a share of a box that reaches beyond its image, and is clipped; more is taken for pixels
 BOX = 5  # class, x and y of the middle, width, height
 
-Row = tuple[float, float, float, float, int, int, tuple[float, ...]]  # sides, class, flags, x, y, v of each keypoint
 
-
-def read_line(words: Sequence[str], num_classes: int | None, kpt_shape: tuple[int, int] | None) -> Row:
+def read_line(words: Sequence[str], num_classes: int | None, kpt_shape: tuple[int, int] | None) -> FoundObject:
     """Return one line as a box, maybe with keypoints.
 
     Args:
@@ -46,7 +45,7 @@ def read_line(words: Sequence[str], num_classes: int | None, kpt_shape: tuple[in
     places = [*shares, *(share for i, share in enumerate(points) if i % 3 < 2)]
     if max(map(abs, places)) > MAX_BEYOND:
         raise ValueError(f"expected shares from 0 to 1, got {max(places, key=abs):g}: are these pixels?")
-    return (*_sides(shares), int(label), 0, tuple(points))
+    return FoundObject(_sides(shares), int(label), points=tuple(points))
 
 
 def _numbers(words: Sequence[str]) -> list[float]:

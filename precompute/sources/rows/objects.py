@@ -6,7 +6,7 @@ import math
 import numbers
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +14,18 @@ import numpy as np
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.boxes import FLAGS
-from precompute.fields.instance_column import InstanceColumn
-from precompute.fields.instances import Instances
-from precompute.fields.skeleton import VISIBLE, Skeleton, indices_of_edges, make_skeleton
+from precompute.fields.skeleton import VISIBLE, Skeleton
 from precompute.options.build_options import BuildOptions
-from precompute.sources.classes import Classes, number_rows, read_label
+from precompute.sources.classes import Classes, read_label
 from precompute.sources.found import FoundColumn
-from precompute.sources.object_checks import boxes_of_rows, upright_size
+from precompute.sources.found_objects import (
+    FoundObject,
+    boxes_of_images,
+    chosen_skeleton,
+    instances_of_images,
+    number_objects,
+    upright_size,
+)
 from precompute.sources.rows.cells import Cells
 from precompute.sources.rows.paths import find_paths
 from precompute.text.format import format_count
@@ -41,10 +46,10 @@ CLASS_AT = {"boxes": 4, "instances": 1}
 NOUN = {"boxes": "boxes", "instances": "objects"}
 DEFAULT_CLASS = "object"  # of objects that nobody named
 
-ObjectRows = list[list[tuple[Any, ...]]]
+Objects = list[list[FoundObject]]
 
 
-def _read_objects(cells: Cells, what: str, keys: Sequence[str], names: list[str] | None) -> tuple[ObjectRows, Classes]:
+def _read_objects(cells: Cells, what: str, keys: Sequence[str], names: list[str] | None) -> tuple[Objects, Classes]:
     """Return the objects of each image, ``"boxes"`` or ``"instances"``, with class indices and flags as a number.
 
     Raises:
@@ -57,10 +62,10 @@ def _read_objects(cells: Cells, what: str, keys: Sequence[str], names: list[str]
         raise SourceError(
             f"{what}: expected {NOUN[what]} for some of the images, got empty lists for all {len(keys):,}."
         )
-    return number_rows(rows, CLASS_AT[what], keys, names)
+    return number_objects(rows, keys, names)
 
 
-def _rows(of_image: Any, what: str, key: str) -> Iterator[tuple[Any, ...]]:
+def _rows(of_image: Any, what: str, key: str) -> Iterator[FoundObject]:
     if not _is_list(of_image):
         raise UsageError(
             f"{what} of {key!r:.80}: expected a list of {NOUN[what]}, which may be empty, got {of_image!r:.60}."
@@ -69,7 +74,8 @@ def _rows(of_image: Any, what: str, key: str) -> Iterator[tuple[Any, ...]]:
     for row in of_image:
         if not _is_list(row, at + 1, at + 2):
             raise UsageError(f"{what} of {key!r:.80}: expected {EXPECTED[what]}; got {row!r:.80}.")
-        yield (*tuple(row)[:at], _label(row[at], key), _flags(row[at + 1], what, key) if len(row) > at + 1 else 0)
+        flags = _flags(row[at + 1], what, key) if len(row) > at + 1 else 0
+        yield FoundObject(tuple(row)[:at], _label(row[at], key), flags)
 
 
 def _is_list(value: Any, *lengths: int) -> bool:
@@ -104,13 +110,13 @@ class InstanceRows(NamedTuple):
     """Masks of single objects, before the folder that all files share is known.
 
     Attributes:
-        rows: Objects of each image.
+        objects: Objects of each image.
         classes: Classes of the objects.
         paths: Absolute paths of all masks in turn.
         owners: Index of the image that each mask belongs to.
     """
 
-    rows: ObjectRows
+    objects: Objects
     classes: Classes
     paths: list[str]
     owners: list[int]
@@ -123,24 +129,23 @@ class InstanceRows(NamedTuple):
             UsageError: A row has a wrong form.
             SourceError: Two objects of an image have the same file, or classes cannot be numbered.
         """
-        rows, classes = _read_objects(cells, "instances", keys, names)
-        owners = [i for i, of_image in enumerate(rows) for _ in of_image]
-        given = [row[0] for row in chain.from_iterable(rows)]
+        objects, classes = _read_objects(cells, "instances", keys, names)
+        owners = [i for i, of_image in enumerate(objects) for _ in of_image]
+        given = [one.shape[0] for one in chain.from_iterable(objects)]
         flat = Cells(cells.called, given, lambda j: cells.tell(owners[j]))
         paths, _ = find_paths(flat, root, "a mask file")
         named = Counter(zip(owners, paths, strict=True))
         again = [f"{keys[i]}: {path}" for (i, path), number in named.items() if number > 1]
         if again:
             raise SourceError(f"instances: mask files that are named again for one image:\n{first_few(again)}")
-        return cls(rows, classes, paths, owners)
+        return cls(objects, classes, paths, owners)
 
     def column(self, shapes: Iterable[str]) -> FoundColumn:
         """Return the objects as a column, with the paths of their masks below the sources' root."""
         rest = iter(shapes)
-        column = InstanceColumn.of_instances(
-            Instances.of_shapes([(next(rest), *row[1:]) for row in of_image], None) for of_image in self.rows
-        )
-        return FoundColumn(column, self.classes.names, [*column.notes(), *self.classes.notes])
+        located = ([one._replace(shape=next(rest)) for one in of_image] for of_image in self.objects)
+        column = instances_of_images(located, repeat(None), self.classes.names)
+        return column._replace(notes=[*column.notes, *self.classes.notes])
 
 
 def boxes_column(
@@ -174,17 +179,22 @@ def boxes_column(
         names = class_names or [DEFAULT_CLASS]
         if len(names) > 1:
             raise UsageError("class_names: without boxes all objects are of one class; give one name, or boxes too.")
-        rows: ObjectRows = [[(0, 0, 0, 0, 0, 0)] * len(of_image) for of_image in points]
+        objects = [[FoundObject((0, 0, 0, 0), 0, points=of_one) for of_one in of_image] for of_image in points]
     else:
         if keypoints is not None:
             _check_as_many(boxes.values, points, keys)
-        rows, (names, _, notes) = _read_objects(boxes, "boxes", keys, class_names)
-        for row, key in ((row, key) for of_image, key in zip(rows, keys, strict=True) for row in of_image):
-            if not all(map(_is_number, row[:4])):
-                raise UsageError(f"boxes of {key!r:.80}: expected four numbers for the sides, got {row[:4]!r:.80}.")
+        objects, (names, _, notes) = _read_objects(boxes, "boxes", keys, class_names)
+        for sides, key in ((one.shape, key) for of_one, key in zip(objects, keys, strict=True) for one in of_one):
+            if not all(map(_is_number, sides)):
+                raise UsageError(f"boxes of {key!r:.80}: expected four numbers for the sides, got {sides!r:.80}.")
+        if keypoints is not None:
+            objects = [
+                [one._replace(points=of_one) for one, of_one in zip(*of_image, strict=True)]
+                for of_image in zip(objects, points, strict=True)
+            ]
     where = "boxes" if keypoints is None else "keypoints"
     sizes = map(upright_size, images)
-    checked = boxes_of_rows(rows, sizes, keys, names, where=where, skeleton=skeleton, points=points)
+    checked = boxes_of_images(objects, sizes, keys, names, where=where, skeleton=skeleton)
     return checked._replace(notes=[*checked.notes, *notes])
 
 
@@ -213,8 +223,7 @@ def _skeleton(
         expected = format_count(len(names), "keypoint")
         expected += "" if options.keypoint_names is None else ", as keypoint_names has"
         raise UsageError(f"keypoints of {key!r:.80}: expected {expected}, of each object; got {number}.")
-    edges = indices_of_edges(options.skeleton or (), names)
-    return make_skeleton(names, edges, flip_pairs=options.flip_pairs, has_boxes=has_boxes)
+    return chosen_skeleton(names, options, has_boxes=has_boxes)
 
 
 def _objects(of_image: Any, key: str) -> Any:

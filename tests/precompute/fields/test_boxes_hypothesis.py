@@ -14,7 +14,7 @@ from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
 from precompute.fields.objects import ObjectsField
 from precompute.records.example import decode_example, encode_example
-from precompute.sources.object_checks import check_boxes
+from precompute.sources.found_objects import check_boxes
 
 NAMES = ["a", "b", "ü c"]
 FIELD = ObjectsField(name="objects", num_classes=3, class_names=NAMES)

@@ -141,8 +141,9 @@ def test_a_line_is_a_box_inside_what_it_says_or_refused(
         with pytest.raises(ValueError, match=f"expected .*, got {len(words)}"):
             read_line(words, 1, kpt_shape)
         return
-    row = read_line(words, 1, kpt_shape)
-    assert row[0] <= row[2] and row[1] <= row[3] and row[4:6] == (0, 0)
-    assert len(row[6]) == (3 * kpt_shape[0] if kpt_shape else 0)
+    found = read_line(words, 1, kpt_shape)
+    x_min, y_min, x_max, y_max = found.shape
+    assert x_min <= x_max and y_min <= y_max and (found.label, found.flags) == (0, 0)
+    assert len(found.points) == (3 * kpt_shape[0] if kpt_shape else 0)
     if kpt_shape or len(words) == 5:
-        np.testing.assert_allclose([(row[0] + row[2]) / 2, (row[1] + row[3]) / 2], numbers[:2], atol=1e-9)
+        np.testing.assert_allclose([(x_min + x_max) / 2, (y_min + y_max) / 2], numbers[:2], atol=1e-9)

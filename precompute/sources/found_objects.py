@@ -1,12 +1,11 @@
-"""Checks of found boxes and keypoints against their images, with notes that count what was changed."""
+"""Objects as layouts find them: their classes are numbered, boxes and keypoints checked against the images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import repeat
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,92 @@ from PIL import Image
 from precompute.errors import SourceError, first_few
 from precompute.fields.box_column import BoxColumn, keypoints_note
 from precompute.fields.boxes import UNKNOWN_SIZE, Boxes, Size
-from precompute.fields.skeleton import HIDDEN, VISIBLE, Skeleton
+from precompute.fields.instance_column import InstanceColumn
+from precompute.fields.instances import Instances
+from precompute.fields.skeleton import HIDDEN, VISIBLE, Skeleton, indices_of_edges, make_skeleton
+from precompute.options.build_options import BuildOptions
+from precompute.sources.classes import Classes, number_classes
 from precompute.sources.found import FoundColumn
 from precompute.text.format import format_count
 
-__all__ = ["boxes_of_rows", "check_boxes", "upright_size"]
+__all__ = [
+    "FoundObject",
+    "boxes_of_images",
+    "check_boxes",
+    "chosen_skeleton",
+    "instances_of_images",
+    "number_objects",
+    "upright_size",
+]
 
 TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 ORIENTATION = 0x0112
+
+
+class FoundObject(NamedTuple):
+    """An object of an image as a layout found it.
+
+    Attributes:
+        shape: x_min, y_min, x_max, y_max; or its mask, a path or a run-length code, None where it has none.
+        label: Name of its class, or index.
+        flags: Flags, as in `Boxes`.
+        points: x, y and visibility of its keypoints in turn; empty without keypoints.
+        number: Number of the object in its file, where that has one.
+    """
+
+    shape: Any
+    label: str | int
+    flags: int = 0
+    points: Sequence[float] = ()
+    number: Any = None
+
+
+def number_objects(
+    images: Sequence[Sequence[FoundObject]], keys: Sequence[str], given: list[str] | None
+) -> tuple[list[list[FoundObject]], Classes]:
+    """Return the objects of each image with class indices for labels, and the classes; see `number_classes`.
+
+    Args:
+        images: The objects of each image.
+        keys: Keys of the images.
+        given: The classes in the order that the user wants, or None.
+    """
+    owners = [key for of_image, key in zip(images, keys, strict=True) for _ in of_image]
+    classes = number_classes([one.label for of_image in images for one in of_image], owners, given)
+    rest = iter(classes.indices)
+    return [[one._replace(label=next(rest)) for one in of_image] for of_image in images], classes
+
+
+def instances_of_images(
+    images: Iterable[Sequence[FoundObject]], sizes: Iterable[Size | None], names: list[str]
+) -> FoundColumn:
+    """Return numbered objects whose shapes are masks as a column.
+
+    Args:
+        images: The objects of each image.
+        sizes: Width and height of each image; None where shapes are paths of files.
+        names: Names of the classes.
+    """
+    column = InstanceColumn.of_instances(map(Instances.of_shapes, images, sizes))
+    return FoundColumn(column, names, column.notes())
+
+
+def chosen_skeleton(
+    names: Sequence[str],
+    options: BuildOptions,
+    *,
+    has_boxes: bool,
+    edges: Sequence[Sequence[int]] = (),
+    flip_pairs: Sequence[Sequence[str]] | None = None,
+) -> Skeleton:
+    """Return the skeleton of keypoints with the edges and pairs of the options, else with those of the file.
+
+    Raises:
+        UsageError: Names or pairs cannot be used.
+    """
+    edges = edges if options.skeleton is None else indices_of_edges(options.skeleton, names)
+    pairs = flip_pairs if options.flip_pairs is None else options.flip_pairs
+    return make_skeleton(names, edges, flip_pairs=pairs, has_boxes=has_boxes)
 
 
 def check_boxes(column: BoxColumn, keys: Sequence[str], names: list[str], *, where: str) -> FoundColumn:
@@ -88,32 +165,34 @@ def upright_size(path: str | Path) -> Size:
         return UNKNOWN_SIZE
 
 
-def boxes_of_rows(
-    rows: Sequence[Sequence[Sequence[Any]]],
+def boxes_of_images(
+    images: Iterable[Sequence[FoundObject]],
     sizes: Iterable[Size | None],
     keys: Sequence[str],
     names: list[str],
     *,
     where: str,
     skeleton: Skeleton | None = None,
-    points: Iterable[Any] | None = None,
 ) -> FoundColumn:
-    """Return boxes, with keypoints if there are any, as a checked column.
+    """Return the boxes of numbered objects, with keypoints if there is a skeleton, as a checked column.
 
     Args:
-        rows: For each image (x_min, y_min, x_max, y_max, class index, flags) of its objects.
+        images: The objects of each image.
         sizes: Width and height of each image; None where sides are shares of these.
         keys: Keys of the images.
         names: Names of the classes.
         where: Start of messages: the folder, or the argument.
         skeleton: Skeleton of the keypoints.
-        points: For each image the objects' keypoints: x, y, visibility in turn.
 
     Raises:
         SourceError: See `check_boxes` and `_check_points`, or there are no objects with keypoints.
     """
-    every = zip(rows, sizes, repeat(None) if skeleton is None or points is None else points, strict=False)
-    column = BoxColumn.of_images(Boxes.of_rows(*of_image) for of_image in every)
+
+    def boxes(objects: Sequence[FoundObject], size: Size | None) -> Boxes:
+        points = None if skeleton is None else [one.points for one in objects]
+        return Boxes.of_rows([(*one.shape, one.label, one.flags) for one in objects], size, points)
+
+    column = BoxColumn.of_images(map(boxes, images, sizes))
     if skeleton is None:
         return check_boxes(column, keys, names, where=where)
     if not len(column.labels):
