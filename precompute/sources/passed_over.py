@@ -96,7 +96,7 @@ class PassedOver:
         """Return whether a path, whose last part is `name`, leads to the command's output."""
         if self.output is None or not (is_link or name == self._output_name):
             return False
-        return os.path.realpath(path) == self.output
+        return real_path(path) == self.output
 
     def is_apart(self, path: str, name: str) -> bool:
         """Return whether a folder, whose last part is `name`, holds further images."""

@@ -1,22 +1,32 @@
-"""One pass over a folder tree that finds image files and counts others."""
+"""One pass over a folder tree, on a disk or in an object store, that finds image files and counts others."""
 
 from __future__ import annotations
 
 import errno
 import os
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
-from precompute.sources.passed_over import MARKERS, Counts, PassedOver, is_of_system, passed_over, passing_over
+from precompute.sources.passed_over import (
+    MARKERS,
+    Counts,
+    PassedOver,
+    is_of_system,
+    passed_over,
+    passing_over,
+    real_path,
+)
 from precompute.sources.unicode_forms import RENAME
-from precompute.storage.paths import RemotePath, as_path, is_remote
+from precompute.storage.paths import as_path, is_remote
 from precompute.storage.transfer import list_objects
 from precompute.text.format import is_unicode
 
@@ -104,11 +114,11 @@ class Tree:
     def excluded_images(self) -> Iterator[Folder]:
         """Yield folders with the excluded images in them, also excluded folders."""
         for folder in self.excluded:
-            if folder.files or is_remote(self.top):
+            if folder.files:
                 yield folder
                 continue
             with passing_over():
-                inner = walk(Path(folder.path), faults={}).folders
+                inner = walk(as_path(folder.path), faults={}).folders
             yield from (Folder((*folder.parts, *one.parts), one.path, one.files) for one in inner)
 
     @property
@@ -134,6 +144,7 @@ class _Look:
 
     folder: Folder
     real: Parts
+    scan: Scan
     skip: Collection[str]
     extensions: tuple[str, ...]
     passing: PassedOver
@@ -147,14 +158,14 @@ class _Look:
     def read(self) -> None:
         """Look at all entries of the folder."""
         try:
-            with os.scandir(self.folder.path) as entries:
+            with self.scan(self.folder.path) as entries:
                 for entry in entries:
                     self._add(entry, entry.name)
         except OSError as error:
             path = error.filename if isinstance(error.filename, str) else self.folder.path  # an entry's, maybe
             self.faults[path] = str(error.strerror)
 
-    def _add(self, entry: os.DirEntry[str], name: str) -> None:
+    def _add(self, entry: Entry, name: str) -> None:
         folder, passing = self.folder, self.passing
         if name.startswith("."):
             self.markers += [name] if name in MARKERS else []
@@ -185,7 +196,7 @@ class _Look:
     def _path(self, name: str) -> str:
         return f"{self.folder.path.rstrip('/')}/{name}"
 
-    def _add_folder(self, entry: os.DirEntry[str], path: str) -> None:
+    def _add_folder(self, entry: Entry, path: str) -> None:
         is_link, passing, folder = entry.is_symlink(), self.passing, Folder((*self.folder.parts, entry.name), path)
         if path in self.skip or is_of_system(entry.name) or passing.is_output(path, entry.name, is_link=is_link):
             return
@@ -228,12 +239,10 @@ def walk(
         SourceError: Folders cannot be read, links lead nowhere or in a circle, or names are no UTF-8.
     """
     passing = replace(passed_over(), apart=frozenset()) if into_apart else passed_over()
-    if is_remote(top):
-        return _walk_remote(top, skip, extensions, passing)
-    tree, wrong = Tree(top, []), dict[str, str]()
-    pending: list[tuple[Folder, Parts]] = [(Folder((), top.as_posix()), (os.path.realpath(top),))]
+    tree, wrong, scan, skipped = Tree(top, []), dict[str, str](), _scan_of(top), [folder.as_posix() for folder in skip]
+    pending: list[tuple[Folder, Parts]] = [(Folder((), top.as_posix()), (real_path(top),))]
     while pending and [*wrong.values()].count(CIRCULAR) < MAX_CIRCLES:
-        look = _Look(*pending.pop(), [folder.as_posix() for folder in skip], extensions, passing)
+        look = _Look(*pending.pop(), scan, skipped, extensions, passing)
         look.read()
         if not look.is_own():
             tree.add(look)
@@ -246,72 +255,6 @@ def walk(
         faults |= wrong
     tree.folders.sort(key=lambda folder: folder.parts)
     return tree
-
-
-def _walk_remote(top: RemotePath, skip: Collection[Path], extensions: tuple[str, ...], passing: PassedOver) -> Tree:
-    """Find image files in an object store by one listing; a store has no links, and no empty folders."""
-    tree, looks, hidden = Tree(cast(Path, top), []), dict[Parts, _Look](), set[Parts]()
-
-    def look_into(parts: Parts) -> _Look:
-        if parts not in looks:
-            folder = Folder(parts, "/".join((top.as_posix(), *parts)))
-            looks[parts] = _Look(folder, (), (), extensions, passing)
-            look_into(parts[:-1])
-        return looks[parts]
-
-    def is_apart(parts: Parts) -> bool:
-        return any(passing.is_apart("/".join((start, *parts[:i])), parts[i - 1]) for i in range(1, len(parts) + 1))
-
-    start = top.as_posix()
-    given = [*skip, None if passing.output is None else as_path(passing.output)]
-    apart = {path.parts[len(top.parts) :] for path in given if is_remote(path) and path.is_relative_to(top)}
-    for parts, name, num_bytes in _not_excluded(top, look_into(())):
-        if _lies_in(apart, (*parts, name)) or (passing.apart and is_apart(parts)):
-            continue
-        at = next((i for i, part in enumerate(parts) if part.startswith(".") or is_of_system(part)), None)
-        look = look_into(parts[:at])
-        if at is not None:  # a hidden folder is one stranger, whatever is in it
-            if parts[: at + 1] not in hidden:
-                hidden.add(parts[: at + 1])
-                look.markers += {parts[at]} & MARKERS
-                look.folder.num_ignored_files += not is_of_system(parts[at])
-        elif name.startswith(".") or _extension(name) not in extensions:
-            look.markers += {name} & MARKERS
-            look.folder.num_ignored_files += 1
-            look.passed.update([] if name.startswith(".") else [_extension(name)])
-        else:
-            look.folder.files.append((name, num_bytes))
-    own = {parts for parts, look in looks.items() if look.is_own()}
-    for parts in sorted(looks):
-        if not _lies_in(own, parts):
-            tree.add(looks[parts])
-    return tree
-
-
-def _not_excluded(top: RemotePath, look: _Look) -> Iterator[tuple[Parts, str, int]]:
-    """Yield folders, name and size of each object; excluded ones are counted, and images among them kept apart."""
-    start, passing, known = top.as_posix(), look.passing, dict[Parts, str | None]()
-
-    def pattern_of(folder: Parts) -> str | None:
-        if folder not in known:
-            known[folder] = pattern = passing.excluding("/".join((start, *folder)), is_folder=True)
-            look.counts.update([(pattern, True)] if pattern else [])
-        return known[folder]
-
-    for (*on_way, name), num_bytes in list_objects(top):
-        parts = tuple(on_way)
-        folders = (parts[:i] for i in range(1, len(parts) + 1)) if passing.patterns else ()
-        of_folder = next(filter(None, map(pattern_of, folders)), None)
-        of_file = None if of_folder else passing.excluding("/".join((start, *parts, name)))
-        look.counts.update([(of_file, False)] if of_file else [])
-        if not (of_folder or of_file):
-            yield parts, name, num_bytes
-        elif _extension(name) in IMAGE_EXTENSIONS:
-            look.excluded.append(Folder(parts, "/".join((start, *parts)), Files([(name, num_bytes)])))
-
-
-def _lies_in(folders: set[Parts], path: Parts) -> bool:
-    return bool(folders) and any(path[:i] in folders for i in range(1, len(path) + 1))
 
 
 def _foreign_names(folder: Folder) -> list[str]:
@@ -341,10 +284,55 @@ def _check_faults(top: Path, faults: Mapping[str, str]) -> None:
         raise SourceError(f"{top}: " + "\n".join(texts))
 
 
-# Kinds of a folder's entries, links included
+# A folder's entries, links included
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
+class _Object(NamedTuple):
+    """An object of a store, or a folder that names of objects tell, as `os.DirEntry` would show it."""
+
+    name: str
+    path: str
+    is_object: bool = False
+    st_size: int = 0
+
+    def is_dir(self) -> bool:
+        return not self.is_object
+
+    def is_file(self) -> bool:
+        return self.is_object
+
+    def is_symlink(self) -> bool:
+        return False
+
+    def stat(self) -> _Object:
+        return self
+
+
+Entry: TypeAlias = os.DirEntry[str] | _Object
+Scan: TypeAlias = Callable[[str], AbstractContextManager[Iterable[Entry]]]  # path of a folder → its entries
+
+
+def _scan_of(top: Path) -> Scan:
+    """Return a function that lists a folder below the top once; an object store is asked for all objects at once."""
+    if not is_remote(top):
+        return os.scandir
+    files, folders = defaultdict[str, Files](Files), defaultdict[str, dict[str, None]](dict)
+    for (*on_way, name), num_bytes in list_objects(top):
+        path = top.as_posix()
+        for folder in on_way:
+            folders[path][folder] = None
+            path = f"{path}/{folder}"
+        files[path].append((name, num_bytes))
+
+    def scan(path: str) -> AbstractContextManager[Iterator[_Object]]:
+        inside = (_Object(name, f"{path}/{name}") for name in folders.pop(path, ()))
+        here = (_Object(name, f"{path}/{name}", True, num_bytes) for name, num_bytes in files.pop(path, ()))
+        return nullcontext(chain(inside, here))
+
+    return scan
+
+
+def is_folder(entry: Entry) -> bool:
     """Return whether an entry is a folder, or a link to one; a link to itself (``ln -s a a``) is not.
 
     Raises:
@@ -353,7 +341,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
     return _ends_somewhere(entry.is_dir)
 
 
-def _is_regular(entry: os.DirEntry[str]) -> bool:
+def _is_regular(entry: Entry) -> bool:
     """Return whether an entry is a file, or a link to one; pipes, sockets and broken links are not.
 
     Raises:
