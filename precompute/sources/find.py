@@ -24,7 +24,7 @@ from precompute.sources.problems import refuse_options
 from precompute.sources.python import from_iterable, from_lists
 from precompute.sources.tables.files import TABLES, is_table
 from precompute.sources.tables.find import find_table
-from precompute.storage.paths import absolute, as_path, is_remote, is_url
+from precompute.storage.paths import absolute, as_path, is_remote
 from precompute.table.sources import Source, Sources
 
 __all__ = ["find"]
@@ -51,15 +51,20 @@ def find(
         SourceError: The sources cannot be used as they are.
         UsageError: Both or none of source and lists are given, an option does not fit, or sources lie in the output.
     """
+    # Names in a file of colours are for masks alone; classes of other targets are not compared with them.
+    of_colors = options.mask_colors is not None and not by_field(options.class_names)
+    named = replace(options, class_names=None) if of_colors else options
+    if lists and source is not None:
+        raise UsageError(f"source: give a folder or the lists {', '.join(lists)}, not both.")
     if not isinstance(source, str | Path):
-        return _find(source, options, lists)
-    exclude = options.exclude or ()
-    apart = folders_apart(absolute(as_path(source)), options)
-    with accessible(source, SourceError), passing_over(output, list(_named(source, options)), exclude, apart) as passed:
+        return _table(_from_python(source, named, lists), options, from_python=True)
+    top = absolute(as_path(source))
+    folders, apart = [*_named(top, options)], folders_apart(top, options)
+    with accessible(source, SourceError), passing_over(output, folders, options.exclude or (), apart) as passed:
         _check_folder(source)
         _check_apart(source, output)
         try:
-            found = _find(source, options, lists)
+            found = _table(_in_files(source, top, named), options, from_python=False)
         except SourceError as error:  # what was left out may be why
             if not passed.excluded:
                 raise
@@ -72,11 +77,10 @@ def find(
         )
 
 
-def _named(source: str | Path, options: BuildOptions) -> Iterator[str | Path]:
+def _named(top: Path, options: BuildOptions) -> Iterator[str | Path]:
     """Yield the folders that the user named; they are searched even if this program wrote them."""
-    top = as_path(source)
     if is_table(top):
-        top = absolute(top).parent if options.root is None else as_path(options.root)
+        top = top.parent if options.root is None else as_path(options.root)
     yield top
     masks = options.masks.values() if by_field(options.masks) else (options.masks,)
     yield from (top / folder for folder in (options.images, *masks, options.annotations) if folder)
@@ -86,7 +90,7 @@ def _named(source: str | Path, options: BuildOptions) -> Iterator[str | Path]:
 
 def _check_folder(source: str | Path) -> None:
     """Raise OSError if a folder cannot be listed, or if nothing in it can be accessed."""
-    if not (is_url(source) or is_remote(source)) and Path(source).is_dir():
+    if not is_remote(as_path(source)) and Path(source).is_dir():
         with os.scandir(source):
             os.stat(os.path.join(source, "."))  # noqa: PTH116, PTH118 (a Path leaves out the dot)
 
@@ -102,20 +106,13 @@ def _check_apart(source: str | Path, output: str | Path | None) -> None:
         raise UsageError(f"output: the sources, {source}, lie in {output}; give a folder that does not hold them.")
 
 
-def _find(source: Any, options: BuildOptions, lists: Mapping[str, Any] | None) -> Sources:
-    # Names in a file of colours are for masks alone; classes of other targets are not compared with them.
-    of_colors = options.mask_colors is not None and not by_field(options.class_names)
-    named = replace(options, class_names=None) if of_colors else options
-    is_path = isinstance(source, str | Path)
-    found = _in_files(source, named) if is_path and not lists else _from_python(source, named, lists)
-    sources = replace(assemble(found), from_python=not is_path)
+def _table(found: Found, options: BuildOptions, *, from_python: bool) -> Sources:
+    sources = replace(assemble(found), from_python=from_python)
     return apply_options(sources, options, have_groups=found.names_groups)
 
 
 def _from_python(source: Iterable[Source] | None, options: BuildOptions, lists: Mapping[str, Any] | None) -> Found:
     """Return sources from Python, for which the options of folders and tables make no sense."""
-    if lists and source is not None:
-        raise UsageError(f"source: give a folder or the lists {', '.join(lists)}, not both.")
     if lists and "images" not in lists:
         raise UsageError(f"images: expected a list of image paths beside {', '.join(lists)}.")
     if source is None and not lists:
@@ -133,38 +130,33 @@ def _from_python(source: Iterable[Source] | None, options: BuildOptions, lists: 
     return found
 
 
-def _in_files(source: str | Path, options: BuildOptions) -> Found:
-    if is_table(as_path(source)):
+def _in_files(source: str | Path, top: Path, options: BuildOptions) -> Found:
+    if is_table(top):
         return find_table(as_path(source), options)
     refuse_options(options, TableOptions.names(), NO_TABLE.format(source))
-    found = _in_a_folder(source, options)
-    return with_extra_images(found, absolute(as_path(source)), options) if options.extra_images else found
+    found = _in_a_folder(top, options)
+    return with_extra_images(found, top, options) if options.extra_images else found
 
 
-def _in_a_folder(source: str | Path, options: BuildOptions) -> Found:
+def _in_a_folder(top: Path, options: BuildOptions) -> Found:
     if options.image_only:
         refuse_options(options, TARGET_OPTIONS, "is for a target, and --target none asks for none.")
-        return find_in_folders(source, options)
-    if is_url(source) or is_remote(source):
-        if options.annotations is not None:
-            raise UsageError(
-                "annotations: they are read from local folders; give boxes in an object store from Python."
-            )
-        return find_in_folders(source, options)
-    if by_field(options.masks) or (LABEL in options.targets and options.annotations is None):
-        return find_in_folders(source, options)
-    top = absolute(Path(source))
-    return find_instances(top, options) or find_annotated(top, options) or _find_in_folders(source, options)
+    if is_remote(top) and options.annotations is not None:
+        raise UsageError("annotations: they are read from local folders; give boxes in an object store from Python.")
+    has_names = by_field(options.masks) or (LABEL in options.targets and options.annotations is None)
+    if options.image_only or is_remote(top) or has_names:
+        return find_in_folders(top, options)
+    return find_instances(top, options) or find_annotated(top, options) or _by_names(top, options)
 
 
-def _find_in_folders(source: str | Path, options: BuildOptions) -> Found:
+def _by_names(top: Path, options: BuildOptions) -> Found:
     """Return sources with classes or masks; if there are none, the error mentions annotations that are not read."""
     try:
-        found = find_in_folders(source, options)
+        found = find_in_folders(top, options)
     except SourceError as error:
-        if foreign := foreign_below(Path(source)):
+        if foreign := foreign_below(top):
             raise SourceError(f"{foreign}\n{error}") from error
         raise
     one_class = any(len(one.class_names) == 1 for one in found.fields)
-    foreign = foreign_below(Path(source)) if one_class else None
+    foreign = foreign_below(top) if one_class else None
     return replace(found, notes=[*found.notes, foreign]) if foreign else found

@@ -87,12 +87,12 @@ def from_iterable(sources: Iterable[Source], options: BuildOptions) -> Found:
     for i, item in enumerate(items):
         if not isinstance(item, Source):
             raise UsageError(f"sources[{i}]: expected a precompute.Source, got {type(item).__name__}.")
-    columns = {name: [getattr(item, role) for item in items] for name, role in ROLES.items()}
-    by_name = {what: [_mapping(what, getattr(item, what)) for item in items] for what in NAMED}
-    if any(isinstance(mask, Mapping) for mask in columns[MASKS]):
-        by_name[MASKS] = [_mapping(MASKS, mask) for mask in columns.pop(MASKS)]
-    named = {what: _columns_by_name(what, of_sources, columns["keys"]) for what, of_sources in by_name.items()}
-    return _find(columns, named, options)
+    lists: dict[str, Any] = {name: [getattr(item, role) for item in items] for name, role in ROLES.items()}
+    several = any(isinstance(mask, Mapping) for mask in lists[MASKS])
+    for what in (*NAMED, MASKS) if several else NAMED:
+        of_sources = [_mapping(what, getattr(item, ROLES.get(what, what))) for item in items]
+        lists[what] = _by_name(what, of_sources, lists["keys"])
+    return from_lists(lists, options)
 
 
 def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
@@ -109,18 +109,17 @@ def from_lists(lists: Mapping[str, Any], options: BuildOptions) -> Found:
         SourceError: Files are missing, or labels are unknown.
     """
     by_name = (*NAMED, MASKS) if isinstance(lists.get(MASKS), Mapping) else NAMED
-    named = {what: _mapping(what, lists.get(what)) for what in by_name}
+    of_names = {what: _mapping(what, lists.get(what)) for what in by_name}
     every = {name: lists.get(name) for name in ROLES if name not in by_name}
-    every |= {_called(what, name): column for what, of in named.items() for name, column in of.items()}
+    every |= {_called(what, name): column for what, of in of_names.items() for name, column in of.items()}
     _check_indexes(every)
     given = {name: _list_of(name, column) for name, column in every.items() if column is not None or name not in ROLES}
     _check_lengths(given)
-    cells = {
+    named = {
         what: [(name, Cells(_called(what, name), given[_called(what, name)])) for name in of]
-        for what, of in named.items()
+        for what, of in of_names.items()
     }
-    columns = {name: given[name] for name in ROLES if name in given}
-    return _find(columns, cells, options)
+    return _find({name: given[name] for name in ROLES if name in given}, named, options)
 
 
 def _find(columns: dict[str, list[Any]], named: Mapping[str, NamedCells], options: BuildOptions) -> Found:
@@ -272,8 +271,8 @@ def _mapping(what: str, given: Any) -> Mapping[Any, Any]:
     return given or {}
 
 
-def _columns_by_name(what: str, of_sources: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> NamedCells:
-    """Return one column for each name from the dictionaries of all sources.
+def _by_name(what: str, of_sources: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return one list for each name from the dictionaries of all sources.
 
     Raises:
         UsageError: The sources do not all have the same names.
@@ -285,4 +284,4 @@ def _columns_by_name(what: str, of_sources: Sequence[Mapping[str, Any]], keys: S
                 f"{what}: expected the same names for all sources, got {', '.join(names) or 'none'} for {keys[0]!r}, "
                 f"{', '.join(map(str, of_source)) or 'none'} for {keys[i]!r}."
             )
-    return [(name, Cells(_called(what, name), [of_source[name] for of_source in of_sources])) for name in names]
+    return {name: [of_source[name] for of_source in of_sources] for name in names}

@@ -10,13 +10,14 @@ from precompute.errors import SourceError
 from precompute.options.build_options import BuildOptions
 from precompute.sources.folders.find import find_in_folders
 from precompute.sources.found import assemble
+from precompute.storage.paths import absolute, as_path
 from precompute.table.sources import Sources
 
 
 def find_sources(root: str | Path, *, image_only: bool = False, **options: object) -> Sources:
     """Return the sources of a folder of classes, or of images and masks."""
     target = "none" if image_only else "auto"
-    return assemble(find_in_folders(root, BuildOptions.make(target=target, **options)))
+    return assemble(find_in_folders(absolute(as_path(root)), BuildOptions.make(target=target, **options)))
 
 
 def make(root: Path, *paths: str) -> Path:

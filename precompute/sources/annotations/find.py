@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError
@@ -10,6 +9,7 @@ from precompute.options.build_options import BuildOptions
 from precompute.sources.annotations import coco, object_table, voc, yolo
 from precompute.sources.annotations.layout import Layout, beginning, check_foreign, foreign_below
 from precompute.sources.found import Found
+from precompute.storage.paths import absolute
 
 __all__ = ["find_annotated", "layouts_below", "named_place"]
 
@@ -50,14 +50,14 @@ def layouts_below(folder: Path, options: BuildOptions, *, named: bool = False) -
 
 def named_place(top: Path, annotations: str) -> Path:
     """Return the file or folder that a user named, relative to the working folder, or else to that of the sources."""
-    here = Path(os.path.abspath(annotations))  # noqa: PTH100 (resolve would follow links)
-    return here if here.exists() else Path(os.path.abspath(top / annotations))  # noqa: PTH100
+    here = absolute(Path(annotations))
+    return here if here.exists() else absolute(top / annotations)
 
 
 def _find_named(top: Path, annotations: str, options: BuildOptions) -> Found:
     path, given = named_place(top, annotations), f"--annotations {annotations}"
     if not path.exists():
-        here = Path(os.path.abspath(annotations))  # noqa: PTH100
+        here = absolute(Path(annotations))
         looked = "" if here == path else f"{here} and no "
         raise SourceError(
             f"{given}: there is no {looked}{path}. Paths start from the working folder, or from the source. {EXPECTED}"

@@ -20,6 +20,7 @@ from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms
 from precompute.sources.walk import Files, walk
+from precompute.storage.paths import absolute
 from precompute.text.format import format_count
 
 __all__ = [
@@ -99,7 +100,7 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
     Raises:
         SourceError: There are no images, or folders are named like splits where they cannot be.
     """
-    given = None if options.images is None else Path(os.path.abspath(top / options.images))  # noqa: PTH100
+    given = None if options.images is None else absolute(top / options.images)
     start = given if given is not None and given.is_dir() else top
     tree = walk(start)
     roles = ROLES if options.images is None or start is not top else (options.images.lower(),)

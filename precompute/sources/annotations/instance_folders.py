@@ -35,6 +35,7 @@ from precompute.sources.passed_over import first_entries
 from precompute.sources.problems import Problems
 from precompute.sources.unicode_forms import UnicodeForms
 from precompute.sources.walk import Folder, is_folder, walk
+from precompute.storage.paths import absolute
 from precompute.text.format import format_count
 
 __all__ = ["find_instances"]
@@ -132,7 +133,7 @@ class _Finder:
 
     def sources(self) -> Found:
         folder = of_field(self._options.masks, MASK)
-        given = None if folder is None else Path(os.path.abspath(self._top / folder))  # noqa: PTH100
+        given = None if folder is None else absolute(self._top / folder)
         is_given = given is not None and given.is_dir()
         for folder in walk(given if given is not None and is_given else self._top).folders:
             role, context = (self._role, folder.parts) if is_given else split_role(folder.parts, [self._role])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from operator import eq
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from precompute.errors import SourceError, UsageError, first_few
+from precompute.errors import SourceError, first_few
 from precompute.fields.label_column import LabelColumn
 from precompute.fields.path_column import mask_column
 from precompute.fields.string_column import ascend
@@ -27,21 +26,21 @@ from precompute.sources.pairs import Identity, Pairs, pair
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import check_unicode_forms
-from precompute.storage.paths import absolute, as_path, common_folder
+from precompute.storage.paths import common_folder
 from precompute.text.format import format_count
 from precompute.text.notes import SummarizedNote
 
 __all__ = ["find_in_folders"]
 
 
-def find_in_folders(root: str | Path, options: BuildOptions) -> Found:
+def find_in_folders(top: Path, options: BuildOptions) -> Found:
     """Find the sources in a folder, whichever of the usual layouts it has.
 
     The layouts are one folder per class, or images/ and masks/ with files of equal names; in both, folders train, val
     (valid, validation) and test may lie above or below. Nothing is decoded.
 
     Args:
-        root: Folder to look in.
+        top: Folder to look in, absolute.
         options: Options of the build: folders, and suffixes of names, that tell images and masks apart; classes.
 
     Raises:
@@ -49,10 +48,16 @@ def find_in_folders(root: str | Path, options: BuildOptions) -> Found:
         UsageError: An option makes no sense.
     """
     names = given_names(options, LABEL, "labels")
-    top = _check_root(root)
+    if not top.is_dir():
+        raise SourceError(
+            f"{top}: expected a folder with images, got a file. Give the folder that it lies in, or "
+            "a table that ends with .csv, .tsv, .jsonl or .parquet."
+            if top.exists()
+            else f"{top}: there is no such folder. Check the path."
+        )
     layout = find_layout(top, options)
     folders = [part.path for part in chain(layout.images, *layout.beside.values())]
-    # All paths start from the root, unless folders elsewhere were named.
+    # All paths start from the top, unless folders elsewhere were named.
     base = top if all(relative(folder, top) is not None for folder in folders) else common_folder(folders)
     found = _Folders(top, base, layout, names, options)
     found.check_any("images", layout.images, options.image_suffix)
@@ -63,20 +68,6 @@ def find_in_folders(root: str | Path, options: BuildOptions) -> Found:
     for name, parts in layout.beside.items():
         found.check_any("masks" if name == MASK else f"masks of {name}", parts, options.mask_suffix)
     return _mask_sources(found)
-
-
-def _check_root(root: str | Path) -> Path:
-    if not isinstance(root, (str, os.PathLike)) or not os.fspath(root):
-        raise UsageError(f"Expected the folder of the sources, got {root!r}.")
-    top = absolute(as_path(root))
-    if not top.exists():
-        raise SourceError(f"{top}: there is no such folder. Check the path.")
-    if not top.is_dir():
-        raise SourceError(
-            f"{top}: expected a folder with images, got a file. Give the folder that it lies in, or "
-            "a table that ends with .csv, .tsv, .jsonl or .parquet."
-        )
-    return top
 
 
 class _Folders(NamedTuple):
