@@ -2,19 +2,81 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import inspect
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import pydantic
+import scipy
+
+from precompute.errors import PipelineError
+
+
+class _SciPySpecial:
+    """Stands for `scipy.special` in Albumentations, and imports it when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("scipy.special"), name)
+
+
+@contextlib.contextmanager
+def _special_comes_late() -> Iterator[None]:
+    """Let Albumentations have `scipy.special` when it uses it: one function, in RingingOvershoot alone.
+
+    It takes a quarter of the time of the import, in every worker. Everybody else gets the module itself.
+    """
+    if "scipy.special" in sys.modules:
+        yield
+        return
+    stand_in = scipy.special = _SciPySpecial()
+    try:
+        yield
+    finally:
+        if scipy.special is stand_in:  # else somebody has imported it
+            del scipy.special
+
+
+@contextlib.contextmanager
+def _validators_come_late() -> Iterator[None]:
+    """Let pydantic make the validators of Albumentations' 120 transforms when they are first used.
+
+    They take a fifth of the time of the import. A pipeline uses a few, and none in workers, which unpickle it. The
+    classes are left as they would be otherwise: those that users derive from them are made at once.
+
+    Source: pydantic's `defer_build`. Before 2.14, two threads that make the first transforms of a class could get in
+    each other's way (https://github.com/pydantic/pydantic/pull/13438).
+    """
+    config: Any = pydantic.BaseModel.model_config
+    if tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 14) or "defer_build" in config:
+        yield
+        return
+    config["defer_build"] = True
+    try:
+        yield
+    finally:
+        del config["defer_build"]
+        for cls in _derived_from(pydantic.BaseModel):
+            if cls.__module__.startswith("albumentations."):
+                cls.model_config.pop("defer_build", None)
+
+
+def _derived_from(cls: type[Any]) -> Iterator[type[Any]]:
+    for derived in cls.__subclasses__():
+        yield derived
+        yield from _derived_from(derived)
+
+
 # Unless this is set, importing Albumentations asks the package index for updates, two seconds in every worker.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-import albumentations
-
-from precompute.errors import PipelineError
+with _special_comes_late(), _validators_come_late():
+    import albumentations
 
 _NOT_GIVEN = albumentations.Lambda().custom_apply_fns
 __all__ = [

@@ -273,6 +273,8 @@ OWNERS = {
     "tensorflow": {"precompute.readers.tf", "train"},
     "keras": {"precompute.readers.tf", "train"},
     "albumentations": {"precompute.pipelines"},
+    "scipy": {"precompute.pipelines"},
+    "pydantic": {"precompute.pipelines"},
     "cv2": {
         "precompute.building",
         "precompute.images",
