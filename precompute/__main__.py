@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import NoReturn
 
 __all__ = ["run"]
@@ -14,7 +15,11 @@ def run() -> NoReturn:
     begin_program("interrupted: nothing was begun.")
     from precompute.cli import main  # here, for it takes a while to load
 
-    leave_program(main())
+    code = main()
+    # At its end Python would look for garbage among all functions and classes of all modules, several times over: it
+    # takes a quarter of the time that importing them took.
+    gc.freeze()
+    leave_program(code)
 
 
 if __name__ == "__main__":
