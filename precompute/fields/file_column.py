@@ -1,4 +1,4 @@
-"""Columns of files beside the images, one per source."""
+"""Columns of files beside the images, one per source: masks and further images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ from itertools import chain
 from json.encoder import encode_basestring
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from precompute.errors import DatasetError
-from precompute.fields.column import Column, Entry
-from precompute.fields.entry_checks import check_name
+from precompute.fields.column import Column, Entry, RecordFacts
+from precompute.fields.entry_checks import are_surely_names, check_name
+from precompute.fields.extra_image import ExtraImageField
+from precompute.fields.mask import MASK, MaskField
 from precompute.fields.string_column import StringColumn, take
 from precompute.text.named import NAME
 
-__all__ = ["FileColumn", "NamedFileColumn"]
+__all__ = [
+    "ExtraImageColumn",
+    "FileColumn",
+    "NamedFileColumn",
+    "NamedMaskColumn",
+    "PathColumn",
+    "mask_column",
+    "mask_field",
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,3 +114,125 @@ class NamedFileColumn(FileColumn):
             raise DatasetError(f"{where}: {key}: expected paths by names, got {paths!r:.60}.")
         for name, path in paths.items():
             check_name(f"{key}: {name}", path, where)
+
+
+# Masks
+
+
+def mask_field(name: str, facts: RecordFacts) -> MaskField:
+    """Return the field of masks; while the number of classes is unknown, it is that of all possible ids."""
+    dtype = facts.mask_dtype or "uint16"
+    return MaskField(
+        name=name,
+        num_classes=np.iinfo(dtype).max + 1 if facts.num_classes is None else facts.num_classes,
+        class_names=list(facts.class_names),
+        encoding="raw" if facts.encoding == "raw" else "png",
+        dtype=dtype,
+        ignore_class=facts.ignore_class,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskColumn(FileColumn):
+    """One mask file per source."""
+
+    no_class_each = "have masks, which hold several classes; weigh their classes when training"
+
+    def field(self, facts: RecordFacts) -> MaskField:
+        """Return a field of class ids."""
+        return mask_field(self.name, facts)
+
+    def id_maps(self) -> Sequence[str]:
+        """Return the paths of all masks."""
+        return self.paths
+
+    @property
+    def kind(self) -> str:
+        """What users call a dataset that has this field as its target."""
+        return MASK
+
+    @property
+    def has_class_ids(self) -> bool:
+        """Whether classes are the ids of pixels: they are."""
+        return True
+
+    def lacks(self, target: str) -> str:
+        """Return the message for sources whose masks of objects were asked for as a target."""
+        return "" if target == self.kind else "one mask an image"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathColumn(MaskColumn):
+    """The masks that were given no other name."""
+
+    name: str = MASK
+
+    def entry(self, i: int) -> dict[str, Any]:
+        """Return what the listing says of one source."""
+        return {self.name: self.paths[i]}
+
+    def spelled(self, chosen: Sequence[int]) -> list[str]:
+        """Return what lines of JSON hold of these sources."""
+        text, start = encode_basestring, f', "{self.name}": '
+        return [start + text(path) for path in take(self.paths, chosen)]
+
+    @classmethod
+    def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
+        """Return the column that entries hold under a key."""
+        return [cls(name=key, paths=StringColumn(entries[key]))]
+
+    @classmethod
+    def check_entry(cls, key: str, entry: Entry, where: str) -> None:
+        """Refuse a value that cannot be a path."""
+        if key in entry:
+            check_name(key, entry[key], where)
+
+    @classmethod
+    def is_surely_fine(cls, values: Sequence[Any]) -> bool:
+        """Return whether a quick look shows that all values can be paths."""
+        return are_surely_names(values)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NamedMaskColumn(MaskColumn, NamedFileColumn):
+    """Masks under a name of their own."""
+
+    shared_key: ClassVar[str | None] = "masks"
+
+
+def mask_column(name: str, paths: Sequence[str]) -> MaskColumn:
+    """Return the column of masks under a name."""
+    return PathColumn(paths=paths) if name == MASK else NamedMaskColumn(name=name, paths=paths)
+
+
+# Further images
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExtraImageColumn(NamedFileColumn):
+    """One further image per source."""
+
+    shared_key: ClassVar[str | None] = "extra_images"
+    is_target: ClassVar[bool] = False
+
+    def field(self, facts: RecordFacts) -> ExtraImageField:
+        """Return a field of pixels; what only a sample and the pipeline tell is empty before these are known."""
+        known = {"moves_as": "", "dtype": "", "channels": 0, **facts.attributes.get(self.name, {})}
+        return ExtraImageField(name=self.name, encoding=_encoding(facts, known), **known)
+
+    @property
+    def kind(self) -> str:
+        """What users call it."""
+        return "further image"
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether values are classes: pixels are not."""
+        return False
+
+
+def _encoding(facts: RecordFacts, known: Mapping[str, Any]) -> str:
+    """Return the encoding: the image's, or PNG for what keeps its values; raw for fractions."""
+    if known["dtype"] == "float32":
+        return "raw"
+    return "png" if known["moves_as"] == "mask" else facts.encoding

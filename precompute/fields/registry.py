@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.column import Column
 from precompute.fields.extra_image import ExtraImageField
-from precompute.fields.extra_image_column import ExtraImageColumn
 from precompute.fields.field import Field, Schema
+from precompute.fields.file_column import ExtraImageColumn, NamedMaskColumn, PathColumn
 from precompute.fields.image import ImageField
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.label import LabelField
 from precompute.fields.label_column import LabelColumn
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
-from precompute.fields.path_column import NamedMaskColumn, PathColumn
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField, field_name, value_name
 from precompute.fields.value_column import ValueColumn

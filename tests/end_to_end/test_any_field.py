@@ -19,8 +19,8 @@ from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import SettingsError
 from precompute.fields.column import columns_by_name
+from precompute.fields.file_column import PathColumn
 from precompute.fields.label_column import LabelColumn
-from precompute.fields.path_column import PathColumn
 from precompute.inspecting.inspect import inspect
 from precompute.inspecting.preview import preview_sheet
 from precompute.inspecting.sample_renderer import make_sample_renderer

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from precompute.fields.box_column import BoxColumn
 from precompute.fields.boxes import Boxes
 from precompute.fields.column import Column, columns_by_name
-from precompute.fields.extra_image_column import ExtraImageColumn
+from precompute.fields.file_column import ExtraImageColumn, PathColumn, mask_column
 from precompute.fields.instance_column import InstanceColumn
 from precompute.fields.instances import Instances
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
-from precompute.fields.path_column import PathColumn, mask_column
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value_column import ValueColumn
 from precompute.table.sources import Sources

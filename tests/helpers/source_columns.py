@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from precompute.fields.box_column import BoxColumn
-from precompute.fields.extra_image_column import ExtraImageColumn
-from precompute.fields.path_column import NamedMaskColumn
+from precompute.fields.file_column import ExtraImageColumn, NamedMaskColumn
 from precompute.fields.value_column import ValueColumn
 from precompute.table.sources import Sources
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.extra_image_column import ExtraImageColumn
+from precompute.fields.file_column import ExtraImageColumn
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions

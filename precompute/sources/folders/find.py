@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, first_few
+from precompute.fields.file_column import mask_column
 from precompute.fields.label_column import LabelColumn
-from precompute.fields.path_column import mask_column
 from precompute.fields.string_column import ascend
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, ignored_files_text, unreadable_text
 from precompute.options.build_options import BuildOptions

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.extra_image_column import ExtraImageColumn
-from precompute.fields.path_column import mask_column
+from precompute.fields.file_column import ExtraImageColumn, mask_column
 from precompute.fields.string_column import StringColumn
 from precompute.options.build_options import BuildOptions
 from precompute.options.sources import LABEL, MASK

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from precompute.errors import SourceError, UsageError
 from precompute.fields.column import columns_by_name
+from precompute.fields.file_column import PathColumn
 from precompute.fields.label_column import LabelColumn
-from precompute.fields.path_column import PathColumn
 from precompute.plan import splits
 from precompute.table.sources import Sources
 from tests.helpers.source_columns import labels_of
