@@ -238,7 +238,7 @@ def measure_packing(data: Path) -> float:
         root=data,
         keys=StringColumn(keys),
         images=StringColumn(f"{key}.JPEG" for key in keys),
-        columns=columns_by_name(LabelColumn(indices=[i % 1000 for i in range(len(keys))])),
+        columns=columns_by_name(LabelColumn(values=[i % 1000 for i in range(len(keys))])),
     )
     places = SplitPlaces(sources=sources, positions=np.arange(len(keys)), order=place_order(keys), listing=None)
     start = time.process_time()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import compress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, compress
 from operator import eq
 from typing import Any, ClassVar, Self
 
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from precompute.fields.field import Field, Schema
 from precompute.fields.skeleton import Skeleton
+from precompute.fields.string_column import take
 
-__all__ = ["Column", "RecordFacts", "columns_by_name", "digest_of_fields"]
+__all__ = ["Column", "ListColumn", "RecordFacts", "columns_by_name", "digest_of_fields"]
 
 Entry = Mapping[str, Any]
 
@@ -310,6 +311,41 @@ class Column(ABC):
     def notes(self) -> list[str]:
         """Return the notes that count what is in the images."""
         return []
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ListColumn(Column):
+    """A column that is one list of values.
+
+    Attributes:
+        values: Value of each source.
+    """
+
+    name: str
+    values: Sequence[Any]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, i: int) -> Any:
+        return self.values[i]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values)
+
+    def take(self, indices: Sequence[int]) -> Self:
+        """Return the values of the sources at these positions, in this order."""
+        return replace(self, values=self._packed(take(self.values, indices)))
+
+    @classmethod
+    def joined(cls, columns: Sequence[Self]) -> Self:
+        """Return the values of several columns in turn."""
+        first, values = columns[0], chain.from_iterable(column.values for column in columns)
+        return replace(first, values=first._packed(values))
+
+    def _packed(self, values: Iterable[Any]) -> Sequence[Any]:
+        """Return values in the form in which the column holds them."""
+        return values if isinstance(values, list) else list(values)
 
 
 def digest_of_fields(digests: Mapping[str, str]) -> str | None:

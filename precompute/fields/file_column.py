@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from json.encoder import encode_basestring
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
 from precompute.errors import DatasetError
-from precompute.fields.column import Column, Entry, RecordFacts
+from precompute.fields.column import Column, Entry, ListColumn, RecordFacts
 from precompute.fields.entry_checks import are_surely_names, check_name
 from precompute.fields.extra_image import ExtraImageField
 from precompute.fields.mask import MASK, MaskField
@@ -30,34 +29,17 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FileColumn(Column):
+class FileColumn(ListColumn):
     """One file per source.
 
     Attributes:
-        paths: Posix paths below the root of the sources (absolute where they have none).
+        values: Posix paths below the root of the sources (absolute where they have none).
     """
 
     has_files: ClassVar[bool] = True
-    name: str
-    paths: Sequence[str]
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, i: int) -> str:
-        return self.paths[i]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
-
-    def take(self, indices: Sequence[int]) -> Self:
-        """Return the paths of the sources at these positions, in this order."""
-        return replace(self, paths=StringColumn(take(self.paths, indices)))
-
-    @classmethod
-    def joined(cls, columns: Sequence[Self]) -> Self:
-        """Return the paths of several columns in turn."""
-        return replace(columns[0], paths=StringColumn(chain.from_iterable(column.paths for column in columns)))
+    def _packed(self, values: Iterable[Any]) -> Sequence[str]:
+        return StringColumn(values)
 
     def located(self, value: Any, locate: Callable[[str], Any]) -> str:
         """Return the full path of a file."""
@@ -77,7 +59,7 @@ class FileColumn(Column):
 
     def texts(self) -> Sequence[str]:
         """Return all paths."""
-        return self.paths
+        return self.values
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,19 +73,20 @@ class NamedFileColumn(FileColumn):
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source."""
-        return {self.entry_key: {self.name: self.paths[i]}}
+        return {self.entry_key: {self.name: self.values[i]}}
 
     def spelled(self, chosen: Sequence[int]) -> list[str]:
         """Return what lines of JSON hold of these sources."""
         text, start = encode_basestring, f', "{self.name}": '
-        return [start + text(path) for path in take(self.paths, chosen)]
+        return [start + text(path) for path in take(self.values, chosen)]
 
     @classmethod
     def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
         """Return a column for each name; a column is shorter than the others where entries lack the name."""
         names = dict.fromkeys(name for value in entries[key] for name in value)
         return [
-            cls(name=name, paths=StringColumn(value[name] for value in entries[key] if name in value)) for name in names
+            cls(name=name, values=StringColumn(value[name] for value in entries[key] if name in value))
+            for name in names
         ]
 
     @classmethod
@@ -144,7 +127,7 @@ class MaskColumn(FileColumn):
 
     def id_maps(self) -> Sequence[str]:
         """Return the paths of all masks."""
-        return self.paths
+        return self.values
 
     @property
     def kind(self) -> str:
@@ -169,17 +152,17 @@ class PathColumn(MaskColumn):
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source."""
-        return {self.name: self.paths[i]}
+        return {self.name: self.values[i]}
 
     def spelled(self, chosen: Sequence[int]) -> list[str]:
         """Return what lines of JSON hold of these sources."""
         text, start = encode_basestring, f', "{self.name}": '
-        return [start + text(path) for path in take(self.paths, chosen)]
+        return [start + text(path) for path in take(self.values, chosen)]
 
     @classmethod
     def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
         """Return the column that entries hold under a key."""
-        return [cls(name=key, paths=StringColumn(entries[key]))]
+        return [cls(name=key, values=StringColumn(entries[key]))]
 
     @classmethod
     def check_entry(cls, key: str, entry: Entry, where: str) -> None:
@@ -202,7 +185,7 @@ class NamedMaskColumn(MaskColumn, NamedFileColumn):
 
 def mask_column(name: str, paths: Sequence[str]) -> MaskColumn:
     """Return the column of masks under a name."""
-    return PathColumn(paths=paths) if name == MASK else NamedMaskColumn(name=name, paths=paths)
+    return PathColumn(values=paths) if name == MASK else NamedMaskColumn(name=name, values=paths)
 
 
 # Further images

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, ClassVar, Self
 
 from precompute.errors import DatasetError
-from precompute.fields.column import Column, Entry, RecordFacts
+from precompute.fields.column import Column, Entry, ListColumn, RecordFacts
 from precompute.fields.entry_checks import is_index
 from precompute.fields.label import LabelField
 
@@ -17,49 +17,30 @@ __all__ = ["LabelColumn", "LabelSetColumn"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LabelColumn(Column):
+class LabelColumn(ListColumn):
     """One class per source.
 
     Attributes:
-        indices: Class index of each source.
+        values: Class index of each source.
     """
 
     entry_key = "label"
     is_of_image: ClassVar[bool] = True
+    several: ClassVar[bool] = False
     name: str = "label"
-    indices: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, i: int) -> int:
-        return self.indices[i]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.indices)
 
     def field(self, facts: RecordFacts) -> LabelField:
-        """Return a field of one class."""
+        """Return a field of one class, or of any number of them."""
         names = list(facts.class_names)
-        return LabelField(name=self.name, num_classes=len(names), class_names=names)
-
-    def take(self, indices: Sequence[int]) -> Self:
-        """Return the classes of the sources at these positions, in this order."""
-        every = self.indices
-        return replace(self, indices=[every[i] for i in indices])
-
-    @classmethod
-    def joined(cls, columns: Sequence[Self]) -> Self:
-        """Return the classes of several columns in turn."""
-        return replace(columns[0], indices=list(chain.from_iterable(column.indices for column in columns)))
+        return LabelField(name=self.name, num_classes=len(names), class_names=names, several=self.several)
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source."""
-        return {"label": self.indices[i]}
+        return {"label": self.values[i]}
 
     def spelled(self, chosen: Sequence[int]) -> list[str]:
         """Return what lines of JSON hold of these sources."""
-        indices = self.indices
+        indices = self.values
         return [f', "label": {indices[i]}' for i in chosen]
 
     @classmethod
@@ -67,11 +48,11 @@ class LabelColumn(Column):
         """Return a column of single classes, or one of lists of them: a listing holds either."""
         values = entries[key]
         if set(map(type, values)) == {int}:
-            return [LabelColumn(indices=_shared(values))]
+            return [LabelColumn(values=_shared(values))]
         single = [value for value in values if not isinstance(value, list)]
         several = _shared([tuple(value) for value in values if isinstance(value, list)])
-        columns: list[Column] = [LabelColumn(indices=single)] if single else []
-        return [*columns, LabelSetColumn(sets=several)] if several else columns
+        columns: list[Column] = [LabelColumn(values=single)] if single else []
+        return [*columns, LabelSetColumn(values=several)] if several else columns
 
     @classmethod
     def check_entry(cls, key: str, entry: Entry, where: str) -> None:
@@ -92,85 +73,54 @@ class LabelColumn(Column):
 
     def classes(self, i: int) -> tuple[int, ...]:
         """Return the class of a source."""
-        return (self.indices[i],)
+        return (self.values[i],)
 
-    def class_each(self) -> Sequence[int]:
+    def class_each(self) -> Sequence[int] | None:
         """Return the class of each source."""
-        return self.indices
+        return self.values
 
-    def plain(self, i: int, class_names: Sequence[str], locate: Callable[[str], Any]) -> str:
+    def plain(self, i: int, class_names: Sequence[str], locate: Callable[[str], Any]) -> Any:
         """Return the name of the class of one source."""
-        return class_names[self.indices[i]]
+        return class_names[self.values[i]]
 
     def class_counts(self, chosen: Sequence[int], num_classes: int) -> list[int]:
         """Return how many of these sources each class has."""
-        of_all = isinstance(chosen, range) and len(chosen) == len(self.indices)  # then no position has to be looked up
-        counts = Counter(self.indices if of_all else (self.indices[i] for i in chosen))
+        of_all = isinstance(chosen, range) and len(chosen) == len(self)  # then no position has to be looked up
+        values: Iterable[Any] = self.values if of_all else (self.values[i] for i in chosen)
+        counts = Counter(self._indices(values))
         return [counts[index] for index in range(num_classes)]
+
+    def _indices(self, values: Iterable[Any]) -> Iterable[int]:
+        """Return the class indices in some values, in turn."""
+        return values
 
     def relabelled(self, new: Sequence[int]) -> Self:
         """Return the sources with another index for each class."""
-        return replace(self, indices=[new[label] for label in self.indices])
+        return replace(self, values=[new[label] for label in self.values])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LabelSetColumn(Column):
+class LabelSetColumn(LabelColumn):
     """Any number of classes a source, maybe none.
 
     Attributes:
-        sets: Class indices of each source, sorted.
+        values: Class indices of each source, sorted.
     """
 
-    entry_key = "label"
-    is_of_image: ClassVar[bool] = True
+    several: ClassVar[bool] = True
     no_class_each = (
         "have several labels, so that copies for a rare one would multiply others too; weigh the labels when training"
     )
     name: str = "labels"
-    sets: Sequence[tuple[int, ...]]
-
-    def __len__(self) -> int:
-        return len(self.sets)
-
-    def __getitem__(self, i: int) -> tuple[int, ...]:
-        return self.sets[i]
-
-    def __iter__(self) -> Iterator[tuple[int, ...]]:
-        return iter(self.sets)
-
-    def field(self, facts: RecordFacts) -> LabelField:
-        """Return a field of any number of classes."""
-        names = list(facts.class_names)
-        return LabelField(name=self.name, num_classes=len(names), class_names=names, several=True)
-
-    def take(self, indices: Sequence[int]) -> Self:
-        """Return the classes of the sources at these positions, in this order."""
-        every = self.sets
-        return replace(self, sets=[every[i] for i in indices])
-
-    @classmethod
-    def joined(cls, columns: Sequence[Self]) -> Self:
-        """Return the classes of several columns in turn."""
-        return replace(columns[0], sets=list(chain.from_iterable(column.sets for column in columns)))
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source."""
-        return {"label": list(self.sets[i])}
+        return {"label": list(self.values[i])}
 
     def spelled(self, chosen: Sequence[int]) -> list[str]:
         """Return what lines of JSON hold of these sources."""
-        sets = self.sets
+        sets = self.values
         return [f', "label": {list(sets[i])}' for i in chosen]
-
-    @classmethod
-    def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
-        """Return the column that entries hold under a key; they hold single classes under the same."""
-        return LabelColumn.of_entries(key, entries)
-
-    @classmethod
-    def check_entry(cls, key: str, entry: Entry, where: str) -> None:
-        """Refuse what is no class index, nor a list of them."""
-        LabelColumn.check_entry(key, entry, where)
 
     @property
     def kind(self) -> str:
@@ -179,24 +129,25 @@ class LabelSetColumn(Column):
 
     def classes(self, i: int) -> tuple[int, ...]:
         """Return the classes of a source."""
-        return self.sets[i]
+        return self.values[i]  # type: ignore[no-any-return]
+
+    def class_each(self) -> None:
+        """Return None: sources have several classes."""
 
     def class_sets(self) -> Sequence[tuple[int, ...]]:
         """Return the classes of each source."""
-        return self.sets
+        return self.values
 
     def plain(self, i: int, class_names: Sequence[str], locate: Callable[[str], Any]) -> list[str]:
         """Return the names of the classes of one source."""
-        return [class_names[index] for index in self.sets[i]]
+        return [class_names[index] for index in self.values[i]]
 
-    def class_counts(self, chosen: Sequence[int], num_classes: int) -> list[int]:
-        """Return how many of these sources each class has."""
-        counts = Counter(chain.from_iterable(self.sets[i] for i in chosen))
-        return [counts[index] for index in range(num_classes)]
+    def _indices(self, values: Iterable[Any]) -> Iterable[int]:
+        return chain.from_iterable(values)
 
     def relabelled(self, new: Sequence[int]) -> Self:
         """Return the sources with another index for each class."""
-        return replace(self, sets=[tuple(sorted(new[label] for label in labels)) for labels in self.sets])
+        return replace(self, values=[tuple(sorted(new[label] for label in labels)) for labels in self.values])
 
 
 def _shared(values: Sequence[Any]) -> list[Any]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, compress
+from itertools import compress
 from json.encoder import encode_basestring_ascii
 from typing import Any, ClassVar, Self, cast
 
 from precompute.errors import DatasetError
-from precompute.fields.column import Column, Entry, RecordFacts
+from precompute.fields.column import Column, Entry, ListColumn, RecordFacts
 from precompute.fields.entry_checks import SURROGATE
 from precompute.fields.feature import are_same
 from precompute.fields.field import Schema
-from precompute.fields.string_column import StringColumn, take
+from precompute.fields.string_column import StringColumn
 from precompute.fields.value import ValueField, field_name, value_name
 
 __all__ = ["NAME", "ValueColumn"]
@@ -36,7 +36,7 @@ SPELLED: dict[str, Callable[[Any], str]] = {
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ValueColumn(Column):
+class ValueColumn(ListColumn):
     """One value per source.
 
     Attributes:
@@ -48,9 +48,7 @@ class ValueColumn(Column):
 
     entry_key = "extra"
     shared_key: ClassVar[str | None] = "extra"
-    name: str
     type: str
-    values: Sequence[Any]
     is_target: bool = False  # type: ignore[misc]  # of other columns it is the same for all
     mirror_negates: bool = False
 
@@ -63,7 +61,8 @@ class ValueColumn(Column):
             type: Type of all values: ``"int"``, ``"float"`` or ``"text"``.
             values: Value of each source.
         """
-        return cls(name=field_name(name), type=type, values=_packed(type, values))
+        column = cls(name=field_name(name), type=type, values=())
+        return replace(column, values=column._packed(values))
 
     @property
     def own_name(self) -> str:
@@ -99,21 +98,6 @@ class ValueColumn(Column):
         """What users call a dataset that has this field as its target."""
         return "numbers"
 
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, i: int) -> int | float | str:
-        return self.values[i]  # type: ignore[no-any-return]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.values)
-
-    def take(self, indices: Sequence[int]) -> Self:
-        """Return the values of the sources at these positions, in this order."""
-        of_text = isinstance(self.values, StringColumn)
-        values = take(self.values, indices) if of_text else (self.values[i] for i in indices)
-        return replace(self, values=_packed(self.type, values))
-
     @classmethod
     def joined(cls, columns: Sequence[Self]) -> Self:
         """Return the values of several columns in turn.
@@ -124,9 +108,13 @@ class ValueColumn(Column):
         types = {column.type for column in columns}
         if len(types) > 1 and "text" in types:
             raise ValueError(f"{columns[0].own_name}: expected numbers or texts, got both")
-        values = chain.from_iterable(column.values for column in columns)
         found = types.pop() if len(types) == 1 else "float"
-        return replace(columns[0], type=found, values=_packed(found, values))
+        return super().joined([replace(columns[0], type=found), *columns[1:]])
+
+    def _packed(self, values: Iterable[Any]) -> Sequence[Any]:
+        if self.type == "text":
+            return StringColumn(map(str, values))
+        return array("q", map(int, values)) if self.type == "int" else array("d", map(float, values))
 
     def same(self, other: Column, here: bytes | bytearray | None = None) -> bool:
         """Return whether another column holds equal values; see `Column.same`. Missing values are equal."""
@@ -170,12 +158,6 @@ class ValueColumn(Column):
         extra = entry.get(key, {})
         if not isinstance(extra, dict) or not all(map(_is_value, extra, extra.values())):
             raise DatasetError(f"{where}: {key}: expected numbers and texts by their names, got {extra!r:.60}.")
-
-
-def _packed(of_type: str, values: Iterable[Any]) -> Sequence[Any]:
-    if of_type == "text":
-        return StringColumn(map(str, values))
-    return array("q", map(int, values)) if of_type == "int" else array("d", map(float, values))
 
 
 def _is_value(name: str, value: Any) -> bool:

@@ -63,7 +63,7 @@ def labels_column(labels: Sequence[Any], keys: Sequence[str], given: list[str] |
             )
         labels = [read_label(label, key, called) for label, key in zip(labels, keys, strict=True)]
     classes = number_classes(labels, keys, given)
-    return FoundColumn(LabelColumn(indices=classes.indices), classes.names, classes.notes)
+    return FoundColumn(LabelColumn(values=classes.indices), classes.names, classes.notes)
 
 
 def _label_sets_column(
@@ -78,7 +78,7 @@ def _label_sets_column(
     classes = number_classes([label for of_one in read for label in of_one], owners, given)
     rest = iter(classes.indices)
     sets = [tuple(sorted({next(rest) for _ in of_one})) for of_one in read]
-    return FoundColumn(LabelSetColumn(sets=sets), classes.names, classes.notes)
+    return FoundColumn(LabelSetColumn(values=sets), classes.names, classes.notes)
 
 
 def read_label(label: object, key: str, called: str = "labels") -> str | int:

@@ -56,9 +56,9 @@ def draw_sources(folder: Path) -> Sources:
 def sources_of(folder: Path) -> Sources:
     """The sources of what `draw_sources` wrote, as it is now."""
     columns = [
-        LabelColumn(indices=[i % 2 for i in range(NUM)]),
-        PathColumn(paths=[f"{i}-mask.png" for i in range(NUM)]),
-        AngleColumn(paths=[f"{i}.angles" for i in range(NUM)]),
+        LabelColumn(values=[i % 2 for i in range(NUM)]),
+        PathColumn(values=[f"{i}-mask.png" for i in range(NUM)]),
+        AngleColumn(values=[f"{i}.angles" for i in range(NUM)]),
     ]
     return Sources(
         root=folder,

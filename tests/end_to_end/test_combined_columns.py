@@ -91,19 +91,19 @@ def column_of(name: str, folder: Path) -> Column:
     values = [drawn[name] for drawn in DRAWN if name in drawn]
     match name:
         case "label":
-            return LabelColumn(indices=values)
+            return LabelColumn(values=values)
         case "labels":
-            return LabelSetColumn(sets=values)
+            return LabelSetColumn(values=values)
         case "mask" | "fine" | "coarse":
             for i, mask in enumerate(values):
                 save(folder / f"{i}-{name}.png", mask)
             return mask_column(name, [f"{i}-{name}.png" for i in range(NUM)])
         case "angles":
-            return AngleColumn(paths=[write_angles(folder / f"{i}.txt", values[i]).name for i in range(NUM)])
+            return AngleColumn(values=[write_angles(folder / f"{i}.txt", values[i]).name for i in range(NUM)])
         case "depth" | "clean":
             for i, pixels in enumerate(values):
                 save(folder / f"{i}-{name}.png", pixels.squeeze())
-            return ExtraImageColumn(name=name, paths=[f"{i}-{name}.png" for i in range(NUM)])
+            return ExtraImageColumn(name=name, values=[f"{i}-{name}.png" for i in range(NUM)])
         case "boxes" | "keypoints":
             column = BoxColumn.of_images(boxes_of(drawn, pointed=name == "keypoints") for drawn in DRAWN)
             return replace(column, skeleton=Skeleton(names=["head", "tail"])) if name == "keypoints" else column

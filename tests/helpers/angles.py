@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from precompute.fields.column import Column, RecordFacts
 from precompute.fields.entry_checks import check_name
 from precompute.fields.feature import Feature, Number, Size, Value, Values
 from precompute.fields.field import Field
+from precompute.fields.file_column import FileColumn
 from precompute.fields.registry import COLUMN_TYPES, register
 from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, read_file, renderer_type
 
@@ -62,56 +63,25 @@ class AngleField(Field):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AngleColumn(Column):
-    """The path of a file of angles a source.
+class AngleColumn(FileColumn):
+    """The path of a file of angles a source."""
 
-    Attributes:
-        paths: Posix, below the root of the sources (absolute where they have none).
-    """
-
-    has_files: ClassVar[bool] = True
     name: str = "angles"
-    paths: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, i: int) -> str:
-        return self.paths[i]
 
     def field(self, facts: RecordFacts) -> AngleField:
         return AngleField(name=self.name)
 
-    def take(self, indices: Sequence[int]) -> AngleColumn:
-        return AngleColumn(paths=[self.paths[i] for i in indices])
-
-    @classmethod
-    def joined(cls, columns: Sequence[Any]) -> AngleColumn:
-        return cls(paths=[path for column in columns for path in column.paths])
-
     def entry(self, i: int) -> dict[str, Any]:
-        return {self.name: self.paths[i]}
+        return {self.name: self.values[i]}
 
     @classmethod
     def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
-        return [cls(paths=list(entries[key]))]
+        return [cls(values=list(entries[key]))]
 
     @classmethod
     def check_entry(cls, key: str, entry: Mapping[str, Any], where: str) -> None:
         if key in entry:
             check_name(key, entry[key], where)
-
-    def located(self, value: Any, locate: Callable[[str], Any]) -> str:
-        return str(locate(value))
-
-    def files(self, value: Any) -> Sequence[str]:
-        return (value,)
-
-    def digest(self, value: Any, hashes: Sequence[str]) -> str:
-        return hashes[0]
-
-    def files_text(self, value: Any) -> str:
-        return f"the content of {value}"
 
 
 COLUMN_TYPES["angles"] = AngleColumn

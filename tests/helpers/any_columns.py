@@ -55,16 +55,16 @@ def some_columns(draw: st.DrawFn, number: int) -> list[Column]:
         return BoxColumn.of_images(boxes_of(*pair, pointed=name == "points") for pair in every)
 
     labels = {
-        "one": lambda: LabelColumn(indices=column(CLASSES)),
-        "several": lambda: LabelSetColumn(sets=column(st.sets(CLASSES, max_size=3).map(sorted).map(tuple))),
+        "one": lambda: LabelColumn(values=column(CLASSES)),
+        "several": lambda: LabelSetColumn(values=column(st.sets(CLASSES, max_size=3).map(sorted).map(tuple))),
     }
     others: dict[str, Any] = {
-        "mask": lambda: PathColumn(paths=StringColumn(column(names))),
-        "angles": lambda: AngleColumn(paths=column(names)),
+        "mask": lambda: PathColumn(values=StringColumn(column(names))),
+        "angles": lambda: AngleColumn(values=column(names)),
         "fine": lambda: mask_column("fine", StringColumn(column(names))),
         "coarse": lambda: mask_column("coarse", StringColumn(column(names))),
-        "depth": lambda: ExtraImageColumn(name="depth", paths=StringColumn(column(names))),
-        "clean": lambda: ExtraImageColumn(name="clean", paths=StringColumn(column(names))),
+        "depth": lambda: ExtraImageColumn(name="depth", values=StringColumn(column(names))),
+        "clean": lambda: ExtraImageColumn(name="clean", values=StringColumn(column(names))),
         "age": lambda: ValueColumn.of("age", "int", column(NUMBERS)),
         "dose": lambda: ValueColumn.of("dose", "float", column(st.floats(-1e30, 1e30))),
         "label": lambda: ValueColumn.of("label", "text", column(names)),

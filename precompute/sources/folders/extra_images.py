@@ -148,7 +148,7 @@ def _with_columns(
     num_bytes: Sequence[int] = found.num_bytes
     for _, sizes in columns.values():
         num_bytes = array("q", map(add, num_bytes, sizes))
-    further = [ExtraImageColumn(name=name, paths=StringColumn(of_kept(paths))) for name, (paths, _) in columns.items()]
+    further = [ExtraImageColumn(name=name, values=StringColumn(of_kept(paths))) for name, (paths, _) in columns.items()]
     fields = [one._replace(column=one.column.take(positions)) for one in found.fields]
     return replace(
         found,

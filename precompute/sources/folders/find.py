@@ -184,7 +184,7 @@ def _labels(found: _Folders, files: FoundFiles, problems: Problems) -> FoundColu
     )
     names = found.names or labels
     index = {name: i for i, name in enumerate(names)}
-    return FoundColumn(LabelColumn(indices=list(map(index.__getitem__, files.labels()))), names, notes)
+    return FoundColumn(LabelColumn(values=list(map(index.__getitem__, files.labels()))), names, notes)
 
 
 def _class_files(found: _Folders) -> FoundFiles:

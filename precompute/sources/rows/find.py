@@ -79,7 +79,7 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     fields += _boxes(rows, keys, images, options)
     if objects is not None:
         fields.append(objects.column(stored["instances"]))
-    further = [ExtraImageColumn(name=name, paths=stored[f"{FURTHER}{name}"]) for name, _ in rows.extra_images]
+    further = [ExtraImageColumn(name=name, values=stored[f"{FURTHER}{name}"]) for name, _ in rows.extra_images]
     fields += map(FoundColumn, [*further, *columns_of_values(rows, options)])
     check_names(one.column.own_name for one in fields)
     return Found(

@@ -52,7 +52,7 @@ def test_sources_of_several_labels_have_no_copies() -> None:
         root=None,
         keys=["a"],
         images=["/a"],
-        columns=columns_by_name(LabelSetColumn(sets=[(0,)])),
+        columns=columns_by_name(LabelSetColumn(values=[(0,)])),
         splits=["train"],
         class_names=["hat"],
     )
@@ -226,7 +226,7 @@ def test_balance_of_any_sizes() -> None:
             root=None,
             keys=keys,
             images=keys,
-            columns=columns_by_name(LabelColumn(indices=labels)),
+            columns=columns_by_name(LabelColumn(values=labels)),
             splits=["train"] * len(keys),
             class_names=[f"c{label}" for label in range(len(sizes))],
         )

@@ -34,7 +34,7 @@ def make(
         keys=keys,
         images=[f"/{key}.png" for key in keys],
         columns=columns_by_name(
-            PathColumn(paths=[f"/m/{key}.png" for key in keys]) if labels is None else LabelColumn(indices=labels)
+            PathColumn(values=[f"/m/{key}.png" for key in keys]) if labels is None else LabelColumn(values=labels)
         ),
         splits=splits or [None] * len(keys),
         groups=groups,

@@ -81,7 +81,7 @@ def make_sources(label_sets: list[tuple[int, ...]], **columns: Any) -> Sources:
         root=None,
         keys=keys,
         images=[f"/{key}.png" for key in keys],
-        columns=columns_by_name(LabelSetColumn(sets=label_sets)),
+        columns=columns_by_name(LabelSetColumn(values=label_sets)),
         num_bytes=[1] * len(keys),
         class_names=[f"c{i}" for i in range(5)],
         **{"splits": [None] * len(keys), **columns},
